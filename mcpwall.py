@@ -11,42 +11,48 @@ Promise: a message is judged or it goes nowhere; doubt means no, both ways; what
 in; memory and time are bounded; no secret reaches our own log or stderr; whoever dies first, nobody is left behind.
 
 As a library: `policy = load_policy(config="p.yml"); session = Session(Wall(policy)); session.receive("client", data)`
-returns what to do (Record, Note, Send, Close, Approvable, Pinned); sections 1 to 18 open no file and start no thread.
+returns what to do (Record, Note, Send, Close, Approvable, Pinned); sections 2 to 21 open no file and start no thread.
 
 Exit status: the server's own, 128+n when signal n ended it; 2 for a mistake in command line or policy; 126 or 127 when
 the server cannot be started; 70 for a fault of our own.
 
-Contents. Each section uses only those above it, so the file can be read once from top to bottom.
+Contents. Each section uses only those above it, so the file can be read once from top to bottom, and each says what it
+can do: *opens* can let a message pass that should not; *means* can make a policy say something else; *closes* can miss, or
+refuse wrongly, and in built-in policies nothing that allows rests on it; *serves people* can confuse.
 
-    1.  Imports, version, the start of a script
-    2.  Errors, budgets, late regexes
-    3.  JSON, text, messages
-    4.  Canonical views of text; byte-exact edits of JSON strings
-    5.  JSON and JSONC with places: line numbers for policies, spans for edits
-    6.  YAML subset
-    7.  Patterns: regexes and globs of policies
-    8.  Patterns: paths
-    9.  Patterns: shell commands
-    10. Secrets: entropy, kinds, finding
-    11. Injection and concealment; what `strip` takes out
-    12. What rules see: one message and what is derived from it
-    13. Policy: model, validation, compilation
-    14. Built-in policies (data; composed groups, not copies)
-    15. Decisions, and the effects they lead to
-    16. The tools of a server: pins, what is shown, what may be called
-    17. What we say of messages; calls that come again, and calls that wait for a person
-    18. Session (sans-I/O): framing, correlation, records, one way through
-    19. Files: policy discovery and layering
-    20. Audit log and stderr
-    21. Relay: the server and its environment, two pumps, signals
-    22. Client configs: finding servers, splicing the wall in and out
-    23. Saving files whole; what people agreed to, and where calls wait for them
-    24. Setup: init, wrap, unwrap, status
-    25. Approving: calls that wait, changed tools, projects
-    26. Hooks: the tools of the hosts themselves
-    27. Reading the log: log, verify, explain, allow
-    28. Trying policies: lint, test, replay, learn, report
-    29. Command line
+    1.  Imports, version, the start of a script                                          serves people
+    2.  Errors, budgets, late regexes                                                    opens
+    3.  JSON, text, messages                                                             opens
+    4.  Canonical views of text; byte-exact edits of JSON strings                        closes
+    5.  JSON and JSONC with places: line numbers for policies, spans for edits           means
+    6.  YAML subset                                                                      means
+    7.  Patterns: regexes and globs of policies                                          means
+    8.  Patterns: paths                                                                  closes
+    9.  Patterns: shell commands                                                         closes
+    10. Secrets: entropy, kinds, finding                                                 closes
+    11. Injection and concealment; what `strip` takes out                                closes
+    12. What rules see: one message and what is derived from it                          opens
+    13. Statements that surely only look: the certain reading of SQL                     means
+    14. Policy: model, validation, compilation                                           opens
+    15. Doubts about policies                                                            serves people
+    16. Built-in policies (data; composed groups, not copies)                            means
+    17. Decisions, and the effects they lead to                                          opens
+    18. The tools of a server: pins, what is shown, what may be called                   opens
+    19. What we say of messages: quoting, redacting, what clients validate               closes
+    20. Refusals and questions: calls that come again, and calls that wait for a person  opens
+    21. Session (sans-I/O): framing, correlation, records, one way through               opens
+    22. Files: policy discovery and layering                                             opens
+    23. Audit log and stderr                                                             serves people
+    24. The server: its environment, finding and starting it                             serves people
+    25. Relay: two pumps, signals                                                        opens
+    26. Client configs: finding servers, splicing the wall in and out                    serves people
+    27. Saving files whole; what people agreed to, and where calls wait for them         means
+    28. Setup: init, wrap, unwrap, status                                                serves people
+    29. Approving: calls that wait, changed tools, projects                              serves people
+    30. Hooks: the tools of the hosts themselves                                         serves people
+    31. Reading the log: log, verify, explain, allow                                     serves people
+    32. Trying policies: lint, test, replay, learn, report                               serves people
+    33. Command line                                                                     serves people
 """
 from __future__ import annotations
 
@@ -132,6 +138,7 @@ __version__ = "0.1.0"
 
 # ---------------------------------------------------------------------------
 # 2. Errors, budgets, late regexes
+# Opens: a budget that never ends, or a fault that nobody sees, would let messages pass.
 # ---------------------------------------------------------------------------
 
 class WallError(Exception):
@@ -221,6 +228,7 @@ class lazy_regex:
 
 # ---------------------------------------------------------------------------
 # 3. JSON, text, messages
+# Opens: says what a message is, and of which kind; everything else is refused.
 # ---------------------------------------------------------------------------
 
 MAX_DEPTH = 256             # nesting of objects and arrays in one message, the same on every Python
@@ -776,6 +784,7 @@ def _id_at_tail(tail: bytes) -> Any:
 
 # ---------------------------------------------------------------------------
 # 4. Canonical views of text; byte-exact edits of JSON strings
+# Closes: gives refusing rules more ways to read a text; the edits change what clients get.
 # ---------------------------------------------------------------------------
 #
 # A rule should see `\u0072m`, `r%6D`, fullwidth `rm` and the base64 of `rm` as what they are. A view is the text after
@@ -1355,6 +1364,7 @@ def _keep_names_apart(raw: str, edits: Mapping[int, Any]) -> str:
     return "".join(f'"{part}"' if index % 2 else part for index, part in enumerate(parts))
 # ---------------------------------------------------------------------------
 # 5. JSON and JSONC with places: line numbers for policies, spans for edits
+# Means: reads policies and configurations; exact, or an error.
 # ---------------------------------------------------------------------------
 
 MAX_SOURCE_CHARS = 16 * 1024 * 1024     # a policy or a client's config; the largest in the wild have a few MB
@@ -1549,6 +1559,7 @@ def node_lines(text: str, node: Node) -> dict[str, int]:
     return lines
 # ---------------------------------------------------------------------------
 # 6. YAML subset
+# Means: reads policies; exact, or an error.
 # ---------------------------------------------------------------------------
 # A policy that is read differently from how it is meant is worse than one that is refused. So the reader
 # gives the value that YAML 1.2 (core schema) gives, or a PolicyError that names what is not supported and
@@ -2168,6 +2179,7 @@ def _yaml_scalar(value: Any) -> str:
     return str(_yaml_bad_character.sub(lambda bad: f"\\u{ord(bad.group()):04X}", written))
 # ---------------------------------------------------------------------------
 # 7. Patterns: regexes and globs of policies
+# Means: says what a policy's patterns match, as JavaScript does.
 # ---------------------------------------------------------------------------
 # Regexes are written in the JavaScript dialect without flags (or with flag i), by code point. One parser makes
 # a small tree; its users are: translation to Python's `re` (never silently different), the ambiguity check (what
@@ -3540,6 +3552,7 @@ def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
     return found + [_pieces([_At("*")])] if found[-1] is None else found
 # ---------------------------------------------------------------------------
 # 8. Patterns: paths
+# Closes: finds places in all spellings; only `is_under` is exact: allow rules rest on it.
 # ---------------------------------------------------------------------------
 # A path in a tool call can be spelled in many ways, and only the server knows which it understands. So a value is
 # read in every way that some server may read it (`path_readings`): what is sensitive in one reading is sensitive, and
@@ -4026,6 +4039,11 @@ _PATH_FILE = lazy_regex(r"\.[\w.~*?\[\]-]+|_?[\w@+~#-]+(?:\.[\w~-]+)*\.[A-Za-z0-
                         re.IGNORECASE)
 
 
+# Last components that are said as often as they are names of files: there they count when there is such a file.
+_PATH_WORD = lazy_regex(r"(?:\A|/)(?:token|api[_-]?key|(?:access|auth)_token|secret_key|client_secret"
+                        r"|(?:[A-Za-z_]\w*\.){2,}(?:token|key))/?\Z")
+
+
 def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool = False) -> list[PathReading]:
     """Each reading of *value*. A text too long to be a path of any system has none, nor has what names no file.
 
@@ -4048,10 +4066,10 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
     for text in spellings:
         whole = _path_absolute(text, ctx)
         sure = text not in further or text[:1] == "/"
-        if whole is not None:
+        known = named or _PATH_WORD.search(text) is None and ("/" in text or _PATH_FILE.fullmatch(text) is not None)
+        if whole is not None and (known or whole[0] == "//" or ctx.there(text)):
             found.append(_path_reading(*whole, ctx, sure or whole[0] != ""))
         if whole is None or whole[0] != "" and not ctx.windows:     # `x:/../a` is also a folder called `x:`
-            known = named or "/" in text or _PATH_FILE.fullmatch(text) is not None
             for base in (ctx.cwd, *ctx.bases) if ctx.bases else (ctx.cwd,):
                 if known or ctx.there(f"{base}/{text}"):
                     found.append(_path_reading(*_path_in(base, text), ctx, sure and whole is None))
@@ -4689,12 +4707,13 @@ block-persistence (write): a change that survives a log-out or reboot
   /etc/{ld.so.preload,ld.so.conf*,ld.so.conf.d/**,modules*,modules-load.d/**,modprobe.d/**,dbus-1/**,polkit-1/**,pam.d/**}
   /etc/{security/**,networkmanager/dispatcher.d/**,network/if-*.d/**,passwd,group,ssh/sshd_config*,ssh/sshd_config.d/**}
   /run/systemd/** | /var/spool/{cron,at,anacron}/**
-  /{usr/,usr/local/,}{bin,sbin,lib,lib32,lib64,libexec}/** | /opt/{homebrew,local}/{bin,sbin}/** | ?:/windows/**
+  /{usr/,}{bin,sbin,lib,lib32,lib64,libexec}/** | ?:/windows/**
   **/library/{launchagents,launchdaemons,startupitems}/** | **/start?menu/programs/startup/**
   **/.git/{hooks/**,config,config.worktree} | **/.git/modules/**/{hooks/**,config} | !**/.git/hooks/*.sample
   {sitecustomize,usercustomize}.py | **/site-packages/*.pth
 ask-startup-of-tools (write): a change to what an editor, an AI host or the shell runs later by itself
   ~*/{bin,.local/bin,.cargo/bin,go/bin,.npm-global/bin,.bun/bin,.deno/bin,.pyenv/shims,.asdf/shims}/**
+  /usr/local/{bin,sbin,lib,libexec}/** | /opt/{homebrew,local}/{bin,sbin}/**
   .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
   **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
   {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
@@ -5131,6 +5150,7 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
 
 # ---------------------------------------------------------------------------
 # 9. Patterns: shell commands
+# Closes: finds what commands and code would do.
 # ---------------------------------------------------------------------------
 # A command is read by one reader with three dialects (POSIX sh, PowerShell, cmd.exe) and then *followed* with the
 # little that is known: words with their variables filled in, the working directory after `cd`, and for every pipe
@@ -5146,7 +5166,7 @@ COMMAND_CATEGORIES = {"destructive": "deletes, overwrites or wipes outside the p
 MAX_SHELL_NESTING = 24      # substitutions, groups, wrappers, interpreters in each other; deeper is refused
 MAX_SHELL_SOURCE = 131_072  # characters of one command: Linux itself takes no longer argument
 MAX_SHELL_STEPS = 10_000    # commands, written files and deletions followed in one text, loops unrolled
-MAX_SHELL_TEXT = 1_000_000  # characters that expansions may produce
+MAX_SHELL_TEXT = 600_000    # characters that expansions may produce
 MAX_SHELL_VALUE = 65_536    # characters one variable or known stream may hold
 MAX_SHELL_WORDS = 256       # words one brace expansion may make, values one loop is followed with
 MAX_SHELL_PATHS = 4_096     # file words reported
@@ -5593,13 +5613,13 @@ class _ShReader:
                 self.notes.characters += end
                 return int(at)
         self.notes.characters += self.n - at
-        if self.notes.characters > 64 * MAX_SHELL_SOURCE:
+        if self.notes.characters > 8 * MAX_SHELL_SOURCE:
             raise BudgetSpent("it holds a command too long to follow")
         return -1
 
     def sum_end(self, at: int) -> int:
         """Where the `))` stands that ends the sum which begins at *at*; -1 when it is none but two subshells."""
-        end = self.matching(at, "(", ")")
+        end = self.matching(at, "(", ")") if self.t.find("))", at) >= 0 else -1
         return end if end >= 0 and self.t.startswith("))", end) else -1
 
     def sum_node(self, end: int) -> _ShNode:
@@ -5663,7 +5683,7 @@ class _ShReader:
         if assigned and self.assignment(node, assigned):
             return
         word = self.word()
-        if isinstance(word, list) and any(kind == "u" and "{" in text for kind, text, *_ in word):
+        if type(word) is list and any([part[0] == "u" and "{" in part[1] for part in word]):
             node.words += _sh_braces(word)
         else:
             node.words.append(word)
@@ -6098,12 +6118,12 @@ def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
 
 
 def _sh_said(flows: Sequence[_Flow]) -> _Flow:
-    """What is said in turn: the text, when all of it is known."""
+    """What is said in turn, or by one of several branches: run as a script, all of it is read."""
     flows = [flow for flow in flows if flow is not _NOTHING]
     if len(flows) < 2:
         return flows[0] if flows else _NOTHING
-    texts = [flow.text.rstrip("\n") for flow in flows if flow.text is not None]
-    return _sh_join(flows, "\n".join(texts)[:MAX_SHELL_VALUE] if len(texts) == len(flows) else None)
+    texts = [_SH_HOLE if flow.text is None else flow.text.rstrip("\n") for flow in flows]
+    return _sh_join(flows, "\n".join(texts)[:MAX_SHELL_VALUE] if any(flow.text for flow in flows) else None)
 
 
 def _sh_flow(word: str) -> _Flow:
@@ -6314,11 +6334,11 @@ pkexec | --user: | x | root t:sudo
 gosu su-exec | | p x | root t:sudo
 env | 0iv u: --unset: -C,--chdir:cd -S,--split-string:sh. -a,--argv0: | e* x | t:env
 nice ionice choom | c:n:P:u:p: -p=idle --adjustment: --class: --classdata: | x
-nohup setsid busybox toybox unbuffer rlwrap torify torsocks winpty catchsegv fakeroot chronic tini dumb-init call | f: | x
+nohup setsid busybox toybox unbuffer rlwrap torify torsocks winpty catchsegv fakeroot chronic tini dumb-init call | cfw | x
 timeout | k:s: --kill-after: --signal: | p x
 time | pqv f: --format: -o,--output:w | x
 stdbuf | e:i:o: --input: --output: --error: | x
-strace | cCdfFhiqrtTvwxyzk a:b:e:E:I:o:O:p:P:s:S:u:U:X: | e* x
+strace | cCdfFhiqrtTvwxyzk a:b:e:E:I:O:p:P:s:S:u:U:X: -o,--output:w | e* x
 ltrace | bcCfhiLrStTV a:A:D:e:F:l:n:o:p:s:u:w:x: | x
 setarch | BFILRSTXZv3 | p? x
 linux32 linux64 arch | BFILRSTXZv3 e: | p? x
@@ -6372,6 +6392,13 @@ ansible | h:i:m:u:f:e:t:l:M: -a,--args:sh --private-key,--key-file,--vault-passw
 ansible-playbook | h:i:u:f:e:t:l: --private-key,--key-file,--vault-password-file:k | f*
 salt salt-call salt-ssh | | p p sh+
 tmux screen | | | t:terminal
+adb/shell,exec-out | x n | sh+
+vagrant,fly,flyctl/ssh fly,flyctl/ssh/console gcloud/compute/ssh multipass/exec | -c,-C,--command:sh | p? x
+heroku/run | a:r:s: --app: | sh+
+aws/ssm/send-command | --parameters:strings --targets: --instance-ids: | p*
+az/vm/run-command | --scripts:sh g:n: | p*
+lftp | p:u: -e,-c:esc -f:script | h | t:remote_copy in:esc
+ftp telnet-ssl | v n i p: | h | t:remote_copy in:esc
 xterm konsole gnome-terminal kitty alacritty urxvt | T:n:g: -e:x. --command:sh -display:p | x
 wsl | d:u: --distribution: --user: -e,--exec:x. --cd:cd | x
 at batch | q: -f:script | p* | in:sh
@@ -6380,7 +6407,7 @@ history fc get-history | -s:sh. | p* | shows:the_shell_history
 compgen complete bind | A:G:W:F:P:S:X:o: -C,-x:sh | p*
 tar bsdtar gtar | --exclude: -C,--directory:cd --checkpoint-action:exec
      -I,--use-compress-program,--to-command,--info-script,--new-volume-script,--rsh-command:sh | | t:archive
-zip | -TT:sh -m,--move,-rm,-mr=moved -x,--exclude:p. | | t:archive
+zip | -TT,--unzip-command:sh -m,--move,-rm,-mr=moved -x,--exclude:p. | | t:archive
 7z 7za | -sdel=moved | | t:archive
 rar cpio compress-archive | | | t:archive
 git | pP -C:cd -c:git --exec-path: --git-dir: --work-tree: --namespace: --config-env: | | t:git
@@ -6400,11 +6427,13 @@ git/add,apply,blame,cat-file,am,format-patch,bundle,hash-object | o:L: | f*
 git/rm,mv,commit,tag,notes,merge,revert,cherry-pick,stash,branch,checkout,switch,reset,restore,worktree,bisect,init,remote
      | -F,-t,--file,--template:r m:C:c:S:u: --message: --author: --date: --trailer: | p* | none t:git
 gcc g++ cc c++ clang clang++ | -wrapper:list -x: o:I:L:D:l: | f*
-make gmake ninja just | j:l:o:O:W: -C,--directory:cd -f,--file,--makefile:makefile --eval,-E:make | p* | t:make
+just | f: -c,--command:x. | p*
+make gmake ninja | j:l:o:O:W: -C,--directory:cd -f,--file,--makefile:makefile --eval,-E:make | p* | t:make
 vim vi nvim ex view vimdiff | esnRZ -c,--cmd:esc -S,-u:script w: | f* | t:editor
 ed red lldb less more most | P:p: -o,-O,--one-line:esc -s,--source:script | f* | t:editor
 gdb | p:d: -ex,-iex,-eval-command,--eval-command,--ex:esc -x,--command:script | f* | t:editor
-emacs | -eval,--eval:strings -l,--load,--script:script | f*
+emacs guile racket sbcl ecl clojure | -eval,--eval,-e,-c:strings -l,--load,--script:script | f*
+ghci | -e:esc | f*
 man | P:M:C: -P,--pager,-H,--html:sh | p*
 sqlite3 sqlite duckdb | -separator: -nullvalue: -cmd,-c:sql -init:script | f sql* | t:sql
 psql | AaEeLlnqSstwWxXzb1 d:h:L:p:P:R:F:T:U:v: -o,--output:w -c,--command:sql -f,--file:script --dbname: --host: --username:
@@ -6457,8 +6486,8 @@ expr figlet toilet cowsay seq | | p* | made
 date basename dirname whoami logname mktemp pwd get-location gl which realpath readlink | | | t:prints
 openssl/x509,req,verify,dgst,sha256,sha1,ca,crl,ocsp,cms,smime,ts,pkeyutl
      | -in,-key,-sign,-inkey,-CA,-CAkey,-CAfile,-signkey,-verify,-cert,-certfile,-config,-recip,-signer:k -subj: -passin:
-     -out,-keyout:w -passout: -addext: -days: | k*
-openssl/genrsa,genpkey,ecparam,rand,s_client,s_server | -cert,-key,-CAfile:k -out:w -connect: -pass: | p* | t:openssl
+     -out,-keyout:new -passout: -addext: -days: | k*
+openssl/genrsa,genpkey,ecparam,rand,s_client,s_server | -cert,-key,-CAfile:k -out:new -connect: -pass: | p* | t:openssl
 openssl/enc,base64 | -in:r -out:w -pass: -k: -K: -iv: -kfile:k | f* | t:openssl
 openssl | -in:r -out:w -passin: -passout: | f*
 cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy | | | t:copy
@@ -6504,7 +6533,7 @@ aria2c axel lwp-request lwp-download lynx w3m links fetch | j:s:x:n: -o,--out,--
 invoke-webrequest iwr invoke-restmethod irm start-bitstransfer | -uri,-source:u -outfile,-outf,-destination:w -body:@
      -infile,-inf:S -headers: -method: -useragent: -contenttype: -usebasicparsing,-useb=x | u* | t:http
 nc ncat netcat telnet socat websocat cryptcat | | | t:socket
-aws az gcloud gh rclone ftp lftp tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend pscp s5cmd robocopy
+aws az gcloud gh rclone tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend pscp s5cmd robocopy
      | | | data t:remote_copy
 mail mailx mutt sendmail swaks msmtp send-mailmessage xclip pbcopy xsel wl-copy clip set-clipboard gist | | | t:mail
 dig nslookup host ping resolve-dnsname drill test-connection | | | t:lookup
@@ -6742,6 +6771,7 @@ infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--me
 infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:del|unlink) (?:.*\$\(|\$\(\)) :: deletes every key it is given
 infrastructure :: vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:destroy|delete)  :: destroys a machine and
      its data
+infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
 destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
     desktop|pictures|folder)) :: deletes the user's files
 infrastructure :: rake rails bin/rails :: .*db:(?:drop|reset|purge) :: drops a database
@@ -6801,7 +6831,10 @@ _SH_PERSIST = lazy_regex(
     r"anacrontab|systemd/|init\.d|init/|rc\S*|profile\S*|bash\S*|zsh/|environment|ld\.so\.preload|ld\.so\.conf\S*|"
     r"xdg/autostart/|udev/|update-motd\.d|inittab|apt/apt\.conf\.d/|NetworkManager/dispatcher\.d|modules\S*|X11/|"
     r"security/pam_env\.conf)|/(?:usr/)?lib/systemd/|/run/systemd/system/|/var/spool/(?:cron|at)|/usr/lib/cron|"
-    r"\S*/\.git/hooks/(?!\S*\.sample\Z)|\S*/\.git/config\Z|\S*/(?:site|user)customize\.py\Z|"
+    r"\S*/\.git/(?:modules/\S+/)?hooks/(?!\S*\.sample\Z)|\S*/\.git/(?:modules/\S+/)?config(?:\.worktree)?\Z|"
+    r"~/\.(?:config/(?:nvim|vim|emacs|nushell|elvish|xonsh|zsh|hypr|bspwm|openbox|awesome|autostart-scripts)/|"
+    r"vim/(?:plugin|autoload|after|ftplugin|pack)/|oh-my-zsh/|zsh/|zshrc\.d/|bashrc\.d/|emacs\.d/|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|"
+    r"lldbinit|irbrc|pryrc|rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-|modprobe\.d/|dbus-1/)|\S*/(?:site|user)customize\.py\Z|"
     r"\S*/site-packages/[^/]*\.pth\Z)", re.I)
 _SH_PRIVILEGED = lazy_regex(r"(?:/etc/(?:sudoers\S*|passwd-?|shadow-?|group-?|gshadow|pam\.d/|pam\.conf|doas\.conf|security/|"
                             r"polkit-1/|selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)|/proc/(?:sys/|"
@@ -6847,7 +6880,7 @@ sh LESSOPEN LESSCLOSE GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUD
 sh FZF_DEFAULT_COMMAND RUSTC_WRAPPER CARGO_BUILD_RUSTC_WRAPPER npm_config_script_shell
 -tar TAR_OPTIONS
 -node NODE_OPTIONS
--perl PERL5OPT PERL5DB
+perl PERL5OPT PERL5DB
 -ruby RUBYOPT
 -make MAKEFLAGS""".splitlines()) for name in names}
 # Options whose value is text in every program.
@@ -6872,11 +6905,16 @@ _SH_ALWAYS_AWAY = frozenset("croc wormhole magic-wormhole ffsend sftp ftp lftp t
 
 
 class _ShRow(NamedTuple):
-    """One row of _SH_PROGRAMS. *options*: an option -> (takes a value?, role or mark)."""
+    """One row of _SH_PROGRAMS. *options*: an option -> (takes a value?, role or mark). *before*: how many operands stand
+    before a command, or -1; *variables*: NAME=VALUE may stand there, too; *missing*: the last of them may be missing."""
     options: dict[str, tuple[bool, str]]
     operands: tuple[str, ...] = ()
     traits: frozenset[str] = frozenset()
     method: Any = None
+    before: int = -1
+    variables: bool = False
+    missing: bool = False
+    inputs: tuple[str, ...] = ()        # roles of its standard input
 
 
 class _ShCall:
@@ -6898,15 +6936,13 @@ class _ShCall:
 
     def sort(self, verbs: bool = False) -> int:
         """Sort *args*; with *verbs* only up to the first operand, whose place comes back."""
-        args, row, given, ended = self.args, self.row, False, False
-        roles = [role for role in row.operands if role != "e*"]
-        before = next((at for at, role in enumerate(roles) if role == "x"), -1)
-        missing = before > 0 and roles[before - 1] == "p?"
-        i = 0
-        while i < len(args):
+        args, row, words, given, ended = self.args, self.row, self.words, False, False
+        roles, before = row.operands, row.before
+        i, count = 0, len(args)
+        while i < count:
             word = args[i]
             i += 1
-            if word[:1] == "-" and len(word) > 1 and not ended:
+            if word[:1] == "-" and not ended and len(word) > 1:
                 if word == "--":
                     ended = True
                     continue
@@ -6925,20 +6961,22 @@ class _ShCall:
                 continue
             if verbs:
                 return i - 1
-            if before >= 0 and row.operands[0] == "e*" and not self.words and _sh_assignment.match(word):
-                self.got.append(("e", word))
-                continue
-            if before >= 0 and (len(self.words) >= before - (given and roles[0][:1] == "~") or missing):
-                self.starts.append(i - 1)
-                if (self.doubt or missing and not self.words) and i < len(args):
-                    self.starts.append(i)
-                break
-            self.words.append(word)
+            if before >= 0:
+                if row.variables and not words and "=" in word and _sh_assignment.match(word):
+                    self.got.append(("e", word))
+                    continue
+                if row.missing or len(words) >= before - (given and roles[0][:1] == "~"):
+                    self.starts.append(i - 1)
+                    if (self.doubt or row.missing and not words) and i < count:
+                        self.starts.append(i)
+                    break
+            words.append(word)
             self.doubt = False
-            if roles[len(self.words) - 1:len(self.words)] and roles[len(self.words) - 1][-1] == "+":
-                self.words += args[i:]
+            if len(words) <= len(roles) and roles[len(words) - 1][-1] == "+":
+                words += args[i:]
                 break
-        self.assign([role for role in roles if not (given and role[:1] == "~")])
+        if roles:
+            self.assign([role for role in roles if role[:1] != "~"] if given else roles)
         return i
 
     def option(self, word: str, i: int) -> tuple[tuple[bool, str] | None, str, int]:
@@ -6969,7 +7007,7 @@ class _ShCall:
             self.doubt = found is None
         return None, "", i
 
-    def assign(self, roles: list[str]) -> None:
+    def assign(self, roles: Sequence[str]) -> None:
         """Give the operands their roles."""
         words = self.words
         for at, role in enumerate(roles):
@@ -7018,7 +7056,11 @@ def _sh_row(options: str, operands: str, traits: str) -> _ShRow:
         else:
             found.update({"-" + letter: (bool(valued), "") for letter, valued in re.findall("(.)(:?)", token)})
     method = next((trait[2:] for trait in traits.split() if trait[:2] == "t:"), "")
-    return _ShRow(found, tuple(operands.split()), frozenset(traits.split()), getattr(_ShRun, "_" + method) if method else None)
+    roles = [role for role in operands.split() if role != "e*"]
+    before = roles.index("x") if "x" in roles else -1
+    return _ShRow(found, tuple(roles), frozenset(traits.split()), getattr(_ShRun, "_" + method) if method else None, before,
+                  operands[:2] == "e*", before > 0 and roles[before - 1] == "p?",
+                  tuple([trait[3:] for trait in traits.split() if trait[:3] == "in:"]))
 
 
 # ---- 9d. Commands: SQL -----------------------------------------------------------------------------------
@@ -8596,9 +8638,9 @@ class _State(NamedTuple):
     """What commands change for those that come after them, as it was at one point; dictionaries are not changed later."""
     vars: dict[str, Any]
     cwds: tuple[str, ...]
-    functions: dict[str, Any]
-    aliases: dict[str, str]
-    fds: dict[str, Any]
+    functions: Mapping[str, Any]
+    aliases: Mapping[str, str]
+    fds: Mapping[str, Any]
     out: str
     dead: bool
 
@@ -8659,6 +8701,32 @@ class _ShFields:
 class _ShRun:
     """Follows one command text and collects its facts. Methods `_name(name, args, flow)` are the programs it knows:
     each gets its arguments and standard input and returns its standard output."""
+    # The state (see _State): a value is a text, a dict (an array), or a tuple of values it may have.
+    cwds: tuple[str, ...] = ("",)               # as seen from where the command started
+    functions: Mapping[str, Any] = {}
+    aliases: Mapping[str, str] = {}
+    fds: Mapping[str, Any] = {}                 # descriptors: the stream, or the file or script that it leads into
+    out = ""                                    # where `exec >FILE` sends all that is said
+    dead = False                                # after `exit`
+    fell: Sequence[_State] = ()                 # the states in which the last command has failed, when they differ
+    # What else is known of the text.
+    strict = False                              # `set -e`
+    loaded = False                              # a file of secrets has been read into the variables
+    networked = root = False                    # this command: with a socket; as root
+    last_net = ""
+    net_fds: frozenset[str] = frozenset()       # descriptors that are sockets
+    pipes: frozenset[str] = frozenset()         # names of pipes made here
+    ran: frozenset[str] = frozenset()           # … that a shell reads
+    made: frozenset[str] = frozenset()          # folders made here
+    checked: frozenset[str] = frozenset()       # variables written `${NAME:?}`: never empty
+    links: Mapping[str, str] = {}               # links made here and folders mounted: the place they lead to
+    sinks: Mapping[str, Any] = {}               # what stands behind `>(…)`
+    number = 63                                 # of the next process substitution
+    calls: tuple[int, ...] = ()                 # functions and aliases that are being followed
+    call_: _ShCall | None = None                # the command whose row is being followed
+    steps, room, depth, nested, power_depth = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0, 0
+    homes: list[str] | None = None
+    anchors: list[tuple[str, list[str]]] | None = None
 
     def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str | tuple[str, ...] = "",
                  env: Iterable[tuple[str, str]] = ()) -> None:
@@ -8667,37 +8735,12 @@ class _ShRun:
         self.paths: dict[str, None] = {}
         self.altered: set[str] = set()      # those among them that are written or deleted
         self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
-        self.pipes: set[str] = set()        # names of pipes made here
-        self.ran: set[str] = set()          # … that a shell reads
-        self.made: set[str] = set()         # folders made here
-        # The state (see _State): a value is a text, a dict (an array), or a tuple of values it may have.
         self.vars: dict[str, Any] = {}
-        self.cwds: tuple[str, ...] = ("",)  # as seen from where the command started
-        self.functions: dict[str, Any] = {}
-        self.aliases: dict[str, str] = {}
-        self.fds: dict[str, Any] = {}       # descriptors: the stream, or the file or script that it leads into
-        self.out = ""                       # where `exec >FILE` sends all that is said
-        self.dead = False                   # after `exit`
-        self.fell: list[_State] = []        # the states in which the last command has failed, when they differ
-        self.strict = False                 # `set -e`
-        self.net_fds: set[str] = set()      # descriptors that are sockets
-        self.networked = self.root = False  # this command: with a socket; as root
-        self.last_net = ""
-        self.steps, self.room, self.depth, self.nested = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0
-        self.number = 63                    # of the next process substitution
-        self.sinks: dict[str, Any] = {}     # what stands behind `>(…)`
         self.certain = dialect is _SH_POSIX     # this text is surely meant for a shell: doubts count
-        self.calls: list[int] = []          # functions and aliases that are being followed
         self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
-        self.power_depth = 0
-        self.call_: _ShCall | None = None   # the command whose row is being followed
-        self.links: dict[str, str] = {}     # links made here and folders mounted: the place they lead to
-        self.loaded = False                 # a file of secrets has been read into the variables
-        self.checked: set[str] = set()      # variables written `${NAME:?}`: never empty
-        self.homes: list[str] | None = None
-        self.anchors: list[tuple[str, list[str]]] | None = None
-        folders = [cwd] if isinstance(cwd, str) else list(cwd)
-        self.cwds = tuple(dict.fromkeys(["" if folder == "." else folder[:1000] for folder in folders])) or ("",)
+        if cwd:
+            folders = [cwd] if isinstance(cwd, str) else list(cwd)
+            self.cwds = tuple(dict.fromkeys(["" if folder == "." else folder[:1000] for folder in folders])) or ("",)
         for name, value in env:
             self.set(name, _sh_private.sub("?", value))
 
@@ -8754,7 +8797,7 @@ class _ShRun:
     def settle(self) -> None:
         """The next command comes whether the last one has failed or not."""
         if self.fell:
-            fell, self.fell = self.fell, []
+            fell, self.fell = self.fell, ()
             self.merge(fell)
 
     def branches(self, runs: Iterable[Callable[[], _Flow]]) -> _Flow:
@@ -8769,14 +8812,14 @@ class _ShRun:
             self.settle()
             ends.append(self.state())
         self.merge(ends[:-1])
-        return _sh_join(outs) if len(outs) > 1 else outs[0] if outs else _NOTHING
+        return _sh_said(outs)
 
     def apart(self, run: Callable[[], _Flow]) -> _Flow:
         """What *run* does changes nothing here: a subshell."""
         before, self.out = self.state(), ""
         out = run()
         self.become(before)
-        self.fell = []
+        self.fell = ()
         return out
 
     # -- places
@@ -8813,6 +8856,7 @@ class _ShRun:
     def spots(self, word: str, cwd: str | None = None) -> list[tuple[str, str]]:
         """Where *word* is: (absolute path, the same with anybody's home directory written `~`), for each reading."""
         found: list[str] = []
+        self.steps -= 2
         for folder in self.cwds if cwd is None else (cwd,):
             place = self.where(word, folder)
             if _sh_drive.match(place):
@@ -8876,22 +8920,23 @@ class _ShRun:
     def script(self, script: Any, flow: _Flow = _NOTHING) -> _Flow:
         self.deeper(1)
         outs = []
-        self.fell = []
+        fell: Sequence[_State] = ()
+        self.fell = ()
         for nodes in script:
-            joint, fell, done = nodes[0].joint, self.fell, None
+            joint, done = nodes[0].joint, None
             if not joint:
                 self.settle()
             elif joint == "||":
-                done = self.state()
+                fell, done = self.fell, self.state()
                 self.merge(fell)
             else:
-                fell = fell or [self.state()]
-            self.fell = []
+                fell = self.fell or [self.state()]
+            self.fell = ()
             out = self.pipeline(nodes, flow)
             if done is not None:
                 self.merge([done])
             elif joint:
-                self.fell = fell + self.fell
+                self.fell = [*fell, *self.fell]
             if out is not _NOTHING and self.out:
                 self.written(self.out, out, True)
             elif out is not _NOTHING:
@@ -8923,15 +8968,14 @@ class _ShRun:
         networked, self.networked = self.networked, False
         outs: list[tuple[str, str, str]] = []
         lines = self.argvs(node.words) if not node.kind else []
-        temporary = [name for name, *_ in node.assigns] if lines and lines != [[]] else []
-        kept = {name: self.vars.get(name) for name in temporary}
+        fds, alone = self.fds, len(node.words) == 1 and node.words[0] == "exec"
+        kept = {name: self.vars.get(name) for name, *_ in node.assigns} if node.assigns and lines != [[]] else {}
         for name, index, appended, word in node.assigns:
             self.assign(name, index, appended, word)
-        fds = self.fds
         for fd, operator, word in node.redirects:
             flow = self.redirected(fd, operator, _sh_whole(self.expand(word)), flow, outs)
         out = self.run(node, lines, flow, outs)
-        if node.redirects and lines != [["exec"]]:
+        if node.redirects and not alone:
             self.fds = fds
         for fd, operator, target in outs:
             self.written(target, _NOTHING if fd == "2" else out, ">>" in operator)
@@ -8948,7 +8992,7 @@ class _ShRun:
         """What a command does, its redirections apart."""
         kind, parts = node.kind, node.parts
         if not kind:
-            if lines == [["exec"]] and node.redirects:
+            if node.redirects and lines == [["exec"]]:
                 self.exec_redirected(node, outs)
                 return _NOTHING
             if node.raw and lines[0]:
@@ -8967,7 +9011,7 @@ class _ShRun:
         if kind == "loop":
             before, out = self.state(), _NOTHING
             for again in (True, False):
-                out = _sh_join([out, *[self.script(part, flow) for part in parts]])
+                out = _sh_said([out, *[self.script(part, flow) for part in parts]])
                 self.settle()
                 if not again or self.cwds == before.cwds and self.vars.keys() == before.vars.keys() and all(
                         value is before.vars[name] for name, value in self.vars.items()):
@@ -9003,7 +9047,7 @@ class _ShRun:
         for condition, branch in zip(parts[::2], parts[1::2]):
             outs.append(self.script(condition, flow))
             other = self.fell or [self.state()]
-            self.fell = []
+            self.fell = ()
             outs.append(self.script(branch, flow))
             self.settle()
             ends.append(self.state())
@@ -9013,12 +9057,12 @@ class _ShRun:
             outs.append(self.script(parts[-1], flow))
             self.settle()
         self.merge(ends)
-        return _sh_join(outs)
+        return _sh_said(outs)
 
     def exec_redirected(self, node: _ShNode, outs: list[tuple[str, str, str]]) -> None:
         """`exec` with redirections alone: for all that follows."""
         if self.networked:
-            self.net_fds.update(fd or "0" for fd, _, _ in node.redirects)
+            self.net_fds = self.net_fds.union(fd or "0" for fd, _, _ in node.redirects)
             if not re.match(r"/dev/\w+/(?:localhost|127\.)", self.last_net):
                 self.say("reverse_shell", "opens a socket from the shell")
         for fd, operator, target in outs:
@@ -9049,6 +9093,9 @@ class _ShRun:
                 made = self.content(target) if not descriptor else _REMOTE if target in self.net_fds else flow
             if fd in ("", "0"):
                 return made
+            if fd[0] == "{":
+                self.number -= 1
+                self.vars[fd.strip("{}")] = fd = str(self.number + 1)
             if fd != "2":
                 self.fds = {**self.fds, fd.strip("{}"): made}
             if operator == "<>" and not descriptor:
@@ -9087,7 +9134,7 @@ class _ShRun:
             outs.append(self.script(node.parts[0], flow))
             self.settle()
         self.merge([before])
-        return _sh_join(outs)
+        return _sh_said(outs)
 
     # -- words
     def argvs(self, words: list[Any]) -> list[list[str]]:
@@ -9281,7 +9328,7 @@ class _ShRun:
             default: list[list[str] | None] = [one or [""] for one in self.readings(argument)] if argument else [[""]]
             found: list[list[str] | None] = []
             if bare == "?":
-                self.checked.add(p.name)
+                self.checked |= {p.name}
                 return values
             for one in values:
                 empty = one is None or operator[0] == ":" and not "".join(one) or not one
@@ -9426,6 +9473,8 @@ class _ShRun:
             return self.run_operand(text, _NOTHING)
         if role[:1] == "-":
             return self.read(f"{role[1:]} {text}")
+        if role in _SH_TEXTS:
+            return self.act(role, text, _NOTHING)
         return self.run_text(_sh_from(text.lstrip("!|"), _sh_flow(text)), _NOTHING)
 
     # -- commands
@@ -9473,6 +9522,8 @@ class _ShRun:
         found = self.row_of(name, args)
         if found is None:
             out = self.carried(name, args, flow)
+        elif "data" in found[1].row.traits and not {"--", "exec"}.isdisjoint(args):
+            out = self.carried(name, args[min(args.index(word) for word in ("--", "exec") if word in args) + 1:], flow)
         else:
             found[1].background = background or name in ("nohup", "setsid")
             out = self.play(found[0], found[1], found[2], flow)
@@ -9504,7 +9555,7 @@ class _ShRun:
     def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
         """A function (a script) or alias (a text) with its arguments."""
         self.deeper(1)
-        self.calls.append(id(body))
+        calls, self.calls = self.calls, (*self.calls, id(body))
         before, dead = self.vars.get("@"), self.dead
         self.positional(args)
         out = self.read(body + ' "$@"', flow) if isinstance(body, str) else self.script(body, flow)
@@ -9513,7 +9564,7 @@ class _ShRun:
             self.vars.pop("@", None)
         else:
             self.vars["@"] = before
-        self.calls.pop()
+        self.calls = calls
         self.depth -= 1
         return out
 
@@ -9572,15 +9623,19 @@ class _ShRun:
 
     def play(self, name: str, call: _ShCall, before: list[tuple[str, str]], flow: _Flow) -> _Flow:
         """One command by the row of its program: the roles of its words, then the command inside or the program's method."""
-        row, kept = call.row, (self.call_, self.root, self.cwds, self.links)
+        row, kept, got = call.row, (self.call_, self.root, self.cwds, self.links), before + call.got if before else call.got
         self.call_, self.root = call, self.root or "root" in row.traits
-        for role, value in before + call.got if before else call.got:
-            if role == "cd":
-                fell = self.fell
-                self.go(value)
-                self.fell = fell
-        outs = [self.act(role, value, flow) for role, value in (before + call.got if before else call.got)
-                if role not in _SH_QUIET_ROLES]
+        outs: list[_Flow] = []
+        if got:
+            for role, value in got:
+                if role == "cd":
+                    fell = self.fell
+                    self.go(value)
+                    self.fell = fell
+            outs = [self.act(role, value, flow) for role, value in got if role not in _SH_QUIET_ROLES]
+        if flow.text or flow.remote:
+            for role in row.inputs:
+                self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
         if row.method is not None:
             call.said = _sh_said(outs)
             outs = [row.method(self, name.partition("/")[0], call.args, flow), *([] if row.method is _ShRun._code else outs)]
@@ -9588,10 +9643,10 @@ class _ShRun:
             outs.append(self.inside(flow))
         else:
             outs.append(self.by_row(call, flow))
-        if call.all("cd") or any(role == "cd" for role, _ in before):
-            self.cwds = kept[2]
-        self.call_, self.root, _, links = kept
-        if call.all("vol"):
+        self.call_, self.root, cwds, links = kept
+        if got and self.cwds is not cwds and any([role == "cd" for role, _ in got]):
+            self.cwds = cwds
+        if self.links is not links and call.all("vol"):
             self.links = links
         return _sh_said(outs)
 
@@ -9609,11 +9664,11 @@ class _ShRun:
     def by_row(self, call: _ShCall, flow: _Flow) -> _Flow:
         """What a program without a method says: its row knows what becomes of what goes in."""
         traits = call.row.traits
-        for role in [trait[3:] for trait in traits if trait[:3] == "in:"]:
-            self.act(role, _sh_from(flow.text or "", flow), _NOTHING) if flow.text or flow.remote else None
         out = self.operands(call.name, call.plain + call.all("f", "r"), flow)
         for word in call.all("n"):
             self.named(call.name, word)
+            if call.name in ("mkdir", "md"):
+                self.made |= {word.rstrip("/")}
         if "none" in traits:
             return _EMPTY if call.name in (":", "true") else _NOTHING
         shows = [trait[6:].replace("_", " ") for trait in traits if trait[:6] == "shows:"]
@@ -9636,8 +9691,10 @@ class _ShRun:
             return self.apart(lambda: self.run_text(value, flow))
         if role in ("f", "r", "n", "cd"):
             return _NOTHING                     # by_row
-        if role == "w":
-            self.written(value, flow, False)
+        if role == "w" and value[:1] in ("|", "!"):
+            return self.act("sh", _sh_from(value[1:], _sh_flow(value)), flow)
+        if role == "w" or role == "new":
+            self.written(value, flow, False, role == "w")
         elif role == "d":
             self.path(value)
             self.delete(value)
@@ -9776,11 +9833,14 @@ class _ShRun:
 
     def _ssh(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         self.ship(flow, "ssh")
+        if flow.text and self.call_ and not self.call_.all("sh"):
+            self.act("sh", _sh_from(flow.text, flow), _NOTHING)
         return _REMOTE._replace(sources=flow.sources)
 
     def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         call = self.call_
-        if call and "--help" not in args and (not call.all("sh") or call.words[:1] in ([], ["root"], ["-"])):
+        users = [word for word in call.words if word != "-"] if call else []
+        if call and "--help" not in args and (not call.all("sh") or users[:1] in ([], ["root"])):
             self.say("privilege", "becomes another user")
         return _NOTHING
 
@@ -9827,7 +9887,7 @@ class _ShRun:
     # -- files that are run, or that say what to run
     def _pipe(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         for word in self.call_.words if self.call_ else []:
-            self.pipes.update(self.keys(word))
+            self.pipes = self.pipes.union(self.keys(word))
         return _NOTHING
 
     def _make(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -9910,7 +9970,8 @@ class _ShRun:
         known = self.kept(word) if word != "/dev/null" else _EMPTY
         carried = _sh_flow(word)
         if word[:8] == "/dev/fd/" and word not in self.sinks:
-            return carried
+            held = self.fds.get(word[8:])
+            return held if isinstance(held, _Flow) else carried
         if self.pipes and known is None and self.pipes.intersection(self.keys(word)):
             return _sh_read(["\0pipe " + key for key in self.keys(word)])
         if known is None:
@@ -9931,7 +9992,7 @@ class _ShRun:
             judge_code(self, "" if word.endswith(".sh") else "code", known.text)
             self.read(known.text)
 
-    def written(self, word: str, flow: _Flow, appended: bool) -> None:
+    def written(self, word: str, flow: _Flow, appended: bool, named: bool = True) -> None:
         """A file is written, overwritten or appended to."""
         if word.startswith(("/dev/tcp/", "/dev/udp/")):
             if flow.shell:
@@ -9945,8 +10006,9 @@ class _ShRun:
         if flow.text == "" and not appended:
             self.emptied(word)
         self.spend(len(word))
-        self.path(word)
-        self.altered.update(self.reported(word))
+        if named:
+            self.path(word)
+            self.altered.update(self.reported(word))
         for key in self.keys(word):
             self.files[key] = _sh_join((self.files[key], flow)) if appended and key in self.files else flow
             if key in self.ran and (flow.remote or flow.coded):
@@ -10101,7 +10163,7 @@ class _ShRun:
                 return self.run_operand(word, flow)
         if self.networked:
             self.say("reverse_shell", "connects a shell to the network")
-        self.ran.update(source[6:] for source in flow.sources if source[:6] == "\0pipe ")
+        self.ran = self.ran.union(source[6:] for source in flow.sources if source[:6] == "\0pipe ")
         if flow.remote:
             self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
                      f"{name} runs what comes from the network")
@@ -10151,10 +10213,14 @@ class _ShRun:
     def run_operand(self, word: str, flow: _Flow) -> _Flow:
         """A script file."""
         origin = self.judge_origin(word)
-        if word[:8] == "/dev/fd/" and origin.text and not origin.remote:
-            return self.run_script(origin.text, flow)
+        if word[:8] == "/dev/fd/":
+            carrier = _ShWord(word)
+            carrier.flow = self.content(word)
+            origin = self.judge_origin(carrier)
+            if origin.text and not origin.remote:
+                return self.run_script(origin.text, flow)
         if self.pipes:
-            self.ran.update(self.pipes.intersection(self.keys(word)))
+            self.ran |= self.pipes.intersection(self.keys(word))
         if word == "/dev/stdin" and flow.text and not flow.remote:
             return self.run_script(flow.text, _NOTHING)
         self.run_file(word)
@@ -10407,7 +10473,7 @@ class _ShRun:
         rows = []
         for line in lines:
             split = re.split(f"[{re.escape(marks[:8])}]" if isinstance(marks, str) and marks else r"[ \t]+", line.strip(),
-                             maxsplit=max(len(names) - 1, 0)) if marks != "" else [line]
+                             maxsplit=len(names) - 1) if marks != "" and len(names) > 1 else [line.strip()]
             rows.append(split + [""] * len(names))
         for at, word in enumerate(names or ["REPLY"] if name == "read" else []):
             self.set(word, _sh_either(*[_sh_from(_SH_HOLE if _sh_open(row[at]) or _sh_open(line) else row[at], flow.but(None))
@@ -10441,6 +10507,8 @@ class _ShRun:
             elif word in ("-exec", "-execdir", "-ok", "-okdir"):
                 end = next((j for j in range(k + 1, len(tests)) if tests[j] in (";", "+")), len(tests))
                 for hit in hits:
+                    if shape == "*" and _sh_program("".join(tests[k + 1:k + 2]), self.d) in ("rm", "unlink", "shred"):
+                        self.delete(hit, "find deletes files outside the project")
                     self.simple([w.replace("{}", hit) for w in tests[k + 1:end]], flow)
             elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(tests):
                 self.written(tests[k + 1], _NOTHING, False)
@@ -10853,8 +10921,8 @@ def _sh_escaped_commands(run: _ShRun, language: str, text: str) -> None:
     """vim, ed, gdb, sqlite, psql …: `!COMMAND`, `.shell COMMAND`, `\\! COMMAND` in a line; other lines may be code."""
     for found in _sh_escape_lines.finditer(text[:20_000]):
         run.read(next(group for group in found.groups() if group is not None))
-    if re.match(r"\s*(?:python|py|perl|ruby|lua)\b", text):
-        judge_code(run, text.split()[0], text)
+    if "(" in text:
+        judge_code(run, "code", text)
 
 
 def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
@@ -10867,7 +10935,7 @@ def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
 def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
     judge_code(run, "awk", text)
     if re.search(r"system\s*\(|\|", text):
-        for found in _sh_awk_text.finditer(re.sub(r'"[ \t]+"', "", text[:20_000])):
+        for found in _sh_awk_text.finditer(re.sub(r'"[ \t]+"', "", text[:20_000].replace('ENVIRON["HOME"]', '"~"'))):
             run.read(_sh_unescape(found.group(1)))
 
 
@@ -10888,6 +10956,8 @@ def _sh_tcl_text(run: _ShRun, language: str, text: str) -> None:
 def _sh_strings(run: _ShRun, language: str, text: str) -> None:
     """A language that nobody reads here: each of its strings may be a command."""
     judge_code(run, "code", text)
+    for found in re.finditer(r'\(delete-(?:directory|file)[^"()]*"([^"]*)"', text[:20_000]):
+        run.delete(found.group(1))
     for found in _sh_awk_text.finditer(text[:20_000]):
         run.read(_sh_unescape(found.group(1)))
 
@@ -11176,7 +11246,8 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
         raise BudgetSpent("it holds a command too long to follow")
-    text = _sh_private.sub("?", text.replace("\0", ""))
+    if not text.isascii() or "\0" in text:
+        text = _sh_private.sub("?", text.replace("\0", ""))
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     changed: set[str] = set()
@@ -11199,6 +11270,7 @@ _sh_private = lazy_regex("[\ue0f0\ue0f1]")
 
 # ---------------------------------------------------------------------------
 # 10. Secrets: entropy, kinds, finding
+# Closes: finds secrets; pure functions of texts.
 # ---------------------------------------------------------------------------
 #
 # The strings of a message are searched as one text, joined by NUL, so that `{"password": "…"}` is a name beside a value
@@ -12514,6 +12586,7 @@ def _example(shape: str, random: Any) -> str:
     return text
 # ---------------------------------------------------------------------------
 # 11. Injection and concealment; what `strip` takes out
+# Closes: finds what steers or hides; pure functions of texts.
 # ---------------------------------------------------------------------------
 #
 # Closes: what is found here can only add refusals and records.
@@ -12548,7 +12621,7 @@ _STEER_BEFORE, _STEER_AFTER = 180, 260  # the part of the text around such a wor
 
 # Words that do the same work. `_` joins the words of an expression. A word may stand in several classes.
 _STEER_WORDS = """
-IGNORE     ignore disregard forget neglect override overrule bypass supersede discard ditch pay_no_attention_to pay_no_heed_to
+IGNORE     ignore disregard forget neglect override overrule bypass supersede discard ditch scrap abandon pay_no_attention_to pay_no_heed_to
 DISOBEY    do_not_follow don't_follow stop_following do_not_obey don't_obey stop_obeying no_longer_follow do_not_comply_with
            never_follow set_aside throw_out
 PRIOR      previous previously prior above earlier preceding past former foregoing existing original initial current safety
@@ -12559,7 +12632,7 @@ ALL        all any every each
 ORDERS     instruction instructions prompt prompts guideline guidelines guidance directive directives orders
 RULES      rules commands constraints restrictions programming safeguards policy policies training context directions
            requests messages limits limitations filters controls
-TASK       request requests question task query goal
+TASK       request requests question task query goal brief job assignment wishes
 BEFORE     said told instructed above asked taught written given
 NOT        do_not don't dont never must_not mustn't should_not shouldn't shall_not may_not need_not needn't ought_not avoid
            refrain_from no_need_to cannot can't not_to without
@@ -12573,7 +12646,7 @@ ABOUT      that about what how of unless under at in for no
 THIS       this that these those it them any anything
 THING      step steps note notes call calls upload action actions transfer instruction instructions message change message
            tool behaviour behavior fact part section requirement requirements tag block file files one
-ANSWER     answer reply response summary report final_answer final_response
+ANSWER     answer reply response summary final_answer final_response
 HIDE       hide conceal withhold suppress keep
 OMIT       omit leave_out exclude leave skip drop
 SLY        secretly covertly discreetly silently quietly stealthily invisibly in_secret behind_the_scenes
@@ -12582,9 +12655,11 @@ CONSENT    approved pre-approved preapproved agreed consented authorized authori
 CHECK      confirmation confirmations approval approvals permission permissions consent dialog review reviews prompts
            confirmation_prompts confirmation_dialogs verification authorization
 SKIP       skip bypass omit disable suppress ignore
-AGENT      ai llm llms assistant assistants agent agents chatbot chatbots model models claude chatgpt gpt copilot gemini bot
+AGENT      ai llm llms assistant assistants agent agents chatbot chatbots model models claude chatgpt gpt copilot gemini bot bots
            cursor language_model language_models large_language_model large_language_models ai_agent ai_agents ai_assistant ai_assistants ai_model
 AI         ai llm llms language_model large_language_model large_language_models ai_agent ai_assistant ai_model chatbot gpt chatgpt claude copilot
+HARM       stop delete push approve merge transfer send forward reveal disclose ignore disregard append eval write state claim rate
+           mark click accept install execute upload submit grant disable skip overwrite buy pay book wire praise export give
 YOU        you i_you
 MUST       must should shall will to have_to need_to needs_to has_to is_required are_required are_to is_to always
 LEAD       please kindly now then and just simply immediately first instead also so but always you therefore hence thus
@@ -12592,7 +12667,7 @@ LEAD       please kindly now then and just simply immediately first instead also
 MAKE       make ensure be_sure see_to
 DO         ignore disregard forget stop send forward transfer delete remove call invoke run execute read open fetch reveal output
            print reply respond answer visit upload post submit export email e-mail mail grant disable give write say list show
-           include append add copy recommend approve merge install download obey wire buy mark rate move share archive
+           include append add copy recommend approve merge install download obey wire buy mark rate move share archive create make book post
            pay contact star click subscribe rewrite replace change grant assign close push deploy praise
 ACT        delete transfer send export forward e-mail email disable run execute grant wipe upload submit wire drop remove
            share post call invoke exporting
@@ -12601,7 +12676,7 @@ MOVE       send pass include append attach upload paste forward provide put inse
            report quote expose dump mirror sync mail bcc
 TOLD       passed sent included attached forwarded posted submitted shared transmitted uploaded copied mirrored bcc'd
 READ       read open cat load access retrieve get fetch grab collect obtain dump print extract gather scan use check
-REVEAL     reveal print output repeat show display leak disclose recite reproduce share tell give return include dump
+REVEAL     reveal disclose summarise summarize print output repeat show display leak disclose recite reproduce share tell give return include dump
            translate quote write
 CALL       call invoke run execute use trigger
 RUN        run execute launch issue perform
@@ -12619,7 +12694,8 @@ PROMPT     system_prompt system_prompts system_instructions hidden_prompt initia
            original_instructions initial_instructions
 WEALTH     secrets credential credentials password passwords api_key api_keys access_token access_tokens ssh_key ssh_keys
            tokens private_key private_keys environment_variable environment_variables inbox contacts address_book
-           session_token api_token personal_data private_data seed_phrase recovery_phrase customer_data client_data user_data
+           customer_list contact_list user_list employee_list customer_database database_dump reset_codes verification_codes
+           session_token api_token personal_data private_data seed_phrase recovery_phrase customer_data user_data
            deploy_key deploy_keys jwt_tokens session_cookies
 MAILS      e-mails emails messages invites attachments documents mails invoices
 HAVING     contents content text
@@ -12672,9 +12748,8 @@ override       said     these|this ~1 ORDERS *overrides|override|supersede|super
 override       said     takes_precedence_over|has_precedence_over|has_higher_priority_than|have_priority_over ~3 *PROMPT|ORDERS
 override       said     your|previous|prior|earlier ~2 RULES|ORDERS ..3 *void|revoked|rescinded|lifted|cancelled|suspended END
 override       said     safety|content|security ~1 filters|policies|guidelines|checks|restrictions are|is ..1 *off|disabled|lifted|suspended END|for|in
-override       hint     *disable|turn_off ~2 safety|content|security ~1 filters|policies|guidelines|checks|restrictions
+override       hint     disable|turn_off|deactivate ~2 *safety|content|security ~1 filters|policies|guidelines|checks|restrictions|features|mechanisms|protocols|measures
 override       said     *DISOBEY ~2 USERS TASK|ORDERS
-override       order    *DISOBEY ~2 PROMPT
 override       said     must|should|shall not obey|follow ~2 *PROMPT
 override       said     ORDERS|RULES ..1 you received|were_given ..2 are|is ..1 *void|revoked|rescinded|lifted|cancelled
 override       =said    this_description|this_tool|these_instructions ..2 takes|take|has|have precedence|priority
@@ -12687,11 +12762,8 @@ concealment    order    NOT ..1 mention|say|reveal|report to ~1 *USER that
 concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 THIS ~2 THING? in|to|when|anywhere|about ..2 ANSWER|USER
 concealment    order    NOT ..1 include|show|reference|display THIS ..3 *ANSWER
 concealment    hint     NOT *tell|inform|notify|alert them|him|her END
-concealment    =order   do_not|don't|never ..1 tell|inform|mention|reveal|notify|alert ..4 USER ABOUT THIS|you
 concealment    order    NOT ..1 let|make ~2 *USER KNOW
-concealment    +order   never reveal ~1 THIS ORDERS
 concealment    order    HIDE ~1 THIS|following ..4 from ~2 *USER
-concealment    order    HIDE ~1 THIS|following from ~1 *person|people
 concealment    +order   HIDE ..6 from|to ~2 USER
 concealment    said     keep ~1 THIS between *us|ourselves
 concealment    order    keep *quiet about
@@ -12705,7 +12777,7 @@ concealment    said     in your ANSWER *leave_out|omit
 concealment    said     *pretend ..2 nothing_happened
 concealment    hint     *nothing_happened
 concealment    said     without *leaving ..1 TRACE|trace
-concealment    said     *leave|leaves no TRACE
+concealment    said     *leave no TRACE
 concealment    order    remove|erase|delete|strip|hide ALL *TRACE ~1 THIS|your|from
 concealment    said     so_that *nobody can|may|will ..1 TRACE|notice|know
 concealment    order    *SLY call|invoke|send|forward|upload|post|transmit|exfiltrate|copy
@@ -12719,12 +12791,9 @@ concealment    said     if ..1 *USER asks END say|claim|answer|pretend that
 concealment    said     *USER ..2 already|has|have ..2 CONSENT ..8 without|skip|no_need|do_not_ask|don't_ask
 concealment    hint     *USER ..1 already|has|have ..1 CONSENT
 concealment    hint     they_already|they_have *CONSENT
-concealment    order    no_need_to|don't|do_not ..1 ask|check_with|confirm_with|consult ~1 *USER END
-concealment    hint     no_need_to|don't|do_not ..1 ask|check_with|confirm_with|consult ~1 *USER
 concealment    said     no_need|need_not|needn't ..1 ask|check_with|confirm_with|check ..2 *USER
-concealment    hint     *pre-approved|preapproved|approved_in_advance
+concealment    hint     *pre-approved|preapproved|approved_in_advance|pre-authorized|pre-authorised|preauthorized
 concealment    hint     SKIP ~3 *CHECK
-concealment    hint     *continue|proceed|go_ahead ..1 without CHECK|asking
 concealment    +said    assume consent
 role_spoof     said     NEW ~1 *ORDERS|task|goal|objective|mission STOP DO
 role_spoof     said     NEW *ORDERS from ~1 CHIEF STOP
@@ -12739,7 +12808,7 @@ role_spoof     said     your|the *task|goal|mission|objective has_changed|was_ch
 role_spoof     order    *enter|activate|enable ~1 SPECIAL MODE
 role_spoof     said     *FROMNOW ..2 you|AGENT ..2 are|respond|act|will|must|obey|always ..4 EVIL|ROLE|obey|no_restrictions|only
 role_spoof     said     FROMNOW|from_this_moment *obey|ignore|disregard
-role_spoof     said     *FROMNOW ..3 recommend|forward|approve|include|append|reply
+role_spoof     said     *FROMNOW ..3 recommend|forward|approve|include|append|reply|respond|answer|speak|prefer
 role_spoof     said     *attention ~1 AGENT STOP ..6 DO
 role_spoof     said     *USER wants|asked|asks|instructed you to ..1 disregard|ignore|delete|wire|visit|forward|transfer
 role_spoof     order    *act|behave|respond|pretend|imagine|answer as_if|as_though|that|like? ~1 you_are|you_were|you_have|you're ..4 EVIL|admin|administrator|root|developer|allowed|superuser|no_rules|no_restrictions|no_limits
@@ -12756,15 +12825,11 @@ role_spoof     said     admin|administrator|system|developer *override
 role_spoof     said     to|for|dear|note|any ..2 AGENT *reading|processing|parsing|seeing|viewing this
 role_spoof     said     AGENT *reading|processing|parsing|seeing|viewing this ..4 should|must|will|COLON
 role_spoof     hint     AGENT *reading|processing|parsing|seeing|viewing this
-role_spoof     said     *AGENT that reads|processes|summarises|summarizes|sees|parses|screens|reviews this|the ..6 should|must|will
 role_spoof     said     *AGENT who|that|which reads|processes|summarises|summarizes|sees|parses|screens this
 role_spoof     said     if you_are|you're ~2 *AI ..6 DO|MUST
-role_spoof     said     if you_are|you're ~1 *agent|assistant|model|bot STOP ..4 DO|MUST
 role_spoof     said     as ~2 *AGENT you MUST ..3 DO|obey
-role_spoof     =said    as ~2 AGENT you ..4 CALL|READ|MOVE
 role_spoof     hint     note|message|attention|reminder|dear|hey|hello|hi ..2 *AGENT END
 role_spoof     hint     note|message|instruction|directive|hint for|to ~2 *AGENT
-role_spoof     said     note|message|attention|dear|hey|hello|hi ..3 *AGENT STOP ..8 IGNORE|READ PATH|PROMPT
 role_spoof     said     hey|dear|hello|hi|attention ~2 *AGENT ..12 USER has|already|asked|wants
 role_spoof     =said    whatever comes_next|the_user_says|the_user_asks prefer|use|call|follow|ignore|disregard|answer
 role_spoof     said     *USER ~1 changed|changes ..1 mind|request
@@ -12772,7 +12837,6 @@ role_spoof     said     *USER asked|told me to tell you
 role_spoof     hint     *USER wants you to
 role_spoof     said     human|user COLON ..3 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
 role_spoof     =said    human COLON ..3 ACT
-role_spoof     =said    user COLON please ..2 ACT
 role_spoof     said     *end of ~1 document|file|page|output|tool_output|tool|context|data|transcript|email ..1 //6 NEW ..1 task|message|instruction|instructions|user|command|order
 role_spoof     said     treat ..6 as_if|as_though ..4 from ~1 *USER
 role_spoof     said     *AGENT must|shall|should|will|has_to ~2 OBEY ..3 ORDERS|RULES|orders|developer
@@ -12783,7 +12847,6 @@ tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|
 tool_steering  said     AGENT COLON ..8 *PATH|DANGER
 tool_steering  said     *AGENT COLON ..2 fetch|open|visit|curl|execute|run|request ..3 URL
 tool_steering  said     AGENT STOP ..3 collect|find|gather|reveal|print|send ~4 *WEALTH
-tool_steering  said     AGENT ..6 READ ..3 *PATH ..8 quote|answer|paste|comment|send|include|reply
 tool_steering  order    READ ..6 *PATH ..8 and|then ..1 MOVE
 tool_steering  said     REVEAL|obtain ..2 HAVING of ..3 *PATH
 tool_steering  order    read|cat|dump|extract|grab ..3 *WEALTH ..3 and|then ..1 paste|send|post|include|quote|forward|upload|share|output|print
@@ -12794,19 +12857,16 @@ tool_steering  order    also check|read|look_at ..3 *PATH
 tool_steering  said     MOVE ..3 HAVING of ..3 *PATH
 tool_steering  =order   include|pass|attach|supply|send|put|forward|submit|upload ..3 the|entire|full|whole|complete|your TALK ..4 in|to|into|as|with|argument|parameter
 tool_steering  order    send|post|upload|forward|submit|append|include|attach|paste|pass|copy ..4 *TALK ..6 to|in|into|as|with URL|MAIL|ticket|comment|argument|parameter|field|query|answer|reply|context
-tool_steering  order    REVEAL ..4 your|LAST *PROMPT
+tool_steering  order    REVEAL ..4 your|LAST ..2 *PROMPT
 tool_steering  order    REVEAL ..2 your *ORDERS END|verbatim|and|word|in
 tool_steering  order    REVEAL ~2 *PROMPT END
-tool_steering  order    REVEAL ~1 *PROMPT above|verbatim
 tool_steering  order    REVEAL ~2 text|everything|prompt|message|messages|words *above END|verbatim|starting|word|including|between
 tool_steering  order    REVEAL ~2 *above prompt|text|instructions|message
 tool_steering  order    REVEAL *everything in your context_window|context|memory
-tool_steering  said     what ..1 *were your ..1 ORDERS
 tool_steering  order    reply|respond|answer only? with ~1 your|the ~1 *PROMPT|ORDERS
 tool_steering  +said    CALL this_tool|this_function first|before ..3 ALL ..1 request|requests|question|questions|message|messages|conversation|conversations|answer|response
 tool_steering  order    ROUTE ..3 ALL ..6 *through|via ~1 this_one|this_tool|this_server|this_proxy|proxy|NAME
 tool_steering  =said    ALL ..3 TOOL ..6 be_routed|go_through
-tool_steering  +said    ALL other? ..2 tool|tools|calls|writes|reads|mail|mails|e-mails|emails|messages must|should|will|have_to GO ..4
 tool_steering  hint     other|those|existing|built-in ..1 TOOL are|is|have_been ..1 *OLD
 tool_steering  =said    other|all|built-in|normal|native|standard ..3 TOOL ..2 are|is ..1 OLD
 tool_steering  =said    they|which are|is ..1 compromised|buggy|insecure|malicious|unsafe|hacked
@@ -12818,21 +12878,15 @@ tool_steering  order    use|call ~1 shell|bash|terminal|command|exec ..1 TOOL to
 tool_steering  said     AFTER|before ..6 reading|read|viewing|view|answer|begin|summarising ..4 run|execute ..6 *DANGER
 tool_steering  said     to view|to_view|to_render|to_display ..5 run|execute ..3 *DANGER
 tool_steering  said     AGENT ..10 run|execute|curl ..6 *DANGER
-tool_steering  =said    RUN ..6 DANGER
 tool_steering  =said    BEFOREHAND|AFTER|prior ..8 DANGER
 tool_steering  =said    requires|needs|require|need|run|execute ..5 DANGER
-tool_steering  =said    execute|run ..4 DANGER
 tool_steering  =said    PRETEXT ..12 DANGER
 tool_steering  said     *SYSTEM|override|urgent|important ..4 you must now? CALL
 tool_steering  said     you must *now|immediately CALL ..3 NAME
-tool_steering  order    call|invoke|trigger ..1 DEED ..1 for|on *each|every|all
-tool_steering  said     *next_step ..3 CALL ..1 NAME
 tool_steering  said     after *reading this ..3 run|execute|call|invoke|send|delete|open
 tool_steering  order    before ..1 *doing|answering|replying|responding|continuing ..3 CALL ..1 NAME
-tool_steering  =order   CALL ..2 NAME ..4 with ..4 WEALTH|TALK|MAILS
 tool_steering  order    after|before ALL ..2 call|request|response|answer|message|turn ..4 *post|send|upload|forward|submit ..8 URL|MAIL
 tool_steering  =said    when|whenever|if|once ..6 NAME|tool ..2 LOADED ..10 CHANGE ..6 AIM
-tool_steering  =said    when|whenever|if|once ..4 NAME ..2 LOADED ..6 AIM ..3 must|should|has_to|to ..1 be|MAIL
 tool_steering  =said    when|whenever|if|once|after ..4 TOOL|NAME ..2 LOADED|exists ..12 must|should|always|set|change|replace|has_to ..6 be_replaced|MAIL|AIM|be_addressed|be_sent
 tool_steering  +order   CHANGE ..2 AIM of|to|in|with|by ..6 NAME|MAIL
 tool_steering  =order   modify|change|alter|rewrite ~1 arguments|parameters|argument|parameter
@@ -12843,7 +12897,6 @@ tool_steering  said     *always ..2 add|include ..2 bcc|MAIL
 tool_steering  =said    ALL|each|every ..4 must|should|has_to|have_to|need_to|are_to|will ..2 GO|be_bcc'd|be_sent|be_addressed ..3 MAIL|URL
 tool_steering  =said    must|has_to|have_to|always|need_to ..2 MOVE|TOLD|bcc ..10 MAIL|URL
 tool_steering  =said    AFTER|before|also|additionally|in_addition ..4 MOVE|let ..10 MAIL|URL
-tool_steering  =said    PRETEXT ..8 MOVE|TOLD|GO ..8 MAIL|URL|PATH
 tool_steering  =said    PRETEXT ..6 must|always|required|requires|mandatory|also|you ..8 READ|MOVE|CALL|grant ..8 PATH|WEALTH|TALK|NAME|admin
 tool_steering  =said    results|data|queries|inputs|everything ..6 TOLD|go|goes|sent|mirrored ..6 our|URL|MAIL|research_team|attacker|third_party
 tool_steering  =said    READ|MOVE|give|hand|supply ..8 PATH ..12 MOVE|URL|MAIL|parameter|argument|field|sidenote|attacker|along
@@ -12851,7 +12904,6 @@ tool_steering  =said    compresses|uploads|sends|collects|copies ..12 PATH ..12 
 tool_steering  =said    READ|MOVE|obtain|requires_that_you_read ..4 PATH ..12 first|before|END MOVE|and|then
 tool_steering  =said    first|beforehand|before|also|prior|must|always ..6 READ|open|load|retrieve ..4 PATH
 tool_steering  =said    HAVING of ..4 PATH ..4 here|as|in|into|for|must|needed
-tool_steering  =said    MOVE ..4 HAVING of ..3 PATH
 tool_steering  =said    embed|include|print|pass|hand|insert|put ..2 output of ..4 NAME|env|list_directory within|into|in|as|to
 tool_steering  =said    NAME ..3 and|then hand|pass|give|send ..1 its|the output|result|results|content|values to|as|in
 tool_steering  =said    when|whenever|if ..8 CHANGE ~1 AIM by|with|to
@@ -12861,54 +12913,39 @@ tool_steering  =said    recommend it|this|us to ~1 USER
 tool_steering  =said    cat|cp|scp|tar|base64|curl ..3 PATH
 tool_steering  =said    also grant ..4 admin|root|owner|full
 tool_steering  =said    HAVING of ..3 PATH END
-tool_steering  =said    before|first ..4 PATH ..6 and|then
 tool_steering  =order   steal|exfiltrate|hijack|leak ..6 WEALTH|MAILS|TALK|communication|data|traffic
 tool_steering  =said    MOVE ..4 WEALTH ..6 attacker|URL|MAIL|collect|field|parameter|argument
-tool_steering  =said    grab|collect|gather|harvest|list ..4 WEALTH ..8 and|then|as|in|into ..3 MOVE|field|parameter|meta
-tool_steering  =order   add|append|write|install ..8 to|in|into SETUP ..8 so_that|to|before|allow|enable|first
 tool_steering  =order   write|add|append ..3 key|allow|server|line ..6 to|in|into SETUP
 tool_steering  order    write|save|add|append|store ..6 to|in|into *SETUP ..6 so_that|future|all|every
-tool_steering  said     REMEMBER ..6 for|in|across|to all|every|any ..2 FUTURE *SESSION
 tool_steering  said     *remember ..2 for|in ..2 FUTURE|all ..1 SESSION
 tool_steering  order    REMEMBER ..3 *memory ..4 never|always|user|that
-tool_steering  order    never *ask ..2 CHECK|permission before
-tool_steering  said     FROMNOW|always|whenever ..3 *recommend ..4 END when|whenever|if
+tool_steering  order    never ask ..2 *CHECK
 tool_steering  said     always ~1 *recommend|rank|prefer|promote ..6 first|and ..3 claim|tell|say
-tool_steering  =order   always ~1 rank|promote ..6 first|top
-tool_steering  =order   always ~1 recommend ..6 END when|whenever|if|to
 tool_steering  =said    rank ..3 products|results|items of ..4 first|top
 tool_steering  said     *AGENT ..3 should|must|to ..6 recommend|rate|mark|state|claim|rank ..8 acceptance|10|qualified|exceptionally|groundbreaking|positive|first|stars
-tool_steering  said     *give ~2 positive review only|END
 tool_steering  said     do_not|don't highlight ..3 *weaknesses|negatives
 tool_steering  said     positive *review only
 tool_steering  order    ask|request ~1 *USER|USERS ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
 tool_steering  said     session|restore|continue|login ..3 ask|request ~1 *USER ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
 tool_steering  said     seed_phrase|recovery_phrase ..4 of ..2 *wallet
 tool_steering  said     provide|pass|enter|send ..6 code that ~1 *USER received
-tool_steering  said     AGENT ..4 must|should|has_to ..3 send|provide|share ..4 *WEALTH
-tool_steering  said     retry|call ..4 with ..6 *WEALTH|api_key ..6 USERS ..4 key|at|to ..6 URL?
 tool_steering  said     *please call|use|invoke ..3 NAME|fetch|browser with ..3 URL ..3 to
 tool_steering  said     and|then do|follow what|as ..2 it|they *says|say|tells
 tool_steering  said     *decode ..8 and|then ..1 follow|execute|act_on|obey
 tool_steering  =said    follow ..3 orders|instructions|commands in ..2 output|result|response
 tool_steering  =said    approve ..2 ALL ..4 without|pull|tool|regardless
-tool_steering  =said    set|turn auto_approve|auto-approve|autoapprove to|on
-tool_steering  =said    USERS|user ..2 CHECK ..2 not required|needed
 tool_steering  =said    delete|remove|clear ..3 log|logs|history ..6 so_that|trace|nobody
 tool_steering  =said    first action in ALL
-tool_steering  =said    you must ..2 pass|include|provide|send ..4 LAST ..1 SAID
 tool_steering  =said    include|attach|append|embed|pass|contain|add|copy ..4 LAST ..2 SAID ..4 of|and|in|verbatim|word
 tool_steering  =said    everything you know about ..2 USER
 tool_steering  =said    USERS private details
 tool_steering  =said    not ..1 be displayed|shown|visible to? ..2 END list|include|submit
-tool_steering  =said    for ~1 AGENT only|and must
 tool_steering  =said    for ~1 AGENT only
 tool_steering  =said    assistant|ai|model|llm only END grab|read|send|list|collect|get|call|run
 tool_steering  =said    fails ..2 ask|request ~1 USER|USERS
 tool_steering  =said    you may approve|do any
-tool_steering  =said    repeat ..4 tool_call|call ..6 until
-tool_steering  order    gather|collect|find|list ..4 *WEALTH ..12 URL|comment|search|open|post
-tool_steering  said     *gather|collect ..2 client|customer|user data ..16 URL
+tool_steering  order    gather|collect ..4 *WEALTH ..12 URL|comment|search|open|post
+tool_steering  order    find ~1 ..2 *WEALTH ..6 and|then ..1 put|post|send|paste|comment
 tool_steering  said     privacy is no *concern
 tool_steering  said     *AGENT COLON ..1 do this first
 exfil_link     order    MOVE ..8 *WEALTH|TALK|USERS ..8 to|at|via ..1 URL|MAIL
@@ -12916,7 +12953,7 @@ exfil_link     order    MOVE ~2 all|every|unread ..2 *MAILS ..4 to ..1 MAIL
 exfil_link     order    CALL ..3 NAME ..8 *WEALTH|TALK ..3 to ..1 MAIL|URL
 exfil_link     order    append|encode|attach|include|put|insert|embed ..6 *TALK|WEALTH|USERS ..6 to|in|into|as|on|at ..3 EXFIL|URL
 exfil_link     order    render|display|show|insert|embed|output|include|load ..2 image|link|url|picture with|containing|including|carrying ..4 *WEALTH|TALK
-exfil_link     order    fetch|open|visit|request|load|curl URL ..3 *followed_by|plus|filling
+exfil_link     said     fetch|open|visit|request|load|curl URL ..3 *followed_by|plus|filling
 exfil_link     order    fetch|open|visit|load|browse ..1 *HOOK
 exfil_link     order    make|build ..3 address|url|link URL ..6 and *open|fetch|visit
 concealment    order    DO|install ..9 without ..1 telling|informing|asking|notifying|alerting|warning ~1 *USER
@@ -12926,20 +12963,149 @@ concealment    said     cover your *tracks
 concealment    said     so|so_that *nobody sees|notices|knows|finds
 concealment    order    refrain_from|avoid displaying|showing|mentioning|revealing ..4 to ~1 *USER
 concealment    said     no_need_to|no_need inform|tell|notify ~1 *USER
-role_spoof     order    execute|run|follow|obey every|all|the|each command|commands|instruction|instructions in|on this|the *file|document|page|message|email|ticket|comment
+role_spoof     order    *execute|obey every|all|the|each command|commands|instruction|instructions in|on this|the file|document|page|message|email|ticket|comment
 role_spoof     said     NEW ORDERS|task|directive for ~1 *AGENT COLON
 role_spoof     said     assistant|ai|agent|model|bot without ~1 *restrictions|rules|limits|filters|limitations
-role_spoof     said     i order|command|instruct|authorize *you to
-role_spoof     said     note|message|attention|instruction ..3 *AGENT STOP you must|should|will|need_to
+role_spoof     said     i *instruct|authorize|authorise you to
 role_spoof     order    dear|hey|hello|hi ~1 *AGENT STOP please? ..2 DO
 tool_steering  said     *TALK ..3 and append|add|attach|send|post it ..2 to
 tool_steering  order    REVEAL ~2 *WEALTH ..4 your
 tool_steering  order    tell|give|send|show me ~1 ..1 *WEALTH|password
-tool_steering  order    CALL ..1 NAME with ~2 *TALK
+tool_steering  order    CALL ..1 NAME with ~1 entire|full|whole|complete|this *TALK
 tool_steering  order    include|pass|attach|put|send ~2 *WEALTH in|as|to ..3 field|parameter|argument|metadata|call
 tool_steering  =order   include|pass|attach|put|send|supply ..2 PROMPT in|as|to|into
-tool_steering  =said    when|whenever|if|once ..4 LOADED ..6 CHANGE ~1 ..1 AIM
+tool_steering  =said    when|whenever|if|once ..4 LOADED ..6 CHANGE ~1 ..1 account|recipient|payee|iban|beneficiary|destination|address
 concealment    =order   do_not|don't|never ..1 tell|inform|reveal|notify|alert ~1 USER that|about|what|how|of
+override       order    stop|cease|scrap|abandon|ignore|disregard ~2 current|whole|entire|original|earlier ~1 *brief|task|job|assignment|question
+override       said     your sole|only|new|real|true ..1 *duty|goal|purpose|objective|mission|job is|now
+override       said     *outranks|outrank ~1 everything|all END|before|above|else|other|said
+override       order    *prioritise|prioritize this ..3 over ..3 USERS|system|your
+override       said     your RULES|ORDERS have_been|were|are_now *updated|replaced|rewritten
+override       said     your ~1 ..1 RULES|ORDERS ..2 no *longer apply|hold|count
+override       said     don't|do_not|needn't have_to|need_to *follow|obey|respect ~1 safety|system|your|content ..1 RULES|ORDERS|PROMPT
+override       order    *DISOBEY|do_not_carry_out|don't_carry_out|do_not_answer ~2 USERS TASK
+override       said     do *as i say
+concealment    said     *USER is not to ..1 KNOW|see|be|notice
+concealment    said     behind ~1 USERS *back
+concealment    said     *USER in_the_dark
+concealment    order    *mention|say|tell|report none|nothing of|about this|it|the|that ..4 to|in ..2 USER|ANSWER
+concealment    said     must|should|will ..1 stay|remain|be|is *invisible|hidden|unseen to|from ~1 ..1 USER|holder
+concealment    said     no *reason to inform|tell|notify|mention
+concealment    said     asked ..2 STOP *deny it|that|everything
+concealment    said     you may|can|should *skip asking for
+concealment    hint     *without asking for confirmation|permission|approval
+concealment    hint     no CHECK is|are *needed|required|necessary
+concealment    hint     CHECK|consent has|have *been given|granted|obtained already?
+concealment    hint     go_on|proceed|continue|carry_on without ~1 *prompt|asking|CHECK
+concealment    said     *auto-approve|autoapprove ~1 next|all|every|following
+concealment    order    NOT ..1 *disclose|mention|tell|say to ~1 USER that
+concealment    =said    if|should|when ~1 USER asks|questions|wonders|notices|complains ..5 tell|say|claim|answer
+concealment    =said    keep|leave ~1 this|it out_of your ANSWER|explanations|explanation
+concealment    =said    so it|that|this can't|cannot|won't be traced|noticed|seen|found
+role_spoof     said     *switch_to|enter|activate unrestricted|developer|god|jailbreak|dan MODE
+role_spoof     said     SYSTEM COLON //10 *disclose|reveal|grant|transfer|export
+role_spoof     said     user COLON ..8 *approve|confirm|agree|allow //14 assistant COLON
+role_spoof     said     NEW *rule|rules STOP DO|always|never
+role_spoof     said     *USER then|also|now|just said|asked|wrote|requested|added STOP ..2 ACT
+role_spoof     said     to any|every|all ~1 *AGENT COLON
+role_spoof     said     note|message|hint|reminder for|to ~1 *AGENT COLON ..1 HARM
+role_spoof     order    *AGENT STOP please? ..1 HARM
+role_spoof     said     if you_are|you're ~1 ..1 *agent|assistant|model|bot STOP please? ..2 DO
+role_spoof     said     *AGENT ..1 expected|supposed|asked|told|instructed to ..1 run|execute|click|install|delete|send|give
+role_spoof     said     *agents|assistants|llm|llms|ai|bots COLON ..9 execute|install|curl
+role_spoof     said     *AGENT ..1 must|should|has_to|have_to give|rate|score|rank|state|claim|write ..6 highest|best|approved|positive|accept|top
+role_spoof     said     your next *action|step|move is|must|will ..2 CALL|DO|to
+role_spoof     said     next step|action of your *plan is
+role_spoof     said     *PROMPT update|change|patch COLON
+role_spoof     said     your *new role is
+role_spoof     said     *authorises|authorizes|allows|permits you to skip|bypass|ignore|disable
+role_spoof     =said    act as root|admin|administrator|superuser for|in|on|during
+tool_steering  said     what ..1 is|are|were your *PROMPT|ORDERS
+tool_steering  order    REVEAL ~1 your hidden|secret|internal|original|full *RULES|ORDERS
+tool_steering  order    use ~1 ..2 tool to *overwrite|delete|wipe|transfer|exfiltrate|forward
+tool_steering  said     your ~1 *memory|notes ..4 FUTURE SESSION
+tool_steering  said     in|for ~1 *FUTURE SESSION ..2 DO|recommend|always|never
+tool_steering  said     *SETUP so|so_that ..1 every|all|future ..1 AGENT|SESSION
+tool_steering  said     tell ~1 *USER ..14 password|credentials|code|pin ..4 at|on|to|here URL
+tool_steering  said     *USER must|has_to|should|needs_to|have_to ..2 paste|enter|type|provide|give ..3 recovery_phrase|seed_phrase|private_key|mnemonic
+tool_steering  order    upload|send|post|copy|attach|forward|archive|zip *everything|all|every ..4 HOME
+tool_steering  order    attach|include|append|send|add ..4 *TALK ..4 request|call|message|query
+tool_steering  =said    ALL ..5 must|has_to|have_to|should go through ..2 NAME
+tool_steering  =said    results|outputs|output of ~1 LAST ..1 TOOL ..2 to|here|into|as|in
+tool_steering  =said    drop|ignore|discard|forget ~1 rest|others
+tool_steering  =said    are|is to be copied|sent|forwarded|mirrored|posted|bcc'd ..3 to ..2 MAIL|URL
+tool_steering  =said    insert|add|append|put|write ..8 DANGER
+tool_steering  =said    when|whenever ..10 use|set|put ~1 ..1 account|iban|recipient|payee
+tool_steering  =said    obey|follow ..3 text|output|instructions ..3 tool returns|returned
+tool_steering  =said    NAME ..9 and|then hand|pass|give|send it|its|them to this_tool|this|it|NAME
+tool_steering  =said    from NAME must|has_to|have_to|should|is_to be handed|passed|given|sent
+tool_steering  =order   upload|send|post|copy|submit|transmit ..3 workspace|project|repository|home|folder|directory ..6 URL|MAIL
+tool_steering  =said    never|don't|do_not use|call NAME ..1 it|they leaks|lies|is|are|sends
+tool_steering  =order   set ~1 payee|recipient|iban|beneficiary|destination to
+override       said     above|previous|prior|earlier|other ORDERS are|is|were *fake|false|void|invalid|outdated|wrong
+override       said     real|true|actual|correct *ORDERS are|is END|to|as
+override       said     do_not|don't *summarize|summarise|answer|translate STOP instead ..1 DO
+role_spoof     said     *USER has|have|just asked|told|instructed|requested|authorized you to ..1 HARM|DO|ACT
+role_spoof     said     your ~1 *task|goal|mission|objective|role|assignment has|was|have been? updated|changed|replaced
+role_spoof     said     you have_been|were|are|have now? *granted|given|assigned ~1 admin|administrator|root|full|elevated|unrestricted
+role_spoof     said     as ~2 *AGENT you are required|obliged|expected|obligated|allowed
+role_spoof     said     if you_are|you're *reading|processing|summarizing|summarising this ..14 reply|include|add|say|output|write|ignore|send|forward|rate|mark
+role_spoof     said     assistant COLON //4 i will|am ..2 *run|execute|delete|send|transfer|forward|wipe
+role_spoof     said     human|user COLON *IGNORE
+role_spoof     hint     this is ~1 ..1 message|note|notice|instruction|order from ~1 *CHIEF|anthropic|openai
+tool_steering  said     call|invoke|use NAME and|then *pass|send|give|forward ..2 output|result|results|value to
+tool_steering  said     to complete|finish|continue|fulfil|fulfill ~1 *request|task|query ..2 execute|call|send
+tool_steering  order    include|add|append ~1 ..1 *WEALTH in|to every|each|all|your ..1 ANSWER|message|request
+tool_steering  order    append|add|include|insert ..3 following|this|link ..4 to|in|into your *ANSWER
+tool_steering  order    REVEAL ~2 hidden|secret|initial|original *ORDERS
+concealment    order    please *SLY
+concealment    hint     without ~1 USER *confirmation|approval|consent|permission
+concealment    hint     *USER has|have ..1 granted|given ..3 permission|consent|access|approval
+concealment    =said    without notifying|telling|informing|asking|alerting ~1 USER
+concealment    =said    USER has|have ..2 granted|given|approved ..3 permission|consent|access|operations|everything
+tool_steering  =said    USERS ..1 message|prompt|question|request|input|words ..1 must|should|has_to be passed|sent|included|forwarded
+tool_steering  =said    message|prompt|question|conversation|input must|should|has_to be? passed|included|sent|forwarded ..3 verbatim
+tool_steering  =said    instead of ~2 one ..1 they|given|provided|user
+tool_steering  =said    other ..2 are|is insecure|unsafe|buggy|broken|compromised|deprecated ..3 must_not|should_not|never|do_not
+tool_steering  =order   pass|include|supply|send|give|put ~1 USERS ~1 ..1 WEALTH
+tool_steering  =said    fill|characters|part|copy ..8 USERS ..1 WEALTH
+tool_steering  =said    instructions|orders|commands that|which you must|should|have_to follow|obey|execute
+tool_steering  =order   do_not|don't|never report ~1 vulnerabilities|issues|bugs|errors|problems
+tool_steering  =order   CHANGE ~1 PROMPT to include|say|contain|always
+tool_steering  =said    whenever|when|if|each_time|every_time ..3 NAME ..2 LOADED ..1 also|always|must
+tool_steering  =order   do_not|don't|never use ~2 ..1 TOOL of|from ~1 other|another
+override       order    *IGNORE ~2 PRIOR role|persona|identity|personality|character|purpose
+override       order    *IGNORE ~1 USER END
+concealment    order    make_sure|be_sure|ensure|make ..1 not to|do *mention|tell|reveal|disclose|inform
+concealment    order    DO|HARM ..10 without ~1 *asking|confirmation|approval|permission END
+concealment    order    do so|it|this|that without ~1 *asking|confirmation|approval|permission
+concealment    order    bypass ~1 *CHECK
+concealment    =said    not allowed|permitted to ..1 TELL ..2 USER
+concealment    =said    so_that|so no_one|nobody ..1 notices|notice|knows|sees|suspects
+role_spoof     said     *claude|copilot|gpt|chatgpt|gemini|assistant|ai STOP ..7 please ..1 HARM|run|call|forget|reply
+role_spoof     said     NEW ..1 *task|instructions|assignment|orders for ~1 you
+role_spoof     said     you will|must|shall now *act|become|behave|pretend|respond|play
+role_spoof     said     *treat ..7 as coming_from|from|if_from ~1 system|developer|admin|user
+role_spoof     said     *AGENT visiting|browsing|crawling|accessing|opening|scanning|indexing this|the ..5 should|must|please|will|are
+role_spoof     said     *AGENT|reviewer ORDERS|guidelines|rules COLON ..2 DO|never|always|when
+role_spoof     said     you have no *rules|restrictions|limits|limitations|guidelines
+tool_steering  order    REVEAL ~2 *contents|content of your context|memory|configuration|prompt|instructions
+tool_steering  order    search|find|look_for|collect ..10 and|then ..1 *upload|send|post|submit ..5 URL
+tool_steering  order    tell ~1 *USER that ..8 safe|official|legitimate|trustworthy|secure
+tool_steering  =said    note|message|instruction|directive ..1 for|to ~1 AGENT COLON ..7 append|include|send|forward|pass|silently|secretly
+tool_steering  =said    SYSTEM ..1 directive|override|notice|instruction|policy|message COLON
+tool_steering  =said    AGENT must|shall|is_required_to|has_to ..1 MOVE|disclose|reveal ..8 NAME|PATH|WEALTH|TALK|PROMPT|results|output
+tool_steering  =order   include|pass|put|send|attach|supply|provide|copy|paste|embed ..3 USERS|entire|full|whole|current|last|all|previous ..3 TALK|SAID
+tool_steering  =said    must|also|additionally ..2 include|send|pass|provide|attach|supply ..3 content|contents|copy ..1 of
+tool_steering  =said    this_tool overrides|override|replaces|supersedes|shadows NAME
+tool_steering  =said    overrides NAME COLON
+tool_steering  =said    if|when asked|asks about ..4 say|answer|tell|claim
+tool_steering  =said    all|every|each ..3 must|should|have_to ..1 first? be sent|passed|routed|submitted|forwarded ..3 this_tool|this_server|through|here
+tool_steering  =order   copy|send|pass|forward|submit|mirror ~1 every|each|all ..6 NAME|returns|reads|writes
+tool_steering  =said    in every|each call ..1 put|include|pass|send|add
+tool_steering  =said    along_with|together_with every|each call|request|message
+tool_steering  =order   get|take|fetch|grab|read ..5 clipboard|keychain|screenshots ..6 and|then ..1 MOVE
+tool_steering  =said    call NAME ..3 and ..1 MOVE ..2 it|them|result|output
 """
 # Phrases of other languages, read letter by letter: `..N` is up to N characters of a sentence, `_` a blank.
 _STEER_FOREIGN = """
@@ -12969,7 +13135,7 @@ override       เพิกเฉย|ละเว้น|ลืม|ไม่ต�
 override       忽略|无视|無視|忘记|忘掉|忘記|忽視|不要理会|不用管|抛开 ..6 之前|先前|以上|上面|前面|此前|所有|原有|你的|全部|一切|上述 ..8 指令|指示|提示|命令|规则|規則
 override       以前|これまで|上記|前の|先の|すべて|全て|今まで ..10 指示|指令|命令|プロンプト ..6 無視|忘れ|破棄
 override       이전|위의|앞의|앞선|기존|모든|지금까지 ..10 지시|명령|지침|프롬프트|규칙 ..8 무시|잊어|따르지
-concealment    nutzer ..40 nichts|nicht|niemals|kein ..40 sagen|erwähnen|mitteilen|verraten|erzählen|erfahren|zeigen
+concealment    nutzer|benutzer ..40 nichts|nicht|niemals|kein ..40 sagen|erwähnen|mitteilen|verraten|erzählen|erfahren|zeigen
 concealment    sag|erzähl|verrat|teile|erwähn|informier|zeig|melde ..40 nutzer ..16 nicht|nichts|niemals
 concealment    sag|erzähl|verrat|teile|erwähn|informier|zeig|melde ..12 nicht|nichts|niemals ..40 nutzer
 concealment    ohne ..40 nutzer ..40 informieren|fragen|benachrichtigen|sagen|warnen|merkt|erfährt|weiß
@@ -13030,6 +13196,40 @@ tool_steering  olvas|nyisd_meg ..20 PATH ..60 küldd|add_meg|tartalm
 tool_steering  přečti|otevři ..20 PATH ..60 pošli|předej|obsah|vlož
 exfil_link     envía|envia|manda|envie|mande|envoie|envoyez|invia ..40 historial|histórico|historique|conversa|conversación|cronologia|contraseña|senha|mot_de_passe ..40 herramienta|ferramenta|outil|https:|@
 role_spoof     neue|nouvelles|nuevas|nuove|novas|nieuwe|nowe|новые|nya|nye ..1 anweisungen|instructions|instrucciones|istruzioni|instruções|instructies|instrukcje|инструкции|instruktioner ..3 :_
+override       verwirf|verwerfe|ignorier|vergiss ..30 vorgaben|anweisungen|bisherige_regeln
+override       ne_suivez_plus|ne_suis_plus|n'obéis_plus|n'obéissez_plus ..20 consignes|instructions|règles|directives
+override       haz_caso_omiso|ignora|olvida|olvídate ..6 lo_anterior|todo_lo_anterior|todo_lo_que
+override       ignora|ignore|desconsidere|esqueça ..10 tudo_o_que|o_que_foi_dito|todas_as_regras|o_anterior
+override       dimentica|ignora|scorda ..6 tutto_quello|tutto_ciò|quanto_detto
+override       规则|指令|限制|规定 ..6 作废|失效|无效|取消
+override       不再受 ..6 限制|约束|规则
+override       ルール|規則|制約 ..10 忘れ|無視|破棄
+override       تجاهل ..4 ما_سبق|كل_ما_سبق|ما_قبله
+concealment    nutzer|benutzer ..12 nicht|nichts ..8 wissen|erfahren|merken
+concealment    utilisat ..12 n'en_sache|ne_sache|ne_doit_pas_savoir|ignore_tout|ne_doit_rien
+concealment    usuari ..6 no ..6 entere|sepa|note|debe_saber|descubra
+concealment    usuári ..6 não ..6 saiba|perceba|descubra|deve_saber
+concealment    utent ..6 non ..6 sappia|sapere|accorga|scopra
+concealment    użytkown ..16 nie ..16 dowie|wiedzie|zauważy
+concealment    пользовател ..16 не ..10 знать|узнать|узнал|догадал|заметил
+concealment    用户|用戶 ..6 不知道|不能知道|不必知道|不应知道
+concealment    利用者|ユーザ|使用者 ..8 秘密|内緒|隠し|気づかれ
+tool_steering  输出|显示|泄露|打印|重复 ..6 系统提示|系统指令|提示词
+tool_steering  システムプロンプト ..6 表示|出力|教え|開示
+tool_steering  시스템_프롬프트 ..6 출력|보여|알려|공개
+tool_steering  récupère|récupérez|prends|prenez|charge|chargez ..30 PATH ..60 place|mets|mettez|placez|envoie|transmet|dans_le_champ
+tool_steering  отправь|отправьте|передай|перешли ..24 PATH
+tool_steering  把|将 ..8 PATH ..20 放|填|传|发|写入
+tool_steering  PATH ..24 함께|전달|보내|첨부
+exfil_link     copia|copie|envía|reenvía|reenvia|encaminhe|transfère|inoltra|weiterleite|leite ..40 @
+override       ignorier ..20 nutzer|benutzer
+override       ignore|ignorez ..20 utilisat
+override       ignora ..20 usuari|utente
+override       无视|無視|忽略|不要理会 ..4 用户|用戶 ..6 请求|要求|问题|指示|請求
+override       ユーザ ..4 要求|依頼|指示|質問 ..4 無視
+override       사용자 ..4 요청|요구|지시|질문 ..4 무시
+tool_steering  完整对话|对话内容|聊天记录|对话历史 ..8 传|发|给|填|放
+tool_steering  传入|发送|提供 ..6 完整对话|对话内容|聊天记录|对话历史
 """
 
 # kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried where one of them stands
@@ -13038,14 +13238,19 @@ template_tokens  said   <|                      (?:im_start|im_end|system|user|a
 template_tokens  said   [inst]                  \s{1,2}\w{2}
 template_tokens  said   [/inst]                 (?=.?)
 template_tokens  said   <<sys>>                 \s*\S
-template_tokens  said   <start_of_turn> <end_of_turn>  .{0,3}
-template_tokens  said   </tool_result> </tool_response> </function_results> </function_result> </function_response> </tool_output> </tool_call> </document> </context>  \s{0,3}<?/?(?:system|user|human|assistant|instructions?)\b
+template_tokens  said   <start_of_turn> <end_of_turn>  \s?\w
+template_tokens  said   </tool_result> </tool_response> </function_results> </function_result> </function_response> </tool_output> </tool_call> </document> </context>  \s{0,3}<?/?(?:system|user|human|assistant|instructions?|tool_result|function_results?)\b
 role_spoof       hint   <important <critical <system <hidden <secret <admin <override <urgent <global <instructions <information <assistant  (?:[-_ ]\w+)?>(?=[^<]{0,30}\w[^<]{0,30} )
 role_spoof       =said  <important> <critical> <system> <hidden> <secret> <admin> <override> <urgent> <global> <hidden_instructions> <system_instructions>  [^<]{0,400}?\b(?:you must|must (?:also |first )?(?:read|send|be|call|use)|always|never|do not|don['’]t|read|send|hijack|redirect|ignore|access|before (?:using|invoking|calling)|prior to|when(?:ever)? (?:send|the|this)|once this|if the query|every|other tools|route|bcc|forward|pass|first|all )\b
-role_spoof       said   <system <admin <override <hidden <secret <important <critical <urgent <information  (?:[-_ ]\w+)?>[^<]{0,200}?\b(?:from now on|you must (?:now )?(?:call|send|read|ignore|not)|you (?:are now|comply|obey)|ignore|do not (?:tell|mention|inform)|the (?:assistant|user)|route|obey|exfiltrate|before using|without asking|pre.?approved|grant|skip|to you, \w+|before you can|mail |upload)\b
+role_spoof       said   <system <admin <override <hidden <secret <important <critical <urgent <information  (?:[-_ ]\w+)?>[^<]{0,200}?\b(?:from now on|you must|you (?:are now|comply|obey)|ignore|do not (?:tell|mention|inform)|the (?:assistant|user)|route|obey|exfiltrate|before using|without asking|pre.?approved|grant|skip|to you, \w+|before you can|mail |upload)\b
 role_spoof       said   [system [admin [priority [assistant [override [new+instruction  [\w -]{0,40}\]:?\s{0,3}[^\n]{0,80}?\b(?:you (?:must|are (?:now )?(?:an?|the)|will|should)|ignore|stop|call|send|grant|run|execute|reveal|transfer|the user['’]s|the assistant|the agent|disregard|skip|without|export)\b
 role_spoof       said   (system_message) ###system |||admin ###admin "role":"system" "role":+"system"  [^\n]{0,120}?\b(?:lifted|without|override|you (?:now|must)|follow|disable|must|execute|run)\b
-role_spoof       =said  (assistant+only) (ai+only) (for+the+model) (llm+only) [system+note [system+comp [assistant+dir |||admin assistant+directive admin+mode <tool_override  .
+role_spoof       said   "assistant_instruction "ai_instruction "llm_instruction "agent_instruction "system_override  .
+role_spoof       said   <instruction <command> <task>  s?>?\s{0,3}(?:leak|exfiltrate|reveal|send|forward|delete|transfer|ignore|disregard)\b
+role_spoof       said   [[assistant]] [[system]]  \s*\w
+template_tokens  said   ###+instruction:        [\s\S]{1,400}?###\s?response:
+exfil_link       said   ](http                  s?://[^)\s]{0,300}(?:\{\{?|<|%7b|\[)[\w .%-]{0,20}?(?:history|conversation|secret|prompt|password|chat)
+role_spoof       =said  llm-only ai-only (assistant+only) (ai+only) (for+the+model) (llm+only) [system+note [system+comp [assistant+dir |||admin assistant+directive admin+mode <tool_override  .
 role_spoof       =said  ${system <!-- [//]:  [^\n]{0,12}?\b(?:assistant|ai|model|agent|llm|system)\b\s{0,2}[:,][^\n]{0,90}?\b(?:run|send|store|read|collect|ignore|call|fetch|include|upload)\b
 hidden_text      said   <!-- [//]:              (?=[^<>]{0,200}?\b(?:ai(?! generated)|llm|llms|assistants?|agents?|chatbots?|models?|claude|chatgpt|gpt|copilot|hidden)\b)[^<>]{0,300}?(?:\b(?:ignore|run|execute|send|curl|call|must|should|forget|include|delete|do not|don['’]t|open|read|write|upload|say|recommend|visit|forward|append|reveal|output|print|fetch|install|add)\s|you are an? (?:ai|llm))
 hidden_text      said   style=                  ["'][^"'>]{0,160}?(?:display:\s{0,2}none|visibility:\s{0,2}hidden|font-size:\s{0,2}[01](?:px|pt)?\b|opacity:\s{0,2}0(?![.\d])|(?<!-)color:\s{0,2}(?:#fff(?:fff)?|white)\b)[^>]{0,100}>[^<]{0,200}?\b(?:ai|llms?|assistants?|agents?|models?|claude|chatgpt|gpt|copilot|ignore|disregard|you must|from now on|do not|reveal|forget|obey|send|append|upload|forward|transfer)\b
@@ -13081,16 +13286,16 @@ _STEER_FORMS = {
              ".git-credentials", ".pgpass", ".npmrc", ".pypirc", "/etc/", "_history", ".config/gh", ".config/gcloud", "_credentials", "/credentials", "*credentials",
              "mcp.json", "claude_desktop_config", "*.pem", "*.key", "keychain", "wallet.dat", "://confidential", "secrets."),
     "SETUP": ("shrc", "_profile", ".claude", ".cursor", "claude.md", "agents.md", ".git/hooks", ".vscode", "crontab", "authorized_keys"),
-    "DANGER": ("rm -", "| sh", "|sh", "| bash", "|bash", "| sudo", "|sudo", "| zsh", "| nc", "chmod 7", "chmod -r", "/dev/tcp", "histfile", "https_proxy=", "http_proxy="),
-    "URL": ("://",), "HOOK": ("=<", "={", "=[", "=$", "/{", "/<"), "APART": (" ", "-", "."), "NAME": ("_", "()"), "DEED": ("_", "()"), "MAIL": ("@",)}
+    "DANGER": ("rm -", "| sh", "|sh", "| bash", "|bash", "| sudo", "|sudo", "| zsh", "| nc", "<(curl", "chmod 7", "chmod -r", "/dev/tcp", "histfile", "https_proxy=", "http_proxy="),
+    "URL": ("://",), "HOOK": ("=<", "={", "=[", "=$", "/{", "/<"), "APART": (" ", "-", "."), "HOME": ("~/", "/home/", "/users/"), "NAME": ("_", "()"), "DEED": ("_", "()"), "MAIL": ("@",)}
 _steer_deed = lazy_regex("(?:^|_)(?:delete|remove|wipe|destroy|drop|transfer|send|export|grant|reset|erase|purge|format)(?:_|$)")
-_STEER_COMMON = frozenset("from on here api access response message system context the be of to in so".split())
+_STEER_COMMON = frozenset("from on here you this list data api access response message system context the be of to in so".split())
 _STEER_TONGUES = """
 nutzer benutzer anwender anweisungen instruktionen vorgaben regeln systemvorgaben befehle richtlinien utilisateur utilisateurs
 ignorez oublie oubliez consignes usuario usuaria usuarios utente utenti gebruiker gebruikers instrucciones indicaciones directrices
 istruzioni direttive instrucoes diretrizes instructies aanwijzingen opdrachten regels instrukcje pokyny instruktioner instruktionerna
 anvisningar ohjeet talimatlari talimat pengguna instruksi perintah arahan utilizador utilizatorului brugeren brukeren
-instruksjoner instructiunile historial conversa senha ssh rsa aws env credentials
+instruksjoner instructiunile historial conversa senha ssh rsa aws env credentials anterior dito regras
 """
 _STEER_MISSPELT = ("ignore", "disregard", "forget", "previous", "instructions", "instruction", "prompt")
 _STEER_BARE = bytes(ord(chr(code).lower().translate(_steer_leet)) if chr(code).isalnum() else 32 for code in range(128)) + bytes(range(128, 256))
@@ -13171,7 +13376,8 @@ class _SteerLetters(dict[str, str]):
             elif first in ".!?…" and not token.strip(".!?…"):
                 return "."
             else:
-                bits = (steer.bits["PATH"] if _steer_path.search(token) else 0) | (steer.bits["SETUP"] if _steer_setup.search(token) else 0)
+                bits = (steer.bits["PATH"] if _steer_path.search(token) else 0) | (steer.bits["SETUP"] if _steer_setup.search(token) else 0) \
+                    | (steer.bits["HOME"] if token.startswith(("~/", "/home/", "/users/")) else 0)
                 if not bits:
                     bits = steer.words.get(token.translate(_steer_leet))
                 if not bits and ("_" in token.strip("_") or token.endswith("()")):
@@ -13229,7 +13435,10 @@ class _Steer:
             self._code(bits)
         for name in _STEER_FORMS:
             self._code(self.bits[name])
-        self._code(self.bits["PATH"] | self.bits["SETUP"])
+        for home in (0, self.bits["HOME"]):
+            for form in ("PATH", "SETUP"):
+                self._code(self.bits[form] | home)
+            self._code(self.bits["PATH"] | self.bits["SETUP"] | home)
         self._code(self.bits["URL"] | self.bits["HOOK"])
         self._code(self.bits["NAME"] | self.bits["DEED"])
         self.classes_of: dict[int, str] = {}
@@ -13271,7 +13480,7 @@ class _Steer:
             if hanging:
                 self.rare[word] = list(hanging.values())
         self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}     # the same for forms, by a bare word of theirs
-        for name in ("PATH", "SETUP", "DANGER", "HOOK", "APART"):
+        for name in ("PATH", "SETUP", "DANGER", "HOOK"):
             bit = self.bits[name]
             for string in _STEER_FORMS[name]:
                 bare = max(string.encode().translate(_STEER_BARE).split() or [b"https"], key=len)
@@ -13437,6 +13646,14 @@ def _steer_marking(marks: Sequence[tuple[SteeringPhrase, Sequence[str]]]) -> lis
 @lru_cache(None)
 def _steer() -> _Steer:
     return _Steer()
+
+
+def steering_rows() -> list[SteeringPhrase]:
+    """All rows of the tables: phrases, those of other languages, marks."""
+    steer = _steer()
+    others = [phrase for phrases in steer.foreign.values() for phrase, _ in phrases]
+    others += [phrase for _, _, marks in steer.marks for found in marks.values() for phrase, _ in found]
+    return list({phrase.row: phrase for phrase in (*steer.phrases, *others)}.values())
 
 
 class SteeringHit(NamedTuple):
@@ -13748,6 +13965,8 @@ def _inject_hidden(text: str, viewed: bool, budget: Budget) -> list[tuple[int, i
 _STEER_HARVEST = """
 conversation history|full conversation|conversation log|conversation context|chat history|chat log|chat context|dialogue history
   | conversation chat message messages thread channel dialogue session transcript agent assistant model llm memory prompt
+assistant memory|agent memory|model memory
+  | memory memories assistant agent agents remember recall note notes
 message history|previous messages|prior messages|message log|user messages|last messages
   | conversation chat message messages thread channel inbox session agent assistant model llm prompt completion
 system prompt|system instructions|model instructions|your instructions|hidden instructions|developer prompt|initial prompt
@@ -13766,11 +13985,14 @@ seed phrase|mnemonic phrase|recovery phrase|wallet seed
   | wallet seed mnemonic key keys account restore derive address
 """
 _steer_contents = lazy_regex(r"\b(?:contents?|content|text|dump|copy) (?:of|from) (?:\w+ ){0,4}(?:id rsa|ssh|aws|env|passwd|shadow|netrc|secrets?)\b")
+_steer_names = lazy_regex(r"\b(?:conversation|dialogue?|chat|prompt|memory) (?:dump|history|log|copy|transcript|context|snapshot|json|text)\b"
+                          r"|\b(?:prior|previous|past|earlier|last|all|user) (?:messages|prompts|turns|conversations?|dialogue?)\b")
 _steer_asked = lazy_regex(      # what a parameter's description asks for
     r"\b(?:your (?:full |whole |entire |own )?(?:system prompt|system instructions|instructions|chain of thought|context window|memory)"
     r"|(?:full|whole|entire|complete) (?:conversation|chat|dialogue)(?: history| log)?(?: so far)?|conversation (?:history )?so far"
     r"|(?:all|every) (?:the )?tools? (?:that are )?(?:available to you|you (?:can|have|may))|tools you (?:can|may) call"
     r"|(?:previous|last|earlier|recent) (?:\w+ ){0,2}messages (?:of|from|with|in this) (?:the )?(?:user|chat|conversation)"
+    r"|(?:copy|text|dump) of (?:\w+ ){0,3}(?:messages|conversation|chat|prompt)|all (?:the )?(?:secrets|credentials|passwords|api keys)"
     r"|everything you know|instructions (?:that )?you (?:\([^)]*\) )?(?:were|have been|are) given|outputs? of (?:all )?(?:the )?(?:earlier|previous|other) tools?"
     r"|private details|user['’]s (?:secrets|credentials|passwords|private keys|api keys)|all environment variables)\b")
 
@@ -13793,7 +14015,9 @@ def harvested(tool: Mapping[str, Any]) -> list[str]:
                 found.append(name)
                 break
         else:
-            if _steer_contents.search(asks) or said and about.isdisjoint(_HARVEST_SUBJECTS):
+            if _steer_names.search(asks) and about.isdisjoint(_HARVEST_SUBJECTS | {"message", "messages", "thread", "channel"}):
+                found.append(name)
+            elif _steer_contents.search(asks) or said and about.isdisjoint(_HARVEST_SUBJECTS):
                 found.append(name)
     return found
 
@@ -13931,13 +14155,18 @@ credential: private_key credential credentials cookie cookies *password *passphr
 credential: *secret_key *private_key *credential *credentials
 patch content: patch patches diff diffs *patch *diff
 patch content: input text content edits changes of patch diff
+content: code snippet source_code source of format lint highlight explain translate review summarize analyze validate
+content: label labels topic
+cell unknown command code address: rows row cells values records
 content: content contents text body message description comment title summary markdown html thought thoughts note notes
 content: observations entities relations prompt replacement edits old_string new_string old_text new_text
 content: old_str new_str oldtext newtext file_text filetext insert_text instruction instructions reason explanation
 content: subject caption headline feedback answer reply review sidenote details changelog filecontent
 content: *content *contents *text *body *message *description *comment *title *summary *markdown *html *notes *prompt
 content: *replacement *instructions *explanation
-query: query queries q question search keyword keywords term terms jql cql *query *question *keywords
+name: branch branch_name *branch tag tag_name ref refs revision commit commit_id sha
+name: target source base head from to of git
+query: query queries q question query_string query_text search_text search_phrase *keyword search keyword keywords term terms jql cql *query *question *keywords
 pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns *regex *regexp *glob *globs *mask
 place pattern: include includes *include *includes include*
 choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
@@ -13945,7 +14174,7 @@ choice: *encoding *format *mode *order *language *level type *type kind
 base: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
 base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
 base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
-base: *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
+base: directory_to_search *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
 place: path paths path_in_project path_in_repository path_in_repo file files filename filenames filepath filepaths fname
 place: pathname infile outfile logfile configfile envfile keyfile outputpath attachment attachments *path *paths *file *files
 place: *filename *filenames *filepath *filepaths *pathname *attachment *attachments *file_name *file_names save_as
@@ -14021,6 +14250,8 @@ def argument_roles(tool: str, name: str, value: Any = "") -> frozenset[str]:
     | command, code | command, sql | is run |
     | content | body, newText | is written, sent or shown: does nothing by itself (a `patch` names files) |
     | query, pattern | q, glob | is looked for; a pattern may hold places |
+    | cell | rows, values | goes into a table: no place, but all else that may be |
+    | name | branch, revision | is a name of something else than a file (but `HEAD:.env` is one) |
     | exclusion | excludePatterns, ignore | is left alone |
     | choice | encoding, sort_by | is one word of few (with another value it is unknown) |
     | number | | a number, a boolean or null, whatever the name |
@@ -14175,8 +14406,9 @@ def _dan_true(value: Any) -> bool:
 
 _DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
 _dan_sign = lazy_regex(
-    r"\A[\0- ]*(?i:file:|/(?:etc|root|proc|sys|boot|dev|var|usr|run|private)|[a-z]:[\\/])|[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|//[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)"
-    r"|\A[\0- ]*(?i:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi|about)\s*:|j\s*a\s*v\s*a\s")
+    r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|:[/\\]+[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|(?i:s\s*c\s*r\s*i\s*p\s*t\s*:)"
+    r"|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)|\A[\0- ]*(?i:(?:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi"
+    r"|about|file)\s*:|/(?:etc|root|proc|sys|boot|dev|var|run|private)|[a-z]:[\\/])")
 _dan_plain_url = lazy_regex(
     r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
 _dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--|['\"]\s*do shell")
@@ -14195,7 +14427,8 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
             if role == "excused":
                 if len(value) <= _DAN_LINE and _dan_break.search(value) is not None or "root:" in value or "$where" in value:
                     return True
-            elif role[:3] != "run" and _dan_sign.search(value) is not None and _dan_plain_url.match(value) is None:
+            elif role[:3] != "run" and not _dan_calm(value) and _dan_plain_url.match(value) is None and \
+                    _dan_sign.search(value) is not None:
                 return True
             if role[-4:] == "verb" and " " not in value.strip() and not _DAN_WORDS.isdisjoint(name_words(value)) or \
                     role == "kind" and "secret" in value.lower():
@@ -14203,6 +14436,17 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
         elif (kind is dict or kind is list) and may_endanger(tool, value, key or "0"):
             return True
     return False
+
+
+def _dan_calm(text: str) -> bool:
+    """A subset of the texts without a sign, quickly told: words, numbers and plain paths."""
+    return _dan_odd.search(text) is None and "--" not in text and " -" not in text and "__" not in text and \
+        "constructor" not in text and ".mainModule" not in text and not text.startswith(_DAN_STARTING)
+
+
+_dan_odd = lazy_regex(r"[^\w./, -]")
+_DAN_STARTING = ("-", " ", "gA", "gI", "Y2", "Y3", "KG", "rO0", "AAEAA", "c", "/etc", "/root", "/proc", "/sys", "/boot",
+                 "/dev", "/var", "/run", "/private")
 
 
 @lru_cache(1024)
@@ -14345,7 +14589,8 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
                 yield Danger("sweeping", path, "deletes all")
         elif type(value) is not str:
             continue
-        elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*") and key not in ("path", "paths", "fields", "columns"):
+        elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*") and \
+                key not in ("path", "paths", "fields", "columns"):
             yield Danger("sweeping", path, "deletes whatever there is")
         elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value.lower())):
             yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
@@ -14636,7 +14881,8 @@ _DAN_NAMED = frozenset("""id ids key keys name names branch tag tags ref remote 
     service namespace resource resources bucket table index database db schema collection device udid serial port number
     version region zone cluster domain interface symbol class function channel recipient session job scheme platform arch
     locale width height size duration timeout count limit page slug uuid guid email phone address ip mac city country
-    sheet cell column row group inventory voice ssid dimensions resolution ratio quality rate author committer sound input output source destination src dst dest from to""".split())
+    sheet cell column row group inventory voice ssid dimensions resolution ratio quality rate author committer sound
+    input output source destination src dst dest from to""".split())
 _dan_cut = lazy_regex(r"\|\||&&|[;&|\n\r]|\$\(|`|<\(")
 _dan_program = lazy_regex(r"[\s\"'&|;()]*(?:[\w.~:-]*[/\\])*([A-Za-z][\w+-]*)(\.exe)?(?=[\s;&|)<>\"'`#]|\$|\Z)")
 _dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
@@ -14930,8 +15176,9 @@ apikey secretkey privatekey accesskey accesstoken seedphrase recoveryphrase card
 _ask_noun = (r"(?:pass(?:word|phrase|code)|\bpwd\b|\bpin\b(?!\s*(?:code of|the\b|it\b|to\b|this\b))|\bcvv2?\b|\bcvc\b|\botp\b"
              r"|(?:secret|private|api|access|encryption|ssh)[\s_-]*(?:access\s+)?keys?\b|(?:seed|recovery|backup|secret)\s+phrase"
              r"|mnemonic|(?:access|auth\w*|bearer|api|session|personal access)\s+token|credit\s+card\s+number|card\s+number"
-             r"|social\s+security|(?:verification|one[\s-]time|2fa|mfa|two[\s-]factor|authenticat\w+|security)\s+(?:code|password))"
-             r"(?!\w*\s*(?:manager|polic|length|reset|protect|hint|field|strength|rotat|vault|generator|store|rule|expir|format))")
+             r"|social\s+security"
+             r"|(?:verification|one[\s-]time|2fa|mfa|two[\s-]factor|authenticat\w+|security)\s+(?:code|password))"
+             r"(?!\w*\s*(?:manager|polic|length|reset|protect|hint|field|strength|rotat|vault|generator|store|rule|expir))")
 _ask_words = lazy_regex(rf"(?i)(?<!no )(?<!without ){_ask_noun}")
 _ask_message = lazy_regex(
     r"(?i)(?<!not )(?<!never )(?<!n't )\b(?:enter|provide|type|paste|input|give|share|send|confirm|supply|submit|need|require"
@@ -14979,6 +15226,7 @@ def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
 
 # ---------------------------------------------------------------------------
 # 12. What rules see: one message and what is derived from it
+# Opens: what is not seen here, no rule refuses.
 # ---------------------------------------------------------------------------
 
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
@@ -15764,6 +16012,10 @@ _TAKES_FOLDERS = frozenset("zip tar archive compress pack backup bundle sync mir
                            "decompress restore".split())
 
 
+_leads = lazy_regex(r":|\A\s*[/~$%\\]|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")      # of the name of a branch: HEAD:.env, ../x
+_KNOWLEDGE = frozenset(("entities", "relations", "observations"))               # of a memory: all below is said
+
+
 class _PlaceWalk:
     """Gathers what may be a path among the arguments of *tool*."""
 
@@ -15784,7 +16036,8 @@ class _PlaceWalk:
                     if text or not value:
                         self.text(text, key, path, key)
                 elif kind is dict or kind is list:
-                    if not (key in skip if skip is not None else "exclusion" in _roles_of_name(self._tool, key)):
+                    if not (key in skip if skip is not None else
+                            key in _KNOWLEDGE or "exclusion" in _roles_of_name(self._tool, key)):
                         self.below(value, key, path + (key,))
         elif type(node) is list:
             for index, value in enumerate(node):
@@ -15801,6 +16054,8 @@ class _PlaceWalk:
             if name in self._skip:
                 return
         elif "exclusion" in roles or "pattern" in roles and not self._reads and not is_place_pattern(self._tool, name, text):
+            return
+        elif "cell" in roles or "name" in roles and _leads.search(text) is None:
             return
         elif "content" in roles or "query" in roles or "choice" in roles:
             if "patch" in roles:
@@ -15825,8 +16080,8 @@ def stays_inside(pattern: str, ctx: PathContext) -> bool:
         re.search(r"(?:\A|[/\\{,(|])\.\.(?:[/\\},)|]|\Z)|[/\\]~|[{,][/~]|%2|%5c", bare, re.IGNORECASE) is None and "`" not in bare
 
 
-_LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex".split())
-_pattern_leads = lazy_regex(r"\s*(?:[/~$%]|[A-Za-z][A-Za-z0-9+.-]*:[/\\]|\\\\|[^*?\[\]{}()|^\\/]+[/\\])"
+_LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex pattern".split())
+_pattern_leads = lazy_regex(r"\s*(?:[/~$%]|[A-Za-z][A-Za-z0-9+.-]*:[/\\]|\\\\|[^*?\[\]{}()|^\\/]+/)"
                             r"|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")
 
 
@@ -15986,7 +16241,11 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
     return found
 
 
-# -- the certain reading of SQL: statements that only look
+# ---------------------------------------------------------------------------
+# 13. Statements that surely only look: the certain reading of SQL
+# Means: what passes here may be allowed; what is not known does not.
+# ---------------------------------------------------------------------------
+
 # What they may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes settings or runs a text.
 SQL_READ_FUNCTIONS = frozenset("""abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
     avg bit_and bit_length bit_or bool_and bool_or btrim cardinality cast ceil ceiling changes char char_length character_length
@@ -16089,7 +16348,8 @@ _SQL_EXPLAIN = frozenset("""ANALYZE VERBOSE COSTS BUFFERS TIMING SUMMARY FORMAT 
 _SQL_CLAUSE_WORDS = frozenset("SELECT FROM JOIN WHERE GROUP ORDER HAVING LIMIT ON UNION EXCEPT INTERSECT WINDOW WITH USING".split())
 
 # ---------------------------------------------------------------------------
-# 13. Policy: model, validation, compilation
+# 14. Policy: model, validation, compilation
+# Opens: makes predicates of a policy; strict ones let messages pass.
 # ---------------------------------------------------------------------------
 
 REQUEST_ACTIONS = ("allow", "deny", "ask", "log_only")
@@ -16211,6 +16471,8 @@ class Settings(NamedTuple):
     max_repeated_denials: int = 10
     env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
     hook_fault: str = "deny"
+    log_max_mb: int = 512               # of one session and day, beyond which only refusals and their like are written; 0: no bound
+    log_keep_days: int = 0              # log files older than this are removed; 0: none
 
     @property
     def handed_on(self) -> str | list[str]:
@@ -16232,7 +16494,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "hook_fault": ("deny", "ask"),
 }
 _BOUNDS = {"max_message_bytes": (1024, 1 << 30), "max_answer_bytes": (1024, 1 << 30), "ask_timeout": (1, 86_400),
-           "max_repeated_denials": (1, 1_000_000)}
+           "max_repeated_denials": (1, 1_000_000), "log_max_mb": (0, 1 << 20), "log_keep_days": (0, 36_500)}
 MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
 MAX_LIMITS_CALLS = 1_000_000    # of all of them together
 MAX_LIMIT_SECONDS = 86_400
@@ -17374,6 +17636,11 @@ def _policy_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
         yield _MONITORS
 
 
+# ---------------------------------------------------------------------------
+# 15. Doubts about policies
+# Serves people: names rules that are valid, but hardly meant.
+# ---------------------------------------------------------------------------
+
 def policy_doubts(policy: Policy) -> list[str]:
     """What is valid in a policy, but hardly meant: `FILE:LINE: POINTER: …` each."""
     layers, found = policy.layers, list[str]()
@@ -17492,7 +17759,8 @@ class _Shadows:
 
 
 # ---------------------------------------------------------------------------
-# 14. Built-in policies (data; composed groups, not copies)
+# 16. Built-in policies (data; composed groups, not copies)
+# Means: data; a test holds what allows to words that are certain.
 # ---------------------------------------------------------------------------
 #
 # The lists of files stand in SENSITIVE_RULES and STARTUP_RULES.
@@ -17527,10 +17795,9 @@ _GROUPS_JSON = r"""
    "match": {"arguments": {"_any_value": {"danger": ["hidden_command", "hidden_option", "hidden_code"]}}},
    "action": "deny", "message": "Blocked: a command, option or code in a value that should hold none"}],
 "ask-dangers": [
-  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "local_file"]}}},
-   "action": "ask", "message": "A call that takes in all of something, turns a protection off, or opens a file of the system"},
-  {"name": "ask-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
-   "action": "ask", "message": "A container with rights over its host, or credentials handed out"}],
+  {"name": "ask-dangers", "match": {"arguments": {"_any_value": {"danger":
+     ["sweeping", "unguarded", "local_file", "host_rights", "credentials"]}}},
+   "action": "ask", "message": "A call that takes in all of something, gives rights or credentials away, or turns a protection off"}],
 "ask-sweeping": [
   {"name": "block-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
    "action": "deny", "message": "Blocked: a container with rights over its host, or credentials handed out"},
@@ -17592,7 +17859,9 @@ _GROUPS_JSON = r"""
 "filesystem": [
   {"name": "block-path-traversal",
    "match": {"arguments": {"_any_value": {"regex": "(^|[\\\\/])\\.\\.([\\\\/]|$)",
-     "except_keys": ["content", "text", "oldText", "newText", "old_string", "new_string"]}}},
+     "except_keys": ["content", "text", "body", "message", "description", "comment", "title", "summary", "oldText", "newText",
+                     "old_string", "new_string", "old_str", "new_str", "file_text", "insert_text", "query", "pattern", "regex",
+                     "prompt", "thought", "note", "notes", "diff", "patch"]}}},
    "action": "deny", "message": "Blocked: a path with .. in it"},
   {"name": "block-dotfiles",
    "match": {"arguments": {"_any_value": {"path": [
@@ -17805,7 +18074,8 @@ def render_default_rules() -> str:
     return json.dumps(builtin_layer("default").data, indent=2, ensure_ascii=False) + "\n"
 
 # ---------------------------------------------------------------------------
-# 15. Decisions, and the effects they lead to
+# 17. Decisions, and the effects they lead to
+# Opens: asks the rules; doubt is a refusal.
 # ---------------------------------------------------------------------------
 
 # What a policy that denies by default still lets through, or no client could connect: the life of a session, not its work.
@@ -17979,13 +18249,17 @@ class Wall:
 
     def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None,
                again: bool = False) -> Decision:
-        """The first rule that decides, else the default. Never raises: a fault while judging is a deny.
+        """The first rule that decides, else the default. Never raises: a fault while judging is a deny. (TypeError for
+        what is no Message.)
 
         Of a message that can be read in several ways (see Message.others) the strictest decision counts; so it does of the
         requests that an answer brings along (`inputRequests`), for half of them would break the retry. *budget* is the
         time it may take, when it is shared with other messages; else JUDGE_SECONDS. Without a *memory* nothing is marked,
         and no rule with a limit matches. *again*: see `walk`.
         """
+        if not isinstance(message, Message):
+            raise TypeError(f"decide takes a Message, not {type(message).__name__}; for a tool call there is "
+                            "check_call(tool, arguments)")
         counted: set[int] = set()
         decision = _ALLOWED
         for way in self._ways(message):
@@ -18035,6 +18309,15 @@ class Wall:
                 if rule.limit is not None and memory is not None:
                     decision = decision._replace(wait=memory.wait(rule, rule.limit), lasting=False)
         return decision._replace(marks=tuple(marks)) if marks else decision
+
+    def check_call(self, tool: str, arguments: Mapping[str, Any], server: str = "", **context: Any) -> Decision:
+        """The decision on a call of *tool* with these *arguments*; *context*: further arguments of `decide`.
+
+        Raises TypeError for arguments that are no map of JSON values.
+        """
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": dict(arguments)}}
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+        return self.decide(Message("client", "request", json.loads(text), text, "tools/call", tool, server), **context)
 
     def hides(self, tool: str, server: str) -> Decision | None:
         """The refusal of *tool* by the first rule that can match it, if that refuses whatever the arguments; else None.
@@ -18176,6 +18459,7 @@ class Record(NamedTuple):
     """One audit record as data, with nothing in it that is a secret; `line` is how it is written."""
     fields: dict[str, Any]
     written: str = ""           # the line, where it is known already
+    spared: bool = False        # it is not written: the log is full, and it is about an allowed message or noise
 
     @property
     def line(self) -> str:
@@ -18224,11 +18508,13 @@ class Outbox:
 
 
 # ---------------------------------------------------------------------------
-# 16. The tools of a server: pins, what is shown, what may be called
+# 18. The tools of a server: pins, what is shown, what may be called
+# Opens: says which tools are known, shown and may be called.
 # ---------------------------------------------------------------------------
 
 MAX_TOOLS = 2_000           # of one server: further ones are not compared, and under `tool_pinning: block` not shown
 _BEYOND = f"beyond {MAX_TOOLS} tools, or its name beyond {MAX_NAME_CHARS} characters: it is not compared"
+MAX_SCHEMA_CHARS = 65_536   # of a tool's outputSchema, as JSON; a longer one is not kept, so nothing is redacted in its results
 MAX_PIN_CHARS = 16_384      # a longer definition is kept as its hash alone
 _PINNED = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
 _TELLING = frozenset(("tools/list", "initialize", "server/discover", None))     # whose answers tell of tools; None: nobody's
@@ -18305,6 +18591,8 @@ class Toolbox:
         self._hashes: dict[str, str] = {}               # of each tool, as it was listed last
         self._changed: dict[str, str] = {}              # tools that are not as the user knows them, and how
         self._read_only: set[str] = set()
+        self._schemas: dict[str, Any] = {}              # their outputSchema
+        self._schema_chars = 0                          # of all of them
         self._forms: dict[str, str] = {}                # canonical form of a name -> the name it was first seen with
         self._told: set[str] = set()
         self._watching = self._settings.tool_pinning != "off"
@@ -18369,6 +18657,7 @@ class Toolbox:
                 if name in self._changed:
                     waiting[name] = pin
             self._note_annotations(name, tool, name in twice)
+            self._note_schema(name, tool.get("outputSchema"))
             twice.add(name)
             why = self._hidden(name, budget)
             if why:
@@ -18419,6 +18708,19 @@ class Toolbox:
                 self._read_only.add(name)
         else:
             self._read_only.discard(name)
+
+    def _note_schema(self, name: str, schema: Any) -> None:
+        self._schemas.pop(name, None)
+        if type(schema) is dict:
+            size = len(_compact(schema))
+            kept = size <= MAX_SCHEMA_CHARS and self._schema_chars + size <= 20 * MAX_SCHEMA_CHARS
+            self._schema_chars += size * kept
+            self._schemas[name] = schema if kept else {"not": {}}       # of which nothing is known
+
+    def output_schema(self, message: Message) -> Any:
+        """What the client validates the `structuredContent` of this answer by; None when it does not."""
+        called = message.kind == "response" and message.method in ("tools/call", "tasks/result")
+        return self._schemas.get(message.tool or "") if called else None
 
     def _hidden(self, name: str, budget: Budget) -> str:
         """Why a tool of that name is left out of lists; "" when it is shown."""
@@ -18572,7 +18874,8 @@ class Toolbox:
         return effects
 
 # ---------------------------------------------------------------------------
-# 17. What we say of messages; calls that come again, and calls that wait for a person
+# 19. What we say of messages: quoting, redacting, what clients validate
+# Closes: takes secrets out of what clients, people and the log get.
 # ---------------------------------------------------------------------------
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
@@ -18675,27 +18978,40 @@ class Quoting:
         return about
 
 
-def redacted(message: Message, findings: Iterable[Finding]) -> str:
-    """The message's raw text with MARKER in place of what was found, overlaps merged; base64 of a text is made anew."""
+Edits = Mapping[int, Sequence[tuple[int, int, str]]]    # ordinal of one of `judged_texts` -> (start, end, what stands there then)
+
+
+def redactions(message: Message, findings: Iterable[Finding]) -> Edits:
+    """What puts a marker in place of what was found, overlaps merged."""
     by_text: dict[int, list[tuple[int, int]]] = {}
     for finding in findings:
         for ordinal, start, end in finding.spans:
             by_text.setdefault(ordinal, []).append((start, end))
-    if not by_text:
+    texts = judged_texts(message) if by_text else []
+    return {ordinal: [(start, end, _marker(texts[ordinal], start)) for start, end in merge_spans(pairs)]
+            for ordinal, pairs in by_text.items()}
+
+
+def strippings(message: Message) -> Edits:
+    """What takes out terminal escapes and invisible characters."""
+    return {index: spans for index, text in enumerate(judged_texts(message)) for spans in [strip_spans(text)] if spans}
+
+
+def redacted(message: Message, findings: Iterable[Finding]) -> str:
+    """The message's raw text with a marker in place of what was found."""
+    return edited(message, redactions(message, findings))
+
+
+def edited(message: Message, edits: Edits) -> str:
+    """The message's raw text with *edits* made; base64 of a text is made anew."""
+    if not edits:
         return message.text
-    texts = judged_texts(message)
-    return edited(message, {ordinal: [(start, end, _marker(texts[ordinal], start)) for start, end in merge_spans(pairs)]
-                            for ordinal, pairs in by_text.items()})
-
-
-def edited(message: Message, edits: dict[int, list[tuple[int, int, str]]]) -> str:
-    """The message's raw text with spans of its `judged_texts` replaced; base64 of a text is made anew."""
     seen = _Seen(message)
-    texts = judged_texts(message, seen)
+    texts, made = judged_texts(message, seen), dict(edits)
     for ordinal in edits.keys() & seen.decoded.keys():
         text = base64_of_text(_replaced(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
-        edits[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
-    return edit_json_strings(message.text, edits)
+        made[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
+    return edit_json_strings(message.text, made)
 
 
 def _marker(text: str, at: int) -> str:
@@ -18708,6 +19024,100 @@ def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
     for start, end, words in reversed(edits):
         text = text[:start] + words + text[end:]
     return text
+
+
+# -- what clients validate -------------------------------------------------------
+
+_MAX_SCHEMA_STEPS = 1_000   # subschemas that are looked at for one string
+# format -> (what a text of it looks like, one that says what it stands for)
+_FORMATS = {name: (lazy_regex(regex), text) for names, regex, text in (
+    ("uri url iri", r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`\[\]]*\Z", "https://redacted.invalid/" + MARKER_IN_URL),
+    ("uri-reference iri-reference", r"[^\s<>\"{}|\\^`\[\]]*\Z", MARKER_IN_URL),
+    ("email idn-email", r"[\w.+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z", "redacted-by-mcpwall@redacted.invalid"),
+    ("hostname idn-hostname", r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z", "redacted.invalid"),
+    ("uuid", r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z", "00000000-0000-0000-0000-000000000000"),
+    ("ipv4", r"(\d{1,3}\.){3}\d{1,3}\Z", "0.0.0.0"), ("ipv6", r"::\Z", "::"),
+    ("date", r"\d{4}-\d\d-\d\d\Z", "1970-01-01"), ("date-time", r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z",
+                                                   "1970-01-01T00:00:00Z"),
+    ("byte", r"[A-Za-z0-9+/]*={0,2}\Z", "UkVEQUNURUQ="), ("password binary", r"(?s).*\Z", MARKER)) for name in names.split()}
+
+
+def fitting(edits: Edits, message: Message, schema: Any) -> Edits | None:
+    """*edits* whose results in `structuredContent` satisfy the tool's output *schema*, as clients ask that they
+    do; None when no marker does, or it cannot be told."""
+    texts, fitted = judged_texts(message), dict(edits)
+    names = strings_of(message.body)[1]
+    for ordinal, path in paths_of(message.body, edits).items():
+        if path[:2] != ("result", "structuredContent"):
+            continue
+        asked = None if names[ordinal] is None else _string_schemas(schema, path[2:])
+        if asked is None:
+            return None
+        text, spans = texts[ordinal], edits[ordinal]
+        found = next((one for one in _candidates(text, spans, asked) if all(_satisfies(one, schema) for schema in asked)), None)
+        if found is None:
+            return None
+        if found != _replaced(text, spans):
+            fitted[ordinal] = [(0, len(text), found)]
+    return fitted
+
+
+def _string_schemas(root: Any, path: Sequence[Any]) -> list[dict[str, Any]] | None:
+    """The schemas that a string at *path* has to satisfy, those of all alternatives; None when that cannot be told."""
+    nodes, steps = [root], 0
+    for step in (*path, None):
+        below, stack = [], nodes
+        while stack:
+            node = stack.pop()
+            steps += 1
+            if node is True or node is False:
+                continue
+            if type(node) is not dict or steps > _MAX_SCHEMA_STEPS or not node.keys().isdisjoint(("not", "$dynamicRef", "if")):
+                return None
+            if "$ref" in node:
+                found = _at_pointer(root, node["$ref"][1:], ()) if str(node["$ref"])[:1] == "#" else []
+                if not found:
+                    return None
+                stack.append(found[0][1])
+            for key in ("allOf", "anyOf", "oneOf"):
+                stack += node.get(key, ())
+            if step is None:
+                below.append(node)
+            elif type(step) is int:
+                items: Any = node.get("items", True)        # a list in older drafts
+                first: list[Any] = items if type(items) is list else node.get("prefixItems", [])
+                below.append(first[step] if step < len(first) else node.get("additionalItems", True) if type(items) is list else items)
+            elif step in node.get("properties", {}):
+                below.append(node["properties"][step])
+            elif "patternProperties" in node:
+                return None
+            else:
+                below.append(node.get("additionalProperties", True))
+        nodes = below
+    return [node for node in nodes if node.get("type", "string") == "string" or type(node["type"]) is list and "string" in node["type"]]
+
+
+def _candidates(text: str, spans: Sequence[tuple[int, int, str]], asked: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What may stand in place of *text*, what says most first."""
+    masked = [(start, end, "".join("0" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c for c in text[start:end]))
+              for start, end, _ in spans]
+    texts = [_replaced(text, spans), _replaced(text, [(start, end, MARKER_IN_URL) for start, end, _ in spans]), MARKER, MARKER_IN_URL,
+             *(_FORMATS[schema["format"]][1] for schema in asked if schema.get("format") in _FORMATS), _replaced(text, masked)]
+    yield from texts
+    longest = min((schema["maxLength"] for schema in asked if type(schema.get("maxLength")) is int), default=math.inf)
+    yield from (one[:int(longest)] for one in (texts[0], MARKER, MARKER_IN_URL) if len(one) > longest)
+
+
+def _satisfies(text: str, schema: Mapping[str, Any]) -> bool:
+    """Does *text* satisfy what *schema* says of strings? What it says in words unknown to us, it does not."""
+    try:
+        shape = _FORMATS[schema["format"]][0] if "format" in schema else None
+        return (text in schema.get("enum", (text,)) and schema.get("const", text) == text
+                and schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", math.inf)
+                and (shape is None or bool(shape.match(text)))
+                and ("pattern" not in schema or bool(compile_regex(schema["pattern"]).search(text, Budget(JUDGE_SECONDS)))))
+    except (KeyError, TypeError, PolicyError, BudgetSpent):
+        return False
 
 
 def _finite(lexeme: str) -> Any:
@@ -18747,7 +19157,10 @@ def _cut_in_the_middle(text: str, limit: int) -> str:
     return f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
 
 
-# -- calls that come again --------------------------------------------------------
+# ---------------------------------------------------------------------------
+# 20. Refusals and questions: calls that come again, and calls that wait for a person
+# Opens: lets a call pass that a person has allowed.
+# ---------------------------------------------------------------------------
 
 MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
 _OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: what a retry of the same call may bring anew
@@ -18823,6 +19236,8 @@ _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobo
              "cancelled": "the call was cancelled", "gone": "the client or the server is gone"}
 GRANT_S = 900               # so long a yes that was given in a terminal waits for the call to come again
 _STOPPED = Decision("deny", None, "Blocked: the user has stopped every call (mcpwall go)", lasting=False)
+_LOG_FULL = Decision("deny", None, "Blocked: the audit log is full (settings.log_max_mb), and settings.audit_required is set",
+                     lasting=False)
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be taken for ours
 _NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about", lasting=False)
 _NOT_RECEIVED = Decision("deny", None, "Blocked: an answer to a call that the server has not received", lasting=False)
@@ -19134,7 +19549,8 @@ def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None
         del known[next(iter(known))]
 
 # ---------------------------------------------------------------------------
-# 18. Session (sans-I/O): framing, correlation, records, one way through
+# 21. Session (sans-I/O): framing, correlation, records, one way through
+# Opens: the one way through; nothing goes on but from `_conclude`.
 # ---------------------------------------------------------------------------
 #
 # A line goes one way: `Lines` cuts it out of the stream; it is decoded, read as strict JSON, and its kind told
@@ -19573,6 +19989,15 @@ class Recorder:
         self._prev: str | None = None
         self._salt = salt or os.urandom(16)
         self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
+        self._day = self._size = self._spared = 0       # the day, in days; bytes recorded in it; records left out since the last
+
+    @property
+    def is_full(self) -> bool:
+        """Has this session recorded as much today as settings.log_max_mb lets it?"""
+        day = int(self._clock() // 86_400)
+        if day != self._day:
+            self._day, self._size = day, 0
+        return 0 < self._settings.log_max_mb << 20 <= self._size
 
     def adopt(self, policy: Policy) -> None:
         """Another policy is in force from now on."""
@@ -19620,7 +20045,13 @@ class Recorder:
         if decision.granted:
             fields["answer"] = decision.granted
         fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
+        if self.is_full and not _is_always_written(fields):
+            self._seq, self._spared = self._seq - 1, self._spared + 1
+            return Record(fields, spared=True)
+        if self._spared:
+            fields["left_out"], self._spared = self._spared, 0
         line = _compact(fields)
+        self._size += len(line) + 1
         self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
         return Record(fields, line)
 
@@ -19666,7 +20097,14 @@ class _Verdict(NamedTuple):
     answer: str | None
 
 
+_NO_ROOM = "Blocked: something had to be taken out of the structured result, and the tool's output schema leaves no room for a marker"
 _ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
+
+
+def _is_always_written(fields: Mapping[str, Any]) -> bool:
+    """Is it a record that a full log takes all the same: of a refusal, a question, a redaction, or a changed policy?"""
+    return fields["method"] == "mcpwall/policy" or "would" in fields or "answer" in fields or "asked" in fields or \
+        fields["method"] is not None and fields["action"] not in ("allow", "log_only")
 
 
 class Whereabouts:
@@ -19736,6 +20174,7 @@ class Session:
         self._questions = Questions(settings, server_name, self._quoting, self._recorder.session, salt, grants, monotonic)
         self._strays = Strays(self._quoting, monotonic)
         self._stopped = stopped
+        self._full_on = ""                          # the day on which it was said that the log is full
 
     def prepare(self) -> None:
         """Judge how conversations begin on the side, so that what this needs is compiled before it is needed."""
@@ -19759,7 +20198,7 @@ class Session:
         out = self._begin()
         out.notes.append(Note(said))
         marker = Message("client", "policy", {}, "", "mcpwall/policy", None, self.server_name)
-        out.records.append(self._recorder.record(marker, Decision("log_only", None, said), 0))
+        self._record(out, self._recorder.record(marker, Decision("log_only", None, said), 0))
         return self._effects(out)
 
     # -- bytes in, effects out
@@ -19880,6 +20319,16 @@ class Session:
         if verdict.answer is not None:
             out.lines[peer].append(verdict.answer.encode())
 
+    def _record(self, out: Outbox, record: Record) -> None:
+        """Have a record written, which the user may be shown (`mcpwall allow REF`); say once a day when the log is full."""
+        out.records.append(record)
+        if "asked" in record.fields and "digest" in record.fields:
+            self._questions.shown(record.fields["digest"], record.fields["rule"], record.data)
+        if record.spared and record.fields["ts"][:10] != self._full_on:
+            self._full_on = record.fields["ts"][:10]
+            what = "calls are refused" if self.audit_required else "allowed messages are not recorded any more today"
+            out.notes.append(Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}"))
+
     # -- one message
 
     def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
@@ -19887,7 +20336,7 @@ class Session:
         if peer == "server" and kind == "response" and self._questions and not self._correlation.awaits(body.get("id")) \
                 and self._questions.holds(body.get("id")):
             stray = Message(peer, kind, body, text, None, None, self.server_name)
-            out.records.append(self._recorder.record(stray, _NOT_RECEIVED, size, extra))
+            self._record(out, self._recorder.record(stray, _NOT_RECEIVED, size, extra))
             return _Verdict(None, None)
         about, *others = self._correlation.claim(peer, kind, body)
         message = Message(peer, kind, body, text, about.method, about.tool, self.server_name)
@@ -19909,6 +20358,9 @@ class Session:
         if self._stopped is not None and message.peer == "client" and message.kind != "response" \
                 and message.method not in LIFECYCLE[message.kind] and self._stopped():
             return _STOPPED
+        if self.audit_required and message.kind == "request" and message.peer == "client" and message.method not in LIFECYCLE["request"] \
+                and self._recorder.is_full:
+            return _LOG_FULL
         if message.kind == "request":
             refusal = self._correlation.objects(message)
             if message.peer == "client":
@@ -19933,16 +20385,20 @@ class Session:
         A refused request is answered to its sender, a refused notification is dropped, a refused response replaced.
         """
         action = self._action(message, decision)
-        forward = answer = None
+        forward: str | None = None
+        answer: str | None = None
+        edits: Edits | None = redactions(message, decision.findings) if action == "redact" else \
+            strippings(message) if action == "strip" else {}
+        schema = self._tools.output_schema(message) if edits else None
+        if edits and schema is not None:
+            edits = fitting(edits, message, schema)
+        if edits is None:
+            action, decision = "deny", decision._replace(action="deny", message=_NO_ROOM)
         if action == "hold":
             asked = self._questions.hold(message, decision, size, out)
             answer = _compact(asked) if asked is not None else None
         elif action != "deny":
-            forward = message.text
-            if action == "redact":
-                forward = redacted(message, decision.findings)
-            elif action == "strip":
-                forward = _stripped(message)
+            forward = edited(message, edits or {})
             self._passed(message, decision, answered, out)
         elif message.kind == "request":
             times = self._refusals.refused(message, decision) if message.peer == "client" else 1
@@ -19953,14 +20409,8 @@ class Session:
             answer = self._refusal(message, decision, times)
         elif message.kind == "response":
             forward = self._in_place(message, decision, extra, answered, out)
-        self._record(message, decision, size, extra, out)
+        self._record(out, self._recorder.record(message, decision, size, extra))
         return _Verdict(forward, answer)
-
-    def _record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any], out: Outbox) -> None:
-        record = self._recorder.record(message, decision, size, extra)
-        out.records.append(record)
-        if decision.asked and "digest" in record.fields:        # `mcpwall allow REF --session` shows it
-            self._questions.shown(record.fields["digest"], decision.rule, record.data)
 
     def _action(self, message: Message, decision: Decision) -> str:
         """What is done about *decision*: monitor mode lets everything pass; "hold" asks a person, if somebody can be asked."""
@@ -19992,7 +20442,7 @@ class Session:
             return self._resumed(held._replace(size=size), answer, out)
         if message.kind == "notification" and message.method != "notifications/cancelled":
             return self._conclude(message, _NOT_ASKED, size, out, extra)
-        out.records.append(self._recorder.record(message, _ALLOWED, size, {"answers": "mcpwall"}))
+        self._record(out, self._recorder.record(message, _ALLOWED, size, {"answers": "mcpwall"}))
         self._settle(self._questions.take(message, out), out)
         return _Verdict(None, None)
 
@@ -20001,7 +20451,7 @@ class Session:
         for held, answer in ended:
             if held.how == "input_required":    # the call was answered when the question was put, and nobody came back
                 refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
-                self._record(held.message, refusal, held.size, {"answer": answer}, out)
+                self._record(out, self._recorder.record(held.message, refusal, held.size, {"answer": answer}))
                 continue
             self._renew(held.size)
             verdict = self._resumed(held, answer, out)
@@ -20179,7 +20629,7 @@ class Session:
                 message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
                 out.lines["client"].append((self._in_place(message, decision, {}, waiting, out) or "").encode())
             message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
-            out.records.append(self._recorder.record(message, decision, size))
+            self._record(out, self._recorder.record(message, decision, size))
         if not ended:
             out.notes += map(Note, self._strays.take(line if isinstance(line, bytes) else line.head, size))
             self._record_strays(out)
@@ -20190,7 +20640,7 @@ class Session:
         if count:
             message = Message("server", "unreadable", {}, "", None, None, self.server_name)
             decision = Decision("deny", None, "Blocked: no message, but what the server prints")
-            out.records.append(self._recorder.record(message, decision, size, {"lines": count}))
+            self._record(out, self._recorder.record(message, decision, size, {"lines": count}))
 
 
 def _named(rule: str | None, ref: str) -> str:
@@ -20223,19 +20673,14 @@ def without_odd_items(message: Message) -> tuple[Message, dict[str, list[Any]]]:
     return message, odd
 
 
-def _stripped(message: Message) -> str:
-    """The message's raw text without what `strip` takes out."""
-    edits = {index: list(spans) for index, text in enumerate(judged_texts(message)) for spans in [strip_spans(text)] if spans}
-    return edited(message, edits) if edits else message.text
-
-
 def _name_of(item: Any) -> str:
     """What an item of a list is called."""
     names = [item.get(key) for key in ("name", "uri", "uriTemplate")] if type(item) is dict else []
     return next((name for name in names if type(name) is str), "")
 
 # ---------------------------------------------------------------------------
-# 19. Files: policy discovery and layering
+# 22. Files: policy discovery and layering
+# Opens: says which policy is in force here.
 # ---------------------------------------------------------------------------
 
 MAX_POLICY_BYTES = 4 * 1024 * 1024
@@ -20554,7 +20999,8 @@ class PolicyWatch:
         top = os.path.realpath(self._project or os.getcwd())
         return os.path.realpath(path).startswith(top.rstrip(os.sep) + os.sep)
 # ---------------------------------------------------------------------------
-# 20. Audit log and stderr
+# 23. Audit log and stderr
+# Serves people: writes records and lines on stderr.
 # ---------------------------------------------------------------------------
 
 _LEVELS = {level: number for number, level in enumerate(_CHOICES["log_level"])}
@@ -20581,8 +21027,10 @@ class AuditLog:
     set to 0700; any other is left as it is.
     """
 
-    def __init__(self, directory: str | None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: str | None, clock: Callable[[], float] = time.time, keep_days: int = 0) -> None:
+        """*keep_days*: when a day's file is opened, those of ours that are older are removed; 0: none."""
         self.problem: str | None = None
+        self._keep_days = keep_days
         self._directory = directory or ""
         self._clock = clock
         self._fd = -1
@@ -20634,8 +21082,21 @@ class AuditLog:
             self.close()
             self._path = path
             self._fd = _open_log(self._directory, name)
+            if self._keep_days:
+                _remove_old_logs(self._directory, time.strftime("%Y-%m-%d", time.gmtime((day - self._keep_days) * 86400)))
             self._torn = _ends_torn(self._fd)
         self._from, self._until = now, min(now + _LOG_CHECK_S, (day + 1) * 86400.0)
+
+
+def _remove_old_logs(directory: str, oldest: str) -> None:
+    """Remove the files of days before *oldest* (YYYY-MM-DD): only plain files that are named like ours."""
+    for name in os.listdir(directory):
+        path = os.path.join(directory, name)
+        if re.fullmatch(r"\d{4}-\d\d-\d\d\.jsonl", name) and name[:10] < oldest and os.path.isfile(path) and not os.path.islink(path):
+            try:
+                os.unlink(path)
+            except OSError:         # somebody else's, or another wall was quicker
+                pass
 
 
 def _ends_torn(fd: int) -> bool:
@@ -20916,7 +21377,8 @@ class Reporter:
                 time.sleep(_STDERR_BATCH_S)
 
 # ---------------------------------------------------------------------------
-# 21. Relay: the server and its environment, two pumps, signals
+# 24. The server: its environment, finding and starting it
+# Serves people: starts the server with what it may have of our environment.
 # ---------------------------------------------------------------------------
 
 READ_BYTES = 64 * 1024      # of one read: what a pipe holds; more than 128 KB would cost an mmap each time
@@ -21233,6 +21695,11 @@ def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str
     return f'"{shell}" /e:on /v:off /d /s /c ""{line}""'
 
 
+# ---------------------------------------------------------------------------
+# 25. Relay: two pumps, signals
+# Opens: carries bytes; writes only what the session says.
+# ---------------------------------------------------------------------------
+
 # -- what systems can or cannot do with a pipe
 
 _POLLIN, _POLLOUT, _POLLERR, _POLLHUP = 1, 4, 8, 16     # the same on all systems that have poll(2)
@@ -21516,7 +21983,7 @@ class _Relay:
 
     def _logged(self, effects: list[Any]) -> list[Any]:
         """*effects* after their records are in the audit log, or what is done when they cannot be."""
-        lines = [effect.line for effect in effects if type(effect) is Record]
+        lines = [effect.line for effect in effects if type(effect) is Record and not effect.spared]
         if not lines or self._audit is None or self._audit.append(lines):
             return effects
         required = self._session.audit_required
@@ -21780,7 +22247,8 @@ def _catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
             signal.signal(signum, old)
     return restore
 # ---------------------------------------------------------------------------
-# 22. Client configs: finding servers, splicing the wall in and out
+# 26. Client configs: finding servers, splicing the wall in and out
+# Serves people: edits hosts' files by splicing.
 # ---------------------------------------------------------------------------
 
 BACKUP_SUFFIX = ".mcpwall-backup"
@@ -21805,11 +22273,14 @@ claude-code | managed | mcpServers | darwin:/Library/Application Support/ClaudeC
 claude-code | managed | mcpServers | win32:C:/{Program Files,ProgramData}/ClaudeCode/managed-mcp.json
 cursor | user | mcpServers | ~/.cursor/mcp.json
 cursor | project | mcpServers | ./.cursor/mcp.json
-windsurf | user | mcpServers | ~/.codeium/{windsurf/,}mcp_config.json
+windsurf | user | mcpServers | ~/.codeium/{windsurf/,windsurf-next/,}mcp_config.json
 vscode | user | servers | $APP/{Code,Code - Insiders,VSCodium}/User/{,profiles/*/}mcp.json
 vscode | user | mcp.servers | $APP/{Code,Code - Insiders,VSCodium}/User/{,profiles/*/}settings.json
 vscode | project | servers | ./.vscode/mcp.json
 vscode | project | mcp.servers | ./.vscode/settings.json
+vscode | user | servers | posix:~/.vscode-server{,-insiders}/data/User/{,profiles/*/}mcp.json
+vscode | project | settings.mcp.servers | ./*.code-workspace
+vscode | project | customizations.vscode.mcp.servers | ./{.devcontainer/,.devcontainer/*/,.}devcontainer.json
 copilot | user | mcpServers | ${COPILOT_HOME:-~/.copilot}/mcp-config.json
 copilot | project | mcpServers | ./.github/mcp.json
 cline | user | mcpServers | ${CLINE_DIR:-~/.cline}/data/settings/cline_mcp_settings.json
@@ -21821,6 +22292,11 @@ zed | user | context_servers | win32:$CONF/Zed/settings.json
 zed | project | context_servers | ./.zed/settings.json
 gemini | user | mcpServers | ~/.gemini/settings.json
 gemini | project | mcpServers | ./.gemini/settings.json
+gemini | user | mcpServers | ~/.gemini/extensions/*/gemini-extension.json
+qwen | user | mcpServers | ~/.qwen/settings.json
+qwen | project | mcpServers | ./.qwen/settings.json
+droid | user | mcpServers | ~/.factory/mcp.json
+droid | project | mcpServers | ./.factory/mcp.json
 gemini | managed | mcpServers | linux:/etc/gemini-cli/settings.json
 antigravity | user | mcpServers | ~/.gemini/antigravity/mcp_config.json
 codex | user | mcp_servers | ${CODEX_HOME:-~/.codex}/config.toml
@@ -22166,9 +22642,14 @@ def _runs_next_word(before: Sequence[str], after: str) -> bool:
 _launcher_name = lazy_regex(r"mcpwall-[0-9a-f]{8}")
 
 
+_wall_name = lazy_regex(r"mcpwall(?:[-_]?v?[0-9][a-z0-9._+-]*?)?(?:@[a-z0-9.^~_-]+)?(?:\.(?:py|pyz|exe|cmd))?")
+
+
 def _is_wall_word(word: str) -> bool:
+    """Is it this wall's file, whatever that is called, or the name of some mcpwall, of any version?"""
     name = re.split(r"[/\\]", word)[-1].lower()
-    return name in ("mcpwall", "mcpwall.py", "mcpwall.exe", "mcpwall.cmd", "mcpwall.pyz") or bool(_launcher_name.fullmatch(name))
+    return bool(_wall_name.fullmatch(name) or _launcher_name.fullmatch(name)) or \
+        os.path.isabs(word) and name.endswith(".py") and os.path.realpath(word) == os.path.realpath(__file__)
 
 
 # -- splicing -------------------------------------------------------------------
@@ -22855,7 +23336,8 @@ def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
 
 
 # ---------------------------------------------------------------------------
-# 23. Saving files whole; what people agreed to, and where calls wait for them
+# 27. Saving files whole; what people agreed to, and where calls wait for them
+# Means: keeps what people agreed to.
 # ---------------------------------------------------------------------------
 
 class FileLock:
@@ -23447,7 +23929,8 @@ class Grants:
 
 
 # ---------------------------------------------------------------------------
-# 24. Setup: init, wrap, unwrap, status
+# 28. Setup: init, wrap, unwrap, status
+# Serves people: wraps and unwraps servers.
 # ---------------------------------------------------------------------------
 # Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
 # do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
@@ -23471,6 +23954,7 @@ class Surroundings:
         self.lock = os.path.join(self.folder, "lock")
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
         self.stops = Stops(os.path.join(self.folder, "stopped"))
+        self.columns = 0            # to write as for a terminal of so many
 
     @cached_property
     def launcher(self) -> Launcher | None:
@@ -23496,8 +23980,8 @@ class Surroundings:
     @property
     def width(self) -> int:
         """Columns of the terminal that is written to; 0 when it is none, and lines may be as long as they like."""
-        if not self.stdout.isatty():
-            return 0
+        if self.columns or not self.stdout.isatty():
+            return self.columns
         import shutil
         return max(60, shutil.get_terminal_size((80, 24)).columns)
 
@@ -24474,7 +24958,8 @@ def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
 
 
 # ---------------------------------------------------------------------------
-# 25. Approving: calls that wait, changed tools, projects
+# 29. Approving: calls that wait, changed tools, projects
+# Serves people: asks a person at a terminal.
 # ---------------------------------------------------------------------------
 
 _SHOWN_LINES = 200          # of one tool, when all that waits is gone through
@@ -24862,7 +25347,8 @@ def _revoke(io: Surroundings, name: str) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 26. Hooks: the tools of the hosts themselves
+# 30. Hooks: the tools of the hosts themselves
+# Serves people: answers hosts about their own tools, by the same Wall.
 # ---------------------------------------------------------------------------
 # Serves people, and closes: it can only add refusals to what the host decides by itself.
 #
@@ -25566,7 +26052,7 @@ class Hook:
             memory.commit(decision.marks)
         changed = None
         if action in ("redact", "strip"):
-            text = redacted(message, decision.findings) if action == "redact" else _stripped(message)
+            text = edited(message, redactions(message, decision.findings) if action == "redact" else strippings(message))
             changed = _with_media(json.loads(text)["result"]["structuredContent"], shown)
         elif action == "deny":
             words = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
@@ -25701,7 +26187,8 @@ def _read_event_bytes(end: float, fd: int = 0) -> bytes:
     return data
 
 # ---------------------------------------------------------------------------
-# 27. Reading the log: log, verify, explain, allow
+# 31. Reading the log: log, verify, explain, allow
+# Serves people: shows and explains records.
 # ---------------------------------------------------------------------------
 # *serves people*: what was refused, why, and how exactly that is allowed. All of it reads the audit log as data; a line that
 # is no record is counted and never guessed at.
@@ -25888,8 +26375,8 @@ def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json
         tail += f" answered {record['answer']}"
     used = len(head) + len(ref) + len(what) + len(tail) + 5
     if io.width and len(about) > io.width - used:
-        about = _cut_in_the_middle(printable(about, 1000), max(20, io.width - used - 30))
-    line = printable(f"{head} {ref}  {what}  {about}  {tail}", 3000)
+        about = _cut_in_the_middle(printable(about, 1000), max(12, io.width - used - 30))
+    line = printable(f"{head} {ref}  {what}  {about}  {tail}", io.width or 3000)
     io.say(io.coloured(line, head, code))
 
 
@@ -26149,11 +26636,12 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
             _say_refusal(io, record)
         _say_layers(io, policy)
         if missing:
-            io.say(f"Not all of the call is known: {missing}.")
+            _say_wrapped(io, f"Not all of the call is known: {missing}.")
         for _, rule, outcome, hit, why in walk:
             name = rule.name if rule else "the default"
             where = next(policy_of for policy_of, one, *_ in walk if one is rule).origin(rule) if rule else ""
-            io.say(f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "") + f": {printable(why, 500)}")
+            said = f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "") + f": {printable(why, 500)}"
+            _say_wrapped(io, said, "    ") if io.width else io.say(said)
         for text in _near_misses(policy, walk):
             io.say("Nearly: " + printable(text, 500))
     decided = next((rule for _, rule, outcome, _, _ in walk if outcome in (DECIDES, FAULT)), None)
@@ -26165,7 +26653,8 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
 
 
 def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
-    io.say(f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}")
+    said = f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}"
+    _say_wrapped(io, said) if io.width else io.say(said)
     for key, word in (("subject", "What decided"), ("argument", "Argument"), ("why", "Why"), ("view", "Read as"), ("would", "Would"),
                       ("asked", "Asked by"), ("answer", "Answer"), ("policy", "Policy then")):
         if record.get(key):
@@ -26549,7 +27038,8 @@ def cmd_go(argv: Sequence[str], io: Surroundings) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 28. Trying policies: lint, test, replay, learn, report
+# 32. Trying policies: lint, test, replay, learn, report
+# Serves people: judges without forwarding anything.
 # ---------------------------------------------------------------------------
 # *serves people*: what a policy would do, before and after it is in force. Nothing here is asked by a running wall.
 
@@ -27060,7 +27550,8 @@ def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 29. Command line
+# 33. Command line
+# Serves people: reads words, prints text.
 # ---------------------------------------------------------------------------
 
 ABOUT = """\
@@ -27269,7 +27760,8 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
         reporter.say("warn", warning)
     name = options.server_name or server_name_of(command)
     log_dir = os.path.expanduser(settings.log_dir)
-    audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir)
+    audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir,
+                     keep_days=settings.log_keep_days)
     environ, withheld = server_environment(os.environ, settings.handed_on, options.env)
     secrets = {name: value for name, value in withheld.items() if value not in environ.values()}
     hidden = secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path)))
@@ -27681,7 +28173,7 @@ _DEMO_STEPS = (
     ("read an SSH key", "read_file", {"path": "~/.ssh/id_rsa"}),
     ("run a command", "run_command", {"command": "rm -rf / --no-preserve-root"}),
     ("read a file with a token in it", "read_file", {"path": "config/settings.ini"}),
-    ("fetch a web page that gives orders", "fetch", {"url": "https://example.com/recipe"}),
+    ("fetch a page that gives orders (default notes it, strict blocks it)", "fetch", {"url": "https://example.com/recipe"}),
 )
 
 
@@ -27724,34 +28216,37 @@ def cmd_demo(argv: Sequence[str], io: Surroundings) -> int:
         return _demo_server()
     import subprocess
     import tempfile
-    with tempfile.TemporaryDirectory(prefix="mcpwall-demo-") as folder:
-        policy = os.path.join(folder, "policy.json")
-        with open(policy, "w", encoding="utf-8") as stream:
-            json.dump({"version": 1, "settings": {"log_dir": folder, "log_level": "error", "project_dir": folder},
-                       "outbound_rules": [{"name": "block-prompt-injection-patterns", "match": {"injection": True},
-                                           "action": "deny", "message": "text that tries to steer the model"}],
-                       "extends": "default"}, stream)
+    given = [word for flag, value in (("-c", args.config and os.path.abspath(args.config)), ("--profile", args.profile)) if value
+             for word in (flag, value)]
+    with tempfile.TemporaryDirectory(prefix="mcpwall-demo-") as home:       # nothing is left behind
+        home = os.path.realpath(home)
+        project = os.path.join(home, "project")
+        os.mkdir(project)
         this = [sys.executable, os.path.abspath(__file__)]
-        child = subprocess.Popen([*this, "-c", policy, "--server-name", "toy", "--", *this, "demo", "--server"],
-                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                 env={**os.environ, "HOME": folder, "USERPROFILE": folder})     # nothing is left behind
+        child = subprocess.Popen([*this, *given, "--log-level", "error", "--server-name", "toy", "--", *this, "demo", "--server"],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=project,
+                                 env={**os.environ, "HOME": home, "USERPROFILE": home})
+        inner = Surroundings(home, project, {"NO_COLOR": "1"}, stdin=io.stdin, stdout=io.stdout, stderr=io.stderr)
+        inner.columns = min(io.width or 80, 100)
         try:
-            _demo_conversation(child.stdin, child.stdout)
+            ref = _demo_conversation(inner, child.stdin, child.stdout)
         finally:
             child.stdin.close()     # type: ignore[union-attr]
             child.wait(10)
-        print("What the audit log says:\n")
-        for name in sorted(os.listdir(folder)):
-            if name.endswith(".jsonl"):
-                with open(os.path.join(folder, name), encoding="utf-8") as log:
-                    _demo_log(log)
+        for words, run in ((["log"], cmd_log), (["explain", ref], cmd_explain), (["report"], cmd_report)):
+            if words[-1]:
+                io.say(f"\n$ mcpwall {' '.join(words)}")
+                io.stdout.flush()
+                run(words[1:], inner)
     us = f"{'python' if os.name == 'nt' else 'python3'} {os.path.basename(__file__)}" if __name__ == "__main__" else "mcpwall"
-    print(f"\nNext: put it in front of a server of yours:\n  {us} -- npx -y @modelcontextprotocol/server-filesystem ~/proj\n"
-          f"or let it find the servers of your hosts and wrap them:\n  {us} init")
+    io.say("(All of that was in a made-up home, which is gone.)\n\nNext: put it in front of a server of yours:\n"
+           f"  {us} -- npx -y @modelcontextprotocol/server-filesystem ~/proj\n"
+           f"or let it find the servers of your hosts and wrap them:\n  {us} init")
     return 0
 
 
-def _demo_conversation(to_wall: Any, from_wall: Any) -> None:
+def _demo_conversation(io: Surroundings, to_wall: Any, from_wall: Any) -> str:
+    """Show what becomes of each call; the ref of the first one that is refused."""
     def ask(ident: int, method: str, params: dict[str, Any]) -> dict[str, Any]:
         to_wall.write(json.dumps({"jsonrpc": "2.0", "id": ident, "method": method, "params": params}).encode() + b"\n")
         to_wall.flush()
@@ -27759,26 +28254,22 @@ def _demo_conversation(to_wall: Any, from_wall: Any) -> None:
         return answer
 
     ask(0, "initialize", {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "demo", "version": "1"}})
-    print("A client talks to a toy server through the wall.\n")
+    io.say("A client talks to a toy server through the wall.")
+    ref = ""
     for number, (wish, tool, arguments) in enumerate(_DEMO_STEPS, 1):
         answer = ask(number, "tools/call", {"name": tool, "arguments": arguments})
-        print(f"{number}. The model wants to {wish}: {tool}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})")
+        call = f"{tool}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
+        io.say()
+        _say_wrapped(io, f"{number}. The model wants to {wish}: {call}", "   ")
         if "error" in answer:
-            print(f"   refused:  {answer['error']['message']}")
-        else:
-            text = answer["result"]["content"][0]["text"].rstrip("\n").replace("\n", "\n             ")
-            print(f"   {'blocked: ' if answer['result'].get('isError') else 'answered:'} {text}")
-        print()
-
-
-def _demo_log(log: Iterable[str]) -> None:
-    for line in log:
-        record = json.loads(line)
-        if record["tool"]:
-            place = ", ".join(f"{one['pattern']} at {one['pointer']}" for one in record.get("findings", ()))
-            words = [record["direction"], record["method"], record["tool"], record["action"].upper(),
-                     f"[{record['rule']}]" if record["rule"] else "", place]
-            print("  " + "  ".join(word for word in words if word))
+            _say_wrapped(io, f"   refused: {answer['error']['message']}", "            ")
+            ref = ref or str(answer["error"].get("data", {}).get("mcpwall", {}).get("ref", ""))
+            continue
+        result = answer["result"]
+        for at, text in enumerate(result["content"][0]["text"].rstrip("\n").split("\n")):
+            head = ("   blocked:  " if result.get("isError") else "   answered: ") if not at else "             "
+            _say_wrapped(io, head + text, "             ")
+    return ref
 
 
 VERBS: dict[str, Callable[[Sequence[str], Surroundings], int]] = {

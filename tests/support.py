@@ -47,9 +47,11 @@ class Talk:
     def __init__(self, rules: str | dict | mcpwall.Policy = "version: 1", server: str = "", **more: object) -> None:
         made = rules if isinstance(rules, mcpwall.Policy) else policy(rules)
         self.now = 1000.0       # of the monotonic clock
-        self.session = mcpwall.Session(mcpwall.Wall(made), server, clock=lambda: 1_800_000_000.25, session_id="test",
+        self.wall_clock = 1_800_000_000.25
+        self.session = mcpwall.Session(mcpwall.Wall(made), server, clock=lambda: self.wall_clock, session_id="test",
                                        monotonic=lambda: self.now, salt=b"salt", **more)
         self.records: list[dict] = []
+        self.effects: list[mcpwall.Record] = []
         self.notes: list[str] = []
         self.others: list = []      # Approvable, Pinned
 
@@ -65,6 +67,7 @@ class Talk:
                 out[effect.peer] += effect.data
             elif isinstance(effect, mcpwall.Record):
                 self.records.append(json.loads(effect.line))
+                self.effects.append(effect)
             elif isinstance(effect, mcpwall.Note):
                 self.notes.append(effect.text)
             elif isinstance(effect, (mcpwall.Approvable, mcpwall.Pinned)):

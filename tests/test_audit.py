@@ -171,6 +171,19 @@ class Writing(LogCase):
             self.assertEqual(mine, [n for n in range(300) for _ in range(3)])
 
 
+class Keeping(LogCase):
+    def test_only_files_named_like_ours_are_removed_when_they_are_old(self):
+        folder, log = self.top, mcpwall.AuditLog(self.top, lambda: NOON, keep_days=2)
+        today = time.strftime("%Y-%m-%d", time.gmtime(NOON))
+        names = ["2020-01-01.jsonl", "2020-01-01.jsonl.gz", "notes.txt", "mine-2020-01-01.jsonl", today + ".jsonl", "9999-01-01.jsonl"]
+        for name in names:
+            open(os.path.join(folder, name), "w").close()
+        self.assertTrue(log.append(["{}"]))
+        log.close()
+        left = set(os.listdir(folder))
+        self.assertEqual([name in left for name in names], [False, True, True, True, True, True])
+
+
 class Trouble(LogCase):
     def test_no_home(self):
         for directory in (None, "", "~", "~/.mcpwall/logs"):

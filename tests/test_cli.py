@@ -167,10 +167,13 @@ class Demo(Cli):
         shown = done.stdout.decode()
         self.assertEqual(done.returncode, 0, done.stderr)
         for words in ("answered: def main()", "Blocked: access to SSH keys", "Blocked: a command that destroys data", mcpwall.MARKER,
-                      "[BLOCKED BY MCPWALL]", "block-ssh-keys", "mcpwall.py init"):
+                      "block-ssh-keys", "mcpwall.py init", "$ mcpwall log", "2 refused, 1 redacted", "What decided: ~/.ssh/id_rsa", "10 records"):
             self.assertIn(words, shown)
+        self.assertLessEqual(max(map(len, shown.splitlines())), 80)
         self.assertEqual(done.stderr, b"")
         self.assertEqual(os.listdir(self.home), [])
+        strict = self.run_wall("--profile", "strict", "demo").stdout.decode()
+        self.assertIn("settings.unlisted_tools", strict)        # the demo does not ask for the list of tools
 
 
 class Relaying(Cli):

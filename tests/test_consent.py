@@ -544,12 +544,12 @@ class AskingByRetry(unittest.TestCase):
         self.assertEqual(out["server"], b"")
 
     def test_a_no_counts_also_when_the_rule_asks_no_longer(self) -> None:
-        rules = "version: 1\nrules:\n  - {name: many, match: {tool: send}, limit: {calls: 1, per: 60}, action: ask}\n"
+        rules = "version: 1\nrules:\n  - {name: many, match: {tool: send}, limit: {calls: 1, per: 30}, action: ask}\n"
         for answer, passes in (("deny", False), ("allow once", True)):
             talk = Talk(rules)
             self.assertTrue(talk.client(request("tools/call", {**self.CALL, **MODERN}, 1))["server"])
             asked = self.asked(talk, self.CALL, 2)
-            talk.now += 61
+            talk.now += 31
             out = talk.client(request("tools/call", self.retry(asked, self.CALL, answer), 3))
             self.assertEqual(bool(out["server"]), passes)
 

@@ -10,7 +10,7 @@ import mcpwall
 
 with open(os.path.join(os.path.dirname(__file__), "data", "roles.json"), encoding="utf-8") as stream:
     DATA = json.load(stream)
-EXCUSES = {"content", "query", "pattern", "exclusion", "choice", "number"}
+EXCUSES = {"content", "query", "pattern", "exclusion", "choice", "number", "name"}
 ACCUSES = {"command", "code", "read", "write", "address"}
 
 
