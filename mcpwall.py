@@ -11,7 +11,7 @@ Promise: a message is judged or it goes nowhere; doubt means no, both ways; what
 in; memory and time are bounded; no secret reaches our own log or stderr; whoever dies first, nobody is left behind.
 
 As a library: `policy = load_policy(config="p.yml"); session = Session(Wall(policy)); session.receive("client", data)`
-returns what to do (Record, Note, Send, Close, Waiting, Pinned); sections 2 to 21 open no file and start no thread.
+returns what to do (Record, Note, Send, Close, Approvable, Pinned); sections 2 to 21 open no file and start no thread.
 
 Exit status: the server's own, 128+n when signal n ended it; 2 for a mistake in command line or policy; 126 or 127 when
 the server cannot be started; 70 for a fault of our own.
@@ -17066,7 +17066,7 @@ class Settings(NamedTuple):
     max_answer_bytes: int = 64 * 1024 * 1024    # of a line of the server: big files come twice, as text and as structure
     mode: str = "enforce"
     project_dir: str | None = None
-    ask_timeout: float = 120
+    ask_timeout: float = 50
     tool_pinning: str = "warn"
     hide_denied_tools: bool = True
     read_only: bool = False
@@ -18713,6 +18713,7 @@ class Decision(NamedTuple):
     lasting: bool = True        # would the very same call be refused again?
     marks: tuple[tuple[str, str], ...] = ()     # left behind if the message goes on: (whose policy, name), see Memory
     granted: str = ""           # the answer of the person who allowed what a rule wanted asked: "once" or "session"
+    asked: str = ""             # how he is asked, or was: "elicitation", "input_required" or "approve"
 
 
 class Memory:
@@ -19068,16 +19069,21 @@ class Record(NamedTuple):
         """The record as one line of JSON."""
         return self.written or _compact(self.fields)
 
+    @property
+    def data(self) -> bytes:
+        """The same as it stands in the file."""
+        return self.line.encode("utf-8", "backslashreplace")
+
 
 class Note(NamedTuple):
     """A line for stderr (printable, without secrets)."""
     text: str
 
 
-class Waiting(NamedTuple):
-    """A call is held until a person has answered *question*: see `Session.answer`. None: it is held no more."""
-    ident: str                  # 16 hex digits
-    question: dict[str, Any] | None     # server, method, tool, rule, reason, arguments (a short safe text), seconds
+class Approvable(NamedTuple):
+    """A call was refused that the user may allow (`mcpwall approve REF`): keep *data* for him, before the refusal is sent."""
+    ref: str                    # of the record
+    data: bytes                 # see `approval_request`
 
 
 class Outbox:
@@ -19086,7 +19092,7 @@ class Outbox:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.notes: list[Note] = []
-        self.others: list[Any] = []     # Pinned, Waiting
+        self.others: list[Any] = []     # Pinned, Approvable
         self.lines: dict[str, list[bytes]] = {"client": [], "server": []}
         self.requests: list[Message] = []       # of the client, that go on to the server
 
@@ -19567,6 +19573,8 @@ class Quoting:
             about["why"] = decision.why
         if decision.hint:
             about["hint"] = decision.hint
+        if decision.action == "ask" and decision.asked == "approve" and ref:
+            about["approve"] = f"mcpwall approve {ref}"
         about["retryable"] = decision.wait > 0
         if decision.wait:
             about["retry_after_s"] = math.ceil(decision.wait)
@@ -19762,12 +19770,20 @@ _OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: wha
 
 
 def call_digest(message: Message) -> bytes:
-    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count; a
-    number with a fraction or exponent counts as it is spelled, for 1e400 and 1e999 are the same to Python alone."""
-    body = json.loads(message.text, parse_float=lambda spelled: f"\ud800{spelled}")     # what no string of a message can be
+    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count;
+    numbers count as they are spelled, for 1e400 and 1e999, 0 and -0 are the same to Python alone."""
+    def spelled(number: str) -> str:
+        return "\ud800" + number        # what no string of a message can be
+
+    body = json.loads(message.text, parse_float=spelled, parse_int=spelled)
     params = {key: value for key, value in (body.get("params") or {}).items() if key not in _OWN_MEMBERS}
     kept = [message.method, params]
     return bytes.fromhex(sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()))
+
+
+def salted_digest(salt: bytes, message: Message) -> str:
+    """The same for people's files and records, from which the call cannot be guessed."""
+    return sha256(salt + call_digest(message))[:32]
 
 
 class Refusals:
@@ -19820,12 +19836,14 @@ _APPROVAL = "mcpwall-approval"      # the key of our question among `inputReques
 _YES = ("once", "session")
 _ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
 _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
-             "cancelled": "the call was cancelled", "gone": "the client is gone"}
+             "cancelled": "the call was cancelled", "gone": "the client or the server is gone"}
+GRANT_S = 900               # so long a yes that was given in a terminal waits for the call to come again
 _STOPPED = Decision("deny", None, "Blocked: the user has stopped every call (mcpwall go)", lasting=False)
 _LOG_FULL = Decision("deny", None, "Blocked: the audit log is full (settings.log_max_mb), and settings.audit_required is set",
                      lasting=False)
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be taken for ours
 _NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about", lasting=False)
+_NOT_RECEIVED = Decision("deny", None, "Blocked: an answer to a call that the server has not received", lasting=False)
 _TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already", lasting=False)
 
 
@@ -19836,7 +19854,7 @@ class Held(NamedTuple):
     digest: bytes
     size: int                   # bytes of the message
     until: float                # on the session's monotonic clock
-    how: str                    # "elicitation", "input_required" or "approve"
+    how: str                    # "elicitation" or "input_required"
 
 
 def meta_of(message: Message) -> dict[str, Any]:
@@ -19866,6 +19884,20 @@ def elicited(result: Any) -> str:
     return _ANSWERS.get(answer, "deny") if type(answer) is str else "deny"
 
 
+def approval_request(ref: str, session: str, digest: str, message: Message, tool: str, decision: Decision, arguments: str,
+                     quoting: Quoting, now: float) -> bytes:
+    """What `mcpwall approve` shows of a call that was refused and may be allowed, and what stands for the call (*digest*): a
+    line of JSON without secrets. *tool* is what the user knows it by."""
+    return _compact({"v": 1, "ref": ref, "session": session, "digest": digest, "rule": decision.rule, "asked": int(now),
+                     "server": quoting.name(message.server or "unnamed"), "method": message.method and quoting.name(message.method),
+                     "tool": quoting.name(tool), "reason": quoting.reason(decision), "arguments": arguments}).encode()
+
+
+def approval_words(ref: str) -> str:
+    """What ends a refusal that the user can turn into a yes."""
+    return f": your user can allow it: mcpwall approve {ref} ({GRANT_S // 60} min), then send the same call again"
+
+
 def without_own_fields(text: str, original: str) -> str:
     """The raw retry *text* of a call that was asked about, as the server is to see it: without our state and answer, and
     with the state and answers of the server's own that the *original* call brought along. Values stay as they are spelled."""
@@ -19879,24 +19911,38 @@ def without_own_fields(text: str, original: str) -> str:
     return f"{text[:params.start]}{{{','.join(kept)}}}{text[params.end:]}"
 
 
+# What the user has said elsewhere of a call, by (session, salted digest, rule): ("once", "session", "deny" or "", shown_hash
+# of what he saw of it). A "once" is given once.
+GrantTaker = Callable[[str, str, "str | None"], "tuple[str, str]"]
+
+
+def shown_hash(text: bytes) -> str:
+    """What stands for a text that a person has seen."""
+    return sha256(text)[:32]
+
+
 class Questions:
     """The calls that an `ask` rule holds, how a person is asked about them, and what he has allowed.
 
     A question goes to the client by `elicitation/create`, or (2026-07-28) in a result `input_required`, whose answer comes
-    with a retry of the call; where the client has no form, to the *desk* as a Waiting. What is held leaves by `take`,
-    `retried`, `answer`, `late` or `all`; the Session then judges it again. Nothing here decides about rules.
+    with a retry of the call. What is held leaves by `take`, `retried`, `late` or `ended`; the Session then judges it again.
+    Where the client has no form, the call is refused at once, and allowed when it comes again and the user has said so
+    elsewhere: that is what *grants* looks for. Nothing here decides about rules.
     """
 
-    def __init__(self, settings: Settings, server_name: str, quoting: Quoting, desk: bool, clock: Callable[[], float]) -> None:
-        """*desk*: can somebody answer a Waiting? *clock*: monotonic seconds."""
-        self._settings, self._server_name, self._quoting, self._desk, self._clock = settings, server_name, quoting, desk, clock
-        self._elicits = False       # did the client say at `initialize` that its user can be asked?
+    def __init__(self, settings: Settings, server_name: str, quoting: Quoting, session: str, salt: bytes, grants: GrantTaker | None,
+                 clock: Callable[[], float]) -> None:
+        """*clock*: monotonic seconds."""
+        self._settings, self._server_name, self._quoting, self._clock = settings, server_name, quoting, clock
+        self._session, self._salt, self._grants = session, salt, grants
+        self._elicits = False       # can the client's user be asked, and did both sides agree on a version with questions?
+        self._form = False          # what the client said of that at `initialize`
         self._held: dict[Any, Held] = {}                # id of our question -> the call
         self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
         self._going: dict[Any, tuple[bytes, str | None]] = {}       # id of a call that was allowed -> its grant
         self._continued: dict[tuple[bytes, str | None, str], None] = {}     # (…, hash of the server's state): may go on
+        self._shown: dict[tuple[str, str | None], list[str]] = {}   # (salted digest, rule) -> hashes of what may be shown of it
         self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions, and so of our states
-        self._salt = os.urandom(16)
 
     def adopt(self, policy: Policy) -> None:
         """Another policy is in force from now on."""
@@ -19918,10 +19964,10 @@ class Questions:
             return "input_required"
         if not modern and self._elicits:
             return "elicitation"
-        return "approve" if self._desk and self._settings.ask_fallback != "allow" else ""
+        return "approve" if self._grants is not None and self._settings.ask_fallback != "allow" else ""
 
     def decided(self, message: Message, decision: Decision, size: int) -> Decision:
-        """*decision* to ask about a call, when it need not be asked any more, or cannot be: what it is then."""
+        """*decision* to ask about a call, and how; what it is instead when it need not be asked any more, or cannot be."""
         if message.kind != "request" or message.peer != "client":
             return decision
         key = call_digest(message), decision.rule
@@ -19933,28 +19979,44 @@ class Questions:
             if going_on in self._continued:
                 del self._continued[going_on]
                 return decision._replace(action="allow", granted="once")
-        held = self._held.values()
-        if self.way(message) and (len(held) >= MAX_HELD or size + sum(one.size for one in held) > MAX_HELD_BYTES
-                                  or any(one.message.body["id"] == message.body["id"] for one in held)):
+        answer = self._taken(message, decision)
+        if answer in _YES:
+            return decision._replace(action="allow", granted=answer, asked="approve")
+        if answer == "deny":
+            words = f"{decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}"
+            return decision._replace(action="deny", message=words, asked="approve", lasting=False)
+        way, held = self.way(message), self._held.values()
+        if way == "approve":
+            return decision._replace(asked=way, lasting=False)
+        if way and (len(held) >= MAX_HELD or size + sum(one.size for one in held) > MAX_HELD_BYTES
+                    or any(one.message.body["id"] == message.body["id"] for one in held)):
             return Decision("deny", decision.rule, "Blocked: too many calls wait for the user already", lasting=False)
-        return decision
+        return decision._replace(asked=way)
+
+    def _taken(self, message: Message, decision: Decision) -> str:
+        """What the user has said elsewhere of this call, "" for nothing: only of what this very session has put before him."""
+        if self._grants is None:
+            return ""
+        digest = salted_digest(self._salt, message)
+        answer, shown = self._grants(self._session, digest, decision.rule)
+        return answer if answer and shown in self._shown.get((digest, decision.rule), ()) else ""
+
+    def shown(self, digest: str, rule: str | None, text: bytes) -> None:
+        """Note that the user may be shown *text* (a request, a record) about a call, and allow it by that."""
+        key = digest, rule
+        _keep_newest(self._shown, key, [*self._shown.get(key, ()), shown_hash(text)][-MAX_HELD:], MAX_GRANTED)
+
+    def request(self, message: Message, decision: Decision, ref: str, now: float) -> Approvable:
+        """What the user gets to see of a call that is refused until he has allowed it."""
+        digest = salted_digest(self._salt, message)
+        data = approval_request(ref, self._session, digest, message, message.tool or "", decision,
+                                self._quoting.arguments(message, decision), self._quoting, now)
+        self.shown(digest, decision.rule, data)
+        return Approvable(ref, data)
 
     def hold(self, message: Message, decision: Decision, size: int, out: Outbox) -> dict[str, Any] | None:
         """Hold the call and put the question; the answer to the call's sender, if it takes one to ask."""
-        return self._put(Held(message, decision, call_digest(message), size, self._clock() + self._settings.ask_timeout,
-                              self.way(message)), out)
-
-    def _put(self, held: Held, out: Outbox) -> dict[str, Any] | None:
-        message, decision, quoting = held.message, held.decision, self._quoting
-        if held.how == "approve":
-            ident = os.urandom(8).hex()
-            self._held[ident] = held
-            out.others.append(Waiting(ident, {
-                "server": self._server_name, "method": message.method and quoting.text(message.method),
-                "tool": message.tool and quoting.name(message.tool), "rule": decision.rule,
-                "reason": quoting.reason(decision), "arguments": quoting.arguments(message, decision),
-                "seconds": self._settings.ask_timeout}))
-            return None
+        held = Held(message, decision, call_digest(message), size, self._clock() + self._settings.ask_timeout, decision.asked)
         ident = self._prefix + os.urandom(8).hex()
         self._held[ident] = held
         asked = {"method": "elicitation/create", "params": elicitation(self._question(message, decision))}
@@ -20005,10 +20067,8 @@ class Questions:
         held = self._held.get(ident)
         if held is None or held.how != "elicitation":       # too late
             return []
-        if "error" in message.body and self._desk:          # it cannot ask after all
-            self._put(self._held.pop(ident)._replace(how="approve"), out)
-            return []
-        return self._end([ident], elicited(message.body.get("result")), out)
+        unable = "error" in message.body and self._grants is not None       # it cannot ask after all
+        return self._end([ident], "unable" if unable else elicited(message.body.get("result")), out)
 
     def _waiting_for(self, ident: Any) -> Any:
         """The id of our question about the call with this id, if that waits for its answer."""
@@ -20034,29 +20094,26 @@ class Questions:
         text = without_own_fields(message.text, held.message.text)
         return held._replace(message=message._replace(body=load_json(text), text=text)), answer, held.decision
 
-    def answer(self, ident: str, answer: str, out: Outbox) -> list[tuple[Held, str]]:
-        """The same of a person's *answer* to the Waiting *ident*."""
-        held = self._held.get(ident)
-        if held is None or held.how != "approve":
-            return []
-        return self._end([ident], "timeout" if self._clock() >= held.until else answer if answer in _YES else "deny", out)
-
     def late(self, now: float, out: Outbox) -> list[tuple[Held, str]]:
         """The same of the questions that nobody has answered in time."""
         return self._end([ident for ident, held in self._held.items() if now >= held.until], "timeout", out)
 
-    def ended(self, out: Outbox) -> list[tuple[Held, str]]:
-        """The same of all questions, when the client has ended."""
-        return self._end(list(self._held), "gone", out)
+    def ended(self, peer: str, out: Outbox) -> list[tuple[Held, str]]:
+        """The same of all questions, when a peer has ended."""
+        return self._end(list(self._held), "gone", out, peer == "server")
 
-    def _end(self, idents: Sequence[Any], answer: str, out: Outbox) -> list[tuple[Held, str]]:
+    def holds(self, ident: Any) -> bool:
+        """Does the client wait for the answer to a held call, under this id or one that some clients take for it?"""
+        number = number_of(ident)
+        return any(type(ident) is type(own) and ident == own or number is not None and number == number_of(own)
+                   for own in (held.message.body["id"] for held in self._held.values() if held.how == "elicitation"))
+
+    def _end(self, idents: Sequence[Any], answer: str, out: Outbox, withdraws: bool = False) -> list[tuple[Held, str]]:
         ended = []
         for ident in idents:
             held = self._held.pop(ident)
             ended.append((held, answer))
-            if held.how == "approve":
-                out.others.append(Waiting(ident, None))
-            elif held.how == "elicitation" and answer in ("timeout", "cancelled"):
+            if held.how == "elicitation" and (withdraws or answer in ("timeout", "cancelled")):
                 params = {"requestId": ident, "reason": _NO_WORDS[answer]}
                 out.say("client", {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
         return ended
@@ -20068,13 +20125,17 @@ class Questions:
         body = message.body
         if message.kind == "request" and message.peer == "client":
             if message.method == "initialize":
-                self._elicits = can_elicit((body.get("params") or {}).get("capabilities"))
+                self._elicits, self._form = False, can_elicit((body.get("params") or {}).get("capabilities"))
             self._going.pop(body["id"], None)
             if decision.granted:
                 key = call_digest(message), decision.rule
                 _keep_newest(self._going, body["id"], key, MAX_GRANTED)
-                if decision.granted == "session":
+                if decision.granted == "session" and decision.asked != "approve":      # that one can be revoked
                     _keep_newest(self._granted, key, None, MAX_GRANTED)
+        elif message.kind == "response" and message.peer == "server" and message.method == "initialize":
+            result = body.get("result")
+            agreed = result.get("protocolVersion") if type(result) is dict else None
+            self._elicits = self._form and type(agreed) is str and bool(re.fullmatch("[0-9-]{10}", agreed)) and agreed >= "2025-06-18"
         elif message.kind == "response" and message.peer == "server" and self._going:
             grant = self._going.pop(body.get("id"), None)
             result = body.get("result")
@@ -20450,6 +20511,10 @@ class Correlation:
             if not self._running[tool]:
                 del self._running[tool]
 
+    def awaits(self, ident: Any) -> bool:
+        """Has the server a request of the client's to answer under this very id?"""
+        return self._pending["client"].get(ident) is not None
+
     def only_one(self) -> list[Any]:
         """The id of the only request of the client that waits, if it is only one."""
         return self._pending["client"].all() if len(self._pending["client"]) == 1 else []
@@ -20542,6 +20607,11 @@ class Recorder:
         self._settings, self._constant = policy.settings, {**self._constant, "policy": policy.fingerprint}
 
     @property
+    def session(self) -> str:
+        """The id of the session."""
+        return self._id
+
+    @property
     def ref(self) -> str:
         """The `ref` of the next record."""
         return f"{self._code}-{self._seq + 1}"
@@ -20573,6 +20643,8 @@ class Recorder:
             fields["view"] = decision.view
         if decision.why and decision.action != "allow":
             fields["why"] = text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
+        if decision.asked:
+            fields["asked"] = decision.asked
         if decision.granted:
             fields["answer"] = decision.granted
         fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
@@ -20599,7 +20671,7 @@ class Recorder:
             if type(given) is dict:
                 fields["keys"] = [self._quoting.text(key, 100) for key in list(given)[:50]]
             if message.kind == "request":
-                fields["digest"] = sha256(self._salt + call_digest(message))[:32]
+                fields["digest"] = salted_digest(self._salt, message)
         if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
             fields["args"] = self._quoting.params(message).get("arguments", {})
 
@@ -20680,9 +20752,9 @@ class Session:
 
     def __init__(self, wall: Wall, server_name: str = "", clock: Callable[[], float] = time.time,
                  session_id: str | None = None, *, identity: str = "", pins: Callable[[], Any] | None = None,
-                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None,
+                 grants: GrantTaker | None = None, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None,
                  stopped: Callable[[], bool] | None = None, folders: Sequence[str] = ()) -> None:
-        """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
+        """*identity* and *pins*: see Toolbox. *grants*: see GrantTaker; None: nobody sees an Approvable. *monotonic*: seconds,
         for limits and time-outs. *salt*: of the digests in records; else a new one. *stopped*: has the user stopped every
         call? *folders*: see `server_folders`."""
         policy, settings = wall.policy, wall.policy.settings
@@ -20700,8 +20772,9 @@ class Session:
         self._correlation = Correlation()
         self._tools = Toolbox(wall, server_name, identity, pins)
         self._refusals = Refusals(settings.max_repeated_denials)
-        self._questions = Questions(settings, server_name, self._quoting, desk, monotonic)
+        salt = salt or os.urandom(16)
         self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
+        self._questions = Questions(settings, server_name, self._quoting, self._recorder.session, salt, grants, monotonic)
         self._strays = Strays(self._quoting, monotonic)
         self._stopped = stopped
         self._full_on = ""                          # the day on which it was said that the log is full
@@ -20750,8 +20823,7 @@ class Session:
             self._record_strays(out, last=not data)
         if not data:
             out.others += self._tools.ended()
-            if peer == "client":
-                self._settle(self._questions.ended(out), out)
+            self._settle(self._questions.ended(peer, out), out, peer == "server")
         effects = self._effects(out)
         if not data:
             effects.append(Close(_OTHER[peer]))
@@ -20777,12 +20849,6 @@ class Session:
         out = self._begin()
         self._settle(self._questions.late(now, out), out)
         self._record_strays(out)
-        return self._effects(out)
-
-    def answer(self, ident: str, answer: str) -> list[Any]:
-        """Effects of a person's *answer* ("once", "session" or "deny") to the question of Waiting *ident*."""
-        out = self._begin()
-        self._settle(self._questions.answer(ident, answer, out), out)
         return self._effects(out)
 
     def withhold(self, effects: Sequence[Any]) -> list[Any]:
@@ -20857,8 +20923,10 @@ class Session:
             out.lines[peer].append(verdict.answer.encode())
 
     def _record(self, out: Outbox, record: Record) -> None:
-        """Have a record written; say once a day when the log is full."""
+        """Have a record written, which the user may be shown (`mcpwall allow REF`); say once a day when the log is full."""
         out.records.append(record)
+        if "asked" in record.fields and "digest" in record.fields:
+            self._questions.shown(record.fields["digest"], record.fields["rule"], record.data)
         if record.spared and record.fields["ts"][:10] != self._full_on:
             self._full_on = record.fields["ts"][:10]
             what = "calls are refused" if self.audit_required else "allowed messages are not recorded any more today"
@@ -20868,6 +20936,11 @@ class Session:
 
     def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
                extra: dict[str, Any]) -> _Verdict:
+        if peer == "server" and kind == "response" and self._questions and not self._correlation.awaits(body.get("id")) \
+                and self._questions.holds(body.get("id")):
+            stray = Message(peer, kind, body, text, None, None, self.server_name)
+            self._record(out, self._recorder.record(stray, _NOT_RECEIVED, size, extra))
+            return _Verdict(None, None)
         about, *others = self._correlation.claim(peer, kind, body)
         message = Message(peer, kind, body, text, about.method, about.tool, self.server_name)
         if others:
@@ -20925,7 +20998,6 @@ class Session:
         if edits is None:
             action, decision = "deny", decision._replace(action="deny", message=_NO_ROOM)
         if action == "hold":
-            extra["asked"] = self._questions.way(message)
             asked = self._questions.hold(message, decision, size, out)
             answer = _compact(asked) if asked is not None else None
         elif action != "deny":
@@ -20935,6 +21007,8 @@ class Session:
             times = self._refusals.refused(message, decision) if message.peer == "client" else 1
             if times > 1:
                 extra["denials"] = times
+            if decision.action == "ask" and decision.asked == "approve":
+                out.others.append(self._questions.request(message, decision, self._recorder.ref, self._clock()))
             answer = self._refusal(message, decision, times)
         elif message.kind == "response":
             forward = self._in_place(message, decision, extra, answered, out)
@@ -20947,7 +21021,7 @@ class Session:
             return "allow"
         if decision.action != "ask":
             return decision.action
-        return "hold" if self._questions.way(message) else self._settings.ask_fallback
+        return "deny" if decision.asked == "approve" else "hold" if decision.asked else self._settings.ask_fallback
 
     def _passed(self, message: Message, decision: Decision, answered: Pending, out: Outbox) -> None:
         """The message goes on: everybody keeps what later messages are judged by."""
@@ -20975,8 +21049,8 @@ class Session:
         self._settle(self._questions.take(message, out), out)
         return _Verdict(None, None)
 
-    def _settle(self, ended: Sequence[tuple[Held, str]], out: Outbox) -> None:
-        """End questions: their calls go on, or are refused."""
+    def _settle(self, ended: Sequence[tuple[Held, str]], out: Outbox, answers: bool = False) -> None:
+        """End questions: their calls go on, or are refused. *answers*: also calls that wait for somebody who is gone."""
         for held, answer in ended:
             if held.how == "input_required":    # the call was answered when the question was put, and nobody came back
                 refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
@@ -20984,14 +21058,16 @@ class Session:
                 continue
             self._renew(held.size)
             verdict = self._resumed(held, answer, out)
-            if answer in ("gone", "cancelled"):
+            if answer in ("gone", "cancelled") and not answers:
                 verdict = verdict._replace(answer=None)
             self._send("client", verdict, held.message.text.encode(), held.message.text, out)
 
     def _resumed(self, held: Held, answer: str, out: Outbox) -> _Verdict:
         """What becomes of a held call with a person's answer. It is judged again, for much may have changed."""
         extra: dict[str, Any] = {}
-        if answer not in _YES:
+        if answer == "unable":
+            decision = held.decision._replace(asked="approve", lasting=False)
+        elif answer not in _YES:
             words = f"{held.decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}"
             decision = held.decision._replace(action="deny", message=words, lasting=answer == "deny")
             extra["answer"] = answer
@@ -21002,7 +21078,8 @@ class Session:
             elif decision.action == "ask" and decision.rule != held.decision.rule:      # by now that is another question
                 decision = self._questions.decided(held.message, decision, held.size)
             else:
-                decision = decision._replace(action="allow", granted=answer if decision.action == "ask" else "once")
+                decision = decision._replace(action="allow", granted=answer if decision.action == "ask" else "once",
+                                             asked=held.how)
         return self._conclude(held.message, decision, held.size, out, extra)
 
     # -- what the server says of its tools
@@ -21036,7 +21113,7 @@ class Session:
         as_error = message.method != "tools/call" or message.peer != "client" or self._settings.deny_as != "result"
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
         if decision.action == "ask":
-            text += " (this needs approval, and nobody can be asked)"
+            text += approval_words(ref) if decision.asked == "approve" else " (this needs approval, and nobody can be asked)"
         if decision.hint and as_error:      # many hosts show a model the message of an error and nothing else
             text += f"; instead: {decision.hint}"
         if times > 2:
@@ -21933,7 +22010,6 @@ class Patience(NamedTuple):
     linger: float = 1.0     # from the end of the host's input, for those whom a launcher has left behind to serve
     group: float = 0.5      # from SIGTERM for what the server left of its process group until SIGKILL
     poll: float = 1.0       # between looks at things nobody wakes us for: host gone, time-outs
-    answer: float = 0.25    # between looks for an answer while a call is held
 
 
 # -- what the server gets of our environment
@@ -22413,10 +22489,9 @@ class _Relay:
     """One running relay: two pump threads, one that waits for the server, and the main thread."""
 
     def __init__(self, session: Session, child: _Child, audit: AuditLog | None, reporter: Reporter,
-                 patience: Patience, stdin: int, stdout: int, desk: Desk | None, consent: ConsentStore | None,
-                 watch: PolicyWatch | None) -> None:
+                 patience: Patience, stdin: int, stdout: int, consent: ConsentStore | None, watch: PolicyWatch | None) -> None:
         self._session, self._child, self._audit, self._watch = session, child, audit, watch
-        self._desk, self._consent = desk, consent
+        self._consent = consent
         self._reporter, self._patience = reporter, patience
         self._lock = threading.Lock()           # for session and audit; never held while writing to a peer
         self._bell = threading.Lock()           # wakes the main thread when released
@@ -22535,7 +22610,7 @@ class _Relay:
                     forward.append(effect.data)
             elif kind is Note:
                 self._reporter.say("warn", effect.text)
-            elif kind is Waiting:
+            elif kind is Approvable:
                 self._lay_out(effect)
         if forward:
             self._outlets[_OTHER[peer]].send(forward[0] if len(forward) == 1 else b"".join(forward))
@@ -22547,24 +22622,14 @@ class _Relay:
             elif type(effect) is Pinned:
                 self._keep(effect)
 
-    def _lay_out(self, waiting: Waiting) -> None:
-        """Put a held call where `mcpwall approve` finds it, or take it away again."""
-        if self._desk is None:
-            return
-        question = waiting.question
-        if question is None:
-            self._desk.withdraw(waiting.ident)
+    def _lay_out(self, call: Approvable) -> None:
+        """Put a call where `mcpwall approve` finds it."""
+        if self._consent is None:
             return
         try:
-            self._desk.put(waiting.ident, question)
+            self._consent.grants.ask(*call)
         except WallError as fault:
-            self._reporter.say("warn", f"nobody can be asked from another terminal: {fault}")
-            return
-        what = " ".join(str(question[key]) for key in ("method", "tool") if question.get(key))
-        rule = question.get("rule") or "default_action"
-        self._reporter.say("warn", f"{what} [{rule}] waits {question['seconds']:g} s for an answer; "
-                                   f"give it in a terminal: mcpwall approve {waiting.ident}")
-        _ring(self._bell)                       # the main thread now looks more often
+            self._reporter.say("warn", f"nobody can allow {call.ref}: {fault}")
 
     def _keep(self, pinned: Pinned) -> None:
         """Keep what the server says of its tools; not under the lock, for others may be writing there too."""
@@ -22583,8 +22648,7 @@ class _Relay:
         """Wait for the server to end, see to it that it does when it should; its exit status."""
         while (self._status is None or self._is_served()) and not self._fault:
             now = time.monotonic()
-            asking = self._desk is not None and self._session.waiting
-            due = min(self._terminate_at, self._kill_at, now + (self._patience.answer if asking else self._patience.poll))
+            due = min(self._terminate_at, self._kill_at, now + self._patience.poll)
             self._bell.acquire(timeout=max(0.0, due - now))
             now = time.monotonic()
             self._pass_signals(now)
@@ -22598,12 +22662,9 @@ class _Relay:
                 self._child.signal(_SIGKILL)
                 self._killed, self._kill_at = True, now + 2.0
             self._look_at_policy(now)
-            answers = self._desk.answers() if asking and self._desk is not None else []
-            if self._lock.acquire(timeout=0.1 if answers else 0):       # a pump that judges holds it: next time
+            if self._lock.acquire(timeout=0):           # a pump that judges holds it: next time
                 try:
                     effects = self._logged(self._session.tick(now))
-                    for ident, answer in answers:
-                        effects = effects + self._logged(self._session.answer(ident, answer))
                 finally:
                     self._lock.release()
                 self._perform(effects, "")
@@ -22734,13 +22795,12 @@ def _shut_stdio(fd: int) -> None:
 
 def relay(session: Session, command: Sequence[str], audit: AuditLog | None, reporter: Reporter,
           environ: Mapping[str, str] | None = None, *, patience: Patience = Patience(),
-          stdin: int = 0, stdout: int = 1, desk: Desk | None = None, consent: ConsentStore | None = None,
+          stdin: int = 0, stdout: int = 1, consent: ConsentStore | None = None,
           watch: PolicyWatch | None = None) -> int:
     """Run *command* as the server of the host at *stdin* and *stdout*, every message judged by *session*.
 
-    The server gets *environ* as it is (see `server_environment`), or all of ours. Held calls are laid out on *desk*
-    (without one, only the session can have them answered); what the server says of its tools is kept in *consent*;
-    changes of the policy are taken up from *watch*. Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
+    The server gets *environ* as it is (see `server_environment`), or all of ours. What the server says of its tools, and calls
+    that the user may allow, are kept in *consent*; changes of the policy are taken up from *watch*. Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
     Raises CommandError when the server cannot be started. A thread that waits for a host which is still there
     is left behind: a program ends best by `os._exit`.
     """
@@ -22751,7 +22811,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     try:
         child = _start(command, os.environ if environ is None else environ)
         _keep_bytes(stdin, stdout, child.stdin, child.stdout)
-        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, desk, consent, watch)
+        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, consent, watch)
         try:
             for signum in early:
                 running.take_signal(signum)
@@ -22764,8 +22824,6 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     finally:
         if child is not None:
             child.dismiss()
-        if desk is not None:
-            desk.close()
         restore()
         reporter.close()
 
@@ -24055,7 +24113,7 @@ def restore_config(path: str, lock: str, fs: Any = os) -> None:
         save_config(path, read_config(path), read_config(backup), True, fs)
 
 
-# -- the consent store, the desk ------------------------------------------------------
+# -- the consent store ------------------------------------------------------------------
 
 MAX_CONSENT_BYTES = 8 * 1024 * 1024     # of approved.json: servers choose most of what is in it
 MAX_PINNED_SERVERS = 1000
@@ -24074,6 +24132,7 @@ class ConsentStore:
 
     def __init__(self, path: str, clock: Callable[[], float] = time.time) -> None:
         self.path, self._clock = path, clock
+        self.grants = Grants(PrivateFolder(os.path.join(os.path.dirname(path), "consent")), clock)
         self.problem: str | None = None
         self._looked: tuple[Any, str, dict[str, Any] | None] = (None, "", None)     # file, server, its pins
 
@@ -24265,207 +24324,211 @@ def _consent_key(path: str) -> str:
     return os.path.normcase(os.path.realpath(path))
 
 
-ANSWERS = (*_YES, "deny")
-MAX_QUESTION_BYTES = 256 * 1024     # of one file on the desk
-_MAX_DESK_FILES = 10_000            # looked at; more are somebody's mischief
-_DESK_GRACE_S = 60.0                # after its time a question may still be withdrawn by its own wall
-_desk_name = lazy_regex(r"([0-9a-f]{16})\.(json|answer)|\.[0-9a-f]{16}\.(?:json|answer)\.mcpwall-[0-9a-f]+\.tmp")
+class PrivateFolder:
+    """Small whole files of the user's alone (0600), in one folder (0700). A file that is not regular, has other names, belongs
+    to others or can be written by them is as good as none, and so is any file in a folder that others can use."""
 
+    def __init__(self, path: str) -> None:
+        self.path = path
 
-class Desk:
-    """Where held calls wait for an answer given in another terminal: a folder, 0700, with two files for each call.
+    def place(self, name: str) -> str:
+        """Where the file of that name is."""
+        return os.path.join(self.path, name)
 
-    IDENT.json is the question (with the wall's process and until when it waits), IDENT.answer one of ANSWERS; both 0600
-    and written whole. IDENT is 16 hex digits, new for each question: what is left of a dead wall answers nothing.
-    """
-
-    def __init__(self, folder: str, clock: Callable[[], float] = time.time) -> None:
-        self._folder, self._clock = folder, clock
-        self._own: dict[str, None] = {}     # idents that this wall has put here
-        self._host = os.uname().nodename if hasattr(os, "uname") else ""    # elsewhere, a process id says nothing
-
-    # -- for the wall
-
-    def put(self, ident: str, question: Mapping[str, Any], waits: bool = True) -> None:
-        """Lay out a call that is held for `question["seconds"]`; or that was refused, and is to be taken back (see `take`)
-        when it comes again. Raises ConfigError."""
-        path = self._path(ident, "json")
-        now = self._clock()
-        about = {"question": dict(question), "pid": os.getpid() if waits else 0, "host": self._host, "asked": now,
-                 "expires": now + question["seconds"]}
-        data = json.dumps(about).encode()
-        if len(data) > MAX_QUESTION_BYTES:
-            raise ConfigError(f"{path}: a question of {len(data)} bytes")
-        try:
-            _make_directories(self._folder)
-            self._check()
-            if not self._own:
-                self._sweep()
-            if waits:
-                self._own[ident] = None
-            write_whole(path, data)
-        except OSError as fault:
-            raise ConfigError(f"{path}: {fault.strerror or fault}") from None
-
-    def withdraw(self, ident: str) -> None:
-        """Take a call away, and what was answered: it is held no more. Only what this wall has put here."""
-        if ident in self._own:
-            del self._own[ident]
-            self._remove(f"{ident}.json", f"{ident}.answer")
-
-    def close(self) -> None:
-        """Withdraw all calls of this wall."""
-        for ident in list(self._own):
-            self.withdraw(ident)
-
-    def answers(self) -> list[tuple[str, str]]:
-        """(ident, answer) of this wall's calls that were answered."""
-        found = []
-        for ident in list(self._own):
-            answer = (self._read(self._path(ident, "answer"), 32) or b"").decode("latin-1")
-            if answer in ANSWERS:
-                found.append((ident, answer))
-        return found
-
-    def take(self, ident: str) -> str:
-        """The answer to a call that nobody holds, "" when there is none yet; a yes is taken away, so it is for one call."""
-        try:
-            self._check()
-            question = self._question(f"{ident}.json", self._clock())
-            answer = (self._read(self._path(ident, "answer"), 32) or b"").decode("latin-1")
-            if answer not in ANSWERS or question is None or question["left"] <= 0:
-                return ""
-            if answer in _YES:
-                os.unlink(self._path(ident, "answer"))      # where two come at once, one of them fails here
-                self._remove(f"{ident}.json")
-            return answer
-        except OSError:
-            return ""
-
-    # -- for the verb
-
-    def questions(self) -> list[tuple[str, dict[str, Any]]]:
-        """(ident, question) of all calls that wait now, the oldest first; with "asked" and "left" (seconds)."""
-        try:
-            self._check()
-            return self._sweep()
-        except OSError:
-            return []
-
-    def answer(self, ident: str, answer: str) -> None:
-        """Answer a call. Raises ConfigError when it does not wait any more."""
-        path = self._path(ident, "answer")
-        if answer not in ANSWERS:
-            raise ValueError(answer)
-        try:
-            self._check()
-            if ident not in dict(self._sweep()):
-                raise ConfigError(f"{ident}: this call does not wait any more")
-            write_whole(path, answer.encode())
-        except OSError as fault:
-            raise ConfigError(f"{path}: {fault.strerror or fault}") from None
-
-    # -- files
-
-    def _path(self, ident: str, kind: str) -> str:
-        if not re.fullmatch("[0-9a-f]{16}", ident):
-            raise ConfigError(f"{printable(ident)}: not the name of a held call")
-        return os.path.join(self._folder, f"{ident}.{kind}")
-
-    def _check(self) -> None:
-        """Raise OSError unless the folder is one of the user's own that nobody else can use."""
+    def check(self) -> None:
+        """Raise OSError unless the folder is there, and nobody else's."""
         import stat
-        about = os.lstat(self._folder)
+        about = os.lstat(self.path)
         if not stat.S_ISDIR(about.st_mode) or getattr(about, "st_file_attributes", 0) & 0x400:      # a reparse point
-            raise OSError(20, "not a directory of its own")
+            raise OSError(20, f"{self.path}: not a directory of its own")
         if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o077):
-            raise OSError(1, f"others can use {self._folder}; make it yours and run: chmod 700")
+            raise OSError(1, f"{self.path}: others can use it; make it yours and run: chmod 700")
 
-    def _read(self, path: str, limit: int) -> bytes | None:
-        """The bytes of a plain file that only the user could write, without other names; None for anything else."""
+    def read(self, name: str, limit: int) -> bytes:
+        """What is in a file. Raises FileNotFoundError where there is none, another OSError where it cannot be used."""
         import stat
-        try:
-            if os.name == "nt" and os.path.islink(path):
-                return None
-            fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-                         | getattr(os, "O_BINARY", 0))
-            with open(fd, "rb") as stream:
-                about = os.fstat(fd)
-                if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1 or about.st_size > limit or \
-                        hasattr(os, "getuid") and (about.st_uid not in (os.getuid(), 0) or about.st_mode & 0o022):
-                    return None
-                return stream.read(limit)
-        except OSError:
-            return None
+        self.check()
+        path = self.place(name)
+        if os.name == "nt" and os.path.islink(path):
+            raise OSError(40, f"{path}: a link")
+        flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        with open(os.open(path, os.O_RDONLY | flags), "rb") as stream:
+            about = os.fstat(stream.fileno())
+            if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
+                raise OSError(22, f"{path}: not a plain file of its own")
+            if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o022):
+                raise OSError(1, f"{path}: others can write it")
+            data = stream.read(limit + 1)
+            if len(data) > limit:
+                raise OSError(27, f"{path}: too large")
+            return data
 
-    def _remove(self, *names: str) -> None:
-        """Remove files of the folder that are there."""
+    def load(self, name: str, limit: int = 1 << 20) -> dict[str, Any]:
+        """The same as JSON. Raises ConfigError where it is none that mcpwall has written."""
+        try:
+            value = load_json(self.read(name, limit).decode())
+        except (MessageError, UnicodeDecodeError):
+            value = None
+        if type(value) is not dict or type(value.get("v")) is not int or value["v"] != 1:
+            raise ConfigError(f"{self.place(name)}: not what mcpwall has written")
+        return value
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put a file there, whole. Raises ConfigError."""
+        try:
+            _make_directories(self.path)
+            self.check()
+            write_whole(self.place(name), data)
+        except OSError as fault:
+            raise ConfigError(fault.strerror if fault.filename is None else f"{self.path}: {fault.strerror}") from None
+
+    def remove(self, *names: str) -> None:
+        """Remove files that are there."""
         for name in names:
             try:
-                os.unlink(os.path.join(self._folder, name))
+                os.unlink(self.place(name))
             except OSError:
                 pass
 
-    def _sweep(self) -> list[tuple[str, dict[str, Any]]]:
-        """The questions that wait, oldest first. What dead walls have left is removed."""
-        import itertools
-        now, waiting, answers = self._clock(), [], []
-        with os.scandir(self._folder) as entries:
-            names = [entry.name for entry in itertools.islice(entries, _MAX_DESK_FILES)]
-        for name in names:
-            found = _desk_name.fullmatch(name)
-            if found is None:
-                continue
-            if found[2] == "json":
-                question = self._question(name, now)
-                if question is None:
-                    self._remove(name, f"{found[1]}.answer")
-                elif question["left"] > 0:
-                    waiting.append((found[1], question))
-            elif found[2] == "answer":
-                answers.append(found[1])
-            elif self._is_left(name, now):
-                self._remove(name)
-        for ident in answers:
-            if not os.path.lexists(self._path(ident, "json")):
-                self._remove(f"{ident}.answer")
-        return sorted(waiting, key=lambda one: one[1]["asked"])
-
-    def _is_left(self, name: str, now: float) -> bool:
-        """Was the wall killed that was writing this file?"""
+    def names(self, kind: str) -> list[str]:
+        """The files that are called KIND-….json, the oldest first."""
         try:
-            return now - os.lstat(os.path.join(self._folder, name)).st_mtime > _DESK_GRACE_S
+            self.check()
+            with os.scandir(self.path) as entries:
+                found = [(entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in entries
+                         if entry.name.startswith(kind + "-") and entry.name.endswith(".json")]
         except OSError:
-            return False
+            return []
+        return [name for _, name in sorted(found)]
 
-    def _question(self, name: str, now: float) -> dict[str, Any] | None:
-        """The question in a file with "asked" and "left"; None when nobody waits for its answer."""
-        data = self._read(os.path.join(self._folder, name), MAX_QUESTION_BYTES)
+
+ANSWERS = (*_YES, "deny")
+MAX_ASKED = 64              # calls that a person may still allow; the oldest is dropped
+ASKED_S = 3600              # so long
+_SESSION_S = 30 * 86_400    # so long what is allowed for a session stays, unless the session ends
+_ref_form = lazy_regex(r"[a-z0-9]{1,8}-[0-9]{1,12}\Z")
+
+
+class Grants:
+    """Calls that were refused and may be allowed (`ask-REF.json`), and what the user has said of them (`grant-….json`).
+
+    A grant is for one call, by its salted digest, for the rule that asked and for the session. Whoever wants to use a
+    "once" takes it away first, by a rename: of two at a time one has it, and whatever dies then, it is gone.
+    """
+
+    def __init__(self, folder: PrivateFolder, clock: Callable[[], float] = time.time) -> None:
+        self._folder, self._clock = folder, clock
+
+    # -- for the wall
+
+    def ask(self, ref: str, data: bytes) -> None:
+        """Keep a call for `mcpwall approve` (see `approval_request`). Raises ConfigError."""
+        self._folder.remove(*self._folder.names("ask")[:-MAX_ASKED + 1 or None])
+        self._folder.write(f"ask-{ref}.json", data)
+
+    def take(self, session: str, digest: str, rule: str | None) -> tuple[str, str]:
+        """What the user has said of such a call, see GrantTaker."""
+        name = self._name(session, digest, rule)
         try:
-            about = load_json((data or b"").decode())
-            question, pid = about["question"], about["pid"]
-            times = [float(about["asked"]), float(about["expires"])]
-            if type(question) is not dict or type(pid) is not int or pid < 0 or not 0 <= times[0] <= times[1] < 1e12:
+            grant = self._folder.load(name)
+            if not self._counts(grant) or (grant["session"], grant["digest"], grant["rule"]) != (session, digest, rule):
+                return "", ""
+            if grant["answer"] == "once":
+                taken = f"taken-{os.urandom(8).hex()}"
+                os.rename(self._folder.place(name), self._folder.place(taken))     # where two come at once, one fails here
+                again = self._folder.load(taken)
+                self._folder.remove(taken)
+                if again != grant:
+                    return "", ""
+            return grant["answer"], grant["shown"]
+        except (OSError, WallError):
+            return "", ""
+
+    # -- for the verbs
+
+    def request(self, ref: str) -> tuple[bytes, dict[str, Any]] | None:
+        """A call that may be allowed: the file, and what it says; None when there is none (any more)."""
+        if not _ref_form.match(ref):
+            return None
+        try:
+            name = f"ask-{ref}.json"
+            about, data = self._folder.load(name), self._folder.read(name, 1 << 20)
+            texts = [about.get(key) for key in ("session", "digest", "server", "tool", "reason", "arguments")]
+            optional = [about.get(key, 0) for key in ("rule", "method")]
+            asked = about.get("asked")
+            if load_json(data.decode()) != about or about.get("ref") != ref or type(asked) is not int or not all(
+                    type(text) is str for text in texts) or not all(text is None or type(text) is str for text in optional):
                 return None
-            if now > times[1] + _DESK_GRACE_S or pid and about["host"] == self._host and _is_gone(pid):
-                return None
-            texts = {key: value if isinstance(value, str) else "" for key, value in question.items()}
-            return {**texts, "asked": times[0], "left": times[1] - now}
-        except (WallError, ValueError, TypeError, KeyError, OverflowError):
+            return (data, about) if -ASKED_S < self._clock() - asked < ASKED_S else None
+        except (OSError, WallError, UnicodeDecodeError):
             return None
 
+    def requests(self) -> list[str]:
+        """The refs of all calls that may be allowed, the oldest first; of equal ones the last."""
+        found: dict[tuple[Any, ...], str] = {}
+        for name in self._folder.names("ask"):
+            request = self.request(name[4:-5])
+            if request is None:
+                self._folder.remove(name)
+            else:
+                key = self._key(request[1])
+                found.pop(key, None)
+                found[key] = name[4:-5]
+        return list(found.values())
 
-def _is_gone(pid: int) -> bool:
-    """Is there surely no such process? (On Windows looking would mean sending a signal: nobody can tell.)"""
-    if os.name == "nt":
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        pass
-    return False
+    def give(self, about: Mapping[str, Any], shown: str, answer: str) -> None:
+        """Note a person's *answer* about the call of a request or record, of which he saw what *shown* stands for. Raises
+        ConfigError."""
+        if answer not in ANSWERS:
+            raise ValueError(answer)
+        now = self._clock()
+        until = now + (_SESSION_S if answer == "session" else GRANT_S)
+        grant = {"v": 1, "answer": answer, "shown": shown, "time": int(now), "until": int(until),
+                 **{key: about.get(key) for key in ("session", "digest", "rule", "ref", "server", "tool")}}
+        self._folder.write(self._name(*self._key(about)), _compact(grant).encode())
+        for name in self._folder.names("ask"):
+            request = self.request(name[4:-5])
+            if request is None or self._key(request[1]) == self._key(about):
+                self._folder.remove(name)
+
+    def given(self) -> list[dict[str, Any]]:
+        """All grants that count now; others are removed."""
+        found = []
+        for name in self._folder.names("grant"):
+            try:
+                grant = self._folder.load(name)
+                if self._counts(grant) and name == self._name(*self._key(grant)):
+                    found.append(grant)
+                    continue
+            except (OSError, WallError):
+                pass
+            self._folder.remove(name)
+        return found
+
+    def revoke(self, ref: str) -> bool:
+        """Take back what was allowed for the call with this ref; was there anything?"""
+        names = [self._name(*self._key(grant)) for grant in self.given() if grant["ref"] == ref]
+        self._folder.remove(*names)
+        return bool(names)
+
+    # -- files
+
+    @staticmethod
+    def _key(about: Mapping[str, Any]) -> tuple[str, str, str | None]:
+        return about["session"], about["digest"], about["rule"]
+
+    @staticmethod
+    def _name(session: str, digest: str, rule: str | None) -> str:
+        about = json.dumps([session, digest, rule])
+        return f"grant-{sha256(about.encode())[:32]}.json"
+
+    def _counts(self, grant: Mapping[str, Any]) -> bool:
+        """Is it what `give` has written, and not too old?"""
+        if not all(type(grant.get(key)) is str for key in ("session", "digest", "shown", "ref")) or \
+                type(grant.get("rule", 0)) not in (str, type(None)) or grant.get("answer") not in ANSWERS:
+            return False
+        longest = _SESSION_S if grant["answer"] == "session" else GRANT_S
+        return type(grant.get("until")) is int and 0 < grant["until"] - self._clock() < longest + 60     # clocks are set
 
 
 # ---------------------------------------------------------------------------
@@ -24493,7 +24556,6 @@ class Surroundings:
         self.folder = os.path.join(self.home, ".mcpwall")
         self.lock = os.path.join(self.folder, "lock")
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
-        self.desk = Desk(os.path.join(self.folder, "waiting"))
         self.stops = Stops(os.path.join(self.folder, "stopped"))
         self.columns = 0            # to write as for a terminal of so many
 
@@ -24538,12 +24600,26 @@ class Surroundings:
 
     def ask(self, question: str) -> str:
         """The answer of the person at the terminal; "" when there is none."""
+        self._forget_typed()
         self.stdout.write(question)
         self.stdout.flush()
-        return str(self.stdin.readline()).strip()
+        return str(self.stdin.readline())
+
+    def _forget_typed(self) -> None:
+        """What was typed before a question was shown is no answer to it."""
+        try:
+            if os.name == "nt":
+                import msvcrt
+                while self.interactive and getattr(msvcrt, "kbhit")():
+                    getattr(msvcrt, "getwch")()
+            else:
+                import termios
+                termios.tcflush(self.stdin.fileno(), termios.TCIFLUSH)
+        except Exception:       # no terminal, or none that can do this
+            pass
 
     def agrees(self, question: str) -> bool:
-        return self.ask(question + " [y/N] ").lower() in ("y", "yes")
+        return self.ask(question + " [y/N] ").strip().lower() in ("y", "yes")
 
     def need_terminal(self, command: str, remedy: str) -> None:
         """Raise UsageError where nobody can be asked."""
@@ -24927,7 +25003,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not
                  and (args.all or args.servers or not args.hooks)]
     if open_ones and not listed and io.interactive:
-        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ")
+        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ").strip()
         open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
     plan: _WallPlan = [(server, wall_words(server, wall)) for server in open_ones]
     for server in open_ones:
@@ -25493,15 +25569,15 @@ _SHOWN_LINES = 200          # of one tool, when all that waits is gone through
 
 
 def cmd_approve(argv: Sequence[str], io: Surroundings) -> int:
-    """Everything a person consents to: calls that are held, what servers say of their tools, a project's policy."""
+    """Everything a person consents to: calls that were refused, what servers say of their tools, a project's policy."""
     args = _setup_arguments(
-        io, "approve", "Answer calls that are held, agree to new and changed tools, trust a project's policy file.",
+        io, "approve", "Allow calls that were refused, agree to new and changed tools, trust a project's policy file.",
         sorted(argv, key=lambda word: word != "--yes"),     # argparse takes no positionals behind an option's
-        _setup_option("names", "NAME", "a held call; a server, with or without tools of it; or a project's .mcpwall.yml, "
+        _setup_option("names", "NAME", "the ref of a refused call; a server, with or without tools of it; or a project's .mcpwall.yml, "
                       ".yaml or .json (without a name: all that waits, and the policy here)", nargs="*"),
         _setup_flag("--list", "what is approved and what waits"),
         _setup_option("--revoke", "NAME", "trust it no more: a policy file, SERVER or SERVER/TOOL"),
-        _setup_flag("--yes", "approve without asking, once you have read it (never a held call)"))
+        _setup_flag("--yes", "approve what is named without asking, once you have read it"))
     if args is None:
         return 0
     if bool(args.names) + args.list + bool(args.revoke) > 1:
@@ -25521,8 +25597,10 @@ def cmd_approve(argv: Sequence[str], io: Surroundings) -> int:
         return _approve_server(io, server, tools, args.yes)
     if tools:
         raise UsageError(f"approve: no server is known as {printable(name)}; see: mcpwall approve --list")
-    if re.fullmatch("[0-9a-f]{16}", name):
-        return _answer_named_call(io, name, args.yes)
+    if _ref_form.match(name):
+        if not args.yes:
+            io.need_terminal("approve", "read it with: mcpwall explain " + name)
+        return _answer_call(io, name, args.yes)
     if not os.path.lexists(path):
         raise UsageError(f"approve: {printable(name)} is no held call, known server or file; see: mcpwall approve --list")
     return _approve_project(io, path, args.yes)
@@ -25532,7 +25610,7 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
     """Go through all that waits, then the policy of the working directory."""
     path = find_policy_file(io.cwd, ".mcpwall")
     servers = sorted(io.consent.entries("changes"))
-    calls = io.desk.questions()
+    calls = io.consent.grants.requests()
     if yes or not io.interactive:
         if calls or servers:
             waits = f"{len(calls)} held calls and the changes of {len(servers)} servers wait (mcpwall approve --list); " \
@@ -25545,10 +25623,10 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
         return _approve_project(io, path, yes)
     statuses, seen = [], set()
     while calls:                    # others may come while these are looked at
-        for ident, question in calls:
-            seen.add(ident)
-            statuses.append(_answer_call(io, ident, question))
-        calls = [call for call in io.desk.questions() if call[0] not in seen]
+        for ref in calls:
+            seen.add(ref)
+            statuses.append(_answer_call(io, ref))
+        calls = [ref for ref in io.consent.grants.requests() if ref not in seen]
     statuses += [_approve_server(io, server, [], False) for server in servers]
     if path is not None:
         statuses.append(_approve_project(io, path, False))
@@ -25557,46 +25635,47 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
     return max(statuses)
 
 
-def _chosen(io: Surroundings, question: str, keys: str) -> str:
-    """One of *keys*, or "" for Enter or the end of the input."""
+def _chosen(io: Surroundings, question: str, words: Sequence[str]) -> str:
+    """One of *words*, as it stands or by its first letter alone; "" for the end of the input. Anything else asks again."""
     while True:
-        answer = io.ask(question).lower()[:1]
-        if not answer or answer in keys:
-            return answer
+        answer = io.ask(question)
+        for word in words:
+            if answer.rstrip("\r\n") in (word, word[0]):
+                return word
+        if not answer:
+            return ""
 
 
 # -- held calls
 
-def _answer_named_call(io: Surroundings, ident: str, yes: bool) -> int:
-    if yes or not io.interactive:
-        raise UsageError("approve: a held call is answered at a terminal, by somebody who has read it")
-    question = dict(io.desk.questions()).get(ident)
-    if question is None:
-        io.say(f"{ident}: no such call waits (any more)")
-        return 1
-    return _answer_call(io, ident, question)
-
-
-def _answer_call(io: Surroundings, ident: str, question: Mapping[str, Any]) -> int:
-    """Show a held call and take the answer; 0 when it was answered."""
-    io.say(f"Held call {ident}, {max(0, int(question['left']))} s left:")
-    for word, text in (("server", question.get("server")), ("tool", question.get("tool") or question.get("method")),
-                       ("rule", question.get("rule")), ("reason", question.get("reason"))):
-        if text:
-            io.say(f"  {word:<7} {_harmless(text)[:1000]}")
-    io.say("  arguments (they may have been written by a model: judge what they do, not what they say):")
-    for line in _wrapped(_harmless(str(question.get("arguments", "")))):
-        io.say("    | " + line)
-    answer = _chosen(io, "Allow it [o]nce, this exact call for the [s]ession, or [d]eny it? (Enter leaves it) ", "osd")
-    if not answer:
-        io.say("Left as it is.")
-        return 1
-    try:
-        io.desk.answer(ident, {"o": "once", "s": "session", "d": "deny"}[answer])
-    except ConfigError as fault:
-        io.complain(str(fault))
-        return 1
-    io.say("Denied." if answer == "d" else "Allowed.")
+def _answer_call(io: Surroundings, ref: str, yes: bool = False) -> int:
+    """Show a call that may be allowed and take the answer; 0 when it was given."""
+    while True:
+        request = io.consent.grants.request(ref)
+        if request is None:
+            io.say(f"{printable(ref)}: no such call waits (any more)")
+            return 1
+        data, about = request
+        age = int(time.time()) - about["asked"]
+        io.say(f"Call {ref}, refused {max(0, age) // 60} min ago:")
+        for word, text in (("server", about["server"]), ("tool", about["tool"] or about["method"]), ("rule", about["rule"]),
+                           ("reason", about["reason"])):
+            if text:
+                io.say(f"  {word:<7} {_harmless(text)[:1000]}")
+        io.say("  arguments (they may have been written by a model: judge what they do, not what they say):")
+        for line in _wrapped(_harmless(about["arguments"])):
+            io.say("    | " + line)
+        answer = "once" if yes else _chosen(io, "Allow it [o]nce, this exact call for the [s]ession, or [d]eny it? (Ctrl-D leaves it) ",
+                                            ANSWERS)
+        if not answer:
+            io.say("Left as it is.")
+            return 1
+        if (io.consent.grants.request(ref) or (b"",))[0] == data:
+            break
+        io.say("It has changed meanwhile:")
+    io.consent.grants.give(about, shown_hash(data), answer)
+    io.say("Denied." if answer == "deny" else f"Allowed for the session, when it comes again: {ref}." if answer == "session" else
+           f"Allowed once, when it comes again within {GRANT_S // 60} minutes: {ref}.")
     return 0
 
 
@@ -25682,10 +25761,10 @@ def _agreed_changes(io: Surroundings, server: str, changes: list[_Change]) -> li
     """Those of *changes* that the person at the terminal agrees to."""
     if len(changes) == 1:
         return changes if io.agrees("Approve this?") else []
-    answer = _chosen(io, f"Approve these {len(changes)}? [y]es, [e]ach by itself (Enter leaves them) ", "yen")
-    if answer == "e":
+    answer = _chosen(io, f"Approve these {len(changes)}? [y]es, [e]ach by itself, [n]o ", ("yes", "each", "no"))
+    if answer == "each":
         return [change for change in changes if io.agrees(f"Approve {_title(server, change)}?")]
-    return changes if answer == "y" else []
+    return changes if answer == "yes" else []
 
 
 def _title(server: str, change: _Change) -> str:
@@ -25829,9 +25908,11 @@ def _list_approved(io: Surroundings) -> int:
     for server in sorted(changes):
         rows += [(_day(change.pin), "waits: " + ("changed" if change.old else "new"), _title(server, change))
                  for change in _changes(io, server)]
-    for ident, question in io.desk.questions():
-        what = _harmless(f"{question.get('server', '')} {question.get('tool') or question.get('method', '')}")[:200]
-        rows.append((_day({"time": int(question["asked"])}), f"held, {int(question['left'])} s left", f"{ident}: {what}"))
+    for ref in io.consent.grants.requests():
+        request = io.consent.grants.request(ref)
+        if request is not None:
+            rows.append((_day({"time": request[1]["asked"]}), "waits: call", f"{ref}: {_call_title(request[1])}"))
+    rows += [(_day(grant), f"call, {grant['answer']}", f"{grant['ref']}: {_call_title(grant)}") for grant in io.consent.grants.given()]
     for day, state, what in rows:
         io.say(f"{day:<10}  {state:<28}  {what}")
     if not rows:
@@ -25839,8 +25920,15 @@ def _list_approved(io: Surroundings) -> int:
     return 1 if io.consent.problem else 0
 
 
+def _call_title(about: Mapping[str, Any]) -> str:
+    return _harmless(f"{about.get('server') or ''} {about.get('tool') or about.get('method') or ''}")[:200]
+
+
 def _revoke(io: Surroundings, name: str) -> int:
-    """Trust a policy file, a server or one tool no more."""
+    """Trust a policy file, a server, one tool or one call no more."""
+    if io.consent.grants.revoke(name):
+        io.say(f"{name}: not allowed any more")
+        return 0
     key = _consent_key(os.path.join(io.cwd, name))
     if key in io.consent.entries("projects"):
         io.consent.put("projects", key, None)
@@ -25886,7 +25974,6 @@ MAX_EVENT_BYTES = 16 * 1024 * 1024
 HOOK_SECONDS = 1.8          # from the start of the process to the answer
 _HOOK_SESSION_DAYS = 14     # what was kept of a session is removed then
 _HOOK_USES = 64             # calls of a session that are known to have been counted
-_HOOK_ASKED_S = 900         # so long somebody can answer for a call whose host has no question for its user
 
 # -- reading an event -------------------------------------------------------------
 # Hosts spell one thing in many ways (tool_name, toolName), so names are compared in small letters without signs.
@@ -26343,6 +26430,15 @@ class HookVerdict(NamedTuple):
     note: str = ""              # for people who try it
 
 
+class _HookAsked(NamedTuple):
+    """What the user has said of the calls of an event that are asked about ("": nothing yet)."""
+    session: HookSession
+    name: str                   # of the session, in records
+    grants: Grants
+    digest: str
+    answer: str
+
+
 class Hook:
     """One event of a host, from its bytes to the answer. Nothing here prints; `judge` never raises."""
 
@@ -26356,6 +26452,7 @@ class Hook:
         self.note = ""
         self._recorder: Recorder | None = None
         self._session: HookSession | None = None
+        self._salt: bytes | None = None         # of the session, once a call of it was asked about
         self._load, self._named, self._home, self._clock, self._lasting = load, project, home, clock, lasting
         self._environ = os.environ if environ is None else environ
         self._io = io or (lambda: Surroundings(home, environ=self._environ))
@@ -26443,12 +26540,12 @@ class Hook:
         policy = self._load(project or place, place)
         return policy._replace(settings=policy.settings._replace(unlisted_tools="allow", read_only=False))
 
-    def _record(self, policy: Policy, message: Message, decision: Decision) -> Record:
+    def _record(self, policy: Policy, message: Message, decision: Decision, extra: Mapping[str, Any] | None = None) -> Record:
         """The record of one call or result. No event knows of the others, so nothing is numbered or chained."""
         quoting = Quoting(policy)
         if self._recorder is None:
-            self._recorder = Recorder(policy, self.event.host.name, None, quoting, self._clock)
-        fields = self._recorder.record(message, decision, len(message.text), self._about(policy)).fields
+            self._recorder = Recorder(policy, self.event.host.name, None, quoting, self._clock, self._salt)
+        fields = self._recorder.record(message, decision, len(message.text), {**self._about(policy), **(extra or {})}).fields
         session = quoting.text(self.event.session, 200) or None
         kept = {key: value for key, value in fields.items() if key not in ("seq", "prev")}
         return Record({**kept, "session": session})
@@ -26473,45 +26570,63 @@ class Hook:
         _, worst, message = max(decided, key=lambda one: _STRICTNESS[one[1].action])
         passes = worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" and worst is not _STOPPED
         action = "allow" if passes else worst.action
-        way = ""
+        asked: _HookAsked | None = None
         if action == "ask" and not event.host.asks and policy.settings.ask_fallback == "allow":
             action = "allow"
         elif action == "ask" and not event.host.asks:
-            answer, way = self._asked(policy, [one for one in decided if one[1].action == "ask"])
-            if answer in _YES:
+            asked = self._asked(policy, [(said, one) for _, said, one in decided if said.action == "ask"])
+            if asked is not None and asked.answer in _YES:
                 action = "allow"
-                decided = [(call, said._replace(action="allow", granted=answer) if said.action == "ask" else said, one)
-                           for call, said, one in decided]
-        records = [self._record(policy, one, decision) for _, decision, one in decided]
+            decided = [(call, self._answered(said, asked), one) for call, said, one in decided]
+            worst = next(said for _, said, one in decided if one is message)
+        records = [self._record(policy, one, decision, {"digest": asked.digest} if asked and decision.action == "ask" else {})
+                   for _, decision, one in decided]
         if action != "deny":
             memory.commit(mark for _, decision, _ in decided for mark in decision.marks)
         ref = next(record.fields["ref"] for record, one in zip(records, decided) if one[2] is message)
-        reason = _hook_reason(worst, ref) + way
-        answered = hook_answer(event, action, reason)
+        if asked is not None and worst.action == "ask":
+            self._put(asked, policy, decided, records, ref)
+        answered = hook_answer(event, action, _hook_reason(worst, ref))
         return HookVerdict(event, action, answered, tuple((call, decision) for call, decision, _ in decided), tuple(records))
 
-    def _asked(self, policy: Policy, asked: Sequence[tuple[HookCall, Decision, Message]]) -> tuple[str, str]:
-        """What a person has said, by `mcpwall approve`, of these calls, for which the host has no question ("": nothing yet);
-        and how he can say it."""
+    def _asked(self, policy: Policy, calls: Sequence[tuple[Decision, Message]]) -> _HookAsked | None:
+        """What the user has said, by `mcpwall approve`, of calls for which the host has no question; None where he cannot."""
         if not self._lasting or self._home is None:
-            return "", "; it needs the user's approval: mcpwall approve"
-        event, quoting, session = self.event, Quoting(policy), self._session
-        about = [event.host.name, event.session, [(*call, decision.rule) for call, decision, _ in asked]]
-        ident = sha256(json.dumps(about, sort_keys=True).encode())[:16]
-        if session is not None and ident in session.read().get("granted", ()):
-            return "session", ""
-        desk = Desk(os.path.join(self._home, ".mcpwall", "waiting"), self._clock)
-        answer = desk.take(ident)
-        if answer == "session" and session is not None:
-            with session:
-                session.kept["granted"] = [*session.kept.get("granted", ()), ident][-MAX_GRANTED:]
-        if answer:
-            return answer, "; the user did not allow it"
-        call, decision, _ = asked[0]
-        shown = "; ".join(quoting.arguments(message, decision) for _, decision, message in asked)
-        desk.put(ident, {"server": call.server, "tool": event.spelled, "rule": decision.rule, "reason": quoting.reason(decision),
-                         "arguments": shown, "seconds": _HOOK_ASKED_S}, False)
-        return "", f"; the user can allow it: mcpwall approve {ident} ({_HOOK_ASKED_S // 60} min), then send the same call again"
+            return None
+        event, folder = self.event, os.path.join(self._home, ".mcpwall")
+        session = self._session or HookSession(os.path.join(folder, "sessions"), event.host.name, "", self._clock)
+        with session:
+            kept = session.kept
+            self._salt = bytes.fromhex(kept.setdefault("salt", os.urandom(16).hex()))
+            digests = [salted_digest(self._salt, message) for _, message in calls]
+            digest = digests[0] if len(calls) == 1 else sha256(json.dumps([
+                digests, [decision.rule for decision, _ in calls]]).encode())[:32]
+            grants = ConsentStore(os.path.join(folder, "approved.json"), self._clock).grants
+            name = Quoting(policy).text(event.session, 200)
+            answer, shown = grants.take(name, digest, calls[0][0].rule)
+            return _HookAsked(session, name, grants, digest, answer if shown in kept.get("shown", ()) else "")
+
+    def _answered(self, decision: Decision, asked: _HookAsked | None) -> Decision:
+        """The *decision* with what the user has said."""
+        if decision.action != "ask" or asked is None:
+            return decision
+        if asked.answer in _YES:
+            return decision._replace(action="allow", granted=asked.answer, asked="approve")
+        words = f"{decision.message or 'Blocked by policy'}: {_NO_WORDS['deny']}"
+        return decision._replace(action="deny", message=words, asked="approve") if asked.answer else \
+            decision._replace(asked="approve", lasting=False)
+
+    def _put(self, asked: _HookAsked, policy: Policy, calls: Sequence[tuple[HookCall, Decision, Message]],
+             records: Sequence[Record], ref: str) -> None:
+        """Keep calls that are refused for `mcpwall approve`."""
+        quoting = Quoting(policy)
+        _, first, message = next(one for one in calls if one[1].action == "ask")
+        shown = "; ".join(quoting.arguments(one, decision) for _, decision, one in calls if decision.action == "ask")
+        data = approval_request(ref, asked.name, asked.digest, message, self.event.spelled, first, shown, quoting, self._clock())
+        with asked.session as session:
+            texts = [data, *(record.data for record in records)]
+            session.kept["shown"] = [*session.kept.get("shown", ()), *map(shown_hash, texts)][-MAX_GRANTED:]
+        asked.grants.ask(ref, data)
 
     def _message(self, call: HookCall) -> Message:
         params = {"name": call.tool, "arguments": call.arguments}
@@ -26557,7 +26672,8 @@ class Hook:
 
 def _hook_reason(decision: Decision, ref: str) -> str:
     """What the model, or the person at the host, reads of a decision; *ref*: of its record."""
-    text = f"[mcpwall] {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
+    way = approval_words(ref) if decision.action == "ask" and decision.asked == "approve" else ""
+    text = f"[mcpwall] {decision.message or 'Blocked by policy'}{way}{_named(decision.rule, ref)}"
     return printable(text + (f"; instead: {decision.hint}" if decision.hint else ""), 2000)
 
 
@@ -27367,7 +27483,7 @@ def cmd_allow(argv: Sequence[str], io: Surroundings) -> int:
         io, "allow", "Allow exactly the call that was refused, and nothing beside it.", argv,
         _setup_option("ref", "REF", "what the refusal ends with, such as k7f3qa-12"),
         _setup_flag("--always", "by a rule in your policy (what is done without --session)"),
-        _setup_flag("--session", "for as long as that session runs"),
+        _setup_flag("--session", "for as long as that session runs"), _SETUP_YES,
         _setup_flag("--dry-run", "show the rule, write nothing"),
         _setup_option("--log", "FILE", "where the ref is looked up (this user's log)", action="append", default=[]))
     if args is None:
@@ -27375,15 +27491,15 @@ def cmd_allow(argv: Sequence[str], io: Surroundings) -> int:
     if args.always and args.session:
         raise UsageError("allow: --always and --session exclude each other")
     record = find_record(io, args.ref, log_files(io, args.log) if args.log else [])
-    if not args.dry_run:
-        io.need_terminal("allow", "it loosens the policy, so a person confirms it (--dry-run shows the rule)")
+    if not args.dry_run and not args.yes:
+        io.need_terminal("allow", "it loosens the policy, so a person confirms it (--dry-run shows the rule), or says --yes")
     _say_refusal(io, record)
     if args.session:
-        return _grant_session(io, record)
-    return _allow_always(io, record, args.dry_run)
+        return _grant_session(io, record, args.yes)
+    return _allow_always(io, record, args.dry_run, args.yes)
 
 
-def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool) -> int:
+def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, yes: bool) -> int:
     other = _policy_elsewhere(io, record)
     if other:
         raise UsageError(f"{record['ref']}: {other}")
@@ -27404,7 +27520,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool) ->
     if dry_run:
         io.say("Nothing was written (--dry-run).")
         return 0
-    if not io.agrees("Write it?"):
+    if not yes and not io.agrees("Write it?"):
         io.say("Nothing was written.")
         return 1
     os.makedirs(io.folder, 0o700, exist_ok=True)
@@ -27445,8 +27561,17 @@ def _policy_elsewhere(io: Surroundings, record: Mapping[str, Any]) -> str:
     return ""
 
 
-def _grant_session(io: Surroundings, record: Mapping[str, Any]) -> int:
-    raise UsageError(f"{record['ref']}: this session cannot be granted more; allow it with --always")
+def _grant_session(io: Surroundings, record: Mapping[str, Any], yes: bool) -> int:
+    """Allow the call of a record that was asked about as long as its session runs."""
+    about = {**{key: record.get(key) for key in ("digest", "rule", "ref", "server", "tool")}, "session": record.get("session") or ""}
+    if not record.get("asked") or not all(type(about[key]) is str for key in ("session", "digest", "ref")):
+        raise UsageError(f"{record['ref']}: only a call that is asked about can be allowed for a session; this one takes a rule (--always)")
+    if not yes and not io.agrees("Allow exactly this call for the rest of its session?"):
+        io.say("Not allowed.")
+        return 1
+    io.consent.grants.give(about, shown_hash(Record(dict(record)).data), "session")
+    io.say("Allowed for the session, when it comes again.")
+    return 0
 
 
 # -- stop and go ----------------------------------------------------------------------
@@ -28247,16 +28372,16 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     if withheld:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
     consent, identity = options.consent, server_identity(options.server_name, command)
-    desk = Desk(os.path.join(options.home, ".mcpwall", "waiting")) if options.home is not None else None
     stopped = Stops(os.path.join(options.home, ".mcpwall", "stopped")).watch(name) if options.home is not None else None
-    session = Session(Wall(policy), name, identity=identity, desk=desk is not None, stopped=stopped, folders=server_folders(command),
+    session = Session(Wall(policy), name, identity=identity, stopped=stopped, folders=server_folders(command),
+                      grants=consent.grants.take if consent is not None else None,
                       pins=(lambda: consent.pins(identity)) if consent is not None else None)
     folders = [(os.path.abspath(options.project or os.getcwd()), ".mcpwall"), (machine_folder(), "policy")]
     folders += [(os.path.join(options.home, ".mcpwall"), "config")] if options.home is not None else []
     places = [os.path.join(folder, stem + ending) for folder, stem in folders for ending in _POLICY_ENDINGS]
     places += [consent.path] if consent is not None else []       # an approval changes what counts
     watch = PolicyWatch(policy, lambda: options.policy().with_secrets(hidden), places, options.project)
-    status = relay(session, command, audit, reporter, environ, desk=desk, consent=consent, watch=watch)
+    status = relay(session, command, audit, reporter, environ, consent=consent, watch=watch)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
         sys.stdout.flush()
         sys.stderr.flush()
@@ -28760,7 +28885,7 @@ _HOMELESS = ("check", "rules", "hook", "demo", "explain", "lint", "test", "repla
 __all__ = [
     "WallError", "PolicyError", "MessageError", "load_json", "canonical_text", "Message", "parse_yaml", "compile_regex",
     "compile_glob", "is_under", "shannon_entropy", "Finding", "SecretScanner", "Rule", "Policy", "builtin_policy",
-    "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "Waiting", "Pinned",
+    "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "Approvable", "Pinned",
     "Memory", "load_policy", "AuditLog", "relay",
     "find_configs", "wrap_server", "save_config", "main", "MARKER"]
 
