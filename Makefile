@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 
-.PHONY: help test fuzz interop bench profile soak accuracy diff lint types rules demo check coverage release clean
+.PHONY: help test fuzz interop bench profile soak accuracy diff sections lint types rules demo check coverage release clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  \1\t/' | expand -t 14
@@ -30,6 +30,9 @@ accuracy:  ## recall and false positives on labelled and generated traffic
 
 diff:  ## every line that another version treats differently (OLD=path of its mcpwall.py)
 	$(PYTHON) tests/diff.py $(OLD)
+
+sections:  ## what each section can do, and how many lines of code it has
+	$(PYTHON) tests/sections.py
 
 $(VENV)/tools: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

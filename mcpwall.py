@@ -11,42 +11,48 @@ Promise: a message is judged or it goes nowhere; doubt means no, both ways; what
 in; memory and time are bounded; no secret reaches our own log or stderr; whoever dies first, nobody is left behind.
 
 As a library: `policy = load_policy(config="p.yml"); session = Session(Wall(policy)); session.receive("client", data)`
-returns what to do (Record, Note, Send, Close, Waiting, Pinned); sections 1 to 18 open no file and start no thread.
+returns what to do (Record, Note, Send, Close, Approvable, Pinned); sections 2 to 21 open no file and start no thread.
 
 Exit status: the server's own, 128+n when signal n ended it; 2 for a mistake in command line or policy; 126 or 127 when
 the server cannot be started; 70 for a fault of our own.
 
-Contents. Each section uses only those above it, so the file can be read once from top to bottom.
+Contents. Each section uses only those above it, so the file can be read once from top to bottom, and each says what it
+can do: *opens* can let a message pass that should not; *means* can make a policy say something else; *closes* can miss, or
+refuse wrongly, and in built-in policies nothing that allows rests on it; *serves people* can confuse.
 
-    1.  Imports, version, the start of a script
-    2.  Errors, budgets, late regexes
-    3.  JSON, text, messages
-    4.  Canonical views of text; byte-exact edits of JSON strings
-    5.  JSON and JSONC with places: line numbers for policies, spans for edits
-    6.  YAML subset
-    7.  Patterns: regexes and globs of policies
-    8.  Patterns: paths
-    9.  Patterns: shell commands
-    10. Secrets: entropy, kinds, finding
-    11. Injection and concealment; what `strip` takes out
-    12. What rules see: one message and what is derived from it
-    13. Policy: model, validation, compilation
-    14. Built-in policies (data; composed groups, not copies)
-    15. Decisions, and the effects they lead to
-    16. The tools of a server: pins, what is shown, what may be called
-    17. What we say of messages; calls that come again, and calls that wait for a person
-    18. Session (sans-I/O): framing, correlation, records, one way through
-    19. Files: policy discovery and layering
-    20. Audit log and stderr
-    21. Relay: the server and its environment, two pumps, signals
-    22. Client configs: finding servers, splicing the wall in and out
-    23. Saving files whole; what people agreed to, and where calls wait for them
-    24. Setup: init, wrap, unwrap, status
-    25. Approving: calls that wait, changed tools, projects
-    26. Hooks: the tools of the hosts themselves
-    27. Reading the log: log, verify, explain, allow
-    28. Trying policies: lint, test, replay, learn, report
-    29. Command line
+    1.  Imports, version, the start of a script                                          serves people
+    2.  Errors, budgets, late regexes                                                    opens
+    3.  JSON, text, messages                                                             opens
+    4.  Canonical views of text; byte-exact edits of JSON strings                        closes
+    5.  JSON and JSONC with places: line numbers for policies, spans for edits           means
+    6.  YAML subset                                                                      means
+    7.  Patterns: regexes and globs of policies                                          means
+    8.  Patterns: paths                                                                  closes
+    9.  Patterns: shell commands                                                         closes
+    10. Secrets: entropy, kinds, finding                                                 closes
+    11. Injection and concealment; what `strip` takes out                                closes
+    12. What rules see: one message and what is derived from it                          opens
+    13. Statements that surely only look: the certain reading of SQL                     means
+    14. Policy: model, validation, compilation                                           opens
+    15. Doubts about policies                                                            serves people
+    16. Built-in policies (data; composed groups, not copies)                            means
+    17. Decisions, and the effects they lead to                                          opens
+    18. The tools of a server: pins, what is shown, what may be called                   opens
+    19. What we say of messages: quoting, redacting, what clients validate               closes
+    20. Refusals and questions: calls that come again, and calls that wait for a person  opens
+    21. Session (sans-I/O): framing, correlation, records, one way through               opens
+    22. Files: policy discovery and layering                                             opens
+    23. Audit log and stderr                                                             serves people
+    24. The server: its environment, finding and starting it                             serves people
+    25. Relay: two pumps, signals                                                        opens
+    26. Client configs: finding servers, splicing the wall in and out                    serves people
+    27. Saving files whole; what people agreed to, and where calls wait for them         means
+    28. Setup: init, wrap, unwrap, status                                                serves people
+    29. Approving: calls that wait, changed tools, projects                              serves people
+    30. Hooks: the tools of the hosts themselves                                         serves people
+    31. Reading the log: log, verify, explain, allow                                     serves people
+    32. Trying policies: lint, test, replay, learn, report                               serves people
+    33. Command line                                                                     serves people
 """
 from __future__ import annotations
 
@@ -132,6 +138,7 @@ __version__ = "0.1.0"
 
 # ---------------------------------------------------------------------------
 # 2. Errors, budgets, late regexes
+# Opens: a budget that never ends, or a fault that nobody sees, would let messages pass.
 # ---------------------------------------------------------------------------
 
 class WallError(Exception):
@@ -221,6 +228,7 @@ class lazy_regex:
 
 # ---------------------------------------------------------------------------
 # 3. JSON, text, messages
+# Opens: says what a message is, and of which kind; everything else is refused.
 # ---------------------------------------------------------------------------
 
 MAX_DEPTH = 256             # nesting of objects and arrays in one message, the same on every Python
@@ -776,6 +784,7 @@ def _id_at_tail(tail: bytes) -> Any:
 
 # ---------------------------------------------------------------------------
 # 4. Canonical views of text; byte-exact edits of JSON strings
+# Closes: gives refusing rules more ways to read a text; the edits change what clients get.
 # ---------------------------------------------------------------------------
 #
 # A rule should see `\u0072m`, `r%6D`, fullwidth `rm` and the base64 of `rm` as what they are. A view is the text after
@@ -1445,6 +1454,7 @@ def _keep_names_apart(raw: str, edits: Mapping[int, Any]) -> str:
     return "".join(f'"{part}"' if index % 2 else part for index, part in enumerate(parts))
 # ---------------------------------------------------------------------------
 # 5. JSON and JSONC with places: line numbers for policies, spans for edits
+# Means: reads policies and configurations; exact, or an error.
 # ---------------------------------------------------------------------------
 
 MAX_SOURCE_CHARS = 16 * 1024 * 1024     # a policy or a client's config; the largest in the wild have a few MB
@@ -1639,6 +1649,7 @@ def node_lines(text: str, node: Node) -> dict[str, int]:
     return lines
 # ---------------------------------------------------------------------------
 # 6. YAML subset
+# Means: reads policies; exact, or an error.
 # ---------------------------------------------------------------------------
 # A policy that is read differently from how it is meant is worse than one that is refused. So the reader
 # gives the value that YAML 1.2 (core schema) gives, or a PolicyError that names what is not supported and
@@ -2258,6 +2269,7 @@ def _yaml_scalar(value: Any) -> str:
     return str(_yaml_bad_character.sub(lambda bad: f"\\u{ord(bad.group()):04X}", written))
 # ---------------------------------------------------------------------------
 # 7. Patterns: regexes and globs of policies
+# Means: says what a policy's patterns match, as JavaScript does.
 # ---------------------------------------------------------------------------
 # Regexes are written in the JavaScript dialect without flags (or with flag i), by code point. One parser makes
 # a small tree; its users are: translation to Python's `re` (never silently different), the ambiguity check (what
@@ -3630,6 +3642,7 @@ def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
     return found + [_pieces([_At("*")])] if found[-1] is None else found
 # ---------------------------------------------------------------------------
 # 8. Patterns: paths
+# Closes: finds places in all spellings; only `is_under` is exact: allow rules rest on it.
 # ---------------------------------------------------------------------------
 # A path in a tool call can be spelled in many ways, and only the server knows which it understands. So a value is
 # read in every way that some server may read it (`path_readings`): what is sensitive in one reading is sensitive, and
@@ -5227,6 +5240,7 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
 
 # ---------------------------------------------------------------------------
 # 9. Patterns: shell commands
+# Closes: finds what commands and code would do.
 # ---------------------------------------------------------------------------
 # A command is read by one reader with three dialects (POSIX sh, PowerShell, cmd.exe) and then *followed* with the
 # little that is known: words with their variables filled in, the working directory after `cd`, and for every pipe
@@ -6549,7 +6563,7 @@ jq yq dasel | -f,--from-file:r! --arg:two --argjson:two --slurpfile: --rawfile: 
 findstr select-string sls | | ~p f*
 cut | b:c:d:f: --delimiter: --fields: | f*
 echo printf print write-output write-host | | | t:echo
-stat file du touch mkdir md test-path get-item resolve-path locate wc tree | c:f:m:d:t:r: | n*
+stat file du touch mkdir md test-path locate wc tree | c:f:m:d:t:r: | n*
 test [ | | n* | t:subscripts
 unset let | | | t:subscripts
 ls ll dir get-childitem gci exa eza lsd vdir | | | t:listing
@@ -6615,9 +6629,11 @@ mail mailx mutt sendmail swaks msmtp send-mailmessage xclip pbcopy xsel wl-copy 
 dig nslookup host ping resolve-dnsname drill test-connection | | | t:lookup
 bitsadmin certutil | | | t:fetch_tool
 # -- Windows; programs whose words are no commands
-start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
-     | | | t:start
-for | | | t:for_cmd
+start start-process saps start-job start-threadjob invoke-command icm foreach-object % foreach where-object ? where | | | t:start
+get-item gi resolve-path rvpa convert-path cvpa join-path | | | t:items
+select-object select sort-object get-unique out-string | | | t:passes
+forfiles | | | t:forfiles
+set-alias sal new-alias nal | | | t:set_alias
 apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
      heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
 """
@@ -7212,7 +7228,8 @@ def _sql_readings(text: str) -> list[_SqlTokens]:
 
 _SQL_DROPPED = frozenset("TABLE DATABASE SCHEMA KEYSPACE TABLESPACE USER ROLE OWNED CATALOG WAREHOUSE COLLECTION LOGIN".split())
 # Words in the names of tables that nobody will miss.
-_SQL_SCRATCH = frozenset("test tests tmp temp temporary import imports scratch sandbox stage staging backup backups bak old".split())
+_SQL_SCRATCH = frozenset("""test tests tmp temp temporary import imports scratch sandbox stage staging backup backups bak
+    old""".split())
 # A statement may start behind these, behind `;`, `(`, `)`, and where the text does; behind AS only in a definition.
 _SQL_BEFORE = frozenset("BEGIN THEN ELSE LOOP DO AS GO ANALYZE ANALYSE VERBOSE ATOMIC INSTEAD ALSO".split())
 # In the statements of a batch without semicolons, which begin with these, also anywhere.
@@ -7233,8 +7250,8 @@ _SQL_DYNAMIC = frozenset("""EXECUTE EXEC IMMEDIATE PREPARE SP_EXECUTESQL DBLINK 
 # Lines for the client program: what it runs, and the files that it reads or writes.
 _sql_client = lazy_regex(
     r"^[ \t]*(?:(?:\\!|\.(?:shell|system)\b|!!?|\\[og][ \t]*\||\.(?:once|output)[ \t]*\||system\b|\\copy[ \t].*?\bprogram[ \t]+')"
-    r"[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|\.(?:read|import|output|once|open|load|backup|restore|save|dump)|"
-    r"source)[ \t]+'?([^\s';|]+))", re.I | re.M)
+    r"[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|"
+    r"\.(?:read|import|output|once|open|load|backup|restore|save|dump)|source)[ \t]+'?([^\s';|]+))", re.I | re.M)
 
 
 def sql_acts(text: str, depth: int = 0) -> list[Act]:
@@ -7404,7 +7421,8 @@ class _SqlText:
 
 
 _SQL_CONSTANTS = frozenset("TRUE FALSE NULL NOT IS LIKE IN BETWEEN EXISTS SELECT".split())
-_sql_every = lazy_regex(r"(?:(?:\w+ \. )?(?:ID|ROWID|CTID|_ID) (?:>=? (?:0|- 1)|(?:<>|!=) (?:0|- 1)|IS NOT NULL)|.* LIKE %)\Z", re.I)
+_sql_every = lazy_regex(
+    r"(?:(?:\w+ \. )?(?:ID|ROWID|CTID|_ID) (?:>=? (?:0|- 1)|(?:<>|!=) (?:0|- 1)|IS NOT NULL)|.* LIKE %)\Z", re.I)
 
 
 # ---- 9e. Commands: code of other languages ---------------------------------------------------------------
@@ -7422,57 +7440,65 @@ def _code_dirname(path: str) -> str:
 
 _CODE_CALLS: dict[str, str] = {}        # last names of what is called -> roles; `=name` stands for that name alone
 for _line in """\
-run system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output check_call getoutput
-run getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell create_subprocess_exec posix_spawn execa
-run execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve spawnvp startfile execaSync execaCommand
-run command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder Command sh bat shell $ Process.Start statement
-eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext =source
-eval runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads dill.loads setTimeout
-eval =include =include_once =require_once importScripts builtins.eval builtins.exec run_path globalThis.eval window.eval global.eval
-delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_f rm remove_entry remove_dir remove_tree rimraf
-delete rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively deleteDirectory
-delete os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove deleteSync trashItem
-delete FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
+run system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output check_call
+run getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell create_subprocess_exec
+run posix_spawn execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve spawnvp startfile
+run execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder Command sh bat shell $
+run Process.Start statement
+eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext
+eval =source runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads
+eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
+eval globalThis.eval window.eval global.eval
+delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_f rm remove_entry remove_dir remove_tree
+delete rimraf rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively
+delete deleteDirectory os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove
+delete deleteSync trashItem FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
 write write_text write_bytes writeFile writeFileSync appendFile appendFileSync outputFile outputFileSync file_put_contents
 write File.write IO.write createWriteStream FileWriter FileOutputStream PrintWriter writeTextFile writeString WriteAllText
 write AppendAllText Files.write
 save urlretrieve download.file download_file getstore downloadFile
 open =open io.open fopen File.open codecs.open openSync
-read read_text read_bytes readFile readFileSync file_get_contents File.read IO.read readLines File.readlines readfile readString
-read readAllBytes readAllLines slurp createReadStream readTextFile ReadAllText read_csv fromfile
+read read_text read_bytes readFile readFileSync file_get_contents File.read IO.read readLines File.readlines readfile
+read readString readAllBytes readAllLines slurp createReadStream readTextFile ReadAllText read_csv fromfile
 cp:-r shutil.copy copy2 copyfile copytree copyFile copyFileSync copySync cpSync cp_r FileUtils.cp
 mv shutil.move os.rename os.replace fs.rename renameSync moveSync FileUtils.mv promises.rename
 cd os.chdir process.chdir Dir.chdir setwd
 chmod os.chmod chmodSync fs.chmod
 truncate:-s0 truncateSync os.truncate
 ln:-s os.symlink symlinkSync
-sql query executemany executescript execute_sync executeUpdate executeQuery read_sql read_sql_query raw_sql executeRaw select_all
-sql executeRawUnsafe queryRawUnsafe exec_query =do dbh.do prepare multi_query dbExecute dbSendQuery dbGetQuery
-fetch urlopen =fetch axios =got curl_exec URI.open recv DownloadString Net.HTTP.get requests.get recvfrom URL
-fetch httpx.get https.get http.get session.get client.get axios.get HTTP.get HTTP.Tiny requests.request http.request https.request
-send post put patch sendall send sendto sendmail send_message upload_file upload_fileobj put_object storbinary putFile post_form
-send UploadString UploadFile sendBeacon publish postForm gethostbyname requests.request httpx.request https.request http.request
-say print puts echo log say printf write cat info debug warn warning error die raise throw Error Exception display message pprint
-test startswith endswith startsWith endsWith includes match search test find index indexOf count in_array fnmatch exists isfile
-test isdir existsSync is_file is_dir file_exists ignore_patterns sub gsub findall grepl add_argument assertEqual ValueError
+sql query executemany executescript execute_sync executeUpdate executeQuery read_sql read_sql_query raw_sql executeRaw
+sql select_all executeRawUnsafe queryRawUnsafe exec_query =do dbh.do prepare multi_query dbExecute dbSendQuery dbGetQuery
+fetch urlopen =fetch axios =got curl_exec URI.open recv DownloadString Net.HTTP.get requests.get recvfrom URL httpx.get
+fetch https.get http.get session.get client.get axios.get HTTP.get HTTP.Tiny requests.request http.request https.request
+send post put patch sendall send sendto sendmail send_message upload_file upload_fileobj put_object storbinary putFile
+send post_form UploadString UploadFile sendBeacon publish postForm gethostbyname requests.request httpx.request https.request
+send http.request
+say print puts echo log say printf write cat info debug warn warning error die raise throw Error Exception display message
+say pprint
+test startswith endswith startsWith endsWith includes match search test find index indexOf count in_array fnmatch exists
+test isfile isdir existsSync is_file is_dir file_exists ignore_patterns sub gsub findall grepl add_argument assertEqual
+test ValueError
 path os.path.join path.join File.join path.resolve Path PurePath PosixPath Pathname Path.of Paths.get =File joinpath file.path
 path posixpath.join ntpath.join java.io.File
-same str String expanduser path.expand abspath realpath fspath normpath list tuple sorted set Array array c qw vec of asList to_a
-same toFile toPath strip trim rstrip chomp encode decode bytes text raw toString to_s expand_path escapeshellarg absolute resolve
-same dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
+same str String expanduser path.expand abspath realpath fspath normpath list tuple sorted set Array array c qw vec of asList
+same to_a toFile toPath strip trim rstrip chomp encode decode bytes text raw toString to_s expand_path escapeshellarg absolute
+same resolve dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
 list iterdir listdir readdirSync readdir glob rglob walk scandir entries children list.files globSync Files.walk listFiles
 list Dir.entries eachFile iglob opendir Files.list""".splitlines():
     for _name in _line.split()[1:]:
         _CODE_CALLS[_name] = (_CODE_CALLS.get(_name, "") + " " + _line.split()[0]).strip()
 # Whose methods run what they are given; of anything else `exec` may be a regex's.
-_CODE_RUNNERS = frozenset("""os subprocess child_process cp vm commands pty Kernel IO Open3 runpy builtins Process Runtime io shell
-    pickle marshal window globalThis global asyncio posix nt""".split())
+_CODE_RUNNERS = frozenset("""os subprocess child_process cp vm commands pty Kernel IO Open3 runpy builtins Process Runtime io
+    shell pickle marshal window globalThis global asyncio posix nt""".split())
 _CODE_TEXTS: dict[str, Callable[..., str]] = {name: function for function, names in (
-    (lambda t, *_: t.lower(), "lower toLowerCase downcase strtolower"), (lambda t, *_: t.upper(), "upper toUpperCase upcase strtoupper"),
+    (lambda t, *_: t.lower(), "lower toLowerCase downcase strtolower"),
+    (lambda t, *_: t.upper(), "upper toUpperCase upcase strtoupper"),
     (lambda t, *_: t[::-1], "reverse strrev reversed"), (lambda t, a="", b="", *_: t.replace(a, b), "replace replaceAll"),
-    (lambda t, *_: _code_dirname(t), "dirname parent"), (lambda t, *_: t.rpartition("/")[2], "basename")) for name in names.split()}
+    (lambda t, *_: _code_dirname(t), "dirname parent"), (lambda t, *_: t.rpartition("/")[2], "basename"),
+    ) for name in names.split()}
 _CODE_DECODES = {name: how for how, names in (
-    ("base64", "b64decode urlsafe_b64decode standard_b64decode a2b_base64 atob base64_decode decode64 strict_decode64 decode_base64"),
+    ("base64", """b64decode urlsafe_b64decode standard_b64decode a2b_base64 atob base64_decode decode64 strict_decode64
+        decode_base64"""),
     ("hex", "fromhex unhexlify hex2bin a2b_hex"), ("base32", "b32decode"),
     ("", "decompress a85decode b85decode gzinflate gzuncompress gunzipSync inflateSync")) for name in names.split()}
 _CODE_HOMES = frozenset("HOME USERPROFILE HOMEPATH user.home".split())
@@ -7481,24 +7507,28 @@ _CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), 
     tempfile""")) for name in names.split()}
 _code_loss = lazy_regex(
     r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db|database|schema|table|bucket|stack|cluster|volume|"
-    r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk|hosted_?zone|queue|file_?system)\w*|"
-    r"flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
+    r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk|hosted_?zone|queue|"
+    r"file_?system)\w*|flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|"
+    r"(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
     r"[A-Z]\w*\.(?:destroy|delete)_all\Z")
 _code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
 _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
 _code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
+_code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|"
+                            r"^[ \t]*(?:const|let|var|def|class|func) [A-Za-z_{]")
 _code_fork = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
                         r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
 _code_imports = lazy_regex(
-    r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+\(?([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|\bimport\s+(?:([\w$]+)\s*,?\s*)?(?:\*\s*as\s+([\w$]+)|"
-    r"\{([^{}]*)\})?\s*from\s*['\"](?:node:)?([^'\"]+)|\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)",
+    r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+\(?([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|"
+    r"\bimport\s+(?:([\w$]+)\s*,?\s*)?(?:\*\s*as\s+([\w$]+)|\{([^{}]*)\})?\s*from\s*['\"](?:node:)?([^'\"]+)|"
+    r"\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)",
     re.M)
 _code_heredoc = lazy_regex(r"<<[<~-]?[ ]?([\"']?)([A-Z_]\w*)\1([^\n]*)\n([\s\S]*?)^[ \t]*\2\b", re.M)
 _CODE_DEFINES = frozenset("def function sub fn func fun".split())
 # Words without a value; words and marks that make one of several values, or nothing, of what stands around them.
-_CODE_SKIPPED = frozenset("""new await not yield typeof return async del throw raise delete const let var local my our final static public
-    private protected export default void int try do then begin end elif elsif while until case when finally except catch class go
-    defer val auto def""".split())
+_CODE_SKIPPED = frozenset("""new await not yield typeof return async del throw raise delete const let var local my our final
+    static public private protected export default void int try do then begin end elif elsif while until case when finally
+    except catch class go defer val auto def""".split())
 _CODE_CHOICES = frozenset("if else unless or and || && ?? ? :".split())
 _CODE_TESTS = frozenset("== === != !== < > <= >= in is of instanceof =~ eq ne not <=> as & ^ * ** >> | ! ~ \\ @ %".split())
 _CODE_ASSIGNS = frozenset("= := <- += .= ||= ??= <<".split())
@@ -7513,10 +7543,12 @@ _CODE_FAMILIES = {family: lazy_regex(
     r"(?P<p>=>|->|<-|\?\.|::|\.\.\.?|\*\*|[-+*/.|&?~<>:]=|\?\?=?|\|\|=?|&&|[=!]==?|<<|[\s\S])") for family, pattern in {
     "hash": rf"#[^\n]*)|(?P<s>(?:[rRbBuUfF]{{1,2}}(?=['\"]))?(?:{_CODE_SHORT}))|(?P<n>[^\W\d]\w*",
     "slash": rf"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_SHORT}|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?)|(?P<n>[$#]?[^\W\d][\w$]*|\$",
-    "sigil": rf"#[^\n]*)|(?P<s>{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{{[^{{}}]*\}}|\[[^\[\]]*\]|"
-             r"<[^<>]*>|/[^/\n]*/|\|[^|\n]*\||![^!\n]*!))|(?P<n>[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+",
+    "sigil": rf"#[^\n]*)|(?P<s>{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|"
+             r"(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>|/[^/\n]*/|"
+             r"\|[^|\n]*\||![^!\n]*!))|(?P<n>[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+",
     "php": rf"<\?(?:php|=)?|\?>|(?:#(?!\[)|//)[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_LONG})|(?P<n>\$*\\?[^\W\d][\w\\]*",
-    "lua": rf"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*)|(?P<s>{_CODE_SHORT}|\[(?P<y>=*)\[[\s\S]*?(?:\](?P=y)\]|\Z))|(?P<n>[^\W\d]\w*",
+    "lua": rf"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*)|(?P<s>{_CODE_SHORT}|"
+           r"\[(?P<y>=*)\[[\s\S]*?(?:\](?P=y)\]|\Z))|(?P<n>[^\W\d]\w*",
     }.items()}
 _CODE_FAMILY_OF = {name: family for family, names in (
     ("hash", "python pypy ipython r rscript awk"), ("slash", "node nodejs deno bun java jshell groovy"), ("sigil", "ruby perl"),
@@ -7527,7 +7559,8 @@ _code_params = lazy_regex(r"([\w\s,()*&]{0,200})\|")
 _code_goes_on = lazy_regex(r"\s{0,80}(?:\.|\?\.|->|\|\||&&|\?\s|\+)")
 _code_typed = lazy_regex(r"[ \t]*[\w.\[\], |]{1,60}(?<![=!<>])=(?!=)")
 # What is computed within a string: an expression, or a variable.
-_CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"), "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
+_CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"),
+               "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
                "sigil": lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?\{\w+\})?)"),
                "php": lazy_regex(r"\{(\$[^{}]*)\}|(\$\{?\w+\}?)")}
 _code_places = lazy_regex(r"(%[-+0 #]*\d*(?:\.\d+)?(?:\(\w+\))?[sdrfxiu@]|\{\w*(?::[^{}]*)?\})")
@@ -7542,7 +7575,8 @@ class _CodeValue:
     __slots__ = ("texts", "items", "fields", "name", "origins", "at", "params", "ref", "of")
 
     def __init__(self, texts: Sequence[str] = (), items: Sequence[_CodeValue] | None = None, name: str = "",
-                 origins: frozenset[str] = _CODE_NO_ORIGINS, fields: dict[str, _CodeValue] | None = None, of: _CodeValue | None = None) -> None:
+                 origins: frozenset[str] = _CODE_NO_ORIGINS, fields: dict[str, _CodeValue] | None = None,
+                 of: _CodeValue | None = None) -> None:
         self.texts = texts if len(texts) < 2 else tuple(dict.fromkeys(texts))[:16]
         self.items, self.name, self.origins, self.fields, self.of = items, name, origins, fields, of
         self.at, self.ref = -1, ""
@@ -7572,8 +7606,9 @@ def _code_either(values: Sequence[_CodeValue]) -> _CodeValue:
     if len(values) == 1:
         return values[0]
     items = [item for value in values if value.items is not None for item in value.items][:64]
-    made = _CodeValue([text for value in values for text in value.texts], items or None, next((v.name for v in values if v.name), ""),
-                  _code_origins(*values), next((v.fields for v in values if v.fields), None))
+    made = _CodeValue([text for value in values for text in value.texts], items or None,
+                      next((v.name for v in values if v.name), ""), _code_origins(*values),
+                      next((v.fields for v in values if v.fields), None))
     made.params = next((value.params for value in values if value.params is not None), None)
     return made
 
@@ -7604,7 +7639,7 @@ class CodeReader:
         self.picks = frozenset(_CODE_PICKS[family].split())
         self.old: dict[str, _CodeValue] = {}        # variables of the reading before
         self.vars: dict[str, _CodeValue] = {}
-        self.room = 16 * MAX_SHELL_SOURCE       # characters of joined texts, and of texts within texts
+        self.room = 200 * MAX_SHELL_SOURCE      # characters of joined texts, and of texts within texts
         for found in _code_imports.finditer(text):
             source, names, plain, whole, star, braces, module, picked, required = found.groups()
             module = source or module or required or ""
@@ -7673,6 +7708,9 @@ class CodeReader:
                 pick = True
             elif word in "([{":
                 spaced = start > 0 and text[start - 1] in " \t\n"
+                if word == "{" and ends and top.name == "eval":      # a block
+                    atoms.pop()
+                    ends = False
                 called = ends and (word == "(" or not spaced and (word == "[" or family == "sigil"))
                 frame = _CodeFrame(word, atoms.pop() if called else None, defines)
                 frame.atoms += [atoms.pop()] if top in ("for", "foreach") and not called and word == "(" else []
@@ -7730,14 +7768,17 @@ class CodeReader:
         if callee is None:
             if opening == "(" and alone and len(values) == 1 and not fields:
                 return values[0]
-            return _CodeValue((), values if values or not fields and opening != "{" else None, "", _code_origins(*values, *fields.values()), fields)
-        if opening == "(" and self.family == "sigil" and below.atoms and below.atoms[-1] in ("for", "foreach"):        # for my NAME (LIST)
+            listed = values if values or not fields and opening != "{" else None
+            return _CodeValue((), listed, "", _code_origins(*values, *fields.values()), fields)
+        if opening == "(" and self.family == "sigil" and below.atoms and below.atoms[-1] in ("for", "foreach"):
+            # for my NAME (LIST)
             self.bind([callee.ref], [item for value in values for item in value.each()])
             return None
         if opening != "(":
             return self.picked(callee, values)
         if callee.ref and callee.of is not None and callee.name.endswith(("append", "push", "add")) and values:
-            self.put(callee.of.ref, _CodeValue((), [*(callee.of.items or ()), *values][:64], "", _code_origins(callee.of, *values)))
+            listed = [*(callee.of.items or ()), *values][:64]
+            self.put(callee.of.ref, _CodeValue((), listed, "", _code_origins(callee.of, *values)))
         return self.call(callee, values, fields)
 
     def piece(self, frame: _CodeFrame) -> None:
@@ -7792,12 +7833,14 @@ class CodeReader:
         cut = next((k for k in marks if atoms[k] == "as"), 0)
         if cut:
             value = self.reduce(atoms[:cut])
-            self.bind([v.ref for v in atoms[cut + 1:] if type(v) is _CodeValue], value.each() if self.family == "php" else (value,))
+            self.bind([v.ref for v in atoms[cut + 1:] if type(v) is _CodeValue],
+                      value.each() if self.family == "php" else (value,))
             return value
         parts: list[list[Any]] = [[]]
         tests = False
         for atom in atoms:
-            if type(atom) is not str or atom not in _CODE_KEPT or atom == "%" and parts[-1] and type(parts[-1][0]) is _CodeValue and parts[-1][0].texts:
+            formats = atom == "%" and parts[-1] and type(parts[-1][0]) is _CodeValue and parts[-1][0].texts
+            if type(atom) is not str or atom not in _CODE_KEPT or formats:
                 parts[-1].append(atom)
             else:
                 tests = tests or atom in _CODE_TESTS and bool(parts[-1])
@@ -7841,7 +7884,8 @@ class CodeReader:
     def commands(self, atoms: list[Any]) -> bool:
         """Is this a call without parentheses: a known name and what it is given?"""
         first = atoms[0]
-        return type(first) is _CodeValue and type(atoms[1]) is _CodeValue and not first.known() and bool(first.name and self.roles(first.name))
+        return type(first) is _CodeValue and type(atoms[1]) is _CodeValue and not first.known() and bool(
+            first.name and self.roles(first.name))
 
     def settled(self, value: _CodeValue) -> _CodeValue:
         """A member that Ruby calls without saying so."""
@@ -7857,7 +7901,8 @@ class CodeReader:
             self.missed.add(name)
             value = self.old.get(name)
         if value is None:
-            value = _CodeValue((), None, name.replace("::", "."), frozenset(("env",)) if name in ("ENV", "_ENV", "_SERVER") else _CODE_NO_ORIGINS)
+            value = _CodeValue((), None, name.replace("::", "."),
+                               frozenset(("env",)) if name in ("ENV", "_ENV", "_SERVER") else _CODE_NO_ORIGINS)
             value.ref = name
         return value
 
@@ -7899,7 +7944,8 @@ class CodeReader:
         if quote == "[":
             word = word.strip("=[]")
         elif quote in "q%":
-            how, word = re.match(r"[q%]([a-zA-Z]?)", word).group(1), re.sub(r"^\W?\w+[ ]?", "", word)[1:-1]     # type: ignore[union-attr]
+            how = re.match(r"[q%]([a-zA-Z]?)", word).group(1)               # type: ignore[union-attr]
+            word = re.sub(r"^\W?\w+[ ]?", "", word)[1:-1]
             if how in ("w", "W", "i"):
                 return _CodeValue((), [_CodeValue((item,)) for item in word.split()])
             quote = {"x": "`", "q": '"', "Q": '"'}.get(how, "'")
@@ -7924,7 +7970,8 @@ class CodeReader:
     def within(self, text: str) -> _CodeValue:
         """The value of an expression within a string."""
         if text[0] in "$@":
-            text = text.replace("->", "").replace("{", "['").replace("}", "']") if "{" in text[2:] else text.replace("{", "").replace("}", "")
+            left, right = ("['", "']") if "{" in text[2:] else ("", "")
+            text = text.replace("->", "").replace("{", left).replace("}", right)
         name = text.lstrip("$@")
         return self.variable(name) if name.isidentifier() else self.nested(text)
 
@@ -7964,7 +8011,8 @@ class CodeReader:
         if value.name.endswith("process.env"):
             return self.picked(value, [_CodeValue((name,))])
         path = f"{value.name}.{name}"[-80:] if value.name else name
-        texts = [_code_dirname(text) for text in value.texts] if name == "parent" else ("python3",) if path == "sys.executable" else value.texts
+        texts: Sequence[str] = ("python3",) if path == "sys.executable" else value.texts
+        texts = [_code_dirname(text) for text in texts] if name == "parent" else texts
         env = path.endswith(("process.env", "os.environ"))
         made = _CodeValue(texts, value.items, path, frozenset(("env",)) if env else value.origins, None, value)
         made.ref = ref
@@ -7984,7 +8032,8 @@ class CodeReader:
             return _CodeValue([text[::-1] for text in value.texts], None, "", value.origins)
         if value.name == "Dir" and items:
             return _CodeValue((), [_CodeValue(item.texts, None, "Path") for item in items])
-        return self.member(value, key) if key and not value.texts and not key.isdigit() else _CodeValue((), None, value.name, value.origins)
+        named = key and not value.texts and not key.isdigit()
+        return self.member(value, key) if named else _CodeValue((), None, value.name, value.origins)
 
     def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue]) -> _CodeValue:
         """`"%s" % items`, `"{}".format(items)`."""
@@ -7994,7 +8043,8 @@ class CodeReader:
             for number, piece in enumerate(_code_places.split(text)[:64]):
                 place = piece[1:-1] if number % 2 and piece[0] == "{" else ""
                 item = items[int(place)] if place.isdigit() and len(place) < 4 and int(place) < len(items) else None
-                value = self.join(value, _CodeValue((piece,)) if not number % 2 else item or (rest.pop(0) if rest else _CODE_UNKNOWN))
+                item = item or (rest.pop(0) if rest and number % 2 else _CODE_UNKNOWN)
+                value = self.join(value, item if number % 2 else _CodeValue((piece,)))
             made.append(value)
         return _code_either(made or [_CODE_UNKNOWN])
 
@@ -8013,7 +8063,8 @@ class CodeReader:
 
     def path(self, text: str, at: int = -2) -> None:
         """A text that may be a file."""
-        if 1 < len(text) < 400 and not _CODE_PATHLIKE.isdisjoint(text) and _CODE_NO_PATH.isdisjoint(text) and len(self.named) < 4000:
+        if 1 < len(text) < 400 and not _CODE_PATHLIKE.isdisjoint(text) and _CODE_NO_PATH.isdisjoint(text) and (
+                len(self.named) < 4000):
             self.named.setdefault(_code_shown(text), at)
 
     def tell(self, kind: str, value: Any, more: Any = None) -> None:
@@ -8050,13 +8101,15 @@ class CodeReader:
         for arg in given:                       # a function among the arguments is called with the others
             named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
             if arg.params is not None or named and self.roles(named).startswith(("run", "eval", "delete")):
-                over = _code_either([item for other in (of, *given) if other is not None and other is not arg for item in other.each()] or [_CODE_UNKNOWN])
+                others = [other for other in (of, *given) if other is not None and other is not arg]
+                over = _code_either([item for other in others for item in other.each()] or [_CODE_UNKNOWN])
                 over = _CodeValue(over.texts, over.items, over.name, origins | value.origins if value else origins)
                 if arg.params is not None:
                     self.bind(arg.params, (over,))
                 else:
                     value = self.call(_CodeValue((), None, named), [over], {})
-        lost = _code_loss.match(name) or last in ("deleteMany", "delete_many") and args and args[0].fields == {} and not args[0].items
+        every = last in ("deleteMany", "delete_many") and args and args[0].fields == {} and not args[0].items
+        lost = _code_loss.match(name) or every
         if (lost or last == "dropDatabase") and not any(_code_scratch.search(text) for arg in given for text in arg.texts):
             self.tell("loss", "destroys a database or cloud resource: " + last[:40])
         if value is not None:
@@ -8075,7 +8128,8 @@ class CodeReader:
         for arg in given:
             for text in arg.texts if arg.at < 0 else ():
                 self.path(text)
-        return _CodeValue((), None, name, origins | {"net"} if not roles and any("://" in t for arg in args for t in arg.texts) else origins)
+        url = not roles and any("://" in text for arg in args for text in arg.texts)
+        return _CodeValue((), None, name, origins | {"net"} if url else origins)
 
     def computed(self, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
                  origins: frozenset[str]) -> _CodeValue | None:
@@ -8093,7 +8147,8 @@ class CodeReader:
             return self.files.get(texts[0]) or _CodeValue((), None, texts[0].removeprefix("node:"))
         if last == "getattr" and texts[1]:
             return self.member(first, texts[1])
-        if texts[0] and (last == "getenv" or last in ("get", "fetch") and of is not None and "env" in of.origins or last == "getProperty"):
+        environment = of is not None and "env" in of.origins and last in ("get", "fetch")
+        if texts[0] and (environment or last in ("getenv", "getProperty")):
             return self.picked(_CodeValue((), None, "", frozenset(("env",))), args[:1])
         if last in ("join", "implode", "paste", "paste0") or last == "concat" and self.family == "lua":
             given = [arg for arg in (of, *args) if arg is not None and (arg is not of or arg.known())]
@@ -8118,7 +8173,8 @@ class CodeReader:
             plains = [_sh_decoded(text, how) for text in first.texts] if how else []
             return _CodeValue([text for text in plains if text], None, "", origins | {"coded"})
         if last == "split" and subject.texts:
-            return _CodeValue((), [_CodeValue((text,)) for text in subject.texts[0].split(more[0] if subject is of and more[0] else None)[:64]])
+            words = subject.texts[0].split(more[0] if subject is of and more[0] else None)
+            return _CodeValue((), [_CodeValue((word,)) for word in words[:64]])
         return None
 
     def act(self, role: str, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
@@ -8145,9 +8201,10 @@ class CodeReader:
             what = _CodeValue((), None, "", frozenset(("net",))) if role == "save" else first if owner else second
             self.written(second if role == "save" else subject, what, "ppend" in last)
         elif role == "open" or role == "read":
-            modes = [text for arg in [*args[1:], *fields.values()] for text in arg.texts if re.fullmatch(r"[rwaxbt+<>|-]{1,4}", text)]
-            mode = modes[0] if modes else ""
-            piped = [args[-1]] if "|" in mode else [_CodeValue((text.strip("| "),)) for arg in args for text in arg.texts if "|" in (text[:1], text[-1:])]
+            texts = [text for arg in [*args[1:], *fields.values()] for text in arg.texts]
+            mode = next((text for text in texts if re.fullmatch(r"[rwaxbt+<>|-]{1,4}", text)), "")
+            piped = [args[-1]] if "|" in mode else [
+                _CodeValue((text.strip("| "),)) for text in [*first.texts, *texts] if "|" in (text[:1], text[-1:])]
             if role == "open" and piped:
                 return self.run(piped, {}, "system", None)
             if not {"w", "a", "x", ">", "+"}.isdisjoint(mode):
@@ -8156,7 +8213,8 @@ class CodeReader:
             for text in subject.texts if not net else ():
                 self.path(text)
             held = _code_origins(*[self.files.get(text) for text in subject.texts])
-            return _CodeValue((), None, f"open {subject.pieces()[0]}\0"[-80:], origins | held | ({"net"} if net else _CODE_NO_ORIGINS))
+            held |= {"net"} if net else _CODE_NO_ORIGINS
+            return _CodeValue((), None, f"open {subject.pieces()[0]}\0"[-80:], origins | held)
         elif role == "sql":
             for text in [text for arg in args for text in arg.texts[:4]]:
                 self.tell("sql", _code_hole.sub(lambda hole: hole.group(1) or "x", text))
@@ -8185,8 +8243,9 @@ class CodeReader:
             if "glob" in last and not owner:
                 return _CodeValue((), [_CodeValue((text,), None, "Path") for text in first.texts], "list", origins)
             child = first if "glob" in last else _CodeValue((), None, "name")
-            child = child if last in ("listdir", "readdir", "readdirSync", "entries", "opendir") else self.join(subject, child, "/")
-            return _CodeValue((), [_CodeValue(child.texts, None, "Path", origins)] + [subject] * ("walk" in last), "list", origins)
+            bare = last in ("listdir", "readdir", "readdirSync", "entries", "opendir")
+            made = _CodeValue((child if bare else self.join(subject, child, "/")).texts, None, "Path", origins)
+            return _CodeValue((), [made, subject] if "walk" in last else [made], "list", origins)
         else:                                           # what a program of the shell does, too
             words = [text for arg in args for text in arg.pieces()[:1]]
             if role == "chmod" and len(words) > 1:
@@ -8224,7 +8283,8 @@ class CodeReader:
             more = more[1:] if twice.group(1) == "spawn" else more
             words = [*more[0].each()] if twice.group(2) == "v" and more else [first, *more[1:]]
         else:
-            words = [word for arg in [first, *more, *([fields["args"]] if "args" in fields and first is not fields["args"] else [])] for word in arg.each()]
+            more += [fields["args"]] if "args" in fields and first is not fields["args"] else []
+            words = [word for arg in [first, *more] for word in arg.each()]
         words = [word for word in words if word.texts or word.name or word.origins]
         self.suspect(words[0] if words else _CODE_UNKNOWN, last, False)
         shell = words and re.search(r"(?:^|/)(?:(?:ba|z|da)?sh|python[\d.]*|node|cmd|powershell|pwsh)\Z", words[0].pieces()[0])
@@ -8264,7 +8324,8 @@ def code_acts(text: str, language: str, home: str) -> list[Act]:
     families = [_CODE_FAMILY_OF.get(language, "hash")]
     if language not in _CODE_FAMILY_OF:
         families += ["slash"] * bool(re.search(r"[`#]|//|/\*|=>|->|\bfunction\b|\$\{|['\"]{3}", text))
-        families += ["php"] * ("<?" in text or "$" in text) + ["sigil"] * bool(re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
+        families += ["php"] * ("<?" in text or "$" in text)
+        families += ["sigil"] * bool(re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
         families += ["lua"] * bool(re.search(r"\b(?:os|io)\b|\blocal\b", text) and re.search(r"--|\.\.|\[\[|:", text))
     for family in families:
         reader = CodeReader(text, family, language, home, 1 + (family in families[:2]))
@@ -8316,12 +8377,24 @@ def judge_code(run: _ShRun, language: str, text: str) -> _Flow:
         return _NOTHING
     run.deeper(1)
     certain, run.certain = run.certain, False       # what is read as commands here may be none
-    if _sh_code_socket.search(text) and _sh_code_shell.search(text):
-        run.say("reverse_shell", "connects a shell to the network")
+    tied_to_socket(run, text)
     out = follow_acts(run, code_acts(text, language, run.at.home))
     run.depth -= 1
     run.certain = certain
     return out
+
+
+def tied_to_socket(run: _ShRun, text: str) -> None:
+    """Code that has a socket and a shell; lines of comments do not count."""
+    if _sh_code_socket.search(text) and _sh_code_shell.search(text):
+        text = _code_comments.sub("", text)
+        if _sh_code_socket.search(text) and _sh_code_shell.search(text):
+            run.say("reverse_shell", "connects a shell to the network")
+
+
+_code_comments = lazy_regex(r"(?m)^[ \t]*(?:#|//|--(?!\[)).*$|<#[\s\S]*?#>|^=\w[\s\S]*?^=cut\b")
+# A literal that names a file, when something is sent: none of `..`, `~name`, `file://`.
+_code_file = lazy_regex(r"(?:~|\.{0,2})/\w|\.\w|\w[\w.-]*[./\\]\w|[A-Za-z]:\\|(?:\.\./)+\.?\w|~/\.")
 
 
 def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
@@ -8339,7 +8412,7 @@ def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
         elif kind == "sql":
             follow_acts(run, sql_acts(value))
         elif kind == "read":
-            run.path(value, sources)
+            run.path(value, sources if _code_file.match(value) else None)
         elif kind == "write":
             run.written(value, _Flow(*more[:2]) if more else _NOTHING, bool(more) and more[2])
         elif kind == "delete":
@@ -8362,351 +8435,830 @@ def judge_program_text(run: _ShRun, language: str, text: str) -> None:
         return
     judge_code(run, language, text)
     if language == "code":
-        run.read(_code_magic.sub("", text))
+        if _code_sql.match(text):
+            run.sql(text)
+        other = _code_no_shell.search(text)             # no shell reads on from there
+        run.read(_code_magic.sub("", text[:other.start()] if other else text))
 
 
 # ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
-_sh_power_remote = lazy_regex(r"(?i)download(?:string|data|file)|net\.webclient|invoke-(?:webrequest|restmethod)|\b(?:iwr|"
-                              r"irm)\b|httpclient|start-bitstransfer|"
-                              r"net\.webrequest|msxml2\.|winhttp|upload(?:file|string|data)")
-_sh_power_run = lazy_regex(r"(?i)\biex\b|invoke-expression|scriptblock\]?::create|\.invoke\(|assembly\]::load|&\s*\(|"
-                           r"invoke-command|\|\s*(?:powershell|pwsh|cmd)\b")
-_SH_POWER = _ShDialect(
-    escape="`", ends=" \t\r\n;&|<>)}", plain=lazy_regex(r"""[^\s'"$`;&|<>(){}]+"""), quoted=lazy_regex(r'(?:[^"$`]+|`[\s\S]?)+'),
-    escaped=lazy_regex(r"`(?:\n|([\s\S]))"), single=lazy_regex("'((?:[^']+|'')*)'?"), name=lazy_regex(r"\w+(?::\w+)?|[?^$]"),
-    gap=lazy_regex("(?:[ \t\r;&|\ufeff]+|`\n|#[^\n]*|<(?=#)[\\s\\S]*?(?:#>|\\Z))*"))
-_SH_CMD = _ShDialect(
-    escape="^", ends=" \t\r\n&|<>()", plain=lazy_regex(r"""[^\s'"^%!&|<>()]+"""), quoted=lazy_regex(r'(?:[^"^%]+|\^[\s\S]?)+'),
-    escaped=lazy_regex(r"\^(?:\n|([\s\S]))"), single=lazy_regex("'([^']*)'"), name=_sh_name,
-    gap=lazy_regex("(?:[ \t\r;&|\ufeff@]+|\\^\n|(?:::|(?i:rem) )[^\n]*)*"))
-_sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w*|!")     # %NAME%, !NAME!, %i of a loop
-_sh_here_string = lazy_regex(r"'([\s\S]*?)(?:'@|\Z)")
+# Two readers that make the nodes of the sh reader, so that following and the table are shared. They differ from it, and from
+# each other, in structure: cmd.exe replaces %…% before it reads, and splits at marks of its own; PowerShell has
+# commands and expressions, in each other. An expression is a list of operators and of operands (base, what is picked of it):
+#   w word's parts · v variable · s script · b block · t type · h table · @ splat      . member · c arguments · i index
+# Its value are words. Unknown values are holes, and keep their origin.
 
-
+_SH_POWER, _SH_CMD = (_ShDialect(mark, "", *[None] * 6) for mark in "`^")
 _ACT_DIALECTS = {"sh": _SH_POSIX, "powershell": _SH_POWER, "cmd": _SH_CMD}
-_other_redirect = lazy_regex(r"(\d*|&|\*)(>>|>\||>&|<&|<|>)[ \t\r]*")
+_power_alike = {ord(c): to for chars, to in (("\u2013\u2014\u2015\u2212", "-"), ("\u2018\u2019\u201a\u201b", "'"),
+                                             ("\u201c\u201d\u201e", '"')) for c in chars}
+_power_blanks = lazy_regex(r"(?:[ \t\r\f\ufeff\xa0]+|`\r?\n|#[^\n]*|<#[\s\S]*?(?:#>|\Z))*")
+_power_variable = lazy_regex(r"\$(?:\{([^}]*)\}|(\w+:\w+|\w+|[?^$]))")
+_power_here = lazy_regex(r"@(['\"])[ \t]*\r?\n([\s\S]*?)(?:\r?\n\1@|\Z)")
+_power_operator = lazy_regex(r"[-+*/%]?=(?!=)|\+\+|--(?![\w])|-[A-Za-z]+(?![\w-])|\.\.|[-+*/%,!?:<>]|\?\?=?")
+_power_bare = lazy_regex(r"[^\s;|&(){}'\"$`,@#<>][^\s;|&(){}'\"$`,<>]*|[@#]")
+_power_inner = lazy_regex(r"[^\"$`]+|`(?:\r?\n|[\s\S])|\"\"")
+_power_redirect = lazy_regex(r"(\d|\*)?(>>|>&|>|<)[ \t]*")
+_power_keyword = lazy_regex(r"(?i)(if|elseif|else|foreach|for|while|until|do|switch|try|catch|finally|trap|begin|process|end|"
+                            r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
+_POWER_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "", "a": "", "b": "", "f": "", "v": "", "e": "\x1b", "\n": ""}
+_POWER_FOLLOW = frozenset("else elseif catch finally while until process end".split())
+_Expression = list[tuple[Any, ...]]
 
 
-class _ShOtherReader:
-    """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is skipped."""
+class _WindowsReader:
+    """What both readers share. Total, but for BudgetSpent."""
 
-    def __init__(self, text: str, dialect: _ShDialect, depth: int = 0, count: list[int] | None = None) -> None:
-        self.count = [0] if count is None else count        # commands read so far, shared with the readers within
-        self.t, self.n, self.i, self.d, self.depth = text, len(text), 0, dialect, depth
+    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
+        self.t, self.n, self.i, self.depth = text, len(text), 0, depth
+        self.notes = notes if notes is not None else _ShNotes()
 
-    def inner(self, text: str) -> _ShOtherReader:
-        return _ShOtherReader(text, self.d, self.depth + 1, self.count)
+    def step(self) -> None:
+        self.notes.commands += 1
+        if self.notes.commands > MAX_SHELL_STEPS:
+            raise BudgetSpent("it holds a command too long to follow")
 
-    def script(self, stop: str = "") -> list[list[_ShNode]]:
-        """Pipelines up to the closing mark or keyword *stop*, which is consumed."""
-        found: list[list[_ShNode]] = []
+    def node(self, kind: str = "", words: list[Any] | None = None, parts: list[_Script] | None = None) -> _ShNode:
+        self.step()
+        node = _ShNode(kind)
+        node.words, node.parts = words or [], parts or []
+        return node
+
+    def named_here(self, node: _ShNode) -> _ShNode:
+        """`type` shows files here, and says in sh what a name stands for."""
+        if node.words and isinstance(node.words[0], str) and node.words[0].lower() == "type":
+            node.words[0] = "cat"
+        return node
+
+    def nested(self, closer: str) -> _Script:
+        self.depth += 1
+        if self.depth > 2 * MAX_SHELL_NESTING:
+            raise BudgetSpent("it holds commands nested too deeply to follow")
+        found = self.script(closer)
+        self.depth -= 1
+        return found
+
+    def script(self, closer: str = "") -> _Script:
+        """Pipelines up to the closing mark, which is consumed."""
+        found: _Script = []
+        joint = ""
         while True:
-            self.gap()
-            if self.i >= self.n:
-                return found
-            before, c = self.i, self.t[self.i]
-            if stop and c == stop:
+            self.blanks()
+            c = self.t[self.i:self.i + 1]
+            if not c or c == closer:
                 self.i += 1
                 return found
-            nodes = [] if c == ")" or c == "}" and self.d is not _SH_CMD else self.pipeline()
-            if nodes:
-                found.append(nodes)
-                self.count[0] += len(nodes)
-                if self.count[0] > MAX_SHELL_STEPS:
-                    raise BudgetSpent("it holds a command too long to follow")
-            if self.i == before:
-                self.i += 1
-
-    def gap(self) -> None:
-        """Over what stands between two commands."""
-        while self.i < self.n:
-            self.i = self.d.gap.match(self.t, self.i).end()
-            if not self.t.startswith("\n", self.i):
-                return
-            self.i += 1
+            at, pipeline = self.i, self.pipeline()
+            if pipeline:
+                pipeline[0].joint = joint
+                found.append(pipeline)
+            self.blanks()
+            joint = self.t[self.i:self.i + 2] if self.t[self.i:self.i + 2] in ("&&", "||") else ""
+            self.i += 2 if joint else self.t[self.i:self.i + 1] in ("&", ";", "\n")
+            self.i += self.i == at
 
     def pipeline(self) -> list[_ShNode]:
         nodes = []
         while True:
             node = self.command()
-            if node is not None:
-                nodes.append(node)
-            here = self.t[self.i:self.i + 2]
-            if here[:1] == "|" and here != "||":
-                self.i += 2 if here == "|&" else 1
-                self.gap()
-                if self.i < self.n:
-                    continue
-            elif here[:1] == "&" and here != "&&":
-                for node in nodes:
-                    node.background = True
-            return nodes
+            nodes += [node] if node is not None else []
+            self.blanks()
+            if self.t[self.i:self.i + 1] != "|" or self.t[self.i:self.i + 2] == "||":
+                if self.t[self.i:self.i + 1] == "&" and self.t[self.i:self.i + 2] != "&&":
+                    for node in nodes:
+                        node.background = True
+                return nodes
+            self.i += 1
+            self.lines()
+
+    def lines(self) -> None:
+        """Over line ends."""
+        self.blanks()
+        while self.t[self.i:self.i + 1] == "\n":
+            self.i += 1
+            self.blanks()
+
+    def blanks(self) -> None:
+        raise NotImplementedError
 
     def command(self) -> _ShNode | None:
-        """One command with its redirections, or None where there is none."""
-        deep = self.depth >= MAX_SHELL_NESTING
-        if self.t.startswith("(", self.i) and not (self.d is _SH_POWER and not deep):
+        raise NotImplementedError
+
+
+class _PowerReader(_WindowsReader):
+    """Reads PowerShell."""
+
+    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
+        super().__init__(text.translate(_power_alike), depth, notes)
+
+    def blanks(self) -> None:
+        self.i = _power_blanks.match(self.t, self.i).end()
+
+    def command(self) -> _ShNode | None:
+        keyword = _power_keyword.match(self.t, self.i)
+        if keyword:
+            word = keyword.group(1).lower()
+            at, self.i = self.i, keyword.end()
+            node = self.statement(word)
+            if node is not None or word in ("return", "throw", "exit"):
+                return node or self.command()
+            self.i = at                                 # `foreach`, `process` … as a command
+        c = self.t[self.i:self.i + 1]
+        called = c == "&" or c == "." and self.t[self.i + 1:self.i + 2] in (" ", "\t", "(", "'", '"', "$", "{")
+        if called:
             self.i += 1
-            return None if deep else self.compound("group", ")")
-        return self.simple(_ShNode())
-
-    def compound(self, kind: str, stop: str) -> _ShNode:
-        node = _ShNode(kind)
-        node.parts = [self.nested(stop)]
-        return self.simple(node)        # redirections behind it
-
-    def nested(self, stop: str) -> list[list[_ShNode]]:
-        self.depth += 1
-        inner = self.script(stop)
-        self.depth -= 1
-        return inner
-
-    def simple(self, node: _ShNode) -> _ShNode:
-        """Words and redirections up to the end of the command, added to *node*."""
-        t, d, start = self.t, self.d, self.i
-        while self.i < self.n:
-            c = t[self.i]
-            if c in " \t\r" or c in "()" and d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
+            self.blanks()
+            c = self.t[self.i:self.i + 1]
+        if not c or c in ")};|\n&":
+            return None
+        if not called and (c in "$'\"([@{!,+" or c.isdigit() or c == "-" and not self.t[self.i + 1:self.i + 2].isalpha() or
+                           re.compile(r"-(?:not|join|split)\b", re.I).match(self.t, self.i)):
+            words = [self.expression()]
+            self.blanks()
+            assigned = re.compile(r"[-+*/%?]{0,2}=").match(self.t, self.i)
+            if assigned:
+                self.i = assigned.end()
+                self.lines()
+                value = self.command()
+                return self.node("$=", [words[0], assigned.group()], [[self.rest(value)]] if value else [])
+            return self.redirected(self.node("$", words))
+        node = self.node()
+        while True:
+            self.blanks()
+            c = self.t[self.i:self.i + 1]
+            if not c or c in ";|)}\n" or c == "&" and not _power_redirect.match(self.t, self.i):
+                return self.named_here(node)
+            at = self.i
+            redirect = _power_redirect.match(self.t, self.i)
+            if redirect:
+                self.redirect(node, redirect)
+            elif c == ",":
                 self.i += 1
-            elif c == d.escape and t[self.i + 1:self.i + 2] == "\n":
-                self.i += 2
-            elif c in "<>&*0123456789" and self.redirect(node):
-                pass
-            elif c in "\n&|)" or c in "#;" and d is not _SH_CMD or c == ("}" if d is _SH_POWER else "("):
-                if c == "#":
-                    self.i = d.gap.match(t, self.i).end()
-                break
-            elif node.kind:
-                break
             else:
-                self.add_word(node)
-        if d is _SH_POWER:
-            node.raw = t[start:self.i]
+                word = self.word()
+                option = re.match(r"(-[A-Za-z]+):(.+)", word) if isinstance(word, str) else None
+                node.words += option.groups() if option else [word]
+            self.i += self.i == at
+
+    def rest(self, node: _ShNode) -> list[_ShNode]:
+        """The pipeline that *node* begins."""
+        self.blanks()
+        if self.t[self.i:self.i + 1] == "|" and self.t[self.i:self.i + 2] != "||":
+            self.i += 1
+            self.lines()
+            return [node, *self.pipeline()]
+        return [node]
+
+    def redirected(self, node: _ShNode) -> _ShNode:
+        found = _power_redirect.match(self.t, self.i)
+        while found:
+            self.redirect(node, found)
+            self.blanks()
+            found = _power_redirect.match(self.t, self.i)
         return node
 
-    def add_word(self, node: _ShNode) -> None:
-        before = self.i
-        node.words.append(self.word())
-        self.i += self.i == before
-
-    def redirect(self, node: _ShNode) -> bool:
-        """Read a redirection, if there is one here and not a word."""
-        found = _other_redirect.match(self.t, self.i)
-        if not found:
-            return False
-        fd, operator = found.groups()
-        if fd == "&" and operator not in (">", ">>") or fd not in ("", "&") and (
-                self.i and self.t[self.i - 1] not in self.d.ends or fd == "*" and self.d is not _SH_POWER):
-            return False
+    def redirect(self, node: _ShNode, found: re.Match[str]) -> None:
         self.i = found.end()
-        node.redirects.append((fd, operator, self.word()))
-        return True
+        self.step()
+        node.redirects.append(((found.group(1) or "").replace("*", "&"), found.group(2), self.word()))
+
+    def statement(self, word: str) -> _ShNode | None:
+        """What a keyword begins: conditions in parentheses, blocks; None when it is a command's name."""
+        self.blanks()
+        parts: list[_Script] = []
+        name, params = "", None
+        if word in ("function", "filter", "class", "enum"):
+            found = re.compile(r"[\w:-]*").match(self.t, self.i)
+            name, self.i = found.group(), found.end()                       # type: ignore[union-attr]
+        elif word == "foreach" and self.t[self.i:self.i + 1] == "(":
+            found = re.compile(r"\(\s*\$(\w+)\s+in\b", re.I).match(self.t, self.i)
+            self.i = found.end() if found else self.i + 1
+            values = self.listed(")")
+            self.lines()
+            return self.node("for", [found.group(1).lower() if found else "_", [("e", values, False)]], [self.braces()])
+        elif word in ("return", "throw", "exit") or (
+                word in ("if", "foreach", "for", "while") and self.t[self.i:self.i + 1] != "("):
+            return None
+        while True:
+            if parts or name:
+                self.lines()
+            self.blanks()
+            c = self.t[self.i:self.i + 1]
+            follows = _power_keyword.match(self.t, self.i) if parts else None
+            if c == "(" and params is None and (name or word == "param"):
+                params = re.findall(r"\$(\w+)", self.t[self.i:self.i + 2000].partition(")")[0].lower())
+                self.i += 1
+                self.nested(")")
+            elif c == "(":
+                self.i += 1
+                parts.append(self.nested(")"))
+            elif c == "{":
+                parts.append(self.braces())
+            elif c == "[" and word in ("try", "trap", "param"):
+                self.i = self.t.find("]", self.i) % (self.n + 1) + 1
+            elif c == "-" and word == "switch" and not parts:
+                self.i = re.compile(r"-\w*").match(self.t, self.i).end()    # type: ignore[union-attr]
+            elif follows and follows.group(1).lower() in _POWER_FOLLOW:
+                self.i = follows.end()
+            else:
+                break
+        bound = [[self.node("$p", list(params))]] if params else []
+        if word in ("function", "filter") and parts:
+            return self.node("function", [name], [bound + parts[-1]])
+        if not parts and params is None:
+            return None
+        kind = "if" if word in ("if", "try") else "loop" if word in ("for", "while", "do", "switch") else "group"
+        return self.node(kind, [], parts if kind != "group" else [bound + [line for part in parts for line in part]])
+
+    def braces(self) -> _Script:
+        """`{ … }`"""
+        if self.t[self.i:self.i + 1] != "{":
+            return []
+        self.i += 1
+        return self.nested("}")
 
     def word(self) -> Any:
-        """The word here: `str` when it means itself, else its parts."""
-        plain = self.d.plain.match(self.t, self.i)
-        if plain:
-            text, end = plain.group(), plain.end()
-            if end == self.n or self.t[end] in self.d.ends:
-                self.i = end
-                return text
-        return self.parts()
-
-    def parts(self) -> _Parts:
-        """The parts of the word here."""
-        t, d = self.t, self.d
-        deep = self.depth >= MAX_SHELL_NESTING
-        found: _Parts = []
+        """A word of a command: a text when it means itself, else parts."""
+        start = self.i
+        bare = _power_bare.match(self.t, self.i)
+        following = self.t[bare.end():bare.end() + 1] if bare else ""
+        if bare and (not following or following in " \t\r\n;|)},"):
+            self.i = bare.end()
+            return self.named(bare.group())
+        parts: _Parts = []
         while self.i < self.n:
-            c = t[self.i]
-            plain = d.plain.match(t, self.i)
-            if plain:
-                found.append(("u", plain.group()))
-                self.i = plain.end()
-            elif c in "({" and d is _SH_POWER and not (deep and c == "("):
-                self.i += 1
-                if not deep:
-                    found.append((c, self.nested(")" if c == "(" else "}")))
-            elif c in d.ends or c == "(":
-                break
-            elif c == "'":
-                here = d is _SH_POWER and found[-1:] == [("u", "@")]
-                string = (_sh_here_string if here else d.single).match(t, self.i)
-                if here:
-                    found[-1] = "q", string.group(1).strip("\r\n")
-                elif string:
-                    found.append(("q", string.group(1).replace("''", "'")))
-                else:                       # no quote in cmd.exe; read as one where a POSIX shell would
-                    found.append(("u", c))
-                self.i = string.end() if string else self.i + 1
-            elif c == '"':
-                self.i += 1
-                found += self.double('"') or [("q", "")]
-            elif c == d.escape:
-                if t[self.i + 1:self.i + 2] != "\n":
-                    found.append(("q", t[self.i + 1:self.i + 2]))
+            c = self.t[self.i]
+            bare = _power_bare.match(self.t, self.i)
+            if c in "$'\"([@{" or c == "[" and not parts:
+                if c in "({" and parts and parts[-1][0] == "u" and not parts[-1][1].endswith(("=", ":")):
+                    break
+                operand = self.operand(not parts)
+                plain = operand[0] == "w" and len(operand) == 2
+                parts += operand[1] if plain else [("e", [operand], False)]
+            elif c == "`":
+                parts.append(("q", _POWER_ESCAPES.get(self.t[self.i + 1:self.i + 2], self.t[self.i + 1:self.i + 2])
+                              if self.t[self.i + 1:self.i + 2] == "\n" else self.t[self.i + 1:self.i + 2]))
                 self.i += 2
+            elif bare:
+                parts.append(("u", bare.group()))
+                self.i = bare.end()
             else:
-                self.special(found, False)
-        self.i = min(self.i, self.n)
+                break
+        self.i += self.i == start
+        return parts
+
+    def named(self, text: str) -> str:
+        """A bare word; a provider in front of a path changes nothing."""
+        return str(_power_provider.sub("", text))
+
+    def expression(self, closer: str = "") -> _Expression:
+        """Operators and operands up to the end of the statement or *closer*."""
+        found: _Expression = []
+        self.depth += 1
+        if self.depth > 2 * MAX_SHELL_NESTING:
+            raise BudgetSpent("it holds commands nested too deeply to follow")
+        while True:
+            self.lines() if closer or found[-1:] and found[-1][0] == "o" else self.blanks()
+            c = self.t[self.i:self.i + 1]
+            if not c or c in ";|&)}]\n" or c in "<>" and not closer:
+                break
+            operator = _power_operator.match(self.t, self.i)
+            if operator and not (c == "-" and found[-1:] and found[-1][0] != "o" and operator.group() == "--"):
+                if operator.group()[-1] == "=" and not closer:
+                    break
+                found.append(("o", operator.group().lower()))
+                self.i = operator.end()
+            else:
+                at = self.i
+                found.append(self.operand(True))
+                self.i += self.i == at
+        self.depth -= 1
+        return found
+
+    def operand(self, types: bool) -> tuple[Any, ...]:
+        """One operand: its base and what is picked of it."""
+        t, c = self.t, self.t[self.i]
+        here = _power_here.match(t, self.i) if c == "@" else None
+        variable = _power_variable.match(t, self.i) if c == "$" else None
+        if here:
+            self.i = here.end()
+            inner = _PowerReader(here.group(2), self.depth, self.notes)
+            base: tuple[Any, ...] = ("w", [("q", here.group(2))] if here.group(1) == "'" else inner.double(""))
+        elif c == "'":
+            end = self.i + 1
+            while True:
+                end = t.find("'", end)
+                if end < 0 or t[end + 1:end + 2] != "'":
+                    break
+                end += 2
+            end = self.n if end < 0 else end
+            base = ("w", [("q", self.named(t[self.i + 1:end].replace("''", "'")))])
+            self.i = end + 1
+        elif c == '"':
+            self.i += 1
+            base = ("w", self.double('"') or [("q", "")])
+        elif variable:
+            self.i = variable.end()
+            base = ("v", (variable.group(1) or variable.group(2)).lower())
+        elif t[self.i:self.i + 2] in ("$(", "@("):
+            self.i += 2
+            base = ("s", self.nested(")"))
+        elif t[self.i:self.i + 2] == "@{":
+            self.i += 2
+            base = ("h", self.table())
+        elif c == "@":
+            name = re.compile(r"@(\w*)").match(t, self.i)
+            self.i = name.end()                         # type: ignore[union-attr]
+            base = ("@", name.group(1).lower())         # type: ignore[union-attr]
+        elif c == "(":
+            self.i += 1
+            base = ("s", self.nested(")"))
+        elif c == "{":
+            base = ("b", self.braces())
+        elif c == "[" and types:
+            end = t.find("]", self.i)
+            end = end + 1 + (t[end + 1:end + 2] == "]") if end >= 0 else self.n
+            base = ("t", t[self.i:end].strip("[]").lower().removeprefix("system."))
+            self.i = end
+        else:
+            bare = _power_bare.match(t, self.i)
+            text = bare.group() if bare else c
+            base = ("w", [("u", text)])
+            self.i += len(text)
+        picked: list[tuple[str, Any]] = []
+        while self.i < self.n:
+            found = re.compile(r"(?:\.|::)(?:(\w+)|\$\w+|'([^']*)'|\"(\w*)\")").match(t, self.i) if t[self.i] in ".:" else None
+            if found and not (base[0] == "w" and base[1][0][0] == "u"):
+                picked.append((".", (found.group(1) or found.group(2) or found.group(3) or "").lower()))
+                self.i = found.end()
+            elif t[self.i] == "(" and picked and picked[-1][0] == ".":
+                self.i += 1
+                picked.append(("c", self.listed(")")))
+            elif t[self.i] == "[" and base[0] in "vs@" and not (base[0] == "t" and not picked):
+                self.i += 1
+                picked.append(("i", self.listed("]")))
+            else:
+                break
+        return (*base, picked) if picked else base
+
+    def listed(self, closer: str) -> _Expression:
+        """An expression in brackets."""
+        found = self.expression(closer)
+        while self.i < self.n and self.t[self.i] != closer:
+            self.i += 1
+            found += self.expression(closer)
+        self.i += 1
+        return found
+
+    def table(self) -> dict[str, Any]:
+        """`@{ NAME = VALUE; … }`"""
+        found: dict[str, Any] = {}
+        while self.i < self.n and self.t[self.i] != "}":
+            key = re.compile(r"[\s;]*['\"]?([\w.-]+)['\"]?\s*=\s*").match(self.t, self.i)
+            self.i = key.end() if key else self.i + 1
+            if key:
+                found[key.group(1).lower()] = [("e", self.expression(), False)]
+        self.i += 1
         return found
 
     def double(self, closer: str) -> _Parts:
-        """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
-        found: _Parts = []
+        """The parts of a string in double quotes, up to its end."""
+        parts: _Parts = []
         while self.i < self.n:
-            run = self.d.quoted.match(self.t, self.i)
-            if run:
-                text = run.group()
-                found.append(("q", self.d.escaped.sub(r"\1", text) if self.d.escape in text else text))
-                self.i = run.end()
+            inner = _power_inner.match(self.t, self.i)
+            if inner and (closer or inner.group() != '""'):
+                text = inner.group()
+                parts.append(("q", _POWER_ESCAPES.get(text[1:], text[1:]) if text[0] == "`" else '"' if text == '""' else text))
+                self.i = inner.end()
             elif self.t[self.i] == closer:
                 self.i += 1
                 break
+            elif self.t[self.i:self.i + 2] == "$(":
+                self.i += 2
+                parts.append(("s", self.nested(")"), True))
             else:
-                self.special(found, True)
-        return found
+                variable = _power_variable.match(self.t, self.i)
+                parts.append(("v", (variable.group(1) or variable.group(2)).lower(), "", True) if variable else (
+                    "q", self.t[self.i]))
+                self.i = variable.end() if variable else self.i + 1
+        return parts
 
-    def special(self, found: _Parts, quoted: bool) -> None:
-        """What expands alike within double quotes and outside: `…`, $…, %…%; any other character is itself."""
-        c = self.t[self.i]
-        if c == "$":
-            self.dollar(found, quoted)
-        elif c in "%!" and self.d is _SH_CMD:
-            name = _sh_percent.match(self.t, self.i)
-            variable = name.group(1)
-            found.append(("v", variable.lower(), "%" + (name.group(2) or ""), True) if variable else ("u", name.group()))
-            self.i = name.end()
-        else:
-            found.append(("q" if quoted else "u", c))
-            self.i += 1
 
-    def dollar(self, found: _Parts, quoted: bool) -> None:
-        """What follows `$`: an expression, a variable, or nothing special."""
-        t, c = self.t, self.t[self.i + 1:self.i + 2]
+_power_provider = lazy_regex(r"(?i)^(?:microsoft\.powershell\.core\\)?filesystem::")
+_cmd_blanks = lazy_regex(r"(?:[ \t\r,;=@\ufeff\xa0]+|\^\r?\n)*")
+_cmd_percent = lazy_regex(r"%([A-Za-z_][\w()]*)(:[^%\n]*)?%|!([A-Za-z_][\w()]*)(:[^!\n]*)?!|"
+                          r"%%?~?(?:[dpnxfsatz]*)(?:\$\w+:)?([A-Za-z0-9*])")
+_cmd_plain = lazy_regex(r"[^\s\"^%!&|<>()]+")
+_cmd_redirect = lazy_regex(r"(\d)?(>>|>&|<&|>|<)[ \t]*")
+# Commands of cmd.exe itself: what stands behind them without a blank is no part of the name.
+_cmd_own = lazy_regex(r"(?i)(rd|rmdir|del|erase|cd|chdir|md|mkdir|echo|type|dir|copy|move|ren|rename|start|call|set|pushd|"
+                      r"mklink)(?=[/\\.,;=:+(\[])")
+_cmd_condition = lazy_regex(
+    r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|cmdextversion)[ \t]+"
+    r"(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|lss|leq|gtr|geq)[ \t])[ \t]*"
+    r"(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
+_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf][ \t]*(?:\"[^\"\n]*\"|[^\s%(\"]+)?[ \t]*)*)(%%?[A-Za-z])[ \t]+in[ \t]*\(")
+
+
+class _CmdReader(_WindowsReader):
+    """Reads the command language of cmd.exe."""
+
+    def blanks(self) -> None:
+        self.i = _cmd_blanks.match(self.t, self.i).end()
+
+    def command(self) -> _ShNode | None:
+        t = self.t
+        c = t[self.i:self.i + 1]
         if c == "(":
-            self.i += 2
-            if self.depth < MAX_SHELL_NESTING:
-                found.append(("s", self.nested(")"), quoted))
-        elif c == "{":
-            end = t.find("}", self.i)
-            end = self.n if end < 0 else end
-            found.append(("v", t[self.i + 2:min(end, self.i + 4096)], "", quoted))
-            self.i = end + 1
-        elif c == '"' and not quoted:
             self.i += 1
+            return self.tail(self.node("group", [], [self.nested(")")]))
+        if not c or c in "&|\n":
+            return None
+        word = re.compile(r"(?i)(rem|if|else|for|do)(?=[\s(/]|$)|::|\)").match(t, self.i)
+        if word:
+            name = (word.group(1) or word.group()).lower()
+            self.i = word.end()
+            if name in ("rem", "::"):
+                end = t.find("\n", self.i)
+                self.i = self.n if end < 0 else end
+                return None
+            if name == "if":
+                condition = _cmd_condition.match(t, self.i)
+                self.i = condition.end() if condition else self.i
+                parts: list[_Script] = [[], self.one()]
+                self.blanks()
+                follows = re.compile(r"(?i)else(?=[\s(])").match(t, self.i)
+                if follows:
+                    self.i = follows.end()
+                    parts.append(self.one())
+                return self.node("if", [], parts)
+            loop = _cmd_for.match(t, self.i) if name == "for" else None
+            if loop:
+                return self.loop(loop)
+            self.blanks()
+            return self.command() if name in ("else", "do") else None
+        return self.simple()
+
+    def one(self) -> _Script:
+        """The one command behind a condition."""
+        self.blanks()
+        pipeline = self.pipeline()
+        return [pipeline] if pipeline else []
+
+    def loop(self, found: re.Match[str]) -> _ShNode:
+        """`for /d %i in (SET) do COMMAND`"""
+        options, name = found.group(1).lower(), "%" + found.group(2)[-1]
+        self.i = found.end()
+        end = self.t.find(")", self.i)
+        end = self.n if end < 0 else end
+        inner = self.t[self.i:end].strip()
+        values: list[Any] = []
+        if "/f" in options and inner[:1] in "'`" and len(inner) > 1:
+            values = [[("s", _CmdReader(inner[1:-1], self.depth + 1, self.notes).script(), False)]]
+        elif "/l" not in options:
+            reader = _CmdReader(inner, self.depth + 1, self.notes)
+            below = re.search(r"/r[ \t]+(\"[^\"]*\"|[^\s%(\"]+)", found.group(1), re.I)
+            folder = below.group(1).strip('"') + "\\" if below else ""
+            while reader.i < reader.n:
+                reader.blanks()
+                at = reader.i
+                word = reader.word() if reader.i < reader.n else ""
+                values += [folder + word if isinstance(word, str) else [("u", folder), *word]] if word else []
+                reader.i += reader.i == at
+        self.i = end + 1
+        self.blanks()
+        do = re.compile(r"(?i)do\b").match(self.t, self.i)
+        self.i = do.end() if do else self.i
+        return self.node("for", [name, *values], [self.one()])
+
+    def simple(self) -> _ShNode:
+        node = self.node()
+        own = _cmd_own.match(self.t, self.i)
+        if own:
+            node.words.append(own.group(1).lower())
+            self.i = own.end()
+        self.named_here(self.tail(node))
+        if len(node.words) > 2 and str(node.words[0]).lower() == "set":
+            joined: _Parts = []
+            for word in node.words[1:]:
+                joined += [("u", " ")] * bool(joined) + ([("u", word)] if isinstance(word, str) else word)
+            node.words[1:] = [joined]
+        return node
+
+    def tail(self, node: _ShNode) -> _ShNode:
+        """Words and redirections up to the end of the command."""
+        while True:
+            blanks = re.compile(r"(?:[ \t\r\xa0]+|\^\r?\n)*").match(self.t, self.i)
+            self.i = blanks.end()                       # type: ignore[union-attr]
+            c = self.t[self.i:self.i + 1]
+            first = str(node.words[0]).lower() if node.words else ""
+            if not c or c in "&|\n" or c == ")" and self.depth:
+                return node
+            redirect = _cmd_redirect.match(self.t, self.i)
+            at = self.i
+            if redirect:
+                self.i = redirect.end()
+                self.step()
+                target = self.word()
+                node.redirects.append((redirect.group(1) or "", redirect.group(2), target))
+            elif c in ",;=" and first in _CMD_OWN:
+                self.i += 1
+            elif node.kind:
+                return node
+            else:
+                words = self.word()
+                if first == "start" and c == '"' and len(node.words) == 1:
+                    continue                            # the title
+                node.words += _cmd_switches(words) if first in _CMD_OWN and isinstance(words, str) else [words]
+            self.i += self.i == at
+
+    def word(self) -> Any:
+        """The word here: a text when it means itself, else parts."""
+        parts: _Parts = []
+        quoted = False
+        while self.i < self.n:
+            c = self.t[self.i]
+            plain = _cmd_plain.match(self.t, self.i) if not quoted else None
+            percent = _cmd_percent.match(self.t, self.i) if c in "%!" else None
+            if plain:
+                parts.append(("u", plain.group()))
+                self.i = plain.end()
+            elif percent:
+                name, operation = percent.group(1) or percent.group(3), percent.group(2) or percent.group(4) or ""
+                parts.append(("v", name.lower(), "%" + operation, True) if name else ("v", "%" + percent.group(5), "%", True))
+                self.i = percent.end()
+            elif c == '"':
+                quoted = not quoted
+                parts += [("q", "")]
+                self.i += 1
+            elif quoted and c != "\n":
+                end = min(k for k in (self.t.find(mark, self.i + 1) % (self.n + 1) for mark in '"%!\n'))
+                parts.append(("q", self.t[self.i:end]))
+                self.i = end
+            elif c == "^":
+                parts.append(("q", self.t[self.i + 1:self.i + 2].replace("\n", "")))
+                self.i += 2
+            elif c in " \t\r\n&|<>" or c == ")" and self.depth or c in "()" and not parts:
+                break
+            else:
+                parts.append(("u", c))
+                self.i += 1
+        self.i = min(self.i, self.n)
+        return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts
+
+
+_CMD_OWN = frozenset("rd rmdir del erase cd chdir md mkdir type dir copy move ren rename".split())
+
+
+def _cmd_switches(word: str) -> list[str]:
+    """`/s/q` and `a,b` as words."""
+    return [piece for piece in re.split(r"(?=/)|[,;=]" if word[:1] == "/" else "[,;=]", word) if piece]
+
+
+def _windows_variable(run: _ShRun, name: str, operation: str) -> list[str]:
+    """The words that a variable holds."""
+    known = run.vars.get(name)
+    if isinstance(known, dict):
+        return list(known.values())
+    if known is None:
+        if name in ("pwd", "true", "false", "null", "args", "input", "@"):
+            return list(run.vars.get("@", {}).values()) if name in ("args", "@") else ["."] if name == "pwd" else [""]
+        if name == "comspec":
+            return ["cmd.exe"]
+        secret = _SH_SECRET_NAME.search(name)
+        text = f"%{name}%" if operation else "$" + name
+        origin = _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING
+        return [_sh_from(_SH_HOLE if operation[1:] else text, origin)]
+    found = []
+    for value in _sh_each(known):
+        text = str(value)
+        cut = re.match(r":~(-?\d{1,5})(?:,(-?\d{1,5}))?", operation[1:])
+        if cut:
+            text = text[int(cut.group(1)):][:int(cut.group(2)) if cut.group(2) else None]
+        elif "=" in operation:
+            old, _, new = operation.lstrip("%:").partition("=")
+            text = re.sub(re.escape(old), lambda _: new, text, flags=re.I)[:MAX_SHELL_VALUE] if old else text       # noqa: B023
+        kept = _sh_from(text, _sh_flow(value))
+        if isinstance(value, _ShWord) and value.block is not None:
+            kept = value
+        found.append(kept)
+    return found[:1] if operation else found
+
+
+def _windows_expand(run: _ShRun, word: Any) -> list[str]:
+    """The words that a word of PowerShell or cmd.exe becomes: several when it is a list."""
+    made: list[list[str]] = []
+    for kind, value, *rest in word:
+        if kind in "uq":
+            made.append([value])
+        elif kind == "v":
+            made.append(_windows_variable(run, value, rest[0]))
+        elif kind == "e":
+            made.append(_power_value(run, value))
         else:
-            name = self.d.name.match(t, self.i + 1)
-            found.append(("v", name.group(), "", quoted) if name else ("u", "$"))
-            self.i = name.end() if name else self.i + 1
+            made.append(_power_lines(run.apart(lambda: run.script(value))))       # noqa: B023
+    if len(made) < 2 and not (made and (word[0][0] == "q" or word[0][-1] is True)):
+        return made[0] if made else []
+    texts = [_sh_whole(words) if len(words) != 1 else words[0] for words in made]
+    run.spend(sum(map(len, texts)))
+    whole = _sh_whole(texts, "") if len(texts) > 1 else texts[0]
+    return [whole] if whole or any(part[0] == "q" for part in word) else []
 
 
-def _power_words(run: _ShRun, node: _ShNode, words: list[str]) -> list[str]:
-    """Assignments and expressions as commands; notes the text that code patterns are looked for in."""
-    first, text = node.words[0], node.raw.lstrip()
-    program = _sh_program(words[0], run.d)
-    if run.depth == run.power_depth and program not in ("echo", "git", "gh", "rg", "grep", "write-host", "write-output", "true"):
-        run.power.append(node.raw)
-    fetches = _sh_power_remote.search(text)
-    assigned = re.match(r"\$([\w:]+)\s*\+?=", text)
-    if assigned and isinstance(first, list):
-        value = _power_value(run, ([first[1:]] if len(first) > 1 else []) + node.words[1:])
-        run.vars[assigned.group(1).lower()] = _sh_from(_SH_HOLE, _REMOTE) if fetches else value
-        return ["write-output"]
-    if fetches and re.match(r"(?i)[(&.]*\s*(?:\(|new-object|\[|\$\w+\.(?:down|up)load)", text):
-        saved = re.search(r"(?i)downloadfile(?:async)?\([^,]*,\s*['\"]?([^'\")]+)", text)
-        if saved:
-            run.files[run.key(saved.group(1))] = run.files[saved.group(1)] = _REMOTE
-        for word in re.findall(r"['\"]([^'\"]+)['\"]", text) if re.search(r"(?i)upload", text) else []:
-            run.ship(run.content(word), "an upload")
-        return ["write-output", _sh_from(_SH_HOLE, _REMOTE)]
-    reads = re.search(r"(?i)\]::(?:ReadAll\w+|Open\w*)(.+)", words[0])
-    if reads:
-        return ["write-output", _sh_from(_SH_HOLE, run.content(reads.group(1)))]
-    if _power_is_text(first) and (len(words) == 1 or words[1][:1] in "+-") and not text.startswith("&"):
-        return ["write-output", _sh_whole([w.replace("+", "") if len(first) > 1 else w for w in words if w != "+"], "")]
+def _power_lines(flow: _Flow) -> list[str]:
+    """What a script said, as words: its lines."""
+    if flow.text is None:
+        return [_sh_from(_SH_HOLE, flow)] if flow is not _NOTHING else []
+    lines = flow.text.rstrip("\n").split("\n")[:64]
+    return [_sh_from(line, flow.but(None)) for line in lines] if flow.remote or flow.sources or flow.coded else lines
+
+
+def windows_node(run: _ShRun, node: _ShNode, flow: _Flow) -> _Flow:
+    """An expression, an assignment or the parameters of a function of PowerShell."""
+    if node.kind == "$p":
+        given = list(run.vars.get("@", {}).values())
+        for at, word in enumerate(given):
+            if word[:1] == "-" and word[1:].lower() in node.words and at + 1 < len(given):
+                run.vars[word[1:].lower()] = given[at + 1]
+        for name, word in zip(node.words, [word for word in given if word[:1] != "-"]):
+            run.vars.setdefault(name, word)
+        return _NOTHING
+    if node.kind == "$":
+        words = _power_value(run, node.words[0])
+        outs = [run.script(word.block) for word in words if isinstance(word, _ShWord) and isinstance(word.block, list)]
+        text = None if any(map(_sh_open, words)) else "\n".join(words)[:MAX_SHELL_VALUE]
+        return _sh_join([*outs, *map(_sh_flow, words)] or [_NOTHING], text)
+    target, sign = node.words
+    source = node.parts[0][0] if node.parts else []
+    words = [""] if not source else _power_value(run, source[0].words[0]) if len(source) == 1 and source[0].kind == "$" else (
+        _power_lines(run.script(node.parts[0])))
+    names = [operand[1] for operand in target if operand[0] == "v" and len(operand) == 2]
+    for number, name in enumerate(names):
+        value = words if len(names) == 1 else words[number:number + 1] or [""]
+        if sign[0] == "+" and name in run.vars:
+            old = _windows_variable(run, name, "")
+            value = [_sh_whole([old[0], value[0]], "")] if len(old) == len(value) == 1 else old + value
+        run.vars[name] = value[0] if len(value) == 1 else {str(at): word for at, word in enumerate(value[:64])}
+    for operand in target:
+        if operand[0] != "v" or len(operand) > 2:
+            _power_value(run, [operand])
+    return _NOTHING
+
+
+def _power_value(run: _ShRun, expression: _Expression) -> list[str]:
+    """The words that an expression is. A comma binds first; comparisons are nothing."""
+    run.spend(0)
+    lists: list[tuple[str, list[str]]] = []             # operator, what stands behind it
+    operator = cast = ""
+    for operand in expression:
+        if operand[0] == "o":
+            operator = operator if operand[1] in ("-not", "!") else operand[1]
+        elif operand[0] == "t" and len(operand) == 2:
+            cast = operand[1]
+        else:
+            words = _power_operand(run, operand)
+            if cast.startswith("char") and all(word.isdigit() and int(word[:7]) < 0x110000 for word in words):
+                words = ["".join([chr(int(word)) for word in words])]
+            if operator == "," and lists:
+                lists[-1] = lists[-1][0], [*lists[-1][1], *words][:MAX_SHELL_WORDS]
+            else:
+                lists.append((operator, words))
+            operator = cast = ""
+    found: list[str] = []
+    for operator, words in lists:
+        first, second = (words + ["", ""])[:2]
+        if operator == "+" and len(found) == len(words) == 1:
+            found = [_sh_whole([found[0], first], "")]
+        elif operator == "-f" and found:
+            shape = _power_place.sub(lambda hole: (words[int(hole.group(1)):] or [""])[0], found[0])       # noqa: B023
+            found = [_sh_from(shape, _sh_join(list(map(_sh_flow, words)) or [_NOTHING]))]
+        elif operator == "-join":
+            found = [_sh_whole(found, first)] if found else [_sh_whole(words, "")]
+        elif operator in ("-replace", "-creplace", "-ireplace"):
+            plain = _power_pattern.search(first) is None
+            found = [_sh_from(word.replace(first, second) if plain and first else _SH_HOLE, _sh_flow(word)) for word in found]
+        elif operator == "-split":
+            found = [piece for word in found or words for piece in word.split(first if found else None)]
+        elif operator in ("", "+", ","):
+            found = [*found, *words][:MAX_SHELL_WORDS]
+        elif operator not in ("*", "..", "??", ":", "?"):
+            found = [""]
+    return found[:MAX_SHELL_WORDS]
+
+
+_power_place = lazy_regex(r"\{(\d{1,3})[^{}]*\}")
+_power_pattern = lazy_regex(r"[\[\](){}.*+?|^$\\]")
+
+
+def _power_operand(run: _ShRun, operand: tuple[Any, ...]) -> list[str]:
+    """The words of one operand, with what is picked of it."""
+    base, value, picked = operand[0], operand[1], operand[2] if len(operand) > 2 else []
+    run.spend(8)
+    if base == "w":
+        words = _windows_expand(run, value)
+    elif base == "v":
+        words = _windows_variable(run, value, "")
+    elif base == "s":
+        words = _power_lines(run.script(value))
+    elif base == "b":
+        block = _ShWord("")
+        block.block, words = value, [block]
+        return words
+    elif base == "h":
+        held = {str(key): _sh_whole(_windows_expand(run, item)) for key, item in value.items()}
+        table = _ShWord("")
+        table.block = held
+        return [table]
+    elif base == "@":
+        words = []
+        for word in _windows_variable(run, value, ""):
+            block = word.block if isinstance(word, _ShWord) else None       # type: ignore[assignment]
+            words += [word] if not isinstance(block, dict) else [
+                one for key, item in block.items() for one in ("-" + key, item) if one not in ("", "$true")]
+        return words
+    else:
+        words = []
+    name = ""
+    for what, inner in picked:
+        if what == ".":
+            name = inner
+            following = picked[picked.index((what, inner)) + 1:][:1]
+            if following and following[0][0] == "c":
+                continue
+            block = words[0].block if len(words) == 1 and isinstance(words[0], _ShWord) else None      # type: ignore[assignment]
+            words = [block[name]] if isinstance(block, dict) and name in block else words or [_SH_HOLE]
+        elif what == "c":
+            words = _power_call(run, value if base == "t" else "", words, name, _power_value(run, inner))
+        else:
+            index = _power_value(run, inner)
+            number = int(index[0][:6]) if len(index) == 1 and re.fullmatch(r"-?\d{1,5}", index[0]) else len(words)
+            words = [words[number]] if len(words) > 1 and -len(words) <= number < len(words) else words
     return words
 
 
-def _power_value(run: _ShRun, words: list[Any]) -> str:
-    """What an assignment assigns: a text, or the output of a command; *words* start with the sign."""
-    if words and isinstance(words[0], list) and words[0][0][0] == "u":
-        head = words[0][0][1].lstrip("+=")
-        words[0] = ([("u", head)] if head else []) + words[0][1:]
-    words = [w for w in words if w and w not in ("=", "+=")]
-    inner = run.expand_all(words)
-    if words and _power_is_text(words[0]):
-        return _sh_whole(inner)
-    got = run.simple(inner, _NOTHING)
-    return _sh_from(got.text or _SH_HOLE, got)
+def _power_call(run: _ShRun, kind: str, words: list[str], name: str, args: list[str]) -> list[str]:
+    """A method of .NET or COM: what it does, and what it answers."""
+    first, second = (args + ["", ""])[:2]
+    flows = [_sh_flow(word) for word in [*words, *args]]
+    for word in args:
+        if isinstance(word, _ShWord) and word.block is not None and not isinstance(word.block, dict):
+            run.script(word.block)
+    if name.startswith("delete") and (kind or words):
+        for word in args[:1] if kind else words:
+            run.delete(word)
+    elif name in ("move", "copy", "moveto", "copyto"):
+        run.simple(["mv" if name[0] == "m" else "cp", *(args[:2] if kind else [*words[:1], first])], _NOTHING)
+    elif name.startswith(("writeall", "appendall")):
+        run.written(first, _sh_flow(second).but(str(second)), name[0] == "a")
+    elif name.startswith(("readall", "openread", "opentext", "readlines")) and kind:
+        return [_sh_from(_SH_HOLE, run.content(first))]
+    elif name.startswith("downloadfile"):
+        run.written(second, _REMOTE, False)
+        run.files[second] = _REMOTE
+    elif name.startswith(("downloadstring", "downloaddata", "getstringasync", "openread", "getresponse")):
+        return [_sh_from(_SH_HOLE, _REMOTE)]
+    elif name.startswith("uploadfile"):
+        run.ship(run.content(args[-1] if args else ""), "an upload")
+    elif name.startswith(("upload", "postasync", "sendasync", "send", "write")):
+        run.ship(_sh_join(flows or [_NOTHING]), "the network")
+    elif name == "frombase64string":
+        text = _sh_decoded(first, "base64")
+        return [_sh_from(text or _SH_HOLE, _Flow(text, _sh_flow(first).remote, (), True))]
+    elif name in ("invoke", "invokescript", "create", "newscriptblock", "addscript", "invokereturnasis", "expandstring") and (
+            name != "create" or kind == "scriptblock"):
+        for word in args[:1] or words:
+            if isinstance(word, _ShWord) and word.block is not None:
+                return _power_lines(run.script(word.block))
+            return _power_lines(run.run_text(word, _NOTHING, _SH_POWER)) or [_SH_HOLE]
+    elif name in ("load", "loadfile", "unsafeloadfrom") and "assembly" in kind:
+        run.judge_origin(first)
+    elif name in ("start", "run", "exec", "shellexecute", "create"):
+        run.read(" ".join(args[:2] if name != "run" else args[:1]), _NOTHING, _SH_CMD)
+    elif name == "replace" and len(args) > 1:
+        return [_sh_from(word.replace(first, second), _sh_flow(word)) for word in words]
+    elif name in ("tolower", "toupper"):
+        return [_sh_from(word.lower() if name == "tolower" else word.upper(), _sh_flow(word)) for word in words]
+    elif name in ("concat", "join", "combine"):
+        between = {"concat": "", "combine": "\\", "join": first}[name]
+        return [_sh_whole([word.rstrip("\\") if name == "combine" else word for word in args[name == "join":]], between)]
+    elif name == "getfolderpath":
+        return ["$env:userprofile" + ("" if first.lower() in ("userprofile", "") else "\\" + first)]
+    elif name == "getenvironmentvariable":
+        return _windows_variable(run, "env:" + first.lower(), "")
+    elif name in ("getstring", "tostring", "trim", "trimend", "tochararray", "getbytes", "unescape", "new", "getfullpath"):
+        return args if kind or not words else words
+    if not kind and len(words) == 1 and words[0][:1] == "$":        # of a variable that nobody knows
+        return words
+    return [_sh_from(_SH_HOLE, _sh_join(flows))] if any(flow is not _NOTHING for flow in flows) else [_SH_HOLE]
 
 
-def _power_patterns(run: _ShRun, text: str) -> None:
-    """PowerShell as a whole: what is downloaded and run, sockets, encoded payloads."""
-    if _sh_power_remote.search(text) and _sh_power_run.search(text):
-        run.say("pipe_to_shell", "runs downloaded text")
+def windows_whole(run: _ShRun, text: str) -> None:
+    """A script as a whole: sockets tied to a shell, shadow copies, the environment sent away."""
+    tied_to_socket(run, text)
     if re.search(r"(?i)win32_shadowcopy\b[\s\S]{0,300}\.delete\(|win32_shadowcopy\b[\s\S]{0,200}\bremove-(?:wmi|cim)", text):
         run.say("destructive", "deletes shadow copies")
-    judge_code(run, "python", text.replace("\\", "\\\\"))
-    for place in re.findall(r"""(?i)(?:file|directory)\]::delete\(\s*['"]([^'"]+)""", text):
-        run.delete(place)
     if re.search(r"(?i)(?:get-childitem|gci|dir|ls) env:", text) and re.search(r"(?i)-Method\s+['\"]?(?:POST|PUT)|Upload", text):
         run.say("exfiltration", "sends the environment away")
-
-
-def _power_is_text(word: Any) -> bool:
-    """Is this PowerShell word a string or an expression, not a command?"""
-    return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u" and word[0][1][:1] in "[@")
-
-
-def _other_variable(run: _ShRun, name: str, operation: str) -> tuple[str, _Flow]:
-    """A variable's text (itself, when it is not known) and origin."""
-    name = name.lower()
-    known = run.vars.get(name)
-    if not isinstance(known, str):
-        if name in ("pwd", "@"):
-            return "." if name == "pwd" else "", _NOTHING
-        secret = _SH_SECRET_NAME.search(name)
-        return (f"%{name}%" if operation[:1] == "%" else "$" + name,
-                _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING)
-    text, mark = str(known), operation[:1]
-    cut = re.match(r":~?(-?\d+)(?:,(-?\d+))?", operation.lstrip("%"))
-    if cut:
-        text = text[int(cut.group(1)[:9]):]
-        text = text[:int(cut.group(2)[:9])] if cut.group(2) else text
-    elif mark == "%" and "=" in operation:
-        old, _, new = operation.lstrip("%:").partition("=")
-        text = text.replace(old, new)[:MAX_SHELL_VALUE] if old else text
-    return text, _sh_flow(known)
-
-
-def _other_expand(run: _ShRun, word: Any) -> list[str]:
-    """What a word of PowerShell or cmd.exe becomes; nothing is split there."""
-    texts: list[str] = []
-    flows, block, quoted = [], None, False
-    for kind, value, *rest in word:
-        if kind in "uq":
-            quoted = quoted or kind == "q"
-            texts.append(value)
-            continue
-        if kind == "v":
-            text, flow = _other_variable(run, value, rest[0])
-        elif kind == "{":
-            block, text, flow = value, "", _NOTHING
-        else:
-            cwds = run.cwds
-            flow = run.script(value)
-            run.cwds = cwds
-            text = _SH_HOLE if flow.text is None else flow.text.rstrip("\n")
-        if flow is not _NOTHING:
-            flows.append(flow)
-        run.spend(len(text))
-        texts.append(text)
-    if not "".join(texts) and not quoted and not block and not flows:
-        return []
-    carrier = _ShWord("".join(texts))
-    carrier.flow, carrier.block = _sh_join(flows) if flows else _NOTHING, block
-    return [carrier] if flows or block is not None else ["".join(texts)]
 
 
 # ---- 9g. Commands: following -----------------------------------------------------------------------------
@@ -8800,7 +9352,8 @@ class _ShRun:
     number = 63                                 # of the next process substitution
     calls: tuple[int, ...] = ()                 # functions and aliases that are being followed
     call_: _ShCall | None = None                # the command whose row is being followed
-    steps, room, depth, nested, power_depth = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0, 0
+    steps, room, depth, nested = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0
+    elsewhere = False                           # the text is read as PowerShell or for cmd.exe, too
     homes: list[str] | None = None
     anchors: list[tuple[str, list[str]]] | None = None
 
@@ -8813,7 +9366,6 @@ class _ShRun:
         self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
         self.vars: dict[str, Any] = {}
         self.certain = dialect is _SH_POSIX     # this text is surely meant for a shell: doubts count
-        self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
         if cwd:
             folders = [cwd] if isinstance(cwd, str) else list(cwd)
             self.cwds = tuple(dict.fromkeys(["" if folder == "." else folder[:1000] for folder in folders])) or ("",)
@@ -8970,19 +9522,17 @@ class _ShRun:
         """Follow *text* as a script."""
         self.spend(len(text))
         self.deeper(1)
-        before, self.d = (self.d, self.power, self.power_depth), dialect or self.d
-        self.power, self.power_depth = [], self.depth + 1
+        before, self.d = self.d, dialect or self.d
         if self.d is _SH_POSIX:
             reader = _ShReader(text)
             script = reader.script()
             if reader.notes.doubt and self.certain:
                 self.doubted(reader.notes.doubt, text)
         else:
-            script = _ShOtherReader(text, self.d).script()
+            script = (_PowerReader if self.d is _SH_POWER else _CmdReader)(text).script()
+            windows_whole(self, text)
         result = self.script(script, flow)
-        if self.power:
-            _power_patterns(self, "\n".join(self.power))
-        self.d, self.power, self.power_depth = before
+        self.d = before
         self.depth -= 1
         return result
 
@@ -9071,13 +9621,16 @@ class _ShRun:
             if node.redirects and lines == [["exec"]]:
                 self.exec_redirected(node, outs)
                 return _NOTHING
-            if node.raw and lines[0]:
-                lines = [_power_words(self, node, lines[0])]
+            first = node.words[0] if node.words and self.d is _SH_CMD else ""
+            if isinstance(first, list) and first[0][0] == "v" and lines[0] and " " in lines[0][0]:
+                return self.read(" ".join(lines[0]), flow)      # %X% is replaced before the line is read
             if len(lines) == 1:
                 return self.simple(lines[0], flow, node.background) if lines[0] else _NOTHING if (
                     node.assigns or not outs) else _EMPTY if flow is _NOTHING else flow
             return self.branches([lambda words=words: self.simple(words, flow, node.background)  # type: ignore[misc]
                                   for words in lines])
+        if kind[0] == "$":
+            return windows_node(self, node, flow)
         if kind == "for":
             return self.each(node, flow)
         if kind == "subshell":
@@ -9196,7 +9749,7 @@ class _ShRun:
                     calls += (part.words[:1] == [name]) * (1 + part.background)
                     part = part.parts
                 stack.append(part)
-        if calls > 1:
+        if calls > 1 and self.d is _SH_POSIX:
             self.say("destructive", "fork bomb")
         if name == "()":                        # zsh runs it at once
             self.call(self.functions[name], [], _NOTHING)
@@ -9244,7 +9797,7 @@ class _ShRun:
     def readings(self, word: Any, split: bool = True) -> list[list[str]]:
         """What one word may become, each as its fields."""
         if self.d is not _SH_POSIX:
-            return [[word] if isinstance(word, str) else _other_expand(self, word)]
+            return [[word] if isinstance(word, str) else _windows_expand(self, word)]
         if isinstance(word, str):
             word = [("u", word)]
         found = [_ShFields()]
@@ -10103,7 +10656,7 @@ class _ShRun:
                     self.altered.difference_update(self.reported(word))
             elif _SH_HISTORY.match(place) and not appended:
                 self.say("destructive", "wipes a history or log", word)
-            elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib|[A-Z]:/Windows/)", place):
+            elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib)|(?i:[A-Z]:/Windows/)", place):
                 self.say("destructive", "overwrites a system file", word)
 
     def emptied(self, word: str) -> None:
@@ -10196,6 +10749,8 @@ class _ShRun:
         for word, previous in zip(args, [""] + args):
             if isinstance(word, _ShWord) and word.flow is not _NOTHING:
                 flows.append(word.flow)
+            if isinstance(word, _ShWord) and isinstance(word.block, list):
+                self.script(word.block)
             if previous in _SH_TEXT_OPTIONS:
                 continue
             if word[:1] == "-":
@@ -10560,7 +11115,8 @@ class _ShRun:
         for word in args:
             self.named(name, word)
         spots = [w for w in _sh_operands(args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
-        return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*", below=not spots)
+        shape = next((value for option, value in zip(args, args[1:]) if option.lower() in ("-filter", "-include")), "*")
+        return _Flow((spots[0].rstrip("/\\") + "/" if spots else "") + (shape if shape.strip("*.") else "*"), below=not spots)
 
     def _find(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """find: what it deletes or runs, with stand-ins for the files it would find."""
@@ -10609,6 +11165,8 @@ class _ShRun:
 
     # -- files
     def _remove(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if self.elsewhere and name in _SH_ELSEWHERE.get(self.d, ()):
+            return _NOTHING
         windows = name in ("del", "erase", "rd", "rmdir", "ri", "remove-item") or self.d is not _SH_POSIX
         recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "trash-put", "del-cli")
         targets: list[str] = []
@@ -10904,29 +11462,45 @@ class _ShRun:
 
     # -- PowerShell and cmd.exe
     def _start(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Commands that run a command or a block: start, Start-Process, ForEach-Object, if …"""
-        rest: list[str] = []
-        for i, word in enumerate(args):
-            if isinstance(word, _ShWord) and word.block is not None:
-                self.vars["_"] = _sh_from(flow.text or _SH_HOLE, flow) if flow is not _NOTHING else "$_"
-                self.script(word.block, flow)
-            elif word and word[:1] not in "-(" and not (name == "start" and (re.match(r"/\w+\Z", word) or not i and " " in word)):
-                rest.append(word)
-        if name == "if" and self.d is _SH_CMD:
-            return self.simple(rest[2 if rest[:1] and rest[0].lower() != "not" else 3:], flow)
-        if name in ("start", "start-process", "saps", "else") and rest and not rest[0].startswith(("http", _SH_HOLE)):
+        """Commands that run a command or a block: start, Start-Process, Start-Job, ForEach-Object …"""
+        outs: list[_Flow] = []
+        for word in args:
+            if isinstance(word, _ShWord) and isinstance(word.block, list):
+                for line in _power_lines(flow) or [_SH_HOLE]:
+                    self.vars["_"] = line
+                    outs.append(self.script(word.block))
+        at = 0
+        while at < len(args) and (args[at][:1] == "-" or name == "start" and re.match(r"/\w+\Z", args[at])):
+            at += 1 + (args[at].lower() in ("/d", "-verb", "-windowstyle", "-workingdirectory", "-wd"))
+        rest = [word for word in args[at:] if name == "start" or word[:1] != "-" and word]
+        if name in ("start", "start-process", "saps") and rest and not rest[0].startswith(("http", _SH_HOLE)):
             self.run_file(rest[0])
             return self.simple(rest, flow)
+        return _sh_join(outs) if any(out.text or out.remote for out in outs) else flow
+
+    def _items(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Get-Item, Resolve-Path, Join-Path: places."""
+        spots = _sh_operands(args)
+        self.operands("get-item", args)
+        return _Flow("\\".join(word.rstrip("\\/") for word in spots) if name == "join-path" else "\n".join(spots)) if spots else flow
+
+    def _passes(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Select-Object and its like let through what they get."""
         return flow
 
-    def _for_cmd(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """cmd.exe: `for [/d|/r|/f] %i in (SET) do COMMAND`; PowerShell's for has blocks."""
-        low = [w.lower() for w in args]
-        if self.d is not _SH_CMD or "do" not in low or "in" not in low[1:]:
-            return self._start("foreach", args, flow)
-        name, command = args[low.index("in") - 1], args[low.index("do") + 1:]
-        for value in args[low.index("in") + 1:low.index("do")][:64] or [""]:
-            self.simple([w.replace(name, value).replace(name.replace("%%", "%"), value) for w in command] or [""], flow)
+    def _forfiles(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        low = [word.lower() for word in args]
+        place, command = (next((value for option, value in zip(low, args[1:]) if option == wanted), "") for wanted in ("/p", "/c"))
+        shape = next((value for option, value in zip(low, args[1:]) if option == "/m"), "*")
+        hit = (place or ".").rstrip("\\") + "\\" + (shape if shape.strip("*.") else "*")
+        return self.read(re.sub(r"(?i)@(?:path|file|relpath|fname)", lambda _: hit, command), flow, _SH_CMD)
+
+    def _set_alias(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        words = _sh_operands(args)
+        if len(words) > 1:
+            node = _ShNode()
+            node.words = [words[1], [("v", "@", "", False)]]
+            self.functions = {**self.functions, words[0]: [[node]]}
         return _NOTHING
 
 
@@ -11070,210 +11644,24 @@ _SH_QUIET_ROLES = frozenset("p k h f r n cd u s S @ header auth folder module ma
 _NO_ROW = _ShRow({})
 
 
-# ---- 9h. Commands: which arguments of a call are commands ------------------------------------------------
-# Words of a tool's name that say it runs something; with none of them, `code` and `script` are taken as data.
-SHELL_TOOL_WORDS = frozenset("""bash sh zsh fish shell exec execute run cmd command commands terminal spawn process powershell
-    pwsh ssh console subprocess system sandbox interpreter repl eval python python3 node script cli docker kubectl tmux tty pty
-    launch invoke jupyter ipython py js ts deno ruby rb perl php lua""".split())
-# … and words that say it only looks at a command.
-SHELL_TALK_WORDS = frozenset("""explain describe search lookup help docs lint format highlight translate review complete
-    summarize""".split())
-# Arguments that hold a command whatever the tool; with a tool of the first list, any argument that is not data does.
-SHELL_COMMAND_KEYS = frozenset("""command cmd commandline command_line cmdline shell_command bash_command terminal_command
-    commands cmds argv shell exec bash sh powershell shellcommand commandstring full_command run""".split())
-SHELL_CODE_KEYS = frozenset("""script code source snippet cell python javascript js run execute program expression scripts lines
-    steps input keys""".split())
-SHELL_PROGRAM_KEYS = frozenset("program executable exe file path bin binary application entrypoint".split())  # … beside a list
-SHELL_WRITE_WORDS = frozenset("write create save edit update add insert append put new upload".split())
-SHELL_ARGS_KEYS = ("args", "arguments", "argv", "params", "parameters", "flags")
-SHELL_CWD_KEYS = frozenset("cwd workdir working_dir working_directory workingdirectory directory dir".split())
-SHELL_DATA_KEYS = frozenset("""content contents text body message query q old_string new_string old_str new_str oldtext newtext
-    old_text new_text file_text diff patch title description prompt comment summary reason explanation note notes name label
-    markdown html search pattern regex replacement value data edits url uri path file file_path filepath filename timeout
-    language lang session session_id id env environment host user stdin""".split())
-_SH_LANGUAGES = {"python": "python", "python3": "python", "py": "python", "ipython": "python", "node": "node",
-                 "javascript": "node", "js": "node", "typescript": "node", "powershell": "powershell",
-                 "pwsh": "powershell", "cmd": "cmd", "batch": "cmd", "ruby": "ruby", "perl": "perl", "php": "php",
-                 "bash": "sh", "sh": "sh", "shell": "sh", "zsh": "sh"}
-_SH_SQL_WORDS = frozenset("sql query postgres postgresql mysql mariadb sqlite mssql database db clickhouse".split())
-_SH_PROGRAM_TOOLS = frozenset("""git docker kubectl helm terraform aws gcloud az gh npm pip apt brew systemctl psql mysql ssh
-    curl wget rm""".split())
-_sh_tools: dict[str, tuple[str, frozenset[str]]] = {}
-_sh_tool_word = lazy_regex(r"[A-Z]?[a-z0-9]+|[A-Z]+")
-
-
-def _sh_tool(tool: str) -> tuple[str, frozenset[str]]:
-    """("run" | "talk" | "", words of the name); remembered, since names repeat."""
-    known = _sh_tools.get(tool)
-    if known is None:
-        words = frozenset(word.lower() for word in _sh_tool_word.findall(tool[:200]))
-        runs = words & SHELL_TOOL_WORDS
-        writes = runs == {"script"} and words & SHELL_WRITE_WORDS
-        kind = "run" if runs and not writes or words >= {"send", "keys"} else ""
-        if words & SHELL_TALK_WORDS and not words & {"run", "exec", "execute", "eval"}:
-            kind = "talk"
-        known = kind, words
-        if len(_sh_tools) < 2000:
-            _sh_tools[tool] = known
-    return known
-
-
-def commands_in(tool: str, arguments: Any) -> list[Command]:
-    """The commands, scripts and code among the arguments of one call; quoted data is none of them.
-
-    A member named in SHELL_COMMAND_KEYS is a command whatever the tool; one named in SHELL_DATA_KEYS never is. What a
-    tool with a word of SHELL_TOOL_WORDS in its name gets under any other name is a command when it reads like one.
-    """
-    kind, words = _sh_tool(tool)
-    found: list[Command] = []
-    if isinstance(arguments, str):
-        return [Command((), arguments)] if kind == "run" else found
-    stack: list[tuple[Any, tuple[Any, ...]]] = [(arguments, ())]
-    while stack:
-        node, path = stack.pop()
-        shallow, seen = len(path) < 12, len(found)
-        if isinstance(node, list) and shallow:
-            stack.extend((item, path + (i,)) for i, item in enumerate(node[:1000]) if isinstance(item, (dict, list)))
-        if not isinstance(node, dict):
-            continue
-        for key, value in node.items():
-            if not isinstance(value, (str, list, dict)) or not value:
-                continue
-            low = key.lower().replace("-", "_")
-            wanted = kind != "talk" and (
-                low in SHELL_COMMAND_KEYS or low in SHELL_CODE_KEYS and kind == "run" or _sh_command_like(low, words, kind)
-                or low in SHELL_PROGRAM_KEYS and isinstance(value, str) and any(
-                    isinstance(beside, list) and name.lower() in SHELL_ARGS_KEYS for name, beside in node.items()))
-            if wanted and not isinstance(value, dict):
-                found += _sh_command(node, path, key, low, value, words)
-            elif isinstance(value, str):
-                if not wanted and (low == "sql" or low in ("query", "statement") and words & _SH_SQL_WORDS):
-                    found.append(Command(path + (key,), value, "", "sql"))
-            elif wanted or low not in SHELL_DATA_KEYS and shallow:
-                stack.append((value, path + (key,)))
-        if len(found) == seen and (kind == "run" or tool in _SH_PROGRAM_TOOLS):
-            found += _sh_other_arguments(tool, node, path)
-        if len(found) > seen:
-            cwd, env = _sh_surroundings(node)
-            found[seen:] = [command._replace(cwd=cwd or command.cwd, env=env) for command in found[seen:]]
-    return found
-
-
-def _sh_command_like(low: str, words: frozenset[str], kind: str) -> bool:
-    """Is this a member such as `pre_command`, `python_code` or, of a tool that writes nothing, `script`?"""
-    if low[-7:] == "command":
-        return low != "subcommand"
-    return low[-4:] == "_cmd" or (kind == "run" or not words & SHELL_WRITE_WORDS) and (
-        low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _SH_LANGUAGES)
-
-
-def _sh_surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """The folders that a command with these members may run in, and the variables set for it."""
-    folders: dict[str, None] = {}
-    env: dict[str, str] = {}
-    for key, value in node.items():
-        low = key.lower().replace("-", "_")
-        if isinstance(value, str):
-            if _sh_folder_name.search(low) and value and "\n" not in value:
-                folders[value] = None
-            elif low == "path" and value[:1] in "/~":       # perhaps a folder
-                folders.update({"": None, value: None})
-        elif low in _SH_ENV_KEYS:
-            pairs = value.items() if isinstance(value, dict) else [
-                (item.get("name", item.get("key")), item.get("value")) if isinstance(item, dict) else
-                str(item).partition("=")[::2] for item in value] if isinstance(value, list) else ()
-            env.update({name: _sh_text(text) for name, text in pairs if isinstance(name, str)})
-    return tuple(folders)[:8], tuple(env.items())[:64]
-
-
-_sh_folder_name = lazy_regex(r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder|workspace|"
-                             r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
-                             r"directory|folder|root))\Z")
-_SH_ENV_KEYS = frozenset("env environment env_vars envvars environment_variables environ variables vars".split())
-
-
-def _sh_member(node: dict[str, Any], names: Any) -> str:
-    """The first text among the members of these names."""
-    return next((value for key, value in node.items() if key.lower() in names and isinstance(value, str)), "")
-
-
-def _sh_stdin(node: dict[str, Any], source: Any) -> Any:
-    """A command with its standard input, when that is an argument too, as a here-document."""
-    fed = _sh_member(node, ("stdin", "standard_input"))
-    if not fed:
-        return source
-    if isinstance(source, list):
-        source = " ".join("'" + word.replace("'", "'\\''") + "'" for word in source)
-    return f"{source} <<'EOF_'\n{fed}\nEOF_"
-
-
-def _sh_language(node: dict[str, Any], low: str, words: frozenset[str]) -> str:
-    """The language of the text under the member *low*, as `Command.language` has it."""
-    language = _SH_LANGUAGES.get(_sh_member(node, ("language", "lang", "runtime", "interpreter")).lower(), "")
-    if not language and (low in SHELL_CODE_KEYS or low[-5:] == "_code"):
-        language = _SH_LANGUAGES.get(low, "") or _SH_LANGUAGES.get(low[:-5], "") or next(
-            (_SH_LANGUAGES[word] for word in sorted(words) if _SH_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
-        return language or ("code" if low in ("code", "source", "snippet", "cell", "expression") else "")
-    if low == "powershell" or not language and words & {"powershell", "pwsh"}:
-        return "powershell"
-    return language or ("cmd" if words == {"cmd"} else "")
-
-
-def _sh_command(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
-                words: frozenset[str]) -> list[Command]:
-    """The command under one member, joined with the argument list beside it; none for the arguments of another."""
-    names = {name.lower() for name in node}
-    if low == "argv" and names & (SHELL_PROGRAM_KEYS | {"command", "cmd"}):
-        return []
-    path += (key,)
-    cwd, language = _sh_member(node, SHELL_CWD_KEYS), _sh_language(node, low, words)
-    if isinstance(value, str):
-        rest = next((node[k] for k in node if k != key and k.lower() in SHELL_ARGS_KEYS), None)
-        if isinstance(rest, list) and language in ("", "sh", "cmd", "powershell"):
-            first = [value] if low in SHELL_PROGRAM_KEYS else value.split()
-            return [Command(path, _sh_stdin(node, first + list(map(_sh_text, rest))), cwd)]
-        if isinstance(rest, str):
-            value = f"{value} {rest}"
-        return [Command(path, _sh_stdin(node, value) if language in ("", "sh") else value, cwd, language)]
-    if any(isinstance(item, (dict, list)) for item in value):
-        inner = [_sh_text(item[k]) for item in value if isinstance(item, dict) for k in item
-                 if k.lower() in SHELL_COMMAND_KEYS or k.lower() in ("run", "script")]
-        inner += [" ".join(map(_sh_text, item)) for item in value if isinstance(item, list)]
-        return [Command(path, "\n".join(inner), cwd, language)] if inner else []
-    texts = list(map(_sh_text, value))
-    if low in ("commands", "cmds", "lines", "steps", "scripts") or " " in texts[0].strip():
-        return [Command(path, "\n".join(texts), cwd, language)]
-    return [Command(path, _sh_stdin(node, texts), cwd)]
-
-
 def _sh_text(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
 
 
-def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...]) -> Iterator[Command]:
-    """Commands under names nobody foresaw: `args` of a tool called `git`, any text of a tool called `bash`."""
-    for key, value in node.items():
-        low = key.lower()
-        if low in SHELL_ARGS_KEYS and isinstance(value, (str, list)) and value:
-            words = value.split() if isinstance(value, str) else list(map(_sh_text, value))
-            yield Command(path + (key,), [tool] * (tool in _SH_PROGRAM_TOOLS) + words)
-        elif isinstance(value, str) and " " in value and low not in SHELL_DATA_KEYS and low not in SHELL_CWD_KEYS:
-            yield Command(path + (key,), value)
-
-
-# ---- 9i. Commands: judging -------------------------------------------------------------------------------
-_sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|\w\\[\w%$]|\w`\w|net\.webclient|\$env:|"
+# ---- 9h. Commands: judging -------------------------------------------------------------------------------
+_sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|\w\\[\w%$]|\$_[.\s}|)]|\w`\w|net\.webclient|\$env:|"
                          r"(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|task"
                          r"|disk|volume|preference|client|policy|user|member|property|profile|transfer|string|file|archive|"
                          r"wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|\b(?:iex|irm|iwr|gci|ri|del|erase|rd|"
                          r"rmdir|icacls|foreach|echo off)\b|\^|\[\w[\w.]*\]::|\b(?:cmd|powershell|pwsh)\b")
 _sh_power_like = lazy_regex(r"(?i)\$\w+\s*=|\$_|\$env:|(?<![\w./-])[a-z]{2,}-[a-z]{3,}(?![\w./-])|\b(?:iex|irm|iwr|gci|ri|ni|gc"
-                            r"|sc|saps)\b|\[\w[\w.]*\]::|\.Download|-Recurse|net\.webclient|\w`\w|\^?\bfunction\b")
+                            r"|sc|saps)\b|\[\w[\w.]*\](?:::|['\"$(])|\.Download|-Recurse|net\.webclient|\w`\w|\^?\bfunction\b")
 _sh_cmd_like = lazy_regex(r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xcopy|move|for|if|start|call|type|attrib|icacls|"
                           r"reg|schtasks|net|sc|format|@?echo)\s|[A-Z]:\\")
 
 
 _sh_hyphen = lazy_regex("[a-z]-[a-z]")
+_SH_ELSEWHERE = {_SH_POSIX: ("ri", "rd", "del", "erase", "remove-item"), _SH_CMD: ("ri", "remove-item")}      # no programs there
 _SH_OPERATORS = frozenset((";", "&&", "||", "|"))
 _SH_OTHER_WORDS = frozenset("""iex irm iwr gci ri del erase rd rmdir icacls foreach cmd powershell pwsh format reg schtasks net
     sc copy""".split())
@@ -11283,7 +11671,7 @@ _SH_SPACED = {ord(c): " " for c in "|(&;{\"'"}
 def _sh_dialects(text: str, language: str) -> list[_ShDialect]:
     """The dialects a text has to be read in: POSIX always, unless it is told; the others when it looks like them."""
     if language in ("powershell", "cmd"):
-        return [_SH_POWER if language == "powershell" else _SH_CMD, _SH_POSIX]
+        return [_SH_POWER] if language == "powershell" else [_SH_CMD, _SH_POSIX]
     found = [_SH_POSIX]
     if language == "sh":
         return found
@@ -11327,13 +11715,16 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     changed: set[str] = set()
-    shell = language in ("", "sh", "powershell", "cmd")
-    dialects = _sh_dialects(text, language) if shell else [_SH_POSIX]
+    shell, code = language in ("", "sh", "powershell", "cmd"), language == "code"
+    dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
+        run.elsewhere = len(dialects) > 1
         run.certain = shell and language in ("", "sh") and not (_SH_POWER in dialects and _sh_power_like.search(text))
         if shell:
             run.shown(run.read(text))
+        elif code and dialect is not _SH_POSIX:
+            run.read(text)
         else:
             judge_program_text(run, language, text)
         facts = {**facts, **run.facts, **facts}         # the first to say so has the word
@@ -11346,6 +11737,7 @@ _sh_private = lazy_regex("[\ue0f0\ue0f1]")
 
 # ---------------------------------------------------------------------------
 # 10. Secrets: entropy, kinds, finding
+# Closes: finds secrets; pure functions of texts.
 # ---------------------------------------------------------------------------
 #
 # The strings of a message are searched as one text, joined by NUL, so that `{"password": "…"}` is a name beside a value
@@ -12944,6 +13336,7 @@ def _example(shape: str, random: Any) -> str:
     return text
 # ---------------------------------------------------------------------------
 # 11. Injection and concealment; what `strip` takes out
+# Closes: finds what steers or hides; pure functions of texts.
 # ---------------------------------------------------------------------------
 #
 # Closes: what is found here can only add refusals and records.
@@ -13829,13 +14222,13 @@ class _Steer:
         answering = [phrase for phrase in self.phrases if phrase.force[0] not in "=+"]
         self.rare: dict[bytes, Sequence[SteeringPhrase]] = {}       # word -> the phrases that hang on it
         hung: dict[int, list[SteeringPhrase]] = {}
-        for phrase in answering:
-            for bit in _bits(phrase.key):
-                hung.setdefault(bit, []).append(phrase)
-        for word, bits in self.classes.items():
-            hanging = {id(phrase): phrase for bit in _bits(bits) for phrase in hung.get(bit, ())}
+        for one_phrase in answering:
+            for bit in _bits(one_phrase.key):
+                hung.setdefault(bit, []).append(one_phrase)
+        for bare, bits in self.classes.items():
+            hanging = {id(one): one for bit in _bits(bits) for one in hung.get(bit, ())}
             if hanging:
-                self.rare[word] = list(hanging.values())
+                self.rare[bare] = list(hanging.values())
         self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}     # the same for forms, by a bare word of theirs
         for name in ("PATH", "SETUP", "DANGER", "HOOK"):
             bit = self.bits[name]
@@ -13843,14 +14236,13 @@ class _Steer:
                 bare = max(string.encode().translate(_STEER_BARE).split() or [b"https"], key=len)
                 self.strings.setdefault(bare, []).append((string, bit, [phrase for phrase in answering if phrase.key & bit]))
         self.tongues = {word.encode() for word in _STEER_TONGUES.split()}
-        for key in self.tongues:
-            self.rare.setdefault(key, ())
+        for bare in self.tongues:
+            self.rare.setdefault(bare, ())
         self.hangs = self.rare.keys() | self.strings.keys()
         self.foreign: dict[str, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]] = {}
         for line in _STEER_FOREIGN.strip().split("\n"):
-            phrase, parts = _steer_spell(line)
             script = max(_steer_script(char) for char in line) or "latin"
-            self.foreign.setdefault(script, []).append((phrase, parts))
+            self.foreign.setdefault(script, []).append(_steer_spell(line))
         self.marks = _steer_marking([_steer_mark(line) for line in _STEER_MARKS.strip().split("\n")])
         self.leads = self._any(self.bits["LEAD"] | self.bits["AGENT"])
         self.musts, self.yous = self._any(self.bits["MUST"]), self._any(self.bits["YOU"] | self.bits["AGENT"])
@@ -13962,7 +14354,8 @@ def _steer_script(char: str) -> str:
 def _steer_spell(line: str) -> tuple[SteeringPhrase, list[tuple[str, ...]]]:
     """A phrase of another language, and for each of its parts what one of is there."""
     kind, phrase = line.split(None, 1)
-    regex, parts = "", []
+    regex = ""
+    parts: list[tuple[str, ...]] = []
     for element in phrase.split():
         gap = re.fullmatch(r"\.\.(\d+)", element)
         if gap:
@@ -14137,7 +14530,8 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
     hits = [hit for found in (_steer_phrases(low, defining, budget), _steer_marks(low)) for hit in found
             if (defining or hit.phrase.force[0] != "=") and not _steer_excused(low, hit, data, defining)]
     hits.sort(key=lambda hit: hit[:2])
-    kept, latest = [], {}
+    kept: list[SteeringHit] = []
+    latest: dict[str, SteeringHit] = {}
     for hit in hits:
         force = hit.phrase.force
         if force != "hint" and (defining or force[0] != "+"):
@@ -14504,7 +14898,9 @@ exclusion: skip_patterns skip_globs skip_folders omit omit_files omit_paths with
 command: command commands cmd cmds command_line commandline cmdline argv shell_command bash_command terminal_command
 command: full_command shell exec bash sh powershell *command *commands *cmd
 command: args arguments script scripts input keys run lines steps of run
-code: code source snippet cell expression program javascript python js execute of run
+command: chars data text keys keystrokes characters input content of terminal stdin tty pty tmux console repl
+code: code source snippet cell cell_source source_code new_source expression program javascript python js execute of run
+code: query input of repl interpreter python ipython jupyter
 code: sql *sql python_code py_code js_code javascript_code node_code shell_code bash_code ruby_code perl_code php_code
 code: query queries statement statements of sql postgres postgresql mysql mariadb sqlite mssql database db clickhouse
 credential: password passwd passphrase secret token auth authorization bearer api_key apikey access_key secret_key
@@ -14639,6 +15035,230 @@ def _roles_of_name(tool: str, name: str) -> frozenset[str]:
     return roles | (_ACCESS & acts or _ACCESS)
 
 
+# -- which arguments run
+#
+# A tool that runs things, by its name, may run any text it gets, whatever the argument is called: each is judged as a command
+# and as code, but for documented prose, patterns, what is left alone, and content that it writes to a place beside
+# it. Any other tool runs what a name says that it runs (`command`, `pre_command`, `sql`, `python_code`). Words of a tool's name
+# such as search or format say that it looks at code, but never outweigh an argument that is called a command.
+
+_RUN_WORDS = frozenset("""bash sh zsh fish shell exec execute run cmd command commands terminal spawn process powershell pwsh ssh
+    console subprocess system sandbox interpreter repl eval python python3 node script cli docker kubectl tmux tty pty stdin
+    launch invoke jupyter ipython py js ts deno ruby rb perl php lua""".split())
+_LOOK_WORDS = frozenset("""explain describe search lookup help docs lint format highlight translate review complete
+    summarize""".split())
+_EXPLAIN_WORDS = frozenset("explain describe translate summarize".split())      # as the first word: what a command means
+_WRITE_WORDS = frozenset("write create save edit update add insert append put new upload".split())
+# Arguments that hold a command whatever the tool; code, for a tool that runs things; a program, with a list beside it.
+_COMMAND_KEYS = frozenset("""command cmd commandline command_line cmdline shell_command bash_command terminal_command commands
+    cmds argv shell exec bash sh powershell shellcommand commandstring full_command run""".split())
+_CODE_KEYS = frozenset("""script code source snippet cell python javascript js run execute program expression scripts lines steps
+    input keys query cell_source new_source cellsource source_code""".split())
+_PROGRAM_KEYS = frozenset("""program executable exe file path bin binary application entrypoint filename file_name exe_path
+    executable_path program_path""".split())
+_ARGS_KEYS = ("args", "arguments", "argv", "params", "parameters", "flags", "options", "opts", "switches")
+_PROSE_WORDS = frozenset("""description explanation reason title summary thought thoughts rationale purpose justification comment
+    comments note notes label labels prompt instruction instructions message subject goal intent""".split())
+_CODE_LANGUAGES = {name: language for language, names in (
+    ("python", "python python3 py ipython jupyter"), ("node", "node javascript js typescript ts deno bun"), ("powershell", "powershell pwsh"),
+    ("cmd", "cmd batch"), ("ruby", "ruby rb"), ("perl", "perl"), ("php", "php"), ("lua", "lua"), ("r", "r rscript"), ("java", "java"),
+    ("groovy", "groovy"), ("sh", "bash sh shell zsh")) for name in names.split()}
+_SQL_WORDS = frozenset("sql query postgres postgresql mysql mariadb sqlite mssql database db clickhouse duckdb snowflake bigquery".split())
+_SQL_PARTS = _SQL_WORDS | frozenset("table tables schema rows".split())
+_PROGRAM_TOOLS = frozenset("""git docker kubectl helm terraform aws gcloud az gh npm pip apt brew systemctl psql mysql ssh curl wget
+    rm""".split())
+_QUIET_ROLES = frozenset("pattern exclusion choice number".split())     # of what no tool runs
+_PLACE_ROLES = frozenset("place base address credential".split())       # of what one word is no command
+_run_marks = lazy_regex(r"[\s;|&$`<>(]")
+_code_first = lazy_regex(r"\s*(?:(?:import|from|const|let|var|def|class|async|package|require|use|fn|func) ?[\w'\"({*]|[\w.$]+[ \t]+=[ \t]|"
+                         r"[\w.]+\([^)\s]|\(?(?:async )?\(\)? ?=>|#!.*(?:python|node|ruby|perl|php)|<\?php|%%|//|@\w)")
+
+
+@lru_cache(1024)
+def _tool_kind(tool: str) -> tuple[str, frozenset[str]]:
+    """("run", "look", "explain" or "", words of the name)."""
+    words = name_words(tool)
+    found = frozenset(words)
+    runs = found & _RUN_WORDS
+    kind = "run" if runs and not (runs == {"script"} and found & _WRITE_WORDS) or found >= {"send", "keys"} else ""
+    if found & _LOOK_WORDS and not found & {"run", "exec", "execute", "eval"}:
+        kind = "explain" if words[0] in _EXPLAIN_WORDS else "look"
+    return kind, found
+
+
+def commands_in(tool: str, arguments: Any) -> list[Command]:
+    """The commands, scripts and code among the arguments of one call; quoted data is none of them."""
+    kind, words = _tool_kind(tool)
+    found: list[Command] = []
+    if isinstance(arguments, str):
+        return [Command((), arguments)] if kind == "run" else found
+    stack: list[tuple[Any, tuple[Any, ...]]] = [(arguments, ())]
+    while stack:
+        node, path = stack.pop()
+        seen = len(found)
+        if len(path) >= 12:
+            continue
+        if isinstance(node, list):
+            stack.extend((item, path + (i,)) for i, item in enumerate(node[:1000]) if isinstance(item, (dict, list)))
+        for key, value in node.items() if isinstance(node, dict) else ():
+            if not isinstance(value, (str, list, dict)) or not value:
+                continue
+            low = key.lower().replace("-", "_")
+            if _command_key(node, low, value, words, kind) and not isinstance(value, dict):
+                found += _run_of(node, path, key, low, value, words)
+            elif isinstance(value, str):
+                if low == "sql" or low in ("query", "statement") and words & _SQL_WORDS or (
+                        ";" in value and words & _SQL_PARTS and low not in _PROSE_WORDS):
+                    found.append(Command(path + (key,), value, "", "sql"))
+                elif kind == "run" and low not in _ARGS_KEYS and not _excused(tool, node, key, low, value):
+                    found.append(Command(path + (key,), value, "", "code"))
+            elif isinstance(value, list) and kind == "run" and all(isinstance(item, str) for item in value):
+                if low not in _ARGS_KEYS and not _excused(tool, node, key, low, "\n".join(value)):
+                    found += [Command(path + (key,), value), Command(path + (key,), "\n".join(value), "", "code")]
+            elif low in _ENV_KEYS or isinstance(value, dict) and low in _PROSE_WORDS:
+                pass
+            else:
+                stack.append((value, path + (key,)))
+        if isinstance(node, dict) and len(found) == seen and (kind == "run" or tool in _PROGRAM_TOOLS):
+            found += _loose_arguments(tool, node, path)
+        if len(found) > seen:
+            cwd, env = _surroundings(node)
+            found[seen:] = [command._replace(cwd=cwd or command.cwd, env=env) for command in found[seen:]]
+    return found
+
+
+def _command_key(node: dict[str, Any], low: str, value: Any, words: frozenset[str], kind: str) -> bool:
+    """Does the name of a member say that it is a command or code?"""
+    if kind == "explain":
+        return False
+    if low in _COMMAND_KEYS or low[-7:] == "command" and low != "subcommand" or low[-4:] == "_cmd":
+        return True
+    if kind == "look":
+        return False
+    if kind == "run" and low in _CODE_KEYS and not (low == "query" and words & _SQL_WORDS):
+        return True
+    if low in _PROGRAM_KEYS and isinstance(value, str):
+        beside = _beside(node)
+        return isinstance(beside, list) or beside is not None and (kind == "run" or low[:4] in ("prog", "exec", "bina"))
+    return (kind == "run" or not words & _WRITE_WORDS) and (
+        low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _CODE_LANGUAGES)
+
+
+def _beside(node: dict[str, Any]) -> Any:
+    """The arguments of a program, under one of their names."""
+    return next((value for name, value in node.items() if name.lower() in _ARGS_KEYS and isinstance(value, (str, list))), None)
+
+
+def _excused(tool: str, node: dict[str, Any], key: str, low: str, value: str) -> bool:
+    """Is this text of a tool that runs things surely none that it runs?"""
+    if not _PROSE_WORDS.isdisjoint(name_words(key)[-1:]):
+        return True
+    if low in ("stdin", "standard_input") and any(name.lower() in _COMMAND_KEYS for name in node):
+        return True                         # it goes to the command beside it
+    roles = argument_roles(tool, key, value)
+    place = not roles.isdisjoint(_PLACE_ROLES) and "unknown" not in roles
+    if not roles.isdisjoint(_QUIET_ROLES) or place and not _run_marks.search(value.strip()):
+        return True
+    return "content" in roles and any("place" in argument_roles(tool, name, "a") for name in node if name != key)
+
+
+def _surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The folders that a command with these members may run in, and the variables set for it."""
+    folders: dict[str, None] = {}
+    env: dict[str, str] = {}
+    for key, value in node.items():
+        low = key.lower().replace("-", "_")
+        if isinstance(value, str):
+            if _folder_name.search(low) and value and "\n" not in value:
+                folders[value] = None
+            elif low == "path" and value[:1] in "/~":       # perhaps a folder
+                folders.update({"": None, value: None})
+        elif low in _ENV_KEYS:
+            pairs = value.items() if isinstance(value, dict) else [
+                (item.get("name", item.get("key")), item.get("value")) if isinstance(item, dict) else
+                str(item).partition("=")[::2] for item in value] if isinstance(value, list) else ()
+            env.update({name: _sh_text(text) for name, text in pairs if isinstance(name, str)})
+    return tuple(folders)[:8], tuple(env.items())[:64]
+
+
+_folder_name = lazy_regex(r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder|workspace|"
+                             r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
+                             r"directory|folder|root))\Z")
+_ENV_KEYS = frozenset("env environment env_vars envvars environment_variables environ variables vars".split())
+
+
+def _text_beside(node: dict[str, Any], names: Any) -> str:
+    """The first text among the members of these names."""
+    return next((value for key, value in node.items() if key.lower() in names and isinstance(value, str)), "")
+
+
+def _with_input(node: dict[str, Any], source: Any) -> Any:
+    """A command with its standard input, when that is an argument too, as a here-document."""
+    fed = _text_beside(node, ("stdin", "standard_input"))
+    if not fed:
+        return source
+    if isinstance(source, list):
+        source = " ".join("'" + word.replace("'", "'\\''") + "'" for word in source)
+    return f"{source} <<'EOF_'\n{fed}\nEOF_"
+
+
+def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: Any) -> str:
+    """The language of the text under the member *low*, as `Command.language` has it."""
+    told = _CODE_LANGUAGES.get(_text_beside(node, ("language", "lang", "runtime", "interpreter", "kernel")).lower(), "")
+    if told:
+        return told
+    named = _CODE_LANGUAGES.get(low) or low[-5:] == "_code" and _CODE_LANGUAGES.get(low[:-5]) or next(
+        (_CODE_LANGUAGES[word] for word in sorted(words) if _CODE_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
+    if low in ("input", "keys", "lines", "query", "scripts", "steps") and named not in ("powershell", "sh"):
+        return "code"
+    if low in _CODE_KEYS or low[-5:] == "_code":
+        return named or ("" if low in ("script", "scripts", "run", "lines", "steps", "program") else "code")
+    if named in ("", "powershell", "sh"):
+        named = "" if named == "sh" else named
+    else:
+        return "code"               # a command for a tool of that language may be either
+    first = isinstance(value, str) and _code_first.match(value)
+    return named or ("cmd" if words == {"cmd"} else "code" if first else "")
+
+
+def _run_of(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
+                words: frozenset[str]) -> list[Command]:
+    """The command under one member, joined with the argument list beside it; none for the arguments of another."""
+    names = {name.lower() for name in node}
+    if low == "argv" and names & (_PROGRAM_KEYS | {"command", "cmd"}):
+        return []
+    path += (key,)
+    language = _language_of(node, low, words, value)
+    rest = next((node[k] for k in node if k != key and k.lower() in _ARGS_KEYS and isinstance(node[k], (str, list))), None)
+    if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+        inner = [_sh_text(item[k]) for item in value if isinstance(item, dict) for k in item
+                 if k.lower() in _COMMAND_KEYS or k.lower() == "script"]
+        inner += [" ".join(map(_sh_text, item)) for item in value if isinstance(item, list)]
+        return [Command(path, "\n".join(inner), "", language)] if inner else []
+    if isinstance(rest, list) and language in ("", "sh", "cmd", "powershell"):
+        first = list(map(_sh_text, value)) if isinstance(value, list) else [value] if low in _PROGRAM_KEYS else value.split()
+        return [Command(path, _with_input(node, first + list(map(_sh_text, rest))))]
+    if isinstance(value, str):
+        value = f"{value} {rest}" if isinstance(rest, str) else value
+        return [Command(path, _with_input(node, value) if language in ("", "sh") else value, "", language)]
+    texts = list(map(_sh_text, value))
+    if low in ("commands", "cmds", "lines", "steps", "scripts") or " " in texts[0].strip():
+        return [Command(path, "\n".join(texts), "", language)]
+    return [Command(path, _with_input(node, texts))]
+
+
+def _loose_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...]) -> Iterator[Command]:
+    """`args` of a tool called `git`, and of one that runs things."""
+    for key, value in node.items():
+        if key.lower() in _ARGS_KEYS and isinstance(value, (str, list)) and value:
+            lead = [tool] * (tool in _PROGRAM_TOOLS)
+            whole = " ".join([*lead, value]) if isinstance(value, str) else lead + list(map(_sh_text, value))
+            yield Command(path + (key,), whole)
+        elif isinstance(value, str) and tool in _PROGRAM_TOOLS and " " in value and (
+                not _excused(tool, node, key, key.lower(), value)):
+            yield Command(path + (key,), value)
+
+
 # ---------------------------------------------------------------------------
 # 11c. Structures, options and code in data
 # ---------------------------------------------------------------------------
@@ -14753,8 +15373,9 @@ def _dan_true(value: Any) -> bool:
 
 _DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
 _dan_sign = lazy_regex(
-    r"\A[\0- ]*(?i:file:|/(?:etc|root|proc|sys|boot|dev|var|usr|run|private)|[a-z]:[\\/])|[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|//[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)"
-    r"|\A[\0- ]*(?i:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi|about)\s*:|j\s*a\s*v\s*a\s")
+    r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|:[/\\]+[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|(?i:s\s*c\s*r\s*i\s*p\s*t\s*:)"
+    r"|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)|\A[\0- ]*(?i:(?:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi"
+    r"|about|file)\s*:|/(?:etc|root|proc|sys|boot|dev|var|run|private)|[a-z]:[\\/])")
 _dan_plain_url = lazy_regex(
     r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
 _dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--|['\"]\s*do shell")
@@ -14773,7 +15394,8 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
             if role == "excused":
                 if len(value) <= _DAN_LINE and _dan_break.search(value) is not None or "root:" in value or "$where" in value:
                     return True
-            elif role[:3] != "run" and _dan_sign.search(value) is not None and _dan_plain_url.match(value) is None:
+            elif role[:3] != "run" and not _dan_calm(value) and _dan_plain_url.match(value) is None and \
+                    _dan_sign.search(value) is not None:
                 return True
             if role[-4:] == "verb" and " " not in value.strip() and not _DAN_WORDS.isdisjoint(name_words(value)) or \
                     role == "kind" and "secret" in value.lower():
@@ -14781,6 +15403,17 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
         elif (kind is dict or kind is list) and may_endanger(tool, value, key or "0"):
             return True
     return False
+
+
+def _dan_calm(text: str) -> bool:
+    """A subset of the texts without a sign, quickly told: words, numbers and plain paths."""
+    return _dan_odd.search(text) is None and "--" not in text and " -" not in text and "__" not in text and \
+        "constructor" not in text and ".mainModule" not in text and not text.startswith(_DAN_STARTING)
+
+
+_dan_odd = lazy_regex(r"[^\w./, -]")
+_DAN_STARTING = ("-", " ", "gA", "gI", "Y2", "Y3", "KG", "rO0", "AAEAA", "c", "/etc", "/root", "/proc", "/sys", "/boot",
+                 "/dev", "/var", "/run", "/private")
 
 
 @lru_cache(1024)
@@ -14923,7 +15556,8 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
                 yield Danger("sweeping", path, "deletes all")
         elif type(value) is not str:
             continue
-        elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*") and key not in ("path", "paths", "fields", "columns"):
+        elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*") and \
+                key not in ("path", "paths", "fields", "columns"):
             yield Danger("sweeping", path, "deletes whatever there is")
         elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value.lower())):
             yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
@@ -15214,7 +15848,8 @@ _DAN_NAMED = frozenset("""id ids key keys name names branch tag tags ref remote 
     service namespace resource resources bucket table index database db schema collection device udid serial port number
     version region zone cluster domain interface symbol class function channel recipient session job scheme platform arch
     locale width height size duration timeout count limit page slug uuid guid email phone address ip mac city country
-    sheet cell column row group inventory voice ssid dimensions resolution ratio quality rate author committer sound input output source destination src dst dest from to""".split())
+    sheet cell column row group inventory voice ssid dimensions resolution ratio quality rate author committer sound
+    input output source destination src dst dest from to""".split())
 _dan_cut = lazy_regex(r"\|\||&&|[;&|\n\r]|\$\(|`|<\(")
 _dan_program = lazy_regex(r"[\s\"'&|;()]*(?:[\w.~:-]*[/\\])*([A-Za-z][\w+-]*)(\.exe)?(?=[\s;&|)<>\"'`#]|\$|\Z)")
 _dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
@@ -15508,8 +16143,9 @@ apikey secretkey privatekey accesskey accesstoken seedphrase recoveryphrase card
 _ask_noun = (r"(?:pass(?:word|phrase|code)|\bpwd\b|\bpin\b(?!\s*(?:code of|the\b|it\b|to\b|this\b))|\bcvv2?\b|\bcvc\b|\botp\b"
              r"|(?:secret|private|api|access|encryption|ssh)[\s_-]*(?:access\s+)?keys?\b|(?:seed|recovery|backup|secret)\s+phrase"
              r"|mnemonic|(?:access|auth\w*|bearer|api|session|personal access)\s+token|credit\s+card\s+number|card\s+number"
-             r"|social\s+security|(?:verification|one[\s-]time|2fa|mfa|two[\s-]factor|authenticat\w+|security)\s+(?:code|password))"
-             r"(?!\w*\s*(?:manager|polic|length|reset|protect|hint|field|strength|rotat|vault|generator|store|rule|expir|format))")
+             r"|social\s+security"
+             r"|(?:verification|one[\s-]time|2fa|mfa|two[\s-]factor|authenticat\w+|security)\s+(?:code|password))"
+             r"(?!\w*\s*(?:manager|polic|length|reset|protect|hint|field|strength|rotat|vault|generator|store|rule|expir))")
 _ask_words = lazy_regex(rf"(?i)(?<!no )(?<!without ){_ask_noun}")
 _ask_message = lazy_regex(
     r"(?i)(?<!not )(?<!never )(?<!n't )\b(?:enter|provide|type|paste|input|give|share|send|confirm|supply|submit|need|require"
@@ -15557,6 +16193,7 @@ def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
 
 # ---------------------------------------------------------------------------
 # 12. What rules see: one message and what is derived from it
+# Opens: what is not seen here, no rule refuses.
 # ---------------------------------------------------------------------------
 
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
@@ -16491,7 +17128,7 @@ class _Names(NamedTuple):
 
 @lru_cache(1024)
 def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
-    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), any(map(_is_path_name, names)))
+    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text; (b)"))), any(map(_is_path_name, names)))
 
 
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
@@ -16569,7 +17206,11 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
     return found
 
 
-# -- the certain reading of SQL: statements that only look
+# ---------------------------------------------------------------------------
+# 13. Statements that surely only look: the certain reading of SQL
+# Means: what passes here may be allowed; what is not known does not.
+# ---------------------------------------------------------------------------
+
 # What they may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes settings or runs a text.
 SQL_READ_FUNCTIONS = frozenset("""abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
     avg bit_and bit_length bit_or bool_and bool_or btrim cardinality cast ceil ceiling changes char char_length character_length
@@ -16672,7 +17313,8 @@ _SQL_EXPLAIN = frozenset("""ANALYZE VERBOSE COSTS BUFFERS TIMING SUMMARY FORMAT 
 _SQL_CLAUSE_WORDS = frozenset("SELECT FROM JOIN WHERE GROUP ORDER HAVING LIMIT ON UNION EXCEPT INTERSECT WINDOW WITH USING".split())
 
 # ---------------------------------------------------------------------------
-# 13. Policy: model, validation, compilation
+# 14. Policy: model, validation, compilation
+# Opens: makes predicates of a policy; strict ones let messages pass.
 # ---------------------------------------------------------------------------
 
 REQUEST_ACTIONS = ("allow", "deny", "ask", "log_only")
@@ -16786,7 +17428,7 @@ class Settings(NamedTuple):
     max_answer_bytes: int = 64 * 1024 * 1024    # of a line of the server: big files come twice, as text and as structure
     mode: str = "enforce"
     project_dir: str | None = None
-    ask_timeout: float = 120
+    ask_timeout: float = 50
     tool_pinning: str = "warn"
     hide_denied_tools: bool = True
     read_only: bool = False
@@ -17959,6 +18601,11 @@ def _policy_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
         yield _MONITORS
 
 
+# ---------------------------------------------------------------------------
+# 15. Doubts about policies
+# Serves people: names rules that are valid, but hardly meant.
+# ---------------------------------------------------------------------------
+
 def policy_doubts(policy: Policy) -> list[str]:
     """What is valid in a policy, but hardly meant: `FILE:LINE: POINTER: …` each."""
     layers, found = policy.layers, list[str]()
@@ -18077,7 +18724,8 @@ class _Shadows:
 
 
 # ---------------------------------------------------------------------------
-# 14. Built-in policies (data; composed groups, not copies)
+# 16. Built-in policies (data; composed groups, not copies)
+# Means: data; a test holds what allows to words that are certain.
 # ---------------------------------------------------------------------------
 #
 # The lists of files stand in SENSITIVE_RULES and STARTUP_RULES.
@@ -18112,10 +18760,9 @@ _GROUPS_JSON = r"""
    "match": {"arguments": {"_any_value": {"danger": ["hidden_command", "hidden_option", "hidden_code"]}}},
    "action": "deny", "message": "Blocked: a command, option or code in a value that should hold none"}],
 "ask-dangers": [
-  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "local_file"]}}},
-   "action": "ask", "message": "A call that takes in all of something, turns a protection off, or opens a file of the system"},
-  {"name": "ask-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
-   "action": "ask", "message": "A container with rights over its host, or credentials handed out"}],
+  {"name": "ask-dangers", "match": {"arguments": {"_any_value": {"danger":
+     ["sweeping", "unguarded", "local_file", "host_rights", "credentials"]}}},
+   "action": "ask", "message": "A call that takes in all of something, gives rights or credentials away, or turns a protection off"}],
 "ask-sweeping": [
   {"name": "block-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
    "action": "deny", "message": "Blocked: a container with rights over its host, or credentials handed out"},
@@ -18392,7 +19039,8 @@ def render_default_rules() -> str:
     return json.dumps(builtin_layer("default").data, indent=2, ensure_ascii=False) + "\n"
 
 # ---------------------------------------------------------------------------
-# 15. Decisions, and the effects they lead to
+# 17. Decisions, and the effects they lead to
+# Opens: asks the rules; doubt is a refusal.
 # ---------------------------------------------------------------------------
 
 # What a policy that denies by default still lets through, or no client could connect: the life of a session, not its work.
@@ -18427,6 +19075,7 @@ class Decision(NamedTuple):
     lasting: bool = True        # would the very same call be refused again?
     marks: tuple[tuple[str, str], ...] = ()     # left behind if the message goes on: (whose policy, name), see Memory
     granted: str = ""           # the answer of the person who allowed what a rule wanted asked: "once" or "session"
+    asked: str = ""             # how he is asked, or was: "elicitation", "input_required" or "approve"
 
 
 class Memory:
@@ -18565,13 +19214,17 @@ class Wall:
 
     def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None,
                again: bool = False) -> Decision:
-        """The first rule that decides, else the default. Never raises: a fault while judging is a deny.
+        """The first rule that decides, else the default. Never raises: a fault while judging is a deny. (TypeError for
+        what is no Message.)
 
         Of a message that can be read in several ways (see Message.others) the strictest decision counts; so it does of the
         requests that an answer brings along (`inputRequests`), for half of them would break the retry. *budget* is the
         time it may take, when it is shared with other messages; else JUDGE_SECONDS. Without a *memory* nothing is marked,
         and no rule with a limit matches. *again*: see `walk`.
         """
+        if not isinstance(message, Message):
+            raise TypeError(f"decide takes a Message, not {type(message).__name__}; for a tool call there is "
+                            "check_call(tool, arguments)")
         counted: set[int] = set()
         decision = _ALLOWED
         for way in self._ways(message):
@@ -18621,6 +19274,15 @@ class Wall:
                 if rule.limit is not None and memory is not None:
                     decision = decision._replace(wait=memory.wait(rule, rule.limit), lasting=False)
         return decision._replace(marks=tuple(marks)) if marks else decision
+
+    def check_call(self, tool: str, arguments: Mapping[str, Any], server: str = "", **context: Any) -> Decision:
+        """The decision on a call of *tool* with these *arguments*; *context*: further arguments of `decide`.
+
+        Raises TypeError for arguments that are no map of JSON values.
+        """
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": dict(arguments)}}
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+        return self.decide(Message("client", "request", json.loads(text), text, "tools/call", tool, server), **context)
 
     def hides(self, tool: str, server: str) -> Decision | None:
         """The refusal of *tool* by the first rule that can match it, if that refuses whatever the arguments; else None.
@@ -18769,16 +19431,21 @@ class Record(NamedTuple):
         """The record as one line of JSON."""
         return self.written or _compact(self.fields)
 
+    @property
+    def data(self) -> bytes:
+        """The same as it stands in the file."""
+        return self.line.encode("utf-8", "backslashreplace")
+
 
 class Note(NamedTuple):
     """A line for stderr (printable, without secrets)."""
     text: str
 
 
-class Waiting(NamedTuple):
-    """A call is held until a person has answered *question*: see `Session.answer`. None: it is held no more."""
-    ident: str                  # 16 hex digits
-    question: dict[str, Any] | None     # server, method, tool, rule, reason, arguments (a short safe text), seconds
+class Approvable(NamedTuple):
+    """A call was refused that the user may allow (`mcpwall approve REF`): keep *data* for him, before the refusal is sent."""
+    ref: str                    # of the record
+    data: bytes                 # see `approval_request`
 
 
 class Outbox:
@@ -18787,7 +19454,7 @@ class Outbox:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.notes: list[Note] = []
-        self.others: list[Any] = []     # Pinned, Waiting
+        self.others: list[Any] = []     # Pinned, Approvable
         self.lines: dict[str, list[bytes]] = {"client": [], "server": []}
         self.requests: list[Message] = []       # of the client, that go on to the server
 
@@ -18806,11 +19473,13 @@ class Outbox:
 
 
 # ---------------------------------------------------------------------------
-# 16. The tools of a server: pins, what is shown, what may be called
+# 18. The tools of a server: pins, what is shown, what may be called
+# Opens: says which tools are known, shown and may be called.
 # ---------------------------------------------------------------------------
 
 MAX_TOOLS = 2_000           # of one server: further ones are not compared, and under `tool_pinning: block` not shown
 _BEYOND = f"beyond {MAX_TOOLS} tools, or its name beyond {MAX_NAME_CHARS} characters: it is not compared"
+MAX_SCHEMA_CHARS = 65_536   # of a tool's outputSchema, as JSON; a longer one is not kept, so nothing is redacted in its results
 MAX_PIN_CHARS = 16_384      # a longer definition is kept as its hash alone
 _PINNED = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
 _TELLING = frozenset(("tools/list", "initialize", "server/discover", None))     # whose answers tell of tools; None: nobody's
@@ -18887,6 +19556,8 @@ class Toolbox:
         self._hashes: dict[str, str] = {}               # of each tool, as it was listed last
         self._changed: dict[str, str] = {}              # tools that are not as the user knows them, and how
         self._read_only: set[str] = set()
+        self._schemas: dict[str, Any] = {}              # their outputSchema
+        self._schema_chars = 0                          # of all of them
         self._forms: dict[str, str] = {}                # canonical form of a name -> the name it was first seen with
         self._told: set[str] = set()
         self._watching = self._settings.tool_pinning != "off"
@@ -18951,6 +19622,7 @@ class Toolbox:
                 if name in self._changed:
                     waiting[name] = pin
             self._note_annotations(name, tool, name in twice)
+            self._note_schema(name, tool.get("outputSchema"))
             twice.add(name)
             why = self._hidden(name, budget)
             if why:
@@ -19001,6 +19673,19 @@ class Toolbox:
                 self._read_only.add(name)
         else:
             self._read_only.discard(name)
+
+    def _note_schema(self, name: str, schema: Any) -> None:
+        self._schemas.pop(name, None)
+        if type(schema) is dict:
+            size = len(_compact(schema))
+            kept = size <= MAX_SCHEMA_CHARS and self._schema_chars + size <= 20 * MAX_SCHEMA_CHARS
+            self._schema_chars += size * kept
+            self._schemas[name] = schema if kept else {"not": {}}       # of which nothing is known
+
+    def output_schema(self, message: Message) -> Any:
+        """What the client validates the `structuredContent` of this answer by; None when it does not."""
+        called = message.kind == "response" and message.method in ("tools/call", "tasks/result")
+        return self._schemas.get(message.tool or "") if called else None
 
     def _hidden(self, name: str, budget: Budget) -> str:
         """Why a tool of that name is left out of lists; "" when it is shown."""
@@ -19154,7 +19839,8 @@ class Toolbox:
         return effects
 
 # ---------------------------------------------------------------------------
-# 17. What we say of messages; calls that come again, and calls that wait for a person
+# 19. What we say of messages: quoting, redacting, what clients validate
+# Closes: takes secrets out of what clients, people and the log get.
 # ---------------------------------------------------------------------------
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
@@ -19246,33 +19932,48 @@ class Quoting:
             about["why"] = decision.why
         if decision.hint:
             about["hint"] = decision.hint
+        if decision.action == "ask" and decision.asked == "approve" and ref:
+            about["approve"] = f"mcpwall approve {ref}"
         about["retryable"] = decision.wait > 0
         if decision.wait:
             about["retry_after_s"] = math.ceil(decision.wait)
         return about
 
 
-def redacted(message: Message, findings: Iterable[Finding]) -> str:
-    """The message's raw text with MARKER in place of what was found, overlaps merged; base64 of a text is made anew."""
+Edits = Mapping[int, Sequence[tuple[int, int, str]]]    # ordinal of one of `judged_texts` -> (start, end, what stands there then)
+
+
+def redactions(message: Message, findings: Iterable[Finding]) -> Edits:
+    """What puts a marker in place of what was found, overlaps merged."""
     by_text: dict[int, list[tuple[int, int]]] = {}
     for finding in findings:
         for ordinal, start, end in finding.spans:
             by_text.setdefault(ordinal, []).append((start, end))
-    if not by_text:
+    texts = judged_texts(message) if by_text else []
+    return {ordinal: [(start, end, _marker(texts[ordinal], start)) for start, end in merge_spans(pairs)]
+            for ordinal, pairs in by_text.items()}
+
+
+def strippings(message: Message) -> Edits:
+    """What takes out terminal escapes and invisible characters."""
+    return {index: spans for index, text in enumerate(judged_texts(message)) for spans in [strip_spans(text)] if spans}
+
+
+def redacted(message: Message, findings: Iterable[Finding]) -> str:
+    """The message's raw text with a marker in place of what was found."""
+    return edited(message, redactions(message, findings))
+
+
+def edited(message: Message, edits: Edits) -> str:
+    """The message's raw text with *edits* made; base64 of a text is made anew."""
+    if not edits:
         return message.text
-    texts = judged_texts(message)
-    return edited(message, {ordinal: [(start, end, _marker(texts[ordinal], start)) for start, end in merge_spans(pairs)]
-                            for ordinal, pairs in by_text.items()})
-
-
-def edited(message: Message, edits: dict[int, list[tuple[int, int, str]]]) -> str:
-    """The message's raw text with spans of its `judged_texts` replaced; base64 of a text is made anew."""
     seen = _Seen(message)
-    texts = judged_texts(message, seen)
+    texts, made = judged_texts(message, seen), dict(edits)
     for ordinal in edits.keys() & seen.decoded.keys():
         text = base64_of_text(_replaced(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
-        edits[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
-    return edit_json_strings(message.text, edits)
+        made[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
+    return edit_json_strings(message.text, made)
 
 
 def _marker(text: str, at: int) -> str:
@@ -19285,6 +19986,100 @@ def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
     for start, end, words in reversed(edits):
         text = text[:start] + words + text[end:]
     return text
+
+
+# -- what clients validate -------------------------------------------------------
+
+_MAX_SCHEMA_STEPS = 1_000   # subschemas that are looked at for one string
+# format -> (what a text of it looks like, one that says what it stands for)
+_FORMATS = {name: (lazy_regex(regex), text) for names, regex, text in (
+    ("uri url iri", r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`\[\]]*\Z", "https://redacted.invalid/" + MARKER_IN_URL),
+    ("uri-reference iri-reference", r"[^\s<>\"{}|\\^`\[\]]*\Z", MARKER_IN_URL),
+    ("email idn-email", r"[\w.+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z", "redacted-by-mcpwall@redacted.invalid"),
+    ("hostname idn-hostname", r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z", "redacted.invalid"),
+    ("uuid", r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z", "00000000-0000-0000-0000-000000000000"),
+    ("ipv4", r"(\d{1,3}\.){3}\d{1,3}\Z", "0.0.0.0"), ("ipv6", r"::\Z", "::"),
+    ("date", r"\d{4}-\d\d-\d\d\Z", "1970-01-01"), ("date-time", r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z",
+                                                   "1970-01-01T00:00:00Z"),
+    ("byte", r"[A-Za-z0-9+/]*={0,2}\Z", "UkVEQUNURUQ="), ("password binary", r"(?s).*\Z", MARKER)) for name in names.split()}
+
+
+def fitting(edits: Edits, message: Message, schema: Any) -> Edits | None:
+    """*edits* whose results in `structuredContent` satisfy the tool's output *schema*, as clients ask that they
+    do; None when no marker does, or it cannot be told."""
+    texts, fitted = judged_texts(message), dict(edits)
+    names = strings_of(message.body)[1]
+    for ordinal, path in paths_of(message.body, edits).items():
+        if path[:2] != ("result", "structuredContent"):
+            continue
+        asked = None if names[ordinal] is None else _string_schemas(schema, path[2:])
+        if asked is None:
+            return None
+        text, spans = texts[ordinal], edits[ordinal]
+        found = next((one for one in _candidates(text, spans, asked) if all(_satisfies(one, schema) for schema in asked)), None)
+        if found is None:
+            return None
+        if found != _replaced(text, spans):
+            fitted[ordinal] = [(0, len(text), found)]
+    return fitted
+
+
+def _string_schemas(root: Any, path: Sequence[Any]) -> list[dict[str, Any]] | None:
+    """The schemas that a string at *path* has to satisfy, those of all alternatives; None when that cannot be told."""
+    nodes, steps = [root], 0
+    for step in (*path, None):
+        below, stack = [], nodes
+        while stack:
+            node = stack.pop()
+            steps += 1
+            if node is True or node is False:
+                continue
+            if type(node) is not dict or steps > _MAX_SCHEMA_STEPS or not node.keys().isdisjoint(("not", "$dynamicRef", "if")):
+                return None
+            if "$ref" in node:
+                found = _at_pointer(root, node["$ref"][1:], ()) if str(node["$ref"])[:1] == "#" else []
+                if not found:
+                    return None
+                stack.append(found[0][1])
+            for key in ("allOf", "anyOf", "oneOf"):
+                stack += node.get(key, ())
+            if step is None:
+                below.append(node)
+            elif type(step) is int:
+                items: Any = node.get("items", True)        # a list in older drafts
+                first: list[Any] = items if type(items) is list else node.get("prefixItems", [])
+                below.append(first[step] if step < len(first) else node.get("additionalItems", True) if type(items) is list else items)
+            elif step in node.get("properties", {}):
+                below.append(node["properties"][step])
+            elif "patternProperties" in node:
+                return None
+            else:
+                below.append(node.get("additionalProperties", True))
+        nodes = below
+    return [node for node in nodes if node.get("type", "string") == "string" or type(node["type"]) is list and "string" in node["type"]]
+
+
+def _candidates(text: str, spans: Sequence[tuple[int, int, str]], asked: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What may stand in place of *text*, what says most first."""
+    masked = [(start, end, "".join("0" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c for c in text[start:end]))
+              for start, end, _ in spans]
+    texts = [_replaced(text, spans), _replaced(text, [(start, end, MARKER_IN_URL) for start, end, _ in spans]), MARKER, MARKER_IN_URL,
+             *(_FORMATS[schema["format"]][1] for schema in asked if schema.get("format") in _FORMATS), _replaced(text, masked)]
+    yield from texts
+    longest = min((schema["maxLength"] for schema in asked if type(schema.get("maxLength")) is int), default=math.inf)
+    yield from (one[:int(longest)] for one in (texts[0], MARKER, MARKER_IN_URL) if len(one) > longest)
+
+
+def _satisfies(text: str, schema: Mapping[str, Any]) -> bool:
+    """Does *text* satisfy what *schema* says of strings? What it says in words unknown to us, it does not."""
+    try:
+        shape = _FORMATS[schema["format"]][0] if "format" in schema else None
+        return (text in schema.get("enum", (text,)) and schema.get("const", text) == text
+                and schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", math.inf)
+                and (shape is None or bool(shape.match(text)))
+                and ("pattern" not in schema or bool(compile_regex(schema["pattern"]).search(text, Budget(JUDGE_SECONDS)))))
+    except (KeyError, TypeError, PolicyError, BudgetSpent):
+        return False
 
 
 def _finite(lexeme: str) -> Any:
@@ -19324,19 +20119,30 @@ def _cut_in_the_middle(text: str, limit: int) -> str:
     return f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
 
 
-# -- calls that come again --------------------------------------------------------
+# ---------------------------------------------------------------------------
+# 20. Refusals and questions: calls that come again, and calls that wait for a person
+# Opens: lets a call pass that a person has allowed.
+# ---------------------------------------------------------------------------
 
 MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
 _OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: what a retry of the same call may bring anew
 
 
 def call_digest(message: Message) -> bytes:
-    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count; a
-    number with a fraction or exponent counts as it is spelled, for 1e400 and 1e999 are the same to Python alone."""
-    body = json.loads(message.text, parse_float=lambda spelled: f"\ud800{spelled}")     # what no string of a message can be
+    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count;
+    numbers count as they are spelled, for 1e400 and 1e999, 0 and -0 are the same to Python alone."""
+    def spelled(number: str) -> str:
+        return "\ud800" + number        # what no string of a message can be
+
+    body = json.loads(message.text, parse_float=spelled, parse_int=spelled)
     params = {key: value for key, value in (body.get("params") or {}).items() if key not in _OWN_MEMBERS}
     kept = [message.method, params]
     return bytes.fromhex(sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()))
+
+
+def salted_digest(salt: bytes, message: Message) -> str:
+    """The same for people's files and records, from which the call cannot be guessed."""
+    return sha256(salt + call_digest(message))[:32]
 
 
 class Refusals:
@@ -19389,12 +20195,14 @@ _APPROVAL = "mcpwall-approval"      # the key of our question among `inputReques
 _YES = ("once", "session")
 _ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
 _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
-             "cancelled": "the call was cancelled", "gone": "the client is gone"}
+             "cancelled": "the call was cancelled", "gone": "the client or the server is gone"}
+GRANT_S = 900               # so long a yes that was given in a terminal waits for the call to come again
 _STOPPED = Decision("deny", None, "Blocked: the user has stopped every call (mcpwall go)", lasting=False)
 _LOG_FULL = Decision("deny", None, "Blocked: the audit log is full (settings.log_max_mb), and settings.audit_required is set",
                      lasting=False)
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be taken for ours
 _NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about", lasting=False)
+_NOT_RECEIVED = Decision("deny", None, "Blocked: an answer to a call that the server has not received", lasting=False)
 _TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already", lasting=False)
 
 
@@ -19405,7 +20213,7 @@ class Held(NamedTuple):
     digest: bytes
     size: int                   # bytes of the message
     until: float                # on the session's monotonic clock
-    how: str                    # "elicitation", "input_required" or "approve"
+    how: str                    # "elicitation" or "input_required"
 
 
 def meta_of(message: Message) -> dict[str, Any]:
@@ -19435,6 +20243,20 @@ def elicited(result: Any) -> str:
     return _ANSWERS.get(answer, "deny") if type(answer) is str else "deny"
 
 
+def approval_request(ref: str, session: str, digest: str, message: Message, tool: str, decision: Decision, arguments: str,
+                     quoting: Quoting, now: float) -> bytes:
+    """What `mcpwall approve` shows of a call that was refused and may be allowed, and what stands for the call (*digest*): a
+    line of JSON without secrets. *tool* is what the user knows it by."""
+    return _compact({"v": 1, "ref": ref, "session": session, "digest": digest, "rule": decision.rule, "asked": int(now),
+                     "server": quoting.name(message.server or "unnamed"), "method": message.method and quoting.name(message.method),
+                     "tool": quoting.name(tool), "reason": quoting.reason(decision), "arguments": arguments}).encode()
+
+
+def approval_words(ref: str) -> str:
+    """What ends a refusal that the user can turn into a yes."""
+    return f": your user can allow it: mcpwall approve {ref} ({GRANT_S // 60} min), then send the same call again"
+
+
 def without_own_fields(text: str, original: str) -> str:
     """The raw retry *text* of a call that was asked about, as the server is to see it: without our state and answer, and
     with the state and answers of the server's own that the *original* call brought along. Values stay as they are spelled."""
@@ -19448,24 +20270,38 @@ def without_own_fields(text: str, original: str) -> str:
     return f"{text[:params.start]}{{{','.join(kept)}}}{text[params.end:]}"
 
 
+# What the user has said elsewhere of a call, by (session, salted digest, rule): ("once", "session", "deny" or "", shown_hash
+# of what he saw of it). A "once" is given once.
+GrantTaker = Callable[[str, str, "str | None"], "tuple[str, str]"]
+
+
+def shown_hash(text: bytes) -> str:
+    """What stands for a text that a person has seen."""
+    return sha256(text)[:32]
+
+
 class Questions:
     """The calls that an `ask` rule holds, how a person is asked about them, and what he has allowed.
 
     A question goes to the client by `elicitation/create`, or (2026-07-28) in a result `input_required`, whose answer comes
-    with a retry of the call; where the client has no form, to the *desk* as a Waiting. What is held leaves by `take`,
-    `retried`, `answer`, `late` or `all`; the Session then judges it again. Nothing here decides about rules.
+    with a retry of the call. What is held leaves by `take`, `retried`, `late` or `ended`; the Session then judges it again.
+    Where the client has no form, the call is refused at once, and allowed when it comes again and the user has said so
+    elsewhere: that is what *grants* looks for. Nothing here decides about rules.
     """
 
-    def __init__(self, settings: Settings, server_name: str, quoting: Quoting, desk: bool, clock: Callable[[], float]) -> None:
-        """*desk*: can somebody answer a Waiting? *clock*: monotonic seconds."""
-        self._settings, self._server_name, self._quoting, self._desk, self._clock = settings, server_name, quoting, desk, clock
-        self._elicits = False       # did the client say at `initialize` that its user can be asked?
+    def __init__(self, settings: Settings, server_name: str, quoting: Quoting, session: str, salt: bytes, grants: GrantTaker | None,
+                 clock: Callable[[], float]) -> None:
+        """*clock*: monotonic seconds."""
+        self._settings, self._server_name, self._quoting, self._clock = settings, server_name, quoting, clock
+        self._session, self._salt, self._grants = session, salt, grants
+        self._elicits = False       # can the client's user be asked, and did both sides agree on a version with questions?
+        self._form = False          # what the client said of that at `initialize`
         self._held: dict[Any, Held] = {}                # id of our question -> the call
         self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
         self._going: dict[Any, tuple[bytes, str | None]] = {}       # id of a call that was allowed -> its grant
         self._continued: dict[tuple[bytes, str | None, str], None] = {}     # (…, hash of the server's state): may go on
+        self._shown: dict[tuple[str, str | None], list[str]] = {}   # (salted digest, rule) -> hashes of what may be shown of it
         self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions, and so of our states
-        self._salt = os.urandom(16)
 
     def adopt(self, policy: Policy) -> None:
         """Another policy is in force from now on."""
@@ -19487,10 +20323,10 @@ class Questions:
             return "input_required"
         if not modern and self._elicits:
             return "elicitation"
-        return "approve" if self._desk and self._settings.ask_fallback != "allow" else ""
+        return "approve" if self._grants is not None and self._settings.ask_fallback != "allow" else ""
 
     def decided(self, message: Message, decision: Decision, size: int) -> Decision:
-        """*decision* to ask about a call, when it need not be asked any more, or cannot be: what it is then."""
+        """*decision* to ask about a call, and how; what it is instead when it need not be asked any more, or cannot be."""
         if message.kind != "request" or message.peer != "client":
             return decision
         key = call_digest(message), decision.rule
@@ -19502,28 +20338,44 @@ class Questions:
             if going_on in self._continued:
                 del self._continued[going_on]
                 return decision._replace(action="allow", granted="once")
-        held = self._held.values()
-        if self.way(message) and (len(held) >= MAX_HELD or size + sum(one.size for one in held) > MAX_HELD_BYTES
-                                  or any(one.message.body["id"] == message.body["id"] for one in held)):
+        answer = self._taken(message, decision)
+        if answer in _YES:
+            return decision._replace(action="allow", granted=answer, asked="approve")
+        if answer == "deny":
+            words = f"{decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}"
+            return decision._replace(action="deny", message=words, asked="approve", lasting=False)
+        way, held = self.way(message), self._held.values()
+        if way == "approve":
+            return decision._replace(asked=way, lasting=False)
+        if way and (len(held) >= MAX_HELD or size + sum(one.size for one in held) > MAX_HELD_BYTES
+                    or any(one.message.body["id"] == message.body["id"] for one in held)):
             return Decision("deny", decision.rule, "Blocked: too many calls wait for the user already", lasting=False)
-        return decision
+        return decision._replace(asked=way)
+
+    def _taken(self, message: Message, decision: Decision) -> str:
+        """What the user has said elsewhere of this call, "" for nothing: only of what this very session has put before him."""
+        if self._grants is None:
+            return ""
+        digest = salted_digest(self._salt, message)
+        answer, shown = self._grants(self._session, digest, decision.rule)
+        return answer if answer and shown in self._shown.get((digest, decision.rule), ()) else ""
+
+    def shown(self, digest: str, rule: str | None, text: bytes) -> None:
+        """Note that the user may be shown *text* (a request, a record) about a call, and allow it by that."""
+        key = digest, rule
+        _keep_newest(self._shown, key, [*self._shown.get(key, ()), shown_hash(text)][-MAX_HELD:], MAX_GRANTED)
+
+    def request(self, message: Message, decision: Decision, ref: str, now: float) -> Approvable:
+        """What the user gets to see of a call that is refused until he has allowed it."""
+        digest = salted_digest(self._salt, message)
+        data = approval_request(ref, self._session, digest, message, message.tool or "", decision,
+                                self._quoting.arguments(message, decision), self._quoting, now)
+        self.shown(digest, decision.rule, data)
+        return Approvable(ref, data)
 
     def hold(self, message: Message, decision: Decision, size: int, out: Outbox) -> dict[str, Any] | None:
         """Hold the call and put the question; the answer to the call's sender, if it takes one to ask."""
-        return self._put(Held(message, decision, call_digest(message), size, self._clock() + self._settings.ask_timeout,
-                              self.way(message)), out)
-
-    def _put(self, held: Held, out: Outbox) -> dict[str, Any] | None:
-        message, decision, quoting = held.message, held.decision, self._quoting
-        if held.how == "approve":
-            ident = os.urandom(8).hex()
-            self._held[ident] = held
-            out.others.append(Waiting(ident, {
-                "server": self._server_name, "method": message.method and quoting.text(message.method),
-                "tool": message.tool and quoting.name(message.tool), "rule": decision.rule,
-                "reason": quoting.reason(decision), "arguments": quoting.arguments(message, decision),
-                "seconds": self._settings.ask_timeout}))
-            return None
+        held = Held(message, decision, call_digest(message), size, self._clock() + self._settings.ask_timeout, decision.asked)
         ident = self._prefix + os.urandom(8).hex()
         self._held[ident] = held
         asked = {"method": "elicitation/create", "params": elicitation(self._question(message, decision))}
@@ -19574,10 +20426,8 @@ class Questions:
         held = self._held.get(ident)
         if held is None or held.how != "elicitation":       # too late
             return []
-        if "error" in message.body and self._desk:          # it cannot ask after all
-            self._put(self._held.pop(ident)._replace(how="approve"), out)
-            return []
-        return self._end([ident], elicited(message.body.get("result")), out)
+        unable = "error" in message.body and self._grants is not None       # it cannot ask after all
+        return self._end([ident], "unable" if unable else elicited(message.body.get("result")), out)
 
     def _waiting_for(self, ident: Any) -> Any:
         """The id of our question about the call with this id, if that waits for its answer."""
@@ -19603,29 +20453,26 @@ class Questions:
         text = without_own_fields(message.text, held.message.text)
         return held._replace(message=message._replace(body=load_json(text), text=text)), answer, held.decision
 
-    def answer(self, ident: str, answer: str, out: Outbox) -> list[tuple[Held, str]]:
-        """The same of a person's *answer* to the Waiting *ident*."""
-        held = self._held.get(ident)
-        if held is None or held.how != "approve":
-            return []
-        return self._end([ident], "timeout" if self._clock() >= held.until else answer if answer in _YES else "deny", out)
-
     def late(self, now: float, out: Outbox) -> list[tuple[Held, str]]:
         """The same of the questions that nobody has answered in time."""
         return self._end([ident for ident, held in self._held.items() if now >= held.until], "timeout", out)
 
-    def ended(self, out: Outbox) -> list[tuple[Held, str]]:
-        """The same of all questions, when the client has ended."""
-        return self._end(list(self._held), "gone", out)
+    def ended(self, peer: str, out: Outbox) -> list[tuple[Held, str]]:
+        """The same of all questions, when a peer has ended."""
+        return self._end(list(self._held), "gone", out, peer == "server")
 
-    def _end(self, idents: Sequence[Any], answer: str, out: Outbox) -> list[tuple[Held, str]]:
+    def holds(self, ident: Any) -> bool:
+        """Does the client wait for the answer to a held call, under this id or one that some clients take for it?"""
+        number = number_of(ident)
+        return any(type(ident) is type(own) and ident == own or number is not None and number == number_of(own)
+                   for own in (held.message.body["id"] for held in self._held.values() if held.how == "elicitation"))
+
+    def _end(self, idents: Sequence[Any], answer: str, out: Outbox, withdraws: bool = False) -> list[tuple[Held, str]]:
         ended = []
         for ident in idents:
             held = self._held.pop(ident)
             ended.append((held, answer))
-            if held.how == "approve":
-                out.others.append(Waiting(ident, None))
-            elif held.how == "elicitation" and answer in ("timeout", "cancelled"):
+            if held.how == "elicitation" and (withdraws or answer in ("timeout", "cancelled")):
                 params = {"requestId": ident, "reason": _NO_WORDS[answer]}
                 out.say("client", {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
         return ended
@@ -19637,13 +20484,17 @@ class Questions:
         body = message.body
         if message.kind == "request" and message.peer == "client":
             if message.method == "initialize":
-                self._elicits = can_elicit((body.get("params") or {}).get("capabilities"))
+                self._elicits, self._form = False, can_elicit((body.get("params") or {}).get("capabilities"))
             self._going.pop(body["id"], None)
             if decision.granted:
                 key = call_digest(message), decision.rule
                 _keep_newest(self._going, body["id"], key, MAX_GRANTED)
-                if decision.granted == "session":
+                if decision.granted == "session" and decision.asked != "approve":      # that one can be revoked
                     _keep_newest(self._granted, key, None, MAX_GRANTED)
+        elif message.kind == "response" and message.peer == "server" and message.method == "initialize":
+            result = body.get("result")
+            agreed = result.get("protocolVersion") if type(result) is dict else None
+            self._elicits = self._form and type(agreed) is str and bool(re.fullmatch("[0-9-]{10}", agreed)) and agreed >= "2025-06-18"
         elif message.kind == "response" and message.peer == "server" and self._going:
             grant = self._going.pop(body.get("id"), None)
             result = body.get("result")
@@ -19660,7 +20511,8 @@ def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None
         del known[next(iter(known))]
 
 # ---------------------------------------------------------------------------
-# 18. Session (sans-I/O): framing, correlation, records, one way through
+# 21. Session (sans-I/O): framing, correlation, records, one way through
+# Opens: the one way through; nothing goes on but from `_conclude`.
 # ---------------------------------------------------------------------------
 #
 # A line goes one way: `Lines` cuts it out of the stream; it is decoded, read as strict JSON, and its kind told
@@ -20018,6 +20870,10 @@ class Correlation:
             if not self._running[tool]:
                 del self._running[tool]
 
+    def awaits(self, ident: Any) -> bool:
+        """Has the server a request of the client's to answer under this very id?"""
+        return self._pending["client"].get(ident) is not None
+
     def only_one(self) -> list[Any]:
         """The id of the only request of the client that waits, if it is only one."""
         return self._pending["client"].all() if len(self._pending["client"]) == 1 else []
@@ -20110,6 +20966,11 @@ class Recorder:
         self._settings, self._constant = policy.settings, {**self._constant, "policy": policy.fingerprint}
 
     @property
+    def session(self) -> str:
+        """The id of the session."""
+        return self._id
+
+    @property
     def ref(self) -> str:
         """The `ref` of the next record."""
         return f"{self._code}-{self._seq + 1}"
@@ -20141,6 +21002,8 @@ class Recorder:
             fields["view"] = decision.view
         if decision.why and decision.action != "allow":
             fields["why"] = text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
+        if decision.asked:
+            fields["asked"] = decision.asked
         if decision.granted:
             fields["answer"] = decision.granted
         fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
@@ -20167,7 +21030,7 @@ class Recorder:
             if type(given) is dict:
                 fields["keys"] = [self._quoting.text(key, 100) for key in list(given)[:50]]
             if message.kind == "request":
-                fields["digest"] = sha256(self._salt + call_digest(message))[:32]
+                fields["digest"] = salted_digest(self._salt, message)
         if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
             fields["args"] = self._quoting.params(message).get("arguments", {})
 
@@ -20196,6 +21059,7 @@ class _Verdict(NamedTuple):
     answer: str | None
 
 
+_NO_ROOM = "Blocked: something had to be taken out of the structured result, and the tool's output schema leaves no room for a marker"
 _ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
 
 
@@ -20247,9 +21111,9 @@ class Session:
 
     def __init__(self, wall: Wall, server_name: str = "", clock: Callable[[], float] = time.time,
                  session_id: str | None = None, *, identity: str = "", pins: Callable[[], Any] | None = None,
-                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None,
+                 grants: GrantTaker | None = None, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None,
                  stopped: Callable[[], bool] | None = None, folders: Sequence[str] = ()) -> None:
-        """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
+        """*identity* and *pins*: see Toolbox. *grants*: see GrantTaker; None: nobody sees an Approvable. *monotonic*: seconds,
         for limits and time-outs. *salt*: of the digests in records; else a new one. *stopped*: has the user stopped every
         call? *folders*: see `server_folders`."""
         policy, settings = wall.policy, wall.policy.settings
@@ -20267,8 +21131,9 @@ class Session:
         self._correlation = Correlation()
         self._tools = Toolbox(wall, server_name, identity, pins)
         self._refusals = Refusals(settings.max_repeated_denials)
-        self._questions = Questions(settings, server_name, self._quoting, desk, monotonic)
+        salt = salt or os.urandom(16)
         self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
+        self._questions = Questions(settings, server_name, self._quoting, self._recorder.session, salt, grants, monotonic)
         self._strays = Strays(self._quoting, monotonic)
         self._stopped = stopped
         self._full_on = ""                          # the day on which it was said that the log is full
@@ -20317,8 +21182,7 @@ class Session:
             self._record_strays(out, last=not data)
         if not data:
             out.others += self._tools.ended()
-            if peer == "client":
-                self._settle(self._questions.ended(out), out)
+            self._settle(self._questions.ended(peer, out), out, peer == "server")
         effects = self._effects(out)
         if not data:
             effects.append(Close(_OTHER[peer]))
@@ -20344,12 +21208,6 @@ class Session:
         out = self._begin()
         self._settle(self._questions.late(now, out), out)
         self._record_strays(out)
-        return self._effects(out)
-
-    def answer(self, ident: str, answer: str) -> list[Any]:
-        """Effects of a person's *answer* ("once", "session" or "deny") to the question of Waiting *ident*."""
-        out = self._begin()
-        self._settle(self._questions.answer(ident, answer, out), out)
         return self._effects(out)
 
     def withhold(self, effects: Sequence[Any]) -> list[Any]:
@@ -20424,8 +21282,10 @@ class Session:
             out.lines[peer].append(verdict.answer.encode())
 
     def _record(self, out: Outbox, record: Record) -> None:
-        """Have a record written; say once a day when the log is full."""
+        """Have a record written, which the user may be shown (`mcpwall allow REF`); say once a day when the log is full."""
         out.records.append(record)
+        if "asked" in record.fields and "digest" in record.fields:
+            self._questions.shown(record.fields["digest"], record.fields["rule"], record.data)
         if record.spared and record.fields["ts"][:10] != self._full_on:
             self._full_on = record.fields["ts"][:10]
             what = "calls are refused" if self.audit_required else "allowed messages are not recorded any more today"
@@ -20435,6 +21295,11 @@ class Session:
 
     def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
                extra: dict[str, Any]) -> _Verdict:
+        if peer == "server" and kind == "response" and self._questions and not self._correlation.awaits(body.get("id")) \
+                and self._questions.holds(body.get("id")):
+            stray = Message(peer, kind, body, text, None, None, self.server_name)
+            self._record(out, self._recorder.record(stray, _NOT_RECEIVED, size, extra))
+            return _Verdict(None, None)
         about, *others = self._correlation.claim(peer, kind, body)
         message = Message(peer, kind, body, text, about.method, about.tool, self.server_name)
         if others:
@@ -20482,22 +21347,27 @@ class Session:
         A refused request is answered to its sender, a refused notification is dropped, a refused response replaced.
         """
         action = self._action(message, decision)
-        forward = answer = None
+        forward: str | None = None
+        answer: str | None = None
+        edits: Edits | None = redactions(message, decision.findings) if action == "redact" else \
+            strippings(message) if action == "strip" else {}
+        schema = self._tools.output_schema(message) if edits else None
+        if edits and schema is not None:
+            edits = fitting(edits, message, schema)
+        if edits is None:
+            action, decision = "deny", decision._replace(action="deny", message=_NO_ROOM)
         if action == "hold":
-            extra["asked"] = self._questions.way(message)
             asked = self._questions.hold(message, decision, size, out)
             answer = _compact(asked) if asked is not None else None
         elif action != "deny":
-            forward = message.text
-            if action == "redact":
-                forward = redacted(message, decision.findings)
-            elif action == "strip":
-                forward = _stripped(message)
+            forward = edited(message, edits or {})
             self._passed(message, decision, answered, out)
         elif message.kind == "request":
             times = self._refusals.refused(message, decision) if message.peer == "client" else 1
             if times > 1:
                 extra["denials"] = times
+            if decision.action == "ask" and decision.asked == "approve":
+                out.others.append(self._questions.request(message, decision, self._recorder.ref, self._clock()))
             answer = self._refusal(message, decision, times)
         elif message.kind == "response":
             forward = self._in_place(message, decision, extra, answered, out)
@@ -20510,7 +21380,7 @@ class Session:
             return "allow"
         if decision.action != "ask":
             return decision.action
-        return "hold" if self._questions.way(message) else self._settings.ask_fallback
+        return "deny" if decision.asked == "approve" else "hold" if decision.asked else self._settings.ask_fallback
 
     def _passed(self, message: Message, decision: Decision, answered: Pending, out: Outbox) -> None:
         """The message goes on: everybody keeps what later messages are judged by."""
@@ -20538,8 +21408,8 @@ class Session:
         self._settle(self._questions.take(message, out), out)
         return _Verdict(None, None)
 
-    def _settle(self, ended: Sequence[tuple[Held, str]], out: Outbox) -> None:
-        """End questions: their calls go on, or are refused."""
+    def _settle(self, ended: Sequence[tuple[Held, str]], out: Outbox, answers: bool = False) -> None:
+        """End questions: their calls go on, or are refused. *answers*: also calls that wait for somebody who is gone."""
         for held, answer in ended:
             if held.how == "input_required":    # the call was answered when the question was put, and nobody came back
                 refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
@@ -20547,14 +21417,16 @@ class Session:
                 continue
             self._renew(held.size)
             verdict = self._resumed(held, answer, out)
-            if answer in ("gone", "cancelled"):
+            if answer in ("gone", "cancelled") and not answers:
                 verdict = verdict._replace(answer=None)
             self._send("client", verdict, held.message.text.encode(), held.message.text, out)
 
     def _resumed(self, held: Held, answer: str, out: Outbox) -> _Verdict:
         """What becomes of a held call with a person's answer. It is judged again, for much may have changed."""
         extra: dict[str, Any] = {}
-        if answer not in _YES:
+        if answer == "unable":
+            decision = held.decision._replace(asked="approve", lasting=False)
+        elif answer not in _YES:
             words = f"{held.decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}"
             decision = held.decision._replace(action="deny", message=words, lasting=answer == "deny")
             extra["answer"] = answer
@@ -20565,7 +21437,8 @@ class Session:
             elif decision.action == "ask" and decision.rule != held.decision.rule:      # by now that is another question
                 decision = self._questions.decided(held.message, decision, held.size)
             else:
-                decision = decision._replace(action="allow", granted=answer if decision.action == "ask" else "once")
+                decision = decision._replace(action="allow", granted=answer if decision.action == "ask" else "once",
+                                             asked=held.how)
         return self._conclude(held.message, decision, held.size, out, extra)
 
     # -- what the server says of its tools
@@ -20599,7 +21472,7 @@ class Session:
         as_error = message.method != "tools/call" or message.peer != "client" or self._settings.deny_as != "result"
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
         if decision.action == "ask":
-            text += " (this needs approval, and nobody can be asked)"
+            text += approval_words(ref) if decision.asked == "approve" else " (this needs approval, and nobody can be asked)"
         if decision.hint and as_error:      # many hosts show a model the message of an error and nothing else
             text += f"; instead: {decision.hint}"
         if times > 2:
@@ -20762,19 +21635,14 @@ def without_odd_items(message: Message) -> tuple[Message, dict[str, list[Any]]]:
     return message, odd
 
 
-def _stripped(message: Message) -> str:
-    """The message's raw text without what `strip` takes out."""
-    edits = {index: list(spans) for index, text in enumerate(judged_texts(message)) for spans in [strip_spans(text)] if spans}
-    return edited(message, edits) if edits else message.text
-
-
 def _name_of(item: Any) -> str:
     """What an item of a list is called."""
     names = [item.get(key) for key in ("name", "uri", "uriTemplate")] if type(item) is dict else []
     return next((name for name in names if type(name) is str), "")
 
 # ---------------------------------------------------------------------------
-# 19. Files: policy discovery and layering
+# 22. Files: policy discovery and layering
+# Opens: says which policy is in force here.
 # ---------------------------------------------------------------------------
 
 MAX_POLICY_BYTES = 4 * 1024 * 1024
@@ -21093,7 +21961,8 @@ class PolicyWatch:
         top = os.path.realpath(self._project or os.getcwd())
         return os.path.realpath(path).startswith(top.rstrip(os.sep) + os.sep)
 # ---------------------------------------------------------------------------
-# 20. Audit log and stderr
+# 23. Audit log and stderr
+# Serves people: writes records and lines on stderr.
 # ---------------------------------------------------------------------------
 
 _LEVELS = {level: number for number, level in enumerate(_CHOICES["log_level"])}
@@ -21470,7 +22339,8 @@ class Reporter:
                 time.sleep(_STDERR_BATCH_S)
 
 # ---------------------------------------------------------------------------
-# 21. Relay: the server and its environment, two pumps, signals
+# 24. The server: its environment, finding and starting it
+# Serves people: starts the server with what it may have of our environment.
 # ---------------------------------------------------------------------------
 
 READ_BYTES = 64 * 1024      # of one read: what a pipe holds; more than 128 KB would cost an mmap each time
@@ -21499,7 +22369,6 @@ class Patience(NamedTuple):
     linger: float = 1.0     # from the end of the host's input, for those whom a launcher has left behind to serve
     group: float = 0.5      # from SIGTERM for what the server left of its process group until SIGKILL
     poll: float = 1.0       # between looks at things nobody wakes us for: host gone, time-outs
-    answer: float = 0.25    # between looks for an answer while a call is held
 
 
 # -- what the server gets of our environment
@@ -21788,6 +22657,11 @@ def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str
     return f'"{shell}" /e:on /v:off /d /s /c ""{line}""'
 
 
+# ---------------------------------------------------------------------------
+# 25. Relay: two pumps, signals
+# Opens: carries bytes; writes only what the session says.
+# ---------------------------------------------------------------------------
+
 # -- what systems can or cannot do with a pipe
 
 _POLLIN, _POLLOUT, _POLLERR, _POLLHUP = 1, 4, 8, 16     # the same on all systems that have poll(2)
@@ -21974,10 +22848,9 @@ class _Relay:
     """One running relay: two pump threads, one that waits for the server, and the main thread."""
 
     def __init__(self, session: Session, child: _Child, audit: AuditLog | None, reporter: Reporter,
-                 patience: Patience, stdin: int, stdout: int, desk: Desk | None, consent: ConsentStore | None,
-                 watch: PolicyWatch | None) -> None:
+                 patience: Patience, stdin: int, stdout: int, consent: ConsentStore | None, watch: PolicyWatch | None) -> None:
         self._session, self._child, self._audit, self._watch = session, child, audit, watch
-        self._desk, self._consent = desk, consent
+        self._consent = consent
         self._reporter, self._patience = reporter, patience
         self._lock = threading.Lock()           # for session and audit; never held while writing to a peer
         self._bell = threading.Lock()           # wakes the main thread when released
@@ -22096,7 +22969,7 @@ class _Relay:
                     forward.append(effect.data)
             elif kind is Note:
                 self._reporter.say("warn", effect.text)
-            elif kind is Waiting:
+            elif kind is Approvable:
                 self._lay_out(effect)
         if forward:
             self._outlets[_OTHER[peer]].send(forward[0] if len(forward) == 1 else b"".join(forward))
@@ -22108,24 +22981,14 @@ class _Relay:
             elif type(effect) is Pinned:
                 self._keep(effect)
 
-    def _lay_out(self, waiting: Waiting) -> None:
-        """Put a held call where `mcpwall approve` finds it, or take it away again."""
-        if self._desk is None:
-            return
-        question = waiting.question
-        if question is None:
-            self._desk.withdraw(waiting.ident)
+    def _lay_out(self, call: Approvable) -> None:
+        """Put a call where `mcpwall approve` finds it."""
+        if self._consent is None:
             return
         try:
-            self._desk.put(waiting.ident, question)
+            self._consent.grants.ask(*call)
         except WallError as fault:
-            self._reporter.say("warn", f"nobody can be asked from another terminal: {fault}")
-            return
-        what = " ".join(str(question[key]) for key in ("method", "tool") if question.get(key))
-        rule = question.get("rule") or "default_action"
-        self._reporter.say("warn", f"{what} [{rule}] waits {question['seconds']:g} s for an answer; "
-                                   f"give it in a terminal: mcpwall approve {waiting.ident}")
-        _ring(self._bell)                       # the main thread now looks more often
+            self._reporter.say("warn", f"nobody can allow {call.ref}: {fault}")
 
     def _keep(self, pinned: Pinned) -> None:
         """Keep what the server says of its tools; not under the lock, for others may be writing there too."""
@@ -22144,8 +23007,7 @@ class _Relay:
         """Wait for the server to end, see to it that it does when it should; its exit status."""
         while (self._status is None or self._is_served()) and not self._fault:
             now = time.monotonic()
-            asking = self._desk is not None and self._session.waiting
-            due = min(self._terminate_at, self._kill_at, now + (self._patience.answer if asking else self._patience.poll))
+            due = min(self._terminate_at, self._kill_at, now + self._patience.poll)
             self._bell.acquire(timeout=max(0.0, due - now))
             now = time.monotonic()
             self._pass_signals(now)
@@ -22159,12 +23021,9 @@ class _Relay:
                 self._child.signal(_SIGKILL)
                 self._killed, self._kill_at = True, now + 2.0
             self._look_at_policy(now)
-            answers = self._desk.answers() if asking and self._desk is not None else []
-            if self._lock.acquire(timeout=0.1 if answers else 0):       # a pump that judges holds it: next time
+            if self._lock.acquire(timeout=0):           # a pump that judges holds it: next time
                 try:
                     effects = self._logged(self._session.tick(now))
-                    for ident, answer in answers:
-                        effects = effects + self._logged(self._session.answer(ident, answer))
                 finally:
                     self._lock.release()
                 self._perform(effects, "")
@@ -22295,13 +23154,12 @@ def _shut_stdio(fd: int) -> None:
 
 def relay(session: Session, command: Sequence[str], audit: AuditLog | None, reporter: Reporter,
           environ: Mapping[str, str] | None = None, *, patience: Patience = Patience(),
-          stdin: int = 0, stdout: int = 1, desk: Desk | None = None, consent: ConsentStore | None = None,
+          stdin: int = 0, stdout: int = 1, consent: ConsentStore | None = None,
           watch: PolicyWatch | None = None) -> int:
     """Run *command* as the server of the host at *stdin* and *stdout*, every message judged by *session*.
 
-    The server gets *environ* as it is (see `server_environment`), or all of ours. Held calls are laid out on *desk*
-    (without one, only the session can have them answered); what the server says of its tools is kept in *consent*;
-    changes of the policy are taken up from *watch*. Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
+    The server gets *environ* as it is (see `server_environment`), or all of ours. What the server says of its tools, and calls
+    that the user may allow, are kept in *consent*; changes of the policy are taken up from *watch*. Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
     Raises CommandError when the server cannot be started. A thread that waits for a host which is still there
     is left behind: a program ends best by `os._exit`.
     """
@@ -22312,7 +23170,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     try:
         child = _start(command, os.environ if environ is None else environ)
         _keep_bytes(stdin, stdout, child.stdin, child.stdout)
-        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, desk, consent, watch)
+        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, consent, watch)
         try:
             for signum in early:
                 running.take_signal(signum)
@@ -22325,8 +23183,6 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     finally:
         if child is not None:
             child.dismiss()
-        if desk is not None:
-            desk.close()
         restore()
         reporter.close()
 
@@ -22353,7 +23209,8 @@ def _catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
             signal.signal(signum, old)
     return restore
 # ---------------------------------------------------------------------------
-# 22. Client configs: finding servers, splicing the wall in and out
+# 26. Client configs: finding servers, splicing the wall in and out
+# Serves people: edits hosts' files by splicing.
 # ---------------------------------------------------------------------------
 
 BACKUP_SUFFIX = ".mcpwall-backup"
@@ -22378,11 +23235,14 @@ claude-code | managed | mcpServers | darwin:/Library/Application Support/ClaudeC
 claude-code | managed | mcpServers | win32:C:/{Program Files,ProgramData}/ClaudeCode/managed-mcp.json
 cursor | user | mcpServers | ~/.cursor/mcp.json
 cursor | project | mcpServers | ./.cursor/mcp.json
-windsurf | user | mcpServers | ~/.codeium/{windsurf/,}mcp_config.json
+windsurf | user | mcpServers | ~/.codeium/{windsurf/,windsurf-next/,}mcp_config.json
 vscode | user | servers | $APP/{Code,Code - Insiders,VSCodium}/User/{,profiles/*/}mcp.json
 vscode | user | mcp.servers | $APP/{Code,Code - Insiders,VSCodium}/User/{,profiles/*/}settings.json
 vscode | project | servers | ./.vscode/mcp.json
 vscode | project | mcp.servers | ./.vscode/settings.json
+vscode | user | servers | posix:~/.vscode-server{,-insiders}/data/User/{,profiles/*/}mcp.json
+vscode | project | settings.mcp.servers | ./*.code-workspace
+vscode | project | customizations.vscode.mcp.servers | ./{.devcontainer/,.devcontainer/*/,.}devcontainer.json
 copilot | user | mcpServers | ${COPILOT_HOME:-~/.copilot}/mcp-config.json
 copilot | project | mcpServers | ./.github/mcp.json
 cline | user | mcpServers | ${CLINE_DIR:-~/.cline}/data/settings/cline_mcp_settings.json
@@ -22394,6 +23254,11 @@ zed | user | context_servers | win32:$CONF/Zed/settings.json
 zed | project | context_servers | ./.zed/settings.json
 gemini | user | mcpServers | ~/.gemini/settings.json
 gemini | project | mcpServers | ./.gemini/settings.json
+gemini | user | mcpServers | ~/.gemini/extensions/*/gemini-extension.json
+qwen | user | mcpServers | ~/.qwen/settings.json
+qwen | project | mcpServers | ./.qwen/settings.json
+droid | user | mcpServers | ~/.factory/mcp.json
+droid | project | mcpServers | ./.factory/mcp.json
 gemini | managed | mcpServers | linux:/etc/gemini-cli/settings.json
 antigravity | user | mcpServers | ~/.gemini/antigravity/mcp_config.json
 codex | user | mcp_servers | ${CODEX_HOME:-~/.codex}/config.toml
@@ -22739,9 +23604,14 @@ def _runs_next_word(before: Sequence[str], after: str) -> bool:
 _launcher_name = lazy_regex(r"mcpwall-[0-9a-f]{8}")
 
 
+_wall_name = lazy_regex(r"mcpwall(?:[-_]?v?[0-9][a-z0-9._+-]*?)?(?:@[a-z0-9.^~_-]+)?(?:\.(?:py|pyz|exe|cmd))?")
+
+
 def _is_wall_word(word: str) -> bool:
+    """Is it this wall's file, whatever that is called, or the name of some mcpwall, of any version?"""
     name = re.split(r"[/\\]", word)[-1].lower()
-    return name in ("mcpwall", "mcpwall.py", "mcpwall.exe", "mcpwall.cmd", "mcpwall.pyz") or bool(_launcher_name.fullmatch(name))
+    return bool(_wall_name.fullmatch(name) or _launcher_name.fullmatch(name)) or \
+        os.path.isabs(word) and name.endswith(".py") and os.path.realpath(word) == os.path.realpath(__file__)
 
 
 # -- splicing -------------------------------------------------------------------
@@ -23428,7 +24298,8 @@ def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
 
 
 # ---------------------------------------------------------------------------
-# 23. Saving files whole; what people agreed to, and where calls wait for them
+# 27. Saving files whole; what people agreed to, and where calls wait for them
+# Means: keeps what people agreed to.
 # ---------------------------------------------------------------------------
 
 class FileLock:
@@ -23601,7 +24472,7 @@ def restore_config(path: str, lock: str, fs: Any = os) -> None:
         save_config(path, read_config(path), read_config(backup), True, fs)
 
 
-# -- the consent store, the desk ------------------------------------------------------
+# -- the consent store ------------------------------------------------------------------
 
 MAX_CONSENT_BYTES = 8 * 1024 * 1024     # of approved.json: servers choose most of what is in it
 MAX_PINNED_SERVERS = 1000
@@ -23620,6 +24491,7 @@ class ConsentStore:
 
     def __init__(self, path: str, clock: Callable[[], float] = time.time) -> None:
         self.path, self._clock = path, clock
+        self.grants = Grants(PrivateFolder(os.path.join(os.path.dirname(path), "consent")), clock)
         self.problem: str | None = None
         self._looked: tuple[Any, str, dict[str, Any] | None] = (None, "", None)     # file, server, its pins
 
@@ -23811,211 +24683,216 @@ def _consent_key(path: str) -> str:
     return os.path.normcase(os.path.realpath(path))
 
 
-ANSWERS = (*_YES, "deny")
-MAX_QUESTION_BYTES = 256 * 1024     # of one file on the desk
-_MAX_DESK_FILES = 10_000            # looked at; more are somebody's mischief
-_DESK_GRACE_S = 60.0                # after its time a question may still be withdrawn by its own wall
-_desk_name = lazy_regex(r"([0-9a-f]{16})\.(json|answer)|\.[0-9a-f]{16}\.(?:json|answer)\.mcpwall-[0-9a-f]+\.tmp")
+class PrivateFolder:
+    """Small whole files of the user's alone (0600), in one folder (0700). A file that is not regular, has other names, belongs
+    to others or can be written by them is as good as none, and so is any file in a folder that others can use."""
 
+    def __init__(self, path: str) -> None:
+        self.path = path
 
-class Desk:
-    """Where held calls wait for an answer given in another terminal: a folder, 0700, with two files for each call.
+    def place(self, name: str) -> str:
+        """Where the file of that name is."""
+        return os.path.join(self.path, name)
 
-    IDENT.json is the question (with the wall's process and until when it waits), IDENT.answer one of ANSWERS; both 0600
-    and written whole. IDENT is 16 hex digits, new for each question: what is left of a dead wall answers nothing.
-    """
-
-    def __init__(self, folder: str, clock: Callable[[], float] = time.time) -> None:
-        self._folder, self._clock = folder, clock
-        self._own: dict[str, None] = {}     # idents that this wall has put here
-        self._host = os.uname().nodename if hasattr(os, "uname") else ""    # elsewhere, a process id says nothing
-
-    # -- for the wall
-
-    def put(self, ident: str, question: Mapping[str, Any], waits: bool = True) -> None:
-        """Lay out a call that is held for `question["seconds"]`; or that was refused, and is to be taken back (see `take`)
-        when it comes again. Raises ConfigError."""
-        path = self._path(ident, "json")
-        now = self._clock()
-        about = {"question": dict(question), "pid": os.getpid() if waits else 0, "host": self._host, "asked": now,
-                 "expires": now + question["seconds"]}
-        data = json.dumps(about).encode()
-        if len(data) > MAX_QUESTION_BYTES:
-            raise ConfigError(f"{path}: a question of {len(data)} bytes")
-        try:
-            _make_directories(self._folder)
-            self._check()
-            if not self._own:
-                self._sweep()
-            if waits:
-                self._own[ident] = None
-            write_whole(path, data)
-        except OSError as fault:
-            raise ConfigError(f"{path}: {fault.strerror or fault}") from None
-
-    def withdraw(self, ident: str) -> None:
-        """Take a call away, and what was answered: it is held no more. Only what this wall has put here."""
-        if ident in self._own:
-            del self._own[ident]
-            self._remove(f"{ident}.json", f"{ident}.answer")
-
-    def close(self) -> None:
-        """Withdraw all calls of this wall."""
-        for ident in list(self._own):
-            self.withdraw(ident)
-
-    def answers(self) -> list[tuple[str, str]]:
-        """(ident, answer) of this wall's calls that were answered."""
-        found = []
-        for ident in list(self._own):
-            answer = (self._read(self._path(ident, "answer"), 32) or b"").decode("latin-1")
-            if answer in ANSWERS:
-                found.append((ident, answer))
-        return found
-
-    def take(self, ident: str) -> str:
-        """The answer to a call that nobody holds, "" when there is none yet; a yes is taken away, so it is for one call."""
-        try:
-            self._check()
-            question = self._question(f"{ident}.json", self._clock())
-            answer = (self._read(self._path(ident, "answer"), 32) or b"").decode("latin-1")
-            if answer not in ANSWERS or question is None or question["left"] <= 0:
-                return ""
-            if answer in _YES:
-                os.unlink(self._path(ident, "answer"))      # where two come at once, one of them fails here
-                self._remove(f"{ident}.json")
-            return answer
-        except OSError:
-            return ""
-
-    # -- for the verb
-
-    def questions(self) -> list[tuple[str, dict[str, Any]]]:
-        """(ident, question) of all calls that wait now, the oldest first; with "asked" and "left" (seconds)."""
-        try:
-            self._check()
-            return self._sweep()
-        except OSError:
-            return []
-
-    def answer(self, ident: str, answer: str) -> None:
-        """Answer a call. Raises ConfigError when it does not wait any more."""
-        path = self._path(ident, "answer")
-        if answer not in ANSWERS:
-            raise ValueError(answer)
-        try:
-            self._check()
-            if ident not in dict(self._sweep()):
-                raise ConfigError(f"{ident}: this call does not wait any more")
-            write_whole(path, answer.encode())
-        except OSError as fault:
-            raise ConfigError(f"{path}: {fault.strerror or fault}") from None
-
-    # -- files
-
-    def _path(self, ident: str, kind: str) -> str:
-        if not re.fullmatch("[0-9a-f]{16}", ident):
-            raise ConfigError(f"{printable(ident)}: not the name of a held call")
-        return os.path.join(self._folder, f"{ident}.{kind}")
-
-    def _check(self) -> None:
-        """Raise OSError unless the folder is one of the user's own that nobody else can use."""
+    def check(self) -> None:
+        """Raise OSError unless the folder is there, and nobody else's."""
         import stat
-        about = os.lstat(self._folder)
+        about = os.lstat(self.path)
         if not stat.S_ISDIR(about.st_mode) or getattr(about, "st_file_attributes", 0) & 0x400:      # a reparse point
-            raise OSError(20, "not a directory of its own")
+            raise OSError(20, f"{self.path}: not a directory of its own")
         if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o077):
-            raise OSError(1, f"others can use {self._folder}; make it yours and run: chmod 700")
+            raise OSError(1, f"{self.path}: others can use it; make it yours and run: chmod 700")
 
-    def _read(self, path: str, limit: int) -> bytes | None:
-        """The bytes of a plain file that only the user could write, without other names; None for anything else."""
+    def read(self, name: str, limit: int) -> bytes:
+        """What is in a file. Raises FileNotFoundError where there is none, another OSError where it cannot be used."""
         import stat
-        try:
-            if os.name == "nt" and os.path.islink(path):
-                return None
-            fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-                         | getattr(os, "O_BINARY", 0))
-            with open(fd, "rb") as stream:
-                about = os.fstat(fd)
-                if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1 or about.st_size > limit or \
-                        hasattr(os, "getuid") and (about.st_uid not in (os.getuid(), 0) or about.st_mode & 0o022):
-                    return None
-                return stream.read(limit)
-        except OSError:
-            return None
+        self.check()
+        path = self.place(name)
+        if os.name == "nt" and os.path.islink(path):
+            raise OSError(40, f"{path}: a link")
+        flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        with open(os.open(path, os.O_RDONLY | flags), "rb") as stream:
+            about = os.fstat(stream.fileno())
+            if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
+                raise OSError(22, f"{path}: not a plain file of its own")
+            if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o022):
+                raise OSError(1, f"{path}: others can write it")
+            data = stream.read(limit + 1)
+            if len(data) > limit:
+                raise OSError(27, f"{path}: too large")
+            return data
 
-    def _remove(self, *names: str) -> None:
-        """Remove files of the folder that are there."""
+    def load(self, name: str, limit: int = 1 << 20) -> dict[str, Any]:
+        """The same as JSON. Raises ConfigError where it is none that mcpwall has written."""
+        try:
+            value = load_json(self.read(name, limit).decode())
+        except (MessageError, UnicodeDecodeError):
+            value = None
+        if type(value) is not dict or type(value.get("v")) is not int or value["v"] != 1:
+            raise ConfigError(f"{self.place(name)}: not what mcpwall has written")
+        return value
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put a file there, whole. Raises ConfigError."""
+        try:
+            _make_directories(self.path)
+            self.check()
+            write_whole(self.place(name), data)
+        except OSError as fault:
+            raise ConfigError(fault.strerror if fault.filename is None else f"{self.path}: {fault.strerror}") from None
+
+    def remove(self, *names: str) -> None:
+        """Remove files that are there."""
         for name in names:
             try:
-                os.unlink(os.path.join(self._folder, name))
+                os.unlink(self.place(name))
             except OSError:
                 pass
 
-    def _sweep(self) -> list[tuple[str, dict[str, Any]]]:
-        """The questions that wait, oldest first. What dead walls have left is removed."""
-        import itertools
-        now, waiting, answers = self._clock(), [], []
-        with os.scandir(self._folder) as entries:
-            names = [entry.name for entry in itertools.islice(entries, _MAX_DESK_FILES)]
-        for name in names:
-            found = _desk_name.fullmatch(name)
-            if found is None:
-                continue
-            if found[2] == "json":
-                question = self._question(name, now)
-                if question is None:
-                    self._remove(name, f"{found[1]}.answer")
-                elif question["left"] > 0:
-                    waiting.append((found[1], question))
-            elif found[2] == "answer":
-                answers.append(found[1])
-            elif self._is_left(name, now):
-                self._remove(name)
-        for ident in answers:
-            if not os.path.lexists(self._path(ident, "json")):
-                self._remove(f"{ident}.answer")
-        return sorted(waiting, key=lambda one: one[1]["asked"])
-
-    def _is_left(self, name: str, now: float) -> bool:
-        """Was the wall killed that was writing this file?"""
+    def names(self, kind: str) -> list[str]:
+        """The files that are called KIND-….json, the oldest first."""
         try:
-            return now - os.lstat(os.path.join(self._folder, name)).st_mtime > _DESK_GRACE_S
+            self.check()
+            with os.scandir(self.path) as entries:
+                found = [(entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in entries
+                         if entry.name.startswith(kind + "-") and entry.name.endswith(".json")]
         except OSError:
-            return False
+            return []
+        return [name for _, name in sorted(found)]
 
-    def _question(self, name: str, now: float) -> dict[str, Any] | None:
-        """The question in a file with "asked" and "left"; None when nobody waits for its answer."""
-        data = self._read(os.path.join(self._folder, name), MAX_QUESTION_BYTES)
+
+ANSWERS = (*_YES, "deny")
+MAX_ASKED = 64              # calls that a person may still allow; the oldest is dropped
+ASKED_S = 3600              # so long
+_SESSION_S = 30 * 86_400    # so long what is allowed for a session stays, unless the session ends
+_ref_form = lazy_regex(r"[a-z0-9]{1,8}-[0-9]{1,12}\Z")
+
+
+class Grants:
+    """Calls that were refused and may be allowed (`ask-REF.json`), and what the user has said of them (`grant-….json`).
+
+    A grant is for one call, by its salted digest, for the rule that asked and for the session. Whoever wants to use a
+    "once" takes it away first, by a rename: of two at a time one has it, and whatever dies then, it is gone.
+    """
+
+    def __init__(self, folder: PrivateFolder, clock: Callable[[], float] = time.time) -> None:
+        self._folder, self._clock = folder, clock
+
+    # -- for the wall
+
+    def ask(self, ref: str, data: bytes) -> None:
+        """Keep a call for `mcpwall approve` (see `approval_request`). Raises ConfigError."""
+        self._folder.remove(*self._folder.names("ask")[:-MAX_ASKED + 1 or None])
+        self._folder.write(f"ask-{ref}.json", data)
+
+    def take(self, session: str, digest: str, rule: str | None) -> tuple[str, str]:
+        """What the user has said of such a call, see GrantTaker."""
+        name = self._name(session, digest, rule)
         try:
-            about = load_json((data or b"").decode())
-            question, pid = about["question"], about["pid"]
-            times = [float(about["asked"]), float(about["expires"])]
-            if type(question) is not dict or type(pid) is not int or pid < 0 or not 0 <= times[0] <= times[1] < 1e12:
+            grant = self._folder.load(name)
+            if not self._counts(grant) or (grant["session"], grant["digest"], grant["rule"]) != (session, digest, rule):
+                return "", ""
+            if grant["answer"] == "once":
+                taken = f"taken-{os.urandom(8).hex()}"
+                os.rename(self._folder.place(name), self._folder.place(taken))     # where two come at once, one fails here
+                again = self._folder.load(taken)
+                self._folder.remove(taken)
+                if again != grant:
+                    return "", ""
+            return grant["answer"], grant["shown"]
+        except (OSError, WallError):
+            return "", ""
+
+    # -- for the verbs
+
+    def request(self, ref: str) -> tuple[bytes, dict[str, Any]] | None:
+        """A call that may be allowed: the file, and what it says; None when there is none (any more)."""
+        if not _ref_form.match(ref):
+            return None
+        try:
+            name = f"ask-{ref}.json"
+            about, data = self._folder.load(name), self._folder.read(name, 1 << 20)
+            texts = [about.get(key) for key in ("session", "digest", "server", "tool", "reason", "arguments")]
+            optional = [about.get(key, 0) for key in ("rule", "method")]
+            asked = about.get("asked")
+            if load_json(data.decode()) != about or about.get("ref") != ref or type(asked) is not int or not all(
+                    type(text) is str for text in texts) or not all(text is None or type(text) is str for text in optional):
                 return None
-            if now > times[1] + _DESK_GRACE_S or pid and about["host"] == self._host and _is_gone(pid):
-                return None
-            texts = {key: value if isinstance(value, str) else "" for key, value in question.items()}
-            return {**texts, "asked": times[0], "left": times[1] - now}
-        except (WallError, ValueError, TypeError, KeyError, OverflowError):
+            return (data, about) if -ASKED_S < self._clock() - asked < ASKED_S else None
+        except (OSError, WallError, UnicodeDecodeError):
             return None
 
+    def requests(self) -> list[str]:
+        """The refs of all calls that may be allowed, the oldest first; of equal ones the last."""
+        found: dict[tuple[Any, ...], str] = {}
+        for name in self._folder.names("ask"):
+            request = self.request(name[4:-5])
+            if request is None:
+                self._folder.remove(name)
+            else:
+                key = self._key(request[1])
+                found.pop(key, None)
+                found[key] = name[4:-5]
+        return list(found.values())
 
-def _is_gone(pid: int) -> bool:
-    """Is there surely no such process? (On Windows looking would mean sending a signal: nobody can tell.)"""
-    if os.name == "nt":
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        pass
-    return False
+    def give(self, about: Mapping[str, Any], shown: str, answer: str) -> None:
+        """Note a person's *answer* about the call of a request or record, of which he saw what *shown* stands for. Raises
+        ConfigError."""
+        if answer not in ANSWERS:
+            raise ValueError(answer)
+        now = self._clock()
+        until = now + (_SESSION_S if answer == "session" else GRANT_S)
+        grant = {"v": 1, "answer": answer, "shown": shown, "time": int(now), "until": int(until),
+                 **{key: about.get(key) for key in ("session", "digest", "rule", "ref", "server", "tool")}}
+        self._folder.write(self._name(*self._key(about)), _compact(grant).encode())
+        for name in self._folder.names("ask"):
+            request = self.request(name[4:-5])
+            if request is None or self._key(request[1]) == self._key(about):
+                self._folder.remove(name)
+
+    def given(self) -> list[dict[str, Any]]:
+        """All grants that count now; others are removed."""
+        found = []
+        for name in self._folder.names("grant"):
+            try:
+                grant = self._folder.load(name)
+                if self._counts(grant) and name == self._name(*self._key(grant)):
+                    found.append(grant)
+                    continue
+            except (OSError, WallError):
+                pass
+            self._folder.remove(name)
+        return found
+
+    def revoke(self, ref: str) -> bool:
+        """Take back what was allowed for the call with this ref; was there anything?"""
+        names = [self._name(*self._key(grant)) for grant in self.given() if grant["ref"] == ref]
+        self._folder.remove(*names)
+        return bool(names)
+
+    # -- files
+
+    @staticmethod
+    def _key(about: Mapping[str, Any]) -> tuple[str, str, str | None]:
+        return about["session"], about["digest"], about["rule"]
+
+    @staticmethod
+    def _name(session: str, digest: str, rule: str | None) -> str:
+        about = json.dumps([session, digest, rule])
+        return f"grant-{sha256(about.encode())[:32]}.json"
+
+    def _counts(self, grant: Mapping[str, Any]) -> bool:
+        """Is it what `give` has written, and not too old?"""
+        if not all(type(grant.get(key)) is str for key in ("session", "digest", "shown", "ref")) or \
+                type(grant.get("rule", 0)) not in (str, type(None)) or grant.get("answer") not in ANSWERS:
+            return False
+        longest = _SESSION_S if grant["answer"] == "session" else GRANT_S
+        return type(grant.get("until")) is int and 0 < grant["until"] - self._clock() < longest + 60     # clocks are set
 
 
 # ---------------------------------------------------------------------------
-# 24. Setup: init, wrap, unwrap, status
+# 28. Setup: init, wrap, unwrap, status
+# Serves people: wraps and unwraps servers.
 # ---------------------------------------------------------------------------
 # Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
 # do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
@@ -24038,7 +24915,6 @@ class Surroundings:
         self.folder = os.path.join(self.home, ".mcpwall")
         self.lock = os.path.join(self.folder, "lock")
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
-        self.desk = Desk(os.path.join(self.folder, "waiting"))
         self.stops = Stops(os.path.join(self.folder, "stopped"))
         self.columns = 0            # to write as for a terminal of so many
 
@@ -24083,12 +24959,26 @@ class Surroundings:
 
     def ask(self, question: str) -> str:
         """The answer of the person at the terminal; "" when there is none."""
+        self._forget_typed()
         self.stdout.write(question)
         self.stdout.flush()
-        return str(self.stdin.readline()).strip()
+        return str(self.stdin.readline())
+
+    def _forget_typed(self) -> None:
+        """What was typed before a question was shown is no answer to it."""
+        try:
+            if os.name == "nt":
+                import msvcrt
+                while self.interactive and getattr(msvcrt, "kbhit")():
+                    getattr(msvcrt, "getwch")()
+            else:
+                import termios
+                termios.tcflush(self.stdin.fileno(), termios.TCIFLUSH)
+        except Exception:       # no terminal, or none that can do this
+            pass
 
     def agrees(self, question: str) -> bool:
-        return self.ask(question + " [y/N] ").lower() in ("y", "yes")
+        return self.ask(question + " [y/N] ").strip().lower() in ("y", "yes")
 
     def need_terminal(self, command: str, remedy: str) -> None:
         """Raise UsageError where nobody can be asked."""
@@ -24472,7 +25362,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not
                  and (args.all or args.servers or not args.hooks)]
     if open_ones and not listed and io.interactive:
-        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ")
+        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ").strip()
         open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
     plan: _WallPlan = [(server, wall_words(server, wall)) for server in open_ones]
     for server in open_ones:
@@ -25030,22 +25920,23 @@ def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
 
 
 # ---------------------------------------------------------------------------
-# 25. Approving: calls that wait, changed tools, projects
+# 29. Approving: calls that wait, changed tools, projects
+# Serves people: asks a person at a terminal.
 # ---------------------------------------------------------------------------
 
 _SHOWN_LINES = 200          # of one tool, when all that waits is gone through
 
 
 def cmd_approve(argv: Sequence[str], io: Surroundings) -> int:
-    """Everything a person consents to: calls that are held, what servers say of their tools, a project's policy."""
+    """Everything a person consents to: calls that were refused, what servers say of their tools, a project's policy."""
     args = _setup_arguments(
-        io, "approve", "Answer calls that are held, agree to new and changed tools, trust a project's policy file.",
+        io, "approve", "Allow calls that were refused, agree to new and changed tools, trust a project's policy file.",
         sorted(argv, key=lambda word: word != "--yes"),     # argparse takes no positionals behind an option's
-        _setup_option("names", "NAME", "a held call; a server, with or without tools of it; or a project's .mcpwall.yml, "
+        _setup_option("names", "NAME", "the ref of a refused call; a server, with or without tools of it; or a project's .mcpwall.yml, "
                       ".yaml or .json (without a name: all that waits, and the policy here)", nargs="*"),
         _setup_flag("--list", "what is approved and what waits"),
         _setup_option("--revoke", "NAME", "trust it no more: a policy file, SERVER or SERVER/TOOL"),
-        _setup_flag("--yes", "approve without asking, once you have read it (never a held call)"))
+        _setup_flag("--yes", "approve what is named without asking, once you have read it"))
     if args is None:
         return 0
     if bool(args.names) + args.list + bool(args.revoke) > 1:
@@ -25065,8 +25956,10 @@ def cmd_approve(argv: Sequence[str], io: Surroundings) -> int:
         return _approve_server(io, server, tools, args.yes)
     if tools:
         raise UsageError(f"approve: no server is known as {printable(name)}; see: mcpwall approve --list")
-    if re.fullmatch("[0-9a-f]{16}", name):
-        return _answer_named_call(io, name, args.yes)
+    if _ref_form.match(name):
+        if not args.yes:
+            io.need_terminal("approve", "read it with: mcpwall explain " + name)
+        return _answer_call(io, name, args.yes)
     if not os.path.lexists(path):
         raise UsageError(f"approve: {printable(name)} is no held call, known server or file; see: mcpwall approve --list")
     return _approve_project(io, path, args.yes)
@@ -25076,7 +25969,7 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
     """Go through all that waits, then the policy of the working directory."""
     path = find_policy_file(io.cwd, ".mcpwall")
     servers = sorted(io.consent.entries("changes"))
-    calls = io.desk.questions()
+    calls = io.consent.grants.requests()
     if yes or not io.interactive:
         if calls or servers:
             waits = f"{len(calls)} held calls and the changes of {len(servers)} servers wait (mcpwall approve --list); " \
@@ -25089,10 +25982,10 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
         return _approve_project(io, path, yes)
     statuses, seen = [], set()
     while calls:                    # others may come while these are looked at
-        for ident, question in calls:
-            seen.add(ident)
-            statuses.append(_answer_call(io, ident, question))
-        calls = [call for call in io.desk.questions() if call[0] not in seen]
+        for ref in calls:
+            seen.add(ref)
+            statuses.append(_answer_call(io, ref))
+        calls = [ref for ref in io.consent.grants.requests() if ref not in seen]
     statuses += [_approve_server(io, server, [], False) for server in servers]
     if path is not None:
         statuses.append(_approve_project(io, path, False))
@@ -25101,46 +25994,47 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
     return max(statuses)
 
 
-def _chosen(io: Surroundings, question: str, keys: str) -> str:
-    """One of *keys*, or "" for Enter or the end of the input."""
+def _chosen(io: Surroundings, question: str, words: Sequence[str]) -> str:
+    """One of *words*, as it stands or by its first letter alone; "" for the end of the input. Anything else asks again."""
     while True:
-        answer = io.ask(question).lower()[:1]
-        if not answer or answer in keys:
-            return answer
+        answer = io.ask(question)
+        for word in words:
+            if answer.rstrip("\r\n") in (word, word[0]):
+                return word
+        if not answer:
+            return ""
 
 
 # -- held calls
 
-def _answer_named_call(io: Surroundings, ident: str, yes: bool) -> int:
-    if yes or not io.interactive:
-        raise UsageError("approve: a held call is answered at a terminal, by somebody who has read it")
-    question = dict(io.desk.questions()).get(ident)
-    if question is None:
-        io.say(f"{ident}: no such call waits (any more)")
-        return 1
-    return _answer_call(io, ident, question)
-
-
-def _answer_call(io: Surroundings, ident: str, question: Mapping[str, Any]) -> int:
-    """Show a held call and take the answer; 0 when it was answered."""
-    io.say(f"Held call {ident}, {max(0, int(question['left']))} s left:")
-    for word, text in (("server", question.get("server")), ("tool", question.get("tool") or question.get("method")),
-                       ("rule", question.get("rule")), ("reason", question.get("reason"))):
-        if text:
-            io.say(f"  {word:<7} {_harmless(text)[:1000]}")
-    io.say("  arguments (they may have been written by a model: judge what they do, not what they say):")
-    for line in _wrapped(_harmless(str(question.get("arguments", "")))):
-        io.say("    | " + line)
-    answer = _chosen(io, "Allow it [o]nce, this exact call for the [s]ession, or [d]eny it? (Enter leaves it) ", "osd")
-    if not answer:
-        io.say("Left as it is.")
-        return 1
-    try:
-        io.desk.answer(ident, {"o": "once", "s": "session", "d": "deny"}[answer])
-    except ConfigError as fault:
-        io.complain(str(fault))
-        return 1
-    io.say("Denied." if answer == "d" else "Allowed.")
+def _answer_call(io: Surroundings, ref: str, yes: bool = False) -> int:
+    """Show a call that may be allowed and take the answer; 0 when it was given."""
+    while True:
+        request = io.consent.grants.request(ref)
+        if request is None:
+            io.say(f"{printable(ref)}: no such call waits (any more)")
+            return 1
+        data, about = request
+        age = int(time.time()) - about["asked"]
+        io.say(f"Call {ref}, refused {max(0, age) // 60} min ago:")
+        for word, text in (("server", about["server"]), ("tool", about["tool"] or about["method"]), ("rule", about["rule"]),
+                           ("reason", about["reason"])):
+            if text:
+                io.say(f"  {word:<7} {_harmless(text)[:1000]}")
+        io.say("  arguments (they may have been written by a model: judge what they do, not what they say):")
+        for line in _wrapped(_harmless(about["arguments"])):
+            io.say("    | " + line)
+        answer = "once" if yes else _chosen(io, "Allow it [o]nce, this exact call for the [s]ession, or [d]eny it? (Ctrl-D leaves it) ",
+                                            ANSWERS)
+        if not answer:
+            io.say("Left as it is.")
+            return 1
+        if (io.consent.grants.request(ref) or (b"",))[0] == data:
+            break
+        io.say("It has changed meanwhile:")
+    io.consent.grants.give(about, shown_hash(data), answer)
+    io.say("Denied." if answer == "deny" else f"Allowed for the session, when it comes again: {ref}." if answer == "session" else
+           f"Allowed once, when it comes again within {GRANT_S // 60} minutes: {ref}.")
     return 0
 
 
@@ -25226,10 +26120,10 @@ def _agreed_changes(io: Surroundings, server: str, changes: list[_Change]) -> li
     """Those of *changes* that the person at the terminal agrees to."""
     if len(changes) == 1:
         return changes if io.agrees("Approve this?") else []
-    answer = _chosen(io, f"Approve these {len(changes)}? [y]es, [e]ach by itself (Enter leaves them) ", "yen")
-    if answer == "e":
+    answer = _chosen(io, f"Approve these {len(changes)}? [y]es, [e]ach by itself, [n]o ", ("yes", "each", "no"))
+    if answer == "each":
         return [change for change in changes if io.agrees(f"Approve {_title(server, change)}?")]
-    return changes if answer == "y" else []
+    return changes if answer == "yes" else []
 
 
 def _title(server: str, change: _Change) -> str:
@@ -25373,9 +26267,11 @@ def _list_approved(io: Surroundings) -> int:
     for server in sorted(changes):
         rows += [(_day(change.pin), "waits: " + ("changed" if change.old else "new"), _title(server, change))
                  for change in _changes(io, server)]
-    for ident, question in io.desk.questions():
-        what = _harmless(f"{question.get('server', '')} {question.get('tool') or question.get('method', '')}")[:200]
-        rows.append((_day({"time": int(question["asked"])}), f"held, {int(question['left'])} s left", f"{ident}: {what}"))
+    for ref in io.consent.grants.requests():
+        request = io.consent.grants.request(ref)
+        if request is not None:
+            rows.append((_day({"time": request[1]["asked"]}), "waits: call", f"{ref}: {_call_title(request[1])}"))
+    rows += [(_day(grant), f"call, {grant['answer']}", f"{grant['ref']}: {_call_title(grant)}") for grant in io.consent.grants.given()]
     for day, state, what in rows:
         io.say(f"{day:<10}  {state:<28}  {what}")
     if not rows:
@@ -25383,8 +26279,15 @@ def _list_approved(io: Surroundings) -> int:
     return 1 if io.consent.problem else 0
 
 
+def _call_title(about: Mapping[str, Any]) -> str:
+    return _harmless(f"{about.get('server') or ''} {about.get('tool') or about.get('method') or ''}")[:200]
+
+
 def _revoke(io: Surroundings, name: str) -> int:
-    """Trust a policy file, a server or one tool no more."""
+    """Trust a policy file, a server, one tool or one call no more."""
+    if io.consent.grants.revoke(name):
+        io.say(f"{name}: not allowed any more")
+        return 0
     key = _consent_key(os.path.join(io.cwd, name))
     if key in io.consent.entries("projects"):
         io.consent.put("projects", key, None)
@@ -25406,7 +26309,8 @@ def _revoke(io: Surroundings, name: str) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 26. Hooks: the tools of the hosts themselves
+# 30. Hooks: the tools of the hosts themselves
+# Serves people: answers hosts about their own tools, by the same Wall.
 # ---------------------------------------------------------------------------
 # Serves people, and closes: it can only add refusals to what the host decides by itself.
 #
@@ -25429,7 +26333,6 @@ MAX_EVENT_BYTES = 16 * 1024 * 1024
 HOOK_SECONDS = 1.8          # from the start of the process to the answer
 _HOOK_SESSION_DAYS = 14     # what was kept of a session is removed then
 _HOOK_USES = 64             # calls of a session that are known to have been counted
-_HOOK_ASKED_S = 900         # so long somebody can answer for a call whose host has no question for its user
 
 # -- reading an event -------------------------------------------------------------
 # Hosts spell one thing in many ways (tool_name, toolName), so names are compared in small letters without signs.
@@ -25886,6 +26789,15 @@ class HookVerdict(NamedTuple):
     note: str = ""              # for people who try it
 
 
+class _HookAsked(NamedTuple):
+    """What the user has said of the calls of an event that are asked about ("": nothing yet)."""
+    session: HookSession
+    name: str                   # of the session, in records
+    grants: Grants
+    digest: str
+    answer: str
+
+
 class Hook:
     """One event of a host, from its bytes to the answer. Nothing here prints; `judge` never raises."""
 
@@ -25899,6 +26811,7 @@ class Hook:
         self.note = ""
         self._recorder: Recorder | None = None
         self._session: HookSession | None = None
+        self._salt: bytes | None = None         # of the session, once a call of it was asked about
         self._load, self._named, self._home, self._clock, self._lasting = load, project, home, clock, lasting
         self._environ = os.environ if environ is None else environ
         self._io = io or (lambda: Surroundings(home, environ=self._environ))
@@ -25986,12 +26899,12 @@ class Hook:
         policy = self._load(project or place, place)
         return policy._replace(settings=policy.settings._replace(unlisted_tools="allow", read_only=False))
 
-    def _record(self, policy: Policy, message: Message, decision: Decision) -> Record:
+    def _record(self, policy: Policy, message: Message, decision: Decision, extra: Mapping[str, Any] | None = None) -> Record:
         """The record of one call or result. No event knows of the others, so nothing is numbered or chained."""
         quoting = Quoting(policy)
         if self._recorder is None:
-            self._recorder = Recorder(policy, self.event.host.name, None, quoting, self._clock)
-        fields = self._recorder.record(message, decision, len(message.text), self._about(policy)).fields
+            self._recorder = Recorder(policy, self.event.host.name, None, quoting, self._clock, self._salt)
+        fields = self._recorder.record(message, decision, len(message.text), {**self._about(policy), **(extra or {})}).fields
         session = quoting.text(self.event.session, 200) or None
         kept = {key: value for key, value in fields.items() if key not in ("seq", "prev")}
         return Record({**kept, "session": session})
@@ -26016,45 +26929,63 @@ class Hook:
         _, worst, message = max(decided, key=lambda one: _STRICTNESS[one[1].action])
         passes = worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" and worst is not _STOPPED
         action = "allow" if passes else worst.action
-        way = ""
+        asked: _HookAsked | None = None
         if action == "ask" and not event.host.asks and policy.settings.ask_fallback == "allow":
             action = "allow"
         elif action == "ask" and not event.host.asks:
-            answer, way = self._asked(policy, [one for one in decided if one[1].action == "ask"])
-            if answer in _YES:
+            asked = self._asked(policy, [(said, one) for _, said, one in decided if said.action == "ask"])
+            if asked is not None and asked.answer in _YES:
                 action = "allow"
-                decided = [(call, said._replace(action="allow", granted=answer) if said.action == "ask" else said, one)
-                           for call, said, one in decided]
-        records = [self._record(policy, one, decision) for _, decision, one in decided]
+            decided = [(call, self._answered(said, asked), one) for call, said, one in decided]
+            worst = next(said for _, said, one in decided if one is message)
+        records = [self._record(policy, one, decision, {"digest": asked.digest} if asked and decision.action == "ask" else {})
+                   for _, decision, one in decided]
         if action != "deny":
             memory.commit(mark for _, decision, _ in decided for mark in decision.marks)
         ref = next(record.fields["ref"] for record, one in zip(records, decided) if one[2] is message)
-        reason = _hook_reason(worst, ref) + way
-        answered = hook_answer(event, action, reason)
+        if asked is not None and worst.action == "ask":
+            self._put(asked, policy, decided, records, ref)
+        answered = hook_answer(event, action, _hook_reason(worst, ref))
         return HookVerdict(event, action, answered, tuple((call, decision) for call, decision, _ in decided), tuple(records))
 
-    def _asked(self, policy: Policy, asked: Sequence[tuple[HookCall, Decision, Message]]) -> tuple[str, str]:
-        """What a person has said, by `mcpwall approve`, of these calls, for which the host has no question ("": nothing yet);
-        and how he can say it."""
+    def _asked(self, policy: Policy, calls: Sequence[tuple[Decision, Message]]) -> _HookAsked | None:
+        """What the user has said, by `mcpwall approve`, of calls for which the host has no question; None where he cannot."""
         if not self._lasting or self._home is None:
-            return "", "; it needs the user's approval: mcpwall approve"
-        event, quoting, session = self.event, Quoting(policy), self._session
-        about = [event.host.name, event.session, [(*call, decision.rule) for call, decision, _ in asked]]
-        ident = sha256(json.dumps(about, sort_keys=True).encode())[:16]
-        if session is not None and ident in session.read().get("granted", ()):
-            return "session", ""
-        desk = Desk(os.path.join(self._home, ".mcpwall", "waiting"), self._clock)
-        answer = desk.take(ident)
-        if answer == "session" and session is not None:
-            with session:
-                session.kept["granted"] = [*session.kept.get("granted", ()), ident][-MAX_GRANTED:]
-        if answer:
-            return answer, "; the user did not allow it"
-        call, decision, _ = asked[0]
-        shown = "; ".join(quoting.arguments(message, decision) for _, decision, message in asked)
-        desk.put(ident, {"server": call.server, "tool": event.spelled, "rule": decision.rule, "reason": quoting.reason(decision),
-                         "arguments": shown, "seconds": _HOOK_ASKED_S}, False)
-        return "", f"; the user can allow it: mcpwall approve {ident} ({_HOOK_ASKED_S // 60} min), then send the same call again"
+            return None
+        event, folder = self.event, os.path.join(self._home, ".mcpwall")
+        session = self._session or HookSession(os.path.join(folder, "sessions"), event.host.name, "", self._clock)
+        with session:
+            kept = session.kept
+            self._salt = bytes.fromhex(kept.setdefault("salt", os.urandom(16).hex()))
+            digests = [salted_digest(self._salt, message) for _, message in calls]
+            digest = digests[0] if len(calls) == 1 else sha256(json.dumps([
+                digests, [decision.rule for decision, _ in calls]]).encode())[:32]
+            grants = ConsentStore(os.path.join(folder, "approved.json"), self._clock).grants
+            name = Quoting(policy).text(event.session, 200)
+            answer, shown = grants.take(name, digest, calls[0][0].rule)
+            return _HookAsked(session, name, grants, digest, answer if shown in kept.get("shown", ()) else "")
+
+    def _answered(self, decision: Decision, asked: _HookAsked | None) -> Decision:
+        """The *decision* with what the user has said."""
+        if decision.action != "ask" or asked is None:
+            return decision
+        if asked.answer in _YES:
+            return decision._replace(action="allow", granted=asked.answer, asked="approve")
+        words = f"{decision.message or 'Blocked by policy'}: {_NO_WORDS['deny']}"
+        return decision._replace(action="deny", message=words, asked="approve") if asked.answer else \
+            decision._replace(asked="approve", lasting=False)
+
+    def _put(self, asked: _HookAsked, policy: Policy, calls: Sequence[tuple[HookCall, Decision, Message]],
+             records: Sequence[Record], ref: str) -> None:
+        """Keep calls that are refused for `mcpwall approve`."""
+        quoting = Quoting(policy)
+        _, first, message = next(one for one in calls if one[1].action == "ask")
+        shown = "; ".join(quoting.arguments(one, decision) for _, decision, one in calls if decision.action == "ask")
+        data = approval_request(ref, asked.name, asked.digest, message, self.event.spelled, first, shown, quoting, self._clock())
+        with asked.session as session:
+            texts = [data, *(record.data for record in records)]
+            session.kept["shown"] = [*session.kept.get("shown", ()), *map(shown_hash, texts)][-MAX_GRANTED:]
+        asked.grants.ask(ref, data)
 
     def _message(self, call: HookCall) -> Message:
         params = {"name": call.tool, "arguments": call.arguments}
@@ -26083,7 +27014,7 @@ class Hook:
             memory.commit(decision.marks)
         changed = None
         if action in ("redact", "strip"):
-            text = redacted(message, decision.findings) if action == "redact" else _stripped(message)
+            text = edited(message, redactions(message, decision.findings) if action == "redact" else strippings(message))
             changed = _with_media(json.loads(text)["result"]["structuredContent"], shown)
         elif action == "deny":
             words = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
@@ -26100,7 +27031,8 @@ class Hook:
 
 def _hook_reason(decision: Decision, ref: str) -> str:
     """What the model, or the person at the host, reads of a decision; *ref*: of its record."""
-    text = f"[mcpwall] {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
+    way = approval_words(ref) if decision.action == "ask" and decision.asked == "approve" else ""
+    text = f"[mcpwall] {decision.message or 'Blocked by policy'}{way}{_named(decision.rule, ref)}"
     return printable(text + (f"; instead: {decision.hint}" if decision.hint else ""), 2000)
 
 
@@ -26217,7 +27149,8 @@ def _read_event_bytes(end: float, fd: int = 0) -> bytes:
     return data
 
 # ---------------------------------------------------------------------------
-# 27. Reading the log: log, verify, explain, allow
+# 31. Reading the log: log, verify, explain, allow
+# Serves people: shows and explains records.
 # ---------------------------------------------------------------------------
 # *serves people*: what was refused, why, and how exactly that is allowed. All of it reads the audit log as data; a line that
 # is no record is counted and never guessed at.
@@ -26909,7 +27842,7 @@ def cmd_allow(argv: Sequence[str], io: Surroundings) -> int:
         io, "allow", "Allow exactly the call that was refused, and nothing beside it.", argv,
         _setup_option("ref", "REF", "what the refusal ends with, such as k7f3qa-12"),
         _setup_flag("--always", "by a rule in your policy (what is done without --session)"),
-        _setup_flag("--session", "for as long as that session runs"),
+        _setup_flag("--session", "for as long as that session runs"), _SETUP_YES,
         _setup_flag("--dry-run", "show the rule, write nothing"),
         _setup_option("--log", "FILE", "where the ref is looked up (this user's log)", action="append", default=[]))
     if args is None:
@@ -26917,15 +27850,15 @@ def cmd_allow(argv: Sequence[str], io: Surroundings) -> int:
     if args.always and args.session:
         raise UsageError("allow: --always and --session exclude each other")
     record = find_record(io, args.ref, log_files(io, args.log) if args.log else [])
-    if not args.dry_run:
-        io.need_terminal("allow", "it loosens the policy, so a person confirms it (--dry-run shows the rule)")
+    if not args.dry_run and not args.yes:
+        io.need_terminal("allow", "it loosens the policy, so a person confirms it (--dry-run shows the rule), or says --yes")
     _say_refusal(io, record)
     if args.session:
-        return _grant_session(io, record)
-    return _allow_always(io, record, args.dry_run)
+        return _grant_session(io, record, args.yes)
+    return _allow_always(io, record, args.dry_run, args.yes)
 
 
-def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool) -> int:
+def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, yes: bool) -> int:
     other = _policy_elsewhere(io, record)
     if other:
         raise UsageError(f"{record['ref']}: {other}")
@@ -26946,7 +27879,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool) ->
     if dry_run:
         io.say("Nothing was written (--dry-run).")
         return 0
-    if not io.agrees("Write it?"):
+    if not yes and not io.agrees("Write it?"):
         io.say("Nothing was written.")
         return 1
     os.makedirs(io.folder, 0o700, exist_ok=True)
@@ -26987,8 +27920,17 @@ def _policy_elsewhere(io: Surroundings, record: Mapping[str, Any]) -> str:
     return ""
 
 
-def _grant_session(io: Surroundings, record: Mapping[str, Any]) -> int:
-    raise UsageError(f"{record['ref']}: this session cannot be granted more; allow it with --always")
+def _grant_session(io: Surroundings, record: Mapping[str, Any], yes: bool) -> int:
+    """Allow the call of a record that was asked about as long as its session runs."""
+    about = {**{key: record.get(key) for key in ("digest", "rule", "ref", "server", "tool")}, "session": record.get("session") or ""}
+    if not record.get("asked") or not all(type(about[key]) is str for key in ("session", "digest", "ref")):
+        raise UsageError(f"{record['ref']}: only a call that is asked about can be allowed for a session; this one takes a rule (--always)")
+    if not yes and not io.agrees("Allow exactly this call for the rest of its session?"):
+        io.say("Not allowed.")
+        return 1
+    io.consent.grants.give(about, shown_hash(Record(dict(record)).data), "session")
+    io.say("Allowed for the session, when it comes again.")
+    return 0
 
 
 # -- stop and go ----------------------------------------------------------------------
@@ -27058,7 +28000,8 @@ def cmd_go(argv: Sequence[str], io: Surroundings) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 28. Trying policies: lint, test, replay, learn, report
+# 32. Trying policies: lint, test, replay, learn, report
+# Serves people: judges without forwarding anything.
 # ---------------------------------------------------------------------------
 # *serves people*: what a policy would do, before and after it is in force. Nothing here is asked by a running wall.
 
@@ -27569,7 +28512,8 @@ def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 29. Command line
+# 33. Command line
+# Serves people: reads words, prints text.
 # ---------------------------------------------------------------------------
 
 ABOUT = """\
@@ -27787,16 +28731,16 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     if withheld:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
     consent, identity = options.consent, server_identity(options.server_name, command)
-    desk = Desk(os.path.join(options.home, ".mcpwall", "waiting")) if options.home is not None else None
     stopped = Stops(os.path.join(options.home, ".mcpwall", "stopped")).watch(name) if options.home is not None else None
-    session = Session(Wall(policy), name, identity=identity, desk=desk is not None, stopped=stopped, folders=server_folders(command),
+    session = Session(Wall(policy), name, identity=identity, stopped=stopped, folders=server_folders(command),
+                      grants=consent.grants.take if consent is not None else None,
                       pins=(lambda: consent.pins(identity)) if consent is not None else None)
     folders = [(os.path.abspath(options.project or os.getcwd()), ".mcpwall"), (machine_folder(), "policy")]
     folders += [(os.path.join(options.home, ".mcpwall"), "config")] if options.home is not None else []
     places = [os.path.join(folder, stem + ending) for folder, stem in folders for ending in _POLICY_ENDINGS]
     places += [consent.path] if consent is not None else []       # an approval changes what counts
     watch = PolicyWatch(policy, lambda: options.policy().with_secrets(hidden), places, options.project)
-    status = relay(session, command, audit, reporter, environ, desk=desk, consent=consent, watch=watch)
+    status = relay(session, command, audit, reporter, environ, consent=consent, watch=watch)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
         sys.stdout.flush()
         sys.stderr.flush()
@@ -28300,7 +29244,7 @@ _HOMELESS = ("check", "rules", "hook", "demo", "explain", "lint", "test", "repla
 __all__ = [
     "WallError", "PolicyError", "MessageError", "load_json", "canonical_text", "Message", "parse_yaml", "compile_regex",
     "compile_glob", "is_under", "shannon_entropy", "Finding", "SecretScanner", "Rule", "Policy", "builtin_policy",
-    "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "Waiting", "Pinned",
+    "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "Approvable", "Pinned",
     "Memory", "load_policy", "AuditLog", "relay",
     "find_configs", "wrap_server", "save_config", "main", "MARKER"]
 

@@ -194,6 +194,8 @@ class Entries(unittest.TestCase):
                 (["npx", "-y", "mcpwall", "--", "node"], 4), (["python3", "-m", "mcpwall", "--", "a"], 4),
                 (["mcpwall", "--server-name=--", "--", "a", "--", "b"], 3), (["uvx", "mcpwall", "--", "a"], 3),
                 (["pipx", "run", "mcpwall", "--", "a"], 4), (["uvx", "--from", "x/y", "mcpwall", "--", "a"], 5),
+                (["npx", "-y", "mcpwall@0.2.0", "--", "a"], 4), (["npx", "mcpwall@latest", "-c", "p.yml", "--", "a"], 5),
+                (["python3", "/opt/mcpwall-0.1.0.py", "--", "a"], 3), (["python3", "-I", "-S", "/h/.mcpwall/bin/mcpwall-0a1b2c3d", "--", "a"], 5),
                 (["env", "A=b", "python3.12", "-I", "/x/mcpwall.py", "--", "a"], 6), (["cmd", "/c", "mcpwall", "--", "a"], 4),
                 (["my-python-dev", "/x/mcpwall.py", "--server-name", "n", "--", "a"], 5)):
             with self.subTest(argv=argv):

@@ -84,6 +84,19 @@ class Prefilter(unittest.TestCase):
                     self.assertTrue(mcpwall.may_endanger(tool, arguments))
 
 
+    def test_random_calm_texts_have_no_sign(self) -> None:
+        number = seed()
+        rng, calm = random.Random(number), 0
+        pieces = ("a", "Z9", ".", "/", ",", " ", "-", "_", "c", "j", "java", "gAS", "/etc", "mainModule", "constructor", "\u00e9", ":", ";")
+        for _ in range(5000):
+            text = "".join(rng.choices(pieces, k=rng.randrange(1, 9)))
+            if mcpwall._dan_calm(text):
+                calm += 1
+                with self.subTest(seed=number, text=text):
+                    self.assertIsNone(mcpwall._dan_sign.search(text))
+        self.assertGreater(calm, 500)
+
+
 class Word(unittest.TestCase):
     def test_in_a_policy(self) -> None:
         talk = Talk("{version: 1, rules: [{name: n, action: deny, match: {arguments: "

@@ -18,6 +18,31 @@ def only(match: dict, **more: object) -> dict:
     return {**rule(match, "allow", **more), "settings": {"default_action": "deny"}}
 
 
+class BuiltIn(unittest.TestCase):
+    CERTAIN = {"under", "address", "sql", "all", "access"}      # words that hold only for what is known
+
+    def words(self, value: object) -> set[str]:
+        """The matcher words in a `match` or `unless`, and its keys about more than kind, method, tool and server."""
+        if not isinstance(value, dict):
+            return set()
+        found = set(value) - {"method", "tool", "server", "host", "arguments", "direction"}
+        for matcher in value.get("arguments", {}).values():
+            found |= set(matcher)
+            for part in matcher.get("all", ()):
+                found |= set(part)
+        return found
+
+    def test_nothing_that_allows_rests_on_a_detector(self) -> None:
+        seen = 0
+        for name in mcpwall.BUILTIN_NAMES:
+            data = mcpwall.builtin_layer(name).data
+            for rule in [*data.get("rules", ()), *data.get("outbound_rules", ())]:
+                for match in filter(None, (rule["match"] if rule.get("action") == "allow" else None, rule.get("unless"))):
+                    seen += 1
+                    self.assertEqual(self.words(match) - self.CERTAIN, set(), rule["name"])
+        self.assertGreater(seen, 4)
+
+
 class Messages(unittest.TestCase):
     """FILE:LINE: POINTER: what is wrong; what to write."""
 

@@ -535,6 +535,52 @@ class Redaction(unittest.TestCase):
         got = self.talk.answer({"content": [{"type": "image", "data": f"text {GITHUB_TOKEN}"}]}, ident=8)
         self.assertNotIn(GITHUB_TOKEN, json.dumps(got))
 
+    def structured(self, schema: object, value: object, text: str = "see there") -> dict:
+        """What the client gets of a structured result of a tool with this output schema."""
+        talk = Talk(mcpwall.builtin_policy("default"))
+        tool = {"name": "look", "inputSchema": {"type": "object"}, "outputSchema": schema}
+        talk.answer({"tools": [tool]}, method="tools/list", ident=1)
+        return talk.answer({**text_result(text), "structuredContent": value}, tool="look", ident=2)["result"]
+
+    def test_a_structured_result_still_fits_its_schema(self) -> None:
+        def fits(schema: dict, text: str) -> str | None:
+            """The redacted string, None when the call was answered by an error."""
+            got = self.structured({"type": "object", "properties": {"a": {"type": "array", "items": schema}}}, {"a": ["x", text]})
+            self.assertNotIn(GITHUB_TOKEN, json.dumps(got))
+            if got.get("isError"):
+                self.assertNotIn("structuredContent", got)
+                self.assertIn("output schema", got["content"][0]["text"])
+                return None
+            self.assertEqual(got["structuredContent"]["a"][0], "x")
+            return got["structuredContent"]["a"][1]
+
+        token, url = GITHUB_TOKEN, f"https://bot:{GITHUB_TOKEN}@host.example/x.git"
+        self.assertEqual(fits({"type": "string"}, f"key {token}"), f"key {mcpwall.MARKER}")
+        self.assertEqual(fits({"type": "string", "format": "uri"}, url), f"https://bot:{mcpwall.MARKER_IN_URL}@host.example/x.git")
+        self.assertEqual(fits({"type": "string", "maxLength": 12}, token[:0] + token), mcpwall.MARKER[:12])
+        self.assertEqual(fits({"type": "string", "pattern": "^[A-Z-]+$"}, token), mcpwall.MARKER_IN_URL)
+        self.assertRegex(fits({"type": "string", "pattern": "^[a-zA-Z]{3}_[a-zA-Z0-9]{36}$"}, token) or "", "^[xX]{3}_[xX0]{36}$")
+        self.assertEqual(fits({"type": "string", "format": "uuid"}, token), "00000000-0000-0000-0000-000000000000")
+        self.assertEqual(fits({"anyOf": [{"type": "null"}, {"type": "string", "minLength": 1}]}, token), mcpwall.MARKER)
+        for schema in ({"type": "string", "enum": [token, "x"]}, {"type": "string", "const": token}, {"type": "string", "format": "unheard-of"},
+                       {"type": "string", "pattern": "^ghp_[a-z]"}, {"not": {"type": "number"}}, {"$ref": "https://elsewhere.example/s"},
+                       {"type": "string", "minLength": 60}):
+            self.assertIsNone(fits(schema, token), schema)
+
+    def test_a_structured_result_by_reference(self) -> None:
+        schema = {"type": "object", "$defs": {"key": {"type": "string", "maxLength": 8}}, "properties": {"k": {"$ref": "#/$defs/key"}},
+                  "additionalProperties": {"type": "string", "pattern": "^[A-Z-]+$"}}
+        got = self.structured(schema, {"k": GITHUB_TOKEN, "other": GITHUB_TOKEN}, f"text {GITHUB_TOKEN}")
+        self.assertEqual(got["structuredContent"], {"k": mcpwall.MARKER[:8], "other": mcpwall.MARKER_IN_URL})
+        self.assertEqual(got["content"][0]["text"], f"text {mcpwall.MARKER}")
+
+    def test_a_secret_as_the_name_of_a_member_has_no_room(self) -> None:
+        self.assertTrue(self.structured({"type": "object"}, {GITHUB_TOKEN: 1})["isError"])
+
+    def test_without_an_output_schema_nothing_is_asked_of_the_marker(self) -> None:
+        got = self.talk.answer({"content": [], "structuredContent": {"k": GITHUB_TOKEN}}, ident=3)["result"]
+        self.assertEqual(got["structuredContent"], {"k": mcpwall.MARKER})
+
     def test_redacted_twice_is_redacted_once(self) -> None:
         once = self.talk.answer(text_result(f"a {GITHUB_TOKEN} b {AWS_KEY}"))["result"]
         self.assertEqual(self.talk.answer(once, ident=9)["result"], once)
@@ -732,6 +778,22 @@ class Chunks(unittest.TestCase):
                 other = "server" if peer == "client" else "client"
                 if out[other] and not out[peer] and b"BLOCKED" not in out[other]:
                     self.assertIn(out[other], (raw + b"\n",), f"MCPWALL_SEED={number}")
+
+
+class Library(unittest.TestCase):
+    def test_a_call_is_judged_by_its_tool_and_arguments(self) -> None:
+        wall = mcpwall.Wall(policy("version: 1\nextends: default\nrules:\n  - {name: git, match: {server: git, tool: x}, action: deny}\n"))
+        self.assertEqual(wall.check_call("read_file", {"path": "~/.ssh/id_rsa"}).rule, "block-ssh-keys")
+        self.assertEqual(wall.check_call("read_file", {"path": "a.py"}).action, "allow")
+        self.assertEqual([wall.check_call("x", {}, server).action for server in ("git", "fs", "")], ["deny", "allow", "allow"])
+        self.assertEqual(wall.check_call("x", {}, memory=mcpwall.Memory()).action, "allow")
+        for wrong in ({"a": object()}, {"a": float("nan")}, [1]):
+            with self.assertRaises((TypeError, ValueError)):
+                wall.check_call("x", wrong)
+
+    def test_decide_says_what_it_takes(self) -> None:
+        with self.assertRaisesRegex(TypeError, "check_call"):
+            mcpwall.Wall(policy("version: 1\n")).decide({"method": "tools/call"})
 
 
 if __name__ == "__main__":

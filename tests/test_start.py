@@ -10,6 +10,7 @@ import subprocess
 import sys
 import unittest
 
+from tests import sections
 from tests.support import InEmptyHome, mcpwall
 
 FOLDER = os.path.dirname(os.path.abspath(mcpwall.__file__))
@@ -36,8 +37,15 @@ class Imports(unittest.TestCase):
 class Contents(unittest.TestCase):
     def test_the_contents_are_the_banners(self) -> None:
         with open(mcpwall.__file__, encoding="utf-8") as stream:
-            banners = re.findall(r"(?m)^# (\d+)\. (.*)$", stream.read())
-        self.assertEqual(re.findall(r"(?m)^    (\d+)\. +(.*)$", mcpwall.__doc__ or "")[1:], banners)
+            found = sections.sections(stream.read())
+        listed = re.findall(r"(?m)^    (\d+)\. +(.*?)  +(opens|means|closes|serves people)$", mcpwall.__doc__ or "")
+        self.assertEqual(listed[1:], [(str(one.number), one.name, one.kind) for one in found])
+        self.assertEqual([one.number for one in found], list(range(2, len(found) + 2)))
+
+    def test_what_can_let_a_message_pass_is_read_in_an_hour(self) -> None:
+        with open(mcpwall.__file__, encoding="utf-8") as stream:
+            found = sections.sections(stream.read())
+        self.assertLessEqual(sum(one.lines for one in found if one.kind == "opens"), sections.MOST_THAT_OPENS)
 
     def test_no_section_takes_a_name_that_another_has(self) -> None:
         with open(mcpwall.__file__, encoding="utf-8") as stream:
