@@ -11,7 +11,7 @@ Promise: a message is judged or it goes nowhere; doubt means no, both ways; what
 in; memory and time are bounded; no secret reaches our own log or stderr; whoever dies first, nobody is left behind.
 
 As a library: `policy = load_policy(config="p.yml"); session = Session(Wall(policy)); session.receive("client", data)`
-returns what to do (Record, Note, Send, Close, Waiting, Pinned); sections 2 to 21 open no file and start no thread.
+returns what to do (Record, Note, Send, Close, Approvable, Pinned); sections 2 to 21 open no file and start no thread.
 
 Exit status: the server's own, 128+n when signal n ended it; 2 for a mistake in command line or policy; 126 or 127 when
 the server cannot be started; 70 for a fault of our own.
@@ -791,10 +791,11 @@ def _id_at_tail(tail: bytes) -> Any:
 # some *steps*; a step cuts the text in pieces and says how every second one reads. The readings joined make the view,
 # their lengths summed lead back to the raw text, so the two cannot disagree. What is forwarded is never changed.
 #
-#   plain      NFKC, invisible characters dropped, look-alike letters folded to ASCII
+#   plain      NFKC, invisible characters and terminal escapes dropped, look-alike letters folded to ASCII
 #   tags       plain, with the text hidden in tag characters and variation selectors made visible
 #   unescaped  plain (or tags) with %41, &#65; and \u0041 read
-#   decoded    that with base64 and hex read where they hold text
+#   decoded    that with base64 and hex read where they hold text; what is wrapped is put together, whatever stands before
+#              and behind its lines
 #
 # The last two follow each other VIEW_LEVELS times. Every step is one linear pass. Beside the raw text there are at most
 # 1 + 2 * VIEW_LEVELS views (twice that where characters hide text), none longer than six times the text.
@@ -878,6 +879,9 @@ _VIEW_ALIKE = re.sub("[\0-~ıə\u0250-\u02b8\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua
                      _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)
 _VIEW_ODD_ASTRAL = f"{_VIEW_HIDDEN_ASTRAL}\U0001d400-\U0001d7ff\U0001f110-\U0001f189\U0001fbf0-\U0001fbf9"
 _view_odd = lazy_regex(f"[{_VIEW_ODD}{_VIEW_ALIKE}]")
+# A run without these is what NFKC makes of it
+_view_more = lazy_regex(f"[{_VIEW_HIDDEN}{_VIEW_HIDDEN_ASTRAL}{''.join(_VIEW_JOINERS)}{_VIEW_MARKS}\ufdfa\ufdfb"
+                        f"{re.sub('[ -~]', '', _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)}\U0001f150-\U0001f189]")
 _view_odd_astral = lazy_regex(f"[{_VIEW_ODD_ASTRAL}]")
 
 
@@ -900,8 +904,7 @@ _view_begin = _view_beginning()
 _view_begin_more = _view_beginning(
     "\u1100-\u11ff\u00a0\u00b2\u00b3\u00b9\u2002-\u200a\u2026\u202f\u205f\u2122\u3000\uff00-\uffef")
 # A word with all that is attached to it, in parts of 100 characters: normalising long runs can take quadratic time
-_view_word_before = lazy_regex(r"[\w<=>\x80-\U0010ffff]*\Z")
-_view_word_after = lazy_regex(r"[\w<=>\x80-\U0010ffff]*")
+_view_attached = lazy_regex(r"[\w<=>\x80-\U0010ffff]*")
 _view_word = lazy_regex(r"\w+")
 _VIEW_ASCII = bytes(range(128))
 # UTF-8 but for lead bytes of blocks with odd characters. Left: accented Latin, Hebrew … Indic, kana, ideographs, Hangul
@@ -952,6 +955,9 @@ def _view_fold_word(found: re.Match[str]) -> str:
 def _view_fold_run(run: str) -> str:
     """How a word with all that is attached to it reads: combining sequences together, scripts that are mixed seen."""
     from unicodedata import normalize
+    if not _view_more.search(run):
+        text = normalize("NFKC", run)
+        return text if text.isascii() or not _view_more.search(text) else _view_marks.sub("", text)
     text = _view_invisible.sub("", run).replace("\ufdfa", " ").replace("\ufdfb", " ")      # these two are whole phrases
     text = normalize("NFKC", text)
     return text if text.isascii() else _view_marks.sub("", _view_word.sub(_view_fold_word, text))
@@ -975,8 +981,9 @@ _view_entity = lazy_regex("(&(?:#[0-9]{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A
 _VIEW_CODED = (r"u[dD][89abAB][0-9A-Fa-f]{2}\\+u[dD][c-fC-F][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}"
           r"|U000[0-9A-Fa-f]{5}|x[0-9A-Fa-f]{2}|0[4-7][0-7]|1[0-7]{2}")
 # Any number of backslashes: text may have been escaped several times. Short escapes are read beside others only.
-_view_backslash = lazy_regex(rf'((?<!\\)\\+(?:{_VIEW_CODED}|[nrt/"]))')
+_view_backslash = lazy_regex(rf'(\\(?<!\\\\)\\*(?:{_VIEW_CODED}|[nrt/"]))')
 _view_backslash_test = lazy_regex(rf'\\(?:{_VIEW_CODED}|")')
+_view_backslash_coded = lazy_regex(rf"\\(?:{_VIEW_CODED})")
 _VIEW_SHORT_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "/": "/", '"': '"'}
 
 
@@ -1013,7 +1020,13 @@ _VIEW_HEX_STARTS = frozenset("0234567cdefCDEF")
 _VIEW_TOKEN_MAP = bytes(97 if chr(code).isalnum() or code in b"+/-_" else 32 for code in _VIEW_ASCII) + b" " * 128
 _view_token = lazy_regex("[A-Za-z0-9+/_-]*")
 _VIEW_CONTROLS = bytes({*range(32), 127}.difference(b"\t\n\r"))
-_VIEW_WIDTHS = (64, 76)      # of lines of wrapped base64
+_VIEW_WIDTH = 32            # characters of base64 in a line, at least, when it is wrapped
+_VIEW_GAP = 160             # characters between two such lines, at most
+_VIEW_LONG = 256            # of base64 of this length it is no matter where it was cut
+_view_long_run = lazy_regex("[A-Za-z0-9+/_-]{16,}")
+_view_line_end = lazy_regex(r"[\n\0<\"']|\\+[nr]|\Z")
+_view_numbers = lazy_regex(r"[ \t]*[0-9A-Fa-f]*[0-9][0-9A-Fa-f]*")
+_view_blanks = lazy_regex(r"[ \t]+")
 _VIEW_HEX = "(?:[2-7][0-9A-Fa-f]|0[9AaDd]|[c-fC-F][0-9A-Fa-f](?:[89ABab][0-9A-Fa-f])+)"
 _view_hex_start = lazy_regex(rf"(?:0x)?{_VIEW_HEX}{{2}}")         # of text: no text of that length has fewer characters
 _view_hex_step = lazy_regex(rf"(?:\A|/)(?:0x)?{_VIEW_HEX}{{2}}")
@@ -1026,7 +1039,7 @@ _MAX_RUNS = 50_000          # so many are kept at once; a text with more is gone
 
 def token_runs(text: str) -> Sequence[tuple[int, int]] | None:
     """(start, end) of each long run of characters that tokens, base64 and hex are made of, in order; None when there are
-    more than _MAX_RUNS. What `needs_views` and `SecretScanner.may_match` look at, so that it is looked for once."""
+    more than _MAX_RUNS. What `needs_views` looks at."""
     runs = [run for run, _ in zip(all_token_runs(text), range(_MAX_RUNS + 1))]
     return runs if len(runs) <= _MAX_RUNS else None
 
@@ -1044,57 +1057,85 @@ def all_token_runs(text: str) -> Iterator[tuple[int, int]]:
         start = marks.find(_VIEW_TOKEN_RUN, end)
 
 
-def _view_encoded(text: str, runs: Iterable[tuple[int, int]] | None = None) -> Iterator[tuple[int, int, str]]:
-    """(start, end, what it says) of each run of base64 or hex that holds text, in order, without the padding."""
-    done = 0
+def _view_encoded(text: str, runs: Iterable[tuple[int, int]] | None = None) -> Iterator[tuple[list[tuple[int, int]], str]]:
+    """(its lines, what it says) of each run of base64 or hex that holds text, in order, without the padding."""
+    done = alone = 0            # so far everything was read; so far lines say something only alone
     for start, end in all_token_runs(text) if runs is None else runs:
+        if start and text[start - 1] == "\\" and text[start] in "nrt":
+            start += 1
         token = text[start:end]
         # most words, paths and checksums end here: they have letters of one case, and are no hex of text
-        if (token == token.lower()) == (token == token.upper()) or token[0] in _VIEW_HEX_STARTS and (
-                _view_hex_start.match(token) or end - start in _VIEW_WIDTHS or "/" in token and _view_hex_step.search(token)):
-            if start < done:
-                continue                # a line of what was read
-            lines = _view_token_lines(text, start, end)
+        if start >= done and ((token == token.lower()) == (token == token.upper()) or token[0] in _VIEW_HEX_STARTS and (
+                _view_hex_start.match(token) or "/" in token and _view_hex_step.search(token))):
+            cut = start < _VIEW_GAP or end == len(text)
+            said = _view_decode_token(token, cut)
+            if said is None:
+                if "/" in token and len(token) < 1000:      # perhaps a path or URL with an encoded step
+                    for step in token.split("/"):
+                        said = _view_decode_token(step)
+                        if said is not None:
+                            yield [(start, start + len(step))], said
+                        start += len(step) + 1
+                continue
+            lines = [(start, end)]
+            if end - start >= _VIEW_WIDTH and start >= alone:
+                lines = _view_token_lines(text, start, end)
+                whole = _view_decode_token("".join([text[first:last] for first, last in lines]), cut)
+                if whole is None:
+                    alone, lines = lines[-1][1], lines[:1]
+                else:
+                    said = whole
             done = lines[-1][1]
-            said = _view_decode_token("".join([text[first:last] for first, last in lines])) if len(lines) > 1 else None
-            if said is not None:
-                yield start, done, said
-            else:
-                for first, last in lines:
-                    yield from _view_read_token(text[first:last], first)
+            yield lines, said
+
+
+def line_gap(gap: str) -> str:
+    """What stands between two lines, without what differs from line to line: numbers, times, digests, the width of blanks.
+
+    >>> line_gap("\\nid_rsa: 9:") == line_gap("\\nid_rsa:10:")
+    True
+    """
+    return _view_blanks.sub(" ", _view_numbers.sub("0", gap))
 
 
 def _view_token_lines(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """A run, with the lines that follow it where it is wrapped as in mail (76 characters) or PEM (64)."""
+    """A run, with the lines that follow it where it is wrapped: of one length, but for the last, with the same between them."""
     lines = [(start, end)]
-    width = end - start
-    while end - start == width and width in _VIEW_WIDTHS and text.startswith(("\n", "\r\n"), end):
-        start = text.index("\n", end) + 1
-        end = _view_token.match(text, start).end()
-        if start < end <= start + width:
-            lines.append((start, end))
+    width, shape = end - start, None
+    while end - start == width:
+        found = _view_long_run.search(text, end, end + _VIEW_GAP + width)
+        while found and found.end() - found.start() < width and _view_long_run.search(text, found.end(), end + _VIEW_GAP + width) \
+                and "\n" not in text[end:found.start()]:
+            found = _view_long_run.search(text, found.end(), end + _VIEW_GAP + width)      # a long word of what stands between
+        first = found.start() if found else 0
+        first += text[first - 1] == "\\" and text[first] in "nrt"
+        gap = line_gap(text[end:first]) if found and found.end() - first <= width else None
+        if gap is None or shape is not None and gap != shape:
+            if shape is not None:
+                for size in range(1, _VIEW_GAP):        # the last line may be short
+                    last = _view_token.match(text, end + size)
+                    if last and 0 < last.end() - last.start() < 16 and line_gap(text[end:end + size]) == shape:
+                        lines.append(last.span())
+                        break
+            break
+        if shape is None and not _view_line_end.search(text, end, first):
+            break
+        shape = gap
+        start, end = first, found.end()     # type: ignore[union-attr]
+        lines.append((start, end))
     return lines
 
 
-def _view_read_token(token: str, start: int) -> Iterator[tuple[int, int, str]]:
-    said = _view_decode_token(token)
-    if said is not None:
-        yield start, start + len(token), said
-    elif "/" in token and len(token) < 1000:    # perhaps a path or URL with an encoded step
-        for step in token.split("/"):
-            said = _view_decode_token(step)
-            if said is not None:
-                yield start, start + len(step), said
-            start += len(step) + 1
-
-
-def _view_decode_token(token: str) -> str | None:
-    """What a run of token characters says when it is hex or base64 of text, else None."""
+def _view_decode_token(token: str, cut: bool = False) -> str | None:
+    """What a run of token characters says when it is hex or base64 of text, else None. *cut*: it may begin anywhere."""
     if len(token) < _VIEW_TOKEN_MIN:
         return None
-    if token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0 and _view_hex_start.match(token):
+    for shift in (0, 1) if cut and len(token) > _VIEW_LONG else (0,) if token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0 else ():
+        whole = token[shift:len(token) - (len(token) - shift) % 2]
+        if not _view_hex_start.match(whole):
+            continue
         try:
-            data = binascii.unhexlify(token[2:] if token[1] == "x" else token)
+            data = binascii.unhexlify(whole[2:] if whole[1] == "x" else whole)
         except ValueError:
             data = b""
         if data and (not data.translate(None, _VIEW_PLAIN) or _view_hex_text.match(data)):
@@ -1105,10 +1146,18 @@ def _view_decode_token(token: str) -> str | None:
         if "/" in token or "+" in token:
             return None
         token = token.replace("-", "+").replace("_", "/")
-    if len(token) > 80 and _view_as_text(binascii.a2b_base64(token[:64])) is None:      # media: told by their start
-        return None
+    if len(token) > 80 and _view_as_text(_view_base64(token[:64])) is None:      # media: told by their start
+        shifts = [shift for shift in (1, 2, 3) if _view_as_text(_view_base64(token[shift:64 + shift])) is not None
+                  ] if len(token) > _VIEW_LONG else []
+        if not shifts:
+            return None
+        token = token[shifts[0]:]
+    return _view_as_text(_view_base64(token))
+
+
+def _view_base64(token: str) -> bytes:
     token = token[:len(token) - (len(token) % 4 == 1)]
-    return _view_as_text(binascii.a2b_base64(token + "=" * (-len(token) % 4)))
+    return binascii.a2b_base64(token + "=" * (-len(token) % 4))
 
 
 def _view_as_text(data: bytes) -> str | None:
@@ -1127,11 +1176,20 @@ def _view_decode(text: str, budget: Budget | None = None) -> _ViewPieces:
     pieces: list[str] = []
     readings: list[str] = []
     done = 0
-    for start, end, said in _view_encoded(text):
-        end += len(text[end:end + 2]) - len(text[end:end + 2].lstrip("="))
-        pieces += (text[done:start], text[start:end])
-        readings += (text[done:start], said)
-        done = end
+    for lines, said in _view_encoded(text):
+        size, read = sum([end - start for start, end in lines]), 0
+        for start, end in lines:
+            if start > lines[0][0]:                     # what stands between two lines says nothing
+                pieces += ("", text[done:start])
+                readings += ("", "")
+                done = start
+            part = said[len(said) * read // size:len(said) * (read + end - start) // size]
+            read += end - start
+            if end == lines[-1][1]:
+                end += len(text[end:end + 2]) - len(text[end:end + 2].lstrip("="))
+            pieces += (text[done:start], text[start:end])
+            readings += (text[done:start], part)
+            done = end
         if budget is not None:
             budget.check()
     return pieces + [text[done:]], readings + [text[done:]]
@@ -1147,9 +1205,8 @@ def _view_fold(text: str, budget: Budget | None = None) -> _ViewPieces:
     done, found = 0, _view_begin_more.search(text) if _view_is_odd(text) else None
     while found is not None:
         at = found.start()
-        before = _view_word_before.search(text[max(done, at - 36):at])
-        end = max(_view_word_after.match(text, at, at + 64).end(), at + 1)
-        start = at - len(before[0])
+        start = at - _view_attached.match(text[max(done, at - 36):at][::-1]).end()
+        end = max(_view_attached.match(text, at, at + 64).end(), at + 1)
         pieces += (text[done:start], text[start:end])
         readings += (text[done:start], _view_folded[text[start:end]])
         done = end
@@ -1159,15 +1216,17 @@ def _view_fold(text: str, budget: Budget | None = None) -> _ViewPieces:
     return pieces + [text[done:]], readings + [text[done:]]
 
 
+_view_tags = lazy_regex("([\U000e0020-\U000e007e]+|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})")
+_view_terminal = lazy_regex("(\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|[@-Z\\\\^_]))")
+_view_unescape = _view_step(lambda text: "\\" in text and _view_backslash_test.search(text), _view_backslash, _view_read_backslash)
+# Text in JSON within JSON: line ends alone are enough, though a path such as C:\\new has them, too
+_view_unescape_lines = _view_step(lambda text: "\\" in text, _view_backslash, _view_read_backslash)
 _VIEW_STEPS: dict[str, tuple[_ViewStep, ...]] = {
-    "plain": (_view_fold,),
-    "tags": (_view_step(lambda text: not text.isascii(), lazy_regex(
-        "([\U000e0020-\U000e007e]+|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})"), _view_read_hidden), _view_fold),
+    "plain": (_view_step(lambda text: "\x1b" in text, _view_terminal, lambda _: ""), _view_fold),
+    "tags": (_view_step(lambda text: not text.isascii(), _view_tags, _view_read_hidden), _view_fold),
     "unescaped": (_view_step(lambda text: "%" in text, _view_percent, _view_read_percent),
                   _view_step(lambda text: "&" in text, _view_entity, _view_read_entity),
-                  _view_step(lambda text: "\\" in text and _view_backslash_test.search(text), _view_backslash,
-                             _view_read_backslash),
-                  _view_fold),
+                  _view_unescape, _view_fold),
     "decoded": (_view_decode, _view_fold),
 }
 
@@ -1181,19 +1240,32 @@ class _ViewCut:
         self.step, self.source = step, source
         self._pieces: list[str] = []
 
-    def back(self, start: int, end: int) -> tuple[int, int]:
-        """The span of the source that reads as the span (start, end) of what the step made of it."""
+    def back(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The spans of the source that read as the span (start, end) of what the step made of it: one, but for what was wrapped."""
         first = self._span(start)
-        return (first[0], self._span(end - 1)[1]) if end > start else (first[0], first[0])
+        if end <= start:
+            return [(first[0], first[0])]
+        last = self._span(end - 1)[1]
+        spans, at = [], first[0]
+        place = self._index(start) + 1
+        while place < len(self._pieces) and self._starts[place] < last:
+            if self._pieces[place] and not self._readings[place]:       # left out here
+                spans.append((at, self._starts[place]))
+                at = self._starts[place + 1]
+            place += 1
+        return [span for span in (*spans, (at, last)) if span[0] < span[1]]
+
+    def _index(self, offset: int) -> int:
+        from bisect import bisect_right
+        return bisect_right(self._ends, offset)
 
     def _span(self, offset: int) -> tuple[int, int]:
-        from bisect import bisect_right
         from itertools import accumulate
         if not self._pieces:
             self._pieces, self._readings = self.step(self.source, None)
             self._starts = [0, *accumulate(map(len, self._pieces))]
             self._ends = list(accumulate(map(len, self._readings)))
-        index = bisect_right(self._ends, offset)
+        index = self._index(offset)
         if index == len(self._ends):
             return len(self.source), len(self.source)
         piece, reading, start = self._pieces[index], self._readings[index], self._starts[index]
@@ -1212,10 +1284,13 @@ def _view_fold_characters(run: str, budget: Budget | None = None) -> _ViewPieces
     return pieces, [_view_fold_run(piece) for piece in pieces]
 
 
-def views(text: str, budget: Budget | None = None) -> tuple[View, ...]:
-    """*text* raw, then each canonical view that differs from those before. May raise BudgetSpent."""
+def views(text: str, budget: Budget | None = None, lines: bool = False) -> tuple[View, ...]:
+    """*text* raw, then each canonical view that differs from those before. May raise BudgetSpent.
+
+    With *lines*, `\\n` and other short escapes are read even where nothing else is escaped.
+    """
     found = [View("raw", text, ())]
-    if not needs_views(text):
+    if not lines and not needs_views(text):
         return tuple(found)
 
     def add(name: str, base: View) -> View:
@@ -1224,6 +1299,8 @@ def views(text: str, budget: Budget | None = None) -> tuple[View, ...]:
         for step in _VIEW_STEPS[name]:
             if step is _view_fold and name in ("unescaped", "decoded") and reading == base.text:
                 break               # nothing was decoded, and what it came from is folded already
+            if lines and step is _view_unescape:
+                step = _view_unescape_lines
             source, reading = reading, "".join(step(reading, budget)[1])
             if reading != source:
                 chain = (*chain, _ViewCut(step, source))
@@ -1235,7 +1312,7 @@ def views(text: str, budget: Budget | None = None) -> tuple[View, ...]:
         return view
 
     bases = [add("plain", found[0])]
-    if not text.isascii():
+    if not text.isascii() and _view_tags.search(text):
         bases += (tags for tags in (add("tags", found[0]),) if tags.text not in (text, bases[0].text))
     for view in bases:
         for _ in range(VIEW_LEVELS):
@@ -1246,11 +1323,19 @@ def views(text: str, budget: Budget | None = None) -> tuple[View, ...]:
     return tuple(found)
 
 
-def raw_span(view: View, start: int, end: int) -> tuple[int, int]:
-    """A span of the view's text as a span of the raw text, widened to whole escapes, encoded runs and so on."""
+def raw_spans(view: View, start: int, end: int) -> list[tuple[int, int]]:
+    """A span of the view's text as spans of the raw text, widened to whole escapes, encoded runs and so on: one, but for
+    what is wrapped or coloured; then those of its lines, without what stands between them."""
+    spans = [(start, end)]
     for cut in reversed(view.chain):
-        start, end = cut.back(start, end)
-    return start, end
+        spans = [back for start, end in spans for back in cut.back(start, end)]
+    return spans
+
+
+def raw_span(view: View, start: int, end: int) -> tuple[int, int]:
+    """The same from its beginning to its end."""
+    spans = raw_spans(view, start, end)
+    return spans[0][0], spans[-1][1]
 
 
 def needs_views(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
@@ -1258,9 +1343,14 @@ def needs_views(text: str, runs: Sequence[tuple[int, int]] | None = None) -> boo
 
     *runs* is `token_runs(text)`, where the caller has it.
     """
-    if "%" in text and _view_percent.search(text) or "\\" in text and _view_backslash_test.search(text):
+    return "\\" in text and _view_backslash_test.search(text) is not None or is_coded(text, runs)
+
+
+def is_coded(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
+    """The same, but for quotes and line ends behind a backslash."""
+    if "%" in text and _view_percent.search(text) or "\\" in text and _view_backslash_coded.search(text):
         return True
-    if not text.isascii() and _view_is_odd(text):
+    if not text.isascii() and _view_is_odd(text) or "\x1b" in text and _view_terminal.search(text):
         return True
     if "&" in text and any(_view_read_entity(piece) != piece for piece in set(_view_entity.findall(text))):
         return True
@@ -6344,7 +6434,7 @@ jq yq dasel | -f,--from-file:r! --arg:two --argjson:two --slurpfile: --rawfile: 
 findstr select-string sls | | ~p f*
 cut | b:c:d:f: --delimiter: --fields: | f*
 echo printf print write-output write-host | | | t:echo
-stat file du touch mkdir md test-path get-item resolve-path locate wc tree | c:f:m:d:t:r: | n*
+stat file du touch mkdir md test-path locate wc tree | c:f:m:d:t:r: | n*
 test [ | | n* | t:subscripts
 unset let | | | t:subscripts
 ls ll dir get-childitem gci exa eza lsd vdir | | | t:listing
@@ -6412,9 +6502,11 @@ mail mailx mutt sendmail swaks msmtp send-mailmessage xclip pbcopy xsel wl-copy 
 dig nslookup host ping resolve-dnsname drill test-connection | | | t:lookup
 bitsadmin certutil | | | t:fetch_tool
 # -- Windows; programs whose words are no commands
-start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
-     | | | t:start
-for | | | t:for_cmd
+start start-process saps start-job start-threadjob invoke-command icm foreach-object % foreach where-object ? where | | | t:start
+get-item gi resolve-path rvpa convert-path cvpa join-path | | | t:items
+select-object select sort-object get-unique out-string | | | t:passes
+forfiles | | | t:forfiles
+set-alias sal new-alias nal | | | t:set_alias
 apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
      heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
 """
@@ -7009,7 +7101,8 @@ def _sql_readings(text: str) -> list[_SqlTokens]:
 
 _SQL_DROPPED = frozenset("TABLE DATABASE SCHEMA KEYSPACE TABLESPACE USER ROLE OWNED CATALOG WAREHOUSE COLLECTION LOGIN".split())
 # Words in the names of tables that nobody will miss.
-_SQL_SCRATCH = frozenset("test tests tmp temp temporary import imports scratch sandbox stage staging backup backups bak old".split())
+_SQL_SCRATCH = frozenset("""test tests tmp temp temporary import imports scratch sandbox stage staging backup backups bak
+    old""".split())
 # A statement may start behind these, behind `;`, `(`, `)`, and where the text does; behind AS only in a definition.
 _SQL_BEFORE = frozenset("BEGIN THEN ELSE LOOP DO AS GO ANALYZE ANALYSE VERBOSE ATOMIC INSTEAD ALSO".split())
 # In the statements of a batch without semicolons, which begin with these, also anywhere.
@@ -7030,8 +7123,8 @@ _SQL_DYNAMIC = frozenset("""EXECUTE EXEC IMMEDIATE PREPARE SP_EXECUTESQL DBLINK 
 # Lines for the client program: what it runs, and the files that it reads or writes.
 _sql_client = lazy_regex(
     r"^[ \t]*(?:(?:\\!|\.(?:shell|system)\b|!!?|\\[og][ \t]*\||\.(?:once|output)[ \t]*\||system\b|\\copy[ \t].*?\bprogram[ \t]+')"
-    r"[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|\.(?:read|import|output|once|open|load|backup|restore|save|dump)|"
-    r"source)[ \t]+'?([^\s';|]+))", re.I | re.M)
+    r"[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|"
+    r"\.(?:read|import|output|once|open|load|backup|restore|save|dump)|source)[ \t]+'?([^\s';|]+))", re.I | re.M)
 
 
 def sql_acts(text: str, depth: int = 0) -> list[Act]:
@@ -7201,7 +7294,8 @@ class _SqlText:
 
 
 _SQL_CONSTANTS = frozenset("TRUE FALSE NULL NOT IS LIKE IN BETWEEN EXISTS SELECT".split())
-_sql_every = lazy_regex(r"(?:(?:\w+ \. )?(?:ID|ROWID|CTID|_ID) (?:>=? (?:0|- 1)|(?:<>|!=) (?:0|- 1)|IS NOT NULL)|.* LIKE %)\Z", re.I)
+_sql_every = lazy_regex(
+    r"(?:(?:\w+ \. )?(?:ID|ROWID|CTID|_ID) (?:>=? (?:0|- 1)|(?:<>|!=) (?:0|- 1)|IS NOT NULL)|.* LIKE %)\Z", re.I)
 
 
 # ---- 9e. Commands: code of other languages ---------------------------------------------------------------
@@ -7219,57 +7313,65 @@ def _code_dirname(path: str) -> str:
 
 _CODE_CALLS: dict[str, str] = {}        # last names of what is called -> roles; `=name` stands for that name alone
 for _line in """\
-run system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output check_call getoutput
-run getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell create_subprocess_exec posix_spawn execa
-run execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve spawnvp startfile execaSync execaCommand
-run command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder Command sh bat shell $ Process.Start statement
-eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext =source
-eval runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads dill.loads setTimeout
-eval =include =include_once =require_once importScripts builtins.eval builtins.exec run_path globalThis.eval window.eval global.eval
-delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_f rm remove_entry remove_dir remove_tree rimraf
-delete rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively deleteDirectory
-delete os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove deleteSync trashItem
-delete FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
+run system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output check_call
+run getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell create_subprocess_exec
+run posix_spawn execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve spawnvp startfile
+run execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder Command sh bat shell $
+run Process.Start statement
+eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext
+eval =source runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads
+eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
+eval globalThis.eval window.eval global.eval
+delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_f rm remove_entry remove_dir remove_tree
+delete rimraf rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively
+delete deleteDirectory os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove
+delete deleteSync trashItem FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
 write write_text write_bytes writeFile writeFileSync appendFile appendFileSync outputFile outputFileSync file_put_contents
 write File.write IO.write createWriteStream FileWriter FileOutputStream PrintWriter writeTextFile writeString WriteAllText
 write AppendAllText Files.write
 save urlretrieve download.file download_file getstore downloadFile
 open =open io.open fopen File.open codecs.open openSync
-read read_text read_bytes readFile readFileSync file_get_contents File.read IO.read readLines File.readlines readfile readString
-read readAllBytes readAllLines slurp createReadStream readTextFile ReadAllText read_csv fromfile
+read read_text read_bytes readFile readFileSync file_get_contents File.read IO.read readLines File.readlines readfile
+read readString readAllBytes readAllLines slurp createReadStream readTextFile ReadAllText read_csv fromfile
 cp:-r shutil.copy copy2 copyfile copytree copyFile copyFileSync copySync cpSync cp_r FileUtils.cp
 mv shutil.move os.rename os.replace fs.rename renameSync moveSync FileUtils.mv promises.rename
 cd os.chdir process.chdir Dir.chdir setwd
 chmod os.chmod chmodSync fs.chmod
 truncate:-s0 truncateSync os.truncate
 ln:-s os.symlink symlinkSync
-sql query executemany executescript execute_sync executeUpdate executeQuery read_sql read_sql_query raw_sql executeRaw select_all
-sql executeRawUnsafe queryRawUnsafe exec_query =do dbh.do prepare multi_query dbExecute dbSendQuery dbGetQuery
-fetch urlopen =fetch axios =got curl_exec URI.open recv DownloadString Net.HTTP.get requests.get recvfrom URL
-fetch httpx.get https.get http.get session.get client.get axios.get HTTP.get HTTP.Tiny requests.request http.request https.request
-send post put patch sendall send sendto sendmail send_message upload_file upload_fileobj put_object storbinary putFile post_form
-send UploadString UploadFile sendBeacon publish postForm gethostbyname requests.request httpx.request https.request http.request
-say print puts echo log say printf write cat info debug warn warning error die raise throw Error Exception display message pprint
-test startswith endswith startsWith endsWith includes match search test find index indexOf count in_array fnmatch exists isfile
-test isdir existsSync is_file is_dir file_exists ignore_patterns sub gsub findall grepl add_argument assertEqual ValueError
+sql query executemany executescript execute_sync executeUpdate executeQuery read_sql read_sql_query raw_sql executeRaw
+sql select_all executeRawUnsafe queryRawUnsafe exec_query =do dbh.do prepare multi_query dbExecute dbSendQuery dbGetQuery
+fetch urlopen =fetch axios =got curl_exec URI.open recv DownloadString Net.HTTP.get requests.get recvfrom URL httpx.get
+fetch https.get http.get session.get client.get axios.get HTTP.get HTTP.Tiny requests.request http.request https.request
+send post put patch sendall send sendto sendmail send_message upload_file upload_fileobj put_object storbinary putFile
+send post_form UploadString UploadFile sendBeacon publish postForm gethostbyname requests.request httpx.request https.request
+send http.request
+say print puts echo log say printf write cat info debug warn warning error die raise throw Error Exception display message
+say pprint
+test startswith endswith startsWith endsWith includes match search test find index indexOf count in_array fnmatch exists
+test isfile isdir existsSync is_file is_dir file_exists ignore_patterns sub gsub findall grepl add_argument assertEqual
+test ValueError
 path os.path.join path.join File.join path.resolve Path PurePath PosixPath Pathname Path.of Paths.get =File joinpath file.path
 path posixpath.join ntpath.join java.io.File
-same str String expanduser path.expand abspath realpath fspath normpath list tuple sorted set Array array c qw vec of asList to_a
-same toFile toPath strip trim rstrip chomp encode decode bytes text raw toString to_s expand_path escapeshellarg absolute resolve
-same dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
+same str String expanduser path.expand abspath realpath fspath normpath list tuple sorted set Array array c qw vec of asList
+same to_a toFile toPath strip trim rstrip chomp encode decode bytes text raw toString to_s expand_path escapeshellarg absolute
+same resolve dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
 list iterdir listdir readdirSync readdir glob rglob walk scandir entries children list.files globSync Files.walk listFiles
 list Dir.entries eachFile iglob opendir Files.list""".splitlines():
     for _name in _line.split()[1:]:
         _CODE_CALLS[_name] = (_CODE_CALLS.get(_name, "") + " " + _line.split()[0]).strip()
 # Whose methods run what they are given; of anything else `exec` may be a regex's.
-_CODE_RUNNERS = frozenset("""os subprocess child_process cp vm commands pty Kernel IO Open3 runpy builtins Process Runtime io shell
-    pickle marshal window globalThis global asyncio posix nt""".split())
+_CODE_RUNNERS = frozenset("""os subprocess child_process cp vm commands pty Kernel IO Open3 runpy builtins Process Runtime io
+    shell pickle marshal window globalThis global asyncio posix nt""".split())
 _CODE_TEXTS: dict[str, Callable[..., str]] = {name: function for function, names in (
-    (lambda t, *_: t.lower(), "lower toLowerCase downcase strtolower"), (lambda t, *_: t.upper(), "upper toUpperCase upcase strtoupper"),
+    (lambda t, *_: t.lower(), "lower toLowerCase downcase strtolower"),
+    (lambda t, *_: t.upper(), "upper toUpperCase upcase strtoupper"),
     (lambda t, *_: t[::-1], "reverse strrev reversed"), (lambda t, a="", b="", *_: t.replace(a, b), "replace replaceAll"),
-    (lambda t, *_: _code_dirname(t), "dirname parent"), (lambda t, *_: t.rpartition("/")[2], "basename")) for name in names.split()}
+    (lambda t, *_: _code_dirname(t), "dirname parent"), (lambda t, *_: t.rpartition("/")[2], "basename"),
+    ) for name in names.split()}
 _CODE_DECODES = {name: how for how, names in (
-    ("base64", "b64decode urlsafe_b64decode standard_b64decode a2b_base64 atob base64_decode decode64 strict_decode64 decode_base64"),
+    ("base64", """b64decode urlsafe_b64decode standard_b64decode a2b_base64 atob base64_decode decode64 strict_decode64
+        decode_base64"""),
     ("hex", "fromhex unhexlify hex2bin a2b_hex"), ("base32", "b32decode"),
     ("", "decompress a85decode b85decode gzinflate gzuncompress gunzipSync inflateSync")) for name in names.split()}
 _CODE_HOMES = frozenset("HOME USERPROFILE HOMEPATH user.home".split())
@@ -7278,24 +7380,28 @@ _CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), 
     tempfile""")) for name in names.split()}
 _code_loss = lazy_regex(
     r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db|database|schema|table|bucket|stack|cluster|volume|"
-    r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk|hosted_?zone|queue|file_?system)\w*|"
-    r"flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
+    r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk|hosted_?zone|queue|"
+    r"file_?system)\w*|flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|"
+    r"(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
     r"[A-Z]\w*\.(?:destroy|delete)_all\Z")
 _code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
 _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
 _code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
+_code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|"
+                            r"^[ \t]*(?:const|let|var|def|class|func) [A-Za-z_{]")
 _code_fork = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
                         r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
 _code_imports = lazy_regex(
-    r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+\(?([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|\bimport\s+(?:([\w$]+)\s*,?\s*)?(?:\*\s*as\s+([\w$]+)|"
-    r"\{([^{}]*)\})?\s*from\s*['\"](?:node:)?([^'\"]+)|\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)",
+    r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+\(?([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|"
+    r"\bimport\s+(?:([\w$]+)\s*,?\s*)?(?:\*\s*as\s+([\w$]+)|\{([^{}]*)\})?\s*from\s*['\"](?:node:)?([^'\"]+)|"
+    r"\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)",
     re.M)
 _code_heredoc = lazy_regex(r"<<[<~-]?[ ]?([\"']?)([A-Z_]\w*)\1([^\n]*)\n([\s\S]*?)^[ \t]*\2\b", re.M)
 _CODE_DEFINES = frozenset("def function sub fn func fun".split())
 # Words without a value; words and marks that make one of several values, or nothing, of what stands around them.
-_CODE_SKIPPED = frozenset("""new await not yield typeof return async del throw raise delete const let var local my our final static public
-    private protected export default void int try do then begin end elif elsif while until case when finally except catch class go
-    defer val auto def""".split())
+_CODE_SKIPPED = frozenset("""new await not yield typeof return async del throw raise delete const let var local my our final
+    static public private protected export default void int try do then begin end elif elsif while until case when finally
+    except catch class go defer val auto def""".split())
 _CODE_CHOICES = frozenset("if else unless or and || && ?? ? :".split())
 _CODE_TESTS = frozenset("== === != !== < > <= >= in is of instanceof =~ eq ne not <=> as & ^ * ** >> | ! ~ \\ @ %".split())
 _CODE_ASSIGNS = frozenset("= := <- += .= ||= ??= <<".split())
@@ -7310,10 +7416,12 @@ _CODE_FAMILIES = {family: lazy_regex(
     r"(?P<p>=>|->|<-|\?\.|::|\.\.\.?|\*\*|[-+*/.|&?~<>:]=|\?\?=?|\|\|=?|&&|[=!]==?|<<|[\s\S])") for family, pattern in {
     "hash": rf"#[^\n]*)|(?P<s>(?:[rRbBuUfF]{{1,2}}(?=['\"]))?(?:{_CODE_SHORT}))|(?P<n>[^\W\d]\w*",
     "slash": rf"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_SHORT}|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?)|(?P<n>[$#]?[^\W\d][\w$]*|\$",
-    "sigil": rf"#[^\n]*)|(?P<s>{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{{[^{{}}]*\}}|\[[^\[\]]*\]|"
-             r"<[^<>]*>|/[^/\n]*/|\|[^|\n]*\||![^!\n]*!))|(?P<n>[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+",
+    "sigil": rf"#[^\n]*)|(?P<s>{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|"
+             r"(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>|/[^/\n]*/|"
+             r"\|[^|\n]*\||![^!\n]*!))|(?P<n>[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+",
     "php": rf"<\?(?:php|=)?|\?>|(?:#(?!\[)|//)[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_LONG})|(?P<n>\$*\\?[^\W\d][\w\\]*",
-    "lua": rf"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*)|(?P<s>{_CODE_SHORT}|\[(?P<y>=*)\[[\s\S]*?(?:\](?P=y)\]|\Z))|(?P<n>[^\W\d]\w*",
+    "lua": rf"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*)|(?P<s>{_CODE_SHORT}|"
+           r"\[(?P<y>=*)\[[\s\S]*?(?:\](?P=y)\]|\Z))|(?P<n>[^\W\d]\w*",
     }.items()}
 _CODE_FAMILY_OF = {name: family for family, names in (
     ("hash", "python pypy ipython r rscript awk"), ("slash", "node nodejs deno bun java jshell groovy"), ("sigil", "ruby perl"),
@@ -7324,7 +7432,8 @@ _code_params = lazy_regex(r"([\w\s,()*&]{0,200})\|")
 _code_goes_on = lazy_regex(r"\s{0,80}(?:\.|\?\.|->|\|\||&&|\?\s|\+)")
 _code_typed = lazy_regex(r"[ \t]*[\w.\[\], |]{1,60}(?<![=!<>])=(?!=)")
 # What is computed within a string: an expression, or a variable.
-_CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"), "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
+_CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"),
+               "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
                "sigil": lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?\{\w+\})?)"),
                "php": lazy_regex(r"\{(\$[^{}]*)\}|(\$\{?\w+\}?)")}
 _code_places = lazy_regex(r"(%[-+0 #]*\d*(?:\.\d+)?(?:\(\w+\))?[sdrfxiu@]|\{\w*(?::[^{}]*)?\})")
@@ -7339,7 +7448,8 @@ class _CodeValue:
     __slots__ = ("texts", "items", "fields", "name", "origins", "at", "params", "ref", "of")
 
     def __init__(self, texts: Sequence[str] = (), items: Sequence[_CodeValue] | None = None, name: str = "",
-                 origins: frozenset[str] = _CODE_NO_ORIGINS, fields: dict[str, _CodeValue] | None = None, of: _CodeValue | None = None) -> None:
+                 origins: frozenset[str] = _CODE_NO_ORIGINS, fields: dict[str, _CodeValue] | None = None,
+                 of: _CodeValue | None = None) -> None:
         self.texts = texts if len(texts) < 2 else tuple(dict.fromkeys(texts))[:16]
         self.items, self.name, self.origins, self.fields, self.of = items, name, origins, fields, of
         self.at, self.ref = -1, ""
@@ -7369,8 +7479,9 @@ def _code_either(values: Sequence[_CodeValue]) -> _CodeValue:
     if len(values) == 1:
         return values[0]
     items = [item for value in values if value.items is not None for item in value.items][:64]
-    made = _CodeValue([text for value in values for text in value.texts], items or None, next((v.name for v in values if v.name), ""),
-                  _code_origins(*values), next((v.fields for v in values if v.fields), None))
+    made = _CodeValue([text for value in values for text in value.texts], items or None,
+                      next((v.name for v in values if v.name), ""), _code_origins(*values),
+                      next((v.fields for v in values if v.fields), None))
     made.params = next((value.params for value in values if value.params is not None), None)
     return made
 
@@ -7401,7 +7512,7 @@ class CodeReader:
         self.picks = frozenset(_CODE_PICKS[family].split())
         self.old: dict[str, _CodeValue] = {}        # variables of the reading before
         self.vars: dict[str, _CodeValue] = {}
-        self.room = 16 * MAX_SHELL_SOURCE       # characters of joined texts, and of texts within texts
+        self.room = 200 * MAX_SHELL_SOURCE      # characters of joined texts, and of texts within texts
         for found in _code_imports.finditer(text):
             source, names, plain, whole, star, braces, module, picked, required = found.groups()
             module = source or module or required or ""
@@ -7470,6 +7581,9 @@ class CodeReader:
                 pick = True
             elif word in "([{":
                 spaced = start > 0 and text[start - 1] in " \t\n"
+                if word == "{" and ends and top.name == "eval":      # a block
+                    atoms.pop()
+                    ends = False
                 called = ends and (word == "(" or not spaced and (word == "[" or family == "sigil"))
                 frame = _CodeFrame(word, atoms.pop() if called else None, defines)
                 frame.atoms += [atoms.pop()] if top in ("for", "foreach") and not called and word == "(" else []
@@ -7527,14 +7641,17 @@ class CodeReader:
         if callee is None:
             if opening == "(" and alone and len(values) == 1 and not fields:
                 return values[0]
-            return _CodeValue((), values if values or not fields and opening != "{" else None, "", _code_origins(*values, *fields.values()), fields)
-        if opening == "(" and self.family == "sigil" and below.atoms and below.atoms[-1] in ("for", "foreach"):        # for my NAME (LIST)
+            listed = values if values or not fields and opening != "{" else None
+            return _CodeValue((), listed, "", _code_origins(*values, *fields.values()), fields)
+        if opening == "(" and self.family == "sigil" and below.atoms and below.atoms[-1] in ("for", "foreach"):
+            # for my NAME (LIST)
             self.bind([callee.ref], [item for value in values for item in value.each()])
             return None
         if opening != "(":
             return self.picked(callee, values)
         if callee.ref and callee.of is not None and callee.name.endswith(("append", "push", "add")) and values:
-            self.put(callee.of.ref, _CodeValue((), [*(callee.of.items or ()), *values][:64], "", _code_origins(callee.of, *values)))
+            listed = [*(callee.of.items or ()), *values][:64]
+            self.put(callee.of.ref, _CodeValue((), listed, "", _code_origins(callee.of, *values)))
         return self.call(callee, values, fields)
 
     def piece(self, frame: _CodeFrame) -> None:
@@ -7589,12 +7706,14 @@ class CodeReader:
         cut = next((k for k in marks if atoms[k] == "as"), 0)
         if cut:
             value = self.reduce(atoms[:cut])
-            self.bind([v.ref for v in atoms[cut + 1:] if type(v) is _CodeValue], value.each() if self.family == "php" else (value,))
+            self.bind([v.ref for v in atoms[cut + 1:] if type(v) is _CodeValue],
+                      value.each() if self.family == "php" else (value,))
             return value
         parts: list[list[Any]] = [[]]
         tests = False
         for atom in atoms:
-            if type(atom) is not str or atom not in _CODE_KEPT or atom == "%" and parts[-1] and type(parts[-1][0]) is _CodeValue and parts[-1][0].texts:
+            formats = atom == "%" and parts[-1] and type(parts[-1][0]) is _CodeValue and parts[-1][0].texts
+            if type(atom) is not str or atom not in _CODE_KEPT or formats:
                 parts[-1].append(atom)
             else:
                 tests = tests or atom in _CODE_TESTS and bool(parts[-1])
@@ -7638,7 +7757,8 @@ class CodeReader:
     def commands(self, atoms: list[Any]) -> bool:
         """Is this a call without parentheses: a known name and what it is given?"""
         first = atoms[0]
-        return type(first) is _CodeValue and type(atoms[1]) is _CodeValue and not first.known() and bool(first.name and self.roles(first.name))
+        return type(first) is _CodeValue and type(atoms[1]) is _CodeValue and not first.known() and bool(
+            first.name and self.roles(first.name))
 
     def settled(self, value: _CodeValue) -> _CodeValue:
         """A member that Ruby calls without saying so."""
@@ -7654,7 +7774,8 @@ class CodeReader:
             self.missed.add(name)
             value = self.old.get(name)
         if value is None:
-            value = _CodeValue((), None, name.replace("::", "."), frozenset(("env",)) if name in ("ENV", "_ENV", "_SERVER") else _CODE_NO_ORIGINS)
+            value = _CodeValue((), None, name.replace("::", "."),
+                               frozenset(("env",)) if name in ("ENV", "_ENV", "_SERVER") else _CODE_NO_ORIGINS)
             value.ref = name
         return value
 
@@ -7696,7 +7817,8 @@ class CodeReader:
         if quote == "[":
             word = word.strip("=[]")
         elif quote in "q%":
-            how, word = re.match(r"[q%]([a-zA-Z]?)", word).group(1), re.sub(r"^\W?\w+[ ]?", "", word)[1:-1]     # type: ignore[union-attr]
+            how = re.match(r"[q%]([a-zA-Z]?)", word).group(1)               # type: ignore[union-attr]
+            word = re.sub(r"^\W?\w+[ ]?", "", word)[1:-1]
             if how in ("w", "W", "i"):
                 return _CodeValue((), [_CodeValue((item,)) for item in word.split()])
             quote = {"x": "`", "q": '"', "Q": '"'}.get(how, "'")
@@ -7721,7 +7843,8 @@ class CodeReader:
     def within(self, text: str) -> _CodeValue:
         """The value of an expression within a string."""
         if text[0] in "$@":
-            text = text.replace("->", "").replace("{", "['").replace("}", "']") if "{" in text[2:] else text.replace("{", "").replace("}", "")
+            left, right = ("['", "']") if "{" in text[2:] else ("", "")
+            text = text.replace("->", "").replace("{", left).replace("}", right)
         name = text.lstrip("$@")
         return self.variable(name) if name.isidentifier() else self.nested(text)
 
@@ -7761,7 +7884,8 @@ class CodeReader:
         if value.name.endswith("process.env"):
             return self.picked(value, [_CodeValue((name,))])
         path = f"{value.name}.{name}"[-80:] if value.name else name
-        texts = [_code_dirname(text) for text in value.texts] if name == "parent" else ("python3",) if path == "sys.executable" else value.texts
+        texts: Sequence[str] = ("python3",) if path == "sys.executable" else value.texts
+        texts = [_code_dirname(text) for text in texts] if name == "parent" else texts
         env = path.endswith(("process.env", "os.environ"))
         made = _CodeValue(texts, value.items, path, frozenset(("env",)) if env else value.origins, None, value)
         made.ref = ref
@@ -7781,7 +7905,8 @@ class CodeReader:
             return _CodeValue([text[::-1] for text in value.texts], None, "", value.origins)
         if value.name == "Dir" and items:
             return _CodeValue((), [_CodeValue(item.texts, None, "Path") for item in items])
-        return self.member(value, key) if key and not value.texts and not key.isdigit() else _CodeValue((), None, value.name, value.origins)
+        named = key and not value.texts and not key.isdigit()
+        return self.member(value, key) if named else _CodeValue((), None, value.name, value.origins)
 
     def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue]) -> _CodeValue:
         """`"%s" % items`, `"{}".format(items)`."""
@@ -7791,7 +7916,8 @@ class CodeReader:
             for number, piece in enumerate(_code_places.split(text)[:64]):
                 place = piece[1:-1] if number % 2 and piece[0] == "{" else ""
                 item = items[int(place)] if place.isdigit() and len(place) < 4 and int(place) < len(items) else None
-                value = self.join(value, _CodeValue((piece,)) if not number % 2 else item or (rest.pop(0) if rest else _CODE_UNKNOWN))
+                item = item or (rest.pop(0) if rest and number % 2 else _CODE_UNKNOWN)
+                value = self.join(value, item if number % 2 else _CodeValue((piece,)))
             made.append(value)
         return _code_either(made or [_CODE_UNKNOWN])
 
@@ -7810,7 +7936,8 @@ class CodeReader:
 
     def path(self, text: str, at: int = -2) -> None:
         """A text that may be a file."""
-        if 1 < len(text) < 400 and not _CODE_PATHLIKE.isdisjoint(text) and _CODE_NO_PATH.isdisjoint(text) and len(self.named) < 4000:
+        if 1 < len(text) < 400 and not _CODE_PATHLIKE.isdisjoint(text) and _CODE_NO_PATH.isdisjoint(text) and (
+                len(self.named) < 4000):
             self.named.setdefault(_code_shown(text), at)
 
     def tell(self, kind: str, value: Any, more: Any = None) -> None:
@@ -7847,13 +7974,15 @@ class CodeReader:
         for arg in given:                       # a function among the arguments is called with the others
             named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
             if arg.params is not None or named and self.roles(named).startswith(("run", "eval", "delete")):
-                over = _code_either([item for other in (of, *given) if other is not None and other is not arg for item in other.each()] or [_CODE_UNKNOWN])
+                others = [other for other in (of, *given) if other is not None and other is not arg]
+                over = _code_either([item for other in others for item in other.each()] or [_CODE_UNKNOWN])
                 over = _CodeValue(over.texts, over.items, over.name, origins | value.origins if value else origins)
                 if arg.params is not None:
                     self.bind(arg.params, (over,))
                 else:
                     value = self.call(_CodeValue((), None, named), [over], {})
-        lost = _code_loss.match(name) or last in ("deleteMany", "delete_many") and args and args[0].fields == {} and not args[0].items
+        every = last in ("deleteMany", "delete_many") and args and args[0].fields == {} and not args[0].items
+        lost = _code_loss.match(name) or every
         if (lost or last == "dropDatabase") and not any(_code_scratch.search(text) for arg in given for text in arg.texts):
             self.tell("loss", "destroys a database or cloud resource: " + last[:40])
         if value is not None:
@@ -7872,7 +8001,8 @@ class CodeReader:
         for arg in given:
             for text in arg.texts if arg.at < 0 else ():
                 self.path(text)
-        return _CodeValue((), None, name, origins | {"net"} if not roles and any("://" in t for arg in args for t in arg.texts) else origins)
+        url = not roles and any("://" in text for arg in args for text in arg.texts)
+        return _CodeValue((), None, name, origins | {"net"} if url else origins)
 
     def computed(self, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
                  origins: frozenset[str]) -> _CodeValue | None:
@@ -7890,7 +8020,8 @@ class CodeReader:
             return self.files.get(texts[0]) or _CodeValue((), None, texts[0].removeprefix("node:"))
         if last == "getattr" and texts[1]:
             return self.member(first, texts[1])
-        if texts[0] and (last == "getenv" or last in ("get", "fetch") and of is not None and "env" in of.origins or last == "getProperty"):
+        environment = of is not None and "env" in of.origins and last in ("get", "fetch")
+        if texts[0] and (environment or last in ("getenv", "getProperty")):
             return self.picked(_CodeValue((), None, "", frozenset(("env",))), args[:1])
         if last in ("join", "implode", "paste", "paste0") or last == "concat" and self.family == "lua":
             given = [arg for arg in (of, *args) if arg is not None and (arg is not of or arg.known())]
@@ -7915,7 +8046,8 @@ class CodeReader:
             plains = [_sh_decoded(text, how) for text in first.texts] if how else []
             return _CodeValue([text for text in plains if text], None, "", origins | {"coded"})
         if last == "split" and subject.texts:
-            return _CodeValue((), [_CodeValue((text,)) for text in subject.texts[0].split(more[0] if subject is of and more[0] else None)[:64]])
+            words = subject.texts[0].split(more[0] if subject is of and more[0] else None)
+            return _CodeValue((), [_CodeValue((word,)) for word in words[:64]])
         return None
 
     def act(self, role: str, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
@@ -7942,9 +8074,10 @@ class CodeReader:
             what = _CodeValue((), None, "", frozenset(("net",))) if role == "save" else first if owner else second
             self.written(second if role == "save" else subject, what, "ppend" in last)
         elif role == "open" or role == "read":
-            modes = [text for arg in [*args[1:], *fields.values()] for text in arg.texts if re.fullmatch(r"[rwaxbt+<>|-]{1,4}", text)]
-            mode = modes[0] if modes else ""
-            piped = [args[-1]] if "|" in mode else [_CodeValue((text.strip("| "),)) for arg in args for text in arg.texts if "|" in (text[:1], text[-1:])]
+            texts = [text for arg in [*args[1:], *fields.values()] for text in arg.texts]
+            mode = next((text for text in texts if re.fullmatch(r"[rwaxbt+<>|-]{1,4}", text)), "")
+            piped = [args[-1]] if "|" in mode else [
+                _CodeValue((text.strip("| "),)) for text in [*first.texts, *texts] if "|" in (text[:1], text[-1:])]
             if role == "open" and piped:
                 return self.run(piped, {}, "system", None)
             if not {"w", "a", "x", ">", "+"}.isdisjoint(mode):
@@ -7953,7 +8086,8 @@ class CodeReader:
             for text in subject.texts if not net else ():
                 self.path(text)
             held = _code_origins(*[self.files.get(text) for text in subject.texts])
-            return _CodeValue((), None, f"open {subject.pieces()[0]}\0"[-80:], origins | held | ({"net"} if net else _CODE_NO_ORIGINS))
+            held |= {"net"} if net else _CODE_NO_ORIGINS
+            return _CodeValue((), None, f"open {subject.pieces()[0]}\0"[-80:], origins | held)
         elif role == "sql":
             for text in [text for arg in args for text in arg.texts[:4]]:
                 self.tell("sql", _code_hole.sub(lambda hole: hole.group(1) or "x", text))
@@ -7982,8 +8116,9 @@ class CodeReader:
             if "glob" in last and not owner:
                 return _CodeValue((), [_CodeValue((text,), None, "Path") for text in first.texts], "list", origins)
             child = first if "glob" in last else _CodeValue((), None, "name")
-            child = child if last in ("listdir", "readdir", "readdirSync", "entries", "opendir") else self.join(subject, child, "/")
-            return _CodeValue((), [_CodeValue(child.texts, None, "Path", origins)] + [subject] * ("walk" in last), "list", origins)
+            bare = last in ("listdir", "readdir", "readdirSync", "entries", "opendir")
+            made = _CodeValue((child if bare else self.join(subject, child, "/")).texts, None, "Path", origins)
+            return _CodeValue((), [made, subject] if "walk" in last else [made], "list", origins)
         else:                                           # what a program of the shell does, too
             words = [text for arg in args for text in arg.pieces()[:1]]
             if role == "chmod" and len(words) > 1:
@@ -8021,7 +8156,8 @@ class CodeReader:
             more = more[1:] if twice.group(1) == "spawn" else more
             words = [*more[0].each()] if twice.group(2) == "v" and more else [first, *more[1:]]
         else:
-            words = [word for arg in [first, *more, *([fields["args"]] if "args" in fields and first is not fields["args"] else [])] for word in arg.each()]
+            more += [fields["args"]] if "args" in fields and first is not fields["args"] else []
+            words = [word for arg in [first, *more] for word in arg.each()]
         words = [word for word in words if word.texts or word.name or word.origins]
         self.suspect(words[0] if words else _CODE_UNKNOWN, last, False)
         shell = words and re.search(r"(?:^|/)(?:(?:ba|z|da)?sh|python[\d.]*|node|cmd|powershell|pwsh)\Z", words[0].pieces()[0])
@@ -8061,7 +8197,8 @@ def code_acts(text: str, language: str, home: str) -> list[Act]:
     families = [_CODE_FAMILY_OF.get(language, "hash")]
     if language not in _CODE_FAMILY_OF:
         families += ["slash"] * bool(re.search(r"[`#]|//|/\*|=>|->|\bfunction\b|\$\{|['\"]{3}", text))
-        families += ["php"] * ("<?" in text or "$" in text) + ["sigil"] * bool(re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
+        families += ["php"] * ("<?" in text or "$" in text)
+        families += ["sigil"] * bool(re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
         families += ["lua"] * bool(re.search(r"\b(?:os|io)\b|\blocal\b", text) and re.search(r"--|\.\.|\[\[|:", text))
     for family in families:
         reader = CodeReader(text, family, language, home, 1 + (family in families[:2]))
@@ -8113,12 +8250,24 @@ def judge_code(run: _ShRun, language: str, text: str) -> _Flow:
         return _NOTHING
     run.deeper(1)
     certain, run.certain = run.certain, False       # what is read as commands here may be none
-    if _sh_code_socket.search(text) and _sh_code_shell.search(text):
-        run.say("reverse_shell", "connects a shell to the network")
+    tied_to_socket(run, text)
     out = follow_acts(run, code_acts(text, language, run.at.home))
     run.depth -= 1
     run.certain = certain
     return out
+
+
+def tied_to_socket(run: _ShRun, text: str) -> None:
+    """Code that has a socket and a shell; lines of comments do not count."""
+    if _sh_code_socket.search(text) and _sh_code_shell.search(text):
+        text = _code_comments.sub("", text)
+        if _sh_code_socket.search(text) and _sh_code_shell.search(text):
+            run.say("reverse_shell", "connects a shell to the network")
+
+
+_code_comments = lazy_regex(r"(?m)^[ \t]*(?:#|//|--(?!\[)).*$|<#[\s\S]*?#>|^=\w[\s\S]*?^=cut\b")
+# A literal that names a file, when something is sent: none of `..`, `~name`, `file://`.
+_code_file = lazy_regex(r"(?:~|\.{0,2})/\w|\.\w|\w[\w.-]*[./\\]\w|[A-Za-z]:\\|(?:\.\./)+\.?\w|~/\.")
 
 
 def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
@@ -8136,7 +8285,7 @@ def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
         elif kind == "sql":
             follow_acts(run, sql_acts(value))
         elif kind == "read":
-            run.path(value, sources)
+            run.path(value, sources if _code_file.match(value) else None)
         elif kind == "write":
             run.written(value, _Flow(*more[:2]) if more else _NOTHING, bool(more) and more[2])
         elif kind == "delete":
@@ -8159,351 +8308,830 @@ def judge_program_text(run: _ShRun, language: str, text: str) -> None:
         return
     judge_code(run, language, text)
     if language == "code":
-        run.read(_code_magic.sub("", text))
+        if _code_sql.match(text):
+            run.sql(text)
+        other = _code_no_shell.search(text)             # no shell reads on from there
+        run.read(_code_magic.sub("", text[:other.start()] if other else text))
 
 
 # ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
-_sh_power_remote = lazy_regex(r"(?i)download(?:string|data|file)|net\.webclient|invoke-(?:webrequest|restmethod)|\b(?:iwr|"
-                              r"irm)\b|httpclient|start-bitstransfer|"
-                              r"net\.webrequest|msxml2\.|winhttp|upload(?:file|string|data)")
-_sh_power_run = lazy_regex(r"(?i)\biex\b|invoke-expression|scriptblock\]?::create|\.invoke\(|assembly\]::load|&\s*\(|"
-                           r"invoke-command|\|\s*(?:powershell|pwsh|cmd)\b")
-_SH_POWER = _ShDialect(
-    escape="`", ends=" \t\r\n;&|<>)}", plain=lazy_regex(r"""[^\s'"$`;&|<>(){}]+"""), quoted=lazy_regex(r'(?:[^"$`]+|`[\s\S]?)+'),
-    escaped=lazy_regex(r"`(?:\n|([\s\S]))"), single=lazy_regex("'((?:[^']+|'')*)'?"), name=lazy_regex(r"\w+(?::\w+)?|[?^$]"),
-    gap=lazy_regex("(?:[ \t\r;&|\ufeff]+|`\n|#[^\n]*|<(?=#)[\\s\\S]*?(?:#>|\\Z))*"))
-_SH_CMD = _ShDialect(
-    escape="^", ends=" \t\r\n&|<>()", plain=lazy_regex(r"""[^\s'"^%!&|<>()]+"""), quoted=lazy_regex(r'(?:[^"^%]+|\^[\s\S]?)+'),
-    escaped=lazy_regex(r"\^(?:\n|([\s\S]))"), single=lazy_regex("'([^']*)'"), name=_sh_name,
-    gap=lazy_regex("(?:[ \t\r;&|\ufeff@]+|\\^\n|(?:::|(?i:rem) )[^\n]*)*"))
-_sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w*|!")     # %NAME%, !NAME!, %i of a loop
-_sh_here_string = lazy_regex(r"'([\s\S]*?)(?:'@|\Z)")
+# Two readers that make the nodes of the sh reader, so that following and the table are shared. They differ from it, and from
+# each other, in structure: cmd.exe replaces %…% before it reads, and splits at marks of its own; PowerShell has
+# commands and expressions, in each other. An expression is a list of operators and of operands (base, what is picked of it):
+#   w word's parts · v variable · s script · b block · t type · h table · @ splat      . member · c arguments · i index
+# Its value are words. Unknown values are holes, and keep their origin.
 
-
+_SH_POWER, _SH_CMD = (_ShDialect(mark, "", *[None] * 6) for mark in "`^")
 _ACT_DIALECTS = {"sh": _SH_POSIX, "powershell": _SH_POWER, "cmd": _SH_CMD}
-_other_redirect = lazy_regex(r"(\d*|&|\*)(>>|>\||>&|<&|<|>)[ \t\r]*")
+_power_alike = {ord(c): to for chars, to in (("\u2013\u2014\u2015\u2212", "-"), ("\u2018\u2019\u201a\u201b", "'"),
+                                             ("\u201c\u201d\u201e", '"')) for c in chars}
+_power_blanks = lazy_regex(r"(?:[ \t\r\f\ufeff\xa0]+|`\r?\n|#[^\n]*|<#[\s\S]*?(?:#>|\Z))*")
+_power_variable = lazy_regex(r"\$(?:\{([^}]*)\}|(\w+:\w+|\w+|[?^$]))")
+_power_here = lazy_regex(r"@(['\"])[ \t]*\r?\n([\s\S]*?)(?:\r?\n\1@|\Z)")
+_power_operator = lazy_regex(r"[-+*/%]?=(?!=)|\+\+|--(?![\w])|-[A-Za-z]+(?![\w-])|\.\.|[-+*/%,!?:<>]|\?\?=?")
+_power_bare = lazy_regex(r"[^\s;|&(){}'\"$`,@#<>][^\s;|&(){}'\"$`,<>]*|[@#]")
+_power_inner = lazy_regex(r"[^\"$`]+|`(?:\r?\n|[\s\S])|\"\"")
+_power_redirect = lazy_regex(r"(\d|\*)?(>>|>&|>|<)[ \t]*")
+_power_keyword = lazy_regex(r"(?i)(if|elseif|else|foreach|for|while|until|do|switch|try|catch|finally|trap|begin|process|end|"
+                            r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
+_POWER_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "", "a": "", "b": "", "f": "", "v": "", "e": "\x1b", "\n": ""}
+_POWER_FOLLOW = frozenset("else elseif catch finally while until process end".split())
+_Expression = list[tuple[Any, ...]]
 
 
-class _ShOtherReader:
-    """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is skipped."""
+class _WindowsReader:
+    """What both readers share. Total, but for BudgetSpent."""
 
-    def __init__(self, text: str, dialect: _ShDialect, depth: int = 0, count: list[int] | None = None) -> None:
-        self.count = [0] if count is None else count        # commands read so far, shared with the readers within
-        self.t, self.n, self.i, self.d, self.depth = text, len(text), 0, dialect, depth
+    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
+        self.t, self.n, self.i, self.depth = text, len(text), 0, depth
+        self.notes = notes if notes is not None else _ShNotes()
 
-    def inner(self, text: str) -> _ShOtherReader:
-        return _ShOtherReader(text, self.d, self.depth + 1, self.count)
+    def step(self) -> None:
+        self.notes.commands += 1
+        if self.notes.commands > MAX_SHELL_STEPS:
+            raise BudgetSpent("it holds a command too long to follow")
 
-    def script(self, stop: str = "") -> list[list[_ShNode]]:
-        """Pipelines up to the closing mark or keyword *stop*, which is consumed."""
-        found: list[list[_ShNode]] = []
+    def node(self, kind: str = "", words: list[Any] | None = None, parts: list[_Script] | None = None) -> _ShNode:
+        self.step()
+        node = _ShNode(kind)
+        node.words, node.parts = words or [], parts or []
+        return node
+
+    def named_here(self, node: _ShNode) -> _ShNode:
+        """`type` shows files here, and says in sh what a name stands for."""
+        if node.words and isinstance(node.words[0], str) and node.words[0].lower() == "type":
+            node.words[0] = "cat"
+        return node
+
+    def nested(self, closer: str) -> _Script:
+        self.depth += 1
+        if self.depth > 2 * MAX_SHELL_NESTING:
+            raise BudgetSpent("it holds commands nested too deeply to follow")
+        found = self.script(closer)
+        self.depth -= 1
+        return found
+
+    def script(self, closer: str = "") -> _Script:
+        """Pipelines up to the closing mark, which is consumed."""
+        found: _Script = []
+        joint = ""
         while True:
-            self.gap()
-            if self.i >= self.n:
-                return found
-            before, c = self.i, self.t[self.i]
-            if stop and c == stop:
+            self.blanks()
+            c = self.t[self.i:self.i + 1]
+            if not c or c == closer:
                 self.i += 1
                 return found
-            nodes = [] if c == ")" or c == "}" and self.d is not _SH_CMD else self.pipeline()
-            if nodes:
-                found.append(nodes)
-                self.count[0] += len(nodes)
-                if self.count[0] > MAX_SHELL_STEPS:
-                    raise BudgetSpent("it holds a command too long to follow")
-            if self.i == before:
-                self.i += 1
-
-    def gap(self) -> None:
-        """Over what stands between two commands."""
-        while self.i < self.n:
-            self.i = self.d.gap.match(self.t, self.i).end()
-            if not self.t.startswith("\n", self.i):
-                return
-            self.i += 1
+            at, pipeline = self.i, self.pipeline()
+            if pipeline:
+                pipeline[0].joint = joint
+                found.append(pipeline)
+            self.blanks()
+            joint = self.t[self.i:self.i + 2] if self.t[self.i:self.i + 2] in ("&&", "||") else ""
+            self.i += 2 if joint else self.t[self.i:self.i + 1] in ("&", ";", "\n")
+            self.i += self.i == at
 
     def pipeline(self) -> list[_ShNode]:
         nodes = []
         while True:
             node = self.command()
-            if node is not None:
-                nodes.append(node)
-            here = self.t[self.i:self.i + 2]
-            if here[:1] == "|" and here != "||":
-                self.i += 2 if here == "|&" else 1
-                self.gap()
-                if self.i < self.n:
-                    continue
-            elif here[:1] == "&" and here != "&&":
-                for node in nodes:
-                    node.background = True
-            return nodes
+            nodes += [node] if node is not None else []
+            self.blanks()
+            if self.t[self.i:self.i + 1] != "|" or self.t[self.i:self.i + 2] == "||":
+                if self.t[self.i:self.i + 1] == "&" and self.t[self.i:self.i + 2] != "&&":
+                    for node in nodes:
+                        node.background = True
+                return nodes
+            self.i += 1
+            self.lines()
+
+    def lines(self) -> None:
+        """Over line ends."""
+        self.blanks()
+        while self.t[self.i:self.i + 1] == "\n":
+            self.i += 1
+            self.blanks()
+
+    def blanks(self) -> None:
+        raise NotImplementedError
 
     def command(self) -> _ShNode | None:
-        """One command with its redirections, or None where there is none."""
-        deep = self.depth >= MAX_SHELL_NESTING
-        if self.t.startswith("(", self.i) and not (self.d is _SH_POWER and not deep):
+        raise NotImplementedError
+
+
+class _PowerReader(_WindowsReader):
+    """Reads PowerShell."""
+
+    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
+        super().__init__(text.translate(_power_alike), depth, notes)
+
+    def blanks(self) -> None:
+        self.i = _power_blanks.match(self.t, self.i).end()
+
+    def command(self) -> _ShNode | None:
+        keyword = _power_keyword.match(self.t, self.i)
+        if keyword:
+            word = keyword.group(1).lower()
+            at, self.i = self.i, keyword.end()
+            node = self.statement(word)
+            if node is not None or word in ("return", "throw", "exit"):
+                return node or self.command()
+            self.i = at                                 # `foreach`, `process` … as a command
+        c = self.t[self.i:self.i + 1]
+        called = c == "&" or c == "." and self.t[self.i + 1:self.i + 2] in (" ", "\t", "(", "'", '"', "$", "{")
+        if called:
             self.i += 1
-            return None if deep else self.compound("group", ")")
-        return self.simple(_ShNode())
-
-    def compound(self, kind: str, stop: str) -> _ShNode:
-        node = _ShNode(kind)
-        node.parts = [self.nested(stop)]
-        return self.simple(node)        # redirections behind it
-
-    def nested(self, stop: str) -> list[list[_ShNode]]:
-        self.depth += 1
-        inner = self.script(stop)
-        self.depth -= 1
-        return inner
-
-    def simple(self, node: _ShNode) -> _ShNode:
-        """Words and redirections up to the end of the command, added to *node*."""
-        t, d, start = self.t, self.d, self.i
-        while self.i < self.n:
-            c = t[self.i]
-            if c in " \t\r" or c in "()" and d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
+            self.blanks()
+            c = self.t[self.i:self.i + 1]
+        if not c or c in ")};|\n&":
+            return None
+        if not called and (c in "$'\"([@{!,+" or c.isdigit() or c == "-" and not self.t[self.i + 1:self.i + 2].isalpha() or
+                           re.compile(r"-(?:not|join|split)\b", re.I).match(self.t, self.i)):
+            words = [self.expression()]
+            self.blanks()
+            assigned = re.compile(r"[-+*/%?]{0,2}=").match(self.t, self.i)
+            if assigned:
+                self.i = assigned.end()
+                self.lines()
+                value = self.command()
+                return self.node("$=", [words[0], assigned.group()], [[self.rest(value)]] if value else [])
+            return self.redirected(self.node("$", words))
+        node = self.node()
+        while True:
+            self.blanks()
+            c = self.t[self.i:self.i + 1]
+            if not c or c in ";|)}\n" or c == "&" and not _power_redirect.match(self.t, self.i):
+                return self.named_here(node)
+            at = self.i
+            redirect = _power_redirect.match(self.t, self.i)
+            if redirect:
+                self.redirect(node, redirect)
+            elif c == ",":
                 self.i += 1
-            elif c == d.escape and t[self.i + 1:self.i + 2] == "\n":
-                self.i += 2
-            elif c in "<>&*0123456789" and self.redirect(node):
-                pass
-            elif c in "\n&|)" or c in "#;" and d is not _SH_CMD or c == ("}" if d is _SH_POWER else "("):
-                if c == "#":
-                    self.i = d.gap.match(t, self.i).end()
-                break
-            elif node.kind:
-                break
             else:
-                self.add_word(node)
-        if d is _SH_POWER:
-            node.raw = t[start:self.i]
+                word = self.word()
+                option = re.match(r"(-[A-Za-z]+):(.+)", word) if isinstance(word, str) else None
+                node.words += option.groups() if option else [word]
+            self.i += self.i == at
+
+    def rest(self, node: _ShNode) -> list[_ShNode]:
+        """The pipeline that *node* begins."""
+        self.blanks()
+        if self.t[self.i:self.i + 1] == "|" and self.t[self.i:self.i + 2] != "||":
+            self.i += 1
+            self.lines()
+            return [node, *self.pipeline()]
+        return [node]
+
+    def redirected(self, node: _ShNode) -> _ShNode:
+        found = _power_redirect.match(self.t, self.i)
+        while found:
+            self.redirect(node, found)
+            self.blanks()
+            found = _power_redirect.match(self.t, self.i)
         return node
 
-    def add_word(self, node: _ShNode) -> None:
-        before = self.i
-        node.words.append(self.word())
-        self.i += self.i == before
-
-    def redirect(self, node: _ShNode) -> bool:
-        """Read a redirection, if there is one here and not a word."""
-        found = _other_redirect.match(self.t, self.i)
-        if not found:
-            return False
-        fd, operator = found.groups()
-        if fd == "&" and operator not in (">", ">>") or fd not in ("", "&") and (
-                self.i and self.t[self.i - 1] not in self.d.ends or fd == "*" and self.d is not _SH_POWER):
-            return False
+    def redirect(self, node: _ShNode, found: re.Match[str]) -> None:
         self.i = found.end()
-        node.redirects.append((fd, operator, self.word()))
-        return True
+        self.step()
+        node.redirects.append(((found.group(1) or "").replace("*", "&"), found.group(2), self.word()))
+
+    def statement(self, word: str) -> _ShNode | None:
+        """What a keyword begins: conditions in parentheses, blocks; None when it is a command's name."""
+        self.blanks()
+        parts: list[_Script] = []
+        name, params = "", None
+        if word in ("function", "filter", "class", "enum"):
+            found = re.compile(r"[\w:-]*").match(self.t, self.i)
+            name, self.i = found.group(), found.end()                       # type: ignore[union-attr]
+        elif word == "foreach" and self.t[self.i:self.i + 1] == "(":
+            found = re.compile(r"\(\s*\$(\w+)\s+in\b", re.I).match(self.t, self.i)
+            self.i = found.end() if found else self.i + 1
+            values = self.listed(")")
+            self.lines()
+            return self.node("for", [found.group(1).lower() if found else "_", [("e", values, False)]], [self.braces()])
+        elif word in ("return", "throw", "exit") or (
+                word in ("if", "foreach", "for", "while") and self.t[self.i:self.i + 1] != "("):
+            return None
+        while True:
+            if parts or name:
+                self.lines()
+            self.blanks()
+            c = self.t[self.i:self.i + 1]
+            follows = _power_keyword.match(self.t, self.i) if parts else None
+            if c == "(" and params is None and (name or word == "param"):
+                params = re.findall(r"\$(\w+)", self.t[self.i:self.i + 2000].partition(")")[0].lower())
+                self.i += 1
+                self.nested(")")
+            elif c == "(":
+                self.i += 1
+                parts.append(self.nested(")"))
+            elif c == "{":
+                parts.append(self.braces())
+            elif c == "[" and word in ("try", "trap", "param"):
+                self.i = self.t.find("]", self.i) % (self.n + 1) + 1
+            elif c == "-" and word == "switch" and not parts:
+                self.i = re.compile(r"-\w*").match(self.t, self.i).end()    # type: ignore[union-attr]
+            elif follows and follows.group(1).lower() in _POWER_FOLLOW:
+                self.i = follows.end()
+            else:
+                break
+        bound = [[self.node("$p", list(params))]] if params else []
+        if word in ("function", "filter") and parts:
+            return self.node("function", [name], [bound + parts[-1]])
+        if not parts and params is None:
+            return None
+        kind = "if" if word in ("if", "try") else "loop" if word in ("for", "while", "do", "switch") else "group"
+        return self.node(kind, [], parts if kind != "group" else [bound + [line for part in parts for line in part]])
+
+    def braces(self) -> _Script:
+        """`{ … }`"""
+        if self.t[self.i:self.i + 1] != "{":
+            return []
+        self.i += 1
+        return self.nested("}")
 
     def word(self) -> Any:
-        """The word here: `str` when it means itself, else its parts."""
-        plain = self.d.plain.match(self.t, self.i)
-        if plain:
-            text, end = plain.group(), plain.end()
-            if end == self.n or self.t[end] in self.d.ends:
-                self.i = end
-                return text
-        return self.parts()
-
-    def parts(self) -> _Parts:
-        """The parts of the word here."""
-        t, d = self.t, self.d
-        deep = self.depth >= MAX_SHELL_NESTING
-        found: _Parts = []
+        """A word of a command: a text when it means itself, else parts."""
+        start = self.i
+        bare = _power_bare.match(self.t, self.i)
+        following = self.t[bare.end():bare.end() + 1] if bare else ""
+        if bare and (not following or following in " \t\r\n;|)},"):
+            self.i = bare.end()
+            return self.named(bare.group())
+        parts: _Parts = []
         while self.i < self.n:
-            c = t[self.i]
-            plain = d.plain.match(t, self.i)
-            if plain:
-                found.append(("u", plain.group()))
-                self.i = plain.end()
-            elif c in "({" and d is _SH_POWER and not (deep and c == "("):
-                self.i += 1
-                if not deep:
-                    found.append((c, self.nested(")" if c == "(" else "}")))
-            elif c in d.ends or c == "(":
-                break
-            elif c == "'":
-                here = d is _SH_POWER and found[-1:] == [("u", "@")]
-                string = (_sh_here_string if here else d.single).match(t, self.i)
-                if here:
-                    found[-1] = "q", string.group(1).strip("\r\n")
-                elif string:
-                    found.append(("q", string.group(1).replace("''", "'")))
-                else:                       # no quote in cmd.exe; read as one where a POSIX shell would
-                    found.append(("u", c))
-                self.i = string.end() if string else self.i + 1
-            elif c == '"':
-                self.i += 1
-                found += self.double('"') or [("q", "")]
-            elif c == d.escape:
-                if t[self.i + 1:self.i + 2] != "\n":
-                    found.append(("q", t[self.i + 1:self.i + 2]))
+            c = self.t[self.i]
+            bare = _power_bare.match(self.t, self.i)
+            if c in "$'\"([@{" or c == "[" and not parts:
+                if c in "({" and parts and parts[-1][0] == "u" and not parts[-1][1].endswith(("=", ":")):
+                    break
+                operand = self.operand(not parts)
+                plain = operand[0] == "w" and len(operand) == 2
+                parts += operand[1] if plain else [("e", [operand], False)]
+            elif c == "`":
+                parts.append(("q", _POWER_ESCAPES.get(self.t[self.i + 1:self.i + 2], self.t[self.i + 1:self.i + 2])
+                              if self.t[self.i + 1:self.i + 2] == "\n" else self.t[self.i + 1:self.i + 2]))
                 self.i += 2
+            elif bare:
+                parts.append(("u", bare.group()))
+                self.i = bare.end()
             else:
-                self.special(found, False)
-        self.i = min(self.i, self.n)
+                break
+        self.i += self.i == start
+        return parts
+
+    def named(self, text: str) -> str:
+        """A bare word; a provider in front of a path changes nothing."""
+        return str(_power_provider.sub("", text))
+
+    def expression(self, closer: str = "") -> _Expression:
+        """Operators and operands up to the end of the statement or *closer*."""
+        found: _Expression = []
+        self.depth += 1
+        if self.depth > 2 * MAX_SHELL_NESTING:
+            raise BudgetSpent("it holds commands nested too deeply to follow")
+        while True:
+            self.lines() if closer or found[-1:] and found[-1][0] == "o" else self.blanks()
+            c = self.t[self.i:self.i + 1]
+            if not c or c in ";|&)}]\n" or c in "<>" and not closer:
+                break
+            operator = _power_operator.match(self.t, self.i)
+            if operator and not (c == "-" and found[-1:] and found[-1][0] != "o" and operator.group() == "--"):
+                if operator.group()[-1] == "=" and not closer:
+                    break
+                found.append(("o", operator.group().lower()))
+                self.i = operator.end()
+            else:
+                at = self.i
+                found.append(self.operand(True))
+                self.i += self.i == at
+        self.depth -= 1
+        return found
+
+    def operand(self, types: bool) -> tuple[Any, ...]:
+        """One operand: its base and what is picked of it."""
+        t, c = self.t, self.t[self.i]
+        here = _power_here.match(t, self.i) if c == "@" else None
+        variable = _power_variable.match(t, self.i) if c == "$" else None
+        if here:
+            self.i = here.end()
+            inner = _PowerReader(here.group(2), self.depth, self.notes)
+            base: tuple[Any, ...] = ("w", [("q", here.group(2))] if here.group(1) == "'" else inner.double(""))
+        elif c == "'":
+            end = self.i + 1
+            while True:
+                end = t.find("'", end)
+                if end < 0 or t[end + 1:end + 2] != "'":
+                    break
+                end += 2
+            end = self.n if end < 0 else end
+            base = ("w", [("q", self.named(t[self.i + 1:end].replace("''", "'")))])
+            self.i = end + 1
+        elif c == '"':
+            self.i += 1
+            base = ("w", self.double('"') or [("q", "")])
+        elif variable:
+            self.i = variable.end()
+            base = ("v", (variable.group(1) or variable.group(2)).lower())
+        elif t[self.i:self.i + 2] in ("$(", "@("):
+            self.i += 2
+            base = ("s", self.nested(")"))
+        elif t[self.i:self.i + 2] == "@{":
+            self.i += 2
+            base = ("h", self.table())
+        elif c == "@":
+            name = re.compile(r"@(\w*)").match(t, self.i)
+            self.i = name.end()                         # type: ignore[union-attr]
+            base = ("@", name.group(1).lower())         # type: ignore[union-attr]
+        elif c == "(":
+            self.i += 1
+            base = ("s", self.nested(")"))
+        elif c == "{":
+            base = ("b", self.braces())
+        elif c == "[" and types:
+            end = t.find("]", self.i)
+            end = end + 1 + (t[end + 1:end + 2] == "]") if end >= 0 else self.n
+            base = ("t", t[self.i:end].strip("[]").lower().removeprefix("system."))
+            self.i = end
+        else:
+            bare = _power_bare.match(t, self.i)
+            text = bare.group() if bare else c
+            base = ("w", [("u", text)])
+            self.i += len(text)
+        picked: list[tuple[str, Any]] = []
+        while self.i < self.n:
+            found = re.compile(r"(?:\.|::)(?:(\w+)|\$\w+|'([^']*)'|\"(\w*)\")").match(t, self.i) if t[self.i] in ".:" else None
+            if found and not (base[0] == "w" and base[1][0][0] == "u"):
+                picked.append((".", (found.group(1) or found.group(2) or found.group(3) or "").lower()))
+                self.i = found.end()
+            elif t[self.i] == "(" and picked and picked[-1][0] == ".":
+                self.i += 1
+                picked.append(("c", self.listed(")")))
+            elif t[self.i] == "[" and base[0] in "vs@" and not (base[0] == "t" and not picked):
+                self.i += 1
+                picked.append(("i", self.listed("]")))
+            else:
+                break
+        return (*base, picked) if picked else base
+
+    def listed(self, closer: str) -> _Expression:
+        """An expression in brackets."""
+        found = self.expression(closer)
+        while self.i < self.n and self.t[self.i] != closer:
+            self.i += 1
+            found += self.expression(closer)
+        self.i += 1
+        return found
+
+    def table(self) -> dict[str, Any]:
+        """`@{ NAME = VALUE; … }`"""
+        found: dict[str, Any] = {}
+        while self.i < self.n and self.t[self.i] != "}":
+            key = re.compile(r"[\s;]*['\"]?([\w.-]+)['\"]?\s*=\s*").match(self.t, self.i)
+            self.i = key.end() if key else self.i + 1
+            if key:
+                found[key.group(1).lower()] = [("e", self.expression(), False)]
+        self.i += 1
         return found
 
     def double(self, closer: str) -> _Parts:
-        """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
-        found: _Parts = []
+        """The parts of a string in double quotes, up to its end."""
+        parts: _Parts = []
         while self.i < self.n:
-            run = self.d.quoted.match(self.t, self.i)
-            if run:
-                text = run.group()
-                found.append(("q", self.d.escaped.sub(r"\1", text) if self.d.escape in text else text))
-                self.i = run.end()
+            inner = _power_inner.match(self.t, self.i)
+            if inner and (closer or inner.group() != '""'):
+                text = inner.group()
+                parts.append(("q", _POWER_ESCAPES.get(text[1:], text[1:]) if text[0] == "`" else '"' if text == '""' else text))
+                self.i = inner.end()
             elif self.t[self.i] == closer:
                 self.i += 1
                 break
+            elif self.t[self.i:self.i + 2] == "$(":
+                self.i += 2
+                parts.append(("s", self.nested(")"), True))
             else:
-                self.special(found, True)
-        return found
+                variable = _power_variable.match(self.t, self.i)
+                parts.append(("v", (variable.group(1) or variable.group(2)).lower(), "", True) if variable else (
+                    "q", self.t[self.i]))
+                self.i = variable.end() if variable else self.i + 1
+        return parts
 
-    def special(self, found: _Parts, quoted: bool) -> None:
-        """What expands alike within double quotes and outside: `…`, $…, %…%; any other character is itself."""
-        c = self.t[self.i]
-        if c == "$":
-            self.dollar(found, quoted)
-        elif c in "%!" and self.d is _SH_CMD:
-            name = _sh_percent.match(self.t, self.i)
-            variable = name.group(1)
-            found.append(("v", variable.lower(), "%" + (name.group(2) or ""), True) if variable else ("u", name.group()))
-            self.i = name.end()
-        else:
-            found.append(("q" if quoted else "u", c))
-            self.i += 1
 
-    def dollar(self, found: _Parts, quoted: bool) -> None:
-        """What follows `$`: an expression, a variable, or nothing special."""
-        t, c = self.t, self.t[self.i + 1:self.i + 2]
+_power_provider = lazy_regex(r"(?i)^(?:microsoft\.powershell\.core\\)?filesystem::")
+_cmd_blanks = lazy_regex(r"(?:[ \t\r,;=@\ufeff\xa0]+|\^\r?\n)*")
+_cmd_percent = lazy_regex(r"%([A-Za-z_][\w()]*)(:[^%\n]*)?%|!([A-Za-z_][\w()]*)(:[^!\n]*)?!|"
+                          r"%%?~?(?:[dpnxfsatz]*)(?:\$\w+:)?([A-Za-z0-9*])")
+_cmd_plain = lazy_regex(r"[^\s\"^%!&|<>()]+")
+_cmd_redirect = lazy_regex(r"(\d)?(>>|>&|<&|>|<)[ \t]*")
+# Commands of cmd.exe itself: what stands behind them without a blank is no part of the name.
+_cmd_own = lazy_regex(r"(?i)(rd|rmdir|del|erase|cd|chdir|md|mkdir|echo|type|dir|copy|move|ren|rename|start|call|set|pushd|"
+                      r"mklink)(?=[/\\.,;=:+(\[])")
+_cmd_condition = lazy_regex(
+    r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|cmdextversion)[ \t]+"
+    r"(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|lss|leq|gtr|geq)[ \t])[ \t]*"
+    r"(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
+_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf][ \t]*(?:\"[^\"\n]*\"|[^\s%(\"]+)?[ \t]*)*)(%%?[A-Za-z])[ \t]+in[ \t]*\(")
+
+
+class _CmdReader(_WindowsReader):
+    """Reads the command language of cmd.exe."""
+
+    def blanks(self) -> None:
+        self.i = _cmd_blanks.match(self.t, self.i).end()
+
+    def command(self) -> _ShNode | None:
+        t = self.t
+        c = t[self.i:self.i + 1]
         if c == "(":
-            self.i += 2
-            if self.depth < MAX_SHELL_NESTING:
-                found.append(("s", self.nested(")"), quoted))
-        elif c == "{":
-            end = t.find("}", self.i)
-            end = self.n if end < 0 else end
-            found.append(("v", t[self.i + 2:min(end, self.i + 4096)], "", quoted))
-            self.i = end + 1
-        elif c == '"' and not quoted:
             self.i += 1
+            return self.tail(self.node("group", [], [self.nested(")")]))
+        if not c or c in "&|\n":
+            return None
+        word = re.compile(r"(?i)(rem|if|else|for|do)(?=[\s(/]|$)|::|\)").match(t, self.i)
+        if word:
+            name = (word.group(1) or word.group()).lower()
+            self.i = word.end()
+            if name in ("rem", "::"):
+                end = t.find("\n", self.i)
+                self.i = self.n if end < 0 else end
+                return None
+            if name == "if":
+                condition = _cmd_condition.match(t, self.i)
+                self.i = condition.end() if condition else self.i
+                parts: list[_Script] = [[], self.one()]
+                self.blanks()
+                follows = re.compile(r"(?i)else(?=[\s(])").match(t, self.i)
+                if follows:
+                    self.i = follows.end()
+                    parts.append(self.one())
+                return self.node("if", [], parts)
+            loop = _cmd_for.match(t, self.i) if name == "for" else None
+            if loop:
+                return self.loop(loop)
+            self.blanks()
+            return self.command() if name in ("else", "do") else None
+        return self.simple()
+
+    def one(self) -> _Script:
+        """The one command behind a condition."""
+        self.blanks()
+        pipeline = self.pipeline()
+        return [pipeline] if pipeline else []
+
+    def loop(self, found: re.Match[str]) -> _ShNode:
+        """`for /d %i in (SET) do COMMAND`"""
+        options, name = found.group(1).lower(), "%" + found.group(2)[-1]
+        self.i = found.end()
+        end = self.t.find(")", self.i)
+        end = self.n if end < 0 else end
+        inner = self.t[self.i:end].strip()
+        values: list[Any] = []
+        if "/f" in options and inner[:1] in "'`" and len(inner) > 1:
+            values = [[("s", _CmdReader(inner[1:-1], self.depth + 1, self.notes).script(), False)]]
+        elif "/l" not in options:
+            reader = _CmdReader(inner, self.depth + 1, self.notes)
+            below = re.search(r"/r[ \t]+(\"[^\"]*\"|[^\s%(\"]+)", found.group(1), re.I)
+            folder = below.group(1).strip('"') + "\\" if below else ""
+            while reader.i < reader.n:
+                reader.blanks()
+                at = reader.i
+                word = reader.word() if reader.i < reader.n else ""
+                values += [folder + word if isinstance(word, str) else [("u", folder), *word]] if word else []
+                reader.i += reader.i == at
+        self.i = end + 1
+        self.blanks()
+        do = re.compile(r"(?i)do\b").match(self.t, self.i)
+        self.i = do.end() if do else self.i
+        return self.node("for", [name, *values], [self.one()])
+
+    def simple(self) -> _ShNode:
+        node = self.node()
+        own = _cmd_own.match(self.t, self.i)
+        if own:
+            node.words.append(own.group(1).lower())
+            self.i = own.end()
+        self.named_here(self.tail(node))
+        if len(node.words) > 2 and str(node.words[0]).lower() == "set":
+            joined: _Parts = []
+            for word in node.words[1:]:
+                joined += [("u", " ")] * bool(joined) + ([("u", word)] if isinstance(word, str) else word)
+            node.words[1:] = [joined]
+        return node
+
+    def tail(self, node: _ShNode) -> _ShNode:
+        """Words and redirections up to the end of the command."""
+        while True:
+            blanks = re.compile(r"(?:[ \t\r\xa0]+|\^\r?\n)*").match(self.t, self.i)
+            self.i = blanks.end()                       # type: ignore[union-attr]
+            c = self.t[self.i:self.i + 1]
+            first = str(node.words[0]).lower() if node.words else ""
+            if not c or c in "&|\n" or c == ")" and self.depth:
+                return node
+            redirect = _cmd_redirect.match(self.t, self.i)
+            at = self.i
+            if redirect:
+                self.i = redirect.end()
+                self.step()
+                target = self.word()
+                node.redirects.append((redirect.group(1) or "", redirect.group(2), target))
+            elif c in ",;=" and first in _CMD_OWN:
+                self.i += 1
+            elif node.kind:
+                return node
+            else:
+                words = self.word()
+                if first == "start" and c == '"' and len(node.words) == 1:
+                    continue                            # the title
+                node.words += _cmd_switches(words) if first in _CMD_OWN and isinstance(words, str) else [words]
+            self.i += self.i == at
+
+    def word(self) -> Any:
+        """The word here: a text when it means itself, else parts."""
+        parts: _Parts = []
+        quoted = False
+        while self.i < self.n:
+            c = self.t[self.i]
+            plain = _cmd_plain.match(self.t, self.i) if not quoted else None
+            percent = _cmd_percent.match(self.t, self.i) if c in "%!" else None
+            if plain:
+                parts.append(("u", plain.group()))
+                self.i = plain.end()
+            elif percent:
+                name, operation = percent.group(1) or percent.group(3), percent.group(2) or percent.group(4) or ""
+                parts.append(("v", name.lower(), "%" + operation, True) if name else ("v", "%" + percent.group(5), "%", True))
+                self.i = percent.end()
+            elif c == '"':
+                quoted = not quoted
+                parts += [("q", "")]
+                self.i += 1
+            elif quoted and c != "\n":
+                end = min(k for k in (self.t.find(mark, self.i + 1) % (self.n + 1) for mark in '"%!\n'))
+                parts.append(("q", self.t[self.i:end]))
+                self.i = end
+            elif c == "^":
+                parts.append(("q", self.t[self.i + 1:self.i + 2].replace("\n", "")))
+                self.i += 2
+            elif c in " \t\r\n&|<>" or c == ")" and self.depth or c in "()" and not parts:
+                break
+            else:
+                parts.append(("u", c))
+                self.i += 1
+        self.i = min(self.i, self.n)
+        return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts
+
+
+_CMD_OWN = frozenset("rd rmdir del erase cd chdir md mkdir type dir copy move ren rename".split())
+
+
+def _cmd_switches(word: str) -> list[str]:
+    """`/s/q` and `a,b` as words."""
+    return [piece for piece in re.split(r"(?=/)|[,;=]" if word[:1] == "/" else "[,;=]", word) if piece]
+
+
+def _windows_variable(run: _ShRun, name: str, operation: str) -> list[str]:
+    """The words that a variable holds."""
+    known = run.vars.get(name)
+    if isinstance(known, dict):
+        return list(known.values())
+    if known is None:
+        if name in ("pwd", "true", "false", "null", "args", "input", "@"):
+            return list(run.vars.get("@", {}).values()) if name in ("args", "@") else ["."] if name == "pwd" else [""]
+        if name == "comspec":
+            return ["cmd.exe"]
+        secret = _SH_SECRET_NAME.search(name)
+        text = f"%{name}%" if operation else "$" + name
+        origin = _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING
+        return [_sh_from(_SH_HOLE if operation[1:] else text, origin)]
+    found = []
+    for value in _sh_each(known):
+        text = str(value)
+        cut = re.match(r":~(-?\d{1,5})(?:,(-?\d{1,5}))?", operation[1:])
+        if cut:
+            text = text[int(cut.group(1)):][:int(cut.group(2)) if cut.group(2) else None]
+        elif "=" in operation:
+            old, _, new = operation.lstrip("%:").partition("=")
+            text = re.sub(re.escape(old), lambda _: new, text, flags=re.I)[:MAX_SHELL_VALUE] if old else text       # noqa: B023
+        kept = _sh_from(text, _sh_flow(value))
+        if isinstance(value, _ShWord) and value.block is not None:
+            kept = value
+        found.append(kept)
+    return found[:1] if operation else found
+
+
+def _windows_expand(run: _ShRun, word: Any) -> list[str]:
+    """The words that a word of PowerShell or cmd.exe becomes: several when it is a list."""
+    made: list[list[str]] = []
+    for kind, value, *rest in word:
+        if kind in "uq":
+            made.append([value])
+        elif kind == "v":
+            made.append(_windows_variable(run, value, rest[0]))
+        elif kind == "e":
+            made.append(_power_value(run, value))
         else:
-            name = self.d.name.match(t, self.i + 1)
-            found.append(("v", name.group(), "", quoted) if name else ("u", "$"))
-            self.i = name.end() if name else self.i + 1
+            made.append(_power_lines(run.apart(lambda: run.script(value))))       # noqa: B023
+    if len(made) < 2 and not (made and (word[0][0] == "q" or word[0][-1] is True)):
+        return made[0] if made else []
+    texts = [_sh_whole(words) if len(words) != 1 else words[0] for words in made]
+    run.spend(sum(map(len, texts)))
+    whole = _sh_whole(texts, "") if len(texts) > 1 else texts[0]
+    return [whole] if whole or any(part[0] == "q" for part in word) else []
 
 
-def _power_words(run: _ShRun, node: _ShNode, words: list[str]) -> list[str]:
-    """Assignments and expressions as commands; notes the text that code patterns are looked for in."""
-    first, text = node.words[0], node.raw.lstrip()
-    program = _sh_program(words[0], run.d)
-    if run.depth == run.power_depth and program not in ("echo", "git", "gh", "rg", "grep", "write-host", "write-output", "true"):
-        run.power.append(node.raw)
-    fetches = _sh_power_remote.search(text)
-    assigned = re.match(r"\$([\w:]+)\s*\+?=", text)
-    if assigned and isinstance(first, list):
-        value = _power_value(run, ([first[1:]] if len(first) > 1 else []) + node.words[1:])
-        run.vars[assigned.group(1).lower()] = _sh_from(_SH_HOLE, _REMOTE) if fetches else value
-        return ["write-output"]
-    if fetches and re.match(r"(?i)[(&.]*\s*(?:\(|new-object|\[|\$\w+\.(?:down|up)load)", text):
-        saved = re.search(r"(?i)downloadfile(?:async)?\([^,]*,\s*['\"]?([^'\")]+)", text)
-        if saved:
-            run.files[run.key(saved.group(1))] = run.files[saved.group(1)] = _REMOTE
-        for word in re.findall(r"['\"]([^'\"]+)['\"]", text) if re.search(r"(?i)upload", text) else []:
-            run.ship(run.content(word), "an upload")
-        return ["write-output", _sh_from(_SH_HOLE, _REMOTE)]
-    reads = re.search(r"(?i)\]::(?:ReadAll\w+|Open\w*)(.+)", words[0])
-    if reads:
-        return ["write-output", _sh_from(_SH_HOLE, run.content(reads.group(1)))]
-    if _power_is_text(first) and (len(words) == 1 or words[1][:1] in "+-") and not text.startswith("&"):
-        return ["write-output", _sh_whole([w.replace("+", "") if len(first) > 1 else w for w in words if w != "+"], "")]
+def _power_lines(flow: _Flow) -> list[str]:
+    """What a script said, as words: its lines."""
+    if flow.text is None:
+        return [_sh_from(_SH_HOLE, flow)] if flow is not _NOTHING else []
+    lines = flow.text.rstrip("\n").split("\n")[:64]
+    return [_sh_from(line, flow.but(None)) for line in lines] if flow.remote or flow.sources or flow.coded else lines
+
+
+def windows_node(run: _ShRun, node: _ShNode, flow: _Flow) -> _Flow:
+    """An expression, an assignment or the parameters of a function of PowerShell."""
+    if node.kind == "$p":
+        given = list(run.vars.get("@", {}).values())
+        for at, word in enumerate(given):
+            if word[:1] == "-" and word[1:].lower() in node.words and at + 1 < len(given):
+                run.vars[word[1:].lower()] = given[at + 1]
+        for name, word in zip(node.words, [word for word in given if word[:1] != "-"]):
+            run.vars.setdefault(name, word)
+        return _NOTHING
+    if node.kind == "$":
+        words = _power_value(run, node.words[0])
+        outs = [run.script(word.block) for word in words if isinstance(word, _ShWord) and isinstance(word.block, list)]
+        text = None if any(map(_sh_open, words)) else "\n".join(words)[:MAX_SHELL_VALUE]
+        return _sh_join([*outs, *map(_sh_flow, words)] or [_NOTHING], text)
+    target, sign = node.words
+    source = node.parts[0][0] if node.parts else []
+    words = [""] if not source else _power_value(run, source[0].words[0]) if len(source) == 1 and source[0].kind == "$" else (
+        _power_lines(run.script(node.parts[0])))
+    names = [operand[1] for operand in target if operand[0] == "v" and len(operand) == 2]
+    for number, name in enumerate(names):
+        value = words if len(names) == 1 else words[number:number + 1] or [""]
+        if sign[0] == "+" and name in run.vars:
+            old = _windows_variable(run, name, "")
+            value = [_sh_whole([old[0], value[0]], "")] if len(old) == len(value) == 1 else old + value
+        run.vars[name] = value[0] if len(value) == 1 else {str(at): word for at, word in enumerate(value[:64])}
+    for operand in target:
+        if operand[0] != "v" or len(operand) > 2:
+            _power_value(run, [operand])
+    return _NOTHING
+
+
+def _power_value(run: _ShRun, expression: _Expression) -> list[str]:
+    """The words that an expression is. A comma binds first; comparisons are nothing."""
+    run.spend(0)
+    lists: list[tuple[str, list[str]]] = []             # operator, what stands behind it
+    operator = cast = ""
+    for operand in expression:
+        if operand[0] == "o":
+            operator = operator if operand[1] in ("-not", "!") else operand[1]
+        elif operand[0] == "t" and len(operand) == 2:
+            cast = operand[1]
+        else:
+            words = _power_operand(run, operand)
+            if cast.startswith("char") and all(word.isdigit() and int(word[:7]) < 0x110000 for word in words):
+                words = ["".join([chr(int(word)) for word in words])]
+            if operator == "," and lists:
+                lists[-1] = lists[-1][0], [*lists[-1][1], *words][:MAX_SHELL_WORDS]
+            else:
+                lists.append((operator, words))
+            operator = cast = ""
+    found: list[str] = []
+    for operator, words in lists:
+        first, second = (words + ["", ""])[:2]
+        if operator == "+" and len(found) == len(words) == 1:
+            found = [_sh_whole([found[0], first], "")]
+        elif operator == "-f" and found:
+            shape = _power_place.sub(lambda hole: (words[int(hole.group(1)):] or [""])[0], found[0])       # noqa: B023
+            found = [_sh_from(shape, _sh_join(list(map(_sh_flow, words)) or [_NOTHING]))]
+        elif operator == "-join":
+            found = [_sh_whole(found, first)] if found else [_sh_whole(words, "")]
+        elif operator in ("-replace", "-creplace", "-ireplace"):
+            plain = _power_pattern.search(first) is None
+            found = [_sh_from(word.replace(first, second) if plain and first else _SH_HOLE, _sh_flow(word)) for word in found]
+        elif operator == "-split":
+            found = [piece for word in found or words for piece in word.split(first if found else None)]
+        elif operator in ("", "+", ","):
+            found = [*found, *words][:MAX_SHELL_WORDS]
+        elif operator not in ("*", "..", "??", ":", "?"):
+            found = [""]
+    return found[:MAX_SHELL_WORDS]
+
+
+_power_place = lazy_regex(r"\{(\d{1,3})[^{}]*\}")
+_power_pattern = lazy_regex(r"[\[\](){}.*+?|^$\\]")
+
+
+def _power_operand(run: _ShRun, operand: tuple[Any, ...]) -> list[str]:
+    """The words of one operand, with what is picked of it."""
+    base, value, picked = operand[0], operand[1], operand[2] if len(operand) > 2 else []
+    run.spend(8)
+    if base == "w":
+        words = _windows_expand(run, value)
+    elif base == "v":
+        words = _windows_variable(run, value, "")
+    elif base == "s":
+        words = _power_lines(run.script(value))
+    elif base == "b":
+        block = _ShWord("")
+        block.block, words = value, [block]
+        return words
+    elif base == "h":
+        held = {str(key): _sh_whole(_windows_expand(run, item)) for key, item in value.items()}
+        table = _ShWord("")
+        table.block = held
+        return [table]
+    elif base == "@":
+        words = []
+        for word in _windows_variable(run, value, ""):
+            block = word.block if isinstance(word, _ShWord) else None       # type: ignore[assignment]
+            words += [word] if not isinstance(block, dict) else [
+                one for key, item in block.items() for one in ("-" + key, item) if one not in ("", "$true")]
+        return words
+    else:
+        words = []
+    name = ""
+    for what, inner in picked:
+        if what == ".":
+            name = inner
+            following = picked[picked.index((what, inner)) + 1:][:1]
+            if following and following[0][0] == "c":
+                continue
+            block = words[0].block if len(words) == 1 and isinstance(words[0], _ShWord) else None      # type: ignore[assignment]
+            words = [block[name]] if isinstance(block, dict) and name in block else words or [_SH_HOLE]
+        elif what == "c":
+            words = _power_call(run, value if base == "t" else "", words, name, _power_value(run, inner))
+        else:
+            index = _power_value(run, inner)
+            number = int(index[0][:6]) if len(index) == 1 and re.fullmatch(r"-?\d{1,5}", index[0]) else len(words)
+            words = [words[number]] if len(words) > 1 and -len(words) <= number < len(words) else words
     return words
 
 
-def _power_value(run: _ShRun, words: list[Any]) -> str:
-    """What an assignment assigns: a text, or the output of a command; *words* start with the sign."""
-    if words and isinstance(words[0], list) and words[0][0][0] == "u":
-        head = words[0][0][1].lstrip("+=")
-        words[0] = ([("u", head)] if head else []) + words[0][1:]
-    words = [w for w in words if w and w not in ("=", "+=")]
-    inner = run.expand_all(words)
-    if words and _power_is_text(words[0]):
-        return _sh_whole(inner)
-    got = run.simple(inner, _NOTHING)
-    return _sh_from(got.text or _SH_HOLE, got)
+def _power_call(run: _ShRun, kind: str, words: list[str], name: str, args: list[str]) -> list[str]:
+    """A method of .NET or COM: what it does, and what it answers."""
+    first, second = (args + ["", ""])[:2]
+    flows = [_sh_flow(word) for word in [*words, *args]]
+    for word in args:
+        if isinstance(word, _ShWord) and word.block is not None and not isinstance(word.block, dict):
+            run.script(word.block)
+    if name.startswith("delete") and (kind or words):
+        for word in args[:1] if kind else words:
+            run.delete(word)
+    elif name in ("move", "copy", "moveto", "copyto"):
+        run.simple(["mv" if name[0] == "m" else "cp", *(args[:2] if kind else [*words[:1], first])], _NOTHING)
+    elif name.startswith(("writeall", "appendall")):
+        run.written(first, _sh_flow(second).but(str(second)), name[0] == "a")
+    elif name.startswith(("readall", "openread", "opentext", "readlines")) and kind:
+        return [_sh_from(_SH_HOLE, run.content(first))]
+    elif name.startswith("downloadfile"):
+        run.written(second, _REMOTE, False)
+        run.files[second] = _REMOTE
+    elif name.startswith(("downloadstring", "downloaddata", "getstringasync", "openread", "getresponse")):
+        return [_sh_from(_SH_HOLE, _REMOTE)]
+    elif name.startswith("uploadfile"):
+        run.ship(run.content(args[-1] if args else ""), "an upload")
+    elif name.startswith(("upload", "postasync", "sendasync", "send", "write")):
+        run.ship(_sh_join(flows or [_NOTHING]), "the network")
+    elif name == "frombase64string":
+        text = _sh_decoded(first, "base64")
+        return [_sh_from(text or _SH_HOLE, _Flow(text, _sh_flow(first).remote, (), True))]
+    elif name in ("invoke", "invokescript", "create", "newscriptblock", "addscript", "invokereturnasis", "expandstring") and (
+            name != "create" or kind == "scriptblock"):
+        for word in args[:1] or words:
+            if isinstance(word, _ShWord) and word.block is not None:
+                return _power_lines(run.script(word.block))
+            return _power_lines(run.run_text(word, _NOTHING, _SH_POWER)) or [_SH_HOLE]
+    elif name in ("load", "loadfile", "unsafeloadfrom") and "assembly" in kind:
+        run.judge_origin(first)
+    elif name in ("start", "run", "exec", "shellexecute", "create"):
+        run.read(" ".join(args[:2] if name != "run" else args[:1]), _NOTHING, _SH_CMD)
+    elif name == "replace" and len(args) > 1:
+        return [_sh_from(word.replace(first, second), _sh_flow(word)) for word in words]
+    elif name in ("tolower", "toupper"):
+        return [_sh_from(word.lower() if name == "tolower" else word.upper(), _sh_flow(word)) for word in words]
+    elif name in ("concat", "join", "combine"):
+        between = {"concat": "", "combine": "\\", "join": first}[name]
+        return [_sh_whole([word.rstrip("\\") if name == "combine" else word for word in args[name == "join":]], between)]
+    elif name == "getfolderpath":
+        return ["$env:userprofile" + ("" if first.lower() in ("userprofile", "") else "\\" + first)]
+    elif name == "getenvironmentvariable":
+        return _windows_variable(run, "env:" + first.lower(), "")
+    elif name in ("getstring", "tostring", "trim", "trimend", "tochararray", "getbytes", "unescape", "new", "getfullpath"):
+        return args if kind or not words else words
+    if not kind and len(words) == 1 and words[0][:1] == "$":        # of a variable that nobody knows
+        return words
+    return [_sh_from(_SH_HOLE, _sh_join(flows))] if any(flow is not _NOTHING for flow in flows) else [_SH_HOLE]
 
 
-def _power_patterns(run: _ShRun, text: str) -> None:
-    """PowerShell as a whole: what is downloaded and run, sockets, encoded payloads."""
-    if _sh_power_remote.search(text) and _sh_power_run.search(text):
-        run.say("pipe_to_shell", "runs downloaded text")
+def windows_whole(run: _ShRun, text: str) -> None:
+    """A script as a whole: sockets tied to a shell, shadow copies, the environment sent away."""
+    tied_to_socket(run, text)
     if re.search(r"(?i)win32_shadowcopy\b[\s\S]{0,300}\.delete\(|win32_shadowcopy\b[\s\S]{0,200}\bremove-(?:wmi|cim)", text):
         run.say("destructive", "deletes shadow copies")
-    judge_code(run, "python", text.replace("\\", "\\\\"))
-    for place in re.findall(r"""(?i)(?:file|directory)\]::delete\(\s*['"]([^'"]+)""", text):
-        run.delete(place)
     if re.search(r"(?i)(?:get-childitem|gci|dir|ls) env:", text) and re.search(r"(?i)-Method\s+['\"]?(?:POST|PUT)|Upload", text):
         run.say("exfiltration", "sends the environment away")
-
-
-def _power_is_text(word: Any) -> bool:
-    """Is this PowerShell word a string or an expression, not a command?"""
-    return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u" and word[0][1][:1] in "[@")
-
-
-def _other_variable(run: _ShRun, name: str, operation: str) -> tuple[str, _Flow]:
-    """A variable's text (itself, when it is not known) and origin."""
-    name = name.lower()
-    known = run.vars.get(name)
-    if not isinstance(known, str):
-        if name in ("pwd", "@"):
-            return "." if name == "pwd" else "", _NOTHING
-        secret = _SH_SECRET_NAME.search(name)
-        return (f"%{name}%" if operation[:1] == "%" else "$" + name,
-                _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING)
-    text, mark = str(known), operation[:1]
-    cut = re.match(r":~?(-?\d+)(?:,(-?\d+))?", operation.lstrip("%"))
-    if cut:
-        text = text[int(cut.group(1)[:9]):]
-        text = text[:int(cut.group(2)[:9])] if cut.group(2) else text
-    elif mark == "%" and "=" in operation:
-        old, _, new = operation.lstrip("%:").partition("=")
-        text = text.replace(old, new)[:MAX_SHELL_VALUE] if old else text
-    return text, _sh_flow(known)
-
-
-def _other_expand(run: _ShRun, word: Any) -> list[str]:
-    """What a word of PowerShell or cmd.exe becomes; nothing is split there."""
-    texts: list[str] = []
-    flows, block, quoted = [], None, False
-    for kind, value, *rest in word:
-        if kind in "uq":
-            quoted = quoted or kind == "q"
-            texts.append(value)
-            continue
-        if kind == "v":
-            text, flow = _other_variable(run, value, rest[0])
-        elif kind == "{":
-            block, text, flow = value, "", _NOTHING
-        else:
-            cwds = run.cwds
-            flow = run.script(value)
-            run.cwds = cwds
-            text = _SH_HOLE if flow.text is None else flow.text.rstrip("\n")
-        if flow is not _NOTHING:
-            flows.append(flow)
-        run.spend(len(text))
-        texts.append(text)
-    if not "".join(texts) and not quoted and not block and not flows:
-        return []
-    carrier = _ShWord("".join(texts))
-    carrier.flow, carrier.block = _sh_join(flows) if flows else _NOTHING, block
-    return [carrier] if flows or block is not None else ["".join(texts)]
 
 
 # ---- 9g. Commands: following -----------------------------------------------------------------------------
@@ -8597,7 +9225,8 @@ class _ShRun:
     number = 63                                 # of the next process substitution
     calls: tuple[int, ...] = ()                 # functions and aliases that are being followed
     call_: _ShCall | None = None                # the command whose row is being followed
-    steps, room, depth, nested, power_depth = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0, 0
+    steps, room, depth, nested = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0
+    elsewhere = False                           # the text is read as PowerShell or for cmd.exe, too
     homes: list[str] | None = None
     anchors: list[tuple[str, list[str]]] | None = None
 
@@ -8610,7 +9239,6 @@ class _ShRun:
         self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
         self.vars: dict[str, Any] = {}
         self.certain = dialect is _SH_POSIX     # this text is surely meant for a shell: doubts count
-        self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
         if cwd:
             folders = [cwd] if isinstance(cwd, str) else list(cwd)
             self.cwds = tuple(dict.fromkeys(["" if folder == "." else folder[:1000] for folder in folders])) or ("",)
@@ -8767,19 +9395,17 @@ class _ShRun:
         """Follow *text* as a script."""
         self.spend(len(text))
         self.deeper(1)
-        before, self.d = (self.d, self.power, self.power_depth), dialect or self.d
-        self.power, self.power_depth = [], self.depth + 1
+        before, self.d = self.d, dialect or self.d
         if self.d is _SH_POSIX:
             reader = _ShReader(text)
             script = reader.script()
             if reader.notes.doubt and self.certain:
                 self.doubted(reader.notes.doubt, text)
         else:
-            script = _ShOtherReader(text, self.d).script()
+            script = (_PowerReader if self.d is _SH_POWER else _CmdReader)(text).script()
+            windows_whole(self, text)
         result = self.script(script, flow)
-        if self.power:
-            _power_patterns(self, "\n".join(self.power))
-        self.d, self.power, self.power_depth = before
+        self.d = before
         self.depth -= 1
         return result
 
@@ -8868,13 +9494,16 @@ class _ShRun:
             if node.redirects and lines == [["exec"]]:
                 self.exec_redirected(node, outs)
                 return _NOTHING
-            if node.raw and lines[0]:
-                lines = [_power_words(self, node, lines[0])]
+            first = node.words[0] if node.words and self.d is _SH_CMD else ""
+            if isinstance(first, list) and first[0][0] == "v" and lines[0] and " " in lines[0][0]:
+                return self.read(" ".join(lines[0]), flow)      # %X% is replaced before the line is read
             if len(lines) == 1:
                 return self.simple(lines[0], flow, node.background) if lines[0] else _NOTHING if (
                     node.assigns or not outs) else _EMPTY if flow is _NOTHING else flow
             return self.branches([lambda words=words: self.simple(words, flow, node.background)  # type: ignore[misc]
                                   for words in lines])
+        if kind[0] == "$":
+            return windows_node(self, node, flow)
         if kind == "for":
             return self.each(node, flow)
         if kind == "subshell":
@@ -8993,7 +9622,7 @@ class _ShRun:
                     calls += (part.words[:1] == [name]) * (1 + part.background)
                     part = part.parts
                 stack.append(part)
-        if calls > 1:
+        if calls > 1 and self.d is _SH_POSIX:
             self.say("destructive", "fork bomb")
         if name == "()":                        # zsh runs it at once
             self.call(self.functions[name], [], _NOTHING)
@@ -9041,7 +9670,7 @@ class _ShRun:
     def readings(self, word: Any, split: bool = True) -> list[list[str]]:
         """What one word may become, each as its fields."""
         if self.d is not _SH_POSIX:
-            return [[word] if isinstance(word, str) else _other_expand(self, word)]
+            return [[word] if isinstance(word, str) else _windows_expand(self, word)]
         if isinstance(word, str):
             word = [("u", word)]
         found = [_ShFields()]
@@ -9887,7 +10516,7 @@ class _ShRun:
                     self.altered.difference_update(self.reported(word))
             elif _SH_HISTORY.match(place) and not appended:
                 self.say("destructive", "wipes a history or log", word)
-            elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib|[A-Z]:/Windows/)", place):
+            elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib)|(?i:[A-Z]:/Windows/)", place):
                 self.say("destructive", "overwrites a system file", word)
 
     def emptied(self, word: str) -> None:
@@ -9980,6 +10609,8 @@ class _ShRun:
         for word, previous in zip(args, [""] + args):
             if isinstance(word, _ShWord) and word.flow is not _NOTHING:
                 flows.append(word.flow)
+            if isinstance(word, _ShWord) and isinstance(word.block, list):
+                self.script(word.block)
             if previous in _SH_TEXT_OPTIONS:
                 continue
             if word[:1] == "-":
@@ -10338,7 +10969,8 @@ class _ShRun:
         for word in args:
             self.named(name, word)
         spots = [w for w in _sh_operands(args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
-        return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*", below=not spots)
+        shape = next((value for option, value in zip(args, args[1:]) if option.lower() in ("-filter", "-include")), "*")
+        return _Flow((spots[0].rstrip("/\\") + "/" if spots else "") + (shape if shape.strip("*.") else "*"), below=not spots)
 
     def _find(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """find: what it deletes or runs, with stand-ins for the files it would find."""
@@ -10387,6 +11019,8 @@ class _ShRun:
 
     # -- files
     def _remove(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if self.elsewhere and name in _SH_ELSEWHERE.get(self.d, ()):
+            return _NOTHING
         windows = name in ("del", "erase", "rd", "rmdir", "ri", "remove-item") or self.d is not _SH_POSIX
         recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "trash-put", "del-cli")
         targets: list[str] = []
@@ -10680,29 +11314,45 @@ class _ShRun:
 
     # -- PowerShell and cmd.exe
     def _start(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Commands that run a command or a block: start, Start-Process, ForEach-Object, if …"""
-        rest: list[str] = []
-        for i, word in enumerate(args):
-            if isinstance(word, _ShWord) and word.block is not None:
-                self.vars["_"] = _sh_from(flow.text or _SH_HOLE, flow) if flow is not _NOTHING else "$_"
-                self.script(word.block, flow)
-            elif word and word[:1] not in "-(" and not (name == "start" and (re.match(r"/\w+\Z", word) or not i and " " in word)):
-                rest.append(word)
-        if name == "if" and self.d is _SH_CMD:
-            return self.simple(rest[2 if rest[:1] and rest[0].lower() != "not" else 3:], flow)
-        if name in ("start", "start-process", "saps", "else") and rest and not rest[0].startswith(("http", _SH_HOLE)):
+        """Commands that run a command or a block: start, Start-Process, Start-Job, ForEach-Object …"""
+        outs: list[_Flow] = []
+        for word in args:
+            if isinstance(word, _ShWord) and isinstance(word.block, list):
+                for line in _power_lines(flow) or [_SH_HOLE]:
+                    self.vars["_"] = line
+                    outs.append(self.script(word.block))
+        at = 0
+        while at < len(args) and (args[at][:1] == "-" or name == "start" and re.match(r"/\w+\Z", args[at])):
+            at += 1 + (args[at].lower() in ("/d", "-verb", "-windowstyle", "-workingdirectory", "-wd"))
+        rest = [word for word in args[at:] if name == "start" or word[:1] != "-" and word]
+        if name in ("start", "start-process", "saps") and rest and not rest[0].startswith(("http", _SH_HOLE)):
             self.run_file(rest[0])
             return self.simple(rest, flow)
+        return _sh_join(outs) if any(out.text or out.remote for out in outs) else flow
+
+    def _items(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Get-Item, Resolve-Path, Join-Path: places."""
+        spots = _sh_operands(args)
+        self.operands("get-item", args)
+        return _Flow("\\".join(word.rstrip("\\/") for word in spots) if name == "join-path" else "\n".join(spots)) if spots else flow
+
+    def _passes(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Select-Object and its like let through what they get."""
         return flow
 
-    def _for_cmd(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """cmd.exe: `for [/d|/r|/f] %i in (SET) do COMMAND`; PowerShell's for has blocks."""
-        low = [w.lower() for w in args]
-        if self.d is not _SH_CMD or "do" not in low or "in" not in low[1:]:
-            return self._start("foreach", args, flow)
-        name, command = args[low.index("in") - 1], args[low.index("do") + 1:]
-        for value in args[low.index("in") + 1:low.index("do")][:64] or [""]:
-            self.simple([w.replace(name, value).replace(name.replace("%%", "%"), value) for w in command] or [""], flow)
+    def _forfiles(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        low = [word.lower() for word in args]
+        place, command = (next((value for option, value in zip(low, args[1:]) if option == wanted), "") for wanted in ("/p", "/c"))
+        shape = next((value for option, value in zip(low, args[1:]) if option == "/m"), "*")
+        hit = (place or ".").rstrip("\\") + "\\" + (shape if shape.strip("*.") else "*")
+        return self.read(re.sub(r"(?i)@(?:path|file|relpath|fname)", lambda _: hit, command), flow, _SH_CMD)
+
+    def _set_alias(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        words = _sh_operands(args)
+        if len(words) > 1:
+            node = _ShNode()
+            node.words = [words[1], [("v", "@", "", False)]]
+            self.functions = {**self.functions, words[0]: [[node]]}
         return _NOTHING
 
 
@@ -10846,210 +11496,24 @@ _SH_QUIET_ROLES = frozenset("p k h f r n cd u s S @ header auth folder module ma
 _NO_ROW = _ShRow({})
 
 
-# ---- 9h. Commands: which arguments of a call are commands ------------------------------------------------
-# Words of a tool's name that say it runs something; with none of them, `code` and `script` are taken as data.
-SHELL_TOOL_WORDS = frozenset("""bash sh zsh fish shell exec execute run cmd command commands terminal spawn process powershell
-    pwsh ssh console subprocess system sandbox interpreter repl eval python python3 node script cli docker kubectl tmux tty pty
-    launch invoke jupyter ipython py js ts deno ruby rb perl php lua""".split())
-# … and words that say it only looks at a command.
-SHELL_TALK_WORDS = frozenset("""explain describe search lookup help docs lint format highlight translate review complete
-    summarize""".split())
-# Arguments that hold a command whatever the tool; with a tool of the first list, any argument that is not data does.
-SHELL_COMMAND_KEYS = frozenset("""command cmd commandline command_line cmdline shell_command bash_command terminal_command
-    commands cmds argv shell exec bash sh powershell shellcommand commandstring full_command run""".split())
-SHELL_CODE_KEYS = frozenset("""script code source snippet cell python javascript js run execute program expression scripts lines
-    steps input keys""".split())
-SHELL_PROGRAM_KEYS = frozenset("program executable exe file path bin binary application entrypoint".split())  # … beside a list
-SHELL_WRITE_WORDS = frozenset("write create save edit update add insert append put new upload".split())
-SHELL_ARGS_KEYS = ("args", "arguments", "argv", "params", "parameters", "flags")
-SHELL_CWD_KEYS = frozenset("cwd workdir working_dir working_directory workingdirectory directory dir".split())
-SHELL_DATA_KEYS = frozenset("""content contents text body message query q old_string new_string old_str new_str oldtext newtext
-    old_text new_text file_text diff patch title description prompt comment summary reason explanation note notes name label
-    markdown html search pattern regex replacement value data edits url uri path file file_path filepath filename timeout
-    language lang session session_id id env environment host user stdin""".split())
-_SH_LANGUAGES = {"python": "python", "python3": "python", "py": "python", "ipython": "python", "node": "node",
-                 "javascript": "node", "js": "node", "typescript": "node", "powershell": "powershell",
-                 "pwsh": "powershell", "cmd": "cmd", "batch": "cmd", "ruby": "ruby", "perl": "perl", "php": "php",
-                 "bash": "sh", "sh": "sh", "shell": "sh", "zsh": "sh"}
-_SH_SQL_WORDS = frozenset("sql query postgres postgresql mysql mariadb sqlite mssql database db clickhouse".split())
-_SH_PROGRAM_TOOLS = frozenset("""git docker kubectl helm terraform aws gcloud az gh npm pip apt brew systemctl psql mysql ssh
-    curl wget rm""".split())
-_sh_tools: dict[str, tuple[str, frozenset[str]]] = {}
-_sh_tool_word = lazy_regex(r"[A-Z]?[a-z0-9]+|[A-Z]+")
-
-
-def _sh_tool(tool: str) -> tuple[str, frozenset[str]]:
-    """("run" | "talk" | "", words of the name); remembered, since names repeat."""
-    known = _sh_tools.get(tool)
-    if known is None:
-        words = frozenset(word.lower() for word in _sh_tool_word.findall(tool[:200]))
-        runs = words & SHELL_TOOL_WORDS
-        writes = runs == {"script"} and words & SHELL_WRITE_WORDS
-        kind = "run" if runs and not writes or words >= {"send", "keys"} else ""
-        if words & SHELL_TALK_WORDS and not words & {"run", "exec", "execute", "eval"}:
-            kind = "talk"
-        known = kind, words
-        if len(_sh_tools) < 2000:
-            _sh_tools[tool] = known
-    return known
-
-
-def commands_in(tool: str, arguments: Any) -> list[Command]:
-    """The commands, scripts and code among the arguments of one call; quoted data is none of them.
-
-    A member named in SHELL_COMMAND_KEYS is a command whatever the tool; one named in SHELL_DATA_KEYS never is. What a
-    tool with a word of SHELL_TOOL_WORDS in its name gets under any other name is a command when it reads like one.
-    """
-    kind, words = _sh_tool(tool)
-    found: list[Command] = []
-    if isinstance(arguments, str):
-        return [Command((), arguments)] if kind == "run" else found
-    stack: list[tuple[Any, tuple[Any, ...]]] = [(arguments, ())]
-    while stack:
-        node, path = stack.pop()
-        shallow, seen = len(path) < 12, len(found)
-        if isinstance(node, list) and shallow:
-            stack.extend((item, path + (i,)) for i, item in enumerate(node[:1000]) if isinstance(item, (dict, list)))
-        if not isinstance(node, dict):
-            continue
-        for key, value in node.items():
-            if not isinstance(value, (str, list, dict)) or not value:
-                continue
-            low = key.lower().replace("-", "_")
-            wanted = kind != "talk" and (
-                low in SHELL_COMMAND_KEYS or low in SHELL_CODE_KEYS and kind == "run" or _sh_command_like(low, words, kind)
-                or low in SHELL_PROGRAM_KEYS and isinstance(value, str) and any(
-                    isinstance(beside, list) and name.lower() in SHELL_ARGS_KEYS for name, beside in node.items()))
-            if wanted and not isinstance(value, dict):
-                found += _sh_command(node, path, key, low, value, words)
-            elif isinstance(value, str):
-                if not wanted and (low == "sql" or low in ("query", "statement") and words & _SH_SQL_WORDS):
-                    found.append(Command(path + (key,), value, "", "sql"))
-            elif wanted or low not in SHELL_DATA_KEYS and shallow:
-                stack.append((value, path + (key,)))
-        if len(found) == seen and (kind == "run" or tool in _SH_PROGRAM_TOOLS):
-            found += _sh_other_arguments(tool, node, path)
-        if len(found) > seen:
-            cwd, env = _sh_surroundings(node)
-            found[seen:] = [command._replace(cwd=cwd or command.cwd, env=env) for command in found[seen:]]
-    return found
-
-
-def _sh_command_like(low: str, words: frozenset[str], kind: str) -> bool:
-    """Is this a member such as `pre_command`, `python_code` or, of a tool that writes nothing, `script`?"""
-    if low[-7:] == "command":
-        return low != "subcommand"
-    return low[-4:] == "_cmd" or (kind == "run" or not words & SHELL_WRITE_WORDS) and (
-        low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _SH_LANGUAGES)
-
-
-def _sh_surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """The folders that a command with these members may run in, and the variables set for it."""
-    folders: dict[str, None] = {}
-    env: dict[str, str] = {}
-    for key, value in node.items():
-        low = key.lower().replace("-", "_")
-        if isinstance(value, str):
-            if _sh_folder_name.search(low) and value and "\n" not in value:
-                folders[value] = None
-            elif low == "path" and value[:1] in "/~":       # perhaps a folder
-                folders.update({"": None, value: None})
-        elif low in _SH_ENV_KEYS:
-            pairs = value.items() if isinstance(value, dict) else [
-                (item.get("name", item.get("key")), item.get("value")) if isinstance(item, dict) else
-                str(item).partition("=")[::2] for item in value] if isinstance(value, list) else ()
-            env.update({name: _sh_text(text) for name, text in pairs if isinstance(name, str)})
-    return tuple(folders)[:8], tuple(env.items())[:64]
-
-
-_sh_folder_name = lazy_regex(r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder|workspace|"
-                             r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
-                             r"directory|folder|root))\Z")
-_SH_ENV_KEYS = frozenset("env environment env_vars envvars environment_variables environ variables vars".split())
-
-
-def _sh_member(node: dict[str, Any], names: Any) -> str:
-    """The first text among the members of these names."""
-    return next((value for key, value in node.items() if key.lower() in names and isinstance(value, str)), "")
-
-
-def _sh_stdin(node: dict[str, Any], source: Any) -> Any:
-    """A command with its standard input, when that is an argument too, as a here-document."""
-    fed = _sh_member(node, ("stdin", "standard_input"))
-    if not fed:
-        return source
-    if isinstance(source, list):
-        source = " ".join("'" + word.replace("'", "'\\''") + "'" for word in source)
-    return f"{source} <<'EOF_'\n{fed}\nEOF_"
-
-
-def _sh_language(node: dict[str, Any], low: str, words: frozenset[str]) -> str:
-    """The language of the text under the member *low*, as `Command.language` has it."""
-    language = _SH_LANGUAGES.get(_sh_member(node, ("language", "lang", "runtime", "interpreter")).lower(), "")
-    if not language and (low in SHELL_CODE_KEYS or low[-5:] == "_code"):
-        language = _SH_LANGUAGES.get(low, "") or _SH_LANGUAGES.get(low[:-5], "") or next(
-            (_SH_LANGUAGES[word] for word in sorted(words) if _SH_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
-        return language or ("code" if low in ("code", "source", "snippet", "cell", "expression") else "")
-    if low == "powershell" or not language and words & {"powershell", "pwsh"}:
-        return "powershell"
-    return language or ("cmd" if words == {"cmd"} else "")
-
-
-def _sh_command(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
-                words: frozenset[str]) -> list[Command]:
-    """The command under one member, joined with the argument list beside it; none for the arguments of another."""
-    names = {name.lower() for name in node}
-    if low == "argv" and names & (SHELL_PROGRAM_KEYS | {"command", "cmd"}):
-        return []
-    path += (key,)
-    cwd, language = _sh_member(node, SHELL_CWD_KEYS), _sh_language(node, low, words)
-    if isinstance(value, str):
-        rest = next((node[k] for k in node if k != key and k.lower() in SHELL_ARGS_KEYS), None)
-        if isinstance(rest, list) and language in ("", "sh", "cmd", "powershell"):
-            first = [value] if low in SHELL_PROGRAM_KEYS else value.split()
-            return [Command(path, _sh_stdin(node, first + list(map(_sh_text, rest))), cwd)]
-        if isinstance(rest, str):
-            value = f"{value} {rest}"
-        return [Command(path, _sh_stdin(node, value) if language in ("", "sh") else value, cwd, language)]
-    if any(isinstance(item, (dict, list)) for item in value):
-        inner = [_sh_text(item[k]) for item in value if isinstance(item, dict) for k in item
-                 if k.lower() in SHELL_COMMAND_KEYS or k.lower() in ("run", "script")]
-        inner += [" ".join(map(_sh_text, item)) for item in value if isinstance(item, list)]
-        return [Command(path, "\n".join(inner), cwd, language)] if inner else []
-    texts = list(map(_sh_text, value))
-    if low in ("commands", "cmds", "lines", "steps", "scripts") or " " in texts[0].strip():
-        return [Command(path, "\n".join(texts), cwd, language)]
-    return [Command(path, _sh_stdin(node, texts), cwd)]
-
-
 def _sh_text(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
 
 
-def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...]) -> Iterator[Command]:
-    """Commands under names nobody foresaw: `args` of a tool called `git`, any text of a tool called `bash`."""
-    for key, value in node.items():
-        low = key.lower()
-        if low in SHELL_ARGS_KEYS and isinstance(value, (str, list)) and value:
-            words = value.split() if isinstance(value, str) else list(map(_sh_text, value))
-            yield Command(path + (key,), [tool] * (tool in _SH_PROGRAM_TOOLS) + words)
-        elif isinstance(value, str) and " " in value and low not in SHELL_DATA_KEYS and low not in SHELL_CWD_KEYS:
-            yield Command(path + (key,), value)
-
-
-# ---- 9i. Commands: judging -------------------------------------------------------------------------------
-_sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|\w\\[\w%$]|\w`\w|net\.webclient|\$env:|"
+# ---- 9h. Commands: judging -------------------------------------------------------------------------------
+_sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|\w\\[\w%$]|\$_[.\s}|)]|\w`\w|net\.webclient|\$env:|"
                          r"(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|task"
                          r"|disk|volume|preference|client|policy|user|member|property|profile|transfer|string|file|archive|"
                          r"wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|\b(?:iex|irm|iwr|gci|ri|del|erase|rd|"
                          r"rmdir|icacls|foreach|echo off)\b|\^|\[\w[\w.]*\]::|\b(?:cmd|powershell|pwsh)\b")
 _sh_power_like = lazy_regex(r"(?i)\$\w+\s*=|\$_|\$env:|(?<![\w./-])[a-z]{2,}-[a-z]{3,}(?![\w./-])|\b(?:iex|irm|iwr|gci|ri|ni|gc"
-                            r"|sc|saps)\b|\[\w[\w.]*\]::|\.Download|-Recurse|net\.webclient|\w`\w|\^?\bfunction\b")
+                            r"|sc|saps)\b|\[\w[\w.]*\](?:::|['\"$(])|\.Download|-Recurse|net\.webclient|\w`\w|\^?\bfunction\b")
 _sh_cmd_like = lazy_regex(r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xcopy|move|for|if|start|call|type|attrib|icacls|"
                           r"reg|schtasks|net|sc|format|@?echo)\s|[A-Z]:\\")
 
 
 _sh_hyphen = lazy_regex("[a-z]-[a-z]")
+_SH_ELSEWHERE = {_SH_POSIX: ("ri", "rd", "del", "erase", "remove-item"), _SH_CMD: ("ri", "remove-item")}      # no programs there
 _SH_OPERATORS = frozenset((";", "&&", "||", "|"))
 _SH_OTHER_WORDS = frozenset("""iex irm iwr gci ri del erase rd rmdir icacls foreach cmd powershell pwsh format reg schtasks net
     sc copy""".split())
@@ -11059,7 +11523,7 @@ _SH_SPACED = {ord(c): " " for c in "|(&;{\"'"}
 def _sh_dialects(text: str, language: str) -> list[_ShDialect]:
     """The dialects a text has to be read in: POSIX always, unless it is told; the others when it looks like them."""
     if language in ("powershell", "cmd"):
-        return [_SH_POWER if language == "powershell" else _SH_CMD, _SH_POSIX]
+        return [_SH_POWER] if language == "powershell" else [_SH_CMD, _SH_POSIX]
     found = [_SH_POSIX]
     if language == "sh":
         return found
@@ -11103,13 +11567,16 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     changed: set[str] = set()
-    shell = language in ("", "sh", "powershell", "cmd")
-    dialects = _sh_dialects(text, language) if shell else [_SH_POSIX]
+    shell, code = language in ("", "sh", "powershell", "cmd"), language == "code"
+    dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
+        run.elsewhere = len(dialects) > 1
         run.certain = shell and language in ("", "sh") and not (_SH_POWER in dialects and _sh_power_like.search(text))
         if shell:
             run.shown(run.read(text))
+        elif code and dialect is not _SH_POSIX:
+            run.read(text)
         else:
             judge_program_text(run, language, text)
         facts = {**facts, **run.facts, **facts}         # the first to say so has the word
@@ -11255,6 +11722,9 @@ onepassword-token ops_eyJ{s80-} A3-{u6}-{u6}-{u5}-{u5}-{u5}-{u5} A3-{u6}-{u11}-{
   secret key;
 age-key AGE-SECRET-KEY-1{q58} age secret key; wakatime-key waka_UUID WakaTime key;
 inngest-key signkey-prod-{h64} signkey-test-{h64} Inngest signing key;
+cloudflare-token cfut_{a48} cfat_{a48} cfk_{a48} Cloudflare API token or key; vercel-token vcp_{a56} vck_{a56} vca_{a56} vci_{a56}
+  vcr_{a56} Vercel token; azure-ai-key {a52}JQQJ9{a27} Azure AI or other annotated key; bedrock-key ABSK{b90-} Amazon Bedrock API key;
+adafruit-key aio_{a28} Adafruit IO key;
 settlemint-token sm_aat_{a16-} sm_pat_{a16-} sm_sat_{a16-} SettleMint token;
 jwt-token eg:eyJhbGciOiJIUzI1NiJ9.eyJ{w40}.{w43} eyJ{w13-}.{w8-}.{w16-} eyJ{w13-}.{w0-}.{w8-}.{w8-}.{w8-} signed or encrypted
   JSON web token;
@@ -11268,6 +11738,8 @@ azure-client-secret eg:{a3}8Q~{a34} Entra ID (Azure AD) client secret;
 slack-webhook eg:https://hooks.slack.com/services/T{u10}/B{u10}/{a24} Slack webhook URL;
 discord-webhook eg:https://discord.com/api/webhooks/{d18}/{w68} Discord webhook URL;
 teams-webhook eg:https://example.webhook.office.com/webhookb2/{h8}-{h4}-{h4}/IncomingWebhook/{h32} Microsoft Teams webhook URL;
+private-jwk eg:"kty":"oct","k":"{w43}" private part of a JSON web key;
+seed-phrase eg:mnemonic:~ribbon~cactus~orbit~velvet~ladder~muffin~tornado~walnut~jungle~puzzle~gadget~rival words of a wallet, by their name;
 private-key-header eg:-----BEGIN~PRIVATE~KEY-----~{b64}~-----END~PRIVATE~KEY----- private key block (PEM, OpenSSH, PGP, PuTTY),
   header through footer;
 database-url eg:postgres://app:{a16}@db/app password in a database or broker URL;
@@ -11294,7 +11766,7 @@ def _kind_rows() -> list[tuple[str, list[str], str]]:
     rows = []
     for entry in _SECRET_TABLE.strip().rstrip(";").split(";"):
         name, *words = entry.split()
-        shapes = [word for word in words if "{" in word or "UUID" in word]
+        shapes = [word for word in words if "{" in word or "UUID" in word or word.startswith("eg:")]
         rows.append((name, shapes, " ".join(words[len(shapes):])))
     return rows
 
@@ -11462,115 +11934,247 @@ def _random(text: str, words: bool = True) -> bool:
     return not (_made_up(text) or words and _wordy(text))
 
 
-# -- names and the values beside them ------------------------------------------
+# -- names and labels ----------------------------------------------------------
+#
+# A name is cut into words (`dbPassword`, `DB_PASSWORD` and "DB password" are db, password). The first row with a name that
+# it ends with says what it promises; a word of the two lists behind makes another thing of it, wherever it stands.
 
-_NAME_WORDS = lazy_regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_PASSWORD_NAME = lazy_regex(
-    r"(?:password|passwd|passphrase|passcode|passwort|contrasena|senha|motdepasse|pwd|psw|"
-    r"(?:db|user|root|smtp|ftp|mysql|my|admin|ldap|http|proxy|mail|sudo|ssh|pg|redis|server|auth|login)pass|requirepass|masterauth)\Z")
-_SECRET_NAME = lazy_regex(
-    r"(?:secret|secretkey|secretaccesskey|secretkeybase|secrettoken|secretvalue|clientsecret)\Z")
-_TOKEN_NAME = lazy_regex(
-    r"(?:token|apikey|accesskey|authkey|privatekey|encryptionkey|signingkey|accountkey|masterkey|servicekey|sharedaccesskey|"
-    r"sharedkey|deploykey|storagekey|adminkey|appkey|applicationkey|integrationkey|ingestkey|writekey|sessionkey|"
-    r"connectionkey|functionskey|hostkey|clientkey|clientkeydata|subscriptionkey|webhookkey|hmackey|aeskey|jwtkey|"
-    r"authorization|auth|credential|credentials|bearer|accesstoken|xapikey)\Z")
-# Words that make another thing of a name: a page token, a public key, the label of a password field
-_OTHER_WORDS = frozenset(
-    "next page pagination continuation continue cursor sync resume csrf xsrf authenticity verification cancel public pub "
-    "pubkey foreign sort partition cache idempotency idempotent nonce hash hashed type header host hostkey cookie field "
-    "publishable anon translation i18n tokenizer placeholder label title hint error message regex pattern min max length "
-    "policy prompt starting change request lock action lifecycle correlation tracking watch update work unit s3 object file "
-    "path url uri link registry sitekey".split())
+_NAME_TABLE = """
+password: password passwd passphrase passcode passwort passord pwd psw kennwort wachtwoord requirepass masterauth rootpw psk
+password: dbpass userpass rootpass smtppass ftppass mysqlpass mypass adminpass ldappass httppass proxypass mailpass sudopass
+password: sshpass pgpass redispass serverpass authpass loginpass becomepass
+secret: secret secretkey secretaccesskey secretkeybase secrettoken secretvalue clientsecret
+token: token apikey accesskey authkey privatekey encryptionkey signingkey accountkey masterkey servicekey sharedaccesskey
+token: sharedkey deploykey storagekey adminkey appkey applicationkey integrationkey ingestkey writekey sessionkey
+token: connectionkey functionskey clientkey clientkeydata subscriptionkey webhookkey hmackey aeskey jwtkey presharedkey
+token: licensekey securitykey authorization auth credential credentials bearer
+phrase: mnemonic mnemonicphrase seedphrase seedwords recoveryphrase recoverywords secretphrase walletphrase walletseed
+"""
+# Labels of a field, digests and ciphertext are no secrets
+_OTHER_WORDS = frozenset("""
+type header field translation i18n placeholder label title hint error message regex pattern min max length policy prompt
+change changing hash hashed digest checksum fingerprint thumbprint md5 sha1 sha256 encrypted ciphertext cipher sealed wrapped
+""".split())
+# Tokens of pages, of forms and of requests, public keys, and keys that identify
+_OTHER_KEYS = frozenset("""
+next page pagination continuation continue cursor sync resume csrf xsrf authenticity verification cancel skip delta task
+public pub pubkey publishable anon vapid site sitekey recaptcha foreign sort partition cache row start starting exclusive
+idempotency idempotent nonce correlation tracking lock request watch update invalidation work unit action lifecycle evaluated
+host hostkey tokenizer subject object file path url uri link registry image component style resource s3 cookie
+""".split())
+# What passes, or is gone through once more
+_NO_PASS = frozenset("should must test tests first second last render multi single two by full depth fail opt will do can did all "
+                     "shadow pre post stencil next each every".split())
 _OTHER_NAMES = frozenset("clienttoken author authors keyauth nopasswd".split())
 _STRONG_TOKEN = lazy_regex(
     r"(?:auth|access|api|bearer|registry|private|personal|secret|service|account|bot|user|admin|deploy)[_-]?token\Z")
+# Behind the word that says it: which one of several
+_NAME_ENDINGS = frozenset("prod production dev development staging test live old new current value default primary secondary "
+                          "main".split())
+# Passwords in other languages: whole words, as written there or without the marks on their letters
+_LABELS = frozenset("contrasena senha motdepasse parola haslo heslo losenord salasana jelszo sifre clave".split())
+_FOREIGN = "пароль 密码 密碼 パスワード 비밀번호".split()
+
+
+_name_word = lazy_regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+def name_words(name: str) -> tuple[str, ...]:
+    """The words of a name, in lower case.
+
+    >>> name_words("excludePatterns"), name_words("git-ls_remote")
+    (('exclude', 'patterns'), ('git', 'ls', 'remote'))
+    """
+    return tuple([word.lower() for word in _name_word.findall(name[:200])])
+
+
+@lru_cache(None)
+def _name_table() -> list[tuple[str, tuple[str, ...]]]:
+    return [(rank, tuple(names.split())) for rank, _, names in (row.partition(": ") for row in _NAME_TABLE.strip().split("\n"))]
 
 
 @lru_cache(4096)
 def _name_rank(name: str) -> str:
-    """What a name promises of its value: "password", "secret", "token", "key" or ""."""
-    words = [word.lower() for word in _NAME_WORDS.findall(name)]
+    """What a name promises of its value: "password", "secret", "token", "key", "phrase" or ""."""
+    if not name.isascii():
+        from unicodedata import normalize
+        if name.lower() in _FOREIGN:
+            return "password"
+        name = _view_marks.sub("", normalize("NFD", name.replace("ł", "l").replace("ø", "o").replace("ı", "i")))
+    start, _, last = name.rpartition("/")
+    words = [*name_words(last)]
     while len(words) > 1 and (words[-1].isdigit() or words[-1] in _NAME_ENDINGS):
         words.pop()
     plain = "".join(words)
-    if not words or plain in _OTHER_NAMES or not _OTHER_WORDS.isdisjoint(words) \
-            or plain.startswith(("xamz", "xgoog")) or plain.endswith("s3key"):
+    if not words or plain in _OTHER_NAMES or not _OTHER_WORDS.isdisjoint(words) or plain.startswith(("xamz", "xgoog")) or plain.endswith("s3key") \
+            or start and not _OTHER_WORDS.isdisjoint(start.split("/")):
         return ""
-    if _PASSWORD_NAME.search(plain) or words[-1] == "pass":
-        return "password"
-    if _SECRET_NAME.search(plain):
-        return "secret"
-    if _TOKEN_NAME.search(plain):
-        return "token"
-    return "key" if words[-1] == "key" and len(words) > 1 else ""
+    rank = next((rank for rank, names in _name_table() if plain.endswith(names)), "")
+    if words[-1] in _LABELS or plain in _LABELS:
+        rank = "password"
+    if not rank and len(words) > 1:
+        rank = "token" if words[-1] == "pat" and name.isupper() else "key" if words[-1] == "key" else ""
+    if rank in ("token", "key") and not _OTHER_KEYS.isdisjoint(words) or words[-2:] == ["gpg", "key"]:
+        return ""
+    return rank or ("password" if words[-1] == "pass" and _NO_PASS.isdisjoint(words) else "")
 
 
-_NAME_ENDINGS = frozenset("prod production dev development staging test live old new current value default primary secondary "
-                          "main".split())
-_name_left = lazy_regex(r"[\w.\-$]{0,40}")
+_name_left = lazy_regex(r"[\w.\-$/]{0,60}")
 _name_right = lazy_regex(r"[\w.\-]{0,60}")
-# What stands between a name and its value; the group tells the forms apart that say less.
-_assign = lazy_regex(r"""(?x)
-    (?: (?P<tag> > | </key>\s{0,40}<string> ) | (?:\\*["'`]|\*\*)? \]? [)]? (?:
-      (?<![}]) [ \t]{0,20} (?: : [ \t]* [A-Za-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
-        (?: => | := | =(?![=~]) | :(?![:/=-]) | -> ) (?: [ \t]{0,20} | (?:\\[nrt])* )
-    | (?P<pair> \\*["']?\s{0,3}[,;]?\s{1,40}\\*["']?[Vv]alue\\*["']?[ \t]{0,4}[:=][ \t]{0,4} | \0value\0 )
-    | (?P<quoted> [ \t]{0,4}\(\s{0,4}(?=["'`]) | (?<=["'`]),[ \t]{0,4}(?=\\*["'`]) | [ \t]{1,4}(?=\\*["']) )
-    | (?P<table> `?[ \t]{0,20}\|[ \t]{1,20} )
-    | (?P<member> \0 )
-    | (?P<space> [ \t]{1,4} (?:(?:is|was)[ \t:]{1,4})? )
-    )) (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")
-_secret_quoted = lazy_regex(r'''(\\*["'`])((?:\\(?![\\"'`])(?:.)|[^"'`\\\n\0]|(?!\1)\\*["'`])*?)\1''')
-_bare_value = lazy_regex(r'''(?:[^\s"'`<>\0|\\]|\\(?![nrt"'\\]))+''')
+_label_left = lazy_regex(r"(?:[A-Za-z]{2,12} ){1,2}\Z")
+_fetching = lazy_regex(r"(?i)(?:\A|[._:>])(?:a?get|fetch|read|load|find|lookup|resolve|retrieve|describe|from|has|is|check|"
+                       r"delete|remove|require|inject|access|use|validate|verify|on|handle|test|need)_?[^.:>]*\Z")
+
+
+# -- where the value of a name stands ---------------------------------------------
+#
+# Behind a sign (`name: value`), in the next line, in the text of a tag, in another member of the same object, in the next
+# cell of a row or the same column of the rows below, or as the next word of a command. Each form is one regex from the end of
+# the name on; what it finds is judged like any other value, so that forms can be generous.
 
 MAX_PASSWORD = 200          # characters from a name to the end of a password
+_MAX_ROWS, _MAX_COLUMNS = 2000, 200     # of a table are looked at
 
 
 class _Value(NamedTuple):
     start: int
     end: int
-    form: str               # "quoted", "bare", "member" or "loose" (where much that is no value may stand)
+    form: str               # "quoted", "bare", "member", "cell" (stands alone) or "loose" (much that is no value may stand so)
 
 
-def _value_after(text: str, at: int, name: str, left: str, reach: int) -> _Value | None:
-    """The value given to *name*, which ends at *at*; looked for up to *reach*. *left* is what stands before the name."""
-    found = _assign.match(text, at)
-    if found is None:
-        return None
-    form, start = found.lastgroup or "assign", found.end()
-    if form in ("quoted", "space") and _BARE_PASS.search(name):
-        return None
-    if form == "tag" and not left.endswith(("<", ":", "<key>")) or form == "member" and left[-1:] not in ("", "\0", "-"):
-        return None
-    if left.endswith("::") or left.endswith(":") and found[0] == ":":       # a piece of `arn:aws:secret:name`
-        return None
-    if form == "quoted" and "," in found[0] and not left.rstrip("\\\"'` ").endswith("("):
-        return None                     # the next of a list
-    if form == "member":
-        end = text.find("\0", start, reach)
-        if end < 0 and reach < len(text):
-            return None
-        return _Value(start, end if end >= 0 else len(text), "member")
-    found = _secret_quoted.match(text, start, reach) if form not in ("space", "tag") else None
+_secret_quoted = lazy_regex(r"""(\\*["'`])((?:\\(?![\\"'`])(?:.)|[^"'`\\\n\0]|(?!\1)\\*["'`])*?)\1""")
+_bare_value = lazy_regex(r"""(?:[^\s"'`<>\0|│\\]|\\(?![nrt"'\\]))+""")
+_close = lazy_regex(r"""(?:\\*["'`]|\*\*|__|\]|\)(?=[ \t]*[:=])|[ \t]?</(?:b|strong|code|th|em|i|label|span|dt|p|u)>){0,4}""")
+_sign = lazy_regex(r"""(?xi) [ \t]{0,40} (?: \([^()\n"'=:\0]{1,30}\) [ \t]{0,4} )?
+    (?: (?<=[ \t]) (?:for|of|to|für|de) [ \t] [^\n:="'<>|\0]{1,40}? [ \t]{0,4} )?
+    (?: : [ \t]* [a-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
+    (?: => | := | [?+]= | =(?![=~>]) | :(?![:/=-]) | -> | ： | ＝
+      | (?P<loose> (?<=[ \t]) (?:is|was|lautet|est|es) (?:[ \t]{1,4}|(?=:)) :? ) )""")
+_open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[ \t]{0,40}|(?:\\[nrt])*) (?:!!?\w{1,20}[ \t]{1,4})?
+    (?:\*\*|(?:<(?:b|code|kbd|strong|tt|span|em|dd|td)\b[^<>\n]{0,60}>\s{0,4}){1,2})? (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")
+_next_line = lazy_regex(r"""(?x) [ \t]{0,4} (?:[|>][-+0-9]{0,2}|<<[-~]?["']?\w{1,20}["']?)? [ \t]{0,4} (?:\r?\n){1,2}
+    (?: [ \t]* (?: (?:[\w./-]{0,80}?[:-])? \d{1,7} (?:[:\-|→│]|\t) | [>\#*+|-](?=[ \t]) ) )? [ \t]* ["'`]?
+    (?P<value> [^\s\0"'`]{6,200} ) (?=["'`]?[ \t]*(?:[\r\n\0]|\Z))""")
+_no_line_value = lazy_regex(r"[:({\[,;]\Z|\A[\w.]+(?:\(|=)")
+# Members of an object between a name and its value, and the name of that member
+_BETWEEN = r"""(?:\s{0,3}[,;]\s{0,60}|\s{0,3}\n\s{0,60})"""
+_MEMBER = r"""\\*["']? [\w.$-]{1,40} \\*["']? \s{0,3}[:=]\s{0,3} (?: \\*["'][^"'\n\0]{0,80}["'] | [\w.+-]{1,40} )"""
+_VALUE = r"""(?:\w{0,20}value|default|current|content|data|text|result|to|v)"""
+_TO_VALUE = rf"""(?: {_MEMBER} {_BETWEEN} ){{0,4}}? \\*["']? {_VALUE} \\*["']? \s{{0,3}}[:=]\s{{0,3}}"""
+_pair = lazy_regex(rf"""(?xi) \\*["']? (?: {_BETWEEN} {_TO_VALUE} | \s{{0,4}}[:=]?\s{{0,4}}\{{\s{{0,60}} {_TO_VALUE}
+    | \0 (?:[^\0]{{1,40}}\0[^\0]{{0,80}}\0){{0,3}}? {_VALUE} \0 )""")
+_pair_left = lazy_regex(r"""(?i)(?:name|key|\bk|\bid|field|property|variable|\bvar|header|param|parameter|setting|option|label|env)"""
+                        r"""(?:\\*["']?\s{0,4}[:=]\s{0,4}\\*["']?|\s"|\0)\Z""")
+_before_pair = lazy_regex(rf"""(?xi) {_VALUE} \\*["']? \s{{0,3}}:\s{{0,3}} \\*["']([^"'\\\n\0]{{6,300}})\\*["'] {_BETWEEN}
+    (?: {_MEMBER} {_BETWEEN} ){{0,2}} \\*["']?\w{{1,20}}\\*["']?\s{{0,3}}[:=]\s{{0,3}}\\*["']?\Z""")
+_inside_tag = lazy_regex(r"""(?xi) (?:<(?:[\w.-]{1,30}:)? | (?P<named> \s(?:name|key|id|property) \s?=\s?["'] ) )\Z""")
+_tag_value = lazy_regex(r"""(?xi) ["']? [^<>\0]{0,200}? (?: (?<=\s)value \s?=\s? ["'] (?P<value>[^"'\0]{4,400}) ["']
+    | > \s{0,60} (?:<value\b[^<>]{0,20}>\s{0,20})? (?P<text>[^<>\0]{4,4000}?) \s{0,20} </ )""")
+_tag_next = lazy_regex(r"""(?x) \s{0,4}:?\s{0,4} </[\w:.-]{1,30}> \s{0,60} (?:<[\w:.-]{1,30}[^<>]{0,60}>\s{0,20}){1,2} (?P<text>[^<>\0]{4,4000}?) \s{0,20} </""")
+_cell = lazy_regex(r"""(?x) [`*_"']{0,3} (?: (?:[ \t]{1,60}[|│┃║][ \t]{0,60}|[|│┃║][ \t]{1,60}) [`*_"']{0,3} (?P<value>[^\s|│┃║`"'\0]{6,400}) [`*_"']{0,3} [ \t]* (?=[|│┃║\r\n\0]|\Z)
+    | (?:[ ]{2,60}|\t{1,8}) (?P<column>[^\s\0]{6,400}) (?=[ ]{2}|[\t\r\n\0]|\Z) )""")
+_call_argument = lazy_regex(r"""[ \t]{0,4}\([ \t]{0,4}(?=["'`])""")
+_next_item = lazy_regex(r"""(?<=["'`])[ \t]{0,4},[ \t]{0,4}(?=\\*["'`])""")
+_next_word = lazy_regex(r"""[ \t]{1,4}(?:[0-9][ \t]+)?(?:--(?:body|value|data|string|secret|text)(?:=|[ \t]{1,4}))?""")
+# What stands before a name whose value is the next word: a command or directive that sets it, or one that logs in
+_sets_left = lazy_regex(r"""(?xi) (?: (?:\A|[\n\0"'`;&|>$+(]) [\s\d:]* (?:ENV|ARG|export|env|setx?|set[ ]-g?x|setenv|fastcgi_param|uwsgi_param)
+    | (?:\A|[\s\0"'`]) (?:config(?:ure)?|login|machine|user(?:name)?|account|enable|add|(?:secrets?|variable|env)[ ]set) ) \b[^\n\0]{0,100}[ \t]\Z""")
+_BARE_PASS = lazy_regex("(?i)pass(?:value)?\\Z")        # `pass "x"`, `passValue("x")` are about passing
+_line_left = lazy_regex(r"(?:\A|[\n\0])[ \t#]*\Z")
+
+
+def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterator[_Value]:
+    """Where the value of the *name* at (first, end) may stand, up to *reach*; the surest place first."""
+    left = text[max(0, first - 60):first]
+    if left.endswith("::") or left.endswith(":") and text.startswith(":", end):         # a piece of `arn:aws:secret:name`
+        return
+    if text.startswith("\0", end):
+        if left[-1:] in ("", "\0", "-") or name.startswith("-"):
+            stop = text.find("\0", end + 1, reach)
+            if stop >= 0 or reach >= len(text):
+                yield _Value(end + 1, stop if stop >= 0 else len(text), "member")
+        if _pair_left.search(left):
+            yield from _at(text, _pair.match(text, end, reach + 200), reach + 200, "member")
+        return
+    closed = _close.match(text, end, end + 60).end()        # type: ignore[union-attr]
+    sign = _sign.match(text, closed, closed + 120)
+    if sign is not None:
+        at = _open.match(text, sign.end()).end()        # type: ignore[union-attr]
+        loose = sign["loose"] is not None
+        if not loose or text[at:at + 1].strip():
+            yield from _value_from(text, at, reach, "loose" if loose else "bare", left)
+        if text[sign.end() - 1] in ":：=":
+            line = _next_line.match(text, sign.end(), sign.end() + MAX_PASSWORD)
+            if line and _digit.search(line["value"]) and not _no_line_value.search(line["value"]):
+                yield _Value(*line.span("value"), "cell")
+    following = text[closed:closed + 1]
+    if following == "(" and not _fetching.search(name) and not _BARE_PASS.match(name) or closed > end and text[closed - 1] == ")":
+        yield from _at(text, _call_argument.match(text, closed), reach, "quoted")
+    elif following == "," or closed > end and text[closed:closed + 2].strip(" \t")[:1] == ",":
+        opened = left.rstrip("\\\"'` ")[-1:]
+        item = _next_item.match(text, closed)
+        if item and opened in ("(", "["):
+            for value in _at(text, item, reach, "quoted"):
+                alone = text[value.end:value.end + 4].strip("\\\"'` ")[:1] == "]"       # [name, value]
+                if opened == "(" or alone and value.end - value.start > 7:
+                    yield value
+    if ("<" in left or following == "<") and not (name[0] == "/" and left[-1:] == "<"):
+        yield from _in_tags(text, first, end, left)
+    if _pair_left.search(left) or text[closed:closed + 4].strip(" :=")[:1] == "{":
+        yield from _at(text, _pair.match(text, end, min(len(text), reach + 200)), reach + 200, "cell")
+        if _pair_left.search(left):
+            before = _before_pair.search(text, max(0, first - 400), first)
+            if before:
+                yield _Value(*before.span(1), "quoted")
+    if sign is None:
+        cell = _cell.match(text, end, reach + 100)
+        if cell:
+            kind = cell.lastgroup or ""
+            yield _Value(*cell.span(kind), "cell" if kind == "value" else "loose")
+        word = _next_word.match(text, closed)
+        quoted = word and text[word.end():word.end() + 2].lstrip("\\")[:1] in ('"', "'") and not _BARE_PASS.match(name)
+        if word and (quoted or left[-1:] == "-" or name[0] == "-" or _sets_left.search(text, max(0, first - 120), first)
+                     or _line_left.search(left) and (name.islower() or name.startswith("--"))):
+            yield from _value_from(text, word.end(), reach, "bare" if left[-2:] == "--" or name[0] == "-" else "loose", left)
+
+
+def _value_from(text: str, at: int, reach: int, form: str, left: str = "") -> Iterator[_Value]:
+    """The quoted or bare value at *at*."""
+    found = _secret_quoted.match(text, at, reach)
     if found:
-        return _Value(found.start(2), found.end(2), "quoted")
-    found = _bare_value.match(text, start, reach)
+        yield _Value(*found.span(2), "quoted")
+        return
+    found = _bare_value.match(text, at, reach)
+    if found:
+        yield _Value(at, _bare_end(text, at, found.end(), left), form)
+
+
+def _at(text: str, found: re.Match[str] | None, reach: int, form: str) -> Iterator[_Value]:
+    """The value behind what was *found*, or up to the next NUL."""
     if found is None:
-        return None
-    if form == "space" and left[-2:] != "--" and not (
-            _digit.search(found[0]) and _LOOSE_LEFT.search(text, max(0, at - 150), at)):
-        return None
-    if form == "tag":
-        return _Value(start, found.end(), "bare") if text.startswith("</", found.end()) else None
-    return _Value(start, _bare_end(text, start, found.end(), left), "loose" if form in ("space", "table") else "bare")
+        return
+    if form == "member":
+        stop = text.find("\0", found.end(), reach)
+        yield _Value(found.end(), stop if stop >= 0 else min(len(text), reach), "member")
+    else:
+        yield from _value_from(text, found.end(), reach, form)
 
 
-_BARE_PASS = lazy_regex(r"(?i)(?:\A|[^a-z_-])pass(?:value)?\Z")         # `pass "x"`, `passValue("x")` are about passing
-_LOOSE_LEFT = lazy_regex(r"(?i)(?:login|machine|user|account)[ \t\S]{0,150}\s\w+\Z"
-                         r"|(?:\A|\n)[ \t]*(?:ENV|ARG|setx?|export)[ \t]+\S+\Z"
-                         r"|(?:password|requirepass|masterauth)\Z")
+def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
+    at = left.rfind("<")
+    if at > left.rfind(">"):                # the name is that of the tag, or of one of its attributes
+        inside = _inside_tag.search(left)
+        found = _tag_value.match(text, end, end + 4400) if inside else None
+    else:                                   # it is the whole text of a tag
+        found = _tag_next.match(text, end, end + 4400) if left.rstrip()[-1:] == ">" else None
+    if found:
+        yield _Value(*found.span(found.lastgroup or 0), "cell")
+
+
 _bare_next = lazy_regex(r"&(?:#\w{1,6}|[a-z]{2,8});|[&;,][ \t]*(?:[\w.\-\[\]]+=|\Z)|[,;]\Z")
+
+
+_closed_early = lazy_regex(r"[\w.$#]*(?=[};,]|[)\]][=.,;:)\]}])")
 
 
 def _bare_end(text: str, start: int, end: int, left: str) -> int:
@@ -11581,49 +12185,180 @@ def _bare_end(text: str, start: int, end: int, left: str) -> int:
         value = value[:found.start()]
     if left[-1:] in ("?", "&"):
         value = value.split("&")[0].split("#")[0]
+    closed = _closed_early.match(value)
+    if closed and (len(closed[0]) < 4 or value[closed.end()] in ")]" or _wordy(closed[0], 0.6)):
+        value = closed[0]               # the next expression of code that was made small
     while value and (value[-1] in ",;" or value[-1] in ")]}" and "([{"[")]}".index(value[-1])] not in value):
         value = value[:-1]
     return start + len(value)
 
 
+# -- tables: a name at the head of a column, values below it -------------------------
+
+_delimiter = lazy_regex("[|│┃║\t;,]")
+_head_cell = lazy_regex(r"""[ \t]*[`*_"']{0,3}[^\W\d][\w .\-/#@]{0,40}?(?: \([^()]{1,20}\))?[`*_"']{0,3}[ \t]*\Z""")
+_rule_line = lazy_regex(r"[\s|│┃║+\-=:─━═┌┬┐├┼┤└┴┘╞╪╡╔╦╗╠╬╣]+\Z")
+_row_cell = lazy_regex(r"""[ \t]*(?:"((?:[^"\\]|""|\\.)*)"|'((?:[^'\\]|''|\\.)*)'|([^,;()\[\]\n]*?))[ \t]*(?:[,;]|(?=[)\]])|\Z)""")
+_columns_left = lazy_regex(r"(?i)insert\s{1,4}(?:or\s\w{1,10}\s)?into\s{1,4}\S{1,80}\s{0,4}\([^()]{0,600}\Z")
+_rows_right = lazy_regex(r"(?i)[^()]{0,600}\)\s{0,40}values\s{0,40}(?=\()")
+_list_left = lazy_regex(r"""\[(?:\s{0,20}\\*"[^"\[\]{}]{0,60}"\s{0,4},){0,40}\s{0,20}\\*"[\w .\-]{0,40}\Z""")
+_list_right = lazy_regex(r"""[^\[\]{}]{0,600}\]\s{0,20},\s{0,20}\\*"(?:rows|values|data|records|results|tuples|items)\\*"\s{0,4}:\s{0,4}\[\s{0,20}(?=\[)""")
+_tuple = lazy_regex(r"\s{0,40}[,]?\s{0,40}([(\[])")
+
+
+def _below(text: str, first: int, end: int) -> Iterator[_Value]:
+    """The values of the column that the name at (first, end) heads: in the rows below, or in the tuples of an INSERT."""
+    left = text[max(0, first - 700):first]
+    for opened, rows in ((_columns_left, _rows_right), (_list_left, _list_right)):
+        head = opened.search(left)
+        body = rows.match(text, end) if head else None
+        if head and body:
+            yield from _tuples(text, body.end(), re.split(r"[(\[]", head[0])[-1].count(","))
+            return
+    start = text.rfind("\n", max(0, first - 2000), first) + 1
+    start = max(start, text.rfind("\0", start, first) + 1)
+    stop = text.find("\n", end, end + 2000)
+    if stop < 0:
+        return
+    line = text[start:stop].rstrip()
+    found = _delimiter.search(line)
+    if found:
+        sign = ";" if found[0] == "," and line.count(";") > line.count(",") else found[0]
+        cells, index = line.split(sign), text.count(sign, start, first)
+        labels = cells[not cells[0].strip():len(cells) - (not cells[-1].strip())] if sign not in "\t,;" else cells
+        if 2 <= len(labels) <= _MAX_COLUMNS and all(map(_head_cell.match, labels)) and _name_rank(_plain_cell(cells[index])):
+            yield from _column(text, stop + 1, sign, index, len(cells))
+    elif "  " in line.strip() and all(map(_head_cell.match, re.split("  +", line.strip()))):
+        yield from _aligned(text, stop + 1, first - start, line)
+
+
+def _plain_cell(cell: str) -> str:
+    return cell.strip().strip("`*_\"'").strip()
+
+
+def _column(text: str, at: int, sign: str, index: int, size: int) -> Iterator[_Value]:
+    for _ in range(_MAX_ROWS):
+        stop = text.find("\n", at, at + 8000)
+        stop = stop if stop >= 0 else min(len(text), at + 8000)
+        stop = text.find("\0", at, stop) if "\0" in text[at:stop] else stop
+        line = text[at:stop]
+        if not _rule_line.match(line):
+            if line.count(sign) + 1 != size and not ('"' in line and sign in ",;"):
+                return
+            start, place = at, index
+            if '"' in line and sign in ",;":
+                for cell in _row_cell.finditer(line):
+                    if not place and cell.lastindex:
+                        yield _Value(at + cell.start(cell.lastindex), at + cell.end(cell.lastindex), "cell")
+                    place -= 1
+                    if place < 0 or cell.end() == len(line):
+                        break
+            else:
+                cells = line.split(sign)
+                start += sum(map(len, cells[:index])) + index
+                content = _plain_cell(cells[index])
+                start += cells[index].find(content)
+                yield _Value(start, start + len(content), "cell")
+        at = stop + 1
+        if at >= len(text) or text[stop] == "\0":
+            return
+
+
+_word_at = lazy_regex(r"\S+")
+
+
+def _aligned(text: str, at: int, column: int, head: str) -> Iterator[_Value]:
+    """The words below a name in a table whose columns are aligned by blanks."""
+    for _ in range(_MAX_ROWS):
+        stop = text.find("\n", at, at + 2000)
+        stop = stop if stop >= 0 else min(len(text), at + 2000)
+        line = text[at:stop]
+        if len(line) <= column or "\0" in line or column and line[column - 1] not in " \t":
+            if not _rule_line.match(line + " "):
+                return
+        else:
+            found = _word_at.match(line, column)
+            if found:
+                yield _Value(at + column, at + found.end(), "loose")
+        at = stop + 1
+        if at >= len(text):
+            return
+
+
+def _tuples(text: str, at: int, index: int) -> Iterator[_Value]:
+    """The item *index* of each tuple that begins at *at*: `(1, 'a'), (2, 'b')`."""
+    for _ in range(_MAX_ROWS):
+        opened = _tuple.match(text, at)
+        if opened is None:
+            return
+        at, place = opened.end(), index
+        while True:
+            cell = _row_cell.match(text, at, at + 8000)
+            if cell is None or cell.end() == at and place < 0:
+                return
+            if not place and cell.lastindex:
+                yield _Value(*cell.span(cell.lastindex), "cell")
+            at, place = cell.end(), place - 1
+            if text[at:at + 1] in (")", "]", ""):
+                break
+        at += 1
+
+
+# -- what a value looks like ---------------------------------------------------------
+
 _REFERENCE = lazy_regex(
-    r"(?i)\\?[$%]\{?[\w:]*[}%]?(?:-?\Z|\[|->|\?)|<|(?:process|os|env|self|this|config|settings|args?|opts?|options|"
-    r"params?|request|req|ctx|secrets|vars?|data|local|module|import)\.[\w.\[]|[A-Za-z_][\w.]*\(|[A-Z]\w*\[|(?:none|null|nil|true|false|undefined|"
-    r"string|str|text|varchar|required|optional|bytes|secretstr|any|file|vault|ref|env|arn|sm|ssm|op|gcp|aws)(?:[:(\[|?,;]|\Z)")
+    r"(?i)\\?[$%]\{?[\w:]*[}%]?(?:-?\Z|\[|->|\?|\.[A-Za-z])|\$\w{1,20}\{|<|(?:process|os|env|self|this|config|settings|args?|opts?|options|"
+    r"params?|request|req|ctx|secrets|vars?|data|local|module|import)\.[\w.\[#]|(?:none|null|nil|true|false|undefined|"
+    r"string|str|text|varchar|required|optional|bytes|secretstr|any|file|vault|ref|env|arn|sm|ssm|op|gcp|aws|akeyless|berglas|encrypted|enc)"
+    r"(?:[:(\[|?,;]|\Z)|\{cipher\}|@Microsoft\.")
+# Where nothing quotes it: a call, an item, an option, a rule of CSS, the rest of a line of code
+_EXPRESSION = lazy_regex(r"[A-Za-z_$][\w.$]*[\[(]|![01](?![\w!])|![A-Za-z_]|\\?-{1,2}[a-z]+(?:-|\Z)|[\w.$-]*\{|[A-Za-z_$][\w$]*(?:\?\.|\.[A-Za-z_$][\w.$]*=)"
+                         r"|.*(?:\b(?:this|self)\.|\)\{|=>|&&|\|\|)")
+_PLACEHOLDER = lazy_regex(r"\{[a-z_]\w*\}|[A-Za-z]+<[A-Za-z.]+>")
 _TEMPLATE_PARTS = ("${", "{{", "}}", "<%", "$(", "%(", "@{", "#{")
 
 
 def _refers(value: str) -> bool:
-    """Does *value* name a place where the real value is: a variable, a template, an expression, a type?"""
-    return _REFERENCE.match(value) is not None or any(part in value for part in _TEMPLATE_PARTS)
+    """Does *value* name a place where the real value is: a variable, a template, an expression, a type? Or is it sealed?"""
+    return _REFERENCE.match(value) is not None or any(part in value for part in _TEMPLATE_PARTS) \
+        or ("{" in value or "<" in value) and _PLACEHOLDER.search(value) is not None
 
 
-_DOTTED = lazy_regex(r"[A-Za-z_]\w*(?:(?:\.|->|::|\[)[A-Za-z_'\"\]\w()]+)+[\])]*\Z")
+_DOTTED = lazy_regex(r"[A-Za-z_]\w*(?:(?:\??\.|->|::|\[)#?[A-Za-z_'\"\]\w()]+)+[\])!]*\Z")
 _PATH_VALUE = lazy_regex(r"[~.]{0,2}/[\w.@~/-]*\Z|[a-z][a-z+]{1,10}://|[A-Za-z]:\\")
-_VERSION = lazy_regex(r"[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.][\w.-]{1,20})?\Z|ENC\[")
+_FOLDER = lazy_regex(r"[~.]{0,2}/|[A-Za-z]:[\\/]|\\\\")
+_VERSION = lazy_regex(r"(?:[0-9]{1,2}:)?[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.~][\w.+~-]{1,40})?\Z|ENC\[|0[xX][0-9A-Fa-f]{1,16}\Z"
+                      r"|(?:RFC|ISO|OAuth|TLSv|latin)[ _-]?[0-9][0-9.]*\Z|[\w.+-]{1,60}@[\w-]{1,60}\.[a-z]{2,6}\Z")
+_IDENTIFIER = lazy_regex(r"[A-Za-z_$#][\w$]*\Z")
+_ESCAPED = lazy_regex(r"\\+u([0-9A-Fa-f]{4})")
 _WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root postgres mysql user username test example guest "
                         "token password1 password123 pass123 secret123 admin123 test123 mypassword mysecretpassword".split())
-_HASHES = ("$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")
+_HASHES = ("SCRAM-SHA", "$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")
+_DATABASE_HASH = lazy_regex(r"md5[0-9a-f]{32}\Z|\*[0-9A-F]{40}\Z")
 _NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:",
-              "urn:", "pk_live_", "pk_test_", "pk.", "sb_publishable_", "phc_", "ENC[")
+              "urn:", "pk_live_", "pk_test_", "pk.", "sb_publishable_", "phc_", "ENC[", "AQICAH")
 
 
 def _is_password(value: str, form: str) -> bool:
     """May *value* be a real password, given that its name says so?"""
     plain = value.strip()
-    if plain.count(":") > 3 or plain.startswith(":-"):
+    if not plain:
+        return False
+    if "\\u" in plain:
+        plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), plain)
+    if plain.count(":") > 3 or plain[0] == ":":
         return False                    # a line of passwd
     if not 6 <= len(plain) <= 300 or len(set(plain)) < 5 or plain.lower() in _WEAK_WORDS:
         return False
-    if not plain.isascii() and not _digit.search(plain):
-        return False
-    if _made_up(plain) or _refers(plain) or "\n" in plain:
+    if not plain.isascii() and (not _digit.search(plain) or 2 * sum(char > "\u024f" for char in plain) > len(plain)):
+        return False                    # a word of another language
+    if _made_up(plain) or _refers(plain) or "\n" in plain or _NUMERIC.match(plain) and not plain.isdigit():
         return False
     if _PATH_VALUE.match(plain) and _wordy(plain) or plain[0] in "{[(" and (plain[-1] in "}])" or form in ("bare", "loose")):
         return False
-    if plain.startswith(_HASHES) or _VERSION.match(plain):
+    if plain.startswith(_HASHES) or _VERSION.match(plain) or _DATABASE_HASH.match(plain):
         return False
-    if "password" in plain.lower() and _wordy(plain):
+    if "&" in plain and _wordy(plain.replace("&", "")) or "password" in plain.lower() and _wordy(plain):
         return False
     core = plain.strip(".,:;!?*()[]=")
     if "*" in core and _wordy(core, 0.9):
@@ -11635,6 +12370,12 @@ def _is_password(value: str, form: str) -> bool:
         return False
     if core.isdigit():
         return form in ("quoted", "member") and len(core) >= 6
+    if form == "loose" and (not digits or not letters or core.islower() and core.isalnum() and _wordy(core, 0.5)):
+        return False
+    if form not in ("quoted", "member") and digits < 4 and _IDENTIFIER.match(core):
+        words = name_words(core)        # `kafkaPassword`, `ClientCredentialsFlow1`
+        if len(words) > 1 and (not _NAMING_WORDS.isdisjoint(words) or len(_PLAIN_WORD.findall(core)) > 1 and _wordy(core, 0.75)):
+            return False
     if digits + letters < len(core) and not core.replace("_", "").replace("-", "").replace(".", "").isalpha():
         code = form in ("bare", "loose") and _DOTTED.match(core) and (digits < 2 or _wordy(core))
         return not code and not _wordy_name(core)
@@ -11644,6 +12385,7 @@ def _is_password(value: str, form: str) -> bool:
     return not _wordy_name(core)
 
 
+_NAMING_WORDS = frozenset("password passwd pwd pass passphrase secret token key credential credentials auth".split())
 _SYMBOLS = lazy_regex("[^A-Za-z0-9_./:@, -]")
 
 
@@ -11699,7 +12441,52 @@ def _user_password(value: str) -> bool:
         and not _made_up(password) and len(password) > 3
 
 
+def _kind_of(name: str, rank: str, value: str, form: str) -> str:
+    """The kind of secret that *value* is under a *name* of this rank, or ""."""
+    low = name.lower()
+    if value.startswith("Ag") and len(value) > 250 and _TOKEN_VALUE.match(value):
+        return ""                   # a sealed secret
+    if _refers(value) or form in ("bare", "loose") and _EXPRESSION.match(value) or "primary" in low and (len(value) < 40 or not value.endswith("=")):
+        return ""
+    if value[:7].lower() in ("bearer ", "basic d") or value[:6].lower() == "token ":
+        return ""
+    if len(value) > 5 and value.lower() in low:
+        return ""                   # the name again
+    if rank == "password":
+        if low.endswith("pwd") and _FOLDER.match(value):
+            return ""               # the working directory
+        if low == "pass" and not (form in ("quoted", "member") or _SYMBOLS.search(value) and not _wordy(value, 0.5)):
+            return ""               # `--- PASS: TestX2`, `boarding pass: A123`
+        return "password" if _is_password(value, form) or _is_token(value) else ""
+    if low.endswith("auth") and _user_password(value):
+        return "basic-auth"
+    if rank == "secret" and (_is_token(value) or form != "loose" and 8 <= len(value) < 100 and _is_password(value, form)
+                             and (len(value) < 40 or len(_SYMBOLS.findall(value)) > 2 and " " not in value)):
+        return "aws-secret-key" if len(value) == 40 and ("aws" in low or "access" in low) else "client-secret"
+    if rank in ("token", "key") and _is_token(value):
+        if rank == "key" and (form == "loose" and not (name.isupper() or name.startswith("--"))
+                              or len(value) < 20 or _UUID_VALUE.match(value)
+                              or not (name.isupper() or name.startswith("--") or _random_key(value))):
+            return ""
+        if _UUID_VALUE.match(value) and low.endswith("token") and not name.isupper() and not _STRONG_TOKEN.search(low) \
+                and (name[0].isupper() or name.startswith("-") or low == "token"):
+            return ""       # an id of a request or lock
+        if "aws" in low and "session" in low:
+            return "aws-session-token"
+        return "azure-key" if low.endswith(("accountkey", "sharedaccesskey")) else "api-key"
+    return ""
+
+
+def _random_key(value: str) -> bool:
+    """Is *value* no id (hex, or short), so that it may be the key even of something nobody heard of?"""
+    return len(value) >= 32 and not _hex_value.match(value) and not (value.islower() or value.isupper())
+
+
 # -- blocks and URLs ----------------------------------------------------------
+#
+# The lines of a private key come with all sorts of things around them: numbers, file names, quotes, members of objects, a
+# blame. What is between two lines of one block looks the same each time, but for the numbers in it; so no list of such
+# forms is needed. Where nothing but blanks and quotes is between them, the block is one piece, from header to footer.
 
 _block_word = lazy_regex("P(?:RIVATE KEY|rivate-Lines)")
 _hook_word = lazy_regex("k(?<=hook)")
@@ -11708,28 +12495,69 @@ _block_end = lazy_regex(r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4
 _block_line = lazy_regex(r"""(?x) (?:\\[nrt]|[\s"'`>\#|*,;+.\-\\]|//|/\*|(?<!\w)[0-9]{1,6}[\t:|→])*
     (?: [A-Za-z0-9+/=]{16,}(?![\w.]) | [A-Za-z0-9+/]{1,15}={0,2}(?=["'`,;\s\\]*(?:\\n|\n|-{4}|\Z)) | =[A-Za-z0-9+/]{4}
       | Proc-Type:[ ]4,ENCRYPTED | DEK-Info:[ ][\w-]{1,30},[0-9A-Fa-f]{1,64} | [A-Za-z][A-Za-z-]{2,20}:[ ][^\n\\"]{0,120} )""")
+_block_run = lazy_regex(r"(?:[A-Za-z0-9+/]|\\+/){16,}={0,2}")
+_block_tail = lazy_regex(r"[A-Za-z0-9+/]{1,15}={0,2}(?![A-Za-z0-9+/=])")
 MAX_BLOCK = 64 * 1024       # characters of a private key block that is followed to its end
+_MAX_GAP = 400              # characters between two lines of it
 
 
-def _block_spans(text: str) -> Iterator[tuple[str, int, int]]:
-    """Private key blocks, from header through footer, or as far as the key goes when the footer is missing."""
+def _block_spans(text: str) -> Iterator[tuple[tuple[int, int], ...]]:
+    """The pieces of each private key block, or as much as there is of it when the footer is missing."""
     done = 0
-    for found in _block_start.finditer(text):
+    headers = list(_block_start.finditer(text))
+    for found, following in zip(headers, [head.start() for head in headers[1:]] + [len(text)]):
         if found.start() < done:
             continue
-        at, body = found.end(), 0
-        limit = min(len(text), at + MAX_BLOCK)
-        while True:
-            line = _block_line.match(text, at, limit)
-            if line is None or line.end() == at:
+        limit = min(following, found.end() + MAX_BLOCK)
+        at, body = _plain_block(text, found.end(), limit)
+        closing = _block_end.search(text, at, min(limit, at + _MAX_GAP))
+        if body > 1 or closing and body:
+            done = closing.end() if closing and (closing.start() - at < 40 or not _block_run.search(text, at, closing.start())) else at
+            if closing and done == closing.end() or not _block_run.match(text, at):
+                yield ((found.start(), done),)
+                continue
+        pieces = _dressed_block(text, found.end(), limit)
+        if pieces:
+            done = pieces[-1][1]
+            yield tuple(pieces)
+
+
+def _plain_block(text: str, at: int, limit: int) -> tuple[int, int]:
+    """(where the lines end that follow each other with blanks and quotes between them, how many there are)"""
+    body = 0
+    while True:
+        line = _block_line.match(text, at, limit)
+        if line is None or line.end() == at:
+            return at, body
+        at = line.end()
+        body += 1 if _block_run.search(line[0]) else 0
+
+
+def _dressed_block(text: str, at: int, limit: int) -> list[tuple[int, int]]:
+    """The lines behind a header at *at* that have the same between them."""
+    pieces: list[tuple[int, int]] = []
+    shape, start = "", at
+    for run in _block_run.finditer(text, at, limit):
+        if run.start() - start > _MAX_GAP or "PRIVATE KEY" in text[start:run.start()]:
+            break
+        if _wordy(run[0]):
+            continue                        # a path within the dressing
+        gap = line_gap(text[start:run.start()])
+        if len(pieces) == 1:
+            shape = gap
+        elif pieces and gap != shape:
+            break
+        pieces.append(run.span())
+        start = run.end()
+    if len(pieces) < 2:
+        return []
+    for size in range(1, _MAX_GAP if shape else 0):      # the last line may be short
+        if line_gap(text[start:start + size]) == shape:
+            tail = _block_tail.match(text, start + size)
+            if tail:
+                pieces.append(tail.span())
                 break
-            at = line.end()
-            body += 1 if re.search(r"[A-Za-z0-9+/=]{16}", line[0]) else 0
-        if not body:
-            continue
-        closing = _block_end.search(text, at, min(len(text), at + 400))
-        done = closing.end() if closing else at
-        yield "private-key-header", found.start(), done
+    return pieces
 
 
 _url_password = lazy_regex(r"""://([^\s/?#@:"'<>\0`]{0,100}):([^\s/"'<>\0`]{1,256})@(?=[\w\[.$-])""")
@@ -11760,46 +12588,77 @@ _webhook = lazy_regex(
     r"https://(?:(?P<slack>hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/[\w/]{20,200})"
     r"|(?P<discord>(?:(?:ptb|canary)\.)?discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d{15,20}/[\w-]{60,90})"
     r"|(?P<teams>[\w-]{1,60}\.webhook\.office\.com/[\w@/-]{40,400}))")
-# What finds a word of such texts in lower case, by its rarest letters; then (kind, the form: its last group is the secret)
-_GIVEN_FORMS: tuple[tuple[lazy_regex, tuple[tuple[str, lazy_regex], ...]], ...] = (
-    (lazy_regex("sshpass"), (("password", lazy_regex(r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})""")),)),
-    (lazy_regex("url(?<=curl)"), (("basic-auth", lazy_regex(
-        r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?"""
-        r"""[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})""")),)),
-    (lazy_regex("q(?:l(?<=mysql)|(?<=!aq))"), (
-        ("password", lazy_regex(r"""mysql(?:dump|admin|show|import)?[ \t](?:[^\n\0]{0,200}?[ \t])?"""
-                                r"""-p["']?([^\s"'$\0]{6,200})""")),
-        ("salesforce-token", lazy_regex(r"(?<![a-z0-9])(00d[a-z0-9]{12,15}!aq[\w.]{60,300})")))),
-    (lazy_regex("fied(?<=dentified)"), (("password", lazy_regex(
-        r"""identified\s{1,4}(?:with\s{1,4}\S{1,60}\s{1,4})?(?:by|as)\s{1,4}(?:password\s{1,4})?["']([^"'\n\0]{4,200})""")),)),
-    (lazy_regex("5432:(?<=:5432:)"), (("password", lazy_regex(
-        r"(?<![^\n\0])[\w.*-]{1,100}:5432:[\w*-]{1,60}:[\w*-]{1,60}:([^\s\0]{6,200})(?![^\n\0])")),)),
-    (lazy_regex("g=(?<=sig=)"), (("azure-key", lazy_regex(r"[?&]sig=([a-z0-9%+/]{40,90}={0,2})")),)),
-    (lazy_regex("zurewebsites"), (("azure-key", lazy_regex(
-        r"""azurewebsites\.net/[^\s"'\0]{0,200}[?&]code=([\w/%-]{40,120}={0,2})""")),)))
+# Programs and statements that are given a secret: a word of such a text in lower case, the kind, and the form, whose last
+# group is the secret
+_GIVEN_FORMS = (
+    ("-p ", "password", r"""login[ \t][^\n\0]{0,200}?-p[ \t]["']?([^\s"'$\0-][^\s"'$\0]{5,200})"""),
+    ("-p", "password", r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})"""),
+    ("-u", "basic-auth", r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})"""),
+    ("mysql", "password", r"""mysql(?:dump|admin|show|import)?[ \t](?:[^\n\0]{0,200}?[ \t])?-p["']?([^\s"'$\0]{6,200})"""),
+    ("-cli", "password", r"""redis-cli[ \t](?:[^\n\0]{0,200}?[ \t])?-a[ \t]["']?([^\s"'$\0]{6,200})"""),
+    ("-pass", "password", r"""-pass(?:in|out)?[ =]pass:([^\s"'$\0]{6,200})"""),
+    ("/user:", "password", r"""net use[ \t][^\n\0]{0,200}?/user:\S{1,80}[ \t]([^\s/"'$%\0][^\s"'\0]{5,100})"""),
+    (":thin:", "database-url", r"""oracle:thin:[\w$#-]{1,60}/([^\s"'@\0]{4,100})@"""),
+    ("!aq", "salesforce-token", r"(?<![a-z0-9])(00d[a-z0-9]{12,15}!aq[\w.]{60,300})"),
+    ("by '", "password", r"""identified\s{1,4}(?:with\s{1,4}\S{1,60}\s{1,4})?by\s{1,4}(?:password\s{1,4})?'([^'\n\0]{4,200})"""),
+    ('by "', "password", r"""identified\s{1,4}(?:with\s{1,4}\S{1,60}\s{1,4})?by\s{1,4}(?:password\s{1,4})?"([^"\n\0]{4,200})"""),
+    (":5432:", "password", r"(?<![^\n\0])[\w.*-]{1,100}:5432:[\w*-]{1,60}:[\w*-]{1,60}:([^\s\0]{6,200})(?![^\n\0])"),
+    ("&sig=", "azure-key", r"&sig=([a-z0-9%+/]{40,90}={0,2})"),
+    ("&amp;sig=", "azure-key", r"&amp;sig=([a-z0-9%+/]{40,90}={0,2})"),
+    ("zurewebsites", "azure-key", r"""azurewebsites\.net/[^\s"'\0]{0,200}[?&]code=([\w/%-]{40,120}={0,2})"""),
+)
+_jwk_word = lazy_regex("kty")
+_jwk_private = lazy_regex(r"""["\0](?:d|p|q|dp|dq|qi|k)(?:\\*"\s{0,4}:\s{0,4}\\*"|\0)([\w-]{16,1400})(?=["\\\0]|\Z)""")
+_JWK_REACH = 4000           # characters from `kty` to the other members of its key
+_seed_words = lazy_regex(r"""(?x) (?:[\s:=>*|"'`,(\[{\0\\]|is\b|[0-9]{1,2}[.)]){1,40}
+    ( (?: [a-z]{3,8} (?:[\s,;"'\0.]|[0-9]{1,2}[.):]){1,12} ){11,23} [a-z]{3,8} ) (?![\w\u2019'])""")
+_PROSE_WORDS = frozenset("the and for your are was with from into where which".split())     # none of those that wallets use
 
 
 # -- the search ----------------------------------------------------------------
 
-# Names that are rare enough to be looked at wherever they are, and where that is: not where prose goes on
-_GLOBAL_WORDS = tuple((lazy_regex(word), lazy_regex(
-    word + r"[a-z0-9_\-]{0,40}(?![a-z0-9_\-.]|[ \t]{1,3}[a-z]{1,20}[ \t\n.,;:!?)\0]|[.;!?](?:[\n ]|\Z)|\Z"
-    r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))"))
-    for word in ("pass", "pwd", "secret"))
-_NEAR_WORDS = ("key", "token", "auth", "cred", "bearer", "basic", "secret", "pass", "pwd")
+# Parts of names that are rare enough to be looked at wherever they are; not where prose goes on, nor where nothing is given
+_GOES_ON = (r"(?![a-z0-9_\-.]|[ \t]{1,3}(?!(?:for|is|was|of|to|est|es|lautet)[ \t:])[a-z]{1,20}[ \t\n.,;:!?)\0]|[;!?](?:[\n ]|\Z)|\Z"
+            r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))")
+_RARE_NAMES = "pass pwd psk secret".split()
+# Labels in other languages, and what wallets call their words
+_RARE_LABELS = "contrase senha parola heslo wachtwoord kennwort salasana clave mnemonic phrase".split()
+_RARE_ABROAD = [*"hasło lösenord jelszó şifre".split(), *_FOREIGN]
+# Others are everywhere: they are looked for before what may be a value, and where they may head a column
+_COLUMN_NAMES = "key token".split()
+_HEADS = r"""["'`*]{0,2}[ ]{0,30}(?=[,;|│┃║\t\r\n\])]|  )"""
+_NEAR_WORDS = ("key", "token", "auth", "cred", "bearer", "basic", "secret", "pass", "pwd", "_pat")
+
+
+@lru_cache(None)
+def _secret_words(abroad: bool) -> list[tuple[re.Pattern[str], list[Any]]]:
+    """A regex for each letter that one of the words above begins with, and what to do for each of its groups: True to judge
+    a name, False to judge the column that it heads, or a (kind, form). A regex goes through a long text ten times as fast when
+    it begins with a letter as when it begins with a choice."""
+    rows: list[tuple[str, str, Any]] = [(word, r"[a-z0-9_\-.]{0,40}" + _GOES_ON, True) for word in _RARE_NAMES]
+    rows += [(word, "", True) for word in _RARE_LABELS + (_RARE_ABROAD if abroad else [])]
+    rows += [(word, _HEADS, False) for word in _COLUMN_NAMES]
+    rows += [(word, "", (kind, re.compile(form))) for word, kind, form in _GIVEN_FORMS]
+    heads: dict[str, list[tuple[str, str, Any]]] = {}
+    for row in rows:
+        heads.setdefault(row[0][0] if row[0][0] in _RARE_LETTERS else row[0][:3], []).append(row)
+    return [(re.compile(re.escape(head) + "(?:" + "|".join([f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in found]) + ")"),
+             [what for *_, what in found]) for head, found in heads.items()]
+
+
+_RARE_LETTERS = "pk-/:!&z"    # one regex for all words that begin so is quicker than one for each
+
+
 _digit = lazy_regex("[0-9]")
 _BEFORE_RUN = frozenset(".:/~$%+\\")
 _INSIDE_VALUE = frozenset("+/.~")
-_BEFORE_VALUE = frozenset("\"'`=: \t>|\0(,\\nrt@&?")
-_colour = lazy_regex(r"\x1b\[[0-9;]{0,20}m")
+_BEFORE_VALUE = frozenset("\"'`=:：＝ \t>|│\0(,\\nrt@&?*\n;")
 _value_left = lazy_regex(r"[A-Za-z0-9+/_.~\-]{0,64}")
 _value_right = lazy_regex(r"[A-Za-z0-9+/=_.~\-]*")
 _BEYOND_RUN = frozenset("+/=.~")
 _in_base64 = lazy_regex("[A-Za-z0-9+/\\s]{48}\\Z")
-_base64_right = lazy_regex("[A-Za-z0-9+/_-]*")
-_hex_id = lazy_regex("(?=[0-9a-f]*[0-9])(?:[0-9a-f]{2}){0,31}?(?:1[0-9a-f]|0[0-8bcef])[0-9a-f]*\\Z")   # of text? no
-_TEXT_CODES = frozenset("IJKLMNOPQRSTUVWXYZabcdefC234567")       # what base64 and hex of ASCII text begin with, and go on
 _scheme_before = lazy_regex(r"(?i)(?<![\w-])(bearer|basic|token|apikey|api-key|key)[ \t]{1,4}\\*[\"']?\Z")
+_NEAR = 240                 # characters before a value in which its name is looked for
 
 
 def _lower(text: str) -> str:
@@ -11826,21 +12685,20 @@ def _secret_runs(text: str, runs: Iterable[tuple[int, int]]) -> Iterable[tuple[i
 
 
 class _Search:
-    """One pass over one text: `found` is a list of (kind, start, end). *quiet*: `_is_quiet` said so."""
+    """One pass over one text: `found` is a list of (kind, pieces), the pieces being (start, end)."""
 
-    def __init__(self, text: str, budget: Budget, quiet: bool = False,
-                 runs: Iterable[tuple[int, int]] | None = None) -> None:
-        if "\x1b" in text:
-            text, runs = _colour.sub(lambda found: " " * len(found[0]), text), None
+    def __init__(self, text: str, budget: Budget, runs: Iterable[tuple[int, int]] | None = None, tokens: bool = True) -> None:
         self.text, self.low, self.budget = text, _lower(text), budget
-        self.found: list[tuple[str, int, int]] = []
-        self.encoded: list[tuple[int, int]] = []        # what says something when it is decoded
-        self.read_to = 0                # so far `encoded` has been looked for
-        self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
-        if not quiet:
-            names = [name for word, name in _GLOBAL_WORDS if word.search(self.low)]
-            self._named(names)
-            self._urls(_GIVEN_FORMS if names else _GIVEN_FORMS[1:])     # the first is about a "pass" as well
+        self.found: list[tuple[str, tuple[tuple[int, int], ...]]] = []
+        self.head = self.rows_to = 0    # where the head of the last table begins, and its last row ends
+        self.hits: list[int] = []       # where there are words of names and forms
+        if tokens:
+            self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
+        self._words()
+        self._forms()
+
+    def _add(self, kind: str, start: int, end: int) -> None:
+        self.found.append((kind, ((start, end),)))
 
     # -- tokens
 
@@ -11848,7 +12706,6 @@ class _Search:
         """Tokens by their shape, and generated values by the name before them."""
         text, starts, lengths = self.text, _shapes().starts, _shapes().lengths
         covered = valued = count = 0    # ends of the last token, and of the last value that was judged by its name
-        unlike_words = False
         for start, end in runs:
             count += 1
             if not count & 1023:
@@ -11858,19 +12715,12 @@ class _Search:
             if text[start:start + 3] in starts or start and text[start - 1] in _BEFORE_RUN \
                     or end - start in lengths and lengths[end - start][0] in text[start:end + 1]:
                 start, covered = self._shaped(start, end, covered, valued)
-                if start < covered:
-                    continue
             run = text[start:end]
             if _digit.search(run) or not (run.islower() or run.isupper() or "_" in run):
-                unlike_words = True
-                if end - start >= 24 and _TEXT_CODES.issuperset(text[start:start + 12:4]):
-                    self._encoded(start, end)
-                if "-" in run or "_" in run:
+                if start >= covered and ("-" in run or "_" in run):
                     covered = self._inside(run, start, end) or covered
-                if start >= covered and start >= valued:
+                if start >= valued:
                     valued = self._value_of_name(start, end)
-        if unlike_words or self.found:
-            self._blocks()
 
     def _shaped(self, start: int, end: int, covered: int, valued: int) -> tuple[int, int]:
         """Try the shapes that the run (start, end) may have: (where it really begins, *covered* or the end of a token)."""
@@ -11895,30 +12745,6 @@ class _Search:
             if more:
                 covered = self._try(more, start, end) or covered
         return start, covered
-
-    def _blocks(self) -> None:
-        """What has such runs in it but does not begin with one."""
-        text = self.text
-        if _block_word.search(text):
-            self.found += _block_spans(text)
-        if _hook_word.search(text):
-            self.found += ((f"{found.lastgroup}-webhook", *found.span()) for found in _webhook.finditer(text)
-                           if _random(found[0].rsplit("/", 1)[1]))
-
-    def _encoded(self, start: int, end: int) -> None:
-        """Remember a run that begins like base64 or hex of text, when it says something."""
-        if start < self.read_to:
-            return
-        if self.text[end:end + 1] in _BEYOND_RUN:
-            end = _base64_right.match(self.text, end).end()         # type: ignore[union-attr]
-        self.read_to = end
-        run = self.text[start:min(end, start + _ENCODED_HEAD)]
-        if (run == run.lower()) != (run == run.upper()) and "/" not in run and not _view_hex_start.match(run):
-            return                      # no base64, and no hex of text
-        if end - start <= 64 and _hex_id.match(run):
-            return
-        if needs_views(run):
-            self.encoded.append((start, end))
 
     def _try(self, shapes: Sequence[_Shape], start: int, end: int) -> int:
         """Add the match of one of *shapes* at the run (start, end); the end of it, or 0."""
@@ -11948,7 +12774,7 @@ class _Search:
         if kind == "aws-access-key" and text[max(0, start - 12):start].endswith(("Credential=", "AccessKeyId=")) \
                 and "ignature=" in text[end:end + 2000]:
             return False            # a presigned URL names the key; its secret is not in it
-        self.found.append((kind, start, end))
+        self._add(kind, start, end)
         return True
 
     def _inside(self, run: str, start: int, end: int) -> int:
@@ -11977,16 +12803,15 @@ class _Search:
             return end
         if text[end:end + 1] in _BEYOND_RUN:
             end = _value_right.match(text, end).end()       # type: ignore[union-attr]
-        at = left - 90 if left > 90 else 0
-        near = self.low[at:left]
-        # a part of each of _NEAR_WORDS
-        if "ke" in near or "cre" in near or "auth" in near or "pass" in near or "pwd" in near or "bear" in near or "basi" in near:
-            words = sorted(((near.rfind(word), len(word)) for word in _NEAR_WORDS if word in near), reverse=True)
-            scheme = _scheme_before.search(near)
+        at = left - _NEAR if left > _NEAR else 0
+        near = self.low[at:left].replace("</key>", "</___>")
+        words = [(near.rfind(word), len(word)) for word in _NEAR_WORDS if word in near]
+        if words:
+            scheme = _scheme_before.search(near, len(near) - 24) if near[-1] in " \t\"'" else None
             if scheme:
                 self._scheme(scheme[1], left, end)
             else:
-                for place, length in words[:2]:
+                for place, length in sorted(words, reverse=True)[:2]:
                     self._judge(at + place, at + place + length, left, end)
         return end
 
@@ -11994,89 +12819,110 @@ class _Search:
         value = self.text[start:end]
         if scheme == "basic":
             if _user_password(value):
-                self.found.append(("basic-auth", start, end))
+                self._add("basic-auth", start, end)
         elif _is_token(value) and (scheme == "bearer" or "auth" in self.low[max(0, start - 40):start]):
-            self.found.append(("bearer-token", start, end))
+            self._add("bearer-token", start, end)
 
-    def _named(self, names: Sequence[lazy_regex]) -> None:
-        """Values beside the names that are rare enough to be looked up everywhere."""
-        for regex in names:
-            for count, match in enumerate(regex.finditer(self.low), 1):
-                if not count & 1023:
+    def _words(self) -> None:
+        """Values beside names that are rare enough to be looked up everywhere, and below those that head a column; what
+        programs and statements are given."""
+        low, forms = self.low, []
+        for regex, actions in _secret_words(not low.isascii()):
+            for match in regex.finditer(low):
+                self.hits.append(match.start())
+                if not len(self.hits) & 255:
                     self.budget.check()
-                self._judge(match.start(), match.end())
+                what = actions[match.lastindex - 1]     # type: ignore[operator]
+                if what is True or what is False:
+                    self._judge(match.start(), match.start() + 1, columns=not what)
+                elif what not in forms:
+                    forms.append(what)
+        for kind, form in forms:
+            for found in form.finditer(low):
+                value = self.text[found.start(1):found.end(1)]
+                value = value.partition("!")[2] if kind == "salesforce-token" else value
+                if _given(value) and not _wordy(value):
+                    self._add(kind, *found.span(1))
 
-    def _judge(self, start: int, end: int, value_at: int = -1, value_end: int = -1) -> None:
-        """Judge the value beside the name that (start, end) is a part of; only the one at *value_at*, if that is given."""
+    def _judge(self, start: int, end: int, value_at: int = -1, value_end: int = -1, columns: bool = False) -> None:
+        """Judge the value beside the name that (start, end) is a part of; only the one at *value_at*, if that is given, or
+        those in *columns* below it."""
         text = self.text
         end = _name_right.match(text, end).end()            # type: ignore[union-attr]
+        if text[end - 1] in ".-" and end - start > 1:
+            end -= 1
         if end >= len(text) or text[end].isalnum():
             return
-        first = start - len(_name_left.match(text[max(0, start - 40):start][::-1])[0])  # type: ignore[index]
+        first = start - len(_name_left.match(text[max(0, start - 60):start][::-1])[0])  # type: ignore[index]
         name = text[first:end]
         rank = _name_rank(name)
+        if (not rank or rank == "key") and text[first - 1:first] == " ":
+            label = _label_left.search(text, max(0, first - 26), first)
+            if label:
+                words = label[0].split()
+                for many in range(len(words)):          # "API key", "Secret access key"
+                    spaced = _name_rank(" ".join([*words[many:], name]))
+                    if spaced and spaced != "key" and (name.isalpha() or spaced == "password"):
+                        first, rank, name = first - sum(map(len, words[many:])) - len(words) + many, spaced, text[first:end]
+                        break
         if not rank or rank == "token" and self.low[max(0, first - 5):first] in ("page ", "next "):
             return
-        reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
-        left = text[max(0, first - 5):first] + ("--" if name.startswith("--") else "")
-        value = _value_after(text, end, name, left, reach)
-        if value is None or value_end >= 0 and not value.start <= value_at < value.end:
+        if rank == "phrase":
+            found = _seed_words.match(text, end, end + 500)
+            if found and _PROSE_WORDS.isdisjoint(found[1].split()):
+                self._add("seed-phrase", *found.span(1))
             return
-        if any(start < value.end and end > value.start for _, start, end in self.found[-3:]):
-            return                      # known already
-        if value_end < 0 and value.end - value.start > 128:
-            return                      # no password; a long key is found by its run
-        content = text[value.start:value.end]
-        kind = self._kind_of(name, rank, content, value.form)
-        if kind:
-            self.found.append((kind, value.start, value.end))
-
-    def _kind_of(self, name: str, rank: str, value: str, form: str) -> str:
-        """The kind of secret that *value* is under this name, or ""."""
-        low = name.lower()
-        if value.startswith("Ag") and len(value) > 250 and _TOKEN_VALUE.match(value):
-            return ""                   # a sealed secret
-        if _refers(value) or "primary" in low and (len(value) < 40 or not value.endswith("=")):
-            return ""
-        if value[:7].lower() in ("bearer ", "basic d") or value[:6].lower() == "token ":
-            return ""
-        if rank == "password":
-            return "password" if _is_password(value, form) or _is_token(value) else ""
-        if low.endswith("auth") and _user_password(value):
-            return "basic-auth"
-        if rank == "secret" and (_is_token(value) or form != "loose" and 8 <= len(value) < 100 and _is_password(value, form)
-                                 and (len(value) < 40 or len(_SYMBOLS.findall(value)) > 2 and " " not in value)):
-            if len(value) == 40 and ("aws" in low or "access" in low):
-                return "aws-secret-key"
-            return "client-secret"
-        if rank in ("token", "key") and _is_token(value):
-            if rank == "key" and (form == "loose" and not (name.isupper() or name.startswith("--"))
-                                  or len(value) < 20 or _UUID_VALUE.match(value)):
-                return ""
-            if _UUID_VALUE.match(value) and low.endswith("token") and not name.isupper() and not _STRONG_TOKEN.search(low) \
-                    and (name[0].isupper() or name.startswith("-") or low == "token"):
-                return ""       # an id of a request or lock
-            if "aws" in low and "session" in low:
-                return "aws-session-token"
-            return "azure-key" if low.endswith(("accountkey", "sharedaccesskey")) else "api-key"
-        return ""
-
-    # -- URLs and the like
-
-    def _urls(self, given: Sequence[tuple[lazy_regex, Sequence[tuple[str, lazy_regex]]]]) -> None:
-        text = self.text
-        if "@" in text:
-            self.found += _url_spans(text, self.low)
-        if "~" in text and _azure_word.search(text):
-            self.found += (("azure-client-secret", *m.span()) for m in _azure_secret.finditer(text) if _random(m[0]))
-        for word, forms in given:
-            if not word.search(self.low):
+        reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
+        below = value_end < 0 and (columns or text[end:end + 3].lstrip("\"'`* ")[:1] in ("", ",", ";", "|", "│", "┃", "║", "\t", "\r", "\n", "]", ")")
+                                   or text.startswith("  ", end))
+        for value in () if columns else _values_of(text, first, end, name, reach):
+            if value_end >= 0 and not value.start <= value_at < value.end:
                 continue
-            for kind, regex in forms:
-                for found in regex.finditer(self.low):
-                    value = text[found.start(1):found.end(1)]
-                    if _given(value) and not _wordy(value):
-                        self.found.append((kind, *found.span(1)))
+            if value_end < 0 and value.end - value.start > 128:
+                continue                    # no password; a long key is found by its run
+            kind = _kind_of(name, rank, text[value.start:value.end], value.form)
+            if kind:
+                self._add_once(kind, value)
+                return
+        line = text.rfind("\n", max(0, first - 2000), first)
+        if not below or first < self.rows_to and line != self.head:     # itself in a row of a table
+            return
+        self.head = line
+        for value in _below(text, first, end):
+            self.rows_to = max(self.rows_to, value.end)
+            if 8 <= value.end - value.start < 2000 and " " not in text[value.start:value.end]:
+                kind = _kind_of(name, rank, text[value.start:value.end], value.form)
+                if kind:
+                    self._add_once(kind, value)
+
+    def _add_once(self, kind: str, value: _Value) -> None:
+        if not any(start <= value.start and value.end <= end for _, pieces in self.found[-3:] for start, end in pieces):
+            self._add(kind, value.start, value.end)
+
+    # -- blocks, URLs and the like
+
+    def _forms(self) -> None:
+        text, low = self.text, self.low
+        if _block_word.search(text):
+            self.found += (("private-key-header", pieces) for pieces in _block_spans(text))
+        if "://" in text and _hook_word.search(text):
+            for found in _webhook.finditer(text):
+                if _random(found[0].rsplit("/", 1)[1]):
+                    self._add(f"{found.lastgroup}-webhook", *found.span())
+        if "@" in text and "://" in text:
+            for kind, start, end in _url_spans(text, low):
+                self._add(kind, start, end)
+        if "~" in text and _azure_word.search(text):
+            for found in _azure_secret.finditer(text):
+                if _random(found[0]):
+                    self._add("azure-client-secret", *found.span())
+        key = _jwk_word.search(text)
+        while key:
+            at = key.start()
+            for found in _jwk_private.finditer(text, max(0, at - _JWK_REACH), at + _JWK_REACH):
+                if "}" not in text[min(at, found.start()):max(at, found.start())]:
+                    self._add("private-jwk", *found.span(1))
+            key = _jwk_word.search(text, at + _JWK_REACH)
 
 
 def _jwt_header(part: str) -> bool:
@@ -12087,136 +12933,33 @@ def _jwt_header(part: str) -> bool:
     return isinstance(header, dict) and ("alg" in header or "typ" in header or "enc" in header)
 
 
-# -- views -------------------------------------------------------------------
-
-# Where a canonical view may show a secret that the raw text does not: encoded letters, separators and quotes, characters
-# that hide within ASCII, ASCII in other alphabets. (Quotes and line ends behind a backslash are read in the raw text.)
-_hidden_percent = lazy_regex("%(?:3[0-9ADad]|2[12567DdEe]|[46][1-9A-Fa-f]|[57][0-9AaFf])")
-_hidden_entity = lazy_regex("&(?:#|quot;|apos;|equals;|colon;|lowbar;|period;|hyphen;)")
-_hidden_backslash = lazy_regex(r"\\(?:u[0-9A-Fa-f{]|U000|x[0-9A-Fa-f]{2}|[01][0-7]{2})")
-_HIDING = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff"
-_WIDE, _BYTES = "\uff01-\uff5e\U0001d400-\U0001d7ff", "\ufe00-\ufe0f\U000e0020-\U000e01ef"
-_hidden_odd = lazy_regex(       # one class first, then what is beside it: the quickest way through a long text
-    rf"[{_HIDING}{_WIDE}\u0370-\u058f](?:(?<=[{_HIDING}])(?:(?<=[A-Za-z0-9_=:\-].)|(?=[A-Za-z0-9]))|(?<=[{_WIDE}])[{_WIDE}]{{7}}"
-    rf"|(?<=[{_BYTES}])[{_BYTES}]{{7}}|(?<=[A-Za-z0-9_][\u0370-\u058f])(?=[A-Za-z0-9_]))")
-_hidden_edge = lazy_regex(r"[\s\"'<>\0]")
-_ENCODED_HEAD = 4096        # characters that tell whether a longer run of base64 or hex is text
-_HIDDEN_SIGN = 8            # the longest of what _hidden_percent and the like match
-_HIDDEN_MARGIN, _HIDDEN_REACH = 160, 4000   # characters around such a place; how far from it the next gap is looked for
-
-
-def _hidden_windows(text: str, encoded: Sequence[tuple[int, int]], budget: Budget) -> list[tuple[int, int]]:
-    """(start, end) of the parts of *text* that are worth reading in their views, sorted and disjoint."""
-    windows: list[tuple[int, int]] = []
-    reached = 0
-
-    def places(regex: lazy_regex) -> Iterator[tuple[int, int]]:
-        """Where *regex* matches, but for places that cannot widen the last window."""
-        found = regex.search(text)
-        while found:
-            yield found.span()
-            found = regex.search(text, max(found.end(), reached - _HIDDEN_MARGIN - _HIDDEN_SIGN))
-
-    sources: list[Iterable[tuple[int, int]]] = [places(regex) for sign, regex in (
-        ("%", _hidden_percent), ("&", _hidden_entity), ("\\", _hidden_backslash)) if sign in text]
-    if _view_is_odd(text):
-        sources.append(found.span() for found in _hidden_odd.finditer(text))
-    if encoded:
-        sources.append(encoded)
-    if len(sources) > 1:
-        from heapq import merge         # one by one: a hostile text has millions
-        sources = [merge(*sources)]
-    for count, (start, end) in enumerate(sources[0] if sources else ()):
-        if not count & 1023:
-            budget.check()
-        if end + _HIDDEN_MARGIN <= reached:
-            continue
-        begin = max(reached, start - _HIDDEN_MARGIN)
-        line = text.rfind("\n", begin, start)
-        begin = line + 1 if line >= 0 else begin
-        gap = _hidden_edge.search(text, min(end + _HIDDEN_MARGIN, len(text)), end + _HIDDEN_MARGIN + _HIDDEN_REACH)
-        line = text.find("\n", end, end + _HIDDEN_MARGIN)
-        stop = line if line >= 0 else gap.start() if gap else min(len(text), end + _HIDDEN_MARGIN + _HIDDEN_REACH)
-        if windows and begin <= reached:
-            windows[-1] = (windows[-1][0], max(stop, reached))
-        else:
-            windows.append((begin, stop))
-        reached = windows[-1][1]
-    return windows
-
-
-_PIECE, _PIECE_STEP = 1 << 18, (1 << 18) - (1 << 14)     # long windows are read in pieces that overlap, for memory's sake
-
-
-def _hidden_batches(windows: Sequence[tuple[int, int]], encoded: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """The windows in batches of a bounded size; a long one in pieces, cut so that base64 and hex can be read from there."""
-    from bisect import bisect_right
-    batch: list[tuple[int, int]] = []
-    size = 0
-    for start, end in windows:
-        while True:
-            stop = end
-            if end - start > _PIECE:
-                place = bisect_right(encoded, (start + _PIECE_STEP, math.inf)) - 1
-                base = encoded[place][0] if place >= 0 else 0
-                following = start + _PIECE_STEP - (start + _PIECE_STEP - base) % 64
-                stop = following + (1 << 14)
-            batch.append((start, stop))
-            size += stop - start
-            if size >= _PIECE:
-                yield batch
-                batch, size = [], 0
-            if stop == end:
-                break
-            start = following
-    if batch:
-        yield batch
-
-
-def _hidden_findings(text: str, windows: Sequence[tuple[int, int]], edges: set[int],
-                     budget: Budget) -> Iterator[tuple[str, int, int, str]]:
-    """(kind, start, end, view) of what the views of the windows show, in places of *text*.
-
-    What reaches one of the *edges* of a window counts only when nothing goes on there.
-    """
-    from bisect import bisect_right
-    budget.check()
-    from itertools import accumulate
-    joined = "\n\1\n".join([text[start:end] for start, end in windows])
-    starts = list(accumulate((end - start + 3 for start, end in windows), initial=0))
-    for view in views(joined, budget)[1:]:
-        for kind, first, last in _Search(view.text, budget).found:
-            first, last = raw_span(view, first, last)
-            place = bisect_right(starts, first) - 1
-            start, end = windows[place]
-            first, last = first - starts[place] + start, min(last - starts[place] + start, end)
-            cut = first == start and start in edges and start and not _hidden_edge.match(text, start - 1) or \
-                last == end and end in edges and end < len(text) and not _hidden_edge.match(text, end)
-            if not cut and last > first:
-                yield kind, first, last, view.name
-
-
 # -- scanning a message --------------------------------------------------------
+#
+# The raw text is searched whole; then its views, in pieces of bounded size: what is encoded is no larger than a piece, and the
+# pieces overlap. The only test before a view is made is whether there is one at all (`needs_views`).
 
-_SHORT = 4000               # characters of a text in which words are looked for before anything else
-
-
-def _is_quiet(text: str) -> bool:
-    """Is there neither a word nor a sign with which anything but a token begins? Single characters are looked for first:
-    that costs next to nothing."""
-    if not text.isascii() and _view_is_odd(text):
-        return False
-    low = _lower(text)
-    return not ("pass" in low or "secret" in low or "pwd" in low or "curl" in low or "dentified" in low
-                or "q" in low and ("mysql" in low or "!aq" in low or "q~" in low) or "5" in low and ":5432:" in low
-                or "=" in low and "sig=" in low or "z" in low and "zurewebsites" in low or "@" in low and "://" in low
-                or "%" in low and _hidden_percent.search(text) or "&" in low and _hidden_entity.search(text)
-                or "\\" in low and _hidden_backslash.search(text))
-
-
+_PIECE, _OVERLAP = 1 << 15, 6000        # characters of a piece, and how many of them the next has in common with it
+_REACH = 4000               # characters in which a gap is looked for to cut at
+_cut_at = lazy_regex(r"[\s\"'<>\0]")
+_escaped_line = lazy_regex(r'\\[nrt"/]')
 _NAMED_KINDS = frozenset("password client-secret api-key aws-secret-key aws-session-token azure-key basic-auth".split())
-_PRE_TEST_SECONDS = 0.3     # of a pre-test that was given no budget
 _Readings = Callable[[str], tuple[View, ...]]
+
+
+def _secret_pieces(text: str) -> Iterator[tuple[int, int]]:
+    """(start, end) of overlapping parts of *text*, cut where a gap is, if there is one."""
+    start = 0
+    while True:
+        end = start + _PIECE
+        if end >= len(text):
+            yield start, len(text)
+            return
+        gap = _cut_at.search(text, end, end + _REACH)
+        end = gap.start() if gap else end
+        yield start, end
+        following = end - _OVERLAP
+        gap = _cut_at.search(text, following, min(following + _REACH, end))
+        start = gap.end() if gap else following
 
 
 class SecretScanner:
@@ -12226,127 +12969,105 @@ class SecretScanner:
         self._kinds = frozenset(kinds)
         self._own = tuple(own_patterns)
         literals = [regex.literals for _, regex, _ in self._own]
-        self._seen: tuple[str, _Search, list[tuple[int, int]]] | None = None
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
-    def may_match(self, blob: str, budget: Budget | None = None, runs: Sequence[tuple[int, int]] | None = None,
-                  texts: Sequence[str] = (), readings: _Readings | None = None) -> bool:
-        """False only when `scan` of the texts that *blob* consists of, joined by NUL, would find nothing.
-
-        May raise BudgetSpent when a budget is given; without one, what takes long may match. *runs* is `token_runs(blob)`,
-        where the caller has it. With the *texts* (and their *readings*, as `views` gives them) own patterns are told more
-        closely.
-        """
-        limit = budget or Budget(_PRE_TEST_SECONDS)
-        try:
-            return self._own_may_match(blob, limit, texts, readings) or self._kinds_may_match(blob, limit, runs)
-        except BudgetSpent:
-            if budget is not None:
-                raise
-            return True
-
-    def _kinds_may_match(self, blob: str, budget: Budget, runs: Sequence[tuple[int, int]] | None) -> bool:
-        if not self._kinds:
-            return False
-        if runs is None:
-            runs = token_runs(blob)
-        quiet = len(blob) < _SHORT and _is_quiet(blob)
-        if quiet and runs:
-            runs = [*_secret_runs(blob, runs)]
-        if quiet and not runs:
-            return blob.count("\0text\0") > 1
-        search = _Search(blob, budget, quiet, runs)
-        windows = _hidden_windows(blob, search.encoded, budget) if search.encoded or not quiet else []
-        if not (search.found or windows or blob.count("\0text\0") > 1):
-            return False
-        self._seen = blob, search, windows      # `scan` of the same message comes next
-        return True
-
-    def _own_may_match(self, blob: str, budget: Budget, texts: Sequence[str], readings: _Readings | None) -> bool:
-        words = self._own_literals
-        if not self._own:
-            return False
-        if words is None or any(map(_lower(blob).__contains__, words)):
-            return True
-        if not needs_views(blob):
-            return False
-        if not texts and "\0" in blob:      # which texts they were matters to their views
-            return True
-        return any(any(map(_lower(view.text).__contains__, words)) for text in texts or (blob,)
-                   for view in (readings(text) if readings else views(text, budget))[1:])
-
     def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None,
-             readings: _Readings | None = None) -> list[Finding]:
-        """Every secret in the strings of one message. names[i]: the member that a value stands in. May raise BudgetSpent."""
+             readings: _Readings | None = None, viewed: bool = True, runs: Sequence[tuple[int, int]] | None = None) -> list[Finding]:
+        """Every secret in the strings of one message. names[i]: the member that a value stands in. May raise BudgetSpent.
+
+        What the caller knows of the texts joined by NUL: *viewed* is false when `needs_views` of them is; *runs* are their
+        `token_runs`.
+        """
         findings: list[Finding] = []
         if self._kinds:
-            findings += self._builtin(texts, names, budget)
-            if names is not None:
-                findings += self._split(texts, names, budget)
-        findings += self._own_findings(texts, budget, readings)
+            blob = "\0".join(texts)
+            if not _is_plain(blob, viewed, runs):
+                findings += self._builtin(blob, texts, names, budget, viewed, runs)
+        if names is not None and names.count("text") > 1:
+            findings += self._split(texts, names, budget)
+        if self._own and self._own_may_match(texts, budget, readings):
+            findings += self._own_findings(texts, budget, readings)
         return findings
 
-    def _builtin(self, texts: Sequence[str], names: Sequence[str | None] | None, budget: Budget) -> Iterator[Finding]:
-        from bisect import bisect_right
+    def _builtin(self, blob: str, texts: Sequence[str], names: Sequence[str | None] | None, budget: Budget, viewed: bool,
+                 runs: Sequence[tuple[int, int]] | None) -> Iterator[Finding]:
+        from bisect import bisect_left, bisect_right
         from itertools import accumulate
-        blob = "\0".join(texts)
-        seen, self._seen = self._seen, None
-        if seen and seen[0] == blob:
-            _, search, windows = seen
-        else:
-            search = _Search(blob, budget)
-            windows = _hidden_windows(blob, search.encoded, budget)
-        found = [(kind, start, end, "raw") for kind, start, end in search.found]
-        if windows:
-            raw = merge_spans([item[1:3] for item in found])
-            edges = {edge for window in windows for edge in window}
-            for item in (item for batch in _hidden_batches(windows, search.encoded)
-                         for item in _hidden_findings(blob, batch, edges, budget)):
-                place = bisect_right(raw, (item[1], math.inf))
-                if not place or raw[place - 1][1] < item[2]:
-                    found.append(item)
-        ends = list(accumulate(len(text) + 1 for text in texts))
-        for kind, start, end, view in found:
-            if kind in self._kinds:
+        search = _Search(blob, budget, runs)
+        found = [(kind, pieces, "raw", blob.startswith("\0", pieces[0][0] - 1)) for kind, pieces in search.found]
+        raw = merge_spans([span for _, pieces, *_ in found for span in pieces])
+        hits = sorted(search.hits)
+        for start, end in _secret_pieces(blob) if viewed or hits and "\\" in blob else ():
+            budget.check()
+            piece = blob[start:end] if start or end < len(blob) else blob
+            named = bisect_left(hits, start) < bisect_left(hits, end)
+            for kind, spans, view, before, behind in _in_views(piece, viewed, named, budget):
+                if (start and not before and not _cut_at.match(blob, start - 1)
+                        or end < len(blob) and not behind and not _cut_at.match(blob, end)):
+                    continue            # cut off here; the next piece or the one before has all of it
+                pieces = tuple([(first + start, last + start) for first, last in spans])
+                for first, last in pieces:
+                    place = bisect_right(raw, (first, math.inf))
+                    if not place or raw[place - 1][1] < last:
+                        found.append((kind, pieces, view, before == "\0"))
+                        break
+        ends = list(accumulate(len(text) + 1 for text in texts)) if found else []
+        seen = set()
+        for kind, pieces, view, member in found:
+            if kind not in self._kinds or (kind, pieces) in seen:
+                continue
+            seen.add((kind, pieces))
+            spans = []
+            for start, end in pieces:
                 index = bisect_right(ends, start)
                 base = ends[index] - len(texts[index]) - 1
-                if start == base and kind in _NAMED_KINDS and (
+                if member and start == base and kind in _NAMED_KINDS and (
                         names is None or names[index] is None or not index
                         or names[index - 1] is not None and texts[index - 1][:1] != "-"):
                     continue            # not the value of the name before it, but the next name, or the next of a list
-                yield Finding(kind, ((index, start - base, min(end - base, len(texts[index]))),), view)
+                while end > start:      # a part in each of the strings
+                    spans.append((index, start - base, min(end - base, len(texts[index]))))
+                    index += 1
+                    start = base = ends[index - 1]
+            spans = [span for span in spans if span[1] < span[2]]
+            if spans:
+                yield Finding(kind, tuple(spans), view)
 
     def _split(self, texts: Sequence[str], names: Sequence[str | None], budget: Budget) -> Iterator[Finding]:
         """Secrets that begin in one text block and go on in the next."""
         from bisect import bisect_right
         from itertools import accumulate
         blocks = [index for index, name in enumerate(names) if name == "text"]
-        if len(blocks) < 2:
-            return
         ends = list(accumulate(len(texts[index]) for index in blocks))
         joined = "".join(texts[index] for index in blocks)
-        found = [item for item in _Search(joined, budget).found if item[0] in self._kinds]
-        for kind, start, end in (*found, *self._own_spans(joined, budget)):
-            first, last = bisect_right(ends, start), bisect_right(ends, end - 1)
-            if first == last:
-                continue
+        found = [(kind, pieces) for kind, pieces in _Search(joined, budget).found if kind in self._kinds]
+        for kind, pieces in (*found, *((kind, ((start, end),)) for kind, start, end in self._own_spans(joined, budget))):
             spans = []
-            for place in range(first, last + 1):
-                base = ends[place] - len(texts[blocks[place]])
-                span = (blocks[place], max(0, start - base), min(end, ends[place]) - base)
-                if span[2] > span[1]:
-                    spans.append(span)
-            yield Finding(kind, tuple(spans), "raw")
+            for start, end in pieces:
+                first, last = bisect_right(ends, start), bisect_right(ends, end - 1)
+                for place in range(first, last + 1):
+                    base = ends[place] - len(texts[blocks[place]])
+                    span = (blocks[place], max(0, start - base), min(end, ends[place]) - base)
+                    if span[2] > span[1]:
+                        spans.append(span)
+            if len({span[0] for span in spans}) > 1:
+                yield Finding(kind, tuple(spans), "raw")
+
+    def _own_may_match(self, texts: Sequence[str], budget: Budget, readings: _Readings | None) -> bool:
+        """False only when no own pattern matches, since none of the literals that they need is there."""
+        words = self._own_literals
+        return words is None or any(any(map(_lower(view.text).__contains__, words))
+                                    for text in texts for view in (readings(text) if readings else views(text, budget)))
 
     def _own_findings(self, texts: Sequence[str], budget: Budget, readings: _Readings | None) -> Iterator[Finding]:
-        for index, text in enumerate(texts if self._own else ()):
+        for index, text in enumerate(texts):
             seen = set()
             for view in readings(text) if readings else views(text, budget):
                 for name, start, end in self._own_spans(view.text, budget):
-                    span = (index, *raw_span(view, start, end))
-                    if (name, span) not in seen:        # another view shows the same
-                        seen.add((name, span))
-                        yield Finding(name, (span,), view.name)
+                    spans = tuple([(index, *span) for span in raw_spans(view, start, end)])
+                    if (name, spans) not in seen:        # another view shows the same
+                        seen.add((name, spans))
+                        yield Finding(name, spans, view.name)
 
     def _own_spans(self, text: str, budget: Budget) -> Iterator[tuple[str, int, int]]:
         for name, regex, threshold in self._own:
@@ -12358,6 +13079,35 @@ class SecretScanner:
         """One that finds these values as well, each of the variable so named; see `secret_values`."""
         return SecretScanner(self._kinds, (*self._own, *((f"withheld-variable {name}", _ExactText(value), None)
                                                          for name, value in values.items())))
+
+
+def _in_views(text: str, viewed: bool, named: bool, budget: Budget) -> Iterator[tuple[str, list[tuple[int, int]], str, str, str]]:
+    """(kind, spans, view, what is before it there, what behind) of what the views of *text* show. *named*: some word of a
+    name or form is in it.
+
+    Short escapes such as `\\n` become no letters, so that they can only show something beside such a word; and no token.
+    """
+    coded = viewed and is_coded(text)
+    if coded or named and _escaped_line.search(text):
+        for view in views(text, budget, True)[1:]:
+            for kind, pieces in _Search(view.text, budget, tokens=coded).found:
+                spans = [span for start, end in pieces for span in raw_spans(view, start, end)]
+                first, last = pieces[0][0], pieces[-1][1]
+                yield kind, spans, view.name, view.text[max(0, first - 1):first], view.text[last:last + 1]
+
+
+_SHORT = 4000               # characters of a text in which words are looked for before anything else
+_PLAIN_SIGNS = (*_RARE_NAMES, *_RARE_LABELS, *_COLUMN_NAMES, *(word for word, *_ in _GIVEN_FORMS), "://", "kty", "q~", "private")
+
+
+def _is_plain(text: str, viewed: bool, runs: Sequence[tuple[int, int]] | None) -> bool:
+    """True only when nothing is found in *text*: short, without views, without a word that anything but a token needs, and
+    without a run of token characters."""
+    if viewed or len(text) > _SHORT or not text.isascii():
+        return False
+    low = text.lower()
+    return not any(map(low.__contains__, _PLAIN_SIGNS)) and \
+        next(iter(_secret_runs(text, all_token_runs(text) if runs is None else runs)), None) is None
 
 
 class _ExactText:
@@ -13324,13 +14074,13 @@ class _Steer:
         answering = [phrase for phrase in self.phrases if phrase.force[0] not in "=+"]
         self.rare: dict[bytes, Sequence[SteeringPhrase]] = {}       # word -> the phrases that hang on it
         hung: dict[int, list[SteeringPhrase]] = {}
-        for phrase in answering:
-            for bit in _bits(phrase.key):
-                hung.setdefault(bit, []).append(phrase)
-        for word, bits in self.classes.items():
-            hanging = {id(phrase): phrase for bit in _bits(bits) for phrase in hung.get(bit, ())}
+        for one_phrase in answering:
+            for bit in _bits(one_phrase.key):
+                hung.setdefault(bit, []).append(one_phrase)
+        for bare, bits in self.classes.items():
+            hanging = {id(one): one for bit in _bits(bits) for one in hung.get(bit, ())}
             if hanging:
-                self.rare[word] = list(hanging.values())
+                self.rare[bare] = list(hanging.values())
         self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}     # the same for forms, by a bare word of theirs
         for name in ("PATH", "SETUP", "DANGER", "HOOK"):
             bit = self.bits[name]
@@ -13338,14 +14088,13 @@ class _Steer:
                 bare = max(string.encode().translate(_STEER_BARE).split() or [b"https"], key=len)
                 self.strings.setdefault(bare, []).append((string, bit, [phrase for phrase in answering if phrase.key & bit]))
         self.tongues = {word.encode() for word in _STEER_TONGUES.split()}
-        for key in self.tongues:
-            self.rare.setdefault(key, ())
+        for bare in self.tongues:
+            self.rare.setdefault(bare, ())
         self.hangs = self.rare.keys() | self.strings.keys()
         self.foreign: dict[str, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]] = {}
         for line in _STEER_FOREIGN.strip().split("\n"):
-            phrase, parts = _steer_spell(line)
             script = max(_steer_script(char) for char in line) or "latin"
-            self.foreign.setdefault(script, []).append((phrase, parts))
+            self.foreign.setdefault(script, []).append(_steer_spell(line))
         self.marks = _steer_marking([_steer_mark(line) for line in _STEER_MARKS.strip().split("\n")])
         self.leads = self._any(self.bits["LEAD"] | self.bits["AGENT"])
         self.musts, self.yous = self._any(self.bits["MUST"]), self._any(self.bits["YOU"] | self.bits["AGENT"])
@@ -13457,7 +14206,8 @@ def _steer_script(char: str) -> str:
 def _steer_spell(line: str) -> tuple[SteeringPhrase, list[tuple[str, ...]]]:
     """A phrase of another language, and for each of its parts what one of is there."""
     kind, phrase = line.split(None, 1)
-    regex, parts = "", []
+    regex = ""
+    parts: list[tuple[str, ...]] = []
     for element in phrase.split():
         gap = re.fullmatch(r"\.\.(\d+)", element)
         if gap:
@@ -13632,7 +14382,8 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
     hits = [hit for found in (_steer_phrases(low, defining, budget), _steer_marks(low)) for hit in found
             if (defining or hit.phrase.force[0] != "=") and not _steer_excused(low, hit, data, defining)]
     hits.sort(key=lambda hit: hit[:2])
-    kept, latest = [], {}
+    kept: list[SteeringHit] = []
+    latest: dict[str, SteeringHit] = {}
     for hit in hits:
         force = hit.phrase.force
         if force != "hint" and (defining or force[0] != "+"):
@@ -13999,7 +14750,9 @@ exclusion: skip_patterns skip_globs skip_folders omit omit_files omit_paths with
 command: command commands cmd cmds command_line commandline cmdline argv shell_command bash_command terminal_command
 command: full_command shell exec bash sh powershell *command *commands *cmd
 command: args arguments script scripts input keys run lines steps of run
-code: code source snippet cell expression program javascript python js execute of run
+command: chars data text keys keystrokes characters input content of terminal stdin tty pty tmux console repl
+code: code source snippet cell cell_source source_code new_source expression program javascript python js execute of run
+code: query input of repl interpreter python ipython jupyter
 code: sql *sql python_code py_code js_code javascript_code node_code shell_code bash_code ruby_code perl_code php_code
 code: query queries statement statements of sql postgres postgresql mysql mariadb sqlite mssql database db clickhouse
 credential: password passwd passphrase secret token auth authorization bearer api_key apikey access_key secret_key
@@ -14042,17 +14795,7 @@ _UNKNOWN = frozenset(("unknown", "command", "code", "address"))
 _NUMBER = frozenset(("number",))
 _ACCESS = frozenset(("read", "write"))
 _OPENED = frozenset(("place", "base", "address", "credential", "unknown"))     # roles that may be places
-_name_word = lazy_regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _choice_word = lazy_regex(r"\w[\w+-]{0,63}")
-
-
-def name_words(name: str) -> tuple[str, ...]:
-    """The words of a name, in lower case.
-
-    >>> name_words("excludePatterns"), name_words("git-ls_remote")
-    (('exclude', 'patterns'), ('git', 'ls', 'remote'))
-    """
-    return tuple([word.lower() for word in _name_word.findall(name[:200])])
 
 
 def _rows(table: str) -> Iterator[tuple[frozenset[str], list[str], frozenset[str]]]:
@@ -14142,6 +14885,230 @@ def _roles_of_name(tool: str, name: str) -> frozenset[str]:
         access = {"write"} if given or not _GOING.isdisjoint(tool_words) else set()
         return roles | access | ({"read"} if taken else set())
     return roles | (_ACCESS & acts or _ACCESS)
+
+
+# -- which arguments run
+#
+# A tool that runs things, by its name, may run any text it gets, whatever the argument is called: each is judged as a command
+# and as code, but for documented prose, patterns, what is left alone, and content that it writes to a place beside
+# it. Any other tool runs what a name says that it runs (`command`, `pre_command`, `sql`, `python_code`). Words of a tool's name
+# such as search or format say that it looks at code, but never outweigh an argument that is called a command.
+
+_RUN_WORDS = frozenset("""bash sh zsh fish shell exec execute run cmd command commands terminal spawn process powershell pwsh ssh
+    console subprocess system sandbox interpreter repl eval python python3 node script cli docker kubectl tmux tty pty stdin
+    launch invoke jupyter ipython py js ts deno ruby rb perl php lua""".split())
+_LOOK_WORDS = frozenset("""explain describe search lookup help docs lint format highlight translate review complete
+    summarize""".split())
+_EXPLAIN_WORDS = frozenset("explain describe translate summarize".split())      # as the first word: what a command means
+_WRITE_WORDS = frozenset("write create save edit update add insert append put new upload".split())
+# Arguments that hold a command whatever the tool; code, for a tool that runs things; a program, with a list beside it.
+_COMMAND_KEYS = frozenset("""command cmd commandline command_line cmdline shell_command bash_command terminal_command commands
+    cmds argv shell exec bash sh powershell shellcommand commandstring full_command run""".split())
+_CODE_KEYS = frozenset("""script code source snippet cell python javascript js run execute program expression scripts lines steps
+    input keys query cell_source new_source cellsource source_code""".split())
+_PROGRAM_KEYS = frozenset("""program executable exe file path bin binary application entrypoint filename file_name exe_path
+    executable_path program_path""".split())
+_ARGS_KEYS = ("args", "arguments", "argv", "params", "parameters", "flags", "options", "opts", "switches")
+_PROSE_WORDS = frozenset("""description explanation reason title summary thought thoughts rationale purpose justification comment
+    comments note notes label labels prompt instruction instructions message subject goal intent""".split())
+_CODE_LANGUAGES = {name: language for language, names in (
+    ("python", "python python3 py ipython jupyter"), ("node", "node javascript js typescript ts deno bun"), ("powershell", "powershell pwsh"),
+    ("cmd", "cmd batch"), ("ruby", "ruby rb"), ("perl", "perl"), ("php", "php"), ("lua", "lua"), ("r", "r rscript"), ("java", "java"),
+    ("groovy", "groovy"), ("sh", "bash sh shell zsh")) for name in names.split()}
+_SQL_WORDS = frozenset("sql query postgres postgresql mysql mariadb sqlite mssql database db clickhouse duckdb snowflake bigquery".split())
+_SQL_PARTS = _SQL_WORDS | frozenset("table tables schema rows".split())
+_PROGRAM_TOOLS = frozenset("""git docker kubectl helm terraform aws gcloud az gh npm pip apt brew systemctl psql mysql ssh curl wget
+    rm""".split())
+_QUIET_ROLES = frozenset("pattern exclusion choice number".split())     # of what no tool runs
+_PLACE_ROLES = frozenset("place base address credential".split())       # of what one word is no command
+_run_marks = lazy_regex(r"[\s;|&$`<>(]")
+_code_first = lazy_regex(r"\s*(?:(?:import|from|const|let|var|def|class|async|package|require|use|fn|func) ?[\w'\"({*]|[\w.$]+[ \t]+=[ \t]|"
+                         r"[\w.]+\([^)\s]|\(?(?:async )?\(\)? ?=>|#!.*(?:python|node|ruby|perl|php)|<\?php|%%|//|@\w)")
+
+
+@lru_cache(1024)
+def _tool_kind(tool: str) -> tuple[str, frozenset[str]]:
+    """("run", "look", "explain" or "", words of the name)."""
+    words = name_words(tool)
+    found = frozenset(words)
+    runs = found & _RUN_WORDS
+    kind = "run" if runs and not (runs == {"script"} and found & _WRITE_WORDS) or found >= {"send", "keys"} else ""
+    if found & _LOOK_WORDS and not found & {"run", "exec", "execute", "eval"}:
+        kind = "explain" if words[0] in _EXPLAIN_WORDS else "look"
+    return kind, found
+
+
+def commands_in(tool: str, arguments: Any) -> list[Command]:
+    """The commands, scripts and code among the arguments of one call; quoted data is none of them."""
+    kind, words = _tool_kind(tool)
+    found: list[Command] = []
+    if isinstance(arguments, str):
+        return [Command((), arguments)] if kind == "run" else found
+    stack: list[tuple[Any, tuple[Any, ...]]] = [(arguments, ())]
+    while stack:
+        node, path = stack.pop()
+        seen = len(found)
+        if len(path) >= 12:
+            continue
+        if isinstance(node, list):
+            stack.extend((item, path + (i,)) for i, item in enumerate(node[:1000]) if isinstance(item, (dict, list)))
+        for key, value in node.items() if isinstance(node, dict) else ():
+            if not isinstance(value, (str, list, dict)) or not value:
+                continue
+            low = key.lower().replace("-", "_")
+            if _command_key(node, low, value, words, kind) and not isinstance(value, dict):
+                found += _run_of(node, path, key, low, value, words)
+            elif isinstance(value, str):
+                if low == "sql" or low in ("query", "statement") and words & _SQL_WORDS or (
+                        ";" in value and words & _SQL_PARTS and low not in _PROSE_WORDS):
+                    found.append(Command(path + (key,), value, "", "sql"))
+                elif kind == "run" and low not in _ARGS_KEYS and not _excused(tool, node, key, low, value):
+                    found.append(Command(path + (key,), value, "", "code"))
+            elif isinstance(value, list) and kind == "run" and all(isinstance(item, str) for item in value):
+                if low not in _ARGS_KEYS and not _excused(tool, node, key, low, "\n".join(value)):
+                    found += [Command(path + (key,), value), Command(path + (key,), "\n".join(value), "", "code")]
+            elif low in _ENV_KEYS or isinstance(value, dict) and low in _PROSE_WORDS:
+                pass
+            else:
+                stack.append((value, path + (key,)))
+        if isinstance(node, dict) and len(found) == seen and (kind == "run" or tool in _PROGRAM_TOOLS):
+            found += _loose_arguments(tool, node, path)
+        if len(found) > seen:
+            cwd, env = _surroundings(node)
+            found[seen:] = [command._replace(cwd=cwd or command.cwd, env=env) for command in found[seen:]]
+    return found
+
+
+def _command_key(node: dict[str, Any], low: str, value: Any, words: frozenset[str], kind: str) -> bool:
+    """Does the name of a member say that it is a command or code?"""
+    if kind == "explain":
+        return False
+    if low in _COMMAND_KEYS or low[-7:] == "command" and low != "subcommand" or low[-4:] == "_cmd":
+        return True
+    if kind == "look":
+        return False
+    if kind == "run" and low in _CODE_KEYS and not (low == "query" and words & _SQL_WORDS):
+        return True
+    if low in _PROGRAM_KEYS and isinstance(value, str):
+        beside = _beside(node)
+        return isinstance(beside, list) or beside is not None and (kind == "run" or low[:4] in ("prog", "exec", "bina"))
+    return (kind == "run" or not words & _WRITE_WORDS) and (
+        low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _CODE_LANGUAGES)
+
+
+def _beside(node: dict[str, Any]) -> Any:
+    """The arguments of a program, under one of their names."""
+    return next((value for name, value in node.items() if name.lower() in _ARGS_KEYS and isinstance(value, (str, list))), None)
+
+
+def _excused(tool: str, node: dict[str, Any], key: str, low: str, value: str) -> bool:
+    """Is this text of a tool that runs things surely none that it runs?"""
+    if not _PROSE_WORDS.isdisjoint(name_words(key)[-1:]):
+        return True
+    if low in ("stdin", "standard_input") and any(name.lower() in _COMMAND_KEYS for name in node):
+        return True                         # it goes to the command beside it
+    roles = argument_roles(tool, key, value)
+    place = not roles.isdisjoint(_PLACE_ROLES) and "unknown" not in roles
+    if not roles.isdisjoint(_QUIET_ROLES) or place and not _run_marks.search(value.strip()):
+        return True
+    return "content" in roles and any("place" in argument_roles(tool, name, "a") for name in node if name != key)
+
+
+def _surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The folders that a command with these members may run in, and the variables set for it."""
+    folders: dict[str, None] = {}
+    env: dict[str, str] = {}
+    for key, value in node.items():
+        low = key.lower().replace("-", "_")
+        if isinstance(value, str):
+            if _folder_name.search(low) and value and "\n" not in value:
+                folders[value] = None
+            elif low == "path" and value[:1] in "/~":       # perhaps a folder
+                folders.update({"": None, value: None})
+        elif low in _ENV_KEYS:
+            pairs = value.items() if isinstance(value, dict) else [
+                (item.get("name", item.get("key")), item.get("value")) if isinstance(item, dict) else
+                str(item).partition("=")[::2] for item in value] if isinstance(value, list) else ()
+            env.update({name: _sh_text(text) for name, text in pairs if isinstance(name, str)})
+    return tuple(folders)[:8], tuple(env.items())[:64]
+
+
+_folder_name = lazy_regex(r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder|workspace|"
+                             r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
+                             r"directory|folder|root))\Z")
+_ENV_KEYS = frozenset("env environment env_vars envvars environment_variables environ variables vars".split())
+
+
+def _text_beside(node: dict[str, Any], names: Any) -> str:
+    """The first text among the members of these names."""
+    return next((value for key, value in node.items() if key.lower() in names and isinstance(value, str)), "")
+
+
+def _with_input(node: dict[str, Any], source: Any) -> Any:
+    """A command with its standard input, when that is an argument too, as a here-document."""
+    fed = _text_beside(node, ("stdin", "standard_input"))
+    if not fed:
+        return source
+    if isinstance(source, list):
+        source = " ".join("'" + word.replace("'", "'\\''") + "'" for word in source)
+    return f"{source} <<'EOF_'\n{fed}\nEOF_"
+
+
+def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: Any) -> str:
+    """The language of the text under the member *low*, as `Command.language` has it."""
+    told = _CODE_LANGUAGES.get(_text_beside(node, ("language", "lang", "runtime", "interpreter", "kernel")).lower(), "")
+    if told:
+        return told
+    named = _CODE_LANGUAGES.get(low) or low[-5:] == "_code" and _CODE_LANGUAGES.get(low[:-5]) or next(
+        (_CODE_LANGUAGES[word] for word in sorted(words) if _CODE_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
+    if low in ("input", "keys", "lines", "query", "scripts", "steps") and named not in ("powershell", "sh"):
+        return "code"
+    if low in _CODE_KEYS or low[-5:] == "_code":
+        return named or ("" if low in ("script", "scripts", "run", "lines", "steps", "program") else "code")
+    if named in ("", "powershell", "sh"):
+        named = "" if named == "sh" else named
+    else:
+        return "code"               # a command for a tool of that language may be either
+    first = isinstance(value, str) and _code_first.match(value)
+    return named or ("cmd" if words == {"cmd"} else "code" if first else "")
+
+
+def _run_of(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
+                words: frozenset[str]) -> list[Command]:
+    """The command under one member, joined with the argument list beside it; none for the arguments of another."""
+    names = {name.lower() for name in node}
+    if low == "argv" and names & (_PROGRAM_KEYS | {"command", "cmd"}):
+        return []
+    path += (key,)
+    language = _language_of(node, low, words, value)
+    rest = next((node[k] for k in node if k != key and k.lower() in _ARGS_KEYS and isinstance(node[k], (str, list))), None)
+    if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+        inner = [_sh_text(item[k]) for item in value if isinstance(item, dict) for k in item
+                 if k.lower() in _COMMAND_KEYS or k.lower() == "script"]
+        inner += [" ".join(map(_sh_text, item)) for item in value if isinstance(item, list)]
+        return [Command(path, "\n".join(inner), "", language)] if inner else []
+    if isinstance(rest, list) and language in ("", "sh", "cmd", "powershell"):
+        first = list(map(_sh_text, value)) if isinstance(value, list) else [value] if low in _PROGRAM_KEYS else value.split()
+        return [Command(path, _with_input(node, first + list(map(_sh_text, rest))))]
+    if isinstance(value, str):
+        value = f"{value} {rest}" if isinstance(rest, str) else value
+        return [Command(path, _with_input(node, value) if language in ("", "sh") else value, "", language)]
+    texts = list(map(_sh_text, value))
+    if low in ("commands", "cmds", "lines", "steps", "scripts") or " " in texts[0].strip():
+        return [Command(path, "\n".join(texts), "", language)]
+    return [Command(path, _with_input(node, texts))]
+
+
+def _loose_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...]) -> Iterator[Command]:
+    """`args` of a tool called `git`, and of one that runs things."""
+    for key, value in node.items():
+        if key.lower() in _ARGS_KEYS and isinstance(value, (str, list)) and value:
+            lead = [tool] * (tool in _PROGRAM_TOOLS)
+            whole = " ".join([*lead, value]) if isinstance(value, str) else lead + list(map(_sh_text, value))
+            yield Command(path + (key,), whole)
+        elif isinstance(value, str) and tool in _PROGRAM_TOOLS and " " in value and (
+                not _excused(tool, node, key, key.lower(), value)):
+            yield Command(path + (key,), value)
 
 
 # ---------------------------------------------------------------------------
@@ -15452,9 +16419,7 @@ class Subject:
         """Secrets anywhere in the message; spans point into `texts`."""
         if self._findings is None:
             scanner = self.policy.scanner
-            self._findings = ()
-            if scanner.may_match(self.blob, self.budget, self.runs, self.texts, self.readings):
-                self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings))
+            self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings, self.viewed, self.runs))
         return self._findings
 
     @property
@@ -16015,7 +16980,7 @@ class _Names(NamedTuple):
 
 @lru_cache(1024)
 def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
-    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), any(map(_is_path_name, names)))
+    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text; (b)"))), any(map(_is_path_name, names)))
 
 
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
@@ -16315,7 +17280,7 @@ class Settings(NamedTuple):
     max_answer_bytes: int = 64 * 1024 * 1024    # of a line of the server: big files come twice, as text and as structure
     mode: str = "enforce"
     project_dir: str | None = None
-    ask_timeout: float = 120
+    ask_timeout: float = 50
     tool_pinning: str = "warn"
     hide_denied_tools: bool = True
     read_only: bool = False
@@ -17128,7 +18093,7 @@ def _texts_test(test: Callable[[str, Subject], bool], strict: bool) -> ValueTest
 
 def _secret_text(text: str, subject: Subject) -> bool:
     scanner = subject.policy.scanner
-    return scanner.may_match(text) and bool(scanner.scan([text], subject.budget))
+    return bool(scanner.scan([text], subject.budget))
 
 
 def _texts_anywhere(test: Callable[[str, Subject], bool], skip: frozenset[str], keys: bool, strict: bool) -> Test:
@@ -17962,6 +18927,7 @@ class Decision(NamedTuple):
     lasting: bool = True        # would the very same call be refused again?
     marks: tuple[tuple[str, str], ...] = ()     # left behind if the message goes on: (whose policy, name), see Memory
     granted: str = ""           # the answer of the person who allowed what a rule wanted asked: "once" or "session"
+    asked: str = ""             # how he is asked, or was: "elicitation", "input_required" or "approve"
 
 
 class Memory:
@@ -18317,16 +19283,21 @@ class Record(NamedTuple):
         """The record as one line of JSON."""
         return self.written or _compact(self.fields)
 
+    @property
+    def data(self) -> bytes:
+        """The same as it stands in the file."""
+        return self.line.encode("utf-8", "backslashreplace")
+
 
 class Note(NamedTuple):
     """A line for stderr (printable, without secrets)."""
     text: str
 
 
-class Waiting(NamedTuple):
-    """A call is held until a person has answered *question*: see `Session.answer`. None: it is held no more."""
-    ident: str                  # 16 hex digits
-    question: dict[str, Any] | None     # server, method, tool, rule, reason, arguments (a short safe text), seconds
+class Approvable(NamedTuple):
+    """A call was refused that the user may allow (`mcpwall approve REF`): keep *data* for him, before the refusal is sent."""
+    ref: str                    # of the record
+    data: bytes                 # see `approval_request`
 
 
 class Outbox:
@@ -18335,7 +19306,7 @@ class Outbox:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.notes: list[Note] = []
-        self.others: list[Any] = []     # Pinned, Waiting
+        self.others: list[Any] = []     # Pinned, Approvable
         self.lines: dict[str, list[bytes]] = {"client": [], "server": []}
         self.requests: list[Message] = []       # of the client, that go on to the server
 
@@ -18742,15 +19713,12 @@ class Quoting:
     def text(self, text: str, limit: int = 1000) -> str:
         """*text* without secrets, at most *limit* characters."""
         text = text[:limit + 20_000]        # scanned before it is cut: half a secret is not found
-        scanner = self._policy.scanner
-        if scanner.may_match(text):
-            try:
-                found = scanner.scan([text], Budget(JUDGE_SECONDS), [""])
-            except BudgetSpent:
-                return MARKER
-            spans = merge_spans([(start, end) for finding in found for _, start, end in finding.spans])
-            text = _replaced(text, [(start, end, MARKER) for start, end in spans])
-        return text[:limit]
+        try:
+            found = self._policy.scanner.scan([text], Budget(JUDGE_SECONDS), [""])
+        except BudgetSpent:
+            return MARKER
+        spans = merge_spans([(start, end) for finding in found for _, start, end in finding.spans])
+        return (_replaced(text, [(start, end, MARKER) for start, end in spans]) if spans else text)[:limit]
 
     def name(self, name: str) -> str:
         """A name that may stand between quotes."""
@@ -18816,6 +19784,8 @@ class Quoting:
             about["why"] = decision.why
         if decision.hint:
             about["hint"] = decision.hint
+        if decision.action == "ask" and decision.asked == "approve" and ref:
+            about["approve"] = f"mcpwall approve {ref}"
         about["retryable"] = decision.wait > 0
         if decision.wait:
             about["retry_after_s"] = math.ceil(decision.wait)
@@ -19011,12 +19981,20 @@ _OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: wha
 
 
 def call_digest(message: Message) -> bytes:
-    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count; a
-    number with a fraction or exponent counts as it is spelled, for 1e400 and 1e999 are the same to Python alone."""
-    body = json.loads(message.text, parse_float=lambda spelled: f"\ud800{spelled}")     # what no string of a message can be
+    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count;
+    numbers count as they are spelled, for 1e400 and 1e999, 0 and -0 are the same to Python alone."""
+    def spelled(number: str) -> str:
+        return "\ud800" + number        # what no string of a message can be
+
+    body = json.loads(message.text, parse_float=spelled, parse_int=spelled)
     params = {key: value for key, value in (body.get("params") or {}).items() if key not in _OWN_MEMBERS}
     kept = [message.method, params]
     return bytes.fromhex(sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()))
+
+
+def salted_digest(salt: bytes, message: Message) -> str:
+    """The same for people's files and records, from which the call cannot be guessed."""
+    return sha256(salt + call_digest(message))[:32]
 
 
 class Refusals:
@@ -19069,12 +20047,14 @@ _APPROVAL = "mcpwall-approval"      # the key of our question among `inputReques
 _YES = ("once", "session")
 _ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
 _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
-             "cancelled": "the call was cancelled", "gone": "the client is gone"}
+             "cancelled": "the call was cancelled", "gone": "the client or the server is gone"}
+GRANT_S = 900               # so long a yes that was given in a terminal waits for the call to come again
 _STOPPED = Decision("deny", None, "Blocked: the user has stopped every call (mcpwall go)", lasting=False)
 _LOG_FULL = Decision("deny", None, "Blocked: the audit log is full (settings.log_max_mb), and settings.audit_required is set",
                      lasting=False)
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be taken for ours
 _NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about", lasting=False)
+_NOT_RECEIVED = Decision("deny", None, "Blocked: an answer to a call that the server has not received", lasting=False)
 _TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already", lasting=False)
 
 
@@ -19085,7 +20065,7 @@ class Held(NamedTuple):
     digest: bytes
     size: int                   # bytes of the message
     until: float                # on the session's monotonic clock
-    how: str                    # "elicitation", "input_required" or "approve"
+    how: str                    # "elicitation" or "input_required"
 
 
 def meta_of(message: Message) -> dict[str, Any]:
@@ -19115,6 +20095,20 @@ def elicited(result: Any) -> str:
     return _ANSWERS.get(answer, "deny") if type(answer) is str else "deny"
 
 
+def approval_request(ref: str, session: str, digest: str, message: Message, tool: str, decision: Decision, arguments: str,
+                     quoting: Quoting, now: float) -> bytes:
+    """What `mcpwall approve` shows of a call that was refused and may be allowed, and what stands for the call (*digest*): a
+    line of JSON without secrets. *tool* is what the user knows it by."""
+    return _compact({"v": 1, "ref": ref, "session": session, "digest": digest, "rule": decision.rule, "asked": int(now),
+                     "server": quoting.name(message.server or "unnamed"), "method": message.method and quoting.name(message.method),
+                     "tool": quoting.name(tool), "reason": quoting.reason(decision), "arguments": arguments}).encode()
+
+
+def approval_words(ref: str) -> str:
+    """What ends a refusal that the user can turn into a yes."""
+    return f": your user can allow it: mcpwall approve {ref} ({GRANT_S // 60} min), then send the same call again"
+
+
 def without_own_fields(text: str, original: str) -> str:
     """The raw retry *text* of a call that was asked about, as the server is to see it: without our state and answer, and
     with the state and answers of the server's own that the *original* call brought along. Values stay as they are spelled."""
@@ -19128,24 +20122,38 @@ def without_own_fields(text: str, original: str) -> str:
     return f"{text[:params.start]}{{{','.join(kept)}}}{text[params.end:]}"
 
 
+# What the user has said elsewhere of a call, by (session, salted digest, rule): ("once", "session", "deny" or "", shown_hash
+# of what he saw of it). A "once" is given once.
+GrantTaker = Callable[[str, str, "str | None"], "tuple[str, str]"]
+
+
+def shown_hash(text: bytes) -> str:
+    """What stands for a text that a person has seen."""
+    return sha256(text)[:32]
+
+
 class Questions:
     """The calls that an `ask` rule holds, how a person is asked about them, and what he has allowed.
 
     A question goes to the client by `elicitation/create`, or (2026-07-28) in a result `input_required`, whose answer comes
-    with a retry of the call; where the client has no form, to the *desk* as a Waiting. What is held leaves by `take`,
-    `retried`, `answer`, `late` or `all`; the Session then judges it again. Nothing here decides about rules.
+    with a retry of the call. What is held leaves by `take`, `retried`, `late` or `ended`; the Session then judges it again.
+    Where the client has no form, the call is refused at once, and allowed when it comes again and the user has said so
+    elsewhere: that is what *grants* looks for. Nothing here decides about rules.
     """
 
-    def __init__(self, settings: Settings, server_name: str, quoting: Quoting, desk: bool, clock: Callable[[], float]) -> None:
-        """*desk*: can somebody answer a Waiting? *clock*: monotonic seconds."""
-        self._settings, self._server_name, self._quoting, self._desk, self._clock = settings, server_name, quoting, desk, clock
-        self._elicits = False       # did the client say at `initialize` that its user can be asked?
+    def __init__(self, settings: Settings, server_name: str, quoting: Quoting, session: str, salt: bytes, grants: GrantTaker | None,
+                 clock: Callable[[], float]) -> None:
+        """*clock*: monotonic seconds."""
+        self._settings, self._server_name, self._quoting, self._clock = settings, server_name, quoting, clock
+        self._session, self._salt, self._grants = session, salt, grants
+        self._elicits = False       # can the client's user be asked, and did both sides agree on a version with questions?
+        self._form = False          # what the client said of that at `initialize`
         self._held: dict[Any, Held] = {}                # id of our question -> the call
         self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
         self._going: dict[Any, tuple[bytes, str | None]] = {}       # id of a call that was allowed -> its grant
         self._continued: dict[tuple[bytes, str | None, str], None] = {}     # (…, hash of the server's state): may go on
+        self._shown: dict[tuple[str, str | None], list[str]] = {}   # (salted digest, rule) -> hashes of what may be shown of it
         self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions, and so of our states
-        self._salt = os.urandom(16)
 
     def adopt(self, policy: Policy) -> None:
         """Another policy is in force from now on."""
@@ -19167,10 +20175,10 @@ class Questions:
             return "input_required"
         if not modern and self._elicits:
             return "elicitation"
-        return "approve" if self._desk and self._settings.ask_fallback != "allow" else ""
+        return "approve" if self._grants is not None and self._settings.ask_fallback != "allow" else ""
 
     def decided(self, message: Message, decision: Decision, size: int) -> Decision:
-        """*decision* to ask about a call, when it need not be asked any more, or cannot be: what it is then."""
+        """*decision* to ask about a call, and how; what it is instead when it need not be asked any more, or cannot be."""
         if message.kind != "request" or message.peer != "client":
             return decision
         key = call_digest(message), decision.rule
@@ -19182,28 +20190,44 @@ class Questions:
             if going_on in self._continued:
                 del self._continued[going_on]
                 return decision._replace(action="allow", granted="once")
-        held = self._held.values()
-        if self.way(message) and (len(held) >= MAX_HELD or size + sum(one.size for one in held) > MAX_HELD_BYTES
-                                  or any(one.message.body["id"] == message.body["id"] for one in held)):
+        answer = self._taken(message, decision)
+        if answer in _YES:
+            return decision._replace(action="allow", granted=answer, asked="approve")
+        if answer == "deny":
+            words = f"{decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}"
+            return decision._replace(action="deny", message=words, asked="approve", lasting=False)
+        way, held = self.way(message), self._held.values()
+        if way == "approve":
+            return decision._replace(asked=way, lasting=False)
+        if way and (len(held) >= MAX_HELD or size + sum(one.size for one in held) > MAX_HELD_BYTES
+                    or any(one.message.body["id"] == message.body["id"] for one in held)):
             return Decision("deny", decision.rule, "Blocked: too many calls wait for the user already", lasting=False)
-        return decision
+        return decision._replace(asked=way)
+
+    def _taken(self, message: Message, decision: Decision) -> str:
+        """What the user has said elsewhere of this call, "" for nothing: only of what this very session has put before him."""
+        if self._grants is None:
+            return ""
+        digest = salted_digest(self._salt, message)
+        answer, shown = self._grants(self._session, digest, decision.rule)
+        return answer if answer and shown in self._shown.get((digest, decision.rule), ()) else ""
+
+    def shown(self, digest: str, rule: str | None, text: bytes) -> None:
+        """Note that the user may be shown *text* (a request, a record) about a call, and allow it by that."""
+        key = digest, rule
+        _keep_newest(self._shown, key, [*self._shown.get(key, ()), shown_hash(text)][-MAX_HELD:], MAX_GRANTED)
+
+    def request(self, message: Message, decision: Decision, ref: str, now: float) -> Approvable:
+        """What the user gets to see of a call that is refused until he has allowed it."""
+        digest = salted_digest(self._salt, message)
+        data = approval_request(ref, self._session, digest, message, message.tool or "", decision,
+                                self._quoting.arguments(message, decision), self._quoting, now)
+        self.shown(digest, decision.rule, data)
+        return Approvable(ref, data)
 
     def hold(self, message: Message, decision: Decision, size: int, out: Outbox) -> dict[str, Any] | None:
         """Hold the call and put the question; the answer to the call's sender, if it takes one to ask."""
-        return self._put(Held(message, decision, call_digest(message), size, self._clock() + self._settings.ask_timeout,
-                              self.way(message)), out)
-
-    def _put(self, held: Held, out: Outbox) -> dict[str, Any] | None:
-        message, decision, quoting = held.message, held.decision, self._quoting
-        if held.how == "approve":
-            ident = os.urandom(8).hex()
-            self._held[ident] = held
-            out.others.append(Waiting(ident, {
-                "server": self._server_name, "method": message.method and quoting.text(message.method),
-                "tool": message.tool and quoting.name(message.tool), "rule": decision.rule,
-                "reason": quoting.reason(decision), "arguments": quoting.arguments(message, decision),
-                "seconds": self._settings.ask_timeout}))
-            return None
+        held = Held(message, decision, call_digest(message), size, self._clock() + self._settings.ask_timeout, decision.asked)
         ident = self._prefix + os.urandom(8).hex()
         self._held[ident] = held
         asked = {"method": "elicitation/create", "params": elicitation(self._question(message, decision))}
@@ -19254,10 +20278,8 @@ class Questions:
         held = self._held.get(ident)
         if held is None or held.how != "elicitation":       # too late
             return []
-        if "error" in message.body and self._desk:          # it cannot ask after all
-            self._put(self._held.pop(ident)._replace(how="approve"), out)
-            return []
-        return self._end([ident], elicited(message.body.get("result")), out)
+        unable = "error" in message.body and self._grants is not None       # it cannot ask after all
+        return self._end([ident], "unable" if unable else elicited(message.body.get("result")), out)
 
     def _waiting_for(self, ident: Any) -> Any:
         """The id of our question about the call with this id, if that waits for its answer."""
@@ -19283,29 +20305,26 @@ class Questions:
         text = without_own_fields(message.text, held.message.text)
         return held._replace(message=message._replace(body=load_json(text), text=text)), answer, held.decision
 
-    def answer(self, ident: str, answer: str, out: Outbox) -> list[tuple[Held, str]]:
-        """The same of a person's *answer* to the Waiting *ident*."""
-        held = self._held.get(ident)
-        if held is None or held.how != "approve":
-            return []
-        return self._end([ident], "timeout" if self._clock() >= held.until else answer if answer in _YES else "deny", out)
-
     def late(self, now: float, out: Outbox) -> list[tuple[Held, str]]:
         """The same of the questions that nobody has answered in time."""
         return self._end([ident for ident, held in self._held.items() if now >= held.until], "timeout", out)
 
-    def ended(self, out: Outbox) -> list[tuple[Held, str]]:
-        """The same of all questions, when the client has ended."""
-        return self._end(list(self._held), "gone", out)
+    def ended(self, peer: str, out: Outbox) -> list[tuple[Held, str]]:
+        """The same of all questions, when a peer has ended."""
+        return self._end(list(self._held), "gone", out, peer == "server")
 
-    def _end(self, idents: Sequence[Any], answer: str, out: Outbox) -> list[tuple[Held, str]]:
+    def holds(self, ident: Any) -> bool:
+        """Does the client wait for the answer to a held call, under this id or one that some clients take for it?"""
+        number = number_of(ident)
+        return any(type(ident) is type(own) and ident == own or number is not None and number == number_of(own)
+                   for own in (held.message.body["id"] for held in self._held.values() if held.how == "elicitation"))
+
+    def _end(self, idents: Sequence[Any], answer: str, out: Outbox, withdraws: bool = False) -> list[tuple[Held, str]]:
         ended = []
         for ident in idents:
             held = self._held.pop(ident)
             ended.append((held, answer))
-            if held.how == "approve":
-                out.others.append(Waiting(ident, None))
-            elif held.how == "elicitation" and answer in ("timeout", "cancelled"):
+            if held.how == "elicitation" and (withdraws or answer in ("timeout", "cancelled")):
                 params = {"requestId": ident, "reason": _NO_WORDS[answer]}
                 out.say("client", {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
         return ended
@@ -19317,13 +20336,17 @@ class Questions:
         body = message.body
         if message.kind == "request" and message.peer == "client":
             if message.method == "initialize":
-                self._elicits = can_elicit((body.get("params") or {}).get("capabilities"))
+                self._elicits, self._form = False, can_elicit((body.get("params") or {}).get("capabilities"))
             self._going.pop(body["id"], None)
             if decision.granted:
                 key = call_digest(message), decision.rule
                 _keep_newest(self._going, body["id"], key, MAX_GRANTED)
-                if decision.granted == "session":
+                if decision.granted == "session" and decision.asked != "approve":      # that one can be revoked
                     _keep_newest(self._granted, key, None, MAX_GRANTED)
+        elif message.kind == "response" and message.peer == "server" and message.method == "initialize":
+            result = body.get("result")
+            agreed = result.get("protocolVersion") if type(result) is dict else None
+            self._elicits = self._form and type(agreed) is str and bool(re.fullmatch("[0-9-]{10}", agreed)) and agreed >= "2025-06-18"
         elif message.kind == "response" and message.peer == "server" and self._going:
             grant = self._going.pop(body.get("id"), None)
             result = body.get("result")
@@ -19699,6 +20722,10 @@ class Correlation:
             if not self._running[tool]:
                 del self._running[tool]
 
+    def awaits(self, ident: Any) -> bool:
+        """Has the server a request of the client's to answer under this very id?"""
+        return self._pending["client"].get(ident) is not None
+
     def only_one(self) -> list[Any]:
         """The id of the only request of the client that waits, if it is only one."""
         return self._pending["client"].all() if len(self._pending["client"]) == 1 else []
@@ -19791,6 +20818,11 @@ class Recorder:
         self._settings, self._constant = policy.settings, {**self._constant, "policy": policy.fingerprint}
 
     @property
+    def session(self) -> str:
+        """The id of the session."""
+        return self._id
+
+    @property
     def ref(self) -> str:
         """The `ref` of the next record."""
         return f"{self._code}-{self._seq + 1}"
@@ -19822,6 +20854,8 @@ class Recorder:
             fields["view"] = decision.view
         if decision.why and decision.action != "allow":
             fields["why"] = text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
+        if decision.asked:
+            fields["asked"] = decision.asked
         if decision.granted:
             fields["answer"] = decision.granted
         fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
@@ -19848,7 +20882,7 @@ class Recorder:
             if type(given) is dict:
                 fields["keys"] = [self._quoting.text(key, 100) for key in list(given)[:50]]
             if message.kind == "request":
-                fields["digest"] = sha256(self._salt + call_digest(message))[:32]
+                fields["digest"] = salted_digest(self._salt, message)
         if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
             fields["args"] = self._quoting.params(message).get("arguments", {})
 
@@ -19929,9 +20963,9 @@ class Session:
 
     def __init__(self, wall: Wall, server_name: str = "", clock: Callable[[], float] = time.time,
                  session_id: str | None = None, *, identity: str = "", pins: Callable[[], Any] | None = None,
-                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None,
+                 grants: GrantTaker | None = None, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None,
                  stopped: Callable[[], bool] | None = None, folders: Sequence[str] = ()) -> None:
-        """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
+        """*identity* and *pins*: see Toolbox. *grants*: see GrantTaker; None: nobody sees an Approvable. *monotonic*: seconds,
         for limits and time-outs. *salt*: of the digests in records; else a new one. *stopped*: has the user stopped every
         call? *folders*: see `server_folders`."""
         policy, settings = wall.policy, wall.policy.settings
@@ -19949,8 +20983,9 @@ class Session:
         self._correlation = Correlation()
         self._tools = Toolbox(wall, server_name, identity, pins)
         self._refusals = Refusals(settings.max_repeated_denials)
-        self._questions = Questions(settings, server_name, self._quoting, desk, monotonic)
+        salt = salt or os.urandom(16)
         self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
+        self._questions = Questions(settings, server_name, self._quoting, self._recorder.session, salt, grants, monotonic)
         self._strays = Strays(self._quoting, monotonic)
         self._stopped = stopped
         self._full_on = ""                          # the day on which it was said that the log is full
@@ -19999,8 +21034,7 @@ class Session:
             self._record_strays(out, last=not data)
         if not data:
             out.others += self._tools.ended()
-            if peer == "client":
-                self._settle(self._questions.ended(out), out)
+            self._settle(self._questions.ended(peer, out), out, peer == "server")
         effects = self._effects(out)
         if not data:
             effects.append(Close(_OTHER[peer]))
@@ -20026,12 +21060,6 @@ class Session:
         out = self._begin()
         self._settle(self._questions.late(now, out), out)
         self._record_strays(out)
-        return self._effects(out)
-
-    def answer(self, ident: str, answer: str) -> list[Any]:
-        """Effects of a person's *answer* ("once", "session" or "deny") to the question of Waiting *ident*."""
-        out = self._begin()
-        self._settle(self._questions.answer(ident, answer, out), out)
         return self._effects(out)
 
     def withhold(self, effects: Sequence[Any]) -> list[Any]:
@@ -20106,8 +21134,10 @@ class Session:
             out.lines[peer].append(verdict.answer.encode())
 
     def _record(self, out: Outbox, record: Record) -> None:
-        """Have a record written; say once a day when the log is full."""
+        """Have a record written, which the user may be shown (`mcpwall allow REF`); say once a day when the log is full."""
         out.records.append(record)
+        if "asked" in record.fields and "digest" in record.fields:
+            self._questions.shown(record.fields["digest"], record.fields["rule"], record.data)
         if record.spared and record.fields["ts"][:10] != self._full_on:
             self._full_on = record.fields["ts"][:10]
             what = "calls are refused" if self.audit_required else "allowed messages are not recorded any more today"
@@ -20117,6 +21147,11 @@ class Session:
 
     def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
                extra: dict[str, Any]) -> _Verdict:
+        if peer == "server" and kind == "response" and self._questions and not self._correlation.awaits(body.get("id")) \
+                and self._questions.holds(body.get("id")):
+            stray = Message(peer, kind, body, text, None, None, self.server_name)
+            self._record(out, self._recorder.record(stray, _NOT_RECEIVED, size, extra))
+            return _Verdict(None, None)
         about, *others = self._correlation.claim(peer, kind, body)
         message = Message(peer, kind, body, text, about.method, about.tool, self.server_name)
         if others:
@@ -20174,7 +21209,6 @@ class Session:
         if edits is None:
             action, decision = "deny", decision._replace(action="deny", message=_NO_ROOM)
         if action == "hold":
-            extra["asked"] = self._questions.way(message)
             asked = self._questions.hold(message, decision, size, out)
             answer = _compact(asked) if asked is not None else None
         elif action != "deny":
@@ -20184,6 +21218,8 @@ class Session:
             times = self._refusals.refused(message, decision) if message.peer == "client" else 1
             if times > 1:
                 extra["denials"] = times
+            if decision.action == "ask" and decision.asked == "approve":
+                out.others.append(self._questions.request(message, decision, self._recorder.ref, self._clock()))
             answer = self._refusal(message, decision, times)
         elif message.kind == "response":
             forward = self._in_place(message, decision, extra, answered, out)
@@ -20196,7 +21232,7 @@ class Session:
             return "allow"
         if decision.action != "ask":
             return decision.action
-        return "hold" if self._questions.way(message) else self._settings.ask_fallback
+        return "deny" if decision.asked == "approve" else "hold" if decision.asked else self._settings.ask_fallback
 
     def _passed(self, message: Message, decision: Decision, answered: Pending, out: Outbox) -> None:
         """The message goes on: everybody keeps what later messages are judged by."""
@@ -20224,8 +21260,8 @@ class Session:
         self._settle(self._questions.take(message, out), out)
         return _Verdict(None, None)
 
-    def _settle(self, ended: Sequence[tuple[Held, str]], out: Outbox) -> None:
-        """End questions: their calls go on, or are refused."""
+    def _settle(self, ended: Sequence[tuple[Held, str]], out: Outbox, answers: bool = False) -> None:
+        """End questions: their calls go on, or are refused. *answers*: also calls that wait for somebody who is gone."""
         for held, answer in ended:
             if held.how == "input_required":    # the call was answered when the question was put, and nobody came back
                 refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
@@ -20233,14 +21269,16 @@ class Session:
                 continue
             self._renew(held.size)
             verdict = self._resumed(held, answer, out)
-            if answer in ("gone", "cancelled"):
+            if answer in ("gone", "cancelled") and not answers:
                 verdict = verdict._replace(answer=None)
             self._send("client", verdict, held.message.text.encode(), held.message.text, out)
 
     def _resumed(self, held: Held, answer: str, out: Outbox) -> _Verdict:
         """What becomes of a held call with a person's answer. It is judged again, for much may have changed."""
         extra: dict[str, Any] = {}
-        if answer not in _YES:
+        if answer == "unable":
+            decision = held.decision._replace(asked="approve", lasting=False)
+        elif answer not in _YES:
             words = f"{held.decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}"
             decision = held.decision._replace(action="deny", message=words, lasting=answer == "deny")
             extra["answer"] = answer
@@ -20251,7 +21289,8 @@ class Session:
             elif decision.action == "ask" and decision.rule != held.decision.rule:      # by now that is another question
                 decision = self._questions.decided(held.message, decision, held.size)
             else:
-                decision = decision._replace(action="allow", granted=answer if decision.action == "ask" else "once")
+                decision = decision._replace(action="allow", granted=answer if decision.action == "ask" else "once",
+                                             asked=held.how)
         return self._conclude(held.message, decision, held.size, out, extra)
 
     # -- what the server says of its tools
@@ -20285,7 +21324,7 @@ class Session:
         as_error = message.method != "tools/call" or message.peer != "client" or self._settings.deny_as != "result"
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
         if decision.action == "ask":
-            text += " (this needs approval, and nobody can be asked)"
+            text += approval_words(ref) if decision.asked == "approve" else " (this needs approval, and nobody can be asked)"
         if decision.hint and as_error:      # many hosts show a model the message of an error and nothing else
             text += f"; instead: {decision.hint}"
         if times > 2:
@@ -21182,7 +22221,6 @@ class Patience(NamedTuple):
     linger: float = 1.0     # from the end of the host's input, for those whom a launcher has left behind to serve
     group: float = 0.5      # from SIGTERM for what the server left of its process group until SIGKILL
     poll: float = 1.0       # between looks at things nobody wakes us for: host gone, time-outs
-    answer: float = 0.25    # between looks for an answer while a call is held
 
 
 # -- what the server gets of our environment
@@ -21662,10 +22700,9 @@ class _Relay:
     """One running relay: two pump threads, one that waits for the server, and the main thread."""
 
     def __init__(self, session: Session, child: _Child, audit: AuditLog | None, reporter: Reporter,
-                 patience: Patience, stdin: int, stdout: int, desk: Desk | None, consent: ConsentStore | None,
-                 watch: PolicyWatch | None) -> None:
+                 patience: Patience, stdin: int, stdout: int, consent: ConsentStore | None, watch: PolicyWatch | None) -> None:
         self._session, self._child, self._audit, self._watch = session, child, audit, watch
-        self._desk, self._consent = desk, consent
+        self._consent = consent
         self._reporter, self._patience = reporter, patience
         self._lock = threading.Lock()           # for session and audit; never held while writing to a peer
         self._bell = threading.Lock()           # wakes the main thread when released
@@ -21784,7 +22821,7 @@ class _Relay:
                     forward.append(effect.data)
             elif kind is Note:
                 self._reporter.say("warn", effect.text)
-            elif kind is Waiting:
+            elif kind is Approvable:
                 self._lay_out(effect)
         if forward:
             self._outlets[_OTHER[peer]].send(forward[0] if len(forward) == 1 else b"".join(forward))
@@ -21796,24 +22833,14 @@ class _Relay:
             elif type(effect) is Pinned:
                 self._keep(effect)
 
-    def _lay_out(self, waiting: Waiting) -> None:
-        """Put a held call where `mcpwall approve` finds it, or take it away again."""
-        if self._desk is None:
-            return
-        question = waiting.question
-        if question is None:
-            self._desk.withdraw(waiting.ident)
+    def _lay_out(self, call: Approvable) -> None:
+        """Put a call where `mcpwall approve` finds it."""
+        if self._consent is None:
             return
         try:
-            self._desk.put(waiting.ident, question)
+            self._consent.grants.ask(*call)
         except WallError as fault:
-            self._reporter.say("warn", f"nobody can be asked from another terminal: {fault}")
-            return
-        what = " ".join(str(question[key]) for key in ("method", "tool") if question.get(key))
-        rule = question.get("rule") or "default_action"
-        self._reporter.say("warn", f"{what} [{rule}] waits {question['seconds']:g} s for an answer; "
-                                   f"give it in a terminal: mcpwall approve {waiting.ident}")
-        _ring(self._bell)                       # the main thread now looks more often
+            self._reporter.say("warn", f"nobody can allow {call.ref}: {fault}")
 
     def _keep(self, pinned: Pinned) -> None:
         """Keep what the server says of its tools; not under the lock, for others may be writing there too."""
@@ -21832,8 +22859,7 @@ class _Relay:
         """Wait for the server to end, see to it that it does when it should; its exit status."""
         while (self._status is None or self._is_served()) and not self._fault:
             now = time.monotonic()
-            asking = self._desk is not None and self._session.waiting
-            due = min(self._terminate_at, self._kill_at, now + (self._patience.answer if asking else self._patience.poll))
+            due = min(self._terminate_at, self._kill_at, now + self._patience.poll)
             self._bell.acquire(timeout=max(0.0, due - now))
             now = time.monotonic()
             self._pass_signals(now)
@@ -21847,12 +22873,9 @@ class _Relay:
                 self._child.signal(_SIGKILL)
                 self._killed, self._kill_at = True, now + 2.0
             self._look_at_policy(now)
-            answers = self._desk.answers() if asking and self._desk is not None else []
-            if self._lock.acquire(timeout=0.1 if answers else 0):       # a pump that judges holds it: next time
+            if self._lock.acquire(timeout=0):           # a pump that judges holds it: next time
                 try:
                     effects = self._logged(self._session.tick(now))
-                    for ident, answer in answers:
-                        effects = effects + self._logged(self._session.answer(ident, answer))
                 finally:
                     self._lock.release()
                 self._perform(effects, "")
@@ -21983,13 +23006,12 @@ def _shut_stdio(fd: int) -> None:
 
 def relay(session: Session, command: Sequence[str], audit: AuditLog | None, reporter: Reporter,
           environ: Mapping[str, str] | None = None, *, patience: Patience = Patience(),
-          stdin: int = 0, stdout: int = 1, desk: Desk | None = None, consent: ConsentStore | None = None,
+          stdin: int = 0, stdout: int = 1, consent: ConsentStore | None = None,
           watch: PolicyWatch | None = None) -> int:
     """Run *command* as the server of the host at *stdin* and *stdout*, every message judged by *session*.
 
-    The server gets *environ* as it is (see `server_environment`), or all of ours. Held calls are laid out on *desk*
-    (without one, only the session can have them answered); what the server says of its tools is kept in *consent*;
-    changes of the policy are taken up from *watch*. Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
+    The server gets *environ* as it is (see `server_environment`), or all of ours. What the server says of its tools, and calls
+    that the user may allow, are kept in *consent*; changes of the policy are taken up from *watch*. Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
     Raises CommandError when the server cannot be started. A thread that waits for a host which is still there
     is left behind: a program ends best by `os._exit`.
     """
@@ -22000,7 +23022,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     try:
         child = _start(command, os.environ if environ is None else environ)
         _keep_bytes(stdin, stdout, child.stdin, child.stdout)
-        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, desk, consent, watch)
+        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, consent, watch)
         try:
             for signum in early:
                 running.take_signal(signum)
@@ -22013,8 +23035,6 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     finally:
         if child is not None:
             child.dismiss()
-        if desk is not None:
-            desk.close()
         restore()
         reporter.close()
 
@@ -23304,7 +24324,7 @@ def restore_config(path: str, lock: str, fs: Any = os) -> None:
         save_config(path, read_config(path), read_config(backup), True, fs)
 
 
-# -- the consent store, the desk ------------------------------------------------------
+# -- the consent store ------------------------------------------------------------------
 
 MAX_CONSENT_BYTES = 8 * 1024 * 1024     # of approved.json: servers choose most of what is in it
 MAX_PINNED_SERVERS = 1000
@@ -23323,6 +24343,7 @@ class ConsentStore:
 
     def __init__(self, path: str, clock: Callable[[], float] = time.time) -> None:
         self.path, self._clock = path, clock
+        self.grants = Grants(PrivateFolder(os.path.join(os.path.dirname(path), "consent")), clock)
         self.problem: str | None = None
         self._looked: tuple[Any, str, dict[str, Any] | None] = (None, "", None)     # file, server, its pins
 
@@ -23514,207 +24535,211 @@ def _consent_key(path: str) -> str:
     return os.path.normcase(os.path.realpath(path))
 
 
-ANSWERS = (*_YES, "deny")
-MAX_QUESTION_BYTES = 256 * 1024     # of one file on the desk
-_MAX_DESK_FILES = 10_000            # looked at; more are somebody's mischief
-_DESK_GRACE_S = 60.0                # after its time a question may still be withdrawn by its own wall
-_desk_name = lazy_regex(r"([0-9a-f]{16})\.(json|answer)|\.[0-9a-f]{16}\.(?:json|answer)\.mcpwall-[0-9a-f]+\.tmp")
+class PrivateFolder:
+    """Small whole files of the user's alone (0600), in one folder (0700). A file that is not regular, has other names, belongs
+    to others or can be written by them is as good as none, and so is any file in a folder that others can use."""
 
+    def __init__(self, path: str) -> None:
+        self.path = path
 
-class Desk:
-    """Where held calls wait for an answer given in another terminal: a folder, 0700, with two files for each call.
+    def place(self, name: str) -> str:
+        """Where the file of that name is."""
+        return os.path.join(self.path, name)
 
-    IDENT.json is the question (with the wall's process and until when it waits), IDENT.answer one of ANSWERS; both 0600
-    and written whole. IDENT is 16 hex digits, new for each question: what is left of a dead wall answers nothing.
-    """
-
-    def __init__(self, folder: str, clock: Callable[[], float] = time.time) -> None:
-        self._folder, self._clock = folder, clock
-        self._own: dict[str, None] = {}     # idents that this wall has put here
-        self._host = os.uname().nodename if hasattr(os, "uname") else ""    # elsewhere, a process id says nothing
-
-    # -- for the wall
-
-    def put(self, ident: str, question: Mapping[str, Any], waits: bool = True) -> None:
-        """Lay out a call that is held for `question["seconds"]`; or that was refused, and is to be taken back (see `take`)
-        when it comes again. Raises ConfigError."""
-        path = self._path(ident, "json")
-        now = self._clock()
-        about = {"question": dict(question), "pid": os.getpid() if waits else 0, "host": self._host, "asked": now,
-                 "expires": now + question["seconds"]}
-        data = json.dumps(about).encode()
-        if len(data) > MAX_QUESTION_BYTES:
-            raise ConfigError(f"{path}: a question of {len(data)} bytes")
-        try:
-            _make_directories(self._folder)
-            self._check()
-            if not self._own:
-                self._sweep()
-            if waits:
-                self._own[ident] = None
-            write_whole(path, data)
-        except OSError as fault:
-            raise ConfigError(f"{path}: {fault.strerror or fault}") from None
-
-    def withdraw(self, ident: str) -> None:
-        """Take a call away, and what was answered: it is held no more. Only what this wall has put here."""
-        if ident in self._own:
-            del self._own[ident]
-            self._remove(f"{ident}.json", f"{ident}.answer")
-
-    def close(self) -> None:
-        """Withdraw all calls of this wall."""
-        for ident in list(self._own):
-            self.withdraw(ident)
-
-    def answers(self) -> list[tuple[str, str]]:
-        """(ident, answer) of this wall's calls that were answered."""
-        found = []
-        for ident in list(self._own):
-            answer = (self._read(self._path(ident, "answer"), 32) or b"").decode("latin-1")
-            if answer in ANSWERS:
-                found.append((ident, answer))
-        return found
-
-    def take(self, ident: str) -> str:
-        """The answer to a call that nobody holds, "" when there is none yet; a yes is taken away, so it is for one call."""
-        try:
-            self._check()
-            question = self._question(f"{ident}.json", self._clock())
-            answer = (self._read(self._path(ident, "answer"), 32) or b"").decode("latin-1")
-            if answer not in ANSWERS or question is None or question["left"] <= 0:
-                return ""
-            if answer in _YES:
-                os.unlink(self._path(ident, "answer"))      # where two come at once, one of them fails here
-                self._remove(f"{ident}.json")
-            return answer
-        except OSError:
-            return ""
-
-    # -- for the verb
-
-    def questions(self) -> list[tuple[str, dict[str, Any]]]:
-        """(ident, question) of all calls that wait now, the oldest first; with "asked" and "left" (seconds)."""
-        try:
-            self._check()
-            return self._sweep()
-        except OSError:
-            return []
-
-    def answer(self, ident: str, answer: str) -> None:
-        """Answer a call. Raises ConfigError when it does not wait any more."""
-        path = self._path(ident, "answer")
-        if answer not in ANSWERS:
-            raise ValueError(answer)
-        try:
-            self._check()
-            if ident not in dict(self._sweep()):
-                raise ConfigError(f"{ident}: this call does not wait any more")
-            write_whole(path, answer.encode())
-        except OSError as fault:
-            raise ConfigError(f"{path}: {fault.strerror or fault}") from None
-
-    # -- files
-
-    def _path(self, ident: str, kind: str) -> str:
-        if not re.fullmatch("[0-9a-f]{16}", ident):
-            raise ConfigError(f"{printable(ident)}: not the name of a held call")
-        return os.path.join(self._folder, f"{ident}.{kind}")
-
-    def _check(self) -> None:
-        """Raise OSError unless the folder is one of the user's own that nobody else can use."""
+    def check(self) -> None:
+        """Raise OSError unless the folder is there, and nobody else's."""
         import stat
-        about = os.lstat(self._folder)
+        about = os.lstat(self.path)
         if not stat.S_ISDIR(about.st_mode) or getattr(about, "st_file_attributes", 0) & 0x400:      # a reparse point
-            raise OSError(20, "not a directory of its own")
+            raise OSError(20, f"{self.path}: not a directory of its own")
         if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o077):
-            raise OSError(1, f"others can use {self._folder}; make it yours and run: chmod 700")
+            raise OSError(1, f"{self.path}: others can use it; make it yours and run: chmod 700")
 
-    def _read(self, path: str, limit: int) -> bytes | None:
-        """The bytes of a plain file that only the user could write, without other names; None for anything else."""
+    def read(self, name: str, limit: int) -> bytes:
+        """What is in a file. Raises FileNotFoundError where there is none, another OSError where it cannot be used."""
         import stat
-        try:
-            if os.name == "nt" and os.path.islink(path):
-                return None
-            fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-                         | getattr(os, "O_BINARY", 0))
-            with open(fd, "rb") as stream:
-                about = os.fstat(fd)
-                if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1 or about.st_size > limit or \
-                        hasattr(os, "getuid") and (about.st_uid not in (os.getuid(), 0) or about.st_mode & 0o022):
-                    return None
-                return stream.read(limit)
-        except OSError:
-            return None
+        self.check()
+        path = self.place(name)
+        if os.name == "nt" and os.path.islink(path):
+            raise OSError(40, f"{path}: a link")
+        flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        with open(os.open(path, os.O_RDONLY | flags), "rb") as stream:
+            about = os.fstat(stream.fileno())
+            if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
+                raise OSError(22, f"{path}: not a plain file of its own")
+            if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o022):
+                raise OSError(1, f"{path}: others can write it")
+            data = stream.read(limit + 1)
+            if len(data) > limit:
+                raise OSError(27, f"{path}: too large")
+            return data
 
-    def _remove(self, *names: str) -> None:
-        """Remove files of the folder that are there."""
+    def load(self, name: str, limit: int = 1 << 20) -> dict[str, Any]:
+        """The same as JSON. Raises ConfigError where it is none that mcpwall has written."""
+        try:
+            value = load_json(self.read(name, limit).decode())
+        except (MessageError, UnicodeDecodeError):
+            value = None
+        if type(value) is not dict or type(value.get("v")) is not int or value["v"] != 1:
+            raise ConfigError(f"{self.place(name)}: not what mcpwall has written")
+        return value
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put a file there, whole. Raises ConfigError."""
+        try:
+            _make_directories(self.path)
+            self.check()
+            write_whole(self.place(name), data)
+        except OSError as fault:
+            raise ConfigError(fault.strerror if fault.filename is None else f"{self.path}: {fault.strerror}") from None
+
+    def remove(self, *names: str) -> None:
+        """Remove files that are there."""
         for name in names:
             try:
-                os.unlink(os.path.join(self._folder, name))
+                os.unlink(self.place(name))
             except OSError:
                 pass
 
-    def _sweep(self) -> list[tuple[str, dict[str, Any]]]:
-        """The questions that wait, oldest first. What dead walls have left is removed."""
-        import itertools
-        now, waiting, answers = self._clock(), [], []
-        with os.scandir(self._folder) as entries:
-            names = [entry.name for entry in itertools.islice(entries, _MAX_DESK_FILES)]
-        for name in names:
-            found = _desk_name.fullmatch(name)
-            if found is None:
-                continue
-            if found[2] == "json":
-                question = self._question(name, now)
-                if question is None:
-                    self._remove(name, f"{found[1]}.answer")
-                elif question["left"] > 0:
-                    waiting.append((found[1], question))
-            elif found[2] == "answer":
-                answers.append(found[1])
-            elif self._is_left(name, now):
-                self._remove(name)
-        for ident in answers:
-            if not os.path.lexists(self._path(ident, "json")):
-                self._remove(f"{ident}.answer")
-        return sorted(waiting, key=lambda one: one[1]["asked"])
-
-    def _is_left(self, name: str, now: float) -> bool:
-        """Was the wall killed that was writing this file?"""
+    def names(self, kind: str) -> list[str]:
+        """The files that are called KIND-….json, the oldest first."""
         try:
-            return now - os.lstat(os.path.join(self._folder, name)).st_mtime > _DESK_GRACE_S
+            self.check()
+            with os.scandir(self.path) as entries:
+                found = [(entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in entries
+                         if entry.name.startswith(kind + "-") and entry.name.endswith(".json")]
         except OSError:
-            return False
+            return []
+        return [name for _, name in sorted(found)]
 
-    def _question(self, name: str, now: float) -> dict[str, Any] | None:
-        """The question in a file with "asked" and "left"; None when nobody waits for its answer."""
-        data = self._read(os.path.join(self._folder, name), MAX_QUESTION_BYTES)
+
+ANSWERS = (*_YES, "deny")
+MAX_ASKED = 64              # calls that a person may still allow; the oldest is dropped
+ASKED_S = 3600              # so long
+_SESSION_S = 30 * 86_400    # so long what is allowed for a session stays, unless the session ends
+_ref_form = lazy_regex(r"[a-z0-9]{1,8}-[0-9]{1,12}\Z")
+
+
+class Grants:
+    """Calls that were refused and may be allowed (`ask-REF.json`), and what the user has said of them (`grant-….json`).
+
+    A grant is for one call, by its salted digest, for the rule that asked and for the session. Whoever wants to use a
+    "once" takes it away first, by a rename: of two at a time one has it, and whatever dies then, it is gone.
+    """
+
+    def __init__(self, folder: PrivateFolder, clock: Callable[[], float] = time.time) -> None:
+        self._folder, self._clock = folder, clock
+
+    # -- for the wall
+
+    def ask(self, ref: str, data: bytes) -> None:
+        """Keep a call for `mcpwall approve` (see `approval_request`). Raises ConfigError."""
+        self._folder.remove(*self._folder.names("ask")[:-MAX_ASKED + 1 or None])
+        self._folder.write(f"ask-{ref}.json", data)
+
+    def take(self, session: str, digest: str, rule: str | None) -> tuple[str, str]:
+        """What the user has said of such a call, see GrantTaker."""
+        name = self._name(session, digest, rule)
         try:
-            about = load_json((data or b"").decode())
-            question, pid = about["question"], about["pid"]
-            times = [float(about["asked"]), float(about["expires"])]
-            if type(question) is not dict or type(pid) is not int or pid < 0 or not 0 <= times[0] <= times[1] < 1e12:
+            grant = self._folder.load(name)
+            if not self._counts(grant) or (grant["session"], grant["digest"], grant["rule"]) != (session, digest, rule):
+                return "", ""
+            if grant["answer"] == "once":
+                taken = f"taken-{os.urandom(8).hex()}"
+                os.rename(self._folder.place(name), self._folder.place(taken))     # where two come at once, one fails here
+                again = self._folder.load(taken)
+                self._folder.remove(taken)
+                if again != grant:
+                    return "", ""
+            return grant["answer"], grant["shown"]
+        except (OSError, WallError):
+            return "", ""
+
+    # -- for the verbs
+
+    def request(self, ref: str) -> tuple[bytes, dict[str, Any]] | None:
+        """A call that may be allowed: the file, and what it says; None when there is none (any more)."""
+        if not _ref_form.match(ref):
+            return None
+        try:
+            name = f"ask-{ref}.json"
+            about, data = self._folder.load(name), self._folder.read(name, 1 << 20)
+            texts = [about.get(key) for key in ("session", "digest", "server", "tool", "reason", "arguments")]
+            optional = [about.get(key, 0) for key in ("rule", "method")]
+            asked = about.get("asked")
+            if load_json(data.decode()) != about or about.get("ref") != ref or type(asked) is not int or not all(
+                    type(text) is str for text in texts) or not all(text is None or type(text) is str for text in optional):
                 return None
-            if now > times[1] + _DESK_GRACE_S or pid and about["host"] == self._host and _is_gone(pid):
-                return None
-            texts = {key: value if isinstance(value, str) else "" for key, value in question.items()}
-            return {**texts, "asked": times[0], "left": times[1] - now}
-        except (WallError, ValueError, TypeError, KeyError, OverflowError):
+            return (data, about) if -ASKED_S < self._clock() - asked < ASKED_S else None
+        except (OSError, WallError, UnicodeDecodeError):
             return None
 
+    def requests(self) -> list[str]:
+        """The refs of all calls that may be allowed, the oldest first; of equal ones the last."""
+        found: dict[tuple[Any, ...], str] = {}
+        for name in self._folder.names("ask"):
+            request = self.request(name[4:-5])
+            if request is None:
+                self._folder.remove(name)
+            else:
+                key = self._key(request[1])
+                found.pop(key, None)
+                found[key] = name[4:-5]
+        return list(found.values())
 
-def _is_gone(pid: int) -> bool:
-    """Is there surely no such process? (On Windows looking would mean sending a signal: nobody can tell.)"""
-    if os.name == "nt":
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        pass
-    return False
+    def give(self, about: Mapping[str, Any], shown: str, answer: str) -> None:
+        """Note a person's *answer* about the call of a request or record, of which he saw what *shown* stands for. Raises
+        ConfigError."""
+        if answer not in ANSWERS:
+            raise ValueError(answer)
+        now = self._clock()
+        until = now + (_SESSION_S if answer == "session" else GRANT_S)
+        grant = {"v": 1, "answer": answer, "shown": shown, "time": int(now), "until": int(until),
+                 **{key: about.get(key) for key in ("session", "digest", "rule", "ref", "server", "tool")}}
+        self._folder.write(self._name(*self._key(about)), _compact(grant).encode())
+        for name in self._folder.names("ask"):
+            request = self.request(name[4:-5])
+            if request is None or self._key(request[1]) == self._key(about):
+                self._folder.remove(name)
+
+    def given(self) -> list[dict[str, Any]]:
+        """All grants that count now; others are removed."""
+        found = []
+        for name in self._folder.names("grant"):
+            try:
+                grant = self._folder.load(name)
+                if self._counts(grant) and name == self._name(*self._key(grant)):
+                    found.append(grant)
+                    continue
+            except (OSError, WallError):
+                pass
+            self._folder.remove(name)
+        return found
+
+    def revoke(self, ref: str) -> bool:
+        """Take back what was allowed for the call with this ref; was there anything?"""
+        names = [self._name(*self._key(grant)) for grant in self.given() if grant["ref"] == ref]
+        self._folder.remove(*names)
+        return bool(names)
+
+    # -- files
+
+    @staticmethod
+    def _key(about: Mapping[str, Any]) -> tuple[str, str, str | None]:
+        return about["session"], about["digest"], about["rule"]
+
+    @staticmethod
+    def _name(session: str, digest: str, rule: str | None) -> str:
+        about = json.dumps([session, digest, rule])
+        return f"grant-{sha256(about.encode())[:32]}.json"
+
+    def _counts(self, grant: Mapping[str, Any]) -> bool:
+        """Is it what `give` has written, and not too old?"""
+        if not all(type(grant.get(key)) is str for key in ("session", "digest", "shown", "ref")) or \
+                type(grant.get("rule", 0)) not in (str, type(None)) or grant.get("answer") not in ANSWERS:
+            return False
+        longest = _SESSION_S if grant["answer"] == "session" else GRANT_S
+        return type(grant.get("until")) is int and 0 < grant["until"] - self._clock() < longest + 60     # clocks are set
 
 
 # ---------------------------------------------------------------------------
@@ -23742,7 +24767,6 @@ class Surroundings:
         self.folder = os.path.join(self.home, ".mcpwall")
         self.lock = os.path.join(self.folder, "lock")
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
-        self.desk = Desk(os.path.join(self.folder, "waiting"))
         self.stops = Stops(os.path.join(self.folder, "stopped"))
         self.columns = 0            # to write as for a terminal of so many
 
@@ -23787,12 +24811,26 @@ class Surroundings:
 
     def ask(self, question: str) -> str:
         """The answer of the person at the terminal; "" when there is none."""
+        self._forget_typed()
         self.stdout.write(question)
         self.stdout.flush()
-        return str(self.stdin.readline()).strip()
+        return str(self.stdin.readline())
+
+    def _forget_typed(self) -> None:
+        """What was typed before a question was shown is no answer to it."""
+        try:
+            if os.name == "nt":
+                import msvcrt
+                while self.interactive and getattr(msvcrt, "kbhit")():
+                    getattr(msvcrt, "getwch")()
+            else:
+                import termios
+                termios.tcflush(self.stdin.fileno(), termios.TCIFLUSH)
+        except Exception:       # no terminal, or none that can do this
+            pass
 
     def agrees(self, question: str) -> bool:
-        return self.ask(question + " [y/N] ").lower() in ("y", "yes")
+        return self.ask(question + " [y/N] ").strip().lower() in ("y", "yes")
 
     def need_terminal(self, command: str, remedy: str) -> None:
         """Raise UsageError where nobody can be asked."""
@@ -24176,7 +25214,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not
                  and (args.all or args.servers or not args.hooks)]
     if open_ones and not listed and io.interactive:
-        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ")
+        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ").strip()
         open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
     plan: _WallPlan = [(server, wall_words(server, wall)) for server in open_ones]
     for server in open_ones:
@@ -24742,15 +25780,15 @@ _SHOWN_LINES = 200          # of one tool, when all that waits is gone through
 
 
 def cmd_approve(argv: Sequence[str], io: Surroundings) -> int:
-    """Everything a person consents to: calls that are held, what servers say of their tools, a project's policy."""
+    """Everything a person consents to: calls that were refused, what servers say of their tools, a project's policy."""
     args = _setup_arguments(
-        io, "approve", "Answer calls that are held, agree to new and changed tools, trust a project's policy file.",
+        io, "approve", "Allow calls that were refused, agree to new and changed tools, trust a project's policy file.",
         sorted(argv, key=lambda word: word != "--yes"),     # argparse takes no positionals behind an option's
-        _setup_option("names", "NAME", "a held call; a server, with or without tools of it; or a project's .mcpwall.yml, "
+        _setup_option("names", "NAME", "the ref of a refused call; a server, with or without tools of it; or a project's .mcpwall.yml, "
                       ".yaml or .json (without a name: all that waits, and the policy here)", nargs="*"),
         _setup_flag("--list", "what is approved and what waits"),
         _setup_option("--revoke", "NAME", "trust it no more: a policy file, SERVER or SERVER/TOOL"),
-        _setup_flag("--yes", "approve without asking, once you have read it (never a held call)"))
+        _setup_flag("--yes", "approve what is named without asking, once you have read it"))
     if args is None:
         return 0
     if bool(args.names) + args.list + bool(args.revoke) > 1:
@@ -24770,8 +25808,10 @@ def cmd_approve(argv: Sequence[str], io: Surroundings) -> int:
         return _approve_server(io, server, tools, args.yes)
     if tools:
         raise UsageError(f"approve: no server is known as {printable(name)}; see: mcpwall approve --list")
-    if re.fullmatch("[0-9a-f]{16}", name):
-        return _answer_named_call(io, name, args.yes)
+    if _ref_form.match(name):
+        if not args.yes:
+            io.need_terminal("approve", "read it with: mcpwall explain " + name)
+        return _answer_call(io, name, args.yes)
     if not os.path.lexists(path):
         raise UsageError(f"approve: {printable(name)} is no held call, known server or file; see: mcpwall approve --list")
     return _approve_project(io, path, args.yes)
@@ -24781,7 +25821,7 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
     """Go through all that waits, then the policy of the working directory."""
     path = find_policy_file(io.cwd, ".mcpwall")
     servers = sorted(io.consent.entries("changes"))
-    calls = io.desk.questions()
+    calls = io.consent.grants.requests()
     if yes or not io.interactive:
         if calls or servers:
             waits = f"{len(calls)} held calls and the changes of {len(servers)} servers wait (mcpwall approve --list); " \
@@ -24794,10 +25834,10 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
         return _approve_project(io, path, yes)
     statuses, seen = [], set()
     while calls:                    # others may come while these are looked at
-        for ident, question in calls:
-            seen.add(ident)
-            statuses.append(_answer_call(io, ident, question))
-        calls = [call for call in io.desk.questions() if call[0] not in seen]
+        for ref in calls:
+            seen.add(ref)
+            statuses.append(_answer_call(io, ref))
+        calls = [ref for ref in io.consent.grants.requests() if ref not in seen]
     statuses += [_approve_server(io, server, [], False) for server in servers]
     if path is not None:
         statuses.append(_approve_project(io, path, False))
@@ -24806,46 +25846,47 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
     return max(statuses)
 
 
-def _chosen(io: Surroundings, question: str, keys: str) -> str:
-    """One of *keys*, or "" for Enter or the end of the input."""
+def _chosen(io: Surroundings, question: str, words: Sequence[str]) -> str:
+    """One of *words*, as it stands or by its first letter alone; "" for the end of the input. Anything else asks again."""
     while True:
-        answer = io.ask(question).lower()[:1]
-        if not answer or answer in keys:
-            return answer
+        answer = io.ask(question)
+        for word in words:
+            if answer.rstrip("\r\n") in (word, word[0]):
+                return word
+        if not answer:
+            return ""
 
 
 # -- held calls
 
-def _answer_named_call(io: Surroundings, ident: str, yes: bool) -> int:
-    if yes or not io.interactive:
-        raise UsageError("approve: a held call is answered at a terminal, by somebody who has read it")
-    question = dict(io.desk.questions()).get(ident)
-    if question is None:
-        io.say(f"{ident}: no such call waits (any more)")
-        return 1
-    return _answer_call(io, ident, question)
-
-
-def _answer_call(io: Surroundings, ident: str, question: Mapping[str, Any]) -> int:
-    """Show a held call and take the answer; 0 when it was answered."""
-    io.say(f"Held call {ident}, {max(0, int(question['left']))} s left:")
-    for word, text in (("server", question.get("server")), ("tool", question.get("tool") or question.get("method")),
-                       ("rule", question.get("rule")), ("reason", question.get("reason"))):
-        if text:
-            io.say(f"  {word:<7} {_harmless(text)[:1000]}")
-    io.say("  arguments (they may have been written by a model: judge what they do, not what they say):")
-    for line in _wrapped(_harmless(str(question.get("arguments", "")))):
-        io.say("    | " + line)
-    answer = _chosen(io, "Allow it [o]nce, this exact call for the [s]ession, or [d]eny it? (Enter leaves it) ", "osd")
-    if not answer:
-        io.say("Left as it is.")
-        return 1
-    try:
-        io.desk.answer(ident, {"o": "once", "s": "session", "d": "deny"}[answer])
-    except ConfigError as fault:
-        io.complain(str(fault))
-        return 1
-    io.say("Denied." if answer == "d" else "Allowed.")
+def _answer_call(io: Surroundings, ref: str, yes: bool = False) -> int:
+    """Show a call that may be allowed and take the answer; 0 when it was given."""
+    while True:
+        request = io.consent.grants.request(ref)
+        if request is None:
+            io.say(f"{printable(ref)}: no such call waits (any more)")
+            return 1
+        data, about = request
+        age = int(time.time()) - about["asked"]
+        io.say(f"Call {ref}, refused {max(0, age) // 60} min ago:")
+        for word, text in (("server", about["server"]), ("tool", about["tool"] or about["method"]), ("rule", about["rule"]),
+                           ("reason", about["reason"])):
+            if text:
+                io.say(f"  {word:<7} {_harmless(text)[:1000]}")
+        io.say("  arguments (they may have been written by a model: judge what they do, not what they say):")
+        for line in _wrapped(_harmless(about["arguments"])):
+            io.say("    | " + line)
+        answer = "once" if yes else _chosen(io, "Allow it [o]nce, this exact call for the [s]ession, or [d]eny it? (Ctrl-D leaves it) ",
+                                            ANSWERS)
+        if not answer:
+            io.say("Left as it is.")
+            return 1
+        if (io.consent.grants.request(ref) or (b"",))[0] == data:
+            break
+        io.say("It has changed meanwhile:")
+    io.consent.grants.give(about, shown_hash(data), answer)
+    io.say("Denied." if answer == "deny" else f"Allowed for the session, when it comes again: {ref}." if answer == "session" else
+           f"Allowed once, when it comes again within {GRANT_S // 60} minutes: {ref}.")
     return 0
 
 
@@ -24931,10 +25972,10 @@ def _agreed_changes(io: Surroundings, server: str, changes: list[_Change]) -> li
     """Those of *changes* that the person at the terminal agrees to."""
     if len(changes) == 1:
         return changes if io.agrees("Approve this?") else []
-    answer = _chosen(io, f"Approve these {len(changes)}? [y]es, [e]ach by itself (Enter leaves them) ", "yen")
-    if answer == "e":
+    answer = _chosen(io, f"Approve these {len(changes)}? [y]es, [e]ach by itself, [n]o ", ("yes", "each", "no"))
+    if answer == "each":
         return [change for change in changes if io.agrees(f"Approve {_title(server, change)}?")]
-    return changes if answer == "y" else []
+    return changes if answer == "yes" else []
 
 
 def _title(server: str, change: _Change) -> str:
@@ -25078,9 +26119,11 @@ def _list_approved(io: Surroundings) -> int:
     for server in sorted(changes):
         rows += [(_day(change.pin), "waits: " + ("changed" if change.old else "new"), _title(server, change))
                  for change in _changes(io, server)]
-    for ident, question in io.desk.questions():
-        what = _harmless(f"{question.get('server', '')} {question.get('tool') or question.get('method', '')}")[:200]
-        rows.append((_day({"time": int(question["asked"])}), f"held, {int(question['left'])} s left", f"{ident}: {what}"))
+    for ref in io.consent.grants.requests():
+        request = io.consent.grants.request(ref)
+        if request is not None:
+            rows.append((_day({"time": request[1]["asked"]}), "waits: call", f"{ref}: {_call_title(request[1])}"))
+    rows += [(_day(grant), f"call, {grant['answer']}", f"{grant['ref']}: {_call_title(grant)}") for grant in io.consent.grants.given()]
     for day, state, what in rows:
         io.say(f"{day:<10}  {state:<28}  {what}")
     if not rows:
@@ -25088,8 +26131,15 @@ def _list_approved(io: Surroundings) -> int:
     return 1 if io.consent.problem else 0
 
 
+def _call_title(about: Mapping[str, Any]) -> str:
+    return _harmless(f"{about.get('server') or ''} {about.get('tool') or about.get('method') or ''}")[:200]
+
+
 def _revoke(io: Surroundings, name: str) -> int:
-    """Trust a policy file, a server or one tool no more."""
+    """Trust a policy file, a server, one tool or one call no more."""
+    if io.consent.grants.revoke(name):
+        io.say(f"{name}: not allowed any more")
+        return 0
     key = _consent_key(os.path.join(io.cwd, name))
     if key in io.consent.entries("projects"):
         io.consent.put("projects", key, None)
@@ -25135,7 +26185,6 @@ MAX_EVENT_BYTES = 16 * 1024 * 1024
 HOOK_SECONDS = 1.8          # from the start of the process to the answer
 _HOOK_SESSION_DAYS = 14     # what was kept of a session is removed then
 _HOOK_USES = 64             # calls of a session that are known to have been counted
-_HOOK_ASKED_S = 900         # so long somebody can answer for a call whose host has no question for its user
 
 # -- reading an event -------------------------------------------------------------
 # Hosts spell one thing in many ways (tool_name, toolName), so names are compared in small letters without signs.
@@ -25592,6 +26641,15 @@ class HookVerdict(NamedTuple):
     note: str = ""              # for people who try it
 
 
+class _HookAsked(NamedTuple):
+    """What the user has said of the calls of an event that are asked about ("": nothing yet)."""
+    session: HookSession
+    name: str                   # of the session, in records
+    grants: Grants
+    digest: str
+    answer: str
+
+
 class Hook:
     """One event of a host, from its bytes to the answer. Nothing here prints; `judge` never raises."""
 
@@ -25605,6 +26663,7 @@ class Hook:
         self.note = ""
         self._recorder: Recorder | None = None
         self._session: HookSession | None = None
+        self._salt: bytes | None = None         # of the session, once a call of it was asked about
         self._load, self._named, self._home, self._clock, self._lasting = load, project, home, clock, lasting
         self._environ = os.environ if environ is None else environ
         self._io = io or (lambda: Surroundings(home, environ=self._environ))
@@ -25692,12 +26751,12 @@ class Hook:
         policy = self._load(project or place, place)
         return policy._replace(settings=policy.settings._replace(unlisted_tools="allow", read_only=False))
 
-    def _record(self, policy: Policy, message: Message, decision: Decision) -> Record:
+    def _record(self, policy: Policy, message: Message, decision: Decision, extra: Mapping[str, Any] | None = None) -> Record:
         """The record of one call or result. No event knows of the others, so nothing is numbered or chained."""
         quoting = Quoting(policy)
         if self._recorder is None:
-            self._recorder = Recorder(policy, self.event.host.name, None, quoting, self._clock)
-        fields = self._recorder.record(message, decision, len(message.text), self._about(policy)).fields
+            self._recorder = Recorder(policy, self.event.host.name, None, quoting, self._clock, self._salt)
+        fields = self._recorder.record(message, decision, len(message.text), {**self._about(policy), **(extra or {})}).fields
         session = quoting.text(self.event.session, 200) or None
         kept = {key: value for key, value in fields.items() if key not in ("seq", "prev")}
         return Record({**kept, "session": session})
@@ -25722,45 +26781,63 @@ class Hook:
         _, worst, message = max(decided, key=lambda one: _STRICTNESS[one[1].action])
         passes = worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" and worst is not _STOPPED
         action = "allow" if passes else worst.action
-        way = ""
+        asked: _HookAsked | None = None
         if action == "ask" and not event.host.asks and policy.settings.ask_fallback == "allow":
             action = "allow"
         elif action == "ask" and not event.host.asks:
-            answer, way = self._asked(policy, [one for one in decided if one[1].action == "ask"])
-            if answer in _YES:
+            asked = self._asked(policy, [(said, one) for _, said, one in decided if said.action == "ask"])
+            if asked is not None and asked.answer in _YES:
                 action = "allow"
-                decided = [(call, said._replace(action="allow", granted=answer) if said.action == "ask" else said, one)
-                           for call, said, one in decided]
-        records = [self._record(policy, one, decision) for _, decision, one in decided]
+            decided = [(call, self._answered(said, asked), one) for call, said, one in decided]
+            worst = next(said for _, said, one in decided if one is message)
+        records = [self._record(policy, one, decision, {"digest": asked.digest} if asked and decision.action == "ask" else {})
+                   for _, decision, one in decided]
         if action != "deny":
             memory.commit(mark for _, decision, _ in decided for mark in decision.marks)
         ref = next(record.fields["ref"] for record, one in zip(records, decided) if one[2] is message)
-        reason = _hook_reason(worst, ref) + way
-        answered = hook_answer(event, action, reason)
+        if asked is not None and worst.action == "ask":
+            self._put(asked, policy, decided, records, ref)
+        answered = hook_answer(event, action, _hook_reason(worst, ref))
         return HookVerdict(event, action, answered, tuple((call, decision) for call, decision, _ in decided), tuple(records))
 
-    def _asked(self, policy: Policy, asked: Sequence[tuple[HookCall, Decision, Message]]) -> tuple[str, str]:
-        """What a person has said, by `mcpwall approve`, of these calls, for which the host has no question ("": nothing yet);
-        and how he can say it."""
+    def _asked(self, policy: Policy, calls: Sequence[tuple[Decision, Message]]) -> _HookAsked | None:
+        """What the user has said, by `mcpwall approve`, of calls for which the host has no question; None where he cannot."""
         if not self._lasting or self._home is None:
-            return "", "; it needs the user's approval: mcpwall approve"
-        event, quoting, session = self.event, Quoting(policy), self._session
-        about = [event.host.name, event.session, [(*call, decision.rule) for call, decision, _ in asked]]
-        ident = sha256(json.dumps(about, sort_keys=True).encode())[:16]
-        if session is not None and ident in session.read().get("granted", ()):
-            return "session", ""
-        desk = Desk(os.path.join(self._home, ".mcpwall", "waiting"), self._clock)
-        answer = desk.take(ident)
-        if answer == "session" and session is not None:
-            with session:
-                session.kept["granted"] = [*session.kept.get("granted", ()), ident][-MAX_GRANTED:]
-        if answer:
-            return answer, "; the user did not allow it"
-        call, decision, _ = asked[0]
-        shown = "; ".join(quoting.arguments(message, decision) for _, decision, message in asked)
-        desk.put(ident, {"server": call.server, "tool": event.spelled, "rule": decision.rule, "reason": quoting.reason(decision),
-                         "arguments": shown, "seconds": _HOOK_ASKED_S}, False)
-        return "", f"; the user can allow it: mcpwall approve {ident} ({_HOOK_ASKED_S // 60} min), then send the same call again"
+            return None
+        event, folder = self.event, os.path.join(self._home, ".mcpwall")
+        session = self._session or HookSession(os.path.join(folder, "sessions"), event.host.name, "", self._clock)
+        with session:
+            kept = session.kept
+            self._salt = bytes.fromhex(kept.setdefault("salt", os.urandom(16).hex()))
+            digests = [salted_digest(self._salt, message) for _, message in calls]
+            digest = digests[0] if len(calls) == 1 else sha256(json.dumps([
+                digests, [decision.rule for decision, _ in calls]]).encode())[:32]
+            grants = ConsentStore(os.path.join(folder, "approved.json"), self._clock).grants
+            name = Quoting(policy).text(event.session, 200)
+            answer, shown = grants.take(name, digest, calls[0][0].rule)
+            return _HookAsked(session, name, grants, digest, answer if shown in kept.get("shown", ()) else "")
+
+    def _answered(self, decision: Decision, asked: _HookAsked | None) -> Decision:
+        """The *decision* with what the user has said."""
+        if decision.action != "ask" or asked is None:
+            return decision
+        if asked.answer in _YES:
+            return decision._replace(action="allow", granted=asked.answer, asked="approve")
+        words = f"{decision.message or 'Blocked by policy'}: {_NO_WORDS['deny']}"
+        return decision._replace(action="deny", message=words, asked="approve") if asked.answer else \
+            decision._replace(asked="approve", lasting=False)
+
+    def _put(self, asked: _HookAsked, policy: Policy, calls: Sequence[tuple[HookCall, Decision, Message]],
+             records: Sequence[Record], ref: str) -> None:
+        """Keep calls that are refused for `mcpwall approve`."""
+        quoting = Quoting(policy)
+        _, first, message = next(one for one in calls if one[1].action == "ask")
+        shown = "; ".join(quoting.arguments(one, decision) for _, decision, one in calls if decision.action == "ask")
+        data = approval_request(ref, asked.name, asked.digest, message, self.event.spelled, first, shown, quoting, self._clock())
+        with asked.session as session:
+            texts = [data, *(record.data for record in records)]
+            session.kept["shown"] = [*session.kept.get("shown", ()), *map(shown_hash, texts)][-MAX_GRANTED:]
+        asked.grants.ask(ref, data)
 
     def _message(self, call: HookCall) -> Message:
         params = {"name": call.tool, "arguments": call.arguments}
@@ -25806,7 +26883,8 @@ class Hook:
 
 def _hook_reason(decision: Decision, ref: str) -> str:
     """What the model, or the person at the host, reads of a decision; *ref*: of its record."""
-    text = f"[mcpwall] {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
+    way = approval_words(ref) if decision.action == "ask" and decision.asked == "approve" else ""
+    text = f"[mcpwall] {decision.message or 'Blocked by policy'}{way}{_named(decision.rule, ref)}"
     return printable(text + (f"; instead: {decision.hint}" if decision.hint else ""), 2000)
 
 
@@ -26616,7 +27694,7 @@ def cmd_allow(argv: Sequence[str], io: Surroundings) -> int:
         io, "allow", "Allow exactly the call that was refused, and nothing beside it.", argv,
         _setup_option("ref", "REF", "what the refusal ends with, such as k7f3qa-12"),
         _setup_flag("--always", "by a rule in your policy (what is done without --session)"),
-        _setup_flag("--session", "for as long as that session runs"),
+        _setup_flag("--session", "for as long as that session runs"), _SETUP_YES,
         _setup_flag("--dry-run", "show the rule, write nothing"),
         _setup_option("--log", "FILE", "where the ref is looked up (this user's log)", action="append", default=[]))
     if args is None:
@@ -26624,15 +27702,15 @@ def cmd_allow(argv: Sequence[str], io: Surroundings) -> int:
     if args.always and args.session:
         raise UsageError("allow: --always and --session exclude each other")
     record = find_record(io, args.ref, log_files(io, args.log) if args.log else [])
-    if not args.dry_run:
-        io.need_terminal("allow", "it loosens the policy, so a person confirms it (--dry-run shows the rule)")
+    if not args.dry_run and not args.yes:
+        io.need_terminal("allow", "it loosens the policy, so a person confirms it (--dry-run shows the rule), or says --yes")
     _say_refusal(io, record)
     if args.session:
-        return _grant_session(io, record)
-    return _allow_always(io, record, args.dry_run)
+        return _grant_session(io, record, args.yes)
+    return _allow_always(io, record, args.dry_run, args.yes)
 
 
-def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool) -> int:
+def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, yes: bool) -> int:
     other = _policy_elsewhere(io, record)
     if other:
         raise UsageError(f"{record['ref']}: {other}")
@@ -26653,7 +27731,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool) ->
     if dry_run:
         io.say("Nothing was written (--dry-run).")
         return 0
-    if not io.agrees("Write it?"):
+    if not yes and not io.agrees("Write it?"):
         io.say("Nothing was written.")
         return 1
     os.makedirs(io.folder, 0o700, exist_ok=True)
@@ -26694,8 +27772,17 @@ def _policy_elsewhere(io: Surroundings, record: Mapping[str, Any]) -> str:
     return ""
 
 
-def _grant_session(io: Surroundings, record: Mapping[str, Any]) -> int:
-    raise UsageError(f"{record['ref']}: this session cannot be granted more; allow it with --always")
+def _grant_session(io: Surroundings, record: Mapping[str, Any], yes: bool) -> int:
+    """Allow the call of a record that was asked about as long as its session runs."""
+    about = {**{key: record.get(key) for key in ("digest", "rule", "ref", "server", "tool")}, "session": record.get("session") or ""}
+    if not record.get("asked") or not all(type(about[key]) is str for key in ("session", "digest", "ref")):
+        raise UsageError(f"{record['ref']}: only a call that is asked about can be allowed for a session; this one takes a rule (--always)")
+    if not yes and not io.agrees("Allow exactly this call for the rest of its session?"):
+        io.say("Not allowed.")
+        return 1
+    io.consent.grants.give(about, shown_hash(Record(dict(record)).data), "session")
+    io.say("Allowed for the session, when it comes again.")
+    return 0
 
 
 # -- stop and go ----------------------------------------------------------------------
@@ -27496,16 +28583,16 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     if withheld:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
     consent, identity = options.consent, server_identity(options.server_name, command)
-    desk = Desk(os.path.join(options.home, ".mcpwall", "waiting")) if options.home is not None else None
     stopped = Stops(os.path.join(options.home, ".mcpwall", "stopped")).watch(name) if options.home is not None else None
-    session = Session(Wall(policy), name, identity=identity, desk=desk is not None, stopped=stopped, folders=server_folders(command),
+    session = Session(Wall(policy), name, identity=identity, stopped=stopped, folders=server_folders(command),
+                      grants=consent.grants.take if consent is not None else None,
                       pins=(lambda: consent.pins(identity)) if consent is not None else None)
     folders = [(os.path.abspath(options.project or os.getcwd()), ".mcpwall"), (machine_folder(), "policy")]
     folders += [(os.path.join(options.home, ".mcpwall"), "config")] if options.home is not None else []
     places = [os.path.join(folder, stem + ending) for folder, stem in folders for ending in _POLICY_ENDINGS]
     places += [consent.path] if consent is not None else []       # an approval changes what counts
     watch = PolicyWatch(policy, lambda: options.policy().with_secrets(hidden), places, options.project)
-    status = relay(session, command, audit, reporter, environ, desk=desk, consent=consent, watch=watch)
+    status = relay(session, command, audit, reporter, environ, consent=consent, watch=watch)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
         sys.stdout.flush()
         sys.stderr.flush()
@@ -28009,7 +29096,7 @@ _HOMELESS = ("check", "rules", "hook", "demo", "explain", "lint", "test", "repla
 __all__ = [
     "WallError", "PolicyError", "MessageError", "load_json", "canonical_text", "Message", "parse_yaml", "compile_regex",
     "compile_glob", "is_under", "shannon_entropy", "Finding", "SecretScanner", "Rule", "Policy", "builtin_policy",
-    "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "Waiting", "Pinned",
+    "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "Approvable", "Pinned",
     "Memory", "load_policy", "AuditLog", "relay",
     "find_configs", "wrap_server", "save_config", "main", "MARKER"]
 

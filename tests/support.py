@@ -53,7 +53,7 @@ class Talk:
         self.records: list[dict] = []
         self.effects: list[mcpwall.Record] = []
         self.notes: list[str] = []
-        self.others: list = []      # Waiting, Pinned
+        self.others: list = []      # Approvable, Pinned
 
     def feed(self, peer: str, data: bytes) -> dict[str, bytes]:
         """What *data* leads to: the bytes for each peer."""
@@ -70,7 +70,7 @@ class Talk:
                 self.effects.append(effect)
             elif isinstance(effect, mcpwall.Note):
                 self.notes.append(effect.text)
-            elif isinstance(effect, (mcpwall.Waiting, mcpwall.Pinned)):
+            elif isinstance(effect, (mcpwall.Approvable, mcpwall.Pinned)):
                 self.others.append(effect)
         return out
 

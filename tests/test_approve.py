@@ -1,10 +1,11 @@
-"""What a person consents to: pins in the consent store, calls on the desk, `mcpwall approve`, and the relay between them."""
+"""What a person consents to: pins in the consent store, grants, `mcpwall approve`, and the relay between them."""
 from __future__ import annotations
 
 import io as streams
 import json
 import os
 import random
+import re
 import select
 import signal
 import subprocess
@@ -22,7 +23,6 @@ from tests import support
 POSIX = os.name == "posix"
 HERE = os.path.dirname(os.path.abspath(__file__))
 LONG = 20.0     # seconds after which a test that waits has failed
-IDENT = "0123456789abcdef"
 
 
 def pin(text: str) -> dict[str, str]:
@@ -35,11 +35,6 @@ def tool(name: str, about: str = "", **more: Any) -> dict[str, Any]:
 
 def pins(*tools: dict[str, Any]) -> dict[str, Any]:
     return {"tools": {one["name"]: mcpwall.tool_pin(one) for one in tools}}
-
-
-def question(**more: Any) -> dict[str, Any]:
-    return {"server": "files", "method": "tools/call", "tool": "run", "rule": "ask-all", "reason": "sure?",
-            "arguments": '{"cmd": "ls"}', "seconds": 60, **more}
 
 
 def write(path: str, data: str, mode: int = 0o600) -> str:
@@ -73,7 +68,6 @@ class Home(unittest.TestCase):
         self.home = os.path.realpath(box.name)
         self.folder = os.path.join(self.home, ".mcpwall")
         self.path = os.path.join(self.folder, "approved.json")
-        self.waiting = os.path.join(self.folder, "waiting")
         self.now = 1.5e9
         self.store = mcpwall.ConsentStore(self.path, lambda: self.now)
         self.out = self.err = ""
@@ -255,186 +249,203 @@ class Store(Home):
         self.assertEqual(sorted(os.listdir(self.folder)), ["approved.json", "approved.json.lock"])
 
 
-class DeskTest(Home):
+def request(ref: str, now: float, tool: str = "run", **more: Any) -> bytes:
+    """A call that may be allowed, as a wall keeps it."""
+    return json.dumps({"v": 1, "ref": ref, "session": "s", "digest": "d" * 32, "rule": "ask-all", "asked": int(now), "server": "files",
+                       "method": "tools/call", "tool": tool, "reason": "sure?", "arguments": '{"cmd": "ls"}', **more}).encode()
+
+
+class Granting(Home):
+    """The files by which a person allows a call: only what is whole, young and his own counts, and once is once."""
+
     def setUp(self) -> None:
         super().setUp()
-        self.now = time.time()
-        self.wall, self.verb = mcpwall.Desk(self.waiting, lambda: self.now), mcpwall.Desk(self.waiting, lambda: self.now)
+        self.consent = os.path.join(self.folder, "consent")
+        self.grants = self.store.grants
+        self.about = json.loads(request("r-1", self.now))
 
     def files(self) -> list[str]:
-        return sorted(os.listdir(self.waiting))
+        return sorted(os.listdir(self.consent))
 
-    def test_question_and_answer(self) -> None:
-        self.assertEqual(self.verb.questions(), [])
-        self.wall.put(IDENT, question())
-        [(ident, asked)] = self.verb.questions()
-        self.assertEqual((ident, asked["tool"], asked["left"]), (IDENT, "run", 60))
+    def give(self, answer: str = "once", **more: Any) -> str:
+        """The file of a grant."""
+        self.grants.give({**self.about, **more}, "seen", answer)
+        [name] = [name for name in self.files() if name.startswith("grant-")]
+        return os.path.join(self.consent, name)
+
+    def take(self, session: str = "s", digest: str = "d" * 32, rule: str | None = "ask-all") -> str:
+        return self.grants.take(session, digest, rule)[0]
+
+    def test_once_is_once(self) -> None:
+        path = self.give()
         if POSIX:
-            modes = [os.stat(os.path.join(self.waiting, name)).st_mode & 0o777 for name in ("", f"{IDENT}.json")]
-            self.assertEqual(modes + [os.stat(self.folder).st_mode & 0o777], [0o700, 0o600, 0o700])
-        self.assertEqual(self.wall.answers(), [])
-        for answer in mcpwall.ANSWERS:
-            self.verb.answer(IDENT, answer)
-            self.assertEqual(self.wall.answers(), [(IDENT, answer)])
-        self.assertEqual(self.verb.answers(), [], "of another wall's calls")
-        self.wall.withdraw(IDENT)
-        self.assertEqual((self.files(), self.wall.answers()), ([], []))
-        with self.assertRaises(mcpwall.ConfigError):
-            self.verb.answer(IDENT, "once")
-        self.assertEqual(self.files(), [])
+            self.assertEqual([os.stat(one).st_mode & 0o777 for one in (path, self.consent, self.folder)], [0o600, 0o700, 0o700])
+        self.assertEqual(self.grants.take("s", "d" * 32, "ask-all"), ("once", "seen"))
+        self.assertEqual((self.take(), self.files()), ("", []))
 
-    def test_only_its_own_calls_are_withdrawn(self) -> None:
-        self.wall.put(IDENT, question())
-        self.verb.withdraw(IDENT)
-        self.verb.close()
-        self.assertEqual(self.files(), [f"{IDENT}.json"])
-        self.wall.put("f" * 16, question())
-        self.wall.close()
-        self.assertEqual(self.files(), [])
+    def test_for_the_session_until_it_is_revoked(self) -> None:
+        self.give("session")
+        self.assertEqual([self.take() for _ in range(3)], ["session"] * 3)
+        self.assertEqual([one["ref"] for one in self.grants.given()], ["r-1"])
+        self.assertTrue(self.grants.revoke("r-1"))
+        self.assertEqual((self.take(), self.grants.revoke("r-1")), ("", False))
 
-    def test_what_is_no_name_of_a_call(self) -> None:
-        os.makedirs(self.waiting, 0o700)
-        for ident in ("", "../../etc/x", IDENT[1:], IDENT + "0", IDENT.upper(), IDENT[:-1] + "/", IDENT[:-1] + "\n", IDENT + "\n"):
-            with self.subTest(ident=ident):
-                with self.assertRaises(mcpwall.ConfigError):
-                    self.wall.put(ident, question())
-                with self.assertRaises(mcpwall.ConfigError):
-                    self.verb.answer(ident, "once")
-        self.assertEqual(self.files(), [])
-        self.wall.put(IDENT, question())
-        with self.assertRaises(ValueError):
-            self.verb.answer(IDENT, "always")
+    def test_another_call_rule_or_session(self) -> None:
+        self.give("session")
+        for about in (("t", "d" * 32, "ask-all"), ("s", "e" * 32, "ask-all"), ("s", "d" * 32, "other"), ("s", "d" * 32, None),
+                      ("", "d" * 32, "ask-all")):
+            self.assertEqual(self.take(*about), "", about)
+        self.assertEqual(self.take(), "session")
 
-    def test_what_is_no_answer(self) -> None:
-        self.wall.put(IDENT, question())
-        path = os.path.join(self.waiting, f"{IDENT}.answer")
-        for text in ("", "yes", "once\n", "ONCE", " once", "once" * 20, "\x00"):
-            write(path, text)
-            self.assertEqual(self.wall.answers(), [], text)
-        os.unlink(path)
-        os.mkdir(path)
-        self.assertEqual(self.wall.answers(), [])
-        os.rmdir(path)
-        if POSIX:
-            elsewhere = write(os.path.join(self.home, "word"), "once")
-            os.symlink(elsewhere, path)
-            self.assertEqual(self.wall.answers(), [])
-            os.unlink(path)
-            os.link(elsewhere, path)
-            self.assertEqual(self.wall.answers(), [])
-            os.unlink(path)
-            os.mkfifo(path)
-            self.assertEqual(self.wall.answers(), [])
-            os.unlink(path)
-            for mode in (0o666, 0o620, 0o602):
-                write(path, "once", mode)
-                self.assertEqual(self.wall.answers(), [])
-            if os.getuid() == 0:
-                os.chmod(path, 0o600)
-                os.chown(path, 12345, 12345)
-                self.assertEqual(self.wall.answers(), [])
-                os.unlink(path)
-        self.verb.answer(IDENT, "once")
-        self.assertEqual(self.wall.answers(), [(IDENT, "once")])
+    def test_its_time(self) -> None:
+        self.give()
+        self.now += mcpwall.GRANT_S + 1
+        self.assertEqual(self.take(), "")
+        self.now -= 2 * mcpwall.GRANT_S
+        self.assertEqual(self.take(), "", "from the future")
+        self.now += mcpwall.GRANT_S
+        self.assertEqual(self.take(), "once")
+        self.give("session")
+        self.now += 40 * 86_400
+        self.assertEqual((self.take(), self.grants.given(), self.files()), ("", [], []))
+
+    def test_two_that_come_at_once(self) -> None:
+        for _ in range(20):
+            self.give()
+            found: list[str] = []
+            takers = [threading.Thread(target=lambda: found.append(self.take())) for _ in range(4)]
+            for one in takers:
+                one.start()
+            for one in takers:
+                one.join()
+            self.assertEqual(sorted(found), ["", "", "", "once"])
+
+    def test_one_that_dies_with_it_has_had_it(self) -> None:
+        for at in ("load", "remove"):
+            self.give()
+            whole = getattr(mcpwall.PrivateFolder, at)
+
+            def dies(folder: Any, name: str, *rest: Any) -> Any:
+                if name.startswith("taken-"):
+                    raise KeyboardInterrupt
+                return whole(folder, name, *rest)
+            with mock.patch.object(mcpwall.PrivateFolder, at, dies), self.assertRaises(KeyboardInterrupt):
+                self.take()
+            self.assertEqual((self.take(), self.grants.given()), ("", []))
+
+    def test_what_is_no_grant(self) -> None:
+        path = self.give("session")
+        good, text = json.loads(read(path)), read(path)
+        wrong: list[Any] = [None, True, 7, 1.5, [], {}, "x", ""]
+        cases = [text[:cut] for cut in range(len(text) - 1)] + [text + "x", "[" * 9999, "", "null"]
+        cases += [json.dumps({**good, key: value}) for key in ("v", "answer", "shown", "until", "session", "digest", "rule", "ref")
+                  for value in wrong if value != good[key] and (key, value) not in (("shown", "x"), ("shown", ""), ("ref", "x"), ("ref", ""))]
+        cases += [json.dumps({key: value for key, value in good.items() if key != left}) for left in ("v", "answer", "shown", "until", "session", "digest", "rule", "ref")]
+        cases += [json.dumps({**good, "until": until}) for until in (1 << 60, -1, "1e9", good["until"] + 61)]
+        for bad in cases:
+            write(path, bad)
+            self.assertEqual(self.take(), "", bad)
+        write(path, text)
+        self.assertEqual(self.take(), "session")
+
+    def test_swapped_and_shaken_files(self) -> None:
+        seed = support.seed()
+        dice = random.Random(seed)
+        paths = {}
+        for digest in "abc":
+            self.grants.give({**self.about, "digest": digest * 32}, "seen", "session")
+            paths[digest] = [os.path.join(self.consent, name) for name in self.files() if name not in map(os.path.basename, paths.values())][0]
+        texts = {digest: read(path) for digest, path in paths.items()}
+        for one, other in ("ab", "bc", "ca"):
+            write(paths[one], texts[other])
+            self.assertEqual(self.take(digest=one * 32), "")
+            write(paths[one], texts[one])
+        for _ in range(300):
+            text = bytearray(texts["a"].encode())
+            for _ in range(dice.randrange(1, 4)):
+                at = dice.randrange(len(text))
+                text[at:at + dice.randrange(3)] = dice.randbytes(dice.randrange(3))
+            with open(paths["a"], "wb") as stream:
+                stream.write(text)
+            try:
+                same = {key: json.loads(text)[key] == json.loads(texts["a"])[key] for key in ("v", "answer", "until", "session", "digest", "rule")}
+            except (ValueError, KeyError, TypeError):
+                same = {"": False}
+            if not all(same.values()):
+                self.assertIn(self.take(digest="a" * 32), "", f"seed {seed}: {bytes(text)!r}")
 
     @unittest.skipUnless(POSIX, "modes and links")
-    def test_a_folder_that_others_can_use_is_no_desk(self) -> None:
-        os.makedirs(self.waiting, 0o700)
+    def test_files_that_are_not_the_users_alone(self) -> None:
+        path = self.give("session")
+        other = os.path.join(self.home, "elsewhere")
+        os.rename(path, other)
+        os.symlink(other, path)
+        self.assertEqual(self.take(), "", "a link")
+        os.unlink(path)
+        os.link(other, path)
+        self.assertEqual(self.take(), "", "two names")
+        os.unlink(path)
+        os.mkfifo(path)
+        self.assertEqual(self.take(), "", "a pipe")
+        os.unlink(path)
+        os.mkdir(path)
+        self.assertEqual(self.take(), "", "a folder")
+        os.rmdir(path)
+        os.rename(other, path)
+        for mode in (0o666, 0o620, 0o602):
+            os.chmod(path, mode)
+            self.assertEqual(self.take(), "")
+        os.chmod(path, 0o600)
+        if os.getuid() == 0:
+            os.chown(path, 12345, 12345)
+            self.assertEqual(self.take(), "", "another user's")
+            os.chown(path, 0, 0)
         for mode in (0o770, 0o701, 0o777):
-            os.chmod(self.waiting, mode)
+            os.chmod(self.consent, mode)
+            self.assertEqual(self.take(), "")
             with self.assertRaisesRegex(mcpwall.ConfigError, "others can use"):
-                self.wall.put(IDENT, question())
-        os.rmdir(self.waiting)
-        os.mkdir(os.path.join(self.home, "other"), 0o700)
-        os.symlink(os.path.join(self.home, "other"), self.waiting)
-        with self.assertRaisesRegex(mcpwall.ConfigError, "directory of its own"):
-            self.wall.put(IDENT, question())
-        self.assertEqual(self.verb.questions(), [])
-        os.unlink(self.waiting)
-        write(self.waiting, "")
-        with self.assertRaises(mcpwall.ConfigError):
-            self.wall.put(IDENT, question())
+                self.grants.ask("r-2", b"{}")
+        os.chmod(self.consent, 0o700)
+        os.rename(self.consent, self.consent + "2")
+        os.symlink(self.consent + "2", self.consent)
+        self.assertEqual((self.take(), self.grants.requests()), ("", []))
+        os.unlink(self.consent)
+        os.rename(self.consent + "2", self.consent)
+        self.assertEqual(self.take(), "session")
 
-    def test_what_is_no_question(self) -> None:
-        self.wall.put(IDENT, question())
-        good = json.loads(read(os.path.join(self.waiting, f"{IDENT}.json")))
-        cases: list[Any] = ["", "[]", "{", {**good, "pid": "1"}, {**good, "pid": True}, {**good, "pid": -1}, {**good, "question": []},
-                            {**good, "asked": "x"}, {**good, "expires": 1e400}, {**good, "asked": None}, {}, "[" * 9999]
-        for number, bad in enumerate(cases):
-            name = os.path.join(self.waiting, f"{number:016x}.json")
-            write(name, bad if isinstance(bad, str) else json.dumps(bad))
-            self.assertEqual([ident for ident, _ in self.verb.questions()], [IDENT], bad)
-            self.assertFalse(os.path.exists(name), bad)
-        odd = {**good, "question": {**good["question"], "tool": ["x"], "reason": 7}}
-        write(os.path.join(self.waiting, f"{IDENT}.json"), json.dumps(odd))
-        self.assertEqual([asked["tool"] for _, asked in self.verb.questions()], [""])
-        with self.assertRaises(mcpwall.ConfigError):
-            self.wall.put("f" * 16, question(arguments="x" * mcpwall.MAX_QUESTION_BYTES))
+    def test_requests(self) -> None:
+        self.assertEqual((self.grants.requests(), self.grants.request("r-1")), ([], None))
+        for number in range(1, 5):
+            self.grants.ask(f"r-{number}", request(f"r-{number}", self.now, digest=f"{number % 2}" * 32))
+        self.assertEqual(self.grants.requests(), ["r-3", "r-4"], "of equal calls the last")
+        self.assertIsNotNone(self.grants.request("r-1"), "but the first can be named, too")
+        self.grants.give(json.loads(request("r-1", self.now, digest="1" * 32)), "seen", "deny")
+        self.assertEqual((self.grants.requests(), self.grants.request("r-1")), (["r-4"], None))
+        self.assertEqual(self.take(digest="1" * 32), "deny")
+        self.now += mcpwall.ASKED_S
+        self.assertEqual(self.grants.requests(), [])
+        self.assertEqual([name for name in self.files() if name.startswith("ask-")], [])
 
-    def test_strange_files_stay_where_they_are(self) -> None:
-        self.wall.put(IDENT, question())
-        for name in ("notes.txt", "0123.json", IDENT + ".json.bak"):
-            write(os.path.join(self.waiting, name), "x")
-        self.verb.questions()
-        self.wall.close()
-        self.assertEqual(self.files(), ["0123.json", IDENT + ".json.bak", "notes.txt"])
+    def test_the_oldest_request_is_dropped(self) -> None:
+        for number in range(mcpwall.MAX_ASKED + 5):
+            self.grants.ask(f"r-{number}", request(f"r-{number}", self.now, digest=f"{number:032}"))
+            os.utime(os.path.join(self.consent, f"ask-r-{number}.json"), (number, number))
+        found = self.grants.requests()
+        self.assertEqual((len(found), found[0]), (mcpwall.MAX_ASKED, "r-5"))
 
-    def test_what_is_left_behind_is_cleared_away(self) -> None:
-        self.wall.put(IDENT, question())
-        write(os.path.join(self.waiting, "a" * 16 + ".answer"), "once")
-        torn = write(os.path.join(self.waiting, f".{'b' * 16}.answer.mcpwall-0011223344556677.tmp"), "on")
-        self.assertEqual(len(self.verb.questions()), 1)
-        self.assertEqual(self.files(), [os.path.basename(torn), f"{IDENT}.json"])
-        self.now += 61
-        self.assertEqual(self.verb.questions(), [], "its time is over")
-        self.assertIn(f"{IDENT}.json", self.files(), "but its wall is just about to take it away")
-        self.now += 60
-        self.verb.questions()
-        self.assertEqual(self.files(), [])
-
-    @unittest.skipUnless(POSIX, "process ids")
-    def test_a_killed_wall_leaves_nothing_to_answer(self) -> None:
-        wall = python("desk = mcpwall.Desk(sys.argv[1]); desk.put(sys.argv[2], {'seconds': 600, 'tool': 'x'})\n"
-                      "print('ready', flush=True); sys.stdin.readline()", self.waiting, IDENT)
-        assert wall.stdout is not None and wall.stdin is not None
-        self.assertEqual(wall.stdout.readline(), "ready\n")
-        self.assertEqual([ident for ident, _ in self.verb.questions()], [IDENT])
-        self.verb.answer(IDENT, "session")
-        wall.kill()
-        wall.communicate()
-        self.assertEqual(self.wall.answers(), [])
-        with self.assertRaises(mcpwall.ConfigError):
-            self.verb.answer(IDENT, "once")
-        self.assertEqual((self.verb.questions(), self.files()), ([], []))
-
-    @unittest.skipUnless(POSIX, "process ids")
-    def test_a_process_id_of_another_machine_says_nothing(self) -> None:
-        self.wall.put(IDENT, question())
-        path = os.path.join(self.waiting, f"{IDENT}.json")
-        about = json.loads(read(path))
-        dead = subprocess.Popen([sys.executable, "-c", ""])
-        dead.wait()
-        write(path, json.dumps({**about, "pid": dead.pid, "host": "elsewhere"}))
-        self.assertEqual(len(self.verb.questions()), 1)
-        write(path, json.dumps({**about, "pid": dead.pid}))
-        self.assertEqual(self.verb.questions(), [])
-
-    def test_on_windows_no_process_is_signalled_and_no_link_followed(self) -> None:
-        self.wall.put(IDENT, question())
-        with mock.patch.object(mcpwall.os, "kill", mock.Mock(side_effect=AssertionError)), mock.patch.object(mcpwall.os, "name", "nt"):
-            self.assertEqual(len(self.verb.questions()), 1)
-        path = write(os.path.join(self.waiting, f"{IDENT}.answer"), "once")
-        with mock.patch.object(mcpwall.os, "name", "nt"):
-            self.assertEqual(self.wall.answers(), [(IDENT, "once")])
-            if POSIX:
-                os.rename(path, path + "x")
-                os.symlink(path + "x", path)
-                with mock.patch.object(mcpwall.os, "O_NOFOLLOW", 0):
-                    self.assertEqual(self.wall.answers(), [])
-        about = os.lstat(self.waiting)
-        junction = mock.Mock(st_mode=about.st_mode, st_uid=about.st_uid, st_file_attributes=0x410)
-        with mock.patch.object(mcpwall.os, "lstat", lambda path: junction):
-            self.assertEqual(self.verb.questions(), [])
+    def test_what_is_no_request(self) -> None:
+        good = request("r-1", self.now)
+        fields = json.loads(good)
+        cases = [good[:cut] for cut in range(0, len(good) - 1, 7)] + [b"\xff", b"[" * 9999]
+        cases += [json.dumps({**fields, key: value}).encode() for key in fields for value in (None, 7, True, [], 1e400)
+                  if not (value is None and key in ("rule", "method")) and fields[key] is not value]
+        for bad in cases:
+            self.grants.ask("r-1", bad)
+            self.assertIsNone(self.grants.request("r-1"), bad)
+        self.grants.ask("r-2", good)
+        self.assertIsNone(self.grants.request("r-2"), "another's")
+        for ref in ("", "../x-1", "r-1/", "R-1", "r-1\n", "r", "r-"):
+            self.assertIsNone(self.grants.request(ref))
 
 
 class Verb(Home):
@@ -444,7 +455,7 @@ class Verb(Home):
         super().setUp()
         self.project = os.path.join(self.home, "work")
         os.mkdir(self.project)
-        self.desk = mcpwall.Desk(self.waiting)
+        self.grants = self.store.grants
 
     def approve(self, *argv: str, answers: str | None = None) -> int:
         """Exit status; without *answers* there is no terminal. Usage errors are 2, as in `main`."""
@@ -461,71 +472,105 @@ class Verb(Home):
 
 
 class Calls(Verb):
+    def setUp(self) -> None:
+        super().setUp()
+        self.now = time.time()
+
+    def ask(self, ref: str = "r-1", **more: Any) -> None:
+        self.grants.ask(ref, request(ref, self.now, **more))
+
     def answered(self) -> str:
-        """The answer that the wall finds."""
-        return "".join(answer for _, answer in self.desk.answers())
+        return self.grants.take("s", "d" * 32, "ask-all")[0]
 
     def test_answers_at_a_terminal(self) -> None:
-        for key, answer, said in (("o", "once", "Allowed"), ("S", "session", "Allowed"), ("deny", "deny", "Denied")):
-            self.desk.put(IDENT, question())
-            self.assertEqual(self.approve(IDENT, answers=key + "\n"), 0)
+        for word, answer, said in (("o", "once", "Allowed"), ("once", "once", "Allowed"), ("s", "session", "Allowed"),
+                                   ("session", "session", "Allowed"), ("d", "deny", "Denied"), ("deny", "deny", "Denied")):
+            self.ask()
+            self.assertEqual(self.approve("r-1", answers=word + "\n"), 0)
             self.assertIn(said, self.out)
-            self.assertEqual(self.answered(), answer)
-            self.desk.withdraw(IDENT)
+            self.assertEqual((self.answered(), self.grants.requests()), (answer, []))
         for words in ("files", "run", "ask-all", "sure?", '    | {"cmd": "ls"}', "written by a model"):
             self.assertIn(words, self.out)
 
-    def test_leaving_it(self) -> None:
-        self.desk.put(IDENT, question())
-        for answers in ("\n", "", "x\n\n", "?\n"):
-            self.assertEqual(self.approve(IDENT, answers=answers), 1, answers)
-            self.assertEqual(self.answered(), "")
+    def test_answers_are_whole_words_and_anything_else_asks_again(self) -> None:
+        for word in ("stop", "y", "yes", "O", "Once", "once more", "so", " o", "o ", "1", "sessio", ""):
+            self.ask()
+            self.assertEqual(self.approve("r-1", answers=word + "\n"), 1, word)
+            self.assertEqual(self.answered(), "", word)
+            self.assertEqual(self.approve("r-1", answers=word + "\nd\n"), 0, word)
+            self.assertEqual(self.answered(), "deny", word)
+            self.grants.revoke("r-1")
 
-    def test_never_without_a_terminal(self) -> None:
-        self.desk.put(IDENT, question())
-        for argv, answers in (([IDENT], None), ([IDENT, "--yes"], None), ([IDENT, "--yes"], "o\n"), (["--yes"], "o\n"), ([], None)):
-            self.assertEqual(self.approve(*argv, answers=answers), 2, argv)
-            self.assertEqual(self.answered(), "")
-        self.assertEqual(self.approve("f" * 16, answers="o\n"), 1)
-
-    def test_a_call_that_ends_while_it_is_looked_at(self) -> None:
-        self.desk.put(IDENT, question())
-        desk = self.desk
+    def test_what_is_granted_is_what_was_shown(self) -> None:
+        self.ask()
+        grants, evil = self.grants, request("r-1", self.now, digest="e" * 32, arguments="rm")
 
         class Slow(Terminal):
             def readline(self, *_: Any) -> str:     # type: ignore[override]
-                desk.withdraw(IDENT)
+                if "rm" not in shown.getvalue():
+                    grants.ask("r-1", evil)
+                    return "o\n"
+                return "d\n"
+        shown = streams.StringIO()
+        io = mcpwall.Surroundings(self.home, self.project, {}, "linux", ["mcpwall"], Slow(), shown, shown, os, self.home)
+        self.assertEqual(mcpwall.cmd_approve(["r-1"], io), 0)
+        self.assertIn("changed meanwhile", shown.getvalue())
+        self.assertEqual((self.answered(), self.grants.take("s", "e" * 32, "ask-all")[0]), ("", "deny"))
+
+    def test_without_a_terminal_only_by_name_and_yes(self) -> None:
+        self.ask()
+        for argv, answers in ((["r-1"], None), (["--yes"], "o\n"), ([], None)):
+            self.assertEqual(self.approve(*argv, answers=answers), 2, argv)
+            self.assertEqual(self.answered(), "")
+        self.assertEqual(self.approve("r-1", "--yes"), 0)
+        self.assertIn('{"cmd": "ls"}', self.out)
+        self.assertEqual(self.answered(), "once")
+        self.assertEqual(self.approve("r-1", answers="o\n"), 1)
+        self.assertIn("no such call waits", self.out)
+
+    def test_a_call_that_goes_while_it_is_looked_at(self) -> None:
+        self.ask()
+        path = os.path.join(self.folder, "consent", "ask-r-1.json")
+
+        class Slow(Terminal):
+            def readline(self, *_: Any) -> str:     # type: ignore[override]
+                os.unlink(path)
                 return "o\n"
         with mock.patch(f"{__name__}.Terminal", Slow):
-            self.assertEqual(self.approve(IDENT, answers=""), 1)
-        self.assertIn("does not wait any more", self.err)
-        self.assertEqual(os.listdir(self.waiting), [])
+            self.assertEqual(self.approve("r-1", answers=""), 1)
+        self.assertIn("no such call waits", self.out)
+        self.assertEqual(self.answered(), "")
 
     def test_all_that_waits_and_what_comes_meanwhile(self) -> None:
-        self.desk.put(IDENT, question(tool="first"))
-        desk = self.desk
+        self.ask()
+        ask, there = self.ask, os.path.join(self.folder, "consent")
 
         class Busy(Terminal):
             def readline(self, *_: Any) -> str:     # type: ignore[override]
-                if not os.path.exists(os.path.join(desk._folder, "f" * 16 + ".json")):
-                    desk.put("f" * 16, question(tool="second"))
+                if len(os.listdir(there)) == 1:
+                    ask("r-2", digest="e" * 32)
                 return "o\n"
         with mock.patch(f"{__name__}.Terminal", Busy):
             self.assertEqual(self.approve(answers=""), 0)
-        self.assertEqual(sorted(desk.answers()), [(IDENT, "once"), ("f" * 16, "once")])
+        self.assertEqual((self.answered(), self.grants.take("s", "e" * 32, "ask-all")[0]), ("once", "once"))
 
     def test_nothing_in_a_question_reaches_the_terminal_as_it_is(self) -> None:
-        self.desk.put(IDENT, question(tool="a\x1b[2Jb\u202e", arguments="x" * 300 + "\nAllow it? y\u200b\ufe0f\U000e0041", server="\x07"))
-        self.approve(IDENT, answers="\n")
+        self.ask(tool="a\x1b[2Jb\u202e", arguments="x" * 300 + "\nAllow it? y\u200b\ufe0f\U000e0041", server="\x07")
+        self.approve("r-1", answers="")
         self.assertTrue(all(c.isprintable() or c == "\n" for c in self.out))
         self.assertIn(r"a\x1b[2Jb\u202e", self.out)
         self.assertIn(r"\u200b\ufe0f\U000e0041", self.out)
         self.assertFalse([line for line in self.out.split("\n") if line.startswith("Allow it?")])
 
-    def test_list(self) -> None:
-        self.desk.put(IDENT, question())
+    def test_list_and_revoke(self) -> None:
+        self.ask()
         self.assertEqual(self.approve("--list"), 0)
-        self.assertRegex(self.out, rf"^\d{{4}}-\d\d-\d\d  held, (59|60) s left +{IDENT}: files run\n$")
+        self.assertRegex(self.out, r"^\d{4}-\d\d-\d\d  waits: call +r-1: files run\n$")
+        self.approve("r-1", answers="s\n")
+        self.assertEqual(self.approve("--list"), 0)
+        self.assertRegex(self.out, r"^\d{4}-\d\d-\d\d  call, session +r-1: files run\n$")
+        self.assertEqual(self.approve("--revoke", "r-1"), 0)
+        self.assertEqual(self.answered(), "")
 
 
 class Servers(Verb):
@@ -751,7 +796,7 @@ class NotForModels(unittest.TestCase):
                         "grep -rn 'mcpwall approve' README.md", "echo mcpwall approve", "git commit -m 'mcpwall unwrap'",
                         "python3 -m unittest tests.test_approve", "python tools/approve.py", "mcpwall approve --help"):
             self.assertTrue(talk.passes("run_command", {"command": command}), command)
-        for path in ("~/.mcpwall/waiting/0123456789abcdef.answer", "/home/u/.mcpwall/approved.json"):
+        for path in ("~/.mcpwall/consent/grant-0123456789abcdef.json", "/home/u/.mcpwall/approved.json"):
             self.assertFalse(talk.passes("write_file", {"path": path, "content": "once"}), path)
 
 
@@ -769,14 +814,14 @@ class Host:
     def __init__(self, test: Home, said: dict[str, Any], timeout: float = 60, **more: Any) -> None:
         self.file = write(os.path.join(test.home, "said.json"), json.dumps(said))
         self.errors, self.rest, self.number = streams.StringIO(), b"", 0
-        self.desk, self.consent = mcpwall.Desk(test.waiting), mcpwall.ConsentStore(test.path)
-        session = mcpwall.Session(mcpwall.Wall(support.policy(RULES % timeout)), "files", identity="files", desk=True,
-                                  pins=lambda: self.consent.pins("files"))
+        self.consent = mcpwall.ConsentStore(test.path)
+        session = mcpwall.Session(mcpwall.Wall(support.policy(RULES % timeout)), "files", identity="files",
+                                  grants=self.consent.grants.take, pins=lambda: self.consent.pins("files"))
         stdin, self.to_wall = os.pipe()
         self.from_wall, stdout = os.pipe()
         command = [sys.executable, "-I", "-S", os.path.join(HERE, "data", "tools_server.py"), self.file]
-        patience = mcpwall.Patience(answer=0.02, poll=0.1)
-        parts = {"desk": self.desk, "consent": self.consent, **more}
+        patience = mcpwall.Patience(poll=0.1)
+        parts = {"consent": self.consent, **more}
         self.status: list[int] = []
         self.thread = threading.Thread(target=lambda: self.status.append(mcpwall.relay(
             session, command, None, mcpwall.Reporter(self.errors), patience=patience, stdin=stdin, stdout=stdout, **parts)))
@@ -821,56 +866,54 @@ def wait_until(condition: Any) -> None:
 
 @unittest.skipUnless(POSIX, "select on pipes")
 class Relay(Verb):
-    def held(self) -> str:
-        """The ident of the one call that waits, once it does."""
-        wait_until(self.desk.questions)
-        [(ident, _)] = self.desk.questions()
-        return ident
+    def refused(self, host: Host, **arguments: Any) -> str:
+        """The ref under which a call can be allowed."""
+        error = host.ask("tools/call", name="danger", arguments=arguments)["error"]
+        found = re.search(r"sure: your user can allow it: mcpwall approve ([a-z0-9]+-[0-9]+) \(15 min\), then send the same call again "
+                          r"\(rule ask-all, ref \1\)$", error["message"])
+        assert found is not None, error
+        return found[1]
 
-    def test_a_held_call_is_answered_from_another_terminal(self) -> None:
+    def test_a_refused_call_is_allowed_from_another_terminal_and_comes_again(self) -> None:
         host = Host(self, {"tools": [tool("danger")]})
-        number = host.send("tools/call", name="danger", arguments={"cmd": "x"})
-        ident = self.held()
-        self.assertEqual(host.ask("tools/list")["id"], number + 1, "others go on")
-        self.assertEqual(self.approve(ident, answers="o\n"), 0)
+        ref = self.refused(host, cmd="x")
+        self.assertEqual(self.approve(ref, answers="o\n"), 0)
         self.assertIn('{"cmd": "x"}', self.out)
-        answer = host.line()
-        self.assertEqual((answer["id"], answer["result"]["content"][0]["text"]), (number, "ok"))
-        self.assertEqual(os.listdir(self.waiting), [])
-        wait_until(lambda: "waits 60 s" in host.errors.getvalue())
-        self.assertEqual(host.errors.getvalue().count(f"mcpwall approve {ident}"), 1)
-        host.send("tools/call", name="danger", arguments={"cmd": "x"})
-        again = self.held()
-        self.assertNotEqual(again, ident)
-        self.assertEqual(self.approve(again, answers="s\n"), 0)
-        self.assertIn("result", host.line())
-        self.assertIn("result", host.ask("tools/call", name="danger", arguments={"cmd": "x"}))
-        host.send("tools/call", name="danger", arguments={"cmd": "y"})
-        self.assertEqual(self.approve(self.held(), answers="d\n"), 0)
-        self.assertIn("error", host.line())
+        self.refused(host, cmd="y")
+        answer = host.ask("tools/call", name="danger", arguments={"cmd": "x"})
+        self.assertEqual(answer["result"]["content"][0]["text"], "ok")
+        self.assertNotEqual(self.refused(host, cmd="x"), ref)
+        self.assertEqual(self.approve(answers="d\ns\n"), 0)
+        self.assertIn("did not allow it", host.ask("tools/call", name="danger", arguments={"cmd": "y"})["error"]["message"])
+        for _ in range(2):
+            self.assertIn("result", host.ask("tools/call", name="danger", arguments={"cmd": "x"}))
 
-    def test_a_call_that_nobody_answers(self) -> None:
-        host = Host(self, {"tools": [tool("danger")]}, timeout=1)
-        self.assertIn("error", host.ask("tools/call", name="danger", arguments={}))
-        wait_until(lambda: not os.listdir(self.waiting))
+    def test_consent_to_a_call_of_one_wall_is_none_for_another(self) -> None:
+        one, other = (Host(self, {"tools": [tool("danger")]}) for _ in range(2))
+        ref = self.refused(one, cmd="x")
+        self.assertEqual(self.approve(ref, answers="s\n"), 0)
+        self.refused(other, cmd="x")
+        self.assertIn("result", one.ask("tools/call", name="danger", arguments={"cmd": "x"}))
 
-    def test_the_end_takes_the_questions_away(self) -> None:
+    def test_a_request_that_the_wall_has_not_written_allows_nothing(self) -> None:
         host = Host(self, {"tools": [tool("danger")]})
-        host.send("tools/call", name="danger", arguments={})
-        self.held()
-        self.doCleanups()
-        self.assertEqual(host.status, [0])
+        ref = self.refused(host, cmd="x")
+        path = os.path.join(self.folder, "consent", f"ask-{ref}.json")
+        write(path, read(path).replace('\\"x\\"', '\\"harmless\\"'))
+        self.assertEqual(self.approve(ref, answers="s\n"), 0)
+        self.assertIn('"harmless"', self.out)
+        self.refused(host, cmd="x")
 
-    def test_without_a_desk_it_goes_on(self) -> None:
-        host = Host(self, {"tools": [tool("danger")]}, timeout=1, desk=None, consent=None)
+    def test_without_a_store_nobody_can_be_asked(self) -> None:
+        host = Host(self, {"tools": [tool("danger")]}, consent=None)
         self.assertEqual(host.tools(), ["danger"])
         self.assertIn("error", host.ask("tools/call", name="danger", arguments={}))
-        self.assertEqual((os.path.exists(self.path), os.path.exists(self.waiting)), (False, False))
+        self.assertEqual((os.path.exists(self.path), os.path.exists(os.path.join(self.folder, "consent"))), (False, False))
 
-    def test_a_desk_that_others_can_use_is_said(self) -> None:
-        os.makedirs(self.waiting)
-        os.chmod(self.waiting, 0o777)
-        host = Host(self, {"tools": [tool("danger")]}, timeout=1)
+    def test_a_folder_that_others_can_use_is_said(self) -> None:
+        os.makedirs(os.path.join(self.folder, "consent"))
+        os.chmod(os.path.join(self.folder, "consent"), 0o777)
+        host = Host(self, {"tools": [tool("danger")]})
         self.assertIn("error", host.ask("tools/call", name="danger", arguments={}))
         wait_until(lambda: "others can use" in host.errors.getvalue())
 
@@ -904,14 +947,11 @@ class WholeProgram(Home):
     def setUp(self) -> None:
         super().setUp()
         self.environ = {**os.environ, "HOME": self.home}
-        said = write(os.path.join(self.home, "said.json"), json.dumps({"tools": [tool("danger")]}))
-        policy = write(os.path.join(self.home, "policy.yml"), RULES % 60)
+        self.said = write(os.path.join(self.home, "said.json"), json.dumps({"tools": [tool("danger")]}))
+        self.policy = write(os.path.join(self.home, "policy.yml"), RULES % 60)
         self.errors = open(os.path.join(self.home, "stderr"), "w+b")
         self.addCleanup(self.errors.close)
-        self.wall = subprocess.Popen(
-            [sys.executable, mcpwall.__file__, "-c", policy, "--", sys.executable, "-I", "-S",
-             os.path.join(HERE, "data", "tools_server.py"), said],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, env=self.environ, cwd=self.home, bufsize=0)
+        self.wall = self.start()
 
         def end() -> None:
             assert self.wall.stdin is not None and self.wall.stdout is not None
@@ -919,44 +959,69 @@ class WholeProgram(Home):
             self.wall.stdout.close()
             self.wall.wait(LONG)
         self.addCleanup(end)
-        self.desk = mcpwall.Desk(self.waiting)
 
-    def call(self) -> str:
-        """Send the call that is held; its ident."""
-        assert self.wall.stdin is not None
+    def start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, mcpwall.__file__, "-c", self.policy, "--", sys.executable, "-I", "-S",
+             os.path.join(HERE, "data", "tools_server.py"), self.said],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, env=self.environ, cwd=self.home, bufsize=0)
+
+    def call(self) -> dict[str, Any]:
+        """The answer to the call that is asked about."""
+        assert self.wall.stdin is not None and self.wall.stdout is not None
         body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "danger", "arguments": {"cmd": "x"}}}
         self.wall.stdin.write(json.dumps(body).encode() + b"\n")
-        wait_until(self.desk.questions)
-        [(ident, _)] = self.desk.questions()
-        return ident
+        return json.loads(self.wall.stdout.readline())      # type: ignore[no-any-return]
 
-    def test_answered_at_a_terminal(self) -> None:
+    def verb(self, *argv: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, mcpwall.__file__, *argv], env=self.environ, cwd=self.home, timeout=LONG, text=True,
+                              **{"stdin": subprocess.DEVNULL, "capture_output": True, **more})
+
+    def test_answered_at_a_terminal_and_what_was_typed_ahead_is_no_answer(self) -> None:
         import pty
-        ident = self.call()
-        verb = subprocess.run([sys.executable, mcpwall.__file__, "approve", ident], env=self.environ, cwd=self.home,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LONG)
-        self.assertEqual(verb.returncode, 2)
+        error = self.call()["error"]
+        ref = error["data"]["mcpwall"]["ref"]
+        self.assertIn(f"mcpwall approve {ref} (15 min)", error["message"])
+        self.assertEqual(self.verb("approve", ref).returncode, 2)
         keyboard, terminal = pty.openpty()
+        os.write(keyboard, b"s\n")
+        verb = subprocess.Popen([sys.executable, mcpwall.__file__, "approve"], env=self.environ, cwd=self.home, stdin=terminal,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert verb.stdout is not None
+        shown = b""
+        while b"[d]eny it?" not in shown:
+            part = os.read(verb.stdout.fileno(), 4096)
+            self.assertTrue(part, shown)
+            shown += part
         os.write(keyboard, b"o\n")
-        verb = subprocess.run([sys.executable, mcpwall.__file__, "approve"], env=self.environ, cwd=self.home, stdin=terminal,
-                              capture_output=True, text=True, timeout=LONG)
+        shown += verb.communicate(timeout=LONG)[0]
         os.close(keyboard)
         os.close(terminal)
-        self.assertEqual((verb.returncode, verb.stderr), (0, ""))
-        self.assertIn("danger", verb.stdout)
-        assert self.wall.stdout is not None
-        self.assertIn(b'"ok"', self.wall.stdout.readline())
+        self.assertEqual(verb.returncode, 0, shown)
+        self.assertIn(b"Allowed once", shown)
+        self.assertIn("result", self.call())
+        self.assertIn("error", self.call())
 
-    def test_killed_in_the_middle(self) -> None:
-        ident = self.call()
-        [name] = [name for name in os.listdir(self.waiting) if name.endswith(".json")]
-        self.assertEqual(name, ident + ".json")
+    def test_allowed_for_the_session_by_the_record(self) -> None:
+        ref = self.call()["error"]["data"]["mcpwall"]["ref"]
+        self.assertEqual(self.verb("allow", ref, "--session").returncode, 2)
+        allowed = self.verb("allow", ref, "--session", "--yes")
+        self.assertEqual((allowed.returncode, allowed.stderr), (0, ""))
+        for _ in range(2):
+            self.assertIn("result", self.call())
+        self.assertEqual(self.verb("approve", "--revoke", ref).returncode, 0)
+        self.assertIn("error", self.call())
+
+    def test_of_a_wall_that_was_killed_nothing_can_be_used(self) -> None:
+        ref = self.call()["error"]["data"]["mcpwall"]["ref"]
         self.wall.send_signal(signal.SIGKILL)
         self.wall.wait(LONG)
-        verb = subprocess.run([sys.executable, mcpwall.__file__, "approve", "--list"], env=self.environ, cwd=self.home,
-                              capture_output=True, text=True, timeout=LONG)
-        self.assertNotIn(ident, verb.stdout)
-        self.assertEqual(os.listdir(self.waiting), [])
+        self.assertEqual(self.verb("approve", ref, "--yes").returncode, 0)
+        end, self.wall = self.wall, self.start()
+        self.assertIn("error", self.call())
+        assert end.stdin is not None and end.stdout is not None
+        end.stdin.close()
+        end.stdout.close()
 
 
 if __name__ == "__main__":

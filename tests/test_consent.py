@@ -53,6 +53,29 @@ class Host(Talk):
         return self.client({"jsonrpc": "2.0", "id": question["id"], "result": result})
 
 
+class Desk:
+    """Where a person in another terminal answers: what a session asks for his answers."""
+
+    def __init__(self) -> None:
+        self.answers: dict[tuple, tuple[str, str]] = {}
+        self.asked = 0
+
+    def __call__(self, session: str, digest: str, rule: str | None) -> tuple[str, str]:
+        self.asked += 1
+        found = self.answers.get((session, digest, rule), ("", ""))
+        if found[0] == "once":
+            del self.answers[session, digest, rule]
+        return found
+
+    def shown(self, host: Talk) -> dict:
+        return json.loads(host.others[-1].data)
+
+    def says(self, host: Talk, answer: str, shown: bytes | None = None) -> None:
+        """An answer to the call that was refused last."""
+        about = self.shown(host)
+        self.answers[about["session"], about["digest"], about["rule"]] = answer, mcpwall.shown_hash(shown or host.others[-1].data)
+
+
 class Asking(unittest.TestCase):
     """`ask` holds the call and asks through the host."""
 
@@ -90,14 +113,14 @@ class Asking(unittest.TestCase):
                 self.assertIn("did not allow", error["error"]["message"])
                 self.assertEqual(error["error"]["data"]["mcpwall"]["rule"], "ask-send")
 
-    def test_an_error_instead_of_an_answer_is_a_no_or_goes_to_the_desk(self) -> None:
-        for desk in (False, True):
-            host = Host(desk=desk)
+    def test_an_error_instead_of_an_answer_is_a_no_or_the_user_is_asked_elsewhere(self) -> None:
+        for grants in (None, Desk()):
+            host = Host(grants=grants)
             question = host.asks({})
             out = host.client({"jsonrpc": "2.0", "id": question["id"], "error": {"code": -32601, "message": "no"}})
             self.assertEqual(out["server"], b"")
-            self.assertEqual(bool(out["client"]), not desk)
-            self.assertEqual(len(host.others), desk)
+            self.assertIn("mcpwall approve test-" if grants else "did not allow", json.loads(out["client"])["error"]["message"])
+            self.assertEqual(len(host.others), bool(grants))
 
     def test_the_question_names_what_matters_and_hides_nothing(self) -> None:
         host = Host(server="mail\u202e")
@@ -138,16 +161,12 @@ class Asking(unittest.TestCase):
         self.assertEqual(host.says(question, "allow once"), {"client": b"", "server": b""})      # too late
 
     def test_an_answer_after_its_time_is_too_late_also_when_nobody_looked_at_the_clock(self) -> None:
-        for capabilities in (FORM, {}):
-            host = Host(capabilities=capabilities, desk=True)
-            out = host.call("send", {})
-            host.now += 121
-            if capabilities:
-                out = host.says(messages(out["client"])[-1], "allow once")
-            else:
-                out = host.take(host.session.answer(host.others[0].ident, "once"))
-            self.assertEqual(out["server"], b"")
-            self.assertIn("in time", messages(out["client"])[-1]["error"]["message"])
+        host = Host()
+        question = host.asks({})
+        host.now += 121
+        out = host.says(question, "allow once")
+        self.assertEqual(out["server"], b"")
+        self.assertIn("in time", messages(out["client"])[-1]["error"]["message"])
         talk, asking = Talk(ASK), AskingByRetry()
         asked = asking.asked(talk, asking.CALL)
         talk.now += 121
@@ -203,25 +222,120 @@ rules:
         self.assertEqual(out["server"], b"")
         self.assertEqual(json.loads(out["client"])["error"]["data"]["mcpwall"]["rule"], "no-more")
 
-    def test_without_a_form_the_desk_is_asked(self) -> None:
+    def test_without_a_form_the_call_is_refused_until_the_user_has_allowed_it(self) -> None:
         for capabilities in ({}, {"elicitation": {"url": {}}}, {"elicitation": True}, None, "x"):
-            host = Host(capabilities=capabilities, desk=True)
-            out = host.call("send", {"to": "x\u202e", "k": GITHUB_TOKEN[:8]})
-            self.assertEqual(out, {"client": b"", "server": b""})
-            waiting, = host.others
-            self.assertRegex(waiting.ident, r"\A[0-9a-f]{16}\Z")
-            self.assertEqual((waiting.question["tool"], waiting.question["rule"]), ("send", "ask-send"))
-            self.assertNotIn("\u202e", json.dumps(waiting.question, ensure_ascii=False))
-            self.assertEqual(host.session.answer("0" * 16, "once"), [])
-            self.assertTrue(host.take(host.session.answer(waiting.ident, "once"))["server"])
-            self.assertEqual(host.others[-1], mcpwall.Waiting(waiting.ident, None))
-            self.assertEqual(host.session.answer(waiting.ident, "once"), [])
+            desk = Desk()
+            host = Host(capabilities=capabilities, grants=desk)
+            error = json.loads(host.call("send", {"to": "x\u202e", "k": GITHUB_TOKEN[:8]})["client"])["error"]
+            self.assertEqual(error["message"], "[mcpwall] Sending is asked about: your user can allow it: mcpwall approve test-3 (15 min), "
+                             "then send the same call again (rule ask-send, ref test-3)")
+            self.assertEqual(error["data"]["mcpwall"]["approve"], "mcpwall approve test-3")
+            self.assertEqual((host.records[-1]["action"], host.records[-1]["asked"]), ("ask", "approve"))
+            about = desk.shown(host)
+            self.assertEqual((about["tool"], about["rule"], about["ref"], about["digest"]),
+                             ("send", "ask-send", "test-3", host.records[-1]["digest"]))
+            self.assertNotIn("\u202e", host.others[-1].data.decode())
+            desk.says(host, "once")
+            self.assertFalse(host.call("send", {"to": "y"}, 2)["server"])
+            self.assertTrue(host.call("send", {"k": GITHUB_TOKEN[:8], "to": "x\u202e"}, 3)["server"])
+            self.assertEqual([host.records[-1][key] for key in ("action", "answer", "asked")], ["allow", "once", "approve"])
+            self.assertFalse(host.call("send", {"k": GITHUB_TOKEN[:8], "to": "x\u202e"}, 4)["server"])
 
-    def test_without_form_and_desk_nobody_can_be_asked(self) -> None:
+    def test_a_yes_in_another_terminal_counts_for_the_exact_call_and_rule(self) -> None:
+        def raw(number: str, ident: int) -> bytes:
+            return line(b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"send","arguments":{"n":%s}}}' % (
+                ident, number.encode()))
+
+        for number, other in (("0", "-0"), ("-0", "0"), ("1", "1.0"), ("1e2", "100"), ("9007199254740993", "9007199254740992")):
+            desk = Desk()
+            host = Host(capabilities={}, grants=desk)
+            host.feed("client", raw(number, 1))
+            desk.says(host, "session")
+            self.assertEqual(host.feed("client", raw(other, 2))["server"], b"", other)
+            self.assertTrue(host.feed("client", raw(number, 3))["server"])
+
+    def test_a_no_in_another_terminal_is_said(self) -> None:
+        desk = Desk()
+        host = Host(capabilities={}, grants=desk)
+        host.call("send", {})
+        desk.says(host, "deny")
+        self.assertIn("did not allow it", json.loads(host.call("send", {})["client"])["error"]["message"])
+        self.assertEqual((host.records[-1]["action"], host.records[-1]["asked"]), ("deny", "approve"))
+
+    def test_a_yes_to_what_was_not_shown_is_none(self) -> None:
+        desk = Desk()
+        host = Host(capabilities={}, grants=desk)
+        host.call("send", {})
+        desk.says(host, "once", shown=host.others[-1].data.replace(b"about", b"nothing"))
+        self.assertFalse(host.call("send", {})["server"])
+        desk.says(host, "session", shown=json.dumps(host.records[-1], separators=(",", ":")).encode())
+        self.assertTrue(host.call("send", {})["server"], "its record was shown")
+
+    def test_a_call_that_a_model_tries_again_and_again_can_still_be_allowed(self) -> None:
+        desk = Desk()
+        host = Host(ASK + "settings: {max_repeated_denials: 2}\n", capabilities={}, grants=desk)
+        for _ in range(6):
+            self.assertIn("mcpwall approve", json.loads(host.call("send", {})["client"])["error"]["message"])
+        desk.says(host, "once")
+        self.assertTrue(host.call("send", {})["server"])
+
+    def test_a_rule_that_denies_looks_for_no_grant(self) -> None:
+        desk = Desk()
+        host = Host(capabilities={}, grants=desk)
+        host.call("other", {"x": "evil"})
+        host.call("read", {})
+        self.assertEqual((desk.asked, host.others), (0, []))
+
+    def test_a_client_that_can_ask_takes_a_grant_as_well(self) -> None:
+        desk = Desk()
+        host = Host(grants=desk)
+        host.asks({})
+        host.take(host.session.tick(host.now + 1000))
+        desk.answers[("test", host.records[-1]["digest"], "ask-send")] = (
+            "session", mcpwall.shown_hash(json.dumps(host.records[-1], separators=(",", ":")).encode()))
+        self.assertTrue(host.call("send", {}, 2)["server"])
+
+    def test_questions_need_a_session_of_2025_06_18_or_later(self) -> None:
+        for version, asks in (("2024-11-05", False), ("2025-03-26", False), ("2025-06-18", True), ("2025-11-25", True), ("9", False),
+                              (None, False), (["2025-06-18"], False), ("draft-2026", False)):
+            host = Talk(ASK)
+            self.assertFalse(host.call("send", {}, "early")["server"])
+            host.client(request("initialize", {"protocolVersion": "2025-11-25", "capabilities": FORM}, 0))
+            self.assertIn("error", json.loads(host.call("send", {}, "before")["client"]), "nothing is agreed yet")
+            host.server({"jsonrpc": "2.0", "id": 0, "result": {"protocolVersion": version, "capabilities": {}}})
+            out = json.loads(host.call("send", {}, "call")["client"])
+            self.assertEqual(out.get("method") == "elicitation/create", asks, version)
+            host.client(request("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}}, 1))
+            self.assertIn("error", json.loads(host.call("send", {}, "again")["client"]))
+
+    def test_a_server_does_not_answer_a_call_that_it_has_not_received(self) -> None:
+        for ident, answers in ((5, [5, "5", 5.0, " 5"]), ("7", ["7", 7, "7.0"]), ("a", ["a"])):
+            host = Host()
+            question = host.asks({}, ident)
+            for answer in answers:
+                for what in ({"result": text_result("done")}, {"error": {"code": 1, "message": "no"}}):
+                    self.assertEqual(host.server({"jsonrpc": "2.0", "id": answer, **what}), {"client": b"", "server": b""}, answer)
+                    self.assertEqual(host.records[-1]["action"], "deny")
+            self.assertTrue(host.says(question, "allow once")["server"])
+            self.assertIn(b"done", host.server({"jsonrpc": "2.0", "id": ident, "result": text_result("done")})["client"])
+
+    def test_the_server_is_gone_while_a_call_waits(self) -> None:
+        host = Host()
+        host.asks({}, 5)
+        out = messages(host.feed("server", b"")["client"])
+        self.assertEqual([one.get("method", one.get("id")) for one in out], ["notifications/cancelled", 5])
+        self.assertIn("is gone", out[1]["error"]["message"])
+        self.assertEqual([host.records[-1][key] for key in ("action", "answer", "asked")], ["deny", "gone", "elicitation"])
+        talk, asking = Talk(ASK), AskingByRetry()
+        asking.asked(talk, asking.CALL)
+        self.assertEqual(talk.feed("server", b"")["client"], b"")
+        self.assertEqual(talk.records[-1]["answer"], "gone")
+
+    def test_without_form_and_grants_nobody_can_be_asked(self) -> None:
         host = Host(capabilities={})
         error = json.loads(host.call("send", {})["client"])["error"]
         self.assertIn("nobody can be asked", error["message"])
-        allowing = Host(ASK + "settings: {ask_fallback: allow}\n", capabilities={}, desk=True)
+        allowing = Host(ASK + "settings: {ask_fallback: allow}\n", capabilities={}, grants=Desk())
         self.assertTrue(allowing.call("send", {})["server"])
 
     def test_too_many_questions(self) -> None:
@@ -255,13 +369,13 @@ rules:
         self.assertIn("now it matters", again["params"]["message"])
         self.assertTrue(host.says(again, "allow once")["server"])
 
-    def test_an_answer_that_is_no_word_of_ours_is_a_no(self) -> None:
-        for word in ("yes", "", None, [], 5):
-            host = Host(capabilities={}, desk=True)
+    def test_an_answer_that_is_no_word_of_ours_is_none(self) -> None:
+        for word in ("yes", "", "allow", "Once"):
+            desk = Desk()
+            host = Host(capabilities={}, grants=desk)
             host.call("send", {})
-            out = host.take(host.session.answer(host.others[0].ident, word))
-            self.assertEqual(out["server"], b"")
-            self.assertIn("did not allow", json.loads(out["client"])["error"]["message"])
+            desk.says(host, word)
+            self.assertFalse(host.call("send", {})["server"])
 
     def test_consent_to_one_number_is_none_to_another_that_python_reads_as_the_same(self) -> None:
         def raw(number: str, ident: int) -> bytes:
@@ -430,12 +544,12 @@ class AskingByRetry(unittest.TestCase):
         self.assertEqual(out["server"], b"")
 
     def test_a_no_counts_also_when_the_rule_asks_no_longer(self) -> None:
-        rules = "version: 1\nrules:\n  - {name: many, match: {tool: send}, limit: {calls: 1, per: 60}, action: ask}\n"
+        rules = "version: 1\nrules:\n  - {name: many, match: {tool: send}, limit: {calls: 1, per: 30}, action: ask}\n"
         for answer, passes in (("deny", False), ("allow once", True)):
             talk = Talk(rules)
             self.assertTrue(talk.client(request("tools/call", {**self.CALL, **MODERN}, 1))["server"])
             asked = self.asked(talk, self.CALL, 2)
-            talk.now += 61
+            talk.now += 31
             out = talk.client(request("tools/call", self.retry(asked, self.CALL, answer), 3))
             self.assertEqual(bool(out["server"]), passes)
 
@@ -505,12 +619,16 @@ rules:
         self.assertEqual(out["server"], b"")
         self.assertIn("too late", json.loads(out["client"])["error"]["message"])
 
-    def test_a_client_without_a_form_goes_to_the_desk(self) -> None:
+    def test_a_client_without_a_form_is_refused_until_the_user_has_allowed_it(self) -> None:
         meta = copy.deepcopy(MODERN)
         meta["_meta"]["io.modelcontextprotocol/clientCapabilities"] = {}
-        talk = Talk(ASK, desk=True)
-        self.assertEqual(talk.client(request("tools/call", {**self.CALL, **meta}, 1)), {"client": b"", "server": b""})
-        self.assertEqual(len(talk.others), 1)
+        desk = Desk()
+        talk = Talk(ASK, grants=desk)
+        call = request("tools/call", {**self.CALL, **meta}, 1)
+        self.assertIn("mcpwall approve test-1 (15 min)", json.loads(talk.client(call)["client"])["error"]["message"])
+        desk.says(talk, "once")
+        self.assertEqual(json.loads(talk.client({**call, "id": 2})["server"]), {**call, "id": 2})
+        self.assertFalse(talk.client({**call, "id": 3})["server"])
 
 
 class AskingFuzz(unittest.TestCase):
@@ -527,7 +645,8 @@ class AskingFuzz(unittest.TestCase):
 
     def conversation(self, random_: random.Random) -> None:
         """A host that does all that it should and should not, in any order."""
-        host = Host(ASK, random_.choice([FORM, {}, None]), desk=random_.random() < 0.7)
+        desk = Desk()
+        host = Host(ASK, random_.choice([FORM, {}, None]), grants=random_.choice([None, desk, desk]))
         sent: dict = {}         # id of a call -> its line
         reached: list = []      # what the server got
         answered: list = []     # ids of calls that were refused
@@ -565,9 +684,8 @@ class AskingFuzz(unittest.TestCase):
                 host.now += random_.choice([1, 200])
                 took(host.take(host.session.tick(host.now)))
             elif kind == 6:
-                for waiting in [one for one in host.others if one.question]:
-                    took(host.take(host.session.answer(waiting.ident, random_.choice(["once", "session", "deny"]))))
-                    break
+                if host.others:
+                    desk.says(host, random_.choice(["once", "session", "deny"]))
             elif states:
                 params, state = random_.choice(states)
                 params = {**params, "requestState": state, "inputResponses": {"mcpwall-approval": {
@@ -665,9 +783,9 @@ outbound_rules:
         choice = self.random.choice
         settings = {"tool_pinning": choice(["off", "warn", "block"]), "read_only": choice([True, False]), "max_repeated_denials": 3,
                     "unlisted_tools": choice(["allow", "deny"]), "deny_as": choice(["error", "result"]), "log_args": choice(["none", "full"])}
-        store = Store()
+        store, desk = Store(), Desk()
         store.kept = choice([{}, {"tools": self.odd()}, {"tools": {"a": self.odd()}, "instructions": self.odd()}])
-        host = Host(self.RULES + f"settings: {json.dumps(settings)}", choice([FORM, {}, self.odd()]), desk=choice([True, False]),
+        host = Host(self.RULES + f"settings: {json.dumps(settings)}", choice([FORM, {}, self.odd()]), grants=choice([None, desk]),
                     identity="i", pins=store.read)
         self.asked: list = []
         self.states: list = []
@@ -680,9 +798,9 @@ outbound_rules:
             if choice([True, False, False]):
                 host.now += choice([1, 200])
                 out["client"] += host.take(host.session.tick(host.now))["client"]
-            for waiting in host.others[-1:] if choice([True, False]) else ():
-                if isinstance(waiting, mcpwall.Waiting):
-                    host.take(host.session.answer(waiting.ident, self.odd()))
+            for call in host.others[-1:] if choice([True, False]) else ():
+                if isinstance(call, mcpwall.Approvable):
+                    desk.says(host, choice(["once", "session", "deny", "x"]))
             if b"mcpwall-" in out["server"]:        # only what the client made up itself
                 self.assertFalse([one for one in self.asked + self.states if one.encode() in out["server"]])
             for one in messages(out["client"]):

@@ -348,16 +348,21 @@ class Asking(InHome):
         return self.hook("codex", pre("Bash", {"command": command}, session_id=session), self.POLICY)
 
     def answer(self, answer: str) -> None:
-        desk = mcpwall.Desk(os.path.join(self.home, ".mcpwall", "waiting"))
-        for ident, question in desk.questions():
-            self.assertEqual((question["tool"], question["rule"]), ("Bash", "sure"))
-            desk.answer(ident, answer)
+        for ref in self.grants.requests():
+            data, about = self.grants.request(ref)
+            self.assertEqual((about["tool"], about["rule"]), ("Bash", "sure"))
+            self.grants.give(about, mcpwall.shown_hash(data), answer)
+
+    @property
+    def grants(self) -> mcpwall.Grants:
+        return mcpwall.ConsentStore(os.path.join(self.home, ".mcpwall", "approved.json")).grants
 
     def test_once(self) -> None:
         verdict = self.ask()
-        ident = re.search("mcpwall approve ([0-9a-f]{16})", verdict.answer.stdout)[1]
+        ref = re.search(r"mcpwall approve (\S+) \(15 min\), then send the same call again", verdict.answer.stdout)[1]
         self.assertIn("deny", verdict.answer.stdout)
-        self.assertEqual([one for one, _ in mcpwall.Desk(os.path.join(self.home, ".mcpwall", "waiting")).questions()], [ident])
+        self.assertEqual(self.grants.requests(), [ref])
+        self.assertEqual((self.records[0]["ref"], self.records[0]["asked"]), (ref, "approve"))
         self.assertEqual(self.ask().action, "ask")
         self.answer("once")
         self.assertEqual(self.ask("ls -l").action, "ask")               # another call
@@ -374,17 +379,31 @@ class Asking(InHome):
     def test_no(self) -> None:
         self.ask()
         self.answer("deny")
-        verdict = self.ask()
-        self.assertEqual(verdict.action, "ask")
-        self.assertIn("did not allow it", verdict.answer.stdout)
+        self.assertIn("did not allow it", self.ask().answer.stdout)
+        self.assertEqual((self.records[0]["action"], self.records[0]["asked"]), ("deny", "approve"))
+
+    def test_several_calls_of_one_event(self) -> None:
+        patch = "*** Begin Patch\n*** Add File: a\n+x\n*** Add File: b\n+y\n*** End Patch\n"
+        rules = "version: 1\nrules: [{name: sure, match: {arguments: {_any_value: {path: '**'}}}, action: ask}]"
+
+        def ask(text: str = patch) -> str:
+            return self.hook("codex", pre("apply_patch", {"command": text}), rules).action
+        self.assertEqual(ask(), "ask")
+        [ref] = self.grants.requests()
+        data, about = self.grants.request(ref)
+        for part in ('a', 'b'):
+            self.assertIn(part, about["arguments"])
+        self.grants.give(about, mcpwall.shown_hash(data), "session")
+        self.assertEqual(ask(patch.replace("+y", "+z")), "ask")
+        self.assertEqual((ask(), ask()), ("allow", "allow"))
 
     def test_a_trial_asks_nobody(self) -> None:
         self.hook("codex", pre("Bash", {"command": "ls"}), self.POLICY, lasting=False)
-        self.assertFalse(os.path.exists(os.path.join(self.home, ".mcpwall", "waiting")))
+        self.assertFalse(os.path.exists(os.path.join(self.home, ".mcpwall", "consent")))
 
     def test_a_refused_call_is_not_asked_about(self) -> None:
         self.hook("codex", pre("Bash", {"command": "rm -rf ~/"}), "version: 1\nextends: default\nrules: [{name: sure, match: {tool: Read}, action: ask}]")
-        self.assertFalse(os.path.exists(os.path.join(self.home, ".mcpwall", "waiting")))
+        self.assertFalse(os.path.exists(os.path.join(self.home, ".mcpwall", "consent")))
 
 
 class Results(InHome):
