@@ -7127,11 +7127,16 @@ _sql_client = lazy_regex(
     r"\.(?:read|import|output|once|open|load|backup|restore|save|dump)|source)[ \t]+'?([^\s';|]+))", re.I | re.M)
 
 
+_sql_graph = lazy_regex(r"(?i)\bmatch\s*\(\s*\w*\s*\)\s*(?:detach\s+)?delete\b")
+
+
 def sql_acts(text: str, depth: int = 0) -> list[Act]:
     """What the statements of a text do, in each dialect: what is destroyed, what is run, and the places they name."""
     acts: list[Act] = []
     for found in _sql_client.finditer(text):
         acts.append(Act("sh", found.group(1).rstrip("'")) if found.group(1) else Act("read", found.group(2)))
+    if _sql_graph.search(text):
+        acts.append(Act("say", "infrastructure", "destroys a database: every node of a graph"))
     for tokens in _sql_readings(text):
         acts += _SqlText(tokens).acts(depth)
     return list(dict.fromkeys(acts))
@@ -7200,7 +7205,7 @@ class _SqlText:
 
     def joined(self, at: int) -> str:
         """The string at *at* with what is joined to it; names stand for their values."""
-        text = self.t[at][1].replace("%I", "x").replace("%s", "x")
+        text = re.sub(r"%[Is]|\?", "x", self.t[at][1])
         while self.word(at + 1, "p") in ("||", "+") and len(text) < 10_000:
             kind, word = self.t[at + 2] if at + 2 < len(self.t) else ("s", "")
             text += word if kind == "s" else " " + word.lower()
@@ -7313,11 +7318,11 @@ def _code_dirname(path: str) -> str:
 
 _CODE_CALLS: dict[str, str] = {}        # last names of what is called -> roles; `=name` stands for that name alone
 for _line in """\
-run system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output check_call
-run getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell create_subprocess_exec
-run posix_spawn execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve spawnvp startfile
-run execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder Command sh bat shell $
-run Process.Start statement
+run exec_command system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output
+run check_call getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell
+run create_subprocess_exec posix_spawn execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
+run spawnvp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder
+run Command sh bat shell $ Process.Start statement
 eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext
 eval =source runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads
 eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
@@ -7339,22 +7344,22 @@ cd os.chdir process.chdir Dir.chdir setwd
 chmod os.chmod chmodSync fs.chmod
 truncate:-s0 truncateSync os.truncate
 ln:-s os.symlink symlinkSync
-sql query executemany executescript execute_sync executeUpdate executeQuery read_sql read_sql_query raw_sql executeRaw
+sql raw query executemany executescript execute_sync executeUpdate executeQuery read_sql read_sql_query raw_sql executeRaw
 sql select_all executeRawUnsafe queryRawUnsafe exec_query =do dbh.do prepare multi_query dbExecute dbSendQuery dbGetQuery
 fetch urlopen =fetch axios =got curl_exec URI.open recv DownloadString Net.HTTP.get requests.get recvfrom URL httpx.get
 fetch https.get http.get session.get client.get axios.get HTTP.get HTTP.Tiny requests.request http.request https.request
 send post put patch sendall send sendto sendmail send_message upload_file upload_fileobj put_object storbinary putFile
 send post_form UploadString UploadFile sendBeacon publish postForm gethostbyname requests.request httpx.request https.request
 send http.request
-say print puts echo log say printf write cat info debug warn warning error die raise throw Error Exception display message
-say pprint
+say res.send response.send reply.send ctx.send print puts echo log say printf write cat info debug warn warning error die
+say raise throw Error Exception display message pprint
 test startswith endswith startsWith endsWith includes match search test find index indexOf count in_array fnmatch exists
 test isfile isdir existsSync is_file is_dir file_exists ignore_patterns sub gsub findall grepl add_argument assertEqual
 test ValueError
 path os.path.join path.join File.join path.resolve Path PurePath PosixPath Pathname Path.of Paths.get =File joinpath file.path
 path posixpath.join ntpath.join java.io.File
 same str String expanduser path.expand abspath realpath fspath normpath list tuple sorted set Array array c qw vec of asList
-same to_a toFile toPath strip trim rstrip chomp encode decode bytes text raw toString to_s expand_path escapeshellarg absolute
+same to_a toFile toPath strip trim rstrip chomp encode decode bytes text toString to_s expand_path escapeshellarg absolute
 same resolve dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
 list iterdir listdir readdirSync readdir glob rglob walk scandir entries children list.files globSync Files.walk listFiles
 list Dir.entries eachFile iglob opendir Files.list""".splitlines():
@@ -7379,7 +7384,7 @@ _CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), 
     gettempdir tempdir TemporaryDirectory NamedTemporaryFile mkstemp createTempDirectory tempnam sys_get_temp_dir createTempFile
     tempfile""")) for name in names.split()}
 _code_loss = lazy_regex(
-    r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db|database|schema|table|bucket|stack|cluster|volume|"
+    r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db(?=\w)|database|schema|table|bucket|stack|cluster|volume|"
     r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk|hosted_?zone|queue|"
     r"file_?system)\w*|flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|"
     r"(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
@@ -7389,6 +7394,7 @@ _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|m
 _code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
 _code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|"
                             r"^[ \t]*(?:const|let|var|def|class|func) [A-Za-z_{]")
+_code_mongo = lazy_regex(r"\s*db\.")
 _code_fork = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
                         r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
 _code_imports = lazy_regex(
@@ -7436,6 +7442,7 @@ _CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*
                "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
                "sigil": lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?\{\w+\})?)"),
                "php": lazy_regex(r"\{(\$[^{}]*)\}|(\$\{?\w+\}?)")}
+_code_word = lazy_regex(r"\W|:.*")
 _code_places = lazy_regex(r"(%[-+0 #]*\d*(?:\.\d+)?(?:\(\w+\))?[sdrfxiu@]|\{\w*(?::[^{}]*)?\})")
 _CODE_PATHLIKE, _CODE_NO_PATH = frozenset("/\\.~"), frozenset("\n<>|;(){}")
 _CODE_NO_ORIGINS: frozenset[str] = frozenset()
@@ -7634,6 +7641,8 @@ class CodeReader:
         values, fields, callee, opening = frame.values, frame.fields, frame.callee, frame.opening
         if frame.defines:                       # def NAME(PARAMS)
             made = self.function([*[value.ref for value in values], *fields])
+            for name, value in fields.items():
+                self.assign(name, value)            # what they are when nothing is passed
             if callee is None:
                 return made
             self.assign((callee.ref or callee.name).rpartition(".")[2], made)
@@ -7682,8 +7691,12 @@ class CodeReader:
 
     def reduce(self, atoms: list[Any], frame: _CodeFrame | None = None) -> _CodeValue:
         """The value of values and operators in a row; assignments and loops bind their names."""
-        if len(atoms) == 1 and type(atoms[0]) is _CodeValue:
-            return self.settled(atoms[0])
+        if atoms and type(atoms[0]) is _CodeValue:
+            if len(atoms) == 1:
+                return self.settled(atoms[0])
+            if atoms[0].params is not None:         # a function and its body
+                self.reduce(atoms[1:])
+                return atoms[0]                     # type: ignore[no-any-return]
         marks = [k for k, atom in enumerate(atoms) if type(atom) is str]
         for loop in [k for k in marks if atoms[k] in ("for", "foreach")][-4:][::-1]:
             stop = next((k for k in marks if loop < k < len(atoms) and atoms[k] in ("in", "of", ":")), 0)
@@ -7758,7 +7771,7 @@ class CodeReader:
         """Is this a call without parentheses: a known name and what it is given?"""
         first = atoms[0]
         return type(first) is _CodeValue and type(atoms[1]) is _CodeValue and not first.known() and bool(
-            first.name and self.roles(first.name))
+            first.name and first.name != "import" and self.roles(first.name))
 
     def settled(self, value: _CodeValue) -> _CodeValue:
         """A member that Ruby calls without saying so."""
@@ -7883,7 +7896,7 @@ class CodeReader:
             return known
         if value.name.endswith("process.env"):
             return self.picked(value, [_CodeValue((name,))])
-        path = f"{value.name}.{name}"[-80:] if value.name else name
+        path = f"{value.name or value.ref}.{name}"[-80:] if value.name or value.ref else name
         texts: Sequence[str] = ("python3",) if path == "sys.executable" else value.texts
         texts = [_code_dirname(text) for text in texts] if name == "parent" else texts
         env = path.endswith(("process.env", "os.environ"))
@@ -7908,14 +7921,16 @@ class CodeReader:
         named = key and not value.texts and not key.isdigit()
         return self.member(value, key) if named else _CodeValue((), None, value.name, value.origins)
 
-    def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue]) -> _CodeValue:
+    def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue], fields: dict[str, _CodeValue] | None = None) -> _CodeValue:
         """`"%s" % items`, `"{}".format(items)`."""
         made = []
+        fields = fields or items and items[0].fields or {}
         for text in shape.texts[:4]:
             rest, value = list(items), _CodeValue(("",), None, "", shape.origins)
             for number, piece in enumerate(_code_places.split(text)[:64]):
                 place = piece[1:-1] if number % 2 and piece[0] == "{" else ""
                 item = items[int(place)] if place.isdigit() and len(place) < 4 and int(place) < len(items) else None
+                item = item or number % 2 and fields.get(_code_word.sub("", piece.rpartition(")")[0] or piece)) or None
                 item = item or (rest.pop(0) if rest and number % 2 else _CODE_UNKNOWN)
                 value = self.join(value, item if number % 2 else _CodeValue((piece,)))
             made.append(value)
@@ -7960,6 +7975,8 @@ class CodeReader:
         name = callee.texts[0] if of is None and callee.texts else callee.name      # a name in a variable
         base, _, last = name.rpartition(".")
         given = [*args, *fields.values()]
+        if base[:7] == "a shell" and args and args[0].texts:    # what is written to it
+            self.tell("sh", _code_shown(args[0].texts[0]), "")
         origins = _code_origins(callee, *given)
         if last in _CODE_CALLERS:
             inner = args[0].texts[0] if last not in ("call", "apply", "bind") and args and args[0].texts else base
@@ -7973,7 +7990,7 @@ class CodeReader:
             value = self.act(role, name, last, of, args, fields, origins) or value
         for arg in given:                       # a function among the arguments is called with the others
             named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
-            if arg.params is not None or named and self.roles(named).startswith(("run", "eval", "delete")):
+            if arg.params is not None or named and named not in _CODE_NOUNS and self.roles(named).startswith(("run", "eval", "delete")):
                 others = [other for other in (of, *given) if other is not None and other is not arg]
                 over = _code_either([item for other in others for item in other.each()] or [_CODE_UNKNOWN])
                 over = _CodeValue(over.texts, over.items, over.name, origins | value.origins if value else origins)
@@ -8010,6 +8027,8 @@ class CodeReader:
         first = args[0] if args else _CODE_UNKNOWN
         texts = [arg.texts[0] if arg.texts else "" for arg in args] + ["", "", ""]
         subject, more = (of, texts) if of is not None and of.known() else (first, texts[1:])
+        if last in ("items", "values", "entries") and (of or first) is not None and (of or first).fields:
+            return _CodeValue((), list(((of or first).fields or {}).values()))
         if last in _CODE_PLACES:
             return _CodeValue((_CODE_PLACES[last],), None, "Path")
         if last in ("home", "homedir", "UserHomeDir") and not args:
@@ -8032,7 +8051,7 @@ class CodeReader:
             if lists or not self.roles(name):
                 return self.glued(lists[0] if lists else plain[1:], plain[0] if plain else _CodeValue(("",)))
         if last in ("format", "sprintf"):
-            return self.formatted(*((of, [*args, *fields.values()]) if of is not None and of.texts else (first, args[1:])))
+            return self.formatted(of, args, fields) if of is not None and of.texts else self.formatted(first, args[1:], fields)
         if last in _CODE_TEXTS and subject.texts:
             return _CodeValue([_CODE_TEXTS[last](text, *more) for text in subject.texts], None, "", origins)
         if last in ("chr", "fromCharCode", "bytes", "bytearray") or last == "map" and first.name == "chr":
@@ -8053,12 +8072,13 @@ class CodeReader:
     def act(self, role: str, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
             origins: frozenset[str]) -> _CodeValue | None:
         """What a call does in one role; its value, when the role tells it."""
-        first = args[0] if args else next((value for key, value in fields.items() if key in _CODE_FIRST), _CODE_UNKNOWN)
+        named = next((value for key, value in fields.items() if key in _CODE_FIRST), _CODE_UNKNOWN)
+        first = args[0] if args and not (args[0].fields and named.known()) else named
         second = args[1] if len(args) > 1 else fields.get("data", _CODE_UNKNOWN)
         owner = of if of is not None and of.texts else None
         subject = owner or first
         if role == "run":
-            return self.run(args or [first], fields, last if self.bare(name) else "." + last, of)
+            return self.run([first, *args[1:]], fields, last if self.bare(name) else "." + last, of)
         if role == "eval":
             self.suspect(first, name, True)
             for text in first.texts[:4]:
@@ -8136,7 +8156,9 @@ class CodeReader:
 
     def bare(self, name: str) -> bool:
         """Does a call of this name run what it is given, and not search for it?"""
-        return "." not in name or name.partition(".")[0] in _CODE_RUNNERS or name.endswith("Function")
+        if "." not in name:
+            return self.family != "slash" or name not in ("$", "load", "source", "run", "call")
+        return name.partition(".")[0] in _CODE_RUNNERS or name.endswith("Function")
 
     def suspect(self, value: _CodeValue, name: str, code: bool) -> None:
         """A text is about to run: where does it come from?"""
@@ -8175,12 +8197,14 @@ class CodeReader:
                 if _code_sql.match(texts[0]):
                     self.tell("sql", texts[0])
         fetches = any(re.search(r"\b(?:curl|wget|iwr|irm)\b", text) for word in words for text in word.texts)
-        return _CodeValue((), None, "output", _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS))
+        reads = shell and not any(word.texts and word.texts[0][:2] == "-c" for word in words)
+        return _CodeValue((), None, "a shell" if reads else "output", _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS))
 
 
 _CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
 _CODE_IMPORTERS = frozenset("__import__ import_module require import".split())
 _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
+_CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())      # rather variables
 _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
 
 
@@ -8280,8 +8304,11 @@ def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
             run.say(value, more)
         elif kind == "argv":
             sources += run.simple(list(value), _Flow(more) if more else _NOTHING).sources
-        elif kind in _ACT_DIALECTS:
-            sources += run.read(value, _Flow(more) if more else _NOTHING, _ACT_DIALECTS[kind]).sources
+        elif kind == "sh":
+            for dialect in _sh_dialects(value, ""):
+                sources += run.read(value, _Flow(more) if more else _NOTHING, dialect).sources
+        elif kind == "cmd":
+            run.read(value, _NOTHING, _SH_CMD)
         elif kind == "sql":
             follow_acts(run, sql_acts(value))
         elif kind == "read":
@@ -8304,8 +8331,7 @@ def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
 def judge_program_text(run: _ShRun, language: str, text: str) -> None:
     """A text in another language than a shell's; what may be any language may be a shell's, too."""
     if language == "sql":
-        follow_acts(run, sql_acts(text))
-        return
+        return judge_code(run, "node", text) and None if _code_mongo.match(text) else run.sql(text)
     judge_code(run, language, text)
     if language == "code":
         if _code_sql.match(text):
@@ -8322,7 +8348,6 @@ def judge_program_text(run: _ShRun, language: str, text: str) -> None:
 # Its value are words. Unknown values are holes, and keep their origin.
 
 _SH_POWER, _SH_CMD = (_ShDialect(mark, "", *[None] * 6) for mark in "`^")
-_ACT_DIALECTS = {"sh": _SH_POSIX, "powershell": _SH_POWER, "cmd": _SH_CMD}
 _power_alike = {ord(c): to for chars, to in (("\u2013\u2014\u2015\u2212", "-"), ("\u2018\u2019\u201a\u201b", "'"),
                                              ("\u201c\u201d\u201e", '"')) for c in chars}
 _power_blanks = lazy_regex(r"(?:[ \t\r\f\ufeff\xa0]+|`\r?\n|#[^\n]*|<#[\s\S]*?(?:#>|\Z))*")
