@@ -593,9 +593,12 @@ _HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempote
 
 def check_result(method: str | None, result: Mapping[str, Any]) -> None:
     """Raise MessageError where some reader takes a member of a result for one of the protocol, and others do not."""
-    methods = [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []
-    for one in methods:
+    for one in [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []:
         _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
+    if type(result.get("task")) is dict:
+        _refuse_shadows(result["task"], _RESULT_MEMBERS["tasks/get"], "result: task: ")
+    if method == "tasks/get" and type(result.get("result")) is dict:        # of the call that the task is about
+        check_result("tools/call", result["result"])
 
 
 def is_odd_item(item: Any) -> bool:
@@ -20735,7 +20738,10 @@ class Correlation:
         if method == "tools/call":
             self._running[tool or ""] = self._running.get(tool or "", 0) + 1
         pending = self._pending[message.peer]
-        pending.put(ident, (*(pending.get(ident) or ()), waiting))      # of two under one id nobody knows which is answered
+        before: tuple[Pending, ...] = pending.get(ident) or ()          # of two under one id nobody knows which is answered
+        for one in before[:-MAX_READINGS]:
+            self._forget(one)
+        pending.put(ident, (*before[-MAX_READINGS:], waiting))
 
     def _forget(self, waiting: Pending) -> None:
         """A request waits no longer."""
@@ -21180,8 +21186,10 @@ class Session:
         about, *others = self._correlation.claim(peer, kind, body)
         message = Message(peer, kind, body, text, about.method, about.tool, self.server_name)
         if others:
-            ways = dict.fromkeys((other.method, other.tool) for other in others)
-            message = message._replace(others=tuple(way for way in ways if way != (about.method, about.tool))[:MAX_READINGS])
+            ways = [way for way in dict.fromkeys((other.method, other.tool) for other in others) if way != (about.method, about.tool)]
+            if len(ways) > MAX_READINGS:        # then it may be about anything
+                ways = [*ways[:MAX_READINGS], (None if kind == "response" else about.method, UNKNOWN_TOOL)]
+            message = message._replace(others=tuple(ways))
         if peer == "client":
             if self._questions.is_ours(message):
                 return self._for_us(message, size, out)
