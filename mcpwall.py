@@ -12640,7 +12640,7 @@ _jwk_private = lazy_regex(r"""["\0](?:d|p|q|dp|dq|qi|k)(?:\\*"\s{0,4}:\s{0,4}\\*
 _JWK_REACH = 4000           # characters from `kty` to the other members of its key
 _seed_words = lazy_regex(r"""(?x) (?:[\s:=>*|"'`,(\[{\0\\]|is\b|[0-9]{1,2}[.)]){1,40}
     ( (?: [a-z]{3,8} (?:[\s,;"'\0.]|[0-9]{1,2}[.):]){1,12} ){11,23} [a-z]{3,8} ) (?![\w\u2019'])""")
-_PROSE_WORDS = frozenset("the and for your are was with from into where which".split())     # none of those that wallets use
+_NEVER_OF_WALLETS = frozenset("the and for your are was with from into where which".split())     # none of those that wallets use
 
 
 # -- the search ----------------------------------------------------------------
@@ -12897,7 +12897,7 @@ class _Search:
             return
         if rank == "phrase":
             found = _seed_words.match(text, end, end + 500)
-            if found and _PROSE_WORDS.isdisjoint(found[1].split()):
+            if found and _NEVER_OF_WALLETS.isdisjoint(found[1].split()):
                 self._add("seed-phrase", *found.span(1))
             return
         reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
@@ -13156,6 +13156,67 @@ class _ExactText:
                 budget.check()
                 at = text.find(spelling, at + len(spelling))
         return merge_spans(spans)
+
+
+# -- throw-away passwords -------------------------------------------------------
+#
+# `POSTGRES_PASSWORD=devpass1` in a command, a test or a compose file is honest work; the same in a chat is a leak. So a weak
+# value beside a name counts in a call only where the call sends it away; known tokens, key blocks and strong values always.
+
+_THROW_AWAY = frozenset("password client-secret api-key basic-auth bearer-token url-password database-url".split())
+_LEET = str.maketrans("013457@$", "oieastas")
+_word_ends = lazy_regex(r"[\W\d_]+\Z")
+# Programs that open a host with a password of their own
+_CLIENTS = frozenset("""psql pg_dump pg_dumpall pg_restore pgcli createdb dropdb mysql mysqldump mysqladmin mycli mariadb mongosh
+mariadb-dump mongo mongodump mongorestore redis-cli valkey-cli sqlcmd bcp sqlplus clickhouse-client cqlsh influx ldapsearch
+ldapadd ldapmodify smbclient ftp lftp cypher-shell usql""".split())
+_own_password = lazy_regex(r"(?i)[A-Z_]*(?:PASS(?:WORD)?|PWD|AUTH)=|-[apPw]|--?pass(?:word)?=|[a-z][a-z0-9+.-]*://|['\"](?:host|user)=")
+_own_option = lazy_regex(r"-[apPw]|--?pass(?:word)?\Z")
+
+
+def is_throw_away(kind: str, value: str) -> bool:
+    """Is *value*, found as this kind of secret, no more than a stand-in for a test or a container?
+
+    Under 12 characters, words with digits and signs at the end, or under 3 bits a character.
+    """
+    if kind not in _THROW_AWAY:
+        return False
+    if kind == "basic-auth" and _user_password(value):
+        value = binascii.a2b_base64(value + "=" * (-len(value) % 4)).decode().partition(":")[2]
+    words = _word_ends.sub("", value).translate(_LEET)
+    return len(value) < 12 or shannon_entropy(value) < 3 or len(words) > 3 and _wordy(words)
+
+
+def opens_with(words: Sequence[str], value: str) -> bool:
+    """Are these the words of a client program (perhaps with variables before it) that opens a host with the password *value*?"""
+    names = [re.split(r"[/\\]", word)[-1] for word in words]
+    program = next((place for place, name in enumerate(names) if name in _CLIENTS), -1)
+    return program >= 0 and any(
+        value in word and (_own_password.match(word) or place > program and _own_option.match(words[place - 1]))
+        for place, word in enumerate(words) if place != program)
+
+
+# -- the marker, written back ------------------------------------------------------
+
+MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
+MARKER_IN_URL = "REDACTED-BY-MCPWALL"   # the same where blanks and brackets would end or break a URL
+_MARKER = rf"(?:{re.escape(MARKER).replace(' ', '[ ]')}|{MARKER_IN_URL})"
+# Where it stands as a value: alone, behind a name and `=`, behind one that begins a line and `:`, as an item of a list, in a
+# URL or a tag, behind an option; and the name, where there is one
+_marked_value = lazy_regex(rf"""(?x) (?<![\w.$/-])(?P<name>[\w.$/-]{{1,80}})["'`]?\]?[ \t]{{0,4}}(?:(?<![=!<>])(?<![=!<>][ ])=>?|:=)[ \t]{{0,4}}(?:\w{{1,10}}[ ])?["']?{_MARKER}
+    | (?:\A|[\n{{,])[\s>|+#-]{{0,40}}["']?(?P<label>[\w.$/ -]{{1,80}})["']?[ \t]{{0,4}}:[ \t]{{0,4}}(?:\w{{1,10}}[ ])?["']?{_MARKER}
+    | ://[^\s"'<>]{{0,200}}{_MARKER} | (?<=>){_MARKER}(?=</) | \s--?[\w-]{{1,30}}[ =]["']?{_MARKER}
+    | \A\s{{0,40}}["']?{_MARKER}["']?\s{{0,40}}\Z | \n[ \t]{{0,20}}-[ ]["']?{_MARKER}""")
+_about_markers = lazy_regex(r"(?i)mark|expect|redact|assert|want|placeholder|mask")
+
+
+def writes_marker(text: str, quotes: bool) -> bool:
+    """Does our marker stand in *text* as a value, so that writing it would destroy the secret that it stands for?
+
+    Prose and tests that quote it are something else. *quotes*: the text is one of those, and only a telling name counts.
+    """
+    return any(_name_rank(name.strip()) if quotes else not _about_markers.search(name)
+               for found in _marked_value.finditer(text) for name in (found["name"] or found["label"] or "",))
 
 
 # -- values of variables -------------------------------------------------------
@@ -16451,6 +16512,47 @@ class Subject:
         return self._findings
 
     @property
+    def leaks(self) -> tuple[Finding, ...]:
+        """The `findings` of a call, but for throw-away passwords that stay here, and what an edit only leaves where it is."""
+        message = self.message
+        if not self.findings or message.peer != "client" or message.method != "tools/call":
+            return self.findings
+        found: tuple[Finding, ...] | None = self._derived.get("leaks")
+        if found is None:
+            paths = paths_of(message.body, [finding.spans[0][0] for finding in self.findings])
+            found = self._derived["leaks"] = tuple([finding for finding in self.findings
+                                                    if not self._stays_here(finding, paths[finding.spans[0][0]])])
+        return found
+
+    def _stays_here(self, finding: Finding, path: tuple[Any, ...]) -> bool:
+        tool, kind = self.message.tool or "", finding.pattern
+        value = "".join([self.texts[ordinal][start:end] for ordinal, start, end in finding.spans])
+        sends = self._sends
+        if not sends and any(value in text for text, name in zip(self.texts, self.names)
+                             if name and not _OLD_TEXTS.isdisjoint(name_words(name))):
+            return True                         # an edit: it stands there already
+        weak = is_throw_away(kind, value)
+        for base, root in self.roots():
+            for command in commands_in(tool, root) if weak or kind in _THROW_AWAY else ():
+                if path[:len(base + command.path)] == base + command.path:
+                    text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
+                    shell = command.language in ("", "sh", "powershell", "cmd")
+                    return not sends and (_stays_in_command(text, value, weak, kind) if shell else
+                                          weak and not any(map(_is_foreign, hosts_of(text)[0])))
+        return weak and not sends
+
+    @property
+    def _sends(self) -> bool:
+        """Does the call itself (not a command in it) lead to a foreign host, a chat, an issue or a mail?"""
+        tool = self.message.tool or ""
+        words, acts = name_words(tool), tool_acts(tool)
+        command = {base + command.path for base, root in self.roots() for command in commands_in(tool, root)}
+        hosts = [address for address in self.addresses(frozenset()) if address.path not in command]
+        if hosts:
+            return any("public" in address.kinds and "loopback" not in address.kinds for address in hosts)
+        return not _SENDING.isdisjoint(words) or not _PEOPLE.isdisjoint(words) and not acts <= {"read", "search"}
+
+    @property
     def injections(self) -> tuple[Finding, ...]:
         """Injection and concealment in the strings of the message; spans point into `texts`."""
         if self._injections is None:
@@ -16945,6 +17047,40 @@ _FILE_WORD, _CHANGED_WORD = frozenset(("command", "place", "read")), frozenset((
 
 
 _NOT_WEB, _NONE = frozenset(("not_web",)), frozenset[Any](())
+
+
+# Arguments with the text that an edit replaces; tools that send, and what is read by other people
+_OLD_TEXTS = frozenset("old oldtext oldstr search find before original".split())
+_SENDING = frozenset("send share publish email mail notify reply forward post".split())
+_PEOPLE = frozenset("""issue issues comment comments message messages chat channel slack discord telegram teams whatsapp sms gist
+gists tweet thread ticket jira discussion pull wiki paste pastebin webhook confluence notion""".split())
+
+
+def _is_foreign(host: str) -> bool:
+    kinds = address_names(host)[0]
+    return "public" in kinds and "loopback" not in kinds
+
+
+def _stays_in_command(text: str, value: str, weak: bool, kind: str) -> bool:
+    """Is the password *value* of a command no leak: used by a client program for the host it opens, or a throw-away that no
+    part of the command sends to a foreign host?"""
+    lines: list[list[str]] = [[]]
+    for word in _adr_word.findall(text):
+        if word in (";", "&", "\n"):
+            lines.append([])
+        else:
+            lines[-1].append(word)
+    for line in lines:
+        if not any(value in word for word in line):
+            continue
+        if opens_with(line, value) or weak and kind == "basic-auth" and "|" not in line:
+            continue
+        names = [word.partition("=")[0] for word in line if value in word and re.match(r"\w+=", word)]
+        if not weak or any(map(_is_foreign, hosts_in_command(" ".join(line)))) or any(
+                re.search(rf"\$\{{?{name}\b", " ".join(other)) and any(map(_is_foreign, hosts_in_command(" ".join(other))))
+                for name in names for other in lines):
+            return False
+    return any(value in word for line in lines for word in line)
 
 
 class _Address(NamedTuple):
@@ -17717,8 +17853,11 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         raise check.fail(f"{place}/{word}", "a member's name is no place, address or command; use regex, pattern or path")
     for key, value in matcher.items():
         here = f"{place}/{key}"
-        if key == "secrets":
-            check.typed(value, bool, here, "true or false")
+        if key == "secrets" and value == "redacted":
+            if name != "_any_value":
+                raise check.fail(here, "our marker is looked for in all arguments; write it under _any_value")
+        elif key == "secrets":
+            check.typed(value, bool, here, "true, false or redacted")
         elif key == "all":
             check.typed(value, list, here, "a list of matchers")
             if not value:
@@ -17871,6 +18010,8 @@ class _Compiler:
             return [("dangers", "")]
         if key == "_any_value" and words == {"address"} and not strict:
             return [("addresses", skip)]
+        if words == {"secrets"} and matcher["secrets"] == "redacted":
+            return [("literals", frozenset((MARKER.lower(), MARKER_IN_URL.lower())))]
         return [("secrets", "")] if words == {"secrets"} and key in ("_any_value", "_any_key") else []
 
     @staticmethod
@@ -17944,7 +18085,9 @@ class _Compiler:
                 parts = [self.anywhere(key, {**inner, **item}, f"{here}/{index}", strict) for index, item in enumerate(spec)]
                 tests.append(_every(parts))
             elif word == "secrets":
-                if spec:
+                if spec == "redacted":
+                    tests.append(_marker_anywhere(skip, strict))
+                elif spec:
                     tests.append(_secrets_anywhere(skip, key == "_any_key"))
             elif word == "command":
                 tests.append(_commands_anywhere(None if spec is True else frozenset(_as_list(spec)), skip, strict))
@@ -18207,7 +18350,7 @@ def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> 
 
 def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
-        found = [finding for finding in subject.findings if not keys or subject.names[finding.spans[0][0]] is None]
+        found = [finding for finding in subject.leaks if not keys or subject.names[finding.spans[0][0]] is None]
         paths = paths_of(subject.message.body, [finding.spans[0][0] for finding in (found if skip else found[:1])])
         if skip:
             found = [finding for finding in found if skip.isdisjoint(paths[finding.spans[0][0]])]
@@ -18215,6 +18358,25 @@ def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
             return None
         return Hit(paths[found[0].spans[0][0]], found[0].pattern, found[0].view, tuple(found))
     return matches
+
+
+def _marker_anywhere(skip: frozenset[str], strict: bool) -> Test:
+    """Does a call that writes here, or may, bring our marker along as a value?"""
+    def writes(text: str, subject: Subject) -> bool:
+        return writes_marker(text, any(_quoting_file.search(value.text) for value in subject.argument_values(skip)))
+    anywhere = _texts_anywhere(writes, skip, False, strict)
+
+    def matches(subject: Subject) -> Hit | None:
+        tool = subject.message.tool or ""
+        acts = tool_acts(tool)
+        if acts and acts <= {"read", "search"} or not _SENDING.union(_PEOPLE).isdisjoint(name_words(tool)):
+            return None
+        return anywhere(subject)
+    return matches
+
+
+# Files that quote rather than configure
+_quoting_file = lazy_regex(r"(?i)\A\S{0,300}(?:(?:\A|[/\\_.-])(?:tests?|specs?|fixtures?|docs?|examples?)[/\\_.-]|\.(?:md|mdx|rst|adoc|txt)\Z)")
 
 
 def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], strict: bool) -> Test:
@@ -18626,6 +18788,9 @@ _COMMAND_RULES = (
 _GROUPS_JSON = r"""
 {
 "secret-leakage": [
+  {"name": "keep-redacted-values", "match": {"arguments": {"_any_value": {"secrets": "redacted"}}},
+   "action": "deny", "message": "Blocked: this would write our marker in place of a secret",
+   "hint": "leave that value as it is: edit what is around it, or let the user enter it"},
   {"name": "block-secret-leakage", "match": {"method": "*", "arguments": {"_any_value": {"secrets": true}}},
    "action": "deny", "message": "Blocked: a secret in what is being sent"}],
 "git-history": [
@@ -19723,8 +19888,6 @@ class Toolbox:
 # Closes: takes secrets out of what clients, people and the log get.
 # ---------------------------------------------------------------------------
 
-MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
-MARKER_IN_URL = "REDACTED-BY-MCPWALL"   # the same where blanks and brackets would end or break a URL
 MAX_SHOWN_CHARS = 1_200     # of a call's arguments in a question
 
 
