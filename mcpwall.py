@@ -4957,7 +4957,9 @@ _ADR_OTHERS = frozenset("""file javascript vbscript data view-source chrome chro
     smb imap pop3 smtp telnet mhtml intent""".split())
 _adr_scheme = lazy_regex(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _adr_port = lazy_regex(r"([^\s/\\:@?#\[\]]+|\[[0-9A-Fa-f:.%\w]+\]):[0-9]{1,5}(?![^/\\?#\s])")
-_adr_start = lazy_regex(r"(?i)[a-z][a-z0-9+.-]*:[/\\]+|(?:https?|ftp|wss?):(?=[\w\[%])|(?<![:\w/\\])(?://|\\\\)(?=[^\s/\\])")
+_adr_mark = lazy_regex(r"(?i):[/\\]|(?<![a-z0-9+.-])(?:https?|ftp|wss?):(?=[\w\[%])|(?<![:\w/\\])(?://|\\\\)(?=[^\s/\\])")
+_adr_tail = lazy_regex(r"[A-Za-z][A-Za-z0-9+.-]{0,31}\Z")
+_adr_stop = lazy_regex(r"[\s\"'`<>,;|(){}]")
 _adr_end = lazy_regex(r"[?#&!,; $]")     # no host has these
 _adr_parts = lazy_regex(r"[\s\"'`<>,;|(){}]+")
 _adr_fast = lazy_regex(r"https?://([a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,})(?:[/?#][a-zA-Z0-9_/.?=&+~#-]*)?\Z")
@@ -4967,6 +4969,7 @@ _adr_inside = lazy_regex(r"(?<![0-9])([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3}
                          r"(?<![0-9a-z])([0-9a-f]{8})(?![0-9a-z])")
 _adr_certain = lazy_regex(r"(?:https?|wss?)://((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*|localhost|"
                           r"(?:[1-9][0-9]{0,2}|0)(?:\.(?:[1-9][0-9]{0,2}|0)){3})(?::[0-9]{1,5})?(?:[/?#][!-\[\]-~]*)?\Z")
+_ADR_LIST = 8192            # characters of a text in which hosts without a scheme are looked for one by one
 _ADR_TRIM = "".join(map(chr, range(33)))
 _ADR_STOPS = {0x3002: ".", 0xFF0E: ".", 0xFF61: ".", 0xAD: None, 0x200B: None, 0x200C: None, 0x200D: None, 0x2060: None,
               0xFEFF: None}
@@ -5077,6 +5080,7 @@ def address_names(host: str) -> tuple[frozenset[str], tuple[str, ...]]:
 
 def _adr_of_name(name: str) -> set[str]:
     """What is known of a name that is no number."""
+    name = name[-300:]
     below, kinds = name, {_ADR_NAMES.get(name) or ("" if "." in name or not name else "private")}
     while "." in below:
         below = below.partition(".")[2]
@@ -5091,7 +5095,7 @@ def _adr_authority(rest: str, sure: bool = True) -> list[str]:
     head = rest.partition("/")[0].partition("\\")[0]
     pieces = [head.partition("?")[0].partition("#")[0].rpartition("@")[2]]
     if "@" in head:
-        pieces += head.split("@")[1:]
+        pieces += [*head.split("@", 20)[1:], *head.rsplit("@", 20)[1:]]
     found = []
     for piece in pieces:
         piece = _adr_end.split(piece, 1)[0]
@@ -5130,8 +5134,7 @@ def _adr_url(text: str, role: bool) -> tuple[list[str], bool]:
             return [], other
         other = other or kind in _ADR_OTHERS or role and (slashes or "." not in kind) and kind not in ("feed", "url")
         if kind in _ADR_WRAPPERS:
-            inner = _adr_start.search(text)
-            text = text[inner.start():] if inner is not None else ""
+            text = next(_adr_urls(text), "")
         elif slashes:
             return _adr_authority(text, False) if kind != "file" else [], other
         elif kind in _ADR_OTHERS or not role:
@@ -5153,7 +5156,7 @@ def may_hold_url(text: str) -> bool:
 
 
 
-def hosts_of(text: str, role: bool = False) -> tuple[tuple[str, ...], bool]:
+def hosts_of(text: str, role: bool = False, budget: Budget | None = None) -> tuple[tuple[str, ...], bool]:
     """(every host that *text* may lead to, does it begin as something that is no address of the web?).
 
     In a *role* that names an address the text may be a host alone.
@@ -5162,7 +5165,7 @@ def hosts_of(text: str, role: bool = False) -> tuple[tuple[str, ...], bool]:
     if fast is not None:
         return (fast[1],), False
     found: dict[str, None] = {}
-    other, whole = False, text
+    other, whole = False, text[:65_536]
     for _ in range(3):
         hosts, local = _adr_url(whole, role)
         found.update(dict.fromkeys(hosts))
@@ -5171,15 +5174,34 @@ def hosts_of(text: str, role: bool = False) -> tuple[tuple[str, ...], bool]:
         if decoded == whole:
             break
         whole = decoded
-    pieces = _adr_parts.split(text)
-    for piece in pieces if len(pieces) < 20_000 else text.split():
-        start = _adr_start.search(piece)
-        if start is not None:
-            if "?" not in piece[:start.start()]:
-                found.update(dict.fromkeys(_adr_url(piece[start.start():], False)[0]))
-        elif len(pieces) > 1 and (":" in piece or role and "." in piece):
+    for number, url in enumerate(_adr_urls(text)):
+        if budget is not None and number % 100 == 99:
+            budget.check()
+        fast = _adr_fast.match(url)
+        found.update(dict.fromkeys(_adr_url(url, False)[0] if fast is None else (fast[1],)))
+    pieces = _adr_parts.split(text) if len(text) < _ADR_LIST else ()
+    for piece in pieces if len(pieces) > 1 else ():
+        if (":" in piece or role and "." in piece) and _adr_mark.search(piece) is None:
             found.update(dict.fromkeys(_adr_url(piece, role and "." in piece)[0]))
     return tuple(found), other
+
+
+def _adr_urls(text: str) -> Iterator[str]:
+    """The URLs in a text, each to its end; not what stands in the path or query of another."""
+    over = 0
+    for mark in _adr_mark.finditer(text):
+        at = mark.start()
+        if at < over:
+            continue
+        if text[at] == ":":
+            tail = _adr_tail.search(text, max(over, at - 32), at)
+            if tail is None:
+                continue
+            at = tail.start()
+        stop = _adr_stop.search(text, mark.end())
+        before, over = text[max(over, at - 2000):at], len(text) if stop is None else stop.start()
+        if "?" not in _adr_stop.split(before)[-1]:
+            yield text[at:over]
 
 
 def certain_host(text: str) -> str | None:
@@ -14950,6 +14972,7 @@ def argument_roles(tool: str, name: str, value: Any = "") -> frozenset[str]:
     kind = type(value)
     if kind is not str and kind is not dict and kind is not list:
         return _NUMBER
+    tool, name = tool[:200], name[:200]         # no more of them is read, or remembered
     roles = _roles_of_name(tool, name)
     if "choice" in roles and kind is str and value and _choice_word.fullmatch(value) is None:
         return _roles_of_name(tool, "")
@@ -15255,7 +15278,7 @@ class _DanCall(NamedTuple):
     look: DangerLook
 
     def excused(self, name: str) -> bool:
-        return _dan_role(self.tool, name) == "excused"
+        return _dan_role(self.tool, name[:200]) == "excused"
 
     def says(self, *words: str) -> bool:
         """Has the tool's name one of *words*?"""
@@ -15265,10 +15288,13 @@ class _DanCall(NamedTuple):
 def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[Danger]:
     """What is dangerous in a call of *tool*, besides its commands and its places."""
     leaves: list[_DanLeaf] = []
-    _dan_walk(arguments, "", (), leaves)
+    _dan_walk(arguments, "", (), leaves, look.budget)
     words = name_words(tool)
     call = _DanCall(tool, words, frozenset(words), arguments, leaves, look)
-    found = [*_dan_sweeping(call), *_dan_containers(call), *_dan_credentials(call), *_dan_unguarded(call)]
+    found: list[Danger] = []
+    for detect in (_dan_sweeping, _dan_containers, _dan_credentials, _dan_unguarded):
+        found += detect(call)
+        look.budget.check()
     for number, (path, name, _, value) in enumerate(leaves):
         if number % 256 == 255:
             look.budget.check()
@@ -15287,14 +15313,16 @@ def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[D
     return found
 
 
-def _dan_walk(node: Any, name: str, path: tuple[Any, ...], leaves: list[_DanLeaf]) -> None:
+def _dan_walk(node: Any, name: str, path: tuple[Any, ...], leaves: list[_DanLeaf], budget: Budget) -> None:
     """Every member and list item below *node*, those that hold more too."""
     step: Any
     for step, value in node.items() if type(node) is dict else enumerate(node):
         here = step if type(node) is dict else name
-        leaves.append(_DanLeaf(path + (step,), here, _dan_fold(here), value))
+        leaves.append(_DanLeaf(path + (step,), here, _dan_fold(here[:200]), value))
+        if len(leaves) % 1000 == 0:
+            budget.check()
         if type(value) is dict or type(value) is list:
-            _dan_walk(value, here, path + (step,), leaves)
+            _dan_walk(value, here, path + (step,), leaves, budget)
 
 
 def _dan_fold(name: str) -> str:
@@ -15306,15 +15334,27 @@ def _dan_texts(value: Any) -> list[str]:
     return [value] if type(value) is str else strings_of(value)[0] if type(value) in (dict, list) else []
 
 
+def _dan_search(regex: Any, text: str, budget: Budget, begin: int = 0) -> re.Match[str] | None:
+    """The first match of a regex that reaches no further than _DAN_REACH, in pieces: time is looked at between them."""
+    for at in range(begin, len(text), _DAN_PIECE):
+        found: re.Match[str] | None = regex.search(text, at, at + _DAN_PIECE + _DAN_REACH)
+        if found is not None:
+            return found
+        if len(text) > _DAN_PIECE:
+            budget.check()
+    return None
+
+
 def _dan_true(value: Any) -> bool:
     return value is True or value == 1 or type(value) is str and value.lower() in ("true", "1", "yes", "on")
 
 
 # -- which calls need a look
 
+_DAN_PIECE, _DAN_REACH = 20_000, 600
 _DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
 _dan_sign = lazy_regex(
-    r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|:[/\\]+[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|(?i:s\s*c\s*r\s*i\s*p\s*t\s*:)"
+    r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|://|@-|%2d|--|constructor|[a-z]\.mainModule|(?i:s\s*c\s*r\s*i\s*p\s*t\s*:)"
     r"|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)|\A[\0- ]*(?i:(?:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi"
     r"|about|file)\s*:|/(?:etc|root|proc|sys|boot|dev|var|run|private)|[a-z]:[\\/])")
 _dan_plain_url = lazy_regex(
@@ -15327,7 +15367,7 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
     if not name and _dan_telling(tool):
         return True
     for key, value in node.items() if type(node) is dict else [(name, item) for item in node]:
-        role = _dan_member(tool, key)
+        role = _dan_member(tool, key[:200])
         kind = type(value)
         if role == "named":
             return True
@@ -15335,8 +15375,8 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
             if role == "excused":
                 if len(value) <= _DAN_LINE and _dan_break.search(value) is not None or "root:" in value or "$where" in value:
                     return True
-            elif role[:3] != "run" and not _dan_calm(value) and _dan_plain_url.match(value) is None and \
-                    _dan_sign.search(value) is not None:
+            elif role[:3] != "run" and not _dan_calm(value) and (
+                    len(value) > _DAN_PIECE or _dan_plain_url.match(value) is None and _dan_sign.search(value) is not None):
                 return True
             if role[-4:] == "verb" and " " not in value.strip() and not _DAN_WORDS.isdisjoint(name_words(value)) or \
                     role == "kind" and "secret" in value.lower():
@@ -15500,9 +15540,9 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
         elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*") and \
                 key not in ("path", "paths", "fields", "columns"):
             yield Danger("sweeping", path, "deletes whatever there is")
-        elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value.lower())):
+        elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value[:1000].lower())):
             yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
-        elif key in ("manifest", "manifests", "yaml") and _dan_holders.search(value) is not None:
+        elif key in ("manifest", "manifests", "yaml") and _dan_search(_dan_holders, value, call.look.budget) is not None:
             yield Danger("sweeping", path, "deletes what holds other resources")
 
 
@@ -15627,7 +15667,7 @@ _dan_flags = lazy_regex(
     r"|(?:-v|--volume)[= ][\"']?(?:/|/etc|/root|/home|(?:/var)?/run/docker\.sock)[\"']?:")
 _dan_manifest = lazy_regex(
     r"(?im)[\"']?(?:privileged|hostNetwork|hostPID|hostIPC)[\"']?\s*:\s*[\"']?true\b|(?:docker|containerd|crio)\.sock\b"
-    rf"|hostPath[\"']?\s*:\s*\{{?\s*[\"']?path[\"']?\s*:\s*[\"']?/(?:(?:{_DAN_TOP}|var/lib/(?:docker|kubelet))/?)?"
+    rf"|hostPath[\"']?\s*:\s*(?:\{{\s*)?[\"']?path[\"']?\s*:\s*[\"']?/(?:(?:{_DAN_TOP}|var/lib/(?:docker|kubelet))/?)?"
     r"[\"']?\s*(?:[,}\n]|\Z)|^\s*-\s*[\"']?/(?:etc|root|home|var/run|proc)?:|^\s*(?:network_mode|pid|ipc)\s*:\s*[\"']?host\b")
 
 
@@ -15640,11 +15680,12 @@ def _dan_containers(call: _DanCall) -> Iterator[Danger]:
         why = ""
         if type(value) is str and "--" in value or type(value) is list and "--" in "".join(map(str, value[:50])):
             text = value if type(value) is str else " ".join(map(str, value))
-            role = _dan_role(call.tool, name)
+            role = _dan_role(call.tool, name[:200])
             if (role == "" or role == "run" and makes) and len(text) < 4096 and _dan_flags.search(text) is not None:
                 why = "an option that gives the host away"
         if type(value) is str and (cluster or key in _DAN_MANIFESTS) and not call.excused(name):
-            why = "a manifest that gives the host away" if _dan_manifest.search(value) is not None else why
+            given = _dan_search(_dan_manifest, value, call.look.budget)
+            why = "a manifest that gives the host away" if given is not None else why
         elif not near:
             pass
         elif key in _DAN_RIGHTS and _dan_true(value):
@@ -15727,7 +15768,7 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
             yield Danger("credentials", path, "the whole environment")
         if type(value) is not str:
             continue
-        if cluster and key in _DAN_KIND_KEYS and {"secret", "secrets"} & set(re.split(r"[,/.\s]+", value.lower())):
+        if cluster and key in _DAN_KIND_KEYS and {"secret", "secrets"} & set(re.split(r"[,/.\s]+", value[:1000].lower())):
             yield Danger("credentials", path, "secrets of the cluster")
         elif ":" in value and _dan_logins.match(value) is not None:
             yield Danger("credentials", path, "the passwords in a browser")
@@ -15762,6 +15803,8 @@ def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
 # -- commands behind a separator
 
 _DAN_SHORT = 600            # characters of a value whose name tells nothing; longer ones are documents
+_DAN_DOCUMENT = 4096        # … of one whose name may also stand for a document
+_DAN_MAY_BE_LONG = frozenset("input source output row cell sheet column group target from".split())
 # Programs that a separator may start; with nothing behind them only those of the second list tell
 _DAN_STARTS = frozenset("""rm rmdir mv cp dd mkfs shred chmod chown kill killall pkill reboot shutdown halt poweroff
     systemctl service crontab useradd usermod passwd sudo su doas mount umount curl wget nc ncat netcat socat telnet ssh
@@ -15792,10 +15835,14 @@ _DAN_NAMED = frozenset("""id ids key keys name names branch tag tags ref remote 
     sheet cell column row group inventory voice ssid dimensions resolution ratio quality rate author committer sound
     input output source destination src dst dest from to""".split())
 _dan_cut = lazy_regex(r"\|\||&&|[;&|\n\r]|\$\(|`|<\(")
-_dan_program = lazy_regex(r"[\s\"'&|;()]*(?:[\w.~:-]*[/\\])*([A-Za-z][\w+-]*)(\.exe)?(?=[\s;&|)<>\"'`#]|\$|\Z)")
+_dan_starts = lazy_regex(
+    r"(\|\||&&|[;&|\n\r]|\$\(|`|<\()[\s\"'&|;()]{0,8}(?:[\w.~:-]{0,60}[/\\]){0,20}"
+    rf"((?:{'|'.join(sorted(map(re.escape, _DAN_STARTS), key=len, reverse=True))})|[A-Za-z][\w+-]{{0,40}}(?=\.exe))(\.exe)?"
+    r"(?=[\s;&|)<>\"'`#]|\$|\Z)", re.IGNORECASE)
 _dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
 _dan_apple = lazy_regex(r"['\"][\s;&]*do shell script\b")
 _dan_markup = lazy_regex(r"\s*<[A-Za-z!?/]")
+_dan_chained = lazy_regex(r"(?:&&|\|\|)[\s\"']{0,8}[A-Za-z./][\w./-]*(?=[\s;&|)<>\"'`#]|\Z)")
 _dan_redirects = lazy_regex(r"\d?[<>]&?\s*\S+")
 _dan_prose = lazy_regex(r"[A-Za-z]{2,}")
 _dan_statement = lazy_regex(r"(?i);|--|/\*|\||//\s*\Z|'\s*(?:or|and|union)\b")
@@ -15811,7 +15858,9 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     if not roles.isdisjoint(_DAN_EXCUSED):
         return _dan_excused_text(call, roles, text)
     if not roles.isdisjoint(("command", "code")):
-        if call.says("browser", "page", "puppeteer", "playwright", "evaluate") and _dan_leaves_page.search(text) is not None:
+        if call.says("browser", "page", "puppeteer", "playwright", "evaluate") and any(
+                all(_dan_search(regex, text, call.look.budget) is not None for regex in regexes)
+                for regexes in ((_dan_programs,), (_dan_stores, _dan_exits))):
             return Danger("hidden_code", (), "a script that leaves its page")
         if "unknown" not in roles:
             return _dan_code(call, text) if last in ("expression", "expr", "formula", "template") else None
@@ -15827,6 +15876,7 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     hit = _dan_option(call, words, text, named, sure)
     if hit is None and last not in _DAN_SOURCE:
         hit = _dan_code(call, text)
+    named = named and (len(text) <= _DAN_DOCUMENT or placed or last not in _DAN_MAY_BE_LONG)
     if hit is None and (named or len(text) <= _DAN_SHORT and _dan_markup.match(text) is None):
         hit = _dan_command(text, named, call.look, placed)
     if hit is None and (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view") and \
@@ -15860,40 +15910,36 @@ def _dan_command(text: str, named: bool, look: DangerLook, placed: bool = False)
     broken = named and head.rstrip()[-1:] in ("'", '"')
     if broken and _dan_both.search(text, first.start() - 2) is not None:
         return Danger("hidden_command", (), "a command between broken quotes")
+    if placed and _dan_search(_dan_chained, text, look.budget) is not None:
+        return Danger("hidden_command", (), "a command behind && or ||")
     judged = False
-    for seen, cut in enumerate(_dan_cut.finditer(text)):
-        start = _dan_program.match(text, cut.end())
-        if placed and start is not None and cut[0] in ("&&", "||"):
-            return Danger("hidden_command", (), f"a command behind {cut[0]}: {start[1]}")
-        if start is None or start[2] is None and start[1].lower() not in _DAN_STARTS:
-            continue
+    plain = len(_dan_redirects.sub("", head[:500]).split()) < 2 or broken
+    at = first.start()
+    while (start := _dan_search(_dan_starts, text, look.budget, at)) is not None:
+        at, sign, program = start.end(1), start[1], start[2].lower()
         if not judged:              # what stands behind it, with all that follows
             judged = True
-            tail = text[cut.end():]
-            tail = tail.partition("`")[0] if cut[0] == "`" else tail.rpartition(")")[0] or tail if cut[0] == "$(" else tail
+            tail = text[start.end(1):]
+            tail = tail.partition("`")[0] if sign == "`" else tail.rpartition(")")[0] or tail if sign == "$(" else tail
             facts = look.judge(tail)
             serious = next((why for category, why in facts.categories.items() if category in _DAN_SERIOUS), None)
             if serious is None and any(look.is_sensitive(path) for word in facts.paths
                                        for path in canonical_paths(word, look.paths)):
                 serious = "reads a file with credentials"
-            if serious is not None and not (cut[0] == "`" and prose):
+            if serious is not None and not (sign == "`" and prose):
                 return Danger("hidden_command", (), serious)
-        if prose or seen > 16 or len(_dan_redirects.sub("", head).split()) > 1 and not broken or \
-                cut[0] == "`" and not head.strip() and start[1] in _DAN_QUOTED_WORDS:
+        if prose or not plain or sign == "`" and not head.strip() and program in _DAN_QUOTED_WORDS:
             continue
-        program, rest = start[1].lower(), text[start.end():]
-        if cut[0] in ("$(", "`"):
-            rest = rest.partition(")" if cut[0] == "$(" else "`")[0]
+        rest = text[start.end():start.end() + 300]
+        if sign in ("$(", "`"):
+            rest = rest.partition(")" if sign == "$(" else "`")[0]
         else:
             rest = _dan_cut.split(rest, 1)[0]
         args = rest.strip(" \t\"')#")
-        if not named:
-            if not args and program in _DAN_STRONG or args and cut[0] in ("$(", "`", "<(") and program in _DAN_ALWAYS:
-                return Danger("hidden_command", (), f"a command behind {cut[0].strip() or 'a line end'}: {program}")
-            continue
-        alone = start[2] is not None or program in _DAN_ALONE and not (cut[0] == "&" and "?" in head)
-        if not args and alone or args and (program in _DAN_ALWAYS or broken or _dan_told.search(args) is not None):
-            return Danger("hidden_command", (), f"a command behind {cut[0].strip() or 'a line end'}: {program}")
+        alone = start[3] is not None or program in _DAN_ALONE and not (sign == "&" and "?" in head)
+        if named and (alone if not args else program in _DAN_ALWAYS or broken or _dan_told.search(args) is not None) or \
+                not named and (program in _DAN_STRONG if not args else sign in ("$(", "`", "<(") and program in _DAN_ALWAYS):
+            return Danger("hidden_command", (), f"a command behind {sign.strip() or 'a line end'}: {program}")
     return None
 
 
@@ -15982,14 +16028,9 @@ _DAN_CODE = """
 python | __import__\\s*\\(|__builtins__|__globals__|__subclasses__\\s*\\(|__mro__|\\bos\\.(?:system|popen|exec[lv]\\w*)\\s*\\(
 python | \\bsubprocess\\.(?:Popen|run|call|check_output|getoutput)\\s*\\(
 python | \\b(?:eval|exec)\\s*\\(\\s*(?:(?:compile|base64|open|requests|input)\\b|['\\"])
-template | \\{\\{[^}]{0,300}(?:__class__|__init__|\\bcycler\\.|\\bjoiner\\.|\\blipsum\\.|_self\\.env|config\\.items\\()
-template | \\{\\{[^}]{0,300}request\\.application|\\{\\{[^}]{0,200}\\|\\s*(?:filter|map)\\(\\s*['\\"](?:system|exec|passthru)
-template | \\{\\{[^}]{0,200}\\|\\s*(?:system|passthru|shell_exec|popen)\\s*\\}\\}
 template | freemarker\\.template\\.utility|\\?new\\(\\)|\\bT\\(\\s*java\\.lang|java\\.lang\\.(?:Runtime|ProcessBuilder)
 template | @java\\.lang|\\.getRuntime\\(\\)|\\$\\{\\s*jndi:|\\{php\\}|\\{system\\(|\\$class\\.inspect|<#assign\\b|<%=?\\s*`
-template | \\$\\{\\S{0,60}\\$\\{(?:lower|upper|::-|env:|sys:|date:)\\S{0,80}(?:ldap|rmi|dns|iiop)s?:
-template | <%[=-]?[^%]{0,200}(?:system|exec|spawn|popen|File\\.(?:read|open)|require)\\s*[(`]
-template | #set\\s*\\(\\s*\\$\\w+\\s*=[^)]{0,200}(?:getClass|java\\.|\\.class\\b|forName)|\\.getClass\\(\\)\\.forName
+template | \\.getClass\\(\\)\\.forName
 script | require\\s*\\(\\s*['\\"](?:node:)?(?:child_process|fs|vm|net)['\\"]\\s*\\)|process\\.(?:mainModule|binding|dlopen)
 script | \\bconstructor\\.constructor\\s*\\(|\\bconstructor\\s*\\(\\s*['\\"]return\\b
 script | \\bimport\\s*\\(\\s*['\\"](?:node:)?child_process
@@ -16003,15 +16044,22 @@ formula | \\A\\s*[=+@-][^\\n]{0,60}?\\b(?:cmd|msexcel|rundll32|powershell|mshta|
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\([^)]{0,200}&\\s*\\$?[A-Z]+\\d
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\(\\s*CONCAT
 """
+# opening, what would close it, characters between | what tells within it
+_DAN_OPENED = """
+{{ } 300 | __class__|__init__|\\bcycler\\.|\\bjoiner\\.|\\blipsum\\.|_self\\.env|config\\.items\\(|request\\.application
+{{ } 200 | \\|\\s?(?:filter|map)\\(\\s?['\\"](?:system|exec|passthru)|\\|\\s?(?:system|passthru|shell_exec|popen)\\s?\\}
+<% % 200 | \\b(?:system|exec\\w*|spawn\\w*|popen|File\\.(?:read|open)|require)\\s?[(`]
+${ \\0 60 | \\$\\{(?:lower|upper|::-|env:|sys:|date:)\\S{0,80}(?:ldap|rmi|dns|iiop)s?:
+#set ) 200 | getClass|java\\.|\\.class\\b|forName
+"""
 _dan_code_sign = lazy_regex(
     r"__|\{\{|\$\{|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class|[=+@-]\s*[A-Za-z]+\s*[|(]"
     r"|\A\s*[=+@-]|\?new|\bos\.|subprocess|eval|exec|#set|\{php|\{system|tag:yaml|ND_FUNC|child_process|getClass|getRuntime")
 _dan_where = lazy_regex(r"\$where\b.{0,40}(?:sleep|while|function|return|constructor|process|;)")
 # What a script in a web page has no use for: programs, and cookies or storage together with a way out
-_DAN_STORES = r"(?:document\.cookie|(?:local|session)Storage)"
-_DAN_EXITS = r"(?:fetch\s*\(|XMLHttpRequest|sendBeacon|new Image|\.src\s*=|WebSocket|location(?:\.href)?\s*=|window\.open)"
-_dan_leaves_page = lazy_regex(rf"child_process|process\.(?:mainModule|binding|env)|{_DAN_STORES}[\s\S]*{_DAN_EXITS}|"
-                              rf"{_DAN_EXITS}[\s\S]*{_DAN_STORES}")
+_dan_programs = lazy_regex(r"child_process|process\.(?:mainModule|binding|env)")
+_dan_stores = lazy_regex(r"document\.cookie|(?:local|session)Storage")
+_dan_exits = lazy_regex(r"fetch\s*\(|XMLHttpRequest|sendBeacon|new Image|\.src\s*=|WebSocket|location(?:\.href)?\s*=|window\.open")
 _dan_script_url = lazy_regex(
     r"(?i)[\0- ]*(?:(?:j\s*a\s*v\s*a|v\s*b)\s*s\s*c\s*r\s*i\s*p\s*t\s*:|view-source:\s*javascript:"
     r"|data:[^,]{0,80}(?:html|svg)[^,]{0,80},[\s\S]*(?:<|%3c)\s*script)")
@@ -16033,6 +16081,23 @@ def _dan_codes() -> re.Pattern[str]:
     return re.compile("(?i)" + "|".join(f"(?P<{kind}>{'|'.join(regexes)})" for kind, regexes in rows.items()))
 
 
+@lru_cache(None)
+def _dan_opened() -> list[tuple[str, str, int, re.Pattern[str]]]:
+    rows = [row.partition(" | ") for row in _DAN_OPENED.strip().split("\n")]
+    return [(opening, closing, int(reach), re.compile("(?i)" + regex)) for head, _, regex in rows
+            for opening, closing, reach in (head.split(" "),)]
+
+
+def _dan_in_template(text: str) -> bool:
+    """Does something that tells stand inside the brackets of a template?"""
+    for opening, closing, reach, regex in _dan_opened():
+        for found in regex.finditer(text) if opening in text else ():
+            at = text.rfind(opening, max(0, found.start() - reach), found.start())
+            if at >= 0 and closing not in text[at + len(opening):found.start()]:
+                return True
+    return False
+
+
 def _dan_code(call: _DanCall, text: str) -> Danger | None:
     """Code that a template engine, a parser or a spreadsheet would run, in a value that is data."""
     if text.startswith(_DAN_PICKLES):
@@ -16044,13 +16109,16 @@ def _dan_code(call: _DanCall, text: str) -> Danger | None:
                 data = b""
         if text.startswith(("rO0AB", "AAEAAAD//")) and len(text) > 40 or _dan_gadget.search(data) is not None:
             return Danger("hidden_code", (), "an object that runs code when it is read")
-    found = _dan_codes().search(text) if _dan_code_sign.search(text) is not None else None
-    if found is None:
+    if _dan_code_sign.search(text) is None:
+        return None
+    found = _dan_search(_dan_codes(), text, call.look.budget)
+    kind = found.lastgroup if found is not None else "template" if _dan_in_template(text) else None
+    if kind is None:
         return None
     writes = "write" in tool_acts(call.tool) and any("place" in argument_roles(call.tool, name) for name in call.arguments)
-    if found.lastgroup != "formula" and writes and (len(text) > 200 or "\n" in text):
+    if kind != "formula" and writes and (len(text) > 200 or "\n" in text):
         return None                 # the text of a file, under a name nobody foresaw
-    return Danger("hidden_code", (), f"{found.lastgroup} in data")
+    return Danger("hidden_code", (), f"{kind} in data")
 
 
 # Names of members, and words of tools' names, that need a look whatever the values are
@@ -16805,7 +16873,7 @@ class Subject:
             alone = role == "address" or role == "unknown" and _bare_host.match(view.text) is not None
             if may_hold_url(view.text) or alone and may_be_host.search(view.text) is not None:
                 self.budget.check()
-                names, other = hosts_of(view.text, alone)
+                names, other = hosts_of(view.text, alone, self.budget)
                 found += [_Address(path, view.name, *address_names(host)) for host in names]
                 if other and role == "address":
                     found.append(_Address(path, view.name, _NOT_WEB, ()))
@@ -16818,7 +16886,7 @@ class Subject:
                 text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
                 shell = command.language in ("", "sh", "powershell", "cmd")
                 found += [_Address(base + command.path, "", *address_names(host))
-                          for host in (hosts_in_command(text) if shell else hosts_of(text)[0])]
+                          for host in (hosts_in_command(text) if shell else hosts_of(text, False, self.budget)[0])]
                 ran.add(base + command.path)
         return frozenset(ran)
 
