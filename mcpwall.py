@@ -3864,23 +3864,29 @@ def _path_alternatives(text: str, ctx: PathContext, named: bool, word: bool) -> 
     if len(bare) > 1 and bare[0] + bare[-1] in ('""', "''", "``", "<>"):
         bare = bare[1:-1]
     yield bare
+    yield text.strip(_PATH_EDGES + "\"'`")
     squeezed = _PATH_CONTROLS.sub("", text)
     yield squeezed
     if not word and (named or "/" in text or "\\" in text):
         yield _PATH_BLANKS.sub("", squeezed)
-    if (named or text[:1] in ("/", "~")) and not word and ("," in text or ";" in text or "\n" in text):
-        yield from [part.strip() for part in re.split("[,;\n]", text)[:_MAX_PARTS] if part.strip()]
+    if not word and ("," in text or ";" in text or "\n" in text):
+        parts = [part.strip() for part in re.split("[,;\n]", text)[:_MAX_PARTS]]
+        yield from [part for part in parts if part and (named or part[0] in "./~")]
     if "\0" in text:                            # C stops there, others drop it
         yield text[:text.index("\0")]
         yield text.replace("\0", "")
     uri = _PATH_URI.match(text)
     if uri is not None:
         yield from _path_in_uri(text[uri.end():].replace("\\", "/"))
+        if "\\" in text:
+            yield from _path_in_uri(text[uri.end():])
         return
     scheme = _PATH_SCHEME.match(text)
     if scheme is not None and scheme.end() < len(text):
         rest = text[scheme.end():].replace("\\", "/")
         yield from _path_in_uri(rest)
+        if "\\" in text:
+            yield from _path_in_uri(text[scheme.end():])
         if rest[:1] == "/":
             yield "/" + rest.lstrip("/")
         behind = _PATH_BEHIND.search(rest)
@@ -3905,6 +3911,9 @@ def _path_alternatives(text: str, ctx: PathContext, named: bool, word: bool) -> 
             inside = _PATH_IN.match(text)
             if inside is not None:
                 yield text[inside.end():]
+        elif not ctx.windows:
+            yield text[2:]
+            yield text[2:].lstrip("/")
         yield re.sub(r"\A/+([A-Za-z])[:|](?=[/\\])", r"\1:", text)
         if ctx.windows:
             yield re.sub(r"\A([A-Za-z]):(?=[^/\\])", r"\1:/", text)
@@ -3924,7 +3933,7 @@ def _path_in_uri(rest: str) -> Iterator[str]:
         yield path
     if path[1:2] in (":", "|"):
         yield f"{path[0]}:{path[2:]}"
-    if host.lower() not in ("", "localhost", "127.0.0.1", "."):
+    if host.lower() not in ("", "localhost", "127.0.0.1"):
         yield rest[2:]
         yield "\\\\" + rest[2:]
 
@@ -3954,6 +3963,8 @@ def _path_windows_readings(text: str, ctx: PathContext) -> Iterator[str]:
         yield path[4:]
     parts = path[2:].split("/") if unc else path.split("/")
     yield ("\\\\" if unc else "") + "/".join(parts)
+    if unc and not ctx.windows:
+        yield path
     clean = [part if part in (".", "..") or at == 0 and part[1:] == ":"
              else part.partition(":")[0].rstrip(". ") or part for at, part in enumerate(parts)]
     yield ("\\\\" if unc else "") + "/".join(clean)
@@ -4088,7 +4099,7 @@ def _is_said(text: str, ctx: PathContext) -> bool:
             "%" in text and _PATH_CLIMB.search(text) is not None:
         return False
     squeezed = _PATH_CONTROLS.sub("", text[:80]).lstrip()
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]", squeezed) or bare and _PATH_BLANKS.search(squeezed.rstrip()) is None:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]|file:", squeezed, re.IGNORECASE) or bare and _PATH_BLANKS.search(squeezed.rstrip()) is None:
         return False
     return len(head) > 255 or not any([ctx.there(f"{base}/{head}") for base in (ctx.cwd, *ctx.bases)])
 
