@@ -3970,23 +3970,29 @@ def _path_alternatives(text: str, ctx: PathContext, named: bool, word: bool) -> 
     if len(bare) > 1 and bare[0] + bare[-1] in ('""', "''", "``", "<>"):
         bare = bare[1:-1]
     yield bare
+    yield text.strip(_PATH_EDGES + "\"'`")
     squeezed = _PATH_CONTROLS.sub("", text)
     yield squeezed
     if not word and (named or "/" in text or "\\" in text):
         yield _PATH_BLANKS.sub("", squeezed)
-    if (named or text[:1] in ("/", "~")) and not word and ("," in text or ";" in text or "\n" in text):
-        yield from [part.strip() for part in re.split("[,;\n]", text)[:_MAX_PARTS] if part.strip()]
+    if not word and ("," in text or ";" in text or "\n" in text):
+        parts = [part.strip() for part in re.split("[,;\n]", text)[:_MAX_PARTS]]
+        yield from [part for part in parts if part and (named or part[0] in "./~")]
     if "\0" in text:                            # C stops there, others drop it
         yield text[:text.index("\0")]
         yield text.replace("\0", "")
     uri = _PATH_URI.match(text)
     if uri is not None:
         yield from _path_in_uri(text[uri.end():].replace("\\", "/"))
+        if "\\" in text:
+            yield from _path_in_uri(text[uri.end():])
         return
     scheme = _PATH_SCHEME.match(text)
     if scheme is not None and scheme.end() < len(text):
         rest = text[scheme.end():].replace("\\", "/")
         yield from _path_in_uri(rest)
+        if "\\" in text:
+            yield from _path_in_uri(text[scheme.end():])
         if rest[:1] == "/":
             yield "/" + rest.lstrip("/")
         behind = _PATH_BEHIND.search(rest)
@@ -4011,6 +4017,9 @@ def _path_alternatives(text: str, ctx: PathContext, named: bool, word: bool) -> 
             inside = _PATH_IN.match(text)
             if inside is not None:
                 yield text[inside.end():]
+        elif not ctx.windows:
+            yield text[2:]
+            yield text[2:].lstrip("/")
         yield re.sub(r"\A/+([A-Za-z])[:|](?=[/\\])", r"\1:", text)
         if ctx.windows:
             yield re.sub(r"\A([A-Za-z]):(?=[^/\\])", r"\1:/", text)
@@ -4030,7 +4039,7 @@ def _path_in_uri(rest: str) -> Iterator[str]:
         yield path
     if path[1:2] in (":", "|"):
         yield f"{path[0]}:{path[2:]}"
-    if host.lower() not in ("", "localhost", "127.0.0.1", "."):
+    if host.lower() not in ("", "localhost", "127.0.0.1"):
         yield rest[2:]
         yield "\\\\" + rest[2:]
 
@@ -4060,6 +4069,8 @@ def _path_windows_readings(text: str, ctx: PathContext) -> Iterator[str]:
         yield path[4:]
     parts = path[2:].split("/") if unc else path.split("/")
     yield ("\\\\" if unc else "") + "/".join(parts)
+    if unc and not ctx.windows:
+        yield path
     clean = [part if part in (".", "..") or at == 0 and part[1:] == ":"
              else part.partition(":")[0].rstrip(". ") or part for at, part in enumerate(parts)]
     yield ("\\\\" if unc else "") + "/".join(clean)
@@ -4148,6 +4159,9 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
         if len(value) > MAX_PATH_CHARS:
             return []
     if _PATH_ODD.search(value) is None:
+        if not named and "/" not in value and not ctx.bases and _PATH_FILE.fullmatch(value) is None and \
+                not ctx.there(f"{ctx.cwd}/{value}"):
+            return []           # one word, as often
         spellings: Sequence[str] = (value,)
         further: set[str] | tuple[()] = ()
     elif _PATH_NETWORK.match(value) is not None and _PATH_CLIMB.search(value) is None or \
@@ -4159,7 +4173,7 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
     for text in spellings:
         whole = _path_absolute(text, ctx)
         sure = text not in further or text[:1] == "/"
-        known = named or _PATH_WORD.search(text) is None and ("/" in text or _PATH_FILE.fullmatch(text) is not None)
+        known = named or ("/" in text or _PATH_FILE.fullmatch(text) is not None) and _PATH_WORD.search(text) is None
         if whole is not None and (known or whole[0] == "//" or ctx.there(text)):
             found.append(_path_reading(*whole, ctx, sure or whole[0] != ""))
         if whole is None or whole[0] != "" and not ctx.windows:     # `x:/../a` is also a folder called `x:`
@@ -4178,16 +4192,20 @@ def _path_reading(root: str, rest: str, ctx: PathContext, sure: bool) -> PathRea
     return PathReading(lexical, (lexical,) if ".." not in rest else (lexical, root + rest), sure)
 
 
+_PATH_HEAD = lazy_regex(r"\s*([^/\\]{0,400})")
+
+
 def _is_said(text: str, ctx: PathContext) -> bool:
     """Does *text* begin with several words that are the name of nothing here? `a b/../x` leads elsewhere, and is not said;
     nor is `fi\\nle:///x`."""
-    head = re.split(r"[/\\]", text[:400].lstrip(), maxsplit=1)[0]
-    bare = len(head) == len(text.lstrip())
-    head = head.strip() if bare else head
-    if _PATH_BLANKS.search(head) is None or _PATH_CLIMB.search(text) is not None:
+    found = _PATH_HEAD.match(text)
+    head, bare = found[1], found.end() == len(text)
+    head = head.rstrip() if bare else head
+    if _PATH_BLANKS.search(head) is None or "." in text and _PATH_CLIMB.search(text) is not None or \
+            "%" in text and _PATH_CLIMB.search(text) is not None:
         return False
     squeezed = _PATH_CONTROLS.sub("", text[:80]).lstrip()
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]", squeezed) or bare and _PATH_BLANKS.search(squeezed.rstrip()) is None:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]|file:", squeezed, re.IGNORECASE) or bare and _PATH_BLANKS.search(squeezed.rstrip()) is None:
         return False
     return len(head) > 255 or not any([ctx.there(f"{base}/{head}") for base in (ctx.cwd, *ctx.bases)])
 
@@ -16994,7 +17012,9 @@ class Subject:
                     for view in self.readings(place.text):
                         self._look(path_readings(view.text, context, place.named), place, view.name, found)
                 else:
-                    self._look(path_readings(place.text, context, place.named), place, "raw", found)
+                    readings = path_readings(place.text, context, "place" in place.roles)
+                    if readings:
+                        self._look(readings, place, "raw", found)
             for place in self.commands(frozenset()).paths:
                 self._look(path_readings(place.text, context, True, True), place, "command", found)
             if skip is None:
@@ -17064,20 +17084,27 @@ class _PlaceWalk:
 
     def text(self, text: str, name: str, parent: tuple[Any, ...], step: Any) -> None:
         """One text, which stands in the member *name*."""
-        roles = argument_roles(self._tool, name, text)
+        use, roles = _use_of(self._tool, name)
+        if use == "choice":
+            roles = argument_roles(self._tool, name, text)
+            use = "" if "choice" in roles else "place"
         if self._skip is not None:
-            if name in self._skip:
-                return
-        elif "exclusion" in roles or "pattern" in roles and not self._reads and not is_place_pattern(self._tool, name, text):
-            return
-        elif "cell" in roles or "name" in roles and _leads.search(text) is None:
-            return
-        elif "content" in roles or "query" in roles or "choice" in roles:
-            if "patch" in roles:
-                self._found += [Place(file.path, _PATCHED, parent, step) for file in patch_files(text)]
-            if not self._reads or "choice" in roles:
-                return
-        self._found.append(Place(text, roles, parent, step))
+            use = "" if name in self._skip else "place"
+        if use == "place" or self._reads and use in ("said", "patch", "pattern") or \
+                use == "pattern" and is_place_pattern(self._tool, name, text) or use == "name" and _leads.search(text) is not None:
+            self._found.append(Place(text, roles, parent, step))
+        elif use == "patch":
+            self._found += [Place(file.path, _PATCHED, parent, step) for file in patch_files(text)]
+
+
+@lru_cache(4096)
+def _use_of(tool: str, name: str) -> tuple[str, frozenset[str]]:
+    """What a text in the argument *name* is to those who look for places: place, pattern, name, choice, patch, said, or ""
+    for nothing; and its roles."""
+    roles = _roles_of_name(tool, name)
+    uses = (("", ("exclusion", "cell")), ("pattern", ("pattern",)), ("name", ("name",)), ("patch", ("patch",)),
+            ("choice", ("choice",)), ("said", ("content", "query")))
+    return next((use for use, of in uses if not roles.isdisjoint(of)), "place"), roles
 
 
 _PATCHED, _SEARCHED = frozenset(("place", "read", "write")), frozenset(("place", "read"))
