@@ -793,10 +793,11 @@ def _id_at_tail(tail: bytes) -> Any:
 # some *steps*; a step cuts the text in pieces and says how every second one reads. The readings joined make the view,
 # their lengths summed lead back to the raw text, so the two cannot disagree. What is forwarded is never changed.
 #
-#   plain      NFKC, invisible characters dropped, look-alike letters folded to ASCII
+#   plain      NFKC, invisible characters and terminal escapes dropped, look-alike letters folded to ASCII
 #   tags       plain, with the text hidden in tag characters and variation selectors made visible
 #   unescaped  plain (or tags) with %41, &#65; and \u0041 read
-#   decoded    that with base64 and hex read where they hold text
+#   decoded    that with base64 and hex read where they hold text; what is wrapped is put together, whatever stands before
+#              and behind its lines
 #
 # The last two follow each other VIEW_LEVELS times. Every step is one linear pass. Beside the raw text there are at most
 # 1 + 2 * VIEW_LEVELS views (twice that where characters hide text), none longer than six times the text.
@@ -880,6 +881,9 @@ _VIEW_ALIKE = re.sub("[\0-~ıə\u0250-\u02b8\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua
                      _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)
 _VIEW_ODD_ASTRAL = f"{_VIEW_HIDDEN_ASTRAL}\U0001d400-\U0001d7ff\U0001f110-\U0001f189\U0001fbf0-\U0001fbf9"
 _view_odd = lazy_regex(f"[{_VIEW_ODD}{_VIEW_ALIKE}]")
+# A run without these is what NFKC makes of it
+_view_more = lazy_regex(f"[{_VIEW_HIDDEN}{_VIEW_HIDDEN_ASTRAL}{''.join(_VIEW_JOINERS)}{_VIEW_MARKS}\ufdfa\ufdfb"
+                        f"{re.sub('[ -~]', '', _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)}\U0001f150-\U0001f189]")
 _view_odd_astral = lazy_regex(f"[{_VIEW_ODD_ASTRAL}]")
 
 
@@ -902,8 +906,7 @@ _view_begin = _view_beginning()
 _view_begin_more = _view_beginning(
     "\u1100-\u11ff\u00a0\u00b2\u00b3\u00b9\u2002-\u200a\u2026\u202f\u205f\u2122\u3000\uff00-\uffef")
 # A word with all that is attached to it, in parts of 100 characters: normalising long runs can take quadratic time
-_view_word_before = lazy_regex(r"[\w<=>\x80-\U0010ffff]*\Z")
-_view_word_after = lazy_regex(r"[\w<=>\x80-\U0010ffff]*")
+_view_attached = lazy_regex(r"[\w<=>\x80-\U0010ffff]*")
 _view_word = lazy_regex(r"\w+")
 _VIEW_ASCII = bytes(range(128))
 # UTF-8 but for lead bytes of blocks with odd characters. Left: accented Latin, Hebrew … Indic, kana, ideographs, Hangul
@@ -954,6 +957,9 @@ def _view_fold_word(found: re.Match[str]) -> str:
 def _view_fold_run(run: str) -> str:
     """How a word with all that is attached to it reads: combining sequences together, scripts that are mixed seen."""
     from unicodedata import normalize
+    if not _view_more.search(run):
+        text = normalize("NFKC", run)
+        return text if text.isascii() or not _view_more.search(text) else _view_marks.sub("", text)
     text = _view_invisible.sub("", run).replace("\ufdfa", " ").replace("\ufdfb", " ")      # these two are whole phrases
     text = normalize("NFKC", text)
     return text if text.isascii() else _view_marks.sub("", _view_word.sub(_view_fold_word, text))
@@ -977,8 +983,9 @@ _view_entity = lazy_regex("(&(?:#[0-9]{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A
 _VIEW_CODED = (r"u[dD][89abAB][0-9A-Fa-f]{2}\\+u[dD][c-fC-F][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}"
           r"|U000[0-9A-Fa-f]{5}|x[0-9A-Fa-f]{2}|0[4-7][0-7]|1[0-7]{2}")
 # Any number of backslashes: text may have been escaped several times. Short escapes are read beside others only.
-_view_backslash = lazy_regex(rf'((?<!\\)\\+(?:{_VIEW_CODED}|[nrt/"]))')
+_view_backslash = lazy_regex(rf'(\\(?<!\\\\)\\*(?:{_VIEW_CODED}|[nrt/"]))')
 _view_backslash_test = lazy_regex(rf'\\(?:{_VIEW_CODED}|")')
+_view_backslash_coded = lazy_regex(rf"\\(?:{_VIEW_CODED})")
 _VIEW_SHORT_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "/": "/", '"': '"'}
 
 
@@ -1015,7 +1022,13 @@ _VIEW_HEX_STARTS = frozenset("0234567cdefCDEF")
 _VIEW_TOKEN_MAP = bytes(97 if chr(code).isalnum() or code in b"+/-_" else 32 for code in _VIEW_ASCII) + b" " * 128
 _view_token = lazy_regex("[A-Za-z0-9+/_-]*")
 _VIEW_CONTROLS = bytes({*range(32), 127}.difference(b"\t\n\r"))
-_VIEW_WIDTHS = (64, 76)      # of lines of wrapped base64
+_VIEW_WIDTH = 32            # characters of base64 in a line, at least, when it is wrapped
+_VIEW_GAP = 160             # characters between two such lines, at most
+_VIEW_LONG = 256            # of base64 of this length it is no matter where it was cut
+_view_long_run = lazy_regex("[A-Za-z0-9+/_-]{16,}")
+_view_line_end = lazy_regex(r"[\n\0<\"']|\\+[nr]|\Z")
+_view_numbers = lazy_regex(r"[ \t]*[0-9A-Fa-f]*[0-9][0-9A-Fa-f]*")
+_view_blanks = lazy_regex(r"[ \t]+")
 _VIEW_HEX = "(?:[2-7][0-9A-Fa-f]|0[9AaDd]|[c-fC-F][0-9A-Fa-f](?:[89ABab][0-9A-Fa-f])+)"
 _view_hex_start = lazy_regex(rf"(?:0x)?{_VIEW_HEX}{{2}}")         # of text: no text of that length has fewer characters
 _view_hex_step = lazy_regex(rf"(?:\A|/)(?:0x)?{_VIEW_HEX}{{2}}")
@@ -1028,7 +1041,7 @@ _MAX_RUNS = 50_000          # so many are kept at once; a text with more is gone
 
 def token_runs(text: str) -> Sequence[tuple[int, int]] | None:
     """(start, end) of each long run of characters that tokens, base64 and hex are made of, in order; None when there are
-    more than _MAX_RUNS. What `needs_views` and `SecretScanner.may_match` look at, so that it is looked for once."""
+    more than _MAX_RUNS. What `needs_views` looks at."""
     runs = [run for run, _ in zip(all_token_runs(text), range(_MAX_RUNS + 1))]
     return runs if len(runs) <= _MAX_RUNS else None
 
@@ -1046,57 +1059,85 @@ def all_token_runs(text: str) -> Iterator[tuple[int, int]]:
         start = marks.find(_VIEW_TOKEN_RUN, end)
 
 
-def _view_encoded(text: str, runs: Iterable[tuple[int, int]] | None = None) -> Iterator[tuple[int, int, str]]:
-    """(start, end, what it says) of each run of base64 or hex that holds text, in order, without the padding."""
-    done = 0
+def _view_encoded(text: str, runs: Iterable[tuple[int, int]] | None = None) -> Iterator[tuple[list[tuple[int, int]], str]]:
+    """(its lines, what it says) of each run of base64 or hex that holds text, in order, without the padding."""
+    done = alone = 0            # so far everything was read; so far lines say something only alone
     for start, end in all_token_runs(text) if runs is None else runs:
+        if start and text[start - 1] == "\\" and text[start] in "nrt":
+            start += 1
         token = text[start:end]
         # most words, paths and checksums end here: they have letters of one case, and are no hex of text
-        if (token == token.lower()) == (token == token.upper()) or token[0] in _VIEW_HEX_STARTS and (
-                _view_hex_start.match(token) or end - start in _VIEW_WIDTHS or "/" in token and _view_hex_step.search(token)):
-            if start < done:
-                continue                # a line of what was read
-            lines = _view_token_lines(text, start, end)
+        if start >= done and ((token == token.lower()) == (token == token.upper()) or token[0] in _VIEW_HEX_STARTS and (
+                _view_hex_start.match(token) or "/" in token and _view_hex_step.search(token))):
+            cut = start < _VIEW_GAP or end == len(text)
+            said = _view_decode_token(token, cut)
+            if said is None:
+                if "/" in token and len(token) < 1000:      # perhaps a path or URL with an encoded step
+                    for step in token.split("/"):
+                        said = _view_decode_token(step)
+                        if said is not None:
+                            yield [(start, start + len(step))], said
+                        start += len(step) + 1
+                continue
+            lines = [(start, end)]
+            if end - start >= _VIEW_WIDTH and start >= alone:
+                lines = _view_token_lines(text, start, end)
+                whole = _view_decode_token("".join([text[first:last] for first, last in lines]), cut)
+                if whole is None:
+                    alone, lines = lines[-1][1], lines[:1]
+                else:
+                    said = whole
             done = lines[-1][1]
-            said = _view_decode_token("".join([text[first:last] for first, last in lines])) if len(lines) > 1 else None
-            if said is not None:
-                yield start, done, said
-            else:
-                for first, last in lines:
-                    yield from _view_read_token(text[first:last], first)
+            yield lines, said
+
+
+def line_gap(gap: str) -> str:
+    """What stands between two lines, without what differs from line to line: numbers, times, digests, the width of blanks.
+
+    >>> line_gap("\\nid_rsa: 9:") == line_gap("\\nid_rsa:10:")
+    True
+    """
+    return _view_blanks.sub(" ", _view_numbers.sub("0", gap))
 
 
 def _view_token_lines(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """A run, with the lines that follow it where it is wrapped as in mail (76 characters) or PEM (64)."""
+    """A run, with the lines that follow it where it is wrapped: of one length, but for the last, with the same between them."""
     lines = [(start, end)]
-    width = end - start
-    while end - start == width and width in _VIEW_WIDTHS and text.startswith(("\n", "\r\n"), end):
-        start = text.index("\n", end) + 1
-        end = _view_token.match(text, start).end()
-        if start < end <= start + width:
-            lines.append((start, end))
+    width, shape = end - start, None
+    while end - start == width:
+        found = _view_long_run.search(text, end, end + _VIEW_GAP + width)
+        while found and found.end() - found.start() < width and _view_long_run.search(text, found.end(), end + _VIEW_GAP + width) \
+                and "\n" not in text[end:found.start()]:
+            found = _view_long_run.search(text, found.end(), end + _VIEW_GAP + width)      # a long word of what stands between
+        first = found.start() if found else 0
+        first += text[first - 1] == "\\" and text[first] in "nrt"
+        gap = line_gap(text[end:first]) if found and found.end() - first <= width else None
+        if gap is None or shape is not None and gap != shape:
+            if shape is not None:
+                for size in range(1, _VIEW_GAP):        # the last line may be short
+                    last = _view_token.match(text, end + size)
+                    if last and 0 < last.end() - last.start() < 16 and line_gap(text[end:end + size]) == shape:
+                        lines.append(last.span())
+                        break
+            break
+        if shape is None and not _view_line_end.search(text, end, first):
+            break
+        shape = gap
+        start, end = first, found.end()     # type: ignore[union-attr]
+        lines.append((start, end))
     return lines
 
 
-def _view_read_token(token: str, start: int) -> Iterator[tuple[int, int, str]]:
-    said = _view_decode_token(token)
-    if said is not None:
-        yield start, start + len(token), said
-    elif "/" in token and len(token) < 1000:    # perhaps a path or URL with an encoded step
-        for step in token.split("/"):
-            said = _view_decode_token(step)
-            if said is not None:
-                yield start, start + len(step), said
-            start += len(step) + 1
-
-
-def _view_decode_token(token: str) -> str | None:
-    """What a run of token characters says when it is hex or base64 of text, else None."""
+def _view_decode_token(token: str, cut: bool = False) -> str | None:
+    """What a run of token characters says when it is hex or base64 of text, else None. *cut*: it may begin anywhere."""
     if len(token) < _VIEW_TOKEN_MIN:
         return None
-    if token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0 and _view_hex_start.match(token):
+    for shift in (0, 1) if cut and len(token) > _VIEW_LONG else (0,) if token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0 else ():
+        whole = token[shift:len(token) - (len(token) - shift) % 2]
+        if not _view_hex_start.match(whole):
+            continue
         try:
-            data = binascii.unhexlify(token[2:] if token[1] == "x" else token)
+            data = binascii.unhexlify(whole[2:] if whole[1] == "x" else whole)
         except ValueError:
             data = b""
         if data and (not data.translate(None, _VIEW_PLAIN) or _view_hex_text.match(data)):
@@ -1107,10 +1148,18 @@ def _view_decode_token(token: str) -> str | None:
         if "/" in token or "+" in token:
             return None
         token = token.replace("-", "+").replace("_", "/")
-    if len(token) > 80 and _view_as_text(binascii.a2b_base64(token[:64])) is None:      # media: told by their start
-        return None
+    if len(token) > 80 and _view_as_text(_view_base64(token[:64])) is None:      # media: told by their start
+        shifts = [shift for shift in (1, 2, 3) if _view_as_text(_view_base64(token[shift:64 + shift])) is not None
+                  ] if len(token) > _VIEW_LONG else []
+        if not shifts:
+            return None
+        token = token[shifts[0]:]
+    return _view_as_text(_view_base64(token))
+
+
+def _view_base64(token: str) -> bytes:
     token = token[:len(token) - (len(token) % 4 == 1)]
-    return _view_as_text(binascii.a2b_base64(token + "=" * (-len(token) % 4)))
+    return binascii.a2b_base64(token + "=" * (-len(token) % 4))
 
 
 def _view_as_text(data: bytes) -> str | None:
@@ -1129,11 +1178,20 @@ def _view_decode(text: str, budget: Budget | None = None) -> _ViewPieces:
     pieces: list[str] = []
     readings: list[str] = []
     done = 0
-    for start, end, said in _view_encoded(text):
-        end += len(text[end:end + 2]) - len(text[end:end + 2].lstrip("="))
-        pieces += (text[done:start], text[start:end])
-        readings += (text[done:start], said)
-        done = end
+    for lines, said in _view_encoded(text):
+        size, read = sum([end - start for start, end in lines]), 0
+        for start, end in lines:
+            if start > lines[0][0]:                     # what stands between two lines says nothing
+                pieces += ("", text[done:start])
+                readings += ("", "")
+                done = start
+            part = said[len(said) * read // size:len(said) * (read + end - start) // size]
+            read += end - start
+            if end == lines[-1][1]:
+                end += len(text[end:end + 2]) - len(text[end:end + 2].lstrip("="))
+            pieces += (text[done:start], text[start:end])
+            readings += (text[done:start], part)
+            done = end
         if budget is not None:
             budget.check()
     return pieces + [text[done:]], readings + [text[done:]]
@@ -1149,9 +1207,8 @@ def _view_fold(text: str, budget: Budget | None = None) -> _ViewPieces:
     done, found = 0, _view_begin_more.search(text) if _view_is_odd(text) else None
     while found is not None:
         at = found.start()
-        before = _view_word_before.search(text[max(done, at - 36):at])
-        end = max(_view_word_after.match(text, at, at + 64).end(), at + 1)
-        start = at - len(before[0])
+        start = at - _view_attached.match(text[max(done, at - 36):at][::-1]).end()
+        end = max(_view_attached.match(text, at, at + 64).end(), at + 1)
         pieces += (text[done:start], text[start:end])
         readings += (text[done:start], _view_folded[text[start:end]])
         done = end
@@ -1161,15 +1218,17 @@ def _view_fold(text: str, budget: Budget | None = None) -> _ViewPieces:
     return pieces + [text[done:]], readings + [text[done:]]
 
 
+_view_tags = lazy_regex("([\U000e0020-\U000e007e]+|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})")
+_view_terminal = lazy_regex("(\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|[@-Z\\\\^_]))")
+_view_unescape = _view_step(lambda text: "\\" in text and _view_backslash_test.search(text), _view_backslash, _view_read_backslash)
+# Text in JSON within JSON: line ends alone are enough, though a path such as C:\\new has them, too
+_view_unescape_lines = _view_step(lambda text: "\\" in text, _view_backslash, _view_read_backslash)
 _VIEW_STEPS: dict[str, tuple[_ViewStep, ...]] = {
-    "plain": (_view_fold,),
-    "tags": (_view_step(lambda text: not text.isascii(), lazy_regex(
-        "([\U000e0020-\U000e007e]+|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})"), _view_read_hidden), _view_fold),
+    "plain": (_view_step(lambda text: "\x1b" in text, _view_terminal, lambda _: ""), _view_fold),
+    "tags": (_view_step(lambda text: not text.isascii(), _view_tags, _view_read_hidden), _view_fold),
     "unescaped": (_view_step(lambda text: "%" in text, _view_percent, _view_read_percent),
                   _view_step(lambda text: "&" in text, _view_entity, _view_read_entity),
-                  _view_step(lambda text: "\\" in text and _view_backslash_test.search(text), _view_backslash,
-                             _view_read_backslash),
-                  _view_fold),
+                  _view_unescape, _view_fold),
     "decoded": (_view_decode, _view_fold),
 }
 
@@ -1183,19 +1242,32 @@ class _ViewCut:
         self.step, self.source = step, source
         self._pieces: list[str] = []
 
-    def back(self, start: int, end: int) -> tuple[int, int]:
-        """The span of the source that reads as the span (start, end) of what the step made of it."""
+    def back(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The spans of the source that read as the span (start, end) of what the step made of it: one, but for what was wrapped."""
         first = self._span(start)
-        return (first[0], self._span(end - 1)[1]) if end > start else (first[0], first[0])
+        if end <= start:
+            return [(first[0], first[0])]
+        last = self._span(end - 1)[1]
+        spans, at = [], first[0]
+        place = self._index(start) + 1
+        while place < len(self._pieces) and self._starts[place] < last:
+            if self._pieces[place] and not self._readings[place]:       # left out here
+                spans.append((at, self._starts[place]))
+                at = self._starts[place + 1]
+            place += 1
+        return [span for span in (*spans, (at, last)) if span[0] < span[1]]
+
+    def _index(self, offset: int) -> int:
+        from bisect import bisect_right
+        return bisect_right(self._ends, offset)
 
     def _span(self, offset: int) -> tuple[int, int]:
-        from bisect import bisect_right
         from itertools import accumulate
         if not self._pieces:
             self._pieces, self._readings = self.step(self.source, None)
             self._starts = [0, *accumulate(map(len, self._pieces))]
             self._ends = list(accumulate(map(len, self._readings)))
-        index = bisect_right(self._ends, offset)
+        index = self._index(offset)
         if index == len(self._ends):
             return len(self.source), len(self.source)
         piece, reading, start = self._pieces[index], self._readings[index], self._starts[index]
@@ -1214,10 +1286,13 @@ def _view_fold_characters(run: str, budget: Budget | None = None) -> _ViewPieces
     return pieces, [_view_fold_run(piece) for piece in pieces]
 
 
-def views(text: str, budget: Budget | None = None) -> tuple[View, ...]:
-    """*text* raw, then each canonical view that differs from those before. May raise BudgetSpent."""
+def views(text: str, budget: Budget | None = None, lines: bool = False) -> tuple[View, ...]:
+    """*text* raw, then each canonical view that differs from those before. May raise BudgetSpent.
+
+    With *lines*, `\\n` and other short escapes are read even where nothing else is escaped.
+    """
     found = [View("raw", text, ())]
-    if not needs_views(text):
+    if not lines and not needs_views(text):
         return tuple(found)
 
     def add(name: str, base: View) -> View:
@@ -1226,6 +1301,8 @@ def views(text: str, budget: Budget | None = None) -> tuple[View, ...]:
         for step in _VIEW_STEPS[name]:
             if step is _view_fold and name in ("unescaped", "decoded") and reading == base.text:
                 break               # nothing was decoded, and what it came from is folded already
+            if lines and step is _view_unescape:
+                step = _view_unescape_lines
             source, reading = reading, "".join(step(reading, budget)[1])
             if reading != source:
                 chain = (*chain, _ViewCut(step, source))
@@ -1237,7 +1314,7 @@ def views(text: str, budget: Budget | None = None) -> tuple[View, ...]:
         return view
 
     bases = [add("plain", found[0])]
-    if not text.isascii():
+    if not text.isascii() and _view_tags.search(text):
         bases += (tags for tags in (add("tags", found[0]),) if tags.text not in (text, bases[0].text))
     for view in bases:
         for _ in range(VIEW_LEVELS):
@@ -1248,11 +1325,19 @@ def views(text: str, budget: Budget | None = None) -> tuple[View, ...]:
     return tuple(found)
 
 
-def raw_span(view: View, start: int, end: int) -> tuple[int, int]:
-    """A span of the view's text as a span of the raw text, widened to whole escapes, encoded runs and so on."""
+def raw_spans(view: View, start: int, end: int) -> list[tuple[int, int]]:
+    """A span of the view's text as spans of the raw text, widened to whole escapes, encoded runs and so on: one, but for
+    what is wrapped or coloured; then those of its lines, without what stands between them."""
+    spans = [(start, end)]
     for cut in reversed(view.chain):
-        start, end = cut.back(start, end)
-    return start, end
+        spans = [back for start, end in spans for back in cut.back(start, end)]
+    return spans
+
+
+def raw_span(view: View, start: int, end: int) -> tuple[int, int]:
+    """The same from its beginning to its end."""
+    spans = raw_spans(view, start, end)
+    return spans[0][0], spans[-1][1]
 
 
 def needs_views(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
@@ -1260,9 +1345,14 @@ def needs_views(text: str, runs: Sequence[tuple[int, int]] | None = None) -> boo
 
     *runs* is `token_runs(text)`, where the caller has it.
     """
-    if "%" in text and _view_percent.search(text) or "\\" in text and _view_backslash_test.search(text):
+    return "\\" in text and _view_backslash_test.search(text) is not None or is_coded(text, runs)
+
+
+def is_coded(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
+    """The same, but for quotes and line ends behind a backslash."""
+    if "%" in text and _view_percent.search(text) or "\\" in text and _view_backslash_coded.search(text):
         return True
-    if not text.isascii() and _view_is_odd(text):
+    if not text.isascii() and _view_is_odd(text) or "\x1b" in text and _view_terminal.search(text):
         return True
     if "&" in text and any(_view_read_entity(piece) != piece for piece in set(_view_entity.findall(text))):
         return True
@@ -11790,6 +11880,9 @@ onepassword-token ops_eyJ{s80-} A3-{u6}-{u6}-{u5}-{u5}-{u5}-{u5} A3-{u6}-{u11}-{
   secret key;
 age-key AGE-SECRET-KEY-1{q58} age secret key; wakatime-key waka_UUID WakaTime key;
 inngest-key signkey-prod-{h64} signkey-test-{h64} Inngest signing key;
+cloudflare-token cfut_{a48} cfat_{a48} cfk_{a48} Cloudflare API token or key; vercel-token vcp_{a56} vck_{a56} vca_{a56} vci_{a56}
+  vcr_{a56} Vercel token; azure-ai-key {a52}JQQJ9{a27} Azure AI or other annotated key; bedrock-key ABSK{b90-} Amazon Bedrock API key;
+adafruit-key aio_{a28} Adafruit IO key;
 settlemint-token sm_aat_{a16-} sm_pat_{a16-} sm_sat_{a16-} SettleMint token;
 jwt-token eg:eyJhbGciOiJIUzI1NiJ9.eyJ{w40}.{w43} eyJ{w13-}.{w8-}.{w16-} eyJ{w13-}.{w0-}.{w8-}.{w8-}.{w8-} signed or encrypted
   JSON web token;
@@ -11803,6 +11896,8 @@ azure-client-secret eg:{a3}8Q~{a34} Entra ID (Azure AD) client secret;
 slack-webhook eg:https://hooks.slack.com/services/T{u10}/B{u10}/{a24} Slack webhook URL;
 discord-webhook eg:https://discord.com/api/webhooks/{d18}/{w68} Discord webhook URL;
 teams-webhook eg:https://example.webhook.office.com/webhookb2/{h8}-{h4}-{h4}/IncomingWebhook/{h32} Microsoft Teams webhook URL;
+private-jwk eg:"kty":"oct","k":"{w43}" private part of a JSON web key;
+seed-phrase eg:mnemonic:~ribbon~cactus~orbit~velvet~ladder~muffin~tornado~walnut~jungle~puzzle~gadget~rival words of a wallet, by their name;
 private-key-header eg:-----BEGIN~PRIVATE~KEY-----~{b64}~-----END~PRIVATE~KEY----- private key block (PEM, OpenSSH, PGP, PuTTY),
   header through footer;
 database-url eg:postgres://app:{a16}@db/app password in a database or broker URL;
@@ -11829,7 +11924,7 @@ def _kind_rows() -> list[tuple[str, list[str], str]]:
     rows = []
     for entry in _SECRET_TABLE.strip().rstrip(";").split(";"):
         name, *words = entry.split()
-        shapes = [word for word in words if "{" in word or "UUID" in word]
+        shapes = [word for word in words if "{" in word or "UUID" in word or word.startswith("eg:")]
         rows.append((name, shapes, " ".join(words[len(shapes):])))
     return rows
 
@@ -11997,115 +12092,247 @@ def _random(text: str, words: bool = True) -> bool:
     return not (_made_up(text) or words and _wordy(text))
 
 
-# -- names and the values beside them ------------------------------------------
+# -- names and labels ----------------------------------------------------------
+#
+# A name is cut into words (`dbPassword`, `DB_PASSWORD` and "DB password" are db, password). The first row with a name that
+# it ends with says what it promises; a word of the two lists behind makes another thing of it, wherever it stands.
 
-_NAME_WORDS = lazy_regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_PASSWORD_NAME = lazy_regex(
-    r"(?:password|passwd|passphrase|passcode|passwort|contrasena|senha|motdepasse|pwd|psw|"
-    r"(?:db|user|root|smtp|ftp|mysql|my|admin|ldap|http|proxy|mail|sudo|ssh|pg|redis|server|auth|login)pass|requirepass|masterauth)\Z")
-_SECRET_NAME = lazy_regex(
-    r"(?:secret|secretkey|secretaccesskey|secretkeybase|secrettoken|secretvalue|clientsecret)\Z")
-_TOKEN_NAME = lazy_regex(
-    r"(?:token|apikey|accesskey|authkey|privatekey|encryptionkey|signingkey|accountkey|masterkey|servicekey|sharedaccesskey|"
-    r"sharedkey|deploykey|storagekey|adminkey|appkey|applicationkey|integrationkey|ingestkey|writekey|sessionkey|"
-    r"connectionkey|functionskey|hostkey|clientkey|clientkeydata|subscriptionkey|webhookkey|hmackey|aeskey|jwtkey|"
-    r"authorization|auth|credential|credentials|bearer|accesstoken|xapikey)\Z")
-# Words that make another thing of a name: a page token, a public key, the label of a password field
-_OTHER_WORDS = frozenset(
-    "next page pagination continuation continue cursor sync resume csrf xsrf authenticity verification cancel public pub "
-    "pubkey foreign sort partition cache idempotency idempotent nonce hash hashed type header host hostkey cookie field "
-    "publishable anon translation i18n tokenizer placeholder label title hint error message regex pattern min max length "
-    "policy prompt starting change request lock action lifecycle correlation tracking watch update work unit s3 object file "
-    "path url uri link registry sitekey".split())
+_NAME_TABLE = """
+password: password passwd passphrase passcode passwort passord pwd psw kennwort wachtwoord requirepass masterauth rootpw psk
+password: dbpass userpass rootpass smtppass ftppass mysqlpass mypass adminpass ldappass httppass proxypass mailpass sudopass
+password: sshpass pgpass redispass serverpass authpass loginpass becomepass
+secret: secret secretkey secretaccesskey secretkeybase secrettoken secretvalue clientsecret
+token: token apikey accesskey authkey privatekey encryptionkey signingkey accountkey masterkey servicekey sharedaccesskey
+token: sharedkey deploykey storagekey adminkey appkey applicationkey integrationkey ingestkey writekey sessionkey
+token: connectionkey functionskey clientkey clientkeydata subscriptionkey webhookkey hmackey aeskey jwtkey presharedkey
+token: licensekey securitykey authorization auth credential credentials bearer
+phrase: mnemonic mnemonicphrase seedphrase seedwords recoveryphrase recoverywords secretphrase walletphrase walletseed
+"""
+# Labels of a field, digests and ciphertext are no secrets
+_OTHER_WORDS = frozenset("""
+type header field translation i18n placeholder label title hint error message regex pattern min max length policy prompt
+change changing hash hashed digest checksum fingerprint thumbprint md5 sha1 sha256 encrypted ciphertext cipher sealed wrapped
+""".split())
+# Tokens of pages, of forms and of requests, public keys, and keys that identify
+_OTHER_KEYS = frozenset("""
+next page pagination continuation continue cursor sync resume csrf xsrf authenticity verification cancel skip delta task
+public pub pubkey publishable anon vapid site sitekey recaptcha foreign sort partition cache row start starting exclusive
+idempotency idempotent nonce correlation tracking lock request watch update invalidation work unit action lifecycle evaluated
+host hostkey tokenizer subject object file path url uri link registry image component style resource s3 cookie
+""".split())
+# What passes, or is gone through once more
+_NO_PASS = frozenset("should must test tests first second last render multi single two by full depth fail opt will do can did all "
+                     "shadow pre post stencil next each every".split())
 _OTHER_NAMES = frozenset("clienttoken author authors keyauth nopasswd".split())
 _STRONG_TOKEN = lazy_regex(
     r"(?:auth|access|api|bearer|registry|private|personal|secret|service|account|bot|user|admin|deploy)[_-]?token\Z")
+# Behind the word that says it: which one of several
+_NAME_ENDINGS = frozenset("prod production dev development staging test live old new current value default primary secondary "
+                          "main".split())
+# Passwords in other languages: whole words, as written there or without the marks on their letters
+_LABELS = frozenset("contrasena senha motdepasse parola haslo heslo losenord salasana jelszo sifre clave".split())
+_FOREIGN = "пароль 密码 密碼 パスワード 비밀번호".split()
+
+
+_name_word = lazy_regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+def name_words(name: str) -> tuple[str, ...]:
+    """The words of a name, in lower case.
+
+    >>> name_words("excludePatterns"), name_words("git-ls_remote")
+    (('exclude', 'patterns'), ('git', 'ls', 'remote'))
+    """
+    return tuple([word.lower() for word in _name_word.findall(name[:200])])
+
+
+@lru_cache(None)
+def _name_table() -> list[tuple[str, tuple[str, ...]]]:
+    return [(rank, tuple(names.split())) for rank, _, names in (row.partition(": ") for row in _NAME_TABLE.strip().split("\n"))]
 
 
 @lru_cache(4096)
 def _name_rank(name: str) -> str:
-    """What a name promises of its value: "password", "secret", "token", "key" or ""."""
-    words = [word.lower() for word in _NAME_WORDS.findall(name)]
+    """What a name promises of its value: "password", "secret", "token", "key", "phrase" or ""."""
+    if not name.isascii():
+        from unicodedata import normalize
+        if name.lower() in _FOREIGN:
+            return "password"
+        name = _view_marks.sub("", normalize("NFD", name.replace("ł", "l").replace("ø", "o").replace("ı", "i")))
+    start, _, last = name.rpartition("/")
+    words = [*name_words(last)]
     while len(words) > 1 and (words[-1].isdigit() or words[-1] in _NAME_ENDINGS):
         words.pop()
     plain = "".join(words)
-    if not words or plain in _OTHER_NAMES or not _OTHER_WORDS.isdisjoint(words) \
-            or plain.startswith(("xamz", "xgoog")) or plain.endswith("s3key"):
+    if not words or plain in _OTHER_NAMES or not _OTHER_WORDS.isdisjoint(words) or plain.startswith(("xamz", "xgoog")) or plain.endswith("s3key") \
+            or start and not _OTHER_WORDS.isdisjoint(start.split("/")):
         return ""
-    if _PASSWORD_NAME.search(plain) or words[-1] == "pass":
-        return "password"
-    if _SECRET_NAME.search(plain):
-        return "secret"
-    if _TOKEN_NAME.search(plain):
-        return "token"
-    return "key" if words[-1] == "key" and len(words) > 1 else ""
+    rank = next((rank for rank, names in _name_table() if plain.endswith(names)), "")
+    if words[-1] in _LABELS or plain in _LABELS:
+        rank = "password"
+    if not rank and len(words) > 1:
+        rank = "token" if words[-1] == "pat" and name.isupper() else "key" if words[-1] == "key" else ""
+    if rank in ("token", "key") and not _OTHER_KEYS.isdisjoint(words) or words[-2:] == ["gpg", "key"]:
+        return ""
+    return rank or ("password" if words[-1] == "pass" and _NO_PASS.isdisjoint(words) else "")
 
 
-_NAME_ENDINGS = frozenset("prod production dev development staging test live old new current value default primary secondary "
-                          "main".split())
-_name_left = lazy_regex(r"[\w.\-$]{0,40}")
+_name_left = lazy_regex(r"[\w.\-$/]{0,60}")
 _name_right = lazy_regex(r"[\w.\-]{0,60}")
-# What stands between a name and its value; the group tells the forms apart that say less.
-_assign = lazy_regex(r"""(?x)
-    (?: (?P<tag> > | </key>\s{0,40}<string> ) | (?:\\*["'`]|\*\*)? \]? [)]? (?:
-      (?<![}]) [ \t]{0,20} (?: : [ \t]* [A-Za-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
-        (?: => | := | =(?![=~]) | :(?![:/=-]) | -> ) (?: [ \t]{0,20} | (?:\\[nrt])* )
-    | (?P<pair> \\*["']?\s{0,3}[,;]?\s{1,40}\\*["']?[Vv]alue\\*["']?[ \t]{0,4}[:=][ \t]{0,4} | \0value\0 )
-    | (?P<quoted> [ \t]{0,4}\(\s{0,4}(?=["'`]) | (?<=["'`]),[ \t]{0,4}(?=\\*["'`]) | [ \t]{1,4}(?=\\*["']) )
-    | (?P<table> `?[ \t]{0,20}\|[ \t]{1,20} )
-    | (?P<member> \0 )
-    | (?P<space> [ \t]{1,4} (?:(?:is|was)[ \t:]{1,4})? )
-    )) (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")
-_secret_quoted = lazy_regex(r'''(\\*["'`])((?:\\(?![\\"'`])(?:.)|[^"'`\\\n\0]|(?!\1)\\*["'`])*?)\1''')
-_bare_value = lazy_regex(r'''(?:[^\s"'`<>\0|\\]|\\(?![nrt"'\\]))+''')
+_label_left = lazy_regex(r"(?:[A-Za-z]{2,12} ){1,2}\Z")
+_fetching = lazy_regex(r"(?i)(?:\A|[._:>])(?:a?get|fetch|read|load|find|lookup|resolve|retrieve|describe|from|has|is|check|"
+                       r"delete|remove|require|inject|access|use|validate|verify|on|handle|test|need)_?[^.:>]*\Z")
+
+
+# -- where the value of a name stands ---------------------------------------------
+#
+# Behind a sign (`name: value`), in the next line, in the text of a tag, in another member of the same object, in the next
+# cell of a row or the same column of the rows below, or as the next word of a command. Each form is one regex from the end of
+# the name on; what it finds is judged like any other value, so that forms can be generous.
 
 MAX_PASSWORD = 200          # characters from a name to the end of a password
+_MAX_ROWS, _MAX_COLUMNS = 2000, 200     # of a table are looked at
 
 
 class _Value(NamedTuple):
     start: int
     end: int
-    form: str               # "quoted", "bare", "member" or "loose" (where much that is no value may stand)
+    form: str               # "quoted", "bare", "member", "cell" (stands alone) or "loose" (much that is no value may stand so)
 
 
-def _value_after(text: str, at: int, name: str, left: str, reach: int) -> _Value | None:
-    """The value given to *name*, which ends at *at*; looked for up to *reach*. *left* is what stands before the name."""
-    found = _assign.match(text, at)
-    if found is None:
-        return None
-    form, start = found.lastgroup or "assign", found.end()
-    if form in ("quoted", "space") and _BARE_PASS.search(name):
-        return None
-    if form == "tag" and not left.endswith(("<", ":", "<key>")) or form == "member" and left[-1:] not in ("", "\0", "-"):
-        return None
-    if left.endswith("::") or left.endswith(":") and found[0] == ":":       # a piece of `arn:aws:secret:name`
-        return None
-    if form == "quoted" and "," in found[0] and not left.rstrip("\\\"'` ").endswith("("):
-        return None                     # the next of a list
-    if form == "member":
-        end = text.find("\0", start, reach)
-        if end < 0 and reach < len(text):
-            return None
-        return _Value(start, end if end >= 0 else len(text), "member")
-    found = _secret_quoted.match(text, start, reach) if form not in ("space", "tag") else None
+_secret_quoted = lazy_regex(r"""(\\*["'`])((?:\\(?![\\"'`])(?:.)|[^"'`\\\n\0]|(?!\1)\\*["'`])*?)\1""")
+_bare_value = lazy_regex(r"""(?:[^\s"'`<>\0|│\\]|\\(?![nrt"'\\]))+""")
+_close = lazy_regex(r"""(?:\\*["'`]|\*\*|__|\]|\)(?=[ \t]*[:=])|[ \t]?</(?:b|strong|code|th|em|i|label|span|dt|p|u)>){0,4}""")
+_sign = lazy_regex(r"""(?xi) [ \t]{0,40} (?: \([^()\n"'=:\0]{1,30}\) [ \t]{0,4} )?
+    (?: (?<=[ \t]) (?:for|of|to|für|de) [ \t] [^\n:="'<>|\0]{1,40}? [ \t]{0,4} )?
+    (?: : [ \t]* [a-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
+    (?: => | := | [?+]= | =(?![=~>]) | :(?![:/=-]) | -> | ： | ＝
+      | (?P<loose> (?<=[ \t]) (?:is|was|lautet|est|es) (?:[ \t]{1,4}|(?=:)) :? ) )""")
+_open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[ \t]{0,40}|(?:\\[nrt])*) (?:!!?\w{1,20}[ \t]{1,4})?
+    (?:\*\*|(?:<(?:b|code|kbd|strong|tt|span|em|dd|td)\b[^<>\n]{0,60}>\s{0,4}){1,2})? (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")
+_next_line = lazy_regex(r"""(?x) [ \t]{0,4} (?:[|>][-+0-9]{0,2}|<<[-~]?["']?\w{1,20}["']?)? [ \t]{0,4} (?:\r?\n){1,2}
+    (?: [ \t]* (?: (?:[\w./-]{0,80}?[:-])? \d{1,7} (?:[:\-|→│]|\t) | [>\#*+|-](?=[ \t]) ) )? [ \t]* ["'`]?
+    (?P<value> [^\s\0"'`]{6,200} ) (?=["'`]?[ \t]*(?:[\r\n\0]|\Z))""")
+_no_line_value = lazy_regex(r"[:({\[,;]\Z|\A[\w.]+(?:\(|=)")
+# Members of an object between a name and its value, and the name of that member
+_BETWEEN = r"""(?:\s{0,3}[,;]\s{0,60}|\s{0,3}\n\s{0,60})"""
+_MEMBER = r"""\\*["']? [\w.$-]{1,40} \\*["']? \s{0,3}[:=]\s{0,3} (?: \\*["'][^"'\n\0]{0,80}["'] | [\w.+-]{1,40} )"""
+_VALUE = r"""(?:\w{0,20}value|default|current|content|data|text|result|to|v)"""
+_TO_VALUE = rf"""(?: {_MEMBER} {_BETWEEN} ){{0,4}}? \\*["']? {_VALUE} \\*["']? \s{{0,3}}[:=]\s{{0,3}}"""
+_pair = lazy_regex(rf"""(?xi) \\*["']? (?: {_BETWEEN} {_TO_VALUE} | \s{{0,4}}[:=]?\s{{0,4}}\{{\s{{0,60}} {_TO_VALUE}
+    | \0 (?:[^\0]{{1,40}}\0[^\0]{{0,80}}\0){{0,3}}? {_VALUE} \0 )""")
+_pair_left = lazy_regex(r"""(?i)(?:name|key|\bk|\bid|field|property|variable|\bvar|header|param|parameter|setting|option|label|env)"""
+                        r"""(?:\\*["']?\s{0,4}[:=]\s{0,4}\\*["']?|\s"|\0)\Z""")
+_before_pair = lazy_regex(rf"""(?xi) {_VALUE} \\*["']? \s{{0,3}}:\s{{0,3}} \\*["']([^"'\\\n\0]{{6,300}})\\*["'] {_BETWEEN}
+    (?: {_MEMBER} {_BETWEEN} ){{0,2}} \\*["']?\w{{1,20}}\\*["']?\s{{0,3}}[:=]\s{{0,3}}\\*["']?\Z""")
+_inside_tag = lazy_regex(r"""(?xi) (?:<(?:[\w.-]{1,30}:)? | (?P<named> \s(?:name|key|id|property) \s?=\s?["'] ) )\Z""")
+_tag_value = lazy_regex(r"""(?xi) ["']? [^<>\0]{0,200}? (?: (?<=\s)value \s?=\s? ["'] (?P<value>[^"'\0]{4,400}) ["']
+    | > \s{0,60} (?:<value\b[^<>]{0,20}>\s{0,20})? (?P<text>[^<>\0]{4,4000}?) \s{0,20} </ )""")
+_tag_next = lazy_regex(r"""(?x) \s{0,4}:?\s{0,4} </[\w:.-]{1,30}> \s{0,60} (?:<[\w:.-]{1,30}[^<>]{0,60}>\s{0,20}){1,2} (?P<text>[^<>\0]{4,4000}?) \s{0,20} </""")
+_cell = lazy_regex(r"""(?x) [`*_"']{0,3} (?: (?:[ \t]{1,60}[|│┃║][ \t]{0,60}|[|│┃║][ \t]{1,60}) [`*_"']{0,3} (?P<value>[^\s|│┃║`"'\0]{6,400}) [`*_"']{0,3} [ \t]* (?=[|│┃║\r\n\0]|\Z)
+    | (?:[ ]{2,60}|\t{1,8}) (?P<column>[^\s\0]{6,400}) (?=[ ]{2}|[\t\r\n\0]|\Z) )""")
+_call_argument = lazy_regex(r"""[ \t]{0,4}\([ \t]{0,4}(?=["'`])""")
+_next_item = lazy_regex(r"""(?<=["'`])[ \t]{0,4},[ \t]{0,4}(?=\\*["'`])""")
+_next_word = lazy_regex(r"""[ \t]{1,4}(?:[0-9][ \t]+)?(?:--(?:body|value|data|string|secret|text)(?:=|[ \t]{1,4}))?""")
+# What stands before a name whose value is the next word: a command or directive that sets it, or one that logs in
+_sets_left = lazy_regex(r"""(?xi) (?: (?:\A|[\n\0"'`;&|>$+(]) [\s\d:]* (?:ENV|ARG|export|env|setx?|set[ ]-g?x|setenv|fastcgi_param|uwsgi_param)
+    | (?:\A|[\s\0"'`]) (?:config(?:ure)?|login|machine|user(?:name)?|account|enable|add|(?:secrets?|variable|env)[ ]set) ) \b[^\n\0]{0,100}[ \t]\Z""")
+_BARE_PASS = lazy_regex("(?i)pass(?:value)?\\Z")        # `pass "x"`, `passValue("x")` are about passing
+_line_left = lazy_regex(r"(?:\A|[\n\0])[ \t#]*\Z")
+
+
+def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterator[_Value]:
+    """Where the value of the *name* at (first, end) may stand, up to *reach*; the surest place first."""
+    left = text[max(0, first - 60):first]
+    if left.endswith("::") or left.endswith(":") and text.startswith(":", end):         # a piece of `arn:aws:secret:name`
+        return
+    if text.startswith("\0", end):
+        if left[-1:] in ("", "\0", "-") or name.startswith("-"):
+            stop = text.find("\0", end + 1, reach)
+            if stop >= 0 or reach >= len(text):
+                yield _Value(end + 1, stop if stop >= 0 else len(text), "member")
+        if _pair_left.search(left):
+            yield from _at(text, _pair.match(text, end, reach + 200), reach + 200, "member")
+        return
+    closed = _close.match(text, end, end + 60).end()        # type: ignore[union-attr]
+    sign = _sign.match(text, closed, closed + 120)
+    if sign is not None:
+        at = _open.match(text, sign.end()).end()        # type: ignore[union-attr]
+        loose = sign["loose"] is not None
+        if not loose or text[at:at + 1].strip():
+            yield from _value_from(text, at, reach, "loose" if loose else "bare", left)
+        if text[sign.end() - 1] in ":：=":
+            line = _next_line.match(text, sign.end(), sign.end() + MAX_PASSWORD)
+            if line and _digit.search(line["value"]) and not _no_line_value.search(line["value"]):
+                yield _Value(*line.span("value"), "cell")
+    following = text[closed:closed + 1]
+    if following == "(" and not _fetching.search(name) and not _BARE_PASS.match(name) or closed > end and text[closed - 1] == ")":
+        yield from _at(text, _call_argument.match(text, closed), reach, "quoted")
+    elif following == "," or closed > end and text[closed:closed + 2].strip(" \t")[:1] == ",":
+        opened = left.rstrip("\\\"'` ")[-1:]
+        item = _next_item.match(text, closed)
+        if item and opened in ("(", "["):
+            for value in _at(text, item, reach, "quoted"):
+                alone = text[value.end:value.end + 4].strip("\\\"'` ")[:1] == "]"       # [name, value]
+                if opened == "(" or alone and value.end - value.start > 7:
+                    yield value
+    if ("<" in left or following == "<") and not (name[0] == "/" and left[-1:] == "<"):
+        yield from _in_tags(text, first, end, left)
+    if _pair_left.search(left) or text[closed:closed + 4].strip(" :=")[:1] == "{":
+        yield from _at(text, _pair.match(text, end, min(len(text), reach + 200)), reach + 200, "cell")
+        if _pair_left.search(left):
+            before = _before_pair.search(text, max(0, first - 400), first)
+            if before:
+                yield _Value(*before.span(1), "quoted")
+    if sign is None:
+        cell = _cell.match(text, end, reach + 100)
+        if cell:
+            kind = cell.lastgroup or ""
+            yield _Value(*cell.span(kind), "cell" if kind == "value" else "loose")
+        word = _next_word.match(text, closed)
+        quoted = word and text[word.end():word.end() + 2].lstrip("\\")[:1] in ('"', "'") and not _BARE_PASS.match(name)
+        if word and (quoted or left[-1:] == "-" or name[0] == "-" or _sets_left.search(text, max(0, first - 120), first)
+                     or _line_left.search(left) and (name.islower() or name.startswith("--"))):
+            yield from _value_from(text, word.end(), reach, "bare" if left[-2:] == "--" or name[0] == "-" else "loose", left)
+
+
+def _value_from(text: str, at: int, reach: int, form: str, left: str = "") -> Iterator[_Value]:
+    """The quoted or bare value at *at*."""
+    found = _secret_quoted.match(text, at, reach)
     if found:
-        return _Value(found.start(2), found.end(2), "quoted")
-    found = _bare_value.match(text, start, reach)
+        yield _Value(*found.span(2), "quoted")
+        return
+    found = _bare_value.match(text, at, reach)
+    if found:
+        yield _Value(at, _bare_end(text, at, found.end(), left), form)
+
+
+def _at(text: str, found: re.Match[str] | None, reach: int, form: str) -> Iterator[_Value]:
+    """The value behind what was *found*, or up to the next NUL."""
     if found is None:
-        return None
-    if form == "space" and left[-2:] != "--" and not (
-            _digit.search(found[0]) and _LOOSE_LEFT.search(text, max(0, at - 150), at)):
-        return None
-    if form == "tag":
-        return _Value(start, found.end(), "bare") if text.startswith("</", found.end()) else None
-    return _Value(start, _bare_end(text, start, found.end(), left), "loose" if form in ("space", "table") else "bare")
+        return
+    if form == "member":
+        stop = text.find("\0", found.end(), reach)
+        yield _Value(found.end(), stop if stop >= 0 else min(len(text), reach), "member")
+    else:
+        yield from _value_from(text, found.end(), reach, form)
 
 
-_BARE_PASS = lazy_regex(r"(?i)(?:\A|[^a-z_-])pass(?:value)?\Z")         # `pass "x"`, `passValue("x")` are about passing
-_LOOSE_LEFT = lazy_regex(r"(?i)(?:login|machine|user|account)[ \t\S]{0,150}\s\w+\Z"
-                         r"|(?:\A|\n)[ \t]*(?:ENV|ARG|setx?|export)[ \t]+\S+\Z"
-                         r"|(?:password|requirepass|masterauth)\Z")
+def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
+    at = left.rfind("<")
+    if at > left.rfind(">"):                # the name is that of the tag, or of one of its attributes
+        inside = _inside_tag.search(left)
+        found = _tag_value.match(text, end, end + 4400) if inside else None
+    else:                                   # it is the whole text of a tag
+        found = _tag_next.match(text, end, end + 4400) if left.rstrip()[-1:] == ">" else None
+    if found:
+        yield _Value(*found.span(found.lastgroup or 0), "cell")
+
+
 _bare_next = lazy_regex(r"&(?:#\w{1,6}|[a-z]{2,8});|[&;,][ \t]*(?:[\w.\-\[\]]+=|\Z)|[,;]\Z")
+
+
+_closed_early = lazy_regex(r"[\w.$#]*(?=[};,]|[)\]][=.,;:)\]}])")
 
 
 def _bare_end(text: str, start: int, end: int, left: str) -> int:
@@ -12116,49 +12343,180 @@ def _bare_end(text: str, start: int, end: int, left: str) -> int:
         value = value[:found.start()]
     if left[-1:] in ("?", "&"):
         value = value.split("&")[0].split("#")[0]
+    closed = _closed_early.match(value)
+    if closed and (len(closed[0]) < 4 or value[closed.end()] in ")]" or _wordy(closed[0], 0.6)):
+        value = closed[0]               # the next expression of code that was made small
     while value and (value[-1] in ",;" or value[-1] in ")]}" and "([{"[")]}".index(value[-1])] not in value):
         value = value[:-1]
     return start + len(value)
 
 
+# -- tables: a name at the head of a column, values below it -------------------------
+
+_delimiter = lazy_regex("[|│┃║\t;,]")
+_head_cell = lazy_regex(r"""[ \t]*[`*_"']{0,3}[^\W\d][\w .\-/#@]{0,40}?(?: \([^()]{1,20}\))?[`*_"']{0,3}[ \t]*\Z""")
+_rule_line = lazy_regex(r"[\s|│┃║+\-=:─━═┌┬┐├┼┤└┴┘╞╪╡╔╦╗╠╬╣]+\Z")
+_row_cell = lazy_regex(r"""[ \t]*(?:"((?:[^"\\]|""|\\.)*)"|'((?:[^'\\]|''|\\.)*)'|([^,;()\[\]\n]*?))[ \t]*(?:[,;]|(?=[)\]])|\Z)""")
+_columns_left = lazy_regex(r"(?i)insert\s{1,4}(?:or\s\w{1,10}\s)?into\s{1,4}\S{1,80}\s{0,4}\([^()]{0,600}\Z")
+_rows_right = lazy_regex(r"(?i)[^()]{0,600}\)\s{0,40}values\s{0,40}(?=\()")
+_list_left = lazy_regex(r"""\[(?:\s{0,20}\\*"[^"\[\]{}]{0,60}"\s{0,4},){0,40}\s{0,20}\\*"[\w .\-]{0,40}\Z""")
+_list_right = lazy_regex(r"""[^\[\]{}]{0,600}\]\s{0,20},\s{0,20}\\*"(?:rows|values|data|records|results|tuples|items)\\*"\s{0,4}:\s{0,4}\[\s{0,20}(?=\[)""")
+_tuple = lazy_regex(r"\s{0,40}[,]?\s{0,40}([(\[])")
+
+
+def _below(text: str, first: int, end: int) -> Iterator[_Value]:
+    """The values of the column that the name at (first, end) heads: in the rows below, or in the tuples of an INSERT."""
+    left = text[max(0, first - 700):first]
+    for opened, rows in ((_columns_left, _rows_right), (_list_left, _list_right)):
+        head = opened.search(left)
+        body = rows.match(text, end) if head else None
+        if head and body:
+            yield from _tuples(text, body.end(), re.split(r"[(\[]", head[0])[-1].count(","))
+            return
+    start = text.rfind("\n", max(0, first - 2000), first) + 1
+    start = max(start, text.rfind("\0", start, first) + 1)
+    stop = text.find("\n", end, end + 2000)
+    if stop < 0:
+        return
+    line = text[start:stop].rstrip()
+    found = _delimiter.search(line)
+    if found:
+        sign = ";" if found[0] == "," and line.count(";") > line.count(",") else found[0]
+        cells, index = line.split(sign), text.count(sign, start, first)
+        labels = cells[not cells[0].strip():len(cells) - (not cells[-1].strip())] if sign not in "\t,;" else cells
+        if 2 <= len(labels) <= _MAX_COLUMNS and all(map(_head_cell.match, labels)) and _name_rank(_plain_cell(cells[index])):
+            yield from _column(text, stop + 1, sign, index, len(cells))
+    elif "  " in line.strip() and all(map(_head_cell.match, re.split("  +", line.strip()))):
+        yield from _aligned(text, stop + 1, first - start, line)
+
+
+def _plain_cell(cell: str) -> str:
+    return cell.strip().strip("`*_\"'").strip()
+
+
+def _column(text: str, at: int, sign: str, index: int, size: int) -> Iterator[_Value]:
+    for _ in range(_MAX_ROWS):
+        stop = text.find("\n", at, at + 8000)
+        stop = stop if stop >= 0 else min(len(text), at + 8000)
+        stop = text.find("\0", at, stop) if "\0" in text[at:stop] else stop
+        line = text[at:stop]
+        if not _rule_line.match(line):
+            if line.count(sign) + 1 != size and not ('"' in line and sign in ",;"):
+                return
+            start, place = at, index
+            if '"' in line and sign in ",;":
+                for cell in _row_cell.finditer(line):
+                    if not place and cell.lastindex:
+                        yield _Value(at + cell.start(cell.lastindex), at + cell.end(cell.lastindex), "cell")
+                    place -= 1
+                    if place < 0 or cell.end() == len(line):
+                        break
+            else:
+                cells = line.split(sign)
+                start += sum(map(len, cells[:index])) + index
+                content = _plain_cell(cells[index])
+                start += cells[index].find(content)
+                yield _Value(start, start + len(content), "cell")
+        at = stop + 1
+        if at >= len(text) or text[stop] == "\0":
+            return
+
+
+_word_at = lazy_regex(r"\S+")
+
+
+def _aligned(text: str, at: int, column: int, head: str) -> Iterator[_Value]:
+    """The words below a name in a table whose columns are aligned by blanks."""
+    for _ in range(_MAX_ROWS):
+        stop = text.find("\n", at, at + 2000)
+        stop = stop if stop >= 0 else min(len(text), at + 2000)
+        line = text[at:stop]
+        if len(line) <= column or "\0" in line or column and line[column - 1] not in " \t":
+            if not _rule_line.match(line + " "):
+                return
+        else:
+            found = _word_at.match(line, column)
+            if found:
+                yield _Value(at + column, at + found.end(), "loose")
+        at = stop + 1
+        if at >= len(text):
+            return
+
+
+def _tuples(text: str, at: int, index: int) -> Iterator[_Value]:
+    """The item *index* of each tuple that begins at *at*: `(1, 'a'), (2, 'b')`."""
+    for _ in range(_MAX_ROWS):
+        opened = _tuple.match(text, at)
+        if opened is None:
+            return
+        at, place = opened.end(), index
+        while True:
+            cell = _row_cell.match(text, at, at + 8000)
+            if cell is None or cell.end() == at and place < 0:
+                return
+            if not place and cell.lastindex:
+                yield _Value(*cell.span(cell.lastindex), "cell")
+            at, place = cell.end(), place - 1
+            if text[at:at + 1] in (")", "]", ""):
+                break
+        at += 1
+
+
+# -- what a value looks like ---------------------------------------------------------
+
 _REFERENCE = lazy_regex(
-    r"(?i)\\?[$%]\{?[\w:]*[}%]?(?:-?\Z|\[|->|\?)|<|(?:process|os|env|self|this|config|settings|args?|opts?|options|"
-    r"params?|request|req|ctx|secrets|vars?|data|local|module|import)\.[\w.\[]|[A-Za-z_][\w.]*\(|[A-Z]\w*\[|(?:none|null|nil|true|false|undefined|"
-    r"string|str|text|varchar|required|optional|bytes|secretstr|any|file|vault|ref|env|arn|sm|ssm|op|gcp|aws)(?:[:(\[|?,;]|\Z)")
+    r"(?i)\\?[$%]\{?[\w:]*[}%]?(?:-?\Z|\[|->|\?|\.[A-Za-z])|\$\w{1,20}\{|<|(?:process|os|env|self|this|config|settings|args?|opts?|options|"
+    r"params?|request|req|ctx|secrets|vars?|data|local|module|import)\.[\w.\[#]|(?:none|null|nil|true|false|undefined|"
+    r"string|str|text|varchar|required|optional|bytes|secretstr|any|file|vault|ref|env|arn|sm|ssm|op|gcp|aws|akeyless|berglas|encrypted|enc)"
+    r"(?:[:(\[|?,;]|\Z)|\{cipher\}|@Microsoft\.")
+# Where nothing quotes it: a call, an item, an option, a rule of CSS, the rest of a line of code
+_EXPRESSION = lazy_regex(r"[A-Za-z_$][\w.$]*[\[(]|![01](?![\w!])|![A-Za-z_]|\\?-{1,2}[a-z]+(?:-|\Z)|[\w.$-]*\{|[A-Za-z_$][\w$]*(?:\?\.|\.[A-Za-z_$][\w.$]*=)"
+                         r"|.*(?:\b(?:this|self)\.|\)\{|=>|&&|\|\|)")
+_PLACEHOLDER = lazy_regex(r"\{[a-z_]\w*\}|[A-Za-z]+<[A-Za-z.]+>")
 _TEMPLATE_PARTS = ("${", "{{", "}}", "<%", "$(", "%(", "@{", "#{")
 
 
 def _refers(value: str) -> bool:
-    """Does *value* name a place where the real value is: a variable, a template, an expression, a type?"""
-    return _REFERENCE.match(value) is not None or any(part in value for part in _TEMPLATE_PARTS)
+    """Does *value* name a place where the real value is: a variable, a template, an expression, a type? Or is it sealed?"""
+    return _REFERENCE.match(value) is not None or any(part in value for part in _TEMPLATE_PARTS) \
+        or ("{" in value or "<" in value) and _PLACEHOLDER.search(value) is not None
 
 
-_DOTTED = lazy_regex(r"[A-Za-z_]\w*(?:(?:\.|->|::|\[)[A-Za-z_'\"\]\w()]+)+[\])]*\Z")
+_DOTTED = lazy_regex(r"[A-Za-z_]\w*(?:(?:\??\.|->|::|\[)#?[A-Za-z_'\"\]\w()]+)+[\])!]*\Z")
 _PATH_VALUE = lazy_regex(r"[~.]{0,2}/[\w.@~/-]*\Z|[a-z][a-z+]{1,10}://|[A-Za-z]:\\")
-_VERSION = lazy_regex(r"[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.][\w.-]{1,20})?\Z|ENC\[")
+_FOLDER = lazy_regex(r"[~.]{0,2}/|[A-Za-z]:[\\/]|\\\\")
+_VERSION = lazy_regex(r"(?:[0-9]{1,2}:)?[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.~][\w.+~-]{1,40})?\Z|ENC\[|0[xX][0-9A-Fa-f]{1,16}\Z"
+                      r"|(?:RFC|ISO|OAuth|TLSv|latin)[ _-]?[0-9][0-9.]*\Z|[\w.+-]{1,60}@[\w-]{1,60}\.[a-z]{2,6}\Z")
+_IDENTIFIER = lazy_regex(r"[A-Za-z_$#][\w$]*\Z")
+_ESCAPED = lazy_regex(r"\\+u([0-9A-Fa-f]{4})")
 _WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root postgres mysql user username test example guest "
                         "token password1 password123 pass123 secret123 admin123 test123 mypassword mysecretpassword".split())
-_HASHES = ("$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")
+_HASHES = ("SCRAM-SHA", "$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")
+_DATABASE_HASH = lazy_regex(r"md5[0-9a-f]{32}\Z|\*[0-9A-F]{40}\Z")
 _NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:",
-              "urn:", "pk_live_", "pk_test_", "pk.", "sb_publishable_", "phc_", "ENC[")
+              "urn:", "pk_live_", "pk_test_", "pk.", "sb_publishable_", "phc_", "ENC[", "AQICAH")
 
 
 def _is_password(value: str, form: str) -> bool:
     """May *value* be a real password, given that its name says so?"""
     plain = value.strip()
-    if plain.count(":") > 3 or plain.startswith(":-"):
+    if not plain:
+        return False
+    if "\\u" in plain:
+        plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), plain)
+    if plain.count(":") > 3 or plain[0] == ":":
         return False                    # a line of passwd
     if not 6 <= len(plain) <= 300 or len(set(plain)) < 5 or plain.lower() in _WEAK_WORDS:
         return False
-    if not plain.isascii() and not _digit.search(plain):
-        return False
-    if _made_up(plain) or _refers(plain) or "\n" in plain:
+    if not plain.isascii() and (not _digit.search(plain) or 2 * sum(char > "\u024f" for char in plain) > len(plain)):
+        return False                    # a word of another language
+    if _made_up(plain) or _refers(plain) or "\n" in plain or _NUMERIC.match(plain) and not plain.isdigit():
         return False
     if _PATH_VALUE.match(plain) and _wordy(plain) or plain[0] in "{[(" and (plain[-1] in "}])" or form in ("bare", "loose")):
         return False
-    if plain.startswith(_HASHES) or _VERSION.match(plain):
+    if plain.startswith(_HASHES) or _VERSION.match(plain) or _DATABASE_HASH.match(plain):
         return False
-    if "password" in plain.lower() and _wordy(plain):
+    if "&" in plain and _wordy(plain.replace("&", "")) or "password" in plain.lower() and _wordy(plain):
         return False
     core = plain.strip(".,:;!?*()[]=")
     if "*" in core and _wordy(core, 0.9):
@@ -12170,6 +12528,12 @@ def _is_password(value: str, form: str) -> bool:
         return False
     if core.isdigit():
         return form in ("quoted", "member") and len(core) >= 6
+    if form == "loose" and (not digits or not letters or core.islower() and core.isalnum() and _wordy(core, 0.5)):
+        return False
+    if form not in ("quoted", "member") and digits < 4 and _IDENTIFIER.match(core):
+        words = name_words(core)        # `kafkaPassword`, `ClientCredentialsFlow1`
+        if len(words) > 1 and (not _NAMING_WORDS.isdisjoint(words) or len(_PLAIN_WORD.findall(core)) > 1 and _wordy(core, 0.75)):
+            return False
     if digits + letters < len(core) and not core.replace("_", "").replace("-", "").replace(".", "").isalpha():
         code = form in ("bare", "loose") and _DOTTED.match(core) and (digits < 2 or _wordy(core))
         return not code and not _wordy_name(core)
@@ -12179,6 +12543,7 @@ def _is_password(value: str, form: str) -> bool:
     return not _wordy_name(core)
 
 
+_NAMING_WORDS = frozenset("password passwd pwd pass passphrase secret token key credential credentials auth".split())
 _SYMBOLS = lazy_regex("[^A-Za-z0-9_./:@, -]")
 
 
@@ -12234,7 +12599,52 @@ def _user_password(value: str) -> bool:
         and not _made_up(password) and len(password) > 3
 
 
+def _kind_of(name: str, rank: str, value: str, form: str) -> str:
+    """The kind of secret that *value* is under a *name* of this rank, or ""."""
+    low = name.lower()
+    if value.startswith("Ag") and len(value) > 250 and _TOKEN_VALUE.match(value):
+        return ""                   # a sealed secret
+    if _refers(value) or form in ("bare", "loose") and _EXPRESSION.match(value) or "primary" in low and (len(value) < 40 or not value.endswith("=")):
+        return ""
+    if value[:7].lower() in ("bearer ", "basic d") or value[:6].lower() == "token ":
+        return ""
+    if len(value) > 5 and value.lower() in low:
+        return ""                   # the name again
+    if rank == "password":
+        if low.endswith("pwd") and _FOLDER.match(value):
+            return ""               # the working directory
+        if low == "pass" and not (form in ("quoted", "member") or _SYMBOLS.search(value) and not _wordy(value, 0.5)):
+            return ""               # `--- PASS: TestX2`, `boarding pass: A123`
+        return "password" if _is_password(value, form) or _is_token(value) else ""
+    if low.endswith("auth") and _user_password(value):
+        return "basic-auth"
+    if rank == "secret" and (_is_token(value) or form != "loose" and 8 <= len(value) < 100 and _is_password(value, form)
+                             and (len(value) < 40 or len(_SYMBOLS.findall(value)) > 2 and " " not in value)):
+        return "aws-secret-key" if len(value) == 40 and ("aws" in low or "access" in low) else "client-secret"
+    if rank in ("token", "key") and _is_token(value):
+        if rank == "key" and (form == "loose" and not (name.isupper() or name.startswith("--"))
+                              or len(value) < 20 or _UUID_VALUE.match(value)
+                              or not (name.isupper() or name.startswith("--") or _random_key(value))):
+            return ""
+        if _UUID_VALUE.match(value) and low.endswith("token") and not name.isupper() and not _STRONG_TOKEN.search(low) \
+                and (name[0].isupper() or name.startswith("-") or low == "token"):
+            return ""       # an id of a request or lock
+        if "aws" in low and "session" in low:
+            return "aws-session-token"
+        return "azure-key" if low.endswith(("accountkey", "sharedaccesskey")) else "api-key"
+    return ""
+
+
+def _random_key(value: str) -> bool:
+    """Is *value* no id (hex, or short), so that it may be the key even of something nobody heard of?"""
+    return len(value) >= 32 and not _hex_value.match(value) and not (value.islower() or value.isupper())
+
+
 # -- blocks and URLs ----------------------------------------------------------
+#
+# The lines of a private key come with all sorts of things around them: numbers, file names, quotes, members of objects, a
+# blame. What is between two lines of one block looks the same each time, but for the numbers in it; so no list of such
+# forms is needed. Where nothing but blanks and quotes is between them, the block is one piece, from header to footer.
 
 _block_word = lazy_regex("P(?:RIVATE KEY|rivate-Lines)")
 _hook_word = lazy_regex("k(?<=hook)")
@@ -12243,28 +12653,69 @@ _block_end = lazy_regex(r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4
 _block_line = lazy_regex(r"""(?x) (?:\\[nrt]|[\s"'`>\#|*,;+.\-\\]|//|/\*|(?<!\w)[0-9]{1,6}[\t:|→])*
     (?: [A-Za-z0-9+/=]{16,}(?![\w.]) | [A-Za-z0-9+/]{1,15}={0,2}(?=["'`,;\s\\]*(?:\\n|\n|-{4}|\Z)) | =[A-Za-z0-9+/]{4}
       | Proc-Type:[ ]4,ENCRYPTED | DEK-Info:[ ][\w-]{1,30},[0-9A-Fa-f]{1,64} | [A-Za-z][A-Za-z-]{2,20}:[ ][^\n\\"]{0,120} )""")
+_block_run = lazy_regex(r"(?:[A-Za-z0-9+/]|\\+/){16,}={0,2}")
+_block_tail = lazy_regex(r"[A-Za-z0-9+/]{1,15}={0,2}(?![A-Za-z0-9+/=])")
 MAX_BLOCK = 64 * 1024       # characters of a private key block that is followed to its end
+_MAX_GAP = 400              # characters between two lines of it
 
 
-def _block_spans(text: str) -> Iterator[tuple[str, int, int]]:
-    """Private key blocks, from header through footer, or as far as the key goes when the footer is missing."""
+def _block_spans(text: str) -> Iterator[tuple[tuple[int, int], ...]]:
+    """The pieces of each private key block, or as much as there is of it when the footer is missing."""
     done = 0
-    for found in _block_start.finditer(text):
+    headers = list(_block_start.finditer(text))
+    for found, following in zip(headers, [head.start() for head in headers[1:]] + [len(text)]):
         if found.start() < done:
             continue
-        at, body = found.end(), 0
-        limit = min(len(text), at + MAX_BLOCK)
-        while True:
-            line = _block_line.match(text, at, limit)
-            if line is None or line.end() == at:
+        limit = min(following, found.end() + MAX_BLOCK)
+        at, body = _plain_block(text, found.end(), limit)
+        closing = _block_end.search(text, at, min(limit, at + _MAX_GAP))
+        if body > 1 or closing and body:
+            done = closing.end() if closing and (closing.start() - at < 40 or not _block_run.search(text, at, closing.start())) else at
+            if closing and done == closing.end() or not _block_run.match(text, at):
+                yield ((found.start(), done),)
+                continue
+        pieces = _dressed_block(text, found.end(), limit)
+        if pieces:
+            done = pieces[-1][1]
+            yield tuple(pieces)
+
+
+def _plain_block(text: str, at: int, limit: int) -> tuple[int, int]:
+    """(where the lines end that follow each other with blanks and quotes between them, how many there are)"""
+    body = 0
+    while True:
+        line = _block_line.match(text, at, limit)
+        if line is None or line.end() == at:
+            return at, body
+        at = line.end()
+        body += 1 if _block_run.search(line[0]) else 0
+
+
+def _dressed_block(text: str, at: int, limit: int) -> list[tuple[int, int]]:
+    """The lines behind a header at *at* that have the same between them."""
+    pieces: list[tuple[int, int]] = []
+    shape, start = "", at
+    for run in _block_run.finditer(text, at, limit):
+        if run.start() - start > _MAX_GAP or "PRIVATE KEY" in text[start:run.start()]:
+            break
+        if _wordy(run[0]):
+            continue                        # a path within the dressing
+        gap = line_gap(text[start:run.start()])
+        if len(pieces) == 1:
+            shape = gap
+        elif pieces and gap != shape:
+            break
+        pieces.append(run.span())
+        start = run.end()
+    if len(pieces) < 2:
+        return []
+    for size in range(1, _MAX_GAP if shape else 0):      # the last line may be short
+        if line_gap(text[start:start + size]) == shape:
+            tail = _block_tail.match(text, start + size)
+            if tail:
+                pieces.append(tail.span())
                 break
-            at = line.end()
-            body += 1 if re.search(r"[A-Za-z0-9+/=]{16}", line[0]) else 0
-        if not body:
-            continue
-        closing = _block_end.search(text, at, min(len(text), at + 400))
-        done = closing.end() if closing else at
-        yield "private-key-header", found.start(), done
+    return pieces
 
 
 _url_password = lazy_regex(r"""://([^\s/?#@:"'<>\0`]{0,100}):([^\s/"'<>\0`]{1,256})@(?=[\w\[.$-])""")
@@ -12295,46 +12746,77 @@ _webhook = lazy_regex(
     r"https://(?:(?P<slack>hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/[\w/]{20,200})"
     r"|(?P<discord>(?:(?:ptb|canary)\.)?discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d{15,20}/[\w-]{60,90})"
     r"|(?P<teams>[\w-]{1,60}\.webhook\.office\.com/[\w@/-]{40,400}))")
-# What finds a word of such texts in lower case, by its rarest letters; then (kind, the form: its last group is the secret)
-_GIVEN_FORMS: tuple[tuple[lazy_regex, tuple[tuple[str, lazy_regex], ...]], ...] = (
-    (lazy_regex("sshpass"), (("password", lazy_regex(r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})""")),)),
-    (lazy_regex("url(?<=curl)"), (("basic-auth", lazy_regex(
-        r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?"""
-        r"""[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})""")),)),
-    (lazy_regex("q(?:l(?<=mysql)|(?<=!aq))"), (
-        ("password", lazy_regex(r"""mysql(?:dump|admin|show|import)?[ \t](?:[^\n\0]{0,200}?[ \t])?"""
-                                r"""-p["']?([^\s"'$\0]{6,200})""")),
-        ("salesforce-token", lazy_regex(r"(?<![a-z0-9])(00d[a-z0-9]{12,15}!aq[\w.]{60,300})")))),
-    (lazy_regex("fied(?<=dentified)"), (("password", lazy_regex(
-        r"""identified\s{1,4}(?:with\s{1,4}\S{1,60}\s{1,4})?(?:by|as)\s{1,4}(?:password\s{1,4})?["']([^"'\n\0]{4,200})""")),)),
-    (lazy_regex("5432:(?<=:5432:)"), (("password", lazy_regex(
-        r"(?<![^\n\0])[\w.*-]{1,100}:5432:[\w*-]{1,60}:[\w*-]{1,60}:([^\s\0]{6,200})(?![^\n\0])")),)),
-    (lazy_regex("g=(?<=sig=)"), (("azure-key", lazy_regex(r"[?&]sig=([a-z0-9%+/]{40,90}={0,2})")),)),
-    (lazy_regex("zurewebsites"), (("azure-key", lazy_regex(
-        r"""azurewebsites\.net/[^\s"'\0]{0,200}[?&]code=([\w/%-]{40,120}={0,2})""")),)))
+# Programs and statements that are given a secret: a word of such a text in lower case, the kind, and the form, whose last
+# group is the secret
+_GIVEN_FORMS = (
+    ("-p ", "password", r"""login[ \t][^\n\0]{0,200}?-p[ \t]["']?([^\s"'$\0-][^\s"'$\0]{5,200})"""),
+    ("-p", "password", r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})"""),
+    ("-u", "basic-auth", r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})"""),
+    ("mysql", "password", r"""mysql(?:dump|admin|show|import)?[ \t](?:[^\n\0]{0,200}?[ \t])?-p["']?([^\s"'$\0]{6,200})"""),
+    ("-cli", "password", r"""redis-cli[ \t](?:[^\n\0]{0,200}?[ \t])?-a[ \t]["']?([^\s"'$\0]{6,200})"""),
+    ("-pass", "password", r"""-pass(?:in|out)?[ =]pass:([^\s"'$\0]{6,200})"""),
+    ("/user:", "password", r"""net use[ \t][^\n\0]{0,200}?/user:\S{1,80}[ \t]([^\s/"'$%\0][^\s"'\0]{5,100})"""),
+    (":thin:", "database-url", r"""oracle:thin:[\w$#-]{1,60}/([^\s"'@\0]{4,100})@"""),
+    ("!aq", "salesforce-token", r"(?<![a-z0-9])(00d[a-z0-9]{12,15}!aq[\w.]{60,300})"),
+    ("by '", "password", r"""identified\s{1,4}(?:with\s{1,4}\S{1,60}\s{1,4})?by\s{1,4}(?:password\s{1,4})?'([^'\n\0]{4,200})"""),
+    ('by "', "password", r"""identified\s{1,4}(?:with\s{1,4}\S{1,60}\s{1,4})?by\s{1,4}(?:password\s{1,4})?"([^"\n\0]{4,200})"""),
+    (":5432:", "password", r"(?<![^\n\0])[\w.*-]{1,100}:5432:[\w*-]{1,60}:[\w*-]{1,60}:([^\s\0]{6,200})(?![^\n\0])"),
+    ("&sig=", "azure-key", r"&sig=([a-z0-9%+/]{40,90}={0,2})"),
+    ("&amp;sig=", "azure-key", r"&amp;sig=([a-z0-9%+/]{40,90}={0,2})"),
+    ("zurewebsites", "azure-key", r"""azurewebsites\.net/[^\s"'\0]{0,200}[?&]code=([\w/%-]{40,120}={0,2})"""),
+)
+_jwk_word = lazy_regex("kty")
+_jwk_private = lazy_regex(r"""["\0](?:d|p|q|dp|dq|qi|k)(?:\\*"\s{0,4}:\s{0,4}\\*"|\0)([\w-]{16,1400})(?=["\\\0]|\Z)""")
+_JWK_REACH = 4000           # characters from `kty` to the other members of its key
+_seed_words = lazy_regex(r"""(?x) (?:[\s:=>*|"'`,(\[{\0\\]|is\b|[0-9]{1,2}[.)]){1,40}
+    ( (?: [a-z]{3,8} (?:[\s,;"'\0.]|[0-9]{1,2}[.):]){1,12} ){11,23} [a-z]{3,8} ) (?![\w\u2019'])""")
+_PROSE_WORDS = frozenset("the and for your are was with from into where which".split())     # none of those that wallets use
 
 
 # -- the search ----------------------------------------------------------------
 
-# Names that are rare enough to be looked at wherever they are, and where that is: not where prose goes on
-_GLOBAL_WORDS = tuple((lazy_regex(word), lazy_regex(
-    word + r"[a-z0-9_\-]{0,40}(?![a-z0-9_\-.]|[ \t]{1,3}[a-z]{1,20}[ \t\n.,;:!?)\0]|[.;!?](?:[\n ]|\Z)|\Z"
-    r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))"))
-    for word in ("pass", "pwd", "secret"))
-_NEAR_WORDS = ("key", "token", "auth", "cred", "bearer", "basic", "secret", "pass", "pwd")
+# Parts of names that are rare enough to be looked at wherever they are; not where prose goes on, nor where nothing is given
+_GOES_ON = (r"(?![a-z0-9_\-.]|[ \t]{1,3}(?!(?:for|is|was|of|to|est|es|lautet)[ \t:])[a-z]{1,20}[ \t\n.,;:!?)\0]|[;!?](?:[\n ]|\Z)|\Z"
+            r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))")
+_RARE_NAMES = "pass pwd psk secret".split()
+# Labels in other languages, and what wallets call their words
+_RARE_LABELS = "contrase senha parola heslo wachtwoord kennwort salasana clave mnemonic phrase".split()
+_RARE_ABROAD = [*"hasło lösenord jelszó şifre".split(), *_FOREIGN]
+# Others are everywhere: they are looked for before what may be a value, and where they may head a column
+_COLUMN_NAMES = "key token".split()
+_HEADS = r"""["'`*]{0,2}[ ]{0,30}(?=[,;|│┃║\t\r\n\])]|  )"""
+_NEAR_WORDS = ("key", "token", "auth", "cred", "bearer", "basic", "secret", "pass", "pwd", "_pat")
+
+
+@lru_cache(None)
+def _secret_words(abroad: bool) -> list[tuple[re.Pattern[str], list[Any]]]:
+    """A regex for each letter that one of the words above begins with, and what to do for each of its groups: True to judge
+    a name, False to judge the column that it heads, or a (kind, form). A regex goes through a long text ten times as fast when
+    it begins with a letter as when it begins with a choice."""
+    rows: list[tuple[str, str, Any]] = [(word, r"[a-z0-9_\-.]{0,40}" + _GOES_ON, True) for word in _RARE_NAMES]
+    rows += [(word, "", True) for word in _RARE_LABELS + (_RARE_ABROAD if abroad else [])]
+    rows += [(word, _HEADS, False) for word in _COLUMN_NAMES]
+    rows += [(word, "", (kind, re.compile(form))) for word, kind, form in _GIVEN_FORMS]
+    heads: dict[str, list[tuple[str, str, Any]]] = {}
+    for row in rows:
+        heads.setdefault(row[0][0] if row[0][0] in _RARE_LETTERS else row[0][:3], []).append(row)
+    return [(re.compile(re.escape(head) + "(?:" + "|".join([f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in found]) + ")"),
+             [what for *_, what in found]) for head, found in heads.items()]
+
+
+_RARE_LETTERS = "pk-/:!&z"    # one regex for all words that begin so is quicker than one for each
+
+
 _digit = lazy_regex("[0-9]")
 _BEFORE_RUN = frozenset(".:/~$%+\\")
 _INSIDE_VALUE = frozenset("+/.~")
-_BEFORE_VALUE = frozenset("\"'`=: \t>|\0(,\\nrt@&?")
-_colour = lazy_regex(r"\x1b\[[0-9;]{0,20}m")
+_BEFORE_VALUE = frozenset("\"'`=:：＝ \t>|│\0(,\\nrt@&?*\n;")
 _value_left = lazy_regex(r"[A-Za-z0-9+/_.~\-]{0,64}")
 _value_right = lazy_regex(r"[A-Za-z0-9+/=_.~\-]*")
 _BEYOND_RUN = frozenset("+/=.~")
 _in_base64 = lazy_regex("[A-Za-z0-9+/\\s]{48}\\Z")
-_base64_right = lazy_regex("[A-Za-z0-9+/_-]*")
-_hex_id = lazy_regex("(?=[0-9a-f]*[0-9])(?:[0-9a-f]{2}){0,31}?(?:1[0-9a-f]|0[0-8bcef])[0-9a-f]*\\Z")   # of text? no
-_TEXT_CODES = frozenset("IJKLMNOPQRSTUVWXYZabcdefC234567")       # what base64 and hex of ASCII text begin with, and go on
 _scheme_before = lazy_regex(r"(?i)(?<![\w-])(bearer|basic|token|apikey|api-key|key)[ \t]{1,4}\\*[\"']?\Z")
+_NEAR = 240                 # characters before a value in which its name is looked for
 
 
 def _lower(text: str) -> str:
@@ -12361,21 +12843,20 @@ def _secret_runs(text: str, runs: Iterable[tuple[int, int]]) -> Iterable[tuple[i
 
 
 class _Search:
-    """One pass over one text: `found` is a list of (kind, start, end). *quiet*: `_is_quiet` said so."""
+    """One pass over one text: `found` is a list of (kind, pieces), the pieces being (start, end)."""
 
-    def __init__(self, text: str, budget: Budget, quiet: bool = False,
-                 runs: Iterable[tuple[int, int]] | None = None) -> None:
-        if "\x1b" in text:
-            text, runs = _colour.sub(lambda found: " " * len(found[0]), text), None
+    def __init__(self, text: str, budget: Budget, runs: Iterable[tuple[int, int]] | None = None, tokens: bool = True) -> None:
         self.text, self.low, self.budget = text, _lower(text), budget
-        self.found: list[tuple[str, int, int]] = []
-        self.encoded: list[tuple[int, int]] = []        # what says something when it is decoded
-        self.read_to = 0                # so far `encoded` has been looked for
-        self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
-        if not quiet:
-            names = [name for word, name in _GLOBAL_WORDS if word.search(self.low)]
-            self._named(names)
-            self._urls(_GIVEN_FORMS if names else _GIVEN_FORMS[1:])     # the first is about a "pass" as well
+        self.found: list[tuple[str, tuple[tuple[int, int], ...]]] = []
+        self.head = self.rows_to = 0    # where the head of the last table begins, and its last row ends
+        self.hits: list[int] = []       # where there are words of names and forms
+        if tokens:
+            self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
+        self._words()
+        self._forms()
+
+    def _add(self, kind: str, start: int, end: int) -> None:
+        self.found.append((kind, ((start, end),)))
 
     # -- tokens
 
@@ -12383,7 +12864,6 @@ class _Search:
         """Tokens by their shape, and generated values by the name before them."""
         text, starts, lengths = self.text, _shapes().starts, _shapes().lengths
         covered = valued = count = 0    # ends of the last token, and of the last value that was judged by its name
-        unlike_words = False
         for start, end in runs:
             count += 1
             if not count & 1023:
@@ -12393,19 +12873,12 @@ class _Search:
             if text[start:start + 3] in starts or start and text[start - 1] in _BEFORE_RUN \
                     or end - start in lengths and lengths[end - start][0] in text[start:end + 1]:
                 start, covered = self._shaped(start, end, covered, valued)
-                if start < covered:
-                    continue
             run = text[start:end]
             if _digit.search(run) or not (run.islower() or run.isupper() or "_" in run):
-                unlike_words = True
-                if end - start >= 24 and _TEXT_CODES.issuperset(text[start:start + 12:4]):
-                    self._encoded(start, end)
-                if "-" in run or "_" in run:
+                if start >= covered and ("-" in run or "_" in run):
                     covered = self._inside(run, start, end) or covered
-                if start >= covered and start >= valued:
+                if start >= valued:
                     valued = self._value_of_name(start, end)
-        if unlike_words or self.found:
-            self._blocks()
 
     def _shaped(self, start: int, end: int, covered: int, valued: int) -> tuple[int, int]:
         """Try the shapes that the run (start, end) may have: (where it really begins, *covered* or the end of a token)."""
@@ -12430,30 +12903,6 @@ class _Search:
             if more:
                 covered = self._try(more, start, end) or covered
         return start, covered
-
-    def _blocks(self) -> None:
-        """What has such runs in it but does not begin with one."""
-        text = self.text
-        if _block_word.search(text):
-            self.found += _block_spans(text)
-        if _hook_word.search(text):
-            self.found += ((f"{found.lastgroup}-webhook", *found.span()) for found in _webhook.finditer(text)
-                           if _random(found[0].rsplit("/", 1)[1]))
-
-    def _encoded(self, start: int, end: int) -> None:
-        """Remember a run that begins like base64 or hex of text, when it says something."""
-        if start < self.read_to:
-            return
-        if self.text[end:end + 1] in _BEYOND_RUN:
-            end = _base64_right.match(self.text, end).end()         # type: ignore[union-attr]
-        self.read_to = end
-        run = self.text[start:min(end, start + _ENCODED_HEAD)]
-        if (run == run.lower()) != (run == run.upper()) and "/" not in run and not _view_hex_start.match(run):
-            return                      # no base64, and no hex of text
-        if end - start <= 64 and _hex_id.match(run):
-            return
-        if needs_views(run):
-            self.encoded.append((start, end))
 
     def _try(self, shapes: Sequence[_Shape], start: int, end: int) -> int:
         """Add the match of one of *shapes* at the run (start, end); the end of it, or 0."""
@@ -12483,7 +12932,7 @@ class _Search:
         if kind == "aws-access-key" and text[max(0, start - 12):start].endswith(("Credential=", "AccessKeyId=")) \
                 and "ignature=" in text[end:end + 2000]:
             return False            # a presigned URL names the key; its secret is not in it
-        self.found.append((kind, start, end))
+        self._add(kind, start, end)
         return True
 
     def _inside(self, run: str, start: int, end: int) -> int:
@@ -12512,16 +12961,15 @@ class _Search:
             return end
         if text[end:end + 1] in _BEYOND_RUN:
             end = _value_right.match(text, end).end()       # type: ignore[union-attr]
-        at = left - 90 if left > 90 else 0
-        near = self.low[at:left]
-        # a part of each of _NEAR_WORDS
-        if "ke" in near or "cre" in near or "auth" in near or "pass" in near or "pwd" in near or "bear" in near or "basi" in near:
-            words = sorted(((near.rfind(word), len(word)) for word in _NEAR_WORDS if word in near), reverse=True)
-            scheme = _scheme_before.search(near)
+        at = left - _NEAR if left > _NEAR else 0
+        near = self.low[at:left].replace("</key>", "</___>")
+        words = [(near.rfind(word), len(word)) for word in _NEAR_WORDS if word in near]
+        if words:
+            scheme = _scheme_before.search(near, len(near) - 24) if near[-1] in " \t\"'" else None
             if scheme:
                 self._scheme(scheme[1], left, end)
             else:
-                for place, length in words[:2]:
+                for place, length in sorted(words, reverse=True)[:2]:
                     self._judge(at + place, at + place + length, left, end)
         return end
 
@@ -12529,89 +12977,110 @@ class _Search:
         value = self.text[start:end]
         if scheme == "basic":
             if _user_password(value):
-                self.found.append(("basic-auth", start, end))
+                self._add("basic-auth", start, end)
         elif _is_token(value) and (scheme == "bearer" or "auth" in self.low[max(0, start - 40):start]):
-            self.found.append(("bearer-token", start, end))
+            self._add("bearer-token", start, end)
 
-    def _named(self, names: Sequence[lazy_regex]) -> None:
-        """Values beside the names that are rare enough to be looked up everywhere."""
-        for regex in names:
-            for count, match in enumerate(regex.finditer(self.low), 1):
-                if not count & 1023:
+    def _words(self) -> None:
+        """Values beside names that are rare enough to be looked up everywhere, and below those that head a column; what
+        programs and statements are given."""
+        low, forms = self.low, []
+        for regex, actions in _secret_words(not low.isascii()):
+            for match in regex.finditer(low):
+                self.hits.append(match.start())
+                if not len(self.hits) & 255:
                     self.budget.check()
-                self._judge(match.start(), match.end())
+                what = actions[match.lastindex - 1]     # type: ignore[operator]
+                if what is True or what is False:
+                    self._judge(match.start(), match.start() + 1, columns=not what)
+                elif what not in forms:
+                    forms.append(what)
+        for kind, form in forms:
+            for found in form.finditer(low):
+                value = self.text[found.start(1):found.end(1)]
+                value = value.partition("!")[2] if kind == "salesforce-token" else value
+                if _given(value) and not _wordy(value):
+                    self._add(kind, *found.span(1))
 
-    def _judge(self, start: int, end: int, value_at: int = -1, value_end: int = -1) -> None:
-        """Judge the value beside the name that (start, end) is a part of; only the one at *value_at*, if that is given."""
+    def _judge(self, start: int, end: int, value_at: int = -1, value_end: int = -1, columns: bool = False) -> None:
+        """Judge the value beside the name that (start, end) is a part of; only the one at *value_at*, if that is given, or
+        those in *columns* below it."""
         text = self.text
         end = _name_right.match(text, end).end()            # type: ignore[union-attr]
+        if text[end - 1] in ".-" and end - start > 1:
+            end -= 1
         if end >= len(text) or text[end].isalnum():
             return
-        first = start - len(_name_left.match(text[max(0, start - 40):start][::-1])[0])  # type: ignore[index]
+        first = start - len(_name_left.match(text[max(0, start - 60):start][::-1])[0])  # type: ignore[index]
         name = text[first:end]
         rank = _name_rank(name)
+        if (not rank or rank == "key") and text[first - 1:first] == " ":
+            label = _label_left.search(text, max(0, first - 26), first)
+            if label:
+                words = label[0].split()
+                for many in range(len(words)):          # "API key", "Secret access key"
+                    spaced = _name_rank(" ".join([*words[many:], name]))
+                    if spaced and spaced != "key" and (name.isalpha() or spaced == "password"):
+                        first, rank, name = first - sum(map(len, words[many:])) - len(words) + many, spaced, text[first:end]
+                        break
         if not rank or rank == "token" and self.low[max(0, first - 5):first] in ("page ", "next "):
             return
-        reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
-        left = text[max(0, first - 5):first] + ("--" if name.startswith("--") else "")
-        value = _value_after(text, end, name, left, reach)
-        if value is None or value_end >= 0 and not value.start <= value_at < value.end:
+        if rank == "phrase":
+            found = _seed_words.match(text, end, end + 500)
+            if found and _PROSE_WORDS.isdisjoint(found[1].split()):
+                self._add("seed-phrase", *found.span(1))
             return
-        if any(start < value.end and end > value.start for _, start, end in self.found[-3:]):
-            return                      # known already
-        if value_end < 0 and value.end - value.start > 128:
-            return                      # no password; a long key is found by its run
-        content = text[value.start:value.end]
-        kind = self._kind_of(name, rank, content, value.form)
-        if kind:
-            self.found.append((kind, value.start, value.end))
-
-    def _kind_of(self, name: str, rank: str, value: str, form: str) -> str:
-        """The kind of secret that *value* is under this name, or ""."""
-        low = name.lower()
-        if value.startswith("Ag") and len(value) > 250 and _TOKEN_VALUE.match(value):
-            return ""                   # a sealed secret
-        if _refers(value) or "primary" in low and (len(value) < 40 or not value.endswith("=")):
-            return ""
-        if value[:7].lower() in ("bearer ", "basic d") or value[:6].lower() == "token ":
-            return ""
-        if rank == "password":
-            return "password" if _is_password(value, form) or _is_token(value) else ""
-        if low.endswith("auth") and _user_password(value):
-            return "basic-auth"
-        if rank == "secret" and (_is_token(value) or form != "loose" and 8 <= len(value) < 100 and _is_password(value, form)
-                                 and (len(value) < 40 or len(_SYMBOLS.findall(value)) > 2 and " " not in value)):
-            if len(value) == 40 and ("aws" in low or "access" in low):
-                return "aws-secret-key"
-            return "client-secret"
-        if rank in ("token", "key") and _is_token(value):
-            if rank == "key" and (form == "loose" and not (name.isupper() or name.startswith("--"))
-                                  or len(value) < 20 or _UUID_VALUE.match(value)):
-                return ""
-            if _UUID_VALUE.match(value) and low.endswith("token") and not name.isupper() and not _STRONG_TOKEN.search(low) \
-                    and (name[0].isupper() or name.startswith("-") or low == "token"):
-                return ""       # an id of a request or lock
-            if "aws" in low and "session" in low:
-                return "aws-session-token"
-            return "azure-key" if low.endswith(("accountkey", "sharedaccesskey")) else "api-key"
-        return ""
-
-    # -- URLs and the like
-
-    def _urls(self, given: Sequence[tuple[lazy_regex, Sequence[tuple[str, lazy_regex]]]]) -> None:
-        text = self.text
-        if "@" in text:
-            self.found += _url_spans(text, self.low)
-        if "~" in text and _azure_word.search(text):
-            self.found += (("azure-client-secret", *m.span()) for m in _azure_secret.finditer(text) if _random(m[0]))
-        for word, forms in given:
-            if not word.search(self.low):
+        reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
+        below = value_end < 0 and (columns or text[end:end + 3].lstrip("\"'`* ")[:1] in ("", ",", ";", "|", "│", "┃", "║", "\t", "\r", "\n", "]", ")")
+                                   or text.startswith("  ", end))
+        for value in () if columns else _values_of(text, first, end, name, reach):
+            if value_end >= 0 and not value.start <= value_at < value.end:
                 continue
-            for kind, regex in forms:
-                for found in regex.finditer(self.low):
-                    value = text[found.start(1):found.end(1)]
-                    if _given(value) and not _wordy(value):
-                        self.found.append((kind, *found.span(1)))
+            if value_end < 0 and value.end - value.start > 128:
+                continue                    # no password; a long key is found by its run
+            kind = _kind_of(name, rank, text[value.start:value.end], value.form)
+            if kind:
+                self._add_once(kind, value)
+                return
+        line = text.rfind("\n", max(0, first - 2000), first)
+        if not below or first < self.rows_to and line != self.head:     # itself in a row of a table
+            return
+        self.head = line
+        for value in _below(text, first, end):
+            self.rows_to = max(self.rows_to, value.end)
+            if 8 <= value.end - value.start < 2000 and " " not in text[value.start:value.end]:
+                kind = _kind_of(name, rank, text[value.start:value.end], value.form)
+                if kind:
+                    self._add_once(kind, value)
+
+    def _add_once(self, kind: str, value: _Value) -> None:
+        if not any(start <= value.start and value.end <= end for _, pieces in self.found[-3:] for start, end in pieces):
+            self._add(kind, value.start, value.end)
+
+    # -- blocks, URLs and the like
+
+    def _forms(self) -> None:
+        text, low = self.text, self.low
+        if _block_word.search(text):
+            self.found += (("private-key-header", pieces) for pieces in _block_spans(text))
+        if "://" in text and _hook_word.search(text):
+            for found in _webhook.finditer(text):
+                if _random(found[0].rsplit("/", 1)[1]):
+                    self._add(f"{found.lastgroup}-webhook", *found.span())
+        if "@" in text and "://" in text:
+            for kind, start, end in _url_spans(text, low):
+                self._add(kind, start, end)
+        if "~" in text and _azure_word.search(text):
+            for found in _azure_secret.finditer(text):
+                if _random(found[0]):
+                    self._add("azure-client-secret", *found.span())
+        key = _jwk_word.search(text)
+        while key:
+            at = key.start()
+            for found in _jwk_private.finditer(text, max(0, at - _JWK_REACH), at + _JWK_REACH):
+                if "}" not in text[min(at, found.start()):max(at, found.start())]:
+                    self._add("private-jwk", *found.span(1))
+            key = _jwk_word.search(text, at + _JWK_REACH)
 
 
 def _jwt_header(part: str) -> bool:
@@ -12622,136 +13091,33 @@ def _jwt_header(part: str) -> bool:
     return isinstance(header, dict) and ("alg" in header or "typ" in header or "enc" in header)
 
 
-# -- views -------------------------------------------------------------------
-
-# Where a canonical view may show a secret that the raw text does not: encoded letters, separators and quotes, characters
-# that hide within ASCII, ASCII in other alphabets. (Quotes and line ends behind a backslash are read in the raw text.)
-_hidden_percent = lazy_regex("%(?:3[0-9ADad]|2[12567DdEe]|[46][1-9A-Fa-f]|[57][0-9AaFf])")
-_hidden_entity = lazy_regex("&(?:#|quot;|apos;|equals;|colon;|lowbar;|period;|hyphen;)")
-_hidden_backslash = lazy_regex(r"\\(?:u[0-9A-Fa-f{]|U000|x[0-9A-Fa-f]{2}|[01][0-7]{2})")
-_HIDING = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff"
-_WIDE, _BYTES = "\uff01-\uff5e\U0001d400-\U0001d7ff", "\ufe00-\ufe0f\U000e0020-\U000e01ef"
-_hidden_odd = lazy_regex(       # one class first, then what is beside it: the quickest way through a long text
-    rf"[{_HIDING}{_WIDE}\u0370-\u058f](?:(?<=[{_HIDING}])(?:(?<=[A-Za-z0-9_=:\-].)|(?=[A-Za-z0-9]))|(?<=[{_WIDE}])[{_WIDE}]{{7}}"
-    rf"|(?<=[{_BYTES}])[{_BYTES}]{{7}}|(?<=[A-Za-z0-9_][\u0370-\u058f])(?=[A-Za-z0-9_]))")
-_hidden_edge = lazy_regex(r"[\s\"'<>\0]")
-_ENCODED_HEAD = 4096        # characters that tell whether a longer run of base64 or hex is text
-_HIDDEN_SIGN = 8            # the longest of what _hidden_percent and the like match
-_HIDDEN_MARGIN, _HIDDEN_REACH = 160, 4000   # characters around such a place; how far from it the next gap is looked for
-
-
-def _hidden_windows(text: str, encoded: Sequence[tuple[int, int]], budget: Budget) -> list[tuple[int, int]]:
-    """(start, end) of the parts of *text* that are worth reading in their views, sorted and disjoint."""
-    windows: list[tuple[int, int]] = []
-    reached = 0
-
-    def places(regex: lazy_regex) -> Iterator[tuple[int, int]]:
-        """Where *regex* matches, but for places that cannot widen the last window."""
-        found = regex.search(text)
-        while found:
-            yield found.span()
-            found = regex.search(text, max(found.end(), reached - _HIDDEN_MARGIN - _HIDDEN_SIGN))
-
-    sources: list[Iterable[tuple[int, int]]] = [places(regex) for sign, regex in (
-        ("%", _hidden_percent), ("&", _hidden_entity), ("\\", _hidden_backslash)) if sign in text]
-    if _view_is_odd(text):
-        sources.append(found.span() for found in _hidden_odd.finditer(text))
-    if encoded:
-        sources.append(encoded)
-    if len(sources) > 1:
-        from heapq import merge         # one by one: a hostile text has millions
-        sources = [merge(*sources)]
-    for count, (start, end) in enumerate(sources[0] if sources else ()):
-        if not count & 1023:
-            budget.check()
-        if end + _HIDDEN_MARGIN <= reached:
-            continue
-        begin = max(reached, start - _HIDDEN_MARGIN)
-        line = text.rfind("\n", begin, start)
-        begin = line + 1 if line >= 0 else begin
-        gap = _hidden_edge.search(text, min(end + _HIDDEN_MARGIN, len(text)), end + _HIDDEN_MARGIN + _HIDDEN_REACH)
-        line = text.find("\n", end, end + _HIDDEN_MARGIN)
-        stop = line if line >= 0 else gap.start() if gap else min(len(text), end + _HIDDEN_MARGIN + _HIDDEN_REACH)
-        if windows and begin <= reached:
-            windows[-1] = (windows[-1][0], max(stop, reached))
-        else:
-            windows.append((begin, stop))
-        reached = windows[-1][1]
-    return windows
-
-
-_PIECE, _PIECE_STEP = 1 << 18, (1 << 18) - (1 << 14)     # long windows are read in pieces that overlap, for memory's sake
-
-
-def _hidden_batches(windows: Sequence[tuple[int, int]], encoded: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """The windows in batches of a bounded size; a long one in pieces, cut so that base64 and hex can be read from there."""
-    from bisect import bisect_right
-    batch: list[tuple[int, int]] = []
-    size = 0
-    for start, end in windows:
-        while True:
-            stop = end
-            if end - start > _PIECE:
-                place = bisect_right(encoded, (start + _PIECE_STEP, math.inf)) - 1
-                base = encoded[place][0] if place >= 0 else 0
-                following = start + _PIECE_STEP - (start + _PIECE_STEP - base) % 64
-                stop = following + (1 << 14)
-            batch.append((start, stop))
-            size += stop - start
-            if size >= _PIECE:
-                yield batch
-                batch, size = [], 0
-            if stop == end:
-                break
-            start = following
-    if batch:
-        yield batch
-
-
-def _hidden_findings(text: str, windows: Sequence[tuple[int, int]], edges: set[int],
-                     budget: Budget) -> Iterator[tuple[str, int, int, str]]:
-    """(kind, start, end, view) of what the views of the windows show, in places of *text*.
-
-    What reaches one of the *edges* of a window counts only when nothing goes on there.
-    """
-    from bisect import bisect_right
-    budget.check()
-    from itertools import accumulate
-    joined = "\n\1\n".join([text[start:end] for start, end in windows])
-    starts = list(accumulate((end - start + 3 for start, end in windows), initial=0))
-    for view in views(joined, budget)[1:]:
-        for kind, first, last in _Search(view.text, budget).found:
-            first, last = raw_span(view, first, last)
-            place = bisect_right(starts, first) - 1
-            start, end = windows[place]
-            first, last = first - starts[place] + start, min(last - starts[place] + start, end)
-            cut = first == start and start in edges and start and not _hidden_edge.match(text, start - 1) or \
-                last == end and end in edges and end < len(text) and not _hidden_edge.match(text, end)
-            if not cut and last > first:
-                yield kind, first, last, view.name
-
-
 # -- scanning a message --------------------------------------------------------
+#
+# The raw text is searched whole; then its views, in pieces of bounded size: what is encoded is no larger than a piece, and the
+# pieces overlap. The only test before a view is made is whether there is one at all (`needs_views`).
 
-_SHORT = 4000               # characters of a text in which words are looked for before anything else
-
-
-def _is_quiet(text: str) -> bool:
-    """Is there neither a word nor a sign with which anything but a token begins? Single characters are looked for first:
-    that costs next to nothing."""
-    if not text.isascii() and _view_is_odd(text):
-        return False
-    low = _lower(text)
-    return not ("pass" in low or "secret" in low or "pwd" in low or "curl" in low or "dentified" in low
-                or "q" in low and ("mysql" in low or "!aq" in low or "q~" in low) or "5" in low and ":5432:" in low
-                or "=" in low and "sig=" in low or "z" in low and "zurewebsites" in low or "@" in low and "://" in low
-                or "%" in low and _hidden_percent.search(text) or "&" in low and _hidden_entity.search(text)
-                or "\\" in low and _hidden_backslash.search(text))
-
-
+_PIECE, _OVERLAP = 1 << 15, 6000        # characters of a piece, and how many of them the next has in common with it
+_REACH = 4000               # characters in which a gap is looked for to cut at
+_cut_at = lazy_regex(r"[\s\"'<>\0]")
+_escaped_line = lazy_regex(r'\\[nrt"/]')
 _NAMED_KINDS = frozenset("password client-secret api-key aws-secret-key aws-session-token azure-key basic-auth".split())
-_PRE_TEST_SECONDS = 0.3     # of a pre-test that was given no budget
 _Readings = Callable[[str], tuple[View, ...]]
+
+
+def _secret_pieces(text: str) -> Iterator[tuple[int, int]]:
+    """(start, end) of overlapping parts of *text*, cut where a gap is, if there is one."""
+    start = 0
+    while True:
+        end = start + _PIECE
+        if end >= len(text):
+            yield start, len(text)
+            return
+        gap = _cut_at.search(text, end, end + _REACH)
+        end = gap.start() if gap else end
+        yield start, end
+        following = end - _OVERLAP
+        gap = _cut_at.search(text, following, min(following + _REACH, end))
+        start = gap.end() if gap else following
 
 
 class SecretScanner:
@@ -12761,127 +13127,105 @@ class SecretScanner:
         self._kinds = frozenset(kinds)
         self._own = tuple(own_patterns)
         literals = [regex.literals for _, regex, _ in self._own]
-        self._seen: tuple[str, _Search, list[tuple[int, int]]] | None = None
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
-    def may_match(self, blob: str, budget: Budget | None = None, runs: Sequence[tuple[int, int]] | None = None,
-                  texts: Sequence[str] = (), readings: _Readings | None = None) -> bool:
-        """False only when `scan` of the texts that *blob* consists of, joined by NUL, would find nothing.
-
-        May raise BudgetSpent when a budget is given; without one, what takes long may match. *runs* is `token_runs(blob)`,
-        where the caller has it. With the *texts* (and their *readings*, as `views` gives them) own patterns are told more
-        closely.
-        """
-        limit = budget or Budget(_PRE_TEST_SECONDS)
-        try:
-            return self._own_may_match(blob, limit, texts, readings) or self._kinds_may_match(blob, limit, runs)
-        except BudgetSpent:
-            if budget is not None:
-                raise
-            return True
-
-    def _kinds_may_match(self, blob: str, budget: Budget, runs: Sequence[tuple[int, int]] | None) -> bool:
-        if not self._kinds:
-            return False
-        if runs is None:
-            runs = token_runs(blob)
-        quiet = len(blob) < _SHORT and _is_quiet(blob)
-        if quiet and runs:
-            runs = [*_secret_runs(blob, runs)]
-        if quiet and not runs:
-            return blob.count("\0text\0") > 1
-        search = _Search(blob, budget, quiet, runs)
-        windows = _hidden_windows(blob, search.encoded, budget) if search.encoded or not quiet else []
-        if not (search.found or windows or blob.count("\0text\0") > 1):
-            return False
-        self._seen = blob, search, windows      # `scan` of the same message comes next
-        return True
-
-    def _own_may_match(self, blob: str, budget: Budget, texts: Sequence[str], readings: _Readings | None) -> bool:
-        words = self._own_literals
-        if not self._own:
-            return False
-        if words is None or any(map(_lower(blob).__contains__, words)):
-            return True
-        if not needs_views(blob):
-            return False
-        if not texts and "\0" in blob:      # which texts they were matters to their views
-            return True
-        return any(any(map(_lower(view.text).__contains__, words)) for text in texts or (blob,)
-                   for view in (readings(text) if readings else views(text, budget))[1:])
-
     def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None,
-             readings: _Readings | None = None) -> list[Finding]:
-        """Every secret in the strings of one message. names[i]: the member that a value stands in. May raise BudgetSpent."""
+             readings: _Readings | None = None, viewed: bool = True, runs: Sequence[tuple[int, int]] | None = None) -> list[Finding]:
+        """Every secret in the strings of one message. names[i]: the member that a value stands in. May raise BudgetSpent.
+
+        What the caller knows of the texts joined by NUL: *viewed* is false when `needs_views` of them is; *runs* are their
+        `token_runs`.
+        """
         findings: list[Finding] = []
         if self._kinds:
-            findings += self._builtin(texts, names, budget)
-            if names is not None:
-                findings += self._split(texts, names, budget)
-        findings += self._own_findings(texts, budget, readings)
+            blob = "\0".join(texts)
+            if not _is_plain(blob, viewed, runs):
+                findings += self._builtin(blob, texts, names, budget, viewed, runs)
+        if names is not None and names.count("text") > 1:
+            findings += self._split(texts, names, budget)
+        if self._own and self._own_may_match(texts, budget, readings):
+            findings += self._own_findings(texts, budget, readings)
         return findings
 
-    def _builtin(self, texts: Sequence[str], names: Sequence[str | None] | None, budget: Budget) -> Iterator[Finding]:
-        from bisect import bisect_right
+    def _builtin(self, blob: str, texts: Sequence[str], names: Sequence[str | None] | None, budget: Budget, viewed: bool,
+                 runs: Sequence[tuple[int, int]] | None) -> Iterator[Finding]:
+        from bisect import bisect_left, bisect_right
         from itertools import accumulate
-        blob = "\0".join(texts)
-        seen, self._seen = self._seen, None
-        if seen and seen[0] == blob:
-            _, search, windows = seen
-        else:
-            search = _Search(blob, budget)
-            windows = _hidden_windows(blob, search.encoded, budget)
-        found = [(kind, start, end, "raw") for kind, start, end in search.found]
-        if windows:
-            raw = merge_spans([item[1:3] for item in found])
-            edges = {edge for window in windows for edge in window}
-            for item in (item for batch in _hidden_batches(windows, search.encoded)
-                         for item in _hidden_findings(blob, batch, edges, budget)):
-                place = bisect_right(raw, (item[1], math.inf))
-                if not place or raw[place - 1][1] < item[2]:
-                    found.append(item)
-        ends = list(accumulate(len(text) + 1 for text in texts))
-        for kind, start, end, view in found:
-            if kind in self._kinds:
+        search = _Search(blob, budget, runs)
+        found = [(kind, pieces, "raw", blob.startswith("\0", pieces[0][0] - 1)) for kind, pieces in search.found]
+        raw = merge_spans([span for _, pieces, *_ in found for span in pieces])
+        hits = sorted(search.hits)
+        for start, end in _secret_pieces(blob) if viewed or hits and "\\" in blob else ():
+            budget.check()
+            piece = blob[start:end] if start or end < len(blob) else blob
+            named = bisect_left(hits, start) < bisect_left(hits, end)
+            for kind, spans, view, before, behind in _in_views(piece, viewed, named, budget):
+                if (start and not before and not _cut_at.match(blob, start - 1)
+                        or end < len(blob) and not behind and not _cut_at.match(blob, end)):
+                    continue            # cut off here; the next piece or the one before has all of it
+                pieces = tuple([(first + start, last + start) for first, last in spans])
+                for first, last in pieces:
+                    place = bisect_right(raw, (first, math.inf))
+                    if not place or raw[place - 1][1] < last:
+                        found.append((kind, pieces, view, before == "\0"))
+                        break
+        ends = list(accumulate(len(text) + 1 for text in texts)) if found else []
+        seen = set()
+        for kind, pieces, view, member in found:
+            if kind not in self._kinds or (kind, pieces) in seen:
+                continue
+            seen.add((kind, pieces))
+            spans = []
+            for start, end in pieces:
                 index = bisect_right(ends, start)
                 base = ends[index] - len(texts[index]) - 1
-                if start == base and kind in _NAMED_KINDS and (
+                if member and start == base and kind in _NAMED_KINDS and (
                         names is None or names[index] is None or not index
                         or names[index - 1] is not None and texts[index - 1][:1] != "-"):
                     continue            # not the value of the name before it, but the next name, or the next of a list
-                yield Finding(kind, ((index, start - base, min(end - base, len(texts[index]))),), view)
+                while end > start:      # a part in each of the strings
+                    spans.append((index, start - base, min(end - base, len(texts[index]))))
+                    index += 1
+                    start = base = ends[index - 1]
+            spans = [span for span in spans if span[1] < span[2]]
+            if spans:
+                yield Finding(kind, tuple(spans), view)
 
     def _split(self, texts: Sequence[str], names: Sequence[str | None], budget: Budget) -> Iterator[Finding]:
         """Secrets that begin in one text block and go on in the next."""
         from bisect import bisect_right
         from itertools import accumulate
         blocks = [index for index, name in enumerate(names) if name == "text"]
-        if len(blocks) < 2:
-            return
         ends = list(accumulate(len(texts[index]) for index in blocks))
         joined = "".join(texts[index] for index in blocks)
-        found = [item for item in _Search(joined, budget).found if item[0] in self._kinds]
-        for kind, start, end in (*found, *self._own_spans(joined, budget)):
-            first, last = bisect_right(ends, start), bisect_right(ends, end - 1)
-            if first == last:
-                continue
+        found = [(kind, pieces) for kind, pieces in _Search(joined, budget).found if kind in self._kinds]
+        for kind, pieces in (*found, *((kind, ((start, end),)) for kind, start, end in self._own_spans(joined, budget))):
             spans = []
-            for place in range(first, last + 1):
-                base = ends[place] - len(texts[blocks[place]])
-                span = (blocks[place], max(0, start - base), min(end, ends[place]) - base)
-                if span[2] > span[1]:
-                    spans.append(span)
-            yield Finding(kind, tuple(spans), "raw")
+            for start, end in pieces:
+                first, last = bisect_right(ends, start), bisect_right(ends, end - 1)
+                for place in range(first, last + 1):
+                    base = ends[place] - len(texts[blocks[place]])
+                    span = (blocks[place], max(0, start - base), min(end, ends[place]) - base)
+                    if span[2] > span[1]:
+                        spans.append(span)
+            if len({span[0] for span in spans}) > 1:
+                yield Finding(kind, tuple(spans), "raw")
+
+    def _own_may_match(self, texts: Sequence[str], budget: Budget, readings: _Readings | None) -> bool:
+        """False only when no own pattern matches, since none of the literals that they need is there."""
+        words = self._own_literals
+        return words is None or any(any(map(_lower(view.text).__contains__, words))
+                                    for text in texts for view in (readings(text) if readings else views(text, budget)))
 
     def _own_findings(self, texts: Sequence[str], budget: Budget, readings: _Readings | None) -> Iterator[Finding]:
-        for index, text in enumerate(texts if self._own else ()):
+        for index, text in enumerate(texts):
             seen = set()
             for view in readings(text) if readings else views(text, budget):
                 for name, start, end in self._own_spans(view.text, budget):
-                    span = (index, *raw_span(view, start, end))
-                    if (name, span) not in seen:        # another view shows the same
-                        seen.add((name, span))
-                        yield Finding(name, (span,), view.name)
+                    spans = tuple([(index, *span) for span in raw_spans(view, start, end)])
+                    if (name, spans) not in seen:        # another view shows the same
+                        seen.add((name, spans))
+                        yield Finding(name, spans, view.name)
 
     def _own_spans(self, text: str, budget: Budget) -> Iterator[tuple[str, int, int]]:
         for name, regex, threshold in self._own:
@@ -12893,6 +13237,35 @@ class SecretScanner:
         """One that finds these values as well, each of the variable so named; see `secret_values`."""
         return SecretScanner(self._kinds, (*self._own, *((f"withheld-variable {name}", _ExactText(value), None)
                                                          for name, value in values.items())))
+
+
+def _in_views(text: str, viewed: bool, named: bool, budget: Budget) -> Iterator[tuple[str, list[tuple[int, int]], str, str, str]]:
+    """(kind, spans, view, what is before it there, what behind) of what the views of *text* show. *named*: some word of a
+    name or form is in it.
+
+    Short escapes such as `\\n` become no letters, so that they can only show something beside such a word; and no token.
+    """
+    coded = viewed and is_coded(text)
+    if coded or named and _escaped_line.search(text):
+        for view in views(text, budget, True)[1:]:
+            for kind, pieces in _Search(view.text, budget, tokens=coded).found:
+                spans = [span for start, end in pieces for span in raw_spans(view, start, end)]
+                first, last = pieces[0][0], pieces[-1][1]
+                yield kind, spans, view.name, view.text[max(0, first - 1):first], view.text[last:last + 1]
+
+
+_SHORT = 4000               # characters of a text in which words are looked for before anything else
+_PLAIN_SIGNS = (*_RARE_NAMES, *_RARE_LABELS, *_COLUMN_NAMES, *(word for word, *_ in _GIVEN_FORMS), "://", "kty", "q~", "private")
+
+
+def _is_plain(text: str, viewed: bool, runs: Sequence[tuple[int, int]] | None) -> bool:
+    """True only when nothing is found in *text*: short, without views, without a word that anything but a token needs, and
+    without a run of token characters."""
+    if viewed or len(text) > _SHORT or not text.isascii():
+        return False
+    low = text.lower()
+    return not any(map(low.__contains__, _PLAIN_SIGNS)) and \
+        next(iter(_secret_runs(text, all_token_runs(text) if runs is None else runs)), None) is None
 
 
 class _ExactText:
@@ -14684,17 +15057,7 @@ _UNKNOWN = frozenset(("unknown", "command", "code", "address"))
 _NUMBER = frozenset(("number",))
 _ACCESS = frozenset(("read", "write"))
 _OPENED = frozenset(("place", "base", "address", "credential", "unknown"))     # roles that may be places
-_name_word = lazy_regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _choice_word = lazy_regex(r"\w[\w+-]{0,63}")
-
-
-def name_words(name: str) -> tuple[str, ...]:
-    """The words of a name, in lower case.
-
-    >>> name_words("excludePatterns"), name_words("git-ls_remote")
-    (('exclude', 'patterns'), ('git', 'ls', 'remote'))
-    """
-    return tuple([word.lower() for word in _name_word.findall(name[:200])])
 
 
 def _rows(table: str) -> Iterator[tuple[frozenset[str], list[str], frozenset[str]]]:
@@ -16340,9 +16703,7 @@ class Subject:
         """Secrets anywhere in the message; spans point into `texts`."""
         if self._findings is None:
             scanner = self.policy.scanner
-            self._findings = ()
-            if scanner.may_match(self.blob, self.budget, self.runs, self.texts, self.readings):
-                self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings))
+            self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings, self.viewed, self.runs))
         return self._findings
 
     @property
@@ -18061,7 +18422,7 @@ def _texts_test(test: Callable[[str, Subject], bool], strict: bool) -> ValueTest
 
 def _secret_text(text: str, subject: Subject) -> bool:
     scanner = subject.policy.scanner
-    return scanner.may_match(text) and bool(scanner.scan([text], subject.budget))
+    return bool(scanner.scan([text], subject.budget))
 
 
 def _texts_anywhere(test: Callable[[str, Subject], bool], skip: frozenset[str], keys: bool, strict: bool) -> Test:
@@ -19697,15 +20058,12 @@ class Quoting:
     def text(self, text: str, limit: int = 1000) -> str:
         """*text* without secrets, at most *limit* characters."""
         text = text[:limit + 20_000]        # scanned before it is cut: half a secret is not found
-        scanner = self._policy.scanner
-        if scanner.may_match(text):
-            try:
-                found = scanner.scan([text], Budget(JUDGE_SECONDS), [""])
-            except BudgetSpent:
-                return MARKER
-            spans = merge_spans([(start, end) for finding in found for _, start, end in finding.spans])
-            text = _replaced(text, [(start, end, MARKER) for start, end in spans])
-        return text[:limit]
+        try:
+            found = self._policy.scanner.scan([text], Budget(JUDGE_SECONDS), [""])
+        except BudgetSpent:
+            return MARKER
+        spans = merge_spans([(start, end) for finding in found for _, start, end in finding.spans])
+        return (_replaced(text, [(start, end, MARKER) for start, end in spans]) if spans else text)[:limit]
 
     def name(self, name: str) -> str:
         """A name that may stand between quotes."""
