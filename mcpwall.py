@@ -478,8 +478,10 @@ class Message(NamedTuple):
     tool: str | None
     server: str
     others: tuple[tuple[str | None, str | None], ...] = ()      # (method, tool): further ways in which it may be taken
-    alias: str | None = None    # another name of the tool, which rules may use as well: what a host calls its own
-    agreed: frozenset[int] = frozenset()        # places of the definitions in a list (-1: the instructions) that the user approved
+    alias: str | None = None  # another name of the tool, which rules may use as well: what a host calls its own
+    agreed: frozenset[int] = (
+        frozenset()
+    )  # places of the definitions in a list (-1: the instructions) that the user approved
 
 
 def decode_line(line: bytes) -> str:
@@ -10829,7 +10831,9 @@ class _ShRun:
         out = self.operands(name, files, flow)
         if codes:
             said = call.said
-            return _sh_join((said, out), said.text)._replace(made=said.text is None and not files, remote=said.remote or flow.remote)
+            return _sh_join((said, out), said.text)._replace(
+                made=said.text is None and not files, remote=said.remote or flow.remote
+            )
         return out._replace(remote=flow.remote, made=flow.made)
 
     def _cat(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -11402,7 +11406,11 @@ class _ShRun:
         """Get-Item, Resolve-Path, Join-Path: places."""
         spots = _sh_operands(args)
         self.operands("get-item", args)
-        return _Flow("\\".join(word.rstrip("\\/") for word in spots) if name == "join-path" else "\n".join(spots)) if spots else flow
+        return (
+            _Flow("\\".join(word.rstrip("\\/") for word in spots) if name == "join-path" else "\n".join(spots))
+            if spots
+            else flow
+        )
 
     def _passes(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Select-Object and its like let through what they get."""
@@ -11410,7 +11418,9 @@ class _ShRun:
 
     def _forfiles(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         low = [word.lower() for word in args]
-        place, command = (next((value for option, value in zip(low, args[1:]) if option == wanted), "") for wanted in ("/p", "/c"))
+        place, command = (
+            next((value for option, value in zip(low, args[1:]) if option == wanted), "") for wanted in ("/p", "/c")
+        )
         shape = next((value for option, value in zip(low, args[1:]) if option == "/m"), "*")
         hit = (place or ".").rstrip("\\") + "\\" + (shape if shape.strip("*.") else "*")
         return self.read(re.sub(r"(?i)@(?:path|file|relpath|fname)", lambda _: hit, command), flow, _SH_CMD)
@@ -13455,7 +13465,7 @@ FUTURE     future later further subsequent next
 SESSION    session sessions conversation conversations chats chat interaction interactions
 REMEMBER   remember store save memorize memorise record
 EXFIL      query url link image address parameter querystring
-"""
+"""    # noqa: E501 (a table: whole rows)
 # kind | force | phrase, one a line. A phrase is made of words, CLASSES, alternatives with `|`, `?` behind what may be missing;
 # `~N` is up to N words of FILL (or PRIOR), `..N` up to N words of a clause or more in one sentence, `//N` up to N
 # of anything. COLON, STOP (any punctuation) and END (of a clause) are signs; PATH (to keys and the like), SETUP (files that
@@ -13837,7 +13847,7 @@ tool_steering  =said    in every|each call ..1 put|include|pass|send|add
 tool_steering  =said    along_with|together_with every|each call|request|message
 tool_steering  =order   get|take|fetch|grab|read ..5 clipboard|keychain|screenshots ..6 and|then ..1 MOVE
 tool_steering  =said    call NAME ..3 and ..1 MOVE ..2 it|them|result|output
-"""
+"""    # noqa: E501 (a table: whole rows)
 # Phrases of other languages, read letter by letter: `..N` is up to N characters of a sentence, `_` a blank.
 _STEER_FOREIGN = """
 override       ignorier|vergiss|vergesst|vergessen_sie|missachte ..40 bisherig|vorherig|vorig|obig|früher|vorangegangen|alle|deine|ihre|ursprünglich ..16 anweisung|instruktion|vorgaben|regeln|systemvorgaben|befehle|richtlinien
@@ -13961,9 +13971,10 @@ override       ユーザ ..4 要求|依頼|指示|質問 ..4 無視
 override       사용자 ..4 요청|요구|지시|질문 ..4 무시
 tool_steering  完整对话|对话内容|聊天记录|对话历史 ..8 传|发|给|填|放
 tool_steering  传入|发送|提供 ..6 完整对话|对话内容|聊天记录|对话历史
-"""
+"""    # noqa: E501 (a table: whole rows)
 
-# kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried where one of them stands
+# kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried where one
+# of them stands
 _STEER_MARKS = r"""
 template_tokens  said   <|                      (?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|end_header_id|begin_of_text|end_of_text|endofprompt|channel|message)\|>(?=\s*\S)(?![\s\S]{0,60}\b(?:marks?|tokens?|tags?|turns?|chatml|template|delimit\w*|special)\b)
 template_tokens  said   [inst]                  \s{1,2}\w{2}
@@ -13989,7 +14000,7 @@ exfil_link       said   ![                      [^\[\]\n]{0,120}\]\(\s?<?https?:
 exfil_link       said   ![                      [^\[\]\n]{0,120}\]\(\s?<?https?://[^)\s?]{1,200}\?(?:[\w-]{1,12}=)(?=[a-z0-9+/_-]*[0-9])[a-z0-9+/_-]{24,}={0,2}\)
 exfil_link       said   fetch('http fetch("http fetch(`http  s?://[^'"`]{1,200}['"`]\s?\+\s?(?:document\.cookie|localstorage)
 exfil_link       said   onerror=                [^>\n]{0,80}?(?:addserver|\.mcp\.|command:)
-"""
+"""    # noqa: E501 (a table: whole rows)
 _STEER_TOKEN = (
     r"[^\W_]+(?:(?:['’-]|\.(?=[a-z0-9]{1,7}\b)|_+(?=[^\W_]))[^\W_]+)*(?:\(\))?|://[^\s\"'`)]*[^\s\"'`).,;!?]|[,;:]|\n(?!\s)"
     r"|[.!?…。！？]+(?=[\s\"'”’)\]*_`<]|$)|\n\s*\n|\n\s{0,8}(?:[-*#>•]|\d{1,3}[.)])\s"
@@ -14013,12 +14024,77 @@ _steer_leet = str.maketrans("01345@$", "oieasas")
 
 # What is told by its form, and the strings of which one is in a text then (in lower case).
 _STEER_FORMS = {
-    "PATH": (".ssh", "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", ".aws", ".env", ".netrc", ".kube", "kubeconfig", ".gnupg", ".docker/config",
-             ".git-credentials", ".pgpass", ".npmrc", ".pypirc", "/etc/", "_history", ".config/gh", ".config/gcloud", "_credentials", "/credentials", "*credentials",
-             "mcp.json", "claude_desktop_config", "*.pem", "*.key", "keychain", "wallet.dat", "://confidential", "secrets."),
-    "SETUP": ("shrc", "_profile", ".claude", ".cursor", "claude.md", "agents.md", ".git/hooks", ".vscode", "crontab", "authorized_keys"),
-    "DANGER": ("rm -", "| sh", "|sh", "| bash", "|bash", "| sudo", "|sudo", "| zsh", "| nc", "<(curl", "chmod 7", "chmod -r", "/dev/tcp", "histfile", "https_proxy=", "http_proxy="),
-    "URL": ("://",), "HOOK": ("=<", "={", "=[", "=$", "/{", "/<"), "APART": (" ", "-", "."), "HOME": ("~/", "/home/", "/users/"), "NAME": ("_", "()"), "DEED": ("_", "()"), "MAIL": ("@",)}
+    "PATH": (
+        ".ssh",
+        "id_rsa",
+        "id_ed25519",
+        "id_ecdsa",
+        "id_dsa",
+        ".aws",
+        ".env",
+        ".netrc",
+        ".kube",
+        "kubeconfig",
+        ".gnupg",
+        ".docker/config",
+        ".git-credentials",
+        ".pgpass",
+        ".npmrc",
+        ".pypirc",
+        "/etc/",
+        "_history",
+        ".config/gh",
+        ".config/gcloud",
+        "_credentials",
+        "/credentials",
+        "*credentials",
+        "mcp.json",
+        "claude_desktop_config",
+        "*.pem",
+        "*.key",
+        "keychain",
+        "wallet.dat",
+        "://confidential",
+        "secrets.",
+    ),
+    "SETUP": (
+        "shrc",
+        "_profile",
+        ".claude",
+        ".cursor",
+        "claude.md",
+        "agents.md",
+        ".git/hooks",
+        ".vscode",
+        "crontab",
+        "authorized_keys",
+    ),
+    "DANGER": (
+        "rm -",
+        "| sh",
+        "|sh",
+        "| bash",
+        "|bash",
+        "| sudo",
+        "|sudo",
+        "| zsh",
+        "| nc",
+        "<(curl",
+        "chmod 7",
+        "chmod -r",
+        "/dev/tcp",
+        "histfile",
+        "https_proxy=",
+        "http_proxy=",
+    ),
+    "URL": ("://",),
+    "HOOK": ("=<", "={", "=[", "=$", "/{", "/<"),
+    "APART": (" ", "-", "."),
+    "HOME": ("~/", "/home/", "/users/"),
+    "NAME": ("_", "()"),
+    "DEED": ("_", "()"),
+    "MAIL": ("@",),
+}
 _steer_deed = lazy_regex("(?:^|_)(?:delete|remove|wipe|destroy|drop|transfer|send|export|grant|reset|erase|purge|format)(?:_|$)")
 _STEER_COMMON = frozenset("from on here you this list data api access response message system context the be of to in so".split())
 _STEER_TONGUES = """
@@ -14027,11 +14103,15 @@ ignorez oublie oubliez consignes usuario usuaria usuarios utente utenti gebruike
 istruzioni direttive instrucoes diretrizes instructies aanwijzingen opdrachten regels instrukcje pokyny instruktioner instruktionerna
 anvisningar ohjeet talimatlari talimat pengguna instruksi perintah arahan utilizador utilizatorului brugeren brukeren
 instruksjoner instructiunile historial conversa senha ssh rsa aws env credentials anterior dito regras
-"""
+"""    # noqa: E501 (a table: whole rows)
 _STEER_MISSPELT = ("ignore", "disregard", "forget", "previous", "instructions", "instruction", "prompt")
-_STEER_BARE = bytes(ord(chr(code).lower().translate(_steer_leet)) if chr(code).isalnum() else 32 for code in range(128)) + bytes(range(128, 256))
-_steer_joined = lazy_regex("(?:ignore|disregard|forget|override|bypass)(?:all|any|the|of|your|my|these|every)*(?:previous|prior|above|earlier|system|safety)?"
-                           "(?:instructions?|prompts?|rules|guidelines|directives)")
+_STEER_BARE = bytes(
+    ord(chr(code).lower().translate(_steer_leet)) if chr(code).isalnum() else 32 for code in range(128)
+) + bytes(range(128, 256))
+_steer_joined = lazy_regex(
+    "(?:ignore|disregard|forget|override|bypass)(?:all|any|the|of|your|my|these|every)*(?:previous|prior|above|earlier|system|safety)?"
+    "(?:instructions?|prompts?|rules|guidelines|directives)"
+)
 _STEER_APART = (frozenset((b"i", b"g", b"n", b"o", b"r", b"e")), frozenset((b"i", b"n", b"s", b"t", b"r", b"u", b"c")))
 
 
@@ -14090,11 +14170,20 @@ class _SteerLetters(dict[str, str]):
             if token not in steer.words and _steer_joined.search(token):
                 return steer.codes[steer.bits["APART"]]
         bits = steer.words.get(token) or steer.words.get(token.replace("’", "'"))
-        first, last = token[0], token[-1]
+        first = token[0]
         if bits is None and (len(token) == 1 or token == ":") and not first.isalnum():
             return ":" if first in ":：" else "." if first in ".!?…。！？" else "n" if first == "\n" else ","
         if bits is None and not first.isalnum() and first not in "~./\\$*|<@-:":
-            return ":" if token in ":：" else "." if token.strip() in (".", "!", "?", "…", "。", "！", "？") or token.count("\n") > 1 or "\n" in token and token.strip() else ","
+            return (
+                ":"
+                if token in ":："
+                else "."
+                if token.strip() in (".", "!", "?", "…", "。", "！", "？")
+                or token.count("\n") > 1
+                or "\n" in token
+                and token.strip()
+                else ","
+            )
         if bits is None:
             if token.startswith("://"):
                 bits = steer.bits["URL"] | (steer.bits["HOOK"] if _steer_hook.search(token) else 0)
@@ -14107,8 +14196,11 @@ class _SteerLetters(dict[str, str]):
             elif first in ".!?…" and not token.strip(".!?…"):
                 return "."
             else:
-                bits = (steer.bits["PATH"] if _steer_path.search(token) else 0) | (steer.bits["SETUP"] if _steer_setup.search(token) else 0) \
+                bits = (
+                    (steer.bits["PATH"] if _steer_path.search(token) else 0)
+                    | (steer.bits["SETUP"] if _steer_setup.search(token) else 0)
                     | (steer.bits["HOME"] if token.startswith(("~/", "/home/", "/users/")) else 0)
+                )
                 if not bits:
                     bits = steer.words.get(token.translate(_steer_leet))
                 if not bits and ("_" in token.strip("_") or token.endswith("()")):
@@ -14210,7 +14302,9 @@ class _Steer:
             hanging = {id(one): one for bit in _bits(bits) for one in hung.get(bit, ())}
             if hanging:
                 self.rare[bare] = list(hanging.values())
-        self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}     # the same for forms, by a bare word of theirs
+        self.strings: dict[
+            bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]
+        ] = {}  # the same for forms, by a bare word of theirs
         for name in ("PATH", "SETUP", "DANGER", "HOOK"):
             bit = self.bits[name]
             for string in _STEER_FORMS[name]:
@@ -14239,7 +14333,9 @@ class _Steer:
     def _any(self, bit: int) -> str:
         found = self.classes_of.get(bit)
         if found is None:
-            found = self.classes_of[bit] = "[\0" + "".join(sorted({code for one in _bits(bit) for code in self.coded.get(one, ())})) + "]"
+            found = self.classes_of[bit] = (
+                "[\0" + "".join(sorted({code for one in _bits(bit) for code in self.coded.get(one, ())})) + "]"
+            )
         return found
 
     def _choices(self, element: str) -> tuple[str, int]:
@@ -14342,7 +14438,8 @@ def _steer_spell(line: str) -> tuple[SteeringPhrase, list[tuple[str, ...]]]:
         if gap:
             regex += ("[^.!?,;。！？\\n]{0," if kind == "override" else "[^.!?。！？\\n]{0,") + gap[1] + "}?"
         elif element == "PATH":
-            regex += r"\S{0,40}?(?:\.ssh|id_rsa|id_ed25519|\.aws|\.env\b|credentials|\.netrc|\.kube|/etc/(?:passwd|shadow)|mcp\.json)\S{0,30}"
+            regex += (r"\S{0,40}?(?:\.ssh|id_rsa|id_ed25519|\.aws|\.env\b|credentials|\.netrc|\.kube|/etc/(?:passwd|shadow)"
+                      r"|mcp\.json)\S{0,30}")
             parts.append((".ssh", "id_rsa", "id_ed25519", ".aws", ".env", "credentials", ".netrc", ".kube", "/etc/", "mcp.json"))
         else:
             choices = tuple(choice.replace("_", " ") for choice in element.split("|"))
@@ -14355,7 +14452,7 @@ def _steer_spell(line: str) -> tuple[SteeringPhrase, list[tuple[str, ...]]]:
 
 def _steer_mark(line: str) -> tuple[SteeringPhrase, tuple[str, ...]]:
     kind, force, rest = line.split(None, 2)
-    words, regex = re.split(r"\s{2,}", rest, 1)
+    words, regex = re.split(r"\s{2,}", rest, maxsplit=1)
     return (SteeringPhrase(" | ".join((kind, force, words)), kind, force, lazy_regex(regex, re.S), 0, 0),
             tuple(word.replace("+", " ") for word in words.split(" ")))
 
@@ -14589,8 +14686,14 @@ def _steer_quoted(low: str, start: int, end: int) -> bool:
             if not before or low[place - 1] in ",;\t":      # or a field of CSV
                 return False        # nothing before it: the whole text is in quotes
             stop = low.find("\n\n", end, end + 200)
-            stop = min([found for found in (low.find(mark, end, stop if stop >= 0 else end + 200) for mark in close) if found >= 0],
-                       default=-1)
+            stop = min(
+                [
+                    found
+                    for found in (low.find(mark, end, stop if stop >= 0 else end + 200) for mark in close)
+                    if found >= 0
+                ],
+                default=-1,
+            )
             if stop < 0:
                 return False
             return before[-1] in "([{=" or stop - place < 2 * (end - start) + 16
@@ -14715,18 +14818,27 @@ ssh key contents|ssh private key|ssh private key contents|private key contents|i
   | ssh key keys host hosts remote sftp scp git connect connection tunnel deploy server
 seed phrase|mnemonic phrase|recovery phrase|wallet seed
   | wallet seed mnemonic key keys account restore derive address
-"""
-_steer_contents = lazy_regex(r"\b(?:contents?|content|text|dump|copy) (?:of|from) (?:\w+ ){0,4}(?:id rsa|ssh|aws|env|passwd|shadow|netrc|secrets?)\b")
-_steer_names = lazy_regex(r"\b(?:conversation|dialogue?|chat|prompt|memory) (?:dump|history|log|copy|transcript|context|snapshot|json|text)\b"
-                          r"|\b(?:prior|previous|past|earlier|last|all|user) (?:messages|prompts|turns|conversations?|dialogue?)\b")
-_steer_asked = lazy_regex(      # what a parameter's description asks for
-    r"\b(?:your (?:full |whole |entire |own )?(?:system prompt|system instructions|instructions|chain of thought|context window|memory)"
+"""    # noqa: E501 (a table: whole rows)
+_steer_contents = lazy_regex(
+    r"\b(?:contents?|content|text|dump|copy) (?:of|from) (?:\w+ ){0,4}(?:id rsa|ssh|aws|env|passwd|shadow|netrc|secrets?)\b"
+)
+_steer_names = lazy_regex(
+    r"\b(?:conversation|dialogue?|chat|prompt|memory) (?:dump|history|log|copy|transcript|context|snapshot|json|text)\b"
+    r"|\b(?:prior|previous|past|earlier|last|all|user) (?:messages|prompts|turns|conversations?|dialogue?)\b"
+)
+_steer_asked = lazy_regex(  # what a parameter's description asks for
+    r"\b(?:your (?:full |whole |entire |own )?(?:system prompt|system instructions|instructions|chain of thought"
+    r"|context window|memory)"
     r"|(?:full|whole|entire|complete) (?:conversation|chat|dialogue)(?: history| log)?(?: so far)?|conversation (?:history )?so far"
-    r"|(?:all|every) (?:the )?tools? (?:that are )?(?:available to you|you (?:can|have|may))|tools you (?:can|may) call"
+    r"|(?:all|every) (?:the )?tools? (?:that are )?(?:available to you|you (?:can|have|may))"
+    r"|tools you (?:can|may) call"
     r"|(?:previous|last|earlier|recent) (?:\w+ ){0,2}messages (?:of|from|with|in this) (?:the )?(?:user|chat|conversation)"
-    r"|(?:copy|text|dump) of (?:\w+ ){0,3}(?:messages|conversation|chat|prompt)|all (?:the )?(?:secrets|credentials|passwords|api keys)"
-    r"|everything you know|instructions (?:that )?you (?:\([^)]*\) )?(?:were|have been|are) given|outputs? of (?:all )?(?:the )?(?:earlier|previous|other) tools?"
-    r"|private details|user['’]s (?:secrets|credentials|passwords|private keys|api keys)|all environment variables)\b")
+    r"|(?:copy|text|dump) of (?:\w+ ){0,3}(?:messages|conversation|chat|prompt)"
+    r"|all (?:the )?(?:secrets|credentials|passwords|api keys)"
+    r"|everything you know|instructions (?:that )?you (?:\([^)]*\) )?(?:were|have been|are) given"
+    r"|outputs? of (?:all )?(?:the )?(?:earlier|previous|other) tools?"
+    r"|private details|user['’]s (?:secrets|credentials|passwords|private keys|api keys)|all environment variables)\b"
+)
 
 
 def harvested(tool: Mapping[str, Any]) -> list[str]:
@@ -14754,7 +14866,9 @@ def harvested(tool: Mapping[str, Any]) -> list[str]:
     return found
 
 
-_HARVEST_SUBJECTS = frozenset("conversation chat agent agents assistant assistants model models llm prompt prompts memory session".split())
+_HARVEST_SUBJECTS = frozenset(
+    "conversation chat agent agents assistant assistants model models llm prompt prompts memory session".split()
+)
 
 
 @lru_cache(None)
@@ -14915,7 +15029,7 @@ place: *filename *filenames *filepath *filepaths *pathname *attachment *attachme
 place address: uri uris
 address: url urls link links href endpoint host hosts hostname domain domains address ip origin webhook dsn server
 address: connection_string *url *urls *uri *uris *link *href *endpoint *host *hostname *domain *webhook *dsn *address
-"""
+"""    # noqa: E501 (a table: whole rows)
 # Words of an argument's name that say what is done there, whatever the tool: `output_path`, `source`.
 _SOURCES = frozenset("source sources src input inputs in infile from read import".split())
 _SINKS = frozenset("destination dest dst output outputs out outfile outdir outputpath write save export to".split())
@@ -15041,19 +15155,39 @@ _PROGRAM_KEYS = frozenset("""program executable exe file path bin binary applica
 _ARGS_KEYS = ("args", "arguments", "argv", "params", "parameters", "flags", "options", "opts", "switches")
 _PROSE_WORDS = frozenset("""description explanation reason title summary thought thoughts rationale purpose justification comment
     comments note notes label labels prompt instruction instructions message subject goal intent""".split())
-_CODE_LANGUAGES = {name: language for language, names in (
-    ("python", "python python3 py ipython jupyter"), ("node", "node javascript js typescript ts deno bun"), ("powershell", "powershell pwsh"),
-    ("cmd", "cmd batch"), ("ruby", "ruby rb"), ("perl", "perl"), ("php", "php"), ("lua", "lua"), ("r", "r rscript"), ("java", "java"),
-    ("groovy", "groovy"), ("sh", "bash sh shell zsh")) for name in names.split()}
-_SQL_WORDS = frozenset("sql query postgres postgresql mysql mariadb sqlite mssql database db clickhouse duckdb snowflake bigquery".split())
+_CODE_LANGUAGES = {
+    name: language
+    for language, names in (
+        ("python", "python python3 py ipython jupyter"),
+        ("node", "node javascript js typescript ts deno bun"),
+        ("powershell", "powershell pwsh"),
+        ("cmd", "cmd batch"),
+        ("ruby", "ruby rb"),
+        ("perl", "perl"),
+        ("php", "php"),
+        ("lua", "lua"),
+        ("r", "r rscript"),
+        ("java", "java"),
+        ("groovy", "groovy"),
+        ("sh", "bash sh shell zsh"),
+    )
+    for name in names.split()
+}
+_SQL_WORDS = frozenset(
+    "sql query postgres postgresql mysql mariadb sqlite mssql database db clickhouse duckdb snowflake bigquery".split()
+)
 _SQL_PARTS = _SQL_WORDS | frozenset("table tables schema rows".split())
-_PROGRAM_TOOLS = frozenset("""git docker kubectl helm terraform aws gcloud az gh npm pip apt brew systemctl psql mysql ssh curl wget
-    rm""".split())
+_PROGRAM_TOOLS = frozenset(
+    """git docker kubectl helm terraform aws gcloud az gh npm pip apt brew systemctl psql mysql ssh curl wget
+    rm""".split()
+)
 _QUIET_ROLES = frozenset("pattern exclusion choice number".split())     # of what no tool runs
 _PLACE_ROLES = frozenset("place base address credential".split())       # of what one word is no command
 _run_marks = lazy_regex(r"[\s;|&$`<>(]")
-_code_first = lazy_regex(r"\s*(?:(?:import|from|const|let|var|def|class|async|package|require|use|fn|func) ?[\w'\"({*]|[\w.$]+[ \t]+=[ \t]|"
-                         r"[\w.]+\([^)\s]|\(?(?:async )?\(\)? ?=>|#!.*(?:python|node|ruby|perl|php)|<\?php|%%|//|@\w)")
+_code_first = lazy_regex(
+    r"\s*(?:(?:import|from|const|let|var|def|class|async|package|require|use|fn|func) ?[\w'\"({*]|[\w.$]+[ \t]+=[ \t]|"
+    r"[\w.]+\([^)\s]|\(?(?:async )?\(\)? ?=>|#!.*(?:python|node|ruby|perl|php)|<\?php|%%|//|@\w)"
+)
 
 
 @lru_cache(1024)
@@ -15163,9 +15297,11 @@ def _surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[st
     return tuple(folders)[:8], tuple(env.items())[:64]
 
 
-_folder_name = lazy_regex(r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder|workspace|"
-                             r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
-                             r"directory|folder|root))\Z")
+_folder_name = lazy_regex(
+    r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder|workspace|"
+    r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
+    r"directory|folder|root))\Z"
+)
 _ENV_KEYS = frozenset("env environment env_vars envvars environment_variables environ variables vars".split())
 
 
@@ -16649,8 +16785,12 @@ class Subject:
                 for index, text in enumerate(self.texts):
                     self.budget.check()
                     if index not in agreed:
-                        hits += (finding._replace(spans=tuple((index, *span[1:]) for span in finding.spans)) for finding in
-                                 injection_findings(text, "description" if member else "response", self.budget, self.readings(text)))
+                        hits += (
+                            finding._replace(spans=tuple((index, *span[1:]) for span in finding.spans))
+                            for finding in injection_findings(
+                                text, "description" if member else "response", self.budget, self.readings(text)
+                            )
+                        )
                 if member and member != "instructions":
                     hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
                              if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
@@ -16838,7 +16978,11 @@ class Subject:
             return source._replace(source=self._spelled(source.source, view))
         if isinstance(source, list):
             return [self._spelled(word, view) for word in source]
-        return next((one.text for one in self.readings(source) if one.name == view), source) if isinstance(source, str) else source
+        return (
+            next((one.text for one in self.readings(source) if one.name == view), source)
+            if isinstance(source, str)
+            else source
+        )
 
     # -- dangers and addresses
 
@@ -17323,7 +17467,8 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
 # ---------------------------------------------------------------------------
 
 # What they may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes settings or runs a text.
-SQL_READ_FUNCTIONS = frozenset("""abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
+SQL_READ_FUNCTIONS = frozenset(
+    """abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
     avg bit_and bit_length bit_or bool_and bool_or btrim cardinality cast ceil ceiling changes char char_length character_length
     chr coalesce col_description concat concat_ws contains convert corr cos count count_if cume_dist current_date current_database
     current_schema current_schemas current_time current_timestamp current_user curdate database date date_add date_bin date_diff
@@ -17349,15 +17494,18 @@ SQL_READ_FUNCTIONS = frozenset("""abs acos age any array array_agg array_length 
     str_to_date strftime string_agg string_to_array strpos stuff substr substring sum sysdate tan time timediff timestamp
     timestampdiff to_char to_date to_json to_jsonb to_number to_regclass to_timestamp to_tsquery to_tsvector total translate
     trim trunc truncate ts_headline ts_rank try_cast typeof ucase unaccent unicode unixepoch unix_timestamp unnest upper user uuid
-    var_pop var_samp variance version websearch_to_tsquery week weekday width_bucket year""".split())
+    var_pop var_samp variance version websearch_to_tsquery week weekday width_bucket year""".split()    # noqa: E501 (a table: whole rows)
+)
 # Words that a reading statement may have before a parenthesis.
 _SQL_BEFORE_LIST = frozenset("""ALL AND ANY AS BETWEEN BY CASE CROSS CUBE DISTINCT ELSE END EXCEPT EXISTS FILTER FROM GROUPING
     GROUP HAVING ILIKE IN INTERSECT INTERVAL IS JOIN LATERAL LIKE LIMIT MATERIALIZED NOT NULLS OFFSET ON OR OVER PARTITION
     RECURSIVE ROLLUP SELECT SETS SOME THEN TOP UNION USING VALUES WHEN WHERE WITH WITHIN WINDOW""".split())
-_SQL_ACTING = frozenset("""ALTER ANALYSE ANALYZE ATTACH BACKUP BULK CALL CLUSTER COPY CREATE DECLARE DELETE DETACH DO DROP DUMPFILE
+_SQL_ACTING = frozenset(
+    """ALTER ANALYSE ANALYZE ATTACH BACKUP BULK CALL CLUSTER COPY CREATE DECLARE DELETE DETACH DO DROP DUMPFILE
     EXEC EXECUTE EXPORT GRANT HANDLER IMPORT INSERT INSTALL INTO KILL LISTEN LOAD LOCK MERGE NOTIFY OPENDATASOURCE OPENQUERY
     OPENROWSET OUTFILE PRAGMA PREPARE PROCEDURE PUT REFRESH REINDEX RENAME RESTORE REVOKE SET SHUTDOWN TRUNCATE UNLOAD UPDATE
-    UPSERT USE VACUUM""".split())
+    UPSERT USE VACUUM""".split()
+)
 _SQL_LOOKING_PRAGMAS = frozenset("""table_info table_xinfo table_list index_list index_info index_xinfo foreign_key_list
     database_list collation_list compile_options function_list user_version schema_version page_count page_size""".split())
 
@@ -17421,7 +17569,9 @@ def _sql_looks(t: _SqlTokens) -> bool:
 
 _SQL_EXPLAIN = frozenset("""ANALYZE VERBOSE COSTS BUFFERS TIMING SUMMARY FORMAT JSON TEXT YAML XML TRUE FALSE ON OFF QUERY PLAN
     SETTINGS WAL EXTENDED TREE TRADITIONAL""".split())
-_SQL_CLAUSE_WORDS = frozenset("SELECT FROM JOIN WHERE GROUP ORDER HAVING LIMIT ON UNION EXCEPT INTERSECT WINDOW WITH USING".split())
+_SQL_CLAUSE_WORDS = frozenset(
+    "SELECT FROM JOIN WHERE GROUP ORDER HAVING LIMIT ON UNION EXCEPT INTERSECT WINDOW WITH USING".split()
+)
 
 # ---------------------------------------------------------------------------
 # 14. Policy: model, validation, compilation
@@ -17547,7 +17697,9 @@ class Settings(NamedTuple):
     max_repeated_denials: int = 10
     env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
     hook_fault: str = "deny"
-    log_max_mb: int = 512               # of one session and day, beyond which only refusals and their like are written; 0: no bound
+    log_max_mb: int = (
+        512  # of one session and day, beyond which only refusals and their like are written; 0: no bound
+    )
     log_keep_days: int = 0              # log files older than this are removed; 0: none
 
     @property
@@ -17616,8 +17768,11 @@ class Policy(NamedTuple):
 
     def with_looks(self, looks: DiskLooks) -> Policy:
         """The same policy, with *looks* for its looks at the disk."""
-        return self._replace(paths=self.paths._replace(resolve=looks.resolve, there=looks.there),
-                             apart=self.apart and self.apart.with_looks(looks), machine=self.machine and self.machine.with_looks(looks))
+        return self._replace(
+            paths=self.paths._replace(resolve=looks.resolve, there=looks.there),
+            apart=self.apart and self.apart.with_looks(looks),
+            machine=self.machine and self.machine.with_looks(looks),
+        )
 
     def with_secrets(self, values: Mapping[str, str]) -> Policy:
         """This policy, to which the values of these variables (see `secret_values`) are secrets."""
@@ -17752,7 +17907,20 @@ _DIRECTIONS = ("request", "response", "notification", "definition")
 
 
 _TEST_ACTIONS = (*REQUEST_ACTIONS, "redact", "strip")
-_STEP_KEYS = ("name", "server", "tool", "arguments", "method", "params", "message", "answer", "tools", "expect", "rule", "without")
+_STEP_KEYS = (
+    "name",
+    "server",
+    "tool",
+    "arguments",
+    "method",
+    "params",
+    "message",
+    "answer",
+    "tools",
+    "expect",
+    "rule",
+    "without",
+)
 _EXAMPLE_KEYS = (*_STEP_KEYS, "steps")
 
 
@@ -17762,7 +17930,9 @@ def check_examples(check: _Checker, examples: Any, place: str) -> None:
     for index, example in enumerate(examples):
         here = f"{place}/{index}"
         check.keys(example, _EXAMPLE_KEYS, here, "an example (a map with tool and arguments, or answer, or steps, and expect)")
-        for number, step in enumerate(check.typed(example["steps"], list, here + "/steps", "a list of steps") if "steps" in example else ()):
+        for number, step in enumerate(
+            check.typed(example["steps"], list, here + "/steps", "a list of steps") if "steps" in example else ()
+        ):
             check.keys(step, _STEP_KEYS, f"{here}/steps/{number}", "a step")
             _check_step(check, step, f"{here}/steps/{number}")
         if "steps" not in example:
@@ -17771,7 +17941,10 @@ def check_examples(check: _Checker, examples: Any, place: str) -> None:
 
 def _check_step(check: _Checker, step: dict[str, Any], here: str) -> None:
     if not {"tool", "method", "message", "answer", "tools"} & set(step):
-        raise check.fail(here, "the example has no call and no answer; write tool (and arguments), method, message, answer or tools")
+        raise check.fail(
+            here,
+            "the example has no call and no answer; write tool (and arguments), method, message, answer or tools",
+        )
     if "expect" not in step and "without" not in step:
         raise check.fail(here, f"the example expects nothing; write expect ({_listed(_TEST_ACTIONS)}) or without")
     if "expect" in step:
@@ -17779,9 +17952,17 @@ def _check_step(check: _Checker, step: dict[str, Any], here: str) -> None:
             check.choice(item, _TEST_ACTIONS, here + "/expect", "a verdict")
     if "without" in step:
         check.texts(step["without"], here + "/without")
-    for key, kind, words in (("tool", str, "a tool's name"), ("arguments", dict, "a map of arguments"), ("server", str, "a server's name"),
-                             ("method", str, "a method"), ("params", dict, "a map"), ("message", dict, "a message"), ("rule", str, "a rule's name"),
-                             ("tools", list, "a list of definitions"), ("name", str, "a name")):
+    for key, kind, words in (
+        ("tool", str, "a tool's name"),
+        ("arguments", dict, "a map of arguments"),
+        ("server", str, "a server's name"),
+        ("method", str, "a method"),
+        ("params", dict, "a map"),
+        ("message", dict, "a message"),
+        ("rule", str, "a rule's name"),
+        ("tools", list, "a list of definitions"),
+        ("name", str, "a name"),
+    ):
         if key in step:
             check.typed(step[key], kind, f"{here}/{key}", words)
 
@@ -18673,7 +18854,11 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
     extended: list[str] = []
     without: set[str] = set()
     for layer in layers:
-        extended += (name for name in _as_list(layer.data.get("extends", [])) if name not in extended and not is_policy_file(name))
+        extended += (
+            name
+            for name in _as_list(layer.data.get("extends", []))
+            if name not in extended and not is_policy_file(name)
+        )
         without |= set(_as_list(layer.data.get("without", [])))
     bases = [*(layer for layer in layers if layer.base), *map(builtin_layer, extended)]
     layers = [layer for layer in layers if not layer.base]
@@ -19049,13 +19234,13 @@ _GROUPS_JSON = r"""
   {"name": "log-reading", "match": {"tool": ["*history*", "*replies*", "*search*"]}, "action": "log_only",
    "message": "Logged: reading messages"}]
 }
-"""
+"""    # noqa: E501 (a table: whole rows)
 
 # Names of tools that read and write files, as servers have them; a name in words stands for its other spellings, too.
 # Only these are allowed by strict, since what others do with a path nobody knows.
 _FILE_TOOLS = {
-    "FILE_READS": """read read_file read_files read_text_file read_text_files read_media_file read_image_file read_multiple_files read_notes
-        read_many_files read_file_lines read_file_range read_lines read_file_content read_file_contents read_text file_read view
+    "FILE_READS": """read read_file read_files read_text_file read_text_files read_media_file read_image_file
+        read_multiple_files read_notes read_many_files read_file_lines read_file_range read_lines read_file_content read_file_contents read_text file_read view
         view_file view_files view_range open_file cat cat_file head_file tail_file get_file get_files get_file_content
         get_file_contents get_file_info get_file_metadata get_file_text get_file_text_by_path get_file_lines file_info file_stat
         file_exists path_exists stat stat_file hash_file count_lines list list_dir list_directory list_directories list_files
@@ -19890,7 +20075,14 @@ class Toolbox:
 
     def _how_changed(self, tool: str) -> str:
         """How a tool has changed that waits for consent, else ""; in another spelling, too."""
-        return next((self._changed[name] for name in self._names_of(tool) if name in self._changed and not self._agreed(name)), "")
+        return next(
+            (
+                self._changed[name]
+                for name in self._names_of(tool)
+                if name in self._changed and not self._agreed(name)
+            ),
+            "",
+        )
 
     def _names_of(self, tool: str) -> list[str]:
         """The names under which the server may know a tool: it may not look as closely at how they are spelled."""
@@ -19955,8 +20147,13 @@ class Toolbox:
             else:
                 hit = kind == "(prompt)" and canonical_text(rest) in named
             if hit and _hash_of(known.get(label)) != pin["hash"]:
-                return Decision("deny", rule, "Blocked: this was left out of what the server offers; to look at it: mcpwall approve",
-                                why=f"left out: {rest}", lasting=False)
+                return Decision(
+                    "deny",
+                    rule,
+                    "Blocked: this was left out of what the server offers; to look at it: mcpwall approve",
+                    why=f"left out: {rest}",
+                    lasting=False,
+                )
         return None
 
     # -- what the user knows
@@ -20130,16 +20327,31 @@ def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
 
 _MAX_SCHEMA_STEPS = 1_000   # subschemas that are looked at for one string
 # format -> (what a text of it looks like, one that says what it stands for)
-_FORMATS = {name: (lazy_regex(regex), text) for names, regex, text in (
-    ("uri url iri", r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`\[\]]*\Z", "https://redacted.invalid/" + MARKER_IN_URL),
-    ("uri-reference iri-reference", r"[^\s<>\"{}|\\^`\[\]]*\Z", MARKER_IN_URL),
-    ("email idn-email", r"[\w.+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z", "redacted-by-mcpwall@redacted.invalid"),
-    ("hostname idn-hostname", r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z", "redacted.invalid"),
-    ("uuid", r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z", "00000000-0000-0000-0000-000000000000"),
-    ("ipv4", r"(\d{1,3}\.){3}\d{1,3}\Z", "0.0.0.0"), ("ipv6", r"::\Z", "::"),
-    ("date", r"\d{4}-\d\d-\d\d\Z", "1970-01-01"), ("date-time", r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z",
-                                                   "1970-01-01T00:00:00Z"),
-    ("byte", r"[A-Za-z0-9+/]*={0,2}\Z", "UkVEQUNURUQ="), ("password binary", r"(?s).*\Z", MARKER)) for name in names.split()}
+_FORMATS = {
+    name: (lazy_regex(regex), text)
+    for names, regex, text in (
+        (
+            "uri url iri",
+            r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`\[\]]*\Z",
+            "https://redacted.invalid/" + MARKER_IN_URL,
+        ),
+        ("uri-reference iri-reference", r"[^\s<>\"{}|\\^`\[\]]*\Z", MARKER_IN_URL),
+        ("email idn-email", r"[\w.+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z", "redacted-by-mcpwall@redacted.invalid"),
+        (
+            "hostname idn-hostname",
+            r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z",
+            "redacted.invalid",
+        ),
+        ("uuid", r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z", "00000000-0000-0000-0000-000000000000"),
+        ("ipv4", r"(\d{1,3}\.){3}\d{1,3}\Z", "0.0.0.0"),
+        ("ipv6", r"::\Z", "::"),
+        ("date", r"\d{4}-\d\d-\d\d\Z", "1970-01-01"),
+        ("date-time", r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z", "1970-01-01T00:00:00Z"),
+        ("byte", r"[A-Za-z0-9+/]*={0,2}\Z", "UkVEQUNURUQ="),
+        ("password binary", r"(?s).*\Z", MARKER),
+    )
+    for name in names.split()
+}
 
 
 def fitting(edits: Edits, message: Message, schema: Any) -> Edits | None:
@@ -20186,7 +20398,13 @@ def _string_schemas(root: Any, path: Sequence[Any]) -> list[dict[str, Any]] | No
             elif type(step) is int:
                 items: Any = node.get("items", True)        # a list in older drafts
                 first: list[Any] = items if type(items) is list else node.get("prefixItems", [])
-                below.append(first[step] if step < len(first) else node.get("additionalItems", True) if type(items) is list else items)
+                below.append(
+                    first[step]
+                    if step < len(first)
+                    else node.get("additionalItems", True)
+                    if type(items) is list
+                    else items
+                )
             elif step in node.get("properties", {}):
                 below.append(node["properties"][step])
             elif "patternProperties" in node:
@@ -20194,15 +20412,33 @@ def _string_schemas(root: Any, path: Sequence[Any]) -> list[dict[str, Any]] | No
             else:
                 below.append(node.get("additionalProperties", True))
         nodes = below
-    return [node for node in nodes if node.get("type", "string") == "string" or type(node["type"]) is list and "string" in node["type"]]
+    return [
+        node
+        for node in nodes
+        if node.get("type", "string") == "string" or type(node["type"]) is list and "string" in node["type"]
+    ]
 
 
 def _candidates(text: str, spans: Sequence[tuple[int, int, str]], asked: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What may stand in place of *text*, what says most first."""
-    masked = [(start, end, "".join("0" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c for c in text[start:end]))
-              for start, end, _ in spans]
-    texts = [_replaced(text, spans), _replaced(text, [(start, end, MARKER_IN_URL) for start, end, _ in spans]), MARKER, MARKER_IN_URL,
-             *(_FORMATS[schema["format"]][1] for schema in asked if schema.get("format") in _FORMATS), _replaced(text, masked)]
+    masked = [
+        (
+            start,
+            end,
+            "".join(
+                "0" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c for c in text[start:end]
+            ),
+        )
+        for start, end, _ in spans
+    ]
+    texts = [
+        _replaced(text, spans),
+        _replaced(text, [(start, end, MARKER_IN_URL) for start, end, _ in spans]),
+        MARKER,
+        MARKER_IN_URL,
+        *(_FORMATS[schema["format"]][1] for schema in asked if schema.get("format") in _FORMATS),
+        _replaced(text, masked),
+    ]
     yield from texts
     longest = min((schema["maxLength"] for schema in asked if type(schema.get("maxLength")) is int), default=math.inf)
     yield from (one[:int(longest)] for one in (texts[0], MARKER, MARKER_IN_URL) if len(one) > longest)
@@ -20385,9 +20621,21 @@ def approval_request(ref: str, session: str, digest: str, message: Message, tool
                      quoting: Quoting, now: float) -> bytes:
     """What `mcpwall approve` shows of a call that was refused and may be allowed, and what stands for the call (*digest*): a
     line of JSON without secrets. *tool* is what the user knows it by."""
-    return _compact({"v": 1, "ref": ref, "session": session, "digest": digest, "rule": decision.rule, "asked": int(now),
-                     "server": quoting.name(message.server or "unnamed"), "method": message.method and quoting.name(message.method),
-                     "tool": quoting.name(tool), "reason": quoting.reason(decision), "arguments": arguments}).encode()
+    return _compact(
+        {
+            "v": 1,
+            "ref": ref,
+            "session": session,
+            "digest": digest,
+            "rule": decision.rule,
+            "asked": int(now),
+            "server": quoting.name(message.server or "unnamed"),
+            "method": message.method and quoting.name(message.method),
+            "tool": quoting.name(tool),
+            "reason": quoting.reason(decision),
+            "arguments": arguments,
+        }
+    ).encode()
 
 
 def approval_words(ref: str) -> str:
@@ -20427,8 +20675,16 @@ class Questions:
     elsewhere: that is what *grants* looks for. Nothing here decides about rules.
     """
 
-    def __init__(self, settings: Settings, server_name: str, quoting: Quoting, session: str, salt: bytes, grants: GrantTaker | None,
-                 clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        server_name: str,
+        quoting: Quoting,
+        session: str,
+        salt: bytes,
+        grants: GrantTaker | None,
+        clock: Callable[[], float],
+    ) -> None:
         """*clock*: monotonic seconds."""
         self._settings, self._server_name, self._quoting, self._clock = settings, server_name, quoting, clock
         self._session, self._salt, self._grants = session, salt, grants
@@ -20632,7 +20888,12 @@ class Questions:
         elif message.kind == "response" and message.peer == "server" and message.method == "initialize":
             result = body.get("result")
             agreed = result.get("protocolVersion") if type(result) is dict else None
-            self._elicits = self._form and type(agreed) is str and bool(re.fullmatch("[0-9-]{10}", agreed)) and agreed >= "2025-06-18"
+            self._elicits = (
+                self._form
+                and type(agreed) is str
+                and bool(re.fullmatch("[0-9-]{10}", agreed))
+                and agreed >= "2025-06-18"
+            )
         elif message.kind == "response" and message.peer == "server" and self._going:
             grant = self._going.pop(body.get("id"), None)
             result = body.get("result")
@@ -21200,7 +21461,8 @@ class _Verdict(NamedTuple):
     answer: str | None
 
 
-_NO_ROOM = "Blocked: something had to be taken out of the structured result, and the tool's output schema leaves no room for a marker"
+_NO_ROOM = ("Blocked: something had to be taken out of the structured result, and the tool's output schema "
+            "leaves no room for a marker")
 _ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
 
 
@@ -21239,8 +21501,19 @@ class Whereabouts:
 
 
 # What a running session cannot change any more, or not without loosening what was agreed when it began
-START_SETTINGS = ("log_dir", "log_level", "audit_required", "max_message_bytes", "max_answer_bytes", "project_dir", "tool_pinning",
-                  "read_only", "unlisted_tools", "max_repeated_denials", "env")
+START_SETTINGS = (
+    "log_dir",
+    "log_level",
+    "audit_required",
+    "max_message_bytes",
+    "max_answer_bytes",
+    "project_dir",
+    "tool_pinning",
+    "read_only",
+    "unlisted_tools",
+    "max_repeated_denials",
+    "env",
+)
 
 
 class Session:
@@ -21430,7 +21703,9 @@ class Session:
         if record.spared and record.fields["ts"][:10] != self._full_on:
             self._full_on = record.fields["ts"][:10]
             what = "calls are refused" if self.audit_required else "allowed messages are not recorded any more today"
-            out.notes.append(Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}"))
+            out.notes.append(
+                Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}")
+            )
 
     # -- one message
 
@@ -21463,8 +21738,13 @@ class Session:
         if self._stopped is not None and message.peer == "client" and message.kind != "response" \
                 and message.method not in LIFECYCLE[message.kind] and self._stopped():
             return _STOPPED
-        if self.audit_required and message.kind == "request" and message.peer == "client" and message.method not in LIFECYCLE["request"] \
-                and self._recorder.is_full:
+        if (
+            self.audit_required
+            and message.kind == "request"
+            and message.peer == "client"
+            and message.method not in LIFECYCLE["request"]
+            and self._recorder.is_full
+        ):
             return _LOG_FULL
         if message.kind == "request":
             refusal = self._correlation.objects(message)
@@ -21977,7 +22257,9 @@ def _with_bases(layer: PolicyLayer, inside: str = "", seen: tuple[str, ...] = ()
         if len(seen) > 20:
             raise check.fail("/extends", "more than 20 files, one extending the other")
         if inside and not os.path.realpath(path).startswith(os.path.realpath(inside).rstrip(os.sep) + os.sep):
-            raise check.fail("/extends", f"{printable(item)} lies outside the project; a project's policy extends files of its own")
+            raise check.fail(
+                "/extends", f"{printable(item)} lies outside the project; a project's policy extends files of its own"
+            )
         base = parse_policy(read_policy_file(path, not inside, bool(inside))[1], path, layer.name)
         found += [one._replace(base=True) for one in _with_bases(base, inside, seen)]
     return found
@@ -21985,7 +22267,9 @@ def _with_bases(layer: PolicyLayer, inside: str = "", seen: tuple[str, ...] = ()
 
 def project_content(path: str) -> tuple[bytes, list[PolicyLayer]]:
     """What an approval of a project's policy is about: the bytes of it and of all files that it extends; and its layers."""
-    layers = _with_bases(parse_policy(read_policy_file(path, False, True)[1], path, "project"), os.path.dirname(os.path.abspath(path)))
+    layers = _with_bases(
+        parse_policy(read_policy_file(path, False, True)[1], path, "project"), os.path.dirname(os.path.abspath(path))
+    )
     texts = [read_policy_file(layer.file, False, True)[0] for layer in layers]
     return (texts[0] if len(texts) == 1 else b"\0".join(sha256(text).encode() for text in texts)), layers
 
@@ -22052,8 +22336,12 @@ def _protection(layers: Sequence[PolicyLayer]) -> list[PolicyLayer]:
     names = [re.sub(r"([*?\[\]{}!\\])", r"\\\1", place.replace("\\", "/")) for place in places]
     if not names:
         return []
-    rule = {"name": "block-policy-files", "match": {"arguments": {"_any_value": {"path": names, "access": "write"}}}, "action": "deny",
-            "message": "Blocked: a policy file of mcpwall that is in force"}
+    rule = {
+        "name": "block-policy-files",
+        "match": {"arguments": {"_any_value": {"path": names, "access": "write"}}},
+        "action": "deny",
+        "message": "Blocked: a policy file of mcpwall that is in force",
+    }
     return [PolicyLayer({"version": 1, "rules": [rule]}, "built-in protection", dict, "protection", True)]
 
 
@@ -22197,7 +22485,12 @@ def _remove_old_logs(directory: str, oldest: str) -> None:
     """Remove the files of days before *oldest* (YYYY-MM-DD): only plain files that are named like ours."""
     for name in os.listdir(directory):
         path = os.path.join(directory, name)
-        if re.fullmatch(r"\d{4}-\d\d-\d\d\.jsonl", name) and name[:10] < oldest and os.path.isfile(path) and not os.path.islink(path):
+        if (
+            re.fullmatch(r"\d{4}-\d\d-\d\d\.jsonl", name)
+            and name[:10] < oldest
+            and os.path.isfile(path)
+            and not os.path.islink(path)
+        ):
             try:
                 os.unlink(path)
             except OSError:         # somebody else's, or another wall was quicker
@@ -23305,7 +23598,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     that the user may allow, are kept in *consent*; changes of the policy are taken up from *watch*. Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
     Raises CommandError when the server cannot be started. A thread that waits for a host which is still there
     is left behind: a program ends best by `os._exit`.
-    """
+    """    # noqa: E501 (a table: whole rows)
     running: _Relay | None = None
     child: _Child | None = None
     early: list[int] = []               # signals before there is a server to pass them to
@@ -25112,8 +25405,8 @@ class Surroundings:
         try:
             if os.name == "nt":
                 import msvcrt
-                while self.interactive and getattr(msvcrt, "kbhit")():
-                    getattr(msvcrt, "getwch")()
+                while self.interactive and msvcrt.kbhit():
+                    msvcrt.getwch()
             else:
                 import termios
                 termios.tcflush(self.stdin.fileno(), termios.TCIFLUSH)
@@ -25389,7 +25682,9 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> Any:
-            message = re.sub(r"^argument (?:\S*/)?(-[-\w]*): expected .*", r"\1 needs a value", message).replace("argument --", "--")
+            message = re.sub(r"^argument (?:\S*/)?(-[-\w]*): expected .*", r"\1 needs a value", message).replace(
+                "argument --", "--"
+            )
             raise UsageError(f"{name}: {message} (see: mcpwall {name} --help)" if name else
                              f"{message} (see: mcpwall --help; a server's command comes after --)")
 
@@ -25420,13 +25715,23 @@ def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
         known.update({flag: (name, settings) for flag in flags.split() if simple})
         flag = settings.get("action") == "store_true"
         values[name] = False if flag else [] if settings.get("default") == [] else settings.get("default")
-        if not flags.startswith("-") and settings.get("nargs") != "?" or settings.get("required") and not {*flags.split()} & {*argv}:
+        if (
+            not flags.startswith("-")
+            and settings.get("nargs") != "?"
+            or settings.get("required")
+            and not {*flags.split()} & {*argv}
+        ):
             return None
     words = list(argv)
     while words:
         name, settings = known.get(words.pop(0), ("", {}))
         action = settings.get("action", "")
-        if not name or action not in ("", "append", "store_true") or action != "store_true" and (not words or words[0][:1] in ("-", "")):
+        if (
+            not name
+            or action not in ("", "append", "store_true")
+            or action != "store_true"
+            and (not words or words[0][:1] in ("-", ""))
+        ):
             return None
         value = True if action == "store_true" else words.pop(0)
         values[name] = [*values[name], value] if action == "append" else value
@@ -26073,13 +26378,21 @@ _SHOWN_LINES = 200          # of one tool, when all that waits is gone through
 def cmd_approve(argv: Sequence[str], io: Surroundings) -> int:
     """Everything a person consents to: calls that were refused, what servers say of their tools, a project's policy."""
     args = _setup_arguments(
-        io, "approve", "Allow calls that were refused, agree to new and changed tools, trust a project's policy file.",
-        sorted(argv, key=lambda word: word != "--yes"),     # argparse takes no positionals behind an option's
-        _setup_option("names", "NAME", "the ref of a refused call; a server, with or without tools of it; or a project's .mcpwall.yml, "
-                      ".yaml or .json (without a name: all that waits, and the policy here)", nargs="*"),
+        io,
+        "approve",
+        "Allow calls that were refused, agree to new and changed tools, trust a project's policy file.",
+        sorted(argv, key=lambda word: word != "--yes"),  # argparse takes no positionals behind an option's
+        _setup_option(
+            "names",
+            "NAME",
+            "the ref of a refused call; a server, with or without tools of it; or a project's .mcpwall.yml, "
+            ".yaml or .json (without a name: all that waits, and the policy here)",
+            nargs="*",
+        ),
         _setup_flag("--list", "what is approved and what waits"),
         _setup_option("--revoke", "NAME", "trust it no more: a policy file, SERVER or SERVER/TOOL"),
-        _setup_flag("--yes", "approve what is named without asking, once you have read it"))
+        _setup_flag("--yes", "approve what is named without asking, once you have read it"),
+    )
     if args is None:
         return 0
     if bool(args.names) + args.list + bool(args.revoke) > 1:
@@ -26167,8 +26480,13 @@ def _answer_call(io: Surroundings, ref: str, yes: bool = False) -> int:
         io.say("  arguments (they may have been written by a model: judge what they do, not what they say):")
         for line in _wrapped(_harmless(about["arguments"])):
             io.say("    | " + line)
-        answer = "once" if yes else _chosen(io, "Allow it [o]nce, this exact call for the [s]ession, or [d]eny it? (Ctrl-D leaves it) ",
-                                            ANSWERS)
+        answer = (
+            "once"
+            if yes
+            else _chosen(
+                io, "Allow it [o]nce, this exact call for the [s]ession, or [d]eny it? (Ctrl-D leaves it) ", ANSWERS
+            )
+        )
         if not answer:
             io.say("Left as it is.")
             return 1
@@ -26278,7 +26596,13 @@ def _title(server: str, change: _Change) -> str:
 def _shown_change(server: str, change: _Change, secrets: _Secrets, limit: int | None) -> Iterator[str]:
     """What has changed, as a diff of readable definitions; at most *limit* lines of it."""
     verb = "have" if change.kind == "instructions" else "has"
-    what = "is left out, for it steers the model" if change.kind == "definition" else f"{verb} changed" if change.old else "is new"
+    what = (
+        "is left out, for it steers the model"
+        if change.kind == "definition"
+        else f"{verb} changed"
+        if change.old
+        else "is new"
+    )
     yield f"{_title(server, change)} {what} (seen {_day(change.pin)}):"
     for kind, words in _steering(change.pin):
         said = _harmless(_masked(secrets, words, len(words) + 1))
@@ -26414,7 +26738,10 @@ def _list_approved(io: Surroundings) -> int:
         request = io.consent.grants.request(ref)
         if request is not None:
             rows.append((_day({"time": request[1]["asked"]}), "waits: call", f"{ref}: {_call_title(request[1])}"))
-    rows += [(_day(grant), f"call, {grant['answer']}", f"{grant['ref']}: {_call_title(grant)}") for grant in io.consent.grants.given()]
+    rows += [
+        (_day(grant), f"call, {grant['answer']}", f"{grant['ref']}: {_call_title(grant)}")
+        for grant in io.consent.grants.given()
+    ]
     for day, state, what in rows:
         io.say(f"{day:<10}  {state:<28}  {what}")
     if not rows:
@@ -27664,8 +27991,14 @@ def _break_of(head: Sequence[Any] | None, seq: Any, prev: Any) -> str:
     if head is None:
         return "" if prev is None and seq == 1 else f"begins with record {seq}: what was before it is cut off or in another file"
     if seq != head[1] + 1:
-        return f"record {seq} follows {head[1]}: " + (f"{seq - head[1] - 1} are missing" if seq > head[1] else "one stands here twice")
-    return "" if prev == head[2] else f"record {seq} does not follow from the line before it, {head[3]}: one of the two was changed"
+        return f"record {seq} follows {head[1]}: " + (
+            f"{seq - head[1] - 1} are missing" if seq > head[1] else "one stands here twice"
+        )
+    return (
+        ""
+        if prev == head[2]
+        else f"record {seq} does not follow from the line before it, {head[3]}: one of the two was changed"
+    )
 
 
 # -- explain ------------------------------------------------------------------------
@@ -27745,7 +28078,11 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
         for _, rule, outcome, hit, why in walk:
             name = rule.name if rule else "the default"
             where = next(policy_of for policy_of, one, *_ in walk if one is rule).origin(rule) if rule else ""
-            said = f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "") + f": {printable(why, 500)}"
+            said = (
+                f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}"
+                + (f" ({where})" if where else "")
+                + f": {printable(why, 500)}"
+            )
             _say_wrapped(io, said, "    ") if io.width else io.say(said)
         for text in _near_misses(policy, walk):
             io.say("Nearly: " + printable(text, 500))
@@ -27760,8 +28097,16 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
 def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
     said = f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}"
     _say_wrapped(io, said) if io.width else io.say(said)
-    for key, word in (("subject", "What decided"), ("argument", "Argument"), ("why", "Why"), ("view", "Read as"), ("would", "Would"),
-                      ("asked", "Asked by"), ("answer", "Answer"), ("policy", "Policy then")):
+    for key, word in (
+        ("subject", "What decided"),
+        ("argument", "Argument"),
+        ("why", "Why"),
+        ("view", "Read as"),
+        ("would", "Would"),
+        ("asked", "Asked by"),
+        ("answer", "Answer"),
+        ("policy", "Policy then"),
+    ):
         if record.get(key):
             io.say(f"  {word}: {printable(str(record[key]), 400)}")
 
@@ -27844,7 +28189,11 @@ def _default_words(policy: Policy, message: Message) -> str:
     settings = policy.settings
     if message.peer == "server":
         return settings.outbound_default_action
-    return "allow" if settings.default_action == "allow" or message.method in LIFECYCLE.get(message.kind, ()) else settings.default_action
+    return (
+        "allow"
+        if settings.default_action == "allow" or message.method in LIFECYCLE.get(message.kind, ())
+        else settings.default_action
+    )
 
 
 def _words_of(value: Any) -> str:
@@ -27888,7 +28237,9 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     do instead, for one that cannot be allowed narrowly."""
     rule, ref = str(record.get("rule") or ""), record.get("ref")
     if record.get("direction") != "inbound" or record.get("method") != "tools/call" or not record.get("tool"):
-        raise UsageError(f"{ref}: only calls of tools are allowed by a rule; write one by hand for {printable(str(record.get('method')))}")
+        raise UsageError(
+            f"{ref}: only calls of tools are allowed by a rule; write one by hand for {printable(str(record.get('method')))}"
+        )
     if record.get("action") not in ("deny", "ask") and "would" not in record:
         raise UsageError(f"{ref}: it was not refused")
     if record.get("findings"):
@@ -27904,20 +28255,31 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
         match = {"server": record["server"], **match}
     for key in ("tool", "server"):
         if key in match and re.search(r"[*?\[\]{}!#\\|]", match[key]):
-            raise UsageError(f"{ref}: the name {printable(match[key])} has signs that mean something in a rule; write the rule by hand")
+            raise UsageError(
+                f"{ref}: the name {printable(match[key])} has signs that mean something in a rule; write the rule by hand"
+            )
     steps = [step.replace("~1", "/").replace("~0", "~") for step in str(record.get("argument", "")).split("/")[1:]]
     subject = record.get("subject")
     if steps[:2] != ["params", "arguments"] or len(steps) < 3:
         if record.get("argument"):
             raise UsageError(f"{ref}: what decided stands outside the arguments; write a rule by hand")
         return ({"match": match, "action": "allow"},)
-    if type(subject) is not str or MARKER in subject or re.search(" … [0-9]+ characters … ", subject) or not subject.isprintable():
+    if (
+        type(subject) is not str
+        or MARKER in subject
+        or re.search(" … [0-9]+ characters … ", subject)
+        or not subject.isprintable()
+    ):
         raise UsageError(f"{ref}: the log holds what decided only in part (it was long, or a secret); write a rule by hand")
     keys = [key for key in record.get("keys", ()) if type(key) is str] or [steps[2]]
     other = {"_any_key": {"regex": f"^(?:{'|'.join(re.escape(key) for key in sorted({*keys, *steps[2:]} - {''}))})$"}}
     key = steps[2] if len(steps) == 3 else "/" + "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps[2:])
     exact = {"regex": f"^{_regex_of(subject)}$"}
-    forms = [{"under": subject}, exact] if re.search(r"^[~.]|[/\\]", subject) and not re.search(r"[\s*$]|:/", subject) else [exact]
+    forms = (
+        [{"under": subject}, exact]
+        if re.search(r"^[~.]|[/\\]", subject) and not re.search(r"[\s*$]|:/", subject)
+        else [exact]
+    )
     return tuple({"match": {**match, "arguments": {key: form, **other}}, "action": "allow"} for form in forms)
 
 
@@ -28014,10 +28376,14 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
         if _now_allowed(io, record, new, path):
             break
     else:
-        raise UsageError(f"{record['ref']}: a rule in {io.short(path)} would not allow it (another argument of it is refused, too, "
-                         f"or a project's policy); see: mcpwall explain {record['ref']}")
+        raise UsageError(
+            f"{record['ref']}: a rule in {io.short(path)} would not allow it (another argument of it is refused, too, "
+            f"or a project's policy); see: mcpwall explain {record['ref']}"
+        )
     io.say(f"In {io.short(path)}:")
-    for line in _line_diff(old.replace("\r", "").split("\n") if os.path.lexists(path) else [], new.replace("\r", "").split("\n"), path):
+    for line in _line_diff(
+        old.replace("\r", "").split("\n") if os.path.lexists(path) else [], new.replace("\r", "").split("\n"), path
+    ):
         io.say(printable(line, 1000))
     if dry_run:
         io.say("Nothing was written (--dry-run).")
@@ -28058,16 +28424,24 @@ def _policy_elsewhere(io: Surroundings, record: Mapping[str, Any]) -> str:
             if "config" in options:
                 return f"its entry in {io.short(server.file.path)} runs -c {printable(options['config'])}: change that file"
             if "profile" in options:
-                return (f"its entry in {io.short(server.file.path)} runs --profile {printable(options['profile'])}: write a policy that "
-                        "extends it, and name that with -c")
+                return (
+                    f"its entry in {io.short(server.file.path)} runs --profile {printable(options['profile'])}: "
+                    "write a policy that "
+                    "extends it, and name that with -c"
+                )
     return ""
 
 
 def _grant_session(io: Surroundings, record: Mapping[str, Any], yes: bool) -> int:
     """Allow the call of a record that was asked about as long as its session runs."""
-    about = {**{key: record.get(key) for key in ("digest", "rule", "ref", "server", "tool")}, "session": record.get("session") or ""}
+    about = {
+        **{key: record.get(key) for key in ("digest", "rule", "ref", "server", "tool")},
+        "session": record.get("session") or "",
+    }
     if not record.get("asked") or not all(type(about[key]) is str for key in ("session", "digest", "ref")):
-        raise UsageError(f"{record['ref']}: only a call that is asked about can be allowed for a session; this one takes a rule (--always)")
+        raise UsageError(
+            f"{record['ref']}: only a call that is asked about can be allowed for a session; this one takes a rule (--always)"
+        )
     if not yes and not io.agrees("Allow exactly this call for the rest of its session?"):
         io.say("Not allowed.")
         return 1
@@ -28127,7 +28501,10 @@ def cmd_stop(argv: Sequence[str], io: Surroundings) -> int:
     if args is None:
         return 0
     io.stops.stop(args.server)
-    io.say(f"Every call {'of ' + printable(args.server) if args.server else 'of every server'} is refused from now on; mcpwall go ends that.")
+    io.say(
+        f"Every call {'of ' + printable(args.server) if args.server else 'of every server'} is refused from now on; "
+        "mcpwall go ends that."
+    )
     return 0
 
 
@@ -28200,7 +28577,11 @@ class _Example:
             body = {"jsonrpc": "2.0", **step["message"]}
             return self._feed("server" if "method" not in body else "client", body)
         method = step.get("method") or ("tools/list" if "tools" in step else "tools/call")
-        params = step.get("params") or ({"name": step.get("tool", "tool"), "arguments": step.get("arguments", {})} if method == "tools/call" else {})
+        params = step.get("params") or (
+            {"name": step.get("tool", "tool"), "arguments": step.get("arguments", {})}
+            if method == "tools/call"
+            else {}
+        )
         verdict = self._feed("client", {"jsonrpc": "2.0", "id": self._ident, "method": method, "params": params})
         answer = {"tools": step["tools"]} if "tools" in step else step.get("answer")
         if answer is None:
@@ -28221,9 +28602,15 @@ class _Tested(NamedTuple):
 def cmd_test(argv: Sequence[str], io: Surroundings) -> int:
     """Run the examples of a policy: calls and answers with the verdicts they must get."""
     args = _setup_arguments(
-        io, "test", "Run the examples of policies: their own `tests:`, and those of files beside them (NAME.tests.yml).", argv,
+        io,
+        "test",
+        "Run the examples of policies: their own `tests:`, and those of files beside them (NAME.tests.yml).",
+        argv,
         _setup_option("files", "FILE", "policies, or files of examples (with `policy: FILE`, or -c)", nargs="+"),
-        _setup_flag("--json", "for programs"), _setup_option("--junit", "FILE", "write the results as JUnit XML"), *_POLICY_ARGUMENTS)
+        _setup_flag("--json", "for programs"),
+        _setup_option("--junit", "FILE", "write the results as JUnit XML"),
+        *_POLICY_ARGUMENTS,
+    )
     if args is None:
         return 0
     options, tested, unhit = _Options(args), list[_Tested](), list[str]()
@@ -28248,7 +28635,12 @@ def cmd_test(argv: Sequence[str], io: Surroundings) -> int:
     if args.junit:
         _write_junit(os.path.join(io.cwd, args.junit), tested)
     if args.json:
-        io.say(json.dumps({"passed": len(tested) - len(failed), "failed": [one._asdict() for one in failed], "not_hit": unhit}, indent=2))
+        io.say(
+            json.dumps(
+                {"passed": len(tested) - len(failed), "failed": [one._asdict() for one in failed], "not_hit": unhit},
+                indent=2,
+            )
+        )
         return 1 if failed else 0
     for one in failed:
         for problem in one.problems:
@@ -28278,9 +28670,14 @@ def _write_junit(path: str, tested: Sequence[_Tested]) -> None:
     failed = sum(bool(one.problems) for one in tested)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', f'<testsuite name="mcpwall" tests="{len(tested)}" failures="{failed}">']
     for one in tested:
-        head = f'<testcase classname={quoteattr(printable(one.file, 500))} name={quoteattr(printable(f"{one.line}: {one.name}", 300))}'
+        name = quoteattr(printable(f"{one.line}: {one.name}", 300))
+        head = f"<testcase classname={quoteattr(printable(one.file, 500))} name={name}"
         said = printable("; ".join(one.problems), 2000)
-        lines.append(f"{head}><failure message={quoteattr(said)}>{escape(said)}</failure></testcase>" if one.problems else head + "/>")
+        lines.append(
+            f"{head}><failure message={quoteattr(said)}>{escape(said)}</failure></testcase>"
+            if one.problems
+            else head + "/>"
+        )
     write_whole(path, "\n".join([*lines, "</testsuite>", ""]).encode("utf-8", "replace"), 0o644)
 
 
@@ -28293,7 +28690,9 @@ def policy_problems(text: str, file: str, load: Callable[[PolicyLayer], Policy])
         data = load_json(text) if file.endswith(".json") else parse_yaml(text, file)
     except WallError as fault:
         return [str(fault)], None
-    lines: Callable[[], Mapping[str, int]] = lambda: yaml_lines(text, file)[1] if not file.endswith(".json") else _json_lines(text, file)
+    lines: Callable[[], Mapping[str, int]] = (
+        lambda: yaml_lines(text, file)[1] if not file.endswith(".json") else _json_lines(text, file)
+    )
     while len(problems) < MAX_LINT_PROBLEMS:
         try:
             return problems, load(check_policy(data, file, lines))
@@ -28346,18 +28745,25 @@ def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
         io.say("There is no policy here; the built-in default is in force.")
         return 0
     found: dict[str, list[list[str]]] = {}
+    context = default_path_context(project_dir=io.cwd, home=io.home)
     for path in files:
         text = read_policy_file(path, check_owner=False)[1]
-        context = default_path_context(project_dir=io.cwd, home=io.home)
         problems, policy = policy_problems(text, path, lambda layer: compile_policy([layer], context, layer.file))
         doubts = [] if policy is None else policy_doubts(policy)
         if policy is not None and not problems and not any(layer.data.get("tests") for layer in policy.layers) \
                 and not os.path.exists(os.path.splitext(path)[0] + ".tests.yml"):
-            doubts.append(f"{path}: the policy has no tests; `tests:` lists calls and what must become of them (see: mcpwall test --help)")
+            doubts.append(
+                f"{path}: the policy has no tests; `tests:` lists calls and what must become of them (see: mcpwall test --help)"
+            )
         found[path] = [problems, doubts]
     bad = any(problems or args.strict and doubts for problems, doubts in found.values())
     if args.json:
-        io.say(json.dumps({path: {"problems": problems, "doubts": doubts} for path, (problems, doubts) in found.items()}, indent=2))
+        io.say(
+            json.dumps(
+                {path: {"problems": problems, "doubts": doubts} for path, (problems, doubts) in found.items()},
+                indent=2,
+            )
+        )
         return int(bad)
     for path, (problems, doubts) in found.items():
         for problem in problems:
@@ -28374,8 +28780,14 @@ def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
 def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message | None, str]]:
     """(record, the call, what is not known of it) of every call in the logs."""
     for record, *_ in read_log(log_files(io, words)):
-        if record is None or record.get("direction") != "inbound" or record.get("method") in (None, "response") or "answers" in record \
-                or "hook" in record and record.get("tool") is None:
+        if (
+            record is None
+            or record.get("direction") != "inbound"
+            or record.get("method") in (None, "response")
+            or "answers" in record
+            or "hook" in record
+            and record.get("tool") is None
+        ):
             continue
         body, missing = call_of(record)
         if body is None:
@@ -28384,7 +28796,19 @@ def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict
             missing = "only the arguments of tools are logged"
         line = json.dumps(body)
         kind = "request" if record.get("id") is not None else "notification"
-        yield record, Message("client", kind, load_json(line), line, body["method"], record.get("tool"), str(record.get("server") or "")), missing
+        yield (
+            record,
+            Message(
+                "client",
+                kind,
+                load_json(line),
+                line,
+                body["method"],
+                record.get("tool"),
+                str(record.get("server") or ""),
+            ),
+            missing,
+        )
 
 
 def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
@@ -28405,7 +28829,12 @@ def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
         old = str(record.get("would") or record["action"])
         if not missing and str(record.get("rule")) in limited:
             missing = "limits and marks depend on what came before"
-        if not missing and record.get("rule") is None and old in ("deny", "ask") and "default_action" not in str(record.get("message")):
+        if (
+            not missing
+            and record.get("rule") is None
+            and old in ("deny", "ask")
+            and "default_action" not in str(record.get("message"))
+        ):
             missing = "it was the session that refused (a stop, a pin, too many calls)"
         if not missing and record.get("answer"):
             missing = "a person answered"
@@ -28416,10 +28845,20 @@ def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
         if decision.action == old or old in _PASSING and decision.action in _PASSING:
             same += 1
             continue
-        key = (old, decision.action, str(record.get("tool") or record.get("method")), str((decision.rule if old in _PASSING else record.get("rule")) or "(default)"))
+        key = (
+            old,
+            decision.action,
+            str(record.get("tool") or record.get("method")),
+            str((decision.rule if old in _PASSING else record.get("rule")) or "(default)"),
+        )
         row = changes.setdefault(key, [0, str(record.get("ref") or ""), ""])
         row[0] += 1
-        row[2] = row[2] or printable(Quoting(policy).text(json.dumps((message.body.get("params") or {}).get("arguments", {}), ensure_ascii=False)), 120)
+        row[2] = row[2] or printable(
+            Quoting(policy).text(
+                json.dumps((message.body.get("params") or {}).get("arguments", {}), ensure_ascii=False)
+            ),
+            120,
+        )
     if args.json:
         io.say(json.dumps({"unchanged": same, "untold": untold, "changes": [
             {"old": old, "new": new, "tool": tool, "rule": rule, "count": count, "ref": ref, "example": example}
@@ -28471,10 +28910,22 @@ def cmd_learn(argv: Sequence[str], io: Surroundings) -> int:
         for message in messages[:1]:
             arguments = (message.body.get("params") or {}).get("arguments", {})
             if len(message.text) < 2000:
-                tests.append({**({"server": message.server} if message.server else {}), "tool": tool, "arguments": arguments, "expect": ["allow", "log_only"]})
+                tests.append(
+                    {
+                        **({"server": message.server} if message.server else {}),
+                        "tool": tool,
+                        "arguments": arguments,
+                        "expect": ["allow", "log_only"],
+                    }
+                )
     text = to_yaml({**data, "tests": tests} if tests else data)
-    io.say("# Made by `mcpwall learn` from what the log shows was allowed: read it, and narrow or widen it where you know better.")
-    io.say(f"# {sum(map(len, calls.values()))} calls of {len(calls)} tools; everything else is refused. Try it: mcpwall replay -c FILE; mcpwall test FILE")
+    io.say(
+        "# Made by `mcpwall learn` from what the log shows was allowed: read it, and narrow or widen it where you know better."
+    )
+    io.say(
+        f"# {sum(map(len, calls.values()))} calls of {len(calls)} tools; everything else is refused. "
+        "Try it: mcpwall replay -c FILE; mcpwall test FILE"
+    )
     for note in notes:
         io.say(printable(note, 300))
     io.say(text.rstrip("\n"))
@@ -28486,7 +28937,12 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
     match: dict[str, Any] = {"tool": tool}
     if server:
         match = {"server": server, **match}
-    rule: dict[str, Any] = {"name": re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{server}-{tool}".strip("-"))[:60] or "tool", "match": match, "action": "allow", "last": True}
+    rule: dict[str, Any] = {
+        "name": re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{server}-{tool}".strip("-"))[:60] or "tool",
+        "match": match,
+        "action": "allow",
+        "last": True,
+    }
     given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
     keys = sorted({key for arguments in given for key in arguments})
     conditions: dict[str, Any] = {}
@@ -28495,7 +28951,13 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
             matcher = _learned_matcher([arguments[key] for arguments in given], project)
             if matcher is not None:
                 conditions[key] = matcher
-    deep = sorted({name for message in messages for _, name in _walk_names((message.body.get("params") or {}).get("arguments", {}), ())})
+    deep = sorted(
+        {
+            name
+            for message in messages
+            for _, name in _walk_names((message.body.get("params") or {}).get("arguments", {}), ())
+        }
+    )
     if messages and len(deep) <= 40:
         conditions["_any_key"] = {"regex": f"^(?:{'|'.join(map(_regex_of, deep))})$"} if deep else {"regex": "^$"}
     context = default_path_context(project_dir=project, home=io.home)
@@ -28550,7 +29012,7 @@ h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p.dim,td.di
 vertical-align:top;overflow-wrap:anywhere}th{font-weight:600;white-space:nowrap}td.number{text-align:right;white-space:nowrap;overflow-wrap:normal}
 svg{display:block;width:100%;height:auto}svg text{fill:var(--dim);font-size:11px}.deny{fill:var(--deny)}.ask{fill:var(--ask)}.redact{fill:var(--redact)}
 b.deny{color:var(--deny)}b.ask{color:var(--ask)}b.redact{color:var(--redact)}@media print{body{padding:0;max-width:none}h2{break-after:avoid}}
-"""
+"""    # noqa: E501 (a table: whole rows)
 MAX_REPORT_ROWS = 500
 
 
@@ -28562,11 +29024,22 @@ def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Seq
         return f"""<td{f' class="{kind}"' if kind else ''}>{escape(printable(str(text if text is not None else ''), 300))}</td>"""
 
     def table(head: Sequence[str], rows: Iterable[Sequence[Any]], numbers: Sequence[int] = (0,)) -> str:
-        body = "".join("<tr>" + "".join(cell(one, "number" if column in numbers else "") for column, one in enumerate(row)) + "</tr>" for row in rows)
+        body = "".join(
+            "<tr>"
+            + "".join(cell(one, "number" if column in numbers else "") for column, one in enumerate(row))
+            + "</tr>"
+            for row in rows
+        )
         heads = "".join(f"<th>{escape(one)}</th>" for one in head)
-        return f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>' if body else '<p class="dim">None.</p>'
+        return (
+            f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+            if body
+            else '<p class="dim">None.</p>'
+        )
 
-    def counted(of: Callable[[Mapping[str, Any]], Iterable[tuple[str, ...]]], chosen: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    def counted(
+        of: Callable[[Mapping[str, Any]], Iterable[tuple[str, ...]]], chosen: Iterable[Mapping[str, Any]]
+    ) -> list[tuple[Any, ...]]:
         counts: dict[tuple[str, ...], int] = {}
         for record in chosen:
             for key in of(record):
@@ -28581,27 +29054,81 @@ def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Seq
              for note in record.get("tools", ()) if type(note) is dict]
     tiles = (("messages", len(records), ""), ("refused", len(refused), "deny"), ("asked about", len(asked), "ask"),
              ("redacted", len(redactions), "redact"), ("a monitor would have stopped", len(would), "deny"))
-    parts = [f"<h1>{escape(title)}</h1>", f'<p class="dim">{escape(made)}</p>', '<div class="tiles">',
-             *(f'<div class="tile"><b class="{kind or "all"}">{count}</b>{escape(word)}</div>' for word, count, kind in tiles), "</div>",
-             "<h2>Over time</h2>", _report_chart(records),
-             "<h2>Refused, by rule</h2>", table(("count", "rule", "server"), counted(
-                 lambda record: [(str(record.get("rule") or "(default)"), str(record.get("server") or ""))], [*refused, *would])),
-             "<h2>Refused, by tool</h2>", table(("count", "tool", "server"), counted(
-                 lambda record: [(str(record.get("tool") or record.get("method") or ""), str(record.get("server") or ""))], [*refused, *would])),
-             "<h2>Found and redacted, by kind</h2>", table(("count", "kind"), counted(
-                 lambda record: [(str(kind),) for kind in record.get("redacted_patterns", ())], records)),
-             "<h2>What a monitor would have stopped</h2>", table(("count", "would", "rule", "tool"), counted(
-                 lambda record: [(str(record["would"]), str(record.get("rule") or "(default)"), str(record.get("tool") or ""))], would)),
-             "<h2>Tools that were flagged or left out</h2>", table(("server", "tool", "what", "why"), list(dict.fromkeys(tools))[:MAX_REPORT_ROWS], ()),
-             "<h2>Servers that no wall covers</h2>", table(("entry",), [(one,) for one in uncovered], ()),
-             "<h2>Each of them</h2>"]
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="dim">{escape(made)}</p>',
+        '<div class="tiles">',
+        *(
+            f'<div class="tile"><b class="{kind or "all"}">{count}</b>{escape(word)}</div>'
+            for word, count, kind in tiles
+        ),
+        "</div>",
+        "<h2>Over time</h2>",
+        _report_chart(records),
+        "<h2>Refused, by rule</h2>",
+        table(
+            ("count", "rule", "server"),
+            counted(
+                lambda record: [(str(record.get("rule") or "(default)"), str(record.get("server") or ""))],
+                [*refused, *would],
+            ),
+        ),
+        "<h2>Refused, by tool</h2>",
+        table(
+            ("count", "tool", "server"),
+            counted(
+                lambda record: [
+                    (str(record.get("tool") or record.get("method") or ""), str(record.get("server") or ""))
+                ],
+                [*refused, *would],
+            ),
+        ),
+        "<h2>Found and redacted, by kind</h2>",
+        table(
+            ("count", "kind"),
+            counted(lambda record: [(str(kind),) for kind in record.get("redacted_patterns", ())], records),
+        ),
+        "<h2>What a monitor would have stopped</h2>",
+        table(
+            ("count", "would", "rule", "tool"),
+            counted(
+                lambda record: [
+                    (str(record["would"]), str(record.get("rule") or "(default)"), str(record.get("tool") or ""))
+                ],
+                would,
+            ),
+        ),
+        "<h2>Tools that were flagged or left out</h2>",
+        table(("server", "tool", "what", "why"), list(dict.fromkeys(tools))[:MAX_REPORT_ROWS], ()),
+        "<h2>Servers that no wall covers</h2>",
+        table(("entry",), [(one,) for one in uncovered], ()),
+        "<h2>Each of them</h2>",
+    ]
     each = [record for record in records if record["action"] in _INTERESTING or "would" in record][-MAX_REPORT_ROWS:]
-    parts.append(table(("time (UTC)", "ref", "what", "server", "tool", "about", "rule"), (
-        (str(record["ts"])[:19].replace("T", " "), record.get("ref"), record.get("would") and f"would {record['would']}" or record["action"],
-         record.get("server"), record.get("tool") or record.get("method"), about_record(record), record.get("rule")) for record in reversed(each)), ()))
-    head = f'<meta charset="utf-8"/><meta name="viewport" content="width=device-width,initial-scale=1"/><title>{escape(title)}</title>'
-    return (f'<!DOCTYPE html>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="en"><head>{head}<style>{_REPORT_STYLE}</style></head>'
-            f'<body>{"".join(parts)}</body></html>\n')
+    parts.append(
+        table(
+            ("time (UTC)", "ref", "what", "server", "tool", "about", "rule"),
+            (
+                (
+                    str(record["ts"])[:19].replace("T", " "),
+                    record.get("ref"),
+                    record.get("would") and f"would {record['would']}" or record["action"],
+                    record.get("server"),
+                    record.get("tool") or record.get("method"),
+                    about_record(record),
+                    record.get("rule"),
+                )
+                for record in reversed(each)
+            ),
+            (),
+        )
+    )
+    head = (f'<meta charset="utf-8"/><meta name="viewport" content="width=device-width,initial-scale=1"/>'
+            f"<title>{escape(title)}</title>")
+    return (
+        f'<!DOCTYPE html>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="en"><head>{head}<style>{_REPORT_STYLE}</style></head>'
+        f"<body>{''.join(parts)}</body></html>\n"
+    )
 
 
 def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
@@ -28627,8 +29154,11 @@ def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
             height = 155 * count / most
             foot -= height
             if count:
-                lines.append(f'<rect class="{kind}" x="{left:.1f}" y="{foot:.1f}" width="{max(1.0, min(width - 2, 40)):.1f}" height="{height:.1f}">'
-                             f"<title>{escape(name.replace('T', ' '))}: {count} {kind}</title></rect>")
+                lines.append(
+                    f'<rect class="{kind}" x="{left:.1f}" y="{foot:.1f}" width="{max(1.0, min(width - 2, 40)):.1f}" '
+                    f'height="{height:.1f}">'
+                    f"<title>{escape(name.replace('T', ' '))}: {count} {kind}</title></rect>"
+                )
         if number % max(1, len(shown) // 9) == 0:
             lines.append(f'<text x="{left:.1f}" y="185">{escape(name[5:].replace("T", " ") + ("h" if cut == 13 else ""))}</text>')
     return "".join(lines) + "</svg>"
@@ -28646,7 +29176,11 @@ def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
     since = since_moment(args.since, time.time())
     records = [record for record, *_ in read_log(log_files(io, args.files, "" if args.files else since))
                if record is not None and str(record["ts"]) >= since]
-    uncovered = [f"{_server_title(io, server)} ({io.short(server.file.path)})" for server in _take_inventory(io).servers if not server.wrapper]
+    uncovered = [
+        f"{_server_title(io, server)} ({io.short(server.file.path)})"
+        for server in _take_inventory(io).servers
+        if not server.wrapper
+    ]
     path = os.path.join(io.cwd, args.output)
     made = f"mcpwall {__version__}, {time.strftime('%Y-%m-%d %H:%M')}, since {args.since}"
     page = report_page(records, "What mcpwall refused", uncovered, made)
@@ -28783,7 +29317,9 @@ def _dispatch(argv: list[str]) -> int:
     while verb_at < at and argv[verb_at].startswith("-"):       # options may stand before the verb
         name = argv[verb_at].partition("=")[0]
         if name not in _VALUE_OPTIONS and name not in (*_SAYING, *_MODES):
-            raise UsageError(f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING, *_MODES], 'option')} (a server's command comes after --)")
+            raise UsageError(
+                f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING, *_MODES], 'option')} (a server's command comes after --)"
+            )
         verb_at += 2 if argv[verb_at] in _VALUE_OPTIONS else 1
     if verb_at < at and argv[verb_at] in VERBS:
         verb = argv[verb_at]
@@ -28809,7 +29345,11 @@ def _corrected(argv: Sequence[str], word: str) -> str:
     import shutil
     if word == "help":
         return "write: mcpwall --help"
-    if "--" not in argv and (shutil.which(word) or len(argv) > 1 and "=" not in argv[1]) and not unknown_word(word, VERBS, "").count("mean"):
+    if (
+        "--" not in argv
+        and (shutil.which(word) or len(argv) > 1 and "=" not in argv[1])
+        and not unknown_word(word, VERBS, "").count("mean")
+    ):
         rest = " ".join(map(_shell_word, argv))
         return f"{printable(word)} is no verb of mcpwall; a server's command comes after --: mcpwall -- {printable(rest, 300)}"
     return unknown_word(word, VERBS, "verb") + " (a server's command comes after --)"
@@ -28853,7 +29393,10 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
         raise UsageError(f"{printable(repr(command[0]))} is one word with blanks; write the command in several: "
                          f"mcpwall -- {printable(command[0], 300)}")
     if sys.stdin is not None and sys.stdin.isatty():
-        print("mcpwall: waiting for a host to speak MCP here; it is hosts that start this line (see: mcpwall init)", file=sys.stderr)
+        print(
+            "mcpwall: waiting for a host to speak MCP here; it is hosts that start this line (see: mcpwall init)",
+            file=sys.stderr,
+        )
     gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
     gc.freeze()
@@ -29140,7 +29683,8 @@ def _check_dialogue(checker: _Checks) -> int:
 # -- hook -------------------------------------------------------------------------
 
 def cmd_hook(argv: Sequence[str], io: Surroundings) -> int:
-    """Judge one event of a host's own tools, from stdin, and answer as that host reads it. Whatever happens, within HOOK_SECONDS."""
+    """Judge one event of a host's own tools, from stdin, and answer as that host reads it. Whatever happens, that takes at
+    most HOOK_SECONDS."""
     began = time.monotonic() - time.process_time()      # about when this process did
     args = _setup_arguments(
         io, "hook", "Judge one event of a host's own tools, from stdin, and answer as that host reads it.", argv,
@@ -29221,11 +29765,16 @@ def _test_hook(hook: Hook) -> int:
 def cmd_rules(argv: Sequence[str], io: Surroundings) -> int:
     """The built-in policies, one of them as a file, the kinds of secrets, or (--effective) the rules in force here."""
     args = _setup_arguments(
-        io, "rules", "List the built-in policies, print one as a file to start from, list the kinds of secrets, or the rules in force.",
-        argv, _setup_option("name", "NAME", "a built-in policy, or `secrets`", nargs="?"),
+        io,
+        "rules",
+        "List the built-in policies, print one as a file to start from, list the kinds of secrets, or the rules in force.",
+        argv,
+        _setup_option("name", "NAME", "a built-in policy, or `secrets`", nargs="?"),
         _setup_option("--format", "yaml|json", "how a policy is printed", default="yaml", choices=("json", "yaml")),
         _setup_flag("--effective", "the policy in force here, in order, and how often each rule hit in 30 days"),
-        _setup_flag("--json", "for programs"), *_POLICY_ARGUMENTS)
+        _setup_flag("--json", "for programs"),
+        *_POLICY_ARGUMENTS,
+    )
     if args is None:
         return 0
     if args.effective or args.name is None and (args.config or args.profile):
@@ -29265,8 +29814,17 @@ def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
     settings = policy.settings
     for key, default in (("calls", settings.default_action), ("answers", settings.outbound_default_action)):
         io.say(f"\n{key.capitalize()} (default: {default})")
-        _say_table(io, [["", "hits", "action", "rule", "from"], *(
-            [str(number), str(hits.get(rule.name, 0)), rule.action, rule.name, origin] for kind, number, rule, origin in rows if kind == key)])
+        _say_table(
+            io,
+            [
+                ["", "hits", "action", "rule", "from"],
+                *(
+                    [str(number), str(hits.get(rule.name, 0)), rule.action, rule.name, origin]
+                    for kind, number, rule, origin in rows
+                    if kind == key
+                ),
+            ],
+        )
     return 0
 
 
