@@ -478,8 +478,10 @@ class Message(NamedTuple):
     tool: str | None
     server: str
     others: tuple[tuple[str | None, str | None], ...] = ()      # (method, tool): further ways in which it may be taken
-    alias: str | None = None    # another name of the tool, which rules may use as well: what a host calls its own
-    agreed: frozenset[int] = frozenset()        # places of the definitions in a list (-1: the instructions) that the user approved
+    alias: str | None = None  # another name of the tool, which rules may use as well: what a host calls its own
+    agreed: frozenset[int] = (
+        frozenset()
+    )  # places of the definitions in a list (-1: the instructions) that the user approved
 
 
 def decode_line(line: bytes) -> str:
@@ -593,9 +595,12 @@ _HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempote
 
 def check_result(method: str | None, result: Mapping[str, Any]) -> None:
     """Raise MessageError where some reader takes a member of a result for one of the protocol, and others do not."""
-    methods = [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []
-    for one in methods:
+    for one in [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []:
         _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
+    if type(result.get("task")) is dict:
+        _refuse_shadows(result["task"], _RESULT_MEMBERS["tasks/get"], "result: task: ")
+    if method == "tasks/get" and type(result.get("result")) is dict:        # of the call that the task is about
+        check_result("tools/call", result["result"])
 
 
 def is_odd_item(item: Any) -> bool:
@@ -791,10 +796,11 @@ def _id_at_tail(tail: bytes) -> Any:
 # some *steps*; a step cuts the text in pieces and says how every second one reads. The readings joined make the view,
 # their lengths summed lead back to the raw text, so the two cannot disagree. What is forwarded is never changed.
 #
-#   plain      NFKC, invisible characters dropped, look-alike letters folded to ASCII
+#   plain      NFKC, invisible characters and terminal escapes dropped, look-alike letters folded to ASCII
 #   tags       plain, with the text hidden in tag characters and variation selectors made visible
 #   unescaped  plain (or tags) with %41, &#65; and \u0041 read
-#   decoded    that with base64 and hex read where they hold text
+#   decoded    that with base64 and hex read where they hold text; what is wrapped is put together, whatever stands before
+#              and behind its lines
 #
 # The last two follow each other VIEW_LEVELS times. Every step is one linear pass. Beside the raw text there are at most
 # 1 + 2 * VIEW_LEVELS views (twice that where characters hide text), none longer than six times the text.
@@ -878,6 +884,9 @@ _VIEW_ALIKE = re.sub("[\0-~ıə\u0250-\u02b8\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua
                      _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)
 _VIEW_ODD_ASTRAL = f"{_VIEW_HIDDEN_ASTRAL}\U0001d400-\U0001d7ff\U0001f110-\U0001f189\U0001fbf0-\U0001fbf9"
 _view_odd = lazy_regex(f"[{_VIEW_ODD}{_VIEW_ALIKE}]")
+# A run without these is what NFKC makes of it
+_view_more = lazy_regex(f"[{_VIEW_HIDDEN}{_VIEW_HIDDEN_ASTRAL}{''.join(_VIEW_JOINERS)}{_VIEW_MARKS}\ufdfa\ufdfb"
+                        f"{re.sub('[ -~]', '', _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)}\U0001f150-\U0001f189]")
 _view_odd_astral = lazy_regex(f"[{_VIEW_ODD_ASTRAL}]")
 
 
@@ -900,8 +909,7 @@ _view_begin = _view_beginning()
 _view_begin_more = _view_beginning(
     "\u1100-\u11ff\u00a0\u00b2\u00b3\u00b9\u2002-\u200a\u2026\u202f\u205f\u2122\u3000\uff00-\uffef")
 # A word with all that is attached to it, in parts of 100 characters: normalising long runs can take quadratic time
-_view_word_before = lazy_regex(r"[\w<=>\x80-\U0010ffff]*\Z")
-_view_word_after = lazy_regex(r"[\w<=>\x80-\U0010ffff]*")
+_view_attached = lazy_regex(r"[\w<=>\x80-\U0010ffff]*")
 _view_word = lazy_regex(r"\w+")
 _VIEW_ASCII = bytes(range(128))
 # UTF-8 but for lead bytes of blocks with odd characters. Left: accented Latin, Hebrew … Indic, kana, ideographs, Hangul
@@ -952,6 +960,9 @@ def _view_fold_word(found: re.Match[str]) -> str:
 def _view_fold_run(run: str) -> str:
     """How a word with all that is attached to it reads: combining sequences together, scripts that are mixed seen."""
     from unicodedata import normalize
+    if not _view_more.search(run):
+        text = normalize("NFKC", run)
+        return text if text.isascii() or not _view_more.search(text) else _view_marks.sub("", text)
     text = _view_invisible.sub("", run).replace("\ufdfa", " ").replace("\ufdfb", " ")      # these two are whole phrases
     text = normalize("NFKC", text)
     return text if text.isascii() else _view_marks.sub("", _view_word.sub(_view_fold_word, text))
@@ -975,8 +986,9 @@ _view_entity = lazy_regex("(&(?:#[0-9]{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A
 _VIEW_CODED = (r"u[dD][89abAB][0-9A-Fa-f]{2}\\+u[dD][c-fC-F][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}"
           r"|U000[0-9A-Fa-f]{5}|x[0-9A-Fa-f]{2}|0[4-7][0-7]|1[0-7]{2}")
 # Any number of backslashes: text may have been escaped several times. Short escapes are read beside others only.
-_view_backslash = lazy_regex(rf'((?<!\\)\\+(?:{_VIEW_CODED}|[nrt/"]))')
+_view_backslash = lazy_regex(rf'(\\(?<!\\\\)\\*(?:{_VIEW_CODED}|[nrt/"]))')
 _view_backslash_test = lazy_regex(rf'\\(?:{_VIEW_CODED}|")')
+_view_backslash_coded = lazy_regex(rf"\\(?:{_VIEW_CODED})")
 _VIEW_SHORT_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "/": "/", '"': '"'}
 
 
@@ -1013,7 +1025,13 @@ _VIEW_HEX_STARTS = frozenset("0234567cdefCDEF")
 _VIEW_TOKEN_MAP = bytes(97 if chr(code).isalnum() or code in b"+/-_" else 32 for code in _VIEW_ASCII) + b" " * 128
 _view_token = lazy_regex("[A-Za-z0-9+/_-]*")
 _VIEW_CONTROLS = bytes({*range(32), 127}.difference(b"\t\n\r"))
-_VIEW_WIDTHS = (64, 76)      # of lines of wrapped base64
+_VIEW_WIDTH = 32            # characters of base64 in a line, at least, when it is wrapped
+_VIEW_GAP = 160             # characters between two such lines, at most
+_VIEW_LONG = 256            # of base64 of this length it is no matter where it was cut
+_view_long_run = lazy_regex("[A-Za-z0-9+/_-]{16,}")
+_view_line_end = lazy_regex(r"[\n\0<\"']|\\+[nr]|\Z")
+_view_numbers = lazy_regex(r"[ \t]*[0-9A-Fa-f]*[0-9][0-9A-Fa-f]*")
+_view_blanks = lazy_regex(r"[ \t]+")
 _VIEW_HEX = "(?:[2-7][0-9A-Fa-f]|0[9AaDd]|[c-fC-F][0-9A-Fa-f](?:[89ABab][0-9A-Fa-f])+)"
 _view_hex_start = lazy_regex(rf"(?:0x)?{_VIEW_HEX}{{2}}")         # of text: no text of that length has fewer characters
 _view_hex_step = lazy_regex(rf"(?:\A|/)(?:0x)?{_VIEW_HEX}{{2}}")
@@ -1026,7 +1044,7 @@ _MAX_RUNS = 50_000          # so many are kept at once; a text with more is gone
 
 def token_runs(text: str) -> Sequence[tuple[int, int]] | None:
     """(start, end) of each long run of characters that tokens, base64 and hex are made of, in order; None when there are
-    more than _MAX_RUNS. What `needs_views` and `SecretScanner.may_match` look at, so that it is looked for once."""
+    more than _MAX_RUNS. What `needs_views` looks at."""
     runs = [run for run, _ in zip(all_token_runs(text), range(_MAX_RUNS + 1))]
     return runs if len(runs) <= _MAX_RUNS else None
 
@@ -1044,57 +1062,85 @@ def all_token_runs(text: str) -> Iterator[tuple[int, int]]:
         start = marks.find(_VIEW_TOKEN_RUN, end)
 
 
-def _view_encoded(text: str, runs: Iterable[tuple[int, int]] | None = None) -> Iterator[tuple[int, int, str]]:
-    """(start, end, what it says) of each run of base64 or hex that holds text, in order, without the padding."""
-    done = 0
+def _view_encoded(text: str, runs: Iterable[tuple[int, int]] | None = None) -> Iterator[tuple[list[tuple[int, int]], str]]:
+    """(its lines, what it says) of each run of base64 or hex that holds text, in order, without the padding."""
+    done = alone = 0            # so far everything was read; so far lines say something only alone
     for start, end in all_token_runs(text) if runs is None else runs:
+        if start and text[start - 1] == "\\" and text[start] in "nrt":
+            start += 1
         token = text[start:end]
         # most words, paths and checksums end here: they have letters of one case, and are no hex of text
-        if (token == token.lower()) == (token == token.upper()) or token[0] in _VIEW_HEX_STARTS and (
-                _view_hex_start.match(token) or end - start in _VIEW_WIDTHS or "/" in token and _view_hex_step.search(token)):
-            if start < done:
-                continue                # a line of what was read
-            lines = _view_token_lines(text, start, end)
+        if start >= done and ((token == token.lower()) == (token == token.upper()) or token[0] in _VIEW_HEX_STARTS and (
+                _view_hex_start.match(token) or "/" in token and _view_hex_step.search(token))):
+            cut = start < _VIEW_GAP or end == len(text)
+            said = _view_decode_token(token, cut)
+            if said is None:
+                if "/" in token and len(token) < 1000:      # perhaps a path or URL with an encoded step
+                    for step in token.split("/"):
+                        said = _view_decode_token(step)
+                        if said is not None:
+                            yield [(start, start + len(step))], said
+                        start += len(step) + 1
+                continue
+            lines = [(start, end)]
+            if end - start >= _VIEW_WIDTH and start >= alone:
+                lines = _view_token_lines(text, start, end)
+                whole = _view_decode_token("".join([text[first:last] for first, last in lines]), cut)
+                if whole is None:
+                    alone, lines = lines[-1][1], lines[:1]
+                else:
+                    said = whole
             done = lines[-1][1]
-            said = _view_decode_token("".join([text[first:last] for first, last in lines])) if len(lines) > 1 else None
-            if said is not None:
-                yield start, done, said
-            else:
-                for first, last in lines:
-                    yield from _view_read_token(text[first:last], first)
+            yield lines, said
+
+
+def line_gap(gap: str) -> str:
+    """What stands between two lines, without what differs from line to line: numbers, times, digests, the width of blanks.
+
+    >>> line_gap("\\nid_rsa: 9:") == line_gap("\\nid_rsa:10:")
+    True
+    """
+    return _view_blanks.sub(" ", _view_numbers.sub("0", gap))
 
 
 def _view_token_lines(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """A run, with the lines that follow it where it is wrapped as in mail (76 characters) or PEM (64)."""
+    """A run, with the lines that follow it where it is wrapped: of one length, but for the last, with the same between them."""
     lines = [(start, end)]
-    width = end - start
-    while end - start == width and width in _VIEW_WIDTHS and text.startswith(("\n", "\r\n"), end):
-        start = text.index("\n", end) + 1
-        end = _view_token.match(text, start).end()
-        if start < end <= start + width:
-            lines.append((start, end))
+    width, shape = end - start, None
+    while end - start == width:
+        found = _view_long_run.search(text, end, end + _VIEW_GAP + width)
+        while found and found.end() - found.start() < width and _view_long_run.search(text, found.end(), end + _VIEW_GAP + width) \
+                and "\n" not in text[end:found.start()]:
+            found = _view_long_run.search(text, found.end(), end + _VIEW_GAP + width)      # a long word of what stands between
+        first = found.start() if found else 0
+        first += text[first - 1] == "\\" and text[first] in "nrt"
+        gap = line_gap(text[end:first]) if found and found.end() - first <= width else None
+        if gap is None or shape is not None and gap != shape:
+            if shape is not None:
+                for size in range(1, _VIEW_GAP):        # the last line may be short
+                    last = _view_token.match(text, end + size)
+                    if last and 0 < last.end() - last.start() < 16 and line_gap(text[end:end + size]) == shape:
+                        lines.append(last.span())
+                        break
+            break
+        if shape is None and not _view_line_end.search(text, end, first):
+            break
+        shape = gap
+        start, end = first, found.end()     # type: ignore[union-attr]
+        lines.append((start, end))
     return lines
 
 
-def _view_read_token(token: str, start: int) -> Iterator[tuple[int, int, str]]:
-    said = _view_decode_token(token)
-    if said is not None:
-        yield start, start + len(token), said
-    elif "/" in token and len(token) < 1000:    # perhaps a path or URL with an encoded step
-        for step in token.split("/"):
-            said = _view_decode_token(step)
-            if said is not None:
-                yield start, start + len(step), said
-            start += len(step) + 1
-
-
-def _view_decode_token(token: str) -> str | None:
-    """What a run of token characters says when it is hex or base64 of text, else None."""
+def _view_decode_token(token: str, cut: bool = False) -> str | None:
+    """What a run of token characters says when it is hex or base64 of text, else None. *cut*: it may begin anywhere."""
     if len(token) < _VIEW_TOKEN_MIN:
         return None
-    if token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0 and _view_hex_start.match(token):
+    for shift in (0, 1) if cut and len(token) > _VIEW_LONG else (0,) if token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0 else ():
+        whole = token[shift:len(token) - (len(token) - shift) % 2]
+        if not _view_hex_start.match(whole):
+            continue
         try:
-            data = binascii.unhexlify(token[2:] if token[1] == "x" else token)
+            data = binascii.unhexlify(whole[2:] if whole[1] == "x" else whole)
         except ValueError:
             data = b""
         if data and (not data.translate(None, _VIEW_PLAIN) or _view_hex_text.match(data)):
@@ -1105,10 +1151,18 @@ def _view_decode_token(token: str) -> str | None:
         if "/" in token or "+" in token:
             return None
         token = token.replace("-", "+").replace("_", "/")
-    if len(token) > 80 and _view_as_text(binascii.a2b_base64(token[:64])) is None:      # media: told by their start
-        return None
+    if len(token) > 80 and _view_as_text(_view_base64(token[:64])) is None:      # media: told by their start
+        shifts = [shift for shift in (1, 2, 3) if _view_as_text(_view_base64(token[shift:64 + shift])) is not None
+                  ] if len(token) > _VIEW_LONG else []
+        if not shifts:
+            return None
+        token = token[shifts[0]:]
+    return _view_as_text(_view_base64(token))
+
+
+def _view_base64(token: str) -> bytes:
     token = token[:len(token) - (len(token) % 4 == 1)]
-    return _view_as_text(binascii.a2b_base64(token + "=" * (-len(token) % 4)))
+    return binascii.a2b_base64(token + "=" * (-len(token) % 4))
 
 
 def _view_as_text(data: bytes) -> str | None:
@@ -1127,11 +1181,20 @@ def _view_decode(text: str, budget: Budget | None = None) -> _ViewPieces:
     pieces: list[str] = []
     readings: list[str] = []
     done = 0
-    for start, end, said in _view_encoded(text):
-        end += len(text[end:end + 2]) - len(text[end:end + 2].lstrip("="))
-        pieces += (text[done:start], text[start:end])
-        readings += (text[done:start], said)
-        done = end
+    for lines, said in _view_encoded(text):
+        size, read = sum([end - start for start, end in lines]), 0
+        for start, end in lines:
+            if start > lines[0][0]:                     # what stands between two lines says nothing
+                pieces += ("", text[done:start])
+                readings += ("", "")
+                done = start
+            part = said[len(said) * read // size:len(said) * (read + end - start) // size]
+            read += end - start
+            if end == lines[-1][1]:
+                end += len(text[end:end + 2]) - len(text[end:end + 2].lstrip("="))
+            pieces += (text[done:start], text[start:end])
+            readings += (text[done:start], part)
+            done = end
         if budget is not None:
             budget.check()
     return pieces + [text[done:]], readings + [text[done:]]
@@ -1147,9 +1210,8 @@ def _view_fold(text: str, budget: Budget | None = None) -> _ViewPieces:
     done, found = 0, _view_begin_more.search(text) if _view_is_odd(text) else None
     while found is not None:
         at = found.start()
-        before = _view_word_before.search(text[max(done, at - 36):at])
-        end = max(_view_word_after.match(text, at, at + 64).end(), at + 1)
-        start = at - len(before[0])
+        start = at - _view_attached.match(text[max(done, at - 36):at][::-1]).end()
+        end = max(_view_attached.match(text, at, at + 64).end(), at + 1)
         pieces += (text[done:start], text[start:end])
         readings += (text[done:start], _view_folded[text[start:end]])
         done = end
@@ -1159,15 +1221,17 @@ def _view_fold(text: str, budget: Budget | None = None) -> _ViewPieces:
     return pieces + [text[done:]], readings + [text[done:]]
 
 
+_view_tags = lazy_regex("([\U000e0020-\U000e007e]+|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})")
+_view_terminal = lazy_regex("(\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|[@-Z\\\\^_]))")
+_view_unescape = _view_step(lambda text: "\\" in text and _view_backslash_test.search(text), _view_backslash, _view_read_backslash)
+# Text in JSON within JSON: line ends alone are enough, though a path such as C:\\new has them, too
+_view_unescape_lines = _view_step(lambda text: "\\" in text, _view_backslash, _view_read_backslash)
 _VIEW_STEPS: dict[str, tuple[_ViewStep, ...]] = {
-    "plain": (_view_fold,),
-    "tags": (_view_step(lambda text: not text.isascii(), lazy_regex(
-        "([\U000e0020-\U000e007e]+|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})"), _view_read_hidden), _view_fold),
+    "plain": (_view_step(lambda text: "\x1b" in text, _view_terminal, lambda _: ""), _view_fold),
+    "tags": (_view_step(lambda text: not text.isascii(), _view_tags, _view_read_hidden), _view_fold),
     "unescaped": (_view_step(lambda text: "%" in text, _view_percent, _view_read_percent),
                   _view_step(lambda text: "&" in text, _view_entity, _view_read_entity),
-                  _view_step(lambda text: "\\" in text and _view_backslash_test.search(text), _view_backslash,
-                             _view_read_backslash),
-                  _view_fold),
+                  _view_unescape, _view_fold),
     "decoded": (_view_decode, _view_fold),
 }
 
@@ -1181,19 +1245,32 @@ class _ViewCut:
         self.step, self.source = step, source
         self._pieces: list[str] = []
 
-    def back(self, start: int, end: int) -> tuple[int, int]:
-        """The span of the source that reads as the span (start, end) of what the step made of it."""
+    def back(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The spans of the source that read as the span (start, end) of what the step made of it: one, but for what was wrapped."""
         first = self._span(start)
-        return (first[0], self._span(end - 1)[1]) if end > start else (first[0], first[0])
+        if end <= start:
+            return [(first[0], first[0])]
+        last = self._span(end - 1)[1]
+        spans, at = [], first[0]
+        place = self._index(start) + 1
+        while place < len(self._pieces) and self._starts[place] < last:
+            if self._pieces[place] and not self._readings[place]:       # left out here
+                spans.append((at, self._starts[place]))
+                at = self._starts[place + 1]
+            place += 1
+        return [span for span in (*spans, (at, last)) if span[0] < span[1]]
+
+    def _index(self, offset: int) -> int:
+        from bisect import bisect_right
+        return bisect_right(self._ends, offset)
 
     def _span(self, offset: int) -> tuple[int, int]:
-        from bisect import bisect_right
         from itertools import accumulate
         if not self._pieces:
             self._pieces, self._readings = self.step(self.source, None)
             self._starts = [0, *accumulate(map(len, self._pieces))]
             self._ends = list(accumulate(map(len, self._readings)))
-        index = bisect_right(self._ends, offset)
+        index = self._index(offset)
         if index == len(self._ends):
             return len(self.source), len(self.source)
         piece, reading, start = self._pieces[index], self._readings[index], self._starts[index]
@@ -1212,10 +1289,13 @@ def _view_fold_characters(run: str, budget: Budget | None = None) -> _ViewPieces
     return pieces, [_view_fold_run(piece) for piece in pieces]
 
 
-def views(text: str, budget: Budget | None = None) -> tuple[View, ...]:
-    """*text* raw, then each canonical view that differs from those before. May raise BudgetSpent."""
+def views(text: str, budget: Budget | None = None, lines: bool = False) -> tuple[View, ...]:
+    """*text* raw, then each canonical view that differs from those before. May raise BudgetSpent.
+
+    With *lines*, `\\n` and other short escapes are read even where nothing else is escaped.
+    """
     found = [View("raw", text, ())]
-    if not needs_views(text):
+    if not lines and not needs_views(text):
         return tuple(found)
 
     def add(name: str, base: View) -> View:
@@ -1224,6 +1304,8 @@ def views(text: str, budget: Budget | None = None) -> tuple[View, ...]:
         for step in _VIEW_STEPS[name]:
             if step is _view_fold and name in ("unescaped", "decoded") and reading == base.text:
                 break               # nothing was decoded, and what it came from is folded already
+            if lines and step is _view_unescape:
+                step = _view_unescape_lines
             source, reading = reading, "".join(step(reading, budget)[1])
             if reading != source:
                 chain = (*chain, _ViewCut(step, source))
@@ -1235,7 +1317,7 @@ def views(text: str, budget: Budget | None = None) -> tuple[View, ...]:
         return view
 
     bases = [add("plain", found[0])]
-    if not text.isascii():
+    if not text.isascii() and _view_tags.search(text):
         bases += (tags for tags in (add("tags", found[0]),) if tags.text not in (text, bases[0].text))
     for view in bases:
         for _ in range(VIEW_LEVELS):
@@ -1246,11 +1328,19 @@ def views(text: str, budget: Budget | None = None) -> tuple[View, ...]:
     return tuple(found)
 
 
-def raw_span(view: View, start: int, end: int) -> tuple[int, int]:
-    """A span of the view's text as a span of the raw text, widened to whole escapes, encoded runs and so on."""
+def raw_spans(view: View, start: int, end: int) -> list[tuple[int, int]]:
+    """A span of the view's text as spans of the raw text, widened to whole escapes, encoded runs and so on: one, but for
+    what is wrapped or coloured; then those of its lines, without what stands between them."""
+    spans = [(start, end)]
     for cut in reversed(view.chain):
-        start, end = cut.back(start, end)
-    return start, end
+        spans = [back for start, end in spans for back in cut.back(start, end)]
+    return spans
+
+
+def raw_span(view: View, start: int, end: int) -> tuple[int, int]:
+    """The same from its beginning to its end."""
+    spans = raw_spans(view, start, end)
+    return spans[0][0], spans[-1][1]
 
 
 def needs_views(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
@@ -1258,9 +1348,14 @@ def needs_views(text: str, runs: Sequence[tuple[int, int]] | None = None) -> boo
 
     *runs* is `token_runs(text)`, where the caller has it.
     """
-    if "%" in text and _view_percent.search(text) or "\\" in text and _view_backslash_test.search(text):
+    return "\\" in text and _view_backslash_test.search(text) is not None or is_coded(text, runs)
+
+
+def is_coded(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
+    """The same, but for quotes and line ends behind a backslash."""
+    if "%" in text and _view_percent.search(text) or "\\" in text and _view_backslash_coded.search(text):
         return True
-    if not text.isascii() and _view_is_odd(text):
+    if not text.isascii() and _view_is_odd(text) or "\x1b" in text and _view_terminal.search(text):
         return True
     if "&" in text and any(_view_read_entity(piece) != piece for piece in set(_view_entity.findall(text))):
         return True
@@ -3877,23 +3972,29 @@ def _path_alternatives(text: str, ctx: PathContext, named: bool, word: bool) -> 
     if len(bare) > 1 and bare[0] + bare[-1] in ('""', "''", "``", "<>"):
         bare = bare[1:-1]
     yield bare
+    yield text.strip(_PATH_EDGES + "\"'`")
     squeezed = _PATH_CONTROLS.sub("", text)
     yield squeezed
     if not word and (named or "/" in text or "\\" in text):
         yield _PATH_BLANKS.sub("", squeezed)
-    if (named or text[:1] in ("/", "~")) and not word and ("," in text or ";" in text or "\n" in text):
-        yield from [part.strip() for part in re.split("[,;\n]", text)[:_MAX_PARTS] if part.strip()]
+    if not word and ("," in text or ";" in text or "\n" in text):
+        parts = [part.strip() for part in re.split("[,;\n]", text)[:_MAX_PARTS]]
+        yield from [part for part in parts if part and (named or part[0] in "./~")]
     if "\0" in text:                            # C stops there, others drop it
         yield text[:text.index("\0")]
         yield text.replace("\0", "")
     uri = _PATH_URI.match(text)
     if uri is not None:
         yield from _path_in_uri(text[uri.end():].replace("\\", "/"))
+        if "\\" in text:
+            yield from _path_in_uri(text[uri.end():])
         return
     scheme = _PATH_SCHEME.match(text)
     if scheme is not None and scheme.end() < len(text):
         rest = text[scheme.end():].replace("\\", "/")
         yield from _path_in_uri(rest)
+        if "\\" in text:
+            yield from _path_in_uri(text[scheme.end():])
         if rest[:1] == "/":
             yield "/" + rest.lstrip("/")
         behind = _PATH_BEHIND.search(rest)
@@ -3918,6 +4019,9 @@ def _path_alternatives(text: str, ctx: PathContext, named: bool, word: bool) -> 
             inside = _PATH_IN.match(text)
             if inside is not None:
                 yield text[inside.end():]
+        elif not ctx.windows:
+            yield text[2:]
+            yield text[2:].lstrip("/")
         yield re.sub(r"\A/+([A-Za-z])[:|](?=[/\\])", r"\1:", text)
         if ctx.windows:
             yield re.sub(r"\A([A-Za-z]):(?=[^/\\])", r"\1:/", text)
@@ -3937,7 +4041,7 @@ def _path_in_uri(rest: str) -> Iterator[str]:
         yield path
     if path[1:2] in (":", "|"):
         yield f"{path[0]}:{path[2:]}"
-    if host.lower() not in ("", "localhost", "127.0.0.1", "."):
+    if host.lower() not in ("", "localhost", "127.0.0.1"):
         yield rest[2:]
         yield "\\\\" + rest[2:]
 
@@ -3967,6 +4071,8 @@ def _path_windows_readings(text: str, ctx: PathContext) -> Iterator[str]:
         yield path[4:]
     parts = path[2:].split("/") if unc else path.split("/")
     yield ("\\\\" if unc else "") + "/".join(parts)
+    if unc and not ctx.windows:
+        yield path
     clean = [part if part in (".", "..") or at == 0 and part[1:] == ":"
              else part.partition(":")[0].rstrip(". ") or part for at, part in enumerate(parts)]
     yield ("\\\\" if unc else "") + "/".join(clean)
@@ -4055,6 +4161,9 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
         if len(value) > MAX_PATH_CHARS:
             return []
     if _PATH_ODD.search(value) is None:
+        if not named and "/" not in value and not ctx.bases and _PATH_FILE.fullmatch(value) is None and \
+                not ctx.there(f"{ctx.cwd}/{value}"):
+            return []           # one word, as often
         spellings: Sequence[str] = (value,)
         further: set[str] | tuple[()] = ()
     elif _PATH_NETWORK.match(value) is not None and _PATH_CLIMB.search(value) is None or \
@@ -4066,7 +4175,7 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
     for text in spellings:
         whole = _path_absolute(text, ctx)
         sure = text not in further or text[:1] == "/"
-        known = named or _PATH_WORD.search(text) is None and ("/" in text or _PATH_FILE.fullmatch(text) is not None)
+        known = named or ("/" in text or _PATH_FILE.fullmatch(text) is not None) and _PATH_WORD.search(text) is None
         if whole is not None and (known or whole[0] == "//" or ctx.there(text)):
             found.append(_path_reading(*whole, ctx, sure or whole[0] != ""))
         if whole is None or whole[0] != "" and not ctx.windows:     # `x:/../a` is also a folder called `x:`
@@ -4085,16 +4194,20 @@ def _path_reading(root: str, rest: str, ctx: PathContext, sure: bool) -> PathRea
     return PathReading(lexical, (lexical,) if ".." not in rest else (lexical, root + rest), sure)
 
 
+_PATH_HEAD = lazy_regex(r"\s*([^/\\]{0,400})")
+
+
 def _is_said(text: str, ctx: PathContext) -> bool:
     """Does *text* begin with several words that are the name of nothing here? `a b/../x` leads elsewhere, and is not said;
     nor is `fi\\nle:///x`."""
-    head = re.split(r"[/\\]", text[:400].lstrip(), maxsplit=1)[0]
-    bare = len(head) == len(text.lstrip())
-    head = head.strip() if bare else head
-    if _PATH_BLANKS.search(head) is None or _PATH_CLIMB.search(text) is not None:
+    found = _PATH_HEAD.match(text)
+    head, bare = found[1], found.end() == len(text)
+    head = head.rstrip() if bare else head
+    if _PATH_BLANKS.search(head) is None or "." in text and _PATH_CLIMB.search(text) is not None or \
+            "%" in text and _PATH_CLIMB.search(text) is not None:
         return False
     squeezed = _PATH_CONTROLS.sub("", text[:80]).lstrip()
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]", squeezed) or bare and _PATH_BLANKS.search(squeezed.rstrip()) is None:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]|file:", squeezed, re.IGNORECASE) or bare and _PATH_BLANKS.search(squeezed.rstrip()) is None:
         return False
     return len(head) > 255 or not any([ctx.there(f"{base}/{head}") for base in (ctx.cwd, *ctx.bases)])
 
@@ -4864,7 +4977,9 @@ _ADR_OTHERS = frozenset("""file javascript vbscript data view-source chrome chro
     smb imap pop3 smtp telnet mhtml intent""".split())
 _adr_scheme = lazy_regex(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _adr_port = lazy_regex(r"([^\s/\\:@?#\[\]]+|\[[0-9A-Fa-f:.%\w]+\]):[0-9]{1,5}(?![^/\\?#\s])")
-_adr_start = lazy_regex(r"(?i)[a-z][a-z0-9+.-]*:[/\\]+|(?:https?|ftp|wss?):(?=[\w\[%])|(?<![:\w/\\])(?://|\\\\)(?=[^\s/\\])")
+_adr_mark = lazy_regex(r"(?i):[/\\]|(?<![a-z0-9+.-])(?:https?|ftp|wss?):(?=[\w\[%])|(?<![:\w/\\])(?://|\\\\)(?=[^\s/\\])")
+_adr_tail = lazy_regex(r"[A-Za-z][A-Za-z0-9+.-]{0,31}\Z")
+_adr_stop = lazy_regex(r"[\s\"'`<>,;|(){}]")
 _adr_end = lazy_regex(r"[?#&!,; $]")     # no host has these
 _adr_parts = lazy_regex(r"[\s\"'`<>,;|(){}]+")
 _adr_fast = lazy_regex(r"https?://([a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,})(?:[/?#][a-zA-Z0-9_/.?=&+~#-]*)?\Z")
@@ -4874,6 +4989,7 @@ _adr_inside = lazy_regex(r"(?<![0-9])([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3}
                          r"(?<![0-9a-z])([0-9a-f]{8})(?![0-9a-z])")
 _adr_certain = lazy_regex(r"(?:https?|wss?)://((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*|localhost|"
                           r"(?:[1-9][0-9]{0,2}|0)(?:\.(?:[1-9][0-9]{0,2}|0)){3})(?::[0-9]{1,5})?(?:[/?#][!-\[\]-~]*)?\Z")
+_ADR_LIST = 8192            # characters of a text in which hosts without a scheme are looked for one by one
 _ADR_TRIM = "".join(map(chr, range(33)))
 _ADR_STOPS = {0x3002: ".", 0xFF0E: ".", 0xFF61: ".", 0xAD: None, 0x200B: None, 0x200C: None, 0x200D: None, 0x2060: None,
               0xFEFF: None}
@@ -4984,6 +5100,7 @@ def address_names(host: str) -> tuple[frozenset[str], tuple[str, ...]]:
 
 def _adr_of_name(name: str) -> set[str]:
     """What is known of a name that is no number."""
+    name = name[-300:]
     below, kinds = name, {_ADR_NAMES.get(name) or ("" if "." in name or not name else "private")}
     while "." in below:
         below = below.partition(".")[2]
@@ -4998,7 +5115,7 @@ def _adr_authority(rest: str, sure: bool = True) -> list[str]:
     head = rest.partition("/")[0].partition("\\")[0]
     pieces = [head.partition("?")[0].partition("#")[0].rpartition("@")[2]]
     if "@" in head:
-        pieces += head.split("@")[1:]
+        pieces += [*head.split("@", 20)[1:], *head.rsplit("@", 20)[1:]]
     found = []
     for piece in pieces:
         piece = _adr_end.split(piece, 1)[0]
@@ -5037,8 +5154,7 @@ def _adr_url(text: str, role: bool) -> tuple[list[str], bool]:
             return [], other
         other = other or kind in _ADR_OTHERS or role and (slashes or "." not in kind) and kind not in ("feed", "url")
         if kind in _ADR_WRAPPERS:
-            inner = _adr_start.search(text)
-            text = text[inner.start():] if inner is not None else ""
+            text = next(_adr_urls(text), "")
         elif slashes:
             return _adr_authority(text, False) if kind != "file" else [], other
         elif kind in _ADR_OTHERS or not role:
@@ -5060,7 +5176,7 @@ def may_hold_url(text: str) -> bool:
 
 
 
-def hosts_of(text: str, role: bool = False) -> tuple[tuple[str, ...], bool]:
+def hosts_of(text: str, role: bool = False, budget: Budget | None = None) -> tuple[tuple[str, ...], bool]:
     """(every host that *text* may lead to, does it begin as something that is no address of the web?).
 
     In a *role* that names an address the text may be a host alone.
@@ -5069,7 +5185,7 @@ def hosts_of(text: str, role: bool = False) -> tuple[tuple[str, ...], bool]:
     if fast is not None:
         return (fast[1],), False
     found: dict[str, None] = {}
-    other, whole = False, text
+    other, whole = False, text[:65_536]
     for _ in range(3):
         hosts, local = _adr_url(whole, role)
         found.update(dict.fromkeys(hosts))
@@ -5078,15 +5194,34 @@ def hosts_of(text: str, role: bool = False) -> tuple[tuple[str, ...], bool]:
         if decoded == whole:
             break
         whole = decoded
-    pieces = _adr_parts.split(text)
-    for piece in pieces if len(pieces) < 20_000 else text.split():
-        start = _adr_start.search(piece)
-        if start is not None:
-            if "?" not in piece[:start.start()]:
-                found.update(dict.fromkeys(_adr_url(piece[start.start():], False)[0]))
-        elif len(pieces) > 1 and (":" in piece or role and "." in piece):
+    for number, url in enumerate(_adr_urls(text)):
+        if budget is not None and number % 100 == 99:
+            budget.check()
+        fast = _adr_fast.match(url)
+        found.update(dict.fromkeys(_adr_url(url, False)[0] if fast is None else (fast[1],)))
+    pieces = _adr_parts.split(text) if len(text) < _ADR_LIST else ()
+    for piece in pieces if len(pieces) > 1 else ():
+        if (":" in piece or role and "." in piece) and _adr_mark.search(piece) is None:
             found.update(dict.fromkeys(_adr_url(piece, role and "." in piece)[0]))
     return tuple(found), other
+
+
+def _adr_urls(text: str) -> Iterator[str]:
+    """The URLs in a text, each to its end; not what stands in the path or query of another."""
+    over = 0
+    for mark in _adr_mark.finditer(text):
+        at = mark.start()
+        if at < over:
+            continue
+        if text[at] == ":":
+            tail = _adr_tail.search(text, max(over, at - 32), at)
+            if tail is None:
+                continue
+            at = tail.start()
+        stop = _adr_stop.search(text, mark.end())
+        before, over = text[max(over, at - 2000):at], len(text) if stop is None else stop.start()
+        if "?" not in _adr_stop.split(before)[-1]:
+            yield text[at:over]
 
 
 def certain_host(text: str) -> str | None:
@@ -5221,35 +5356,46 @@ class _ShDialect(NamedTuple):
     gap: Any
 
 
+_SH_POSIX = _ShDialect("\\", " \t\r\n;&|<>()", *[None] * 6)
+_SH_HOLE = "\ue0f0\ue0f1"       # in a text: anything may stand here; between the two the name of the variable it is, if any
 _sh_holes = lazy_regex("\ue0f0(\\w*)\ue0f1")
+_SH_ENDS = " \t\r\n;&|<>()"     # end a word
+_sh_plain_run = lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+""")
+_sh_inner_run = lazy_regex(r"""[^'"\\$`/:}]+""")           # of a word within ${…}
+_sh_quoted_run = lazy_regex(r'[^"\\$`]+')
+_sh_escaped = lazy_regex(r'\\(?:\n|([$`"\\]))')             # within double quotes
+_sh_single = lazy_regex("'([^']*)'")
 _sh_name = lazy_regex(r"[A-Za-z_]\w*|[0-9@*#?$!-]")
-_SH_POSIX = _ShDialect(
-    escape="\\", ends=" \t\r\n;&|<>()", plain=lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+"""),
-    quoted=lazy_regex(r'[^"\\$`]+'), escaped=lazy_regex(r'\\(?:\n|([$`"\\]))'), single=lazy_regex("'([^']*)'"),
-    name=_sh_name, gap=lazy_regex("(?:[ \t\r\ufeff]+|\\\\\n|#[^\n]*)*"))
+_sh_gap = lazy_regex("(?:[ \t\r\ufeff]+|\\\\\n|#[^\n]*)*")
 _sh_blanks = lazy_regex(r"(?:[ \t\r]+|\\\n)*")
-_sh_inner_plain = lazy_regex(r"""[^'"\\$`/:}]+""")         # of a word within ${…}
-_sh_keyword = lazy_regex(r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|function|time|coproc|!|\[\[|\{|\})"
+_sh_keyword = lazy_regex(r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|in|function|time|coproc|!|\[\[|\{|\})"
                          r"(?=[\s;&|()<>]|$)")
 _SH_KEYWORD_STARTS = frozenset("iteftwusdc![{}")
+_SH_CLOSERS = frozenset(") ; & | } then elif else fi do done esac".split())
 _sh_redirect = lazy_regex(r"(\d*|\{\w+\})(<<<|<<-?|<>|>>|>\||>&|<&|<|>)|(&)(>>|>)")
 _sh_function = lazy_regex(r"[ \t]*\([ \t]*\)")
 _sh_assigned = lazy_regex(r"([A-Za-z_]\w*)(?:(\+?)=|(?=\[))")
+_sh_index_assigned = lazy_regex(r"(\+?)=")
 _sh_assignment = lazy_regex(r"([A-Za-z_]\w*)(?:\[[^\]\s]*\])?(\+?)=")
-_sh_parameter = lazy_regex(r"(#(?=(?:[A-Za-z_]\w*|\d+|[@*#?$!-])[}\[])|!(?=[\w@*#]))?([A-Za-z_]\w*|\d+|[@*#?$!-])")
+_SH_DECLARES = frozenset(" declare typeset local readonly export".split(" "))     # before an assignment (or nothing)
 _sh_coproc_name = lazy_regex(r"([A-Za-z_]\w*)[ \t]+(?=[{(]|(?:if|while|until|for|case|\[\[)\s)")
 _sh_time_options = lazy_regex(r"(?:-p[ \t]+)?(?:--[ \t]+)?")
 _sh_escaped_quote = lazy_regex(r"(?<!\\)(?:\\\\)*\\['\"]|\$\{[^}]*'")
-_sh_index_assigned = lazy_regex(r"(\+?)=")
+_sh_parameter = lazy_regex(r"(#(?=(?:[A-Za-z_]\w*|\d+|[@*#?$!-])[}\[])|!(?=[\w@*#]))?([A-Za-z_]\w*|\d+|[@*#?$!-])")
 _sh_operator = lazy_regex(r":?[-=+?]|##?|%%?|/[/#%]?|\^\^?|,,?|~~?|@[A-Za-z]|@|\*|:")
 _sh_sequence = lazy_regex(r"(?:(-?\d{1,18})\.\.(-?\d{1,18})|([A-Za-z])\.\.([A-Za-z]))(?:\.\.-?(\d{1,18}))?\Z")
 _sh_c_string = lazy_regex(r"\$'((?:[^'\\]|\\[\s\S])*)'")
 _sh_no_sum = lazy_regex(r"\w[ \t]+[\w~./$\"'`]")             # two operands side by side: no arithmetic
+_SH_NESTED = r"""\\[\s\S]|'[^']*'|"(?:[^"\\]|\\[\s\S])*"|`(?:[^`\\]|\\[\s\S])*`|"""
+_sh_round, _sh_square = lazy_regex(_SH_NESTED + "[()]"), lazy_regex(_SH_NESTED + r"[\[\]]")
+_sh_quote_marks = lazy_regex(r"""\\([\s\S])|'([^']*)'|\$?"((?:[^"\\]|\\[\s\S])*)"|\$'((?:[^'\\]|\\[\s\S])*)'""")
 _sh_escapes = lazy_regex(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|c.|.)", re.S)
 _SH_C_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "", "b": "", "e": "\x1b", "E": "\x1b", "v": "\v", "f": "\f"}
-_SH_HOLE = "\ue0f0\ue0f1"       # in a text: anything may stand here; between the two the name of the variable it is, if any
-_SH_DECLARES = frozenset(" declare typeset local readonly export".split(" "))     # before an assignment (or nothing)
-_SH_CLOSERS = frozenset(") ; & | } then elif else fi do done esac".split())
+
+
+def _sh_hole(name: str = "") -> str:
+    """What stands in a text for the unknown value of the variable *name*, or for anything."""
+    return f"\ue0f0{name}\ue0f1"
 
 
 def _sh_unescape(text: str) -> str:
@@ -5263,6 +5409,16 @@ def _sh_unescape(text: str) -> str:
         except (ValueError, OverflowError):
             return ""
     return _sh_escapes.sub(meant, text) if "\\" in text else text
+
+
+def _sh_unquoted(raw: str) -> str:
+    """The raw text of a word without its quotes, as the mark of a here-document is taken."""
+    def plain(found: re.Match[str]) -> str:
+        escaped, single, double, string = found.groups()
+        if double is not None:
+            return re.sub(r'\\([$`"\\])', r"\1", double)
+        return _sh_unescape(string) if string is not None else escaped if escaped is not None else single
+    return str(_sh_quote_marks.sub(plain, raw))
 
 
 _Parts = list[tuple[Any, ...]]     # of a word
@@ -5285,12 +5441,12 @@ class _ShNode:
     """
     __slots__ = ("kind", "words", "redirects", "assigns", "parts", "arms", "background", "raw", "joint")
 
-    def __init__(self, kind: str = "") -> None:
+    def __init__(self, kind: str = "", *parts: _Script) -> None:
         self.kind, self.background, self.raw, self.joint = kind, False, "", ""
         self.words: list[Any] = []
-        self.redirects: list[tuple[str, str, Any]] = []     # descriptor, operator, word
-        self.assigns: list[tuple[str, Any, bool, Any]] = []      # name, index, appended?, word
-        self.parts: list[_Script] = []
+        self.redirects: list[tuple[str, str, Any]] = []             # descriptor, operator, word
+        self.assigns: list[tuple[str, Any, bool, Any]] = []         # name, index, appended?, word
+        self.parts: list[_Script] = list(parts)
         self.arms: list[list[Any]] = []
 
 
@@ -5304,6 +5460,12 @@ class _ShNotes:
     def __init__(self) -> None:
         self.commands, self.characters, self.doubt = 0, 0, ""
 
+    def spend(self, commands: int, characters: int) -> None:
+        self.commands += commands
+        self.characters += characters
+        if self.commands > MAX_SHELL_STEPS or self.characters > 8 * MAX_SHELL_SOURCE:
+            raise BudgetSpent("it holds a command too long to follow")
+
 
 class _ShReader:
     """Reads a text into a script. Total, but for BudgetSpent."""
@@ -5313,17 +5475,18 @@ class _ShReader:
         self.notes = notes if notes is not None else _ShNotes()
         self.stopped = ""           # the mark or keyword at which the last script ended
         self.heredocs: list[tuple[_ShNode, str, str, bool, bool]] = []
-        self.notes.characters += self.n
-        if self.notes.characters > 8 * MAX_SHELL_SOURCE:
-            raise BudgetSpent("it holds a command too long to follow")
+        self.notes.spend(0, self.n)
 
+    # -- small steps
     def doubt(self, reason: str) -> None:
         self.notes.doubt = self.notes.doubt or reason
 
-    def open_quote(self) -> None:
+    def open_quote(self) -> str:
         """A quote is open to the end: no shell runs the rest, unless it knows other escapes than we do (fish)."""
         if _sh_escaped_quote.search(self.t):
             self.doubt("a quote is not closed")
+        rest, self.i = self.t[self.i:], self.n
+        return rest
 
     def deeper(self, step: int) -> None:
         self.depth += step
@@ -5334,65 +5497,29 @@ class _ShReader:
         self.deeper(0)
         return _ShReader(text, self.depth + 1, self.notes)
 
-    # -- scripts
-    def script(self, *stops: str) -> _Script:
-        """Pipelines up to one of the marks or keywords *stops*, which is consumed."""
-        found: _Script = []
-        joint, first, self.stopped = "", 0, ""
-        while True:
-            self.gap()
-            if self.i >= self.n:        # not closed: no shell runs it, and what is in it is followed all the same
-                return found
-            c = self.t[self.i]
-            word = self.keyword() if c in _SH_KEYWORD_STARTS else c if c in ");&|" else ""
-            if c == ";" and ";;" in stops and self.t.startswith((";;", ";&"), self.i):
-                self.i += 3 if self.t.startswith(";;&", self.i) else 2
-                self.stopped = ";;"
-                return found
-            if word and word in stops:
-                self.i += len(word)
-                self.stopped = word
-                return found
-            if word in _SH_CLOSERS:
-                line = self.t.rfind("\n", 0, self.i) + 1
-                if word in ");" and not self.depth and not self.t[line:self.i].strip():     # no shell runs this line
-                    self.i = (self.t.find("\n", self.i) + 1 or self.n + 1) - 1
-                    continue
-                self.doubt(f"a `{word}` stands where none can")
-                self.i += len(word)
-                continue
-            before, nodes = self.i, self.pipeline()
-            if not nodes:
-                self.i += self.i == before
-                continue
-            found.append(nodes)
-            nodes[0].joint = joint
-            if not joint:
-                first = len(found) - 1
-            self.notes.commands += len(nodes)
-            if self.notes.commands > MAX_SHELL_STEPS:
-                raise BudgetSpent("it holds a command too long to follow")
-            joint = self.separator(found[first:])
+    def nested(self, *stops: str) -> _Script:
+        self.deeper(1)
+        inner = self.script(*stops)
+        self.depth -= 1
+        return inner
 
-    def separator(self, chain: _Script) -> str:
-        """Over what ends a pipeline: && and || come back, `&` is noted on the commands of the *chain* before it."""
-        self.i = _sh_blanks.match(self.t, self.i).end()
-        two = self.t[self.i:self.i + 2]
-        if two in ("&&", "||"):
-            self.i += 2
-            return two
-        if two[:1] == "&":
-            for nodes in chain:
-                for node in nodes:
-                    node.background = True
-        if two[:1] in ("&", ";") and two not in (";;", ";&"):
-            self.i += 1
-        return ""
+    def over(self, pattern: Any) -> re.Match[str] | None:
+        """What *pattern* matches here; the reader stands behind it then."""
+        found: re.Match[str] | None = pattern.match(self.t, self.i)
+        if found:
+            self.i = found.end()
+        return found
+
+    def see(self, mark: str) -> bool:
+        """Does *mark* stand here? Then the reader stands behind it."""
+        found = self.t.startswith(mark, self.i)
+        self.i += len(mark) * found
+        return found
 
     def gap(self) -> None:
         """Over what stands between two commands; here-document bodies are read at line ends."""
         while self.i < self.n:
-            self.i = _SH_POSIX.gap.match(self.t, self.i).end()
+            self.i = _sh_gap.match(self.t, self.i).end()
             if not self.t.startswith("\n", self.i):
                 return
             self.i += 1
@@ -5403,25 +5530,71 @@ class _ShReader:
         found = _sh_keyword.match(self.t, self.i)
         return found.group() if found else ""
 
+    # -- scripts
+    def script(self, *stops: str) -> _Script:
+        """Pipelines up to one of the marks or keywords *stops*, which is consumed."""
+        found: _Script = []
+        joint, first, self.stopped = "", 0, ""
+        while True:
+            self.gap()
+            if self.i >= self.n:        # not closed: no shell runs it, and what is in it is followed all the same
+                return found
+            c, before = self.t[self.i], self.i
+            word = self.keyword() if c in _SH_KEYWORD_STARTS else c if c in ");&|" else ""
+            if c == ";" and ";;" in stops and (self.see(";;&") or self.see(";;") or self.see(";&")):
+                self.stopped = ";;"
+                return found
+            if word and word in stops:
+                self.i += len(word)
+                self.stopped = word
+                return found
+            if word in _SH_CLOSERS:
+                line = self.t.rfind("\n", 0, self.i) + 1
+                if word in ");" and not self.depth and not self.t[line:self.i].strip():     # no shell runs this line
+                    self.i = (self.t.find("\n", self.i) + 1 or self.n + 1) - 1
+                else:
+                    self.doubt(f"a `{word}` stands where none can")
+                    self.i += len(word)
+                continue
+            nodes = self.pipeline()
+            if nodes:
+                nodes[0].joint, first = joint, first if joint else len(found)
+                found.append(nodes)
+                self.notes.spend(len(nodes), 0)
+                joint = self.separator(found[first:])
+            else:
+                self.i += self.i == before
+
+    def separator(self, chain: _Script) -> str:
+        """Over what ends a pipeline: && and || come back, `&` is noted on the commands of the *chain* before it."""
+        self.over(_sh_blanks)
+        two = self.t[self.i:self.i + 2]
+        if two in ("&&", "||"):
+            self.i += 2
+            return two
+        if two[:1] == "&":
+            for nodes in chain:
+                for node in nodes:
+                    node.background = True
+        self.i += two[:1] in ("&", ";") and two not in (";;", ";&")
+        return ""
+
     def bodies(self) -> None:
         """The here-documents announced on the line before: found by their end mark, or the rest of the text."""
         waiting, self.heredocs = self.heredocs, []
         for node, fd, mark, quoted, tabs in waiting:
-            lines, line, closed = [], "", False
+            body, line, closed = "", "", False
             while self.i < self.n and not closed:
-                end = self.t.find("\n", self.i)
-                line += self.t[self.i:end if end >= 0 else self.n]
-                self.i = end + 1 if end >= 0 else self.n
-                if not quoted and end >= 0 and (len(line) - len(line.rstrip("\\"))) % 2:
-                    line = line[:-1]
+                end = self.t.find("\n", self.i) + 1 or self.n
+                line += self.t[self.i:end]
+                self.i = end
+                if not quoted and line[-1:] == "\n" and (len(line) - len(line[:-1].rstrip("\\"))) % 2 == 0:
+                    line = line[:-2]            # goes on with the next one
                     continue
                 line = line.lstrip("\t") if tabs else line
-                closed = line.rstrip("\r") == mark
-                if not closed:
-                    lines.append(line + "\n" * (end >= 0))
-                line = ""
-            body = "".join(lines) + line
-            literal = quoted or "$" not in body and "`" not in body and "\\" not in body
+                closed = line.rstrip("\r\n") == mark
+                body, line = body + line * (not closed), ""
+            literal = quoted or not any([c in body for c in "$`\\"])
             node.redirects.append((fd, "<<", [("q", body)] if literal else self.inner(body).double("") or [("q", "")]))
 
     def pipeline(self) -> list[_ShNode]:
@@ -5430,10 +5603,9 @@ class _ShReader:
             node = self.command()
             if node is not None:
                 nodes.append(node)
-            self.i = _sh_blanks.match(self.t, self.i).end()
-            if not self.t.startswith("|", self.i) or self.t.startswith("||", self.i):
+            self.over(_sh_blanks)
+            if self.t.startswith("||", self.i) or not (self.see("|&") or self.see("|")):
                 return nodes
-            self.i += 2 if self.t.startswith("|&", self.i) else 1
             self.gap()
             if self.i >= self.n or self.t[self.i] in ");&|":
                 self.doubt("a pipe leads nowhere")
@@ -5441,69 +5613,42 @@ class _ShReader:
 
     def command(self) -> _ShNode | None:
         """One command with its redirections, or None where there is none."""
-        c = self.t[self.i:self.i + 1]
-        if c == "(":
-            self.i += 1
-            if self.t.startswith("(", self.i):
-                end = self.sum_end(self.i + 1)
-                if end >= 0:
-                    return self.tail(self.sum_node(end))
-            return self.tail(self.compound("subshell", ")"))
-        word = self.keyword() if c in _SH_KEYWORD_STARTS else ""
-        if word == "":
+        if self.see("("):
+            end = self.sum_end(self.i + 1) if self.t.startswith("(", self.i) else -1
+            return self.tail(self.sum_node(end) if end >= 0 else _ShNode("subshell", self.nested(")")))
+        word = self.keyword() if self.t[self.i:self.i + 1] in _SH_KEYWORD_STARTS else ""
+        if word in ("", "in"):
             return self.simple(_ShNode())
         self.i += len(word)
         if word == "{":
-            return self.tail(self.compound("group", "}"))
-        if word == "[[":
-            return self.tail(self.test())
+            return self.tail(_ShNode("group", self.nested("}")))
         if word == "if":
             node = _ShNode("if")
-            while True:
-                node.parts.append(self.nested("then", "fi"))
-                node.parts.append(self.nested("elif", "else", "fi"))
+            while self.stopped != "fi" and self.stopped or not node.parts:
+                node.parts += [self.nested("then", "fi"), self.nested("elif", "else", "fi")]
                 if self.stopped == "else":
                     node.parts.append(self.nested("fi"))
-                if self.stopped != "elif":
-                    return self.tail(node)
-        if word in ("while", "until"):
-            node = _ShNode("loop")
-            node.parts = [self.nested("do", "done"), self.nested("done") if self.stopped == "do" else []]
             return self.tail(node)
-        if word in ("for", "select"):
-            return self.tail(self.loop())
-        if word == "case":
-            return self.tail(self.case())
+        if word in ("while", "until"):
+            return self.tail(_ShNode("loop", self.nested("do", "done"), self.nested("done") if self.stopped == "do" else []))
+        reads = {"[[": self.test, "for": self.loop, "select": self.loop, "case": self.case}.get(word)
+        if reads:
+            return self.tail(reads())
+        self.over(_sh_blanks)
         if word == "function":
-            self.i = _sh_blanks.match(self.t, self.i).end()
             node = _ShNode("function")
             node.words = [self.word()]
-            closed = _sh_function.match(self.t, self.i)
-            self.i = closed.end() if closed else self.i
+            self.over(_sh_function)
             return self.body(node)
-        self.i = _sh_blanks.match(self.t, self.i).end()
         if word == "coproc":
-            node = _ShNode("coproc")
-            named = _sh_coproc_name.match(self.t, self.i)
+            node, named = _ShNode("coproc"), self.over(_sh_coproc_name)
             node.words = [named.group(1) if named else "COPROC"]
-            self.i = named.end() if named else self.i
             return self.body(node)
         if word == "time":
-            self.i = _sh_time_options.match(self.t, self.i).end()
+            self.over(_sh_time_options)
         elif word != "!":
             self.doubt(f"a `{word}` stands where none can")
         return self.command() if self.i < self.n and self.t[self.i] not in "\n;&|)" else None
-
-    def compound(self, kind: str, stop: str) -> _ShNode:
-        node = _ShNode(kind)
-        node.parts = [self.nested(stop)]
-        return node
-
-    def nested(self, *stops: str) -> _Script:
-        self.deeper(1)
-        inner = self.script(*stops)
-        self.depth -= 1
-        return inner
 
     def body(self, node: _ShNode) -> _ShNode:
         """The command that is the body of a function or coprocess."""
@@ -5516,46 +5661,43 @@ class _ShReader:
 
     def loop(self) -> _ShNode:
         """`for NAME in WORDS; do … done`, `for ((…))`, zsh's `for NAME (WORDS) …`; the keyword is read."""
-        node, t = _ShNode("for"), self.t
-        self.i = _sh_blanks.match(t, self.i).end()
-        end = self.sum_end(self.i + 2) if t.startswith("((", self.i) else -1
+        node = _ShNode("for")
+        self.over(_sh_blanks)
+        end = self.sum_end(self.i + 2) if self.t.startswith("((", self.i) else -1
         if end >= 0:
             self.i += 1
             node.kind, node.parts = "loop", [[[self.sum_node(end)]]]
         else:
             node.words = [self.word()]
             self.gap()
-            if t.startswith("(", self.i):
+            if self.see("("):
                 self.doubt("a loop of zsh")
-                self.i += 1
                 node.words += [word for nodes in self.nested(")") for inner in nodes for word in inner.words]
                 node.parts = [[self.pipeline()]]
                 return node
-            if self.keyword_in("in"):
+            if self.keyword() == "in":
                 self.i += 2
                 node.words += self.simple(_ShNode()).words
             else:
                 node.words.append([("$", _ShParameter("@"), True)])
-        self.i = _sh_blanks.match(t, self.i).end()
-        self.i += t.startswith(";", self.i)
+        self.over(_sh_blanks)
+        self.see(";")
         self.gap()
-        stop = {"do": "done", "{": "}"}.get(self.keyword(), "")
-        if not stop:
+        word = self.keyword()
+        if word not in ("do", "{"):
             self.doubt("a loop has no `do`")
             node.parts.append([self.pipeline()])
             return node
-        self.i += 2 if stop == "done" else 1
-        node.parts.append(self.nested(stop))
+        self.i += len(word)
+        node.parts.append(self.nested("done" if word == "do" else "}"))
         return node
 
     def case(self) -> _ShNode:
         node = _ShNode("case")
-        self.i = _sh_blanks.match(self.t, self.i).end()
+        self.over(_sh_blanks)
         node.words = [self.word()]
         self.gap()
-        if self.keyword_in("in"):
-            self.i += 2
-        else:
+        if not self.see("in"):
             self.doubt("a `case` has no `in`")
         while True:
             self.gap()
@@ -5564,58 +5706,45 @@ class _ShReader:
                     self.doubt("something is not closed")
                 self.i = min(self.i + 4, self.n)
                 return node
-            self.i += self.t.startswith("(", self.i)
-            patterns: list[Any] = []
-            while self.i < self.n and self.t[self.i] != ")":
+            self.see("(")
+            node.arms.append([])
+            while self.i < self.n and not self.see(")"):
                 before = self.i
-                if self.t[self.i] in " \t\r\n|":
-                    self.i += 1
-                    continue
-                patterns.append(self.word())
-                if self.i == before:
-                    self.doubt("a pattern of `case` is odd")
-                    self.i += 1
-            self.i += 1
-            node.arms.append(patterns)
+                if not (self.t[self.i] == "|" or self.t[self.i].isspace()):
+                    node.arms[-1].append(self.word())
+                    if self.i == before:
+                        self.doubt("a pattern of `case` is odd")
+                self.i += self.i == before
             node.parts.append(self.nested(";;", "esac"))
             if self.stopped != ";;":
                 return node
-
-    def keyword_in(self, word: str) -> bool:
-        return self.t.startswith(word, self.i) and not self.t[self.i + len(word):self.i + len(word) + 1].isalnum()
 
     def test(self) -> _ShNode:
         """`[[ … ]]`; the first mark is read."""
         node, t = _ShNode("test"), self.t
         while self.i < self.n:
-            c = t[self.i]
-            if c in " \t\r\n<>()!&|;":
-                self.i += 1
-            elif t.startswith("]]", self.i) and t[self.i + 2:self.i + 3] in " \t\r\n;&|<>()" and t[self.i - 1] in " \t\r\n)":
+            if t.startswith("]]", self.i) and t[self.i + 2:self.i + 3] in _SH_ENDS and t[self.i - 1] in " \t\r\n)":
                 self.i += 2
                 return node
-            else:
-                before = self.i
+            before = self.i
+            if t[self.i] not in " \t\r\n<>()!&|;":
                 node.words.append(self.word())
-                self.i += self.i == before
+            self.i += self.i == before
         self.doubt("a test is not closed")
         return node
 
     # -- sums: (( )), $(( )), $[ ], name[ ]
     def matching(self, at: int, opener: str, closer: str) -> int:
         """The place of the *closer* that belongs to an *opener* just before *at*, quotes respected; else -1."""
-        level = 1
+        level, end = 1, -1
         for found in (_sh_round if opener == "(" else _sh_square).finditer(self.t, at):
             mark = found.group()
             level += 1 if mark == opener else -1 if mark == closer else 0
             if not level:
-                at, end = found.start(), found.start() - at
-                self.notes.characters += end
-                return int(at)
-        self.notes.characters += self.n - at
-        if self.notes.characters > 8 * MAX_SHELL_SOURCE:
-            raise BudgetSpent("it holds a command too long to follow")
-        return -1
+                end = found.start()
+                break
+        self.notes.spend(0, (self.n if end < 0 else end) - at)
+        return end
 
     def sum_end(self, at: int) -> int:
         """Where the `))` stands that ends the sum which begins at *at*; -1 when it is none but two subshells."""
@@ -5624,8 +5753,7 @@ class _ShReader:
 
     def sum_node(self, end: int) -> _ShNode:
         node = _ShNode("sum")
-        node.raw = self.t[self.i + 1:end]
-        node.words = [[("a", self.sum_parts(node.raw))]]
+        node.words = [[("a", self.sum_parts(self.t[self.i + 1:end]))]]
         self.i = end + 2
         return node
 
@@ -5637,11 +5765,10 @@ class _ShReader:
     # -- simple commands
     def tail(self, node: _ShNode) -> _ShNode:
         """The redirections behind a compound command."""
-        while True:
-            self.i = _sh_blanks.match(self.t, self.i).end()
-            if self.i >= self.n or not self.redirect(node):
-                break
-        if self.i < self.n and self.t[self.i] not in "\n;&|)#" and not (self.t[self.i] == "}" or self.keyword()):
+        self.over(_sh_blanks)
+        while self.i < self.n and self.redirect(node):
+            self.over(_sh_blanks)
+        if self.i < self.n and self.t[self.i] not in "\n;&|)#}" and not self.keyword():
             self.doubt("words behind a compound command")
         return node
 
@@ -5659,12 +5786,10 @@ class _ShReader:
             elif c in "\n;&|)":
                 break
             elif c == "#":
-                self.i = _SH_POSIX.gap.match(t, self.i).end()
+                self.over(_sh_gap)
                 break
             elif c == "(":
-                closed = _sh_function.match(t, self.i)
-                if closed and len(node.words) < 2 and not node.assigns:
-                    self.i = closed.end()
+                if len(node.words) < 2 and not node.assigns and self.over(_sh_function):
                     node.kind = "function"
                     if not node.words:
                         self.doubt("a function without a name")
@@ -5677,9 +5802,8 @@ class _ShReader:
         return node
 
     def add_word(self, node: _ShNode) -> None:
-        before = self.i
-        first = node.words[0] if node.words else ""
-        assigned = _sh_assigned.match(self.t, self.i) if isinstance(first, str) and first in _SH_DECLARES else None
+        before, first = self.i, node.words[0] if node.words else ""
+        assigned = _sh_assigned.match(self.t, self.i) if type(first) is str and first in _SH_DECLARES else None
         if assigned and self.assignment(node, assigned):
             return
         word = self.word()
@@ -5691,21 +5815,16 @@ class _ShReader:
 
     def assignment(self, node: _ShNode, found: re.Match[str]) -> bool:
         """`NAME=VALUE`, `NAME[INDEX]=VALUE`, `NAME=(…)`: read, if there is one here."""
-        t, at, name = self.t, found.end(), found.group(1)
+        name, at, appended = found.group(1), found.end(), found.group(2) == "+"
         index: _Parts | None = None
-        appended = found.group(2) == "+"
-        if t.startswith("[", at):
+        if self.t.startswith("[", at):
             end = self.matching(at + 1, "[", "]")
-            behind = _sh_index_assigned.match(t, end + 1) if end >= 0 else None
+            behind = _sh_index_assigned.match(self.t, end + 1) if end >= 0 else None
             if not behind:
                 return False
-            index, at, appended = self.inner(t[at + 1:end]).double(""), behind.end(), behind.group(1) == "+"
+            index, at, appended = self.inner(self.t[at + 1:end]).double(""), behind.end(), behind.group(1) == "+"
         self.i = at
-        if t.startswith("(", at):
-            self.i += 1
-            value: Any = [("l", self.elements())]
-        else:
-            value = self.word()
+        value: Any = [("l", self.elements())] if self.see("(") else self.word()
         if node.words:                          # of `declare` and its like: a word again
             node.words.append([("u", name + "+" * appended + "=")] + ([("u", value)] if isinstance(value, str) else value))
         else:
@@ -5718,18 +5837,15 @@ class _ShReader:
         self.deeper(1)
         while True:
             self.gap()
-            if self.i >= self.n or self.t[self.i] == ")":
-                self.i += 1
+            if self.i >= self.n or self.see(")"):
                 self.depth -= 1
                 return found
             index, before = None, self.i
-            if self.t[self.i] == "[":
-                end = self.matching(self.i + 1, "[", "]")
-                if end >= 0 and self.t.startswith("=", end + 1):
-                    index, self.i = self.inner(self.t[self.i + 1:end]).double(""), end + 2
+            end = self.matching(self.i + 1, "[", "]") if self.t[self.i] == "[" else -1
+            if end >= 0 and self.t.startswith("=", end + 1):
+                index, self.i = self.inner(self.t[self.i + 1:end]).double(""), end + 2
             word = self.word()
-            words = _sh_braces(word) if isinstance(word, list) and index is None else [word]
-            found += [(index, one) for one in words]
+            found += [(index, one) for one in (_sh_braces(word) if isinstance(word, list) and index is None else [word])]
             if self.i == before:
                 self.doubt("an array is odd")
                 self.i += 1
@@ -5737,27 +5853,21 @@ class _ShReader:
     def redirect(self, node: _ShNode) -> bool:
         """Read a redirection, if there is one here and not a process substitution or a word."""
         found = _sh_redirect.match(self.t, self.i)
-        if not found:
+        if not found or found.group(2) in ("<", ">") and not found.group(1) and self.t.startswith("(", found.end()):
             return False
-        fd, operator = found.group(1) or "", found.group(2)
-        if found.group(3):
-            fd, operator = "&", found.group(4)
-        elif operator in "<>" and not fd and self.t.startswith("(", found.end()):
-            return False
+        fd, operator = found.group(1) or found.group(3) or "", found.group(2) or found.group(4)
         self.i = _sh_blanks.match(self.t, found.end()).end()
+        before, word = self.i, self.word(operator[:2] == "<<" and operator != "<<<")
         if operator in ("<<", "<<-"):
-            begin = self.i
-            word = self.word(True)
-            raw = self.t[begin:self.i].replace("\\\n", "")
+            raw = self.t[before:self.i].replace("\\\n", "")
             if not raw or raw[0] == "#":        # a mistake in every shell
-                self.i = begin + (raw[:1] == "")
+                self.i = before + (not raw)
                 return True
-            if not isinstance(word, str) and any(kind in "$spa" for kind, *_ in word):
+            if any([part[0] in "$spa" for part in word if not isinstance(word, str)]):
                 self.doubt("an odd mark of a here-document")
-            quoted = any(c in raw for c in "'\"\\")
+            quoted = any([c in raw for c in "'\"\\"])
             self.heredocs.append((node, fd, _sh_unquoted(raw) if quoted else raw, quoted, operator == "<<-"))
             return True
-        before, word = self.i, self.word()
         if self.i == before:
             self.doubt("a redirection leads nowhere")
         node.redirects.append((fd, operator, word))
@@ -5766,14 +5876,14 @@ class _ShReader:
     # -- words
     def word(self, raw: bool = False) -> Any:
         """The word here: `str` when it means itself, else its parts."""
-        plain = _SH_POSIX.plain.match(self.t, self.i)
+        plain = _sh_plain_run.match(self.t, self.i)
         if plain:
             end = plain.end()
             if end == self.n or self.t[end] in " \t\r\n;&|<>)":
                 self.i = end
                 return plain.group()
         parts = self.parts()
-        if not raw and all(kind == "u" for kind, *_ in parts) and not any("{" in part[1] for part in parts):
+        if not raw and all([part[0] == "u" and "{" not in part[1] for part in parts]):
             return "".join([part[1] for part in parts])
         return parts
 
@@ -5782,11 +5892,9 @@ class _ShReader:
         t = self.t
         found: _Parts = []
         while self.i < self.n:
-            c = t[self.i]
-            plain = _SH_POSIX.plain.match(t, self.i)
+            c, plain = t[self.i], self.over(_sh_plain_run)
             if plain:
                 found.append(("u", plain.group()))
-                self.i = plain.end()
             elif c in "<>" and t.startswith("(", self.i + 1):
                 self.i += 2
                 found.append(("p", self.substitution(), c))
@@ -5799,7 +5907,7 @@ class _ShReader:
                     if self.i < self.n and t[self.i] in " \t\r\n;&|<>" or self.i == before:
                         found.append(("u", t[self.i]))
                         self.i += 1
-            elif c in _SH_POSIX.ends:
+            elif c in _SH_ENDS:
                 break
             elif not self.piece(found, c, False):
                 found.append(("u", c))
@@ -5809,19 +5917,15 @@ class _ShReader:
 
     def piece(self, found: _Parts, c: str, quoted: bool) -> bool:
         """Read what is quoted or expands here outside double quotes; False when it is neither."""
-        t = self.t
         if c == "'":
-            string = _SH_POSIX.single.match(t, self.i)
-            if string is None:
-                self.open_quote()
-            found.append(("q", string.group(1) if string else t[self.i + 1:]))
-            self.i = string.end() if string else self.n
+            string = self.over(_sh_single)
+            found.append(("q", string.group(1) if string else self.open_quote()[1:]))
         elif c == '"':
             self.i += 1
             found += self.double('"') or [("q", "")]
         elif c == "\\":
-            if not t.startswith("\n", self.i + 1):
-                found.append(("q", t[self.i + 1:self.i + 2]))
+            if not self.t.startswith("\n", self.i + 1):
+                found.append(("q", self.t[self.i + 1:self.i + 2]))
             self.i += 2
         elif c == "$":
             self.dollar(found, quoted)
@@ -5835,19 +5939,16 @@ class _ShReader:
         """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
         found: _Parts = []
         while self.i < self.n:
-            run = _SH_POSIX.quoted.match(self.t, self.i)
+            c, run = self.t[self.i], self.over(_sh_quoted_run)
             if run:
                 found.append(("q", run.group()))
-                self.i = run.end()
-                continue
-            c = self.t[self.i]
-            if c == closer:
+            elif c == closer:
                 self.i += 1
                 return found
-            if c == "\\":
-                escaped = _SH_POSIX.escaped.match(self.t, self.i)
-                plain = (escaped.group(1) or "") if escaped and (closer or escaped.group(1) != '"') else self.t[self.i:self.i + 2]
-                found.append(("q", plain))
+            elif c == "\\":
+                escaped = _sh_escaped.match(self.t, self.i)
+                found.append(("q", (escaped.group(1) or "") if escaped and (closer or escaped.group(1) != '"')
+                              else self.t[self.i:self.i + 2]))
                 self.i += 2
             elif c == "$":
                 self.dollar(found, True)
@@ -5866,15 +5967,12 @@ class _ShReader:
         found: _Parts = []
         kind = "q" if quoted else "u"
         while self.i < self.n:
-            plain = _sh_inner_plain.match(self.t, self.i)
+            c, plain = self.t[self.i], self.over(_sh_inner_run)
             if plain:
                 found.append((kind, plain.group()))
-                self.i = plain.end()
-                continue
-            c = self.t[self.i]
-            if c in stops:
+            elif c in stops:
                 return found
-            if c == "'" and literal or not self.piece(found, c, quoted):
+            elif c == "'" and literal or not self.piece(found, c, quoted):
                 found.append((kind, c))
                 self.i += 1
         self.i = min(self.i, self.n)
@@ -5894,130 +5992,94 @@ class _ShReader:
         end = self.i = self.i + 1
         while end < self.n and self.t[end] != "`":
             end += 2 if self.t[end] == "\\" else 1
+        inner = re.sub(r'\\([\\$`"])' if quoted else r"\\([\\$`])", r"\1", self.t[self.i:end])
         if end >= self.n:
             self.open_quote()
-        inner = re.sub(r'\\([\\$`"])' if quoted else r"\\([\\$`])", r"\1", self.t[self.i:end])
         self.i = min(end + 1, self.n)
         return self.inner(inner).script()
 
     def dollar(self, found: _Parts, quoted: bool) -> None:
         """What follows `$`: a substitution, a sum, a parameter, a string of C, or nothing special."""
-        t, c = self.t, self.t[self.i + 1:self.i + 2]
-        if c == "(":
-            self.i += 2
-            end = self.sum_end(self.i + 1) if t.startswith("(", self.i) else -1
+        self.i += 1
+        if self.see("("):
+            end = self.sum_end(self.i + 1) if self.t.startswith("(", self.i) else -1
             if end >= 0:
-                found.append(("a", self.sum_parts(t[self.i + 1:end])))
+                found.append(("a", self.sum_parts(self.t[self.i + 1:end])))
                 self.i = end + 2
             else:
                 found.append(("s", self.substitution(), quoted))
-        elif c == "{":
-            self.i += 2
-            if t[self.i:self.i + 1] in (" ", "\t", "\n", "|"):          # ${ command; }
+        elif self.see("{"):
+            if self.t[self.i:self.i + 1] in (" ", "\t", "\n", "|"):         # ${ command; }
                 self.i += 1
                 found.append(("s", self.nested("}"), quoted))
             else:
                 self.deeper(1)
                 found.append(self.parameter(quoted))
                 self.depth -= 1
-        elif c == "[":
-            end = self.matching(self.i + 2, "[", "]")
-            found.append(("a", self.sum_parts(t[self.i + 2:end])) if end >= 0 else ("q", "$["))
-            self.i = end + 1 if end >= 0 else self.i + 2
-        elif c == "'" and not quoted:
-            string = _sh_c_string.match(t, self.i)
-            if string is None:
-                self.open_quote()
-            found.append(("q", _sh_unescape(string.group(1) if string else t[self.i + 2:])))
-            self.i = string.end() if string else self.n
-        elif c == '"' and not quoted:
-            self.i += 1
-        else:
-            name = _sh_name.match(t, self.i + 1)
+        elif self.see("["):
+            end = self.matching(self.i, "[", "]")
+            found.append(("a", self.sum_parts(self.t[self.i:end])) if end >= 0 else ("q", "$["))
+            self.i = end + 1 if end >= 0 else self.i
+        elif self.t.startswith("'", self.i) and not quoted:
+            self.i -= 1
+            string = self.over(_sh_c_string)
+            found.append(("q", _sh_unescape(string.group(1) if string else self.open_quote()[2:])))
+        elif quoted or not self.t.startswith('"', self.i):
+            name = self.over(_sh_name)
             found.append(("$", _ShParameter(name.group()), quoted) if name else ("q" if quoted else "u", "$"))
-            self.i = name.end() if name else self.i + 1
 
     def parameter(self, quoted: bool) -> tuple[Any, ...]:
         """What stands between the braces of `${…}`."""
-        t = self.t
-        head = _sh_parameter.match(t, self.i)
+        head = self.over(_sh_parameter)
         if head is None:
             self.doubt("an expansion that bash does not know")
             lost = self.within("}", quoted, quoted)
             self.i += 1
             return "$", _ShParameter("", "", None, "?", (lost,)), quoted
-        prefix, name = head.group(1) or "", head.group(2)
-        self.i = head.end()
-        index: _Parts | str | None = None
-        if t.startswith("[", self.i):
-            end = self.matching(self.i + 1, "[", "]")
-            if end >= 0:
-                inside = t[self.i + 1:end]
-                index = inside if inside in ("@", "*") else self.inner(inside).double("")
-                self.i = end + 1
+        key: _Parts | str | None = None
+        end = self.matching(self.i + 1, "[", "]") if self.t.startswith("[", self.i) else -1
+        if end >= 0:
+            inside = self.t[self.i + 1:end]
+            key = inside if inside in ("@", "*") else self.inner(inside).double("")
+            self.i = end + 1
         operator, arguments = "", []
-        if not t.startswith("}", self.i):
-            found = _sh_operator.match(t, self.i)
+        if not self.t.startswith("}", self.i):
+            found = self.over(_sh_operator)
             if found is None:
                 self.doubt("an expansion that bash does not know")
             operator = found.group() if found else "?"
-            self.i = found.end() if found else self.i
-            literal = quoted and operator.lstrip(":") in ("-", "=", "+", "?")
-            if operator[:1] == "/" or operator == ":":
-                arguments.append(self.within("}" + operator[:1], quoted, literal))
-                if t.startswith(operator[:1], self.i):
-                    self.i += 1
-                    arguments.append(self.within("}", quoted, literal))
-            else:
-                arguments.append(self.within("}", quoted, literal))
+            mark = operator[:1] if operator[:1] == "/" or operator == ":" else ""
+            arguments = [self.within("}" + mark, quoted, quoted and operator.lstrip(":") in ("-", "=", "+", "?"))]
+            if mark and self.see(mark):
+                arguments.append(self.within("}", quoted, False))
         self.i += 1
-        return "$", _ShParameter(name, prefix, index, operator, tuple(arguments)), quoted
+        return "$", _ShParameter(head.group(2), head.group(1) or "", key, operator, tuple(arguments)), quoted
 
 
-_sh_round = lazy_regex(r"""\\[\s\S]|'[^']*'|"(?:[^"\\]|\\[\s\S])*"|`(?:[^`\\]|\\[\s\S])*`|[()]""")
-_sh_square = lazy_regex(r"""\\[\s\S]|'[^']*'|"(?:[^"\\]|\\[\s\S])*"|`(?:[^`\\]|\\[\s\S])*`|[\[\]]""")
-_sh_quote_marks = lazy_regex(r"""\\([\s\S])|'([^']*)'|\$?"((?:[^"\\]|\\[\s\S])*)"|\$'((?:[^'\\]|\\[\s\S])*)'""")
-
-
-def _sh_unquoted(raw: str) -> str:
-    """The raw text of a word without its quotes, as the mark of a here-document is taken."""
-    def plain(found: re.Match[str]) -> str:
-        escaped, single, double, string = found.groups()
-        if double is not None:
-            return re.sub(r'\\([$`"\\])', r"\1", double)
-        return _sh_unescape(string) if string is not None else escaped if escaped is not None else single
-    return str(_sh_quote_marks.sub(plain, raw))
-
-
+# -- braces
 def _sh_braces(word: _Parts) -> list[Any]:
     """The words that the braces of one make, each once; with too many a word that may be anything."""
     tokens: list[Any] = []
     for part in word:
         tokens += [c for c in re.split(r"([{},])", part[1]) if c] if part[0] == "u" else [part]
-    if tokens.count("{") > 64:
-        return [[("q", _SH_HOLE)] + [part for part in word if part[0] not in "uq"]]
-    done: dict[Any, None] = {}
-    seen = {tuple(map(_sh_token_key, tokens))}
-    work = [tokens]
-    while work and len(done) + len(work) <= MAX_SHELL_WORDS:
+    found: list[Any] = []
+    seen, work = {tuple(map(_sh_token, tokens))}, [tokens]
+    while work and len(found) + len(work) <= MAX_SHELL_WORDS and tokens.count("{") <= 64:
         item = work.pop()
-        found = _sh_brace(item)
-        if found is None:
-            done[len(done)] = _sh_rejoined(item)
+        brace = _sh_brace(item)
+        if brace is None:
+            found.append(_sh_rejoined(item))
             continue
-        start, end, choices = found
-        for choice in reversed(choices):
-            made = item[:start] + choice + item[end + 1:]
-            key = tuple(map(_sh_token_key, made))
+        start, end, choices = brace
+        for made in [item[:start] + choice + item[end + 1:] for choice in reversed(choices)]:
+            key = tuple(map(_sh_token, made))
             if key not in seen:
                 seen.add(key)
                 work.append(made)
-    if work:
-        return [[("q", _SH_HOLE)] + [part for part in word if part[0] not in "uq"]]
-    return list(done.values())
+    return [[("q", _SH_HOLE)] + [part for part in word if part[0] not in "uq"]] if work else found
 
 
-def _sh_token_key(token: Any) -> Any:
+def _sh_token(token: Any) -> Any:
     return token if isinstance(token, str) else (token[0], token[1]) if isinstance(token[1], str) else id(token)
 
 
@@ -6030,30 +6092,25 @@ def _sh_rejoined(tokens: list[Any]) -> Any:
             parts[-1] = "u", parts[-1][1] + token
         else:
             parts.append(("u", token))
-    return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts or [("q", "")]
+    return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts or [("u", "")]
 
 
 def _sh_brace(tokens: list[Any]) -> tuple[int, int, list[list[Any]]] | None:
     """The first brace expression of a word: where it begins and ends, and its choices."""
-    opened: list[tuple[int, list[int]]] = []
+    opened: list[list[int]] = []
     best: tuple[int, int, list[list[Any]]] | None = None
     for at, token in enumerate(tokens):
         if token == "{":
-            opened.append((at, []))
+            opened.append([at])
         elif token == "," and opened:
-            opened[-1][1].append(at)
+            opened[-1].append(at)
         elif token == "}" and opened:
-            start, commas = opened.pop()
-            if best is not None and best[0] < start:
-                continue
-            choices: list[list[Any]] = []
-            if commas:
-                edges = [start, *commas, at]
-                choices = [tokens[a + 1:b] for a, b in zip(edges, edges[1:])]
-            elif all(isinstance(one, str) for one in tokens[start + 1:at]):
-                choices = _sh_series("".join(tokens[start + 1:at]))
-            if choices:
-                best = start, at, choices
+            edges = [*opened.pop(), at]
+            if best is None or best[0] > edges[0]:
+                inside = tokens[edges[0] + 1:at]
+                choices = [tokens[a + 1:b] for a, b in zip(edges, edges[1:])] if len(edges) > 2 else _sh_series(
+                    "".join(inside)) if all([isinstance(one, str) for one in inside]) else []
+                best = (edges[0], at, choices) if choices else best
     return best
 
 
@@ -6063,18 +6120,13 @@ def _sh_series(text: str) -> list[list[Any]]:
     if not found:
         return []
     low, high, first, last, step = found.groups()
-    a, b = (int(low), int(high)) if low is not None else (ord(first), ord(last))
-    by = max(1, abs(int(step or 1)))
+    a, b, by = (int(low), int(high), int(step or 1)) if low is not None else (ord(first), ord(last), int(step or 1))
+    by = max(1, abs(by))
     if abs(a - b) // by >= MAX_SHELL_WORDS // 4:
         return [[("q", _sh_hole("number"))]]
-    values = list(range(a, b + 1, by) if a <= b else range(a, b - 1, -by))
+    values = range(a, b + 1, by) if a <= b else range(a, b - 1, -by)
     width = max(len(low), len(high)) if low is not None and re.match(r"-?0\d", low + " " + high) else 0
     return [[str(value).zfill(width) if low is not None else chr(value)] for value in values]
-
-
-def _sh_hole(name: str = "") -> str:
-    """What stands in a text for the unknown value of the variable *name*, or for anything."""
-    return f"\ue0f0{name}\ue0f1"
 
 
 # ---- 9b. Commands: values, streams and words -------------------------------------------------------------
@@ -6179,55 +6231,6 @@ def _sh_has(pattern: str, words: Iterable[str]) -> bool:
     """Does one of the words start like this?"""
     starts = re.compile(pattern).match
     return any(starts(word) for word in words)
-
-
-def _sh_skip(args: list[str], letters: str, words: int) -> list[str]:
-    """The arguments from the wrapped command on: behind options (*letters* take a value), assignments and *words*."""
-    i = 0
-    while i < len(args):
-        word = args[i]
-        if word == "--":
-            return args[i + 1:]
-        if word[:2] == "--":
-            i += word[2:] in ("delimiter", "max-args", "max-procs", "replace", "arg-file", "jobs")
-        elif word[:1] == "-" and len(word) > 1:
-            i += next((k for k, c in enumerate(word) if k and c in letters and c != "-"), 0) == len(word) - 1
-        elif not ("=" in word and _sh_assignment.match(word)):
-            words -= 1
-            if words < 0:
-                break
-        i += 1
-    return args[i:]
-
-
-def _sh_options(args: list[str], letters: str, longs: Iterable[str] | None, switches: frozenset[str] = frozenset(),
-                ) -> list[tuple[str, str]]:
-    """The arguments as (option, value), operands as ("", word). *letters* take a value; *longs* too, all but *switches*
-    when it is None. Options of one dash and many letters (PowerShell's) come in lower case where *letters* is empty."""
-    found: list[tuple[str, str]] = []
-    waiting = ""
-    for word in args:
-        if waiting:
-            found.append((waiting, word))
-            waiting = ""
-        elif word[:2] == "--" and len(word) > 2:
-            option, mark, value = word.partition("=")
-            if mark or option in switches or longs is not None and option[2:] not in longs:
-                found.append((option, _sh_from(value, _sh_flow(word))))
-            else:
-                waiting = option
-        elif word[:1] == "-" and len(word) > 1:
-            at = next((k for k, c in enumerate(word) if k and c in letters), 0)
-            if not letters or word[1:].lower() in ("destination", "outfile", "path"):
-                waiting = word.lower() if word.lower() not in switches else ""
-            elif at and at < len(word) - 1:
-                found.append(("-" + word[at], _sh_from(word[at + 1:], _sh_flow(word))))
-            elif at:
-                waiting = "-" + word[at]
-            found += [("-" + c, "") for c in word[1:at or None] if letters]
-        else:
-            found.append(("", word))
-    return found
 
 
 def _sh_open(text: str) -> bool:
@@ -6355,8 +6358,8 @@ proxychains proxychains4 | q f: | x
 systemd-run | qrSt p:E:u:H:M:G:P: --property: --unit: --uid: --gid: --slice: --setenv:e --working-directory:cd | x
 systemd-inhibit xvfb-run | adl e:f:n:p:s:w: --what: --who: --why: --mode: --server-num: --server-args: | x
 perf/stat,record,trace | adghinqsuv A:b:B:c:C:D:e:F:G:I:m:o:p:r:t: | x
-xargs | | | t:xargs
-parallel | | | t:parallel
+xargs | 0oprtx n:P:d:E:L:s: --max-args: --max-procs: --delimiter: -I,-J,--replace:mark -i=braces -a,--arg-file:file | x | t:xargs
+parallel | kX j:N:n:S:P:L:I: --jobs: | x | t:parallel
 find fd fdfind | | | t:find
 entr | acdnprz -s:sh | x
 npx pnpx bunx | yq p: --package: -c,--call:sh w: --workspace: | x
@@ -6391,7 +6394,10 @@ pssh pdsh parallel-ssh clush dsh | h:H:l:p:o:e:t:O:x:w:g: | sh+
 ansible | h:i:m:u:f:e:t:l:M: -a,--args:sh --private-key,--key-file,--vault-password-file:k | p
 ansible-playbook | h:i:u:f:e:t:l: --private-key,--key-file,--vault-password-file:k | f*
 salt salt-call salt-ssh | | p p sh+
-tmux screen | | | t:terminal
+tmux | 2CDluvV c:f:L:S:T:
+tmux/new,new-session,neww,new-window,splitw,split-window,respawn-pane,respawn-window,run,run-shell,if,if-shell,popup,send,
+     send-keys | AabdDEhkPXZlRv c:e:F:n:N:s:t:x:y: | sh+
+screen | aAdDmrRxUX c:e:h:p:s:S:t:T: | x
 adb/shell,exec-out | x n | sh+
 vagrant,fly,flyctl/ssh fly,flyctl/ssh/console gcloud/compute/ssh multipass/exec | -c,-C,--command:sh | p? x
 heroku/run | a:r:s: --app: | sh+
@@ -6473,7 +6479,7 @@ jq yq dasel | -f,--from-file:r! --arg:two --argjson:two --slurpfile: --rawfile: 
 findstr select-string sls | | ~p f*
 cut | b:c:d:f: --delimiter: --fields: | f*
 echo printf print write-output write-host | | | t:echo
-stat file du touch mkdir md test-path get-item resolve-path locate wc tree | c:f:m:d:t:r: | n*
+stat file du touch mkdir md test-path locate wc tree | c:f:m:d:t:r: | n*
 test [ | | n* | t:subscripts
 unset let | | | t:subscripts
 ls ll dir get-childitem gci exa eza lsd vdir | | | t:listing
@@ -6490,7 +6496,8 @@ openssl/x509,req,verify,dgst,sha256,sha1,ca,crl,ocsp,cms,smime,ts,pkeyutl
 openssl/genrsa,genpkey,ecparam,rand,s_client,s_server | -cert,-key,-CAfile:k -out:new -connect: -pass: | p* | t:openssl
 openssl/enc,base64 | -in:r -out:w -pass: -k: -K: -iv: -kfile:k | f* | t:openssl
 openssl | -in:r -out:w -passin: -passout: | f*
-cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy | | | t:copy
+cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy | abdfilLnPpRrsTuvxZ o:g:S:B:
+     -t,--target-directory,-destination:into -m,--mode:mode --suffix: -path,-literalpath:f -newname:into | p* | t:copy
 rm unlink rmdir rd del erase remove-item ri rimraf trash trash-put shred srm wipe del-cli | | | t:remove
 gio/trash,remove | f | d*
 dd truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc | | | t:overwrite
@@ -6501,7 +6508,8 @@ base64 base32 xxd uudecode gunzip zcat bunzip2 bzcat xzcat unxz gzip rev tr zstd
 gpg gpg2 | u:r: --recipient: --local-user: --output,-o:w | f* | t:decode
 cd pushd popd chdir set-location sl | | | t:change
 export printenv set declare typeset local readonly setx | | | t:environment
-read mapfile readarray | | | t:read_variable
+read | ers d:i:n:N:p:t: -a:array -u:fd | name* | t:read_variable
+mapfile readarray | t d:n:O:s:c: -C:sh -u:fd | array* | t:read_variable
 shift | | | t:shift
 exit return | | | t:ends
 alias | | | t:alias
@@ -6539,9 +6547,11 @@ mail mailx mutt sendmail swaks msmtp send-mailmessage xclip pbcopy xsel wl-copy 
 dig nslookup host ping resolve-dnsname drill test-connection | | | t:lookup
 bitsadmin certutil | | | t:fetch_tool
 # -- Windows; programs whose words are no commands
-start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
-     | | | t:start
-for | | | t:for_cmd
+start start-process saps start-job start-threadjob invoke-command icm foreach-object % foreach where-object ? where | | | t:start
+get-item gi resolve-path rvpa convert-path cvpa join-path | | | t:items
+select-object select sort-object get-unique out-string | | | t:passes
+forfiles | | | t:forfiles
+set-alias sal new-alias nal | | | t:set_alias
 apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
      heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
 """
@@ -7136,7 +7146,8 @@ def _sql_readings(text: str) -> list[_SqlTokens]:
 
 _SQL_DROPPED = frozenset("TABLE DATABASE SCHEMA KEYSPACE TABLESPACE USER ROLE OWNED CATALOG WAREHOUSE COLLECTION LOGIN".split())
 # Words in the names of tables that nobody will miss.
-_SQL_SCRATCH = frozenset("test tests tmp temp temporary import imports scratch sandbox stage staging backup backups bak old".split())
+_SQL_SCRATCH = frozenset("""test tests tmp temp temporary import imports scratch sandbox stage staging backup backups bak
+    old""".split())
 # A statement may start behind these, behind `;`, `(`, `)`, and where the text does; behind AS only in a definition.
 _SQL_BEFORE = frozenset("BEGIN THEN ELSE LOOP DO AS GO ANALYZE ANALYSE VERBOSE ATOMIC INSTEAD ALSO".split())
 # In the statements of a batch without semicolons, which begin with these, also anywhere.
@@ -7157,8 +7168,11 @@ _SQL_DYNAMIC = frozenset("""EXECUTE EXEC IMMEDIATE PREPARE SP_EXECUTESQL DBLINK 
 # Lines for the client program: what it runs, and the files that it reads or writes.
 _sql_client = lazy_regex(
     r"^[ \t]*(?:(?:\\!|\.(?:shell|system)\b|!!?|\\[og][ \t]*\||\.(?:once|output)[ \t]*\||system\b|\\copy[ \t].*?\bprogram[ \t]+')"
-    r"[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|\.(?:read|import|output|once|open|load|backup|restore|save|dump)|"
-    r"source)[ \t]+'?([^\s';|]+))", re.I | re.M)
+    r"[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|"
+    r"\.(?:read|import|output|once|open|load|backup|restore|save|dump)|source)[ \t]+'?([^\s';|]+))", re.I | re.M)
+
+
+_sql_graph = lazy_regex(r"(?i)\bmatch\s*\(\s*\w*\s*\)\s*(?:detach\s+)?delete\b")
 
 
 def sql_acts(text: str, depth: int = 0) -> list[Act]:
@@ -7166,6 +7180,8 @@ def sql_acts(text: str, depth: int = 0) -> list[Act]:
     acts: list[Act] = []
     for found in _sql_client.finditer(text):
         acts.append(Act("sh", found.group(1).rstrip("'")) if found.group(1) else Act("read", found.group(2)))
+    if _sql_graph.search(text):
+        acts.append(Act("say", "infrastructure", "destroys a database: every node of a graph"))
     for tokens in _sql_readings(text):
         acts += _SqlText(tokens).acts(depth)
     return list(dict.fromkeys(acts))
@@ -7234,7 +7250,7 @@ class _SqlText:
 
     def joined(self, at: int) -> str:
         """The string at *at* with what is joined to it; names stand for their values."""
-        text = self.t[at][1].replace("%I", "x").replace("%s", "x")
+        text = re.sub(r"%[Is]|\?", "x", self.t[at][1])
         while self.word(at + 1, "p") in ("||", "+") and len(text) < 10_000:
             kind, word = self.t[at + 2] if at + 2 < len(self.t) else ("s", "")
             text += word if kind == "s" else " " + word.lower()
@@ -7328,7 +7344,8 @@ class _SqlText:
 
 
 _SQL_CONSTANTS = frozenset("TRUE FALSE NULL NOT IS LIKE IN BETWEEN EXISTS SELECT".split())
-_sql_every = lazy_regex(r"(?:(?:\w+ \. )?(?:ID|ROWID|CTID|_ID) (?:>=? (?:0|- 1)|(?:<>|!=) (?:0|- 1)|IS NOT NULL)|.* LIKE %)\Z", re.I)
+_sql_every = lazy_regex(
+    r"(?:(?:\w+ \. )?(?:ID|ROWID|CTID|_ID) (?:>=? (?:0|- 1)|(?:<>|!=) (?:0|- 1)|IS NOT NULL)|.* LIKE %)\Z", re.I)
 
 
 # ---- 9e. Commands: code of other languages ---------------------------------------------------------------
@@ -7346,57 +7363,65 @@ def _code_dirname(path: str) -> str:
 
 _CODE_CALLS: dict[str, str] = {}        # last names of what is called -> roles; `=name` stands for that name alone
 for _line in """\
-run system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output check_call getoutput
-run getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell create_subprocess_exec posix_spawn execa
-run execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve spawnvp startfile execaSync execaCommand
-run command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder Command sh bat shell $ Process.Start statement
-eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext =source
-eval runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads dill.loads setTimeout
-eval =include =include_once =require_once importScripts builtins.eval builtins.exec run_path globalThis.eval window.eval global.eval
-delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_f rm remove_entry remove_dir remove_tree rimraf
-delete rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively deleteDirectory
-delete os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove deleteSync trashItem
-delete FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
+run exec_command system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output
+run check_call getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell
+run create_subprocess_exec posix_spawn execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
+run spawnvp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder
+run Command sh bat shell $ Process.Start statement
+eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext
+eval =source runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads
+eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
+eval globalThis.eval window.eval global.eval
+delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_f rm remove_entry remove_dir remove_tree
+delete rimraf rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively
+delete deleteDirectory os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove
+delete deleteSync trashItem FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
 write write_text write_bytes writeFile writeFileSync appendFile appendFileSync outputFile outputFileSync file_put_contents
 write File.write IO.write createWriteStream FileWriter FileOutputStream PrintWriter writeTextFile writeString WriteAllText
 write AppendAllText Files.write
 save urlretrieve download.file download_file getstore downloadFile
 open =open io.open fopen File.open codecs.open openSync
-read read_text read_bytes readFile readFileSync file_get_contents File.read IO.read readLines File.readlines readfile readString
-read readAllBytes readAllLines slurp createReadStream readTextFile ReadAllText read_csv fromfile
+read read_text read_bytes readFile readFileSync file_get_contents File.read IO.read readLines File.readlines readfile
+read readString readAllBytes readAllLines slurp createReadStream readTextFile ReadAllText read_csv fromfile
 cp:-r shutil.copy copy2 copyfile copytree copyFile copyFileSync copySync cpSync cp_r FileUtils.cp
 mv shutil.move os.rename os.replace fs.rename renameSync moveSync FileUtils.mv promises.rename
 cd os.chdir process.chdir Dir.chdir setwd
 chmod os.chmod chmodSync fs.chmod
 truncate:-s0 truncateSync os.truncate
 ln:-s os.symlink symlinkSync
-sql query executemany executescript execute_sync executeUpdate executeQuery read_sql read_sql_query raw_sql executeRaw select_all
-sql executeRawUnsafe queryRawUnsafe exec_query =do dbh.do prepare multi_query dbExecute dbSendQuery dbGetQuery
-fetch urlopen =fetch axios =got curl_exec URI.open recv DownloadString Net.HTTP.get requests.get recvfrom URL
-fetch httpx.get https.get http.get session.get client.get axios.get HTTP.get HTTP.Tiny requests.request http.request https.request
-send post put patch sendall send sendto sendmail send_message upload_file upload_fileobj put_object storbinary putFile post_form
-send UploadString UploadFile sendBeacon publish postForm gethostbyname requests.request httpx.request https.request http.request
-say print puts echo log say printf write cat info debug warn warning error die raise throw Error Exception display message pprint
-test startswith endswith startsWith endsWith includes match search test find index indexOf count in_array fnmatch exists isfile
-test isdir existsSync is_file is_dir file_exists ignore_patterns sub gsub findall grepl add_argument assertEqual ValueError
+sql raw query executemany executescript execute_sync executeUpdate executeQuery read_sql read_sql_query raw_sql executeRaw
+sql select_all executeRawUnsafe queryRawUnsafe exec_query =do dbh.do prepare multi_query dbExecute dbSendQuery dbGetQuery
+fetch urlopen =fetch axios =got curl_exec URI.open recv DownloadString Net.HTTP.get requests.get recvfrom URL httpx.get
+fetch https.get http.get session.get client.get axios.get HTTP.get HTTP.Tiny requests.request http.request https.request
+send post put patch sendall send sendto sendmail send_message upload_file upload_fileobj put_object storbinary putFile
+send post_form UploadString UploadFile sendBeacon publish postForm gethostbyname requests.request httpx.request https.request
+send http.request
+say res.send response.send reply.send ctx.send print puts echo log say printf write cat info debug warn warning error die
+say raise throw Error Exception display message pprint
+test startswith endswith startsWith endsWith includes match search test find index indexOf count in_array fnmatch exists
+test isfile isdir existsSync is_file is_dir file_exists ignore_patterns sub gsub findall grepl add_argument assertEqual
+test ValueError
 path os.path.join path.join File.join path.resolve Path PurePath PosixPath Pathname Path.of Paths.get =File joinpath file.path
 path posixpath.join ntpath.join java.io.File
-same str String expanduser path.expand abspath realpath fspath normpath list tuple sorted set Array array c qw vec of asList to_a
-same toFile toPath strip trim rstrip chomp encode decode bytes text raw toString to_s expand_path escapeshellarg absolute resolve
-same dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
+same str String expanduser path.expand abspath realpath fspath normpath list tuple sorted set Array array c qw vec of asList
+same to_a toFile toPath strip trim rstrip chomp encode decode bytes text toString to_s expand_path escapeshellarg absolute
+same resolve dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
 list iterdir listdir readdirSync readdir glob rglob walk scandir entries children list.files globSync Files.walk listFiles
 list Dir.entries eachFile iglob opendir Files.list""".splitlines():
     for _name in _line.split()[1:]:
         _CODE_CALLS[_name] = (_CODE_CALLS.get(_name, "") + " " + _line.split()[0]).strip()
 # Whose methods run what they are given; of anything else `exec` may be a regex's.
-_CODE_RUNNERS = frozenset("""os subprocess child_process cp vm commands pty Kernel IO Open3 runpy builtins Process Runtime io shell
-    pickle marshal window globalThis global asyncio posix nt""".split())
+_CODE_RUNNERS = frozenset("""os subprocess child_process cp vm commands pty Kernel IO Open3 runpy builtins Process Runtime io
+    shell pickle marshal window globalThis global asyncio posix nt""".split())
 _CODE_TEXTS: dict[str, Callable[..., str]] = {name: function for function, names in (
-    (lambda t, *_: t.lower(), "lower toLowerCase downcase strtolower"), (lambda t, *_: t.upper(), "upper toUpperCase upcase strtoupper"),
+    (lambda t, *_: t.lower(), "lower toLowerCase downcase strtolower"),
+    (lambda t, *_: t.upper(), "upper toUpperCase upcase strtoupper"),
     (lambda t, *_: t[::-1], "reverse strrev reversed"), (lambda t, a="", b="", *_: t.replace(a, b), "replace replaceAll"),
-    (lambda t, *_: _code_dirname(t), "dirname parent"), (lambda t, *_: t.rpartition("/")[2], "basename")) for name in names.split()}
+    (lambda t, *_: _code_dirname(t), "dirname parent"), (lambda t, *_: t.rpartition("/")[2], "basename"),
+    ) for name in names.split()}
 _CODE_DECODES = {name: how for how, names in (
-    ("base64", "b64decode urlsafe_b64decode standard_b64decode a2b_base64 atob base64_decode decode64 strict_decode64 decode_base64"),
+    ("base64", """b64decode urlsafe_b64decode standard_b64decode a2b_base64 atob base64_decode decode64 strict_decode64
+        decode_base64"""),
     ("hex", "fromhex unhexlify hex2bin a2b_hex"), ("base32", "b32decode"),
     ("", "decompress a85decode b85decode gzinflate gzuncompress gunzipSync inflateSync")) for name in names.split()}
 _CODE_HOMES = frozenset("HOME USERPROFILE HOMEPATH user.home".split())
@@ -7404,25 +7429,30 @@ _CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), 
     gettempdir tempdir TemporaryDirectory NamedTemporaryFile mkstemp createTempDirectory tempnam sys_get_temp_dir createTempFile
     tempfile""")) for name in names.split()}
 _code_loss = lazy_regex(
-    r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db|database|schema|table|bucket|stack|cluster|volume|"
-    r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk|hosted_?zone|queue|file_?system)\w*|"
-    r"flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
+    r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db(?=\w)|database|schema|table|bucket|stack|cluster|volume|"
+    r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk|hosted_?zone|queue|"
+    r"file_?system)\w*|flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|"
+    r"(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
     r"[A-Z]\w*\.(?:destroy|delete)_all\Z")
 _code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
 _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
 _code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
+_code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|"
+                            r"^[ \t]*(?:const|let|var|def|class|func) [A-Za-z_{]")
+_code_mongo = lazy_regex(r"\s*db\.")
 _code_fork = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
                         r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
 _code_imports = lazy_regex(
-    r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+\(?([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|\bimport\s+(?:([\w$]+)\s*,?\s*)?(?:\*\s*as\s+([\w$]+)|"
-    r"\{([^{}]*)\})?\s*from\s*['\"](?:node:)?([^'\"]+)|\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)",
+    r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+\(?([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|"
+    r"\bimport\s+(?:([\w$]+)\s*,?\s*)?(?:\*\s*as\s+([\w$]+)|\{([^{}]*)\})?\s*from\s*['\"](?:node:)?([^'\"]+)|"
+    r"\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)",
     re.M)
 _code_heredoc = lazy_regex(r"<<[<~-]?[ ]?([\"']?)([A-Z_]\w*)\1([^\n]*)\n([\s\S]*?)^[ \t]*\2\b", re.M)
 _CODE_DEFINES = frozenset("def function sub fn func fun".split())
 # Words without a value; words and marks that make one of several values, or nothing, of what stands around them.
-_CODE_SKIPPED = frozenset("""new await not yield typeof return async del throw raise delete const let var local my our final static public
-    private protected export default void int try do then begin end elif elsif while until case when finally except catch class go
-    defer val auto def""".split())
+_CODE_SKIPPED = frozenset("""new await not yield typeof return async del throw raise delete const let var local my our final
+    static public private protected export default void int try do then begin end elif elsif while until case when finally
+    except catch class go defer val auto def""".split())
 _CODE_CHOICES = frozenset("if else unless or and || && ?? ? :".split())
 _CODE_TESTS = frozenset("== === != !== < > <= >= in is of instanceof =~ eq ne not <=> as & ^ * ** >> | ! ~ \\ @ %".split())
 _CODE_ASSIGNS = frozenset("= := <- += .= ||= ??= <<".split())
@@ -7437,10 +7467,12 @@ _CODE_FAMILIES = {family: lazy_regex(
     r"(?P<p>=>|->|<-|\?\.|::|\.\.\.?|\*\*|[-+*/.|&?~<>:]=|\?\?=?|\|\|=?|&&|[=!]==?|<<|[\s\S])") for family, pattern in {
     "hash": rf"#[^\n]*)|(?P<s>(?:[rRbBuUfF]{{1,2}}(?=['\"]))?(?:{_CODE_SHORT}))|(?P<n>[^\W\d]\w*",
     "slash": rf"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_SHORT}|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?)|(?P<n>[$#]?[^\W\d][\w$]*|\$",
-    "sigil": rf"#[^\n]*)|(?P<s>{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{{[^{{}}]*\}}|\[[^\[\]]*\]|"
-             r"<[^<>]*>|/[^/\n]*/|\|[^|\n]*\||![^!\n]*!))|(?P<n>[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+",
+    "sigil": rf"#[^\n]*)|(?P<s>{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|"
+             r"(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>|/[^/\n]*/|"
+             r"\|[^|\n]*\||![^!\n]*!))|(?P<n>[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+",
     "php": rf"<\?(?:php|=)?|\?>|(?:#(?!\[)|//)[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_LONG})|(?P<n>\$*\\?[^\W\d][\w\\]*",
-    "lua": rf"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*)|(?P<s>{_CODE_SHORT}|\[(?P<y>=*)\[[\s\S]*?(?:\](?P=y)\]|\Z))|(?P<n>[^\W\d]\w*",
+    "lua": rf"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*)|(?P<s>{_CODE_SHORT}|"
+           r"\[(?P<y>=*)\[[\s\S]*?(?:\](?P=y)\]|\Z))|(?P<n>[^\W\d]\w*",
     }.items()}
 _CODE_FAMILY_OF = {name: family for family, names in (
     ("hash", "python pypy ipython r rscript awk"), ("slash", "node nodejs deno bun java jshell groovy"), ("sigil", "ruby perl"),
@@ -7451,9 +7483,11 @@ _code_params = lazy_regex(r"([\w\s,()*&]{0,200})\|")
 _code_goes_on = lazy_regex(r"\s{0,80}(?:\.|\?\.|->|\|\||&&|\?\s|\+)")
 _code_typed = lazy_regex(r"[ \t]*[\w.\[\], |]{1,60}(?<![=!<>])=(?!=)")
 # What is computed within a string: an expression, or a variable.
-_CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"), "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
+_CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"),
+               "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
                "sigil": lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?\{\w+\})?)"),
                "php": lazy_regex(r"\{(\$[^{}]*)\}|(\$\{?\w+\}?)")}
+_code_word = lazy_regex(r"\W|:.*")
 _code_places = lazy_regex(r"(%[-+0 #]*\d*(?:\.\d+)?(?:\(\w+\))?[sdrfxiu@]|\{\w*(?::[^{}]*)?\})")
 _CODE_PATHLIKE, _CODE_NO_PATH = frozenset("/\\.~"), frozenset("\n<>|;(){}")
 _CODE_NO_ORIGINS: frozenset[str] = frozenset()
@@ -7466,7 +7500,8 @@ class _CodeValue:
     __slots__ = ("texts", "items", "fields", "name", "origins", "at", "params", "ref", "of")
 
     def __init__(self, texts: Sequence[str] = (), items: Sequence[_CodeValue] | None = None, name: str = "",
-                 origins: frozenset[str] = _CODE_NO_ORIGINS, fields: dict[str, _CodeValue] | None = None, of: _CodeValue | None = None) -> None:
+                 origins: frozenset[str] = _CODE_NO_ORIGINS, fields: dict[str, _CodeValue] | None = None,
+                 of: _CodeValue | None = None) -> None:
         self.texts = texts if len(texts) < 2 else tuple(dict.fromkeys(texts))[:16]
         self.items, self.name, self.origins, self.fields, self.of = items, name, origins, fields, of
         self.at, self.ref = -1, ""
@@ -7496,8 +7531,9 @@ def _code_either(values: Sequence[_CodeValue]) -> _CodeValue:
     if len(values) == 1:
         return values[0]
     items = [item for value in values if value.items is not None for item in value.items][:64]
-    made = _CodeValue([text for value in values for text in value.texts], items or None, next((v.name for v in values if v.name), ""),
-                  _code_origins(*values), next((v.fields for v in values if v.fields), None))
+    made = _CodeValue([text for value in values for text in value.texts], items or None,
+                      next((v.name for v in values if v.name), ""), _code_origins(*values),
+                      next((v.fields for v in values if v.fields), None))
     made.params = next((value.params for value in values if value.params is not None), None)
     return made
 
@@ -7528,7 +7564,7 @@ class CodeReader:
         self.picks = frozenset(_CODE_PICKS[family].split())
         self.old: dict[str, _CodeValue] = {}        # variables of the reading before
         self.vars: dict[str, _CodeValue] = {}
-        self.room = 16 * MAX_SHELL_SOURCE       # characters of joined texts, and of texts within texts
+        self.room = 200 * MAX_SHELL_SOURCE      # characters of joined texts, and of texts within texts
         for found in _code_imports.finditer(text):
             source, names, plain, whole, star, braces, module, picked, required = found.groups()
             module = source or module or required or ""
@@ -7597,6 +7633,9 @@ class CodeReader:
                 pick = True
             elif word in "([{":
                 spaced = start > 0 and text[start - 1] in " \t\n"
+                if word == "{" and ends and top.name == "eval":      # a block
+                    atoms.pop()
+                    ends = False
                 called = ends and (word == "(" or not spaced and (word == "[" or family == "sigil"))
                 frame = _CodeFrame(word, atoms.pop() if called else None, defines)
                 frame.atoms += [atoms.pop()] if top in ("for", "foreach") and not called and word == "(" else []
@@ -7647,6 +7686,8 @@ class CodeReader:
         values, fields, callee, opening = frame.values, frame.fields, frame.callee, frame.opening
         if frame.defines:                       # def NAME(PARAMS)
             made = self.function([*[value.ref for value in values], *fields])
+            for name, value in fields.items():
+                self.assign(name, value)            # what they are when nothing is passed
             if callee is None:
                 return made
             self.assign((callee.ref or callee.name).rpartition(".")[2], made)
@@ -7654,14 +7695,17 @@ class CodeReader:
         if callee is None:
             if opening == "(" and alone and len(values) == 1 and not fields:
                 return values[0]
-            return _CodeValue((), values if values or not fields and opening != "{" else None, "", _code_origins(*values, *fields.values()), fields)
-        if opening == "(" and self.family == "sigil" and below.atoms and below.atoms[-1] in ("for", "foreach"):        # for my NAME (LIST)
+            listed = values if values or not fields and opening != "{" else None
+            return _CodeValue((), listed, "", _code_origins(*values, *fields.values()), fields)
+        if opening == "(" and self.family == "sigil" and below.atoms and below.atoms[-1] in ("for", "foreach"):
+            # for my NAME (LIST)
             self.bind([callee.ref], [item for value in values for item in value.each()])
             return None
         if opening != "(":
             return self.picked(callee, values)
         if callee.ref and callee.of is not None and callee.name.endswith(("append", "push", "add")) and values:
-            self.put(callee.of.ref, _CodeValue((), [*(callee.of.items or ()), *values][:64], "", _code_origins(callee.of, *values)))
+            listed = [*(callee.of.items or ()), *values][:64]
+            self.put(callee.of.ref, _CodeValue((), listed, "", _code_origins(callee.of, *values)))
         return self.call(callee, values, fields)
 
     def piece(self, frame: _CodeFrame) -> None:
@@ -7692,8 +7736,12 @@ class CodeReader:
 
     def reduce(self, atoms: list[Any], frame: _CodeFrame | None = None) -> _CodeValue:
         """The value of values and operators in a row; assignments and loops bind their names."""
-        if len(atoms) == 1 and type(atoms[0]) is _CodeValue:
-            return self.settled(atoms[0])
+        if atoms and type(atoms[0]) is _CodeValue:
+            if len(atoms) == 1:
+                return self.settled(atoms[0])
+            if atoms[0].params is not None:         # a function and its body
+                self.reduce(atoms[1:])
+                return atoms[0]                     # type: ignore[no-any-return]
         marks = [k for k, atom in enumerate(atoms) if type(atom) is str]
         for loop in [k for k in marks if atoms[k] in ("for", "foreach")][-4:][::-1]:
             stop = next((k for k in marks if loop < k < len(atoms) and atoms[k] in ("in", "of", ":")), 0)
@@ -7716,12 +7764,14 @@ class CodeReader:
         cut = next((k for k in marks if atoms[k] == "as"), 0)
         if cut:
             value = self.reduce(atoms[:cut])
-            self.bind([v.ref for v in atoms[cut + 1:] if type(v) is _CodeValue], value.each() if self.family == "php" else (value,))
+            self.bind([v.ref for v in atoms[cut + 1:] if type(v) is _CodeValue],
+                      value.each() if self.family == "php" else (value,))
             return value
         parts: list[list[Any]] = [[]]
         tests = False
         for atom in atoms:
-            if type(atom) is not str or atom not in _CODE_KEPT or atom == "%" and parts[-1] and type(parts[-1][0]) is _CodeValue and parts[-1][0].texts:
+            formats = atom == "%" and parts[-1] and type(parts[-1][0]) is _CodeValue and parts[-1][0].texts
+            if type(atom) is not str or atom not in _CODE_KEPT or formats:
                 parts[-1].append(atom)
             else:
                 tests = tests or atom in _CODE_TESTS and bool(parts[-1])
@@ -7765,7 +7815,8 @@ class CodeReader:
     def commands(self, atoms: list[Any]) -> bool:
         """Is this a call without parentheses: a known name and what it is given?"""
         first = atoms[0]
-        return type(first) is _CodeValue and type(atoms[1]) is _CodeValue and not first.known() and bool(first.name and self.roles(first.name))
+        return type(first) is _CodeValue and type(atoms[1]) is _CodeValue and not first.known() and bool(
+            first.name and first.name != "import" and self.roles(first.name))
 
     def settled(self, value: _CodeValue) -> _CodeValue:
         """A member that Ruby calls without saying so."""
@@ -7781,7 +7832,8 @@ class CodeReader:
             self.missed.add(name)
             value = self.old.get(name)
         if value is None:
-            value = _CodeValue((), None, name.replace("::", "."), frozenset(("env",)) if name in ("ENV", "_ENV", "_SERVER") else _CODE_NO_ORIGINS)
+            value = _CodeValue((), None, name.replace("::", "."),
+                               frozenset(("env",)) if name in ("ENV", "_ENV", "_SERVER") else _CODE_NO_ORIGINS)
             value.ref = name
         return value
 
@@ -7823,7 +7875,8 @@ class CodeReader:
         if quote == "[":
             word = word.strip("=[]")
         elif quote in "q%":
-            how, word = re.match(r"[q%]([a-zA-Z]?)", word).group(1), re.sub(r"^\W?\w+[ ]?", "", word)[1:-1]     # type: ignore[union-attr]
+            how = re.match(r"[q%]([a-zA-Z]?)", word).group(1)               # type: ignore[union-attr]
+            word = re.sub(r"^\W?\w+[ ]?", "", word)[1:-1]
             if how in ("w", "W", "i"):
                 return _CodeValue((), [_CodeValue((item,)) for item in word.split()])
             quote = {"x": "`", "q": '"', "Q": '"'}.get(how, "'")
@@ -7848,7 +7901,8 @@ class CodeReader:
     def within(self, text: str) -> _CodeValue:
         """The value of an expression within a string."""
         if text[0] in "$@":
-            text = text.replace("->", "").replace("{", "['").replace("}", "']") if "{" in text[2:] else text.replace("{", "").replace("}", "")
+            left, right = ("['", "']") if "{" in text[2:] else ("", "")
+            text = text.replace("->", "").replace("{", left).replace("}", right)
         name = text.lstrip("$@")
         return self.variable(name) if name.isidentifier() else self.nested(text)
 
@@ -7887,8 +7941,9 @@ class CodeReader:
             return known
         if value.name.endswith("process.env"):
             return self.picked(value, [_CodeValue((name,))])
-        path = f"{value.name}.{name}"[-80:] if value.name else name
-        texts = [_code_dirname(text) for text in value.texts] if name == "parent" else ("python3",) if path == "sys.executable" else value.texts
+        path = f"{value.name or value.ref}.{name}"[-80:] if value.name or value.ref else name
+        texts: Sequence[str] = ("python3",) if path == "sys.executable" else value.texts
+        texts = [_code_dirname(text) for text in texts] if name == "parent" else texts
         env = path.endswith(("process.env", "os.environ"))
         made = _CodeValue(texts, value.items, path, frozenset(("env",)) if env else value.origins, None, value)
         made.ref = ref
@@ -7908,17 +7963,21 @@ class CodeReader:
             return _CodeValue([text[::-1] for text in value.texts], None, "", value.origins)
         if value.name == "Dir" and items:
             return _CodeValue((), [_CodeValue(item.texts, None, "Path") for item in items])
-        return self.member(value, key) if key and not value.texts and not key.isdigit() else _CodeValue((), None, value.name, value.origins)
+        named = key and not value.texts and not key.isdigit()
+        return self.member(value, key) if named else _CodeValue((), None, value.name, value.origins)
 
-    def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue]) -> _CodeValue:
+    def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue], fields: dict[str, _CodeValue] | None = None) -> _CodeValue:
         """`"%s" % items`, `"{}".format(items)`."""
         made = []
+        fields = fields or items and items[0].fields or {}
         for text in shape.texts[:4]:
             rest, value = list(items), _CodeValue(("",), None, "", shape.origins)
             for number, piece in enumerate(_code_places.split(text)[:64]):
                 place = piece[1:-1] if number % 2 and piece[0] == "{" else ""
                 item = items[int(place)] if place.isdigit() and len(place) < 4 and int(place) < len(items) else None
-                value = self.join(value, _CodeValue((piece,)) if not number % 2 else item or (rest.pop(0) if rest else _CODE_UNKNOWN))
+                item = item or number % 2 and fields.get(_code_word.sub("", piece.rpartition(")")[0] or piece)) or None
+                item = item or (rest.pop(0) if rest and number % 2 else _CODE_UNKNOWN)
+                value = self.join(value, item if number % 2 else _CodeValue((piece,)))
             made.append(value)
         return _code_either(made or [_CODE_UNKNOWN])
 
@@ -7937,7 +7996,8 @@ class CodeReader:
 
     def path(self, text: str, at: int = -2) -> None:
         """A text that may be a file."""
-        if 1 < len(text) < 400 and not _CODE_PATHLIKE.isdisjoint(text) and _CODE_NO_PATH.isdisjoint(text) and len(self.named) < 4000:
+        if 1 < len(text) < 400 and not _CODE_PATHLIKE.isdisjoint(text) and _CODE_NO_PATH.isdisjoint(text) and (
+                len(self.named) < 4000):
             self.named.setdefault(_code_shown(text), at)
 
     def tell(self, kind: str, value: Any, more: Any = None) -> None:
@@ -7960,6 +8020,8 @@ class CodeReader:
         name = callee.texts[0] if of is None and callee.texts else callee.name      # a name in a variable
         base, _, last = name.rpartition(".")
         given = [*args, *fields.values()]
+        if base[:7] == "a shell" and args and args[0].texts:    # what is written to it
+            self.tell("sh", _code_shown(args[0].texts[0]), "")
         origins = _code_origins(callee, *given)
         if last in _CODE_CALLERS:
             inner = args[0].texts[0] if last not in ("call", "apply", "bind") and args and args[0].texts else base
@@ -7973,14 +8035,16 @@ class CodeReader:
             value = self.act(role, name, last, of, args, fields, origins) or value
         for arg in given:                       # a function among the arguments is called with the others
             named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
-            if arg.params is not None or named and self.roles(named).startswith(("run", "eval", "delete")):
-                over = _code_either([item for other in (of, *given) if other is not None and other is not arg for item in other.each()] or [_CODE_UNKNOWN])
+            if arg.params is not None or named and named not in _CODE_NOUNS and self.roles(named).startswith(("run", "eval", "delete")):
+                others = [other for other in (of, *given) if other is not None and other is not arg]
+                over = _code_either([item for other in others for item in other.each()] or [_CODE_UNKNOWN])
                 over = _CodeValue(over.texts, over.items, over.name, origins | value.origins if value else origins)
                 if arg.params is not None:
                     self.bind(arg.params, (over,))
                 else:
                     value = self.call(_CodeValue((), None, named), [over], {})
-        lost = _code_loss.match(name) or last in ("deleteMany", "delete_many") and args and args[0].fields == {} and not args[0].items
+        every = last in ("deleteMany", "delete_many") and args and args[0].fields == {} and not args[0].items
+        lost = _code_loss.match(name) or every
         if (lost or last == "dropDatabase") and not any(_code_scratch.search(text) for arg in given for text in arg.texts):
             self.tell("loss", "destroys a database or cloud resource: " + last[:40])
         if value is not None:
@@ -7999,7 +8063,8 @@ class CodeReader:
         for arg in given:
             for text in arg.texts if arg.at < 0 else ():
                 self.path(text)
-        return _CodeValue((), None, name, origins | {"net"} if not roles and any("://" in t for arg in args for t in arg.texts) else origins)
+        url = not roles and any("://" in text for arg in args for text in arg.texts)
+        return _CodeValue((), None, name, origins | {"net"} if url else origins)
 
     def computed(self, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
                  origins: frozenset[str]) -> _CodeValue | None:
@@ -8007,6 +8072,8 @@ class CodeReader:
         first = args[0] if args else _CODE_UNKNOWN
         texts = [arg.texts[0] if arg.texts else "" for arg in args] + ["", "", ""]
         subject, more = (of, texts) if of is not None and of.known() else (first, texts[1:])
+        if last in ("items", "values", "entries") and (of or first) is not None and (of or first).fields:
+            return _CodeValue((), list(((of or first).fields or {}).values()))
         if last in _CODE_PLACES:
             return _CodeValue((_CODE_PLACES[last],), None, "Path")
         if last in ("home", "homedir", "UserHomeDir") and not args:
@@ -8017,7 +8084,8 @@ class CodeReader:
             return self.files.get(texts[0]) or _CodeValue((), None, texts[0].removeprefix("node:"))
         if last == "getattr" and texts[1]:
             return self.member(first, texts[1])
-        if texts[0] and (last == "getenv" or last in ("get", "fetch") and of is not None and "env" in of.origins or last == "getProperty"):
+        environment = of is not None and "env" in of.origins and last in ("get", "fetch")
+        if texts[0] and (environment or last in ("getenv", "getProperty")):
             return self.picked(_CodeValue((), None, "", frozenset(("env",))), args[:1])
         if last in ("join", "implode", "paste", "paste0") or last == "concat" and self.family == "lua":
             given = [arg for arg in (of, *args) if arg is not None and (arg is not of or arg.known())]
@@ -8028,7 +8096,7 @@ class CodeReader:
             if lists or not self.roles(name):
                 return self.glued(lists[0] if lists else plain[1:], plain[0] if plain else _CodeValue(("",)))
         if last in ("format", "sprintf"):
-            return self.formatted(*((of, [*args, *fields.values()]) if of is not None and of.texts else (first, args[1:])))
+            return self.formatted(of, args, fields) if of is not None and of.texts else self.formatted(first, args[1:], fields)
         if last in _CODE_TEXTS and subject.texts:
             return _CodeValue([_CODE_TEXTS[last](text, *more) for text in subject.texts], None, "", origins)
         if last in ("chr", "fromCharCode", "bytes", "bytearray") or last == "map" and first.name == "chr":
@@ -8042,18 +8110,20 @@ class CodeReader:
             plains = [_sh_decoded(text, how) for text in first.texts] if how else []
             return _CodeValue([text for text in plains if text], None, "", origins | {"coded"})
         if last == "split" and subject.texts:
-            return _CodeValue((), [_CodeValue((text,)) for text in subject.texts[0].split(more[0] if subject is of and more[0] else None)[:64]])
+            words = subject.texts[0].split(more[0] if subject is of and more[0] else None)
+            return _CodeValue((), [_CodeValue((word,)) for word in words[:64]])
         return None
 
     def act(self, role: str, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
             origins: frozenset[str]) -> _CodeValue | None:
         """What a call does in one role; its value, when the role tells it."""
-        first = args[0] if args else next((value for key, value in fields.items() if key in _CODE_FIRST), _CODE_UNKNOWN)
+        named = next((value for key, value in fields.items() if key in _CODE_FIRST), _CODE_UNKNOWN)
+        first = args[0] if args and not (args[0].fields and named.known()) else named
         second = args[1] if len(args) > 1 else fields.get("data", _CODE_UNKNOWN)
         owner = of if of is not None and of.texts else None
         subject = owner or first
         if role == "run":
-            return self.run(args or [first], fields, last if self.bare(name) else "." + last, of)
+            return self.run([first, *args[1:]], fields, last if self.bare(name) else "." + last, of)
         if role == "eval":
             self.suspect(first, name, True)
             for text in first.texts[:4]:
@@ -8069,9 +8139,10 @@ class CodeReader:
             what = _CodeValue((), None, "", frozenset(("net",))) if role == "save" else first if owner else second
             self.written(second if role == "save" else subject, what, "ppend" in last)
         elif role == "open" or role == "read":
-            modes = [text for arg in [*args[1:], *fields.values()] for text in arg.texts if re.fullmatch(r"[rwaxbt+<>|-]{1,4}", text)]
-            mode = modes[0] if modes else ""
-            piped = [args[-1]] if "|" in mode else [_CodeValue((text.strip("| "),)) for arg in args for text in arg.texts if "|" in (text[:1], text[-1:])]
+            texts = [text for arg in [*args[1:], *fields.values()] for text in arg.texts]
+            mode = next((text for text in texts if re.fullmatch(r"[rwaxbt+<>|-]{1,4}", text)), "")
+            piped = [args[-1]] if "|" in mode else [
+                _CodeValue((text.strip("| "),)) for text in [*first.texts, *texts] if "|" in (text[:1], text[-1:])]
             if role == "open" and piped:
                 return self.run(piped, {}, "system", None)
             if not {"w", "a", "x", ">", "+"}.isdisjoint(mode):
@@ -8080,7 +8151,8 @@ class CodeReader:
             for text in subject.texts if not net else ():
                 self.path(text)
             held = _code_origins(*[self.files.get(text) for text in subject.texts])
-            return _CodeValue((), None, f"open {subject.pieces()[0]}\0"[-80:], origins | held | ({"net"} if net else _CODE_NO_ORIGINS))
+            held |= {"net"} if net else _CODE_NO_ORIGINS
+            return _CodeValue((), None, f"open {subject.pieces()[0]}\0"[-80:], origins | held)
         elif role == "sql":
             for text in [text for arg in args for text in arg.texts[:4]]:
                 self.tell("sql", _code_hole.sub(lambda hole: hole.group(1) or "x", text))
@@ -8109,8 +8181,9 @@ class CodeReader:
             if "glob" in last and not owner:
                 return _CodeValue((), [_CodeValue((text,), None, "Path") for text in first.texts], "list", origins)
             child = first if "glob" in last else _CodeValue((), None, "name")
-            child = child if last in ("listdir", "readdir", "readdirSync", "entries", "opendir") else self.join(subject, child, "/")
-            return _CodeValue((), [_CodeValue(child.texts, None, "Path", origins)] + [subject] * ("walk" in last), "list", origins)
+            bare = last in ("listdir", "readdir", "readdirSync", "entries", "opendir")
+            made = _CodeValue((child if bare else self.join(subject, child, "/")).texts, None, "Path", origins)
+            return _CodeValue((), [made, subject] if "walk" in last else [made], "list", origins)
         else:                                           # what a program of the shell does, too
             words = [text for arg in args for text in arg.pieces()[:1]]
             if role == "chmod" and len(words) > 1:
@@ -8128,7 +8201,9 @@ class CodeReader:
 
     def bare(self, name: str) -> bool:
         """Does a call of this name run what it is given, and not search for it?"""
-        return "." not in name or name.partition(".")[0] in _CODE_RUNNERS or name.endswith("Function")
+        if "." not in name:
+            return self.family != "slash" or name not in ("$", "load", "source", "run", "call")
+        return name.partition(".")[0] in _CODE_RUNNERS or name.endswith("Function")
 
     def suspect(self, value: _CodeValue, name: str, code: bool) -> None:
         """A text is about to run: where does it come from?"""
@@ -8148,7 +8223,8 @@ class CodeReader:
             more = more[1:] if twice.group(1) == "spawn" else more
             words = [*more[0].each()] if twice.group(2) == "v" and more else [first, *more[1:]]
         else:
-            words = [word for arg in [first, *more, *([fields["args"]] if "args" in fields and first is not fields["args"] else [])] for word in arg.each()]
+            more += [fields["args"]] if "args" in fields and first is not fields["args"] else []
+            words = [word for arg in [first, *more] for word in arg.each()]
         words = [word for word in words if word.texts or word.name or word.origins]
         self.suspect(words[0] if words else _CODE_UNKNOWN, last, False)
         shell = words and re.search(r"(?:^|/)(?:(?:ba|z|da)?sh|python[\d.]*|node|cmd|powershell|pwsh)\Z", words[0].pieces()[0])
@@ -8166,12 +8242,14 @@ class CodeReader:
                 if _code_sql.match(texts[0]):
                     self.tell("sql", texts[0])
         fetches = any(re.search(r"\b(?:curl|wget|iwr|irm)\b", text) for word in words for text in word.texts)
-        return _CodeValue((), None, "output", _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS))
+        reads = shell and not any(word.texts and word.texts[0][:2] == "-c" for word in words)
+        return _CodeValue((), None, "a shell" if reads else "output", _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS))
 
 
 _CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
 _CODE_IMPORTERS = frozenset("__import__ import_module require import".split())
 _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
+_CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())      # rather variables
 _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
 
 
@@ -8188,7 +8266,8 @@ def code_acts(text: str, language: str, home: str) -> list[Act]:
     families = [_CODE_FAMILY_OF.get(language, "hash")]
     if language not in _CODE_FAMILY_OF:
         families += ["slash"] * bool(re.search(r"[`#]|//|/\*|=>|->|\bfunction\b|\$\{|['\"]{3}", text))
-        families += ["php"] * ("<?" in text or "$" in text) + ["sigil"] * bool(re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
+        families += ["php"] * ("<?" in text or "$" in text)
+        families += ["sigil"] * bool(re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
         families += ["lua"] * bool(re.search(r"\b(?:os|io)\b|\blocal\b", text) and re.search(r"--|\.\.|\[\[|:", text))
     for family in families:
         reader = CodeReader(text, family, language, home, 1 + (family in families[:2]))
@@ -8240,12 +8319,24 @@ def judge_code(run: _ShRun, language: str, text: str) -> _Flow:
         return _NOTHING
     run.deeper(1)
     certain, run.certain = run.certain, False       # what is read as commands here may be none
-    if _sh_code_socket.search(text) and _sh_code_shell.search(text):
-        run.say("reverse_shell", "connects a shell to the network")
+    tied_to_socket(run, text)
     out = follow_acts(run, code_acts(text, language, run.at.home))
     run.depth -= 1
     run.certain = certain
     return out
+
+
+def tied_to_socket(run: _ShRun, text: str) -> None:
+    """Code that has a socket and a shell; lines of comments do not count."""
+    if _sh_code_socket.search(text) and _sh_code_shell.search(text):
+        text = _code_comments.sub("", text)
+        if _sh_code_socket.search(text) and _sh_code_shell.search(text):
+            run.say("reverse_shell", "connects a shell to the network")
+
+
+_code_comments = lazy_regex(r"(?m)^[ \t]*(?:#|//|--(?!\[)).*$|<#[\s\S]*?#>|^=\w[\s\S]*?^=cut\b")
+# A literal that names a file, when something is sent: none of `..`, `~name`, `file://`.
+_code_file = lazy_regex(r"(?:~|\.{0,2})/\w|\.\w|\w[\w.-]*[./\\]\w|[A-Za-z]:\\|(?:\.\./)+\.?\w|~/\.")
 
 
 def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
@@ -8258,12 +8349,15 @@ def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
             run.say(value, more)
         elif kind == "argv":
             sources += run.simple(list(value), _Flow(more) if more else _NOTHING).sources
-        elif kind in _ACT_DIALECTS:
-            sources += run.read(value, _Flow(more) if more else _NOTHING, _ACT_DIALECTS[kind]).sources
+        elif kind == "sh":
+            for dialect in _sh_dialects(value, ""):
+                sources += run.read(value, _Flow(more) if more else _NOTHING, dialect).sources
+        elif kind == "cmd":
+            run.read(value, _NOTHING, _SH_CMD)
         elif kind == "sql":
             follow_acts(run, sql_acts(value))
         elif kind == "read":
-            run.path(value, sources)
+            run.path(value, sources if _code_file.match(value) else None)
         elif kind == "write":
             run.written(value, _Flow(*more[:2]) if more else _NOTHING, bool(more) and more[2])
         elif kind == "delete":
@@ -8282,355 +8376,832 @@ def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
 def judge_program_text(run: _ShRun, language: str, text: str) -> None:
     """A text in another language than a shell's; what may be any language may be a shell's, too."""
     if language == "sql":
-        follow_acts(run, sql_acts(text))
-        return
+        return judge_code(run, "node", text) and None if _code_mongo.match(text) else run.sql(text)
     judge_code(run, language, text)
     if language == "code":
-        run.read(_code_magic.sub("", text))
+        if _code_sql.match(text):
+            run.sql(text)
+        other = _code_no_shell.search(text)             # no shell reads on from there
+        run.read(_code_magic.sub("", text[:other.start()] if other else text))
 
 
 # ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
-_sh_power_remote = lazy_regex(r"(?i)download(?:string|data|file)|net\.webclient|invoke-(?:webrequest|restmethod)|\b(?:iwr|"
-                              r"irm)\b|httpclient|start-bitstransfer|"
-                              r"net\.webrequest|msxml2\.|winhttp|upload(?:file|string|data)")
-_sh_power_run = lazy_regex(r"(?i)\biex\b|invoke-expression|scriptblock\]?::create|\.invoke\(|assembly\]::load|&\s*\(|"
-                           r"invoke-command|\|\s*(?:powershell|pwsh|cmd)\b")
-_SH_POWER = _ShDialect(
-    escape="`", ends=" \t\r\n;&|<>)}", plain=lazy_regex(r"""[^\s'"$`;&|<>(){}]+"""), quoted=lazy_regex(r'(?:[^"$`]+|`[\s\S]?)+'),
-    escaped=lazy_regex(r"`(?:\n|([\s\S]))"), single=lazy_regex("'((?:[^']+|'')*)'?"), name=lazy_regex(r"\w+(?::\w+)?|[?^$]"),
-    gap=lazy_regex("(?:[ \t\r;&|\ufeff]+|`\n|#[^\n]*|<(?=#)[\\s\\S]*?(?:#>|\\Z))*"))
-_SH_CMD = _ShDialect(
-    escape="^", ends=" \t\r\n&|<>()", plain=lazy_regex(r"""[^\s'"^%!&|<>()]+"""), quoted=lazy_regex(r'(?:[^"^%]+|\^[\s\S]?)+'),
-    escaped=lazy_regex(r"\^(?:\n|([\s\S]))"), single=lazy_regex("'([^']*)'"), name=_sh_name,
-    gap=lazy_regex("(?:[ \t\r;&|\ufeff@]+|\\^\n|(?:::|(?i:rem) )[^\n]*)*"))
-_sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w*|!")     # %NAME%, !NAME!, %i of a loop
-_sh_here_string = lazy_regex(r"'([\s\S]*?)(?:'@|\Z)")
+# Two readers that make the nodes of the sh reader, so that following and the table are shared. They differ from it, and from
+# each other, in structure: cmd.exe replaces %…% before it reads, and splits at marks of its own; PowerShell has
+# commands and expressions, in each other. An expression is a list of operators and of operands (base, what is picked of it):
+#   w word's parts · v variable · s script · b block · t type · h table · @ splat      . member · c arguments · i index
+# Its value are words. Unknown values are holes, and keep their origin.
+
+_SH_POWER, _SH_CMD = (_ShDialect(mark, "", *[None] * 6) for mark in "`^")
+_power_alike = {ord(c): to for chars, to in (("\u2013\u2014\u2015\u2212", "-"), ("\u2018\u2019\u201a\u201b", "'"),
+                                             ("\u201c\u201d\u201e", '"')) for c in chars}
+_power_blanks = lazy_regex(r"(?:[ \t\r\f\ufeff\xa0]+|`\r?\n|#[^\n]*|<#[\s\S]*?(?:#>|\Z))*")
+_power_variable = lazy_regex(r"\$(?:\{([^}]*)\}|(\w+:\w+|\w+|[?^$]))")
+_power_here = lazy_regex(r"@(['\"])[ \t]*\r?\n([\s\S]*?)(?:\r?\n\1@|\Z)")
+_power_operator = lazy_regex(r"[-+*/%]?=(?!=)|\+\+|--(?![\w])|-[A-Za-z]+(?![\w-])|\.\.|[-+*/%,!?:<>]|\?\?=?")
+_power_bare = lazy_regex(r"[^\s;|&(){}'\"$`,@#<>][^\s;|&(){}'\"$`,<>]*|[@#]")
+_power_inner = lazy_regex(r"[^\"$`]+|`(?:\r?\n|[\s\S])|\"\"")
+_power_redirect = lazy_regex(r"(\d|\*)?(>>|>&|>|<)[ \t]*")
+_power_keyword = lazy_regex(r"(?i)(if|elseif|else|foreach|for|while|until|do|switch|try|catch|finally|trap|begin|process|end|"
+                            r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
+_POWER_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "", "a": "", "b": "", "f": "", "v": "", "e": "\x1b", "\n": ""}
+_POWER_FOLLOW = frozenset("else elseif catch finally while until process end".split())
+_Expression = list[tuple[Any, ...]]
 
 
-_ACT_DIALECTS = {"sh": _SH_POSIX, "powershell": _SH_POWER, "cmd": _SH_CMD}
-_other_redirect = lazy_regex(r"(\d*|&|\*)(>>|>\||>&|<&|<|>)[ \t\r]*")
+class _WindowsReader:
+    """What both readers share. Total, but for BudgetSpent."""
 
+    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
+        self.t, self.n, self.i, self.depth = text, len(text), 0, depth
+        self.notes = notes if notes is not None else _ShNotes()
 
-class _ShOtherReader:
-    """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is skipped."""
+    def step(self) -> None:
+        self.notes.commands += 1
+        if self.notes.commands > MAX_SHELL_STEPS:
+            raise BudgetSpent("it holds a command too long to follow")
 
-    def __init__(self, text: str, dialect: _ShDialect, depth: int = 0, count: list[int] | None = None) -> None:
-        self.count = [0] if count is None else count        # commands read so far, shared with the readers within
-        self.t, self.n, self.i, self.d, self.depth = text, len(text), 0, dialect, depth
+    def node(self, kind: str = "", words: list[Any] | None = None, parts: list[_Script] | None = None) -> _ShNode:
+        self.step()
+        node = _ShNode(kind)
+        node.words, node.parts = words or [], parts or []
+        return node
 
-    def inner(self, text: str) -> _ShOtherReader:
-        return _ShOtherReader(text, self.d, self.depth + 1, self.count)
+    def named_here(self, node: _ShNode) -> _ShNode:
+        """`type` shows files here, and says in sh what a name stands for."""
+        if node.words and isinstance(node.words[0], str) and node.words[0].lower() == "type":
+            node.words[0] = "cat"
+        return node
 
-    def script(self, stop: str = "") -> list[list[_ShNode]]:
-        """Pipelines up to the closing mark or keyword *stop*, which is consumed."""
-        found: list[list[_ShNode]] = []
+    def nested(self, closer: str) -> _Script:
+        self.depth += 1
+        if self.depth > 2 * MAX_SHELL_NESTING:
+            raise BudgetSpent("it holds commands nested too deeply to follow")
+        found = self.script(closer)
+        self.depth -= 1
+        return found
+
+    def script(self, closer: str = "") -> _Script:
+        """Pipelines up to the closing mark, which is consumed."""
+        found: _Script = []
+        joint = ""
         while True:
-            self.gap()
-            if self.i >= self.n:
-                return found
-            before, c = self.i, self.t[self.i]
-            if stop and c == stop:
+            self.blanks()
+            c = self.t[self.i:self.i + 1]
+            if not c or c == closer:
                 self.i += 1
                 return found
-            nodes = [] if c == ")" or c == "}" and self.d is not _SH_CMD else self.pipeline()
-            if nodes:
-                found.append(nodes)
-                self.count[0] += len(nodes)
-                if self.count[0] > MAX_SHELL_STEPS:
-                    raise BudgetSpent("it holds a command too long to follow")
-            if self.i == before:
-                self.i += 1
-
-    def gap(self) -> None:
-        """Over what stands between two commands."""
-        while self.i < self.n:
-            self.i = self.d.gap.match(self.t, self.i).end()
-            if not self.t.startswith("\n", self.i):
-                return
-            self.i += 1
+            at, pipeline = self.i, self.pipeline()
+            if pipeline:
+                pipeline[0].joint = joint
+                found.append(pipeline)
+            self.blanks()
+            joint = self.t[self.i:self.i + 2] if self.t[self.i:self.i + 2] in ("&&", "||") else ""
+            self.i += 2 if joint else self.t[self.i:self.i + 1] in ("&", ";", "\n")
+            self.i += self.i == at
 
     def pipeline(self) -> list[_ShNode]:
         nodes = []
         while True:
             node = self.command()
-            if node is not None:
-                nodes.append(node)
-            here = self.t[self.i:self.i + 2]
-            if here[:1] == "|" and here != "||":
-                self.i += 2 if here == "|&" else 1
-                self.gap()
-                if self.i < self.n:
-                    continue
-            elif here[:1] == "&" and here != "&&":
-                for node in nodes:
-                    node.background = True
-            return nodes
+            nodes += [node] if node is not None else []
+            self.blanks()
+            if self.t[self.i:self.i + 1] != "|" or self.t[self.i:self.i + 2] == "||":
+                if self.t[self.i:self.i + 1] == "&" and self.t[self.i:self.i + 2] != "&&":
+                    for node in nodes:
+                        node.background = True
+                return nodes
+            self.i += 1
+            self.lines()
+
+    def lines(self) -> None:
+        """Over line ends."""
+        self.blanks()
+        while self.t[self.i:self.i + 1] == "\n":
+            self.i += 1
+            self.blanks()
+
+    def blanks(self) -> None:
+        raise NotImplementedError
 
     def command(self) -> _ShNode | None:
-        """One command with its redirections, or None where there is none."""
-        deep = self.depth >= MAX_SHELL_NESTING
-        if self.t.startswith("(", self.i) and not (self.d is _SH_POWER and not deep):
+        raise NotImplementedError
+
+
+class _PowerReader(_WindowsReader):
+    """Reads PowerShell."""
+
+    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
+        super().__init__(text.translate(_power_alike), depth, notes)
+
+    def blanks(self) -> None:
+        self.i = _power_blanks.match(self.t, self.i).end()
+
+    def command(self) -> _ShNode | None:
+        keyword = _power_keyword.match(self.t, self.i)
+        if keyword:
+            word = keyword.group(1).lower()
+            at, self.i = self.i, keyword.end()
+            node = self.statement(word)
+            if node is not None or word in ("return", "throw", "exit"):
+                return node or self.command()
+            self.i = at                                 # `foreach`, `process` … as a command
+        c = self.t[self.i:self.i + 1]
+        called = c == "&" or c == "." and self.t[self.i + 1:self.i + 2] in (" ", "\t", "(", "'", '"', "$", "{")
+        if called:
             self.i += 1
-            return None if deep else self.compound("group", ")")
-        return self.simple(_ShNode())
-
-    def compound(self, kind: str, stop: str) -> _ShNode:
-        node = _ShNode(kind)
-        node.parts = [self.nested(stop)]
-        return self.simple(node)        # redirections behind it
-
-    def nested(self, stop: str) -> list[list[_ShNode]]:
-        self.depth += 1
-        inner = self.script(stop)
-        self.depth -= 1
-        return inner
-
-    def simple(self, node: _ShNode) -> _ShNode:
-        """Words and redirections up to the end of the command, added to *node*."""
-        t, d, start = self.t, self.d, self.i
-        while self.i < self.n:
-            c = t[self.i]
-            if c in " \t\r" or c in "()" and d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
+            self.blanks()
+            c = self.t[self.i:self.i + 1]
+        if not c or c in ")};|\n&":
+            return None
+        if not called and (c in "$'\"([@{!,+" or c.isdigit() or c == "-" and not self.t[self.i + 1:self.i + 2].isalpha() or
+                           re.compile(r"-(?:not|join|split)\b", re.I).match(self.t, self.i)):
+            words = [self.expression()]
+            self.blanks()
+            assigned = re.compile(r"[-+*/%?]{0,2}=").match(self.t, self.i)
+            if assigned:
+                self.i = assigned.end()
+                self.lines()
+                value = self.command()
+                return self.node("$=", [words[0], assigned.group()], [[self.rest(value)]] if value else [])
+            return self.redirected(self.node("$", words))
+        node = self.node()
+        while True:
+            self.blanks()
+            c = self.t[self.i:self.i + 1]
+            if not c or c in ";|)}\n" or c == "&" and not _power_redirect.match(self.t, self.i):
+                return self.named_here(node)
+            at = self.i
+            redirect = _power_redirect.match(self.t, self.i)
+            if redirect:
+                self.redirect(node, redirect)
+            elif c == ",":
                 self.i += 1
-            elif c == d.escape and t[self.i + 1:self.i + 2] == "\n":
-                self.i += 2
-            elif c in "<>&*0123456789" and self.redirect(node):
-                pass
-            elif c in "\n&|)" or c in "#;" and d is not _SH_CMD or c == ("}" if d is _SH_POWER else "("):
-                if c == "#":
-                    self.i = d.gap.match(t, self.i).end()
-                break
-            elif node.kind:
-                break
             else:
-                self.add_word(node)
-        if d is _SH_POWER:
-            node.raw = t[start:self.i]
+                word = self.word()
+                option = re.match(r"(-[A-Za-z]+):(.+)", word) if isinstance(word, str) else None
+                node.words += option.groups() if option else [word]
+            self.i += self.i == at
+
+    def rest(self, node: _ShNode) -> list[_ShNode]:
+        """The pipeline that *node* begins."""
+        self.blanks()
+        if self.t[self.i:self.i + 1] == "|" and self.t[self.i:self.i + 2] != "||":
+            self.i += 1
+            self.lines()
+            return [node, *self.pipeline()]
+        return [node]
+
+    def redirected(self, node: _ShNode) -> _ShNode:
+        found = _power_redirect.match(self.t, self.i)
+        while found:
+            self.redirect(node, found)
+            self.blanks()
+            found = _power_redirect.match(self.t, self.i)
         return node
 
-    def add_word(self, node: _ShNode) -> None:
-        before = self.i
-        node.words.append(self.word())
-        self.i += self.i == before
-
-    def redirect(self, node: _ShNode) -> bool:
-        """Read a redirection, if there is one here and not a word."""
-        found = _other_redirect.match(self.t, self.i)
-        if not found:
-            return False
-        fd, operator = found.groups()
-        if fd == "&" and operator not in (">", ">>") or fd not in ("", "&") and (
-                self.i and self.t[self.i - 1] not in self.d.ends or fd == "*" and self.d is not _SH_POWER):
-            return False
+    def redirect(self, node: _ShNode, found: re.Match[str]) -> None:
         self.i = found.end()
-        node.redirects.append((fd, operator, self.word()))
-        return True
+        self.step()
+        node.redirects.append(((found.group(1) or "").replace("*", "&"), found.group(2), self.word()))
+
+    def statement(self, word: str) -> _ShNode | None:
+        """What a keyword begins: conditions in parentheses, blocks; None when it is a command's name."""
+        self.blanks()
+        parts: list[_Script] = []
+        name, params = "", None
+        if word in ("function", "filter", "class", "enum"):
+            found = re.compile(r"[\w:-]*").match(self.t, self.i)
+            name, self.i = found.group(), found.end()                       # type: ignore[union-attr]
+        elif word == "foreach" and self.t[self.i:self.i + 1] == "(":
+            found = re.compile(r"\(\s*\$(\w+)\s+in\b", re.I).match(self.t, self.i)
+            self.i = found.end() if found else self.i + 1
+            values = self.listed(")")
+            self.lines()
+            return self.node("for", [found.group(1).lower() if found else "_", [("e", values, False)]], [self.braces()])
+        elif word in ("return", "throw", "exit") or (
+                word in ("if", "foreach", "for", "while") and self.t[self.i:self.i + 1] != "("):
+            return None
+        while True:
+            if parts or name:
+                self.lines()
+            self.blanks()
+            c = self.t[self.i:self.i + 1]
+            follows = _power_keyword.match(self.t, self.i) if parts else None
+            if c == "(" and params is None and (name or word == "param"):
+                params = re.findall(r"\$(\w+)", self.t[self.i:self.i + 2000].partition(")")[0].lower())
+                self.i += 1
+                self.nested(")")
+            elif c == "(":
+                self.i += 1
+                parts.append(self.nested(")"))
+            elif c == "{":
+                parts.append(self.braces())
+            elif c == "[" and word in ("try", "trap", "param"):
+                self.i = self.t.find("]", self.i) % (self.n + 1) + 1
+            elif c == "-" and word == "switch" and not parts:
+                self.i = re.compile(r"-\w*").match(self.t, self.i).end()    # type: ignore[union-attr]
+            elif follows and follows.group(1).lower() in _POWER_FOLLOW:
+                self.i = follows.end()
+            else:
+                break
+        bound = [[self.node("$p", list(params))]] if params else []
+        if word in ("function", "filter") and parts:
+            return self.node("function", [name], [bound + parts[-1]])
+        if not parts and params is None:
+            return None
+        kind = "if" if word in ("if", "try") else "loop" if word in ("for", "while", "do", "switch") else "group"
+        return self.node(kind, [], parts if kind != "group" else [bound + [line for part in parts for line in part]])
+
+    def braces(self) -> _Script:
+        """`{ … }`"""
+        if self.t[self.i:self.i + 1] != "{":
+            return []
+        self.i += 1
+        return self.nested("}")
 
     def word(self) -> Any:
-        """The word here: `str` when it means itself, else its parts."""
-        plain = self.d.plain.match(self.t, self.i)
-        if plain:
-            text, end = plain.group(), plain.end()
-            if end == self.n or self.t[end] in self.d.ends:
-                self.i = end
-                return text
-        return self.parts()
-
-    def parts(self) -> _Parts:
-        """The parts of the word here."""
-        t, d = self.t, self.d
-        deep = self.depth >= MAX_SHELL_NESTING
-        found: _Parts = []
+        """A word of a command: a text when it means itself, else parts."""
+        start = self.i
+        bare = _power_bare.match(self.t, self.i)
+        following = self.t[bare.end():bare.end() + 1] if bare else ""
+        if bare and (not following or following in " \t\r\n;|)},"):
+            self.i = bare.end()
+            return self.named(bare.group())
+        parts: _Parts = []
         while self.i < self.n:
-            c = t[self.i]
-            plain = d.plain.match(t, self.i)
-            if plain:
-                found.append(("u", plain.group()))
-                self.i = plain.end()
-            elif c in "({" and d is _SH_POWER and not (deep and c == "("):
-                self.i += 1
-                if not deep:
-                    found.append((c, self.nested(")" if c == "(" else "}")))
-            elif c in d.ends or c == "(":
-                break
-            elif c == "'":
-                here = d is _SH_POWER and found[-1:] == [("u", "@")]
-                string = (_sh_here_string if here else d.single).match(t, self.i)
-                if here:
-                    found[-1] = "q", string.group(1).strip("\r\n")
-                elif string:
-                    found.append(("q", string.group(1).replace("''", "'")))
-                else:                       # no quote in cmd.exe; read as one where a POSIX shell would
-                    found.append(("u", c))
-                self.i = string.end() if string else self.i + 1
-            elif c == '"':
-                self.i += 1
-                found += self.double('"') or [("q", "")]
-            elif c == d.escape:
-                if t[self.i + 1:self.i + 2] != "\n":
-                    found.append(("q", t[self.i + 1:self.i + 2]))
+            c = self.t[self.i]
+            bare = _power_bare.match(self.t, self.i)
+            if c in "$'\"([@{" or c == "[" and not parts:
+                if c in "({" and parts and parts[-1][0] == "u" and not parts[-1][1].endswith(("=", ":")):
+                    break
+                operand = self.operand(not parts)
+                plain = operand[0] == "w" and len(operand) == 2
+                parts += operand[1] if plain else [("e", [operand], False)]
+            elif c == "`":
+                parts.append(("q", _POWER_ESCAPES.get(self.t[self.i + 1:self.i + 2], self.t[self.i + 1:self.i + 2])
+                              if self.t[self.i + 1:self.i + 2] == "\n" else self.t[self.i + 1:self.i + 2]))
                 self.i += 2
+            elif bare:
+                parts.append(("u", bare.group()))
+                self.i = bare.end()
             else:
-                self.special(found, False)
-        self.i = min(self.i, self.n)
+                break
+        self.i += self.i == start
+        return parts
+
+    def named(self, text: str) -> str:
+        """A bare word; a provider in front of a path changes nothing."""
+        return str(_power_provider.sub("", text))
+
+    def expression(self, closer: str = "") -> _Expression:
+        """Operators and operands up to the end of the statement or *closer*."""
+        found: _Expression = []
+        self.depth += 1
+        if self.depth > 2 * MAX_SHELL_NESTING:
+            raise BudgetSpent("it holds commands nested too deeply to follow")
+        while True:
+            self.lines() if closer or found[-1:] and found[-1][0] == "o" else self.blanks()
+            c = self.t[self.i:self.i + 1]
+            if not c or c in ";|&)}]\n" or c in "<>" and not closer:
+                break
+            operator = _power_operator.match(self.t, self.i)
+            if operator and not (c == "-" and found[-1:] and found[-1][0] != "o" and operator.group() == "--"):
+                if operator.group()[-1] == "=" and not closer:
+                    break
+                found.append(("o", operator.group().lower()))
+                self.i = operator.end()
+            else:
+                at = self.i
+                found.append(self.operand(True))
+                self.i += self.i == at
+        self.depth -= 1
+        return found
+
+    def operand(self, types: bool) -> tuple[Any, ...]:
+        """One operand: its base and what is picked of it."""
+        t, c = self.t, self.t[self.i]
+        here = _power_here.match(t, self.i) if c == "@" else None
+        variable = _power_variable.match(t, self.i) if c == "$" else None
+        if here:
+            self.i = here.end()
+            inner = _PowerReader(here.group(2), self.depth, self.notes)
+            base: tuple[Any, ...] = ("w", [("q", here.group(2))] if here.group(1) == "'" else inner.double(""))
+        elif c == "'":
+            end = self.i + 1
+            while True:
+                end = t.find("'", end)
+                if end < 0 or t[end + 1:end + 2] != "'":
+                    break
+                end += 2
+            end = self.n if end < 0 else end
+            base = ("w", [("q", self.named(t[self.i + 1:end].replace("''", "'")))])
+            self.i = end + 1
+        elif c == '"':
+            self.i += 1
+            base = ("w", self.double('"') or [("q", "")])
+        elif variable:
+            self.i = variable.end()
+            base = ("v", (variable.group(1) or variable.group(2)).lower())
+        elif t[self.i:self.i + 2] in ("$(", "@("):
+            self.i += 2
+            base = ("s", self.nested(")"))
+        elif t[self.i:self.i + 2] == "@{":
+            self.i += 2
+            base = ("h", self.table())
+        elif c == "@":
+            name = re.compile(r"@(\w*)").match(t, self.i)
+            self.i = name.end()                         # type: ignore[union-attr]
+            base = ("@", name.group(1).lower())         # type: ignore[union-attr]
+        elif c == "(":
+            self.i += 1
+            base = ("s", self.nested(")"))
+        elif c == "{":
+            base = ("b", self.braces())
+        elif c == "[" and types:
+            end = t.find("]", self.i)
+            end = end + 1 + (t[end + 1:end + 2] == "]") if end >= 0 else self.n
+            base = ("t", t[self.i:end].strip("[]").lower().removeprefix("system."))
+            self.i = end
+        else:
+            bare = _power_bare.match(t, self.i)
+            text = bare.group() if bare else c
+            base = ("w", [("u", text)])
+            self.i += len(text)
+        picked: list[tuple[str, Any]] = []
+        while self.i < self.n:
+            found = re.compile(r"(?:\.|::)(?:(\w+)|\$\w+|'([^']*)'|\"(\w*)\")").match(t, self.i) if t[self.i] in ".:" else None
+            if found and not (base[0] == "w" and base[1][0][0] == "u"):
+                picked.append((".", (found.group(1) or found.group(2) or found.group(3) or "").lower()))
+                self.i = found.end()
+            elif t[self.i] == "(" and picked and picked[-1][0] == ".":
+                self.i += 1
+                picked.append(("c", self.listed(")")))
+            elif t[self.i] == "[" and base[0] in "vs@" and not (base[0] == "t" and not picked):
+                self.i += 1
+                picked.append(("i", self.listed("]")))
+            else:
+                break
+        return (*base, picked) if picked else base
+
+    def listed(self, closer: str) -> _Expression:
+        """An expression in brackets."""
+        found = self.expression(closer)
+        while self.i < self.n and self.t[self.i] != closer:
+            self.i += 1
+            found += self.expression(closer)
+        self.i += 1
+        return found
+
+    def table(self) -> dict[str, Any]:
+        """`@{ NAME = VALUE; … }`"""
+        found: dict[str, Any] = {}
+        while self.i < self.n and self.t[self.i] != "}":
+            key = re.compile(r"[\s;]*['\"]?([\w.-]+)['\"]?\s*=\s*").match(self.t, self.i)
+            self.i = key.end() if key else self.i + 1
+            if key:
+                found[key.group(1).lower()] = [("e", self.expression(), False)]
+        self.i += 1
         return found
 
     def double(self, closer: str) -> _Parts:
-        """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
-        found: _Parts = []
+        """The parts of a string in double quotes, up to its end."""
+        parts: _Parts = []
         while self.i < self.n:
-            run = self.d.quoted.match(self.t, self.i)
-            if run:
-                text = run.group()
-                found.append(("q", self.d.escaped.sub(r"\1", text) if self.d.escape in text else text))
-                self.i = run.end()
+            inner = _power_inner.match(self.t, self.i)
+            if inner and (closer or inner.group() != '""'):
+                text = inner.group()
+                parts.append(("q", _POWER_ESCAPES.get(text[1:], text[1:]) if text[0] == "`" else '"' if text == '""' else text))
+                self.i = inner.end()
             elif self.t[self.i] == closer:
                 self.i += 1
                 break
+            elif self.t[self.i:self.i + 2] == "$(":
+                self.i += 2
+                parts.append(("s", self.nested(")"), True))
             else:
-                self.special(found, True)
-        return found
+                variable = _power_variable.match(self.t, self.i)
+                parts.append(("v", (variable.group(1) or variable.group(2)).lower(), "", True) if variable else (
+                    "q", self.t[self.i]))
+                self.i = variable.end() if variable else self.i + 1
+        return parts
 
-    def special(self, found: _Parts, quoted: bool) -> None:
-        """What expands alike within double quotes and outside: `…`, $…, %…%; any other character is itself."""
-        c = self.t[self.i]
-        if c == "$":
-            self.dollar(found, quoted)
-        elif c in "%!" and self.d is _SH_CMD:
-            name = _sh_percent.match(self.t, self.i)
-            variable = name.group(1)
-            found.append(("v", variable.lower(), "%" + (name.group(2) or ""), True) if variable else ("u", name.group()))
-            self.i = name.end()
-        else:
-            found.append(("q" if quoted else "u", c))
-            self.i += 1
 
-    def dollar(self, found: _Parts, quoted: bool) -> None:
-        """What follows `$`: an expression, a variable, or nothing special."""
-        t, c = self.t, self.t[self.i + 1:self.i + 2]
+_power_provider = lazy_regex(r"(?i)^(?:microsoft\.powershell\.core\\)?filesystem::")
+_cmd_blanks = lazy_regex(r"(?:[ \t\r,;=@\ufeff\xa0]+|\^\r?\n)*")
+_cmd_percent = lazy_regex(r"%([A-Za-z_][\w()]*)(:[^%\n]*)?%|!([A-Za-z_][\w()]*)(:[^!\n]*)?!|"
+                          r"%%?~?(?:[dpnxfsatz]*)(?:\$\w+:)?([A-Za-z0-9*])")
+_cmd_plain = lazy_regex(r"[^\s\"^%!&|<>()]+")
+_cmd_redirect = lazy_regex(r"(\d)?(>>|>&|<&|>|<)[ \t]*")
+# Commands of cmd.exe itself: what stands behind them without a blank is no part of the name.
+_cmd_own = lazy_regex(r"(?i)(rd|rmdir|del|erase|cd|chdir|md|mkdir|echo|type|dir|copy|move|ren|rename|start|call|set|pushd|"
+                      r"mklink)(?=[/\\.,;=:+(\[])")
+_cmd_condition = lazy_regex(
+    r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|cmdextversion)[ \t]+"
+    r"(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|lss|leq|gtr|geq)[ \t])[ \t]*"
+    r"(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
+_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf][ \t]*(?:\"[^\"\n]*\"|[^\s%(\"]+)?[ \t]*)*)(%%?[A-Za-z])[ \t]+in[ \t]*\(")
+
+
+class _CmdReader(_WindowsReader):
+    """Reads the command language of cmd.exe."""
+
+    def blanks(self) -> None:
+        self.i = _cmd_blanks.match(self.t, self.i).end()
+
+    def command(self) -> _ShNode | None:
+        t = self.t
+        c = t[self.i:self.i + 1]
         if c == "(":
-            self.i += 2
-            if self.depth < MAX_SHELL_NESTING:
-                found.append(("s", self.nested(")"), quoted))
-        elif c == "{":
-            end = t.find("}", self.i)
-            end = self.n if end < 0 else end
-            found.append(("v", t[self.i + 2:min(end, self.i + 4096)], "", quoted))
-            self.i = end + 1
-        elif c == '"' and not quoted:
             self.i += 1
+            return self.tail(self.node("group", [], [self.nested(")")]))
+        if not c or c in "&|\n":
+            return None
+        word = re.compile(r"(?i)(rem|if|else|for|do)(?=[\s(/]|$)|::|\)").match(t, self.i)
+        if word:
+            name = (word.group(1) or word.group()).lower()
+            self.i = word.end()
+            if name in ("rem", "::"):
+                end = t.find("\n", self.i)
+                self.i = self.n if end < 0 else end
+                return None
+            if name == "if":
+                condition = _cmd_condition.match(t, self.i)
+                self.i = condition.end() if condition else self.i
+                parts: list[_Script] = [[], self.one()]
+                self.blanks()
+                follows = re.compile(r"(?i)else(?=[\s(])").match(t, self.i)
+                if follows:
+                    self.i = follows.end()
+                    parts.append(self.one())
+                return self.node("if", [], parts)
+            loop = _cmd_for.match(t, self.i) if name == "for" else None
+            if loop:
+                return self.loop(loop)
+            self.blanks()
+            return self.command() if name in ("else", "do") else None
+        return self.simple()
+
+    def one(self) -> _Script:
+        """The one command behind a condition."""
+        self.blanks()
+        pipeline = self.pipeline()
+        return [pipeline] if pipeline else []
+
+    def loop(self, found: re.Match[str]) -> _ShNode:
+        """`for /d %i in (SET) do COMMAND`"""
+        options, name = found.group(1).lower(), "%" + found.group(2)[-1]
+        self.i = found.end()
+        end = self.t.find(")", self.i)
+        end = self.n if end < 0 else end
+        inner = self.t[self.i:end].strip()
+        values: list[Any] = []
+        if "/f" in options and inner[:1] in "'`" and len(inner) > 1:
+            values = [[("s", _CmdReader(inner[1:-1], self.depth + 1, self.notes).script(), False)]]
+        elif "/l" not in options:
+            reader = _CmdReader(inner, self.depth + 1, self.notes)
+            below = re.search(r"/r[ \t]+(\"[^\"]*\"|[^\s%(\"]+)", found.group(1), re.I)
+            folder = below.group(1).strip('"') + "\\" if below else ""
+            while reader.i < reader.n:
+                reader.blanks()
+                at = reader.i
+                word = reader.word() if reader.i < reader.n else ""
+                values += [folder + word if isinstance(word, str) else [("u", folder), *word]] if word else []
+                reader.i += reader.i == at
+        self.i = end + 1
+        self.blanks()
+        do = re.compile(r"(?i)do\b").match(self.t, self.i)
+        self.i = do.end() if do else self.i
+        return self.node("for", [name, *values], [self.one()])
+
+    def simple(self) -> _ShNode:
+        node = self.node()
+        own = _cmd_own.match(self.t, self.i)
+        if own:
+            node.words.append(own.group(1).lower())
+            self.i = own.end()
+        self.named_here(self.tail(node))
+        if len(node.words) > 2 and str(node.words[0]).lower() == "set":
+            joined: _Parts = []
+            for word in node.words[1:]:
+                joined += [("u", " ")] * bool(joined) + ([("u", word)] if isinstance(word, str) else word)
+            node.words[1:] = [joined]
+        return node
+
+    def tail(self, node: _ShNode) -> _ShNode:
+        """Words and redirections up to the end of the command."""
+        while True:
+            blanks = re.compile(r"(?:[ \t\r\xa0]+|\^\r?\n)*").match(self.t, self.i)
+            self.i = blanks.end()                       # type: ignore[union-attr]
+            c = self.t[self.i:self.i + 1]
+            first = str(node.words[0]).lower() if node.words else ""
+            if not c or c in "&|\n" or c == ")" and self.depth:
+                return node
+            redirect = _cmd_redirect.match(self.t, self.i)
+            at = self.i
+            if redirect:
+                self.i = redirect.end()
+                self.step()
+                target = self.word()
+                node.redirects.append((redirect.group(1) or "", redirect.group(2), target))
+            elif c in ",;=" and first in _CMD_OWN:
+                self.i += 1
+            elif node.kind:
+                return node
+            else:
+                words = self.word()
+                if first == "start" and c == '"' and len(node.words) == 1:
+                    continue                            # the title
+                node.words += _cmd_switches(words) if first in _CMD_OWN and isinstance(words, str) else [words]
+            self.i += self.i == at
+
+    def word(self) -> Any:
+        """The word here: a text when it means itself, else parts."""
+        parts: _Parts = []
+        quoted = False
+        while self.i < self.n:
+            c = self.t[self.i]
+            plain = _cmd_plain.match(self.t, self.i) if not quoted else None
+            percent = _cmd_percent.match(self.t, self.i) if c in "%!" else None
+            if plain:
+                parts.append(("u", plain.group()))
+                self.i = plain.end()
+            elif percent:
+                name, operation = percent.group(1) or percent.group(3), percent.group(2) or percent.group(4) or ""
+                parts.append(("v", name.lower(), "%" + operation, True) if name else ("v", "%" + percent.group(5), "%", True))
+                self.i = percent.end()
+            elif c == '"':
+                quoted = not quoted
+                parts += [("q", "")]
+                self.i += 1
+            elif quoted and c != "\n":
+                end = min(k for k in (self.t.find(mark, self.i + 1) % (self.n + 1) for mark in '"%!\n'))
+                parts.append(("q", self.t[self.i:end]))
+                self.i = end
+            elif c == "^":
+                parts.append(("q", self.t[self.i + 1:self.i + 2].replace("\n", "")))
+                self.i += 2
+            elif c in " \t\r\n&|<>" or c == ")" and self.depth or c in "()" and not parts:
+                break
+            else:
+                parts.append(("u", c))
+                self.i += 1
+        self.i = min(self.i, self.n)
+        return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts
+
+
+_CMD_OWN = frozenset("rd rmdir del erase cd chdir md mkdir type dir copy move ren rename".split())
+
+
+def _cmd_switches(word: str) -> list[str]:
+    """`/s/q` and `a,b` as words."""
+    return [piece for piece in re.split(r"(?=/)|[,;=]" if word[:1] == "/" else "[,;=]", word) if piece]
+
+
+def _windows_variable(run: _ShRun, name: str, operation: str) -> list[str]:
+    """The words that a variable holds."""
+    known = run.vars.get(name)
+    if isinstance(known, dict):
+        return list(known.values())
+    if known is None:
+        if name in ("pwd", "true", "false", "null", "args", "input", "@"):
+            return list(run.vars.get("@", {}).values()) if name in ("args", "@") else ["."] if name == "pwd" else [""]
+        if name == "comspec":
+            return ["cmd.exe"]
+        secret = _SH_SECRET_NAME.search(name)
+        text = f"%{name}%" if operation else "$" + name
+        origin = _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING
+        return [_sh_from(_SH_HOLE if operation[1:] else text, origin)]
+    found = []
+    for value in _sh_each(known):
+        text = str(value)
+        cut = re.match(r":~(-?\d{1,5})(?:,(-?\d{1,5}))?", operation[1:])
+        if cut:
+            text = text[int(cut.group(1)):][:int(cut.group(2)) if cut.group(2) else None]
+        elif "=" in operation:
+            old, _, new = operation.lstrip("%:").partition("=")
+            text = re.sub(re.escape(old), lambda _: new, text, flags=re.I)[:MAX_SHELL_VALUE] if old else text       # noqa: B023
+        kept = _sh_from(text, _sh_flow(value))
+        if isinstance(value, _ShWord) and value.block is not None:
+            kept = value
+        found.append(kept)
+    return found[:1] if operation else found
+
+
+def _windows_expand(run: _ShRun, word: Any) -> list[str]:
+    """The words that a word of PowerShell or cmd.exe becomes: several when it is a list."""
+    made: list[list[str]] = []
+    for kind, value, *rest in word:
+        if kind in "uq":
+            made.append([value])
+        elif kind == "v":
+            made.append(_windows_variable(run, value, rest[0]))
+        elif kind == "e":
+            made.append(_power_value(run, value))
         else:
-            name = self.d.name.match(t, self.i + 1)
-            found.append(("v", name.group(), "", quoted) if name else ("u", "$"))
-            self.i = name.end() if name else self.i + 1
+            made.append(_power_lines(run.apart(lambda: run.script(value))))       # noqa: B023
+    if len(made) < 2 and not (made and (word[0][0] == "q" or word[0][-1] is True)):
+        return made[0] if made else []
+    texts = [_sh_whole(words) if len(words) != 1 else words[0] for words in made]
+    run.spend(sum(map(len, texts)))
+    whole = _sh_whole(texts, "") if len(texts) > 1 else texts[0]
+    return [whole] if whole or any(part[0] == "q" for part in word) else []
 
 
-def _power_words(run: _ShRun, node: _ShNode, words: list[str]) -> list[str]:
-    """Assignments and expressions as commands; notes the text that code patterns are looked for in."""
-    first, text = node.words[0], node.raw.lstrip()
-    program = _sh_program(words[0], run.d)
-    if run.depth == run.power_depth and program not in ("echo", "git", "gh", "rg", "grep", "write-host", "write-output", "true"):
-        run.power.append(node.raw)
-    fetches = _sh_power_remote.search(text)
-    assigned = re.match(r"\$([\w:]+)\s*\+?=", text)
-    if assigned and isinstance(first, list):
-        value = _power_value(run, ([first[1:]] if len(first) > 1 else []) + node.words[1:])
-        run.vars[assigned.group(1).lower()] = _sh_from(_SH_HOLE, _REMOTE) if fetches else value
-        return ["write-output"]
-    if fetches and re.match(r"(?i)[(&.]*\s*(?:\(|new-object|\[|\$\w+\.(?:down|up)load)", text):
-        saved = re.search(r"(?i)downloadfile(?:async)?\([^,]*,\s*['\"]?([^'\")]+)", text)
-        if saved:
-            run.files[run.key(saved.group(1))] = run.files[saved.group(1)] = _REMOTE
-        for word in re.findall(r"['\"]([^'\"]+)['\"]", text) if re.search(r"(?i)upload", text) else []:
-            run.ship(run.content(word), "an upload")
-        return ["write-output", _sh_from(_SH_HOLE, _REMOTE)]
-    reads = re.search(r"(?i)\]::(?:ReadAll\w+|Open\w*)(.+)", words[0])
-    if reads:
-        return ["write-output", _sh_from(_SH_HOLE, run.content(reads.group(1)))]
-    if _power_is_text(first) and (len(words) == 1 or words[1][:1] in "+-") and not text.startswith("&"):
-        return ["write-output", _sh_whole([w.replace("+", "") if len(first) > 1 else w for w in words if w != "+"], "")]
+def _power_lines(flow: _Flow) -> list[str]:
+    """What a script said, as words: its lines."""
+    if flow.text is None:
+        return [_sh_from(_SH_HOLE, flow)] if flow is not _NOTHING else []
+    lines = flow.text.rstrip("\n").split("\n")[:64]
+    return [_sh_from(line, flow.but(None)) for line in lines] if flow.remote or flow.sources or flow.coded else lines
+
+
+def windows_node(run: _ShRun, node: _ShNode, flow: _Flow) -> _Flow:
+    """An expression, an assignment or the parameters of a function of PowerShell."""
+    if node.kind == "$p":
+        given = list(run.vars.get("@", {}).values())
+        for at, word in enumerate(given):
+            if word[:1] == "-" and word[1:].lower() in node.words and at + 1 < len(given):
+                run.vars[word[1:].lower()] = given[at + 1]
+        for name, word in zip(node.words, [word for word in given if word[:1] != "-"]):
+            run.vars.setdefault(name, word)
+        return _NOTHING
+    if node.kind == "$":
+        words = _power_value(run, node.words[0])
+        outs = [run.script(word.block) for word in words if isinstance(word, _ShWord) and isinstance(word.block, list)]
+        text = None if any(map(_sh_open, words)) else "\n".join(words)[:MAX_SHELL_VALUE]
+        return _sh_join([*outs, *map(_sh_flow, words)] or [_NOTHING], text)
+    target, sign = node.words
+    source = node.parts[0][0] if node.parts else []
+    words = [""] if not source else _power_value(run, source[0].words[0]) if len(source) == 1 and source[0].kind == "$" else (
+        _power_lines(run.script(node.parts[0])))
+    names = [operand[1] for operand in target if operand[0] == "v" and len(operand) == 2]
+    for number, name in enumerate(names):
+        value = words if len(names) == 1 else words[number:number + 1] or [""]
+        if sign[0] == "+" and name in run.vars:
+            old = _windows_variable(run, name, "")
+            value = [_sh_whole([old[0], value[0]], "")] if len(old) == len(value) == 1 else old + value
+        run.vars[name] = value[0] if len(value) == 1 else {str(at): word for at, word in enumerate(value[:64])}
+    for operand in target:
+        if operand[0] != "v" or len(operand) > 2:
+            _power_value(run, [operand])
+    return _NOTHING
+
+
+def _power_value(run: _ShRun, expression: _Expression) -> list[str]:
+    """The words that an expression is. A comma binds first; comparisons are nothing."""
+    run.spend(0)
+    lists: list[tuple[str, list[str]]] = []             # operator, what stands behind it
+    operator = cast = ""
+    for operand in expression:
+        if operand[0] == "o":
+            operator = operator if operand[1] in ("-not", "!") else operand[1]
+        elif operand[0] == "t" and len(operand) == 2:
+            cast = operand[1]
+        else:
+            words = _power_operand(run, operand)
+            if cast.startswith("char") and all(word.isdigit() and int(word[:7]) < 0x110000 for word in words):
+                words = ["".join([chr(int(word)) for word in words])]
+            if operator == "," and lists:
+                lists[-1] = lists[-1][0], [*lists[-1][1], *words][:MAX_SHELL_WORDS]
+            else:
+                lists.append((operator, words))
+            operator = cast = ""
+    found: list[str] = []
+    for operator, words in lists:
+        first, second = (words + ["", ""])[:2]
+        if operator == "+" and len(found) == len(words) == 1:
+            found = [_sh_whole([found[0], first], "")]
+        elif operator == "-f" and found:
+            shape = _power_place.sub(lambda hole: (words[int(hole.group(1)):] or [""])[0], found[0])       # noqa: B023
+            found = [_sh_from(shape, _sh_join(list(map(_sh_flow, words)) or [_NOTHING]))]
+        elif operator == "-join":
+            found = [_sh_whole(found, first)] if found else [_sh_whole(words, "")]
+        elif operator in ("-replace", "-creplace", "-ireplace"):
+            plain = _power_pattern.search(first) is None
+            found = [_sh_from(word.replace(first, second) if plain and first else _SH_HOLE, _sh_flow(word)) for word in found]
+        elif operator == "-split":
+            found = [piece for word in found or words for piece in word.split(first if found else None)]
+        elif operator in ("", "+", ","):
+            found = [*found, *words][:MAX_SHELL_WORDS]
+        elif operator not in ("*", "..", "??", ":", "?"):
+            found = [""]
+    return found[:MAX_SHELL_WORDS]
+
+
+_power_place = lazy_regex(r"\{(\d{1,3})[^{}]*\}")
+_power_pattern = lazy_regex(r"[\[\](){}.*+?|^$\\]")
+
+
+def _power_operand(run: _ShRun, operand: tuple[Any, ...]) -> list[str]:
+    """The words of one operand, with what is picked of it."""
+    base, value, picked = operand[0], operand[1], operand[2] if len(operand) > 2 else []
+    run.spend(8)
+    if base == "w":
+        words = _windows_expand(run, value)
+    elif base == "v":
+        words = _windows_variable(run, value, "")
+    elif base == "s":
+        words = _power_lines(run.script(value))
+    elif base == "b":
+        block = _ShWord("")
+        block.block, words = value, [block]
+        return words
+    elif base == "h":
+        held = {str(key): _sh_whole(_windows_expand(run, item)) for key, item in value.items()}
+        table = _ShWord("")
+        table.block = held
+        return [table]
+    elif base == "@":
+        words = []
+        for word in _windows_variable(run, value, ""):
+            block = word.block if isinstance(word, _ShWord) else None       # type: ignore[assignment]
+            words += [word] if not isinstance(block, dict) else [
+                one for key, item in block.items() for one in ("-" + key, item) if one not in ("", "$true")]
+        return words
+    else:
+        words = []
+    name = ""
+    for what, inner in picked:
+        if what == ".":
+            name = inner
+            following = picked[picked.index((what, inner)) + 1:][:1]
+            if following and following[0][0] == "c":
+                continue
+            block = words[0].block if len(words) == 1 and isinstance(words[0], _ShWord) else None      # type: ignore[assignment]
+            words = [block[name]] if isinstance(block, dict) and name in block else words or [_SH_HOLE]
+        elif what == "c":
+            words = _power_call(run, value if base == "t" else "", words, name, _power_value(run, inner))
+        else:
+            index = _power_value(run, inner)
+            number = int(index[0][:6]) if len(index) == 1 and re.fullmatch(r"-?\d{1,5}", index[0]) else len(words)
+            words = [words[number]] if len(words) > 1 and -len(words) <= number < len(words) else words
     return words
 
 
-def _power_value(run: _ShRun, words: list[Any]) -> str:
-    """What an assignment assigns: a text, or the output of a command; *words* start with the sign."""
-    if words and isinstance(words[0], list) and words[0][0][0] == "u":
-        head = words[0][0][1].lstrip("+=")
-        words[0] = ([("u", head)] if head else []) + words[0][1:]
-    words = [w for w in words if w and w not in ("=", "+=")]
-    inner = run.expand_all(words)
-    if words and _power_is_text(words[0]):
-        return _sh_whole(inner)
-    got = run.simple(inner, _NOTHING)
-    return _sh_from(got.text or _SH_HOLE, got)
+def _power_call(run: _ShRun, kind: str, words: list[str], name: str, args: list[str]) -> list[str]:
+    """A method of .NET or COM: what it does, and what it answers."""
+    first, second = (args + ["", ""])[:2]
+    flows = [_sh_flow(word) for word in [*words, *args]]
+    for word in args:
+        if isinstance(word, _ShWord) and word.block is not None and not isinstance(word.block, dict):
+            run.script(word.block)
+    if name.startswith("delete") and (kind or words):
+        for word in args[:1] if kind else words:
+            run.delete(word)
+    elif name in ("move", "copy", "moveto", "copyto"):
+        run.simple(["mv" if name[0] == "m" else "cp", *(args[:2] if kind else [*words[:1], first])], _NOTHING)
+    elif name.startswith(("writeall", "appendall")):
+        run.written(first, _sh_flow(second).but(str(second)), name[0] == "a")
+    elif name.startswith(("readall", "openread", "opentext", "readlines")) and kind:
+        return [_sh_from(_SH_HOLE, run.content(first))]
+    elif name.startswith("downloadfile"):
+        run.written(second, _REMOTE, False)
+        run.files[second] = _REMOTE
+    elif name.startswith(("downloadstring", "downloaddata", "getstringasync", "openread", "getresponse")):
+        return [_sh_from(_SH_HOLE, _REMOTE)]
+    elif name.startswith("uploadfile"):
+        run.ship(run.content(args[-1] if args else ""), "an upload")
+    elif name.startswith(("upload", "postasync", "sendasync", "send", "write")):
+        run.ship(_sh_join(flows or [_NOTHING]), "the network")
+    elif name == "frombase64string":
+        text = _sh_decoded(first, "base64")
+        return [_sh_from(text or _SH_HOLE, _Flow(text, _sh_flow(first).remote, (), True))]
+    elif name in ("invoke", "invokescript", "create", "newscriptblock", "addscript", "invokereturnasis", "expandstring") and (
+            name != "create" or kind == "scriptblock"):
+        for word in args[:1] or words:
+            if isinstance(word, _ShWord) and word.block is not None:
+                return _power_lines(run.script(word.block))
+            return _power_lines(run.run_text(word, _NOTHING, _SH_POWER)) or [_SH_HOLE]
+    elif name in ("load", "loadfile", "unsafeloadfrom") and "assembly" in kind:
+        run.judge_origin(first)
+    elif name in ("start", "run", "exec", "shellexecute", "create"):
+        run.read(" ".join(args[:2] if name != "run" else args[:1]), _NOTHING, _SH_CMD)
+    elif name == "replace" and len(args) > 1:
+        return [_sh_from(word.replace(first, second), _sh_flow(word)) for word in words]
+    elif name in ("tolower", "toupper"):
+        return [_sh_from(word.lower() if name == "tolower" else word.upper(), _sh_flow(word)) for word in words]
+    elif name in ("concat", "join", "combine"):
+        between = {"concat": "", "combine": "\\", "join": first}[name]
+        return [_sh_whole([word.rstrip("\\") if name == "combine" else word for word in args[name == "join":]], between)]
+    elif name == "getfolderpath":
+        return ["$env:userprofile" + ("" if first.lower() in ("userprofile", "") else "\\" + first)]
+    elif name == "getenvironmentvariable":
+        return _windows_variable(run, "env:" + first.lower(), "")
+    elif name in ("getstring", "tostring", "trim", "trimend", "tochararray", "getbytes", "unescape", "new", "getfullpath"):
+        return args if kind or not words else words
+    if not kind and len(words) == 1 and words[0][:1] == "$":        # of a variable that nobody knows
+        return words
+    return [_sh_from(_SH_HOLE, _sh_join(flows))] if any(flow is not _NOTHING for flow in flows) else [_SH_HOLE]
 
 
-def _power_patterns(run: _ShRun, text: str) -> None:
-    """PowerShell as a whole: what is downloaded and run, sockets, encoded payloads."""
-    if _sh_power_remote.search(text) and _sh_power_run.search(text):
-        run.say("pipe_to_shell", "runs downloaded text")
+def windows_whole(run: _ShRun, text: str) -> None:
+    """A script as a whole: sockets tied to a shell, shadow copies, the environment sent away."""
+    tied_to_socket(run, text)
     if re.search(r"(?i)win32_shadowcopy\b[\s\S]{0,300}\.delete\(|win32_shadowcopy\b[\s\S]{0,200}\bremove-(?:wmi|cim)", text):
         run.say("destructive", "deletes shadow copies")
-    judge_code(run, "python", text.replace("\\", "\\\\"))
-    for place in re.findall(r"""(?i)(?:file|directory)\]::delete\(\s*['"]([^'"]+)""", text):
-        run.delete(place)
     if re.search(r"(?i)(?:get-childitem|gci|dir|ls) env:", text) and re.search(r"(?i)-Method\s+['\"]?(?:POST|PUT)|Upload", text):
         run.say("exfiltration", "sends the environment away")
-
-
-def _power_is_text(word: Any) -> bool:
-    """Is this PowerShell word a string or an expression, not a command?"""
-    return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u" and word[0][1][:1] in "[@")
-
-
-def _other_variable(run: _ShRun, name: str, operation: str) -> tuple[str, _Flow]:
-    """A variable's text (itself, when it is not known) and origin."""
-    name = name.lower()
-    known = run.vars.get(name)
-    if not isinstance(known, str):
-        if name in ("pwd", "@"):
-            return "." if name == "pwd" else "", _NOTHING
-        secret = _SH_SECRET_NAME.search(name)
-        return (f"%{name}%" if operation[:1] == "%" else "$" + name,
-                _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING)
-    text, mark = str(known), operation[:1]
-    cut = re.match(r":~?(-?\d+)(?:,(-?\d+))?", operation.lstrip("%"))
-    if cut:
-        text = text[int(cut.group(1)[:9]):]
-        text = text[:int(cut.group(2)[:9])] if cut.group(2) else text
-    elif mark == "%" and "=" in operation:
-        old, _, new = operation.lstrip("%:").partition("=")
-        text = text.replace(old, new)[:MAX_SHELL_VALUE] if old else text
-    return text, _sh_flow(known)
-
-
-def _other_expand(run: _ShRun, word: Any) -> list[str]:
-    """What a word of PowerShell or cmd.exe becomes; nothing is split there."""
-    texts: list[str] = []
-    flows, block, quoted = [], None, False
-    for kind, value, *rest in word:
-        if kind in "uq":
-            quoted = quoted or kind == "q"
-            texts.append(value)
-            continue
-        if kind == "v":
-            text, flow = _other_variable(run, value, rest[0])
-        elif kind == "{":
-            block, text, flow = value, "", _NOTHING
-        else:
-            cwds = run.cwds
-            flow = run.script(value)
-            run.cwds = cwds
-            text = _SH_HOLE if flow.text is None else flow.text.rstrip("\n")
-        if flow is not _NOTHING:
-            flows.append(flow)
-        run.spend(len(text))
-        texts.append(text)
-    if not "".join(texts) and not quoted and not block and not flows:
-        return []
-    carrier = _ShWord("".join(texts))
-    carrier.flow, carrier.block = _sh_join(flows) if flows else _NOTHING, block
-    return [carrier] if flows or block is not None else ["".join(texts)]
 
 
 # ---- 9g. Commands: following -----------------------------------------------------------------------------
@@ -8724,7 +9295,8 @@ class _ShRun:
     number = 63                                 # of the next process substitution
     calls: tuple[int, ...] = ()                 # functions and aliases that are being followed
     call_: _ShCall | None = None                # the command whose row is being followed
-    steps, room, depth, nested, power_depth = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0, 0
+    steps, room, depth, nested = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0
+    elsewhere = False                           # the text is read as PowerShell or for cmd.exe, too
     homes: list[str] | None = None
     anchors: list[tuple[str, list[str]]] | None = None
 
@@ -8737,7 +9309,6 @@ class _ShRun:
         self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
         self.vars: dict[str, Any] = {}
         self.certain = dialect is _SH_POSIX     # this text is surely meant for a shell: doubts count
-        self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
         if cwd:
             folders = [cwd] if isinstance(cwd, str) else list(cwd)
             self.cwds = tuple(dict.fromkeys(["" if folder == "." else folder[:1000] for folder in folders])) or ("",)
@@ -8894,19 +9465,17 @@ class _ShRun:
         """Follow *text* as a script."""
         self.spend(len(text))
         self.deeper(1)
-        before, self.d = (self.d, self.power, self.power_depth), dialect or self.d
-        self.power, self.power_depth = [], self.depth + 1
+        before, self.d = self.d, dialect or self.d
         if self.d is _SH_POSIX:
             reader = _ShReader(text)
             script = reader.script()
             if reader.notes.doubt and self.certain:
                 self.doubted(reader.notes.doubt, text)
         else:
-            script = _ShOtherReader(text, self.d).script()
+            script = (_PowerReader if self.d is _SH_POWER else _CmdReader)(text).script()
+            windows_whole(self, text)
         result = self.script(script, flow)
-        if self.power:
-            _power_patterns(self, "\n".join(self.power))
-        self.d, self.power, self.power_depth = before
+        self.d = before
         self.depth -= 1
         return result
 
@@ -8995,13 +9564,16 @@ class _ShRun:
             if node.redirects and lines == [["exec"]]:
                 self.exec_redirected(node, outs)
                 return _NOTHING
-            if node.raw and lines[0]:
-                lines = [_power_words(self, node, lines[0])]
+            first = node.words[0] if node.words and self.d is _SH_CMD else ""
+            if isinstance(first, list) and first[0][0] == "v" and lines[0] and " " in lines[0][0]:
+                return self.read(" ".join(lines[0]), flow)      # %X% is replaced before the line is read
             if len(lines) == 1:
                 return self.simple(lines[0], flow, node.background) if lines[0] else _NOTHING if (
                     node.assigns or not outs) else _EMPTY if flow is _NOTHING else flow
             return self.branches([lambda words=words: self.simple(words, flow, node.background)  # type: ignore[misc]
                                   for words in lines])
+        if kind[0] == "$":
+            return windows_node(self, node, flow)
         if kind == "for":
             return self.each(node, flow)
         if kind == "subshell":
@@ -9120,7 +9692,7 @@ class _ShRun:
                     calls += (part.words[:1] == [name]) * (1 + part.background)
                     part = part.parts
                 stack.append(part)
-        if calls > 1:
+        if calls > 1 and self.d is _SH_POSIX:
             self.say("destructive", "fork bomb")
         if name == "()":                        # zsh runs it at once
             self.call(self.functions[name], [], _NOTHING)
@@ -9168,7 +9740,7 @@ class _ShRun:
     def readings(self, word: Any, split: bool = True) -> list[list[str]]:
         """What one word may become, each as its fields."""
         if self.d is not _SH_POSIX:
-            return [[word] if isinstance(word, str) else _other_expand(self, word)]
+            return [[word] if isinstance(word, str) else _windows_expand(self, word)]
         if isinstance(word, str):
             word = [("u", word)]
         found = [_ShFields()]
@@ -9796,31 +10368,29 @@ class _ShRun:
         return self.simple([tool] + ["-rf"] * (rest[0][:6] == "remove") + rest[1:], flow) if tool else _NOTHING
 
     def _xargs(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        rest = _sh_skip(args, "nPIdaELs", 0)
-        options = args[:len(args) - len(rest)]
-        file = next((value for option, value in zip(options, options[1:]) if option in ("-a", "--arg-file")), "")
-        flow = self.content(file) if file else flow
-        if not rest:
-            return flow.but(flow.text)
-        return self.simple(self.from_input(rest, options, flow) if flow is not _NOTHING else rest, flow)
+        call = self.call_
+        rest = args[call.starts[0]:] if call and call.starts else []
+        for file in call.all("file") if call else []:
+            flow = self.content(file)
+        if not rest or call is None:
+            return flow
+        return self.simple(self.from_input(rest, call, flow) if flow is not _NOTHING else rest, flow)
 
     def _parallel(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        rest = _sh_skip(args, "jNnSPLI", 0)
+        rest = args[self.call_.starts[0]:] if self.call_ and self.call_.starts else []
         at = next((at for at, word in enumerate(rest) if word[:3] == ":::"), len(rest))
-        command, values = rest[:at], rest[at + 1:]
-        if not command:
-            return self._shell(name, [], flow) if not values else self.read("\n".join(values), flow)
-        text = _sh_whole(command)
+        text, values = _sh_whole(rest[:at]), rest[at + 1:]
+        if at == 0:
+            return self.read("\n".join(values), flow) if values else self._shell(name, [], flow)
         for value in values or (flow.text.split() if flow.text else []) or [_sh_from(_SH_HOLE, flow)]:
             line = _sh_whole([text.replace("{}", value) if "{}" in text else f"{text} {value}"], "", _sh_join(
                 [_sh_flow(text), _sh_flow(value)]))
-            self.apart(lambda line=line: self.run_text(line, flow))  # type: ignore[misc]
+            self.act("sh", line, flow)
         return _NOTHING
 
-    def from_input(self, rest: list[str], options: list[str], flow: _Flow) -> list[str]:
+    def from_input(self, rest: list[str], call: _ShCall, flow: _Flow) -> list[str]:
         """The words of an `xargs` command with what its input holds."""
-        replaced = next((o[2:] or "".join(options[i + 1:i + 2]) for i, o in enumerate(options) if o[:2] == "-I"), "")
-        replaced = replaced or "{}" * (any(o[:2] in ("-I", "-i") for o in options) or any("{}" in word for word in rest))
+        replaced = "".join(call.all("mark")[:1]) or "{}" * ("braces" in call.marks or any("{}" in word for word in rest))
         lines = [] if flow.text is None else flow.text.split("\n") if replaced else flow.text.split()
         items = [item for item in lines if item.strip()][:MAX_SHELL_WORDS]
         if not items or flow.remote or flow.sources:
@@ -9852,17 +10422,6 @@ class _ShRun:
         if flow.text and name in ("ed", "red", "ex", "gdb", "lldb"):
             self.act("esc", _sh_from(flow.text, flow), _NOTHING)
         return self.operands(name, self.call_.all("f") if self.call_ else args, flow)
-
-    def _terminal(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """tmux, screen: what their windows run, and what is typed into them."""
-        rest = _sh_skip(args, "LSfctnsxyFe" if name == "tmux" else "SLchpst", 0)
-        if name == "screen":
-            at = args.index("-X") + 1 if "-X" in args else -1
-            text = _sh_whole(args[at + 1:]) if at > 0 and args[at:at + 1] in (["stuff"], ["exec"]) else _sh_whole(rest)
-            return self.act("sh", _sh_from(_sh_unescape(text), _sh_flow(text)), flow) if text else _NOTHING
-        runs = rest and re.match(r"new|neww|send|split|run|respawn|if|popup|display-popup", rest[0])
-        rest = _sh_skip([w for w in rest[1:] if w not in ("Enter", "C-m", "Space")], "LSfctnsxyFe", 0) if runs else []
-        return self.act("sh", _sh_whole(rest), flow) if rest else _NOTHING
 
     def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """docker, kubectl: all but the commands that run inside."""
@@ -10027,7 +10586,7 @@ class _ShRun:
                     self.altered.difference_update(self.reported(word))
             elif _SH_HISTORY.match(place) and not appended:
                 self.say("destructive", "wipes a history or log", word)
-            elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib|[A-Z]:/Windows/)", place):
+            elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib)|(?i:[A-Z]:/Windows/)", place):
                 self.say("destructive", "overwrites a system file", word)
 
     def emptied(self, word: str) -> None:
@@ -10120,6 +10679,8 @@ class _ShRun:
         for word, previous in zip(args, [""] + args):
             if isinstance(word, _ShWord) and word.flow is not _NOTHING:
                 flows.append(word.flow)
+            if isinstance(word, _ShWord) and isinstance(word.block, list):
+                self.script(word.block)
             if previous in _SH_TEXT_OPTIONS:
                 continue
             if word[:1] == "-":
@@ -10140,6 +10701,8 @@ class _ShRun:
         for at, word in enumerate(args[:64]):
             first = word.split(None, 1)[0] if " " in word else word
             if args[max(at - 1, 0)] not in _SH_TEXT_OPTIONS and _sh_program(first, self.d) in _SH_DANGEROUS:
+                if first is not word and not self.certain:
+                    continue
                 if first is not word:
                     self.apart(lambda text=word: self.run_text(text, flow))  # type: ignore[misc]
                     continue
@@ -10268,7 +10831,9 @@ class _ShRun:
         out = self.operands(name, files, flow)
         if codes:
             said = call.said
-            return _sh_join((said, out), said.text)._replace(made=said.text is None and not files, remote=said.remote or flow.remote)
+            return _sh_join((said, out), said.text)._replace(
+                made=said.text is None and not files, remote=said.remote or flow.remote
+            )
         return out._replace(remote=flow.remote, made=flow.made)
 
     def _cat(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -10398,12 +10963,6 @@ class _ShRun:
     def listed_variables(self) -> _Flow:
         return _sh_read(("\0the environment\0" if self.loaded else "\0the environment",))
 
-    def _some_lines(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """head, sort, grep …: some lines of what goes in, in some order."""
-        out = self.operands(name, args, flow)
-        whole = not _sh_has(r"-\w*[cob]|--bytes|--only", args) and not out.sources
-        return out._replace(text=flow.text, made=flow.made, below=flow.below) if whole and flow.text is not None else out
-
     def _shift(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         for values in _sh_each(self.vars.get("@", {})):
             count = int(args[0][:4]) if args and args[0].isdigit() else 1
@@ -10453,21 +11012,19 @@ class _ShRun:
 
     def _read_variable(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """read, mapfile: lines of the input as values."""
-        marks = self.vars.get("IFS")
-        names: list[str] = []
-        for option, word in _sh_options(args, "adinNptu" if name == "read" else "dnOsuCc", ()):
+        call, marks = self.call_, self.vars.get("IFS")
+        if call is None:
+            return _NOTHING
+        for _, word in call.got:
             self.subscript(word)
-            if option in ("-C",):
-                self.run_text(word, _NOTHING)
-            elif option == "-u":
-                held = self.fds.get(word)
-                flow = held if isinstance(held, _Flow) else flow
-            elif option == "-a" or not option and name != "read":
-                lines = [_SH_HOLE] if flow.text is None else flow.text.split("\n")
-                fields = lines if name != "read" else self.fields(lines[0])
-                self.set(word, {str(at): _sh_from(one, flow) for at, one in enumerate(fields[:MAX_SHELL_WORDS])})
-            elif not option:
-                names.append(word.partition("[")[0])
+        for word in call.all("fd"):
+            held = self.fds.get(word)
+            flow = held if isinstance(held, _Flow) else flow
+        for word in call.all("array"):
+            lines = [_SH_HOLE] if flow.text is None else flow.text.split("\n")
+            fields = lines if name != "read" else self.fields(lines[0])
+            self.set(word, {str(at): _sh_from(one, flow) for at, one in enumerate(fields[:MAX_SHELL_WORDS])})
+        names = [word.partition("[")[0] for word in call.all("name")]
         text = _SH_HOLE if flow.text is None else flow.text
         lines = text.rstrip("\n").split("\n")[:16]
         rows = []
@@ -10484,7 +11041,8 @@ class _ShRun:
         for word in args:
             self.named(name, word)
         spots = [w for w in _sh_operands(args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
-        return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*", below=not spots)
+        shape = next((value for option, value in zip(args, args[1:]) if option.lower() in ("-filter", "-include")), "*")
+        return _Flow((spots[0].rstrip("/\\") + "/" if spots else "") + (shape if shape.strip("*.") else "*"), below=not spots)
 
     def _find(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """find: what it deletes or runs, with stand-ins for the files it would find."""
@@ -10533,6 +11091,8 @@ class _ShRun:
 
     # -- files
     def _remove(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if self.elsewhere and name in _SH_ELSEWHERE.get(self.d, ()):
+            return _NOTHING
         windows = name in ("del", "erase", "rd", "rmdir", "ri", "remove-item") or self.d is not _SH_POSIX
         recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "trash-put", "del-cli")
         targets: list[str] = []
@@ -10587,15 +11147,13 @@ class _ShRun:
 
     def _copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """cp, mv, ln, install …: the content goes along."""
-        words, into = [], ""
-        for option, word in _sh_options(args, "t" if name == "cp" else "tmog",
-                                        ("target-directory", "destination", "mode", "suffix")):
-            if option in ("-m", "--mode") and re.match(r"0?[2467]\d{3}\Z|.*\+\w*s", word):
-                self.say("privilege", "sets the setuid or setgid bit")
-            elif option in ("-t", "--target-directory", "-destination"):
-                into = word
-            elif not option and not (self.d is not _SH_POSIX and re.match(r"/[A-Za-z]\Z", word)):
-                words.append(word)
+        call = self.call_
+        if call is None:
+            return _NOTHING
+        into, words = "".join(call.all("into")[-1:]), [word for word in call.all("f") + call.words if not (
+            self.d is not _SH_POSIX and re.match(r"/[A-Za-z]\Z", word))]
+        if any(re.match(r"0?[2467]\d{3}\Z|.*\+\w*s", mode) for mode in call.all("mode")):
+            self.say("privilege", "sets the setuid or setgid bit")
         if not into and len(words) > 1:
             into = words.pop()
         template = any(re.search(r"\.(?:example|sample|template|dist)\Z", w) for w in words)
@@ -10828,29 +11386,51 @@ class _ShRun:
 
     # -- PowerShell and cmd.exe
     def _start(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Commands that run a command or a block: start, Start-Process, ForEach-Object, if …"""
-        rest: list[str] = []
-        for i, word in enumerate(args):
-            if isinstance(word, _ShWord) and word.block is not None:
-                self.vars["_"] = _sh_from(flow.text or _SH_HOLE, flow) if flow is not _NOTHING else "$_"
-                self.script(word.block, flow)
-            elif word and word[:1] not in "-(" and not (name == "start" and (re.match(r"/\w+\Z", word) or not i and " " in word)):
-                rest.append(word)
-        if name == "if" and self.d is _SH_CMD:
-            return self.simple(rest[2 if rest[:1] and rest[0].lower() != "not" else 3:], flow)
-        if name in ("start", "start-process", "saps", "else") and rest and not rest[0].startswith(("http", _SH_HOLE)):
+        """Commands that run a command or a block: start, Start-Process, Start-Job, ForEach-Object …"""
+        outs: list[_Flow] = []
+        for word in args:
+            if isinstance(word, _ShWord) and isinstance(word.block, list):
+                for line in _power_lines(flow) or [_SH_HOLE]:
+                    self.vars["_"] = line
+                    outs.append(self.script(word.block))
+        at = 0
+        while at < len(args) and (args[at][:1] == "-" or name == "start" and re.match(r"/\w+\Z", args[at])):
+            at += 1 + (args[at].lower() in ("/d", "-verb", "-windowstyle", "-workingdirectory", "-wd"))
+        rest = [word for word in args[at:] if name == "start" or word[:1] != "-" and word]
+        if name in ("start", "start-process", "saps") and rest and not rest[0].startswith(("http", _SH_HOLE)):
             self.run_file(rest[0])
             return self.simple(rest, flow)
+        return _sh_join(outs) if any(out.text or out.remote for out in outs) else flow
+
+    def _items(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Get-Item, Resolve-Path, Join-Path: places."""
+        spots = _sh_operands(args)
+        self.operands("get-item", args)
+        return (
+            _Flow("\\".join(word.rstrip("\\/") for word in spots) if name == "join-path" else "\n".join(spots))
+            if spots
+            else flow
+        )
+
+    def _passes(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Select-Object and its like let through what they get."""
         return flow
 
-    def _for_cmd(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """cmd.exe: `for [/d|/r|/f] %i in (SET) do COMMAND`; PowerShell's for has blocks."""
-        low = [w.lower() for w in args]
-        if self.d is not _SH_CMD or "do" not in low or "in" not in low[1:]:
-            return self._start("foreach", args, flow)
-        name, command = args[low.index("in") - 1], args[low.index("do") + 1:]
-        for value in args[low.index("in") + 1:low.index("do")][:64] or [""]:
-            self.simple([w.replace(name, value).replace(name.replace("%%", "%"), value) for w in command] or [""], flow)
+    def _forfiles(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        low = [word.lower() for word in args]
+        place, command = (
+            next((value for option, value in zip(low, args[1:]) if option == wanted), "") for wanted in ("/p", "/c")
+        )
+        shape = next((value for option, value in zip(low, args[1:]) if option == "/m"), "*")
+        hit = (place or ".").rstrip("\\") + "\\" + (shape if shape.strip("*.") else "*")
+        return self.read(re.sub(r"(?i)@(?:path|file|relpath|fname)", lambda _: hit, command), flow, _SH_CMD)
+
+    def _set_alias(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        words = _sh_operands(args)
+        if len(words) > 1:
+            node = _ShNode()
+            node.words = [words[1], [("v", "@", "", False)]]
+            self.functions = {**self.functions, words[0]: [[node]]}
         return _NOTHING
 
 
@@ -10988,216 +11568,30 @@ _SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
     "awk": _sh_awk_program, "sed": _sh_sed_text, "esc": _sh_escaped_commands, "make": _sh_make_text, "tcl": _sh_tcl_text,
     "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
     "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
-_SH_QUIET_ROLES = frozenset("p k h f r n cd u s S @ header auth folder module makefile entry two stem".split())
+_SH_QUIET_ROLES = frozenset("p k h f r n cd u s S @ header auth folder module makefile entry two stem mark file into mode array fd name".split())
 
 
 _NO_ROW = _ShRow({})
-
-
-# ---- 9h. Commands: which arguments of a call are commands ------------------------------------------------
-# Words of a tool's name that say it runs something; with none of them, `code` and `script` are taken as data.
-SHELL_TOOL_WORDS = frozenset("""bash sh zsh fish shell exec execute run cmd command commands terminal spawn process powershell
-    pwsh ssh console subprocess system sandbox interpreter repl eval python python3 node script cli docker kubectl tmux tty pty
-    launch invoke jupyter ipython py js ts deno ruby rb perl php lua""".split())
-# … and words that say it only looks at a command.
-SHELL_TALK_WORDS = frozenset("""explain describe search lookup help docs lint format highlight translate review complete
-    summarize""".split())
-# Arguments that hold a command whatever the tool; with a tool of the first list, any argument that is not data does.
-SHELL_COMMAND_KEYS = frozenset("""command cmd commandline command_line cmdline shell_command bash_command terminal_command
-    commands cmds argv shell exec bash sh powershell shellcommand commandstring full_command run""".split())
-SHELL_CODE_KEYS = frozenset("""script code source snippet cell python javascript js run execute program expression scripts lines
-    steps input keys""".split())
-SHELL_PROGRAM_KEYS = frozenset("program executable exe file path bin binary application entrypoint".split())  # … beside a list
-SHELL_WRITE_WORDS = frozenset("write create save edit update add insert append put new upload".split())
-SHELL_ARGS_KEYS = ("args", "arguments", "argv", "params", "parameters", "flags")
-SHELL_CWD_KEYS = frozenset("cwd workdir working_dir working_directory workingdirectory directory dir".split())
-SHELL_DATA_KEYS = frozenset("""content contents text body message query q old_string new_string old_str new_str oldtext newtext
-    old_text new_text file_text diff patch title description prompt comment summary reason explanation note notes name label
-    markdown html search pattern regex replacement value data edits url uri path file file_path filepath filename timeout
-    language lang session session_id id env environment host user stdin""".split())
-_SH_LANGUAGES = {"python": "python", "python3": "python", "py": "python", "ipython": "python", "node": "node",
-                 "javascript": "node", "js": "node", "typescript": "node", "powershell": "powershell",
-                 "pwsh": "powershell", "cmd": "cmd", "batch": "cmd", "ruby": "ruby", "perl": "perl", "php": "php",
-                 "bash": "sh", "sh": "sh", "shell": "sh", "zsh": "sh"}
-_SH_SQL_WORDS = frozenset("sql query postgres postgresql mysql mariadb sqlite mssql database db clickhouse".split())
-_SH_PROGRAM_TOOLS = frozenset("""git docker kubectl helm terraform aws gcloud az gh npm pip apt brew systemctl psql mysql ssh
-    curl wget rm""".split())
-_sh_tools: dict[str, tuple[str, frozenset[str]]] = {}
-_sh_tool_word = lazy_regex(r"[A-Z]?[a-z0-9]+|[A-Z]+")
-
-
-def _sh_tool(tool: str) -> tuple[str, frozenset[str]]:
-    """("run" | "talk" | "", words of the name); remembered, since names repeat."""
-    known = _sh_tools.get(tool)
-    if known is None:
-        words = frozenset(word.lower() for word in _sh_tool_word.findall(tool[:200]))
-        runs = words & SHELL_TOOL_WORDS
-        writes = runs == {"script"} and words & SHELL_WRITE_WORDS
-        kind = "run" if runs and not writes or words >= {"send", "keys"} else ""
-        if words & SHELL_TALK_WORDS and not words & {"run", "exec", "execute", "eval"}:
-            kind = "talk"
-        known = kind, words
-        if len(_sh_tools) < 2000:
-            _sh_tools[tool] = known
-    return known
-
-
-def commands_in(tool: str, arguments: Any) -> list[Command]:
-    """The commands, scripts and code among the arguments of one call; quoted data is none of them.
-
-    A member named in SHELL_COMMAND_KEYS is a command whatever the tool; one named in SHELL_DATA_KEYS never is. What a
-    tool with a word of SHELL_TOOL_WORDS in its name gets under any other name is a command when it reads like one.
-    """
-    kind, words = _sh_tool(tool)
-    found: list[Command] = []
-    if isinstance(arguments, str):
-        return [Command((), arguments)] if kind == "run" else found
-    stack: list[tuple[Any, tuple[Any, ...]]] = [(arguments, ())]
-    while stack:
-        node, path = stack.pop()
-        shallow, seen = len(path) < 12, len(found)
-        if isinstance(node, list) and shallow:
-            stack.extend((item, path + (i,)) for i, item in enumerate(node[:1000]) if isinstance(item, (dict, list)))
-        if not isinstance(node, dict):
-            continue
-        for key, value in node.items():
-            if not isinstance(value, (str, list, dict)) or not value:
-                continue
-            low = key.lower().replace("-", "_")
-            wanted = kind != "talk" and (
-                low in SHELL_COMMAND_KEYS or low in SHELL_CODE_KEYS and kind == "run" or _sh_command_like(low, words, kind)
-                or low in SHELL_PROGRAM_KEYS and isinstance(value, str) and any(
-                    isinstance(beside, list) and name.lower() in SHELL_ARGS_KEYS for name, beside in node.items()))
-            if wanted and not isinstance(value, dict):
-                found += _sh_command(node, path, key, low, value, words)
-            elif isinstance(value, str):
-                if not wanted and (low == "sql" or low in ("query", "statement") and words & _SH_SQL_WORDS):
-                    found.append(Command(path + (key,), value, "", "sql"))
-            elif wanted or low not in SHELL_DATA_KEYS and shallow:
-                stack.append((value, path + (key,)))
-        if len(found) == seen and (kind == "run" or tool in _SH_PROGRAM_TOOLS):
-            found += _sh_other_arguments(tool, node, path)
-        if len(found) > seen:
-            cwd, env = _sh_surroundings(node)
-            found[seen:] = [command._replace(cwd=cwd or command.cwd, env=env) for command in found[seen:]]
-    return found
-
-
-def _sh_command_like(low: str, words: frozenset[str], kind: str) -> bool:
-    """Is this a member such as `pre_command`, `python_code` or, of a tool that writes nothing, `script`?"""
-    if low[-7:] == "command":
-        return low != "subcommand"
-    return low[-4:] == "_cmd" or (kind == "run" or not words & SHELL_WRITE_WORDS) and (
-        low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _SH_LANGUAGES)
-
-
-def _sh_surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """The folders that a command with these members may run in, and the variables set for it."""
-    folders: dict[str, None] = {}
-    env: dict[str, str] = {}
-    for key, value in node.items():
-        low = key.lower().replace("-", "_")
-        if isinstance(value, str):
-            if _sh_folder_name.search(low) and value and "\n" not in value:
-                folders[value] = None
-            elif low == "path" and value[:1] in "/~":       # perhaps a folder
-                folders.update({"": None, value: None})
-        elif low in _SH_ENV_KEYS:
-            pairs = value.items() if isinstance(value, dict) else [
-                (item.get("name", item.get("key")), item.get("value")) if isinstance(item, dict) else
-                str(item).partition("=")[::2] for item in value] if isinstance(value, list) else ()
-            env.update({name: _sh_text(text) for name, text in pairs if isinstance(name, str)})
-    return tuple(folders)[:8], tuple(env.items())[:64]
-
-
-_sh_folder_name = lazy_regex(r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder|workspace|"
-                             r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
-                             r"directory|folder|root))\Z")
-_SH_ENV_KEYS = frozenset("env environment env_vars envvars environment_variables environ variables vars".split())
-
-
-def _sh_member(node: dict[str, Any], names: Any) -> str:
-    """The first text among the members of these names."""
-    return next((value for key, value in node.items() if key.lower() in names and isinstance(value, str)), "")
-
-
-def _sh_stdin(node: dict[str, Any], source: Any) -> Any:
-    """A command with its standard input, when that is an argument too, as a here-document."""
-    fed = _sh_member(node, ("stdin", "standard_input"))
-    if not fed:
-        return source
-    if isinstance(source, list):
-        source = " ".join("'" + word.replace("'", "'\\''") + "'" for word in source)
-    return f"{source} <<'EOF_'\n{fed}\nEOF_"
-
-
-def _sh_language(node: dict[str, Any], low: str, words: frozenset[str]) -> str:
-    """The language of the text under the member *low*, as `Command.language` has it."""
-    language = _SH_LANGUAGES.get(_sh_member(node, ("language", "lang", "runtime", "interpreter")).lower(), "")
-    if not language and (low in SHELL_CODE_KEYS or low[-5:] == "_code"):
-        language = _SH_LANGUAGES.get(low, "") or _SH_LANGUAGES.get(low[:-5], "") or next(
-            (_SH_LANGUAGES[word] for word in sorted(words) if _SH_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
-        return language or ("code" if low in ("code", "source", "snippet", "cell", "expression") else "")
-    if low == "powershell" or not language and words & {"powershell", "pwsh"}:
-        return "powershell"
-    return language or ("cmd" if words == {"cmd"} else "")
-
-
-def _sh_command(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
-                words: frozenset[str]) -> list[Command]:
-    """The command under one member, joined with the argument list beside it; none for the arguments of another."""
-    names = {name.lower() for name in node}
-    if low == "argv" and names & (SHELL_PROGRAM_KEYS | {"command", "cmd"}):
-        return []
-    path += (key,)
-    cwd, language = _sh_member(node, SHELL_CWD_KEYS), _sh_language(node, low, words)
-    if isinstance(value, str):
-        rest = next((node[k] for k in node if k != key and k.lower() in SHELL_ARGS_KEYS), None)
-        if isinstance(rest, list) and language in ("", "sh", "cmd", "powershell"):
-            first = [value] if low in SHELL_PROGRAM_KEYS else value.split()
-            return [Command(path, _sh_stdin(node, first + list(map(_sh_text, rest))), cwd)]
-        if isinstance(rest, str):
-            value = f"{value} {rest}"
-        return [Command(path, _sh_stdin(node, value) if language in ("", "sh") else value, cwd, language)]
-    if any(isinstance(item, (dict, list)) for item in value):
-        inner = [_sh_text(item[k]) for item in value if isinstance(item, dict) for k in item
-                 if k.lower() in SHELL_COMMAND_KEYS or k.lower() in ("run", "script")]
-        inner += [" ".join(map(_sh_text, item)) for item in value if isinstance(item, list)]
-        return [Command(path, "\n".join(inner), cwd, language)] if inner else []
-    texts = list(map(_sh_text, value))
-    if low in ("commands", "cmds", "lines", "steps", "scripts") or " " in texts[0].strip():
-        return [Command(path, "\n".join(texts), cwd, language)]
-    return [Command(path, _sh_stdin(node, texts), cwd)]
 
 
 def _sh_text(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
 
 
-def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...]) -> Iterator[Command]:
-    """Commands under names nobody foresaw: `args` of a tool called `git`, any text of a tool called `bash`."""
-    for key, value in node.items():
-        low = key.lower()
-        if low in SHELL_ARGS_KEYS and isinstance(value, (str, list)) and value:
-            words = value.split() if isinstance(value, str) else list(map(_sh_text, value))
-            yield Command(path + (key,), [tool] * (tool in _SH_PROGRAM_TOOLS) + words)
-        elif isinstance(value, str) and " " in value and low not in SHELL_DATA_KEYS and low not in SHELL_CWD_KEYS:
-            yield Command(path + (key,), value)
-
-
-# ---- 9i. Commands: judging -------------------------------------------------------------------------------
-_sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|\w\\[\w%$]|\w`\w|net\.webclient|\$env:|"
+# ---- 9h. Commands: judging -------------------------------------------------------------------------------
+_sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|\w\\[\w%$]|\$_[.\s}|)]|\w`\w|net\.webclient|\$env:|"
                          r"(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|task"
                          r"|disk|volume|preference|client|policy|user|member|property|profile|transfer|string|file|archive|"
                          r"wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|\b(?:iex|irm|iwr|gci|ri|del|erase|rd|"
                          r"rmdir|icacls|foreach|echo off)\b|\^|\[\w[\w.]*\]::|\b(?:cmd|powershell|pwsh)\b")
 _sh_power_like = lazy_regex(r"(?i)\$\w+\s*=|\$_|\$env:|(?<![\w./-])[a-z]{2,}-[a-z]{3,}(?![\w./-])|\b(?:iex|irm|iwr|gci|ri|ni|gc"
-                            r"|sc|saps)\b|\[\w[\w.]*\]::|\.Download|-Recurse|net\.webclient|\w`\w|\^?\bfunction\b")
+                            r"|sc|saps)\b|\[\w[\w.]*\](?:::|['\"$(])|\.Download|-Recurse|net\.webclient|\w`\w|\^?\bfunction\b")
 _sh_cmd_like = lazy_regex(r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xcopy|move|for|if|start|call|type|attrib|icacls|"
                           r"reg|schtasks|net|sc|format|@?echo)\s|[A-Z]:\\")
 
 
 _sh_hyphen = lazy_regex("[a-z]-[a-z]")
+_SH_ELSEWHERE = {_SH_POSIX: ("ri", "rd", "del", "erase", "remove-item"), _SH_CMD: ("ri", "remove-item")}      # no programs there
 _SH_OPERATORS = frozenset((";", "&&", "||", "|"))
 _SH_OTHER_WORDS = frozenset("""iex irm iwr gci ri del erase rd rmdir icacls foreach cmd powershell pwsh format reg schtasks net
     sc copy""".split())
@@ -11207,7 +11601,7 @@ _SH_SPACED = {ord(c): " " for c in "|(&;{\"'"}
 def _sh_dialects(text: str, language: str) -> list[_ShDialect]:
     """The dialects a text has to be read in: POSIX always, unless it is told; the others when it looks like them."""
     if language in ("powershell", "cmd"):
-        return [_SH_POWER if language == "powershell" else _SH_CMD, _SH_POSIX]
+        return [_SH_POWER] if language == "powershell" else [_SH_CMD, _SH_POSIX]
     found = [_SH_POSIX]
     if language == "sh":
         return found
@@ -11251,13 +11645,16 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     changed: set[str] = set()
-    shell = language in ("", "sh", "powershell", "cmd")
-    dialects = _sh_dialects(text, language) if shell else [_SH_POSIX]
+    shell, code = language in ("", "sh", "powershell", "cmd"), language == "code"
+    dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
+        run.elsewhere = len(dialects) > 1
         run.certain = shell and language in ("", "sh") and not (_SH_POWER in dialects and _sh_power_like.search(text))
         if shell:
             run.shown(run.read(text))
+        elif code and dialect is not _SH_POSIX:
+            run.read(text)
         else:
             judge_program_text(run, language, text)
         facts = {**facts, **run.facts, **facts}         # the first to say so has the word
@@ -11403,6 +11800,9 @@ onepassword-token ops_eyJ{s80-} A3-{u6}-{u6}-{u5}-{u5}-{u5}-{u5} A3-{u6}-{u11}-{
   secret key;
 age-key AGE-SECRET-KEY-1{q58} age secret key; wakatime-key waka_UUID WakaTime key;
 inngest-key signkey-prod-{h64} signkey-test-{h64} Inngest signing key;
+cloudflare-token cfut_{a48} cfat_{a48} cfk_{a48} Cloudflare API token or key; vercel-token vcp_{a56} vck_{a56} vca_{a56} vci_{a56}
+  vcr_{a56} Vercel token; azure-ai-key {a52}JQQJ9{a27} Azure AI or other annotated key; bedrock-key ABSK{b90-} Amazon Bedrock API key;
+adafruit-key aio_{a28} Adafruit IO key;
 settlemint-token sm_aat_{a16-} sm_pat_{a16-} sm_sat_{a16-} SettleMint token;
 jwt-token eg:eyJhbGciOiJIUzI1NiJ9.eyJ{w40}.{w43} eyJ{w13-}.{w8-}.{w16-} eyJ{w13-}.{w0-}.{w8-}.{w8-}.{w8-} signed or encrypted
   JSON web token;
@@ -11416,6 +11816,8 @@ azure-client-secret eg:{a3}8Q~{a34} Entra ID (Azure AD) client secret;
 slack-webhook eg:https://hooks.slack.com/services/T{u10}/B{u10}/{a24} Slack webhook URL;
 discord-webhook eg:https://discord.com/api/webhooks/{d18}/{w68} Discord webhook URL;
 teams-webhook eg:https://example.webhook.office.com/webhookb2/{h8}-{h4}-{h4}/IncomingWebhook/{h32} Microsoft Teams webhook URL;
+private-jwk eg:"kty":"oct","k":"{w43}" private part of a JSON web key;
+seed-phrase eg:mnemonic:~ribbon~cactus~orbit~velvet~ladder~muffin~tornado~walnut~jungle~puzzle~gadget~rival words of a wallet, by their name;
 private-key-header eg:-----BEGIN~PRIVATE~KEY-----~{b64}~-----END~PRIVATE~KEY----- private key block (PEM, OpenSSH, PGP, PuTTY),
   header through footer;
 database-url eg:postgres://app:{a16}@db/app password in a database or broker URL;
@@ -11442,7 +11844,7 @@ def _kind_rows() -> list[tuple[str, list[str], str]]:
     rows = []
     for entry in _SECRET_TABLE.strip().rstrip(";").split(";"):
         name, *words = entry.split()
-        shapes = [word for word in words if "{" in word or "UUID" in word]
+        shapes = [word for word in words if "{" in word or "UUID" in word or word.startswith("eg:")]
         rows.append((name, shapes, " ".join(words[len(shapes):])))
     return rows
 
@@ -11610,115 +12012,247 @@ def _random(text: str, words: bool = True) -> bool:
     return not (_made_up(text) or words and _wordy(text))
 
 
-# -- names and the values beside them ------------------------------------------
+# -- names and labels ----------------------------------------------------------
+#
+# A name is cut into words (`dbPassword`, `DB_PASSWORD` and "DB password" are db, password). The first row with a name that
+# it ends with says what it promises; a word of the two lists behind makes another thing of it, wherever it stands.
 
-_NAME_WORDS = lazy_regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_PASSWORD_NAME = lazy_regex(
-    r"(?:password|passwd|passphrase|passcode|passwort|contrasena|senha|motdepasse|pwd|psw|"
-    r"(?:db|user|root|smtp|ftp|mysql|my|admin|ldap|http|proxy|mail|sudo|ssh|pg|redis|server|auth|login)pass|requirepass|masterauth)\Z")
-_SECRET_NAME = lazy_regex(
-    r"(?:secret|secretkey|secretaccesskey|secretkeybase|secrettoken|secretvalue|clientsecret)\Z")
-_TOKEN_NAME = lazy_regex(
-    r"(?:token|apikey|accesskey|authkey|privatekey|encryptionkey|signingkey|accountkey|masterkey|servicekey|sharedaccesskey|"
-    r"sharedkey|deploykey|storagekey|adminkey|appkey|applicationkey|integrationkey|ingestkey|writekey|sessionkey|"
-    r"connectionkey|functionskey|hostkey|clientkey|clientkeydata|subscriptionkey|webhookkey|hmackey|aeskey|jwtkey|"
-    r"authorization|auth|credential|credentials|bearer|accesstoken|xapikey)\Z")
-# Words that make another thing of a name: a page token, a public key, the label of a password field
-_OTHER_WORDS = frozenset(
-    "next page pagination continuation continue cursor sync resume csrf xsrf authenticity verification cancel public pub "
-    "pubkey foreign sort partition cache idempotency idempotent nonce hash hashed type header host hostkey cookie field "
-    "publishable anon translation i18n tokenizer placeholder label title hint error message regex pattern min max length "
-    "policy prompt starting change request lock action lifecycle correlation tracking watch update work unit s3 object file "
-    "path url uri link registry sitekey".split())
+_NAME_TABLE = """
+password: password passwd passphrase passcode passwort passord pwd psw kennwort wachtwoord requirepass masterauth rootpw psk
+password: dbpass userpass rootpass smtppass ftppass mysqlpass mypass adminpass ldappass httppass proxypass mailpass sudopass
+password: sshpass pgpass redispass serverpass authpass loginpass becomepass
+secret: secret secretkey secretaccesskey secretkeybase secrettoken secretvalue clientsecret
+token: token apikey accesskey authkey privatekey encryptionkey signingkey accountkey masterkey servicekey sharedaccesskey
+token: sharedkey deploykey storagekey adminkey appkey applicationkey integrationkey ingestkey writekey sessionkey
+token: connectionkey functionskey clientkey clientkeydata subscriptionkey webhookkey hmackey aeskey jwtkey presharedkey
+token: licensekey securitykey authorization auth credential credentials bearer
+phrase: mnemonic mnemonicphrase seedphrase seedwords recoveryphrase recoverywords secretphrase walletphrase walletseed
+"""
+# Labels of a field, digests and ciphertext are no secrets
+_OTHER_WORDS = frozenset("""
+type header field translation i18n placeholder label title hint error message regex pattern min max length policy prompt
+change changing hash hashed digest checksum fingerprint thumbprint md5 sha1 sha256 encrypted ciphertext cipher sealed wrapped
+""".split())
+# Tokens of pages, of forms and of requests, public keys, and keys that identify
+_OTHER_KEYS = frozenset("""
+next page pagination continuation continue cursor sync resume csrf xsrf authenticity verification cancel skip delta task
+public pub pubkey publishable anon vapid site sitekey recaptcha foreign sort partition cache row start starting exclusive
+idempotency idempotent nonce correlation tracking lock request watch update invalidation work unit action lifecycle evaluated
+host hostkey tokenizer subject object file path url uri link registry image component style resource s3 cookie
+""".split())
+# What passes, or is gone through once more
+_NO_PASS = frozenset("should must test tests first second last render multi single two by full depth fail opt will do can did all "
+                     "shadow pre post stencil next each every".split())
 _OTHER_NAMES = frozenset("clienttoken author authors keyauth nopasswd".split())
 _STRONG_TOKEN = lazy_regex(
     r"(?:auth|access|api|bearer|registry|private|personal|secret|service|account|bot|user|admin|deploy)[_-]?token\Z")
+# Behind the word that says it: which one of several
+_NAME_ENDINGS = frozenset("prod production dev development staging test live old new current value default primary secondary "
+                          "main".split())
+# Passwords in other languages: whole words, as written there or without the marks on their letters
+_LABELS = frozenset("contrasena senha motdepasse parola haslo heslo losenord salasana jelszo sifre clave".split())
+_FOREIGN = "пароль 密码 密碼 パスワード 비밀번호".split()
+
+
+_name_word = lazy_regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+def name_words(name: str) -> tuple[str, ...]:
+    """The words of a name, in lower case.
+
+    >>> name_words("excludePatterns"), name_words("git-ls_remote")
+    (('exclude', 'patterns'), ('git', 'ls', 'remote'))
+    """
+    return tuple([word.lower() for word in _name_word.findall(name[:200])])
+
+
+@lru_cache(None)
+def _name_table() -> list[tuple[str, tuple[str, ...]]]:
+    return [(rank, tuple(names.split())) for rank, _, names in (row.partition(": ") for row in _NAME_TABLE.strip().split("\n"))]
 
 
 @lru_cache(4096)
 def _name_rank(name: str) -> str:
-    """What a name promises of its value: "password", "secret", "token", "key" or ""."""
-    words = [word.lower() for word in _NAME_WORDS.findall(name)]
+    """What a name promises of its value: "password", "secret", "token", "key", "phrase" or ""."""
+    if not name.isascii():
+        from unicodedata import normalize
+        if name.lower() in _FOREIGN:
+            return "password"
+        name = _view_marks.sub("", normalize("NFD", name.replace("ł", "l").replace("ø", "o").replace("ı", "i")))
+    start, _, last = name.rpartition("/")
+    words = [*name_words(last)]
     while len(words) > 1 and (words[-1].isdigit() or words[-1] in _NAME_ENDINGS):
         words.pop()
     plain = "".join(words)
-    if not words or plain in _OTHER_NAMES or not _OTHER_WORDS.isdisjoint(words) \
-            or plain.startswith(("xamz", "xgoog")) or plain.endswith("s3key"):
+    if not words or plain in _OTHER_NAMES or not _OTHER_WORDS.isdisjoint(words) or plain.startswith(("xamz", "xgoog")) or plain.endswith("s3key") \
+            or start and not _OTHER_WORDS.isdisjoint(start.split("/")):
         return ""
-    if _PASSWORD_NAME.search(plain) or words[-1] == "pass":
-        return "password"
-    if _SECRET_NAME.search(plain):
-        return "secret"
-    if _TOKEN_NAME.search(plain):
-        return "token"
-    return "key" if words[-1] == "key" and len(words) > 1 else ""
+    rank = next((rank for rank, names in _name_table() if plain.endswith(names)), "")
+    if words[-1] in _LABELS or plain in _LABELS:
+        rank = "password"
+    if not rank and len(words) > 1:
+        rank = "token" if words[-1] == "pat" and name.isupper() else "key" if words[-1] == "key" else ""
+    if rank in ("token", "key") and not _OTHER_KEYS.isdisjoint(words) or words[-2:] == ["gpg", "key"]:
+        return ""
+    return rank or ("password" if words[-1] == "pass" and _NO_PASS.isdisjoint(words) else "")
 
 
-_NAME_ENDINGS = frozenset("prod production dev development staging test live old new current value default primary secondary "
-                          "main".split())
-_name_left = lazy_regex(r"[\w.\-$]{0,40}")
+_name_left = lazy_regex(r"[\w.\-$/]{0,60}")
 _name_right = lazy_regex(r"[\w.\-]{0,60}")
-# What stands between a name and its value; the group tells the forms apart that say less.
-_assign = lazy_regex(r"""(?x)
-    (?: (?P<tag> > | </key>\s{0,40}<string> ) | (?:\\*["'`]|\*\*)? \]? [)]? (?:
-      (?<![}]) [ \t]{0,20} (?: : [ \t]* [A-Za-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
-        (?: => | := | =(?![=~]) | :(?![:/=-]) | -> ) (?: [ \t]{0,20} | (?:\\[nrt])* )
-    | (?P<pair> \\*["']?\s{0,3}[,;]?\s{1,40}\\*["']?[Vv]alue\\*["']?[ \t]{0,4}[:=][ \t]{0,4} | \0value\0 )
-    | (?P<quoted> [ \t]{0,4}\(\s{0,4}(?=["'`]) | (?<=["'`]),[ \t]{0,4}(?=\\*["'`]) | [ \t]{1,4}(?=\\*["']) )
-    | (?P<table> `?[ \t]{0,20}\|[ \t]{1,20} )
-    | (?P<member> \0 )
-    | (?P<space> [ \t]{1,4} (?:(?:is|was)[ \t:]{1,4})? )
-    )) (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")
-_secret_quoted = lazy_regex(r'''(\\*["'`])((?:\\(?![\\"'`])(?:.)|[^"'`\\\n\0]|(?!\1)\\*["'`])*?)\1''')
-_bare_value = lazy_regex(r'''(?:[^\s"'`<>\0|\\]|\\(?![nrt"'\\]))+''')
+_label_left = lazy_regex(r"(?:[A-Za-z]{2,12} ){1,2}\Z")
+_fetching = lazy_regex(r"(?i)(?:\A|[._:>])(?:a?get|fetch|read|load|find|lookup|resolve|retrieve|describe|from|has|is|check|"
+                       r"delete|remove|require|inject|access|use|validate|verify|on|handle|test|need)_?[^.:>]*\Z")
+
+
+# -- where the value of a name stands ---------------------------------------------
+#
+# Behind a sign (`name: value`), in the next line, in the text of a tag, in another member of the same object, in the next
+# cell of a row or the same column of the rows below, or as the next word of a command. Each form is one regex from the end of
+# the name on; what it finds is judged like any other value, so that forms can be generous.
 
 MAX_PASSWORD = 200          # characters from a name to the end of a password
+_MAX_ROWS, _MAX_COLUMNS = 2000, 200     # of a table are looked at
 
 
 class _Value(NamedTuple):
     start: int
     end: int
-    form: str               # "quoted", "bare", "member" or "loose" (where much that is no value may stand)
+    form: str               # "quoted", "bare", "member", "cell" (stands alone) or "loose" (much that is no value may stand so)
 
 
-def _value_after(text: str, at: int, name: str, left: str, reach: int) -> _Value | None:
-    """The value given to *name*, which ends at *at*; looked for up to *reach*. *left* is what stands before the name."""
-    found = _assign.match(text, at)
-    if found is None:
-        return None
-    form, start = found.lastgroup or "assign", found.end()
-    if form in ("quoted", "space") and _BARE_PASS.search(name):
-        return None
-    if form == "tag" and not left.endswith(("<", ":", "<key>")) or form == "member" and left[-1:] not in ("", "\0", "-"):
-        return None
-    if left.endswith("::") or left.endswith(":") and found[0] == ":":       # a piece of `arn:aws:secret:name`
-        return None
-    if form == "quoted" and "," in found[0] and not left.rstrip("\\\"'` ").endswith("("):
-        return None                     # the next of a list
-    if form == "member":
-        end = text.find("\0", start, reach)
-        if end < 0 and reach < len(text):
-            return None
-        return _Value(start, end if end >= 0 else len(text), "member")
-    found = _secret_quoted.match(text, start, reach) if form not in ("space", "tag") else None
+_secret_quoted = lazy_regex(r"""(\\*["'`])((?:\\(?![\\"'`])(?:.)|[^"'`\\\n\0]|(?!\1)\\*["'`])*?)\1""")
+_bare_value = lazy_regex(r"""(?:[^\s"'`<>\0|│\\]|\\(?![nrt"'\\]))+""")
+_close = lazy_regex(r"""(?:\\*["'`]|\*\*|__|\]|\)(?=[ \t]*[:=])|[ \t]?</(?:b|strong|code|th|em|i|label|span|dt|p|u)>){0,4}""")
+_sign = lazy_regex(r"""(?xi) [ \t]{0,40} (?: \([^()\n"'=:\0]{1,30}\) [ \t]{0,4} )?
+    (?: (?<=[ \t]) (?:for|of|to|für|de) [ \t] [^\n:="'<>|\0]{1,40}? [ \t]{0,4} )?
+    (?: : [ \t]* [a-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
+    (?: => | := | [?+]= | =(?![=~>]) | :(?![:/=-]) | -> | ： | ＝
+      | (?P<loose> (?<=[ \t]) (?:is|was|lautet|est|es) (?:[ \t]{1,4}|(?=:)) :? ) )""")
+_open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[ \t]{0,40}|(?:\\[nrt])*) (?:!!?\w{1,20}[ \t]{1,4})?
+    (?:\*\*|(?:<(?:b|code|kbd|strong|tt|span|em|dd|td)\b[^<>\n]{0,60}>\s{0,4}){1,2})? (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")
+_next_line = lazy_regex(r"""(?x) [ \t]{0,4} (?:[|>][-+0-9]{0,2}|<<[-~]?["']?\w{1,20}["']?)? [ \t]{0,4} (?:\r?\n){1,2}
+    (?: [ \t]* (?: (?:[\w./-]{0,80}?[:-])? \d{1,7} (?:[:\-|→│]|\t) | [>\#*+|-](?=[ \t]) ) )? [ \t]* ["'`]?
+    (?P<value> [^\s\0"'`]{6,200} ) (?=["'`]?[ \t]*(?:[\r\n\0]|\Z))""")
+_no_line_value = lazy_regex(r"[:({\[,;]\Z|\A[\w.]+(?:\(|=)")
+# Members of an object between a name and its value, and the name of that member
+_BETWEEN = r"""(?:\s{0,3}[,;]\s{0,60}|\s{0,3}\n\s{0,60})"""
+_MEMBER = r"""\\*["']? [\w.$-]{1,40} \\*["']? \s{0,3}[:=]\s{0,3} (?: \\*["'][^"'\n\0]{0,80}["'] | [\w.+-]{1,40} )"""
+_VALUE = r"""(?:\w{0,20}value|default|current|content|data|text|result|to|v)"""
+_TO_VALUE = rf"""(?: {_MEMBER} {_BETWEEN} ){{0,4}}? \\*["']? {_VALUE} \\*["']? \s{{0,3}}[:=]\s{{0,3}}"""
+_pair = lazy_regex(rf"""(?xi) \\*["']? (?: {_BETWEEN} {_TO_VALUE} | \s{{0,4}}[:=]?\s{{0,4}}\{{\s{{0,60}} {_TO_VALUE}
+    | \0 (?:[^\0]{{1,40}}\0[^\0]{{0,80}}\0){{0,3}}? {_VALUE} \0 )""")
+_pair_left = lazy_regex(r"""(?i)(?:name|key|\bk|\bid|field|property|variable|\bvar|header|param|parameter|setting|option|label|env)"""
+                        r"""(?:\\*["']?\s{0,4}[:=]\s{0,4}\\*["']?|\s"|\0)\Z""")
+_before_pair = lazy_regex(rf"""(?xi) {_VALUE} \\*["']? \s{{0,3}}:\s{{0,3}} \\*["']([^"'\\\n\0]{{6,300}})\\*["'] {_BETWEEN}
+    (?: {_MEMBER} {_BETWEEN} ){{0,2}} \\*["']?\w{{1,20}}\\*["']?\s{{0,3}}[:=]\s{{0,3}}\\*["']?\Z""")
+_inside_tag = lazy_regex(r"""(?xi) (?:<(?:[\w.-]{1,30}:)? | (?P<named> \s(?:name|key|id|property) \s?=\s?["'] ) )\Z""")
+_tag_value = lazy_regex(r"""(?xi) ["']? [^<>\0]{0,200}? (?: (?<=\s)value \s?=\s? ["'] (?P<value>[^"'\0]{4,400}) ["']
+    | > \s{0,60} (?:<value\b[^<>]{0,20}>\s{0,20})? (?P<text>[^<>\0]{4,4000}?) \s{0,20} </ )""")
+_tag_next = lazy_regex(r"""(?x) \s{0,4}:?\s{0,4} </[\w:.-]{1,30}> \s{0,60} (?:<[\w:.-]{1,30}[^<>]{0,60}>\s{0,20}){1,2} (?P<text>[^<>\0]{4,4000}?) \s{0,20} </""")
+_cell = lazy_regex(r"""(?x) [`*_"']{0,3} (?: (?:[ \t]{1,60}[|│┃║][ \t]{0,60}|[|│┃║][ \t]{1,60}) [`*_"']{0,3} (?P<value>[^\s|│┃║`"'\0]{6,400}) [`*_"']{0,3} [ \t]* (?=[|│┃║\r\n\0]|\Z)
+    | (?:[ ]{2,60}|\t{1,8}) (?P<column>[^\s\0]{6,400}) (?=[ ]{2}|[\t\r\n\0]|\Z) )""")
+_call_argument = lazy_regex(r"""[ \t]{0,4}\([ \t]{0,4}(?=["'`])""")
+_next_item = lazy_regex(r"""(?<=["'`])[ \t]{0,4},[ \t]{0,4}(?=\\*["'`])""")
+_next_word = lazy_regex(r"""[ \t]{1,4}(?:[0-9][ \t]+)?(?:--(?:body|value|data|string|secret|text)(?:=|[ \t]{1,4}))?""")
+# What stands before a name whose value is the next word: a command or directive that sets it, or one that logs in
+_sets_left = lazy_regex(r"""(?xi) (?: (?:\A|[\n\0"'`;&|>$+(]) [\s\d:]* (?:ENV|ARG|export|env|setx?|set[ ]-g?x|setenv|fastcgi_param|uwsgi_param)
+    | (?:\A|[\s\0"'`]) (?:config(?:ure)?|login|machine|user(?:name)?|account|enable|add|(?:secrets?|variable|env)[ ]set) ) \b[^\n\0]{0,100}[ \t]\Z""")
+_BARE_PASS = lazy_regex("(?i)pass(?:value)?\\Z")        # `pass "x"`, `passValue("x")` are about passing
+_line_left = lazy_regex(r"(?:\A|[\n\0])[ \t#]*\Z")
+
+
+def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterator[_Value]:
+    """Where the value of the *name* at (first, end) may stand, up to *reach*; the surest place first."""
+    left = text[max(0, first - 60):first]
+    if left.endswith("::") or left.endswith(":") and text.startswith(":", end):         # a piece of `arn:aws:secret:name`
+        return
+    if text.startswith("\0", end):
+        if left[-1:] in ("", "\0", "-") or name.startswith("-"):
+            stop = text.find("\0", end + 1, reach)
+            if stop >= 0 or reach >= len(text):
+                yield _Value(end + 1, stop if stop >= 0 else len(text), "member")
+        if _pair_left.search(left):
+            yield from _at(text, _pair.match(text, end, reach + 200), reach + 200, "member")
+        return
+    closed = _close.match(text, end, end + 60).end()        # type: ignore[union-attr]
+    sign = _sign.match(text, closed, closed + 120)
+    if sign is not None:
+        at = _open.match(text, sign.end()).end()        # type: ignore[union-attr]
+        loose = sign["loose"] is not None
+        if not loose or text[at:at + 1].strip():
+            yield from _value_from(text, at, reach, "loose" if loose else "bare", left)
+        if text[sign.end() - 1] in ":：=":
+            line = _next_line.match(text, sign.end(), sign.end() + MAX_PASSWORD)
+            if line and _digit.search(line["value"]) and not _no_line_value.search(line["value"]):
+                yield _Value(*line.span("value"), "cell")
+    following = text[closed:closed + 1]
+    if following == "(" and not _fetching.search(name) and not _BARE_PASS.match(name) or closed > end and text[closed - 1] == ")":
+        yield from _at(text, _call_argument.match(text, closed), reach, "quoted")
+    elif following == "," or closed > end and text[closed:closed + 2].strip(" \t")[:1] == ",":
+        opened = left.rstrip("\\\"'` ")[-1:]
+        item = _next_item.match(text, closed)
+        if item and opened in ("(", "["):
+            for value in _at(text, item, reach, "quoted"):
+                alone = text[value.end:value.end + 4].strip("\\\"'` ")[:1] == "]"       # [name, value]
+                if opened == "(" or alone and value.end - value.start > 7:
+                    yield value
+    if ("<" in left or following == "<") and not (name[0] == "/" and left[-1:] == "<"):
+        yield from _in_tags(text, first, end, left)
+    if _pair_left.search(left) or text[closed:closed + 4].strip(" :=")[:1] == "{":
+        yield from _at(text, _pair.match(text, end, min(len(text), reach + 200)), reach + 200, "cell")
+        if _pair_left.search(left):
+            before = _before_pair.search(text, max(0, first - 400), first)
+            if before:
+                yield _Value(*before.span(1), "quoted")
+    if sign is None:
+        cell = _cell.match(text, end, reach + 100)
+        if cell:
+            kind = cell.lastgroup or ""
+            yield _Value(*cell.span(kind), "cell" if kind == "value" else "loose")
+        word = _next_word.match(text, closed)
+        quoted = word and text[word.end():word.end() + 2].lstrip("\\")[:1] in ('"', "'") and not _BARE_PASS.match(name)
+        if word and (quoted or left[-1:] == "-" or name[0] == "-" or _sets_left.search(text, max(0, first - 120), first)
+                     or _line_left.search(left) and (name.islower() or name.startswith("--"))):
+            yield from _value_from(text, word.end(), reach, "bare" if left[-2:] == "--" or name[0] == "-" else "loose", left)
+
+
+def _value_from(text: str, at: int, reach: int, form: str, left: str = "") -> Iterator[_Value]:
+    """The quoted or bare value at *at*."""
+    found = _secret_quoted.match(text, at, reach)
     if found:
-        return _Value(found.start(2), found.end(2), "quoted")
-    found = _bare_value.match(text, start, reach)
+        yield _Value(*found.span(2), "quoted")
+        return
+    found = _bare_value.match(text, at, reach)
+    if found:
+        yield _Value(at, _bare_end(text, at, found.end(), left), form)
+
+
+def _at(text: str, found: re.Match[str] | None, reach: int, form: str) -> Iterator[_Value]:
+    """The value behind what was *found*, or up to the next NUL."""
     if found is None:
-        return None
-    if form == "space" and left[-2:] != "--" and not (
-            _digit.search(found[0]) and _LOOSE_LEFT.search(text, max(0, at - 150), at)):
-        return None
-    if form == "tag":
-        return _Value(start, found.end(), "bare") if text.startswith("</", found.end()) else None
-    return _Value(start, _bare_end(text, start, found.end(), left), "loose" if form in ("space", "table") else "bare")
+        return
+    if form == "member":
+        stop = text.find("\0", found.end(), reach)
+        yield _Value(found.end(), stop if stop >= 0 else min(len(text), reach), "member")
+    else:
+        yield from _value_from(text, found.end(), reach, form)
 
 
-_BARE_PASS = lazy_regex(r"(?i)(?:\A|[^a-z_-])pass(?:value)?\Z")         # `pass "x"`, `passValue("x")` are about passing
-_LOOSE_LEFT = lazy_regex(r"(?i)(?:login|machine|user|account)[ \t\S]{0,150}\s\w+\Z"
-                         r"|(?:\A|\n)[ \t]*(?:ENV|ARG|setx?|export)[ \t]+\S+\Z"
-                         r"|(?:password|requirepass|masterauth)\Z")
+def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
+    at = left.rfind("<")
+    if at > left.rfind(">"):                # the name is that of the tag, or of one of its attributes
+        inside = _inside_tag.search(left)
+        found = _tag_value.match(text, end, end + 4400) if inside else None
+    else:                                   # it is the whole text of a tag
+        found = _tag_next.match(text, end, end + 4400) if left.rstrip()[-1:] == ">" else None
+    if found:
+        yield _Value(*found.span(found.lastgroup or 0), "cell")
+
+
 _bare_next = lazy_regex(r"&(?:#\w{1,6}|[a-z]{2,8});|[&;,][ \t]*(?:[\w.\-\[\]]+=|\Z)|[,;]\Z")
+
+
+_closed_early = lazy_regex(r"[\w.$#]*(?=[};,]|[)\]][=.,;:)\]}])")
 
 
 def _bare_end(text: str, start: int, end: int, left: str) -> int:
@@ -11729,49 +12263,180 @@ def _bare_end(text: str, start: int, end: int, left: str) -> int:
         value = value[:found.start()]
     if left[-1:] in ("?", "&"):
         value = value.split("&")[0].split("#")[0]
+    closed = _closed_early.match(value)
+    if closed and (len(closed[0]) < 4 or value[closed.end()] in ")]" or _wordy(closed[0], 0.6)):
+        value = closed[0]               # the next expression of code that was made small
     while value and (value[-1] in ",;" or value[-1] in ")]}" and "([{"[")]}".index(value[-1])] not in value):
         value = value[:-1]
     return start + len(value)
 
 
+# -- tables: a name at the head of a column, values below it -------------------------
+
+_delimiter = lazy_regex("[|│┃║\t;,]")
+_head_cell = lazy_regex(r"""[ \t]*[`*_"']{0,3}[^\W\d][\w .\-/#@]{0,40}?(?: \([^()]{1,20}\))?[`*_"']{0,3}[ \t]*\Z""")
+_rule_line = lazy_regex(r"[\s|│┃║+\-=:─━═┌┬┐├┼┤└┴┘╞╪╡╔╦╗╠╬╣]+\Z")
+_row_cell = lazy_regex(r"""[ \t]*(?:"((?:[^"\\]|""|\\.)*)"|'((?:[^'\\]|''|\\.)*)'|([^,;()\[\]\n]*?))[ \t]*(?:[,;]|(?=[)\]])|\Z)""")
+_columns_left = lazy_regex(r"(?i)insert\s{1,4}(?:or\s\w{1,10}\s)?into\s{1,4}\S{1,80}\s{0,4}\([^()]{0,600}\Z")
+_rows_right = lazy_regex(r"(?i)[^()]{0,600}\)\s{0,40}values\s{0,40}(?=\()")
+_list_left = lazy_regex(r"""\[(?:\s{0,20}\\*"[^"\[\]{}]{0,60}"\s{0,4},){0,40}\s{0,20}\\*"[\w .\-]{0,40}\Z""")
+_list_right = lazy_regex(r"""[^\[\]{}]{0,600}\]\s{0,20},\s{0,20}\\*"(?:rows|values|data|records|results|tuples|items)\\*"\s{0,4}:\s{0,4}\[\s{0,20}(?=\[)""")
+_tuple = lazy_regex(r"\s{0,40}[,]?\s{0,40}([(\[])")
+
+
+def _below(text: str, first: int, end: int) -> Iterator[_Value]:
+    """The values of the column that the name at (first, end) heads: in the rows below, or in the tuples of an INSERT."""
+    left = text[max(0, first - 700):first]
+    for opened, rows in ((_columns_left, _rows_right), (_list_left, _list_right)):
+        head = opened.search(left)
+        body = rows.match(text, end) if head else None
+        if head and body:
+            yield from _tuples(text, body.end(), re.split(r"[(\[]", head[0])[-1].count(","))
+            return
+    start = text.rfind("\n", max(0, first - 2000), first) + 1
+    start = max(start, text.rfind("\0", start, first) + 1)
+    stop = text.find("\n", end, end + 2000)
+    if stop < 0:
+        return
+    line = text[start:stop].rstrip()
+    found = _delimiter.search(line)
+    if found:
+        sign = ";" if found[0] == "," and line.count(";") > line.count(",") else found[0]
+        cells, index = line.split(sign), text.count(sign, start, first)
+        labels = cells[not cells[0].strip():len(cells) - (not cells[-1].strip())] if sign not in "\t,;" else cells
+        if 2 <= len(labels) <= _MAX_COLUMNS and all(map(_head_cell.match, labels)) and _name_rank(_plain_cell(cells[index])):
+            yield from _column(text, stop + 1, sign, index, len(cells))
+    elif "  " in line.strip() and all(map(_head_cell.match, re.split("  +", line.strip()))):
+        yield from _aligned(text, stop + 1, first - start, line)
+
+
+def _plain_cell(cell: str) -> str:
+    return cell.strip().strip("`*_\"'").strip()
+
+
+def _column(text: str, at: int, sign: str, index: int, size: int) -> Iterator[_Value]:
+    for _ in range(_MAX_ROWS):
+        stop = text.find("\n", at, at + 8000)
+        stop = stop if stop >= 0 else min(len(text), at + 8000)
+        stop = text.find("\0", at, stop) if "\0" in text[at:stop] else stop
+        line = text[at:stop]
+        if not _rule_line.match(line):
+            if line.count(sign) + 1 != size and not ('"' in line and sign in ",;"):
+                return
+            start, place = at, index
+            if '"' in line and sign in ",;":
+                for cell in _row_cell.finditer(line):
+                    if not place and cell.lastindex:
+                        yield _Value(at + cell.start(cell.lastindex), at + cell.end(cell.lastindex), "cell")
+                    place -= 1
+                    if place < 0 or cell.end() == len(line):
+                        break
+            else:
+                cells = line.split(sign)
+                start += sum(map(len, cells[:index])) + index
+                content = _plain_cell(cells[index])
+                start += cells[index].find(content)
+                yield _Value(start, start + len(content), "cell")
+        at = stop + 1
+        if at >= len(text) or text[stop] == "\0":
+            return
+
+
+_word_at = lazy_regex(r"\S+")
+
+
+def _aligned(text: str, at: int, column: int, head: str) -> Iterator[_Value]:
+    """The words below a name in a table whose columns are aligned by blanks."""
+    for _ in range(_MAX_ROWS):
+        stop = text.find("\n", at, at + 2000)
+        stop = stop if stop >= 0 else min(len(text), at + 2000)
+        line = text[at:stop]
+        if len(line) <= column or "\0" in line or column and line[column - 1] not in " \t":
+            if not _rule_line.match(line + " "):
+                return
+        else:
+            found = _word_at.match(line, column)
+            if found:
+                yield _Value(at + column, at + found.end(), "loose")
+        at = stop + 1
+        if at >= len(text):
+            return
+
+
+def _tuples(text: str, at: int, index: int) -> Iterator[_Value]:
+    """The item *index* of each tuple that begins at *at*: `(1, 'a'), (2, 'b')`."""
+    for _ in range(_MAX_ROWS):
+        opened = _tuple.match(text, at)
+        if opened is None:
+            return
+        at, place = opened.end(), index
+        while True:
+            cell = _row_cell.match(text, at, at + 8000)
+            if cell is None or cell.end() == at and place < 0:
+                return
+            if not place and cell.lastindex:
+                yield _Value(*cell.span(cell.lastindex), "cell")
+            at, place = cell.end(), place - 1
+            if text[at:at + 1] in (")", "]", ""):
+                break
+        at += 1
+
+
+# -- what a value looks like ---------------------------------------------------------
+
 _REFERENCE = lazy_regex(
-    r"(?i)\\?[$%]\{?[\w:]*[}%]?(?:-?\Z|\[|->|\?)|<|(?:process|os|env|self|this|config|settings|args?|opts?|options|"
-    r"params?|request|req|ctx|secrets|vars?|data|local|module|import)\.[\w.\[]|[A-Za-z_][\w.]*\(|[A-Z]\w*\[|(?:none|null|nil|true|false|undefined|"
-    r"string|str|text|varchar|required|optional|bytes|secretstr|any|file|vault|ref|env|arn|sm|ssm|op|gcp|aws)(?:[:(\[|?,;]|\Z)")
+    r"(?i)\\?[$%]\{?[\w:]*[}%]?(?:-?\Z|\[|->|\?|\.[A-Za-z])|\$\w{1,20}\{|<|(?:process|os|env|self|this|config|settings|args?|opts?|options|"
+    r"params?|request|req|ctx|secrets|vars?|data|local|module|import)\.[\w.\[#]|(?:none|null|nil|true|false|undefined|"
+    r"string|str|text|varchar|required|optional|bytes|secretstr|any|file|vault|ref|env|arn|sm|ssm|op|gcp|aws|akeyless|berglas|encrypted|enc)"
+    r"(?:[:(\[|?,;]|\Z)|\{cipher\}|@Microsoft\.")
+# Where nothing quotes it: a call, an item, an option, a rule of CSS, the rest of a line of code
+_EXPRESSION = lazy_regex(r"[A-Za-z_$][\w.$]*[\[(]|![01](?![\w!])|![A-Za-z_]|\\?-{1,2}[a-z]+(?:-|\Z)|[\w.$-]*\{|[A-Za-z_$][\w$]*(?:\?\.|\.[A-Za-z_$][\w.$]*=)"
+                         r"|.*(?:\b(?:this|self)\.|\)\{|=>|&&|\|\|)")
+_PLACEHOLDER = lazy_regex(r"\{[a-z_]\w*\}|[A-Za-z]+<[A-Za-z.]+>")
 _TEMPLATE_PARTS = ("${", "{{", "}}", "<%", "$(", "%(", "@{", "#{")
 
 
 def _refers(value: str) -> bool:
-    """Does *value* name a place where the real value is: a variable, a template, an expression, a type?"""
-    return _REFERENCE.match(value) is not None or any(part in value for part in _TEMPLATE_PARTS)
+    """Does *value* name a place where the real value is: a variable, a template, an expression, a type? Or is it sealed?"""
+    return _REFERENCE.match(value) is not None or any(part in value for part in _TEMPLATE_PARTS) \
+        or ("{" in value or "<" in value) and _PLACEHOLDER.search(value) is not None
 
 
-_DOTTED = lazy_regex(r"[A-Za-z_]\w*(?:(?:\.|->|::|\[)[A-Za-z_'\"\]\w()]+)+[\])]*\Z")
+_DOTTED = lazy_regex(r"[A-Za-z_]\w*(?:(?:\??\.|->|::|\[)#?[A-Za-z_'\"\]\w()]+)+[\])!]*\Z")
 _PATH_VALUE = lazy_regex(r"[~.]{0,2}/[\w.@~/-]*\Z|[a-z][a-z+]{1,10}://|[A-Za-z]:\\")
-_VERSION = lazy_regex(r"[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.][\w.-]{1,20})?\Z|ENC\[")
+_FOLDER = lazy_regex(r"[~.]{0,2}/|[A-Za-z]:[\\/]|\\\\")
+_VERSION = lazy_regex(r"(?:[0-9]{1,2}:)?[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.~][\w.+~-]{1,40})?\Z|ENC\[|0[xX][0-9A-Fa-f]{1,16}\Z"
+                      r"|(?:RFC|ISO|OAuth|TLSv|latin)[ _-]?[0-9][0-9.]*\Z|[\w.+-]{1,60}@[\w-]{1,60}\.[a-z]{2,6}\Z")
+_IDENTIFIER = lazy_regex(r"[A-Za-z_$#][\w$]*\Z")
+_ESCAPED = lazy_regex(r"\\+u([0-9A-Fa-f]{4})")
 _WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root postgres mysql user username test example guest "
                         "token password1 password123 pass123 secret123 admin123 test123 mypassword mysecretpassword".split())
-_HASHES = ("$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")
+_HASHES = ("SCRAM-SHA", "$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")
+_DATABASE_HASH = lazy_regex(r"md5[0-9a-f]{32}\Z|\*[0-9A-F]{40}\Z")
 _NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:",
-              "urn:", "pk_live_", "pk_test_", "pk.", "sb_publishable_", "phc_", "ENC[")
+              "urn:", "pk_live_", "pk_test_", "pk.", "sb_publishable_", "phc_", "ENC[", "AQICAH")
 
 
 def _is_password(value: str, form: str) -> bool:
     """May *value* be a real password, given that its name says so?"""
     plain = value.strip()
-    if plain.count(":") > 3 or plain.startswith(":-"):
+    if not plain:
+        return False
+    if "\\u" in plain:
+        plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), plain)
+    if plain.count(":") > 3 or plain[0] == ":":
         return False                    # a line of passwd
     if not 6 <= len(plain) <= 300 or len(set(plain)) < 5 or plain.lower() in _WEAK_WORDS:
         return False
-    if not plain.isascii() and not _digit.search(plain):
-        return False
-    if _made_up(plain) or _refers(plain) or "\n" in plain:
+    if not plain.isascii() and (not _digit.search(plain) or 2 * sum(char > "\u024f" for char in plain) > len(plain)):
+        return False                    # a word of another language
+    if _made_up(plain) or _refers(plain) or "\n" in plain or _NUMERIC.match(plain) and not plain.isdigit():
         return False
     if _PATH_VALUE.match(plain) and _wordy(plain) or plain[0] in "{[(" and (plain[-1] in "}])" or form in ("bare", "loose")):
         return False
-    if plain.startswith(_HASHES) or _VERSION.match(plain):
+    if plain.startswith(_HASHES) or _VERSION.match(plain) or _DATABASE_HASH.match(plain):
         return False
-    if "password" in plain.lower() and _wordy(plain):
+    if "&" in plain and _wordy(plain.replace("&", "")) or "password" in plain.lower() and _wordy(plain):
         return False
     core = plain.strip(".,:;!?*()[]=")
     if "*" in core and _wordy(core, 0.9):
@@ -11783,6 +12448,12 @@ def _is_password(value: str, form: str) -> bool:
         return False
     if core.isdigit():
         return form in ("quoted", "member") and len(core) >= 6
+    if form == "loose" and (not digits or not letters or core.islower() and core.isalnum() and _wordy(core, 0.5)):
+        return False
+    if form not in ("quoted", "member") and digits < 4 and _IDENTIFIER.match(core):
+        words = name_words(core)        # `kafkaPassword`, `ClientCredentialsFlow1`
+        if len(words) > 1 and (not _NAMING_WORDS.isdisjoint(words) or len(_PLAIN_WORD.findall(core)) > 1 and _wordy(core, 0.75)):
+            return False
     if digits + letters < len(core) and not core.replace("_", "").replace("-", "").replace(".", "").isalpha():
         code = form in ("bare", "loose") and _DOTTED.match(core) and (digits < 2 or _wordy(core))
         return not code and not _wordy_name(core)
@@ -11792,6 +12463,7 @@ def _is_password(value: str, form: str) -> bool:
     return not _wordy_name(core)
 
 
+_NAMING_WORDS = frozenset("password passwd pwd pass passphrase secret token key credential credentials auth".split())
 _SYMBOLS = lazy_regex("[^A-Za-z0-9_./:@, -]")
 
 
@@ -11847,7 +12519,52 @@ def _user_password(value: str) -> bool:
         and not _made_up(password) and len(password) > 3
 
 
+def _kind_of(name: str, rank: str, value: str, form: str) -> str:
+    """The kind of secret that *value* is under a *name* of this rank, or ""."""
+    low = name.lower()
+    if value.startswith("Ag") and len(value) > 250 and _TOKEN_VALUE.match(value):
+        return ""                   # a sealed secret
+    if _refers(value) or form in ("bare", "loose") and _EXPRESSION.match(value) or "primary" in low and (len(value) < 40 or not value.endswith("=")):
+        return ""
+    if value[:7].lower() in ("bearer ", "basic d") or value[:6].lower() == "token ":
+        return ""
+    if len(value) > 5 and value.lower() in low:
+        return ""                   # the name again
+    if rank == "password":
+        if low.endswith("pwd") and _FOLDER.match(value):
+            return ""               # the working directory
+        if low == "pass" and not (form in ("quoted", "member") or _SYMBOLS.search(value) and not _wordy(value, 0.5)):
+            return ""               # `--- PASS: TestX2`, `boarding pass: A123`
+        return "password" if _is_password(value, form) or _is_token(value) else ""
+    if low.endswith("auth") and _user_password(value):
+        return "basic-auth"
+    if rank == "secret" and (_is_token(value) or form != "loose" and 8 <= len(value) < 100 and _is_password(value, form)
+                             and (len(value) < 40 or len(_SYMBOLS.findall(value)) > 2 and " " not in value)):
+        return "aws-secret-key" if len(value) == 40 and ("aws" in low or "access" in low) else "client-secret"
+    if rank in ("token", "key") and _is_token(value):
+        if rank == "key" and (form == "loose" and not (name.isupper() or name.startswith("--"))
+                              or len(value) < 20 or _UUID_VALUE.match(value)
+                              or not (name.isupper() or name.startswith("--") or _random_key(value))):
+            return ""
+        if _UUID_VALUE.match(value) and low.endswith("token") and not name.isupper() and not _STRONG_TOKEN.search(low) \
+                and (name[0].isupper() or name.startswith("-") or low == "token"):
+            return ""       # an id of a request or lock
+        if "aws" in low and "session" in low:
+            return "aws-session-token"
+        return "azure-key" if low.endswith(("accountkey", "sharedaccesskey")) else "api-key"
+    return ""
+
+
+def _random_key(value: str) -> bool:
+    """Is *value* no id (hex, or short), so that it may be the key even of something nobody heard of?"""
+    return len(value) >= 32 and not _hex_value.match(value) and not (value.islower() or value.isupper())
+
+
 # -- blocks and URLs ----------------------------------------------------------
+#
+# The lines of a private key come with all sorts of things around them: numbers, file names, quotes, members of objects, a
+# blame. What is between two lines of one block looks the same each time, but for the numbers in it; so no list of such
+# forms is needed. Where nothing but blanks and quotes is between them, the block is one piece, from header to footer.
 
 _block_word = lazy_regex("P(?:RIVATE KEY|rivate-Lines)")
 _hook_word = lazy_regex("k(?<=hook)")
@@ -11856,28 +12573,69 @@ _block_end = lazy_regex(r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4
 _block_line = lazy_regex(r"""(?x) (?:\\[nrt]|[\s"'`>\#|*,;+.\-\\]|//|/\*|(?<!\w)[0-9]{1,6}[\t:|→])*
     (?: [A-Za-z0-9+/=]{16,}(?![\w.]) | [A-Za-z0-9+/]{1,15}={0,2}(?=["'`,;\s\\]*(?:\\n|\n|-{4}|\Z)) | =[A-Za-z0-9+/]{4}
       | Proc-Type:[ ]4,ENCRYPTED | DEK-Info:[ ][\w-]{1,30},[0-9A-Fa-f]{1,64} | [A-Za-z][A-Za-z-]{2,20}:[ ][^\n\\"]{0,120} )""")
+_block_run = lazy_regex(r"(?:[A-Za-z0-9+/]|\\+/){16,}={0,2}")
+_block_tail = lazy_regex(r"[A-Za-z0-9+/]{1,15}={0,2}(?![A-Za-z0-9+/=])")
 MAX_BLOCK = 64 * 1024       # characters of a private key block that is followed to its end
+_MAX_GAP = 400              # characters between two lines of it
 
 
-def _block_spans(text: str) -> Iterator[tuple[str, int, int]]:
-    """Private key blocks, from header through footer, or as far as the key goes when the footer is missing."""
+def _block_spans(text: str) -> Iterator[tuple[tuple[int, int], ...]]:
+    """The pieces of each private key block, or as much as there is of it when the footer is missing."""
     done = 0
-    for found in _block_start.finditer(text):
+    headers = list(_block_start.finditer(text))
+    for found, following in zip(headers, [head.start() for head in headers[1:]] + [len(text)]):
         if found.start() < done:
             continue
-        at, body = found.end(), 0
-        limit = min(len(text), at + MAX_BLOCK)
-        while True:
-            line = _block_line.match(text, at, limit)
-            if line is None or line.end() == at:
+        limit = min(following, found.end() + MAX_BLOCK)
+        at, body = _plain_block(text, found.end(), limit)
+        closing = _block_end.search(text, at, min(limit, at + _MAX_GAP))
+        if body > 1 or closing and body:
+            done = closing.end() if closing and (closing.start() - at < 40 or not _block_run.search(text, at, closing.start())) else at
+            if closing and done == closing.end() or not _block_run.match(text, at):
+                yield ((found.start(), done),)
+                continue
+        pieces = _dressed_block(text, found.end(), limit)
+        if pieces:
+            done = pieces[-1][1]
+            yield tuple(pieces)
+
+
+def _plain_block(text: str, at: int, limit: int) -> tuple[int, int]:
+    """(where the lines end that follow each other with blanks and quotes between them, how many there are)"""
+    body = 0
+    while True:
+        line = _block_line.match(text, at, limit)
+        if line is None or line.end() == at:
+            return at, body
+        at = line.end()
+        body += 1 if _block_run.search(line[0]) else 0
+
+
+def _dressed_block(text: str, at: int, limit: int) -> list[tuple[int, int]]:
+    """The lines behind a header at *at* that have the same between them."""
+    pieces: list[tuple[int, int]] = []
+    shape, start = "", at
+    for run in _block_run.finditer(text, at, limit):
+        if run.start() - start > _MAX_GAP or "PRIVATE KEY" in text[start:run.start()]:
+            break
+        if _wordy(run[0]):
+            continue                        # a path within the dressing
+        gap = line_gap(text[start:run.start()])
+        if len(pieces) == 1:
+            shape = gap
+        elif pieces and gap != shape:
+            break
+        pieces.append(run.span())
+        start = run.end()
+    if len(pieces) < 2:
+        return []
+    for size in range(1, _MAX_GAP if shape else 0):      # the last line may be short
+        if line_gap(text[start:start + size]) == shape:
+            tail = _block_tail.match(text, start + size)
+            if tail:
+                pieces.append(tail.span())
                 break
-            at = line.end()
-            body += 1 if re.search(r"[A-Za-z0-9+/=]{16}", line[0]) else 0
-        if not body:
-            continue
-        closing = _block_end.search(text, at, min(len(text), at + 400))
-        done = closing.end() if closing else at
-        yield "private-key-header", found.start(), done
+    return pieces
 
 
 _url_password = lazy_regex(r"""://([^\s/?#@:"'<>\0`]{0,100}):([^\s/"'<>\0`]{1,256})@(?=[\w\[.$-])""")
@@ -11908,46 +12666,77 @@ _webhook = lazy_regex(
     r"https://(?:(?P<slack>hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/[\w/]{20,200})"
     r"|(?P<discord>(?:(?:ptb|canary)\.)?discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d{15,20}/[\w-]{60,90})"
     r"|(?P<teams>[\w-]{1,60}\.webhook\.office\.com/[\w@/-]{40,400}))")
-# What finds a word of such texts in lower case, by its rarest letters; then (kind, the form: its last group is the secret)
-_GIVEN_FORMS: tuple[tuple[lazy_regex, tuple[tuple[str, lazy_regex], ...]], ...] = (
-    (lazy_regex("sshpass"), (("password", lazy_regex(r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})""")),)),
-    (lazy_regex("url(?<=curl)"), (("basic-auth", lazy_regex(
-        r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?"""
-        r"""[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})""")),)),
-    (lazy_regex("q(?:l(?<=mysql)|(?<=!aq))"), (
-        ("password", lazy_regex(r"""mysql(?:dump|admin|show|import)?[ \t](?:[^\n\0]{0,200}?[ \t])?"""
-                                r"""-p["']?([^\s"'$\0]{6,200})""")),
-        ("salesforce-token", lazy_regex(r"(?<![a-z0-9])(00d[a-z0-9]{12,15}!aq[\w.]{60,300})")))),
-    (lazy_regex("fied(?<=dentified)"), (("password", lazy_regex(
-        r"""identified\s{1,4}(?:with\s{1,4}\S{1,60}\s{1,4})?(?:by|as)\s{1,4}(?:password\s{1,4})?["']([^"'\n\0]{4,200})""")),)),
-    (lazy_regex("5432:(?<=:5432:)"), (("password", lazy_regex(
-        r"(?<![^\n\0])[\w.*-]{1,100}:5432:[\w*-]{1,60}:[\w*-]{1,60}:([^\s\0]{6,200})(?![^\n\0])")),)),
-    (lazy_regex("g=(?<=sig=)"), (("azure-key", lazy_regex(r"[?&]sig=([a-z0-9%+/]{40,90}={0,2})")),)),
-    (lazy_regex("zurewebsites"), (("azure-key", lazy_regex(
-        r"""azurewebsites\.net/[^\s"'\0]{0,200}[?&]code=([\w/%-]{40,120}={0,2})""")),)))
+# Programs and statements that are given a secret: a word of such a text in lower case, the kind, and the form, whose last
+# group is the secret
+_GIVEN_FORMS = (
+    ("-p ", "password", r"""login[ \t][^\n\0]{0,200}?-p[ \t]["']?([^\s"'$\0-][^\s"'$\0]{5,200})"""),
+    ("-p", "password", r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})"""),
+    ("-u", "basic-auth", r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})"""),
+    ("mysql", "password", r"""mysql(?:dump|admin|show|import)?[ \t](?:[^\n\0]{0,200}?[ \t])?-p["']?([^\s"'$\0]{6,200})"""),
+    ("-cli", "password", r"""redis-cli[ \t](?:[^\n\0]{0,200}?[ \t])?-a[ \t]["']?([^\s"'$\0]{6,200})"""),
+    ("-pass", "password", r"""-pass(?:in|out)?[ =]pass:([^\s"'$\0]{6,200})"""),
+    ("/user:", "password", r"""net use[ \t][^\n\0]{0,200}?/user:\S{1,80}[ \t]([^\s/"'$%\0][^\s"'\0]{5,100})"""),
+    (":thin:", "database-url", r"""oracle:thin:[\w$#-]{1,60}/([^\s"'@\0]{4,100})@"""),
+    ("!aq", "salesforce-token", r"(?<![a-z0-9])(00d[a-z0-9]{12,15}!aq[\w.]{60,300})"),
+    ("by '", "password", r"""identified\s{1,4}(?:with\s{1,4}\S{1,60}\s{1,4})?by\s{1,4}(?:password\s{1,4})?'([^'\n\0]{4,200})"""),
+    ('by "', "password", r"""identified\s{1,4}(?:with\s{1,4}\S{1,60}\s{1,4})?by\s{1,4}(?:password\s{1,4})?"([^"\n\0]{4,200})"""),
+    (":5432:", "password", r"(?<![^\n\0])[\w.*-]{1,100}:5432:[\w*-]{1,60}:[\w*-]{1,60}:([^\s\0]{6,200})(?![^\n\0])"),
+    ("&sig=", "azure-key", r"&sig=([a-z0-9%+/]{40,90}={0,2})"),
+    ("&amp;sig=", "azure-key", r"&amp;sig=([a-z0-9%+/]{40,90}={0,2})"),
+    ("zurewebsites", "azure-key", r"""azurewebsites\.net/[^\s"'\0]{0,200}[?&]code=([\w/%-]{40,120}={0,2})"""),
+)
+_jwk_word = lazy_regex("kty")
+_jwk_private = lazy_regex(r"""["\0](?:d|p|q|dp|dq|qi|k)(?:\\*"\s{0,4}:\s{0,4}\\*"|\0)([\w-]{16,1400})(?=["\\\0]|\Z)""")
+_JWK_REACH = 4000           # characters from `kty` to the other members of its key
+_seed_words = lazy_regex(r"""(?x) (?:[\s:=>*|"'`,(\[{\0\\]|is\b|[0-9]{1,2}[.)]){1,40}
+    ( (?: [a-z]{3,8} (?:[\s,;"'\0.]|[0-9]{1,2}[.):]){1,12} ){11,23} [a-z]{3,8} ) (?![\w\u2019'])""")
+_NEVER_OF_WALLETS = frozenset("the and for your are was with from into where which".split())     # none of those that wallets use
 
 
 # -- the search ----------------------------------------------------------------
 
-# Names that are rare enough to be looked at wherever they are, and where that is: not where prose goes on
-_GLOBAL_WORDS = tuple((lazy_regex(word), lazy_regex(
-    word + r"[a-z0-9_\-]{0,40}(?![a-z0-9_\-.]|[ \t]{1,3}[a-z]{1,20}[ \t\n.,;:!?)\0]|[.;!?](?:[\n ]|\Z)|\Z"
-    r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))"))
-    for word in ("pass", "pwd", "secret"))
-_NEAR_WORDS = ("key", "token", "auth", "cred", "bearer", "basic", "secret", "pass", "pwd")
+# Parts of names that are rare enough to be looked at wherever they are; not where prose goes on, nor where nothing is given
+_GOES_ON = (r"(?![a-z0-9_\-.]|[ \t]{1,3}(?!(?:for|is|was|of|to|est|es|lautet)[ \t:])[a-z]{1,20}[ \t\n.,;:!?)\0]|[;!?](?:[\n ]|\Z)|\Z"
+            r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))")
+_RARE_NAMES = "pass pwd psk secret".split()
+# Labels in other languages, and what wallets call their words
+_RARE_LABELS = "contrase senha parola heslo wachtwoord kennwort salasana clave mnemonic phrase".split()
+_RARE_ABROAD = [*"hasło lösenord jelszó şifre".split(), *_FOREIGN]
+# Others are everywhere: they are looked for before what may be a value, and where they may head a column
+_COLUMN_NAMES = "key token".split()
+_HEADS = r"""["'`*]{0,2}[ ]{0,30}(?=[,;|│┃║\t\r\n\])]|  )"""
+_NEAR_WORDS = ("key", "token", "auth", "cred", "bearer", "basic", "secret", "pass", "pwd", "_pat")
+
+
+@lru_cache(None)
+def _secret_words(abroad: bool) -> list[tuple[re.Pattern[str], list[Any]]]:
+    """A regex for each letter that one of the words above begins with, and what to do for each of its groups: True to judge
+    a name, False to judge the column that it heads, or a (kind, form). A regex goes through a long text ten times as fast when
+    it begins with a letter as when it begins with a choice."""
+    rows: list[tuple[str, str, Any]] = [(word, r"[a-z0-9_\-.]{0,40}" + _GOES_ON, True) for word in _RARE_NAMES]
+    rows += [(word, "", True) for word in _RARE_LABELS + (_RARE_ABROAD if abroad else [])]
+    rows += [(word, _HEADS, False) for word in _COLUMN_NAMES]
+    rows += [(word, "", (kind, re.compile(form))) for word, kind, form in _GIVEN_FORMS]
+    heads: dict[str, list[tuple[str, str, Any]]] = {}
+    for row in rows:
+        heads.setdefault(row[0][0] if row[0][0] in _RARE_LETTERS else row[0][:3], []).append(row)
+    return [(re.compile(re.escape(head) + "(?:" + "|".join([f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in found]) + ")"),
+             [what for *_, what in found]) for head, found in heads.items()]
+
+
+_RARE_LETTERS = "pk-/:!&z"    # one regex for all words that begin so is quicker than one for each
+
+
 _digit = lazy_regex("[0-9]")
 _BEFORE_RUN = frozenset(".:/~$%+\\")
 _INSIDE_VALUE = frozenset("+/.~")
-_BEFORE_VALUE = frozenset("\"'`=: \t>|\0(,\\nrt@&?")
-_colour = lazy_regex(r"\x1b\[[0-9;]{0,20}m")
+_BEFORE_VALUE = frozenset("\"'`=:：＝ \t>|│\0(,\\nrt@&?*\n;")
 _value_left = lazy_regex(r"[A-Za-z0-9+/_.~\-]{0,64}")
 _value_right = lazy_regex(r"[A-Za-z0-9+/=_.~\-]*")
 _BEYOND_RUN = frozenset("+/=.~")
 _in_base64 = lazy_regex("[A-Za-z0-9+/\\s]{48}\\Z")
-_base64_right = lazy_regex("[A-Za-z0-9+/_-]*")
-_hex_id = lazy_regex("(?=[0-9a-f]*[0-9])(?:[0-9a-f]{2}){0,31}?(?:1[0-9a-f]|0[0-8bcef])[0-9a-f]*\\Z")   # of text? no
-_TEXT_CODES = frozenset("IJKLMNOPQRSTUVWXYZabcdefC234567")       # what base64 and hex of ASCII text begin with, and go on
 _scheme_before = lazy_regex(r"(?i)(?<![\w-])(bearer|basic|token|apikey|api-key|key)[ \t]{1,4}\\*[\"']?\Z")
+_NEAR = 240                 # characters before a value in which its name is looked for
 
 
 def _lower(text: str) -> str:
@@ -11974,21 +12763,20 @@ def _secret_runs(text: str, runs: Iterable[tuple[int, int]]) -> Iterable[tuple[i
 
 
 class _Search:
-    """One pass over one text: `found` is a list of (kind, start, end). *quiet*: `_is_quiet` said so."""
+    """One pass over one text: `found` is a list of (kind, pieces), the pieces being (start, end)."""
 
-    def __init__(self, text: str, budget: Budget, quiet: bool = False,
-                 runs: Iterable[tuple[int, int]] | None = None) -> None:
-        if "\x1b" in text:
-            text, runs = _colour.sub(lambda found: " " * len(found[0]), text), None
+    def __init__(self, text: str, budget: Budget, runs: Iterable[tuple[int, int]] | None = None, tokens: bool = True) -> None:
         self.text, self.low, self.budget = text, _lower(text), budget
-        self.found: list[tuple[str, int, int]] = []
-        self.encoded: list[tuple[int, int]] = []        # what says something when it is decoded
-        self.read_to = 0                # so far `encoded` has been looked for
-        self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
-        if not quiet:
-            names = [name for word, name in _GLOBAL_WORDS if word.search(self.low)]
-            self._named(names)
-            self._urls(_GIVEN_FORMS if names else _GIVEN_FORMS[1:])     # the first is about a "pass" as well
+        self.found: list[tuple[str, tuple[tuple[int, int], ...]]] = []
+        self.head = self.rows_to = 0    # where the head of the last table begins, and its last row ends
+        self.hits: list[int] = []       # where there are words of names and forms
+        if tokens:
+            self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
+        self._words()
+        self._forms()
+
+    def _add(self, kind: str, start: int, end: int) -> None:
+        self.found.append((kind, ((start, end),)))
 
     # -- tokens
 
@@ -11996,7 +12784,6 @@ class _Search:
         """Tokens by their shape, and generated values by the name before them."""
         text, starts, lengths = self.text, _shapes().starts, _shapes().lengths
         covered = valued = count = 0    # ends of the last token, and of the last value that was judged by its name
-        unlike_words = False
         for start, end in runs:
             count += 1
             if not count & 1023:
@@ -12006,19 +12793,12 @@ class _Search:
             if text[start:start + 3] in starts or start and text[start - 1] in _BEFORE_RUN \
                     or end - start in lengths and lengths[end - start][0] in text[start:end + 1]:
                 start, covered = self._shaped(start, end, covered, valued)
-                if start < covered:
-                    continue
             run = text[start:end]
             if _digit.search(run) or not (run.islower() or run.isupper() or "_" in run):
-                unlike_words = True
-                if end - start >= 24 and _TEXT_CODES.issuperset(text[start:start + 12:4]):
-                    self._encoded(start, end)
-                if "-" in run or "_" in run:
+                if start >= covered and ("-" in run or "_" in run):
                     covered = self._inside(run, start, end) or covered
-                if start >= covered and start >= valued:
+                if start >= valued:
                     valued = self._value_of_name(start, end)
-        if unlike_words or self.found:
-            self._blocks()
 
     def _shaped(self, start: int, end: int, covered: int, valued: int) -> tuple[int, int]:
         """Try the shapes that the run (start, end) may have: (where it really begins, *covered* or the end of a token)."""
@@ -12043,30 +12823,6 @@ class _Search:
             if more:
                 covered = self._try(more, start, end) or covered
         return start, covered
-
-    def _blocks(self) -> None:
-        """What has such runs in it but does not begin with one."""
-        text = self.text
-        if _block_word.search(text):
-            self.found += _block_spans(text)
-        if _hook_word.search(text):
-            self.found += ((f"{found.lastgroup}-webhook", *found.span()) for found in _webhook.finditer(text)
-                           if _random(found[0].rsplit("/", 1)[1]))
-
-    def _encoded(self, start: int, end: int) -> None:
-        """Remember a run that begins like base64 or hex of text, when it says something."""
-        if start < self.read_to:
-            return
-        if self.text[end:end + 1] in _BEYOND_RUN:
-            end = _base64_right.match(self.text, end).end()         # type: ignore[union-attr]
-        self.read_to = end
-        run = self.text[start:min(end, start + _ENCODED_HEAD)]
-        if (run == run.lower()) != (run == run.upper()) and "/" not in run and not _view_hex_start.match(run):
-            return                      # no base64, and no hex of text
-        if end - start <= 64 and _hex_id.match(run):
-            return
-        if needs_views(run):
-            self.encoded.append((start, end))
 
     def _try(self, shapes: Sequence[_Shape], start: int, end: int) -> int:
         """Add the match of one of *shapes* at the run (start, end); the end of it, or 0."""
@@ -12096,7 +12852,7 @@ class _Search:
         if kind == "aws-access-key" and text[max(0, start - 12):start].endswith(("Credential=", "AccessKeyId=")) \
                 and "ignature=" in text[end:end + 2000]:
             return False            # a presigned URL names the key; its secret is not in it
-        self.found.append((kind, start, end))
+        self._add(kind, start, end)
         return True
 
     def _inside(self, run: str, start: int, end: int) -> int:
@@ -12125,16 +12881,15 @@ class _Search:
             return end
         if text[end:end + 1] in _BEYOND_RUN:
             end = _value_right.match(text, end).end()       # type: ignore[union-attr]
-        at = left - 90 if left > 90 else 0
-        near = self.low[at:left]
-        # a part of each of _NEAR_WORDS
-        if "ke" in near or "cre" in near or "auth" in near or "pass" in near or "pwd" in near or "bear" in near or "basi" in near:
-            words = sorted(((near.rfind(word), len(word)) for word in _NEAR_WORDS if word in near), reverse=True)
-            scheme = _scheme_before.search(near)
+        at = left - _NEAR if left > _NEAR else 0
+        near = self.low[at:left].replace("</key>", "</___>")
+        words = [(near.rfind(word), len(word)) for word in _NEAR_WORDS if word in near]
+        if words:
+            scheme = _scheme_before.search(near, len(near) - 24) if near[-1] in " \t\"'" else None
             if scheme:
                 self._scheme(scheme[1], left, end)
             else:
-                for place, length in words[:2]:
+                for place, length in sorted(words, reverse=True)[:2]:
                     self._judge(at + place, at + place + length, left, end)
         return end
 
@@ -12142,89 +12897,110 @@ class _Search:
         value = self.text[start:end]
         if scheme == "basic":
             if _user_password(value):
-                self.found.append(("basic-auth", start, end))
+                self._add("basic-auth", start, end)
         elif _is_token(value) and (scheme == "bearer" or "auth" in self.low[max(0, start - 40):start]):
-            self.found.append(("bearer-token", start, end))
+            self._add("bearer-token", start, end)
 
-    def _named(self, names: Sequence[lazy_regex]) -> None:
-        """Values beside the names that are rare enough to be looked up everywhere."""
-        for regex in names:
-            for count, match in enumerate(regex.finditer(self.low), 1):
-                if not count & 1023:
+    def _words(self) -> None:
+        """Values beside names that are rare enough to be looked up everywhere, and below those that head a column; what
+        programs and statements are given."""
+        low, forms = self.low, []
+        for regex, actions in _secret_words(not low.isascii()):
+            for match in regex.finditer(low):
+                self.hits.append(match.start())
+                if not len(self.hits) & 255:
                     self.budget.check()
-                self._judge(match.start(), match.end())
+                what = actions[match.lastindex - 1]     # type: ignore[operator]
+                if what is True or what is False:
+                    self._judge(match.start(), match.start() + 1, columns=not what)
+                elif what not in forms:
+                    forms.append(what)
+        for kind, form in forms:
+            for found in form.finditer(low):
+                value = self.text[found.start(1):found.end(1)]
+                value = value.partition("!")[2] if kind == "salesforce-token" else value
+                if _given(value) and not _wordy(value):
+                    self._add(kind, *found.span(1))
 
-    def _judge(self, start: int, end: int, value_at: int = -1, value_end: int = -1) -> None:
-        """Judge the value beside the name that (start, end) is a part of; only the one at *value_at*, if that is given."""
+    def _judge(self, start: int, end: int, value_at: int = -1, value_end: int = -1, columns: bool = False) -> None:
+        """Judge the value beside the name that (start, end) is a part of; only the one at *value_at*, if that is given, or
+        those in *columns* below it."""
         text = self.text
         end = _name_right.match(text, end).end()            # type: ignore[union-attr]
+        if text[end - 1] in ".-" and end - start > 1:
+            end -= 1
         if end >= len(text) or text[end].isalnum():
             return
-        first = start - len(_name_left.match(text[max(0, start - 40):start][::-1])[0])  # type: ignore[index]
+        first = start - len(_name_left.match(text[max(0, start - 60):start][::-1])[0])  # type: ignore[index]
         name = text[first:end]
         rank = _name_rank(name)
+        if (not rank or rank == "key") and text[first - 1:first] == " ":
+            label = _label_left.search(text, max(0, first - 26), first)
+            if label:
+                words = label[0].split()
+                for many in range(len(words)):          # "API key", "Secret access key"
+                    spaced = _name_rank(" ".join([*words[many:], name]))
+                    if spaced and spaced != "key" and (name.isalpha() or spaced == "password"):
+                        first, rank, name = first - sum(map(len, words[many:])) - len(words) + many, spaced, text[first:end]
+                        break
         if not rank or rank == "token" and self.low[max(0, first - 5):first] in ("page ", "next "):
             return
-        reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
-        left = text[max(0, first - 5):first] + ("--" if name.startswith("--") else "")
-        value = _value_after(text, end, name, left, reach)
-        if value is None or value_end >= 0 and not value.start <= value_at < value.end:
+        if rank == "phrase":
+            found = _seed_words.match(text, end, end + 500)
+            if found and _NEVER_OF_WALLETS.isdisjoint(found[1].split()):
+                self._add("seed-phrase", *found.span(1))
             return
-        if any(start < value.end and end > value.start for _, start, end in self.found[-3:]):
-            return                      # known already
-        if value_end < 0 and value.end - value.start > 128:
-            return                      # no password; a long key is found by its run
-        content = text[value.start:value.end]
-        kind = self._kind_of(name, rank, content, value.form)
-        if kind:
-            self.found.append((kind, value.start, value.end))
-
-    def _kind_of(self, name: str, rank: str, value: str, form: str) -> str:
-        """The kind of secret that *value* is under this name, or ""."""
-        low = name.lower()
-        if value.startswith("Ag") and len(value) > 250 and _TOKEN_VALUE.match(value):
-            return ""                   # a sealed secret
-        if _refers(value) or "primary" in low and (len(value) < 40 or not value.endswith("=")):
-            return ""
-        if value[:7].lower() in ("bearer ", "basic d") or value[:6].lower() == "token ":
-            return ""
-        if rank == "password":
-            return "password" if _is_password(value, form) or _is_token(value) else ""
-        if low.endswith("auth") and _user_password(value):
-            return "basic-auth"
-        if rank == "secret" and (_is_token(value) or form != "loose" and 8 <= len(value) < 100 and _is_password(value, form)
-                                 and (len(value) < 40 or len(_SYMBOLS.findall(value)) > 2 and " " not in value)):
-            if len(value) == 40 and ("aws" in low or "access" in low):
-                return "aws-secret-key"
-            return "client-secret"
-        if rank in ("token", "key") and _is_token(value):
-            if rank == "key" and (form == "loose" and not (name.isupper() or name.startswith("--"))
-                                  or len(value) < 20 or _UUID_VALUE.match(value)):
-                return ""
-            if _UUID_VALUE.match(value) and low.endswith("token") and not name.isupper() and not _STRONG_TOKEN.search(low) \
-                    and (name[0].isupper() or name.startswith("-") or low == "token"):
-                return ""       # an id of a request or lock
-            if "aws" in low and "session" in low:
-                return "aws-session-token"
-            return "azure-key" if low.endswith(("accountkey", "sharedaccesskey")) else "api-key"
-        return ""
-
-    # -- URLs and the like
-
-    def _urls(self, given: Sequence[tuple[lazy_regex, Sequence[tuple[str, lazy_regex]]]]) -> None:
-        text = self.text
-        if "@" in text:
-            self.found += _url_spans(text, self.low)
-        if "~" in text and _azure_word.search(text):
-            self.found += (("azure-client-secret", *m.span()) for m in _azure_secret.finditer(text) if _random(m[0]))
-        for word, forms in given:
-            if not word.search(self.low):
+        reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
+        below = value_end < 0 and (columns or text[end:end + 3].lstrip("\"'`* ")[:1] in ("", ",", ";", "|", "│", "┃", "║", "\t", "\r", "\n", "]", ")")
+                                   or text.startswith("  ", end))
+        for value in () if columns else _values_of(text, first, end, name, reach):
+            if value_end >= 0 and not value.start <= value_at < value.end:
                 continue
-            for kind, regex in forms:
-                for found in regex.finditer(self.low):
-                    value = text[found.start(1):found.end(1)]
-                    if _given(value) and not _wordy(value):
-                        self.found.append((kind, *found.span(1)))
+            if value_end < 0 and value.end - value.start > 128:
+                continue                    # no password; a long key is found by its run
+            kind = _kind_of(name, rank, text[value.start:value.end], value.form)
+            if kind:
+                self._add_once(kind, value)
+                return
+        line = text.rfind("\n", max(0, first - 2000), first)
+        if not below or first < self.rows_to and line != self.head:     # itself in a row of a table
+            return
+        self.head = line
+        for value in _below(text, first, end):
+            self.rows_to = max(self.rows_to, value.end)
+            if 8 <= value.end - value.start < 2000 and " " not in text[value.start:value.end]:
+                kind = _kind_of(name, rank, text[value.start:value.end], value.form)
+                if kind:
+                    self._add_once(kind, value)
+
+    def _add_once(self, kind: str, value: _Value) -> None:
+        if not any(start <= value.start and value.end <= end for _, pieces in self.found[-3:] for start, end in pieces):
+            self._add(kind, value.start, value.end)
+
+    # -- blocks, URLs and the like
+
+    def _forms(self) -> None:
+        text, low = self.text, self.low
+        if _block_word.search(text):
+            self.found += (("private-key-header", pieces) for pieces in _block_spans(text))
+        if "://" in text and _hook_word.search(text):
+            for found in _webhook.finditer(text):
+                if _random(found[0].rsplit("/", 1)[1]):
+                    self._add(f"{found.lastgroup}-webhook", *found.span())
+        if "@" in text and "://" in text:
+            for kind, start, end in _url_spans(text, low):
+                self._add(kind, start, end)
+        if "~" in text and _azure_word.search(text):
+            for found in _azure_secret.finditer(text):
+                if _random(found[0]):
+                    self._add("azure-client-secret", *found.span())
+        key = _jwk_word.search(text)
+        while key:
+            at = key.start()
+            for found in _jwk_private.finditer(text, max(0, at - _JWK_REACH), at + _JWK_REACH):
+                if "}" not in text[min(at, found.start()):max(at, found.start())]:
+                    self._add("private-jwk", *found.span(1))
+            key = _jwk_word.search(text, at + _JWK_REACH)
 
 
 def _jwt_header(part: str) -> bool:
@@ -12235,136 +13011,33 @@ def _jwt_header(part: str) -> bool:
     return isinstance(header, dict) and ("alg" in header or "typ" in header or "enc" in header)
 
 
-# -- views -------------------------------------------------------------------
-
-# Where a canonical view may show a secret that the raw text does not: encoded letters, separators and quotes, characters
-# that hide within ASCII, ASCII in other alphabets. (Quotes and line ends behind a backslash are read in the raw text.)
-_hidden_percent = lazy_regex("%(?:3[0-9ADad]|2[12567DdEe]|[46][1-9A-Fa-f]|[57][0-9AaFf])")
-_hidden_entity = lazy_regex("&(?:#|quot;|apos;|equals;|colon;|lowbar;|period;|hyphen;)")
-_hidden_backslash = lazy_regex(r"\\(?:u[0-9A-Fa-f{]|U000|x[0-9A-Fa-f]{2}|[01][0-7]{2})")
-_HIDING = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff"
-_WIDE, _BYTES = "\uff01-\uff5e\U0001d400-\U0001d7ff", "\ufe00-\ufe0f\U000e0020-\U000e01ef"
-_hidden_odd = lazy_regex(       # one class first, then what is beside it: the quickest way through a long text
-    rf"[{_HIDING}{_WIDE}\u0370-\u058f](?:(?<=[{_HIDING}])(?:(?<=[A-Za-z0-9_=:\-].)|(?=[A-Za-z0-9]))|(?<=[{_WIDE}])[{_WIDE}]{{7}}"
-    rf"|(?<=[{_BYTES}])[{_BYTES}]{{7}}|(?<=[A-Za-z0-9_][\u0370-\u058f])(?=[A-Za-z0-9_]))")
-_hidden_edge = lazy_regex(r"[\s\"'<>\0]")
-_ENCODED_HEAD = 4096        # characters that tell whether a longer run of base64 or hex is text
-_HIDDEN_SIGN = 8            # the longest of what _hidden_percent and the like match
-_HIDDEN_MARGIN, _HIDDEN_REACH = 160, 4000   # characters around such a place; how far from it the next gap is looked for
-
-
-def _hidden_windows(text: str, encoded: Sequence[tuple[int, int]], budget: Budget) -> list[tuple[int, int]]:
-    """(start, end) of the parts of *text* that are worth reading in their views, sorted and disjoint."""
-    windows: list[tuple[int, int]] = []
-    reached = 0
-
-    def places(regex: lazy_regex) -> Iterator[tuple[int, int]]:
-        """Where *regex* matches, but for places that cannot widen the last window."""
-        found = regex.search(text)
-        while found:
-            yield found.span()
-            found = regex.search(text, max(found.end(), reached - _HIDDEN_MARGIN - _HIDDEN_SIGN))
-
-    sources: list[Iterable[tuple[int, int]]] = [places(regex) for sign, regex in (
-        ("%", _hidden_percent), ("&", _hidden_entity), ("\\", _hidden_backslash)) if sign in text]
-    if _view_is_odd(text):
-        sources.append(found.span() for found in _hidden_odd.finditer(text))
-    if encoded:
-        sources.append(encoded)
-    if len(sources) > 1:
-        from heapq import merge         # one by one: a hostile text has millions
-        sources = [merge(*sources)]
-    for count, (start, end) in enumerate(sources[0] if sources else ()):
-        if not count & 1023:
-            budget.check()
-        if end + _HIDDEN_MARGIN <= reached:
-            continue
-        begin = max(reached, start - _HIDDEN_MARGIN)
-        line = text.rfind("\n", begin, start)
-        begin = line + 1 if line >= 0 else begin
-        gap = _hidden_edge.search(text, min(end + _HIDDEN_MARGIN, len(text)), end + _HIDDEN_MARGIN + _HIDDEN_REACH)
-        line = text.find("\n", end, end + _HIDDEN_MARGIN)
-        stop = line if line >= 0 else gap.start() if gap else min(len(text), end + _HIDDEN_MARGIN + _HIDDEN_REACH)
-        if windows and begin <= reached:
-            windows[-1] = (windows[-1][0], max(stop, reached))
-        else:
-            windows.append((begin, stop))
-        reached = windows[-1][1]
-    return windows
-
-
-_PIECE, _PIECE_STEP = 1 << 18, (1 << 18) - (1 << 14)     # long windows are read in pieces that overlap, for memory's sake
-
-
-def _hidden_batches(windows: Sequence[tuple[int, int]], encoded: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """The windows in batches of a bounded size; a long one in pieces, cut so that base64 and hex can be read from there."""
-    from bisect import bisect_right
-    batch: list[tuple[int, int]] = []
-    size = 0
-    for start, end in windows:
-        while True:
-            stop = end
-            if end - start > _PIECE:
-                place = bisect_right(encoded, (start + _PIECE_STEP, math.inf)) - 1
-                base = encoded[place][0] if place >= 0 else 0
-                following = start + _PIECE_STEP - (start + _PIECE_STEP - base) % 64
-                stop = following + (1 << 14)
-            batch.append((start, stop))
-            size += stop - start
-            if size >= _PIECE:
-                yield batch
-                batch, size = [], 0
-            if stop == end:
-                break
-            start = following
-    if batch:
-        yield batch
-
-
-def _hidden_findings(text: str, windows: Sequence[tuple[int, int]], edges: set[int],
-                     budget: Budget) -> Iterator[tuple[str, int, int, str]]:
-    """(kind, start, end, view) of what the views of the windows show, in places of *text*.
-
-    What reaches one of the *edges* of a window counts only when nothing goes on there.
-    """
-    from bisect import bisect_right
-    budget.check()
-    from itertools import accumulate
-    joined = "\n\1\n".join([text[start:end] for start, end in windows])
-    starts = list(accumulate((end - start + 3 for start, end in windows), initial=0))
-    for view in views(joined, budget)[1:]:
-        for kind, first, last in _Search(view.text, budget).found:
-            first, last = raw_span(view, first, last)
-            place = bisect_right(starts, first) - 1
-            start, end = windows[place]
-            first, last = first - starts[place] + start, min(last - starts[place] + start, end)
-            cut = first == start and start in edges and start and not _hidden_edge.match(text, start - 1) or \
-                last == end and end in edges and end < len(text) and not _hidden_edge.match(text, end)
-            if not cut and last > first:
-                yield kind, first, last, view.name
-
-
 # -- scanning a message --------------------------------------------------------
+#
+# The raw text is searched whole; then its views, in pieces of bounded size: what is encoded is no larger than a piece, and the
+# pieces overlap. The only test before a view is made is whether there is one at all (`needs_views`).
 
-_SHORT = 4000               # characters of a text in which words are looked for before anything else
-
-
-def _is_quiet(text: str) -> bool:
-    """Is there neither a word nor a sign with which anything but a token begins? Single characters are looked for first:
-    that costs next to nothing."""
-    if not text.isascii() and _view_is_odd(text):
-        return False
-    low = _lower(text)
-    return not ("pass" in low or "secret" in low or "pwd" in low or "curl" in low or "dentified" in low
-                or "q" in low and ("mysql" in low or "!aq" in low or "q~" in low) or "5" in low and ":5432:" in low
-                or "=" in low and "sig=" in low or "z" in low and "zurewebsites" in low or "@" in low and "://" in low
-                or "%" in low and _hidden_percent.search(text) or "&" in low and _hidden_entity.search(text)
-                or "\\" in low and _hidden_backslash.search(text))
-
-
+_PIECE, _OVERLAP = 1 << 15, 6000        # characters of a piece, and how many of them the next has in common with it
+_REACH = 4000               # characters in which a gap is looked for to cut at
+_cut_at = lazy_regex(r"[\s\"'<>\0]")
+_escaped_line = lazy_regex(r'\\[nrt"/]')
 _NAMED_KINDS = frozenset("password client-secret api-key aws-secret-key aws-session-token azure-key basic-auth".split())
-_PRE_TEST_SECONDS = 0.3     # of a pre-test that was given no budget
 _Readings = Callable[[str], tuple[View, ...]]
+
+
+def _secret_pieces(text: str) -> Iterator[tuple[int, int]]:
+    """(start, end) of overlapping parts of *text*, cut where a gap is, if there is one."""
+    start = 0
+    while True:
+        end = start + _PIECE
+        if end >= len(text):
+            yield start, len(text)
+            return
+        gap = _cut_at.search(text, end, end + _REACH)
+        end = gap.start() if gap else end
+        yield start, end
+        following = end - _OVERLAP
+        gap = _cut_at.search(text, following, min(following + _REACH, end))
+        start = gap.end() if gap else following
 
 
 class SecretScanner:
@@ -12374,127 +13047,105 @@ class SecretScanner:
         self._kinds = frozenset(kinds)
         self._own = tuple(own_patterns)
         literals = [regex.literals for _, regex, _ in self._own]
-        self._seen: tuple[str, _Search, list[tuple[int, int]]] | None = None
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
-    def may_match(self, blob: str, budget: Budget | None = None, runs: Sequence[tuple[int, int]] | None = None,
-                  texts: Sequence[str] = (), readings: _Readings | None = None) -> bool:
-        """False only when `scan` of the texts that *blob* consists of, joined by NUL, would find nothing.
-
-        May raise BudgetSpent when a budget is given; without one, what takes long may match. *runs* is `token_runs(blob)`,
-        where the caller has it. With the *texts* (and their *readings*, as `views` gives them) own patterns are told more
-        closely.
-        """
-        limit = budget or Budget(_PRE_TEST_SECONDS)
-        try:
-            return self._own_may_match(blob, limit, texts, readings) or self._kinds_may_match(blob, limit, runs)
-        except BudgetSpent:
-            if budget is not None:
-                raise
-            return True
-
-    def _kinds_may_match(self, blob: str, budget: Budget, runs: Sequence[tuple[int, int]] | None) -> bool:
-        if not self._kinds:
-            return False
-        if runs is None:
-            runs = token_runs(blob)
-        quiet = len(blob) < _SHORT and _is_quiet(blob)
-        if quiet and runs:
-            runs = [*_secret_runs(blob, runs)]
-        if quiet and not runs:
-            return blob.count("\0text\0") > 1
-        search = _Search(blob, budget, quiet, runs)
-        windows = _hidden_windows(blob, search.encoded, budget) if search.encoded or not quiet else []
-        if not (search.found or windows or blob.count("\0text\0") > 1):
-            return False
-        self._seen = blob, search, windows      # `scan` of the same message comes next
-        return True
-
-    def _own_may_match(self, blob: str, budget: Budget, texts: Sequence[str], readings: _Readings | None) -> bool:
-        words = self._own_literals
-        if not self._own:
-            return False
-        if words is None or any(map(_lower(blob).__contains__, words)):
-            return True
-        if not needs_views(blob):
-            return False
-        if not texts and "\0" in blob:      # which texts they were matters to their views
-            return True
-        return any(any(map(_lower(view.text).__contains__, words)) for text in texts or (blob,)
-                   for view in (readings(text) if readings else views(text, budget))[1:])
-
     def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None,
-             readings: _Readings | None = None) -> list[Finding]:
-        """Every secret in the strings of one message. names[i]: the member that a value stands in. May raise BudgetSpent."""
+             readings: _Readings | None = None, viewed: bool = True, runs: Sequence[tuple[int, int]] | None = None) -> list[Finding]:
+        """Every secret in the strings of one message. names[i]: the member that a value stands in. May raise BudgetSpent.
+
+        What the caller knows of the texts joined by NUL: *viewed* is false when `needs_views` of them is; *runs* are their
+        `token_runs`.
+        """
         findings: list[Finding] = []
         if self._kinds:
-            findings += self._builtin(texts, names, budget)
-            if names is not None:
-                findings += self._split(texts, names, budget)
-        findings += self._own_findings(texts, budget, readings)
+            blob = "\0".join(texts)
+            if not _is_plain(blob, viewed, runs):
+                findings += self._builtin(blob, texts, names, budget, viewed, runs)
+        if names is not None and names.count("text") > 1:
+            findings += self._split(texts, names, budget)
+        if self._own and self._own_may_match(texts, budget, readings):
+            findings += self._own_findings(texts, budget, readings)
         return findings
 
-    def _builtin(self, texts: Sequence[str], names: Sequence[str | None] | None, budget: Budget) -> Iterator[Finding]:
-        from bisect import bisect_right
+    def _builtin(self, blob: str, texts: Sequence[str], names: Sequence[str | None] | None, budget: Budget, viewed: bool,
+                 runs: Sequence[tuple[int, int]] | None) -> Iterator[Finding]:
+        from bisect import bisect_left, bisect_right
         from itertools import accumulate
-        blob = "\0".join(texts)
-        seen, self._seen = self._seen, None
-        if seen and seen[0] == blob:
-            _, search, windows = seen
-        else:
-            search = _Search(blob, budget)
-            windows = _hidden_windows(blob, search.encoded, budget)
-        found = [(kind, start, end, "raw") for kind, start, end in search.found]
-        if windows:
-            raw = merge_spans([item[1:3] for item in found])
-            edges = {edge for window in windows for edge in window}
-            for item in (item for batch in _hidden_batches(windows, search.encoded)
-                         for item in _hidden_findings(blob, batch, edges, budget)):
-                place = bisect_right(raw, (item[1], math.inf))
-                if not place or raw[place - 1][1] < item[2]:
-                    found.append(item)
-        ends = list(accumulate(len(text) + 1 for text in texts))
-        for kind, start, end, view in found:
-            if kind in self._kinds:
+        search = _Search(blob, budget, runs)
+        found = [(kind, pieces, "raw", blob.startswith("\0", pieces[0][0] - 1)) for kind, pieces in search.found]
+        raw = merge_spans([span for _, pieces, *_ in found for span in pieces])
+        hits = sorted(search.hits)
+        for start, end in _secret_pieces(blob) if viewed or hits and "\\" in blob else ():
+            budget.check()
+            piece = blob[start:end] if start or end < len(blob) else blob
+            named = bisect_left(hits, start) < bisect_left(hits, end)
+            for kind, spans, view, before, behind in _in_views(piece, viewed, named, budget):
+                if (start and not before and not _cut_at.match(blob, start - 1)
+                        or end < len(blob) and not behind and not _cut_at.match(blob, end)):
+                    continue            # cut off here; the next piece or the one before has all of it
+                pieces = tuple([(first + start, last + start) for first, last in spans])
+                for first, last in pieces:
+                    place = bisect_right(raw, (first, math.inf))
+                    if not place or raw[place - 1][1] < last:
+                        found.append((kind, pieces, view, before == "\0"))
+                        break
+        ends = list(accumulate(len(text) + 1 for text in texts)) if found else []
+        seen = set()
+        for kind, pieces, view, member in found:
+            if kind not in self._kinds or (kind, pieces) in seen:
+                continue
+            seen.add((kind, pieces))
+            spans = []
+            for start, end in pieces:
                 index = bisect_right(ends, start)
                 base = ends[index] - len(texts[index]) - 1
-                if start == base and kind in _NAMED_KINDS and (
+                if member and start == base and kind in _NAMED_KINDS and (
                         names is None or names[index] is None or not index
                         or names[index - 1] is not None and texts[index - 1][:1] != "-"):
                     continue            # not the value of the name before it, but the next name, or the next of a list
-                yield Finding(kind, ((index, start - base, min(end - base, len(texts[index]))),), view)
+                while end > start:      # a part in each of the strings
+                    spans.append((index, start - base, min(end - base, len(texts[index]))))
+                    index += 1
+                    start = base = ends[index - 1]
+            spans = [span for span in spans if span[1] < span[2]]
+            if spans:
+                yield Finding(kind, tuple(spans), view)
 
     def _split(self, texts: Sequence[str], names: Sequence[str | None], budget: Budget) -> Iterator[Finding]:
         """Secrets that begin in one text block and go on in the next."""
         from bisect import bisect_right
         from itertools import accumulate
         blocks = [index for index, name in enumerate(names) if name == "text"]
-        if len(blocks) < 2:
-            return
         ends = list(accumulate(len(texts[index]) for index in blocks))
         joined = "".join(texts[index] for index in blocks)
-        found = [item for item in _Search(joined, budget).found if item[0] in self._kinds]
-        for kind, start, end in (*found, *self._own_spans(joined, budget)):
-            first, last = bisect_right(ends, start), bisect_right(ends, end - 1)
-            if first == last:
-                continue
+        found = [(kind, pieces) for kind, pieces in _Search(joined, budget).found if kind in self._kinds]
+        for kind, pieces in (*found, *((kind, ((start, end),)) for kind, start, end in self._own_spans(joined, budget))):
             spans = []
-            for place in range(first, last + 1):
-                base = ends[place] - len(texts[blocks[place]])
-                span = (blocks[place], max(0, start - base), min(end, ends[place]) - base)
-                if span[2] > span[1]:
-                    spans.append(span)
-            yield Finding(kind, tuple(spans), "raw")
+            for start, end in pieces:
+                first, last = bisect_right(ends, start), bisect_right(ends, end - 1)
+                for place in range(first, last + 1):
+                    base = ends[place] - len(texts[blocks[place]])
+                    span = (blocks[place], max(0, start - base), min(end, ends[place]) - base)
+                    if span[2] > span[1]:
+                        spans.append(span)
+            if len({span[0] for span in spans}) > 1:
+                yield Finding(kind, tuple(spans), "raw")
+
+    def _own_may_match(self, texts: Sequence[str], budget: Budget, readings: _Readings | None) -> bool:
+        """False only when no own pattern matches, since none of the literals that they need is there."""
+        words = self._own_literals
+        return words is None or any(any(map(_lower(view.text).__contains__, words))
+                                    for text in texts for view in (readings(text) if readings else views(text, budget)))
 
     def _own_findings(self, texts: Sequence[str], budget: Budget, readings: _Readings | None) -> Iterator[Finding]:
-        for index, text in enumerate(texts if self._own else ()):
+        for index, text in enumerate(texts):
             seen = set()
             for view in readings(text) if readings else views(text, budget):
                 for name, start, end in self._own_spans(view.text, budget):
-                    span = (index, *raw_span(view, start, end))
-                    if (name, span) not in seen:        # another view shows the same
-                        seen.add((name, span))
-                        yield Finding(name, (span,), view.name)
+                    spans = tuple([(index, *span) for span in raw_spans(view, start, end)])
+                    if (name, spans) not in seen:        # another view shows the same
+                        seen.add((name, spans))
+                        yield Finding(name, spans, view.name)
 
     def _own_spans(self, text: str, budget: Budget) -> Iterator[tuple[str, int, int]]:
         for name, regex, threshold in self._own:
@@ -12506,6 +13157,35 @@ class SecretScanner:
         """One that finds these values as well, each of the variable so named; see `secret_values`."""
         return SecretScanner(self._kinds, (*self._own, *((f"withheld-variable {name}", _ExactText(value), None)
                                                          for name, value in values.items())))
+
+
+def _in_views(text: str, viewed: bool, named: bool, budget: Budget) -> Iterator[tuple[str, list[tuple[int, int]], str, str, str]]:
+    """(kind, spans, view, what is before it there, what behind) of what the views of *text* show. *named*: some word of a
+    name or form is in it.
+
+    Short escapes such as `\\n` become no letters, so that they can only show something beside such a word; and no token.
+    """
+    coded = viewed and is_coded(text)
+    if coded or named and _escaped_line.search(text):
+        for view in views(text, budget, True)[1:]:
+            for kind, pieces in _Search(view.text, budget, tokens=coded).found:
+                spans = [span for start, end in pieces for span in raw_spans(view, start, end)]
+                first, last = pieces[0][0], pieces[-1][1]
+                yield kind, spans, view.name, view.text[max(0, first - 1):first], view.text[last:last + 1]
+
+
+_SHORT = 4000               # characters of a text in which words are looked for before anything else
+_PLAIN_SIGNS = (*_RARE_NAMES, *_RARE_LABELS, *_COLUMN_NAMES, *(word for word, *_ in _GIVEN_FORMS), "://", "kty", "q~", "private")
+
+
+def _is_plain(text: str, viewed: bool, runs: Sequence[tuple[int, int]] | None) -> bool:
+    """True only when nothing is found in *text*: short, without views, without a word that anything but a token needs, and
+    without a run of token characters."""
+    if viewed or len(text) > _SHORT or not text.isascii():
+        return False
+    low = text.lower()
+    return not any(map(low.__contains__, _PLAIN_SIGNS)) and \
+        next(iter(_secret_runs(text, all_token_runs(text) if runs is None else runs)), None) is None
 
 
 class _ExactText:
@@ -12526,6 +13206,67 @@ class _ExactText:
                 budget.check()
                 at = text.find(spelling, at + len(spelling))
         return merge_spans(spans)
+
+
+# -- throw-away passwords -------------------------------------------------------
+#
+# `POSTGRES_PASSWORD=devpass1` in a command, a test or a compose file is honest work; the same in a chat is a leak. So a weak
+# value beside a name counts in a call only where the call sends it away; known tokens, key blocks and strong values always.
+
+_THROW_AWAY = frozenset("password client-secret api-key basic-auth bearer-token url-password database-url".split())
+_LEET = str.maketrans("013457@$", "oieastas")
+_word_ends = lazy_regex(r"[\W\d_]+\Z")
+# Programs that open a host with a password of their own
+_CLIENTS = frozenset("""psql pg_dump pg_dumpall pg_restore pgcli createdb dropdb mysql mysqldump mysqladmin mycli mariadb mongosh
+mariadb-dump mongo mongodump mongorestore redis-cli valkey-cli sqlcmd bcp sqlplus clickhouse-client cqlsh influx ldapsearch
+ldapadd ldapmodify smbclient ftp lftp cypher-shell usql""".split())
+_own_password = lazy_regex(r"(?i)[A-Z_]*(?:PASS(?:WORD)?|PWD|AUTH)=|-[apPw]|--?pass(?:word)?=|[a-z][a-z0-9+.-]*://|['\"](?:host|user)=")
+_own_option = lazy_regex(r"-[apPw]|--?pass(?:word)?\Z")
+
+
+def is_throw_away(kind: str, value: str) -> bool:
+    """Is *value*, found as this kind of secret, no more than a stand-in for a test or a container?
+
+    Under 12 characters, words with digits and signs at the end, or under 3 bits a character.
+    """
+    if kind not in _THROW_AWAY:
+        return False
+    if kind == "basic-auth" and _user_password(value):
+        value = binascii.a2b_base64(value + "=" * (-len(value) % 4)).decode().partition(":")[2]
+    words = _word_ends.sub("", value).translate(_LEET)
+    return len(value) < 12 or shannon_entropy(value) < 3 or len(words) > 3 and _wordy(words)
+
+
+def opens_with(words: Sequence[str], value: str) -> bool:
+    """Are these the words of a client program (perhaps with variables before it) that opens a host with the password *value*?"""
+    names = [re.split(r"[/\\]", word)[-1] for word in words]
+    program = next((place for place, name in enumerate(names) if name in _CLIENTS), -1)
+    return program >= 0 and any(
+        value in word and (_own_password.match(word) or place > program and _own_option.match(words[place - 1]))
+        for place, word in enumerate(words) if place != program)
+
+
+# -- the marker, written back ------------------------------------------------------
+
+MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
+MARKER_IN_URL = "REDACTED-BY-MCPWALL"   # the same where blanks and brackets would end or break a URL
+_MARKER = rf"(?:{re.escape(MARKER).replace(' ', '[ ]')}|{MARKER_IN_URL})"
+# Where it stands as a value: alone, behind a name and `=`, behind one that begins a line and `:`, as an item of a list, in a
+# URL or a tag, behind an option; and the name, where there is one
+_marked_value = lazy_regex(rf"""(?x) (?<![\w.$/-])(?P<name>[\w.$/-]{{1,80}})["'`]?\]?[ \t]{{0,4}}(?:(?<![=!<>])(?<![=!<>][ ])=>?|:=)[ \t]{{0,4}}(?:\w{{1,10}}[ ])?["']?{_MARKER}
+    | (?:\A|[\n{{,])[\s>|+#-]{{0,40}}["']?(?P<label>[\w.$/ -]{{1,80}})["']?[ \t]{{0,4}}:[ \t]{{0,4}}(?:\w{{1,10}}[ ])?["']?{_MARKER}
+    | ://[^\s"'<>]{{0,200}}{_MARKER} | (?<=>){_MARKER}(?=</) | \s--?[\w-]{{1,30}}[ =]["']?{_MARKER}
+    | \A\s{{0,40}}["']?{_MARKER}["']?\s{{0,40}}\Z | \n[ \t]{{0,20}}-[ ]["']?{_MARKER}""")
+_about_markers = lazy_regex(r"(?i)mark|expect|redact|assert|want|placeholder|mask")
+
+
+def writes_marker(text: str, quotes: bool) -> bool:
+    """Does our marker stand in *text* as a value, so that writing it would destroy the secret that it stands for?
+
+    Prose and tests that quote it are something else. *quotes*: the text is one of those, and only a telling name counts.
+    """
+    return any(_name_rank(name.strip()) if quotes else not _about_markers.search(name)
+               for found in _marked_value.finditer(text) for name in (found["name"] or found["label"] or "",))
 
 
 # -- values of variables -------------------------------------------------------
@@ -12724,7 +13465,7 @@ FUTURE     future later further subsequent next
 SESSION    session sessions conversation conversations chats chat interaction interactions
 REMEMBER   remember store save memorize memorise record
 EXFIL      query url link image address parameter querystring
-"""
+"""    # noqa: E501 (a table: whole rows)
 # kind | force | phrase, one a line. A phrase is made of words, CLASSES, alternatives with `|`, `?` behind what may be missing;
 # `~N` is up to N words of FILL (or PRIOR), `..N` up to N words of a clause or more in one sentence, `//N` up to N
 # of anything. COLON, STOP (any punctuation) and END (of a clause) are signs; PATH (to keys and the like), SETUP (files that
@@ -13106,7 +13847,7 @@ tool_steering  =said    in every|each call ..1 put|include|pass|send|add
 tool_steering  =said    along_with|together_with every|each call|request|message
 tool_steering  =order   get|take|fetch|grab|read ..5 clipboard|keychain|screenshots ..6 and|then ..1 MOVE
 tool_steering  =said    call NAME ..3 and ..1 MOVE ..2 it|them|result|output
-"""
+"""    # noqa: E501 (a table: whole rows)
 # Phrases of other languages, read letter by letter: `..N` is up to N characters of a sentence, `_` a blank.
 _STEER_FOREIGN = """
 override       ignorier|vergiss|vergesst|vergessen_sie|missachte ..40 bisherig|vorherig|vorig|obig|früher|vorangegangen|alle|deine|ihre|ursprünglich ..16 anweisung|instruktion|vorgaben|regeln|systemvorgaben|befehle|richtlinien
@@ -13230,9 +13971,10 @@ override       ユーザ ..4 要求|依頼|指示|質問 ..4 無視
 override       사용자 ..4 요청|요구|지시|질문 ..4 무시
 tool_steering  完整对话|对话内容|聊天记录|对话历史 ..8 传|发|给|填|放
 tool_steering  传入|发送|提供 ..6 完整对话|对话内容|聊天记录|对话历史
-"""
+"""    # noqa: E501 (a table: whole rows)
 
-# kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried where one of them stands
+# kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried where one
+# of them stands
 _STEER_MARKS = r"""
 template_tokens  said   <|                      (?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|end_header_id|begin_of_text|end_of_text|endofprompt|channel|message)\|>(?=\s*\S)(?![\s\S]{0,60}\b(?:marks?|tokens?|tags?|turns?|chatml|template|delimit\w*|special)\b)
 template_tokens  said   [inst]                  \s{1,2}\w{2}
@@ -13258,7 +14000,7 @@ exfil_link       said   ![                      [^\[\]\n]{0,120}\]\(\s?<?https?:
 exfil_link       said   ![                      [^\[\]\n]{0,120}\]\(\s?<?https?://[^)\s?]{1,200}\?(?:[\w-]{1,12}=)(?=[a-z0-9+/_-]*[0-9])[a-z0-9+/_-]{24,}={0,2}\)
 exfil_link       said   fetch('http fetch("http fetch(`http  s?://[^'"`]{1,200}['"`]\s?\+\s?(?:document\.cookie|localstorage)
 exfil_link       said   onerror=                [^>\n]{0,80}?(?:addserver|\.mcp\.|command:)
-"""
+"""    # noqa: E501 (a table: whole rows)
 _STEER_TOKEN = (
     r"[^\W_]+(?:(?:['’-]|\.(?=[a-z0-9]{1,7}\b)|_+(?=[^\W_]))[^\W_]+)*(?:\(\))?|://[^\s\"'`)]*[^\s\"'`).,;!?]|[,;:]|\n(?!\s)"
     r"|[.!?…。！？]+(?=[\s\"'”’)\]*_`<]|$)|\n\s*\n|\n\s{0,8}(?:[-*#>•]|\d{1,3}[.)])\s"
@@ -13282,12 +14024,77 @@ _steer_leet = str.maketrans("01345@$", "oieasas")
 
 # What is told by its form, and the strings of which one is in a text then (in lower case).
 _STEER_FORMS = {
-    "PATH": (".ssh", "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", ".aws", ".env", ".netrc", ".kube", "kubeconfig", ".gnupg", ".docker/config",
-             ".git-credentials", ".pgpass", ".npmrc", ".pypirc", "/etc/", "_history", ".config/gh", ".config/gcloud", "_credentials", "/credentials", "*credentials",
-             "mcp.json", "claude_desktop_config", "*.pem", "*.key", "keychain", "wallet.dat", "://confidential", "secrets."),
-    "SETUP": ("shrc", "_profile", ".claude", ".cursor", "claude.md", "agents.md", ".git/hooks", ".vscode", "crontab", "authorized_keys"),
-    "DANGER": ("rm -", "| sh", "|sh", "| bash", "|bash", "| sudo", "|sudo", "| zsh", "| nc", "<(curl", "chmod 7", "chmod -r", "/dev/tcp", "histfile", "https_proxy=", "http_proxy="),
-    "URL": ("://",), "HOOK": ("=<", "={", "=[", "=$", "/{", "/<"), "APART": (" ", "-", "."), "HOME": ("~/", "/home/", "/users/"), "NAME": ("_", "()"), "DEED": ("_", "()"), "MAIL": ("@",)}
+    "PATH": (
+        ".ssh",
+        "id_rsa",
+        "id_ed25519",
+        "id_ecdsa",
+        "id_dsa",
+        ".aws",
+        ".env",
+        ".netrc",
+        ".kube",
+        "kubeconfig",
+        ".gnupg",
+        ".docker/config",
+        ".git-credentials",
+        ".pgpass",
+        ".npmrc",
+        ".pypirc",
+        "/etc/",
+        "_history",
+        ".config/gh",
+        ".config/gcloud",
+        "_credentials",
+        "/credentials",
+        "*credentials",
+        "mcp.json",
+        "claude_desktop_config",
+        "*.pem",
+        "*.key",
+        "keychain",
+        "wallet.dat",
+        "://confidential",
+        "secrets.",
+    ),
+    "SETUP": (
+        "shrc",
+        "_profile",
+        ".claude",
+        ".cursor",
+        "claude.md",
+        "agents.md",
+        ".git/hooks",
+        ".vscode",
+        "crontab",
+        "authorized_keys",
+    ),
+    "DANGER": (
+        "rm -",
+        "| sh",
+        "|sh",
+        "| bash",
+        "|bash",
+        "| sudo",
+        "|sudo",
+        "| zsh",
+        "| nc",
+        "<(curl",
+        "chmod 7",
+        "chmod -r",
+        "/dev/tcp",
+        "histfile",
+        "https_proxy=",
+        "http_proxy=",
+    ),
+    "URL": ("://",),
+    "HOOK": ("=<", "={", "=[", "=$", "/{", "/<"),
+    "APART": (" ", "-", "."),
+    "HOME": ("~/", "/home/", "/users/"),
+    "NAME": ("_", "()"),
+    "DEED": ("_", "()"),
+    "MAIL": ("@",),
+}
 _steer_deed = lazy_regex("(?:^|_)(?:delete|remove|wipe|destroy|drop|transfer|send|export|grant|reset|erase|purge|format)(?:_|$)")
 _STEER_COMMON = frozenset("from on here you this list data api access response message system context the be of to in so".split())
 _STEER_TONGUES = """
@@ -13296,11 +14103,15 @@ ignorez oublie oubliez consignes usuario usuaria usuarios utente utenti gebruike
 istruzioni direttive instrucoes diretrizes instructies aanwijzingen opdrachten regels instrukcje pokyny instruktioner instruktionerna
 anvisningar ohjeet talimatlari talimat pengguna instruksi perintah arahan utilizador utilizatorului brugeren brukeren
 instruksjoner instructiunile historial conversa senha ssh rsa aws env credentials anterior dito regras
-"""
+"""    # noqa: E501 (a table: whole rows)
 _STEER_MISSPELT = ("ignore", "disregard", "forget", "previous", "instructions", "instruction", "prompt")
-_STEER_BARE = bytes(ord(chr(code).lower().translate(_steer_leet)) if chr(code).isalnum() else 32 for code in range(128)) + bytes(range(128, 256))
-_steer_joined = lazy_regex("(?:ignore|disregard|forget|override|bypass)(?:all|any|the|of|your|my|these|every)*(?:previous|prior|above|earlier|system|safety)?"
-                           "(?:instructions?|prompts?|rules|guidelines|directives)")
+_STEER_BARE = bytes(
+    ord(chr(code).lower().translate(_steer_leet)) if chr(code).isalnum() else 32 for code in range(128)
+) + bytes(range(128, 256))
+_steer_joined = lazy_regex(
+    "(?:ignore|disregard|forget|override|bypass)(?:all|any|the|of|your|my|these|every)*(?:previous|prior|above|earlier|system|safety)?"
+    "(?:instructions?|prompts?|rules|guidelines|directives)"
+)
 _STEER_APART = (frozenset((b"i", b"g", b"n", b"o", b"r", b"e")), frozenset((b"i", b"n", b"s", b"t", b"r", b"u", b"c")))
 
 
@@ -13359,11 +14170,20 @@ class _SteerLetters(dict[str, str]):
             if token not in steer.words and _steer_joined.search(token):
                 return steer.codes[steer.bits["APART"]]
         bits = steer.words.get(token) or steer.words.get(token.replace("’", "'"))
-        first, last = token[0], token[-1]
+        first = token[0]
         if bits is None and (len(token) == 1 or token == ":") and not first.isalnum():
             return ":" if first in ":：" else "." if first in ".!?…。！？" else "n" if first == "\n" else ","
         if bits is None and not first.isalnum() and first not in "~./\\$*|<@-:":
-            return ":" if token in ":：" else "." if token.strip() in (".", "!", "?", "…", "。", "！", "？") or token.count("\n") > 1 or "\n" in token and token.strip() else ","
+            return (
+                ":"
+                if token in ":："
+                else "."
+                if token.strip() in (".", "!", "?", "…", "。", "！", "？")
+                or token.count("\n") > 1
+                or "\n" in token
+                and token.strip()
+                else ","
+            )
         if bits is None:
             if token.startswith("://"):
                 bits = steer.bits["URL"] | (steer.bits["HOOK"] if _steer_hook.search(token) else 0)
@@ -13376,8 +14196,11 @@ class _SteerLetters(dict[str, str]):
             elif first in ".!?…" and not token.strip(".!?…"):
                 return "."
             else:
-                bits = (steer.bits["PATH"] if _steer_path.search(token) else 0) | (steer.bits["SETUP"] if _steer_setup.search(token) else 0) \
+                bits = (
+                    (steer.bits["PATH"] if _steer_path.search(token) else 0)
+                    | (steer.bits["SETUP"] if _steer_setup.search(token) else 0)
                     | (steer.bits["HOME"] if token.startswith(("~/", "/home/", "/users/")) else 0)
+                )
                 if not bits:
                     bits = steer.words.get(token.translate(_steer_leet))
                 if not bits and ("_" in token.strip("_") or token.endswith("()")):
@@ -13472,28 +14295,29 @@ class _Steer:
         answering = [phrase for phrase in self.phrases if phrase.force[0] not in "=+"]
         self.rare: dict[bytes, Sequence[SteeringPhrase]] = {}       # word -> the phrases that hang on it
         hung: dict[int, list[SteeringPhrase]] = {}
-        for phrase in answering:
-            for bit in _bits(phrase.key):
-                hung.setdefault(bit, []).append(phrase)
-        for word, bits in self.classes.items():
-            hanging = {id(phrase): phrase for bit in _bits(bits) for phrase in hung.get(bit, ())}
+        for one_phrase in answering:
+            for bit in _bits(one_phrase.key):
+                hung.setdefault(bit, []).append(one_phrase)
+        for bare, bits in self.classes.items():
+            hanging = {id(one): one for bit in _bits(bits) for one in hung.get(bit, ())}
             if hanging:
-                self.rare[word] = list(hanging.values())
-        self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}     # the same for forms, by a bare word of theirs
+                self.rare[bare] = list(hanging.values())
+        self.strings: dict[
+            bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]
+        ] = {}  # the same for forms, by a bare word of theirs
         for name in ("PATH", "SETUP", "DANGER", "HOOK"):
             bit = self.bits[name]
             for string in _STEER_FORMS[name]:
                 bare = max(string.encode().translate(_STEER_BARE).split() or [b"https"], key=len)
                 self.strings.setdefault(bare, []).append((string, bit, [phrase for phrase in answering if phrase.key & bit]))
         self.tongues = {word.encode() for word in _STEER_TONGUES.split()}
-        for key in self.tongues:
-            self.rare.setdefault(key, ())
+        for bare in self.tongues:
+            self.rare.setdefault(bare, ())
         self.hangs = self.rare.keys() | self.strings.keys()
         self.foreign: dict[str, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]] = {}
         for line in _STEER_FOREIGN.strip().split("\n"):
-            phrase, parts = _steer_spell(line)
             script = max(_steer_script(char) for char in line) or "latin"
-            self.foreign.setdefault(script, []).append((phrase, parts))
+            self.foreign.setdefault(script, []).append(_steer_spell(line))
         self.marks = _steer_marking([_steer_mark(line) for line in _STEER_MARKS.strip().split("\n")])
         self.leads = self._any(self.bits["LEAD"] | self.bits["AGENT"])
         self.musts, self.yous = self._any(self.bits["MUST"]), self._any(self.bits["YOU"] | self.bits["AGENT"])
@@ -13509,7 +14333,9 @@ class _Steer:
     def _any(self, bit: int) -> str:
         found = self.classes_of.get(bit)
         if found is None:
-            found = self.classes_of[bit] = "[\0" + "".join(sorted({code for one in _bits(bit) for code in self.coded.get(one, ())})) + "]"
+            found = self.classes_of[bit] = (
+                "[\0" + "".join(sorted({code for one in _bits(bit) for code in self.coded.get(one, ())})) + "]"
+            )
         return found
 
     def _choices(self, element: str) -> tuple[str, int]:
@@ -13605,13 +14431,15 @@ def _steer_script(char: str) -> str:
 def _steer_spell(line: str) -> tuple[SteeringPhrase, list[tuple[str, ...]]]:
     """A phrase of another language, and for each of its parts what one of is there."""
     kind, phrase = line.split(None, 1)
-    regex, parts = "", []
+    regex = ""
+    parts: list[tuple[str, ...]] = []
     for element in phrase.split():
         gap = re.fullmatch(r"\.\.(\d+)", element)
         if gap:
             regex += ("[^.!?,;。！？\\n]{0," if kind == "override" else "[^.!?。！？\\n]{0,") + gap[1] + "}?"
         elif element == "PATH":
-            regex += r"\S{0,40}?(?:\.ssh|id_rsa|id_ed25519|\.aws|\.env\b|credentials|\.netrc|\.kube|/etc/(?:passwd|shadow)|mcp\.json)\S{0,30}"
+            regex += (r"\S{0,40}?(?:\.ssh|id_rsa|id_ed25519|\.aws|\.env\b|credentials|\.netrc|\.kube|/etc/(?:passwd|shadow)"
+                      r"|mcp\.json)\S{0,30}")
             parts.append((".ssh", "id_rsa", "id_ed25519", ".aws", ".env", "credentials", ".netrc", ".kube", "/etc/", "mcp.json"))
         else:
             choices = tuple(choice.replace("_", " ") for choice in element.split("|"))
@@ -13624,7 +14452,7 @@ def _steer_spell(line: str) -> tuple[SteeringPhrase, list[tuple[str, ...]]]:
 
 def _steer_mark(line: str) -> tuple[SteeringPhrase, tuple[str, ...]]:
     kind, force, rest = line.split(None, 2)
-    words, regex = re.split(r"\s{2,}", rest, 1)
+    words, regex = re.split(r"\s{2,}", rest, maxsplit=1)
     return (SteeringPhrase(" | ".join((kind, force, words)), kind, force, lazy_regex(regex, re.S), 0, 0),
             tuple(word.replace("+", " ") for word in words.split(" ")))
 
@@ -13780,7 +14608,8 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
     hits = [hit for found in (_steer_phrases(low, defining, budget), _steer_marks(low)) for hit in found
             if (defining or hit.phrase.force[0] != "=") and not _steer_excused(low, hit, data, defining)]
     hits.sort(key=lambda hit: hit[:2])
-    kept, latest = [], {}
+    kept: list[SteeringHit] = []
+    latest: dict[str, SteeringHit] = {}
     for hit in hits:
         force = hit.phrase.force
         if force != "hint" and (defining or force[0] != "+"):
@@ -13857,8 +14686,14 @@ def _steer_quoted(low: str, start: int, end: int) -> bool:
             if not before or low[place - 1] in ",;\t":      # or a field of CSV
                 return False        # nothing before it: the whole text is in quotes
             stop = low.find("\n\n", end, end + 200)
-            stop = min([found for found in (low.find(mark, end, stop if stop >= 0 else end + 200) for mark in close) if found >= 0],
-                       default=-1)
+            stop = min(
+                [
+                    found
+                    for found in (low.find(mark, end, stop if stop >= 0 else end + 200) for mark in close)
+                    if found >= 0
+                ],
+                default=-1,
+            )
             if stop < 0:
                 return False
             return before[-1] in "([{=" or stop - place < 2 * (end - start) + 16
@@ -13983,18 +14818,27 @@ ssh key contents|ssh private key|ssh private key contents|private key contents|i
   | ssh key keys host hosts remote sftp scp git connect connection tunnel deploy server
 seed phrase|mnemonic phrase|recovery phrase|wallet seed
   | wallet seed mnemonic key keys account restore derive address
-"""
-_steer_contents = lazy_regex(r"\b(?:contents?|content|text|dump|copy) (?:of|from) (?:\w+ ){0,4}(?:id rsa|ssh|aws|env|passwd|shadow|netrc|secrets?)\b")
-_steer_names = lazy_regex(r"\b(?:conversation|dialogue?|chat|prompt|memory) (?:dump|history|log|copy|transcript|context|snapshot|json|text)\b"
-                          r"|\b(?:prior|previous|past|earlier|last|all|user) (?:messages|prompts|turns|conversations?|dialogue?)\b")
-_steer_asked = lazy_regex(      # what a parameter's description asks for
-    r"\b(?:your (?:full |whole |entire |own )?(?:system prompt|system instructions|instructions|chain of thought|context window|memory)"
+"""    # noqa: E501 (a table: whole rows)
+_steer_contents = lazy_regex(
+    r"\b(?:contents?|content|text|dump|copy) (?:of|from) (?:\w+ ){0,4}(?:id rsa|ssh|aws|env|passwd|shadow|netrc|secrets?)\b"
+)
+_steer_names = lazy_regex(
+    r"\b(?:conversation|dialogue?|chat|prompt|memory) (?:dump|history|log|copy|transcript|context|snapshot|json|text)\b"
+    r"|\b(?:prior|previous|past|earlier|last|all|user) (?:messages|prompts|turns|conversations?|dialogue?)\b"
+)
+_steer_asked = lazy_regex(  # what a parameter's description asks for
+    r"\b(?:your (?:full |whole |entire |own )?(?:system prompt|system instructions|instructions|chain of thought"
+    r"|context window|memory)"
     r"|(?:full|whole|entire|complete) (?:conversation|chat|dialogue)(?: history| log)?(?: so far)?|conversation (?:history )?so far"
-    r"|(?:all|every) (?:the )?tools? (?:that are )?(?:available to you|you (?:can|have|may))|tools you (?:can|may) call"
+    r"|(?:all|every) (?:the )?tools? (?:that are )?(?:available to you|you (?:can|have|may))"
+    r"|tools you (?:can|may) call"
     r"|(?:previous|last|earlier|recent) (?:\w+ ){0,2}messages (?:of|from|with|in this) (?:the )?(?:user|chat|conversation)"
-    r"|(?:copy|text|dump) of (?:\w+ ){0,3}(?:messages|conversation|chat|prompt)|all (?:the )?(?:secrets|credentials|passwords|api keys)"
-    r"|everything you know|instructions (?:that )?you (?:\([^)]*\) )?(?:were|have been|are) given|outputs? of (?:all )?(?:the )?(?:earlier|previous|other) tools?"
-    r"|private details|user['’]s (?:secrets|credentials|passwords|private keys|api keys)|all environment variables)\b")
+    r"|(?:copy|text|dump) of (?:\w+ ){0,3}(?:messages|conversation|chat|prompt)"
+    r"|all (?:the )?(?:secrets|credentials|passwords|api keys)"
+    r"|everything you know|instructions (?:that )?you (?:\([^)]*\) )?(?:were|have been|are) given"
+    r"|outputs? of (?:all )?(?:the )?(?:earlier|previous|other) tools?"
+    r"|private details|user['’]s (?:secrets|credentials|passwords|private keys|api keys)|all environment variables)\b"
+)
 
 
 def harvested(tool: Mapping[str, Any]) -> list[str]:
@@ -14022,7 +14866,9 @@ def harvested(tool: Mapping[str, Any]) -> list[str]:
     return found
 
 
-_HARVEST_SUBJECTS = frozenset("conversation chat agent agents assistant assistants model models llm prompt prompts memory session".split())
+_HARVEST_SUBJECTS = frozenset(
+    "conversation chat agent agents assistant assistants model models llm prompt prompts memory session".split()
+)
 
 
 @lru_cache(None)
@@ -14147,7 +14993,9 @@ exclusion: skip_patterns skip_globs skip_folders omit omit_files omit_paths with
 command: command commands cmd cmds command_line commandline cmdline argv shell_command bash_command terminal_command
 command: full_command shell exec bash sh powershell *command *commands *cmd
 command: args arguments script scripts input keys run lines steps of run
-code: code source snippet cell expression program javascript python js execute of run
+command: chars data text keys keystrokes characters input content of terminal stdin tty pty tmux console repl
+code: code source snippet cell cell_source source_code new_source expression program javascript python js execute of run
+code: query input of repl interpreter python ipython jupyter
 code: sql *sql python_code py_code js_code javascript_code node_code shell_code bash_code ruby_code perl_code php_code
 code: query queries statement statements of sql postgres postgresql mysql mariadb sqlite mssql database db clickhouse
 credential: password passwd passphrase secret token auth authorization bearer api_key apikey access_key secret_key
@@ -14181,7 +15029,7 @@ place: *filename *filenames *filepath *filepaths *pathname *attachment *attachme
 place address: uri uris
 address: url urls link links href endpoint host hosts hostname domain domains address ip origin webhook dsn server
 address: connection_string *url *urls *uri *uris *link *href *endpoint *host *hostname *domain *webhook *dsn *address
-"""
+"""    # noqa: E501 (a table: whole rows)
 # Words of an argument's name that say what is done there, whatever the tool: `output_path`, `source`.
 _SOURCES = frozenset("source sources src input inputs in infile from read import".split())
 _SINKS = frozenset("destination dest dst output outputs out outfile outdir outputpath write save export to".split())
@@ -14190,17 +15038,7 @@ _UNKNOWN = frozenset(("unknown", "command", "code", "address"))
 _NUMBER = frozenset(("number",))
 _ACCESS = frozenset(("read", "write"))
 _OPENED = frozenset(("place", "base", "address", "credential", "unknown"))     # roles that may be places
-_name_word = lazy_regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _choice_word = lazy_regex(r"\w[\w+-]{0,63}")
-
-
-def name_words(name: str) -> tuple[str, ...]:
-    """The words of a name, in lower case.
-
-    >>> name_words("excludePatterns"), name_words("git-ls_remote")
-    (('exclude', 'patterns'), ('git', 'ls', 'remote'))
-    """
-    return tuple([word.lower() for word in _name_word.findall(name[:200])])
 
 
 def _rows(table: str) -> Iterator[tuple[frozenset[str], list[str], frozenset[str]]]:
@@ -14266,6 +15104,7 @@ def argument_roles(tool: str, name: str, value: Any = "") -> frozenset[str]:
     kind = type(value)
     if kind is not str and kind is not dict and kind is not list:
         return _NUMBER
+    tool, name = tool[:200], name[:200]         # no more of them is read, or remembered
     roles = _roles_of_name(tool, name)
     if "choice" in roles and kind is str and value and _choice_word.fullmatch(value) is None:
         return _roles_of_name(tool, "")
@@ -14290,6 +15129,252 @@ def _roles_of_name(tool: str, name: str) -> frozenset[str]:
         access = {"write"} if given or not _GOING.isdisjoint(tool_words) else set()
         return roles | access | ({"read"} if taken else set())
     return roles | (_ACCESS & acts or _ACCESS)
+
+
+# -- which arguments run
+#
+# A tool that runs things, by its name, may run any text it gets, whatever the argument is called: each is judged as a command
+# and as code, but for documented prose, patterns, what is left alone, and content that it writes to a place beside
+# it. Any other tool runs what a name says that it runs (`command`, `pre_command`, `sql`, `python_code`). Words of a tool's name
+# such as search or format say that it looks at code, but never outweigh an argument that is called a command.
+
+_RUN_WORDS = frozenset("""bash sh zsh fish shell exec execute run cmd command commands terminal spawn process powershell pwsh ssh
+    console subprocess system sandbox interpreter repl eval python python3 node script cli docker kubectl tmux tty pty stdin
+    launch invoke jupyter ipython py js ts deno ruby rb perl php lua""".split())
+_LOOK_WORDS = frozenset("""explain describe search lookup help docs lint format highlight translate review complete
+    summarize""".split())
+_EXPLAIN_WORDS = frozenset("explain describe translate summarize".split())      # as the first word: what a command means
+_WRITE_WORDS = frozenset("write create save edit update add insert append put new upload".split())
+# Arguments that hold a command whatever the tool; code, for a tool that runs things; a program, with a list beside it.
+_COMMAND_KEYS = frozenset("""command cmd commandline command_line cmdline shell_command bash_command terminal_command commands
+    cmds argv shell exec bash sh powershell shellcommand commandstring full_command run""".split())
+_CODE_KEYS = frozenset("""script code source snippet cell python javascript js run execute program expression scripts lines steps
+    input keys query cell_source new_source cellsource source_code""".split())
+_PROGRAM_KEYS = frozenset("""program executable exe file path bin binary application entrypoint filename file_name exe_path
+    executable_path program_path""".split())
+_ARGS_KEYS = ("args", "arguments", "argv", "params", "parameters", "flags", "options", "opts", "switches")
+_PROSE_WORDS = frozenset("""description explanation reason title summary thought thoughts rationale purpose justification comment
+    comments note notes label labels prompt instruction instructions message subject goal intent""".split())
+_CODE_LANGUAGES = {
+    name: language
+    for language, names in (
+        ("python", "python python3 py ipython jupyter"),
+        ("node", "node javascript js typescript ts deno bun"),
+        ("powershell", "powershell pwsh"),
+        ("cmd", "cmd batch"),
+        ("ruby", "ruby rb"),
+        ("perl", "perl"),
+        ("php", "php"),
+        ("lua", "lua"),
+        ("r", "r rscript"),
+        ("java", "java"),
+        ("groovy", "groovy"),
+        ("sh", "bash sh shell zsh"),
+    )
+    for name in names.split()
+}
+_SQL_WORDS = frozenset(
+    "sql query postgres postgresql mysql mariadb sqlite mssql database db clickhouse duckdb snowflake bigquery".split()
+)
+_SQL_PARTS = _SQL_WORDS | frozenset("table tables schema rows".split())
+_PROGRAM_TOOLS = frozenset(
+    """git docker kubectl helm terraform aws gcloud az gh npm pip apt brew systemctl psql mysql ssh curl wget
+    rm""".split()
+)
+_QUIET_ROLES = frozenset("pattern exclusion choice number".split())     # of what no tool runs
+_PLACE_ROLES = frozenset("place base address credential".split())       # of what one word is no command
+_run_marks = lazy_regex(r"[\s;|&$`<>(]")
+_code_first = lazy_regex(
+    r"\s*(?:(?:import|from|const|let|var|def|class|async|package|require|use|fn|func) ?[\w'\"({*]|[\w.$]+[ \t]+=[ \t]|"
+    r"[\w.]+\([^)\s]|\(?(?:async )?\(\)? ?=>|#!.*(?:python|node|ruby|perl|php)|<\?php|%%|//|@\w)"
+)
+
+
+@lru_cache(1024)
+def _tool_kind(tool: str) -> tuple[str, frozenset[str]]:
+    """("run", "look", "explain" or "", words of the name)."""
+    words = name_words(tool)
+    found = frozenset(words)
+    runs = found & _RUN_WORDS
+    kind = "run" if runs and not (runs == {"script"} and found & _WRITE_WORDS) or found >= {"send", "keys"} else ""
+    if found & _LOOK_WORDS and not found & {"run", "exec", "execute", "eval"}:
+        kind = "explain" if words[0] in _EXPLAIN_WORDS else "look"
+    return kind, found
+
+
+def commands_in(tool: str, arguments: Any) -> list[Command]:
+    """The commands, scripts and code among the arguments of one call; quoted data is none of them."""
+    kind, words = _tool_kind(tool)
+    found: list[Command] = []
+    if isinstance(arguments, str):
+        return [Command((), arguments)] if kind == "run" else found
+    stack: list[tuple[Any, tuple[Any, ...]]] = [(arguments, ())]
+    while stack:
+        node, path = stack.pop()
+        seen = len(found)
+        if len(path) >= 12:
+            continue
+        if isinstance(node, list):
+            stack.extend((item, path + (i,)) for i, item in enumerate(node[:1000]) if isinstance(item, (dict, list)))
+        for key, value in node.items() if isinstance(node, dict) else ():
+            if not isinstance(value, (str, list, dict)) or not value:
+                continue
+            low = key.lower().replace("-", "_")
+            if _command_key(node, low, value, words, kind) and not isinstance(value, dict):
+                found += _run_of(node, path, key, low, value, words)
+            elif isinstance(value, str):
+                if low == "sql" or low in ("query", "statement") and words & _SQL_WORDS or (
+                        ";" in value and words & _SQL_PARTS and low not in _PROSE_WORDS):
+                    found.append(Command(path + (key,), value, "", "sql"))
+                elif kind == "run" and low not in _ARGS_KEYS and not _excused(tool, node, key, low, value):
+                    found.append(Command(path + (key,), value, "", "code"))
+            elif isinstance(value, list) and kind == "run" and all(isinstance(item, str) for item in value):
+                if low not in _ARGS_KEYS and not _excused(tool, node, key, low, "\n".join(value)):
+                    found += [Command(path + (key,), value), Command(path + (key,), "\n".join(value), "", "code")]
+            elif low in _ENV_KEYS or isinstance(value, dict) and low in _PROSE_WORDS:
+                pass
+            else:
+                stack.append((value, path + (key,)))
+        if isinstance(node, dict) and len(found) == seen and (kind == "run" or tool in _PROGRAM_TOOLS):
+            found += _loose_arguments(tool, node, path)
+        if len(found) > seen:
+            cwd, env = _surroundings(node)
+            found[seen:] = [command._replace(cwd=cwd or command.cwd, env=env) for command in found[seen:]]
+    return found
+
+
+def _command_key(node: dict[str, Any], low: str, value: Any, words: frozenset[str], kind: str) -> bool:
+    """Does the name of a member say that it is a command or code?"""
+    if kind == "explain":
+        return False
+    if low in _COMMAND_KEYS or low[-7:] == "command" and low != "subcommand" or low[-4:] == "_cmd":
+        return True
+    if kind == "look":
+        return False
+    if kind == "run" and low in _CODE_KEYS and not (low == "query" and words & _SQL_WORDS):
+        return True
+    if low in _PROGRAM_KEYS and isinstance(value, str):
+        beside = _beside(node)
+        return isinstance(beside, list) or beside is not None and (kind == "run" or low[:4] in ("prog", "exec", "bina"))
+    return (kind == "run" or not words & _WRITE_WORDS) and (
+        low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _CODE_LANGUAGES)
+
+
+def _beside(node: dict[str, Any]) -> Any:
+    """The arguments of a program, under one of their names."""
+    return next((value for name, value in node.items() if name.lower() in _ARGS_KEYS and isinstance(value, (str, list))), None)
+
+
+def _excused(tool: str, node: dict[str, Any], key: str, low: str, value: str) -> bool:
+    """Is this text of a tool that runs things surely none that it runs?"""
+    if not _PROSE_WORDS.isdisjoint(name_words(key)[-1:]):
+        return True
+    if low in ("stdin", "standard_input") and any(name.lower() in _COMMAND_KEYS for name in node):
+        return True                         # it goes to the command beside it
+    roles = argument_roles(tool, key, value)
+    place = not roles.isdisjoint(_PLACE_ROLES) and "unknown" not in roles
+    if not roles.isdisjoint(_QUIET_ROLES) or place and not _run_marks.search(value.strip()):
+        return True
+    return "content" in roles and any("place" in argument_roles(tool, name, "a") for name in node if name != key)
+
+
+def _surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The folders that a command with these members may run in, and the variables set for it."""
+    folders: dict[str, None] = {}
+    env: dict[str, str] = {}
+    for key, value in node.items():
+        low = key.lower().replace("-", "_")
+        if isinstance(value, str):
+            if _folder_name.search(low) and value and "\n" not in value:
+                folders[value] = None
+            elif low == "path" and value[:1] in "/~":       # perhaps a folder
+                folders.update({"": None, value: None})
+        elif low in _ENV_KEYS:
+            pairs = value.items() if isinstance(value, dict) else [
+                (item.get("name", item.get("key")), item.get("value")) if isinstance(item, dict) else
+                str(item).partition("=")[::2] for item in value] if isinstance(value, list) else ()
+            env.update({name: _sh_text(text) for name, text in pairs if isinstance(name, str)})
+    return tuple(folders)[:8], tuple(env.items())[:64]
+
+
+_folder_name = lazy_regex(
+    r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder|workspace|"
+    r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
+    r"directory|folder|root))\Z"
+)
+_ENV_KEYS = frozenset("env environment env_vars envvars environment_variables environ variables vars".split())
+
+
+def _text_beside(node: dict[str, Any], names: Any) -> str:
+    """The first text among the members of these names."""
+    return next((value for key, value in node.items() if key.lower() in names and isinstance(value, str)), "")
+
+
+def _with_input(node: dict[str, Any], source: Any) -> Any:
+    """A command with its standard input, when that is an argument too, as a here-document."""
+    fed = _text_beside(node, ("stdin", "standard_input"))
+    if not fed:
+        return source
+    if isinstance(source, list):
+        source = " ".join("'" + word.replace("'", "'\\''") + "'" for word in source)
+    return f"{source} <<'EOF_'\n{fed}\nEOF_"
+
+
+def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: Any) -> str:
+    """The language of the text under the member *low*, as `Command.language` has it."""
+    told = _CODE_LANGUAGES.get(_text_beside(node, ("language", "lang", "runtime", "interpreter", "kernel")).lower(), "")
+    if told:
+        return told
+    named = _CODE_LANGUAGES.get(low) or low[-5:] == "_code" and _CODE_LANGUAGES.get(low[:-5]) or next(
+        (_CODE_LANGUAGES[word] for word in sorted(words) if _CODE_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
+    if low in ("input", "keys", "lines", "query", "scripts", "steps") and named not in ("powershell", "sh"):
+        return "code"
+    if low in _CODE_KEYS or low[-5:] == "_code":
+        return named or ("" if low in ("script", "scripts", "run", "lines", "steps", "program") else "code")
+    if named in ("", "powershell", "sh"):
+        named = "" if named == "sh" else named
+    else:
+        return "code"               # a command for a tool of that language may be either
+    first = isinstance(value, str) and _code_first.match(value)
+    return named or ("cmd" if words == {"cmd"} else "code" if first else "")
+
+
+def _run_of(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
+                words: frozenset[str]) -> list[Command]:
+    """The command under one member, joined with the argument list beside it; none for the arguments of another."""
+    names = {name.lower() for name in node}
+    if low == "argv" and names & (_PROGRAM_KEYS | {"command", "cmd"}):
+        return []
+    path += (key,)
+    language = _language_of(node, low, words, value)
+    rest = next((node[k] for k in node if k != key and k.lower() in _ARGS_KEYS and isinstance(node[k], (str, list))), None)
+    if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+        inner = [_sh_text(item[k]) for item in value if isinstance(item, dict) for k in item
+                 if k.lower() in _COMMAND_KEYS or k.lower() == "script"]
+        inner += [" ".join(map(_sh_text, item)) for item in value if isinstance(item, list)]
+        return [Command(path, "\n".join(inner), "", language)] if inner else []
+    if isinstance(rest, list) and language in ("", "sh", "cmd", "powershell"):
+        first = list(map(_sh_text, value)) if isinstance(value, list) else [value] if low in _PROGRAM_KEYS else value.split()
+        return [Command(path, _with_input(node, first + list(map(_sh_text, rest))))]
+    if isinstance(value, str):
+        value = f"{value} {rest}" if isinstance(rest, str) else value
+        return [Command(path, _with_input(node, value) if language in ("", "sh") else value, "", language)]
+    texts = list(map(_sh_text, value))
+    if low in ("commands", "cmds", "lines", "steps", "scripts") or " " in texts[0].strip():
+        return [Command(path, "\n".join(texts), "", language)]
+    return [Command(path, _with_input(node, texts))]
+
+
+def _loose_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...]) -> Iterator[Command]:
+    """`args` of a tool called `git`, and of one that runs things."""
+    for key, value in node.items():
+        if key.lower() in _ARGS_KEYS and isinstance(value, (str, list)) and value:
+            lead = [tool] * (tool in _PROGRAM_TOOLS)
+            whole = " ".join([*lead, value]) if isinstance(value, str) else lead + list(map(_sh_text, value))
+            yield Command(path + (key,), whole)
+        elif isinstance(value, str) and tool in _PROGRAM_TOOLS and " " in value and (
+                not _excused(tool, node, key, key.lower(), value)):
+            yield Command(path + (key,), value)
 
 
 # ---------------------------------------------------------------------------
@@ -14347,7 +15432,7 @@ class _DanCall(NamedTuple):
     look: DangerLook
 
     def excused(self, name: str) -> bool:
-        return _dan_role(self.tool, name) == "excused"
+        return _dan_role(self.tool, name[:200]) == "excused"
 
     def says(self, *words: str) -> bool:
         """Has the tool's name one of *words*?"""
@@ -14357,10 +15442,13 @@ class _DanCall(NamedTuple):
 def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[Danger]:
     """What is dangerous in a call of *tool*, besides its commands and its places."""
     leaves: list[_DanLeaf] = []
-    _dan_walk(arguments, "", (), leaves)
+    _dan_walk(arguments, "", (), leaves, look.budget)
     words = name_words(tool)
     call = _DanCall(tool, words, frozenset(words), arguments, leaves, look)
-    found = [*_dan_sweeping(call), *_dan_containers(call), *_dan_credentials(call), *_dan_unguarded(call)]
+    found: list[Danger] = []
+    for detect in (_dan_sweeping, _dan_containers, _dan_credentials, _dan_unguarded):
+        found += detect(call)
+        look.budget.check()
     for number, (path, name, _, value) in enumerate(leaves):
         if number % 256 == 255:
             look.budget.check()
@@ -14379,14 +15467,16 @@ def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[D
     return found
 
 
-def _dan_walk(node: Any, name: str, path: tuple[Any, ...], leaves: list[_DanLeaf]) -> None:
+def _dan_walk(node: Any, name: str, path: tuple[Any, ...], leaves: list[_DanLeaf], budget: Budget) -> None:
     """Every member and list item below *node*, those that hold more too."""
     step: Any
     for step, value in node.items() if type(node) is dict else enumerate(node):
         here = step if type(node) is dict else name
-        leaves.append(_DanLeaf(path + (step,), here, _dan_fold(here), value))
+        leaves.append(_DanLeaf(path + (step,), here, _dan_fold(here[:200]), value))
+        if len(leaves) % 1000 == 0:
+            budget.check()
         if type(value) is dict or type(value) is list:
-            _dan_walk(value, here, path + (step,), leaves)
+            _dan_walk(value, here, path + (step,), leaves, budget)
 
 
 def _dan_fold(name: str) -> str:
@@ -14398,15 +15488,27 @@ def _dan_texts(value: Any) -> list[str]:
     return [value] if type(value) is str else strings_of(value)[0] if type(value) in (dict, list) else []
 
 
+def _dan_search(regex: Any, text: str, budget: Budget, begin: int = 0) -> re.Match[str] | None:
+    """The first match of a regex that reaches no further than _DAN_REACH, in pieces: time is looked at between them."""
+    for at in range(begin, len(text), _DAN_PIECE):
+        found: re.Match[str] | None = regex.search(text, at, at + _DAN_PIECE + _DAN_REACH)
+        if found is not None:
+            return found
+        if len(text) > _DAN_PIECE:
+            budget.check()
+    return None
+
+
 def _dan_true(value: Any) -> bool:
     return value is True or value == 1 or type(value) is str and value.lower() in ("true", "1", "yes", "on")
 
 
 # -- which calls need a look
 
+_DAN_PIECE, _DAN_REACH = 20_000, 600
 _DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
 _dan_sign = lazy_regex(
-    r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|:[/\\]+[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|(?i:s\s*c\s*r\s*i\s*p\s*t\s*:)"
+    r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|://|@-|%2d|--|constructor|[a-z]\.mainModule|(?i:s\s*c\s*r\s*i\s*p\s*t\s*:)"
     r"|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)|\A[\0- ]*(?i:(?:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi"
     r"|about|file)\s*:|/(?:etc|root|proc|sys|boot|dev|var|run|private)|[a-z]:[\\/])")
 _dan_plain_url = lazy_regex(
@@ -14419,7 +15521,7 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
     if not name and _dan_telling(tool):
         return True
     for key, value in node.items() if type(node) is dict else [(name, item) for item in node]:
-        role = _dan_member(tool, key)
+        role = _dan_member(tool, key[:200])
         kind = type(value)
         if role == "named":
             return True
@@ -14427,8 +15529,8 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
             if role == "excused":
                 if len(value) <= _DAN_LINE and _dan_break.search(value) is not None or "root:" in value or "$where" in value:
                     return True
-            elif role[:3] != "run" and not _dan_calm(value) and _dan_plain_url.match(value) is None and \
-                    _dan_sign.search(value) is not None:
+            elif role[:3] != "run" and not _dan_calm(value) and (
+                    len(value) > _DAN_PIECE or _dan_plain_url.match(value) is None and _dan_sign.search(value) is not None):
                 return True
             if role[-4:] == "verb" and " " not in value.strip() and not _DAN_WORDS.isdisjoint(name_words(value)) or \
                     role == "kind" and "secret" in value.lower():
@@ -14592,9 +15694,9 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
         elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*") and \
                 key not in ("path", "paths", "fields", "columns"):
             yield Danger("sweeping", path, "deletes whatever there is")
-        elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value.lower())):
+        elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value[:1000].lower())):
             yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
-        elif key in ("manifest", "manifests", "yaml") and _dan_holders.search(value) is not None:
+        elif key in ("manifest", "manifests", "yaml") and _dan_search(_dan_holders, value, call.look.budget) is not None:
             yield Danger("sweeping", path, "deletes what holds other resources")
 
 
@@ -14719,7 +15821,7 @@ _dan_flags = lazy_regex(
     r"|(?:-v|--volume)[= ][\"']?(?:/|/etc|/root|/home|(?:/var)?/run/docker\.sock)[\"']?:")
 _dan_manifest = lazy_regex(
     r"(?im)[\"']?(?:privileged|hostNetwork|hostPID|hostIPC)[\"']?\s*:\s*[\"']?true\b|(?:docker|containerd|crio)\.sock\b"
-    rf"|hostPath[\"']?\s*:\s*\{{?\s*[\"']?path[\"']?\s*:\s*[\"']?/(?:(?:{_DAN_TOP}|var/lib/(?:docker|kubelet))/?)?"
+    rf"|hostPath[\"']?\s*:\s*(?:\{{\s*)?[\"']?path[\"']?\s*:\s*[\"']?/(?:(?:{_DAN_TOP}|var/lib/(?:docker|kubelet))/?)?"
     r"[\"']?\s*(?:[,}\n]|\Z)|^\s*-\s*[\"']?/(?:etc|root|home|var/run|proc)?:|^\s*(?:network_mode|pid|ipc)\s*:\s*[\"']?host\b")
 
 
@@ -14732,11 +15834,12 @@ def _dan_containers(call: _DanCall) -> Iterator[Danger]:
         why = ""
         if type(value) is str and "--" in value or type(value) is list and "--" in "".join(map(str, value[:50])):
             text = value if type(value) is str else " ".join(map(str, value))
-            role = _dan_role(call.tool, name)
+            role = _dan_role(call.tool, name[:200])
             if (role == "" or role == "run" and makes) and len(text) < 4096 and _dan_flags.search(text) is not None:
                 why = "an option that gives the host away"
         if type(value) is str and (cluster or key in _DAN_MANIFESTS) and not call.excused(name):
-            why = "a manifest that gives the host away" if _dan_manifest.search(value) is not None else why
+            given = _dan_search(_dan_manifest, value, call.look.budget)
+            why = "a manifest that gives the host away" if given is not None else why
         elif not near:
             pass
         elif key in _DAN_RIGHTS and _dan_true(value):
@@ -14819,7 +15922,7 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
             yield Danger("credentials", path, "the whole environment")
         if type(value) is not str:
             continue
-        if cluster and key in _DAN_KIND_KEYS and {"secret", "secrets"} & set(re.split(r"[,/.\s]+", value.lower())):
+        if cluster and key in _DAN_KIND_KEYS and {"secret", "secrets"} & set(re.split(r"[,/.\s]+", value[:1000].lower())):
             yield Danger("credentials", path, "secrets of the cluster")
         elif ":" in value and _dan_logins.match(value) is not None:
             yield Danger("credentials", path, "the passwords in a browser")
@@ -14854,6 +15957,8 @@ def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
 # -- commands behind a separator
 
 _DAN_SHORT = 600            # characters of a value whose name tells nothing; longer ones are documents
+_DAN_DOCUMENT = 4096        # … of one whose name may also stand for a document
+_DAN_MAY_BE_LONG = frozenset("input source output row cell sheet column group target from".split())
 # Programs that a separator may start; with nothing behind them only those of the second list tell
 _DAN_STARTS = frozenset("""rm rmdir mv cp dd mkfs shred chmod chown kill killall pkill reboot shutdown halt poweroff
     systemctl service crontab useradd usermod passwd sudo su doas mount umount curl wget nc ncat netcat socat telnet ssh
@@ -14884,10 +15989,14 @@ _DAN_NAMED = frozenset("""id ids key keys name names branch tag tags ref remote 
     sheet cell column row group inventory voice ssid dimensions resolution ratio quality rate author committer sound
     input output source destination src dst dest from to""".split())
 _dan_cut = lazy_regex(r"\|\||&&|[;&|\n\r]|\$\(|`|<\(")
-_dan_program = lazy_regex(r"[\s\"'&|;()]*(?:[\w.~:-]*[/\\])*([A-Za-z][\w+-]*)(\.exe)?(?=[\s;&|)<>\"'`#]|\$|\Z)")
+_dan_starts = lazy_regex(
+    r"(\|\||&&|[;&|\n\r]|\$\(|`|<\()[\s\"'&|;()]{0,8}(?:[\w.~:-]{0,60}[/\\]){0,20}"
+    rf"((?:{'|'.join(sorted(map(re.escape, _DAN_STARTS), key=len, reverse=True))})|[A-Za-z][\w+-]{{0,40}}(?=\.exe))(\.exe)?"
+    r"(?=[\s;&|)<>\"'`#]|\$|\Z)", re.IGNORECASE)
 _dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
 _dan_apple = lazy_regex(r"['\"][\s;&]*do shell script\b")
 _dan_markup = lazy_regex(r"\s*<[A-Za-z!?/]")
+_dan_chained = lazy_regex(r"(?:&&|\|\|)[\s\"']{0,8}[A-Za-z./][\w./-]*(?=[\s;&|)<>\"'`#]|\Z)")
 _dan_redirects = lazy_regex(r"\d?[<>]&?\s*\S+")
 _dan_prose = lazy_regex(r"[A-Za-z]{2,}")
 _dan_statement = lazy_regex(r"(?i);|--|/\*|\||//\s*\Z|'\s*(?:or|and|union)\b")
@@ -14903,7 +16012,9 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     if not roles.isdisjoint(_DAN_EXCUSED):
         return _dan_excused_text(call, roles, text)
     if not roles.isdisjoint(("command", "code")):
-        if call.says("browser", "page", "puppeteer", "playwright", "evaluate") and _dan_leaves_page.search(text) is not None:
+        if call.says("browser", "page", "puppeteer", "playwright", "evaluate") and any(
+                all(_dan_search(regex, text, call.look.budget) is not None for regex in regexes)
+                for regexes in ((_dan_programs,), (_dan_stores, _dan_exits))):
             return Danger("hidden_code", (), "a script that leaves its page")
         if "unknown" not in roles:
             return _dan_code(call, text) if last in ("expression", "expr", "formula", "template") else None
@@ -14919,6 +16030,7 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     hit = _dan_option(call, words, text, named, sure)
     if hit is None and last not in _DAN_SOURCE:
         hit = _dan_code(call, text)
+    named = named and (len(text) <= _DAN_DOCUMENT or placed or last not in _DAN_MAY_BE_LONG)
     if hit is None and (named or len(text) <= _DAN_SHORT and _dan_markup.match(text) is None):
         hit = _dan_command(text, named, call.look, placed)
     if hit is None and (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view") and \
@@ -14952,40 +16064,36 @@ def _dan_command(text: str, named: bool, look: DangerLook, placed: bool = False)
     broken = named and head.rstrip()[-1:] in ("'", '"')
     if broken and _dan_both.search(text, first.start() - 2) is not None:
         return Danger("hidden_command", (), "a command between broken quotes")
+    if placed and _dan_search(_dan_chained, text, look.budget) is not None:
+        return Danger("hidden_command", (), "a command behind && or ||")
     judged = False
-    for seen, cut in enumerate(_dan_cut.finditer(text)):
-        start = _dan_program.match(text, cut.end())
-        if placed and start is not None and cut[0] in ("&&", "||"):
-            return Danger("hidden_command", (), f"a command behind {cut[0]}: {start[1]}")
-        if start is None or start[2] is None and start[1].lower() not in _DAN_STARTS:
-            continue
+    plain = len(_dan_redirects.sub("", head[:500]).split()) < 2 or broken
+    at = first.start()
+    while (start := _dan_search(_dan_starts, text, look.budget, at)) is not None:
+        at, sign, program = start.end(1), start[1], start[2].lower()
         if not judged:              # what stands behind it, with all that follows
             judged = True
-            tail = text[cut.end():]
-            tail = tail.partition("`")[0] if cut[0] == "`" else tail.rpartition(")")[0] or tail if cut[0] == "$(" else tail
+            tail = text[start.end(1):]
+            tail = tail.partition("`")[0] if sign == "`" else tail.rpartition(")")[0] or tail if sign == "$(" else tail
             facts = look.judge(tail)
             serious = next((why for category, why in facts.categories.items() if category in _DAN_SERIOUS), None)
             if serious is None and any(look.is_sensitive(path) for word in facts.paths
                                        for path in canonical_paths(word, look.paths)):
                 serious = "reads a file with credentials"
-            if serious is not None and not (cut[0] == "`" and prose):
+            if serious is not None and not (sign == "`" and prose):
                 return Danger("hidden_command", (), serious)
-        if prose or seen > 16 or len(_dan_redirects.sub("", head).split()) > 1 and not broken or \
-                cut[0] == "`" and not head.strip() and start[1] in _DAN_QUOTED_WORDS:
+        if prose or not plain or sign == "`" and not head.strip() and program in _DAN_QUOTED_WORDS:
             continue
-        program, rest = start[1].lower(), text[start.end():]
-        if cut[0] in ("$(", "`"):
-            rest = rest.partition(")" if cut[0] == "$(" else "`")[0]
+        rest = text[start.end():start.end() + 300]
+        if sign in ("$(", "`"):
+            rest = rest.partition(")" if sign == "$(" else "`")[0]
         else:
             rest = _dan_cut.split(rest, 1)[0]
         args = rest.strip(" \t\"')#")
-        if not named:
-            if not args and program in _DAN_STRONG or args and cut[0] in ("$(", "`", "<(") and program in _DAN_ALWAYS:
-                return Danger("hidden_command", (), f"a command behind {cut[0].strip() or 'a line end'}: {program}")
-            continue
-        alone = start[2] is not None or program in _DAN_ALONE and not (cut[0] == "&" and "?" in head)
-        if not args and alone or args and (program in _DAN_ALWAYS or broken or _dan_told.search(args) is not None):
-            return Danger("hidden_command", (), f"a command behind {cut[0].strip() or 'a line end'}: {program}")
+        alone = start[3] is not None or program in _DAN_ALONE and not (sign == "&" and "?" in head)
+        if named and (alone if not args else program in _DAN_ALWAYS or broken or _dan_told.search(args) is not None) or \
+                not named and (program in _DAN_STRONG if not args else sign in ("$(", "`", "<(") and program in _DAN_ALWAYS):
+            return Danger("hidden_command", (), f"a command behind {sign.strip() or 'a line end'}: {program}")
     return None
 
 
@@ -15074,14 +16182,9 @@ _DAN_CODE = """
 python | __import__\\s*\\(|__builtins__|__globals__|__subclasses__\\s*\\(|__mro__|\\bos\\.(?:system|popen|exec[lv]\\w*)\\s*\\(
 python | \\bsubprocess\\.(?:Popen|run|call|check_output|getoutput)\\s*\\(
 python | \\b(?:eval|exec)\\s*\\(\\s*(?:(?:compile|base64|open|requests|input)\\b|['\\"])
-template | \\{\\{[^}]{0,300}(?:__class__|__init__|\\bcycler\\.|\\bjoiner\\.|\\blipsum\\.|_self\\.env|config\\.items\\()
-template | \\{\\{[^}]{0,300}request\\.application|\\{\\{[^}]{0,200}\\|\\s*(?:filter|map)\\(\\s*['\\"](?:system|exec|passthru)
-template | \\{\\{[^}]{0,200}\\|\\s*(?:system|passthru|shell_exec|popen)\\s*\\}\\}
 template | freemarker\\.template\\.utility|\\?new\\(\\)|\\bT\\(\\s*java\\.lang|java\\.lang\\.(?:Runtime|ProcessBuilder)
 template | @java\\.lang|\\.getRuntime\\(\\)|\\$\\{\\s*jndi:|\\{php\\}|\\{system\\(|\\$class\\.inspect|<#assign\\b|<%=?\\s*`
-template | \\$\\{\\S{0,60}\\$\\{(?:lower|upper|::-|env:|sys:|date:)\\S{0,80}(?:ldap|rmi|dns|iiop)s?:
-template | <%[=-]?[^%]{0,200}(?:system|exec|spawn|popen|File\\.(?:read|open)|require)\\s*[(`]
-template | #set\\s*\\(\\s*\\$\\w+\\s*=[^)]{0,200}(?:getClass|java\\.|\\.class\\b|forName)|\\.getClass\\(\\)\\.forName
+template | \\.getClass\\(\\)\\.forName
 script | require\\s*\\(\\s*['\\"](?:node:)?(?:child_process|fs|vm|net)['\\"]\\s*\\)|process\\.(?:mainModule|binding|dlopen)
 script | \\bconstructor\\.constructor\\s*\\(|\\bconstructor\\s*\\(\\s*['\\"]return\\b
 script | \\bimport\\s*\\(\\s*['\\"](?:node:)?child_process
@@ -15095,15 +16198,22 @@ formula | \\A\\s*[=+@-][^\\n]{0,60}?\\b(?:cmd|msexcel|rundll32|powershell|mshta|
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\([^)]{0,200}&\\s*\\$?[A-Z]+\\d
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\(\\s*CONCAT
 """
+# opening, what would close it, characters between | what tells within it
+_DAN_OPENED = """
+{{ } 300 | __class__|__init__|\\bcycler\\.|\\bjoiner\\.|\\blipsum\\.|_self\\.env|config\\.items\\(|request\\.application
+{{ } 200 | \\|\\s?(?:filter|map)\\(\\s?['\\"](?:system|exec|passthru)|\\|\\s?(?:system|passthru|shell_exec|popen)\\s?\\}
+<% % 200 | \\b(?:system|exec\\w*|spawn\\w*|popen|File\\.(?:read|open)|require)\\s?[(`]
+${ \\0 60 | \\$\\{(?:lower|upper|::-|env:|sys:|date:)\\S{0,80}(?:ldap|rmi|dns|iiop)s?:
+#set ) 200 | getClass|java\\.|\\.class\\b|forName
+"""
 _dan_code_sign = lazy_regex(
     r"__|\{\{|\$\{|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class|[=+@-]\s*[A-Za-z]+\s*[|(]"
     r"|\A\s*[=+@-]|\?new|\bos\.|subprocess|eval|exec|#set|\{php|\{system|tag:yaml|ND_FUNC|child_process|getClass|getRuntime")
 _dan_where = lazy_regex(r"\$where\b.{0,40}(?:sleep|while|function|return|constructor|process|;)")
 # What a script in a web page has no use for: programs, and cookies or storage together with a way out
-_DAN_STORES = r"(?:document\.cookie|(?:local|session)Storage)"
-_DAN_EXITS = r"(?:fetch\s*\(|XMLHttpRequest|sendBeacon|new Image|\.src\s*=|WebSocket|location(?:\.href)?\s*=|window\.open)"
-_dan_leaves_page = lazy_regex(rf"child_process|process\.(?:mainModule|binding|env)|{_DAN_STORES}[\s\S]*{_DAN_EXITS}|"
-                              rf"{_DAN_EXITS}[\s\S]*{_DAN_STORES}")
+_dan_programs = lazy_regex(r"child_process|process\.(?:mainModule|binding|env)")
+_dan_stores = lazy_regex(r"document\.cookie|(?:local|session)Storage")
+_dan_exits = lazy_regex(r"fetch\s*\(|XMLHttpRequest|sendBeacon|new Image|\.src\s*=|WebSocket|location(?:\.href)?\s*=|window\.open")
 _dan_script_url = lazy_regex(
     r"(?i)[\0- ]*(?:(?:j\s*a\s*v\s*a|v\s*b)\s*s\s*c\s*r\s*i\s*p\s*t\s*:|view-source:\s*javascript:"
     r"|data:[^,]{0,80}(?:html|svg)[^,]{0,80},[\s\S]*(?:<|%3c)\s*script)")
@@ -15125,6 +16235,23 @@ def _dan_codes() -> re.Pattern[str]:
     return re.compile("(?i)" + "|".join(f"(?P<{kind}>{'|'.join(regexes)})" for kind, regexes in rows.items()))
 
 
+@lru_cache(None)
+def _dan_opened() -> list[tuple[str, str, int, re.Pattern[str]]]:
+    rows = [row.partition(" | ") for row in _DAN_OPENED.strip().split("\n")]
+    return [(opening, closing, int(reach), re.compile("(?i)" + regex)) for head, _, regex in rows
+            for opening, closing, reach in (head.split(" "),)]
+
+
+def _dan_in_template(text: str) -> bool:
+    """Does something that tells stand inside the brackets of a template?"""
+    for opening, closing, reach, regex in _dan_opened():
+        for found in regex.finditer(text) if opening in text else ():
+            at = text.rfind(opening, max(0, found.start() - reach), found.start())
+            if at >= 0 and closing not in text[at + len(opening):found.start()]:
+                return True
+    return False
+
+
 def _dan_code(call: _DanCall, text: str) -> Danger | None:
     """Code that a template engine, a parser or a spreadsheet would run, in a value that is data."""
     if text.startswith(_DAN_PICKLES):
@@ -15136,13 +16263,16 @@ def _dan_code(call: _DanCall, text: str) -> Danger | None:
                 data = b""
         if text.startswith(("rO0AB", "AAEAAAD//")) and len(text) > 40 or _dan_gadget.search(data) is not None:
             return Danger("hidden_code", (), "an object that runs code when it is read")
-    found = _dan_codes().search(text) if _dan_code_sign.search(text) is not None else None
-    if found is None:
+    if _dan_code_sign.search(text) is None:
+        return None
+    found = _dan_search(_dan_codes(), text, call.look.budget)
+    kind = found.lastgroup if found is not None else "template" if _dan_in_template(text) else None
+    if kind is None:
         return None
     writes = "write" in tool_acts(call.tool) and any("place" in argument_roles(call.tool, name) for name in call.arguments)
-    if found.lastgroup != "formula" and writes and (len(text) > 200 or "\n" in text):
+    if kind != "formula" and writes and (len(text) > 200 or "\n" in text):
         return None                 # the text of a file, under a name nobody foresaw
-    return Danger("hidden_code", (), f"{found.lastgroup} in data")
+    return Danger("hidden_code", (), f"{kind} in data")
 
 
 # Names of members, and words of tools' names, that need a look whatever the values are
@@ -15600,10 +16730,49 @@ class Subject:
         """Secrets anywhere in the message; spans point into `texts`."""
         if self._findings is None:
             scanner = self.policy.scanner
-            self._findings = ()
-            if scanner.may_match(self.blob, self.budget, self.runs, self.texts, self.readings):
-                self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings))
+            self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings, self.viewed, self.runs))
         return self._findings
+
+    @property
+    def leaks(self) -> tuple[Finding, ...]:
+        """The `findings` of a call, but for throw-away passwords that stay here, and what an edit only leaves where it is."""
+        message = self.message
+        if not self.findings or message.peer != "client" or message.method != "tools/call":
+            return self.findings
+        found: tuple[Finding, ...] | None = self._derived.get("leaks")
+        if found is None:
+            paths = paths_of(message.body, [finding.spans[0][0] for finding in self.findings])
+            found = self._derived["leaks"] = tuple([finding for finding in self.findings
+                                                    if not self._stays_here(finding, paths[finding.spans[0][0]])])
+        return found
+
+    def _stays_here(self, finding: Finding, path: tuple[Any, ...]) -> bool:
+        tool, kind = self.message.tool or "", finding.pattern
+        value = "".join([self.texts[ordinal][start:end] for ordinal, start, end in finding.spans])
+        sends = self._sends
+        if not sends and any(value in text for text, name in zip(self.texts, self.names)
+                             if name and not _OLD_TEXTS.isdisjoint(name_words(name))):
+            return True                         # an edit: it stands there already
+        weak = is_throw_away(kind, value)
+        for base, root in self.roots():
+            for command in commands_in(tool, root) if weak or kind in _THROW_AWAY else ():
+                if path[:len(base + command.path)] == base + command.path:
+                    text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
+                    shell = command.language in ("", "sh", "powershell", "cmd")
+                    return not sends and (_stays_in_command(text, value, weak, kind) if shell else
+                                          weak and not any(map(_is_foreign, hosts_of(text)[0])))
+        return weak and not sends
+
+    @property
+    def _sends(self) -> bool:
+        """Does the call itself (not a command in it) lead to a foreign host, a chat, an issue or a mail?"""
+        tool = self.message.tool or ""
+        words, acts = name_words(tool), tool_acts(tool)
+        command = {base + command.path for base, root in self.roots() for command in commands_in(tool, root)}
+        hosts = [address for address in self.addresses(frozenset()) if address.path not in command]
+        if hosts:
+            return any("public" in address.kinds and "loopback" not in address.kinds for address in hosts)
+        return not _SENDING.isdisjoint(words) or not _PEOPLE.isdisjoint(words) and not acts <= {"read", "search"}
 
     @property
     def injections(self) -> tuple[Finding, ...]:
@@ -15616,8 +16785,12 @@ class Subject:
                 for index, text in enumerate(self.texts):
                     self.budget.check()
                     if index not in agreed:
-                        hits += (finding._replace(spans=tuple((index, *span[1:]) for span in finding.spans)) for finding in
-                                 injection_findings(text, "description" if member else "response", self.budget, self.readings(text)))
+                        hits += (
+                            finding._replace(spans=tuple((index, *span[1:]) for span in finding.spans))
+                            for finding in injection_findings(
+                                text, "description" if member else "response", self.budget, self.readings(text)
+                            )
+                        )
                 if member and member != "instructions":
                     hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
                              if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
@@ -15805,7 +16978,11 @@ class Subject:
             return source._replace(source=self._spelled(source.source, view))
         if isinstance(source, list):
             return [self._spelled(word, view) for word in source]
-        return next((one.text for one in self.readings(source) if one.name == view), source) if isinstance(source, str) else source
+        return (
+            next((one.text for one in self.readings(source) if one.name == view), source)
+            if isinstance(source, str)
+            else source
+        )
 
     # -- dangers and addresses
 
@@ -15858,7 +17035,7 @@ class Subject:
             alone = role == "address" or role == "unknown" and _bare_host.match(view.text) is not None
             if may_hold_url(view.text) or alone and may_be_host.search(view.text) is not None:
                 self.budget.check()
-                names, other = hosts_of(view.text, alone)
+                names, other = hosts_of(view.text, alone, self.budget)
                 found += [_Address(path, view.name, *address_names(host)) for host in names]
                 if other and role == "address":
                     found.append(_Address(path, view.name, _NOT_WEB, ()))
@@ -15871,7 +17048,7 @@ class Subject:
                 text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
                 shell = command.language in ("", "sh", "powershell", "cmd")
                 found += [_Address(base + command.path, "", *address_names(host))
-                          for host in (hosts_in_command(text) if shell else hosts_of(text)[0])]
+                          for host in (hosts_in_command(text) if shell else hosts_of(text, False, self.budget)[0])]
                 ran.add(base + command.path)
         return frozenset(ran)
 
@@ -15979,7 +17156,9 @@ class Subject:
                     for view in self.readings(place.text):
                         self._look(path_readings(view.text, context, place.named), place, view.name, found)
                 else:
-                    self._look(path_readings(place.text, context, place.named), place, "raw", found)
+                    readings = path_readings(place.text, context, "place" in place.roles)
+                    if readings:
+                        self._look(readings, place, "raw", found)
             for place in self.commands(frozenset()).paths:
                 self._look(path_readings(place.text, context, True, True), place, "command", found)
             if skip is None:
@@ -16049,20 +17228,27 @@ class _PlaceWalk:
 
     def text(self, text: str, name: str, parent: tuple[Any, ...], step: Any) -> None:
         """One text, which stands in the member *name*."""
-        roles = argument_roles(self._tool, name, text)
+        use, roles = _use_of(self._tool, name)
+        if use == "choice":
+            roles = argument_roles(self._tool, name, text)
+            use = "" if "choice" in roles else "place"
         if self._skip is not None:
-            if name in self._skip:
-                return
-        elif "exclusion" in roles or "pattern" in roles and not self._reads and not is_place_pattern(self._tool, name, text):
-            return
-        elif "cell" in roles or "name" in roles and _leads.search(text) is None:
-            return
-        elif "content" in roles or "query" in roles or "choice" in roles:
-            if "patch" in roles:
-                self._found += [Place(file.path, _PATCHED, parent, step) for file in patch_files(text)]
-            if not self._reads or "choice" in roles:
-                return
-        self._found.append(Place(text, roles, parent, step))
+            use = "" if name in self._skip else "place"
+        if use == "place" or self._reads and use in ("said", "patch", "pattern") or \
+                use == "pattern" and is_place_pattern(self._tool, name, text) or use == "name" and _leads.search(text) is not None:
+            self._found.append(Place(text, roles, parent, step))
+        elif use == "patch":
+            self._found += [Place(file.path, _PATCHED, parent, step) for file in patch_files(text)]
+
+
+@lru_cache(4096)
+def _use_of(tool: str, name: str) -> tuple[str, frozenset[str]]:
+    """What a text in the argument *name* is to those who look for places: place, pattern, name, choice, patch, said, or ""
+    for nothing; and its roles."""
+    roles = _roles_of_name(tool, name)
+    uses = (("", ("exclusion", "cell")), ("pattern", ("pattern",)), ("name", ("name",)), ("patch", ("patch",)),
+            ("choice", ("choice",)), ("said", ("content", "query")))
+    return next((use for use, of in uses if not roles.isdisjoint(of)), "place"), roles
 
 
 _PATCHED, _SEARCHED = frozenset(("place", "read", "write")), frozenset(("place", "read"))
@@ -16100,6 +17286,40 @@ _FILE_WORD, _CHANGED_WORD = frozenset(("command", "place", "read")), frozenset((
 
 
 _NOT_WEB, _NONE = frozenset(("not_web",)), frozenset[Any](())
+
+
+# Arguments with the text that an edit replaces; tools that send, and what is read by other people
+_OLD_TEXTS = frozenset("old oldtext oldstr search find before original".split())
+_SENDING = frozenset("send share publish email mail notify reply forward post".split())
+_PEOPLE = frozenset("""issue issues comment comments message messages chat channel slack discord telegram teams whatsapp sms gist
+gists tweet thread ticket jira discussion pull wiki paste pastebin webhook confluence notion""".split())
+
+
+def _is_foreign(host: str) -> bool:
+    kinds = address_names(host)[0]
+    return "public" in kinds and "loopback" not in kinds
+
+
+def _stays_in_command(text: str, value: str, weak: bool, kind: str) -> bool:
+    """Is the password *value* of a command no leak: used by a client program for the host it opens, or a throw-away that no
+    part of the command sends to a foreign host?"""
+    lines: list[list[str]] = [[]]
+    for word in _adr_word.findall(text):
+        if word in (";", "&", "\n"):
+            lines.append([])
+        else:
+            lines[-1].append(word)
+    for line in lines:
+        if not any(value in word for word in line):
+            continue
+        if opens_with(line, value) or weak and kind == "basic-auth" and "|" not in line:
+            continue
+        names = [word.partition("=")[0] for word in line if value in word and re.match(r"\w+=", word)]
+        if not weak or any(map(_is_foreign, hosts_in_command(" ".join(line)))) or any(
+                re.search(rf"\$\{{?{name}\b", " ".join(other)) and any(map(_is_foreign, hosts_in_command(" ".join(other))))
+                for name in names for other in lines):
+            return False
+    return any(value in word for line in lines for word in line)
 
 
 class _Address(NamedTuple):
@@ -16163,7 +17383,7 @@ class _Names(NamedTuple):
 
 @lru_cache(1024)
 def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
-    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), any(map(_is_path_name, names)))
+    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text; (b)"))), any(map(_is_path_name, names)))
 
 
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
@@ -16247,7 +17467,8 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
 # ---------------------------------------------------------------------------
 
 # What they may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes settings or runs a text.
-SQL_READ_FUNCTIONS = frozenset("""abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
+SQL_READ_FUNCTIONS = frozenset(
+    """abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
     avg bit_and bit_length bit_or bool_and bool_or btrim cardinality cast ceil ceiling changes char char_length character_length
     chr coalesce col_description concat concat_ws contains convert corr cos count count_if cume_dist current_date current_database
     current_schema current_schemas current_time current_timestamp current_user curdate database date date_add date_bin date_diff
@@ -16273,15 +17494,18 @@ SQL_READ_FUNCTIONS = frozenset("""abs acos age any array array_agg array_length 
     str_to_date strftime string_agg string_to_array strpos stuff substr substring sum sysdate tan time timediff timestamp
     timestampdiff to_char to_date to_json to_jsonb to_number to_regclass to_timestamp to_tsquery to_tsvector total translate
     trim trunc truncate ts_headline ts_rank try_cast typeof ucase unaccent unicode unixepoch unix_timestamp unnest upper user uuid
-    var_pop var_samp variance version websearch_to_tsquery week weekday width_bucket year""".split())
+    var_pop var_samp variance version websearch_to_tsquery week weekday width_bucket year""".split()    # noqa: E501 (a table: whole rows)
+)
 # Words that a reading statement may have before a parenthesis.
 _SQL_BEFORE_LIST = frozenset("""ALL AND ANY AS BETWEEN BY CASE CROSS CUBE DISTINCT ELSE END EXCEPT EXISTS FILTER FROM GROUPING
     GROUP HAVING ILIKE IN INTERSECT INTERVAL IS JOIN LATERAL LIKE LIMIT MATERIALIZED NOT NULLS OFFSET ON OR OVER PARTITION
     RECURSIVE ROLLUP SELECT SETS SOME THEN TOP UNION USING VALUES WHEN WHERE WITH WITHIN WINDOW""".split())
-_SQL_ACTING = frozenset("""ALTER ANALYSE ANALYZE ATTACH BACKUP BULK CALL CLUSTER COPY CREATE DECLARE DELETE DETACH DO DROP DUMPFILE
+_SQL_ACTING = frozenset(
+    """ALTER ANALYSE ANALYZE ATTACH BACKUP BULK CALL CLUSTER COPY CREATE DECLARE DELETE DETACH DO DROP DUMPFILE
     EXEC EXECUTE EXPORT GRANT HANDLER IMPORT INSERT INSTALL INTO KILL LISTEN LOAD LOCK MERGE NOTIFY OPENDATASOURCE OPENQUERY
     OPENROWSET OUTFILE PRAGMA PREPARE PROCEDURE PUT REFRESH REINDEX RENAME RESTORE REVOKE SET SHUTDOWN TRUNCATE UNLOAD UPDATE
-    UPSERT USE VACUUM""".split())
+    UPSERT USE VACUUM""".split()
+)
 _SQL_LOOKING_PRAGMAS = frozenset("""table_info table_xinfo table_list index_list index_info index_xinfo foreign_key_list
     database_list collation_list compile_options function_list user_version schema_version page_count page_size""".split())
 
@@ -16345,7 +17569,9 @@ def _sql_looks(t: _SqlTokens) -> bool:
 
 _SQL_EXPLAIN = frozenset("""ANALYZE VERBOSE COSTS BUFFERS TIMING SUMMARY FORMAT JSON TEXT YAML XML TRUE FALSE ON OFF QUERY PLAN
     SETTINGS WAL EXTENDED TREE TRADITIONAL""".split())
-_SQL_CLAUSE_WORDS = frozenset("SELECT FROM JOIN WHERE GROUP ORDER HAVING LIMIT ON UNION EXCEPT INTERSECT WINDOW WITH USING".split())
+_SQL_CLAUSE_WORDS = frozenset(
+    "SELECT FROM JOIN WHERE GROUP ORDER HAVING LIMIT ON UNION EXCEPT INTERSECT WINDOW WITH USING".split()
+)
 
 # ---------------------------------------------------------------------------
 # 14. Policy: model, validation, compilation
@@ -16471,7 +17697,9 @@ class Settings(NamedTuple):
     max_repeated_denials: int = 10
     env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
     hook_fault: str = "deny"
-    log_max_mb: int = 512               # of one session and day, beyond which only refusals and their like are written; 0: no bound
+    log_max_mb: int = (
+        512  # of one session and day, beyond which only refusals and their like are written; 0: no bound
+    )
     log_keep_days: int = 0              # log files older than this are removed; 0: none
 
     @property
@@ -16540,8 +17768,11 @@ class Policy(NamedTuple):
 
     def with_looks(self, looks: DiskLooks) -> Policy:
         """The same policy, with *looks* for its looks at the disk."""
-        return self._replace(paths=self.paths._replace(resolve=looks.resolve, there=looks.there),
-                             apart=self.apart and self.apart.with_looks(looks), machine=self.machine and self.machine.with_looks(looks))
+        return self._replace(
+            paths=self.paths._replace(resolve=looks.resolve, there=looks.there),
+            apart=self.apart and self.apart.with_looks(looks),
+            machine=self.machine and self.machine.with_looks(looks),
+        )
 
     def with_secrets(self, values: Mapping[str, str]) -> Policy:
         """This policy, to which the values of these variables (see `secret_values`) are secrets."""
@@ -16676,7 +17907,20 @@ _DIRECTIONS = ("request", "response", "notification", "definition")
 
 
 _TEST_ACTIONS = (*REQUEST_ACTIONS, "redact", "strip")
-_STEP_KEYS = ("name", "server", "tool", "arguments", "method", "params", "message", "answer", "tools", "expect", "rule", "without")
+_STEP_KEYS = (
+    "name",
+    "server",
+    "tool",
+    "arguments",
+    "method",
+    "params",
+    "message",
+    "answer",
+    "tools",
+    "expect",
+    "rule",
+    "without",
+)
 _EXAMPLE_KEYS = (*_STEP_KEYS, "steps")
 
 
@@ -16686,7 +17930,9 @@ def check_examples(check: _Checker, examples: Any, place: str) -> None:
     for index, example in enumerate(examples):
         here = f"{place}/{index}"
         check.keys(example, _EXAMPLE_KEYS, here, "an example (a map with tool and arguments, or answer, or steps, and expect)")
-        for number, step in enumerate(check.typed(example["steps"], list, here + "/steps", "a list of steps") if "steps" in example else ()):
+        for number, step in enumerate(
+            check.typed(example["steps"], list, here + "/steps", "a list of steps") if "steps" in example else ()
+        ):
             check.keys(step, _STEP_KEYS, f"{here}/steps/{number}", "a step")
             _check_step(check, step, f"{here}/steps/{number}")
         if "steps" not in example:
@@ -16695,7 +17941,10 @@ def check_examples(check: _Checker, examples: Any, place: str) -> None:
 
 def _check_step(check: _Checker, step: dict[str, Any], here: str) -> None:
     if not {"tool", "method", "message", "answer", "tools"} & set(step):
-        raise check.fail(here, "the example has no call and no answer; write tool (and arguments), method, message, answer or tools")
+        raise check.fail(
+            here,
+            "the example has no call and no answer; write tool (and arguments), method, message, answer or tools",
+        )
     if "expect" not in step and "without" not in step:
         raise check.fail(here, f"the example expects nothing; write expect ({_listed(_TEST_ACTIONS)}) or without")
     if "expect" in step:
@@ -16703,9 +17952,17 @@ def _check_step(check: _Checker, step: dict[str, Any], here: str) -> None:
             check.choice(item, _TEST_ACTIONS, here + "/expect", "a verdict")
     if "without" in step:
         check.texts(step["without"], here + "/without")
-    for key, kind, words in (("tool", str, "a tool's name"), ("arguments", dict, "a map of arguments"), ("server", str, "a server's name"),
-                             ("method", str, "a method"), ("params", dict, "a map"), ("message", dict, "a message"), ("rule", str, "a rule's name"),
-                             ("tools", list, "a list of definitions"), ("name", str, "a name")):
+    for key, kind, words in (
+        ("tool", str, "a tool's name"),
+        ("arguments", dict, "a map of arguments"),
+        ("server", str, "a server's name"),
+        ("method", str, "a method"),
+        ("params", dict, "a map"),
+        ("message", dict, "a message"),
+        ("rule", str, "a rule's name"),
+        ("tools", list, "a list of definitions"),
+        ("name", str, "a name"),
+    ):
         if key in step:
             check.typed(step[key], kind, f"{here}/{key}", words)
 
@@ -16872,8 +18129,11 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         raise check.fail(f"{place}/{word}", "a member's name is no place, address or command; use regex, pattern or path")
     for key, value in matcher.items():
         here = f"{place}/{key}"
-        if key == "secrets":
-            check.typed(value, bool, here, "true or false")
+        if key == "secrets" and value == "redacted":
+            if name != "_any_value":
+                raise check.fail(here, "our marker is looked for in all arguments; write it under _any_value")
+        elif key == "secrets":
+            check.typed(value, bool, here, "true, false or redacted")
         elif key == "all":
             check.typed(value, list, here, "a list of matchers")
             if not value:
@@ -17026,6 +18286,8 @@ class _Compiler:
             return [("dangers", "")]
         if key == "_any_value" and words == {"address"} and not strict:
             return [("addresses", skip)]
+        if words == {"secrets"} and matcher["secrets"] == "redacted":
+            return [("literals", frozenset((MARKER.lower(), MARKER_IN_URL.lower())))]
         return [("secrets", "")] if words == {"secrets"} and key in ("_any_value", "_any_key") else []
 
     @staticmethod
@@ -17099,7 +18361,9 @@ class _Compiler:
                 parts = [self.anywhere(key, {**inner, **item}, f"{here}/{index}", strict) for index, item in enumerate(spec)]
                 tests.append(_every(parts))
             elif word == "secrets":
-                if spec:
+                if spec == "redacted":
+                    tests.append(_marker_anywhere(skip, strict))
+                elif spec:
                     tests.append(_secrets_anywhere(skip, key == "_any_key"))
             elif word == "command":
                 tests.append(_commands_anywhere(None if spec is True else frozenset(_as_list(spec)), skip, strict))
@@ -17276,7 +18540,7 @@ def _texts_test(test: Callable[[str, Subject], bool], strict: bool) -> ValueTest
 
 def _secret_text(text: str, subject: Subject) -> bool:
     scanner = subject.policy.scanner
-    return scanner.may_match(text) and bool(scanner.scan([text], subject.budget))
+    return bool(scanner.scan([text], subject.budget))
 
 
 def _texts_anywhere(test: Callable[[str, Subject], bool], skip: frozenset[str], keys: bool, strict: bool) -> Test:
@@ -17362,7 +18626,7 @@ def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> 
 
 def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
-        found = [finding for finding in subject.findings if not keys or subject.names[finding.spans[0][0]] is None]
+        found = [finding for finding in subject.leaks if not keys or subject.names[finding.spans[0][0]] is None]
         paths = paths_of(subject.message.body, [finding.spans[0][0] for finding in (found if skip else found[:1])])
         if skip:
             found = [finding for finding in found if skip.isdisjoint(paths[finding.spans[0][0]])]
@@ -17370,6 +18634,25 @@ def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
             return None
         return Hit(paths[found[0].spans[0][0]], found[0].pattern, found[0].view, tuple(found))
     return matches
+
+
+def _marker_anywhere(skip: frozenset[str], strict: bool) -> Test:
+    """Does a call that writes here, or may, bring our marker along as a value?"""
+    def writes(text: str, subject: Subject) -> bool:
+        return writes_marker(text, any(_quoting_file.search(value.text) for value in subject.argument_values(skip)))
+    anywhere = _texts_anywhere(writes, skip, False, strict)
+
+    def matches(subject: Subject) -> Hit | None:
+        tool = subject.message.tool or ""
+        acts = tool_acts(tool)
+        if acts and acts <= {"read", "search"} or not _SENDING.union(_PEOPLE).isdisjoint(name_words(tool)):
+            return None
+        return anywhere(subject)
+    return matches
+
+
+# Files that quote rather than configure
+_quoting_file = lazy_regex(r"(?i)\A\S{0,300}(?:(?:\A|[/\\_.-])(?:tests?|specs?|fixtures?|docs?|examples?)[/\\_.-]|\.(?:md|mdx|rst|adoc|txt)\Z)")
 
 
 def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], strict: bool) -> Test:
@@ -17571,7 +18854,11 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
     extended: list[str] = []
     without: set[str] = set()
     for layer in layers:
-        extended += (name for name in _as_list(layer.data.get("extends", [])) if name not in extended and not is_policy_file(name))
+        extended += (
+            name
+            for name in _as_list(layer.data.get("extends", []))
+            if name not in extended and not is_policy_file(name)
+        )
         without |= set(_as_list(layer.data.get("without", [])))
     bases = [*(layer for layer in layers if layer.base), *map(builtin_layer, extended)]
     layers = [layer for layer in layers if not layer.base]
@@ -17781,6 +19068,9 @@ _COMMAND_RULES = (
 _GROUPS_JSON = r"""
 {
 "secret-leakage": [
+  {"name": "keep-redacted-values", "match": {"arguments": {"_any_value": {"secrets": "redacted"}}},
+   "action": "deny", "message": "Blocked: this would write our marker in place of a secret",
+   "hint": "leave that value as it is: edit what is around it, or let the user enter it"},
   {"name": "block-secret-leakage", "match": {"method": "*", "arguments": {"_any_value": {"secrets": true}}},
    "action": "deny", "message": "Blocked: a secret in what is being sent"}],
 "git-history": [
@@ -17944,13 +19234,13 @@ _GROUPS_JSON = r"""
   {"name": "log-reading", "match": {"tool": ["*history*", "*replies*", "*search*"]}, "action": "log_only",
    "message": "Logged: reading messages"}]
 }
-"""
+"""    # noqa: E501 (a table: whole rows)
 
 # Names of tools that read and write files, as servers have them; a name in words stands for its other spellings, too.
 # Only these are allowed by strict, since what others do with a path nobody knows.
 _FILE_TOOLS = {
-    "FILE_READS": """read read_file read_files read_text_file read_text_files read_media_file read_image_file read_multiple_files read_notes
-        read_many_files read_file_lines read_file_range read_lines read_file_content read_file_contents read_text file_read view
+    "FILE_READS": """read read_file read_files read_text_file read_text_files read_media_file read_image_file
+        read_multiple_files read_notes read_many_files read_file_lines read_file_range read_lines read_file_content read_file_contents read_text file_read view
         view_file view_files view_range open_file cat cat_file head_file tail_file get_file get_files get_file_content
         get_file_contents get_file_info get_file_metadata get_file_text get_file_text_by_path get_file_lines file_info file_stat
         file_exists path_exists stat stat_file hash_file count_lines list list_dir list_directory list_directories list_files
@@ -19063,8 +20353,6 @@ class Toolbox:
 # Closes: takes secrets out of what clients, people and the log get.
 # ---------------------------------------------------------------------------
 
-MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
-MARKER_IN_URL = "REDACTED-BY-MCPWALL"   # the same where blanks and brackets would end or break a URL
 MAX_SHOWN_CHARS = 1_200     # of a call's arguments in a question
 
 
@@ -19081,15 +20369,12 @@ class Quoting:
     def text(self, text: str, limit: int = 1000) -> str:
         """*text* without secrets, at most *limit* characters."""
         text = text[:limit + 20_000]        # scanned before it is cut: half a secret is not found
-        scanner = self._policy.scanner
-        if scanner.may_match(text):
-            try:
-                found = scanner.scan([text], Budget(JUDGE_SECONDS), [""])
-            except BudgetSpent:
-                return MARKER
-            spans = merge_spans([(start, end) for finding in found for _, start, end in finding.spans])
-            text = _replaced(text, [(start, end, MARKER) for start, end in spans])
-        return text[:limit]
+        try:
+            found = self._policy.scanner.scan([text], Budget(JUDGE_SECONDS), [""])
+        except BudgetSpent:
+            return MARKER
+        spans = merge_spans([(start, end) for finding in found for _, start, end in finding.spans])
+        return (_replaced(text, [(start, end, MARKER) for start, end in spans]) if spans else text)[:limit]
 
     def name(self, name: str) -> str:
         """A name that may stand between quotes."""
@@ -19215,16 +20500,31 @@ def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
 
 _MAX_SCHEMA_STEPS = 1_000   # subschemas that are looked at for one string
 # format -> (what a text of it looks like, one that says what it stands for)
-_FORMATS = {name: (lazy_regex(regex), text) for names, regex, text in (
-    ("uri url iri", r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`\[\]]*\Z", "https://redacted.invalid/" + MARKER_IN_URL),
-    ("uri-reference iri-reference", r"[^\s<>\"{}|\\^`\[\]]*\Z", MARKER_IN_URL),
-    ("email idn-email", r"[\w.+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z", "redacted-by-mcpwall@redacted.invalid"),
-    ("hostname idn-hostname", r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z", "redacted.invalid"),
-    ("uuid", r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z", "00000000-0000-0000-0000-000000000000"),
-    ("ipv4", r"(\d{1,3}\.){3}\d{1,3}\Z", "0.0.0.0"), ("ipv6", r"::\Z", "::"),
-    ("date", r"\d{4}-\d\d-\d\d\Z", "1970-01-01"), ("date-time", r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z",
-                                                   "1970-01-01T00:00:00Z"),
-    ("byte", r"[A-Za-z0-9+/]*={0,2}\Z", "UkVEQUNURUQ="), ("password binary", r"(?s).*\Z", MARKER)) for name in names.split()}
+_FORMATS = {
+    name: (lazy_regex(regex), text)
+    for names, regex, text in (
+        (
+            "uri url iri",
+            r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`\[\]]*\Z",
+            "https://redacted.invalid/" + MARKER_IN_URL,
+        ),
+        ("uri-reference iri-reference", r"[^\s<>\"{}|\\^`\[\]]*\Z", MARKER_IN_URL),
+        ("email idn-email", r"[\w.+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z", "redacted-by-mcpwall@redacted.invalid"),
+        (
+            "hostname idn-hostname",
+            r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z",
+            "redacted.invalid",
+        ),
+        ("uuid", r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z", "00000000-0000-0000-0000-000000000000"),
+        ("ipv4", r"(\d{1,3}\.){3}\d{1,3}\Z", "0.0.0.0"),
+        ("ipv6", r"::\Z", "::"),
+        ("date", r"\d{4}-\d\d-\d\d\Z", "1970-01-01"),
+        ("date-time", r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z", "1970-01-01T00:00:00Z"),
+        ("byte", r"[A-Za-z0-9+/]*={0,2}\Z", "UkVEQUNURUQ="),
+        ("password binary", r"(?s).*\Z", MARKER),
+    )
+    for name in names.split()
+}
 
 
 def fitting(edits: Edits, message: Message, schema: Any) -> Edits | None:
@@ -19271,7 +20571,13 @@ def _string_schemas(root: Any, path: Sequence[Any]) -> list[dict[str, Any]] | No
             elif type(step) is int:
                 items: Any = node.get("items", True)        # a list in older drafts
                 first: list[Any] = items if type(items) is list else node.get("prefixItems", [])
-                below.append(first[step] if step < len(first) else node.get("additionalItems", True) if type(items) is list else items)
+                below.append(
+                    first[step]
+                    if step < len(first)
+                    else node.get("additionalItems", True)
+                    if type(items) is list
+                    else items
+                )
             elif step in node.get("properties", {}):
                 below.append(node["properties"][step])
             elif "patternProperties" in node:
@@ -19279,15 +20585,33 @@ def _string_schemas(root: Any, path: Sequence[Any]) -> list[dict[str, Any]] | No
             else:
                 below.append(node.get("additionalProperties", True))
         nodes = below
-    return [node for node in nodes if node.get("type", "string") == "string" or type(node["type"]) is list and "string" in node["type"]]
+    return [
+        node
+        for node in nodes
+        if node.get("type", "string") == "string" or type(node["type"]) is list and "string" in node["type"]
+    ]
 
 
 def _candidates(text: str, spans: Sequence[tuple[int, int, str]], asked: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What may stand in place of *text*, what says most first."""
-    masked = [(start, end, "".join("0" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c for c in text[start:end]))
-              for start, end, _ in spans]
-    texts = [_replaced(text, spans), _replaced(text, [(start, end, MARKER_IN_URL) for start, end, _ in spans]), MARKER, MARKER_IN_URL,
-             *(_FORMATS[schema["format"]][1] for schema in asked if schema.get("format") in _FORMATS), _replaced(text, masked)]
+    masked = [
+        (
+            start,
+            end,
+            "".join(
+                "0" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c for c in text[start:end]
+            ),
+        )
+        for start, end, _ in spans
+    ]
+    texts = [
+        _replaced(text, spans),
+        _replaced(text, [(start, end, MARKER_IN_URL) for start, end, _ in spans]),
+        MARKER,
+        MARKER_IN_URL,
+        *(_FORMATS[schema["format"]][1] for schema in asked if schema.get("format") in _FORMATS),
+        _replaced(text, masked),
+    ]
     yield from texts
     longest = min((schema["maxLength"] for schema in asked if type(schema.get("maxLength")) is int), default=math.inf)
     yield from (one[:int(longest)] for one in (texts[0], MARKER, MARKER_IN_URL) if len(one) > longest)
@@ -19470,9 +20794,21 @@ def approval_request(ref: str, session: str, digest: str, message: Message, tool
                      quoting: Quoting, now: float) -> bytes:
     """What `mcpwall approve` shows of a call that was refused and may be allowed, and what stands for the call (*digest*): a
     line of JSON without secrets. *tool* is what the user knows it by."""
-    return _compact({"v": 1, "ref": ref, "session": session, "digest": digest, "rule": decision.rule, "asked": int(now),
-                     "server": quoting.name(message.server or "unnamed"), "method": message.method and quoting.name(message.method),
-                     "tool": quoting.name(tool), "reason": quoting.reason(decision), "arguments": arguments}).encode()
+    return _compact(
+        {
+            "v": 1,
+            "ref": ref,
+            "session": session,
+            "digest": digest,
+            "rule": decision.rule,
+            "asked": int(now),
+            "server": quoting.name(message.server or "unnamed"),
+            "method": message.method and quoting.name(message.method),
+            "tool": quoting.name(tool),
+            "reason": quoting.reason(decision),
+            "arguments": arguments,
+        }
+    ).encode()
 
 
 def approval_words(ref: str) -> str:
@@ -19512,8 +20848,16 @@ class Questions:
     elsewhere: that is what *grants* looks for. Nothing here decides about rules.
     """
 
-    def __init__(self, settings: Settings, server_name: str, quoting: Quoting, session: str, salt: bytes, grants: GrantTaker | None,
-                 clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        server_name: str,
+        quoting: Quoting,
+        session: str,
+        salt: bytes,
+        grants: GrantTaker | None,
+        clock: Callable[[], float],
+    ) -> None:
         """*clock*: monotonic seconds."""
         self._settings, self._server_name, self._quoting, self._clock = settings, server_name, quoting, clock
         self._session, self._salt, self._grants = session, salt, grants
@@ -19717,7 +21061,12 @@ class Questions:
         elif message.kind == "response" and message.peer == "server" and message.method == "initialize":
             result = body.get("result")
             agreed = result.get("protocolVersion") if type(result) is dict else None
-            self._elicits = self._form and type(agreed) is str and bool(re.fullmatch("[0-9-]{10}", agreed)) and agreed >= "2025-06-18"
+            self._elicits = (
+                self._form
+                and type(agreed) is str
+                and bool(re.fullmatch("[0-9-]{10}", agreed))
+                and agreed >= "2025-06-18"
+            )
         elif message.kind == "response" and message.peer == "server" and self._going:
             grant = self._going.pop(body.get("id"), None)
             result = body.get("result")
@@ -20081,7 +21430,10 @@ class Correlation:
         if method == "tools/call":
             self._running[tool or ""] = self._running.get(tool or "", 0) + 1
         pending = self._pending[message.peer]
-        pending.put(ident, (*(pending.get(ident) or ()), waiting))      # of two under one id nobody knows which is answered
+        before: tuple[Pending, ...] = pending.get(ident) or ()          # of two under one id nobody knows which is answered
+        for one in before[:-MAX_READINGS]:
+            self._forget(one)
+        pending.put(ident, (*before[-MAX_READINGS:], waiting))
 
     def _forget(self, waiting: Pending) -> None:
         """A request waits no longer."""
@@ -20282,7 +21634,8 @@ class _Verdict(NamedTuple):
     answer: str | None
 
 
-_NO_ROOM = "Blocked: something had to be taken out of the structured result, and the tool's output schema leaves no room for a marker"
+_NO_ROOM = ("Blocked: something had to be taken out of the structured result, and the tool's output schema "
+            "leaves no room for a marker")
 _ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
 
 
@@ -20321,8 +21674,19 @@ class Whereabouts:
 
 
 # What a running session cannot change any more, or not without loosening what was agreed when it began
-START_SETTINGS = ("log_dir", "log_level", "audit_required", "max_message_bytes", "max_answer_bytes", "project_dir", "tool_pinning",
-                  "read_only", "unlisted_tools", "max_repeated_denials", "env")
+START_SETTINGS = (
+    "log_dir",
+    "log_level",
+    "audit_required",
+    "max_message_bytes",
+    "max_answer_bytes",
+    "project_dir",
+    "tool_pinning",
+    "read_only",
+    "unlisted_tools",
+    "max_repeated_denials",
+    "env",
+)
 
 
 class Session:
@@ -20512,7 +21876,9 @@ class Session:
         if record.spared and record.fields["ts"][:10] != self._full_on:
             self._full_on = record.fields["ts"][:10]
             what = "calls are refused" if self.audit_required else "allowed messages are not recorded any more today"
-            out.notes.append(Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}"))
+            out.notes.append(
+                Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}")
+            )
 
     # -- one message
 
@@ -20526,8 +21892,10 @@ class Session:
         about, *others = self._correlation.claim(peer, kind, body)
         message = Message(peer, kind, body, text, about.method, about.tool, self.server_name)
         if others:
-            ways = dict.fromkeys((other.method, other.tool) for other in others)
-            message = message._replace(others=tuple(way for way in ways if way != (about.method, about.tool))[:MAX_READINGS])
+            ways = [way for way in dict.fromkeys((other.method, other.tool) for other in others) if way != (about.method, about.tool)]
+            if len(ways) > MAX_READINGS:        # then it may be about anything
+                ways = [*ways[:MAX_READINGS], (None if kind == "response" else about.method, UNKNOWN_TOOL)]
+            message = message._replace(others=tuple(ways))
         if peer == "client":
             if self._questions.is_ours(message):
                 return self._for_us(message, size, out)
@@ -20543,8 +21911,13 @@ class Session:
         if self._stopped is not None and message.peer == "client" and message.kind != "response" \
                 and message.method not in LIFECYCLE[message.kind] and self._stopped():
             return _STOPPED
-        if self.audit_required and message.kind == "request" and message.peer == "client" and message.method not in LIFECYCLE["request"] \
-                and self._recorder.is_full:
+        if (
+            self.audit_required
+            and message.kind == "request"
+            and message.peer == "client"
+            and message.method not in LIFECYCLE["request"]
+            and self._recorder.is_full
+        ):
             return _LOG_FULL
         if message.kind == "request":
             refusal = self._correlation.objects(message)
@@ -21057,7 +22430,9 @@ def _with_bases(layer: PolicyLayer, inside: str = "", seen: tuple[str, ...] = ()
         if len(seen) > 20:
             raise check.fail("/extends", "more than 20 files, one extending the other")
         if inside and not os.path.realpath(path).startswith(os.path.realpath(inside).rstrip(os.sep) + os.sep):
-            raise check.fail("/extends", f"{printable(item)} lies outside the project; a project's policy extends files of its own")
+            raise check.fail(
+                "/extends", f"{printable(item)} lies outside the project; a project's policy extends files of its own"
+            )
         base = parse_policy(read_policy_file(path, not inside, bool(inside))[1], path, layer.name)
         found += [one._replace(base=True) for one in _with_bases(base, inside, seen)]
     return found
@@ -21065,7 +22440,9 @@ def _with_bases(layer: PolicyLayer, inside: str = "", seen: tuple[str, ...] = ()
 
 def project_content(path: str) -> tuple[bytes, list[PolicyLayer]]:
     """What an approval of a project's policy is about: the bytes of it and of all files that it extends; and its layers."""
-    layers = _with_bases(parse_policy(read_policy_file(path, False, True)[1], path, "project"), os.path.dirname(os.path.abspath(path)))
+    layers = _with_bases(
+        parse_policy(read_policy_file(path, False, True)[1], path, "project"), os.path.dirname(os.path.abspath(path))
+    )
     texts = [read_policy_file(layer.file, False, True)[0] for layer in layers]
     return (texts[0] if len(texts) == 1 else b"\0".join(sha256(text).encode() for text in texts)), layers
 
@@ -21132,8 +22509,12 @@ def _protection(layers: Sequence[PolicyLayer]) -> list[PolicyLayer]:
     names = [re.sub(r"([*?\[\]{}!\\])", r"\\\1", place.replace("\\", "/")) for place in places]
     if not names:
         return []
-    rule = {"name": "block-policy-files", "match": {"arguments": {"_any_value": {"path": names, "access": "write"}}}, "action": "deny",
-            "message": "Blocked: a policy file of mcpwall that is in force"}
+    rule = {
+        "name": "block-policy-files",
+        "match": {"arguments": {"_any_value": {"path": names, "access": "write"}}},
+        "action": "deny",
+        "message": "Blocked: a policy file of mcpwall that is in force",
+    }
     return [PolicyLayer({"version": 1, "rules": [rule]}, "built-in protection", dict, "protection", True)]
 
 
@@ -21277,7 +22658,12 @@ def _remove_old_logs(directory: str, oldest: str) -> None:
     """Remove the files of days before *oldest* (YYYY-MM-DD): only plain files that are named like ours."""
     for name in os.listdir(directory):
         path = os.path.join(directory, name)
-        if re.fullmatch(r"\d{4}-\d\d-\d\d\.jsonl", name) and name[:10] < oldest and os.path.isfile(path) and not os.path.islink(path):
+        if (
+            re.fullmatch(r"\d{4}-\d\d-\d\d\.jsonl", name)
+            and name[:10] < oldest
+            and os.path.isfile(path)
+            and not os.path.islink(path)
+        ):
             try:
                 os.unlink(path)
             except OSError:         # somebody else's, or another wall was quicker
@@ -22386,7 +23772,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     that the user may allow, are kept in *consent*; changes of the policy are taken up from *watch*. Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
     Raises CommandError when the server cannot be started. A thread that waits for a host which is still there
     is left behind: a program ends best by `os._exit`.
-    """
+    """    # noqa: E501 (a table: whole rows)
     running: _Relay | None = None
     child: _Child | None = None
     early: list[int] = []               # signals before there is a server to pass them to
@@ -24411,8 +25797,8 @@ class Surroundings:
         try:
             if os.name == "nt":
                 import msvcrt
-                while self.interactive and getattr(msvcrt, "kbhit")():
-                    getattr(msvcrt, "getwch")()
+                while self.interactive and msvcrt.kbhit():
+                    msvcrt.getwch()
             else:
                 import termios
                 termios.tcflush(self.stdin.fileno(), termios.TCIFLUSH)
@@ -24688,7 +26074,9 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> Any:
-            message = re.sub(r"^argument (?:\S*/)?(-[-\w]*): expected .*", r"\1 needs a value", message).replace("argument --", "--")
+            message = re.sub(r"^argument (?:\S*/)?(-[-\w]*): expected .*", r"\1 needs a value", message).replace(
+                "argument --", "--"
+            )
             raise UsageError(f"{name}: {message} (see: mcpwall {name} --help)" if name else
                              f"{message} (see: mcpwall --help; a server's command comes after --)")
 
@@ -24719,13 +26107,23 @@ def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
         known.update({flag: (name, settings) for flag in flags.split() if simple})
         flag = settings.get("action") == "store_true"
         values[name] = False if flag else [] if settings.get("default") == [] else settings.get("default")
-        if not flags.startswith("-") and settings.get("nargs") != "?" or settings.get("required") and not {*flags.split()} & {*argv}:
+        if (
+            not flags.startswith("-")
+            and settings.get("nargs") != "?"
+            or settings.get("required")
+            and not {*flags.split()} & {*argv}
+        ):
             return None
     words = list(argv)
     while words:
         name, settings = known.get(words.pop(0), ("", {}))
         action = settings.get("action", "")
-        if not name or action not in ("", "append", "store_true") or action != "store_true" and (not words or words[0][:1] in ("-", "")):
+        if (
+            not name
+            or action not in ("", "append", "store_true")
+            or action != "store_true"
+            and (not words or words[0][:1] in ("-", ""))
+        ):
             return None
         value = True if action == "store_true" else words.pop(0)
         values[name] = [*values[name], value] if action == "append" else value
@@ -25509,8 +26907,13 @@ def _answer_call(io: Surroundings, ref: str, yes: bool = False) -> int:
         io.say("  arguments (they may have been written by a model: judge what they do, not what they say):")
         for line in _wrapped(_harmless(about["arguments"])):
             io.say("    | " + line)
-        answer = "once" if yes else _chosen(io, "Allow it [o]nce, this exact call for the [s]ession, or [d]eny it? (Ctrl-D leaves it) ",
-                                            ANSWERS)
+        answer = (
+            "once"
+            if yes
+            else _chosen(
+                io, "Allow it [o]nce, this exact call for the [s]ession, or [d]eny it? (Ctrl-D leaves it) ", ANSWERS
+            )
+        )
         if not answer:
             io.say("Left as it is.")
             return 1
@@ -25823,7 +27226,10 @@ def _list_approved(io: Surroundings) -> int:
         request = io.consent.grants.request(ref)
         if request is not None:
             rows.append((_day({"time": request[1]["asked"]}), "waits: call", f"{ref}: {_call_title(request[1])}"))
-    rows += [(_day(grant), f"call, {grant['answer']}", f"{grant['ref']}: {_call_title(grant)}") for grant in io.consent.grants.given()]
+    rows += [
+        (_day(grant), f"call, {grant['answer']}", f"{grant['ref']}: {_call_title(grant)}")
+        for grant in io.consent.grants.given()
+    ]
     for day, state, what in rows:
         io.say(f"{day:<10}  {state:<28}  {what}")
     if not rows:
@@ -27076,8 +28482,14 @@ def _break_of(head: Sequence[Any] | None, seq: Any, prev: Any) -> str:
     if head is None:
         return "" if prev is None and seq == 1 else f"begins with record {seq}: what was before it is cut off or in another file"
     if seq != head[1] + 1:
-        return f"record {seq} follows {head[1]}: " + (f"{seq - head[1] - 1} are missing" if seq > head[1] else "one stands here twice")
-    return "" if prev == head[2] else f"record {seq} does not follow from the line before it, {head[3]}: one of the two was changed"
+        return f"record {seq} follows {head[1]}: " + (
+            f"{seq - head[1] - 1} are missing" if seq > head[1] else "one stands here twice"
+        )
+    return (
+        ""
+        if prev == head[2]
+        else f"record {seq} does not follow from the line before it, {head[3]}: one of the two was changed"
+    )
 
 
 # -- explain ------------------------------------------------------------------------
@@ -27157,7 +28569,11 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
         for _, rule, outcome, hit, why in walk:
             name = rule.name if rule else "the default"
             where = next(policy_of for policy_of, one, *_ in walk if one is rule).origin(rule) if rule else ""
-            said = f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "") + f": {printable(why, 500)}"
+            said = (
+                f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}"
+                + (f" ({where})" if where else "")
+                + f": {printable(why, 500)}"
+            )
             _say_wrapped(io, said, "    ") if io.width else io.say(said)
         for text in _near_misses(policy, walk):
             io.say("Nearly: " + printable(text, 500))
@@ -27172,8 +28588,16 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
 def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
     said = f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}"
     _say_wrapped(io, said) if io.width else io.say(said)
-    for key, word in (("subject", "What decided"), ("argument", "Argument"), ("why", "Why"), ("view", "Read as"), ("would", "Would"),
-                      ("asked", "Asked by"), ("answer", "Answer"), ("policy", "Policy then")):
+    for key, word in (
+        ("subject", "What decided"),
+        ("argument", "Argument"),
+        ("why", "Why"),
+        ("view", "Read as"),
+        ("would", "Would"),
+        ("asked", "Asked by"),
+        ("answer", "Answer"),
+        ("policy", "Policy then"),
+    ):
         if record.get(key):
             io.say(f"  {word}: {printable(str(record[key]), 400)}")
 
@@ -27256,7 +28680,11 @@ def _default_words(policy: Policy, message: Message) -> str:
     settings = policy.settings
     if message.peer == "server":
         return settings.outbound_default_action
-    return "allow" if settings.default_action == "allow" or message.method in LIFECYCLE.get(message.kind, ()) else settings.default_action
+    return (
+        "allow"
+        if settings.default_action == "allow" or message.method in LIFECYCLE.get(message.kind, ())
+        else settings.default_action
+    )
 
 
 def _words_of(value: Any) -> str:
@@ -27300,7 +28728,9 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     do instead, for one that cannot be allowed narrowly."""
     rule, ref = str(record.get("rule") or ""), record.get("ref")
     if record.get("direction") != "inbound" or record.get("method") != "tools/call" or not record.get("tool"):
-        raise UsageError(f"{ref}: only calls of tools are allowed by a rule; write one by hand for {printable(str(record.get('method')))}")
+        raise UsageError(
+            f"{ref}: only calls of tools are allowed by a rule; write one by hand for {printable(str(record.get('method')))}"
+        )
     if record.get("action") not in ("deny", "ask") and "would" not in record:
         raise UsageError(f"{ref}: it was not refused")
     if record.get("findings"):
@@ -27316,20 +28746,31 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
         match = {"server": record["server"], **match}
     for key in ("tool", "server"):
         if key in match and re.search(r"[*?\[\]{}!#\\|]", match[key]):
-            raise UsageError(f"{ref}: the name {printable(match[key])} has signs that mean something in a rule; write the rule by hand")
+            raise UsageError(
+                f"{ref}: the name {printable(match[key])} has signs that mean something in a rule; write the rule by hand"
+            )
     steps = [step.replace("~1", "/").replace("~0", "~") for step in str(record.get("argument", "")).split("/")[1:]]
     subject = record.get("subject")
     if steps[:2] != ["params", "arguments"] or len(steps) < 3:
         if record.get("argument"):
             raise UsageError(f"{ref}: what decided stands outside the arguments; write a rule by hand")
         return ({"match": match, "action": "allow"},)
-    if type(subject) is not str or MARKER in subject or re.search(" … [0-9]+ characters … ", subject) or not subject.isprintable():
+    if (
+        type(subject) is not str
+        or MARKER in subject
+        or re.search(" … [0-9]+ characters … ", subject)
+        or not subject.isprintable()
+    ):
         raise UsageError(f"{ref}: the log holds what decided only in part (it was long, or a secret); write a rule by hand")
     keys = [key for key in record.get("keys", ()) if type(key) is str] or [steps[2]]
     other = {"_any_key": {"regex": f"^(?:{'|'.join(re.escape(key) for key in sorted({*keys, *steps[2:]} - {''}))})$"}}
     key = steps[2] if len(steps) == 3 else "/" + "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps[2:])
     exact = {"regex": f"^{_regex_of(subject)}$"}
-    forms = [{"under": subject}, exact] if re.search(r"^[~.]|[/\\]", subject) and not re.search(r"[\s*$]|:/", subject) else [exact]
+    forms = (
+        [{"under": subject}, exact]
+        if re.search(r"^[~.]|[/\\]", subject) and not re.search(r"[\s*$]|:/", subject)
+        else [exact]
+    )
     return tuple({"match": {**match, "arguments": {key: form, **other}}, "action": "allow"} for form in forms)
 
 
@@ -27426,10 +28867,14 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
         if _now_allowed(io, record, new, path):
             break
     else:
-        raise UsageError(f"{record['ref']}: a rule in {io.short(path)} would not allow it (another argument of it is refused, too, "
-                         f"or a project's policy); see: mcpwall explain {record['ref']}")
+        raise UsageError(
+            f"{record['ref']}: a rule in {io.short(path)} would not allow it (another argument of it is refused, too, "
+            f"or a project's policy); see: mcpwall explain {record['ref']}"
+        )
     io.say(f"In {io.short(path)}:")
-    for line in _line_diff(old.replace("\r", "").split("\n") if os.path.lexists(path) else [], new.replace("\r", "").split("\n"), path):
+    for line in _line_diff(
+        old.replace("\r", "").split("\n") if os.path.lexists(path) else [], new.replace("\r", "").split("\n"), path
+    ):
         io.say(printable(line, 1000))
     if dry_run:
         io.say("Nothing was written (--dry-run).")
@@ -27470,16 +28915,24 @@ def _policy_elsewhere(io: Surroundings, record: Mapping[str, Any]) -> str:
             if "config" in options:
                 return f"its entry in {io.short(server.file.path)} runs -c {printable(options['config'])}: change that file"
             if "profile" in options:
-                return (f"its entry in {io.short(server.file.path)} runs --profile {printable(options['profile'])}: write a policy that "
-                        "extends it, and name that with -c")
+                return (
+                    f"its entry in {io.short(server.file.path)} runs --profile {printable(options['profile'])}: "
+                    "write a policy that "
+                    "extends it, and name that with -c"
+                )
     return ""
 
 
 def _grant_session(io: Surroundings, record: Mapping[str, Any], yes: bool) -> int:
     """Allow the call of a record that was asked about as long as its session runs."""
-    about = {**{key: record.get(key) for key in ("digest", "rule", "ref", "server", "tool")}, "session": record.get("session") or ""}
+    about = {
+        **{key: record.get(key) for key in ("digest", "rule", "ref", "server", "tool")},
+        "session": record.get("session") or "",
+    }
     if not record.get("asked") or not all(type(about[key]) is str for key in ("session", "digest", "ref")):
-        raise UsageError(f"{record['ref']}: only a call that is asked about can be allowed for a session; this one takes a rule (--always)")
+        raise UsageError(
+            f"{record['ref']}: only a call that is asked about can be allowed for a session; this one takes a rule (--always)"
+        )
     if not yes and not io.agrees("Allow exactly this call for the rest of its session?"):
         io.say("Not allowed.")
         return 1
@@ -27539,7 +28992,10 @@ def cmd_stop(argv: Sequence[str], io: Surroundings) -> int:
     if args is None:
         return 0
     io.stops.stop(args.server)
-    io.say(f"Every call {'of ' + printable(args.server) if args.server else 'of every server'} is refused from now on; mcpwall go ends that.")
+    io.say(
+        f"Every call {'of ' + printable(args.server) if args.server else 'of every server'} is refused from now on; "
+        "mcpwall go ends that."
+    )
     return 0
 
 
@@ -27612,7 +29068,11 @@ class _Example:
             body = {"jsonrpc": "2.0", **step["message"]}
             return self._feed("server" if "method" not in body else "client", body)
         method = step.get("method") or ("tools/list" if "tools" in step else "tools/call")
-        params = step.get("params") or ({"name": step.get("tool", "tool"), "arguments": step.get("arguments", {})} if method == "tools/call" else {})
+        params = step.get("params") or (
+            {"name": step.get("tool", "tool"), "arguments": step.get("arguments", {})}
+            if method == "tools/call"
+            else {}
+        )
         verdict = self._feed("client", {"jsonrpc": "2.0", "id": self._ident, "method": method, "params": params})
         answer = {"tools": step["tools"]} if "tools" in step else step.get("answer")
         if answer is None:
@@ -27633,9 +29093,15 @@ class _Tested(NamedTuple):
 def cmd_test(argv: Sequence[str], io: Surroundings) -> int:
     """Run the examples of a policy: calls and answers with the verdicts they must get."""
     args = _setup_arguments(
-        io, "test", "Run the examples of policies: their own `tests:`, and those of files beside them (NAME.tests.yml).", argv,
+        io,
+        "test",
+        "Run the examples of policies: their own `tests:`, and those of files beside them (NAME.tests.yml).",
+        argv,
         _setup_option("files", "FILE", "policies, or files of examples (with `policy: FILE`, or -c)", nargs="+"),
-        _setup_flag("--json", "for programs"), _setup_option("--junit", "FILE", "write the results as JUnit XML"), *_POLICY_ARGUMENTS)
+        _setup_flag("--json", "for programs"),
+        _setup_option("--junit", "FILE", "write the results as JUnit XML"),
+        *_POLICY_ARGUMENTS,
+    )
     if args is None:
         return 0
     options, tested, unhit = _Options(args), list[_Tested](), list[str]()
@@ -27660,7 +29126,12 @@ def cmd_test(argv: Sequence[str], io: Surroundings) -> int:
     if args.junit:
         _write_junit(os.path.join(io.cwd, args.junit), tested)
     if args.json:
-        io.say(json.dumps({"passed": len(tested) - len(failed), "failed": [one._asdict() for one in failed], "not_hit": unhit}, indent=2))
+        io.say(
+            json.dumps(
+                {"passed": len(tested) - len(failed), "failed": [one._asdict() for one in failed], "not_hit": unhit},
+                indent=2,
+            )
+        )
         return 1 if failed else 0
     for one in failed:
         for problem in one.problems:
@@ -27690,9 +29161,14 @@ def _write_junit(path: str, tested: Sequence[_Tested]) -> None:
     failed = sum(bool(one.problems) for one in tested)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', f'<testsuite name="mcpwall" tests="{len(tested)}" failures="{failed}">']
     for one in tested:
-        head = f'<testcase classname={quoteattr(printable(one.file, 500))} name={quoteattr(printable(f"{one.line}: {one.name}", 300))}'
+        name = quoteattr(printable(f"{one.line}: {one.name}", 300))
+        head = f"<testcase classname={quoteattr(printable(one.file, 500))} name={name}"
         said = printable("; ".join(one.problems), 2000)
-        lines.append(f"{head}><failure message={quoteattr(said)}>{escape(said)}</failure></testcase>" if one.problems else head + "/>")
+        lines.append(
+            f"{head}><failure message={quoteattr(said)}>{escape(said)}</failure></testcase>"
+            if one.problems
+            else head + "/>"
+        )
     write_whole(path, "\n".join([*lines, "</testsuite>", ""]).encode("utf-8", "replace"), 0o644)
 
 
@@ -27705,7 +29181,9 @@ def policy_problems(text: str, file: str, load: Callable[[PolicyLayer], Policy])
         data = load_json(text) if file.endswith(".json") else parse_yaml(text, file)
     except WallError as fault:
         return [str(fault)], None
-    lines: Callable[[], Mapping[str, int]] = lambda: yaml_lines(text, file)[1] if not file.endswith(".json") else _json_lines(text, file)
+    lines: Callable[[], Mapping[str, int]] = (
+        lambda: yaml_lines(text, file)[1] if not file.endswith(".json") else _json_lines(text, file)
+    )
     while len(problems) < MAX_LINT_PROBLEMS:
         try:
             return problems, load(check_policy(data, file, lines))
@@ -27758,18 +29236,25 @@ def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
         io.say("There is no policy here; the built-in default is in force.")
         return 0
     found: dict[str, list[list[str]]] = {}
+    context = default_path_context(project_dir=io.cwd, home=io.home)
     for path in files:
         text = read_policy_file(path, check_owner=False)[1]
-        context = default_path_context(project_dir=io.cwd, home=io.home)
         problems, policy = policy_problems(text, path, lambda layer: compile_policy([layer], context, layer.file))
         doubts = [] if policy is None else policy_doubts(policy)
         if policy is not None and not problems and not any(layer.data.get("tests") for layer in policy.layers) \
                 and not os.path.exists(os.path.splitext(path)[0] + ".tests.yml"):
-            doubts.append(f"{path}: the policy has no tests; `tests:` lists calls and what must become of them (see: mcpwall test --help)")
+            doubts.append(
+                f"{path}: the policy has no tests; `tests:` lists calls and what must become of them (see: mcpwall test --help)"
+            )
         found[path] = [problems, doubts]
     bad = any(problems or args.strict and doubts for problems, doubts in found.values())
     if args.json:
-        io.say(json.dumps({path: {"problems": problems, "doubts": doubts} for path, (problems, doubts) in found.items()}, indent=2))
+        io.say(
+            json.dumps(
+                {path: {"problems": problems, "doubts": doubts} for path, (problems, doubts) in found.items()},
+                indent=2,
+            )
+        )
         return int(bad)
     for path, (problems, doubts) in found.items():
         for problem in problems:
@@ -27786,8 +29271,14 @@ def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
 def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message | None, str]]:
     """(record, the call, what is not known of it) of every call in the logs."""
     for record, *_ in read_log(log_files(io, words)):
-        if record is None or record.get("direction") != "inbound" or record.get("method") in (None, "response") or "answers" in record \
-                or "hook" in record and record.get("tool") is None:
+        if (
+            record is None
+            or record.get("direction") != "inbound"
+            or record.get("method") in (None, "response")
+            or "answers" in record
+            or "hook" in record
+            and record.get("tool") is None
+        ):
             continue
         body, missing = call_of(record)
         if body is None:
@@ -27796,7 +29287,19 @@ def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict
             missing = "only the arguments of tools are logged"
         line = json.dumps(body)
         kind = "request" if record.get("id") is not None else "notification"
-        yield record, Message("client", kind, load_json(line), line, body["method"], record.get("tool"), str(record.get("server") or "")), missing
+        yield (
+            record,
+            Message(
+                "client",
+                kind,
+                load_json(line),
+                line,
+                body["method"],
+                record.get("tool"),
+                str(record.get("server") or ""),
+            ),
+            missing,
+        )
 
 
 def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
@@ -27817,7 +29320,12 @@ def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
         old = str(record.get("would") or record["action"])
         if not missing and str(record.get("rule")) in limited:
             missing = "limits and marks depend on what came before"
-        if not missing and record.get("rule") is None and old in ("deny", "ask") and "default_action" not in str(record.get("message")):
+        if (
+            not missing
+            and record.get("rule") is None
+            and old in ("deny", "ask")
+            and "default_action" not in str(record.get("message"))
+        ):
             missing = "it was the session that refused (a stop, a pin, too many calls)"
         if not missing and record.get("answer"):
             missing = "a person answered"
@@ -27828,10 +29336,20 @@ def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
         if decision.action == old or old in _PASSING and decision.action in _PASSING:
             same += 1
             continue
-        key = (old, decision.action, str(record.get("tool") or record.get("method")), str((decision.rule if old in _PASSING else record.get("rule")) or "(default)"))
+        key = (
+            old,
+            decision.action,
+            str(record.get("tool") or record.get("method")),
+            str((decision.rule if old in _PASSING else record.get("rule")) or "(default)"),
+        )
         row = changes.setdefault(key, [0, str(record.get("ref") or ""), ""])
         row[0] += 1
-        row[2] = row[2] or printable(Quoting(policy).text(json.dumps((message.body.get("params") or {}).get("arguments", {}), ensure_ascii=False)), 120)
+        row[2] = row[2] or printable(
+            Quoting(policy).text(
+                json.dumps((message.body.get("params") or {}).get("arguments", {}), ensure_ascii=False)
+            ),
+            120,
+        )
     if args.json:
         io.say(json.dumps({"unchanged": same, "untold": untold, "changes": [
             {"old": old, "new": new, "tool": tool, "rule": rule, "count": count, "ref": ref, "example": example}
@@ -27883,10 +29401,22 @@ def cmd_learn(argv: Sequence[str], io: Surroundings) -> int:
         for message in messages[:1]:
             arguments = (message.body.get("params") or {}).get("arguments", {})
             if len(message.text) < 2000:
-                tests.append({**({"server": message.server} if message.server else {}), "tool": tool, "arguments": arguments, "expect": ["allow", "log_only"]})
+                tests.append(
+                    {
+                        **({"server": message.server} if message.server else {}),
+                        "tool": tool,
+                        "arguments": arguments,
+                        "expect": ["allow", "log_only"],
+                    }
+                )
     text = to_yaml({**data, "tests": tests} if tests else data)
-    io.say("# Made by `mcpwall learn` from what the log shows was allowed: read it, and narrow or widen it where you know better.")
-    io.say(f"# {sum(map(len, calls.values()))} calls of {len(calls)} tools; everything else is refused. Try it: mcpwall replay -c FILE; mcpwall test FILE")
+    io.say(
+        "# Made by `mcpwall learn` from what the log shows was allowed: read it, and narrow or widen it where you know better."
+    )
+    io.say(
+        f"# {sum(map(len, calls.values()))} calls of {len(calls)} tools; everything else is refused. "
+        "Try it: mcpwall replay -c FILE; mcpwall test FILE"
+    )
     for note in notes:
         io.say(printable(note, 300))
     io.say(text.rstrip("\n"))
@@ -27898,7 +29428,12 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
     match: dict[str, Any] = {"tool": tool}
     if server:
         match = {"server": server, **match}
-    rule: dict[str, Any] = {"name": re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{server}-{tool}".strip("-"))[:60] or "tool", "match": match, "action": "allow", "last": True}
+    rule: dict[str, Any] = {
+        "name": re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{server}-{tool}".strip("-"))[:60] or "tool",
+        "match": match,
+        "action": "allow",
+        "last": True,
+    }
     given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
     keys = sorted({key for arguments in given for key in arguments})
     conditions: dict[str, Any] = {}
@@ -27907,7 +29442,13 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
             matcher = _learned_matcher([arguments[key] for arguments in given], project)
             if matcher is not None:
                 conditions[key] = matcher
-    deep = sorted({name for message in messages for _, name in _walk_names((message.body.get("params") or {}).get("arguments", {}), ())})
+    deep = sorted(
+        {
+            name
+            for message in messages
+            for _, name in _walk_names((message.body.get("params") or {}).get("arguments", {}), ())
+        }
+    )
     if messages and len(deep) <= 40:
         conditions["_any_key"] = {"regex": f"^(?:{'|'.join(map(_regex_of, deep))})$"} if deep else {"regex": "^$"}
     context = default_path_context(project_dir=project, home=io.home)
@@ -27962,7 +29503,7 @@ h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p.dim,td.di
 vertical-align:top;overflow-wrap:anywhere}th{font-weight:600;white-space:nowrap}td.number{text-align:right;white-space:nowrap;overflow-wrap:normal}
 svg{display:block;width:100%;height:auto}svg text{fill:var(--dim);font-size:11px}.deny{fill:var(--deny)}.ask{fill:var(--ask)}.redact{fill:var(--redact)}
 b.deny{color:var(--deny)}b.ask{color:var(--ask)}b.redact{color:var(--redact)}@media print{body{padding:0;max-width:none}h2{break-after:avoid}}
-"""
+"""    # noqa: E501 (a table: whole rows)
 MAX_REPORT_ROWS = 500
 
 
@@ -27974,11 +29515,22 @@ def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Seq
         return f"""<td{f' class="{kind}"' if kind else ''}>{escape(printable(str(text if text is not None else ''), 300))}</td>"""
 
     def table(head: Sequence[str], rows: Iterable[Sequence[Any]], numbers: Sequence[int] = (0,)) -> str:
-        body = "".join("<tr>" + "".join(cell(one, "number" if column in numbers else "") for column, one in enumerate(row)) + "</tr>" for row in rows)
+        body = "".join(
+            "<tr>"
+            + "".join(cell(one, "number" if column in numbers else "") for column, one in enumerate(row))
+            + "</tr>"
+            for row in rows
+        )
         heads = "".join(f"<th>{escape(one)}</th>" for one in head)
-        return f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>' if body else '<p class="dim">None.</p>'
+        return (
+            f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+            if body
+            else '<p class="dim">None.</p>'
+        )
 
-    def counted(of: Callable[[Mapping[str, Any]], Iterable[tuple[str, ...]]], chosen: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    def counted(
+        of: Callable[[Mapping[str, Any]], Iterable[tuple[str, ...]]], chosen: Iterable[Mapping[str, Any]]
+    ) -> list[tuple[Any, ...]]:
         counts: dict[tuple[str, ...], int] = {}
         for record in chosen:
             for key in of(record):
@@ -27993,27 +29545,81 @@ def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Seq
              for note in record.get("tools", ()) if type(note) is dict]
     tiles = (("messages", len(records), ""), ("refused", len(refused), "deny"), ("asked about", len(asked), "ask"),
              ("redacted", len(redactions), "redact"), ("a monitor would have stopped", len(would), "deny"))
-    parts = [f"<h1>{escape(title)}</h1>", f'<p class="dim">{escape(made)}</p>', '<div class="tiles">',
-             *(f'<div class="tile"><b class="{kind or "all"}">{count}</b>{escape(word)}</div>' for word, count, kind in tiles), "</div>",
-             "<h2>Over time</h2>", _report_chart(records),
-             "<h2>Refused, by rule</h2>", table(("count", "rule", "server"), counted(
-                 lambda record: [(str(record.get("rule") or "(default)"), str(record.get("server") or ""))], [*refused, *would])),
-             "<h2>Refused, by tool</h2>", table(("count", "tool", "server"), counted(
-                 lambda record: [(str(record.get("tool") or record.get("method") or ""), str(record.get("server") or ""))], [*refused, *would])),
-             "<h2>Found and redacted, by kind</h2>", table(("count", "kind"), counted(
-                 lambda record: [(str(kind),) for kind in record.get("redacted_patterns", ())], records)),
-             "<h2>What a monitor would have stopped</h2>", table(("count", "would", "rule", "tool"), counted(
-                 lambda record: [(str(record["would"]), str(record.get("rule") or "(default)"), str(record.get("tool") or ""))], would)),
-             "<h2>Tools that were flagged or left out</h2>", table(("server", "tool", "what", "why"), list(dict.fromkeys(tools))[:MAX_REPORT_ROWS], ()),
-             "<h2>Servers that no wall covers</h2>", table(("entry",), [(one,) for one in uncovered], ()),
-             "<h2>Each of them</h2>"]
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="dim">{escape(made)}</p>',
+        '<div class="tiles">',
+        *(
+            f'<div class="tile"><b class="{kind or "all"}">{count}</b>{escape(word)}</div>'
+            for word, count, kind in tiles
+        ),
+        "</div>",
+        "<h2>Over time</h2>",
+        _report_chart(records),
+        "<h2>Refused, by rule</h2>",
+        table(
+            ("count", "rule", "server"),
+            counted(
+                lambda record: [(str(record.get("rule") or "(default)"), str(record.get("server") or ""))],
+                [*refused, *would],
+            ),
+        ),
+        "<h2>Refused, by tool</h2>",
+        table(
+            ("count", "tool", "server"),
+            counted(
+                lambda record: [
+                    (str(record.get("tool") or record.get("method") or ""), str(record.get("server") or ""))
+                ],
+                [*refused, *would],
+            ),
+        ),
+        "<h2>Found and redacted, by kind</h2>",
+        table(
+            ("count", "kind"),
+            counted(lambda record: [(str(kind),) for kind in record.get("redacted_patterns", ())], records),
+        ),
+        "<h2>What a monitor would have stopped</h2>",
+        table(
+            ("count", "would", "rule", "tool"),
+            counted(
+                lambda record: [
+                    (str(record["would"]), str(record.get("rule") or "(default)"), str(record.get("tool") or ""))
+                ],
+                would,
+            ),
+        ),
+        "<h2>Tools that were flagged or left out</h2>",
+        table(("server", "tool", "what", "why"), list(dict.fromkeys(tools))[:MAX_REPORT_ROWS], ()),
+        "<h2>Servers that no wall covers</h2>",
+        table(("entry",), [(one,) for one in uncovered], ()),
+        "<h2>Each of them</h2>",
+    ]
     each = [record for record in records if record["action"] in _INTERESTING or "would" in record][-MAX_REPORT_ROWS:]
-    parts.append(table(("time (UTC)", "ref", "what", "server", "tool", "about", "rule"), (
-        (str(record["ts"])[:19].replace("T", " "), record.get("ref"), record.get("would") and f"would {record['would']}" or record["action"],
-         record.get("server"), record.get("tool") or record.get("method"), about_record(record), record.get("rule")) for record in reversed(each)), ()))
-    head = f'<meta charset="utf-8"/><meta name="viewport" content="width=device-width,initial-scale=1"/><title>{escape(title)}</title>'
-    return (f'<!DOCTYPE html>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="en"><head>{head}<style>{_REPORT_STYLE}</style></head>'
-            f'<body>{"".join(parts)}</body></html>\n')
+    parts.append(
+        table(
+            ("time (UTC)", "ref", "what", "server", "tool", "about", "rule"),
+            (
+                (
+                    str(record["ts"])[:19].replace("T", " "),
+                    record.get("ref"),
+                    record.get("would") and f"would {record['would']}" or record["action"],
+                    record.get("server"),
+                    record.get("tool") or record.get("method"),
+                    about_record(record),
+                    record.get("rule"),
+                )
+                for record in reversed(each)
+            ),
+            (),
+        )
+    )
+    head = (f'<meta charset="utf-8"/><meta name="viewport" content="width=device-width,initial-scale=1"/>'
+            f"<title>{escape(title)}</title>")
+    return (
+        f'<!DOCTYPE html>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="en"><head>{head}<style>{_REPORT_STYLE}</style></head>'
+        f"<body>{''.join(parts)}</body></html>\n"
+    )
 
 
 def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
@@ -28039,8 +29645,11 @@ def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
             height = 155 * count / most
             foot -= height
             if count:
-                lines.append(f'<rect class="{kind}" x="{left:.1f}" y="{foot:.1f}" width="{max(1.0, min(width - 2, 40)):.1f}" height="{height:.1f}">'
-                             f"<title>{escape(name.replace('T', ' '))}: {count} {kind}</title></rect>")
+                lines.append(
+                    f'<rect class="{kind}" x="{left:.1f}" y="{foot:.1f}" width="{max(1.0, min(width - 2, 40)):.1f}" '
+                    f'height="{height:.1f}">'
+                    f"<title>{escape(name.replace('T', ' '))}: {count} {kind}</title></rect>"
+                )
         if number % max(1, len(shown) // 9) == 0:
             lines.append(f'<text x="{left:.1f}" y="185">{escape(name[5:].replace("T", " ") + ("h" if cut == 13 else ""))}</text>')
     return "".join(lines) + "</svg>"
@@ -28058,7 +29667,11 @@ def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
     since = since_moment(args.since, time.time())
     records = [record for record, *_ in read_log(log_files(io, args.files, "" if args.files else since))
                if record is not None and str(record["ts"]) >= since]
-    uncovered = [f"{_server_title(io, server)} ({io.short(server.file.path)})" for server in _take_inventory(io).servers if not server.wrapper]
+    uncovered = [
+        f"{_server_title(io, server)} ({io.short(server.file.path)})"
+        for server in _take_inventory(io).servers
+        if not server.wrapper
+    ]
     path = os.path.join(io.cwd, args.output)
     made = f"mcpwall {__version__}, {time.strftime('%Y-%m-%d %H:%M')}, since {args.since}"
     page = report_page(records, "What mcpwall refused", uncovered, made)
@@ -28195,7 +29808,9 @@ def _dispatch(argv: list[str]) -> int:
     while verb_at < at and argv[verb_at].startswith("-"):       # options may stand before the verb
         name = argv[verb_at].partition("=")[0]
         if name not in _VALUE_OPTIONS and name not in (*_SAYING, *_MODES):
-            raise UsageError(f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING, *_MODES], 'option')} (a server's command comes after --)")
+            raise UsageError(
+                f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING, *_MODES], 'option')} (a server's command comes after --)"
+            )
         verb_at += 2 if argv[verb_at] in _VALUE_OPTIONS else 1
     if verb_at < at and argv[verb_at] in VERBS:
         verb = argv[verb_at]
@@ -28221,7 +29836,11 @@ def _corrected(argv: Sequence[str], word: str) -> str:
     import shutil
     if word == "help":
         return "write: mcpwall --help"
-    if "--" not in argv and (shutil.which(word) or len(argv) > 1 and "=" not in argv[1]) and not unknown_word(word, VERBS, "").count("mean"):
+    if (
+        "--" not in argv
+        and (shutil.which(word) or len(argv) > 1 and "=" not in argv[1])
+        and not unknown_word(word, VERBS, "").count("mean")
+    ):
         rest = " ".join(map(_shell_word, argv))
         return f"{printable(word)} is no verb of mcpwall; a server's command comes after --: mcpwall -- {printable(rest, 300)}"
     return unknown_word(word, VERBS, "verb") + " (a server's command comes after --)"
@@ -28265,7 +29884,10 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
         raise UsageError(f"{printable(repr(command[0]))} is one word with blanks; write the command in several: "
                          f"mcpwall -- {printable(command[0], 300)}")
     if sys.stdin is not None and sys.stdin.isatty():
-        print("mcpwall: waiting for a host to speak MCP here; it is hosts that start this line (see: mcpwall init)", file=sys.stderr)
+        print(
+            "mcpwall: waiting for a host to speak MCP here; it is hosts that start this line (see: mcpwall init)",
+            file=sys.stderr,
+        )
     gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
     gc.freeze()
@@ -28591,7 +30213,8 @@ def _check_dialogue(checker: _Checks) -> int:
 # -- hook -------------------------------------------------------------------------
 
 def cmd_hook(argv: Sequence[str], io: Surroundings) -> int:
-    """Judge one event of a host's own tools, from stdin, and answer as that host reads it. Whatever happens, within HOOK_SECONDS."""
+    """Judge one event of a host's own tools, from stdin, and answer as that host reads it. Whatever happens, that takes at
+    most HOOK_SECONDS."""
     began = time.monotonic() - time.process_time()      # about when this process did
     args = _setup_arguments(
         io, "hook", "Judge one event of a host's own tools, from stdin, and answer as that host reads it.", argv,
@@ -28672,11 +30295,16 @@ def _test_hook(hook: Hook) -> int:
 def cmd_rules(argv: Sequence[str], io: Surroundings) -> int:
     """The built-in policies, one of them as a file, the kinds of secrets, or (--effective) the rules in force here."""
     args = _setup_arguments(
-        io, "rules", "List the built-in policies, print one as a file to start from, list the kinds of secrets, or the rules in force.",
-        argv, _setup_option("name", "NAME", "a built-in policy, or `secrets`", nargs="?"),
+        io,
+        "rules",
+        "List the built-in policies, print one as a file to start from, list the kinds of secrets, or the rules in force.",
+        argv,
+        _setup_option("name", "NAME", "a built-in policy, or `secrets`", nargs="?"),
         _setup_option("--format", "yaml|json", "how a policy is printed", default="yaml", choices=("json", "yaml")),
         _setup_flag("--effective", "the policy in force here, in order, and how often each rule hit in 30 days"),
-        _setup_flag("--json", "for programs"), *_POLICY_ARGUMENTS)
+        _setup_flag("--json", "for programs"),
+        *_POLICY_ARGUMENTS,
+    )
     if args is None:
         return 0
     if args.effective or args.name is None and (args.config or args.profile):
@@ -28716,8 +30344,17 @@ def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
     settings = policy.settings
     for key, default in (("calls", settings.default_action), ("answers", settings.outbound_default_action)):
         io.say(f"\n{key.capitalize()} (default: {default})")
-        _say_table(io, [["", "hits", "action", "rule", "from"], *(
-            [str(number), str(hits.get(rule.name, 0)), rule.action, rule.name, origin] for kind, number, rule, origin in rows if kind == key)])
+        _say_table(
+            io,
+            [
+                ["", "hits", "action", "rule", "from"],
+                *(
+                    [str(number), str(hits.get(rule.name, 0)), rule.action, rule.name, origin]
+                    for kind, number, rule, origin in rows
+                    if kind == key
+                ),
+            ],
+        )
     return 0
 
 

@@ -746,7 +746,7 @@ STAGES = {      # what is timed: the functions' own time, without that of other 
     "views": ("views",),
     "rules": ("Wall.decide",),
     "paths and commands": ("Subject.path_hits", "Subject.commands"),
-    "secrets": ("SecretScanner.may_match", "SecretScanner.scan"),
+    "secrets": ("SecretScanner.scan",),
     "injection": ("may_inject", "injection_findings"),
     "audit line": ("Recorder.record",),
     "audit append": ("AuditLog.append",),

@@ -452,7 +452,7 @@ class Granting(Home):
         for _ in range(20):
             self.give()
             found: list[str] = []
-            takers = [threading.Thread(target=lambda: found.append(self.take())) for _ in range(4)]
+            takers = [threading.Thread(target=lambda found=found: found.append(self.take())) for _ in range(4)]
             for one in takers:
                 one.start()
             for one in takers:
@@ -464,7 +464,7 @@ class Granting(Home):
             self.give()
             whole = getattr(mcpwall.PrivateFolder, at)
 
-            def dies(folder: Any, name: str, *rest: Any) -> Any:
+            def dies(folder: Any, name: str, *rest: Any, whole: Any = whole) -> Any:
                 if name.startswith("taken-"):
                     raise KeyboardInterrupt
                 return whole(folder, name, *rest)

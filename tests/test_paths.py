@@ -2,11 +2,13 @@
 import json
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
 import time
 import unittest
+from urllib.parse import unquote
 from unittest import mock
 
 import mcpwall
@@ -527,6 +529,58 @@ class Patches(unittest.TestCase):
     def test_what_is_no_patch_names_nothing(self):
         for text in ("", "hello", "- a list\n- of things\n--- \n", "*** a headline ***\ntext", "+++ only this"):
             self.assertEqual(self.files(text), [], text)
+
+
+class Servers(unittest.TestCase):
+    """What one of many servers takes for a sensitive file is refused, however it is spelled."""
+
+    TARGETS = ("/home/u/.npmrc", "~/.npmrc", "../.npmrc", "/etc/shadow", ".env", "$HOME/.netrc", "${HOME}/.aws/credentials",
+               "/home/u/.ssh/id_rsa", "../.ssh/config", "/home/u/proj/../.npmrc")
+    BEFORE = ("ab:", "ab://", "file:", "file://", "file:///", "FILE://localhost", "./", "../", "a/../", "a b/../", "%2e%2e/", "%2F",
+              "$X", "${X}", "$HOME/", "~/", "\\", " ", "\n", "\t", "'", "\"", ",", "a.py,", ";", "//", "///", "x:/../", "C:", "git+",
+              "view-source:", "/./", "/", "notes:", "%25", "%20")
+    BEHIND = (" ", "\n", "\0x", "?x", "#x", ",b.py", "/", "/.", "/x/..", "'", "\"", "%00")
+    WITHIN = ("\n", "\t", "/./", "//", "a/../", " ", "\\")
+
+    @staticmethod
+    def readings(text):
+        def resolved(path):
+            return os.path.normpath(os.path.join("/home/u/proj", path)).replace("//", "/")
+
+        def home(path):
+            return "/home/u" + path[1:] if path[:2] in ("~", "~/") else path
+
+        def variables(path, gone):
+            return re.sub(r"\$\{(\w+)\}|\$(\w+)", lambda found: "/home/u" if "HOME" in found.groups() else "" if gone else found[0], path)
+
+        def uri(path):
+            if path[:5].lower() != "file:":
+                return path
+            rest = path[5:]
+            return unquote(("/" + rest[2:].partition("/")[2] if rest[:2] == "//" else rest).split("?")[0].split("#")[0])
+
+        bare, plain = re.sub(r"^[A-Za-z][\w+.-]*:(//)?", "", text), re.sub(r"[\t\r\n]", "", text)
+        for path in (text, home(text), home(text.strip()), unquote(text), home(unquote(text)), unquote(unquote(text)),
+                     variables(text, False), home(variables(text, False)), variables(text, True), uri(text), uri(plain.strip()), bare,
+                     home(bare), plain, text.replace("\\", "/"), home(text.split(",")[0].strip()), home(text.split(",")[-1].strip()),
+                     text.strip("\"'"), text.replace(" ", ""), unquote(bare), text.split("\0")[0]):
+            yield resolved(path)
+
+    def test_random_spellings(self):
+        seed = random.randrange(1 << 32)
+        rng = random.Random(seed)
+        index = mcpwall.PathIndex(mcpwall.SENSITIVE_FILES)
+        for _ in range(int(4000 * FUZZ_SECONDS)):
+            text = rng.choice(self.TARGETS)
+            for _ in range(rng.randint(0, 3)):
+                at = rng.randrange(len(text) + 1)
+                text = rng.choice((rng.choice(self.BEFORE) + text, text + rng.choice(self.BEHIND),
+                                   text[:at] + rng.choice(self.WITHIN) + text[at:],
+                                   text[:at] + "".join("%%%02X" % ord(c) for c in text[at:at + 1]) + text[at + 1:]))
+            wanted = [path for path in self.readings(text) if index.matches(path, LINUX)]
+            if wanted:
+                found = [reading.lexical for reading in mcpwall.path_readings(text, LINUX)]
+                self.assertTrue(any(index.matches(path, LINUX) for path in found), (seed, text, wanted, found))
 
 
 class Hostile(unittest.TestCase):

@@ -7,7 +7,6 @@ import re
 import string
 import time
 import unittest
-import unittest.mock
 
 import mcpwall
 from tests.support import ENDS_S
@@ -111,7 +110,7 @@ class Tokens(unittest.TestCase):
                 for before, after in self.AROUND:
                     count += 1
                     whole = before + text + after
-                    if leaks(text, [hidden(whole)]) or not SCANNER.may_match(whole):
+                    if leaks(text, [hidden(whole)]):
                         missed.append((kind, shape, before))
                 if scan(text)[0].pattern != kind:
                     wrong.append((kind, shape, scan(text)[0].pattern))
@@ -162,8 +161,6 @@ class Labelled(unittest.TestCase):
             secrets = case["secret"] if isinstance(case["secret"], list) else [case["secret"]]
             if any(leaks(secret, [left]) for secret in secrets):
                 wrong.append((case["id"], case["category"], "leaks"))
-            if not SCANNER.may_match(text):
-                wrong.append((case["id"], case["category"], "may_match"))
         self.assertEqual(wrong, [])
 
 
@@ -228,7 +225,6 @@ class Context(unittest.TestCase):
         for value in ({"password": pw}, {"a": 1, "dbPassword": pw, "b": "c"}, {"name": "DB_PASSWORD", "value": pw},
                       {"args": ["--password", pw, "run"]}):
             texts, names = strings_of({"result": value})
-            self.assertTrue(SCANNER.may_match("\0".join(texts)))
             self.assertNotIn(pw, redact(texts, SCANNER.scan(texts, Budget(5), names)))
         texts, names = strings_of({"password": {"abc123xyz9": 1}})
         self.assertEqual(SCANNER.scan(texts, Budget(5), names), [])     # a member name is not the value
@@ -247,7 +243,6 @@ class Views(unittest.TestCase):
         self.key = token("github-token", "ghp_{a36-}")
 
     def assert_found(self, text):
-        self.assertTrue(SCANNER.may_match(text))
         findings = scan(text)
         self.assertTrue(findings, text)
         left = redact([text], findings)[0]
@@ -284,7 +279,6 @@ class Views(unittest.TestCase):
             blocks = [{"type": "text", "text": part} for part in parts]
             blocks[0]["text"] = "key: " + blocks[0]["text"]
             texts, names = strings_of({"result": {"content": blocks}})
-            self.assertTrue(SCANNER.may_match("\0".join(texts)))
             findings = SCANNER.scan(texts, Budget(5), names)
             self.assertEqual([len(finding.spans) for finding in findings], [len(parts)])
             self.assertEqual([t for t in redact(texts, findings) if MARK in t], ["key: " + MARK] + [MARK] * (len(parts) - 1))
@@ -301,12 +295,11 @@ class OwnPatterns(unittest.TestCase):
 
     def test_threshold_and_literals(self):
         own = SecretScanner((), [("own", self.Regex("acme-[a-z]{8}", frozenset(("acme-",))), 2.5)])
-        self.assertFalse(own.may_match("nothing here"))
-        self.assertTrue(own.may_match("ACME-ABC and acme-abcdefgh"))
+        self.assertEqual(own.scan(["nothing here"], Budget(5)), [])
         self.assertEqual(own.scan(["x acme-abcdefgh", "acme-aaaaaaaa"], Budget(5)), [Finding("own", ((0, 2, 15),), "raw")])
         self.assertEqual(own.scan(["password=hunter2xx9"], Budget(5)), [])
         anything = SecretScanner((), [("own", self.Regex("z{3}", None), None)])
-        self.assertTrue(anything.may_match("whatever"))
+        self.assertEqual(len(anything.scan(["zzz and zzzz"], Budget(5))), 2)
 
     def test_beside_the_built_in(self):
         both = SecretScanner(BUILTIN_KINDS, [("own", self.Regex("acme-[a-z]{8}", frozenset(("acme-",))), None)])
@@ -324,7 +317,6 @@ class Variables(unittest.TestCase):
 
     def found(self, *texts, values=None, names=None):
         scanner = SecretScanner((), []).with_values({"A_KEY": self.VALUE} if values is None else values)
-        self.assertTrue(scanner.may_match("\0".join(texts)))
         return scan(*texts, names=names, scanner=scanner)
 
     def test_whose_value_is_a_secret(self):
@@ -373,29 +365,11 @@ class Variables(unittest.TestCase):
         for said in (value, json.dumps(value), json.dumps(value, ensure_ascii=False), base64.b64encode(value.encode()).decode()):
             self.assertEqual(self.found("x %20" + said, values={"B": value})[0].pattern, "withheld-variable B")
 
-    def test_pre_test_reads_each_text_as_the_search_does(self):
+    def test_behind_escapes_of_a_line_end(self):
         text = '\\nJiMxMTA7VHI1X2sybVFcdTAwMzkmIzEyMDs=\0Z\\o&#235; "x&#92;n%79%4\\u0031'      # the base64 begins behind `\n`
         scanner = SecretScanner((), []).with_values({"A": "nTr5_k2mQ9x"})
         self.assertTrue(scanner.scan([text], Budget(20)))
-        self.assertTrue(scanner.may_match(text) and scanner.may_match(text, None, [text]))
-        self.assertFalse(scanner.may_match(text.replace("X2s", "X2t"), None, None, [text.replace("X2s", "X2t")]))
-
-    def test_pre_test_misses_nothing(self):
-        rnd = random.Random(SEED)
-        ways = ["%{:02x}".format, "&#{};".format, "\\u{:04x}".format, lambda code: "\u200b" + chr(code)]
-        scanner = SecretScanner((), []).with_values({"A": "nTr5_k2mQ9x", "B": 'rabc\\d"f/1+=2'})
-        for _ in range(300):
-            texts = []
-            for _ in range(rnd.randrange(1, 4)):
-                text = ""
-                for value in rnd.choices(("nTr5_k2mQ9x", 'rabc\\d"f/1+=2'), k=2):
-                    said = "".join(char if rnd.random() < 0.7 else rnd.choice(ways)(ord(char)) for char in value)
-                    said = base64.b64encode(said.encode()).decode() if rnd.random() < 0.3 else said
-                    text += rnd.choice(("", ' \\" ', "\0", "\\", "%20", " ", "\\n")) + said
-                texts.append(text)
-            if scanner.scan(texts, Budget(20)):
-                self.assertTrue(scanner.may_match("\0".join(texts)), (SEED, texts))
-                self.assertTrue(scanner.may_match("\0".join(texts), None, texts), (SEED, texts))
+        self.assertFalse(scanner.scan([text.replace("X2s", "X2t")], Budget(20)))
 
     def test_once_each(self):
         found = self.found(f"{self.VALUE} and {self.VALUE} %20 \\\" &amp;")
@@ -405,7 +379,6 @@ class Variables(unittest.TestCase):
     def test_split_over_text_blocks(self):
         scanner = SCANNER.with_values({"A_KEY": "Xk2mQ9_wTr5"})
         texts, names = ["text", "a Xk2mQ9", "text", "_wTr5 b"], [None, "text", None, "text"]
-        self.assertTrue(scanner.may_match("\0".join(texts)))
         self.assertEqual(scan(*texts, names=names, scanner=scanner),
                          [Finding("withheld-variable A_KEY", ((1, 2, 8), (3, 0, 5)), "raw")])
 
@@ -417,41 +390,13 @@ class Variables(unittest.TestCase):
         self.assertEqual(scan("\u00e9\u00e8!", scanner=scanner)[0].pattern, "withheld-variable B")
 
 
-class Exact(mcpwall._Search):
-    """The search without its short cuts: every shape is tried at every run, and every form and block is looked for."""
-
-    def _tokens(self, runs):
-        covered = valued = 0
-        unlike_words = False
-        for match in re.finditer("[A-Za-z0-9_-]{16,}", self.text):
-            start, end = match.span()
-            if start >= covered:
-                start, covered = self._shaped(start, end, covered, valued)
-            if start >= covered:
-                run = self.text[start:end]
-                if re.search("[0-9]", run) or not (run.islower() or run.isupper() or "_" in run):
-                    unlike_words = True
-                    if len(run) >= 24 and mcpwall._TEXT_CODES.issuperset(run[:12:4]):
-                        self._encoded(start, end)
-                    covered = self._inside(run, start, end) or covered
-                    if start >= covered and start >= valued:
-                        valued = self._value_of_name(start, end)
-        if unlike_words or self.found:
-            self._blocks()
-
-    def _named(self, names):
-        super()._named([name for _, name in mcpwall._GLOBAL_WORDS])
-
-    def _urls(self, given):
-        super()._urls(mcpwall._GIVEN_FORMS)
-
-
 class QuickTests(unittest.TestCase):
     """What spares a search must never spare one that finds something."""
-    WORDS = ("pass", "PASS", "secret", "pwd", "curl -u a:", "mysql -p", "sshpass -p ", "identified by '", "!AQ", ":5432:", "h:5432:d:u:",
-             "?sig=", "&code=", "azurewebsites.net/x?code=", "://u:", "@", "~", "Q~", "%5F", "&#95;", "&quot;", "\\u005f", "\\x5f", "\\",
+    WORDS = ("pass", "PASS", "secret", "pwd", "psk=", "curl -u a:", "mysql -p", "sshpass -p ", "identified by '", "!AQ", ":5432:", "h:5432:d:u:",
+             "&sig=", "&code=", "azurewebsites.net/x?code=", "://u:", "@", "~", "Q~", "%5F", "&#95;", "&quot;", "\\u005f", "\\x5f", "\\",
              "_mmk", "AZDO", "-us1", "hooks.slack.com/services/", "https://", "-----BEGIN PRIVATE KEY-----", "Private-Lines: 2\n", "00D",
-             "Bearer ", "api_key=", "token: ", "\x1b[0m", "\u212a", "\u0130", "é", "\u200b", "\0text\0", "+", "/", ".", " ", "\n", "=", '"', "'")
+             "Bearer ", "api_key=", "token: ", "API key: ", "\x1b[0m", "\u212a", "\u0130", "é", "\u200b", "\0text\0", "+", "/", ".", " ", "\n", "=",
+             '"', "'", "\\n", '\\"', "contraseña: ", "пароль: ", "密码：", "mnemonic: ", '"kty":"oct","k":"', "a,token\nb,", "| key |", "ｐ", "ⓢ", "\U0001d4eb")
 
     def texts(self, rnd, kinds):
         while True:
@@ -465,33 +410,56 @@ class QuickTests(unittest.TestCase):
                     parts.append(token(*rnd.choice(kinds), rnd.randrange(4)))
                 if rnd.random() < 0.2:
                     parts[-1] = parts[-1].swapcase()
-            yield "".join(parts)
+            text = "".join(parts)
+            if rnd.random() < 0.3:
+                text = base64.b64encode(text.encode()).decode()
+            yield text
 
-    def everything(self):
-        """The forms and blocks without the words that spare looking for them."""
-        anything = re.compile("")
-        return (unittest.mock.patch.multiple(mcpwall, _block_word=anything, _hook_word=anything, _azure_word=anything,
-                _GIVEN_FORMS=tuple((anything, forms) for _, forms in mcpwall._GIVEN_FORMS)))
+    def plainly(self, text):
+        """What the raw text shows, without its views."""
+        return SCANNER.scan([text], Budget(20), [""], viewed=False)
 
-    def test_short_cuts_lose_nothing(self):
-        rnd = random.Random(SEED + 2)
-        end, found, quiet = time.monotonic() + FUZZ_S, 0, 0
-        for text in self.texts(rnd, list(shapes())):
-            with self.everything():
-                exact = Exact(text, Budget(20))
-            search = mcpwall._Search(text, Budget(20), False, mcpwall.token_runs(text))
-            self.assertEqual(search.found, exact.found, (SEED, text))
-            self.assertEqual(search.encoded, exact.encoded, (SEED, text))
-            windows = mcpwall._hidden_windows(text, exact.encoded, Budget(20))
-            if mcpwall._is_quiet(text):
-                quiet += 1
-                self.assertEqual(mcpwall._Search(text, Budget(20), True).found, exact.found, (SEED, text))
-                self.assertEqual(mcpwall._hidden_windows(text, [], Budget(20)), [], (SEED, text))
-            found += bool(exact.found)
-            if exact.found or windows:
-                self.assertTrue(SCANNER.may_match(text), (SEED, text))
-            if time.monotonic() > end and found > 50 and quiet > 50:
-                break
+    def test_a_short_text_is_searched_like_a_long_one_property(self):
+        rnd, words = random.Random(SEED + 2), " words of a story go on and on" * 150
+        for _, text in zip(range(1500), self.texts(rnd, list(shapes()))):
+            self.assertEqual(self.plainly(text + "\n !!"), self.plainly(text + "\n !!" + words), (SEED, text))
+
+    def test_what_a_view_shows_is_found_property(self):
+        rnd = random.Random(SEED + 5)
+        for _, text in zip(range(1500), self.texts(rnd, list(shapes()))):
+            for view in mcpwall.views(text):
+                found = self.plainly(view.text)
+                if found:
+                    self.assertTrue(scan(text), (SEED, text, view, found))
+
+    def test_pieces_show_what_the_whole_shows_property(self):
+        rnd, kinds = random.Random(SEED + 6), list(shapes())
+        ways = (lambda text: base64.b64encode(text.encode()).decode(), lambda text: text.encode().hex(),
+                lambda text: "".join("&#%d;" % ord(char) for char in text), lambda text: "".join("%%%02x" % ord(char) for char in text),
+                lambda text: base64.encodebytes(text.encode()).decode(), lambda text: "".join("\\u%04x" % ord(char) for char in text),
+                lambda text: text.translate({code: code + 0xFEE0 for code in range(0x21, 0x7F)}))
+        for _ in range(12):
+            key, filler = token(*rnd.choice(kinds)), rnd.choice(("x", "words of a story ", "story\n"))
+            if scan(key):
+                inside = filler * rnd.randrange(9000) + " " + key + " " + filler * rnd.randrange(9000)
+                text = rnd.choice(("", "a " * 20_000)) + rnd.choice(ways)(inside) + rnd.choice(("", " b" * 20_000))
+                self.assertIn(scan(key)[0].pattern, [finding.pattern for finding in scan(text)], (SEED, key, text[:200]))
+
+    def test_one_letter_of_another_alphabet_anywhere(self):
+        upper, lower, digits = string.ascii_uppercase, string.ascii_lowercase, string.digits
+        alphabets = [{char: chr(ord(char) + 0xFEE0) for char in upper + lower + digits + "_-."}]            # fullwidth
+        for big, small, zero in ((0x1D400, 0x1D41A, 0x1D7CE), (0x1D5D4, 0x1D5EE, 0x1D7EC), (0x1D670, 0x1D68A, 0x1D7F6), (0x24B6, 0x24D0, 0)):
+            alphabets.append({**{char: chr(big + place) for place, char in enumerate(upper)},
+                              **{char: chr(small + place) for place, char in enumerate(lower)},
+                              **({char: chr(zero + place) for place, char in enumerate(digits)} if zero else {})})
+        alphabets.append(dict(zip("abcdegjkmnoptuvwz", "ᴀʙᴄᴅᴇɢᴊᴋᴍɴᴏᴘᴛᴜᴠᴡᴢ")))                               # small capitals
+        for kind, shape in (("github-token", "ghp_{a36-}"), ("aws-access-key", "AKIA{u16}"), ("anthropic-key", "sk-ant-{w40-}")):
+            key = token(kind, shape)
+            for alphabet in alphabets:
+                for place, char in enumerate(key):
+                    if char in alphabet:
+                        text = "see " + key[:place] + alphabet[char] + key[place + 1:] + " there"
+                        self.assertEqual(hidden(text), f"see {MARK} there", text)
 
     def test_runs_within_runs_of_base64(self):
         rnd = random.Random(SEED + 4)
@@ -500,37 +468,14 @@ class QuickTests(unittest.TestCase):
             runs = [*mcpwall._secret_runs(text, mcpwall.all_token_runs(text))]
             self.assertEqual(runs, [match.span() for match in re.finditer("[A-Za-z0-9_-]{16,}", text)], (SEED, text))
 
-    def test_every_form_wakes_the_quick_test(self):
+    def test_every_form_alone_and_among_words(self):
         for _, _, example in secret_kinds():
             for around in ("", "plain words before "):
-                self.assertTrue(SCANNER.may_match(around + example), example)
+                self.assertTrue(scan(around + example), example)
 
     def test_password_file_of_a_database_in_a_short_text(self):
         text = "db.example.com:5432:orders:app:" + made(random.Random(8), ALNUM, 12)
-        self.assertTrue(SCANNER.may_match(text))
         self.assertEqual(hidden(text), "db.example.com:5432:orders:app:" + MARK)
-
-    def test_windows_as_by_looking_at_every_place(self):
-        rnd = random.Random(SEED + 3)
-        pieces = ("%41", "%3D", "&#65;", "&quot;", "\\u0041", "\\x41", "\n", " ", "a" * 50, "b" * 200, "c" * 5000, "\u200b", "x\u200by",
-                  "\uff41" * 9, "p\u0435q", '"', "\0", "%", "&", "\\")
-        end = time.monotonic() + FUZZ_S
-        while time.monotonic() < end:
-            text = "".join(rnd.choices(pieces, k=rnd.randrange(1, 25)))
-            found = sorted((match.span() for regex in (mcpwall._hidden_percent, mcpwall._hidden_entity, mcpwall._hidden_backslash)
-                            for match in regex.finditer(text)), key=lambda span: span[0])
-            found += [match.span() for match in mcpwall._hidden_odd.finditer(text)]
-            windows = mcpwall._hidden_windows(text, [], Budget(20))
-            self.assertEqual(windows, sorted(windows), (SEED, text))
-            for start, stop in found:
-                self.assertTrue(any(first <= start and stop <= last for first, last in windows), (SEED, text, start))
-
-    def test_a_message_is_searched_once(self):
-        text = "see " + token("github-token", "ghp_{a36-}") + " and plain words " * 500
-        with unittest.mock.patch.object(mcpwall, "_Search", wraps=mcpwall._Search) as search:
-            self.assertTrue(SCANNER.may_match(text))
-            self.assertTrue(scan(text))
-        self.assertEqual(search.call_count, 1)
 
 
 class Properties(unittest.TestCase):
@@ -548,8 +493,8 @@ class Properties(unittest.TestCase):
             return token(kind, shape, rnd.randrange(4))
         return made(rnd, rnd.choice((ALNUM, "0123456789abcdef", ALNUM + "+/", LETTERS)), rnd.choice((3, 8, 16, 20, 40, 64)))
 
-    def test_superset_and_redaction(self):
-        """may_match is true whatever scan finds; what was redacted once stays redacted; nothing raises."""
+    def test_spans_of_anything_property(self):
+        """Spans lie in their strings; the same is found each time; nothing raises."""
         rnd = random.Random(SEED)
         self.kinds = list(shapes())
         end = time.monotonic() + FUZZ_S
@@ -563,8 +508,6 @@ class Properties(unittest.TestCase):
             texts, names = strings_of(body)
             with self.subTest(seed=SEED, body=body):
                 findings = SCANNER.scan(texts, Budget(20), names)
-                if findings:
-                    self.assertTrue(SCANNER.may_match("\0".join(texts)))
                 for finding in findings:
                     for index, start, stop in finding.spans:
                         self.assertTrue(0 <= start < stop <= len(texts[index]), finding)
@@ -606,12 +549,9 @@ class Properties(unittest.TestCase):
 class Limits(unittest.TestCase):
     """What hostile or odd texts may cost, and what lists and tags mean."""
 
-    def test_pre_test_has_an_end(self):
-        started = time.process_time()
-        self.assertTrue(SCANNER.may_match("password=" * 300_000))
-        self.assertLess(time.process_time() - started, ENDS_S)
+    def test_a_search_ends_with_its_budget(self):
         with self.assertRaises(mcpwall.BudgetSpent):
-            SCANNER.may_match("password=" * 300_000, Budget(-1))
+            SCANNER.scan(["password=" * 300_000], Budget(-1), [""])
 
     def test_long_encoded_text(self):
         token = "ghp_" + made(random.Random(4), ALNUM, 36)
@@ -622,7 +562,6 @@ class Limits(unittest.TestCase):
     def test_tags(self):
         token = "ghp_" + made(random.Random(5), ALNUM, 36)
         text = "key: " + "".join(chr(0xE0000 + ord(char)) for char in token)
-        self.assertTrue(SCANNER.may_match(text))
         self.assertTrue(scan(text))
 
     def test_neighbours_in_a_list(self):

@@ -405,6 +405,14 @@ class Correlation(unittest.TestCase):
             with self.subTest(first=first, second=second):
                 self.assertIn(b"BLOCKED", talk.server({"jsonrpc": "2.0", "id": second, "result": text_result("loot")})["client"])
 
+    def test_one_id_used_again_and_again_is_bounded(self) -> None:
+        talk = Talk(self.RULES)
+        talk.call("spy", {}, 1)
+        for number in range(50):
+            talk.call(f"other{number}", {}, 1)
+        self.assertIn(b"BLOCKED", talk.server({"jsonrpc": "2.0", "id": 1, "result": text_result("loot")})["client"])
+        self.assertTrue(talk.server({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "loot"}})["client"])
+
     def test_pending_requests_are_bounded(self) -> None:
         with mock.patch.object(mcpwall, "MAX_PENDING", 3):
             talk = Talk()

@@ -4,12 +4,11 @@ from __future__ import annotations
 import json
 import os
 import random
-import time
 import unittest
 import xml.dom.minidom
 from xml.etree import ElementTree
 
-from tests.support import GITHUB_TOKEN, InEmptyHome, Talk, mcpwall, seed
+from tests.support import GITHUB_TOKEN, Talk, mcpwall, seed
 from tests.test_log import Verbs
 
 POLICY = """version: 1

@@ -158,24 +158,20 @@ class QuickTests(unittest.TestCase):
             return mcpwall._view_decode_token(token)
 
     def readings_of(self, text: str) -> list[tuple[int, int, str]]:
-        """Every run read exactly."""
-        found, done = [], 0
+        """Every run read exactly, by itself."""
+        found = []
         for run in re.finditer("[A-Za-z0-9+/_-]{16,}", text):
-            if run.start() < done or run[0][0] not in "0234567cdefCDEF" and (run[0].islower() or run[0].isupper()):
+            first, last = run.span()
+            first += text[first - 1:first] == "\\" and text[first] in "nrt"
+            token = text[first:last]
+            if token[0] not in "0234567cdefCDEF" and (token.islower() or token.isupper()):
                 continue                # words and paths in one case say nothing
-            lines = mcpwall._view_token_lines(text, *run.span())
-            done = lines[-1][1]
-            whole = self.said("".join(text[first:last] for first, last in lines)) if len(lines) > 1 else None
-            if whole is not None:
-                found.append((run.start(), done, whole))
-                continue
-            for first, last in lines:
-                if self.said(text[first:last]) is not None:
-                    found.append((first, last, self.said(text[first:last])))
-                elif "/" in text[first:last] and last - first < 1000:
-                    for step in re.finditer("[^/]+", text[first:last]):
-                        if self.said(step[0]) is not None:
-                            found.append((first + step.start(), first + step.end(), self.said(step[0])))
+            if self.said(token) is not None:
+                found.append((first, last, self.said(token)))
+            elif "/" in token and last - first < 1000:
+                for step in re.finditer("[^/]+", token):
+                    if self.said(step[0]) is not None:
+                        found.append((first + step.start(), first + step.end(), self.said(step[0])))
         return found
 
     def piece(self, rng: random.Random) -> str:
@@ -197,15 +193,36 @@ class QuickTests(unittest.TestCase):
             text = ""
             for _ in range(rng.randrange(1, 5)):
                 text += self.piece(rng) + rng.choice((" ", "/", "+", "", "\n", "é", "=", "-", ".", "\0"))
-            if rng.random() < 0.3:
-                wrapped = base64.b64encode(text.encode() * 4).decode()
-                width = rng.choice((64, 76))
-                text = rng.choice(("\n", "\r\n")).join(wrapped[at:at + width] for at in range(0, len(wrapped), width))
             expected = self.readings_of(text)
             said += len(expected)
-            self.assertEqual(list(mcpwall._view_encoded(text)), expected, (SEED, text))
-            self.assertEqual(list(mcpwall._view_encoded(text, mcpwall.token_runs(text))), expected, (SEED, text))
+            read = list(mcpwall._view_encoded(text))
+            self.assertEqual(read, list(mcpwall._view_encoded(text, mcpwall.token_runs(text))), (SEED, text))
             self.assertEqual(needs_views(text, mcpwall.token_runs(text)), needs_views(text), (SEED, text))
+            together = [lines for lines, _ in read if len(lines) > 1]
+            for lines, whole in read:
+                if len(lines) > 1:
+                    self.assertEqual(whole, self.said("".join(text[first:last] for first, last in lines)), (SEED, text))
+            alone = [(*lines[0], whole) for lines, whole in read if len(lines) == 1]
+            self.assertEqual(alone, [one for one in expected if not any(lines[0][0] <= one[0] < lines[-1][1] for lines in together)],
+                             (SEED, text))
+
+    def test_wrapped_at_any_width_behind_anything(self) -> None:
+        rng = random.Random(SEED + 1)
+        dressings: tuple[tuple[str, str], ...] = (
+            ("", "\n"), ("", "\r\n"), ("> ", "\n"), ("    ", "\n"), ('  "', '",\n'), ("{line}:", "\n"), ("a/b.txt:{line}:", "\n"), ("", "\\n"),
+            ("{line:6}\t", "\n"), ("a1b2c3d4 (Ana 2026-01-05 10:00:{line:02} +0000 {line:3}) ", "\n"), ("# ", "\n"), ("| ", " |\n"), ("", "<br>"))
+        for width in (76, 72, 64, 60, 57, 48):
+            for before, after in dressings:
+                wanted = " ".join(rng.choice(("words", "größe", "to be", "found", "x = 1")) for _ in range(60))
+                coded = base64.b64encode(wanted.encode()).decode()
+                lines = [coded[at:at + width] for at in range(0, len(coded), width)]
+                text = "see:\n" + "".join(before.format(line=number) + one + after for number, one in enumerate(lines, 1)) + "end\n"
+                with self.subTest(width=width, before=before, after=after, seed=SEED):
+                    shown = [view for view in views(text) if wanted in view.text]
+                    self.assertTrue(shown, text)
+                    at = shown[0].text.index(wanted)
+                    spans = mcpwall.raw_spans(shown[0], at, at + len(wanted))
+                    self.assertEqual("".join(text[first:last] for first, last in spans).rstrip("="), coded.rstrip("="))
 
     def test_seams_at_every_offset(self) -> None:
         for said in (b64("some words to be found"), "some words to be found".encode().hex()):

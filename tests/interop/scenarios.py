@@ -171,6 +171,13 @@ TASKS = [
 ]
 RESEARCH = [do("task", tool="simulate-research-query", arguments={"topic": "Schnee ☃"}, says="# Research Report: Schnee ☃")]
 DECLINE = [call("ask_user", says="decline"), call("ask_model", {"text": "☃"})]
+CHATTY = [do("tools"), call("look", says="look is done"), do("ping"), *(call("look", says="look is done") for _ in range(3))]
+SHAPED = [
+    do("tools"),
+    call("plain", redact=AWS_KEY), call("link", redact=AWS_KEY, instead="REDACTED-BY-MCPWALL"),
+    call("short", redact=AWS_KEY, instead="REDACTED-BY-MCPWALL"), call("shouting", redact=AWS_KEY, instead="REDACTED-BY-MCPWALL"),
+    call("closed", blocked=True),
+]
 TASKS_POLICY = """
 extends: default
 outbound_rules:
@@ -209,6 +216,11 @@ SCENARIOS = {
     "decline_on_2": Scenario(PEER2, DECLINE, ("py2", "ts2-auto"), {"elicit": "decline"}),
     "banner": Scenario(own("peer.py", "python1", PEER_BANNER="1"), [call("add", {"a": 1, "b": 1})], ("py2", "ts1"),
                        stderr="Welcome to peer!"),
+    "json_logs": Scenario(own("chatty.py", "python1", HABIT="json"), CHATTY, (*PY, *TS), stderr="got it"),
+    "banners": Scenario(own("chatty.py", "python1", HABIT="banner"), CHATTY, (*PY, *TS), stderr="[dotenv@17.2.3]"),
+    # (clients of Python take no such ids)
+    "float_ids": Scenario(own("chatty.py", "python1", HABIT="float"), CHATTY, TS),
+    "shaped": Scenario(own("chatty.py", "python1"), SHAPED, (*PY, *TS)),
     "listen": Scenario(PEER2, [do("listen", then=call("touch"), says='"heard": ')], ("py2", "ts2-auto")),
     "stubborn": Scenario(own("peer.py", "python1", PEER_STUBBORN="a bit"), [call("add", {"a": 1, "b": 1})], ("py1", "ts1")),
     "very_stubborn": Scenario(own("peer.py", "python1", PEER_STUBBORN="very"), [call("add", {"a": 1, "b": 1})], ("py1", "ts1")),
@@ -290,9 +302,9 @@ class Conversation:
                 self.fail(f"{client}, {way}: {said['fault']}\n{talk.stderr[-3000:]}")
         return talk
 
-    def same(self, direct: Any, walled: Any, what: str) -> None:
-        """As without the wall, but for secrets."""
-        expected, got = shown(direct).replace(AWS_KEY, MARKER), shown(walled)
+    def same(self, direct: Any, walled: Any, what: str, instead: str = MARKER) -> None:
+        """As without the wall, but for secrets, in whose place *instead* stands."""
+        expected, got = shown(direct).replace(AWS_KEY, instead), shown(walled)
         if expected != got:
             at = next((i for i, (a, b) in enumerate(zip(expected, got)) if a != b), min(len(expected), len(got)))
             window = slice(max(0, at - 300), at + 300)
@@ -313,7 +325,7 @@ class Conversation:
                 else:
                     self.assertIn(step.get("redact", ""), shown(direct), "without the wall there was nothing to redact")
                     self.assertIn(step.get("says", ""), shown(walled)[-20_000:])
-                    self.same(direct, walled, what)
+                    self.same(direct, walled, what, step.get("instead", MARKER))
 
     def denied(self, expected: dict, walled: dict) -> None:
         self.assertIn("error", walled)
