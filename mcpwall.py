@@ -19895,7 +19895,7 @@ def alarming(old: Any, new: Any, budget: Budget) -> str:
     schemas = [one.get("inputSchema") for one in (old, new)]
     required, enums = ([*_parts(schema, "required")] for schema in schemas), ([*_parts(schema, "enum")] for schema in schemas)
     known = {(place, name) for place, names in next(required) for name in map(_sorted_json, names)}
-    more = [json.loads(name) for place, names in next(required) for name in map(_sorted_json, names) if (place, name) not in known]
+    more = [name for place, names in next(required) for name in names if (place, _sorted_json(name)) not in known]
     said += [f"it requires {json.dumps(name, ensure_ascii=False)}" for name in more]
     choices, wider = dict(next(enums)), dict(next(enums))
     for place, values in choices.items():
@@ -20324,8 +20324,8 @@ class Toolbox:
             else:
                 hit = kind == "(prompt)" and canonical_text(rest) in named
             if hit and not pin_matches(known.get(label), pin["hash"]):
-                return Decision("deny", rule, "Blocked: this was left out of what the server offers; to look at it: mcpwall approve",
-                                why=f"left out: {rest}", lasting=False)
+                words = "Blocked: this was left out of what the server offers; to look at it: mcpwall approve"
+                return Decision("deny", rule, words, why=f"left out: {rest}", lasting=False)
         return None
 
     # -- what the user knows
@@ -25602,8 +25602,8 @@ def _old_consent(path: str) -> dict[str, Any] | None:
         folder = PrivateFolder(os.path.dirname(path))
         kinds = load_json(folder.read(os.path.basename(path), 8 << 20, False).decode())
         if type(kinds) is dict and repr(kinds.pop("version", None)) == "1" and all(
-                type(entries) is dict and all(type(entry) is dict for entry in entries.values()) for entries in kinds.values()) and all(
-                _are_pins(entry) for kind in ("servers", "changes") for entry in kinds.get(kind, {}).values()):
+                type(entries) is dict and all(type(entry) is dict and (kind not in ("servers", "changes") or _are_pins(entry))
+                                              for entry in entries.values()) for kind, entries in kinds.items()):
             return kinds
     except (OSError, WallError, UnicodeDecodeError):
         pass
@@ -25700,7 +25700,7 @@ def _divided(pins: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[dict[st
 
 
 def _drop_pins(waiting: dict[str, Any], known: Mapping[str, Any], origin: Mapping[str, str] | None = None) -> None:
-    """Take out of *waiting* what is *known*, and what is then empty; with an *origin* whatever has come from there of the name."""
+    """Take out of *waiting* what is *known*, and what is then empty; with an *origin* whatever came from there."""
     def stays(pin: Mapping[str, Any], found: Any) -> bool:
         if origin is None:
             return not pin_matches(found, pin["hash"])
@@ -25795,7 +25795,7 @@ class Surroundings:
     def _forget_typed(self) -> None:
         """What was typed before a question was shown is no answer to it."""
         try:
-            if os.name == "nt":
+            if sys.platform == "win32":
                 import msvcrt
                 while self.interactive and msvcrt.kbhit():
                     msvcrt.getwch()
@@ -26743,9 +26743,11 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
         yield "permissions", consent.folder.path, problem
     for server, entry in consent.servers().items():
         if entry["changes"]:
-            yield "changes", consent.folder.path, f"{server_name(server)}: new or changed tools wait for you; see: mcpwall approve"
+            words = f"{server_name(server)}: new or changed tools wait for you; see: mcpwall approve"
+            yield "changes", consent.folder.path, words
     if calls:
-        yield "calls", consent.folder.path, f"{len(calls)} refused calls wait for your word ({', '.join(calls[-3:])}); see: mcpwall approve"
+        words = f"{len(calls)} refused calls wait for your word ({', '.join(calls[-3:])}); see: mcpwall approve"
+        yield "calls", consent.folder.path, words
     if os.path.islink(log) or os.path.lexists(log) and not os.path.isdir(log):
         yield "log", log, "the log directory is not a directory of its own; records cannot be written"
     elif os.path.isdir(log) and not os.access(log, os.W_OK | os.X_OK):
@@ -26772,8 +26774,8 @@ def cmd_approve(argv: Sequence[str], io: Surroundings) -> int:
     args = _setup_arguments(
         io, "approve", "Allow calls that were refused, agree to new and changed tools, trust a project's policy file.",
         sorted(argv, key=lambda word: word not in ("--yes", "--unsteady")),     # argparse takes no positionals behind options
-        _setup_option("names", "NAME", "the ref of a refused call; a server, with or without tools of it; or a project's .mcpwall.yml, "
-                      ".yaml or .json (without a name: all that waits, and the policy here)", nargs="*"),
+        _setup_option("names", "NAME", "the ref of a refused call; a server, with or without tools of it; or a project's "
+                      ".mcpwall.yml, .yaml or .json (without a name: all that waits, and the policy here)", nargs="*"),
         _setup_flag("--list", "what is approved and what waits"),
         _setup_option("--revoke", "NAME", "trust it no more: a policy file, SERVER, SERVER/TOOL or the ref of a call"),
         _setup_flag("--unsteady", "SERVER TOOL: do not compare a tool that differs every time"),
@@ -26839,7 +26841,8 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
         io.say("Nothing waits.")
         return 0
     if yes or not io.interactive:
-        names = [*calls, *dict.fromkeys(printable(server_name(server)) for server in servers), *([io.short(path)] if path else [])]
+        named = [printable(server_name(server)) for server in servers]
+        names = [*calls, *dict.fromkeys(named), *([io.short(path)] if path else [])]
         raise UsageError("approve: " + ("--yes approves only what is named" if yes else "there is no terminal to ask at") +
                          f"; this waits: {', '.join(names[:20])}. Read it (mcpwall approve --list), then name it and add --yes")
     statuses, seen = [], set()
@@ -27044,7 +27047,7 @@ def _summary(change: _Change, secrets: _Secrets) -> Iterator[str]:
     for line in _warnings(change, secrets):
         yield line
     if type(new) is not dict:
-        yield f"{'~' if change.old else '+'} {_title(change)}: {shown(str(new), 90)}"
+        yield f"{'~' if change.old else '+'} {_title(change)}: {_too_long(change.pin) or shown(str(new), 90)}"
     elif change.old is not None:
         yield f"~ {_title(change)}: {shown('; '.join(_differences(old, new)) or 'it differs', 300)}"
     else:
@@ -27123,10 +27126,16 @@ def _steering(pin: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [("too long to be looked through", "")]
 
 
+def _too_long(pin: Mapping[str, Any]) -> str:
+    """What is shown of a definition that is not kept; "" of one that is."""
+    kept = pin["text"] or pin["hash"] == text_pin("")["hash"]
+    return "" if kept else f"(too long to be kept; SHA-256 {printable(pin['hash'])})"
+
+
 def _definition_lines(pin: Mapping[str, Any], secrets: _Secrets) -> list[str]:
     """A definition in lines that a person can read and compare: long texts by sentences, nothing hidden, no secrets."""
-    if not pin["text"] and pin["hash"] != text_pin("")["hash"]:
-        return [f"(too long to be kept; SHA-256 {printable(pin['hash'])})"]
+    if _too_long(pin):
+        return [_too_long(pin)]
     lines = []
     for line in json.dumps(_definition(pin), indent=2, ensure_ascii=False).split("\n"):
         lines += _wrapped(_harmless(_masked(secrets, line, len(line) + 1)))
@@ -29955,7 +29964,7 @@ _settled_runner = lazy_regex(r"^(python|pypy)[0-9.]+$")
 
 
 def server_identity(name: str | None, command: Sequence[str]) -> str:
-    """What the consent store knows a server by: NAME-HASH, its name (else one from its command) and a hash of its normal *command*.
+    """What the consent store knows a server by: NAME-HASH, its name (else one of its command) and a hash of its normal command.
 
     The same for another version of the package, another place of the program, another folder to serve, a new token: these
     are no new server. Where a secret usually stands, it is not even hashed.

@@ -435,7 +435,7 @@ class WrapAndUnwrap(Desk):
         write(self.cursor, CURSOR)
         for command, argv in (("wrap", []), ("wrap", ["a", "b"]), ("wrap", ["nobody"]), ("wrap", ["db", "--client", "no"]),
                               ("unwrap", []), ("unwrap", ["db", "--all"]), ("unwrap", ["nobody"]), ("status", ["x"]),
-                              ("unwrap", ["--restore"]), ("approve", ["a", "--list"]), ("approve", []), ("init", ["--al"])):
+                              ("unwrap", ["--restore"]), ("approve", ["a", "--list"]), ("approve", ["--ack", "a"]), ("init", ["--al"])):
             with self.subTest(command=command, argv=argv):
                 self.assertEqual(self.run_(command, *argv), 2)
                 self.assertEqual(self.err.count("\n"), 1)
