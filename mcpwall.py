@@ -6396,8 +6396,8 @@ ansible | h:i:m:u:f:e:t:l:M: -a,--args:sh --private-key,--key-file,--vault-passw
 ansible-playbook | h:i:u:f:e:t:l: --private-key,--key-file,--vault-password-file:k | f*
 salt salt-call salt-ssh | | p p sh+
 tmux | 2CDluvV c:f:L:S:T:
-tmux/new,new-session,neww,new-window,splitw,split-window,respawn-pane,respawn-window,run,run-shell,if,if-shell,popup,send,
-     send-keys | AabdDEhkPXZlRv c:e:F:n:N:s:t:x:y: | sh+
+tmux/new,new-session,neww,new-window,splitw,split-window,respawn-pane,respawn-window,run,run-shell,if,if-shell
+     tmux/popup,display-popup,send,send-keys | AabdDEhkPXZlRv c:e:F:n:N:s:t:x:y: | sh+
 screen | aAdDmrRxUX c:e:h:p:s:S:t:T: | x
 adb/shell,exec-out | x n | sh+
 vagrant,fly,flyctl/ssh fly,flyctl/ssh/console gcloud/compute/ssh multipass/exec | -c,-C,--command:sh | p? x
