@@ -107,7 +107,7 @@ class Messages(unittest.TestCase):
         "version: 1\nrules: [{name: a, match: {}, action: deny, hint: 5}]\n": ("/rules/0/hint", "a text"),
         "version: 1\nsettings: {ask_timeout: 0}\n": ("/settings/ask_timeout", "1 to 86400"),
         "version: 1\nsettings: {ask_timeout: yes}\n": ("/settings/ask_timeout",),
-        "version: 1\nsettings: {tool_pinning: true}\n": ("/settings/tool_pinning", "off, warn or block"),
+        "version: 1\nsettings: {tool_pinning: true}\n": ("/settings/tool_pinning", "off, warn, guard or block"),
         "version: 1\nsettings: {unlisted_tools: ask}\n": ("/settings/unlisted_tools", "allow or deny"),
         "version: 1\nsettings: {hide_denied_tools: off}\n": ("/settings/hide_denied_tools", "true or false"),
         "version: 1\nsettings: {max_repeated_denials: 0}\n": ("/settings/max_repeated_denials",),
