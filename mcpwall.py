@@ -13171,7 +13171,10 @@ def _in_views(text: str, viewed: bool, named: bool, budget: Budget) -> Iterator[
             for kind, pieces in _Search(view.text, budget, tokens=coded).found:
                 spans = [span for start, end in pieces for span in raw_spans(view, start, end)]
                 first, last = pieces[0][0], pieces[-1][1]
-                yield kind, spans, view.name, view.text[max(0, first - 1):first], view.text[last:last + 1]
+                before = view.text[max(0, first - 1):first]
+                if before == "\0" and text[slice(*raw_span(view, first - 1, first))] != "\0":
+                    before = " "                # it was decoded, and ends no string of the message
+                yield kind, spans, view.name, before, view.text[last:last + 1]
 
 
 _SHORT = 4000               # characters of a text in which words are looked for before anything else
