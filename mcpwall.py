@@ -588,7 +588,8 @@ _RESULT_MEMBERS = {
     "initialize": frozenset(("instructions", "serverInfo", "capabilities", "protocolVersion")),
     "server/discover": frozenset(("instructions", "serverInfo", "capabilities", "supportedVersions")),
 }
-_COMMON_MEMBERS = frozenset(("_meta", "resultType"))
+_TASK_MEMBERS = _RESULT_MEMBERS["tasks/get"]
+_RESULT_MEMBERS = {method: members | {"_meta", "resultType"} for method, members in _RESULT_MEMBERS.items()}
 _ITEM_MEMBERS = frozenset(("name", "title", "description", "inputSchema", "outputSchema", "annotations", "icons", "execution",
                            "arguments", "uri", "uriTemplate", "mimeType", "_meta"))
 _HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"))
@@ -597,9 +598,9 @@ _HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempote
 def check_result(method: str | None, result: Mapping[str, Any]) -> None:
     """Raise MessageError where some reader takes a member of a result for one of the protocol, and others do not."""
     for one in [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []:
-        _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
+        _refuse_shadows(result, _RESULT_MEMBERS[one or ""], "result: ")
     if type(result.get("task")) is dict:
-        _refuse_shadows(result["task"], _RESULT_MEMBERS["tasks/get"], "result: task: ")
+        _refuse_shadows(result["task"], _TASK_MEMBERS, "result: task: ")
     if method == "tasks/get" and type(result.get("result")) is dict:        # of the call that the task is about
         check_result("tools/call", result["result"])
 
@@ -3861,6 +3862,15 @@ class DiskLooks:
             self._known[path] = real
         return real
 
+    def _folder(self, path: str) -> str:
+        """The same for the folder of something: that is there more often than not, so the kernel is asked at once."""
+        real = self._known.get(path)
+        if real is None and path.count("/") < 64 and path != self._edge and path == _path_normal("", path):
+            real = _path_ask_kernel(path)
+            if real is not None:
+                self._known[path] = real
+        return self.resolve(path) if real is None else real
+
     def _look(self, path: str) -> str:
         edge = self._edge
         if edge and path.startswith(edge) and path[len(edge):len(edge) + 1] == "/":
@@ -3871,7 +3881,7 @@ class DiskLooks:
         if is_there(path):
             return _path_ask_kernel(path) or resolve_path(path)     # it may be a link that leads nowhere
         head, _, name = path.rpartition("/")
-        base = self.resolve(head or "/") if name and "\0" not in path else _NOWHERE
+        base = self._folder(head or "/") if name and "\0" not in path else _NOWHERE
         if base == _NOWHERE:
             return _path_follow(path)
         if head not in self._gone:
@@ -13172,7 +13182,10 @@ def _in_views(text: str, viewed: bool, named: bool, budget: Budget) -> Iterator[
             for kind, pieces in _Search(view.text, budget, tokens=coded).found:
                 spans = [span for start, end in pieces for span in raw_spans(view, start, end)]
                 first, last = pieces[0][0], pieces[-1][1]
-                yield kind, spans, view.name, view.text[max(0, first - 1):first], view.text[last:last + 1]
+                before = view.text[max(0, first - 1):first]
+                if before == "\0" and text[slice(*raw_span(view, first - 1, first))] != "\0":
+                    before = " "                # it was decoded, and ends no string of the message
+                yield kind, spans, view.name, before, view.text[last:last + 1]
 
 
 _SHORT = 4000               # characters of a text in which words are looked for before anything else
@@ -16367,12 +16380,13 @@ _TASK_NOTE = "io.modelcontextprotocol/related-task"
 _INTRODUCTIONS = ("initialize", "server/discover")      # methods whose answers bring the server's `instructions`
 # Methods whose answers define what a server offers -> the member that lists it (names of resources are content like any other)
 DEFINING = {"tools/list": "tools", "prompts/list": "prompts", "resources/templates/list": "resourceTemplates"}
+_TELLING_METHODS = frozenset((*DEFINING, *_INTRODUCTIONS, None))     # None: of answers that nobody asked for
 
 
 def defined_in(message: Message) -> str:
     """The member of the result in which an answer defines tools, prompts, resource templates or instructions, else ""."""
     result = message.body.get("result") if message.peer == "server" and message.kind == "response" else None
-    if type(result) is not dict:
+    if type(result) is not dict or not message.others and message.method not in _TELLING_METHODS:
         return ""
     for method in (message.method, *(method for method, _ in message.others)):
         members = [DEFINING.get(method, "instructions" if method in _INTRODUCTIONS else "")] if method is not None \
@@ -16645,6 +16659,7 @@ class Subject:
     _findings: tuple[Finding, ...] | None = None
     _path_hits: dict[str, Hit] | None = None
     _haystack: str | None = None
+    _raw: str | None = None
     _injections: tuple[Finding, ...] | None = None
 
     def __init__(self, message: Message, policy: Policy, budget: Budget | None = None,
@@ -16678,7 +16693,8 @@ class Subject:
     def names(self) -> list[str | None]:
         """For each of `texts` the name of the member it is the value of; None for a name itself."""
         if self._names is None:
-            self._names = strings_of(self.message.body, self.budget)[1]
+            self._names = []
+            _collect_names(self.message.body, "", self._names)
         return self._names
 
     @property
@@ -16781,11 +16797,11 @@ class Subject:
         if self._injections is None:
             hits: list[Finding] = []
             member = defined_in(self.message)
-            if member or may_inject(self.blob, self.viewed):
+            if member or len(self.blob) < _SMALL_CHARS or may_inject(self.blob, self.viewed):
                 agreed = self._agreed_texts(member) if self.message.agreed else ()
                 for index, text in enumerate(self.texts):
-                    self.budget.check()
-                    if index not in agreed:
+                    if text not in SILENT_NAMES and index not in agreed:
+                        self.budget.check()
                         hits += (
                             finding._replace(spans=tuple((index, *span[1:]) for span in finding.spans))
                             for finding in injection_findings(
@@ -16824,6 +16840,16 @@ class Subject:
 
     def has_literal(self, literals: frozenset[str]) -> bool:
         """Does one of these strings, in lower case, occur?"""
+        if self._haystack is None and not _is_of_numbers(literals):
+            raw = self.message.text     # without an escape all strings stand there as they are
+            if "\\" not in raw and raw.isascii() and not self.viewed and not self._seen.decoded:
+                if self._raw is None:
+                    self._raw = raw.lower()
+                for literal in literals:
+                    if literal in self._raw:
+                        break
+                else:
+                    return False
         text = self.haystack
         return any(literal in text for literal in literals)
 
@@ -17365,7 +17391,19 @@ class _Commands:
 
 _NO_COMMANDS = _Commands()
 
+# Names of members that every answer has: they steer nobody
+SILENT_NAMES = frozenset(("", *"""jsonrpc id result error code message content contents type text isError structuredContent data uri
+mimeType resource annotations audience priority _meta resultType complete method params name arguments level logger""".split()))
+
 # Tools whose name says that they read files
+_NUMBER_SIGNS = frozenset("0123456789.e+-truefals")      # of numbers and booleans, which may be spelled in another way
+
+
+@lru_cache(1024)
+def _is_of_numbers(literals: frozenset[str]) -> bool:
+    return any([_NUMBER_SIGNS.issuperset(literal) for literal in literals])
+
+
 _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
 
 
@@ -19502,13 +19540,17 @@ class Wall:
         """
         rule: Rule | None = None
         try:
+            missing: Need | None = None             # what the rule before needs, and is not there
             for rule in self._rules(subject.message.peer) if every else self._rules_for(subject.message):
-                if every and not rule.scope.covers(*_covered(subject.message)):
-                    yield rule, ELSEWHERE, None
+                if every:
+                    if not rule.scope.covers(*_covered(subject.message)):
+                        yield rule, ELSEWHERE, None
+                        continue
+                elif missing is not None and rule.needs == missing:
                     continue
-                hit = None
-                if rule.needs is None or Subject.HAS[rule.needs[0]](subject, rule.needs[1]):
-                    hit = rule.matches(subject)
+                hit, missing = None, rule.needs
+                if missing is None or Subject.HAS[missing[0]](subject, missing[1]):
+                    hit, missing = rule.matches(subject), None
                 if hit is None:
                     outcome = PASSED
                 elif rule.unless is not None and rule.unless(subject) is not None:
@@ -20036,8 +20078,10 @@ class Toolbox:
         """An answer as far as the client may see it: without the tools that it cannot or must not call, and without
         instructions that have changed; what there is to say of them; effects."""
         result, method = message.body.get("result"), message.method
+        if type(result) is not dict or not message.others and method not in _TELLING:
+            return message, [], []
         methods = {method, *(other for other, _ in message.others)}
-        if type(result) is not dict or methods.isdisjoint(_TELLING):
+        if methods.isdisjoint(_TELLING):
             return message, [], []
         text = message.text
         if type(result.get("tools")) is list and not methods.isdisjoint(("tools/list", None)):
@@ -20358,23 +20402,34 @@ class Toolbox:
 # ---------------------------------------------------------------------------
 
 MAX_SHOWN_CHARS = 1_200     # of a call's arguments in a question
+MAX_LABELS = 1_000          # names whose form in the log is kept
 
 
 class Quoting:
     """How we quote messages, in records, refusals and questions: no secret, and nothing that hides."""
 
     def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+        self.adopt(policy)
 
     def adopt(self, policy: Policy) -> None:
         """Another policy is in force from now on."""
         self._policy = policy
+        self._labels: dict[str, str] = {}       # names of methods, tools, servers and rules -> what is written of them
+
+    def label(self, name: str) -> str:
+        """`text` of what a server or a policy has few of."""
+        found = self._labels.get(name)
+        if found is None:
+            found = self.text(name)
+            if len(self._labels) < MAX_LABELS and len(name) < MAX_NAME_CHARS:
+                self._labels[name] = found
+        return found
 
     def text(self, text: str, limit: int = 1000) -> str:
         """*text* without secrets, at most *limit* characters."""
         text = text[:limit + 20_000]        # scanned before it is cut: half a secret is not found
         try:
-            found = self._policy.scanner.scan([text], Budget(JUDGE_SECONDS), [""])
+            found = self._policy.scanner.scan([text], Budget(JUDGE_SECONDS), [""], viewed=needs_views(text))
         except BudgetSpent:
             return MARKER
         spans = merge_spans([(start, end) for finding in found for _, start, end in finding.spans])
@@ -21364,8 +21419,8 @@ class Correlation:
         pending, over, ident = self._pending[side], self._over[side], body.get("id")
         exactly: tuple[Pending, ...] = pending.pop(ident) or ()
         alike = pending.like(ident)
-        others = [*(over.get(ident) or ()), *(one for known in (pending, over) for other in known.like(ident)
-                                              for one in known.get(other))]
+        others = [*(over.get(ident) or ()), *[one for known in (pending, over) for other in known.like(ident)
+                                              for one in known.get(other)]] if alike or len(over) else []
         for waiting in exactly:
             self._forget(waiting)
         for other in () if exactly else alike:      # some clients wait for it still
@@ -21527,6 +21582,7 @@ class Recorder:
         self._id = session_id or code
         self._code = self._id if re.fullmatch("[a-z0-9]{1,8}", self._id) else code
         self._seq = 0
+        self._second: tuple[int, str] = (-1, "")        # of the latest record, and how it is written
         self._prev: str | None = None
         self._salt = salt or os.urandom(16)
         self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
@@ -21556,20 +21612,23 @@ class Recorder:
 
     def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
         """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
-        text, ident, ref = self._quoting.text, message.body.get("id"), self.ref
+        text, label, ident, ref = self._quoting.text, self._quoting.label, message.body.get("id"), self.ref
         action, note, would = decision.action, decision.message or None, ""
         if self._settings.mode == "monitor" and action not in ("allow", "log_only") and decision is not _STOPPED:
             action, would, note = "log_only", action, f"monitor: would {action}: {note or 'Blocked by policy'}"
         method = "response" if message.kind == "response" else message.method
         tool = None if message.tool == UNKNOWN_TOOL else message.tool
         moment = int(self._clock() * 1000)
+        second = moment // 1000
+        if second != self._second[0]:
+            self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
         self._seq += 1
         fields: dict[str, Any] = {
-            "ts": time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(moment // 1000)) + f"{moment % 1000:03d}Z",
-            "session": self._id, "seq": self._seq, "ref": ref, "server": text(self._server_name),
+            "ts": f"{self._second[1]}{moment % 1000:03d}Z",
+            "session": self._id, "seq": self._seq, "ref": ref, "server": label(self._server_name),
             "direction": "outbound" if message.peer == "server" else "inbound",
-            "method": method and text(method), "tool": tool and text(tool), "id": text(ident) if type(ident) is str else ident,
-            "action": action, "rule": decision.rule and text(decision.rule), "message": note and text(note)}
+            "method": method and label(method), "tool": tool and label(tool), "id": text(ident) if type(ident) is str else ident,
+            "action": action, "rule": decision.rule and label(decision.rule), "message": note and text(note)}
         if would:
             fields["would"] = would
         if message.peer == "client":
@@ -22220,9 +22279,14 @@ def _is_textually_an_answer(line: TooLong) -> bool:
     return any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (line.head, line.tail))
 
 
+_LISTING = frozenset((*RESULT_LOOKS, None))
+
+
 def without_odd_items(message: Message) -> tuple[Message, dict[str, list[Any]]]:
     """An answer without those items of its list that readers take for different ones; and these, by the list's name."""
     result, odd = message.body.get("result"), {}
+    if not message.others and message.method not in _LISTING:
+        return message, {}
     methods = {message.method, *(method for method, _ in message.others)}
     for method, name in RESULT_LOOKS.items() if not methods.isdisjoint((*RESULT_LOOKS, None)) else ():
         items = result.get(name) if type(result) is dict else None

@@ -219,6 +219,20 @@ class Words(unittest.TestCase):
         self.assertTrue(self.hits({"regex": ["a", "evil"]}, {"p": "evil"}))
         self.assertFalse(self.hits({"regex": "^ls$"}, {"p": "ls\n"}))      # JavaScript's $, not Python's
 
+    def test_words_are_found_in_every_spelling_of_the_message(self) -> None:
+        """What a rule's regex must have is looked for in the raw text first, where nothing is spelled otherwise there."""
+        for text in ("so evil", "so EVIL", "so e\\u0076il", "so \\u0065vil", "a\\tevil", "so e%76il", "so &#101;vil", "so ev\u200bil"):
+            line = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"p":"%s"}}}' % text
+            for key in ("p", "_any_value"):
+                talk = Talk(rule({"arguments": {key: {"regex": "[eE][vV][iI][lL]"}}}))
+                sent = talk.session.receive("client", line.encode() + b"\n")
+                self.assertFalse([one for one in sent if isinstance(one, mcpwall.Send) and one.peer == "server"], text)
+        self.assertTrue(self.hits({"regex": "^1000$"}, {"p": 1e3}))
+        for number, regex in (("1e3", "^1000$"), ("1.0", "^1$"), ("22.50", "22.5$")):
+            line = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"p":%s}}}' % number
+            sent = Talk(rule({"arguments": {"p": {"regex": regex}}})).session.receive("client", line.encode() + b"\n")
+            self.assertFalse([one for one in sent if isinstance(one, mcpwall.Send) and one.peer == "server"], number)
+
     def test_another_case_of_the_name_is_the_same_argument(self) -> None:
         self.assertTrue(self.hits({"regex": "evil"}, {"P": "evil"}))
         self.assertTrue(self.hits({"regex": "evil"}, {"p": "fine", "P": "evil"}))
