@@ -11,7 +11,7 @@ Promise: a message is judged or it goes nowhere; doubt means no, both ways; what
 in; memory and time are bounded; no secret reaches our own log or stderr; whoever dies first, nobody is left behind.
 
 As a library: `policy = load_policy(config="p.yml"); session = Session(Wall(policy)); session.receive("client", data)`
-returns what to do (Record, Note, Send, Close, Approvable, Pinned); sections 2 to 21 open no file and start no thread.
+returns what to do (Record, Note, Send, Close, Approvable, Pinned); sections 2 to 22 open no file and start no thread.
 
 Exit status: the server's own, 128+n when signal n ended it; 2 for a mistake in command line or policy; 126 or 127 when
 the server cannot be started; 70 for a fault of our own.
@@ -33,26 +33,27 @@ refuse wrongly, and in built-in policies nothing that allows rests on it; *serve
     11. Injection and concealment; what `strip` takes out                                closes
     12. What rules see: one message and what is derived from it                          opens
     13. Statements that surely only look: the certain reading of SQL                     means
-    14. Policy: model, validation, compilation                                           opens
-    15. Doubts about policies                                                            serves people
-    16. Built-in policies (data; composed groups, not copies)                            means
-    17. Decisions, and the effects they lead to                                          opens
-    18. The tools of a server: pins, what is shown, what may be called                   opens
-    19. What we say of messages: quoting, redacting, what clients validate               closes
-    20. Refusals and questions: calls that come again, and calls that wait for a person  opens
-    21. Session (sans-I/O): framing, correlation, records, one way through               opens
-    22. Files: policy discovery and layering                                             opens
-    23. Audit log and stderr                                                             serves people
-    24. The server: its environment, finding and starting it                             serves people
-    25. Relay: two pumps, signals                                                        opens
-    26. Client configs: finding servers, splicing the wall in and out                    serves people
-    27. Saving files whole; what people agreed to, and where calls wait for them         means
-    28. Setup: init, wrap, unwrap, status                                                serves people
-    29. Approving: calls that wait, changed tools, projects                              serves people
-    30. Hooks: the tools of the hosts themselves                                         serves people
-    31. Reading the log: log, verify, explain, allow                                     serves people
-    32. Trying policies: lint, test, replay, learn, report                               serves people
-    33. Command line                                                                     serves people
+    14. Policy: what its author may write, and checks of it                              means
+    15. Policy: model and compilation                                                    opens
+    16. Doubts about policies                                                            serves people
+    17. Built-in policies (data; composed groups, not copies)                            means
+    18. Decisions, and the effects they lead to                                          opens
+    19. The tools of a server: pins, what is shown, what may be called                   opens
+    20. What we say of messages: quoting, redacting, what clients validate               closes
+    21. Refusals and questions: calls that come again, and calls that wait for a person  opens
+    22. Session (sans-I/O): framing, correlation, records, one way through               opens
+    23. Files: policy discovery and layering                                             opens
+    24. Audit log and stderr                                                             serves people
+    25. The server: its environment, finding and starting it                             serves people
+    26. Relay: two pumps, signals                                                        opens
+    27. Client configs: finding servers, splicing the wall in and out                    serves people
+    28. Saving files whole; what people agreed to, and where calls wait for them         means
+    29. Setup: init, wrap, unwrap, status                                                serves people
+    30. Approving: calls that wait, changed tools, projects                              serves people
+    31. Hooks: the tools of the hosts themselves                                         serves people
+    32. Reading the log: log, verify, explain, allow                                     serves people
+    33. Trying policies: lint, test, replay, learn, report                               serves people
+    34. Command line                                                                     serves people
 """
 from __future__ import annotations
 
@@ -17581,8 +17582,8 @@ _SQL_CLAUSE_WORDS = frozenset(
 )
 
 # ---------------------------------------------------------------------------
-# 14. Policy: model, validation, compilation
-# Opens: makes predicates of a policy; strict ones let messages pass.
+# 14. Policy: what its author may write, and checks of it
+# Means: what is not understood is a mistake that names its place, and no policy.
 # ---------------------------------------------------------------------------
 
 REQUEST_ACTIONS = ("allow", "deny", "ask", "log_only")
@@ -17590,95 +17591,10 @@ RESPONSE_ACTIONS = ("allow", "deny", "redact", "strip", "log_only")
 MAX_RULES = 10_000
 
 
-class Hit(NamedTuple):
-    """Why a condition holds: the path of the argument (or None), a reason to show, the view it was found in."""
-    path: tuple[Any, ...] | None = None
-    why: str = ""
-    view: str = ""
-    findings: tuple[Finding, ...] = ()
-    detail: str = ""            # more of the reason, with words of the call in it: not for the model
-
-
-HIT = Hit()
-# ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}): there is a path
-# that some rule is about (None: what is passed over is told by roles), or a command with a category; ("secrets", "") and
-# ("injection", kind of text): there is a finding; ("size", bytes): it may be larger than that
-Need = tuple[str, Any]
-Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
-_HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]   # a condition on the classes and names of a host
-ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON value
-
-
-class Rule(NamedTuple):
-    """One compiled rule. What it says about method, tool and server stands in *scope*, the rest in *matches*.
-
-    *needs*, when not None, is something without which *matches* cannot hold, and that is quickly told: see `Subject.HAS`.
-    """
-    name: str
-    action: str
-    message: str
-    layer: str                  # "", "project", "global" or the name of a built-in policy
-    scope: Scope
-    matches: Test
-    needs: Need | None = None
-    limit: Limit | None = None  # the rule holds only when the rest of it has held more often than this
-    mark: str = ""              # of a rule with the action "mark": it is noted, and the walk goes on
-    hint: str = ""              # what would be allowed instead
-    always: bool = False        # does it hold for every message in its scope?
-    unless: Test | None = None  # it does not hold where this does
-    file: str = ""              # the file of its layer, and its JSON Pointer there
-    pointer: str = ""
-    last: bool = False          # it is asked after all others, those of the bases too
-    commands: bool = False      # is it about what commands do?
-
-
 class Limit(NamedTuple):
     """More than *calls* matches within *per* seconds."""
     calls: int
     per: float
-
-
-UNKNOWN_TOOL = "\0unknown"      # of an answer about a task that nobody knows (any more): it may be any tool's
-
-
-class Scope(NamedTuple):
-    """The part of a rule that is the same for all messages of one kind, method, tool and server."""
-    kinds: frozenset[str] | None
-    methods: tuple[Glob, ...] | None
-    tools: tuple[Glob, ...] | None
-    servers: tuple[Glob, ...] | None
-    strict: bool                # an allow rule: names must match as they are, and a method must be known
-
-    def covers(self, kind: str, method: str | None, tool: str | None, server: str, alias: str | None = None) -> bool:
-        """May the rule apply to such a message? Of a response that nobody asked for, method and tool are None: then
-        every rule that refuses applies, and no rule that allows; nor to a request that comes as a notification."""
-        if self.kinds is not None and kind not in self.kinds or self.strict and kind == "notification" and method in _METHODS:
-            return False
-        if self.servers is not None and not _any_glob(self.servers, server, self.strict):
-            return False
-        if method is None:
-            return not (self.strict and (self.methods or self.tools))
-        if self.methods is not None and not _any_glob(self.methods, method, True):
-            return False
-        if tool == UNKNOWN_TOOL and self.tools is not None:
-            return not self.strict
-        return self.tools is None or any(name is not None and _any_glob(self.tools, name, self.strict) for name in (tool, alias))
-
-
-def _covered(message: Message) -> tuple[str, str | None, str | None, str, str | None]:
-    """What a rule's scope is about."""
-    return message.kind, message.method, message.tool, message.server, message.alias
-
-
-def _any_glob(globs: tuple[Glob, ...], name: str, strict: bool) -> bool:
-    """Does a glob match *name*, or (unless *strict*) what it looks like in a canonical view?"""
-    if any(glob.matches(name) for glob in globs):
-        return True
-    if not strict and name[:1] in ("\u200c", "\u200d"):         # a joiner that joins nothing
-        return _any_glob(globs, name.lstrip("\u200c\u200d"), strict)
-    if strict or name.isascii() and name.strip() == name and not needs_views(name):
-        return False
-    return any(glob.matches(view.text.strip()) for view in views(name) for glob in globs)
 
 
 class Settings(NamedTuple):
@@ -17735,60 +17651,6 @@ MAX_LIMITS_CALLS = 1_000_000    # of all of them together
 MAX_LIMIT_SECONDS = 86_400
 
 
-class Policy(NamedTuple):
-    """A compiled policy: what the engine holds cannot be malformed."""
-    settings: Settings
-    rules: tuple[Rule, ...]
-    outbound_rules: tuple[Rule, ...]
-    scanner: SecretScanner
-    paths: PathContext
-    path_index: LatePathIndex   # of the `path:` matchers in `_any_value`, each under a name of its own
-    source: str                 # where it came from, for people
-    warnings: tuple[str, ...] = ()
-    apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
-    content: str = ""           # 64 hex: SHA-256 of what its layers say
-    layers: tuple[PolicyLayer, ...] = ()    # what it was compiled from, the strongest first
-    machine: Policy | None = None       # the administrator's policy: judged apart, and the stricter verdict counts
-
-    @property
-    def fingerprint(self) -> str:
-        """12 hex digits by which records name the content of the policies in force."""
-        others = [one.content for one in (self.apart, self.machine) if one is not None]
-        return sha256("".join([self.content, *others]).encode())[:12] if others else self.content[:12]
-
-    def rule_data(self, rule: Rule) -> dict[str, Any]:
-        """What the file says of a rule."""
-        key, index = rule.pointer[1:].split("/")
-        layer = next(layer for layer in self.layers if layer.file == rule.file)
-        data: dict[str, Any] = layer.data[key][int(index)]
-        return data
-
-    def origin(self, rule: Rule) -> str:
-        """Where a rule stands, for people: FILE:LINE, or the name of a built-in policy."""
-        layer = next(layer for layer in self.layers if layer.file == rule.file)
-        line = 0 if layer.built_in else layer.lines().get(rule.pointer, 0)
-        return f"{layer.file}:{line}" if line else layer.file
-
-    def is_sensitive(self, path: str) -> bool:
-        """Is this canonical path one of the built-in sensitive files, whatever the rules say about it?"""
-        return bool(sensitive_index().matches(path, self.paths))
-
-    def with_looks(self, looks: DiskLooks) -> Policy:
-        """The same policy, with *looks* for its looks at the disk."""
-        return self._replace(
-            paths=self.paths._replace(resolve=looks.resolve, there=looks.there),
-            apart=self.apart and self.apart.with_looks(looks),
-            machine=self.machine and self.machine.with_looks(looks),
-        )
-
-    def with_secrets(self, values: Mapping[str, str]) -> Policy:
-        """This policy, to which the values of these variables (see `secret_values`) are secrets."""
-        if not values:
-            return self
-        return self._replace(scanner=self.scanner.with_values(values), apart=self.apart and self.apart.with_secrets(values),
-                             machine=self.machine and self.machine.with_secrets(values))
-
-
 class PolicyLayer(NamedTuple):
     """One policy file as data, valid but not compiled. *lines* gives {JSON Pointer: line number}, for the message about
     a mistake: only then the file is read for them."""
@@ -17799,8 +17661,6 @@ class PolicyLayer(NamedTuple):
     built_in: bool = False
     base: bool = False          # another layer extends it
 
-
-# -- validation -------------------------------------------------------------
 
 class _Checker:
     """Checks the shape of one policy document and raises PolicyError with file, line and pointer."""
@@ -18193,6 +18053,150 @@ def _check_secrets(check: _Checker, secrets: Any) -> None:
             raise check.fail(here + "/name", f"{item['name']!r} is used twice; give each pattern its own name")
         names.add(item["name"])
         check.number(item.get("entropy_threshold", 0), here + "/entropy_threshold", 0, 8, whole=False)     # bits per character
+
+
+# ---------------------------------------------------------------------------
+# 15. Policy: model and compilation
+# Opens: makes predicates of a policy; strict ones let messages pass.
+# ---------------------------------------------------------------------------
+
+class Hit(NamedTuple):
+    """Why a condition holds: the path of the argument (or None), a reason to show, the view it was found in."""
+    path: tuple[Any, ...] | None = None
+    why: str = ""
+    view: str = ""
+    findings: tuple[Finding, ...] = ()
+    detail: str = ""            # more of the reason, with words of the call in it: not for the model
+
+
+HIT = Hit()
+# ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}): there is a path
+# that some rule is about (None: what is passed over is told by roles), or a command with a category; ("secrets", "") and
+# ("injection", kind of text): there is a finding; ("size", bytes): it may be larger than that
+Need = tuple[str, Any]
+Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
+_HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]   # a condition on the classes and names of a host
+ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON value
+
+
+class Rule(NamedTuple):
+    """One compiled rule. What it says about method, tool and server stands in *scope*, the rest in *matches*.
+
+    *needs*, when not None, is something without which *matches* cannot hold, and that is quickly told: see `Subject.HAS`.
+    """
+    name: str
+    action: str
+    message: str
+    layer: str                  # "", "project", "global" or the name of a built-in policy
+    scope: Scope
+    matches: Test
+    needs: Need | None = None
+    limit: Limit | None = None  # the rule holds only when the rest of it has held more often than this
+    mark: str = ""              # of a rule with the action "mark": it is noted, and the walk goes on
+    hint: str = ""              # what would be allowed instead
+    always: bool = False        # does it hold for every message in its scope?
+    unless: Test | None = None  # it does not hold where this does
+    file: str = ""              # the file of its layer, and its JSON Pointer there
+    pointer: str = ""
+    last: bool = False          # it is asked after all others, those of the bases too
+    commands: bool = False      # is it about what commands do?
+
+
+UNKNOWN_TOOL = "\0unknown"      # of an answer about a task that nobody knows (any more): it may be any tool's
+
+
+class Scope(NamedTuple):
+    """The part of a rule that is the same for all messages of one kind, method, tool and server."""
+    kinds: frozenset[str] | None
+    methods: tuple[Glob, ...] | None
+    tools: tuple[Glob, ...] | None
+    servers: tuple[Glob, ...] | None
+    strict: bool                # an allow rule: names must match as they are, and a method must be known
+
+    def covers(self, kind: str, method: str | None, tool: str | None, server: str, alias: str | None = None) -> bool:
+        """May the rule apply to such a message? Of a response that nobody asked for, method and tool are None: then
+        every rule that refuses applies, and no rule that allows; nor to a request that comes as a notification."""
+        if self.kinds is not None and kind not in self.kinds or self.strict and kind == "notification" and method in _METHODS:
+            return False
+        if self.servers is not None and not _any_glob(self.servers, server, self.strict):
+            return False
+        if method is None:
+            return not (self.strict and (self.methods or self.tools))
+        if self.methods is not None and not _any_glob(self.methods, method, True):
+            return False
+        if tool == UNKNOWN_TOOL and self.tools is not None:
+            return not self.strict
+        return self.tools is None or any(name is not None and _any_glob(self.tools, name, self.strict) for name in (tool, alias))
+
+
+def _covered(message: Message) -> tuple[str, str | None, str | None, str, str | None]:
+    """What a rule's scope is about."""
+    return message.kind, message.method, message.tool, message.server, message.alias
+
+
+def _any_glob(globs: tuple[Glob, ...], name: str, strict: bool) -> bool:
+    """Does a glob match *name*, or (unless *strict*) what it looks like in a canonical view?"""
+    if any(glob.matches(name) for glob in globs):
+        return True
+    if not strict and name[:1] in ("\u200c", "\u200d"):         # a joiner that joins nothing
+        return _any_glob(globs, name.lstrip("\u200c\u200d"), strict)
+    if strict or name.isascii() and name.strip() == name and not needs_views(name):
+        return False
+    return any(glob.matches(view.text.strip()) for view in views(name) for glob in globs)
+
+
+class Policy(NamedTuple):
+    """A compiled policy: what the engine holds cannot be malformed."""
+    settings: Settings
+    rules: tuple[Rule, ...]
+    outbound_rules: tuple[Rule, ...]
+    scanner: SecretScanner
+    paths: PathContext
+    path_index: LatePathIndex   # of the `path:` matchers in `_any_value`, each under a name of its own
+    source: str                 # where it came from, for people
+    warnings: tuple[str, ...] = ()
+    apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
+    content: str = ""           # 64 hex: SHA-256 of what its layers say
+    layers: tuple[PolicyLayer, ...] = ()    # what it was compiled from, the strongest first
+    machine: Policy | None = None       # the administrator's policy: judged apart, and the stricter verdict counts
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits by which records name the content of the policies in force."""
+        others = [one.content for one in (self.apart, self.machine) if one is not None]
+        return sha256("".join([self.content, *others]).encode())[:12] if others else self.content[:12]
+
+    def rule_data(self, rule: Rule) -> dict[str, Any]:
+        """What the file says of a rule."""
+        key, index = rule.pointer[1:].split("/")
+        layer = next(layer for layer in self.layers if layer.file == rule.file)
+        data: dict[str, Any] = layer.data[key][int(index)]
+        return data
+
+    def origin(self, rule: Rule) -> str:
+        """Where a rule stands, for people: FILE:LINE, or the name of a built-in policy."""
+        layer = next(layer for layer in self.layers if layer.file == rule.file)
+        line = 0 if layer.built_in else layer.lines().get(rule.pointer, 0)
+        return f"{layer.file}:{line}" if line else layer.file
+
+    def is_sensitive(self, path: str) -> bool:
+        """Is this canonical path one of the built-in sensitive files, whatever the rules say about it?"""
+        return bool(sensitive_index().matches(path, self.paths))
+
+    def with_looks(self, looks: DiskLooks) -> Policy:
+        """The same policy, with *looks* for its looks at the disk."""
+        return self._replace(
+            paths=self.paths._replace(resolve=looks.resolve, there=looks.there),
+            apart=self.apart and self.apart.with_looks(looks),
+            machine=self.machine and self.machine.with_looks(looks),
+        )
+
+    def with_secrets(self, values: Mapping[str, str]) -> Policy:
+        """This policy, to which the values of these variables (see `secret_values`) are secrets."""
+        if not values:
+            return self
+        return self._replace(scanner=self.scanner.with_values(values), apart=self.apart and self.apart.with_secrets(values),
+                             machine=self.machine and self.machine.with_secrets(values))
 
 
 # -- compilation ------------------------------------------------------------
@@ -18931,7 +18935,7 @@ def _policy_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 # ---------------------------------------------------------------------------
-# 15. Doubts about policies
+# 16. Doubts about policies
 # Serves people: names rules that are valid, but hardly meant.
 # ---------------------------------------------------------------------------
 
@@ -19053,7 +19057,7 @@ class _Shadows:
 
 
 # ---------------------------------------------------------------------------
-# 16. Built-in policies (data; composed groups, not copies)
+# 17. Built-in policies (data; composed groups, not copies)
 # Means: data; a test holds what allows to words that are certain.
 # ---------------------------------------------------------------------------
 #
@@ -19371,7 +19375,7 @@ def render_default_rules() -> str:
     return json.dumps(builtin_layer("default").data, indent=2, ensure_ascii=False) + "\n"
 
 # ---------------------------------------------------------------------------
-# 17. Decisions, and the effects they lead to
+# 18. Decisions, and the effects they lead to
 # Opens: asks the rules; doubt is a refusal.
 # ---------------------------------------------------------------------------
 
@@ -19805,7 +19809,7 @@ class Outbox:
 
 
 # ---------------------------------------------------------------------------
-# 18. The tools of a server: pins, what is shown, what may be called
+# 19. The tools of a server: pins, what is shown, what may be called
 # Opens: says which tools are known, shown and may be called.
 # ---------------------------------------------------------------------------
 
@@ -20183,7 +20187,7 @@ class Toolbox:
         return effects
 
 # ---------------------------------------------------------------------------
-# 19. What we say of messages: quoting, redacting, what clients validate
+# 20. What we say of messages: quoting, redacting, what clients validate
 # Closes: takes secrets out of what clients, people and the log get.
 # ---------------------------------------------------------------------------
 
@@ -20501,7 +20505,7 @@ def _cut_in_the_middle(text: str, limit: int) -> str:
 
 
 # ---------------------------------------------------------------------------
-# 20. Refusals and questions: calls that come again, and calls that wait for a person
+# 21. Refusals and questions: calls that come again, and calls that wait for a person
 # Opens: lets a call pass that a person has allowed.
 # ---------------------------------------------------------------------------
 
@@ -20917,7 +20921,7 @@ def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None
         del known[next(iter(known))]
 
 # ---------------------------------------------------------------------------
-# 21. Session (sans-I/O): framing, correlation, records, one way through
+# 22. Session (sans-I/O): framing, correlation, records, one way through
 # Opens: the one way through; nothing goes on but from `_conclude`.
 # ---------------------------------------------------------------------------
 #
@@ -22071,7 +22075,7 @@ def _name_of(item: Any) -> str:
     return next((name for name in names if type(name) is str), "")
 
 # ---------------------------------------------------------------------------
-# 22. Files: policy discovery and layering
+# 23. Files: policy discovery and layering
 # Opens: says which policy is in force here.
 # ---------------------------------------------------------------------------
 
@@ -22399,7 +22403,7 @@ class PolicyWatch:
         top = os.path.realpath(self._project or os.getcwd())
         return os.path.realpath(path).startswith(top.rstrip(os.sep) + os.sep)
 # ---------------------------------------------------------------------------
-# 23. Audit log and stderr
+# 24. Audit log and stderr
 # Serves people: writes records and lines on stderr.
 # ---------------------------------------------------------------------------
 
@@ -22782,7 +22786,7 @@ class Reporter:
                 time.sleep(_STDERR_BATCH_S)
 
 # ---------------------------------------------------------------------------
-# 24. The server: its environment, finding and starting it
+# 25. The server: its environment, finding and starting it
 # Serves people: starts the server with what it may have of our environment.
 # ---------------------------------------------------------------------------
 
@@ -23101,7 +23105,7 @@ def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str
 
 
 # ---------------------------------------------------------------------------
-# 25. Relay: two pumps, signals
+# 26. Relay: two pumps, signals
 # Opens: carries bytes; writes only what the session says.
 # ---------------------------------------------------------------------------
 
@@ -23652,7 +23656,7 @@ def _catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
             signal.signal(signum, old)
     return restore
 # ---------------------------------------------------------------------------
-# 26. Client configs: finding servers, splicing the wall in and out
+# 27. Client configs: finding servers, splicing the wall in and out
 # Serves people: edits hosts' files by splicing.
 # ---------------------------------------------------------------------------
 
@@ -24741,7 +24745,7 @@ def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
 
 
 # ---------------------------------------------------------------------------
-# 27. Saving files whole; what people agreed to, and where calls wait for them
+# 28. Saving files whole; what people agreed to, and where calls wait for them
 # Means: keeps what people agreed to.
 # ---------------------------------------------------------------------------
 
@@ -25334,7 +25338,7 @@ class Grants:
 
 
 # ---------------------------------------------------------------------------
-# 28. Setup: init, wrap, unwrap, status
+# 29. Setup: init, wrap, unwrap, status
 # Serves people: wraps and unwraps servers.
 # ---------------------------------------------------------------------------
 # Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
@@ -26375,7 +26379,7 @@ def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
 
 
 # ---------------------------------------------------------------------------
-# 29. Approving: calls that wait, changed tools, projects
+# 30. Approving: calls that wait, changed tools, projects
 # Serves people: asks a person at a terminal.
 # ---------------------------------------------------------------------------
 
@@ -26786,7 +26790,7 @@ def _revoke(io: Surroundings, name: str) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 30. Hooks: the tools of the hosts themselves
+# 31. Hooks: the tools of the hosts themselves
 # Serves people: answers hosts about their own tools, by the same Wall.
 # ---------------------------------------------------------------------------
 # Serves people, and closes: it can only add refusals to what the host decides by itself.
@@ -27626,7 +27630,7 @@ def _read_event_bytes(end: float, fd: int = 0) -> bytes:
     return data
 
 # ---------------------------------------------------------------------------
-# 31. Reading the log: log, verify, explain, allow
+# 32. Reading the log: log, verify, explain, allow
 # Serves people: shows and explains records.
 # ---------------------------------------------------------------------------
 # *serves people*: what was refused, why, and how exactly that is allowed. All of it reads the audit log as data; a line that
@@ -27637,7 +27641,6 @@ _SPANS_S = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 _INTERESTING = ("deny", "ask", "redact", "strip")
 _LOOSE_KINDS = ("password", "client-secret", "api-key")     # secrets that only a name beside them tells
 _log_name = lazy_regex(r"\d{4}-\d\d-\d\d\.jsonl")
-_ref_form = lazy_regex(r"[a-z0-9]{1,8}-[1-9][0-9]{0,15}")
 
 
 class Logged(NamedTuple):
@@ -28061,7 +28064,7 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
         return 0
     options = _Options(args)
     record, missing = None, ""
-    if len(args.words) == 1 and _ref_form.fullmatch(args.words[0]) and args.input is None:
+    if len(args.words) == 1 and _ref_form.match(args.words[0]) and args.input is None:
         record = find_record(io, args.words[0], log_files(io, args.log) if args.log else [])
         options.server_name = options.server_name or record.get("server")
         body, missing = call_of(record)
@@ -28527,7 +28530,7 @@ def cmd_go(argv: Sequence[str], io: Surroundings) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 32. Trying policies: lint, test, replay, learn, report
+# 33. Trying policies: lint, test, replay, learn, report
 # Serves people: judges without forwarding anything.
 # ---------------------------------------------------------------------------
 # *serves people*: what a policy would do, before and after it is in force. Nothing here is asked by a running wall.
@@ -29196,7 +29199,7 @@ def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 33. Command line
+# 34. Command line
 # Serves people: reads words, prints text.
 # ---------------------------------------------------------------------------
 
