@@ -435,7 +435,7 @@ class WrapAndUnwrap(Desk):
         write(self.cursor, CURSOR)
         for command, argv in (("wrap", []), ("wrap", ["a", "b"]), ("wrap", ["nobody"]), ("wrap", ["db", "--client", "no"]),
                               ("unwrap", []), ("unwrap", ["db", "--all"]), ("unwrap", ["nobody"]), ("status", ["x"]),
-                              ("unwrap", ["--restore"]), ("approve", ["a", "--list"]), ("approve", []), ("init", ["--al"])):
+                              ("unwrap", ["--restore"]), ("approve", ["a", "--list"]), ("approve", ["--ack", "a"]), ("init", ["--al"])):
             with self.subTest(command=command, argv=argv):
                 self.assertEqual(self.run_(command, *argv), 2)
                 self.assertEqual(self.err.count("\n"), 1)
@@ -529,9 +529,12 @@ class Status(Desk):
             os.chmod(path, mode)
             self.assertEqual(self.kinds(), {"permissions"})
             os.chmod(path, before)
-        write(os.path.join(folder, "approved.json"), "{", 0o600)
-        self.assertEqual(self.kinds(), {"permissions"})
-        os.unlink(os.path.join(folder, "approved.json"))
+        write(os.path.join(folder, "approved.json"), "{", 0o600)      # of an earlier version, and damaged
+        for _ in range(2):
+            self.assertEqual(self.kinds(), {"permissions"})
+        self.assertEqual(self.run_("approve", "--ack"), 2)
+        self.assertEqual(self.run_("approve", "--ack", "--yes"), 0)
+        self.assertEqual(self.kinds(), set())
         os.rmdir(os.path.join(folder, "logs"))
         write(os.path.join(folder, "logs"), "")
         self.assertEqual(self.kinds(), {"log"})
@@ -558,7 +561,7 @@ class Approve(Desk):
     def setUp(self) -> None:
         super().setUp()
         self.path = write(os.path.join(self.project, ".mcpwall.yml"), self.RULES)
-        self.store = mcpwall.ConsentStore(os.path.join(self.home, ".mcpwall", "approved.json"))
+        self.store = mcpwall.ConsentStore(os.path.join(self.home, ".mcpwall"))
 
     def approved(self) -> bool:
         return self.store.is_approved(self.path, read(self.path).encode())
@@ -577,6 +580,8 @@ class Approve(Desk):
         self.assertLess(self.out.index("let-in"), self.out.index("no-rm"))
         self.assertTrue(self.approved())
         self.assertEqual(self.run_("approve"), 0)
+        self.assertEqual(self.out, "Nothing waits.\n")
+        self.assertEqual(self.run_("approve", ".mcpwall.yml"), 0)
         self.assertIn("already approved", self.out)
         write(self.path, self.RULES + "# changed\n")
         self.assertFalse(self.approved())
@@ -589,13 +594,15 @@ class Approve(Desk):
             return mcpwall.load_policy(project_dir=self.project, home=self.home,
                                        approved=self.store.is_approved).apart is not None
         self.assertTrue(apart())
-        self.run_("approve", "--yes")
+        self.assertEqual(self.run_("approve", "--yes"), 2, "it approves only what is named")
+        self.assertTrue(apart())
+        self.run_("approve", ".mcpwall.yml", "--yes")
         self.assertFalse(apart())
 
     def test_list_and_revoke(self) -> None:
         self.assertEqual(self.run_("approve", "--list"), 0)
         self.assertIn("No project policy", self.out)
-        self.run_("approve", "--yes")
+        self.run_("approve", ".mcpwall.yml", "--yes")
         self.run_("approve", "--list")
         self.assertRegex(self.out, r"^\d{4}-\d\d-\d\d  approved  +\S+\.mcpwall\.yml\n$")
         write(self.path, "version: 1\n")
@@ -605,88 +612,88 @@ class Approve(Desk):
         self.run_("approve", "--list")
         self.assertIn("gone", self.out)
         self.assertEqual(self.run_("approve", "--revoke", ".mcpwall.yml"), 0)
-        self.assertEqual(self.store.entries("projects"), {})
+        self.assertEqual(self.store.projects(), {})
         self.assertEqual(self.run_("approve", "--revoke", ".mcpwall.yml"), 0)
 
     def test_a_policy_that_does_not_load_is_not_approved(self) -> None:
         for text in ("rules: 3\n", "a: [", "rules:\n- {name: x, match: {arguments: {a: {regex: '('}}}, action: deny}\n", ""):
             write(self.path, text)
-            self.assertEqual(self.run_("approve", "--yes"), 2)
-        self.assertEqual(self.store.entries("projects"), {})
+            self.assertEqual(self.run_("approve", ".mcpwall.yml", "--yes"), 2)
+        self.assertEqual(self.store.projects(), {})
 
     def test_the_link_and_the_file_are_one(self) -> None:
         if not POSIX:
             self.skipTest("links")
         link = os.path.join(self.box, "link")
         os.symlink(self.project, link)
-        self.run_("approve", "--yes")
+        self.run_("approve", ".mcpwall.yml", "--yes")
         self.assertTrue(self.store.is_approved(os.path.join(link, ".mcpwall.yml"), self.RULES.encode()))
 
 
 class Consent(Desk):
     def setUp(self) -> None:
         super().setUp()
-        self.path = os.path.join(self.home, ".mcpwall", "approved.json")
-        self.store = mcpwall.ConsentStore(self.path, lambda: 1.5e9)
+        self.folder = os.path.join(self.home, ".mcpwall", "consent")
+        self.store = mcpwall.ConsentStore(os.path.join(self.home, ".mcpwall"), lambda: 1.5e9)
 
-    def test_kinds(self) -> None:
+    def test_projects(self) -> None:
         self.store.approve("/a/.mcpwall.yml", b"x")
-        self.store.put("tools", "server", {"hash": "1"})
-        self.store.put("tools", "other", {"hash": "2"})
-        self.store.put("tools", "other", None)
-        self.assertEqual(self.store.entries("tools"), {"server": {"hash": "1", "time": 1500000000}})
+        self.assertEqual({path: entry["time"] for path, entry in self.store.projects().items()}, {"/a/.mcpwall.yml": 1500000000})
         self.assertTrue(self.store.is_approved("/a/.mcpwall.yml", b"x"))
         self.assertFalse(self.store.is_approved("/a/.mcpwall.yml", b"y"))
         self.assertFalse(self.store.is_approved("/b/.mcpwall.yml", b"x"))
-        self.assertEqual(self.store.entries("calls"), {})
         if POSIX:
-            self.assertEqual(os.stat(self.path).st_mode & 0o777, 0o600)
+            path = self.store.place_of("/a/.mcpwall.yml")
+            self.assertEqual([os.stat(one).st_mode & 0o777 for one in (path, self.folder)], [0o600, 0o700])
+        self.store.forget("/a/.mcpwall.yml")
+        self.assertFalse(self.store.is_approved("/a/.mcpwall.yml", b"x"))
 
     def test_what_is_not_consent(self) -> None:
         self.store.approve("/p", b"x")
-        good = read(self.path)
-        for bad in ("", "{", "[]", "null", good[:-5], good.replace("1", "2", 1), good + "{}", "\ufeff" + good,
-                    good.replace('"projects": {', '"projects": {}, "projects": {'), '{"version": 1, "projects": []}',
-                    '{"version": 1, "projects": {"/p": true}}', '{"version": true, "projects": {}}', "[" * 5000, "\0"):
+        self.store.approve("/other", b"x")
+        path = self.store.place_of("/p")
+        good = read(path)
+        for bad in ("", "{", "[]", "null", good[:-5], good.replace("1", "2", 1), good + "{}", "\ufeff" + good, good.replace("/p", "/q"),
+                    good.replace('"path"', '"sha256":"x","path"'), '{"v":1}', '{"v":true,"path":"/p"}', "[" * 5000, "\0",
+                    read(self.store.place_of("/other"))):
             with self.subTest(bad=bad[:60]):
-                write(self.path, bad)
+                write(path, bad)
                 self.assertFalse(self.store.is_approved("/p", b"x"))
-                self.assertIsNotNone(self.store.problem)
-        write(self.path, b"\xff")
+                self.assertNotIn("/p", self.store.projects())
+        self.assertTrue(self.store.is_approved("/other", b"x"), "damage stays where it is")
+        write(path, b"\xff")
         self.assertFalse(self.store.is_approved("/p", b"x"))
-        self.store.approve("/q", b"z")
-        self.assertTrue(self.store.is_approved("/q", b"z"))
-        self.assertIsNone(self.store.problem)
-        self.assertTrue(os.path.exists(self.path + ".unusable"))
+        self.store.approve("/p", b"z")
+        self.assertTrue(self.store.is_approved("/p", b"z"))
 
     @unittest.skipUnless(POSIX, "modes")
     def test_a_file_that_others_can_write_is_no_consent(self) -> None:
         self.store.approve("/p", b"x")
+        path = self.store.place_of("/p")
         for mode in (0o666, 0o620):
-            os.chmod(self.path, mode)
+            os.chmod(path, mode)
             self.assertFalse(self.store.is_approved("/p", b"x"))
-        os.chmod(self.path, 0o600)
+        os.chmod(path, 0o600)
         self.assertTrue(self.store.is_approved("/p", b"x"))
         if os.getuid() == 0:
-            os.chown(self.path, 12345, 12345)
+            os.chown(path, 12345, 12345)
             self.assertFalse(self.store.is_approved("/p", b"x"))
 
     def test_walls_that_write_at_once_lose_nothing(self) -> None:
         def put(number: int) -> None:
-            mcpwall.ConsentStore(self.path).put("tools", f"t{number}", {"n": number})
+            mcpwall.ConsentStore(os.path.join(self.home, ".mcpwall")).approve(f"/{number}", b"x")
         threads = [threading.Thread(target=put, args=(number,)) for number in range(20)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual(len(self.store.entries("tools")), 20)
-        self.assertEqual(sorted(os.listdir(os.path.dirname(self.path))), ["approved.json", "approved.json.lock"])
+        self.assertEqual(len(self.store.projects()), 20)
 
     def test_paths_that_are_no_text(self) -> None:
         with self.assertRaises(mcpwall.ConfigError):
             self.store.approve("/p\udcff", b"x")
         self.assertFalse(self.store.is_approved("/p\udcff", b"x"))
-        self.assertEqual(self.store.entries("projects"), {})
+        self.assertEqual(self.store.projects(), {})
 
 
 class WholeProgram(Desk):
