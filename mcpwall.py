@@ -4804,6 +4804,7 @@ block-ai-tool-config: access to the configuration of AI tools
   **/{opencode,crush}/{auth.json,opencode.json,opencode.jsonc,crush.json}
   ~*/.config/{goose,aichat,io.datasette.llm,fabric,shell_gpt,mods,gptme,amp,openai,anthropic,claude,cursor}/**
   ~*/.local/share/{goose,opencode,amp,crush}/**
+  ~*/.{openclaw,clawdbot,moltbot,nanobot,picoclaw,hermes}/{*.json,*.y?ml,*.env,.env,credentials/**,agents/**,identity/**}
   ~*/.{lmstudio,warp,kiro,junie,opencode,openai,anthropic,ollama,factory,augment,grok,amp}/** | !~*/.ollama/models/**
   **/etc/{claude-code,gemini-cli,codex}/** | !~*/.claude/{claude.md,commands/**,skills/**,agents/**,plugins/**}
 block-mcp-files (read): reading where MCP servers are configured, often with their keys
@@ -6537,7 +6538,8 @@ docker,podman,nerdctl,docker-compose | c:H:l:f:p: --context: --host: --config: -
 kubectl,oc,k3s/exec,debug,rsh | itq n:c:s: --namespace: --container: --context: --cluster: --image: --kubeconfig:k | p x
      | t:inside
 kubectl,oc | n:s:l:f:o: --namespace: --context: --kubeconfig:k | | data t:container
-lxc,incus/exec lxc-attach/ nerdctl/exec | n: | p x | t:inside
+lxc,incus/exec | | p x | t:inside
+lxc-attach | n: --name: | x | t:inside
 # -- the network
 curl | 0123469afgGIjJklLNpqsSvVZ# C:D:h:m:P:Q:r:t:w:x:X:y:Y:z: --request: --max-time: --connect-timeout: --retry: --write-out:
      -i,--include=switch -A,-e,--user-agent,--referer,-b,--cookie:header -H,--header:header -u,--user,--oauth2-bearer:auth
@@ -7376,8 +7378,8 @@ _CODE_CALLS: dict[str, str] = {}        # last names of what is called -> roles;
 for _line in """\
 run exec_command system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output
 run check_call getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell
-run create_subprocess_exec posix_spawn execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
-run spawnvp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder
+run create_subprocess_exec execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
+run spawnvp posix_spawn posix_spawnp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder
 run Command sh bat shell $ Process.Start statement
 eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext
 eval =source runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads
@@ -7658,8 +7660,8 @@ class CodeReader:
                     frame = stack[-1]
                     frame.atoms += [value] if value is not None else []
             elif word == ",":
-                if len(atoms) > 1 and (atoms[0] in ("for", "foreach") if type(atoms[0]) is str else
-                                       frame.opening in ("", "{") and self.commands(atoms)):
+                if len(atoms) > 1 and (atoms[0] in ("for", "foreach") if type(atoms[0]) is str else frame.opening in ("", "{") and
+                                       self.commands(atoms) or "for" in atoms and atoms[-2] in ("for", ",")):
                     atoms.append(word)
                 else:
                     self.piece(frame)
@@ -7977,7 +7979,8 @@ class CodeReader:
         named = key and not value.texts and not key.isdigit()
         return self.member(value, key) if named else _CodeValue((), None, value.name, value.origins)
 
-    def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue], fields: dict[str, _CodeValue] | None = None) -> _CodeValue:
+    def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue],
+                  fields: dict[str, _CodeValue] | None = None) -> _CodeValue:
         """`"%s" % items`, `"{}".format(items)`."""
         made = []
         fields = fields or items and items[0].fields or {}
@@ -8046,7 +8049,8 @@ class CodeReader:
             value = self.act(role, name, last, of, args, fields, origins) or value
         for arg in given:                       # a function among the arguments is called with the others
             named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
-            if arg.params is not None or named and named not in _CODE_NOUNS and self.roles(named).startswith(("run", "eval", "delete")):
+            if arg.params is not None or named and named not in _CODE_NOUNS and self.roles(named).startswith(
+                    ("run", "eval", "delete")):
                 others = [other for other in (of, *given) if other is not None and other is not arg]
                 over = _code_either([item for other in others for item in other.each()] or [_CODE_UNKNOWN])
                 over = _CodeValue(over.texts, over.items, over.name, origins | value.origins if value else origins)
@@ -8229,10 +8233,10 @@ class CodeReader:
         if of is not None and of.known() and not first.known():
             first, args = of, [of]                      # "a b".execute()
         more = [arg for arg in args[1:] if not arg.fields]
-        twice = re.match(r"\.?(exec|spawn)([lv])", last)            # these name the program twice
+        twice = re.match(r"\.?(exec|spawn|posix_spawn)([lv]|(?<=x_spawn))", last)    # these name the program twice
         if twice:
             more = more[1:] if twice.group(1) == "spawn" else more
-            words = [*more[0].each()] if twice.group(2) == "v" and more else [first, *more[1:]]
+            words = [*more[0].each()] if twice.group(2) != "l" and more else [first, *more[1:]]
         else:
             more += [fields["args"]] if "args" in fields and first is not fields["args"] else []
             words = [word for arg in [first, *more] for word in arg.each()]
@@ -8254,7 +8258,8 @@ class CodeReader:
                     self.tell("sql", texts[0])
         fetches = any(re.search(r"\b(?:curl|wget|iwr|irm)\b", text) for word in words for text in word.texts)
         reads = shell and not any(word.texts and word.texts[0][:2] == "-c" for word in words)
-        return _CodeValue((), None, "a shell" if reads else "output", _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS))
+        origins = _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS)
+        return _CodeValue((), None, "a shell" if reads else "output", origins)
 
 
 _CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
@@ -8301,6 +8306,7 @@ _sh_code_shell = lazy_regex(
     r"dup2|`#\{|/bin/(?:ba|z|da|k|a)?sh\b|(?i:cmd(?:\.exe|['\" ])|\biex\b|Invoke-Expression|powershell)|pty\.spawn|\|"
     r"&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|recv\([^)]*\)[^\n]{0,200}(?:subprocess|os\.(?:popen|system)|"
     r"exec\()|(?:subprocess|os\.popen|os\.system|getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv|['\"](?:ba|z)?sh['\"]|"
+    r"\b(?:ba|z|da)?sh(?: -\w+)* *0?<&|"
     r"(?i:io\.popen)|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
 
 
@@ -11579,7 +11585,8 @@ _SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
     "awk": _sh_awk_program, "sed": _sh_sed_text, "esc": _sh_escaped_commands, "make": _sh_make_text, "tcl": _sh_tcl_text,
     "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
     "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
-_SH_QUIET_ROLES = frozenset("p k h f r n cd u s S @ header auth folder module makefile entry two stem mark file into mode array fd name".split())
+_SH_QUIET_ROLES = frozenset("""p k h f r n cd u s S @ header auth folder module makefile entry two stem mark file into mode array
+    fd name""".split())
 
 
 _NO_ROW = _ShRow({})
