@@ -26540,8 +26540,8 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
         question = f"{io.short(path)} exists. Replace it by one that extends {profile}?"
         if existing and not (profile and existing == path and io.interactive and io.agrees(question)):
             io.say(f"Your policy: {io.short(existing)} (kept as it is)")
-            data = parse_policy(read_policy_file(existing)[1], existing).data if profile else {}
-            if profile and profile not in _as_list(data.get("extends", [])):
+            kept = parse_policy(read_policy_file(existing)[1], existing).data if profile else {}
+            if profile and profile not in _as_list(kept.get("extends", [])):
                 io.complain(f"{profile} is not in force, since you have a policy: "
                             f"write `extends: {profile}` into {io.short(existing)}")
                 return False
