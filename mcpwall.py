@@ -5303,7 +5303,8 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
 # and file whether it holds remote content, something secret, or a text we can see. Nothing is run, no file opened.
 
 COMMAND_CATEGORIES = {"destructive": "deletes, overwrites or wipes outside the project, or a shared branch",
-    "git_rewrite": "throws away local git work (reset --hard, clean -fdx)",
+    "git_rewrite": "throws away local git work (git_discard, a named file, stash drop, branch -D)",
+    "git_discard": "throws away work that nobody has elsewhere (reset --hard, clean -fdx, checkout .)",
     "pipe_to_shell": "runs what it has just downloaded or decoded", "reverse_shell": "opens a shell or a tunnel to the network",
     "exfiltration": "sends credentials, private files or the environment away",
     "privilege": "becomes root, widens rights, leaves a container, or turns protection off",
@@ -6572,6 +6573,11 @@ _SH_LEAVES_OUT = {
     "zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "ag": "--ignore", "eza": "-I", "exa": "-I",
     "": "--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern --ignore-glob --ignore-patterns"}
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"      # shared
+_SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named file
+_SH_LOOSENS = r"(?:-\S+ )*(?:approve|allow|go|unwrap|wrap|init) (?!(?:(?!-- )\S+ )*(?:--list|--help|-h|--dry-run) )"
+_sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b)"     # whom pgrep, pidof or ps have found
+                       r".*\b(?:pgrep|pidof|ps|get-process|tasklist)\b[^\n;]*mcp[^a-z ]{0,3}wal")
+_sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|save_config|wrap_server)\b")
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
 _SH_RULES = r"""
 destructive :: mkfs mke2fs mkswap newfs mkdosfs :: (?=.* (?:/dev/|[A-Za-z]:)) :: makes a new file system on a device
@@ -6590,10 +6596,14 @@ destructive :: vssadmin wbadmin :: (?i) (?:delete|resize) :: deletes backups or 
 destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|
     --force\S*) )(?=.* (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|
     --delete) )(?=.* (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
-git_rewrite :: git :: (?:reset .*--(?:hard|merge)|clean(?=.* (?:-[a-z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|
-    filter-(?:branch|repo)|reflog (?:expire|delete)|gc .*--prune=now|stash clear|branch(?=.* (?:-D|--delete .*--force|--force
-     .*--delete) )|update-ref .*-d |checkout (?:.* )?(?:-f|--force|--|\.) |restore(?!.*--staged).* \. |
-    push(?!.*--force-with-lease)(?=.* (?:-[a-z]*f[a-z]*|--force) )) :: throws local or unpushed work away
+git_discard :: git :: (?:reset (?:.* )?--(?:hard|merge) |clean(?=.* (?:-[a-zA-Z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|
+    stash clear |filter-(?:branch|repo)|reflog (?:expire|delete)|(?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|--discard-changes) |checkout (?:.* )?TREE |
+    restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* TREE )|read-tree (?:.* )?--reset |
+    push(?!.* (?:--dry-run|-n) )(?:(?=.* (?:-[a-z]*f[a-z]*|--force|--mirror) )|(?!.*--force-with-lease)(?=.* [+]\S+ ))) ::
+     throws work away that may be nowhere else
+git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |
+    branch(?=.* (?:-[a-z]*D|--delete .*--force|--force .*--delete) )|worktree remove .*(?:-f|--force) |checkout (?:.* )?-- (?!TREE )|
+    restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) :: throws local work away
 persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
 secret :: pass gopass :: (?:show |otp )?(?!(?:ls|list|git|init|help|version|find|search|grep|insert|edit|generate|rm|mv|cp) |
     -)\S :: STORED_PASSWORD
@@ -6659,9 +6669,11 @@ privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsas
      passwords
 privilege :: ntdsutil :: (?i)(?=.*(?:ifm|ntds)) :: copies the password database
 privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
-privilege :: mcpwall :: (?:approve|unwrap|wrap|init)  :: changes what mcpwall lets through
-privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? (?:approve|unwrap|wrap|init)  ::
+privilege :: mcpwall :: LOOSENS :: changes what mcpwall lets through
+privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS :: changes what mcpwall lets through
+privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |(?:approve|allow) (?:-\S+ )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) ::
      changes what mcpwall lets through
+privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*mcp[^a-z ]{0,3}wal :: stops mcpwall
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
 privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
@@ -7059,11 +7071,14 @@ def _sh_known() -> list[dict[str, Any]]:
                     rows.update(dict.fromkeys(made, row))
         rules: dict[str, Any] = {}
         # an indented line goes on with the row above it, blanks behind the fourth included
-        for line in _SH_RULES.replace("\n    ", "").replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
+        text = _SH_RULES.replace("\n    ", "").replace("BRANCH", _SH_BRANCH).replace("TREE", _SH_TREE)
+        for line in text.replace("LOOSENS", _SH_LOOSENS).split("\n")[1:]:
             category, programs, pattern, reason = line.split(" :: ")
-            rule = (category, lazy_regex(pattern), reason)
+            found = lazy_regex(pattern)
             for program in programs.split():
-                rules.setdefault(program, []).append(rule)
+                rules.setdefault(program, []).append((category, found, reason))
+                if category == "git_discard":       # which is the graver part of the other
+                    rules[program].append(("git_rewrite", found, reason))
         _sh_tables.extend((rows, dict.fromkeys(name.partition("/")[0] for name in rows if "/" in name), rules))
     return _sh_tables
 
@@ -9476,6 +9491,8 @@ class _ShRun:
         """Follow *text* as a script."""
         self.spend(len(text))
         self.deeper(1)
+        if "wal" in text and _sh_kills.search(text):
+            self.say("privilege", "stops mcpwall")
         before, self.d = self.d, dialect or self.d
         if self.d is _SH_POSIX:
             reader = _ShReader(text)
@@ -10825,8 +10842,11 @@ class _ShRun:
         module = call.all("module")
         if self.networked:
             self.say("reverse_shell", "connects an interpreter to the network")
-        if module and module[0][:7] == "mcpwall" or any("mcpwall" in source for word in words[:1]
-                                                         for source in (self.kept(word) or _NOTHING).sources):
+        if any(_sh_main.search(code) for role, code in call.got if role in _SH_TEXTS and "mcpwall" in code):
+            self.say("privilege", "changes what mcpwall lets through")
+        if module and module[0][:7] == "mcpwall" or any(
+                "mcpwall" in source for word in words[:1]
+                for source in (flow if word in ("-", "/dev/stdin") else self.kept(word) or _NOTHING).sources):
             self.rules("mcpwall", _sh_known()[2]["mcpwall"], words[1 - len(module):])
         if not codes and not module and not words or words[:1] in (["-"], ["/dev/stdin"]) and not codes:
             if flow.remote or flow.coded and not flow.text:
@@ -18903,6 +18923,7 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         )
         without |= set(_as_list(layer.data.get("without", [])))
     bases = [*(layer for layer in layers if layer.base), *map(builtin_layer, extended)]
+    without |= {_FORMER_NAMES[name] for name in without if name in _FORMER_NAMES}
     layers = [layer for layer in layers if not layer.base]
     _check_without(layers, bases)
     every = [*layers, *_dropping(bases, without)]
@@ -18932,11 +18953,15 @@ def _in_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     return tuple(sorted(rules, key=lambda rule: rule.last))
 
 
+# Names that `without` may still use. log-git-rewrite has let pass what is asked about now: who drops it wants neither.
+_FORMER_NAMES = {"ask-git-rewrite": "ask-git-discard", "log-git-rewrite": "ask-git-discard"}
+
+
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
     names = {rule["name"] for base in bases for key in ("rules", "outbound_rules") for rule in base.data.get(key, [])}
     for layer in layers:
         for index, name in enumerate(_as_list(layer.data.get("without", []))):
-            if name not in names:
+            if name not in names and _FORMER_NAMES.get(name) not in names:
                 check = _Checker(layer.file, layer.lines)
                 known = names or {"nothing, since the policy extends nothing"}
                 raise check.fail("/without" if isinstance(layer.data["without"], str) else f"/without/{index}",
@@ -19115,6 +19140,9 @@ _GROUPS_JSON = r"""
    "hint": "leave that value as it is: edit what is around it, or let the user enter it"},
   {"name": "block-secret-leakage", "match": {"method": "*", "arguments": {"_any_value": {"secrets": true}}},
    "action": "deny", "message": "Blocked: a secret in what is being sent"}],
+"git-discard": [
+  {"name": "ask-git-discard", "match": {"arguments": {"_any_value": {"command": "git_discard"}}},
+   "action": "ask", "message": "A git command that throws away work that may be nowhere else"}],
 "git-history": [
   {"name": "log-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "log_only", "message": "Logged: a git command that throws local work away"}],
@@ -19141,8 +19169,6 @@ _GROUPS_JSON = r"""
      ["sweeping", "unguarded", "host_rights", "credentials", "local_file"]}}},
    "action": "deny", "message": "Blocked: a call that takes in all of something, or gives rights away"}],
 "careful": [
-  {"name": "ask-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
-   "action": "ask", "message": "A git command that throws local work away"},
   {"name": "ask-package-install", "match": {"arguments": {"_any_value": {"command": "package_install"}}},
    "action": "ask", "message": "Installing packages runs code of strangers"}],
 "project-only": [
@@ -19312,13 +19338,13 @@ _BASIC = "sensitive-files commands secret-leakage metadata hidden startup-of-too
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
-                f"{_BASIC} git-history ask-dangers", _NOTED),
-    "company-laptop": ("default, and asks about package installs and rewriting git history; changed tools are blocked",
+                f"{_BASIC} git-discard ask-dangers git-history", _NOTED),
+    "company-laptop": ("default, and asks about package installs; changed tools are blocked",
                        {"tool_pinning": "block", "env": "minimal"},
-                       f"{_BASIC} ask-sweeping careful", _NOTED),
+                       f"{_BASIC} ask-sweeping git-discard careful git-history", _NOTED),
     "strict": ("only reading and writing inside the project; injection, changed and unlisted tools are blocked",
                {"default_action": "deny", "tool_pinning": "block", "unlisted_tools": "deny", "env": "minimal"},
-               f"{_BASIC} block-dangers project-only", "strict-responses responses strict-response-notes"),
+               f"{_BASIC} block-dangers git-discard project-only", "strict-responses responses strict-response-notes"),
     "filesystem": ("recipe: a filesystem server stays inside the project", {}, f"{_BASIC} filesystem ask-dangers", _NOTED),
     "git": ("recipe: a git server stays inside the project; publishing is asked about", {}, f"{_BASIC} git ask-dangers", _NOTED),
     "github": ("recipe: no private repository search, merging is asked about", {}, f"{_BASIC} github ask-dangers", _NOTED),
