@@ -4804,6 +4804,7 @@ block-ai-tool-config: access to the configuration of AI tools
   **/{opencode,crush}/{auth.json,opencode.json,opencode.jsonc,crush.json}
   ~*/.config/{goose,aichat,io.datasette.llm,fabric,shell_gpt,mods,gptme,amp,openai,anthropic,claude,cursor}/**
   ~*/.local/share/{goose,opencode,amp,crush}/**
+  ~*/.{openclaw,clawdbot,moltbot,nanobot,picoclaw,hermes}/{*.json,*.y?ml,*.env,.env,credentials/**,agents/**,identity/**}
   ~*/.{lmstudio,warp,kiro,junie,opencode,openai,anthropic,ollama,factory,augment,grok,amp}/** | !~*/.ollama/models/**
   **/etc/{claude-code,gemini-cli,codex}/** | !~*/.claude/{claude.md,commands/**,skills/**,agents/**,plugins/**}
 block-mcp-files (read): reading where MCP servers are configured, often with their keys
@@ -6538,7 +6539,8 @@ docker,podman,nerdctl,docker-compose | c:H:l:f:p: --context: --host: --config: -
 kubectl,oc,k3s/exec,debug,rsh | itq n:c:s: --namespace: --container: --context: --cluster: --image: --kubeconfig:k | p x
      | t:inside
 kubectl,oc | n:s:l:f:o: --namespace: --context: --kubeconfig:k | | data t:container
-lxc,incus/exec lxc-attach/ nerdctl/exec | n: | p x | t:inside
+lxc,incus/exec | | p x | t:inside
+lxc-attach | n: --name: | x | t:inside
 # -- the network
 curl | 0123469afgGIjJklLNpqsSvVZ# C:D:h:m:P:Q:r:t:w:x:X:y:Y:z: --request: --max-time: --connect-timeout: --retry: --write-out:
      -i,--include=switch -A,-e,--user-agent,--referer,-b,--cookie:header -H,--header:header -u,--user,--oauth2-bearer:auth
@@ -7391,8 +7393,8 @@ _CODE_CALLS: dict[str, str] = {}        # last names of what is called -> roles;
 for _line in """\
 run exec_command system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output
 run check_call getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell
-run create_subprocess_exec posix_spawn execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
-run spawnvp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder
+run create_subprocess_exec execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
+run spawnvp posix_spawn posix_spawnp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder
 run Command sh bat shell $ Process.Start statement
 eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext
 eval =source runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads
@@ -7673,8 +7675,8 @@ class CodeReader:
                     frame = stack[-1]
                     frame.atoms += [value] if value is not None else []
             elif word == ",":
-                if len(atoms) > 1 and (atoms[0] in ("for", "foreach") if type(atoms[0]) is str else
-                                       frame.opening in ("", "{") and self.commands(atoms)):
+                if len(atoms) > 1 and (atoms[0] in ("for", "foreach") if type(atoms[0]) is str else frame.opening in ("", "{") and
+                                       self.commands(atoms) or "for" in atoms and atoms[-2] in ("for", ",")):
                     atoms.append(word)
                 else:
                     self.piece(frame)
@@ -7992,7 +7994,8 @@ class CodeReader:
         named = key and not value.texts and not key.isdigit()
         return self.member(value, key) if named else _CodeValue((), None, value.name, value.origins)
 
-    def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue], fields: dict[str, _CodeValue] | None = None) -> _CodeValue:
+    def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue],
+                  fields: dict[str, _CodeValue] | None = None) -> _CodeValue:
         """`"%s" % items`, `"{}".format(items)`."""
         made = []
         fields = fields or items and items[0].fields or {}
@@ -8061,7 +8064,8 @@ class CodeReader:
             value = self.act(role, name, last, of, args, fields, origins) or value
         for arg in given:                       # a function among the arguments is called with the others
             named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
-            if arg.params is not None or named and named not in _CODE_NOUNS and self.roles(named).startswith(("run", "eval", "delete")):
+            if arg.params is not None or named and named not in _CODE_NOUNS and self.roles(named).startswith(
+                    ("run", "eval", "delete")):
                 others = [other for other in (of, *given) if other is not None and other is not arg]
                 over = _code_either([item for other in others for item in other.each()] or [_CODE_UNKNOWN])
                 over = _CodeValue(over.texts, over.items, over.name, origins | value.origins if value else origins)
@@ -8244,10 +8248,10 @@ class CodeReader:
         if of is not None and of.known() and not first.known():
             first, args = of, [of]                      # "a b".execute()
         more = [arg for arg in args[1:] if not arg.fields]
-        twice = re.match(r"\.?(exec|spawn)([lv])", last)            # these name the program twice
+        twice = re.match(r"\.?(exec|spawn|posix_spawn)([lv]|(?<=x_spawn))", last)    # these name the program twice
         if twice:
             more = more[1:] if twice.group(1) == "spawn" else more
-            words = [*more[0].each()] if twice.group(2) == "v" and more else [first, *more[1:]]
+            words = [*more[0].each()] if twice.group(2) != "l" and more else [first, *more[1:]]
         else:
             more += [fields["args"]] if "args" in fields and first is not fields["args"] else []
             words = [word for arg in [first, *more] for word in arg.each()]
@@ -8269,7 +8273,8 @@ class CodeReader:
                     self.tell("sql", texts[0])
         fetches = any(re.search(r"\b(?:curl|wget|iwr|irm)\b", text) for word in words for text in word.texts)
         reads = shell and not any(word.texts and word.texts[0][:2] == "-c" for word in words)
-        return _CodeValue((), None, "a shell" if reads else "output", _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS))
+        origins = _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS)
+        return _CodeValue((), None, "a shell" if reads else "output", origins)
 
 
 _CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
@@ -8316,6 +8321,7 @@ _sh_code_shell = lazy_regex(
     r"dup2|`#\{|/bin/(?:ba|z|da|k|a)?sh\b|(?i:cmd(?:\.exe|['\" ])|\biex\b|Invoke-Expression|powershell)|pty\.spawn|\|"
     r"&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|recv\([^)]*\)[^\n]{0,200}(?:subprocess|os\.(?:popen|system)|"
     r"exec\()|(?:subprocess|os\.popen|os\.system|getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv|['\"](?:ba|z)?sh['\"]|"
+    r"\b(?:ba|z|da)?sh(?: -\w+)* *0?<&|"
     r"(?i:io\.popen)|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
 
 
@@ -11599,7 +11605,8 @@ _SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
     "awk": _sh_awk_program, "sed": _sh_sed_text, "esc": _sh_escaped_commands, "make": _sh_make_text, "tcl": _sh_tcl_text,
     "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
     "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
-_SH_QUIET_ROLES = frozenset("p k h f r n cd u s S @ header auth folder module makefile entry two stem mark file into mode array fd name".split())
+_SH_QUIET_ROLES = frozenset("""p k h f r n cd u s S @ header auth folder module makefile entry two stem mark file into mode array
+    fd name""".split())
 
 
 _NO_ROW = _ShRow({})
@@ -25090,8 +25097,17 @@ def _sync_folder(folder: str, fs: Any) -> None:
         fs.close(fd)
 
 
-def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs: Any = os) -> None:
-    """Replace the config file *path*, which held *old*, by *new*: whole, same mode and owner, one backup.
+def backup_of(path: str, backups: str) -> str:
+    """Where the backup of a config file is: in the folder *backups*; older versions left it beside the file."""
+    target = os.path.realpath(path)
+    kept = os.path.join(backups, f"{os.path.basename(target)[:100]}-{sha256(os.path.normcase(target).encode())[:16]}")
+    beside = target + BACKUP_SUFFIX
+    return beside if not os.path.lexists(kept) and _is_own_backup(beside) else kept
+
+
+def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs: Any = os, backups: str = "") -> None:
+    """Replace the config file *path*, which held *old*, by *new*: whole, same mode and owner, one backup, in the folder
+    *backups* (`~/.mcpwall/backups`).
 
     Goes through symlinks to their target. With *keep_backup* a backup of ours that exists stays: it is older,
     and knows no wall. A backup that is the same as *new* is removed. Raises ConfigChanged when the file holds
@@ -25118,9 +25134,11 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
                 raise ConfigChanged(f"{path}: changed while it was being edited; nothing written")
 
         unchanged()
-        backup, owner = target + BACKUP_SUFFIX, (status.st_uid, status.st_gid)
+        backups = backups or os.path.join(user_home() or os.path.dirname(target), ".mcpwall", "backups")
+        backup, owner = backup_of(path, backups), (status.st_uid, status.st_gid)
         if not (keep_backup and _is_own_backup(backup)):
-            write_whole(backup, old, 0o600, owner, fs=fs)
+            _make_directories(backups)
+            write_whole(backup, old, 0o600, fs=fs)
         write_whole(target, new, stat.S_IMODE(status.st_mode), owner, unchanged, fs)
         if _is_own_backup(backup) and read_config(backup) == new:
             fs.unlink(backup)
@@ -25149,7 +25167,7 @@ def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock
     *maps* are the server maps of that one file. When a host writes meanwhile, *change* is applied to what it
     wrote. The backup of a file without any wall is the one that is kept. Raises ConfigError or PolicyError.
     """
-    path = maps[0].path
+    path, backups = maps[0].path, os.path.join(os.path.dirname(lock), "backups")
     with FileLock(lock, _LOCK_WAIT_S):
         for _ in range(5):
             old = read_config(path)
@@ -25157,23 +25175,40 @@ def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock
             new = change(text).encode()
             if new == old:
                 return False
-            keep = os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX) and any(
+            keep = os.path.lexists(backup_of(path, backups)) and any(
                 server.wrapper for file in maps for server in list_servers(file, text))
             try:
-                save_config(path, old, new, keep, fs)
+                save_config(path, old, new, keep, fs, backups)
                 return True
             except ConfigChanged:
                 time.sleep(0.05)
         raise ConfigChanged(f"{path}: keeps changing while it is being edited; close the host and try again")
 
 
-def restore_config(path: str, lock: str, fs: Any = os) -> None:
-    """Bring back the backup beside a config file; the backup is gone then."""
+def read_backup(path: str, lock: str) -> bytes:
+    """The backup of a config file. Raises ConfigError where there is none."""
+    backup = backup_of(path, os.path.join(os.path.dirname(lock), "backups"))
+    if not _is_own_backup(backup):
+        raise ConfigError(f"{path}: there is no backup of it; mcpwall makes one when it changes a file")
+    return read_config(backup)
+
+
+def restore_config(path: str, lock: str, fs: Any = os, shown: tuple[bytes | None, bytes] | None = None) -> None:
+    """Bring back the backup of a config file, which may be gone; the backup is gone then. Raises ConfigChanged when file (None:
+    gone) and backup are not what was *shown*."""
     with FileLock(lock, _LOCK_WAIT_S):
-        backup = os.path.realpath(path) + BACKUP_SUFFIX
-        if not _is_own_backup(backup):
-            raise ConfigError(f"{path}: there is no backup {backup}")
-        save_config(path, read_config(path), read_config(backup), True, fs)
+        backups = os.path.join(os.path.dirname(lock), "backups")
+        old, new = read_config(path) if os.path.lexists(path) else None, read_backup(path, lock)
+        if shown not in (None, (old, new)):
+            raise ConfigChanged(f"{path}: it or its backup changed since it was shown; nothing written")
+        if old is not None:
+            return save_config(path, old, new, True, fs, backups)
+        try:
+            os.makedirs(os.path.dirname(os.path.abspath(path)), 0o700, exist_ok=True)
+            write_whole(path, new, fs=fs)
+            fs.unlink(backup_of(path, backups))
+        except OSError as fault:
+            raise ConfigError(f"{path}: {fault.strerror or fault}") from None
 
 
 # -- the consent store ------------------------------------------------------------------
@@ -25835,7 +25870,7 @@ class Surroundings:
         self._wall = list(wall or ())
         self.stdin, self.stdout, self.stderr = stdin or sys.stdin, stdout or sys.stdout, stderr or sys.stderr
         self.folder = os.path.join(self.home, ".mcpwall")
-        self.lock = os.path.join(self.folder, "lock")
+        self.lock, self.backups = os.path.join(self.folder, "lock"), os.path.join(self.folder, "backups")
         self.consent = ConsentStore(self.folder)
         self.stops = Stops(os.path.join(self.folder, "stopped"))
         self.columns = 0            # to write as for a terminal of so many
@@ -26059,14 +26094,13 @@ def _show_plan(io: Surroundings, found: _Inventory, plan: _WallPlan) -> dict[str
         if new == old:
             continue
         changes[path] = old, new
-        lines = [text.lstrip("\ufeff").replace("\r", "").expandtabs(4).rstrip("\n").split("\n")
-                 for text in (old, new)]
         here = [(server, words) for server, words in plan if server.file.path == path]
+        lines = [_shown_text(text, [s for s in found.servers if s.file.path == path]).expandtabs(4).split("\n")
+                 for text in (old, new)]
         if max(map(len, lines[0])) > 400:               # all on one line: show the commands alone
-            lines = [[json.dumps([s.name, *(s.wrapper.wall if s.wrapper else ()), *s.argv]) for s, _ in here],
-                     [json.dumps([s.name, *(words or ()), *s.argv]) for s, words in here]]
-        for line in _line_diff(lines[0], lines[1], path):
-            io.say(_masked(found.secrets, line, 1000))
+            lines = [[json.dumps([s.name, *(s.wrapper.wall if s.wrapper else ()), *_shown_words(s.argv)]) for s, _ in here],
+                     [json.dumps([s.name, *(words or ()), *_shown_words(s.argv)]) for s, words in here]]
+        _say_diff(io, lines[0], lines[1], path, found.secrets)
         if any(words and server.file.scope == "project" for server, words in here):
             io.say(f"# {io.short(path)} may be shared with others; the command above is one of this machine")
     return changes
@@ -26085,6 +26119,15 @@ def _line_diff(old: list[str], new: list[str], path: str) -> Iterator[str]:
             if line.startswith("@@") else line
 
 
+def _say_diff(io: Surroundings, old: list[str], new: list[str], path: str,
+              secrets: Sequence[tuple[str, str, str, str]] = ()) -> None:
+    """Show what would change in a file, without what looks like a secret."""
+    lines = list(_line_diff(old, new, path))
+    found = [*secrets, *_scan_for_secrets([(path, (), lines)])]
+    for line in lines:
+        io.say(_masked(found, line, 1000))
+
+
 def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[str, str]],
                plan: _WallPlan) -> bool:
     """Write the files; False when one could not be written. One failing file does not stop the others."""
@@ -26097,8 +26140,8 @@ def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[
 
         try:
             change_config([file for file in found.texts if file.path == path], change, io.lock, io.fs)
-            kept = os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX)
-            was = f" (as it was: {os.path.basename(path)}{BACKUP_SUFFIX})" if kept else ""
+            kept = backup_of(path, io.backups)
+            was = f" (as it was: {io.short(kept)})" if os.path.lexists(kept) else ""
             io.say(f"wrote {io.short(path)}{was}")
             written += 1
         except WallError as fault:
@@ -26121,6 +26164,72 @@ def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> _Se
     except BudgetSpent:
         pass
     return sorted(found, key=lambda secret: -len(secret[3]))[:1000]
+
+
+# Where a config file gives variables and headers: what stands there is masked, whatever it is.
+_VALUE_TABLES = "env|environment|envs|headers|http_headers|requestInit"
+_given_values = lazy_regex(rf'"(?:{_VALUE_TABLES})"\s*:\s*\{{|(?<![\w"])(?:{_VALUE_TABLES})\s*=\s*\{{')
+_given_table = lazy_regex(rf"(?m)^[ \t]*\[[^\]\n]*\.(?:{_VALUE_TABLES})[ \t]*\][^\n]*\n((?:(?!^[ \t]*\[).*\n?)*)")
+_given_alone = lazy_regex(rf"""(?mi)^[ \t]*(?:[\w."'-]+\.)?(?:{_VALUE_TABLES})\.[\w."'-]+[ \t]*=[ \t]*(.+)$"""
+                          r"""|"default"\s*:\s*("(?:[^"\\\n]|\\.)*")"""
+                          r"""|["']?\b[\w-]*(?:token|secret|passw|pwd|api_?key|credential)[\w-]*["']?"""
+                          r"""\s*[:=]\s*("(?:[^"\\\n]|\\.)*"|'[^'\n]*')""")
+_given_token = lazy_regex(r'//[^\n]*|#[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"?(?=(\s*[:=])?)'
+                          r'|[{}\[\]]|[^\s,:={}\[\]"#]+(?=(\s*[:=])?)', re.DOTALL)
+_secret_option = lazy_regex(r"(?i)-.*(token|secret|passw|pwd|key|auth|cred|bearer|header|cookie)|-H\Z")
+_secret_url = lazy_regex(r"(?<=://)[^/?#@\s]*(?=@)|(?<=[?&;])([^=&;#\s]+=)[^&;#\s]*")
+_secret_query = lazy_regex(r"""(?i)(?<=://)[^/?#@\s"']+(?=@)|([?&;][\w-]*(?:key|token|secret|passw|pwd|auth|sig|code)[\w-]*=)[^&;#\s"']+""")
+_set_variable = lazy_regex(r"(?i)([A-Z_][A-Z0-9_]*=|\w*(?:token|secret|passw|pwd|key|auth|cred)\w*=).+", re.DOTALL)
+
+
+def _shown_text(text: str, servers: Sequence[Server] = ()) -> str:
+    """A config file's *text*, line for line, without what may be secret: values of variables and headers, and of what is named
+    like a secret; of the *servers* in it, the arguments that are, or may hold, one."""
+    text = text.lstrip("\ufeff").replace("\r", "").rstrip("\n")
+    spans: list[tuple[int, int]] = []
+    for found in _given_values.finditer(text):
+        depth = 1
+        for token in _given_token.finditer(text, found.end()):
+            first = token[0][0]
+            depth += (first in "{[") - (first in "}]")
+            if depth == 0:
+                break
+            if first not in "{}[]#/" and token[1] is None and token[2] is None:
+                spans.append(token.span())
+    for found in _given_table.finditer(text):
+        for line in re.finditer(r"(?m)^[^=\n]*=[ \t]*(.+)$|^[ \t]*([^\s#].*)$", found[1]):
+            start, end = line.span(1 if line[1] else 2)
+            spans.append((found.start(1) + start, found.start(1) + end))
+    spans += [found.span(found.lastindex or 0) for found in _given_alone.finditer(text)]
+    for start, end in reversed(merge_spans(spans)):
+        text = f'{text[:start]}"{MARKER}"{text[end:]}'
+    text = _secret_query.sub(lambda found: (found[1] or "") + MARKER_IN_URL, text)
+    for server in servers:
+        for word, shown in zip(server.argv, _shown_words(server.argv)):
+            if word != shown:
+                for spelled in {json.dumps(word), json.dumps(word, ensure_ascii=False), f"'{word}'"}:
+                    text = text.replace(spelled, json.dumps(shown))
+    return text
+
+
+def _shown_words(argv: Sequence[str]) -> list[str]:
+    """A server's command, for people: without values of options, variables and parts of URLs that may be secret."""
+    shown, secret = list[str](), False
+    for word in argv:
+        if secret and not word.startswith("-"):
+            shown.append(MARKER)
+            secret = False
+            continue
+        secret = _secret_option.match(word) is not None
+        name, equals, _ = word.partition("=")
+        if secret and equals:
+            shown.append(f"{name}={MARKER}")
+            secret = False
+        else:
+            word = _set_variable.sub(lambda found: found[1] + MARKER, word) if re.match(r"\w+=", word) else word
+            word = _secret_url.sub(lambda found: (found[1] or "") + MARKER_IN_URL, word)
+            shown.append(shown_without_secrets(word) if len(word) > 7 else word)
+    return shown
 
 
 def _masked(secrets: _Secrets, text: str, limit: int) -> str:
@@ -26151,7 +26260,7 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
     rows = [("#", "host", "scope", "file", "server", "command", "state")]
     for number, server in enumerate(found.servers, 1):
         file = server.file
-        command = _masked(found.secrets, " ".join(server.argv), 44)
+        command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 44)
         rows.append((str(number), ",".join(file.clients), file.scope, io.short(file.path),
                      _server_title(io, server, 40), command, _server_state(server)))
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
@@ -26362,7 +26471,7 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
         os.makedirs(io.folder, 0o700, exist_ok=True)
         data = _STARTER_POLICY.replace("PROFILE", profile or "default", 1).encode()
         if existing:
-            save_config(path, read_config(path), data, fs=io.fs)
+            save_config(path, read_config(path), data, fs=io.fs, backups=io.backups)
         else:
             write_whole(path, data, fs=io.fs)
     except (OSError, WallError) as fault:
@@ -26419,9 +26528,20 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
 def _say_by_hand(io: Surroundings, server: Server, words: Sequence[str]) -> None:
     """Why mcpwall does not edit an entry, and what a person can write there: with *words* in front."""
     io.say(f"{_where(io, server)}: {'' if server.wrapper else 'not covered: '}{printable(server.why_not, 300)}")
+    shown = server._replace(argv=tuple(_shown_words(server.argv)), entry=_shown_entry(server.entry))
     if server.argv and server.file.scope != "managed":
-        for line in lines_to_paste(server, words):
+        for line in lines_to_paste(shown, words):
             io.say("    " + printable(line, 4000))
+        if (shown.argv, shown.entry) != (server.argv, server.entry):
+            io.say("    (what is [REDACTED] stays as it is in the file)")
+
+
+def _shown_entry(entry: Any) -> Any:
+    """An entry, with no value of a variable or header."""
+    if not isinstance(entry, dict):
+        return entry
+    return {key: dict.fromkeys(value, MARKER) if isinstance(value, dict) and key in _VALUE_TABLES.split("|") else value
+            for key, value in entry.items()}
 
 
 def _policy_options(io: Surroundings, args: Any) -> list[str]:
@@ -26551,10 +26671,8 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
         if plan not in changes and (on or "all" not in args.hook):
             io.say(f"{plan.host.name} in {io.short(plan.path)}: {'already registered' if on else 'no hook of ours'}")
     for plan in changes:
-        old, new = ([] if text is None else text.lstrip("\ufeff").replace("\r", "").rstrip("\n").split("\n")
-                    for text in (plan.old, plan.new))
-        for line in _line_diff(old, new, plan.path):
-            io.say(printable(line, 2000))
+        old, new = ([] if text is None else _shown_text(text).split("\n") for text in (plan.old, plan.new))
+        _say_diff(io, old, new, plan.path)
     if args.dry_run:
         return 0 if done else 1
     for plan in changes:
@@ -26592,8 +26710,8 @@ def _write_hook(io: Surroundings, plan: _HookPlan, on: bool) -> None:
             os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
             write_whole(path, plan.new.encode(), fs=io.fs)
         else:
-            keep = os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX)     # it is older, and knows no hook of ours
-            save_config(path, plan.old.encode(), plan.new.encode(), keep, io.fs)
+            keep = os.path.lexists(backup_of(path, io.backups))     # it is older, and knows no hook of ours
+            save_config(path, plan.old.encode(), plan.new.encode(), keep, io.fs, io.backups)
 
 
 def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | None]]:
@@ -26619,22 +26737,35 @@ def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | No
             yield host, path, "registered" if found else "not registered", problem
 
 
+def _servers_in(path: str, data: bytes) -> list[Server]:
+    """The servers of a config file under whatever key they usually are; [] for one that cannot be read."""
+    keys = {row.split("|")[2].strip().rstrip("?") for row in _HOST_FILES.strip().splitlines()}
+    found: list[Server] = []
+    for key in keys:
+        try:
+            found += list_servers(ConfigFile(("file",), "file", path, tuple(key.split(".")), config_form(path)),
+                                  decode_config(path, data))
+        except WallError:
+            pass
+    return found
+
+
 def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> int:
-    import difflib
     try:
-        backup = decode_config(path, read_config(os.path.realpath(path) + BACKUP_SUFFIX)).split("\n")
-        current = read_config(path).decode("utf-8", "replace").split("\n")
-        lines = list(difflib.unified_diff(current, backup, path, path + BACKUP_SUFFIX, n=0, lineterm=""))
-        secrets = _scan_for_secrets([(path, (), lines)])
-        for line in lines:
-            io.say(_masked(secrets, line, 400))
+        backup = read_backup(path, io.lock)
+        current = read_config(path) if os.path.lexists(path) else None
+        old, new = ([] if data is None else _shown_text(decode_config(path, data), _servers_in(path, data)).split("\n")
+                    for data in (current, backup))
+        _say_diff(io, old, new, path)
+        if current is None:
+            io.say(f"{io.short(path)} is not there any more; the backup would be put there.")
         if dry_run:
             return 0
         if not yes:
             io.need_terminal("unwrap", "add --yes")
             if not io.agrees(f"Bring back the backup of {io.short(path)}?"):
                 return 1
-        restore_config(path, io.lock, io.fs)
+        restore_config(path, io.lock, io.fs, (current, backup))
     except ConfigError as fault:
         io.complain(str(fault))
         return 1
@@ -26797,7 +26928,7 @@ def _package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(kind, problem) of a package that is fetched anew at every start, or is known to be bad."""
     for word in argv:
         if _bad_mcp_remote.match(word):
-            yield "bridge", f"{printable(word)} lets servers run commands here; use 0.1.16 or later"
+            yield "bridge", f"{printable(_shown_words([word])[0])} lets servers run commands here; use 0.1.16 or later"
     words = list(argv)
     if len(words) > 2 and words[1].lower() == "/c" and re.fullmatch(r"(.*[/\\])?cmd(\.exe)?", words[0], re.I):
         del words[:2]
@@ -26812,13 +26943,13 @@ def _package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
         flag, equals, value = word.partition("=")
         if flag in _PACKAGE_OPTIONS:
             package = value if equals else (rest.pop(0) if rest else "")
-        elif flag in _RUNNER_OPTIONS and not equals:
+        elif (flag in _RUNNER_OPTIONS or _secret_option.match(flag)) and not equals:
             del rest[:1]
         elif not word.startswith("-"):
             package = word
     pinned = _pinned_npm if runner in _NPM_RUNNERS else _pinned_pypi
     if package and not pinned.match(package):
-        yield "unpinned", f"{printable(package)} is whatever was published last; pin a version you looked at"
+        yield "unpinned", f"{printable(_shown_words([package])[0])} is whatever was published last; pin a version you looked at"
 
 
 def _policy_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
@@ -28760,7 +28891,9 @@ def _why(policy: Policy, message: Message, rule: Rule | None, outcome: str, hit:
             if key == "server" and globs and not message.server:
                 return f"needs the server's name ({_words_of(match[key])}); say it with --server-name"
             if globs and not (about[key] and _any_glob(globs, str(about[key]), key == "method" or scope.strict)):
-                return f"another {key}: it is about {_words_of(match.get(key, 'tools/call'))}"
+                wanted = match.get(key, "tools/call")
+                more = f", … ({len(wanted)} in all)" if type(wanted) is list and len(wanted) > 6 else ""
+                return f"another {key}: it is about {_words_of(wanted[:6] if more else wanted)}{more}"
         return "about other messages"
     if outcome is PASSED:
         return "does not match"
@@ -28974,10 +29107,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
             f"or a project's policy); see: mcpwall explain {record['ref']}"
         )
     io.say(f"In {io.short(path)}:")
-    for line in _line_diff(
-        old.replace("\r", "").split("\n") if os.path.lexists(path) else [], new.replace("\r", "").split("\n"), path
-    ):
-        io.say(printable(line, 1000))
+    _say_diff(io, old.replace("\r", "").split("\n") if os.path.lexists(path) else [], new.replace("\r", "").split("\n"), path)
     if dry_run:
         io.say("Nothing was written (--dry-run).")
         return 0
@@ -28986,7 +29116,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
         return 1
     os.makedirs(io.folder, 0o700, exist_ok=True)
     if os.path.lexists(path):
-        save_config(path, old.encode(), new.encode(), fs=io.fs)
+        save_config(path, old.encode(), new.encode(), fs=io.fs, backups=io.backups)
     else:
         write_whole(path, new.encode(), fs=io.fs)
     io.say(f"Allowed from now on, by the rule {name!r}; walls that run take it up within a second or two.")
@@ -29226,7 +29356,7 @@ def cmd_test(argv: Sequence[str], io: Surroundings) -> int:
         unhit += [f"{io.short(path)}: {name}" for name in mine if name not in hit]
     failed = [one for one in tested if one.problems]
     if args.junit:
-        _write_junit(os.path.join(io.cwd, args.junit), tested)
+        _write_junit(io, os.path.join(io.cwd, args.junit), tested)
     if args.json:
         io.say(
             json.dumps(
@@ -29258,7 +29388,15 @@ def _policy_of_tests(layer: PolicyLayer, path: str, is_policy: bool, options: _O
     return load_policy(path, None, options.project, options.home)
 
 
-def _write_junit(path: str, tested: Sequence[_Tested]) -> None:
+def _write_result(io: Surroundings, path: str, text: str, mode: int = 0o644) -> None:
+    """Write what a verb was asked to make. Raises UsageError."""
+    try:
+        write_whole(path, text.encode("utf-8", "replace"), mode, fs=io.fs)
+    except OSError as fault:
+        raise UsageError(f"{io.short(path)}: cannot be written ({fault.strerror or fault}); name another file") from None
+
+
+def _write_junit(io: Surroundings, path: str, tested: Sequence[_Tested]) -> None:
     from xml.sax.saxutils import escape, quoteattr
     failed = sum(bool(one.problems) for one in tested)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', f'<testsuite name="mcpwall" tests="{len(tested)}" failures="{failed}">']
@@ -29271,7 +29409,7 @@ def _write_junit(path: str, tested: Sequence[_Tested]) -> None:
             if one.problems
             else head + "/>"
         )
-    write_whole(path, "\n".join([*lines, "</testsuite>", ""]).encode("utf-8", "replace"), 0o644)
+    _write_result(io, path, "\n".join([*lines, "</testsuite>", ""]))
 
 
 # -- lint -----------------------------------------------------------------------------
@@ -29777,7 +29915,7 @@ def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
     path = os.path.join(io.cwd, args.output)
     made = f"mcpwall {__version__}, {time.strftime('%Y-%m-%d %H:%M')}, since {args.since}"
     page = report_page(records, "What mcpwall refused", uncovered, made)
-    write_whole(path, page.encode("utf-8", "replace"), 0o600)
+    _write_result(io, path, page, 0o600)
     io.say(f"wrote {io.short(path)}: {len(records)} records")
     return 0
 
@@ -29879,10 +30017,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WallError as fault:
         problem, status = str(fault), fault.status if isinstance(fault, CommandError) else 2
     except OSError as fault:    # the disk is full, the working directory is gone
+        lost = _drop_output()
         if _is_unread(fault):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return 1
         problem, status = f"{fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", 2
+        if fault.filename is None and (lost or fault.errno == 28):
+            problem = f"what was to be printed cannot be written: {problem}"
     except KeyboardInterrupt:
         return 130
     print(f"mcpwall: {printable(shown_without_secrets(problem), 2000)}", file=sys.stderr)
@@ -29892,6 +30032,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _is_unread(fault: OSError, windows: bool = os.name == "nt") -> bool:
     """Has whoever read our output gone, as in `mcpwall rules | head -1`? Windows says EINVAL, and names no file."""
     return isinstance(fault, BrokenPipeError) or windows and fault.errno == 22 and fault.filename is None
+
+
+def _drop_output() -> bool:
+    """Is there output that cannot be written? Then it goes nowhere: Python would try again at its end, and say so at length."""
+    try:
+        sys.stdout.flush()
+        return False
+    except (OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+        return True
 
 
 def _settle_streams() -> None:
@@ -30044,7 +30196,6 @@ def server_name_of(command: Sequence[str]) -> str:
     return os.path.basename(command[0])
 
 
-_secret_option = lazy_regex(r"(?i)-.*(token|secret|passw|pwd|key|auth|cred|bearer|header|cookie)|-H\Z")
 _secret_part = lazy_regex(r"(?s)://(?:[^/?#]*@)?([^?#]*).*|^([A-Z_][A-Z0-9_]*|\w*(?i:token|secret|passw|key|auth)\w*)=.*")
 _package_version = lazy_regex(r"(?<=[\w\])])(@[~^]?v?\d+(\.(\d+|x|\*)){0,2}([-+][\w.+-]*)?|[=~<>!]=.*|[<>]\d.*"
                               r"|@(latest|next|beta|alpha|canary|rc|dev|stable))\Z")
@@ -30511,8 +30662,11 @@ def cmd_demo(argv: Sequence[str], io: Surroundings) -> int:
         return _demo_server()
     import subprocess
     import tempfile
-    given = [word for flag, value in (("-c", args.config and os.path.abspath(args.config)), ("--profile", args.profile)) if value
-             for word in (flag, value)]
+    options = _Options(args)
+    if options.config or options.profile:
+        options.policy()            # one that does not load is said here, in one line
+    named = (("-c", args.config and os.path.abspath(args.config)), ("--profile", args.profile))
+    given = [word for flag, value in named if value for word in (flag, value)] + [f"--{options.mode}"] * bool(options.mode)
     with tempfile.TemporaryDirectory(prefix="mcpwall-demo-") as home:       # nothing is left behind
         home = os.path.realpath(home)
         project = os.path.join(home, "project")
@@ -30528,8 +30682,8 @@ def cmd_demo(argv: Sequence[str], io: Surroundings) -> int:
         finally:
             child.stdin.close()     # type: ignore[union-attr]
             child.wait(10)
-        for words, run in ((["log"], cmd_log), (["explain", ref], cmd_explain), (["report"], cmd_report)):
-            if words[-1]:
+        for words, run in ((["log"], cmd_log), (["explain", ref, *given], cmd_explain), (["report"], cmd_report)):
+            if ref or words[0] != "explain":
                 io.say(f"\n$ mcpwall {' '.join(words)}")
                 io.stdout.flush()
                 run(words[1:], inner)
