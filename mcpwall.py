@@ -19963,6 +19963,9 @@ _command_choice = lazy_regex(
 def alarming(old: Any, new: Any, budget: Budget) -> str:
     """What about a change of a definition, or of instructions, is more than another wording; "" for nothing. *old* is None for
     a new tool."""
+    left = budget.left()
+    definition_hits("Reads a file.")        # the tables are made at first use, which is no fault of this text
+    budget.renew(left)
     try:
         before = {kind for kind, _ in definition_hits(old, budget)} if old is not None else set()
         said = [f"it may steer the model ({kind})" for kind in
@@ -19981,13 +19984,18 @@ def alarming(old: Any, new: Any, budget: Budget) -> str:
         if place not in wider:
             said += [f"it takes any {place[-1]}"] if _has_place(schemas[1], place) else []
         for value in wider.get(place, ()):
-            if value not in values and type(value) is str and (_place_choice.match(value) or _command_choice.match(value)):
+            if value not in values and any(map(_is_grave, strings_of(value)[0])):
                 said.append(f"{place[-1]} may be {json.dumps(value, ensure_ascii=False)}")
     for hint, default in _HINTS.items():
         was, now = (hints_of(one).get(hint, default) for one in (old, new))
         if was is not now:
             said.append(f"{hint} is {json.dumps(now)} now")
     return "; ".join(said)
+
+
+def _is_grave(choice: str) -> bool:
+    """Is it a command or a path?"""
+    return bool(_place_choice.match(choice) or _command_choice.match(choice))
 
 
 def _parts(schema: Any, word: str, place: tuple[str, ...] = ("value",)) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
@@ -25341,7 +25349,7 @@ class Grants:
             if not self._counts(grant) or (grant["session"], grant["digest"], grant["rule"]) != (session, digest, rule):
                 return "", ""
             if grant["answer"] == "once":
-                taken = f"taken-{os.urandom(8).hex()}"
+                taken = f"taken-{os.urandom(8).hex()}.json"
                 os.rename(self._folder.place(name), self._folder.place(taken))     # where two come at once, one fails here
                 again = self._folder.load(taken)
                 self._folder.remove(taken)
@@ -25399,8 +25407,15 @@ class Grants:
                 self._folder.remove(name)
 
     def given(self) -> list[dict[str, Any]]:
-        """All grants that count now; others are removed."""
+        """All grants that count now; others are removed, and what is left of those that somebody died with."""
         found = []
+        for name in self._folder.names("taken"):
+            try:
+                if self._counts(self._folder.load(name)):       # it may just be on its way
+                    continue
+            except (OSError, WallError):
+                pass
+            self._folder.remove(name)
         for name in self._folder.names("grant"):
             try:
                 grant = self._folder.load(name)
@@ -25576,7 +25591,8 @@ class ConsentStore:
         """Do not compare *tool* any more: it differs every time. Raises ConfigError."""
         def edit(entry: dict[str, Any], found: bool) -> str:
             entry["unsteady"] = sorted({*entry["unsteady"], tool})
-            entry["changes"].get("tools", {}).pop(tool, None)
+            left = {name: pin for name, pin in entry["changes"].pop("tools", {}).items() if name != tool}
+            entry["changes"].update({"tools": left} if left else {})
             return ""
         self._change(server, edit)
 
@@ -27297,12 +27313,15 @@ def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
         yield "all of it"
         return
     before, after = _arguments(old), _arguments(new)
-    more, less = [name for name in after if name not in before], [name for name in before if name not in after]
-    if more:
-        yield "now takes " + ", ".join(more)
-    if less:
-        yield "no longer " + ", ".join(less)
-    if _sorted_json(old.get("inputSchema")) != _sorted_json(new.get("inputSchema")) and not more and not less:
+    names = [[name.rstrip("*") for name in one] for one in (before, after)]
+    changes = (("now takes", [name for name in after if name.rstrip("*") not in names[0]]),
+               ("no longer takes", [name for name in names[0] if name not in names[1]]),
+               ("now requires", [name[:-1] for name in after if name not in before and name[:-1] in before]),
+               ("no longer requires", [name for name in after if name not in before and name + "*" in before]))
+    for verb, found in changes:
+        if found:
+            yield f"{verb} {', '.join(found)}"
+    if _sorted_json(old.get("inputSchema")) != _sorted_json(new.get("inputSchema")) and before == after:
         yield "other types, choices or texts of its arguments"
     yield from (f"{key} is {json.dumps(hints_of(new).get(key))} now, not {json.dumps(hints_of(old).get(key))}"
                 for key in _HINTS if hints_of(old).get(key) != hints_of(new).get(key))
