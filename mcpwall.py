@@ -5322,7 +5322,7 @@ MAX_SHELL_PATHS = 4_096     # file words reported
 class Command(NamedTuple):
     """One command among the arguments of a call: *source* is a text or an argv list; *cwd* where it starts, if told (or
     several places, of which it may be any); *language* is "" for a shell of unknown kind, else powershell, cmd, sql, code
-    (any language), python, node …; *env*: variables that are set for it."""
+    (any language), any (that, or a shell's), python, node …; *env*: variables that are set for it."""
     path: tuple[Any, ...]
     source: Any
     cwd: str | tuple[str, ...] = ""
@@ -6609,6 +6609,7 @@ secret :: aws :: configure (?:export-credentials|get \S*(?:secret|token)) :: AWS
 secret :: aws :: (?:secretsmanager get-secret-value|ssm get-parameters? .*--with-decryption|sts (?:get-session-token|
     assume-role)) :: AWS_SECRET
 secret :: gcloud :: secrets versions access :: GOOGLE_SECRET
+secret :: gcloud :: auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
 secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
@@ -7379,8 +7380,8 @@ for _line in """\
 run exec_command system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output
 run check_call getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell
 run create_subprocess_exec execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
-run spawnvp posix_spawn posix_spawnp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder
-run Command sh bat shell $ Process.Start statement
+run spawnvp posix_spawn posix_spawnp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute
+run ProcessBuilder Command sh bat shell $ Process.Start statement
 eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext
 eval =source runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads
 eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
@@ -8394,11 +8395,11 @@ def judge_program_text(run: _ShRun, language: str, text: str) -> None:
     """A text in another language than a shell's; what may be any language may be a shell's, too."""
     if language == "sql":
         return judge_code(run, "node", text) and None if _code_mongo.match(text) else run.sql(text)
-    judge_code(run, language, text)
-    if language == "code":
+    judge_code(run, "code" if language == "any" else language, text)
+    if language in ("code", "any"):
         if _code_sql.match(text):
             run.sql(text)
-        other = _code_no_shell.search(text)             # no shell reads on from there
+        other = _code_no_shell.search(text) if language == "code" else None     # no shell reads on from there
         run.read(_code_magic.sub("", text[:other.start()] if other else text))
 
 
@@ -9380,7 +9381,9 @@ class _ShRun:
 
     def held(self, name: str, value: Any) -> Any:
         """A value, or for one that this command has not set what the environment may hold."""
-        return value if value is not None else "" if name in _SH_VARIABLES or name.isdigit() else _sh_hole(name)
+        if value is not None:
+            return value
+        return {} if name == "@" else "" if name in _SH_VARIABLES or name.isdigit() else _sh_hole(name)
 
     def settle(self) -> None:
         """The next command comes whether the last one has failed or not."""
@@ -10729,6 +10732,7 @@ class _ShRun:
 
     # -- interpreters
     def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        given: list[str] = []                   # words for a script on standard input
         for i, word in enumerate(args):
             if word[:1] in "-+" and word[:2] != "--" and "c" in word or word == "--command":
                 rest = args[i + 1:]
@@ -10738,6 +10742,7 @@ class _ShRun:
             if word in ("--rcfile", "--init-file") and i + 1 < len(args):
                 self.run_operand(args[i + 1], _NOTHING)
             if word == "-s":
+                given = args[i + 1:]
                 break
             if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
                 return self.run_operand(word, flow)
@@ -10748,8 +10753,11 @@ class _ShRun:
             self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
                      f"{name} runs what comes from the network")
         elif flow.text:
+            def fed(text: str) -> _Flow:
+                self.positional([word for word in given if word != "--"])
+                return self.read(text, _NOTHING, _SH_POSIX)
             for text in (flow.other,) * bool(flow.other) + (flow.text,):
-                out = self.apart(lambda text=text: self.read(text, _NOTHING, _SH_POSIX))  # type: ignore[misc]
+                out = self.apart(lambda text=text: fed(text))  # type: ignore[misc]
             return out
         elif flow.made:
             self.say("pipe_to_shell", f"{name} runs a text that this command makes")
@@ -11532,6 +11540,8 @@ def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
 def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
     judge_code(run, "awk", text)
     if re.search(r"system\s*\(|\|", text):
+        for name, value in re.findall(r'\b([A-Za-z_]\w*)[ \t]*=[ \t]*("(?:[^"\\\n]|\\.)*")', text[:20_000])[:16]:
+            text = re.sub(rf'\b{name}[ \t]+(?=")', lambda _: value + " ", text)    # noqa: B023
         for found in _sh_awk_text.finditer(re.sub(r'"[ \t]+"', "", text[:20_000].replace('ENVIRON["HOME"]', '"~"'))):
             run.read(_sh_unescape(found.group(1)))
 
@@ -11663,7 +11673,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     changed: set[str] = set()
-    shell, code = language in ("", "sh", "powershell", "cmd"), language == "code"
+    shell, code = language in ("", "sh", "powershell", "cmd"), language in ("code", "any")
     dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
@@ -15346,7 +15356,7 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
     told = _CODE_LANGUAGES.get(_text_beside(node, ("language", "lang", "runtime", "interpreter", "kernel")).lower(), "")
     if told:
         return told
-    named = _CODE_LANGUAGES.get(low) or low[-5:] == "_code" and _CODE_LANGUAGES.get(low[:-5]) or next(
+    named = low != "cmd" and _CODE_LANGUAGES.get(low) or low[-5:] == "_code" and _CODE_LANGUAGES.get(low[:-5]) or next(
         (_CODE_LANGUAGES[word] for word in sorted(words) if _CODE_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
     if low in ("input", "keys", "lines", "query", "scripts", "steps") and named not in ("powershell", "sh"):
         return "code"
@@ -15357,7 +15367,7 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
     else:
         return "code"               # a command for a tool of that language may be either
     first = isinstance(value, str) and _code_first.match(value)
-    return named or ("cmd" if words == {"cmd"} else "code" if first else "")
+    return named or ("cmd" if words == {"cmd"} else "any" if first else "")
 
 
 def _run_of(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
