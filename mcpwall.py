@@ -5258,7 +5258,7 @@ _ADR_WRAP = frozenset("""sudo doas env command exec nohup time timeout nice stdb
 _adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+"""
                        r"""|\$\(|[;&|()`\n]""", re.DOTALL)
 _adr_unquote = lazy_regex(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""", re.DOTALL)
-_ADR_SPACED = dict.fromkeys(b";&|()`/.$\n", " ")
+_ADR_SPACED = dict.fromkeys(b"\0;&|(){},`/.$\n", " ")      # NUL parts the texts of a call
 
 
 def may_fetch(text: str) -> bool:
@@ -5304,7 +5304,8 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
 # and file whether it holds remote content, something secret, or a text we can see. Nothing is run, no file opened.
 
 COMMAND_CATEGORIES = {"destructive": "deletes, overwrites or wipes outside the project, or a shared branch",
-    "git_rewrite": "throws away local git work (reset --hard, clean -fdx)",
+    "git_rewrite": "throws away local git work (git_discard, a named file, stash drop, branch -D)",
+    "git_discard": "throws away work that nobody has elsewhere (reset --hard, clean -fdx, checkout .)",
     "pipe_to_shell": "runs what it has just downloaded or decoded", "reverse_shell": "opens a shell or a tunnel to the network",
     "exfiltration": "sends credentials, private files or the environment away",
     "privilege": "becomes root, widens rights, leaves a container, or turns protection off",
@@ -6574,6 +6575,11 @@ _SH_LEAVES_OUT = {
     "zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "ag": "--ignore", "eza": "-I", "exa": "-I",
     "": "--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern --ignore-glob --ignore-patterns"}
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"      # shared
+_SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named file
+_SH_LOOSENS = r"(?:-\S+ )*(?:approve|allow|go|unwrap|wrap|init) (?!(?:(?!-- )\S+ )*(?:--list|--help|-h|--dry-run) )"
+_sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b)"     # whom pgrep, pidof or ps have found
+                       r".*\b(?:pgrep|pidof|ps|get-process|tasklist)\b[^\n;]*mcp[^a-z ]{0,3}wal")
+_sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|save_config|wrap_server)\b")
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
 _SH_RULES = r"""
 destructive :: mkfs mke2fs mkswap newfs mkdosfs :: (?=.* (?:/dev/|[A-Za-z]:)) :: makes a new file system on a device
@@ -6592,10 +6598,14 @@ destructive :: vssadmin wbadmin :: (?i) (?:delete|resize) :: deletes backups or 
 destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|
     --force\S*) )(?=.* (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|
     --delete) )(?=.* (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
-git_rewrite :: git :: (?:reset .*--(?:hard|merge)|clean(?=.* (?:-[a-z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|
-    filter-(?:branch|repo)|reflog (?:expire|delete)|gc .*--prune=now|stash clear|branch(?=.* (?:-D|--delete .*--force|--force
-     .*--delete) )|update-ref .*-d |checkout (?:.* )?(?:-f|--force|--|\.) |restore(?!.*--staged).* \. |
-    push(?!.*--force-with-lease)(?=.* (?:-[a-z]*f[a-z]*|--force) )) :: throws local or unpushed work away
+git_discard :: git :: (?:reset (?:.* )?--(?:hard|merge) |clean(?=.* (?:-[a-zA-Z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|
+    stash clear |filter-(?:branch|repo)|reflog (?:expire|delete)|(?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|--discard-changes) |checkout (?:.* )?TREE |
+    restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* TREE )|read-tree (?:.* )?--reset |
+    push(?!.* (?:--dry-run|-n) )(?:(?=.* (?:-[a-z]*f[a-z]*|--force|--mirror) )|(?!.*--force-with-lease)(?=.* [+]\S+ ))) ::
+     throws work away that may be nowhere else
+git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |
+    branch(?=.* (?:-[a-z]*D|--delete .*--force|--force .*--delete) )|worktree remove .*(?:-f|--force) |checkout (?:.* )?-- (?!TREE )|
+    restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) :: throws local work away
 persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
 secret :: pass gopass :: (?:show |otp )?(?!(?:ls|list|git|init|help|version|find|search|grep|insert|edit|generate|rm|mv|cp) |
     -)\S :: STORED_PASSWORD
@@ -6662,9 +6672,11 @@ privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsas
      passwords
 privilege :: ntdsutil :: (?i)(?=.*(?:ifm|ntds)) :: copies the password database
 privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
-privilege :: mcpwall :: (?:approve|unwrap|wrap|init)  :: changes what mcpwall lets through
-privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? (?:approve|unwrap|wrap|init)  ::
+privilege :: mcpwall :: LOOSENS :: changes what mcpwall lets through
+privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS :: changes what mcpwall lets through
+privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |(?:approve|allow) (?:-\S+ )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) ::
      changes what mcpwall lets through
+privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*mcp[^a-z ]{0,3}wal :: stops mcpwall
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
 privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
@@ -7062,11 +7074,14 @@ def _sh_known() -> list[dict[str, Any]]:
                     rows.update(dict.fromkeys(made, row))
         rules: dict[str, Any] = {}
         # an indented line goes on with the row above it, blanks behind the fourth included
-        for line in _SH_RULES.replace("\n    ", "").replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
+        text = _SH_RULES.replace("\n    ", "").replace("BRANCH", _SH_BRANCH).replace("TREE", _SH_TREE)
+        for line in text.replace("LOOSENS", _SH_LOOSENS).split("\n")[1:]:
             category, programs, pattern, reason = line.split(" :: ")
-            rule = (category, lazy_regex(pattern), reason)
+            found = lazy_regex(pattern)
             for program in programs.split():
-                rules.setdefault(program, []).append(rule)
+                rules.setdefault(program, []).append((category, found, reason))
+                if category == "git_discard":       # which is the graver part of the other
+                    rules[program].append(("git_rewrite", found, reason))
         _sh_tables.extend((rows, dict.fromkeys(name.partition("/")[0] for name in rows if "/" in name), rules))
     return _sh_tables
 
@@ -9485,6 +9500,8 @@ class _ShRun:
         """Follow *text* as a script."""
         self.spend(len(text))
         self.deeper(1)
+        if "wal" in text and _sh_kills.search(text):
+            self.say("privilege", "stops mcpwall")
         before, self.d = self.d, dialect or self.d
         if self.d is _SH_POSIX:
             reader = _ShReader(text)
@@ -10839,8 +10856,11 @@ class _ShRun:
         module = call.all("module")
         if self.networked:
             self.say("reverse_shell", "connects an interpreter to the network")
-        if module and module[0][:7] == "mcpwall" or any("mcpwall" in source for word in words[:1]
-                                                         for source in (self.kept(word) or _NOTHING).sources):
+        if any(_sh_main.search(code) for role, code in call.got if role in _SH_TEXTS and "mcpwall" in code):
+            self.say("privilege", "changes what mcpwall lets through")
+        if module and module[0][:7] == "mcpwall" or any(
+                "mcpwall" in source for word in words[:1]
+                for source in (flow if word in ("-", "/dev/stdin") else self.kept(word) or _NOTHING).sources):
             self.rules("mcpwall", _sh_known()[2]["mcpwall"], words[1 - len(module):])
         if not codes and not module and not words or words[:1] in (["-"], ["/dev/stdin"]) and not codes:
             if flow.remote or flow.coded and not flow.text:
@@ -14998,13 +15018,15 @@ def _strip_needed(before: str, char: str, after: str) -> bool:
 TOOL_ACTS = """
 read: read get fetch cat view show open load stat stats head tail describe preview inspect check validate parse compare
 read: count info status metadata summarize analyze analyse render attach print transcribe ocr hash checksum size
-read: exists blame log play watch review retrieve
+read: exists blame log play watch review retrieve diff
+read: which whereis goto definition definitions references hover outline symbols symbolicate addr2line disassemble decompile
+read: lint typecheck diagnose diagnostics detect identify measure
 search read: list ls dir tree glob find search grep rg lookup locate browse explore scan
 write: write create append insert save put set add make mkdir touch new overwrite extract unpack unzip untar decompress
 write: download install generate scaffold store record screenshot export restore chmod chown symlink link commit checkout
 write: init clone import undo revert configure
 write read: edit update replace modify change patch apply fix refactor format move mv rename copy cp duplicate backup
-write read: archive zip tar compress pack bundle merge mount sync mirror convert diff
+write read: archive zip tar compress pack bundle merge mount sync mirror convert
 delete write: delete remove rm rmdir unlink erase trash purge prune drop destroy truncate clear
 run: run exec execute execution eval evaluate launch spawn invoke shell bash sh zsh terminal cmd command powershell pwsh
 run: console script repl python node
@@ -15050,7 +15072,9 @@ pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns 
 place pattern: include includes *include *includes include*
 choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
 choice: *encoding *format *mode *order *language *level type *type kind
-base: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
+place read: python python_path pythonpath node_path interpreter executable exe exe_path exepath program program_path browser_path
+place read: chrome_path binary_path shell_path *executable *interpreter *executable_path *interpreter_path runtimeexecutable
+base read: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
 base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
 base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
 base: directory_to_search *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
@@ -15067,7 +15091,7 @@ _SINKS = frozenset("destination dest dst output outputs out outfile outdir outpu
 _GOING = frozenset("move mv rename".split())    # of a tool: what it takes from somewhere is gone there
 _UNKNOWN = frozenset(("unknown", "command", "code", "address"))
 _NUMBER = frozenset(("number",))
-_ACCESS = frozenset(("read", "write"))
+_ACCESS, _READ = frozenset(("read", "write")), frozenset(("read",))
 _OPENED = frozenset(("place", "base", "address", "credential", "unknown"))     # roles that may be places
 _choice_word = lazy_regex(r"\w[\w+-]{0,63}")
 
@@ -15159,7 +15183,9 @@ def _roles_of_name(tool: str, name: str) -> frozenset[str]:
     if taken != given:
         access = {"write"} if given or not _GOING.isdisjoint(tool_words) else set()
         return roles | access | ({"read"} if taken else set())
-    return roles | (_ACCESS & acts or _ACCESS)
+    if roles.isdisjoint(_ACCESS):       # what a command writes, its reader tells
+        roles |= _ACCESS & acts or (_READ if "run" in acts and "place" in roles else _ACCESS)
+    return roles
 
 
 # -- which arguments run
@@ -15767,7 +15793,7 @@ _dan_force = lazy_regex(r"(?:\A|\s)(?:--force|-f|--mirror)\b")
 
 def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
     """A forced push, a hard reset, a repository that is opened up."""
-    git = call.says("git") or any(leaf.key == "repopath" for leaf in call.leaves)
+    git = call.says("git") or any(leaf.key in ("repopath", "remote", "refspec") for leaf in call.leaves)
     if call.told >= {"force", "push"}:
         yield Danger("sweeping", (), "overwrites a branch of others")
     shows = call.says("repository", "repo") and not verbs.isdisjoint(("update", "edit", "set", "change"))
@@ -17179,6 +17205,8 @@ class Subject:
         """What may be done at *place*: read, write. What holds something to be written writes, unless it only searches."""
         acts = tool_acts(self.acting)
         done = place.roles & _ACCESS or acts & _ACCESS or _ACCESS
+        if not place.roles.isdisjoint(_RUN_ROLES) and not place.named and "unknown" not in place.roles:
+            return _READ            # what a command writes, its reader tells
         if len(done) == 2 or "command" in place.roles or "search" in acts:
             return done
         given: bool | None = self._derived.get("given")
@@ -17326,6 +17354,7 @@ def is_place_pattern(tool: str, name: str, text: str) -> bool:
     return _LOOKING.isdisjoint(name_words(tool)) and _pattern_leads.match(text) is not None
 
 
+_RUN_ROLES = frozenset(("command", "code"))
 _FILE_WORD, _CHANGED_WORD = frozenset(("command", "place", "read")), frozenset(("command", "place", "read", "write"))
 
 
@@ -18920,6 +18949,7 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         )
         without |= set(_as_list(layer.data.get("without", [])))
     bases = [*(layer for layer in layers if layer.base), *map(builtin_layer, extended)]
+    without |= {_FORMER_NAMES[name] for name in without if name in _FORMER_NAMES}
     layers = [layer for layer in layers if not layer.base]
     _check_without(layers, bases)
     every = [*layers, *_dropping(bases, without)]
@@ -18949,11 +18979,15 @@ def _in_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     return tuple(sorted(rules, key=lambda rule: rule.last))
 
 
+# Names that `without` may still use. log-git-rewrite has let pass what is asked about now: who drops it wants neither.
+_FORMER_NAMES = {"ask-git-rewrite": "ask-git-discard", "log-git-rewrite": "ask-git-discard"}
+
+
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
     names = {rule["name"] for base in bases for key in ("rules", "outbound_rules") for rule in base.data.get(key, [])}
     for layer in layers:
         for index, name in enumerate(_as_list(layer.data.get("without", []))):
-            if name not in names:
+            if name not in names and _FORMER_NAMES.get(name) not in names:
                 check = _Checker(layer.file, layer.lines)
                 known = names or {"nothing, since the policy extends nothing"}
                 raise check.fail("/without" if isinstance(layer.data["without"], str) else f"/without/{index}",
@@ -19132,6 +19166,9 @@ _GROUPS_JSON = r"""
    "hint": "leave that value as it is: edit what is around it, or let the user enter it"},
   {"name": "block-secret-leakage", "match": {"method": "*", "arguments": {"_any_value": {"secrets": true}}},
    "action": "deny", "message": "Blocked: a secret in what is being sent"}],
+"git-discard": [
+  {"name": "ask-git-discard", "match": {"arguments": {"_any_value": {"command": "git_discard"}}},
+   "action": "ask", "message": "A git command that throws away work that may be nowhere else"}],
 "git-history": [
   {"name": "log-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "log_only", "message": "Logged: a git command that throws local work away"}],
@@ -19158,8 +19195,6 @@ _GROUPS_JSON = r"""
      ["sweeping", "unguarded", "host_rights", "credentials", "local_file"]}}},
    "action": "deny", "message": "Blocked: a call that takes in all of something, or gives rights away"}],
 "careful": [
-  {"name": "ask-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
-   "action": "ask", "message": "A git command that throws local work away"},
   {"name": "ask-package-install", "match": {"arguments": {"_any_value": {"command": "package_install"}}},
    "action": "ask", "message": "Installing packages runs code of strangers"}],
 "project-only": [
@@ -19329,13 +19364,13 @@ _BASIC = "sensitive-files commands secret-leakage metadata hidden startup-of-too
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
-                f"{_BASIC} git-history ask-dangers", _NOTED),
-    "company-laptop": ("default, and asks about package installs and rewriting git history; changed tools are blocked",
+                f"{_BASIC} git-discard ask-dangers git-history", _NOTED),
+    "company-laptop": ("default, and asks about package installs; changed tools are blocked",
                        {"tool_pinning": "block", "env": "minimal"},
-                       f"{_BASIC} ask-sweeping careful", _NOTED),
+                       f"{_BASIC} ask-sweeping git-discard careful git-history", _NOTED),
     "strict": ("only reading and writing inside the project; injection, changed and unlisted tools are blocked",
                {"default_action": "deny", "tool_pinning": "block", "unlisted_tools": "deny", "env": "minimal"},
-               f"{_BASIC} block-dangers project-only", "strict-responses responses strict-response-notes"),
+               f"{_BASIC} block-dangers git-discard project-only", "strict-responses responses strict-response-notes"),
     "filesystem": ("recipe: a filesystem server stays inside the project", {}, f"{_BASIC} filesystem ask-dangers", _NOTED),
     "git": ("recipe: a git server stays inside the project; publishing is asked about", {}, f"{_BASIC} git ask-dangers", _NOTED),
     "github": ("recipe: no private repository search, merging is asked about", {}, f"{_BASIC} github ask-dangers", _NOTED),
@@ -25081,8 +25116,17 @@ def _sync_folder(folder: str, fs: Any) -> None:
         fs.close(fd)
 
 
-def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs: Any = os) -> None:
-    """Replace the config file *path*, which held *old*, by *new*: whole, same mode and owner, one backup.
+def backup_of(path: str, backups: str) -> str:
+    """Where the backup of a config file is: in the folder *backups*; older versions left it beside the file."""
+    target = os.path.realpath(path)
+    kept = os.path.join(backups, f"{os.path.basename(target)[:100]}-{sha256(os.path.normcase(target).encode())[:16]}")
+    beside = target + BACKUP_SUFFIX
+    return beside if not os.path.lexists(kept) and _is_own_backup(beside) else kept
+
+
+def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs: Any = os, backups: str = "") -> None:
+    """Replace the config file *path*, which held *old*, by *new*: whole, same mode and owner, one backup, in the folder
+    *backups* (`~/.mcpwall/backups`).
 
     Goes through symlinks to their target. With *keep_backup* a backup of ours that exists stays: it is older,
     and knows no wall. A backup that is the same as *new* is removed. Raises ConfigChanged when the file holds
@@ -25109,9 +25153,11 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
                 raise ConfigChanged(f"{path}: changed while it was being edited; nothing written")
 
         unchanged()
-        backup, owner = target + BACKUP_SUFFIX, (status.st_uid, status.st_gid)
+        backups = backups or os.path.join(user_home() or os.path.dirname(target), ".mcpwall", "backups")
+        backup, owner = backup_of(path, backups), (status.st_uid, status.st_gid)
         if not (keep_backup and _is_own_backup(backup)):
-            write_whole(backup, old, 0o600, owner, fs=fs)
+            _make_directories(backups)
+            write_whole(backup, old, 0o600, fs=fs)
         write_whole(target, new, stat.S_IMODE(status.st_mode), owner, unchanged, fs)
         if _is_own_backup(backup) and read_config(backup) == new:
             fs.unlink(backup)
@@ -25140,7 +25186,7 @@ def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock
     *maps* are the server maps of that one file. When a host writes meanwhile, *change* is applied to what it
     wrote. The backup of a file without any wall is the one that is kept. Raises ConfigError or PolicyError.
     """
-    path = maps[0].path
+    path, backups = maps[0].path, os.path.join(os.path.dirname(lock), "backups")
     with FileLock(lock, _LOCK_WAIT_S):
         for _ in range(5):
             old = read_config(path)
@@ -25148,23 +25194,40 @@ def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock
             new = change(text).encode()
             if new == old:
                 return False
-            keep = os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX) and any(
+            keep = os.path.lexists(backup_of(path, backups)) and any(
                 server.wrapper for file in maps for server in list_servers(file, text))
             try:
-                save_config(path, old, new, keep, fs)
+                save_config(path, old, new, keep, fs, backups)
                 return True
             except ConfigChanged:
                 time.sleep(0.05)
         raise ConfigChanged(f"{path}: keeps changing while it is being edited; close the host and try again")
 
 
-def restore_config(path: str, lock: str, fs: Any = os) -> None:
-    """Bring back the backup beside a config file; the backup is gone then."""
+def read_backup(path: str, lock: str) -> bytes:
+    """The backup of a config file. Raises ConfigError where there is none."""
+    backup = backup_of(path, os.path.join(os.path.dirname(lock), "backups"))
+    if not _is_own_backup(backup):
+        raise ConfigError(f"{path}: there is no backup of it; mcpwall makes one when it changes a file")
+    return read_config(backup)
+
+
+def restore_config(path: str, lock: str, fs: Any = os, shown: tuple[bytes | None, bytes] | None = None) -> None:
+    """Bring back the backup of a config file, which may be gone; the backup is gone then. Raises ConfigChanged when file (None:
+    gone) and backup are not what was *shown*."""
     with FileLock(lock, _LOCK_WAIT_S):
-        backup = os.path.realpath(path) + BACKUP_SUFFIX
-        if not _is_own_backup(backup):
-            raise ConfigError(f"{path}: there is no backup {backup}")
-        save_config(path, read_config(path), read_config(backup), True, fs)
+        backups = os.path.join(os.path.dirname(lock), "backups")
+        old, new = read_config(path) if os.path.lexists(path) else None, read_backup(path, lock)
+        if shown not in (None, (old, new)):
+            raise ConfigChanged(f"{path}: it or its backup changed since it was shown; nothing written")
+        if old is not None:
+            return save_config(path, old, new, True, fs, backups)
+        try:
+            os.makedirs(os.path.dirname(os.path.abspath(path)), 0o700, exist_ok=True)
+            write_whole(path, new, fs=fs)
+            fs.unlink(backup_of(path, backups))
+        except OSError as fault:
+            raise ConfigError(f"{path}: {fault.strerror or fault}") from None
 
 
 # -- the consent store ------------------------------------------------------------------
@@ -25826,7 +25889,7 @@ class Surroundings:
         self._wall = list(wall or ())
         self.stdin, self.stdout, self.stderr = stdin or sys.stdin, stdout or sys.stdout, stderr or sys.stderr
         self.folder = os.path.join(self.home, ".mcpwall")
-        self.lock = os.path.join(self.folder, "lock")
+        self.lock, self.backups = os.path.join(self.folder, "lock"), os.path.join(self.folder, "backups")
         self.consent = ConsentStore(self.folder)
         self.stops = Stops(os.path.join(self.folder, "stopped"))
         self.columns = 0            # to write as for a terminal of so many
@@ -26050,14 +26113,13 @@ def _show_plan(io: Surroundings, found: _Inventory, plan: _WallPlan) -> dict[str
         if new == old:
             continue
         changes[path] = old, new
-        lines = [text.lstrip("\ufeff").replace("\r", "").expandtabs(4).rstrip("\n").split("\n")
-                 for text in (old, new)]
         here = [(server, words) for server, words in plan if server.file.path == path]
+        lines = [_shown_text(text, [s for s in found.servers if s.file.path == path]).expandtabs(4).split("\n")
+                 for text in (old, new)]
         if max(map(len, lines[0])) > 400:               # all on one line: show the commands alone
-            lines = [[json.dumps([s.name, *(s.wrapper.wall if s.wrapper else ()), *s.argv]) for s, _ in here],
-                     [json.dumps([s.name, *(words or ()), *s.argv]) for s, words in here]]
-        for line in _line_diff(lines[0], lines[1], path):
-            io.say(_masked(found.secrets, line, 1000))
+            lines = [[json.dumps([s.name, *(s.wrapper.wall if s.wrapper else ()), *_shown_words(s.argv)]) for s, _ in here],
+                     [json.dumps([s.name, *(words or ()), *_shown_words(s.argv)]) for s, words in here]]
+        _say_diff(io, lines[0], lines[1], path, found.secrets)
         if any(words and server.file.scope == "project" for server, words in here):
             io.say(f"# {io.short(path)} may be shared with others; the command above is one of this machine")
     return changes
@@ -26076,6 +26138,15 @@ def _line_diff(old: list[str], new: list[str], path: str) -> Iterator[str]:
             if line.startswith("@@") else line
 
 
+def _say_diff(io: Surroundings, old: list[str], new: list[str], path: str,
+              secrets: Sequence[tuple[str, str, str, str]] = ()) -> None:
+    """Show what would change in a file, without what looks like a secret."""
+    lines = list(_line_diff(old, new, path))
+    found = [*secrets, *_scan_for_secrets([(path, (), lines)])]
+    for line in lines:
+        io.say(_masked(found, line, 1000))
+
+
 def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[str, str]],
                plan: _WallPlan) -> bool:
     """Write the files; False when one could not be written. One failing file does not stop the others."""
@@ -26088,8 +26159,8 @@ def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[
 
         try:
             change_config([file for file in found.texts if file.path == path], change, io.lock, io.fs)
-            kept = os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX)
-            was = f" (as it was: {os.path.basename(path)}{BACKUP_SUFFIX})" if kept else ""
+            kept = backup_of(path, io.backups)
+            was = f" (as it was: {io.short(kept)})" if os.path.lexists(kept) else ""
             io.say(f"wrote {io.short(path)}{was}")
             written += 1
         except WallError as fault:
@@ -26112,6 +26183,72 @@ def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> _Se
     except BudgetSpent:
         pass
     return sorted(found, key=lambda secret: -len(secret[3]))[:1000]
+
+
+# Where a config file gives variables and headers: what stands there is masked, whatever it is.
+_VALUE_TABLES = "env|environment|envs|headers|http_headers|requestInit"
+_given_values = lazy_regex(rf'"(?:{_VALUE_TABLES})"\s*:\s*\{{|(?<![\w"])(?:{_VALUE_TABLES})\s*=\s*\{{')
+_given_table = lazy_regex(rf"(?m)^[ \t]*\[[^\]\n]*\.(?:{_VALUE_TABLES})[ \t]*\][^\n]*\n((?:(?!^[ \t]*\[).*\n?)*)")
+_given_alone = lazy_regex(rf"""(?mi)^[ \t]*(?:[\w."'-]+\.)?(?:{_VALUE_TABLES})\.[\w."'-]+[ \t]*=[ \t]*(.+)$"""
+                          r"""|"default"\s*:\s*("(?:[^"\\\n]|\\.)*")"""
+                          r"""|["']?\b[\w-]*(?:token|secret|passw|pwd|api_?key|credential)[\w-]*["']?"""
+                          r"""\s*[:=]\s*("(?:[^"\\\n]|\\.)*"|'[^'\n]*')""")
+_given_token = lazy_regex(r'//[^\n]*|#[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"?(?=(\s*[:=])?)'
+                          r'|[{}\[\]]|[^\s,:={}\[\]"#]+(?=(\s*[:=])?)', re.DOTALL)
+_secret_option = lazy_regex(r"(?i)-.*(token|secret|passw|pwd|key|auth|cred|bearer|header|cookie)|-H\Z")
+_secret_url = lazy_regex(r"(?<=://)[^/?#@\s]*(?=@)|(?<=[?&;])([^=&;#\s]+=)[^&;#\s]*")
+_secret_query = lazy_regex(r"""(?i)(?<=://)[^/?#@\s"']+(?=@)|([?&;][\w-]*(?:key|token|secret|passw|pwd|auth|sig|code)[\w-]*=)[^&;#\s"']+""")
+_set_variable = lazy_regex(r"(?i)([A-Z_][A-Z0-9_]*=|\w*(?:token|secret|passw|pwd|key|auth|cred)\w*=).+", re.DOTALL)
+
+
+def _shown_text(text: str, servers: Sequence[Server] = ()) -> str:
+    """A config file's *text*, line for line, without what may be secret: values of variables and headers, and of what is named
+    like a secret; of the *servers* in it, the arguments that are, or may hold, one."""
+    text = text.lstrip("\ufeff").replace("\r", "").rstrip("\n")
+    spans: list[tuple[int, int]] = []
+    for found in _given_values.finditer(text):
+        depth = 1
+        for token in _given_token.finditer(text, found.end()):
+            first = token[0][0]
+            depth += (first in "{[") - (first in "}]")
+            if depth == 0:
+                break
+            if first not in "{}[]#/" and token[1] is None and token[2] is None:
+                spans.append(token.span())
+    for found in _given_table.finditer(text):
+        for line in re.finditer(r"(?m)^[^=\n]*=[ \t]*(.+)$|^[ \t]*([^\s#].*)$", found[1]):
+            start, end = line.span(1 if line[1] else 2)
+            spans.append((found.start(1) + start, found.start(1) + end))
+    spans += [found.span(found.lastindex or 0) for found in _given_alone.finditer(text)]
+    for start, end in reversed(merge_spans(spans)):
+        text = f'{text[:start]}"{MARKER}"{text[end:]}'
+    text = _secret_query.sub(lambda found: (found[1] or "") + MARKER_IN_URL, text)
+    for server in servers:
+        for word, shown in zip(server.argv, _shown_words(server.argv)):
+            if word != shown:
+                for spelled in {json.dumps(word), json.dumps(word, ensure_ascii=False), f"'{word}'"}:
+                    text = text.replace(spelled, json.dumps(shown))
+    return text
+
+
+def _shown_words(argv: Sequence[str]) -> list[str]:
+    """A server's command, for people: without values of options, variables and parts of URLs that may be secret."""
+    shown, secret = list[str](), False
+    for word in argv:
+        if secret and not word.startswith("-"):
+            shown.append(MARKER)
+            secret = False
+            continue
+        secret = _secret_option.match(word) is not None
+        name, equals, _ = word.partition("=")
+        if secret and equals:
+            shown.append(f"{name}={MARKER}")
+            secret = False
+        else:
+            word = _set_variable.sub(lambda found: found[1] + MARKER, word) if re.match(r"\w+=", word) else word
+            word = _secret_url.sub(lambda found: (found[1] or "") + MARKER_IN_URL, word)
+            shown.append(shown_without_secrets(word) if len(word) > 7 else word)
+    return shown
 
 
 def _masked(secrets: _Secrets, text: str, limit: int) -> str:
@@ -26142,7 +26279,7 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
     rows = [("#", "host", "scope", "file", "server", "command", "state")]
     for number, server in enumerate(found.servers, 1):
         file = server.file
-        command = _masked(found.secrets, " ".join(server.argv), 44)
+        command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 44)
         rows.append((str(number), ",".join(file.clients), file.scope, io.short(file.path),
                      _server_title(io, server, 40), command, _server_state(server)))
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
@@ -26353,7 +26490,7 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
         os.makedirs(io.folder, 0o700, exist_ok=True)
         data = _STARTER_POLICY.replace("PROFILE", profile or "default", 1).encode()
         if existing:
-            save_config(path, read_config(path), data, fs=io.fs)
+            save_config(path, read_config(path), data, fs=io.fs, backups=io.backups)
         else:
             write_whole(path, data, fs=io.fs)
     except (OSError, WallError) as fault:
@@ -26410,9 +26547,20 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
 def _say_by_hand(io: Surroundings, server: Server, words: Sequence[str]) -> None:
     """Why mcpwall does not edit an entry, and what a person can write there: with *words* in front."""
     io.say(f"{_where(io, server)}: {'' if server.wrapper else 'not covered: '}{printable(server.why_not, 300)}")
+    shown = server._replace(argv=tuple(_shown_words(server.argv)), entry=_shown_entry(server.entry))
     if server.argv and server.file.scope != "managed":
-        for line in lines_to_paste(server, words):
+        for line in lines_to_paste(shown, words):
             io.say("    " + printable(line, 4000))
+        if (shown.argv, shown.entry) != (server.argv, server.entry):
+            io.say("    (what is [REDACTED] stays as it is in the file)")
+
+
+def _shown_entry(entry: Any) -> Any:
+    """An entry, with no value of a variable or header."""
+    if not isinstance(entry, dict):
+        return entry
+    return {key: dict.fromkeys(value, MARKER) if isinstance(value, dict) and key in _VALUE_TABLES.split("|") else value
+            for key, value in entry.items()}
 
 
 def _policy_options(io: Surroundings, args: Any) -> list[str]:
@@ -26542,10 +26690,8 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
         if plan not in changes and (on or "all" not in args.hook):
             io.say(f"{plan.host.name} in {io.short(plan.path)}: {'already registered' if on else 'no hook of ours'}")
     for plan in changes:
-        old, new = ([] if text is None else text.lstrip("\ufeff").replace("\r", "").rstrip("\n").split("\n")
-                    for text in (plan.old, plan.new))
-        for line in _line_diff(old, new, plan.path):
-            io.say(printable(line, 2000))
+        old, new = ([] if text is None else _shown_text(text).split("\n") for text in (plan.old, plan.new))
+        _say_diff(io, old, new, plan.path)
     if args.dry_run:
         return 0 if done else 1
     for plan in changes:
@@ -26583,8 +26729,8 @@ def _write_hook(io: Surroundings, plan: _HookPlan, on: bool) -> None:
             os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
             write_whole(path, plan.new.encode(), fs=io.fs)
         else:
-            keep = os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX)     # it is older, and knows no hook of ours
-            save_config(path, plan.old.encode(), plan.new.encode(), keep, io.fs)
+            keep = os.path.lexists(backup_of(path, io.backups))     # it is older, and knows no hook of ours
+            save_config(path, plan.old.encode(), plan.new.encode(), keep, io.fs, io.backups)
 
 
 def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | None]]:
@@ -26610,22 +26756,35 @@ def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | No
             yield host, path, "registered" if found else "not registered", problem
 
 
+def _servers_in(path: str, data: bytes) -> list[Server]:
+    """The servers of a config file under whatever key they usually are; [] for one that cannot be read."""
+    keys = {row.split("|")[2].strip().rstrip("?") for row in _HOST_FILES.strip().splitlines()}
+    found: list[Server] = []
+    for key in keys:
+        try:
+            found += list_servers(ConfigFile(("file",), "file", path, tuple(key.split(".")), config_form(path)),
+                                  decode_config(path, data))
+        except WallError:
+            pass
+    return found
+
+
 def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> int:
-    import difflib
     try:
-        backup = decode_config(path, read_config(os.path.realpath(path) + BACKUP_SUFFIX)).split("\n")
-        current = read_config(path).decode("utf-8", "replace").split("\n")
-        lines = list(difflib.unified_diff(current, backup, path, path + BACKUP_SUFFIX, n=0, lineterm=""))
-        secrets = _scan_for_secrets([(path, (), lines)])
-        for line in lines:
-            io.say(_masked(secrets, line, 400))
+        backup = read_backup(path, io.lock)
+        current = read_config(path) if os.path.lexists(path) else None
+        old, new = ([] if data is None else _shown_text(decode_config(path, data), _servers_in(path, data)).split("\n")
+                    for data in (current, backup))
+        _say_diff(io, old, new, path)
+        if current is None:
+            io.say(f"{io.short(path)} is not there any more; the backup would be put there.")
         if dry_run:
             return 0
         if not yes:
             io.need_terminal("unwrap", "add --yes")
             if not io.agrees(f"Bring back the backup of {io.short(path)}?"):
                 return 1
-        restore_config(path, io.lock, io.fs)
+        restore_config(path, io.lock, io.fs, (current, backup))
     except ConfigError as fault:
         io.complain(str(fault))
         return 1
@@ -26788,7 +26947,7 @@ def _package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(kind, problem) of a package that is fetched anew at every start, or is known to be bad."""
     for word in argv:
         if _bad_mcp_remote.match(word):
-            yield "bridge", f"{printable(word)} lets servers run commands here; use 0.1.16 or later"
+            yield "bridge", f"{printable(_shown_words([word])[0])} lets servers run commands here; use 0.1.16 or later"
     words = list(argv)
     if len(words) > 2 and words[1].lower() == "/c" and re.fullmatch(r"(.*[/\\])?cmd(\.exe)?", words[0], re.I):
         del words[:2]
@@ -26803,13 +26962,13 @@ def _package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
         flag, equals, value = word.partition("=")
         if flag in _PACKAGE_OPTIONS:
             package = value if equals else (rest.pop(0) if rest else "")
-        elif flag in _RUNNER_OPTIONS and not equals:
+        elif (flag in _RUNNER_OPTIONS or _secret_option.match(flag)) and not equals:
             del rest[:1]
         elif not word.startswith("-"):
             package = word
     pinned = _pinned_npm if runner in _NPM_RUNNERS else _pinned_pypi
     if package and not pinned.match(package):
-        yield "unpinned", f"{printable(package)} is whatever was published last; pin a version you looked at"
+        yield "unpinned", f"{printable(_shown_words([package])[0])} is whatever was published last; pin a version you looked at"
 
 
 def _policy_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
@@ -28751,7 +28910,9 @@ def _why(policy: Policy, message: Message, rule: Rule | None, outcome: str, hit:
             if key == "server" and globs and not message.server:
                 return f"needs the server's name ({_words_of(match[key])}); say it with --server-name"
             if globs and not (about[key] and _any_glob(globs, str(about[key]), key == "method" or scope.strict)):
-                return f"another {key}: it is about {_words_of(match.get(key, 'tools/call'))}"
+                wanted = match.get(key, "tools/call")
+                more = f", … ({len(wanted)} in all)" if type(wanted) is list and len(wanted) > 6 else ""
+                return f"another {key}: it is about {_words_of(wanted[:6] if more else wanted)}{more}"
         return "about other messages"
     if outcome is PASSED:
         return "does not match"
@@ -28965,10 +29126,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
             f"or a project's policy); see: mcpwall explain {record['ref']}"
         )
     io.say(f"In {io.short(path)}:")
-    for line in _line_diff(
-        old.replace("\r", "").split("\n") if os.path.lexists(path) else [], new.replace("\r", "").split("\n"), path
-    ):
-        io.say(printable(line, 1000))
+    _say_diff(io, old.replace("\r", "").split("\n") if os.path.lexists(path) else [], new.replace("\r", "").split("\n"), path)
     if dry_run:
         io.say("Nothing was written (--dry-run).")
         return 0
@@ -28977,7 +29135,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
         return 1
     os.makedirs(io.folder, 0o700, exist_ok=True)
     if os.path.lexists(path):
-        save_config(path, old.encode(), new.encode(), fs=io.fs)
+        save_config(path, old.encode(), new.encode(), fs=io.fs, backups=io.backups)
     else:
         write_whole(path, new.encode(), fs=io.fs)
     io.say(f"Allowed from now on, by the rule {name!r}; walls that run take it up within a second or two.")
@@ -29217,7 +29375,7 @@ def cmd_test(argv: Sequence[str], io: Surroundings) -> int:
         unhit += [f"{io.short(path)}: {name}" for name in mine if name not in hit]
     failed = [one for one in tested if one.problems]
     if args.junit:
-        _write_junit(os.path.join(io.cwd, args.junit), tested)
+        _write_junit(io, os.path.join(io.cwd, args.junit), tested)
     if args.json:
         io.say(
             json.dumps(
@@ -29249,7 +29407,15 @@ def _policy_of_tests(layer: PolicyLayer, path: str, is_policy: bool, options: _O
     return load_policy(path, None, options.project, options.home)
 
 
-def _write_junit(path: str, tested: Sequence[_Tested]) -> None:
+def _write_result(io: Surroundings, path: str, text: str, mode: int = 0o644) -> None:
+    """Write what a verb was asked to make. Raises UsageError."""
+    try:
+        write_whole(path, text.encode("utf-8", "replace"), mode, fs=io.fs)
+    except OSError as fault:
+        raise UsageError(f"{io.short(path)}: cannot be written ({fault.strerror or fault}); name another file") from None
+
+
+def _write_junit(io: Surroundings, path: str, tested: Sequence[_Tested]) -> None:
     from xml.sax.saxutils import escape, quoteattr
     failed = sum(bool(one.problems) for one in tested)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', f'<testsuite name="mcpwall" tests="{len(tested)}" failures="{failed}">']
@@ -29262,7 +29428,7 @@ def _write_junit(path: str, tested: Sequence[_Tested]) -> None:
             if one.problems
             else head + "/>"
         )
-    write_whole(path, "\n".join([*lines, "</testsuite>", ""]).encode("utf-8", "replace"), 0o644)
+    _write_result(io, path, "\n".join([*lines, "</testsuite>", ""]))
 
 
 # -- lint -----------------------------------------------------------------------------
@@ -29768,7 +29934,7 @@ def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
     path = os.path.join(io.cwd, args.output)
     made = f"mcpwall {__version__}, {time.strftime('%Y-%m-%d %H:%M')}, since {args.since}"
     page = report_page(records, "What mcpwall refused", uncovered, made)
-    write_whole(path, page.encode("utf-8", "replace"), 0o600)
+    _write_result(io, path, page, 0o600)
     io.say(f"wrote {io.short(path)}: {len(records)} records")
     return 0
 
@@ -29870,10 +30036,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WallError as fault:
         problem, status = str(fault), fault.status if isinstance(fault, CommandError) else 2
     except OSError as fault:    # the disk is full, the working directory is gone
+        lost = _drop_output()
         if _is_unread(fault):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return 1
         problem, status = f"{fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", 2
+        if fault.filename is None and (lost or fault.errno == 28):
+            problem = f"what was to be printed cannot be written: {problem}"
     except KeyboardInterrupt:
         return 130
     print(f"mcpwall: {printable(shown_without_secrets(problem), 2000)}", file=sys.stderr)
@@ -29883,6 +30051,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _is_unread(fault: OSError, windows: bool = os.name == "nt") -> bool:
     """Has whoever read our output gone, as in `mcpwall rules | head -1`? Windows says EINVAL, and names no file."""
     return isinstance(fault, BrokenPipeError) or windows and fault.errno == 22 and fault.filename is None
+
+
+def _drop_output() -> bool:
+    """Is there output that cannot be written? Then it goes nowhere: Python would try again at its end, and say so at length."""
+    try:
+        sys.stdout.flush()
+        return False
+    except (OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+        return True
 
 
 def _settle_streams() -> None:
@@ -30035,7 +30215,6 @@ def server_name_of(command: Sequence[str]) -> str:
     return os.path.basename(command[0])
 
 
-_secret_option = lazy_regex(r"(?i)-.*(token|secret|passw|pwd|key|auth|cred|bearer|header|cookie)|-H\Z")
 _secret_part = lazy_regex(r"(?s)://(?:[^/?#]*@)?([^?#]*).*|^([A-Z_][A-Z0-9_]*|\w*(?i:token|secret|passw|key|auth)\w*)=.*")
 _package_version = lazy_regex(r"(?<=[\w\])])(@[~^]?v?\d+(\.(\d+|x|\*)){0,2}([-+][\w.+-]*)?|[=~<>!]=.*|[<>]\d.*"
                               r"|@(latest|next|beta|alpha|canary|rc|dev|stable))\Z")
@@ -30502,8 +30681,11 @@ def cmd_demo(argv: Sequence[str], io: Surroundings) -> int:
         return _demo_server()
     import subprocess
     import tempfile
-    given = [word for flag, value in (("-c", args.config and os.path.abspath(args.config)), ("--profile", args.profile)) if value
-             for word in (flag, value)]
+    options = _Options(args)
+    if options.config or options.profile:
+        options.policy()            # one that does not load is said here, in one line
+    named = (("-c", args.config and os.path.abspath(args.config)), ("--profile", args.profile))
+    given = [word for flag, value in named if value for word in (flag, value)] + [f"--{options.mode}"] * bool(options.mode)
     with tempfile.TemporaryDirectory(prefix="mcpwall-demo-") as home:       # nothing is left behind
         home = os.path.realpath(home)
         project = os.path.join(home, "project")
@@ -30519,8 +30701,8 @@ def cmd_demo(argv: Sequence[str], io: Surroundings) -> int:
         finally:
             child.stdin.close()     # type: ignore[union-attr]
             child.wait(10)
-        for words, run in ((["log"], cmd_log), (["explain", ref], cmd_explain), (["report"], cmd_report)):
-            if words[-1]:
+        for words, run in ((["log"], cmd_log), (["explain", ref, *given], cmd_explain), (["report"], cmd_report)):
+            if ref or words[0] != "explain":
                 io.say(f"\n$ mcpwall {' '.join(words)}")
                 io.stdout.flush()
                 run(words[1:], inner)

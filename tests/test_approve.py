@@ -948,11 +948,20 @@ class NotForModels(unittest.TestCase):
                         "python3 -m mcpwall unwrap db", "/opt/mcpwall/mcpwall.py unwrap --all", "./mcpwall approve", "mcpwall.exe unwrap db",
                         "uvx mcpwall approve x", "uvx mcpwall@0.1.0 unwrap x", "uv tool run mcpwall approve", "pipx run mcpwall wrap x",
                         "yes o | mcpwall approve", "script -qc 'mcpwall approve' /dev/null", "bash -c \"mcpwall init --yes\"",
+                        "mcpwall allow k7f3qa-12 --yes", "mcpwall go", "mcpwall approve k7f3qa-1 --yes -- --help", "pkill -9 -f mcpwall.py",
+                        "killall mcpwall", "taskkill /IM mcpwall.exe /F", "kill $(pgrep -f mcpwall)", "pgrep mcpwall | xargs kill",
+                        "ps aux | grep mcpwall | awk '{print $2}' | xargs kill", "pkill -f 'mcp.*wall'",
+                        "cp mcpwall.py /tmp/w.py && python3 /tmp/w.py approve files --yes", "python3 /tmp/w.py approve k7f3qa-12 --yes",
+                        "python3 w.py unwrap --all", "python3 - approve k --yes < mcpwall.py", "cat mcpwall.py | python3 - approve k --yes",
+                        "python3 -c 'import mcpwall; mcpwall.main([\"approve\", \"x\", \"--yes\"])'", "echo approve x --yes | xargs mcpwall",
                         "env HOME=/home/u mcpwall approve", "py C:\\tools\\mcpwall.py approve", "cd /tmp && mcpwall approve && ls"):
             self.assertFalse(talk.passes("run_command", {"command": command}), command)
         for command in ("mcpwall status", "mcpwall check read_file path=a", "mcpwall rules default", "mcpwall -- npx x", "pip install mcpwall",
                         "grep -rn 'mcpwall approve' README.md", "echo mcpwall approve", "git commit -m 'mcpwall unwrap'",
-                        "python3 -m unittest tests.test_approve", "python tools/approve.py", "mcpwall approve --help"):
+                        "python3 -m unittest tests.test_approve", "python tools/approve.py", "mcpwall approve --help", "mcpwall approve --list", "mcpwall log", "pgrep mcpwall",
+                        "ps aux | grep mcpwall", "pkill -f vite", "killall node", "kill 1234", "./manage.py approve order-12 --yes",
+                        "python3 cli.py approve PR-12 --yes", "python manage.py init", "npm init --yes", "terraform init",
+                        "python3 app.py wrap x", "python3 -c 'import mcpwall; print(mcpwall.__doc__)'", "mcpwall unwrap x --dry-run"):
             self.assertTrue(talk.passes("run_command", {"command": command}), command)
         for path in ("~/.mcpwall/consent/grant-0123456789abcdef.json", "/home/u/.mcpwall/approved.json"):
             self.assertFalse(talk.passes("write_file", {"path": path, "content": "once"}), path)

@@ -76,6 +76,9 @@ class Desk(unittest.TestCase):
         self.out, self.err = out.getvalue(), err.getvalue()
         return status
 
+    def backup(self, path: str) -> str:
+        return mcpwall.backup_of(path, os.path.join(self.home, ".mcpwall", "backups"))
+
     def wrapped(self, path: str, keys: tuple[str, ...] = ("mcpServers",)) -> list[str]:
         file = mcpwall.ConfigFile(("x",), "user", path, keys, mcpwall.config_form(path))
         return [s.name for s in mcpwall.list_servers(file, read(path)) if s.wrapper]
@@ -127,7 +130,7 @@ class Init(Desk):
         self.assertEqual(self.run_("init", "--all", "--yes", "--profile", "strict"), 0)
         self.assertIn("kept as it is", self.out)
         self.assertEqual(os.listdir(os.path.dirname(path)), [n for n in os.listdir(os.path.dirname(path))
-                                                             if n in ("config.yaml", "lock")])
+                                                             if n in ("config.yaml", "lock", "backups")])
 
     def test_a_policy_is_replaced_with_consent_only(self) -> None:
         path = write(os.path.join(self.home, ".mcpwall", "config.yml"), "version: 1 # mine\n")
@@ -135,7 +138,7 @@ class Init(Desk):
         self.assertEqual(read(path), "version: 1 # mine\n")
         self.assertEqual(self.run_("init", "--profile", "strict", answers="y\n"), 0)
         self.assertIn("extends: strict", read(path))
-        self.assertEqual(read(path + mcpwall.BACKUP_SUFFIX), "version: 1 # mine\n")
+        self.assertEqual(read(self.backup(path)), "version: 1 # mine\n")
 
     def test_choosing(self) -> None:
         for answer, expected in (("3\ny\n", ["db"]), ("1-3\ny\n", ["files", "db"]), ("all\ny\n", ["files", "db"]),
@@ -221,15 +224,37 @@ class Init(Desk):
             self.assertIn(mcpwall.MARKER[:9], self.out)
             self.assertTrue(all(c == "\n" or c.isprintable() for c in self.out))
 
+    def test_values_of_variables_and_named_secrets_are_masked_wherever_they_stand(self) -> None:
+        hidden = [f"plain-word-{n}" for n in range(14)]
+        text = """{
+  // apiKey: "%s"
+  "apiToken": "%s", "inputs": [{"id": "t", "default": "%s"}],
+  "mcpServers": {
+    "a": {"command": "npx", "args": ["--api-key", "%s", "--token=%s", "https://me:%s@host/x?key=%s", "-e", "TOP=%s"],
+      "env": {"LEVEL": "%s", "N": 8443, "TWO": "%s"}, "transportless": true},
+    "b": {"url": "https://h/sse?api_key=%s", "headers": {"X-Any": "%s"}}
+  }
+}
+""" % tuple(hidden[:12])
+        write(self.cursor, text)
+        codex = '[mcp_servers.a]\ncommand = "x"\n[mcp_servers.a.env]\nLEVEL = "%s"\n\n[mcp_servers.b]\ncommand = "y"\nenv = { A = "%s" }\n'
+        write(os.path.join(self.home, ".codex", "config.toml"), codex % tuple(hidden[12:]))
+        for argv in (("init", "--all", "--dry-run"), ("init", "--all", "--yes"), ("status",), ("status", "--json"), ("unwrap", "--all", "--dry-run"),
+                     ("unwrap", "--restore", self.cursor, "--dry-run")):
+            self.run_(*argv)
+            said = self.out + self.err
+            self.assertEqual([word for word in (*hidden, "8443") if word in said], [], argv)
+            self.assertTrue("REDACTED" in said or argv[0] == "status")
+
     def test_one_file_with_two_maps_is_written_once(self) -> None:
         text = '{"projects": {"/p": {"mcpServers": {"a": {"command": "x"}}}}, "mcpServers": {"b": {"command": "y"}}}'
         path = write(os.path.join(self.home, ".claude.json"), text)
         self.assertEqual(self.run_("init", "--all", "--yes"), 0)
         self.assertEqual(self.out.count("wrote "), 1)
         self.assertIn('"--server-name", "a", "--project", "/p", "--", "x"', read(path))
-        self.assertEqual(read(path + mcpwall.BACKUP_SUFFIX), text)
+        self.assertEqual(read(self.backup(path)), text)
         self.assertEqual(self.run_("unwrap", "a"), 0)
-        self.assertEqual(read(path + mcpwall.BACKUP_SUFFIX), text)
+        self.assertEqual(read(self.backup(path)), text)
         self.assertEqual(self.run_("unwrap", "b"), 0)
         self.assertEqual((read(path), sorted(os.listdir(self.home))), (text, [".claude.json", ".mcpwall"]))
 
@@ -371,7 +396,7 @@ class WrapAndUnwrap(Desk):
     def test_only_what_happened_is_said(self) -> None:
         write(self.cursor, CURSOR)
         self.assertEqual(self.run_("wrap", "db"), 0)
-        self.assertIn("(as it was: mcp.json.mcpwall-backup)", self.out)
+        self.assertIn("(as it was: ~/.mcpwall/backups/mcp.json-", self.out)
         self.assertIn("Restart the hosts", self.out)
         self.assertEqual(self.run_("unwrap", "db"), 0)
         self.assertIn("wrote ~/.cursor/mcp.json\n", self.out)
@@ -430,6 +455,27 @@ class WrapAndUnwrap(Desk):
         self.assertEqual(self.run_("unwrap", "--restore", self.cursor, "--dry-run"), 0)
         self.assertEqual(self.run_("unwrap", "--restore", self.cursor, answers="y\n"), 0)
         self.assertEqual(read(self.cursor), CURSOR)
+
+    def test_a_deleted_file_comes_back_and_only_what_was_shown(self) -> None:
+        write(self.cursor, CURSOR)
+        self.run_("wrap", "db")
+        shown = read(self.cursor).encode(), CURSOR.encode()
+        write(self.cursor, read(self.cursor) + " ")
+        with self.assertRaises(mcpwall.ConfigChanged):
+            mcpwall.restore_config(self.cursor, os.path.join(self.home, ".mcpwall", "lock"), shown=shown)
+        os.unlink(self.cursor)
+        os.rmdir(os.path.dirname(self.cursor))
+        self.assertEqual(self.run_("unwrap", "--restore", self.cursor, answers="y\n"), 0)
+        self.assertIn("not there any more", self.out)
+        self.assertEqual(read(self.cursor), CURSOR)
+        self.assertEqual(self.run_("unwrap", "--restore", self.cursor, "--yes"), 1)
+        self.assertIn("there is no backup", self.err)
+
+    def test_a_backup_of_an_older_version_beside_the_file_is_found(self) -> None:
+        write(self.cursor, CURSOR.replace("pg-mcp", "new"))
+        write(self.cursor + mcpwall.BACKUP_SUFFIX, CURSOR)
+        self.assertEqual(self.run_("unwrap", "--restore", self.cursor, "--yes"), 0)
+        self.assertEqual((read(self.cursor), os.listdir(os.path.dirname(self.cursor))), (CURSOR, ["mcp.json"]))
 
     def test_misuse(self) -> None:
         write(self.cursor, CURSOR)
