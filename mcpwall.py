@@ -5258,7 +5258,7 @@ _ADR_WRAP = frozenset("""sudo doas env command exec nohup time timeout nice stdb
 _adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+"""
                        r"""|\$\(|[;&|()`\n]""", re.DOTALL)
 _adr_unquote = lazy_regex(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""", re.DOTALL)
-_ADR_SPACED = dict.fromkeys(b";&|()`/.$\n", " ")
+_ADR_SPACED = dict.fromkeys(b"\0;&|(){},`/.$\n", " ")      # NUL parts the texts of a call
 
 
 def may_fetch(text: str) -> bool:
@@ -5304,7 +5304,8 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
 # and file whether it holds remote content, something secret, or a text we can see. Nothing is run, no file opened.
 
 COMMAND_CATEGORIES = {"destructive": "deletes, overwrites or wipes outside the project, or a shared branch",
-    "git_rewrite": "throws away local git work (reset --hard, clean -fdx)",
+    "git_rewrite": "throws away local git work (git_discard, a named file, stash drop, branch -D)",
+    "git_discard": "throws away work that nobody has elsewhere (reset --hard, clean -fdx, checkout .)",
     "pipe_to_shell": "runs what it has just downloaded or decoded", "reverse_shell": "opens a shell or a tunnel to the network",
     "exfiltration": "sends credentials, private files or the environment away",
     "privilege": "becomes root, widens rights, leaves a container, or turns protection off",
@@ -5322,7 +5323,7 @@ MAX_SHELL_PATHS = 4_096     # file words reported
 class Command(NamedTuple):
     """One command among the arguments of a call: *source* is a text or an argv list; *cwd* where it starts, if told (or
     several places, of which it may be any); *language* is "" for a shell of unknown kind, else powershell, cmd, sql, code
-    (any language), python, node …; *env*: variables that are set for it."""
+    (any language), any (that, or a shell's), python, node …; *env*: variables that are set for it."""
     path: tuple[Any, ...]
     source: Any
     cwd: str | tuple[str, ...] = ""
@@ -6574,6 +6575,11 @@ _SH_LEAVES_OUT = {
     "zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "ag": "--ignore", "eza": "-I", "exa": "-I",
     "": "--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern --ignore-glob --ignore-patterns"}
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"      # shared
+_SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named file
+_SH_LOOSENS = r"(?:-\S+ )*(?:approve|allow|go|unwrap|wrap|init) (?!(?:(?!-- )\S+ )*(?:--list|--help|-h|--dry-run) )"
+_sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b)"     # whom pgrep, pidof or ps have found
+                       r".*\b(?:pgrep|pidof|ps|get-process|tasklist)\b[^\n;]*mcp[^a-z ]{0,3}wal")
+_sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|save_config|wrap_server)\b")
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
 _SH_RULES = r"""
 destructive :: mkfs mke2fs mkswap newfs mkdosfs :: (?=.* (?:/dev/|[A-Za-z]:)) :: makes a new file system on a device
@@ -6592,10 +6598,14 @@ destructive :: vssadmin wbadmin :: (?i) (?:delete|resize) :: deletes backups or 
 destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|
     --force\S*) )(?=.* (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|
     --delete) )(?=.* (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
-git_rewrite :: git :: (?:reset .*--(?:hard|merge)|clean(?=.* (?:-[a-z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|
-    filter-(?:branch|repo)|reflog (?:expire|delete)|gc .*--prune=now|stash clear|branch(?=.* (?:-D|--delete .*--force|--force
-     .*--delete) )|update-ref .*-d |checkout (?:.* )?(?:-f|--force|--|\.) |restore(?!.*--staged).* \. |
-    push(?!.*--force-with-lease)(?=.* (?:-[a-z]*f[a-z]*|--force) )) :: throws local or unpushed work away
+git_discard :: git :: (?:reset (?:.* )?--(?:hard|merge) |clean(?=.* (?:-[a-zA-Z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|
+    stash clear |filter-(?:branch|repo)|reflog (?:expire|delete)|(?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|--discard-changes) |checkout (?:.* )?TREE |
+    restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* TREE )|read-tree (?:.* )?--reset |
+    push(?!.* (?:--dry-run|-n) )(?:(?=.* (?:-[a-z]*f[a-z]*|--force|--mirror) )|(?!.*--force-with-lease)(?=.* [+]\S+ ))) ::
+     throws work away that may be nowhere else
+git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |
+    branch(?=.* (?:-[a-z]*D|--delete .*--force|--force .*--delete) )|worktree remove .*(?:-f|--force) |checkout (?:.* )?-- (?!TREE )|
+    restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) :: throws local work away
 persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
 secret :: pass gopass :: (?:show |otp )?(?!(?:ls|list|git|init|help|version|find|search|grep|insert|edit|generate|rm|mv|cp) |
     -)\S :: STORED_PASSWORD
@@ -6609,6 +6619,7 @@ secret :: aws :: configure (?:export-credentials|get \S*(?:secret|token)) :: AWS
 secret :: aws :: (?:secretsmanager get-secret-value|ssm get-parameters? .*--with-decryption|sts (?:get-session-token|
     assume-role)) :: AWS_SECRET
 secret :: gcloud :: secrets versions access :: GOOGLE_SECRET
+secret :: gcloud :: auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
 secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
@@ -6661,9 +6672,11 @@ privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsas
      passwords
 privilege :: ntdsutil :: (?i)(?=.*(?:ifm|ntds)) :: copies the password database
 privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
-privilege :: mcpwall :: (?:approve|unwrap|wrap|init)  :: changes what mcpwall lets through
-privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? (?:approve|unwrap|wrap|init)  ::
+privilege :: mcpwall :: LOOSENS :: changes what mcpwall lets through
+privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS :: changes what mcpwall lets through
+privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |(?:approve|allow) (?:-\S+ )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) ::
      changes what mcpwall lets through
+privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*mcp[^a-z ]{0,3}wal :: stops mcpwall
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
 privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
@@ -7061,11 +7074,14 @@ def _sh_known() -> list[dict[str, Any]]:
                     rows.update(dict.fromkeys(made, row))
         rules: dict[str, Any] = {}
         # an indented line goes on with the row above it, blanks behind the fourth included
-        for line in _SH_RULES.replace("\n    ", "").replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
+        text = _SH_RULES.replace("\n    ", "").replace("BRANCH", _SH_BRANCH).replace("TREE", _SH_TREE)
+        for line in text.replace("LOOSENS", _SH_LOOSENS).split("\n")[1:]:
             category, programs, pattern, reason = line.split(" :: ")
-            rule = (category, lazy_regex(pattern), reason)
+            found = lazy_regex(pattern)
             for program in programs.split():
-                rules.setdefault(program, []).append(rule)
+                rules.setdefault(program, []).append((category, found, reason))
+                if category == "git_discard":       # which is the graver part of the other
+                    rules[program].append(("git_rewrite", found, reason))
         _sh_tables.extend((rows, dict.fromkeys(name.partition("/")[0] for name in rows if "/" in name), rules))
     return _sh_tables
 
@@ -7379,8 +7395,8 @@ for _line in """\
 run exec_command system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output
 run check_call getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell
 run create_subprocess_exec execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
-run spawnvp posix_spawn posix_spawnp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder
-run Command sh bat shell $ Process.Start statement
+run spawnvp posix_spawn posix_spawnp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute
+run ProcessBuilder Command sh bat shell $ Process.Start statement
 eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext
 eval =source runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads
 eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
@@ -8394,11 +8410,11 @@ def judge_program_text(run: _ShRun, language: str, text: str) -> None:
     """A text in another language than a shell's; what may be any language may be a shell's, too."""
     if language == "sql":
         return judge_code(run, "node", text) and None if _code_mongo.match(text) else run.sql(text)
-    judge_code(run, language, text)
-    if language == "code":
+    judge_code(run, "code" if language == "any" else language, text)
+    if language in ("code", "any"):
         if _code_sql.match(text):
             run.sql(text)
-        other = _code_no_shell.search(text)             # no shell reads on from there
+        other = _code_no_shell.search(text) if language == "code" else None     # no shell reads on from there
         run.read(_code_magic.sub("", text[:other.start()] if other else text))
 
 
@@ -9380,7 +9396,9 @@ class _ShRun:
 
     def held(self, name: str, value: Any) -> Any:
         """A value, or for one that this command has not set what the environment may hold."""
-        return value if value is not None else "" if name in _SH_VARIABLES or name.isdigit() else _sh_hole(name)
+        if value is not None:
+            return value
+        return {} if name == "@" else "" if name in _SH_VARIABLES or name.isdigit() else _sh_hole(name)
 
     def settle(self) -> None:
         """The next command comes whether the last one has failed or not."""
@@ -9482,6 +9500,8 @@ class _ShRun:
         """Follow *text* as a script."""
         self.spend(len(text))
         self.deeper(1)
+        if "wal" in text and _sh_kills.search(text):
+            self.say("privilege", "stops mcpwall")
         before, self.d = self.d, dialect or self.d
         if self.d is _SH_POSIX:
             reader = _ShReader(text)
@@ -10729,6 +10749,7 @@ class _ShRun:
 
     # -- interpreters
     def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        given: list[str] = []                   # words for a script on standard input
         for i, word in enumerate(args):
             if word[:1] in "-+" and word[:2] != "--" and "c" in word or word == "--command":
                 rest = args[i + 1:]
@@ -10738,6 +10759,7 @@ class _ShRun:
             if word in ("--rcfile", "--init-file") and i + 1 < len(args):
                 self.run_operand(args[i + 1], _NOTHING)
             if word == "-s":
+                given = args[i + 1:]
                 break
             if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
                 return self.run_operand(word, flow)
@@ -10748,8 +10770,11 @@ class _ShRun:
             self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
                      f"{name} runs what comes from the network")
         elif flow.text:
+            def fed(text: str) -> _Flow:
+                self.positional([word for word in given if word != "--"])
+                return self.read(text, _NOTHING, _SH_POSIX)
             for text in (flow.other,) * bool(flow.other) + (flow.text,):
-                out = self.apart(lambda text=text: self.read(text, _NOTHING, _SH_POSIX))  # type: ignore[misc]
+                out = self.apart(lambda text=text: fed(text))  # type: ignore[misc]
             return out
         elif flow.made:
             self.say("pipe_to_shell", f"{name} runs a text that this command makes")
@@ -10831,8 +10856,11 @@ class _ShRun:
         module = call.all("module")
         if self.networked:
             self.say("reverse_shell", "connects an interpreter to the network")
-        if module and module[0][:7] == "mcpwall" or any("mcpwall" in source for word in words[:1]
-                                                         for source in (self.kept(word) or _NOTHING).sources):
+        if any(_sh_main.search(code) for role, code in call.got if role in _SH_TEXTS and "mcpwall" in code):
+            self.say("privilege", "changes what mcpwall lets through")
+        if module and module[0][:7] == "mcpwall" or any(
+                "mcpwall" in source for word in words[:1]
+                for source in (flow if word in ("-", "/dev/stdin") else self.kept(word) or _NOTHING).sources):
             self.rules("mcpwall", _sh_known()[2]["mcpwall"], words[1 - len(module):])
         if not codes and not module and not words or words[:1] in (["-"], ["/dev/stdin"]) and not codes:
             if flow.remote or flow.coded and not flow.text:
@@ -11532,6 +11560,8 @@ def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
 def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
     judge_code(run, "awk", text)
     if re.search(r"system\s*\(|\|", text):
+        for name, value in re.findall(r'\b([A-Za-z_]\w*)[ \t]*=[ \t]*("(?:[^"\\\n]|\\.)*")', text[:20_000])[:16]:
+            text = re.sub(rf'\b{name}[ \t]+(?=")', lambda _: value + " ", text)    # noqa: B023
         for found in _sh_awk_text.finditer(re.sub(r'"[ \t]+"', "", text[:20_000].replace('ENVIRON["HOME"]', '"~"'))):
             run.read(_sh_unescape(found.group(1)))
 
@@ -11663,7 +11693,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     changed: set[str] = set()
-    shell, code = language in ("", "sh", "powershell", "cmd"), language == "code"
+    shell, code = language in ("", "sh", "powershell", "cmd"), language in ("code", "any")
     dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
@@ -14988,13 +15018,15 @@ def _strip_needed(before: str, char: str, after: str) -> bool:
 TOOL_ACTS = """
 read: read get fetch cat view show open load stat stats head tail describe preview inspect check validate parse compare
 read: count info status metadata summarize analyze analyse render attach print transcribe ocr hash checksum size
-read: exists blame log play watch review retrieve
+read: exists blame log play watch review retrieve diff
+read: which whereis goto definition definitions references hover outline symbols symbolicate addr2line disassemble decompile
+read: lint typecheck diagnose diagnostics detect identify measure
 search read: list ls dir tree glob find search grep rg lookup locate browse explore scan
 write: write create append insert save put set add make mkdir touch new overwrite extract unpack unzip untar decompress
 write: download install generate scaffold store record screenshot export restore chmod chown symlink link commit checkout
 write: init clone import undo revert configure
 write read: edit update replace modify change patch apply fix refactor format move mv rename copy cp duplicate backup
-write read: archive zip tar compress pack bundle merge mount sync mirror convert diff
+write read: archive zip tar compress pack bundle merge mount sync mirror convert
 delete write: delete remove rm rmdir unlink erase trash purge prune drop destroy truncate clear
 run: run exec execute execution eval evaluate launch spawn invoke shell bash sh zsh terminal cmd command powershell pwsh
 run: console script repl python node
@@ -15040,7 +15072,9 @@ pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns 
 place pattern: include includes *include *includes include*
 choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
 choice: *encoding *format *mode *order *language *level type *type kind
-base: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
+place read: python python_path pythonpath node_path interpreter executable exe exe_path exepath program program_path browser_path
+place read: chrome_path binary_path shell_path *executable *interpreter *executable_path *interpreter_path runtimeexecutable
+base read: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
 base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
 base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
 base: directory_to_search *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
@@ -15057,7 +15091,7 @@ _SINKS = frozenset("destination dest dst output outputs out outfile outdir outpu
 _GOING = frozenset("move mv rename".split())    # of a tool: what it takes from somewhere is gone there
 _UNKNOWN = frozenset(("unknown", "command", "code", "address"))
 _NUMBER = frozenset(("number",))
-_ACCESS = frozenset(("read", "write"))
+_ACCESS, _READ = frozenset(("read", "write")), frozenset(("read",))
 _OPENED = frozenset(("place", "base", "address", "credential", "unknown"))     # roles that may be places
 _choice_word = lazy_regex(r"\w[\w+-]{0,63}")
 
@@ -15149,7 +15183,9 @@ def _roles_of_name(tool: str, name: str) -> frozenset[str]:
     if taken != given:
         access = {"write"} if given or not _GOING.isdisjoint(tool_words) else set()
         return roles | access | ({"read"} if taken else set())
-    return roles | (_ACCESS & acts or _ACCESS)
+    if roles.isdisjoint(_ACCESS):       # what a command writes, its reader tells
+        roles |= _ACCESS & acts or (_READ if "run" in acts and "place" in roles else _ACCESS)
+    return roles
 
 
 # -- which arguments run
@@ -15346,7 +15382,7 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
     told = _CODE_LANGUAGES.get(_text_beside(node, ("language", "lang", "runtime", "interpreter", "kernel")).lower(), "")
     if told:
         return told
-    named = _CODE_LANGUAGES.get(low) or low[-5:] == "_code" and _CODE_LANGUAGES.get(low[:-5]) or next(
+    named = low != "cmd" and _CODE_LANGUAGES.get(low) or low[-5:] == "_code" and _CODE_LANGUAGES.get(low[:-5]) or next(
         (_CODE_LANGUAGES[word] for word in sorted(words) if _CODE_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
     if low in ("input", "keys", "lines", "query", "scripts", "steps") and named not in ("powershell", "sh"):
         return "code"
@@ -15357,7 +15393,7 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
     else:
         return "code"               # a command for a tool of that language may be either
     first = isinstance(value, str) and _code_first.match(value)
-    return named or ("cmd" if words == {"cmd"} else "code" if first else "")
+    return named or ("cmd" if words == {"cmd"} else "any" if first else "")
 
 
 def _run_of(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
@@ -15757,7 +15793,7 @@ _dan_force = lazy_regex(r"(?:\A|\s)(?:--force|-f|--mirror)\b")
 
 def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
     """A forced push, a hard reset, a repository that is opened up."""
-    git = call.says("git") or any(leaf.key == "repopath" for leaf in call.leaves)
+    git = call.says("git") or any(leaf.key in ("repopath", "remote", "refspec") for leaf in call.leaves)
     if call.told >= {"force", "push"}:
         yield Danger("sweeping", (), "overwrites a branch of others")
     shows = call.says("repository", "repo") and not verbs.isdisjoint(("update", "edit", "set", "change"))
@@ -17169,6 +17205,8 @@ class Subject:
         """What may be done at *place*: read, write. What holds something to be written writes, unless it only searches."""
         acts = tool_acts(self.acting)
         done = place.roles & _ACCESS or acts & _ACCESS or _ACCESS
+        if not place.roles.isdisjoint(_RUN_ROLES) and not place.named and "unknown" not in place.roles:
+            return _READ            # what a command writes, its reader tells
         if len(done) == 2 or "command" in place.roles or "search" in acts:
             return done
         given: bool | None = self._derived.get("given")
@@ -17316,6 +17354,7 @@ def is_place_pattern(tool: str, name: str, text: str) -> bool:
     return _LOOKING.isdisjoint(name_words(tool)) and _pattern_leads.match(text) is not None
 
 
+_RUN_ROLES = frozenset(("command", "code"))
 _FILE_WORD, _CHANGED_WORD = frozenset(("command", "place", "read")), frozenset(("command", "place", "read", "write"))
 
 
@@ -18910,6 +18949,7 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         )
         without |= set(_as_list(layer.data.get("without", [])))
     bases = [*(layer for layer in layers if layer.base), *map(builtin_layer, extended)]
+    without |= {_FORMER_NAMES[name] for name in without if name in _FORMER_NAMES}
     layers = [layer for layer in layers if not layer.base]
     _check_without(layers, bases)
     every = [*layers, *_dropping(bases, without)]
@@ -18939,11 +18979,15 @@ def _in_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     return tuple(sorted(rules, key=lambda rule: rule.last))
 
 
+# Names that `without` may still use. log-git-rewrite has let pass what is asked about now: who drops it wants neither.
+_FORMER_NAMES = {"ask-git-rewrite": "ask-git-discard", "log-git-rewrite": "ask-git-discard"}
+
+
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
     names = {rule["name"] for base in bases for key in ("rules", "outbound_rules") for rule in base.data.get(key, [])}
     for layer in layers:
         for index, name in enumerate(_as_list(layer.data.get("without", []))):
-            if name not in names:
+            if name not in names and _FORMER_NAMES.get(name) not in names:
                 check = _Checker(layer.file, layer.lines)
                 known = names or {"nothing, since the policy extends nothing"}
                 raise check.fail("/without" if isinstance(layer.data["without"], str) else f"/without/{index}",
@@ -19122,6 +19166,9 @@ _GROUPS_JSON = r"""
    "hint": "leave that value as it is: edit what is around it, or let the user enter it"},
   {"name": "block-secret-leakage", "match": {"method": "*", "arguments": {"_any_value": {"secrets": true}}},
    "action": "deny", "message": "Blocked: a secret in what is being sent"}],
+"git-discard": [
+  {"name": "ask-git-discard", "match": {"arguments": {"_any_value": {"command": "git_discard"}}},
+   "action": "ask", "message": "A git command that throws away work that may be nowhere else"}],
 "git-history": [
   {"name": "log-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "log_only", "message": "Logged: a git command that throws local work away"}],
@@ -19148,8 +19195,6 @@ _GROUPS_JSON = r"""
      ["sweeping", "unguarded", "host_rights", "credentials", "local_file"]}}},
    "action": "deny", "message": "Blocked: a call that takes in all of something, or gives rights away"}],
 "careful": [
-  {"name": "ask-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
-   "action": "ask", "message": "A git command that throws local work away"},
   {"name": "ask-package-install", "match": {"arguments": {"_any_value": {"command": "package_install"}}},
    "action": "ask", "message": "Installing packages runs code of strangers"}],
 "project-only": [
@@ -19319,13 +19364,13 @@ _BASIC = "sensitive-files commands secret-leakage metadata hidden startup-of-too
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
-                f"{_BASIC} git-history ask-dangers", _NOTED),
-    "company-laptop": ("default, and asks about package installs and rewriting git history; changed tools are blocked",
+                f"{_BASIC} git-discard ask-dangers git-history", _NOTED),
+    "company-laptop": ("default, and asks about package installs; changed tools are blocked",
                        {"tool_pinning": "block", "env": "minimal"},
-                       f"{_BASIC} ask-sweeping careful", _NOTED),
+                       f"{_BASIC} ask-sweeping git-discard careful git-history", _NOTED),
     "strict": ("only reading and writing inside the project; injection, changed and unlisted tools are blocked",
                {"default_action": "deny", "tool_pinning": "block", "unlisted_tools": "deny", "env": "minimal"},
-               f"{_BASIC} block-dangers project-only", "strict-responses responses strict-response-notes"),
+               f"{_BASIC} block-dangers git-discard project-only", "strict-responses responses strict-response-notes"),
     "filesystem": ("recipe: a filesystem server stays inside the project", {}, f"{_BASIC} filesystem ask-dangers", _NOTED),
     "git": ("recipe: a git server stays inside the project; publishing is asked about", {}, f"{_BASIC} git ask-dangers", _NOTED),
     "github": ("recipe: no private repository search, merging is asked about", {}, f"{_BASIC} github ask-dangers", _NOTED),
@@ -19937,6 +19982,9 @@ _command_choice = lazy_regex(
 def alarming(old: Any, new: Any, budget: Budget) -> str:
     """What about a change of a definition, or of instructions, is more than another wording; "" for nothing. *old* is None for
     a new tool."""
+    left = budget.left()
+    definition_hits("Reads a file.")        # the tables are made at first use, which is no fault of this text
+    budget.renew(left)
     try:
         before = {kind for kind, _ in definition_hits(old, budget)} if old is not None else set()
         said = [f"it may steer the model ({kind})" for kind in
@@ -19955,13 +20003,18 @@ def alarming(old: Any, new: Any, budget: Budget) -> str:
         if place not in wider:
             said += [f"it takes any {place[-1]}"] if _has_place(schemas[1], place) else []
         for value in wider.get(place, ()):
-            if value not in values and type(value) is str and (_place_choice.match(value) or _command_choice.match(value)):
+            if value not in values and any(map(_is_grave, strings_of(value)[0])):
                 said.append(f"{place[-1]} may be {json.dumps(value, ensure_ascii=False)}")
     for hint, default in _HINTS.items():
         was, now = (hints_of(one).get(hint, default) for one in (old, new))
         if was is not now:
             said.append(f"{hint} is {json.dumps(now)} now")
     return "; ".join(said)
+
+
+def _is_grave(choice: str) -> bool:
+    """Is it a command or a path?"""
+    return bool(_place_choice.match(choice) or _command_choice.match(choice))
 
 
 def _parts(schema: Any, word: str, place: tuple[str, ...] = ("value",)) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
@@ -25315,7 +25368,7 @@ class Grants:
             if not self._counts(grant) or (grant["session"], grant["digest"], grant["rule"]) != (session, digest, rule):
                 return "", ""
             if grant["answer"] == "once":
-                taken = f"taken-{os.urandom(8).hex()}"
+                taken = f"taken-{os.urandom(8).hex()}.json"
                 os.rename(self._folder.place(name), self._folder.place(taken))     # where two come at once, one fails here
                 again = self._folder.load(taken)
                 self._folder.remove(taken)
@@ -25373,8 +25426,15 @@ class Grants:
                 self._folder.remove(name)
 
     def given(self) -> list[dict[str, Any]]:
-        """All grants that count now; others are removed."""
+        """All grants that count now; others are removed, and what is left of those that somebody died with."""
         found = []
+        for name in self._folder.names("taken"):
+            try:
+                if self._counts(self._folder.load(name)):       # it may just be on its way
+                    continue
+            except (OSError, WallError):
+                pass
+            self._folder.remove(name)
         for name in self._folder.names("grant"):
             try:
                 grant = self._folder.load(name)
@@ -25550,7 +25610,8 @@ class ConsentStore:
         """Do not compare *tool* any more: it differs every time. Raises ConfigError."""
         def edit(entry: dict[str, Any], found: bool) -> str:
             entry["unsteady"] = sorted({*entry["unsteady"], tool})
-            entry["changes"].get("tools", {}).pop(tool, None)
+            left = {name: pin for name, pin in entry["changes"].pop("tools", {}).items() if name != tool}
+            entry["changes"].update({"tools": left} if left else {})
             return ""
         self._change(server, edit)
 
@@ -27549,12 +27610,15 @@ def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
         yield "all of it"
         return
     before, after = _arguments(old), _arguments(new)
-    more, less = [name for name in after if name not in before], [name for name in before if name not in after]
-    if more:
-        yield "now takes " + ", ".join(more)
-    if less:
-        yield "no longer " + ", ".join(less)
-    if _sorted_json(old.get("inputSchema")) != _sorted_json(new.get("inputSchema")) and not more and not less:
+    names = [[name.rstrip("*") for name in one] for one in (before, after)]
+    changes = (("now takes", [name for name in after if name.rstrip("*") not in names[0]]),
+               ("no longer takes", [name for name in names[0] if name not in names[1]]),
+               ("now requires", [name[:-1] for name in after if name not in before and name[:-1] in before]),
+               ("no longer requires", [name for name in after if name not in before and name + "*" in before]))
+    for verb, found in changes:
+        if found:
+            yield f"{verb} {', '.join(found)}"
+    if _sorted_json(old.get("inputSchema")) != _sorted_json(new.get("inputSchema")) and before == after:
         yield "other types, choices or texts of its arguments"
     yield from (f"{key} is {json.dumps(hints_of(new).get(key))} now, not {json.dumps(hints_of(old).get(key))}"
                 for key in _HINTS if hints_of(old).get(key) != hints_of(new).get(key))
