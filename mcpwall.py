@@ -26098,6 +26098,8 @@ def _take_inventory(io: Surroundings, clients: Sequence[str] = (), config: str |
         except WallError as fault:
             problem = str(fault)
             found.problems.append(problem if problem.startswith(file.path) else f"{file.path}: {problem}")
+    if config is not None and found.problems:
+        raise UsageError(found.problems[0])
     found.secrets.extend(_scan_for_secrets((s.file.path, s.path, s.entry) for s in found.servers))
     return found
 
@@ -26278,7 +26280,8 @@ def _masked(secrets: _Secrets, text: str, limit: int) -> str:
 
 def _server_state(io: Surroundings, server: Server) -> str:
     if server.wrapper is not None:
-        return "not by this wall" if _foreign_wall(io, server) else f"wrapped, policy {_policy_of(server.wrapper)}"
+        policy = _policy_of(server.wrapper).partition(" (")[0]
+        return "not by this wall" if _foreign_wall(io, server) else f"wrapped, policy {policy}"
     return f"not covered: {printable(server.why_not)}" if server.why_not else "not wrapped"
 
 
@@ -26725,7 +26728,7 @@ def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server
     for problem in found.problems:
         io.complain(problem)
     servers = [s for s in found.servers if getattr(args, "all", False) or s.name == args.server]
-    if not servers and args.server is not None and not (args.config and found.problems):
+    if not servers and args.server is not None:
         names = {s.name for s in found.servers}
         raise UsageError(unknown_word(args.server, names, "server") if names else "no servers were found")
     return found, servers
@@ -26934,7 +26937,8 @@ class Problem(NamedTuple):
     @property
     def key(self) -> str:
         """What stands for exactly this problem among those that the user has acknowledged."""
-        return sha256("\0".join((self.kind, re.sub(r":\d+\Z", "", self.place), self.problem)).encode("utf-8", "replace"))[:16]
+        place, problem = re.sub(r":\d+\Z", "", self.place), re.sub(r"(?<=/args/)\d+", "#", self.problem)
+        return sha256("\0".join((self.kind, place, problem)).encode("utf-8", "replace"))[:16]
 
     @property
     def item(self) -> str:
@@ -28728,6 +28732,8 @@ def log_files(io: Surroundings, words: Sequence[str], since: str = "") -> list[s
         path = os.path.join(io.cwd, word)
         if os.path.isdir(path):
             names = sorted(name for name in os.listdir(path) if _log_name.fullmatch(name))
+            if words and not names:
+                raise UsageError(f"{io.short(path)}: no log file is in it (they are named YYYY-MM-DD.jsonl)")
             files += [os.path.join(path, name) for name in names if name[:10] >= since[:10]]
         elif os.path.isfile(path):
             files.append(path)
@@ -28736,12 +28742,17 @@ def log_files(io: Surroundings, words: Sequence[str], since: str = "") -> list[s
     return files
 
 
-def read_log(files: Iterable[str]) -> Iterator[Logged]:
-    """The lines of log files, in order. Raises OSError."""
+def read_log(files: Iterable[str], named: bool = False) -> Iterator[Logged]:
+    """The lines of log files, in order. Raises OSError, and UsageError for a file that was *named* and is no log."""
     for file in files:
+        number, records = 0, 0
         with open(file, encoding="utf-8", errors="replace", newline="\n") as stream:
             for number, line in enumerate(stream, 1):
-                yield logged_line(line, file, number)
+                entry = logged_line(line, file, number)
+                records += entry.record is not None
+                yield entry
+        if named and number and not records:
+            raise UsageError(f"{printable(file)}: none of its {number} lines is a record of mcpwall; name an audit log")
 
 
 def logged_line(line: str, file: str, number: int) -> Logged:
@@ -28773,14 +28784,15 @@ class _Filter:
     def __init__(self, args: Any, since: str) -> None:
         self._args, self._since = args, since
 
+    def is_about(self, record: Mapping[str, Any]) -> bool:
+        """Is it of the time, server, tool, rule and session asked for?"""
+        wanted = ((key, getattr(self._args, key)) for key in ("server", "tool", "rule", "session"))
+        return str(record["ts"]) >= self._since and all(value is None or record.get(key) == value for key, value in wanted)
+
     def takes(self, record: Mapping[str, Any]) -> bool:
         args = self._args
-        if str(record["ts"]) < self._since:
+        if not self.is_about(record):
             return False
-        for key in ("server", "tool", "rule", "session"):
-            wanted = getattr(args, key)
-            if wanted and record.get(key) != wanted:
-                return False
         if args.all:
             return True
         if args.denied or args.would:
@@ -28808,11 +28820,12 @@ def cmd_log(argv: Sequence[str], io: Surroundings) -> int:
         since = ""
     chosen, totals, unreadable = _Filter(args, since), _Totals(), 0
     kept: list[dict[str, Any]] = []
-    for entry in read_log(files):
+    for entry in read_log(files, bool(args.files)):
         if entry.record is None:
             unreadable += 1
             continue
-        totals.count(entry.record, since)
+        if chosen.is_about(entry.record):
+            totals.count(entry.record)
         if chosen.takes(entry.record):
             kept.append(entry.record)
     if unreadable:
@@ -28859,11 +28872,10 @@ class _Totals:
         self._counts: dict[str, int] = {}
         self._all = 0
 
-    def count(self, record: Mapping[str, Any], since: str) -> None:
-        if str(record["ts"]) >= since:
-            self._all += 1
-            key = "would" if "would" in record else str(record["action"])
-            self._counts[key] = self._counts.get(key, 0) + 1
+    def count(self, record: Mapping[str, Any]) -> None:
+        self._all += 1
+        key = "would" if "would" in record else str(record["action"])
+        self._counts[key] = self._counts.get(key, 0) + 1
 
     def text(self, when: str) -> str:
         words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
@@ -29092,6 +29104,8 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
         _setup_flag("--json", "for programs"))
     if args is None:
         return 0
+    if args.words and args.input is not None:
+        raise UsageError("explain: a ref or call and --input exclude each other; use one of them")
     options = _Options(args)
     record, missing = None, ""
     if len(args.words) == 1 and _ref_form.match(args.words[0]) and args.input is None:
@@ -29826,7 +29840,7 @@ def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
 
 def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message | None, str]]:
     """(record, the call, what is not known of it) of every call in the logs."""
-    for record, *_ in read_log(log_files(io, words)):
+    for record, *_ in read_log(log_files(io, words), bool(words)):
         if (
             record is None
             or record.get("direction") != "inbound"
@@ -29934,6 +29948,8 @@ def cmd_learn(argv: Sequence[str], io: Surroundings) -> int:
     if args is None:
         return 0
     project = os.path.realpath(os.path.join(io.cwd, args.project or ""))
+    if not os.path.isdir(project):
+        raise UsageError(f"--project {printable(args.project)}: no such directory")
     calls: dict[tuple[str, str], list[Message]] = {}
     unknown: dict[tuple[str, str], int] = {}
     for record, message, missing in _logged_calls(io, args.files):
@@ -29947,8 +29963,20 @@ def cmd_learn(argv: Sequence[str], io: Surroundings) -> int:
     if not calls:
         raise UsageError("the log shows no call that was allowed; let it run for a while (with settings.log_args: full)")
     rules, notes = [], list[str]()
+    context = default_path_context(project_dir=project, home=io.home)
+    base = Wall(compile_policy([check_policy({"version": 1, "extends": "default"}, "learned", dict)], context, "learned"))
     for (server, tool), messages in sorted(calls.items()):
-        rules.append(_learned_rule(server, tool, messages, project, io))
+        usual, others = list[Message](), list[Message]()
+        for message in messages:
+            (usual if base.decide(message).action in _PASSING else others).append(message)
+        if usual or not messages:
+            rules.append(_learned_rule(server, tool, usual, project, io))
+        if others:                          # the user's own policy, or a person, allowed what the built-in rules refuse
+            exact = _exact_rule(server, tool, others, context)
+            if exact is None:
+                notes.append(f"# {tool}: {len(others)} calls that the built-in rules refuse were allowed; "
+                             "no narrow rule covers them, so they are left out")
+            rules += [exact] if exact else []
         if (server, tool) in unknown:
             notes.append(f"# {tool}: the arguments of {unknown[server, tool]} calls are not in the log (settings.log_args: full)")
     data: dict[str, Any] = {"version": 1, "extends": "default", "settings": {"default_action": "deny"}, "rules": rules}
@@ -30017,9 +30045,30 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
             {**rule, "match": {**match, "arguments": {key: conditions[key]}}}, messages, context)]
         for key in failing or list(conditions)[:1]:
             del conditions[key]
-    if not _allows_all(rule, messages, context, extends="default"):     # the user's own policy allowed what that refuses
-        del rule["last"]
     return rule
+
+
+def _exact_rule(server: str, tool: str, messages: Sequence[Message], context: PathContext) -> dict[str, Any] | None:
+    """A rule before the built-in ones for just these calls, argument by argument; None where none of our forms says so."""
+    given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
+    keys = sorted(set().union(*given))
+    values = {key: [arguments[key] for arguments in given if key in arguments] for key in keys}
+    texts = {key: list(dict.fromkeys(map(str, found))) for key, found in values.items() if not all(
+        type(one) in (int, float, bool) for one in found)}
+    if not texts or any(type(one) is not str for key in texts for one in values[key]) or max(map(len, texts.values())) > 100 \
+            or any(len(values[key]) < len(given) for key in texts):
+        return None
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{server}-{tool}-exactly".strip("-"))[:70]
+    other = {"_any_key": {"regex": f"^(?:{'|'.join(map(_regex_of, keys))})$"}}
+    match: dict[str, Any] = {**({"server": server} if server else {}), "tool": tool}
+    exact = {key: {"regex": [f"^{_regex_of(one)}$" for one in found]} for key, found in texts.items()}
+    places = {key: {"under": found} if all(re.search(r"^[~.]|[/\\]", one) and not re.search(r"[\s*$]|:/", one) for one in found)
+              else exact[key] for key, found in texts.items()}
+    for conditions in (places, exact):
+        rule = {"name": name, "match": {**match, "arguments": {**conditions, **other}}, "action": "allow"}
+        if _allows_all(rule, messages, context, extends="default"):
+            return rule
+    return None
 
 
 def _allows_all(rule: Mapping[str, Any], messages: Sequence[Message], context: PathContext, **more: Any) -> bool:
@@ -30221,7 +30270,7 @@ def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
     if args is None:
         return 0
     since = since_moment(args.since, time.time())
-    records = [record for record, *_ in read_log(log_files(io, args.files, "" if args.files else since))
+    records = [record for record, *_ in read_log(log_files(io, args.files, "" if args.files else since), bool(args.files))
                if record is not None and str(record["ts"]) >= since]
     uncovered = [
         f"{_server_title(io, server)} ({io.short(server.file.path)})"
@@ -30406,6 +30455,9 @@ def _corrected(argv: Sequence[str], word: str) -> str:
     import shutil
     if word == "help":
         return "write: mcpwall --help"
+    if len(argv) == 1 and re.search(r"\s", word):
+        return (f"{printable(repr(word))} is one word with blanks, and no verb; write a server's command in several, after --: "
+                f"mcpwall -- {printable(word, 300)}")
     if (
         "--" not in argv
         and (shutil.which(word) or len(argv) > 1 and "=" not in argv[1])
@@ -30697,7 +30749,7 @@ class _Checks:
         records = [effect.fields for effect in effects if isinstance(effect, Record)]
         for number, fields in enumerate(records):
             item = items[number] if len(records) == len(items) else None
-            self._verdicts.append((fields, session.safe_text(_first_argument(item))))
+            self._verdicts.append((fields, session.safe_text(_deciding_argument(item, fields))))
             if fields["action"] not in _PASSING:
                 self.status = 1
 
@@ -30713,6 +30765,14 @@ class _Checks:
                 stream.write(_with_signs_of("\n".join(self._lines(fields, argument)), getattr(stream, "encoding", None)) + "\n")
         self._verdicts.clear()
 
+    def _origin(self, name: str) -> str:
+        """Where a rule of somebody's own policy stands, in brackets."""
+        for policy in filter(None, (self._policy, self._policy.apart, self._policy.machine)):
+            for rule in (*policy.rules, *policy.outbound_rules):
+                if rule.name == name.replace("project:", "").replace("machine:", "") and not rule.file.startswith("built-in"):
+                    return f" ({printable(policy.origin(rule))})"
+        return ""
+
     def _lines(self, fields: dict[str, Any], argument: str) -> Iterator[str]:
         sign, (word, _, _) = _SIGNS[fields["action"]], _WORDS[fields["action"]]
         what = fields["method"] or "unreadable"
@@ -30721,7 +30781,7 @@ class _Checks:
         more = [printable(text) for text in (fields["tool"], argument) if text]
         yield "  ".join([f"{sign} {word:<6} {what}", *more])
         if fields["rule"] is not None:
-            yield f"  Rule: {printable(fields['rule'])}"
+            yield f"  Rule: {printable(fields['rule'])}{self._origin(fields['rule'])}"
         elif fields["method"] is None or fields["message"] is not None:
             yield f"  {printable(fields['message'], 500)}"
             return
@@ -30742,6 +30802,18 @@ def _with_signs_of(text: str, encoding: str | None) -> str:
         return text
     except UnicodeEncodeError:
         return ("+" if text[0] == "✓" else "x") + text[1:]
+
+
+def _deciding_argument(item: Any, fields: Mapping[str, Any]) -> str:
+    """What a verdict shows of a call: the argument that decided, by its name where it is not the first; else the first."""
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in str(fields.get("argument") or "").split("/")[1:]]
+    value, first = item, _first_argument(item)
+    try:
+        for step in steps:
+            value = value[int(step)] if type(value) is list else value[step]
+    except (KeyError, IndexError, ValueError, TypeError):
+        return first
+    return f"{steps[-1]}={value}" if type(value) is str and value and value != first else first
 
 
 def _first_argument(item: Any) -> str:
@@ -30879,7 +30951,11 @@ def cmd_rules(argv: Sequence[str], io: Surroundings) -> int:
     if args.effective or args.name is None and (args.config or args.profile):
         return _say_effective(io, _Options(args).policy(), args.json)
     name = args.name
-    if name is None:
+    if args.json and name in (None, "secrets"):
+        rows = [{"name": name, "about": builtin_summary(name)} for name in BUILTIN_NAMES] if name is None else [
+            {"name": name, "about": about, "example": example} for name, about, example in secret_kinds()]
+        io.say(json.dumps(rows, indent=2))
+    elif name is None:
         for name in BUILTIN_NAMES:
             io.say(f"{name:<16} {builtin_summary(name)}")
         io.say(f"{'secrets':<16} (not a policy) the kinds of secrets that `secrets: true` finds")
