@@ -7468,6 +7468,12 @@ _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|m
 _code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
 _code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|"
                             r"^[ \t]*(?:const|let|var|def|class|func) [A-Za-z_{]")
+_code_long = lazy_regex(r"'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|`[^`\n]*\n[^`]*`")
+_code_program = lazy_regex(
+    r"(?m)(?:^|;)[ \t]*((?:[A-Za-z_]\w*=\S*[ \t]+)*(?:sudo[ \t]+)?(?:rm|rmdir|shred|dd|mkfs[\w.]*|mv|chmod|chown|truncate|find|xargs|"
+    r"(?:ba|z|da|k)?sh|eval|env|curl|wget|nc|ncat|socat|ssh|scp|rsync|tar|cat|tee|python[\d.]*|perl|ruby|node|php|git|docker|"
+    r"kubectl|terraform|aws|psql|mysql|crontab|cd|rd|del|cmd|powershell|pwsh|remove-item|iex|iwr|irm)"
+    r"(?=[ \t]+[-~/.\"'$\\\w{(&])(?![ \t]+(?:in|is|as|if|of|or|and)[ \t])[^\n]*)", re.I)
 _code_mongo = lazy_regex(r"\s*db\.")
 _code_fork = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
                         r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
@@ -8298,8 +8304,9 @@ def code_acts(text: str, language: str, home: str) -> list[Act]:
     families = [_CODE_FAMILY_OF.get(language, "hash")]
     if language not in _CODE_FAMILY_OF:
         families += ["slash"] * bool(re.search(r"[`#]|//|/\*|=>|->|\bfunction\b|\$\{|['\"]{3}", text))
-        families += ["php"] * ("<?" in text or "$" in text)
-        families += ["sigil"] * bool(re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
+        script = re.match(r"\s*(?:const|let)\s+[\w{\[][^=\n]*=", text)         # surely JavaScript
+        families += ["php"] * ("<?" in text or "$" in text and not script)
+        families += ["sigil"] * bool(not script and re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
         families += ["lua"] * bool(re.search(r"\b(?:os|io)\b|\blocal\b", text) and re.search(r"--|\.\.|\[\[|:", text))
     for family in families:
         reader = CodeReader(text, family, language, home, 1 + (family in families[:2]))
@@ -8414,8 +8421,20 @@ def judge_program_text(run: _ShRun, language: str, text: str) -> None:
     if language in ("code", "any"):
         if _code_sql.match(text):
             run.sql(text)
-        other = _code_no_shell.search(text) if language == "code" else None     # no shell reads on from there
-        run.read(_code_magic.sub("", text[:other.start()] if other else text))
+        text = _code_magic.sub("", text)
+        run.read(text if language == "any" else _code_commands(text))
+
+
+def _code_commands(text: str) -> str:
+    """What a shell would make of a text that may be code: all of it up to the first line that surely is code and no command,
+    and from there on the commands that begin with a program which could do harm."""
+    other = _code_no_shell.search(text)
+    while other and _code_program.match(text, other.start()):
+        other = _code_no_shell.search(text, other.end())
+    if other is None:
+        return text
+    rest = _code_long.sub("''", text[other.start():])
+    return "\n".join([text[:other.start()], *[found.group(1) for found in _code_program.finditer(rest)]])
 
 
 # ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
@@ -15405,6 +15424,8 @@ def _run_of(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, val
     path += (key,)
     language = _language_of(node, low, words, value)
     rest = next((node[k] for k in node if k != key and k.lower() in _ARGS_KEYS and isinstance(node[k], (str, list))), None)
+    if isinstance(rest, list) and isinstance(value, str) and re.split(r"[/\\]", value)[-1:] == rest[:1]:
+        rest = rest[1:]             # an argv names its program again
     if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
         inner = [_sh_text(item[k]) for item in value if isinstance(item, dict) for k in item
                  if k.lower() in _COMMAND_KEYS or k.lower() == "script"]
@@ -16001,7 +16022,7 @@ def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
         if key in _DAN_OFF and _dan_true(value) or key in _DAN_GUARDS and type(value) is str and \
                 _dan_fold(value) in _DAN_NO_GUARD or config and key in _DAN_ON and value in (False, "false"):
             yield Danger("unguarded", path, "turns a protection off")
-        elif key in ("executablepath", "executable") and type(value) is str and re.split(r"[/\\]", value)[-1] in _DAN_SHELLS:
+        elif (key == "executablepath" or key == "executable" and len(path) > 3) and type(value) is str and re.split(r"[/\\]", value)[-1] in _DAN_SHELLS:
             yield Danger("unguarded", path, "a shell in place of a browser")
         elif type(value) is str and "--" in value and not call.excused(name) and _dan_browser.search(value) is not None:
             yield Danger("unguarded", path, "a browser without its protection")
