@@ -204,6 +204,15 @@ class Budget:
         """Begin anew."""
         self._end = self._clock() + seconds
 
+    def lend(self) -> float:
+        """Leave only half of what is left, for what may fail; `take_back` what this returns gives the rest."""
+        end, now = self._end, self._clock()
+        self._end = now + (end - now) / 2
+        return end
+
+    def take_back(self, end: float) -> None:
+        self._end = end
+
     def left(self) -> float:
         """Seconds left; negative when spent."""
         return self._end - self._clock()
@@ -928,8 +937,7 @@ def _view_is_odd(text: str) -> bool:
         if not data.translate(None, _VIEW_CALM) and "\xad" not in text and "\u3164" not in text:
             return False
         others = data.translate(None, _VIEW_ASCII)
-        if len(others) < len(data) // 2:
-            rest = others.decode()
+        rest = "".join(set(others.decode("utf-8", "replace")))      # each character once
         astral = b"\xf0" in others or b"\xf3" in others
     if not (_view_odd.search(rest) or astral and _view_odd_astral.search(rest) or any(char in rest for char in _VIEW_JOINERS)):
         return False
@@ -1040,6 +1048,7 @@ _VIEW_PLAIN = bytes((*b"\t\n\r", *range(0x20, 0x80)))
 _view_hex_text = lazy_regex(rb"(?:[\t\n\r\x20-\x7f]|[\xc0-\xff][\x80-\xbf]+)+\Z")
 
 
+_view_fraction = lazy_regex(r"[0-9]\.")
 _MAX_RUNS = 50_000          # so many are kept at once; a text with more is gone through once for each use
 
 
@@ -1070,6 +1079,8 @@ def _view_encoded(text: str, runs: Iterable[tuple[int, int]] | None = None) -> I
         if start and text[start - 1] == "\\" and text[start] in "nrt":
             start += 1
         token = text[start:end]
+        if token.isdigit() and _view_fraction.match(text, max(0, start - 2), start) and text[end:end + 1] != ".":
+            continue                # of a decimal number
         # most words, paths and checksums end here: they have letters of one case, and are no hex of text
         if start >= done and ((token == token.lower()) == (token == token.upper()) or token[0] in _VIEW_HEX_STARTS and (
                 _view_hex_start.match(token) or "/" in token and _view_hex_step.search(token))):
@@ -11834,6 +11845,7 @@ api-key eg:SERVICE_API_KEY={a40} API key or token, by its name;
 """
 
 _RUN = 16                   # every token has this many token characters in a row
+_RUN_BEGINS = 160           # of a run of base64, so much is searched for such runs
 _RUN_ENDS = 512             # of longer runs only so much is searched at both ends for tokens inside
 _TOKEN_REACH = 8000         # characters within which a token shows what it is
 _RUN_NEEDLE = b"a" * _RUN
@@ -12753,6 +12765,8 @@ def _secret_runs(text: str, runs: Iterable[tuple[int, int]]) -> Iterable[tuple[i
             first, last = token.find("/"), token.rfind("/")
             if first < _RUN and last - first <= _RUN and end - start - last <= _RUN:
                 continue                # a path of short steps
+            if "-" not in token and "_" not in token:
+                token = token[:_RUN_BEGINS]     # further on, base64 before a run says that it is a part of it
             marks = token.encode().translate(_RUN_MARKS) + b" "
             last = marks.find(_RUN_NEEDLE)
             while last >= 0:
@@ -12771,6 +12785,8 @@ class _Search:
         self.found: list[tuple[str, tuple[tuple[int, int], ...]]] = []
         self.head = self.rows_to = 0    # where the head of the last table begins, and its last row ends
         self.hits: list[int] = []       # where there are words of names and forms
+        self._near: list[tuple[int, str]] | None = None     # where there are _NEAR_WORDS, and which
+        self._before = 0                # how many of them begin before the value at hand
         if tokens:
             self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
         self._words()
@@ -12882,17 +12898,43 @@ class _Search:
             return end
         if text[end:end + 1] in _BEYOND_RUN:
             end = _value_right.match(text, end).end()       # type: ignore[union-attr]
-        at = left - _NEAR if left > _NEAR else 0
-        near = self.low[at:left].replace("</key>", "</___>")
-        words = [(near.rfind(word), len(word)) for word in _NEAR_WORDS if word in near]
+        words = self._words_before(left)
         if words:
-            scheme = _scheme_before.search(near, len(near) - 24) if near[-1] in " \t\"'" else None
+            scheme = _scheme_before.search(self.low, max(0, left - 24), left) if self.low[left - 1] in " \t\"'" else None
             if scheme:
                 self._scheme(scheme[1], left, end)
             else:
-                for place, length in sorted(words, reverse=True)[:2]:
-                    self._judge(at + place, at + place + length, left, end)
+                for place, word in words:
+                    self._judge(place, place + len(word), left, end)
         return end
+
+    def _words_before(self, left: int) -> list[tuple[int, str]]:
+        """The last two different ones of _NEAR_WORDS that stand before *left* and near it. (Places only grow.)"""
+        low, places = self.low, self._near
+        if places is None:
+            places = self._near = []
+            for word in _NEAR_WORDS:
+                at = low.find(word)
+                while at >= 0:
+                    if word != "key" or low[at - 2:at] != "</" or low[at + 3:at + 4] != ">":
+                        places.append((at, word))
+                    at = low.find(word, at + 1)
+            places.sort()
+        found: list[tuple[int, str]] = []
+        size, before = len(places), self._before
+        while before < size and places[before][0] < left:
+            before += 1
+        while before and places[before - 1][0] >= left:     # a value may begin before the last one
+            before -= 1
+        self._before = before
+        while before and len(found) < 2:
+            before -= 1
+            at, word = places[before]
+            if at < left - _NEAR:
+                break
+            if at + len(word) <= left and all(word != other for _, other in found):
+                found.append((at, word))
+        return found
 
     def _scheme(self, scheme: str, start: int, end: int) -> None:
         value = self.text[start:end]
@@ -13362,6 +13404,7 @@ INJECTION_KINDS = {
 MAX_INJECTION_HITS = 4      # findings told of one text for each kind: a deny needs one, a log not more than these
 _STEER_NEAR = 600           # characters within which two weak hits support each other
 _STEER_BLOCK = 4096         # characters in which the words that phrases hang on are looked for together
+_STEER_SHORT = 20_000       # characters of a message that is looked at as a whole first
 _STEER_BEFORE, _STEER_AFTER = 180, 260  # the part of the text around such a word in which its phrases are looked for
 
 # Words that do the same work. `_` joins the words of an expression. A word may stand in several classes.
@@ -14318,10 +14361,15 @@ class _Steer:
         for bare in self.tongues:
             self.rare.setdefault(bare, ())
         self.hangs = self.rare.keys() | self.strings.keys()
+        self.known = frozenset(self.hangs | self.gate.keys() | self.tongues | _STEER_APART[0] | _STEER_APART[1])
         self.foreign: dict[str, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]] = {}
         for line in _STEER_FOREIGN.strip().split("\n"):
             script = max(_steer_script(char) for char in line) or "latin"
             self.foreign.setdefault(script, []).append(_steer_spell(line))
+        self.begins: dict[bytes, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]] = {}    # those in Latin letters, by a first
+        for one_foreign in self.foreign["latin"]:                                            # word of theirs or its beginning
+            for begin in _steer_begins(one_foreign[1]):
+                self.begins.setdefault(begin, []).append(one_foreign)
         self.marks = _steer_marking([_steer_mark(line) for line in _STEER_MARKS.strip().split("\n")])
         self.leads = self._any(self.bits["LEAD"] | self.bits["AGENT"])
         self.musts, self.yous = self._any(self.bits["MUST"]), self._any(self.bits["YOU"] | self.bits["AGENT"])
@@ -14398,28 +14446,30 @@ class _Steer:
             return not clause or any(letter in self.yous for letter in clause)
         return False
 
-    def look(self, text: str, words: set[bytes], phrases: Iterable[SteeringPhrase]) -> list[SteeringPhrase]:
+    def look(self, text: str, words: Iterable[bytes], phrases: Iterable[SteeringPhrase]) -> list[SteeringPhrase]:
         """Those of *phrases* all of whose parts may be in *text*, which has these bare *words*."""
         present = asked = 0
-        for word in self.gate.keys() & words:
-            present |= self.gate[word]
+        gate = self.gate
+        for word in words:
+            if word in gate:
+                present |= gate[word]
+        lacking = ~(present | self.formed)
         found = []
-        for phrase in phrases:
+        for phrase in [phrase for phrase in phrases if not phrase.needs & lacking]:
             missing = phrase.needs & ~present
-            if missing & self.formed & ~asked and not missing & ~self.formed:   # forms: is one of their strings there?
+            if missing & ~asked:                # forms: is one of their strings there?
                 for bit, strings in self.forms:
                     if bit & missing & ~asked:
                         asked |= bit
                         if any([string in text for string in strings]):
                             present |= bit
-                missing &= ~present
-            if not missing:
+            if not missing & ~present:
                 found.append(phrase)
         return found
 
-    def hanging(self, text: str, words: set[bytes]) -> Iterable[SteeringPhrase]:
+    def hanging(self, text: str, words: frozenset[bytes]) -> Iterable[SteeringPhrase]:
         """The phrases that hang on one of the *words* of *text*."""
-        some = [self.rare[word] for word in self.rare.keys() & words]
+        some = [self.rare[word] for word in words if word in self.rare]
         some += [hung for word in self.strings.keys() & words for string, _, hung in self.strings[word] if string in text]
         return {id(phrase): phrase for hung in some for phrase in hung}.values()
 
@@ -14516,7 +14566,8 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
         bare, words = _steer_words(block)
         phrases: Sequence[SteeringPhrase] = steer.phrases
         zones: list[list[int]] = []     # parts that hold a word that a phrase hangs on
-        spaced = b"n" in words and b"r" in words and (_STEER_APART[0] <= words or _STEER_APART[1] <= words)
+        spaced = b"n" in words and b"r" in words and (_STEER_APART[0] <= words or _STEER_APART[1] <= words) \
+            and _steer_apart.search(block) is not None
         if defining or spaced:          # letters apart
             zones = [[max(0, start - _STEER_BEFORE), stop + _STEER_AFTER]]
         elif not steer.hangs.isdisjoint(words):
@@ -14547,20 +14598,47 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
                 hot.append((begin, end, some))
         for begin, end, some in hot:
             yield from _steer_zone(low, begin, end, list(some.values()), spaced)
-        scripts = set() if plain or block.isascii() else {_steer_script(char) for char in set(block)}
+        chars = set() if plain or block.isascii() else set(block)
+        scripts = set(map(_steer_script, chars))
         if not steer.tongues.isdisjoint(words):
             scripts.add("latin")
         for script in scripts:
-            for phrase, parts in steer.foreign.get(script, ()):
-                if all(any(word in block for word in words) for words in reversed(parts)):
+            some_foreign = steer.foreign.get(script, ())
+            if script == "latin":
+                begins = steer.begins.keys() & {begin for word in set(bare.split()) for begin in (word, word[:3], b"")}
+                some_foreign = list({id(one): one for begin in begins for one in steer.begins[begin]}.values())
+            for phrase, parts in some_foreign:
+                if script not in ("latin", "8") and any(chars.isdisjoint(firsts) for firsts in _steer_firsts(phrase.row, parts)):
+                    continue
+                if all(any(word in block for word in choices) for choices in reversed(parts)):
                     for match in phrase.regex.finditer(block):
                         yield SteeringHit(start + match.start(), start + match.end(), phrase)
 
 
-def _steer_words(text: str) -> tuple[bytes, set[bytes]]:
-    """*text* with blanks for all but its ASCII letters and digits, every character in its place, and its words."""
+_steer_first_sets: dict[str, list[frozenset[str]]] = {}
+
+
+def _steer_firsts(row: str, parts: Sequence[Sequence[str]]) -> list[frozenset[str]]:
+    """The first characters of each part of a phrase, of which one is in a text that holds it."""
+    if row not in _steer_first_sets:
+        _steer_first_sets[row] = [frozenset(choice[0] for choice in choices) for choices in parts]
+    return _steer_first_sets[row]
+
+
+def _steer_begins(parts: Sequence[Sequence[str]]) -> set[bytes]:
+    """How the first ASCII letters of a phrase in Latin letters stand among the bare words of a text that holds it, or their
+    first three: b"" (a beginning of all) where that is not known."""
+    if not parts[0][0][0].isalpha() or not parts[0][0][0].isascii():
+        return {b""}                # it may begin within a word
+    heads = {choice: re.match("[a-z]*", choice)[0] for choice in parts[0]}      # type: ignore[index]
+    return {head[:3].encode() if len(head) > 2 or len(head) < len(choice) else b"" for choice, head in heads.items()}
+
+
+def _steer_words(text: str) -> tuple[bytes, frozenset[bytes]]:
+    """*text* with blanks for all but its ASCII letters and digits, every character in its place, and those of its words that
+    some phrase is about."""
     bare = text.encode("ascii", "replace").translate(_STEER_BARE)
-    return bare, set(bare.split())
+    return bare, _steer().known.intersection(bare.split())
 
 
 def _steer_finds(text: Any, part: Any) -> Iterator[int]:
@@ -14625,6 +14703,7 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
     return sorted(set(kept), key=lambda hit: hit[:2])
 
 
+_steer_apart = lazy_regex(r"(?<![^\W_])[^\W\d_](?:[ .*_-][^\W\d_](?![^\W_])){5}")      # any word that is looked for so has as many
 _steer_spaced_token = lazy_regex(
     r"(?<![^\W_])[^\W\d_](?:[ .*_-][^\W\d_](?![^\W_])){2,}|" + _STEER_TOKEN)
 
@@ -14715,9 +14794,11 @@ def may_inject(text: str, viewed: bool | None = None) -> bool:
     """
     if "\x1b" in text or (needs_views(text) if viewed is None else viewed):
         return True
+    if len(text) > _STEER_SHORT or not text.isascii():
+        return True                 # what this could spare is soon told by the search itself
     low = _steer_lower(text)
     steer = _steer()
-    if not low.isascii() or any(head in low and regex.search(low) for head, regex, _ in steer.marks):
+    if any(head in low and regex.search(low) for head, regex, _ in steer.marks):
         return True
     for start in range(0, len(low), _STEER_BLOCK):
         block = low[start:start + _STEER_BLOCK + _STEER_AFTER]
@@ -18299,6 +18380,8 @@ class _Compiler:
 
     @staticmethod
     def outbound_need(match: dict[str, Any]) -> Need | None:
+        if "definition" in _as_list(match.get("direction", [])):
+            return None                 # whether it is one is asked first
         return ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else \
             ("size", match["response_size_exceeds"]) if "response_size_exceeds" in match else None
 
@@ -19510,8 +19593,16 @@ class Wall:
                     yield rule, ELSEWHERE, None
                     continue
                 hit = None
-                if rule.needs is None or Subject.HAS[rule.needs[0]](subject, rule.needs[1]):
-                    hit = rule.matches(subject)
+                lent = subject.budget.lend() if rule.action == "log_only" else None
+                try:
+                    if rule.needs is None or Subject.HAS[rule.needs[0]](subject, rule.needs[1]):
+                        hit = rule.matches(subject)
+                except BudgetSpent:
+                    if lent is None:
+                        raise           # what is only logged makes nothing fail for time
+                finally:
+                    if lent is not None:
+                        subject.budget.take_back(lent)
                 if hit is None:
                     outcome = PASSED
                 elif rule.unless is not None and rule.unless(subject) is not None:
