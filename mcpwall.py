@@ -224,15 +224,16 @@ class Budget:
 
 
 class lazy_regex:
-    """A built-in regex, compiled when it is first used: start-up does not pay for what a session never needs."""
+    """A built-in regex, compiled (and, from a function, written) when it is first used: start-up does not pay for what a
+    session never needs."""
 
     __slots__ = ("_flags", "_pattern", "__dict__")
 
-    def __init__(self, pattern: str | bytes, flags: int = 0) -> None:
+    def __init__(self, pattern: str | bytes | Callable[[], str], flags: int = 0) -> None:
         self._pattern, self._flags = pattern, flags
 
     def __getattr__(self, name: str) -> Any:  # first look-up of search, match, sub …: compile, then cache the method
-        method = getattr(re.compile(self._pattern, self._flags), name)
+        method = getattr(re.compile(self._pattern() if callable(self._pattern) else self._pattern, self._flags), name)
         self.__dict__[name] = method
         return method
 
@@ -12890,6 +12891,8 @@ class _Search:
     def _value_of_name(self, start: int, end: int) -> int:
         """Judge the value that the run stands in by the name before it; the end of that value."""
         text = self.text
+        if not self._words_before(start, 64):
+            return end
         left, before = start, text[start - 1] if start else "\0"
         if before in _INSIDE_VALUE:
             left -= len(_value_left.match(text[max(0, start - 64):start][::-1])[0])     # type: ignore[index]
@@ -12908,8 +12911,8 @@ class _Search:
                     self._judge(place, place + len(word), left, end)
         return end
 
-    def _words_before(self, left: int) -> list[tuple[int, str]]:
-        """The last two different ones of _NEAR_WORDS that stand before *left* and near it. (Places only grow.)"""
+    def _words_before(self, left: int, more: int = 0) -> list[tuple[int, str]]:
+        """The last two different ones of _NEAR_WORDS that stand before *left* and near it. (Places hardly ever fall.)"""
         low, places = self.low, self._near
         if places is None:
             places = self._near = []
@@ -12930,7 +12933,7 @@ class _Search:
         while before and len(found) < 2:
             before -= 1
             at, word = places[before]
-            if at < left - _NEAR:
+            if at < left - _NEAR - more:
                 break
             if at + len(word) <= left and all(word != other for _, other in found):
                 found.append((at, word))
@@ -14257,6 +14260,9 @@ class _SteerLetters(dict[str, str]):
         return steer.codes.get(bits, "w")
 
 
+_STEER_SIGNS = {"END": "(?=[.,:]|$)", "COLON": ",*:"}
+
+
 class SteeringPhrase(NamedTuple):
     """One row of the tables: *row* is how it stands there."""
     row: str
@@ -14334,21 +14340,26 @@ class _Steer:
         self.gate: dict[bytes, int] = {}            # word as it stands bare in a text -> the needs that it meets
         self.classes: dict[bytes, int] = {}         # word -> its classes
         for word, bits in self.words.items():
-            bare = max(re.split("[-'’]", word), key=len).translate(_steer_leet).encode()
-            for bit in _bits(bits):
-                self.gate[bare] = self.gate.get(bare, 0) | meets.get(bit, 0)
+            bare = (word if word.isalpha() else max(re.split("[-'’]", word), key=len).translate(_steer_leet)).encode()
             self.classes[bare] = self.classes.get(bare, 0) | bits
-        self.gate = {word: needs for word, needs in self.gate.items() if needs}
         answering = [phrase for phrase in self.phrases if phrase.force[0] not in "=+"]
         self.rare: dict[bytes, Sequence[SteeringPhrase]] = {}       # word -> the phrases that hang on it
         hung: dict[int, list[SteeringPhrase]] = {}
         for one_phrase in answering:
             for bit in _bits(one_phrase.key):
                 hung.setdefault(bit, []).append(one_phrase)
+        told: dict[int, tuple[int, list[SteeringPhrase]]] = {}      # classes -> what they are good for; many words share them
         for bare, bits in self.classes.items():
-            hanging = {id(one): one for bit in _bits(bits) for one in hung.get(bit, ())}
+            if bits not in told:
+                met = 0
+                for bit in _bits(bits):
+                    met |= meets.get(bit, 0)
+                told[bits] = met, list({id(one): one for bit in _bits(bits) for one in hung.get(bit, ())}.values())
+            met, hanging = told[bits]
+            if met:
+                self.gate[bare] = met
             if hanging:
-                self.rare[bare] = list(hanging.values())
+                self.rare[bare] = hanging
         self.strings: dict[
             bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]
         ] = {}  # the same for forms, by a bare word of theirs
@@ -14390,50 +14401,62 @@ class _Steer:
             )
         return found
 
-    def _choices(self, element: str) -> tuple[str, int]:
-        """(regex over letters, bits of which one is needed) of alternatives; the bits are -1 where one of them is a sign."""
-        choices, bits = [], 0
+    def _several(self, choice: str) -> list[str]:
+        """The expressions of several words that an alternative stands for."""
+        return self.several.get(choice, []) if choice.isupper() else [choice] if "_" in choice else []
+
+    def _needed(self, element: str) -> int:
+        """Bits of which one is needed for one of the alternatives; -1 where one of them is a sign."""
+        bits = 0
         for choice in element.split("|"):
-            signs = {"END": "(?=[.,:]|$)", "COLON": ",*:"}.get(choice)
-            several = self.several.get(choice, []) if choice.isupper() else [choice] if "_" in choice else []
-            if signs:
-                choices.append(signs)
-                bits = -1
+            if choice in _STEER_SIGNS:
+                return -1
+            if "_" not in choice:
+                bits |= self.bits[choice]
+            for expression in self._several(choice):
+                bits |= self.bits[min(expression.split("_"), key=lambda part: (part in _STEER_COMMON, -len(part)))]
+        return bits
+
+    def _choices(self, element: str) -> str:
+        """The regex over letters of alternatives."""
+        choices = []
+        for choice in element.split("|"):
+            if choice in _STEER_SIGNS:
+                choices.append(_STEER_SIGNS[choice])
             elif "_" not in choice:
                 choices.append(self._any(self.bits[choice]))
-                bits |= self.bits[choice]
-            for expression in several:
-                parts = expression.split("_")
-                choices.append("[,:n]*".join(self._any(self.bits[part]) for part in parts))
-                bits |= self.bits[min(parts, key=lambda part: (part in _STEER_COMMON, -len(part)))]
-        return f"(?:{'|'.join(choices)})", bits
+            choices += ["[,:n]*".join([self._any(self.bits[part]) for part in expression.split("_")])
+                        for expression in self._several(choice)]
+        return f"(?:{'|'.join(choices)})"
 
     def _compile(self, phrase: str) -> tuple[Any, tuple[int, ...], int]:
         """(regex over letters, needs, bits of the words that the phrase hangs on) of a phrase."""
-        regex, needs, key = "", [], 0
-        fill = self._any(self.bits["FILL"] | self.bits["PRIOR"])
+        needs, key = [], 0
+        for element in phrase.split():
+            if element[0] not in ".~/!" and element != "STOP":
+                bits = self._needed(element.strip("*?"))
+                if element[0] == "*":
+                    key = bits
+                if element[-1] != "?" and bits > 0:
+                    needs.append(bits)
+        return lazy_regex(lambda: self._written(phrase), re.S), tuple(needs), key
+
+    def _written(self, phrase: str) -> str:
+        regex, fill = "", self._any(self.bits["FILL"] | self.bits["PRIOR"])
         for element in phrase.split():
             gap = re.fullmatch(r"(\.\.|~|//)(\d+)", element)
             if gap:
                 one = {"..": "(?:[,:n]*[^.,:n])", "~": f"(?:[,:n]*{fill})", "//": "(?:.)"}[gap[1]]
                 regex += one + "{0," + gap[2] + "}?"
-                continue
-            if element == "STOP":
+            elif element == "STOP":
                 regex += "[.,:n]+"
-                continue
-            if element[0] == "!":
-                regex += f"(?!{self._choices(element[1:])[0]})"
-                continue
-            starred, optional, element = element[0] == "*", element[-1] == "?", element.strip("*?")
-            choices, bits = self._choices(element)
-            if starred:
-                key = bits
-            if not optional and bits > 0:
-                needs.append(bits)
-            if "MAIL" in element:           # what stands before the @ is a word of its own
-                regex += "(?:[,:n]*[^.,:n])??"
-            regex += f"(?:{'[,:n]*' * bool(regex)}{choices})" + "?" * optional
-        return lazy_regex(regex, re.S), tuple(needs), key
+            elif element[0] == "!":
+                regex += f"(?!{self._choices(element[1:])})"
+            else:
+                if "MAIL" in element:           # what stands before the @ is a word of its own
+                    regex += "(?:[,:n]*[^.,:n])??"
+                regex += f"(?:{'[,:n]*' * bool(regex)}{self._choices(element.strip('*?'))})" + "?" * (element[-1] == "?")
+        return regex
 
     def orders(self, letters: str, first: int) -> bool:
         """May an order begin at that token? After a sign, "please" and its like, the model's name, or "you must"."""
@@ -16444,8 +16467,8 @@ def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
 # Opens: what is not seen here, no rule refuses.
 # ---------------------------------------------------------------------------
 
-JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
-_LARGE = JUDGE_SECONDS * 1e7    # bytes: from here on it is more
+JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.2 s a megabyte, if that is more); then it is refused
+_LARGE = JUDGE_SECONDS * 5e6    # bytes: from here on it is more
 _MEDIA_TYPES = ("image", "audio")
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
 _INTRODUCTIONS = ("initialize", "server/discover")      # methods whose answers bring the server's `instructions`
@@ -21784,7 +21807,7 @@ class Session:
 
     def _renew(self, size: int) -> None:
         """A new budget, for a line of *size* bytes."""
-        self._budget.renew(size * 1e-7 if size > _LARGE else JUDGE_SECONDS)
+        self._budget.renew(size * 2e-7 if size > _LARGE else JUDGE_SECONDS)
 
     def _send(self, peer: str, verdict: _Verdict, line: bytes, text: str, out: Outbox) -> None:
         """Have the verdict on a message of *peer*, whose raw *text* stands in *line*, take its way."""
