@@ -1113,7 +1113,8 @@ def line_gap(gap: str) -> str:
     >>> line_gap("\\nid_rsa: 9:") == line_gap("\\nid_rsa:10:")
     True
     """
-    return _view_blanks.sub(" ", _view_numbers.sub("0", gap))
+    shape: str = _view_blanks.sub(" ", _view_numbers.sub("0", gap))
+    return shape
 
 
 def _view_token_lines(text: str, start: int, end: int) -> list[tuple[int, int]]:
@@ -1122,10 +1123,12 @@ def _view_token_lines(text: str, start: int, end: int) -> list[tuple[int, int]]:
     width, shape = end - start, None
     while end - start == width:
         found = _view_long_run.search(text, end, end + _VIEW_GAP + width)
-        while found and found.end() - found.start() < width and _view_long_run.search(text, found.end(), end + _VIEW_GAP + width) \
-                and "\n" not in text[end:found.start()]:
-            found = _view_long_run.search(text, found.end(), end + _VIEW_GAP + width)      # a long word of what stands between
-        first = found.start() if found else 0
+        while found and found.end() - found.start() < width and "\n" not in text[end:found.start()]:
+            further = _view_long_run.search(text, found.end(), end + _VIEW_GAP + width)
+            if further is None:
+                break
+            found = further                             # that was a long word of what stands between
+        first: int = found.start() if found else 0
         first += text[first - 1] == "\\" and text[first] in "nrt"
         gap = line_gap(text[end:first]) if found and found.end() - first <= width else None
         if gap is None or shape is not None and gap != shape:
@@ -1148,7 +1151,8 @@ def _view_decode_token(token: str, cut: bool = False) -> str | None:
     """What a run of token characters says when it is hex or base64 of text, else None. *cut*: it may begin anywhere."""
     if len(token) < _VIEW_TOKEN_MIN:
         return None
-    for shift in (0, 1) if cut and len(token) > _VIEW_LONG else (0,) if token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0 else ():
+    even = token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0
+    for shift in (0, 1) if cut and len(token) > _VIEW_LONG else (0,) if even else ():
         whole = token[shift:len(token) - (len(token) - shift) % 2]
         if not _view_hex_start.match(whole):
             continue
@@ -1236,7 +1240,8 @@ def _view_fold(text: str, budget: Budget | None = None) -> _ViewPieces:
 
 _view_tags = lazy_regex("([\U000e0020-\U000e007e]+|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})")
 _view_terminal = lazy_regex("(\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|[@-Z\\\\^_]))")
-_view_unescape = _view_step(lambda text: "\\" in text and _view_backslash_test.search(text), _view_backslash, _view_read_backslash)
+_view_unescape = _view_step(lambda text: "\\" in text and _view_backslash_test.search(text), _view_backslash,
+                            _view_read_backslash)
 # Text in JSON within JSON: line ends alone are enough, though a path such as C:\\new has them, too
 _view_unescape_lines = _view_step(lambda text: "\\" in text, _view_backslash, _view_read_backslash)
 _VIEW_STEPS: dict[str, tuple[_ViewStep, ...]] = {
@@ -1259,7 +1264,8 @@ class _ViewCut:
         self._pieces: list[str] = []
 
     def back(self, start: int, end: int) -> list[tuple[int, int]]:
-        """The spans of the source that read as the span (start, end) of what the step made of it: one, but for what was wrapped."""
+        """The spans of the source that read as the span (start, end) of what the step made of it: one, but for what was
+        wrapped."""
         first = self._span(start)
         if end <= start:
             return [(first[0], first[0])]
@@ -11814,7 +11820,8 @@ onepassword-token ops_eyJ{s80-} A3-{u6}-{u6}-{u5}-{u5}-{u5}-{u5} A3-{u6}-{u11}-{
 age-key AGE-SECRET-KEY-1{q58} age secret key; wakatime-key waka_UUID WakaTime key;
 inngest-key signkey-prod-{h64} signkey-test-{h64} Inngest signing key;
 cloudflare-token cfut_{a48} cfat_{a48} cfk_{a48} Cloudflare API token or key; vercel-token vcp_{a56} vck_{a56} vca_{a56} vci_{a56}
-  vcr_{a56} Vercel token; azure-ai-key {a52}JQQJ9{a27} Azure AI or other annotated key; bedrock-key ABSK{b90-} Amazon Bedrock API key;
+  vcr_{a56} Vercel token; azure-ai-key {a52}JQQJ9{a27} Azure AI or other annotated key; bedrock-key ABSK{b90-}
+  Amazon Bedrock API key;
 adafruit-key aio_{a28} Adafruit IO key;
 settlemint-token sm_aat_{a16-} sm_pat_{a16-} sm_sat_{a16-} SettleMint token;
 jwt-token eg:eyJhbGciOiJIUzI1NiJ9.eyJ{w40}.{w43} eyJ{w13-}.{w8-}.{w16-} eyJ{w13-}.{w0-}.{w8-}.{w8-}.{w8-} signed or encrypted
@@ -11828,9 +11835,11 @@ twitter-token AAAAAAAAAAAAAAAAAAAAA{a20-60}%3D{a30-} X (Twitter) bearer token;
 azure-client-secret eg:{a3}8Q~{a34} Entra ID (Azure AD) client secret;
 slack-webhook eg:https://hooks.slack.com/services/T{u10}/B{u10}/{a24} Slack webhook URL;
 discord-webhook eg:https://discord.com/api/webhooks/{d18}/{w68} Discord webhook URL;
-teams-webhook eg:https://example.webhook.office.com/webhookb2/{h8}-{h4}-{h4}/IncomingWebhook/{h32} Microsoft Teams webhook URL;
+teams-webhook eg:https://example.webhook.office.com/webhookb2/{h8}-{h4}-{h4}/IncomingWebhook/{h32}
+  Microsoft Teams webhook URL;
 private-jwk eg:"kty":"oct","k":"{w43}" private part of a JSON web key;
-seed-phrase eg:mnemonic:~ribbon~cactus~orbit~velvet~ladder~muffin~tornado~walnut~jungle~puzzle~gadget~rival words of a wallet, by their name;
+seed-phrase eg:mnemonic:~ribbon~cactus~orbit~velvet~ladder~muffin~tornado~walnut~jungle~puzzle~gadget~rival
+  words of a wallet, by their name;
 private-key-header eg:-----BEGIN~PRIVATE~KEY-----~{b64}~-----END~PRIVATE~KEY----- private key block (PEM, OpenSSH, PGP, PuTTY),
   header through footer;
 database-url eg:postgres://app:{a16}@db/app password in a database or broker URL;
@@ -12055,8 +12064,8 @@ idempotency idempotent nonce correlation tracking lock request watch update inva
 host hostkey tokenizer subject object file path url uri link registry image component style resource s3 cookie
 """.split())
 # What passes, or is gone through once more
-_NO_PASS = frozenset("should must test tests first second last render multi single two by full depth fail opt will do can did all "
-                     "shadow pre post stencil next each every".split())
+_NO_PASS = frozenset("should must test tests first second last render multi single two by full depth fail opt will do can did "
+                     "all shadow pre post stencil next each every".split())
 _OTHER_NAMES = frozenset("clienttoken author authors keyauth nopasswd".split())
 _STRONG_TOKEN = lazy_regex(
     r"(?:auth|access|api|bearer|registry|private|personal|secret|service|account|bot|user|admin|deploy)[_-]?token\Z")
@@ -12098,8 +12107,8 @@ def _name_rank(name: str) -> str:
     while len(words) > 1 and (words[-1].isdigit() or words[-1] in _NAME_ENDINGS):
         words.pop()
     plain = "".join(words)
-    if not words or plain in _OTHER_NAMES or not _OTHER_WORDS.isdisjoint(words) or plain.startswith(("xamz", "xgoog")) or plain.endswith("s3key") \
-            or start and not _OTHER_WORDS.isdisjoint(start.split("/")):
+    if not words or plain in _OTHER_NAMES or not _OTHER_WORDS.isdisjoint(words) or plain.startswith(("xamz", "xgoog")) \
+            or plain.endswith("s3key") or start and not _OTHER_WORDS.isdisjoint(start.split("/")):
         return ""
     rank = next((rank for rank, names in _name_table() if plain.endswith(names)), "")
     if words[-1] in _LABELS or plain in _LABELS:
@@ -12142,8 +12151,9 @@ _sign = lazy_regex(r"""(?xi) [ \t]{0,40} (?: \([^()\n"'=:\0]{1,30}\) [ \t]{0,4} 
     (?: : [ \t]* [a-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
     (?: => | := | [?+]= | =(?![=~>]) | :(?![:/=-]) | -> | ： | ＝
       | (?P<loose> (?<=[ \t]) (?:is|was|lautet|est|es) (?:[ \t]{1,4}|(?=:)) :? ) )""")
-_open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[ \t]{0,40}|(?:\\[nrt])*) (?:!!?\w{1,20}[ \t]{1,4})?
-    (?:\*\*|(?:<(?:b|code|kbd|strong|tt|span|em|dd|td)\b[^<>\n]{0,60}>\s{0,4}){1,2})? (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")
+_open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[ \t]{0,40}|(?:\\[nrt])*)
+    (?:!!?\w{1,20}[ \t]{1,4})? (?:\*\*|(?:<(?:b|code|kbd|strong|tt|span|em|dd|td)\b[^<>\n]{0,60}>\s{0,4}){1,2})?
+    (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")
 _next_line = lazy_regex(r"""(?x) [ \t]{0,4} (?:[|>][-+0-9]{0,2}|<<[-~]?["']?\w{1,20}["']?)? [ \t]{0,4} (?:\r?\n){1,2}
     (?: [ \t]* (?: (?:[\w./-]{0,80}?[:-])? \d{1,7} (?:[:\-|→│]|\t) | [>\#*+|-](?=[ \t]) ) )? [ \t]* ["'`]?
     (?P<value> [^\s\0"'`]{6,200} ) (?=["'`]?[ \t]*(?:[\r\n\0]|\Z))""")
@@ -12155,24 +12165,32 @@ _VALUE = r"""(?:\w{0,20}value|default|current|content|data|text|result|to|v)"""
 _TO_VALUE = rf"""(?: {_MEMBER} {_BETWEEN} ){{0,4}}? \\*["']? {_VALUE} \\*["']? \s{{0,3}}[:=]\s{{0,3}}"""
 _pair = lazy_regex(rf"""(?xi) \\*["']? (?: {_BETWEEN} {_TO_VALUE} | \s{{0,4}}[:=]?\s{{0,4}}\{{\s{{0,60}} {_TO_VALUE}
     | \0 (?:[^\0]{{1,40}}\0[^\0]{{0,80}}\0){{0,3}}? {_VALUE} \0 )""")
-_pair_left = lazy_regex(r"""(?i)(?:name|key|\bk|\bid|field|property|variable|\bvar|header|param|parameter|setting|option|label|env)"""
-                        r"""(?:\\*["']?\s{0,4}[:=]\s{0,4}\\*["']?|\s"|\0)\Z""")
+_pair_left = lazy_regex(r"""(?i)(?:name|key|\bk|\bid|field|property|variable|\bvar|header|param|parameter|setting|option"""
+                        r"""|label|env)(?:\\*["']?\s{0,4}[:=]\s{0,4}\\*["']?|\s"|\0)\Z""")
 _before_pair = lazy_regex(rf"""(?xi) {_VALUE} \\*["']? \s{{0,3}}:\s{{0,3}} \\*["']([^"'\\\n\0]{{6,300}})\\*["'] {_BETWEEN}
     (?: {_MEMBER} {_BETWEEN} ){{0,2}} \\*["']?\w{{1,20}}\\*["']?\s{{0,3}}[:=]\s{{0,3}}\\*["']?\Z""")
 _inside_tag = lazy_regex(r"""(?xi) (?:<(?:[\w.-]{1,30}:)? | (?P<named> \s(?:name|key|id|property) \s?=\s?["'] ) )\Z""")
 _tag_value = lazy_regex(r"""(?xi) ["']? [^<>\0]{0,200}? (?: (?<=\s)value \s?=\s? ["'] (?P<value>[^"'\0]{4,400}) ["']
     | > \s{0,60} (?:<value\b[^<>]{0,20}>\s{0,20})? (?P<text>[^<>\0]{4,4000}?) \s{0,20} </ )""")
-_tag_next = lazy_regex(r"""(?x) \s{0,4}:?\s{0,4} </[\w:.-]{1,30}> \s{0,60} (?:<[\w:.-]{1,30}[^<>]{0,60}>\s{0,20}){1,2} (?P<text>[^<>\0]{4,4000}?) \s{0,20} </""")
-_cell = lazy_regex(r"""(?x) [`*_"']{0,3} (?: (?:[ \t]{1,60}[|│┃║][ \t]{0,60}|[|│┃║][ \t]{1,60}) [`*_"']{0,3} (?P<value>[^\s|│┃║`"'\0]{6,400}) [`*_"']{0,3} [ \t]* (?=[|│┃║\r\n\0]|\Z)
+_tag_next = lazy_regex(r"""(?x) \s{0,4}:?\s{0,4} </[\w:.-]{1,30}> \s{0,60}
+    (?:<[\w:.-]{1,30}[^<>]{0,60}>\s{0,20}){1,2} (?P<text>[^<>\0]{4,4000}?) \s{0,20} </""")
+_cell = lazy_regex(r"""(?x) [`*_"']{0,3} (?: (?:[ \t]{1,60}[|│┃║][ \t]{0,60}|[|│┃║][ \t]{1,60}) [`*_"']{0,3}
+      (?P<value>[^\s|│┃║`"'\0]{6,400}) [`*_"']{0,3} [ \t]* (?=[|│┃║\r\n\0]|\Z)
     | (?:[ ]{2,60}|\t{1,8}) (?P<column>[^\s\0]{6,400}) (?=[ ]{2}|[\t\r\n\0]|\Z) )""")
 _call_argument = lazy_regex(r"""[ \t]{0,4}\([ \t]{0,4}(?=["'`])""")
 _next_item = lazy_regex(r"""(?<=["'`])[ \t]{0,4},[ \t]{0,4}(?=\\*["'`])""")
 _next_word = lazy_regex(r"""[ \t]{1,4}(?:[0-9][ \t]+)?(?:--(?:body|value|data|string|secret|text)(?:=|[ \t]{1,4}))?""")
 # What stands before a name whose value is the next word: a command or directive that sets it, or one that logs in
-_sets_left = lazy_regex(r"""(?xi) (?: (?:\A|[\n\0"'`;&|>$+(]) [\s\d:]* (?:ENV|ARG|export|env|setx?|set[ ]-g?x|setenv|fastcgi_param|uwsgi_param)
-    | (?:\A|[\s\0"'`]) (?:config(?:ure)?|login|machine|user(?:name)?|account|enable|add|(?:secrets?|variable|env)[ ]set) ) \b[^\n\0]{0,100}[ \t]\Z""")
+_sets_left = lazy_regex(r"""(?xi) (?: (?:\A|[\n\0"'`;&|>$+(]) [\s\d:]*
+      (?:ENV|ARG|export|env|setx?|set[ ]-g?x|setenv|fastcgi_param|uwsgi_param)
+    | (?:\A|[\s\0"'`]) (?:config(?:ure)?|login|machine|user(?:name)?|account|enable|add|(?:secrets?|variable|env)[ ]set) )
+    \b[^\n\0]{0,100}[ \t]\Z""")
 _BARE_PASS = lazy_regex("(?i)pass(?:value)?\\Z")        # `pass "x"`, `passValue("x")` are about passing
 _line_left = lazy_regex(r"(?:\A|[\n\0])[ \t#]*\Z")
+
+
+def _value(span: tuple[int, int], form: str) -> _Value:
+    return _Value(span[0], span[1], form)
 
 
 def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterator[_Value]:
@@ -12198,7 +12216,7 @@ def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterat
         if text[sign.end() - 1] in ":：=":
             line = _next_line.match(text, sign.end(), sign.end() + MAX_PASSWORD)
             if line and _digit.search(line["value"]) and not _no_line_value.search(line["value"]):
-                yield _Value(*line.span("value"), "cell")
+                yield _value(line.span("value"), "cell")
     following = text[closed:closed + 1]
     if following == "(" and not _fetching.search(name) and not _BARE_PASS.match(name) or closed > end and text[closed - 1] == ")":
         yield from _at(text, _call_argument.match(text, closed), reach, "quoted")
@@ -12217,12 +12235,12 @@ def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterat
         if _pair_left.search(left):
             before = _before_pair.search(text, max(0, first - 400), first)
             if before:
-                yield _Value(*before.span(1), "quoted")
+                yield _value(before.span(1), "quoted")
     if sign is None:
         cell = _cell.match(text, end, reach + 100)
         if cell:
             kind = cell.lastgroup or ""
-            yield _Value(*cell.span(kind), "cell" if kind == "value" else "loose")
+            yield _value(cell.span(kind), "cell" if kind == "value" else "loose")
         word = _next_word.match(text, closed)
         quoted = word and text[word.end():word.end() + 2].lstrip("\\")[:1] in ('"', "'") and not _BARE_PASS.match(name)
         if word and (quoted or left[-1:] == "-" or name[0] == "-" or _sets_left.search(text, max(0, first - 120), first)
@@ -12234,7 +12252,7 @@ def _value_from(text: str, at: int, reach: int, form: str, left: str = "") -> It
     """The quoted or bare value at *at*."""
     found = _secret_quoted.match(text, at, reach)
     if found:
-        yield _Value(*found.span(2), "quoted")
+        yield _value(found.span(2), "quoted")
         return
     found = _bare_value.match(text, at, reach)
     if found:
@@ -12260,7 +12278,7 @@ def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
     else:                                   # it is the whole text of a tag
         found = _tag_next.match(text, end, end + 4400) if left.rstrip()[-1:] == ">" else None
     if found:
-        yield _Value(*found.span(found.lastgroup or 0), "cell")
+        yield _value(found.span(found.lastgroup or 0), "cell")
 
 
 _bare_next = lazy_regex(r"&(?:#\w{1,6}|[a-z]{2,8});|[&;,][ \t]*(?:[\w.\-\[\]]+=|\Z)|[,;]\Z")
@@ -12290,11 +12308,13 @@ def _bare_end(text: str, start: int, end: int, left: str) -> int:
 _delimiter = lazy_regex("[|│┃║\t;,]")
 _head_cell = lazy_regex(r"""[ \t]*[`*_"']{0,3}[^\W\d][\w .\-/#@]{0,40}?(?: \([^()]{1,20}\))?[`*_"']{0,3}[ \t]*\Z""")
 _rule_line = lazy_regex(r"[\s|│┃║+\-=:─━═┌┬┐├┼┤└┴┘╞╪╡╔╦╗╠╬╣]+\Z")
-_row_cell = lazy_regex(r"""[ \t]*(?:"((?:[^"\\]|""|\\.)*)"|'((?:[^'\\]|''|\\.)*)'|([^,;()\[\]\n]*?))[ \t]*(?:[,;]|(?=[)\]])|\Z)""")
+_row_cell = lazy_regex(r"""[ \t]*(?:"((?:[^"\\]|""|\\.)*)"|'((?:[^'\\]|''|\\.)*)'|([^,;()\[\]\n]*?))[ \t]*"""
+                       r"""(?:[,;]|(?=[)\]])|\Z)""")
 _columns_left = lazy_regex(r"(?i)insert\s{1,4}(?:or\s\w{1,10}\s)?into\s{1,4}\S{1,80}\s{0,4}\([^()]{0,600}\Z")
 _rows_right = lazy_regex(r"(?i)[^()]{0,600}\)\s{0,40}values\s{0,40}(?=\()")
 _list_left = lazy_regex(r"""\[(?:\s{0,20}\\*"[^"\[\]{}]{0,60}"\s{0,4},){0,40}\s{0,20}\\*"[\w .\-]{0,40}\Z""")
-_list_right = lazy_regex(r"""[^\[\]{}]{0,600}\]\s{0,20},\s{0,20}\\*"(?:rows|values|data|records|results|tuples|items)\\*"\s{0,4}:\s{0,4}\[\s{0,20}(?=\[)""")
+_list_right = lazy_regex(r"""[^\[\]{}]{0,600}\]\s{0,20},\s{0,20}\\*"(?:rows|values|data|records|results|tuples|items)"""
+                         r"""\\*"\s{0,4}:\s{0,4}\[\s{0,20}(?=\[)""")
 _tuple = lazy_regex(r"\s{0,40}[,]?\s{0,40}([(\[])")
 
 
@@ -12389,7 +12409,7 @@ def _tuples(text: str, at: int, index: int) -> Iterator[_Value]:
             if cell is None or cell.end() == at and place < 0:
                 return
             if not place and cell.lastindex:
-                yield _Value(*cell.span(cell.lastindex), "cell")
+                yield _value(cell.span(cell.lastindex), "cell")
             at, place = cell.end(), place - 1
             if text[at:at + 1] in (")", "]", ""):
                 break
@@ -12404,7 +12424,8 @@ _REFERENCE = lazy_regex(
     r"string|str|text|varchar|required|optional|bytes|secretstr|any|file|vault|ref|env|arn|sm|ssm|op|gcp|aws|akeyless|berglas|encrypted|enc)"
     r"(?:[:(\[|?,;]|\Z)|\{cipher\}|@Microsoft\.")
 # Where nothing quotes it: a call, an item, an option, a rule of CSS, the rest of a line of code
-_EXPRESSION = lazy_regex(r"[A-Za-z_$][\w.$]*[\[(]|![01](?![\w!])|![A-Za-z_]|\\?-{1,2}[a-z]+(?:-|\Z)|[\w.$-]*\{|[A-Za-z_$][\w$]*(?:\?\.|\.[A-Za-z_$][\w.$]*=)"
+_EXPRESSION = lazy_regex(r"[A-Za-z_$][\w.$]*[\[(]|![01](?![\w!])|![A-Za-z_]|\\?-{1,2}[a-z]+(?:-|\Z)|[\w.$-]*\{"
+                         r"|[A-Za-z_$][\w$]*(?:\?\.|\.[A-Za-z_$][\w.$]*=)"
                          r"|.*(?:\b(?:this|self)\.|\)\{|=>|&&|\|\|)")
 _PLACEHOLDER = lazy_regex(r"\{[a-z_]\w*\}|[A-Za-z]+<[A-Za-z.]+>")
 _TEMPLATE_PARTS = ("${", "{{", "}}", "<%", "$(", "%(", "@{", "#{")
@@ -12419,13 +12440,15 @@ def _refers(value: str) -> bool:
 _DOTTED = lazy_regex(r"[A-Za-z_]\w*(?:(?:\??\.|->|::|\[)#?[A-Za-z_'\"\]\w()]+)+[\])!]*\Z")
 _PATH_VALUE = lazy_regex(r"[~.]{0,2}/[\w.@~/-]*\Z|[a-z][a-z+]{1,10}://|[A-Za-z]:\\")
 _FOLDER = lazy_regex(r"[~.]{0,2}/|[A-Za-z]:[\\/]|\\\\")
-_VERSION = lazy_regex(r"(?:[0-9]{1,2}:)?[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.~][\w.+~-]{1,40})?\Z|ENC\[|0[xX][0-9A-Fa-f]{1,16}\Z"
+_VERSION = lazy_regex(r"(?:[0-9]{1,2}:)?[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.~][\w.+~-]{1,40})?\Z"
+                      r"|ENC\[|0[xX][0-9A-Fa-f]{1,16}\Z"
                       r"|(?:RFC|ISO|OAuth|TLSv|latin)[ _-]?[0-9][0-9.]*\Z|[\w.+-]{1,60}@[\w-]{1,60}\.[a-z]{2,6}\Z")
 _IDENTIFIER = lazy_regex(r"[A-Za-z_$#][\w$]*\Z")
 _ESCAPED = lazy_regex(r"\\+u([0-9A-Fa-f]{4})")
 _WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root postgres mysql user username test example guest "
                         "token password1 password123 pass123 secret123 admin123 test123 mypassword mysecretpassword".split())
-_HASHES = ("SCRAM-SHA", "$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")
+_HASHES = ("SCRAM-SHA", "$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:",
+           "{SSHA", "{SHA")
 _DATABASE_HASH = lazy_regex(r"md5[0-9a-f]{32}\Z|\*[0-9A-F]{40}\Z")
 _NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:",
               "urn:", "pk_live_", "pk_test_", "pk.", "sb_publishable_", "phc_", "ENC[", "AQICAH")
@@ -12538,7 +12561,8 @@ def _kind_of(name: str, rank: str, value: str, form: str) -> str:
     low = name.lower()
     if value.startswith("Ag") and len(value) > 250 and _TOKEN_VALUE.match(value):
         return ""                   # a sealed secret
-    if _refers(value) or form in ("bare", "loose") and _EXPRESSION.match(value) or "primary" in low and (len(value) < 40 or not value.endswith("=")):
+    if _refers(value) or form in ("bare", "loose") and _EXPRESSION.match(value) \
+            or "primary" in low and (len(value) < 40 or not value.endswith("=")):
         return ""
     if value[:7].lower() in ("bearer ", "basic d") or value[:6].lower() == "token ":
         return ""
@@ -12604,7 +12628,8 @@ def _block_spans(text: str) -> Iterator[tuple[tuple[int, int], ...]]:
         at, body = _plain_block(text, found.end(), limit)
         closing = _block_end.search(text, at, min(limit, at + _MAX_GAP))
         if body > 1 or closing and body:
-            done = closing.end() if closing and (closing.start() - at < 40 or not _block_run.search(text, at, closing.start())) else at
+            near = closing and (closing.start() - at < 40 or not _block_run.search(text, at, closing.start()))
+            done = closing.end() if closing and near else at
             if closing and done == closing.end() or not _block_run.match(text, at):
                 yield ((found.start(), done),)
                 continue
@@ -12685,7 +12710,8 @@ _webhook = lazy_regex(
 _GIVEN_FORMS = (
     ("-p ", "password", r"""login[ \t][^\n\0]{0,200}?-p[ \t]["']?([^\s"'$\0-][^\s"'$\0]{5,200})"""),
     ("-p", "password", r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})"""),
-    ("-u", "basic-auth", r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})"""),
+    ("-u", "basic-auth", r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?"""
+                         r"""[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})"""),
     ("mysql", "password", r"""mysql(?:dump|admin|show|import)?[ \t](?:[^\n\0]{0,200}?[ \t])?-p["']?([^\s"'$\0]{6,200})"""),
     ("-cli", "password", r"""redis-cli[ \t](?:[^\n\0]{0,200}?[ \t])?-a[ \t]["']?([^\s"'$\0]{6,200})"""),
     ("-pass", "password", r"""-pass(?:in|out)?[ =]pass:([^\s"'$\0]{6,200})"""),
@@ -12710,7 +12736,8 @@ _NEVER_OF_WALLETS = frozenset("the and for your are was with from into where whi
 # -- the search ----------------------------------------------------------------
 
 # Parts of names that are rare enough to be looked at wherever they are; not where prose goes on, nor where nothing is given
-_GOES_ON = (r"(?![a-z0-9_\-.]|[ \t]{1,3}(?!(?:for|is|was|of|to|est|es|lautet)[ \t:])[a-z]{1,20}[ \t\n.,;:!?)\0]|[;!?](?:[\n ]|\Z)|\Z"
+_GOES_ON = (r"(?![a-z0-9_\-.]|[ \t]{1,3}(?!(?:for|is|was|of|to|est|es|lautet)[ \t:])[a-z]{1,20}[ \t\n.,;:!?)\0]"
+            r"|[;!?](?:[\n ]|\Z)|\Z"
             r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))")
 _RARE_NAMES = "pass pwd psk secret".split()
 # Labels in other languages, and what wallets call their words
@@ -12734,8 +12761,8 @@ def _secret_words(abroad: bool) -> list[tuple[re.Pattern[str], list[Any]]]:
     heads: dict[str, list[tuple[str, str, Any]]] = {}
     for row in rows:
         heads.setdefault(row[0][0] if row[0][0] in _RARE_LETTERS else row[0][:3], []).append(row)
-    return [(re.compile(re.escape(head) + "(?:" + "|".join([f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in found]) + ")"),
-             [what for *_, what in found]) for head, found in heads.items()]
+    return [(re.compile(re.escape(head) + "(?:%s)" % "|".join(f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in row)),
+             [what for *_, what in row]) for head, row in heads.items()]
 
 
 _RARE_LETTERS = "pk-/:!&z"    # one regex for all words that begin so is quicker than one for each
@@ -12997,8 +13024,8 @@ class _Search:
                 self._add("seed-phrase", *found.span(1))
             return
         reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
-        below = value_end < 0 and (columns or text[end:end + 3].lstrip("\"'`* ")[:1] in ("", ",", ";", "|", "│", "┃", "║", "\t", "\r", "\n", "]", ")")
-                                   or text.startswith("  ", end))
+        ended = text[end:end + 3].lstrip("\"'`* ")[:1] in ("", *",;|│┃║\t\r\n])")
+        below = value_end < 0 and (columns or ended or text.startswith("  ", end))
         for value in () if columns else _values_of(text, first, end, name, reach):
             if value_end >= 0 and not value.start <= value_at < value.end:
                 continue
@@ -13096,7 +13123,8 @@ class SecretScanner:
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
     def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None,
-             readings: _Readings | None = None, viewed: bool = True, runs: Sequence[tuple[int, int]] | None = None) -> list[Finding]:
+             readings: _Readings | None = None, viewed: bool = True,
+             runs: Sequence[tuple[int, int]] | None = None) -> list[Finding]:
         """Every secret in the strings of one message. names[i]: the member that a value stands in. May raise BudgetSpent.
 
         What the caller knows of the texts joined by NUL: *viewed* is false when `needs_views` of them is; *runs* are their
@@ -13141,7 +13169,7 @@ class SecretScanner:
             if kind not in self._kinds or (kind, pieces) in seen:
                 continue
             seen.add((kind, pieces))
-            spans = []
+            parts: list[tuple[int, int, int]] = []
             for start, end in pieces:
                 index = bisect_right(ends, start)
                 base = ends[index] - len(texts[index]) - 1
@@ -13150,12 +13178,12 @@ class SecretScanner:
                         or names[index - 1] is not None and texts[index - 1][:1] != "-"):
                     continue            # not the value of the name before it, but the next name, or the next of a list
                 while end > start:      # a part in each of the strings
-                    spans.append((index, start - base, min(end - base, len(texts[index]))))
+                    parts.append((index, start - base, min(end - base, len(texts[index]))))
                     index += 1
                     start = base = ends[index - 1]
-            spans = [span for span in spans if span[1] < span[2]]
-            if spans:
-                yield Finding(kind, tuple(spans), view)
+            parts = [part for part in parts if part[1] < part[2]]
+            if parts:
+                yield Finding(kind, tuple(parts), view)
 
     def _split(self, texts: Sequence[str], names: Sequence[str | None], budget: Budget) -> Iterator[Finding]:
         """Secrets that begin in one text block and go on in the next."""
@@ -13299,11 +13327,14 @@ def opens_with(words: Sequence[str], value: str) -> bool:
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
 MARKER_IN_URL = "REDACTED-BY-MCPWALL"   # the same where blanks and brackets would end or break a URL
-_MARKER = rf"(?:{re.escape(MARKER).replace(' ', '[ ]')}|{MARKER_IN_URL})"
+_MARKER = rf"(?:{re.escape(MARKER)}|{MARKER_IN_URL})"
 # Where it stands as a value: alone, behind a name and `=`, behind one that begins a line and `:`, as an item of a list, in a
 # URL or a tag, behind an option; and the name, where there is one
-_marked_value = lazy_regex(rf"""(?x) (?<![\w.$/-])(?P<name>[\w.$/-]{{1,80}})["'`]?\]?[ \t]{{0,4}}(?:(?<![=!<>])(?<![=!<>][ ])=>?|:=)[ \t]{{0,4}}(?:\w{{1,10}}[ ])?["']?{_MARKER}
-    | (?:\A|[\n{{,])[\s>|+#-]{{0,40}}["']?(?P<label>[\w.$/ -]{{1,80}})["']?[ \t]{{0,4}}:[ \t]{{0,4}}(?:\w{{1,10}}[ ])?["']?{_MARKER}
+_marked_value = lazy_regex(rf"""(?x) (?<![\w.$/-])(?P<name>[\w.$/-]{{1,80}})["'`]?\]?[ \t]{{0,4}}
+      (?:(?<![=!<>])(?<![=!<>][ ])=>?|:=)[ \t]{{0,4}}
+      (?:\w{{1,10}}[ ])?["']?{_MARKER}
+    | (?:\A|[\n{{,])[\s>|+#-]{{0,40}}["']?(?P<label>[\w.$/ -]{{1,80}})["']?[ \t]{{0,4}}:[ \t]{{0,4}}
+      (?:\w{{1,10}}[ ])?["']?{_MARKER}
     | ://[^\s"'<>]{{0,200}}{_MARKER} | (?<=>){_MARKER}(?=</) | \s--?[\w-]{{1,30}}[ =]["']?{_MARKER}
     | \A\s{{0,40}}["']?{_MARKER}["']?\s{{0,40}}\Z | \n[ \t]{{0,20}}-[ ]["']?{_MARKER}""")
 _about_markers = lazy_regex(r"(?i)mark|expect|redact|assert|want|placeholder|mask")
@@ -14726,7 +14757,8 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
     return sorted(set(kept), key=lambda hit: hit[:2])
 
 
-_steer_apart = lazy_regex(r"(?<![^\W_])[^\W\d_](?:[ .*_-][^\W\d_](?![^\W_])){5}")      # any word that is looked for so has as many
+# Letters apart: any word that is looked for so has as many
+_steer_apart = lazy_regex(r"(?<![^\W_])[^\W\d_](?:[ .*_-][^\W\d_](?![^\W_])){5}")
 _steer_spaced_token = lazy_regex(
     r"(?<![^\W_])[^\W\d_](?:[ .*_-][^\W\d_](?![^\W_])){2,}|" + _STEER_TOKEN)
 
@@ -14937,7 +14969,8 @@ _steer_names = lazy_regex(
 _steer_asked = lazy_regex(  # what a parameter's description asks for
     r"\b(?:your (?:full |whole |entire |own )?(?:system prompt|system instructions|instructions|chain of thought"
     r"|context window|memory)"
-    r"|(?:full|whole|entire|complete) (?:conversation|chat|dialogue)(?: history| log)?(?: so far)?|conversation (?:history )?so far"
+    r"|(?:full|whole|entire|complete) (?:conversation|chat|dialogue)(?: history| log)?(?: so far)?"
+    r"|conversation (?:history )?so far"
     r"|(?:all|every) (?:the )?tools? (?:that are )?(?:available to you|you (?:can|have|may))"
     r"|tools you (?:can|may) call"
     r"|(?:previous|last|earlier|recent) (?:\w+ ){0,2}messages (?:of|from|with|in this) (?:the )?(?:user|chat|conversation)"
