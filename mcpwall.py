@@ -821,7 +821,8 @@ _VIEW_TOKEN_MIN = 16        # characters of base64 or hex that are worth reading
 _VIEW_TABLE_ROWS = 4096     # remembered readings of short pieces, per table
 
 _ViewPieces = tuple[list[str], list[str]]       # (pieces, readings): even ones are equal, odd ones a step has read
-_ViewStep = Callable[[str, "Budget | None"], _ViewPieces]
+_ViewStep = Callable[..., _ViewPieces]         # of a text, a budget, and whether only the readings joined are asked for
+_VIEW_AT_ONCE = 100_000     # pieces of which a text is then cut at a time
 
 
 class View(NamedTuple):
@@ -849,9 +850,19 @@ def _view_step(test: Callable[[str], Any], regex: lazy_regex, read: Callable[[st
     """A step: what *regex* (of exactly one group) matches reads as *read* says, in texts that pass *test*."""
     table = _ViewTable(read)
 
-    def step(text: str, budget: Budget | None = None) -> _ViewPieces:
+    def step(text: str, budget: Budget | None = None, joined: bool = False) -> _ViewPieces:
         if not test(text):
             return [text], [text]
+        parts: list[str] = []
+        while joined:
+            pieces = regex.split(text, _VIEW_AT_ONCE)
+            text = pieces.pop() if len(pieces) > 2 * _VIEW_AT_ONCE else ""
+            pieces[1::2] = map(table.__getitem__, pieces[1::2])
+            parts.append("".join(pieces))
+            if budget is not None:
+                budget.check()
+            if not text:
+                return [], parts
         pieces = regex.split(text)
         readings = pieces[:]
         for start in range(1, len(pieces), 20_000):
@@ -1194,7 +1205,7 @@ def _view_as_text(data: bytes) -> str | None:
         return data[:fault.start].decode() if fault.start >= max(8, len(data) - 3) else None
 
 
-def _view_decode(text: str, budget: Budget | None = None) -> _ViewPieces:
+def _view_decode(text: str, budget: Budget | None = None, joined: bool = False) -> _ViewPieces:
     pieces: list[str] = []
     readings: list[str] = []
     done = 0
@@ -1220,7 +1231,7 @@ def _view_decode(text: str, budget: Budget | None = None) -> _ViewPieces:
 _view_folded = _ViewTable(_view_fold_run)
 
 
-def _view_fold(text: str, budget: Budget | None = None) -> _ViewPieces:
+def _view_fold(text: str, budget: Budget | None = None, joined: bool = False) -> _ViewPieces:
     """The step to the plain view: words around what `_view_begin` finds are folded, all else stays."""
     pieces: list[str] = []
     readings: list[str] = []
@@ -1325,7 +1336,7 @@ def views(text: str, budget: Budget | None = None, lines: bool = False) -> tuple
                 break               # nothing was decoded, and what it came from is folded already
             if lines and step is _view_unescape:
                 step = _view_unescape_lines
-            source, reading = reading, "".join(step(reading, budget)[1])
+            source, reading = reading, "".join(step(reading, budget, True)[1])
             if reading != source:
                 chain = (*chain, _ViewCut(step, source))
         if reading == base.text:
@@ -1376,7 +1387,7 @@ def is_coded(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
         return True
     if not text.isascii() and _view_is_odd(text) or "\x1b" in text and _view_terminal.search(text):
         return True
-    if "&" in text and any(_view_read_entity(piece) != piece for piece in set(_view_entity.findall(text))):
+    if "&" in text and any(_view_read_entity(found[0]) != found[0] for found in _view_entity.finditer(text)):
         return True
     return (runs is None or bool(runs)) and next(_view_encoded(text, runs), None) is not None
 
@@ -12164,6 +12175,7 @@ _MEMBER = r"""\\*["']? [\w.$-]{1,40} \\*["']? \s{0,3}[:=]\s{0,3} (?: \\*["'][^"'
 _VALUE = r"""(?:\w{0,20}value|default|current|content|data|text|result|to|v)"""
 _TO_VALUE = rf"""(?: {_MEMBER} {_BETWEEN} ){{0,4}}? \\*["']? {_VALUE} \\*["']? \s{{0,3}}[:=]\s{{0,3}}"""
 _pair = lazy_regex(rf"""(?xi) \\*["']? (?: {_BETWEEN} {_TO_VALUE} | \s{{0,4}}[:=]?\s{{0,4}}\{{\s{{0,60}} {_TO_VALUE}
+    | :[ ]?\r?\n[ ]{{1,20}} {_TO_VALUE}
     | \0 (?:[^\0]{{1,40}}\0[^\0]{{0,80}}\0){{0,3}}? {_VALUE} \0 )""")
 _pair_left = lazy_regex(r"""(?i)(?:name|key|\bk|\bid|field|property|variable|\bvar|header|param|parameter|setting|option"""
                         r"""|label|env)(?:\\*["']?\s{0,4}[:=]\s{0,4}\\*["']?|\s"|\0)\Z""")
@@ -12179,7 +12191,7 @@ _cell = lazy_regex(r"""(?x) [`*_"']{0,3} (?: (?:[ \t]{1,60}[|│┃║][ \t]{0,6
     | (?:[ ]{2,60}|\t{1,8}) (?P<column>[^\s\0]{6,400}) (?=[ ]{2}|[\t\r\n\0]|\Z) )""")
 _call_argument = lazy_regex(r"""[ \t]{0,4}\([ \t]{0,4}(?=["'`])""")
 _next_item = lazy_regex(r"""(?<=["'`])[ \t]{0,4},[ \t]{0,4}(?=\\*["'`])""")
-_next_word = lazy_regex(r"""[ \t]{1,4}(?:[0-9][ \t]+)?(?:--(?:body|value|data|string|secret|text)(?:=|[ \t]{1,4}))?""")
+_next_word = lazy_regex(r"""(?i)[ \t]{1,4}(?:[0-9][ \t]+)?(?:--?(?:body|value|data|string|secret|text)(?:=|[ \t]{1,4}))?""")
 # What stands before a name whose value is the next word: a command or directive that sets it, or one that logs in
 _sets_left = lazy_regex(r"""(?xi) (?: (?:\A|[\n\0"'`;&|>$+(]) [\s\d:]*
       (?:ENV|ARG|export|env|setx?|set[ ]-g?x|setenv|fastcgi_param|uwsgi_param)
@@ -12230,7 +12242,7 @@ def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterat
                     yield value
     if ("<" in left or following == "<") and not (name[0] == "/" and left[-1:] == "<"):
         yield from _in_tags(text, first, end, left)
-    if _pair_left.search(left) or text[closed:closed + 4].strip(" :=")[:1] == "{":
+    if _pair_left.search(left) or text[closed:closed + 4].strip(" :=\r")[:1] in ("{", "\n"):
         yield from _at(text, _pair.match(text, end, min(len(text), reach + 200)), reach + 200, "cell")
         if _pair_left.search(left):
             before = _before_pair.search(text, max(0, first - 400), first)
@@ -12678,6 +12690,7 @@ def _dressed_block(text: str, at: int, limit: int) -> list[tuple[int, int]]:
 
 
 _url_password = lazy_regex(r"""://([^\s/?#@:"'<>\0`]{0,100}):([^\s/"'<>\0`]{1,256})@(?=[\w\[.$-])""")
+_port_first = lazy_regex(r"[0-9]{2,5},[\w.-]+:")
 _url_scheme = lazy_regex(r"[a-z][a-z0-9+.-]*\Z")
 _DATABASES = tuple("postgres mysql mariadb mongodb redis amqp mssql sqlserver oracle clickhouse cockroach couchdb cassandra "
                    "neo4j nats kafka rediss valkey jdbc sqlite db2 snowflake elasticsearch".split())
@@ -12691,6 +12704,8 @@ def _given(value: str) -> bool:
 def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
     for found in _url_password.finditer(text):
         user, password = found[1], found[2]
+        if _port_first.match(password):     # of the first of several hosts
+            continue
         if password == user or password[0] in "<[{$%" or len(password) < 6 and (password.isdigit() or len(password) < 4) \
                 or not _given(password) or password.isalpha() and password.islower() and len(password) < 9 and _wordy(password):
             continue
