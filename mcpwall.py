@@ -598,7 +598,8 @@ _RESULT_MEMBERS = {
     "initialize": frozenset(("instructions", "serverInfo", "capabilities", "protocolVersion")),
     "server/discover": frozenset(("instructions", "serverInfo", "capabilities", "supportedVersions")),
 }
-_COMMON_MEMBERS = frozenset(("_meta", "resultType"))
+_TASK_MEMBERS = _RESULT_MEMBERS["tasks/get"]
+_RESULT_MEMBERS = {method: members | {"_meta", "resultType"} for method, members in _RESULT_MEMBERS.items()}
 _ITEM_MEMBERS = frozenset(("name", "title", "description", "inputSchema", "outputSchema", "annotations", "icons", "execution",
                            "arguments", "uri", "uriTemplate", "mimeType", "_meta"))
 _HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"))
@@ -607,9 +608,9 @@ _HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempote
 def check_result(method: str | None, result: Mapping[str, Any]) -> None:
     """Raise MessageError where some reader takes a member of a result for one of the protocol, and others do not."""
     for one in [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []:
-        _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
+        _refuse_shadows(result, _RESULT_MEMBERS[one or ""], "result: ")
     if type(result.get("task")) is dict:
-        _refuse_shadows(result["task"], _RESULT_MEMBERS["tasks/get"], "result: task: ")
+        _refuse_shadows(result["task"], _TASK_MEMBERS, "result: task: ")
     if method == "tasks/get" and type(result.get("result")) is dict:        # of the call that the task is about
         check_result("tools/call", result["result"])
 
@@ -3890,6 +3891,15 @@ class DiskLooks:
             self._known[path] = real
         return real
 
+    def _folder(self, path: str) -> str:
+        """The same for the folder of something: that is there more often than not, so the kernel is asked at once."""
+        real = self._known.get(path)
+        if real is None and path.count("/") < 64 and path != self._edge and path == _path_normal("", path):
+            real = _path_ask_kernel(path)
+            if real is not None:
+                self._known[path] = real
+        return self.resolve(path) if real is None else real
+
     def _look(self, path: str) -> str:
         edge = self._edge
         if edge and path.startswith(edge) and path[len(edge):len(edge) + 1] == "/":
@@ -3900,7 +3910,7 @@ class DiskLooks:
         if is_there(path):
             return _path_ask_kernel(path) or resolve_path(path)     # it may be a link that leads nowhere
         head, _, name = path.rpartition("/")
-        base = self.resolve(head or "/") if name and "\0" not in path else _NOWHERE
+        base = self._folder(head or "/") if name and "\0" not in path else _NOWHERE
         if base == _NOWHERE:
             return _path_follow(path)
         if head not in self._gone:
@@ -4823,6 +4833,7 @@ block-ai-tool-config: access to the configuration of AI tools
   **/{opencode,crush}/{auth.json,opencode.json,opencode.jsonc,crush.json}
   ~*/.config/{goose,aichat,io.datasette.llm,fabric,shell_gpt,mods,gptme,amp,openai,anthropic,claude,cursor}/**
   ~*/.local/share/{goose,opencode,amp,crush}/**
+  ~*/.{openclaw,clawdbot,moltbot,nanobot,picoclaw,hermes}/{*.json,*.y?ml,*.env,.env,credentials/**,agents/**,identity/**}
   ~*/.{lmstudio,warp,kiro,junie,opencode,openai,anthropic,ollama,factory,augment,grok,amp}/** | !~*/.ollama/models/**
   **/etc/{claude-code,gemini-cli,codex}/** | !~*/.claude/{claude.md,commands/**,skills/**,agents/**,plugins/**}
 block-mcp-files (read): reading where MCP servers are configured, often with their keys
@@ -5276,7 +5287,7 @@ _ADR_WRAP = frozenset("""sudo doas env command exec nohup time timeout nice stdb
 _adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+"""
                        r"""|\$\(|[;&|()`\n]""", re.DOTALL)
 _adr_unquote = lazy_regex(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""", re.DOTALL)
-_ADR_SPACED = dict.fromkeys(b";&|()`/.$\n", " ")
+_ADR_SPACED = dict.fromkeys(b"\0;&|(){},`/.$\n", " ")      # NUL parts the texts of a call
 
 
 def may_fetch(text: str) -> bool:
@@ -5322,7 +5333,8 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
 # and file whether it holds remote content, something secret, or a text we can see. Nothing is run, no file opened.
 
 COMMAND_CATEGORIES = {"destructive": "deletes, overwrites or wipes outside the project, or a shared branch",
-    "git_rewrite": "throws away local git work (reset --hard, clean -fdx)",
+    "git_rewrite": "throws away local git work (git_discard, a named file, stash drop, branch -D)",
+    "git_discard": "throws away work that nobody has elsewhere (reset --hard, clean -fdx, checkout .)",
     "pipe_to_shell": "runs what it has just downloaded or decoded", "reverse_shell": "opens a shell or a tunnel to the network",
     "exfiltration": "sends credentials, private files or the environment away",
     "privilege": "becomes root, widens rights, leaves a container, or turns protection off",
@@ -5340,7 +5352,7 @@ MAX_SHELL_PATHS = 4_096     # file words reported
 class Command(NamedTuple):
     """One command among the arguments of a call: *source* is a text or an argv list; *cwd* where it starts, if told (or
     several places, of which it may be any); *language* is "" for a shell of unknown kind, else powershell, cmd, sql, code
-    (any language), python, node …; *env*: variables that are set for it."""
+    (any language), any (that, or a shell's), python, node …; *env*: variables that are set for it."""
     path: tuple[Any, ...]
     source: Any
     cwd: str | tuple[str, ...] = ""
@@ -6556,7 +6568,8 @@ docker,podman,nerdctl,docker-compose | c:H:l:f:p: --context: --host: --config: -
 kubectl,oc,k3s/exec,debug,rsh | itq n:c:s: --namespace: --container: --context: --cluster: --image: --kubeconfig:k | p x
      | t:inside
 kubectl,oc | n:s:l:f:o: --namespace: --context: --kubeconfig:k | | data t:container
-lxc,incus/exec lxc-attach/ nerdctl/exec | n: | p x | t:inside
+lxc,incus/exec | | p x | t:inside
+lxc-attach | n: --name: | x | t:inside
 # -- the network
 curl | 0123469afgGIjJklLNpqsSvVZ# C:D:h:m:P:Q:r:t:w:x:X:y:Y:z: --request: --max-time: --connect-timeout: --retry: --write-out:
      -i,--include=switch -A,-e,--user-agent,--referer,-b,--cookie:header -H,--header:header -u,--user,--oauth2-bearer:auth
@@ -6591,6 +6604,11 @@ _SH_LEAVES_OUT = {
     "zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "ag": "--ignore", "eza": "-I", "exa": "-I",
     "": "--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern --ignore-glob --ignore-patterns"}
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"      # shared
+_SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named file
+_SH_LOOSENS = r"(?:-\S+ )*(?:approve|allow|go|unwrap|wrap|init) (?!(?:(?!-- )\S+ )*(?:--list|--help|-h|--dry-run) )"
+_sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b)"     # whom pgrep, pidof or ps have found
+                       r".*\b(?:pgrep|pidof|ps|get-process|tasklist)\b[^\n;]*mcp[^a-z ]{0,3}wal")
+_sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|save_config|wrap_server)\b")
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
 _SH_RULES = r"""
 destructive :: mkfs mke2fs mkswap newfs mkdosfs :: (?=.* (?:/dev/|[A-Za-z]:)) :: makes a new file system on a device
@@ -6609,10 +6627,14 @@ destructive :: vssadmin wbadmin :: (?i) (?:delete|resize) :: deletes backups or 
 destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|
     --force\S*) )(?=.* (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|
     --delete) )(?=.* (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
-git_rewrite :: git :: (?:reset .*--(?:hard|merge)|clean(?=.* (?:-[a-z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|
-    filter-(?:branch|repo)|reflog (?:expire|delete)|gc .*--prune=now|stash clear|branch(?=.* (?:-D|--delete .*--force|--force
-     .*--delete) )|update-ref .*-d |checkout (?:.* )?(?:-f|--force|--|\.) |restore(?!.*--staged).* \. |
-    push(?!.*--force-with-lease)(?=.* (?:-[a-z]*f[a-z]*|--force) )) :: throws local or unpushed work away
+git_discard :: git :: (?:reset (?:.* )?--(?:hard|merge) |clean(?=.* (?:-[a-zA-Z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|
+    stash clear |filter-(?:branch|repo)|reflog (?:expire|delete)|(?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|--discard-changes) |checkout (?:.* )?TREE |
+    restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* TREE )|read-tree (?:.* )?--reset |
+    push(?!.* (?:--dry-run|-n) )(?:(?=.* (?:-[a-z]*f[a-z]*|--force|--mirror) )|(?!.*--force-with-lease)(?=.* [+]\S+ ))) ::
+     throws work away that may be nowhere else
+git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |
+    branch(?=.* (?:-[a-z]*D|--delete .*--force|--force .*--delete) )|worktree remove .*(?:-f|--force) |checkout (?:.* )?-- (?!TREE )|
+    restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) :: throws local work away
 persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
 secret :: pass gopass :: (?:show |otp )?(?!(?:ls|list|git|init|help|version|find|search|grep|insert|edit|generate|rm|mv|cp) |
     -)\S :: STORED_PASSWORD
@@ -6626,6 +6648,7 @@ secret :: aws :: configure (?:export-credentials|get \S*(?:secret|token)) :: AWS
 secret :: aws :: (?:secretsmanager get-secret-value|ssm get-parameters? .*--with-decryption|sts (?:get-session-token|
     assume-role)) :: AWS_SECRET
 secret :: gcloud :: secrets versions access :: GOOGLE_SECRET
+secret :: gcloud :: auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
 secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
@@ -6678,9 +6701,11 @@ privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsas
      passwords
 privilege :: ntdsutil :: (?i)(?=.*(?:ifm|ntds)) :: copies the password database
 privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
-privilege :: mcpwall :: (?:approve|unwrap|wrap|init)  :: changes what mcpwall lets through
-privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? (?:approve|unwrap|wrap|init)  ::
+privilege :: mcpwall :: LOOSENS :: changes what mcpwall lets through
+privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS :: changes what mcpwall lets through
+privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |(?:approve|allow) (?:-\S+ )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) ::
      changes what mcpwall lets through
+privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*mcp[^a-z ]{0,3}wal :: stops mcpwall
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
 privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
@@ -7078,11 +7103,14 @@ def _sh_known() -> list[dict[str, Any]]:
                     rows.update(dict.fromkeys(made, row))
         rules: dict[str, Any] = {}
         # an indented line goes on with the row above it, blanks behind the fourth included
-        for line in _SH_RULES.replace("\n    ", "").replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
+        text = _SH_RULES.replace("\n    ", "").replace("BRANCH", _SH_BRANCH).replace("TREE", _SH_TREE)
+        for line in text.replace("LOOSENS", _SH_LOOSENS).split("\n")[1:]:
             category, programs, pattern, reason = line.split(" :: ")
-            rule = (category, lazy_regex(pattern), reason)
+            found = lazy_regex(pattern)
             for program in programs.split():
-                rules.setdefault(program, []).append(rule)
+                rules.setdefault(program, []).append((category, found, reason))
+                if category == "git_discard":       # which is the graver part of the other
+                    rules[program].append(("git_rewrite", found, reason))
         _sh_tables.extend((rows, dict.fromkeys(name.partition("/")[0] for name in rows if "/" in name), rules))
     return _sh_tables
 
@@ -7395,9 +7423,9 @@ _CODE_CALLS: dict[str, str] = {}        # last names of what is called -> roles;
 for _line in """\
 run exec_command system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output
 run check_call getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell
-run create_subprocess_exec posix_spawn execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
-run spawnvp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder
-run Command sh bat shell $ Process.Start statement
+run create_subprocess_exec execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
+run spawnvp posix_spawn posix_spawnp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute
+run ProcessBuilder Command sh bat shell $ Process.Start statement
 eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext
 eval =source runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads
 eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
@@ -7677,8 +7705,8 @@ class CodeReader:
                     frame = stack[-1]
                     frame.atoms += [value] if value is not None else []
             elif word == ",":
-                if len(atoms) > 1 and (atoms[0] in ("for", "foreach") if type(atoms[0]) is str else
-                                       frame.opening in ("", "{") and self.commands(atoms)):
+                if len(atoms) > 1 and (atoms[0] in ("for", "foreach") if type(atoms[0]) is str else frame.opening in ("", "{") and
+                                       self.commands(atoms) or "for" in atoms and atoms[-2] in ("for", ",")):
                     atoms.append(word)
                 else:
                     self.piece(frame)
@@ -7996,7 +8024,8 @@ class CodeReader:
         named = key and not value.texts and not key.isdigit()
         return self.member(value, key) if named else _CodeValue((), None, value.name, value.origins)
 
-    def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue], fields: dict[str, _CodeValue] | None = None) -> _CodeValue:
+    def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue],
+                  fields: dict[str, _CodeValue] | None = None) -> _CodeValue:
         """`"%s" % items`, `"{}".format(items)`."""
         made = []
         fields = fields or items and items[0].fields or {}
@@ -8065,7 +8094,8 @@ class CodeReader:
             value = self.act(role, name, last, of, args, fields, origins) or value
         for arg in given:                       # a function among the arguments is called with the others
             named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
-            if arg.params is not None or named and named not in _CODE_NOUNS and self.roles(named).startswith(("run", "eval", "delete")):
+            if arg.params is not None or named and named not in _CODE_NOUNS and self.roles(named).startswith(
+                    ("run", "eval", "delete")):
                 others = [other for other in (of, *given) if other is not None and other is not arg]
                 over = _code_either([item for other in others for item in other.each()] or [_CODE_UNKNOWN])
                 over = _CodeValue(over.texts, over.items, over.name, origins | value.origins if value else origins)
@@ -8248,10 +8278,10 @@ class CodeReader:
         if of is not None and of.known() and not first.known():
             first, args = of, [of]                      # "a b".execute()
         more = [arg for arg in args[1:] if not arg.fields]
-        twice = re.match(r"\.?(exec|spawn)([lv])", last)            # these name the program twice
+        twice = re.match(r"\.?(exec|spawn|posix_spawn)([lv]|(?<=x_spawn))", last)    # these name the program twice
         if twice:
             more = more[1:] if twice.group(1) == "spawn" else more
-            words = [*more[0].each()] if twice.group(2) == "v" and more else [first, *more[1:]]
+            words = [*more[0].each()] if twice.group(2) != "l" and more else [first, *more[1:]]
         else:
             more += [fields["args"]] if "args" in fields and first is not fields["args"] else []
             words = [word for arg in [first, *more] for word in arg.each()]
@@ -8273,7 +8303,8 @@ class CodeReader:
                     self.tell("sql", texts[0])
         fetches = any(re.search(r"\b(?:curl|wget|iwr|irm)\b", text) for word in words for text in word.texts)
         reads = shell and not any(word.texts and word.texts[0][:2] == "-c" for word in words)
-        return _CodeValue((), None, "a shell" if reads else "output", _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS))
+        origins = _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS)
+        return _CodeValue((), None, "a shell" if reads else "output", origins)
 
 
 _CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
@@ -8320,6 +8351,7 @@ _sh_code_shell = lazy_regex(
     r"dup2|`#\{|/bin/(?:ba|z|da|k|a)?sh\b|(?i:cmd(?:\.exe|['\" ])|\biex\b|Invoke-Expression|powershell)|pty\.spawn|\|"
     r"&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|recv\([^)]*\)[^\n]{0,200}(?:subprocess|os\.(?:popen|system)|"
     r"exec\()|(?:subprocess|os\.popen|os\.system|getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv|['\"](?:ba|z)?sh['\"]|"
+    r"\b(?:ba|z|da)?sh(?: -\w+)* *0?<&|"
     r"(?i:io\.popen)|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
 
 
@@ -8407,11 +8439,11 @@ def judge_program_text(run: _ShRun, language: str, text: str) -> None:
     """A text in another language than a shell's; what may be any language may be a shell's, too."""
     if language == "sql":
         return judge_code(run, "node", text) and None if _code_mongo.match(text) else run.sql(text)
-    judge_code(run, language, text)
-    if language == "code":
+    judge_code(run, "code" if language == "any" else language, text)
+    if language in ("code", "any"):
         if _code_sql.match(text):
             run.sql(text)
-        other = _code_no_shell.search(text)             # no shell reads on from there
+        other = _code_no_shell.search(text) if language == "code" else None     # no shell reads on from there
         run.read(_code_magic.sub("", text[:other.start()] if other else text))
 
 
@@ -9393,7 +9425,9 @@ class _ShRun:
 
     def held(self, name: str, value: Any) -> Any:
         """A value, or for one that this command has not set what the environment may hold."""
-        return value if value is not None else "" if name in _SH_VARIABLES or name.isdigit() else _sh_hole(name)
+        if value is not None:
+            return value
+        return {} if name == "@" else "" if name in _SH_VARIABLES or name.isdigit() else _sh_hole(name)
 
     def settle(self) -> None:
         """The next command comes whether the last one has failed or not."""
@@ -9495,6 +9529,8 @@ class _ShRun:
         """Follow *text* as a script."""
         self.spend(len(text))
         self.deeper(1)
+        if "wal" in text and _sh_kills.search(text):
+            self.say("privilege", "stops mcpwall")
         before, self.d = self.d, dialect or self.d
         if self.d is _SH_POSIX:
             reader = _ShReader(text)
@@ -10742,6 +10778,7 @@ class _ShRun:
 
     # -- interpreters
     def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        given: list[str] = []                   # words for a script on standard input
         for i, word in enumerate(args):
             if word[:1] in "-+" and word[:2] != "--" and "c" in word or word == "--command":
                 rest = args[i + 1:]
@@ -10751,6 +10788,7 @@ class _ShRun:
             if word in ("--rcfile", "--init-file") and i + 1 < len(args):
                 self.run_operand(args[i + 1], _NOTHING)
             if word == "-s":
+                given = args[i + 1:]
                 break
             if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
                 return self.run_operand(word, flow)
@@ -10761,8 +10799,11 @@ class _ShRun:
             self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
                      f"{name} runs what comes from the network")
         elif flow.text:
+            def fed(text: str) -> _Flow:
+                self.positional([word for word in given if word != "--"])
+                return self.read(text, _NOTHING, _SH_POSIX)
             for text in (flow.other,) * bool(flow.other) + (flow.text,):
-                out = self.apart(lambda text=text: self.read(text, _NOTHING, _SH_POSIX))  # type: ignore[misc]
+                out = self.apart(lambda text=text: fed(text))  # type: ignore[misc]
             return out
         elif flow.made:
             self.say("pipe_to_shell", f"{name} runs a text that this command makes")
@@ -10844,8 +10885,11 @@ class _ShRun:
         module = call.all("module")
         if self.networked:
             self.say("reverse_shell", "connects an interpreter to the network")
-        if module and module[0][:7] == "mcpwall" or any("mcpwall" in source for word in words[:1]
-                                                         for source in (self.kept(word) or _NOTHING).sources):
+        if any(_sh_main.search(code) for role, code in call.got if role in _SH_TEXTS and "mcpwall" in code):
+            self.say("privilege", "changes what mcpwall lets through")
+        if module and module[0][:7] == "mcpwall" or any(
+                "mcpwall" in source for word in words[:1]
+                for source in (flow if word in ("-", "/dev/stdin") else self.kept(word) or _NOTHING).sources):
             self.rules("mcpwall", _sh_known()[2]["mcpwall"], words[1 - len(module):])
         if not codes and not module and not words or words[:1] in (["-"], ["/dev/stdin"]) and not codes:
             if flow.remote or flow.coded and not flow.text:
@@ -11545,6 +11589,8 @@ def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
 def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
     judge_code(run, "awk", text)
     if re.search(r"system\s*\(|\|", text):
+        for name, value in re.findall(r'\b([A-Za-z_]\w*)[ \t]*=[ \t]*("(?:[^"\\\n]|\\.)*")', text[:20_000])[:16]:
+            text = re.sub(rf'\b{name}[ \t]+(?=")', lambda _: value + " ", text)    # noqa: B023
         for found in _sh_awk_text.finditer(re.sub(r'"[ \t]+"', "", text[:20_000].replace('ENVIRON["HOME"]', '"~"'))):
             run.read(_sh_unescape(found.group(1)))
 
@@ -11598,7 +11644,8 @@ _SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
     "awk": _sh_awk_program, "sed": _sh_sed_text, "esc": _sh_escaped_commands, "make": _sh_make_text, "tcl": _sh_tcl_text,
     "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
     "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
-_SH_QUIET_ROLES = frozenset("p k h f r n cd u s S @ header auth folder module makefile entry two stem mark file into mode array fd name".split())
+_SH_QUIET_ROLES = frozenset("""p k h f r n cd u s S @ header auth folder module makefile entry two stem mark file into mode array
+    fd name""".split())
 
 
 _NO_ROW = _ShRow({})
@@ -11675,7 +11722,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     changed: set[str] = set()
-    shell, code = language in ("", "sh", "powershell", "cmd"), language == "code"
+    shell, code = language in ("", "sh", "powershell", "cmd"), language in ("code", "any")
     dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
@@ -15123,13 +15170,15 @@ def _strip_needed(before: str, char: str, after: str) -> bool:
 TOOL_ACTS = """
 read: read get fetch cat view show open load stat stats head tail describe preview inspect check validate parse compare
 read: count info status metadata summarize analyze analyse render attach print transcribe ocr hash checksum size
-read: exists blame log play watch review retrieve
+read: exists blame log play watch review retrieve diff
+read: which whereis goto definition definitions references hover outline symbols symbolicate addr2line disassemble decompile
+read: lint typecheck diagnose diagnostics detect identify measure
 search read: list ls dir tree glob find search grep rg lookup locate browse explore scan
 write: write create append insert save put set add make mkdir touch new overwrite extract unpack unzip untar decompress
 write: download install generate scaffold store record screenshot export restore chmod chown symlink link commit checkout
 write: init clone import undo revert configure
 write read: edit update replace modify change patch apply fix refactor format move mv rename copy cp duplicate backup
-write read: archive zip tar compress pack bundle merge mount sync mirror convert diff
+write read: archive zip tar compress pack bundle merge mount sync mirror convert
 delete write: delete remove rm rmdir unlink erase trash purge prune drop destroy truncate clear
 run: run exec execute execution eval evaluate launch spawn invoke shell bash sh zsh terminal cmd command powershell pwsh
 run: console script repl python node
@@ -15175,7 +15224,9 @@ pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns 
 place pattern: include includes *include *includes include*
 choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
 choice: *encoding *format *mode *order *language *level type *type kind
-base: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
+place read: python python_path pythonpath node_path interpreter executable exe exe_path exepath program program_path browser_path
+place read: chrome_path binary_path shell_path *executable *interpreter *executable_path *interpreter_path runtimeexecutable
+base read: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
 base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
 base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
 base: directory_to_search *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
@@ -15192,7 +15243,7 @@ _SINKS = frozenset("destination dest dst output outputs out outfile outdir outpu
 _GOING = frozenset("move mv rename".split())    # of a tool: what it takes from somewhere is gone there
 _UNKNOWN = frozenset(("unknown", "command", "code", "address"))
 _NUMBER = frozenset(("number",))
-_ACCESS = frozenset(("read", "write"))
+_ACCESS, _READ = frozenset(("read", "write")), frozenset(("read",))
 _OPENED = frozenset(("place", "base", "address", "credential", "unknown"))     # roles that may be places
 _choice_word = lazy_regex(r"\w[\w+-]{0,63}")
 
@@ -15284,7 +15335,9 @@ def _roles_of_name(tool: str, name: str) -> frozenset[str]:
     if taken != given:
         access = {"write"} if given or not _GOING.isdisjoint(tool_words) else set()
         return roles | access | ({"read"} if taken else set())
-    return roles | (_ACCESS & acts or _ACCESS)
+    if roles.isdisjoint(_ACCESS):       # what a command writes, its reader tells
+        roles |= _ACCESS & acts or (_READ if "run" in acts and "place" in roles else _ACCESS)
+    return roles
 
 
 # -- which arguments run
@@ -15481,7 +15534,7 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
     told = _CODE_LANGUAGES.get(_text_beside(node, ("language", "lang", "runtime", "interpreter", "kernel")).lower(), "")
     if told:
         return told
-    named = _CODE_LANGUAGES.get(low) or low[-5:] == "_code" and _CODE_LANGUAGES.get(low[:-5]) or next(
+    named = low != "cmd" and _CODE_LANGUAGES.get(low) or low[-5:] == "_code" and _CODE_LANGUAGES.get(low[:-5]) or next(
         (_CODE_LANGUAGES[word] for word in sorted(words) if _CODE_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
     if low in ("input", "keys", "lines", "query", "scripts", "steps") and named not in ("powershell", "sh"):
         return "code"
@@ -15492,7 +15545,7 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
     else:
         return "code"               # a command for a tool of that language may be either
     first = isinstance(value, str) and _code_first.match(value)
-    return named or ("cmd" if words == {"cmd"} else "code" if first else "")
+    return named or ("cmd" if words == {"cmd"} else "any" if first else "")
 
 
 def _run_of(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
@@ -15892,7 +15945,7 @@ _dan_force = lazy_regex(r"(?:\A|\s)(?:--force|-f|--mirror)\b")
 
 def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
     """A forced push, a hard reset, a repository that is opened up."""
-    git = call.says("git") or any(leaf.key == "repopath" for leaf in call.leaves)
+    git = call.says("git") or any(leaf.key in ("repopath", "remote", "refspec") for leaf in call.leaves)
     if call.told >= {"force", "push"}:
         yield Danger("sweeping", (), "overwrites a branch of others")
     shows = call.says("repository", "repo") and not verbs.isdisjoint(("update", "edit", "set", "change"))
@@ -16522,12 +16575,13 @@ _TASK_NOTE = "io.modelcontextprotocol/related-task"
 _INTRODUCTIONS = ("initialize", "server/discover")      # methods whose answers bring the server's `instructions`
 # Methods whose answers define what a server offers -> the member that lists it (names of resources are content like any other)
 DEFINING = {"tools/list": "tools", "prompts/list": "prompts", "resources/templates/list": "resourceTemplates"}
+_TELLING_METHODS = frozenset((*DEFINING, *_INTRODUCTIONS, None))     # None: of answers that nobody asked for
 
 
 def defined_in(message: Message) -> str:
     """The member of the result in which an answer defines tools, prompts, resource templates or instructions, else ""."""
     result = message.body.get("result") if message.peer == "server" and message.kind == "response" else None
-    if type(result) is not dict:
+    if type(result) is not dict or not message.others and message.method not in _TELLING_METHODS:
         return ""
     for method in (message.method, *(method for method, _ in message.others)):
         members = [DEFINING.get(method, "instructions" if method in _INTRODUCTIONS else "")] if method is not None \
@@ -16800,6 +16854,7 @@ class Subject:
     _findings: tuple[Finding, ...] | None = None
     _path_hits: dict[str, Hit] | None = None
     _haystack: str | None = None
+    _raw: str | None = None
     _injections: tuple[Finding, ...] | None = None
 
     def __init__(self, message: Message, policy: Policy, budget: Budget | None = None,
@@ -16833,7 +16888,8 @@ class Subject:
     def names(self) -> list[str | None]:
         """For each of `texts` the name of the member it is the value of; None for a name itself."""
         if self._names is None:
-            self._names = strings_of(self.message.body, self.budget)[1]
+            self._names = []
+            _collect_names(self.message.body, "", self._names)
         return self._names
 
     @property
@@ -16936,11 +16992,11 @@ class Subject:
         if self._injections is None:
             hits: list[Finding] = []
             member = defined_in(self.message)
-            if member or may_inject(self.blob, self.viewed):
+            if member or len(self.blob) < _SMALL_CHARS or may_inject(self.blob, self.viewed):
                 agreed = self._agreed_texts(member) if self.message.agreed else ()
                 for index, text in enumerate(self.texts):
-                    self.budget.check()
-                    if index not in agreed:
+                    if text not in SILENT_NAMES and index not in agreed:
+                        self.budget.check()
                         hits += (
                             finding._replace(spans=tuple((index, *span[1:]) for span in finding.spans))
                             for finding in injection_findings(
@@ -16979,6 +17035,16 @@ class Subject:
 
     def has_literal(self, literals: frozenset[str]) -> bool:
         """Does one of these strings, in lower case, occur?"""
+        if self._haystack is None and not _is_of_numbers(literals):
+            raw = self.message.text     # without an escape all strings stand there as they are
+            if "\\" not in raw and raw.isascii() and not self.viewed and not self._seen.decoded:
+                if self._raw is None:
+                    self._raw = raw.lower()
+                for literal in literals:
+                    if literal in self._raw:
+                        break
+                else:
+                    return False
         text = self.haystack
         return any(literal in text for literal in literals)
 
@@ -17291,6 +17357,8 @@ class Subject:
         """What may be done at *place*: read, write. What holds something to be written writes, unless it only searches."""
         acts = tool_acts(self.acting)
         done = place.roles & _ACCESS or acts & _ACCESS or _ACCESS
+        if not place.roles.isdisjoint(_RUN_ROLES) and not place.named and "unknown" not in place.roles:
+            return _READ            # what a command writes, its reader tells
         if len(done) == 2 or "command" in place.roles or "search" in acts:
             return done
         given: bool | None = self._derived.get("given")
@@ -17438,6 +17506,7 @@ def is_place_pattern(tool: str, name: str, text: str) -> bool:
     return _LOOKING.isdisjoint(name_words(tool)) and _pattern_leads.match(text) is not None
 
 
+_RUN_ROLES = frozenset(("command", "code"))
 _FILE_WORD, _CHANGED_WORD = frozenset(("command", "place", "read")), frozenset(("command", "place", "read", "write"))
 
 
@@ -17520,7 +17589,19 @@ class _Commands:
 
 _NO_COMMANDS = _Commands()
 
+# Names of members that every answer has: they steer nobody
+SILENT_NAMES = frozenset(("", *"""jsonrpc id result error code message content contents type text isError structuredContent data uri
+mimeType resource annotations audience priority _meta resultType complete method params name arguments level logger""".split()))
+
 # Tools whose name says that they read files
+_NUMBER_SIGNS = frozenset("0123456789.e+-truefals")      # of numbers and booleans, which may be spelled in another way
+
+
+@lru_cache(1024)
+def _is_of_numbers(literals: frozenset[str]) -> bool:
+    return any([_NUMBER_SIGNS.issuperset(literal) for literal in literals])
+
+
 _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
 
 
@@ -17761,7 +17842,7 @@ class Settings(NamedTuple):
     mode: str = "enforce"
     project_dir: str | None = None
     ask_timeout: float = 50
-    tool_pinning: str = "warn"
+    tool_pinning: str = "guard"
     hide_denied_tools: bool = True
     read_only: bool = False
     unlisted_tools: str = "allow"
@@ -17788,7 +17869,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "ask_fallback": ("deny", "allow"),
     "deny_as": ("error", "result"),
     "mode": ("enforce", "monitor"),
-    "tool_pinning": ("off", "warn", "block"),
+    "tool_pinning": ("off", "warn", "guard", "block"),
     "unlisted_tools": ("allow", "deny"),
     "hook_fault": ("deny", "ask"),
 }
@@ -19022,6 +19103,7 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         )
         without |= set(_as_list(layer.data.get("without", [])))
     bases = [*(layer for layer in layers if layer.base), *map(builtin_layer, extended)]
+    without |= {_FORMER_NAMES[name] for name in without if name in _FORMER_NAMES}
     layers = [layer for layer in layers if not layer.base]
     _check_without(layers, bases)
     every = [*layers, *_dropping(bases, without)]
@@ -19051,11 +19133,15 @@ def _in_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     return tuple(sorted(rules, key=lambda rule: rule.last))
 
 
+# Names that `without` may still use. log-git-rewrite has let pass what is asked about now: who drops it wants neither.
+_FORMER_NAMES = {"ask-git-rewrite": "ask-git-discard", "log-git-rewrite": "ask-git-discard"}
+
+
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
     names = {rule["name"] for base in bases for key in ("rules", "outbound_rules") for rule in base.data.get(key, [])}
     for layer in layers:
         for index, name in enumerate(_as_list(layer.data.get("without", []))):
-            if name not in names:
+            if name not in names and _FORMER_NAMES.get(name) not in names:
                 check = _Checker(layer.file, layer.lines)
                 known = names or {"nothing, since the policy extends nothing"}
                 raise check.fail("/without" if isinstance(layer.data["without"], str) else f"/without/{index}",
@@ -19234,6 +19320,9 @@ _GROUPS_JSON = r"""
    "hint": "leave that value as it is: edit what is around it, or let the user enter it"},
   {"name": "block-secret-leakage", "match": {"method": "*", "arguments": {"_any_value": {"secrets": true}}},
    "action": "deny", "message": "Blocked: a secret in what is being sent"}],
+"git-discard": [
+  {"name": "ask-git-discard", "match": {"arguments": {"_any_value": {"command": "git_discard"}}},
+   "action": "ask", "message": "A git command that throws away work that may be nowhere else"}],
 "git-history": [
   {"name": "log-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "log_only", "message": "Logged: a git command that throws local work away"}],
@@ -19260,8 +19349,6 @@ _GROUPS_JSON = r"""
      ["sweeping", "unguarded", "host_rights", "credentials", "local_file"]}}},
    "action": "deny", "message": "Blocked: a call that takes in all of something, or gives rights away"}],
 "careful": [
-  {"name": "ask-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
-   "action": "ask", "message": "A git command that throws local work away"},
   {"name": "ask-package-install", "match": {"arguments": {"_any_value": {"command": "package_install"}}},
    "action": "ask", "message": "Installing packages runs code of strangers"}],
 "project-only": [
@@ -19431,13 +19518,13 @@ _BASIC = "sensitive-files commands secret-leakage metadata hidden startup-of-too
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
-                f"{_BASIC} git-history ask-dangers", _NOTED),
-    "company-laptop": ("default, and asks about package installs and rewriting git history; changed tools are blocked",
+                f"{_BASIC} git-discard ask-dangers git-history", _NOTED),
+    "company-laptop": ("default, and asks about package installs; changed tools are blocked",
                        {"tool_pinning": "block", "env": "minimal"},
-                       f"{_BASIC} ask-sweeping careful", _NOTED),
+                       f"{_BASIC} ask-sweeping git-discard careful git-history", _NOTED),
     "strict": ("only reading and writing inside the project; injection, changed and unlisted tools are blocked",
                {"default_action": "deny", "tool_pinning": "block", "unlisted_tools": "deny", "env": "minimal"},
-               f"{_BASIC} block-dangers project-only", "strict-responses responses strict-response-notes"),
+               f"{_BASIC} block-dangers git-discard project-only", "strict-responses responses strict-response-notes"),
     "filesystem": ("recipe: a filesystem server stays inside the project", {}, f"{_BASIC} filesystem ask-dangers", _NOTED),
     "git": ("recipe: a git server stays inside the project; publishing is asked about", {}, f"{_BASIC} git ask-dangers", _NOTED),
     "github": ("recipe: no private repository search, merging is asked about", {}, f"{_BASIC} github ask-dangers", _NOTED),
@@ -19659,18 +19746,23 @@ class Wall:
         """
         rule: Rule | None = None
         try:
+            missing: Need | None = None             # what the rule before needs, and is not there
             for rule in self._rules(subject.message.peer) if every else self._rules_for(subject.message):
-                if every and not rule.scope.covers(*_covered(subject.message)):
-                    yield rule, ELSEWHERE, None
+                if every:
+                    if not rule.scope.covers(*_covered(subject.message)):
+                        yield rule, ELSEWHERE, None
+                        continue
+                elif missing is not None and rule.needs == missing:
                     continue
-                hit = None
+                hit, missing = None, rule.needs
                 lent = subject.budget.lend() if rule.action == "log_only" else None
                 try:
-                    if rule.needs is None or Subject.HAS[rule.needs[0]](subject, rule.needs[1]):
-                        hit = rule.matches(subject)
+                    if missing is None or Subject.HAS[missing[0]](subject, missing[1]):
+                        hit, missing = rule.matches(subject), None
                 except BudgetSpent:
                     if lent is None:
-                        raise           # what is only logged makes nothing fail for time
+                        raise
+                    missing = None          # what is only logged makes nothing fail for time
                 finally:
                     if lent is not None:
                         subject.budget.take_back(lent)
@@ -19980,21 +20072,142 @@ _TELLING = frozenset(("tools/list", "initialize", "server/discover", None))     
 _BLOCKED_INSTRUCTIONS = "[BLOCKED BY MCPWALL] the server's instructions have changed and wait for the user: mcpwall approve"
 
 
-def tool_pin(tool: Mapping[str, Any]) -> dict[str, str]:
-    """What a tool is known by: {"hash": SHA-256 as hex, "text": its definition as canonical JSON, "" when that is long}."""
+def tool_pin(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """What a tool is known by: {"hash": SHA-256 as hex, "text": its definition as canonical JSON, "" when that is long}. The
+    order of items that are a set does not count in the hash: members, `enum`, `required`, lists in descriptions."""
     shown = {key: tool[key] for key in _PINNED if key in tool}
-    return text_pin(json.dumps(shown, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
+    return {**text_pin(_sorted_json(shown)), "hash": text_pin(_sorted_json(_as_sets(shown)))["hash"]}
 
 
-def text_pin(text: str) -> dict[str, str]:
+def text_pin(text: str) -> dict[str, Any]:
     """The same for a text, such as the `instructions` of a server ("" when there are none)."""
     return {"hash": sha256(text.encode("utf-8", "surrogatepass")),
             "text": text if len(text) <= MAX_PIN_CHARS else ""}
 
 
-def definition_pin(item: Any) -> dict[str, str]:
+def _sorted_json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _as_sets(value: Any, key: str = "") -> Any:
+    """A definition with its sets in one order."""
+    if type(value) is dict:
+        return {name: _as_sets(item, name) for name, item in value.items()}
+    if type(value) is list:
+        items = [_as_sets(item) for item in value]
+        return sorted(items, key=_sorted_json) if key in ("enum", "required") else items
+    return _lists_sorted(value) if type(value) is str and key == "description" and len(value) <= MAX_PIN_CHARS else value
+
+
+# Three or more short items between commas, as Go prints a map's keys and Python a set
+_list_item = r"(?:[^,\n.;:!?(){}\[\]]|\.(?=\S)){1,60}"
+_comma_list = lazy_regex(f"{_list_item}(?:,{_list_item}){{2,}}")
+MAX_ITEM_CHARS = 60         # of a line that is an item of a list
+
+
+def _lists_sorted(text: str) -> str:
+    """A description with the items of its lists in one order."""
+    if text.count(",") > 1:
+        text = _comma_list.sub(lambda found: _list_sorted(found.group()), text)
+    if text.count("\n") > 1:
+        import itertools
+        runs = [(short, [*lines]) for short, lines in itertools.groupby(text.split("\n"), _is_item)]
+        text = "\n".join(line for short, lines in runs for line in (sorted(lines) if short and len(lines) > 2 else lines))
+    return text
+
+
+def _is_item(line: str) -> bool:
+    """Is a line one of a list, and no sentence?"""
+    line = line.strip()
+    return 0 < len(line) <= MAX_ITEM_CHARS and line[-1] not in ".!?:"
+
+
+def _list_sorted(text: str) -> str:
+    """`use a, b or c` as a set. What stands before its first item and behind its last is told by how many words others have."""
+    items = [item.split() for part in text.split(",") for item in re.split(r"(?:\s+|^\s*)(?:and|or)\s+", part) if item.strip()]
+    if len(items) < 3:
+        return text
+    most = max(map(len, items[1:-1]))
+    before, items[0] = items[0][:-most], items[0][-most:]
+    items[-1], behind = items[-1][:most], items[-1][most:]
+    return " ".join([*before, ", ".join(sorted(map(" ".join, items))), *behind])
+
+
+# What a change of a tool must not bring without the user's word: see `alarming`
+_HINTS = {"readOnlyHint": False, "destructiveHint": True, "openWorldHint": True}    # and what holds without the hint
+_place_choice = lazy_regex(r"[~/\\]|\.\.?[/\\]|[A-Za-z]:[/\\]|.*(?:\.\.[/\\]|\\|[/\\]\Z|/.*\.\w{1,5}\Z)|.*(?:\$\{?\w|%\w+%)")
+_command_choice = lazy_regex(
+    r"(?i)(?:(?:ba|z|k|da|fi|tc|c)?sh|cmd|pwsh|powershell|bash|eval|exec|execute|shell|system|command|sudo|doas|su|python[0-9.]*|node|perl"
+    r"|ruby|php|deno|osascript|rm|mv|dd|chmod|chown|kill|curl|wget|nc|ncat|ssh|scp|rsync|git|docker|kubectl|mkfs|eval)(?:\.exe)?(?:\s|\Z)"
+    r"|.*(?:[`|;&<>]|\$\()")
+
+
+def alarming(old: Any, new: Any, budget: Budget) -> str:
+    """What about a change of a definition, or of instructions, is more than another wording; "" for nothing. *old* is None for
+    a new tool."""
+    left = budget.left()
+    definition_hits("Reads a file.")        # the tables are made at first use, which is no fault of this text
+    budget.renew(left)
+    try:
+        before = {kind for kind, _ in definition_hits(old, budget)} if old is not None else set()
+        said = [f"it may steer the model ({kind})" for kind in
+                dict.fromkeys(kind for kind, _ in definition_hits(new, budget)) if kind not in before]
+    except BudgetSpent:
+        return "it takes too long to be looked through"
+    if type(old) is not dict or type(new) is not dict:
+        return "; ".join(said)
+    schemas = [one.get("inputSchema") for one in (old, new)]
+    required, enums = ([*_parts(schema, "required")] for schema in schemas), ([*_parts(schema, "enum")] for schema in schemas)
+    known = {(place, name) for place, names in next(required) for name in map(_sorted_json, names)}
+    more = [name for place, names in next(required) for name in names if (place, _sorted_json(name)) not in known]
+    said += [f"it requires {json.dumps(name, ensure_ascii=False)}" for name in more]
+    choices, wider = dict(next(enums)), dict(next(enums))
+    for place, values in choices.items():
+        if place not in wider:
+            said += [f"it takes any {place[-1]}"] if _has_place(schemas[1], place) else []
+        for value in wider.get(place, ()):
+            if value not in values and any(map(_is_grave, strings_of(value)[0])):
+                said.append(f"{place[-1]} may be {json.dumps(value, ensure_ascii=False)}")
+    for hint, default in _HINTS.items():
+        was, now = (hints_of(one).get(hint, default) for one in (old, new))
+        if was is not now:
+            said.append(f"{hint} is {json.dumps(now)} now")
+    return "; ".join(said)
+
+
+def _is_grave(choice: str) -> bool:
+    """Is it a command or a path?"""
+    return bool(_place_choice.match(choice) or _command_choice.match(choice))
+
+
+def _parts(schema: Any, word: str, place: tuple[str, ...] = ("value",)) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
+    """(place, list) of every `required` or `enum` in a schema."""
+    if type(schema) is list:
+        for number, item in enumerate(schema):
+            yield from _parts(item, word, (*place[:-1], str(number), place[-1]))
+    elif type(schema) is dict:
+        if type(schema.get(word)) is list:
+            yield place, schema[word]
+        for key, item in schema.items():
+            if type(item) in (dict, list) and key not in ("enum", "required", "default", "examples", "const"):
+                yield from _parts(item, word, (*place, key))
+
+
+def hints_of(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """The annotations of a tool."""
+    hints = tool.get("annotations")
+    return hints if type(hints) is dict else {}
+
+
+def _has_place(schema: Any, place: tuple[str, ...]) -> bool:
+    for key in place[1:]:
+        schema = schema.get(key) if type(schema) is dict else None
+    return schema is not None
+
+
+def definition_pin(item: Any) -> dict[str, Any]:
     """What a definition that a rule refuses is known by, all of it: {"hash", "text"}, as `tool_pin`."""
-    return text_pin(item if type(item) is str else json.dumps(item, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
+    return text_pin(item if type(item) is str else _sorted_json(item))
 
 
 def definition_label(member: str, item: Any) -> str:
@@ -20010,19 +20223,35 @@ def _forms_of(name: str) -> set[str]:
     return {re.sub(r"[-_. ]+", "_", canonical_text(view.text)) for view in views(name)}
 
 
-def _hash_of(pin: Any) -> Any:
-    return pin.get("hash") if type(pin) is dict else None
+def pin_matches(known: Any, found: Any) -> bool:
+    """Is a tool (a text) that was *found* as the user knows it, or as he has known it before ("also")? Two hosts may run the
+    same server in two versions."""
+    if type(known) is not dict or not found:
+        return False
+    also = known.get("also")
+    return found in (known.get("hash"), *(also if type(also) is list else ()))
+
+
+def client_name(message: Message) -> str:
+    """What the client of a message calls itself; "" where it does not say."""
+    params = message.body.get("params")
+    params = params if type(params) is dict else {}
+    meta = params.get("_meta")
+    about = params.get("clientInfo") or (meta.get("io.modelcontextprotocol/clientInfo") if type(meta) is dict else None)
+    name = about.get("name") if type(about) is dict else None
+    return printable(name, 60) if type(name) is str else ""
 
 
 class Pinned(NamedTuple):
     """The user knows *server* (see `server_identity`) by `{"tools": {NAME: PIN}, "instructions": PIN}`; PIN: `tool_pin`.
 
     With *first*, these are to be kept as what he knows, unless something is kept already; else they have changed or are
-    new, and wait for his consent.
+    new, and wait for his consent ("why": what is alarming about a change); or they are as he knows them, and wait no more.
     """
     server: str
     pins: dict[str, Any]
     first: bool
+    host: str = ""              # what the client calls itself
 
 
 class ToolNote(NamedTuple):
@@ -20035,28 +20264,32 @@ class ToolNote(NamedTuple):
 class Toolbox:
     """What one session knows of its server's tools, and so which of them the client may see and call.
 
-    *pins* reads what the user knows of the server (see Pinned) afresh; None, or a function that returns None, when
-    nothing is kept: then the first list of the session stands for it.
+    *pins* reads what the user knows of the server (see Pinned) afresh, with what waits ("changes": the same) and the tools
+    that are not compared ("unsteady"); None, or a function that returns None, when nothing is kept: then the first list of
+    the session stands for it.
     """
 
     def __init__(self, wall: Wall, server_name: str, identity: str = "", pins: Callable[[], Any] | None = None) -> None:
-        self._refused: dict[str, tuple[str | None, dict[str, str]]] = {}    # label of a definition left out -> rule, pin
+        self._refused: dict[str, tuple[str | None, dict[str, Any]]] = {}    # label of a definition left out -> rule, pin
         self._wall, self._name, self._identity = wall, server_name, identity
         self._settings = wall.policy.settings
         self._pins = pins
-        self._first: dict[str, dict[str, str]] = {}     # of the first list: what is known when nothing is kept
+        self._first: dict[str, dict[str, Any]] = {}     # of the first list: what is known when nothing is kept
         self._listed = False                            # has the first list come to its end?
-        self._instructions: dict[str, str] | None = None
+        self._instructions: dict[str, Any] | None = None
         self._hashes: dict[str, str] = {}               # of each tool, as it was listed last
-        self._changed: dict[str, str] = {}              # tools that are not as the user knows them, and how
+        self._changed: dict[str, tuple[str, str]] = {}  # tools that are not as the user knows them: how, and what is alarming
+        self._waiting: tuple[Any, dict[str, str]] = (None, {})      # what waits in the store; form of a name -> how it changed
+        self._host = ""                                 # what the client calls itself
         self._read_only: set[str] = set()
         self._schemas: dict[str, Any] = {}              # their outputSchema
         self._schema_chars = 0                          # of all of them
         self._forms: dict[str, str] = {}                # canonical form of a name -> the name it was first seen with
         self._told: set[str] = set()
-        self._watching = self._settings.tool_pinning != "off"
+        pinning = self._settings.tool_pinning
+        self._watching, self._blocks, self._guards = pinning != "off", pinning == "block", pinning == "guard"
         self._closed = self._settings.unlisted_tools == "deny"
-        self._may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
+        self._may_refuse = self._closed or self._blocks or self._guards or self._settings.read_only
 
     def adopt(self, policy: Policy) -> None:
         """Another policy is in force from now on."""
@@ -20068,8 +20301,10 @@ class Toolbox:
         """An answer as far as the client may see it: without the tools that it cannot or must not call, and without
         instructions that have changed; what there is to say of them; effects."""
         result, method = message.body.get("result"), message.method
+        if type(result) is not dict or not message.others and method not in _TELLING:
+            return message, [], []
         methods = {method, *(other for other, _ in message.others)}
-        if type(result) is not dict or methods.isdisjoint(_TELLING):
+        if methods.isdisjoint(_TELLING):
             return message, [], []
         text = message.text
         if type(result.get("tools")) is list and not methods.isdisjoint(("tools/list", None)):
@@ -20077,9 +20312,10 @@ class Toolbox:
             if left_out:
                 text = _drop_items(text, ("result", "tools"), left_out)
         elif not methods.isdisjoint(_INTRODUCTIONS):
-            changed, effects = self._look_at_instructions(result, method in _INTRODUCTIONS)
-            notes = [ToolNote("", "flagged", "the server's instructions have changed since the user agreed to them")] * changed
-            if changed and self._settings.tool_pinning == "block":
+            changed, why, effects = self._look_at_instructions(result, method in _INTRODUCTIONS, budget)
+            said = "the server's instructions have changed since the user agreed to them" + (why and f": {why}")
+            notes = [ToolNote("", "flagged", said)] * changed
+            if changed and (self._blocks or self._guards and why):
                 text = _replace_instructions(text, _BLOCKED_INSTRUCTIONS)
         else:
             return message, [], []
@@ -20094,7 +20330,8 @@ class Toolbox:
         tools = result["tools"]
         known = self._known("tools") if self._watching else None
         adopting = self._watching and known is None and not self._listed and asked
-        waiting: dict[str, dict[str, str]] = {}
+        waiting: dict[str, dict[str, Any]] = {}
+        told, unsteady = self._told_of_waiting(), self._unsteady()
         notes: list[ToolNote] = []
         left_out: list[int] = []
         twice: set[str] = set()
@@ -20104,7 +20341,7 @@ class Toolbox:
                 continue
             if self._is_beyond(name):
                 what = "flagged"
-                if self._settings.tool_pinning == "block":
+                if self._blocks:
                     what = "left out"
                     left_out.append(index)
                 notes.append(ToolNote(name[:MAX_NAME_CHARS], what, _BEYOND))
@@ -20112,9 +20349,14 @@ class Toolbox:
             self._hashes.setdefault(name, "")
             if self._watching:
                 pin = tool_pin(tool)
-                self._compare(name, pin, self._first if known is None else known, adopting, name in twice)
-                if name in self._changed:
-                    waiting[name] = pin
+                self._compare(name, tool, pin, self._first if known is None else known, adopting, name in twice, budget)
+                if name in self._changed and name in unsteady:
+                    del self._changed[name]
+                    notes.append(ToolNote(name, "unsteady", "not compared, as the user wants it"))
+                elif name in self._changed:
+                    waiting[name] = {**pin, "why": self._changed[name][1]}
+                elif name in told:
+                    waiting[name] = pin             # it waits no more
             self._note_annotations(name, tool, name in twice)
             self._note_schema(name, tool.get("outputSchema"))
             twice.add(name)
@@ -20123,7 +20365,7 @@ class Toolbox:
                 left_out.append(index)
                 notes.append(ToolNote(name, "left out", why))
             elif name in self._changed:
-                notes.append(ToolNote(name, "flagged", self._changed[name]))
+                notes.append(ToolNote(name, "flagged", self._how(self._changed[name])))
             if budget.left() > JUDGE_SECONDS / 2:
                 notes += self._confusable(name)
         effects: list[Any] = []
@@ -20142,19 +20384,44 @@ class Toolbox:
         """Effects of the end of the conversation: a first list that never came to its end counts as far as it went."""
         return self._adopt() if self._first and not self._listed else []
 
-    def _compare(self, name: str, pin: dict[str, str], known: Mapping[str, Any], adopting: bool, twice: bool) -> None:
+    def _compare(self, name: str, tool: dict[str, Any], pin: dict[str, Any], known: Mapping[str, Any], adopting: bool,
+                 twice: bool, budget: Budget) -> None:
         """Note whether the tool is as the user knows it."""
         expected = known.get(name)
         if expected is None and adopting:
             self._first[name] = expected = pin
         if expected is None:
-            self._changed[name] = "new since the user agreed to this server's tools"
-        elif _hash_of(expected) != pin["hash"]:
-            self._changed[name] = "changed since the user agreed to it"
+            self._changed[name] = "new since the user agreed to this server's tools", alarming(None, tool, budget)
+        elif not pin_matches(expected, pin["hash"]):
+            self._changed[name] = "changed since the user agreed to it", self._alarm(expected, tool, budget)
         elif not (twice and name in self._changed):
             self._changed.pop(name, None)
         # of two with one name nobody knows which is called
         self._hashes[name] = "" if twice and name in self._changed else pin["hash"]
+
+    def _alarm(self, known: Any, found: Any, budget: Budget) -> str:
+        """What is alarming about a change of what is *known*."""
+        try:
+            if not known["text"] and known["hash"] != text_pin("")["hash"]:
+                return "what it was is not kept"
+            return alarming(load_json(known["text"]) if type(found) is dict else known["text"], found, budget)
+        except (MessageError, KeyError, TypeError):
+            return "what it was is not kept"
+
+    @staticmethod
+    def _how(change: tuple[str, str]) -> str:
+        return ": ".join(filter(None, change))
+
+    def _unsteady(self) -> Sequence[str]:
+        kept = self._pins() if self._pins is not None else None
+        names = kept.get("unsteady") if type(kept) is dict else None
+        return names if type(names) is list else ()
+
+    def _told_of_waiting(self) -> Mapping[str, Any]:
+        """The changed tools that wait in the store, by name."""
+        changes = self._known("changes") or {}
+        tools = changes.get("tools")
+        return tools if type(tools) is dict else {}
 
     def _is_beyond(self, name: str) -> bool:
         """Has the server listed so many tools that this one is not remembered, or has it a name that no call can have?"""
@@ -20197,21 +20464,24 @@ class Toolbox:
 
     # -- instructions
 
-    def _look_at_instructions(self, result: dict[str, Any], asked: bool) -> tuple[bool, list[Any]]:
-        """Have the instructions in the answer to `initialize` or `server/discover` changed? And the effects of that."""
+    def _look_at_instructions(self, result: dict[str, Any], asked: bool, budget: Budget) -> tuple[bool, str, list[Any]]:
+        """Have the instructions in the answer to `initialize` or `server/discover` changed? What is alarming about that, and
+        the effects of it."""
         if not self._watching:
-            return False, []
+            return False, "", []
         text = result.get("instructions")
-        pin = text_pin(text if type(text) is str else "")
+        text = text if type(text) is str else ""
+        pin = text_pin(text)
         known = self._known("instructions") or self._instructions      # None: never met
         if known is None:
             if not asked:
-                return False, []
+                return False, "", []
             self._instructions = pin
-            return False, self._keep({"instructions": pin}, True)
-        if _hash_of(known) == pin["hash"]:
-            return False, []
-        return True, self._keep({"instructions": pin}, False)
+            return False, "", self._keep({"instructions": pin}, True)
+        if pin_matches(known, pin["hash"]):
+            return False, "", []
+        why = self._alarm(known, text, budget)
+        return True, why, self._keep({"instructions": {**pin, "why": why}}, False)
 
     # -- calls
 
@@ -20219,6 +20489,8 @@ class Toolbox:
         """The refusal of a call of a tool that must not be called now; None if there is none."""
         if message.peer != "client" or message.kind == "response":
             return None
+        if message.method in _TELLING and not self._host:
+            self._host = client_name(message)
         if self._refused:
             refusal = self._objects_to_left_out(message)
             if refusal is not None:
@@ -20229,8 +20501,8 @@ class Toolbox:
         """The refusal of any call of *tool* because of what the server has said of it, or has not said; None if there is none."""
         settings = self._settings
         why = ""
-        if settings.tool_pinning == "block":
-            why = self._how_changed(tool) or (_BEYOND if self._hashes and self._is_beyond(tool) else "")
+        if self._blocks or self._guards:
+            why = self._how_changed(tool) or (_BEYOND if self._blocks and self._hashes and self._is_beyond(tool) else "")
         if why:
             return Decision("deny", "settings.tool_pinning", "Blocked: this tool is not as the user knows it, "
                             "and waits for: mcpwall approve", why=why, lasting=False)
@@ -20243,15 +20515,22 @@ class Toolbox:
         return None
 
     def _how_changed(self, tool: str) -> str:
-        """How a tool has changed that waits for consent, else ""; in another spelling, too."""
-        return next(
-            (
-                self._changed[name]
-                for name in self._names_of(tool)
-                if name in self._changed and not self._agreed(name)
-            ),
-            "",
-        )
+        """How a tool has changed that waits for consent, else ""; in another spelling, too. What this session has not listed
+        may have changed in an earlier one."""
+        for name in self._names_of(tool):
+            change = self._changed.get(name)
+            if change is not None and (self._blocks or change[1]) and not self._agreed(name):
+                return self._how(change)
+        if tool in self._hashes:
+            return ""
+        waiting = self._told_of_waiting()
+        if waiting is not self._waiting[0]:
+            forms = {form: self._how(("it waits since an earlier session", str(pin.get("why") or "")))
+                     for name, pin in waiting.items() if type(pin) is dict and name not in self._hashes
+                     and (self._blocks or pin.get("why")) and name not in self._unsteady() for form in _forms_of(name)}
+            self._waiting = waiting, forms
+        forms = self._waiting[1]
+        return next((forms[form] for form in _forms_of(tool) if form in forms), "") if forms else ""
 
     def _names_of(self, tool: str) -> list[str]:
         """The names under which the server may know a tool: it may not look as closely at how they are spelled."""
@@ -20261,7 +20540,7 @@ class Toolbox:
 
     def _agreed(self, tool: str) -> bool:
         """Has the user agreed to the changed tool meanwhile?"""
-        if _hash_of((self._known("tools") or {}).get(tool)) != (self._hashes.get(tool) or "unknown"):
+        if not pin_matches((self._known("tools") or {}).get(tool), self._hashes.get(tool)) and tool not in self._unsteady():
             return False
         del self._changed[tool]
         return True
@@ -20282,7 +20561,7 @@ class Toolbox:
         if not known:
             return message
         places = [place for place, item in items.items()
-                  if _hash_of(known.get(definition_label(member, item))) == definition_pin(item)["hash"]]
+                  if pin_matches(known.get(definition_label(member, item)), definition_pin(item)["hash"])]
         return message._replace(agreed=frozenset(places)) if places else message
 
     def leave_out(self, member: str, item: Any, decision: Decision) -> list[Any]:
@@ -20315,14 +20594,9 @@ class Toolbox:
                 hit = len(start) > 3 and any(name.startswith(start) for name in named)
             else:
                 hit = kind == "(prompt)" and canonical_text(rest) in named
-            if hit and _hash_of(known.get(label)) != pin["hash"]:
-                return Decision(
-                    "deny",
-                    rule,
-                    "Blocked: this was left out of what the server offers; to look at it: mcpwall approve",
-                    why=f"left out: {rest}",
-                    lasting=False,
-                )
+            if hit and not pin_matches(known.get(label), pin["hash"]):
+                words = "Blocked: this was left out of what the server offers; to look at it: mcpwall approve"
+                return Decision("deny", rule, words, why=f"left out: {rest}", lasting=False)
         return None
 
     # -- what the user knows
@@ -20333,11 +20607,12 @@ class Toolbox:
         return found if type(found) is dict else None
 
     def _keep(self, pins: dict[str, Any], first: bool) -> list[Any]:
-        effects: list[Any] = [Pinned(self._identity, pins, first)] if self._pins is not None else []
+        effects: list[Any] = [Pinned(self._identity, pins, first, self._host)] if self._pins is not None else []
         if first:
             return effects
         about = ["instructions"] if "instructions" in pins else []
-        news = [name for name in (*pins.get("tools", ()), *pins.get("definitions", ()), *about) if name not in self._told]
+        tools = [name for name in pins.get("tools", ()) if name in self._changed]
+        news = [name for name in (*tools, *pins.get("definitions", ()), *about) if name not in self._told]
         if news:
             self._told.update(news)
             names = ", ".join(printable(name, 60) for name in news[:10]) + (" …" if len(news) > 10 else "")
@@ -20350,23 +20625,34 @@ class Toolbox:
 # ---------------------------------------------------------------------------
 
 MAX_SHOWN_CHARS = 1_200     # of a call's arguments in a question
+MAX_LABELS = 1_000          # names whose form in the log is kept
 
 
 class Quoting:
     """How we quote messages, in records, refusals and questions: no secret, and nothing that hides."""
 
     def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+        self.adopt(policy)
 
     def adopt(self, policy: Policy) -> None:
         """Another policy is in force from now on."""
         self._policy = policy
+        self._labels: dict[str, str] = {}       # names of methods, tools, servers and rules -> what is written of them
+
+    def label(self, name: str) -> str:
+        """`text` of what a server or a policy has few of."""
+        found = self._labels.get(name)
+        if found is None:
+            found = self.text(name)
+            if len(self._labels) < MAX_LABELS and len(name) < MAX_NAME_CHARS:
+                self._labels[name] = found
+        return found
 
     def text(self, text: str, limit: int = 1000) -> str:
         """*text* without secrets, at most *limit* characters."""
         text = text[:limit + 20_000]        # scanned before it is cut: half a secret is not found
         try:
-            found = self._policy.scanner.scan([text], Budget(JUDGE_SECONDS), [""])
+            found = self._policy.scanner.scan([text], Budget(JUDGE_SECONDS), [""], viewed=needs_views(text))
         except BudgetSpent:
             return MARKER
         spans = merge_spans([(start, end) for finding in found for _, start, end in finding.spans])
@@ -21356,8 +21642,8 @@ class Correlation:
         pending, over, ident = self._pending[side], self._over[side], body.get("id")
         exactly: tuple[Pending, ...] = pending.pop(ident) or ()
         alike = pending.like(ident)
-        others = [*(over.get(ident) or ()), *(one for known in (pending, over) for other in known.like(ident)
-                                              for one in known.get(other))]
+        others = [*(over.get(ident) or ()), *[one for known in (pending, over) for other in known.like(ident)
+                                              for one in known.get(other)]] if alike or len(over) else []
         for waiting in exactly:
             self._forget(waiting)
         for other in () if exactly else alike:      # some clients wait for it still
@@ -21519,6 +21805,7 @@ class Recorder:
         self._id = session_id or code
         self._code = self._id if re.fullmatch("[a-z0-9]{1,8}", self._id) else code
         self._seq = 0
+        self._second: tuple[int, str] = (-1, "")        # of the latest record, and how it is written
         self._prev: str | None = None
         self._salt = salt or os.urandom(16)
         self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
@@ -21548,20 +21835,23 @@ class Recorder:
 
     def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
         """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
-        text, ident, ref = self._quoting.text, message.body.get("id"), self.ref
+        text, label, ident, ref = self._quoting.text, self._quoting.label, message.body.get("id"), self.ref
         action, note, would = decision.action, decision.message or None, ""
         if self._settings.mode == "monitor" and action not in ("allow", "log_only") and decision is not _STOPPED:
             action, would, note = "log_only", action, f"monitor: would {action}: {note or 'Blocked by policy'}"
         method = "response" if message.kind == "response" else message.method
         tool = None if message.tool == UNKNOWN_TOOL else message.tool
         moment = int(self._clock() * 1000)
+        second = moment // 1000
+        if second != self._second[0]:
+            self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
         self._seq += 1
         fields: dict[str, Any] = {
-            "ts": time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(moment // 1000)) + f"{moment % 1000:03d}Z",
-            "session": self._id, "seq": self._seq, "ref": ref, "server": text(self._server_name),
+            "ts": f"{self._second[1]}{moment % 1000:03d}Z",
+            "session": self._id, "seq": self._seq, "ref": ref, "server": label(self._server_name),
             "direction": "outbound" if message.peer == "server" else "inbound",
-            "method": method and text(method), "tool": tool and text(tool), "id": text(ident) if type(ident) is str else ident,
-            "action": action, "rule": decision.rule and text(decision.rule), "message": note and text(note)}
+            "method": method and label(method), "tool": tool and label(tool), "id": text(ident) if type(ident) is str else ident,
+            "action": action, "rule": decision.rule and label(decision.rule), "message": note and text(note)}
         if would:
             fields["would"] = would
         if message.peer == "client":
@@ -22212,9 +22502,14 @@ def _is_textually_an_answer(line: TooLong) -> bool:
     return any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (line.head, line.tail))
 
 
+_LISTING = frozenset((*RESULT_LOOKS, None))
+
+
 def without_odd_items(message: Message) -> tuple[Message, dict[str, list[Any]]]:
     """An answer without those items of its list that readers take for different ones; and these, by the list's name."""
     result, odd = message.body.get("result"), {}
+    if not message.others and message.method not in _LISTING:
+        return message, {}
     methods = {message.method, *(method for method, _ in message.others)}
     for method, name in RESULT_LOOKS.items() if not methods.isdisjoint((*RESULT_LOOKS, None)) else ():
         items = result.get(name) if type(result) is dict else None
@@ -23453,9 +23748,10 @@ class _Relay:
     """One running relay: two pump threads, one that waits for the server, and the main thread."""
 
     def __init__(self, session: Session, child: _Child, audit: AuditLog | None, reporter: Reporter,
-                 patience: Patience, stdin: int, stdout: int, consent: ConsentStore | None, watch: PolicyWatch | None) -> None:
+                 patience: Patience, stdin: int, stdout: int, consent: ConsentStore | None, watch: PolicyWatch | None,
+                 shown: str) -> None:
         self._session, self._child, self._audit, self._watch = session, child, audit, watch
-        self._consent = consent
+        self._consent, self._shown = consent, shown
         self._reporter, self._patience = reporter, patience
         self._lock = threading.Lock()           # for session and audit; never held while writing to a peer
         self._bell = threading.Lock()           # wakes the main thread when released
@@ -23600,7 +23896,7 @@ class _Relay:
         if self._consent is None:
             return
         try:
-            self._consent.keep(*pinned)
+            self._consent.keep(*pinned, command=self._shown)
         except WallError as fault:
             if not self._unkept:
                 self._unkept = True
@@ -23760,7 +24056,7 @@ def _shut_stdio(fd: int) -> None:
 def relay(session: Session, command: Sequence[str], audit: AuditLog | None, reporter: Reporter,
           environ: Mapping[str, str] | None = None, *, patience: Patience = Patience(),
           stdin: int = 0, stdout: int = 1, consent: ConsentStore | None = None,
-          watch: PolicyWatch | None = None) -> int:
+          watch: PolicyWatch | None = None, shown: str = "") -> int:
     """Run *command* as the server of the host at *stdin* and *stdout*, every message judged by *session*.
 
     The server gets *environ* as it is (see `server_environment`), or all of ours. What the server says of its tools, and calls
@@ -23775,7 +24071,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     try:
         child = _start(command, os.environ if environ is None else environ)
         _keep_bytes(stdin, stdout, child.stdin, child.stdout)
-        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, consent, watch)
+        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, consent, watch, shown)
         try:
             for signum in early:
                 running.take_signal(signum)
@@ -24991,8 +25287,17 @@ def _sync_folder(folder: str, fs: Any) -> None:
         fs.close(fd)
 
 
-def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs: Any = os) -> None:
-    """Replace the config file *path*, which held *old*, by *new*: whole, same mode and owner, one backup.
+def backup_of(path: str, backups: str) -> str:
+    """Where the backup of a config file is: in the folder *backups*; older versions left it beside the file."""
+    target = os.path.realpath(path)
+    kept = os.path.join(backups, f"{os.path.basename(target)[:100]}-{sha256(os.path.normcase(target).encode())[:16]}")
+    beside = target + BACKUP_SUFFIX
+    return beside if not os.path.lexists(kept) and _is_own_backup(beside) else kept
+
+
+def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs: Any = os, backups: str = "") -> None:
+    """Replace the config file *path*, which held *old*, by *new*: whole, same mode and owner, one backup, in the folder
+    *backups* (`~/.mcpwall/backups`).
 
     Goes through symlinks to their target. With *keep_backup* a backup of ours that exists stays: it is older,
     and knows no wall. A backup that is the same as *new* is removed. Raises ConfigChanged when the file holds
@@ -25019,9 +25324,11 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
                 raise ConfigChanged(f"{path}: changed while it was being edited; nothing written")
 
         unchanged()
-        backup, owner = target + BACKUP_SUFFIX, (status.st_uid, status.st_gid)
+        backups = backups or os.path.join(user_home() or os.path.dirname(target), ".mcpwall", "backups")
+        backup, owner = backup_of(path, backups), (status.st_uid, status.st_gid)
         if not (keep_backup and _is_own_backup(backup)):
-            write_whole(backup, old, 0o600, owner, fs=fs)
+            _make_directories(backups)
+            write_whole(backup, old, 0o600, fs=fs)
         write_whole(target, new, stat.S_IMODE(status.st_mode), owner, unchanged, fs)
         if _is_own_backup(backup) and read_config(backup) == new:
             fs.unlink(backup)
@@ -25050,7 +25357,7 @@ def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock
     *maps* are the server maps of that one file. When a host writes meanwhile, *change* is applied to what it
     wrote. The backup of a file without any wall is the one that is kept. Raises ConfigError or PolicyError.
     """
-    path = maps[0].path
+    path, backups = maps[0].path, os.path.join(os.path.dirname(lock), "backups")
     with FileLock(lock, _LOCK_WAIT_S):
         for _ in range(5):
             old = read_config(path)
@@ -25058,235 +25365,43 @@ def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock
             new = change(text).encode()
             if new == old:
                 return False
-            keep = os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX) and any(
+            keep = os.path.lexists(backup_of(path, backups)) and any(
                 server.wrapper for file in maps for server in list_servers(file, text))
             try:
-                save_config(path, old, new, keep, fs)
+                save_config(path, old, new, keep, fs, backups)
                 return True
             except ConfigChanged:
                 time.sleep(0.05)
         raise ConfigChanged(f"{path}: keeps changing while it is being edited; close the host and try again")
 
 
-def restore_config(path: str, lock: str, fs: Any = os) -> None:
-    """Bring back the backup beside a config file; the backup is gone then."""
+def read_backup(path: str, lock: str) -> bytes:
+    """The backup of a config file. Raises ConfigError where there is none."""
+    backup = backup_of(path, os.path.join(os.path.dirname(lock), "backups"))
+    if not _is_own_backup(backup):
+        raise ConfigError(f"{path}: there is no backup of it; mcpwall makes one when it changes a file")
+    return read_config(backup)
+
+
+def restore_config(path: str, lock: str, fs: Any = os, shown: tuple[bytes | None, bytes] | None = None) -> None:
+    """Bring back the backup of a config file, which may be gone; the backup is gone then. Raises ConfigChanged when file (None:
+    gone) and backup are not what was *shown*."""
     with FileLock(lock, _LOCK_WAIT_S):
-        backup = os.path.realpath(path) + BACKUP_SUFFIX
-        if not _is_own_backup(backup):
-            raise ConfigError(f"{path}: there is no backup {backup}")
-        save_config(path, read_config(path), read_config(backup), True, fs)
+        backups = os.path.join(os.path.dirname(lock), "backups")
+        old, new = read_config(path) if os.path.lexists(path) else None, read_backup(path, lock)
+        if shown not in (None, (old, new)):
+            raise ConfigChanged(f"{path}: it or its backup changed since it was shown; nothing written")
+        if old is not None:
+            return save_config(path, old, new, True, fs, backups)
+        try:
+            os.makedirs(os.path.dirname(os.path.abspath(path)), 0o700, exist_ok=True)
+            write_whole(path, new, fs=fs)
+            fs.unlink(backup_of(path, backups))
+        except OSError as fault:
+            raise ConfigError(f"{path}: {fault.strerror or fault}") from None
 
 
 # -- the consent store ------------------------------------------------------------------
-
-MAX_CONSENT_BYTES = 8 * 1024 * 1024     # of approved.json: servers choose most of what is in it
-MAX_PINNED_SERVERS = 1000
-_MAX_SERVER_CHARS = 512 * 1024          # of one server's names, and of its texts, as they stand in the file
-_KEEP_WAIT_S = 2.0                      # so long a relay waits for other walls that write
-_NOTHING_KNOWN: dict[str, Any] = {"tools": {}, "definitions": {}, "instructions": {"hash": "", "text": ""}}  # all is a change
-
-
-class ConsentStore:
-    """What a person agreed to: `{"version": 1, KIND: {KEY: {…}}}` in one file, 0600, shared by many walls.
-
-    KIND "projects": real path of a project's policy -> its SHA-256. "servers": identity -> the pins that the user knows
-    (`Pinned`), each with the time it was first kept; "changes": the same for what waits for consent. A file that cannot
-    be read, that others can write or that we did not write holds no consent; *problem* says why.
-    """
-
-    def __init__(self, path: str, clock: Callable[[], float] = time.time) -> None:
-        self.path, self._clock = path, clock
-        self.grants = Grants(PrivateFolder(os.path.join(os.path.dirname(path), "consent")), clock)
-        self.problem: str | None = None
-        self._looked: tuple[Any, str, dict[str, Any] | None] = (None, "", None)     # file, server, its pins
-
-    def entries(self, kind: str) -> dict[str, dict[str, Any]]:
-        """A copy of what is agreed of this kind, as it is on the disk now."""
-        entries: dict[str, dict[str, Any]] = self._read().get(kind, {})
-        return entries
-
-    def put(self, kind: str, key: str, entry: Mapping[str, Any] | None) -> None:
-        """Record *entry* with the time; None forgets. Other walls' changes stay. Raises ConfigError."""
-        def edit(everything: dict[str, Any]) -> None:
-            section = everything.setdefault(kind, {})
-            section.pop(key, None)
-            if entry is not None:
-                section[key] = {**entry, "time": int(self._clock())}
-        self._change(edit)
-
-    def is_approved(self, path: str, content: bytes) -> bool:
-        """Did the user approve the policy at *path* with this very content?"""
-        entry = self.entries("projects").get(_consent_key(path))
-        return entry is not None and entry.get("sha256") == sha256(content)
-
-    def approve(self, path: str, content: bytes) -> None:
-        self.put("projects", _consent_key(path), {"sha256": sha256(content)})
-
-    # -- servers
-
-    def pins(self, server: str) -> dict[str, Any] | None:
-        """What the user knows of *server*; None: nothing yet. Takes no lock, reads only a file that is another one.
-
-        From a file that cannot be used everything is a change: a damaged disk must not make strangers acquaintances.
-        """
-        try:
-            about = os.stat(self.path)
-            stamp = (about.st_dev, about.st_ino, about.st_mtime_ns, about.st_size, about.st_mode, about.st_uid)
-        except OSError:
-            stamp = None
-        if stamp is None or self._looked[:2] != (stamp, server):
-            known = self.entries("servers").get(server)
-            self._looked = stamp, server, known if self.problem is None else _NOTHING_KNOWN
-        return self._looked[2]
-
-    def keep(self, server: str, pins: Mapping[str, Any], first: bool) -> None:
-        """Carry out a `Pinned`. Raises ConfigError when not all of it could be kept."""
-        def edit(everything: dict[str, Any]) -> str:
-            known = self._server(everything, "servers", server)
-            waiting = self._server(everything, "changes", server)
-            if first and self.problem is None:
-                return _keep_pins(known, {key: pins[key] for key in pins if key not in known}, self._clock())
-            for key in pins:                # what waits for consent is not the first that was seen
-                known.setdefault(key, _NOTHING_KNOWN[key])
-            lost = _keep_pins(waiting, pins, self._clock())
-            _drop_pins(waiting, known)
-            if self.problem is None:
-                return lost
-            return f"{self.problem}; it is {self.path}.unusable now, and everything waits for consent" + (lost and f"; {lost}")
-        self._change(edit, _KEEP_WAIT_S)
-
-    def accept(self, server: str, pins: Mapping[str, Any]) -> None:
-        """From now on the user knows these very *pins*, whatever has come to wait meanwhile. Raises ConfigError."""
-        def edit(everything: dict[str, Any]) -> str:
-            _drop_pins(self._server(everything, "changes", server), pins)
-            return _keep_pins(self._server(everything, "servers", server), pins, self._clock())
-        self._change(edit)
-
-    def revoke(self, server: str, tool: str | None = None) -> None:
-        """Let *tool*, or all that *server* says, wait for consent when it is seen again. Raises ConfigError."""
-        def edit(everything: dict[str, Any]) -> None:
-            known = self._server(everything, "servers", server)
-            if tool is not None:
-                known.get("tools", {}).pop(tool, None)
-                known.get("definitions", {}).pop(tool, None)
-            else:
-                known.update(_NOTHING_KNOWN)
-                everything.get("changes", {}).pop(server, None)
-        self._change(edit)
-
-    def _server(self, everything: dict[str, Any], kind: str, server: str) -> dict[str, Any]:
-        section: dict[str, Any] = everything.setdefault(kind, {})
-        if server not in section and len(section) >= MAX_PINNED_SERVERS:
-            raise ConfigError(f"{self.path}: full, it knows {MAX_PINNED_SERVERS} servers; move it away to begin anew")
-        entry: dict[str, Any] = section.setdefault(server, {})
-        return entry
-
-    # -- the file
-
-    def _change(self, edit: Callable[[dict[str, Any]], str | None], wait_s: float = 10.0) -> None:
-        """Apply *edit* to what is on the disk, one wall at a time. Raises ConfigError, in the end for what *edit* says."""
-        with FileLock(self.path + ".lock", wait_s):
-            everything = self._read()
-            before = json.dumps(everything)
-            problem = edit(everything)
-            everything = {kind: left for kind, entries in everything.items()
-                          if (left := {key: entry for key, entry in entries.items() if entry})}
-            if json.dumps(everything) != before:
-                self._write(everything)
-        if problem:
-            raise ConfigError(problem)
-
-    def _write(self, everything: dict[str, Any]) -> None:
-        try:
-            text = json.dumps({"version": 1, **everything}, indent=1) + "\n"
-            if len(text) > MAX_CONSENT_BYTES:
-                raise ConfigError(f"{self.path}: full ({MAX_CONSENT_BYTES >> 20} MB); make room with: "
-                                  "mcpwall approve --list, mcpwall approve --revoke SERVER")
-            load_json(text)                 # what could not be read again is not written
-            if self.problem is not None and os.path.lexists(self.path):
-                os.replace(self.path, self.path + ".unusable")
-            os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
-            write_whole(self.path, text.encode())
-        except (OSError, MessageError) as fault:
-            raise ConfigError(f"{self.path}: {fault}") from None
-
-    def _read(self) -> dict[str, Any]:
-        """All kinds; {} where there is no usable file."""
-        self.problem = None
-        try:
-            status = os.stat(self.path)
-            if hasattr(os, "getuid") and (status.st_uid not in (os.getuid(), 0) or status.st_mode & 0o022):
-                raise ConfigError("others can write it")
-            kinds = load_json(read_config(self.path).decode())
-            if not isinstance(kinds, dict) or repr(kinds.pop("version", None)) != "1" or not all(
-                    isinstance(entries, dict) and all(isinstance(e, dict) for e in entries.values())
-                    for entries in kinds.values()) or not all(
-                    _are_pins(e) for kind in ("servers", "changes") for e in kinds.get(kind, {}).values()):
-                raise ConfigError("not what mcpwall writes")
-            return kinds
-        except FileNotFoundError:
-            return {}
-        except (WallError, OSError, UnicodeDecodeError) as fault:
-            self.problem = f"{self.path}: no consent is read from it: {fault}"
-            return {}
-
-
-def _are_pins(entry: Mapping[str, Any]) -> bool:
-    """Is it what a `Pinned` carries: `{"tools": {NAME: PIN}, "instructions": PIN}`, each or none?"""
-    tools, others = entry.get("tools", {}), entry.get("definitions", {})
-    return isinstance(tools, dict) and isinstance(others, dict) and all(
-        isinstance(pin, dict) and isinstance(pin.get("hash"), str) and isinstance(pin.get("text"), str)
-        for pin in (*tools.values(), *others.values(), entry.get("instructions", _NOTHING_KNOWN["instructions"])))
-
-
-def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float) -> str:
-    """Put *pins* into *known* as far as the bounds allow; what they do not allow is said, else ""."""
-    kinds = {kind: dict(known.get(kind, {})) for kind in ("tools", "definitions")}
-    names = sum(len(json.dumps(name)) + 200 for pinned in kinds.values() for name in pinned)
-    texts = sum(len(json.dumps(pin["text"])) for pinned in kinds.values() for pin in pinned.values())
-    lost = 0
-
-    def bounded(pin: Mapping[str, Any]) -> dict[str, Any]:
-        nonlocal texts
-        size = len(json.dumps(pin["text"]))
-        fits = len(pin["text"]) <= MAX_PIN_CHARS and texts + size <= _MAX_SERVER_CHARS
-        texts += size if fits else 0
-        return {"hash": pin["hash"][:128], "text": pin["text"] if fits else "", "time": int(now)}
-
-    for kind, pinned in kinds.items():
-        for name, pin in pins.get(kind, {}).items():
-            if name in pinned:
-                if pinned[name]["hash"] != pin["hash"]:
-                    pinned[name] = bounded(pin)
-                continue
-            names += len(json.dumps(name)) + 200
-            if len(pinned) < MAX_TOOLS and names <= _MAX_SERVER_CHARS:
-                pinned[name] = bounded(pin)
-            else:
-                lost += 1
-        if kind in pins:
-            known[kind] = pinned
-    about = pins.get("instructions")
-    if about is not None and known.get("instructions", {}).get("hash") != about["hash"]:
-        known["instructions"] = bounded(about)
-    return f"{lost} tools of one server are not kept, so nobody can approve them: it has too many" if lost else ""
-
-
-def _drop_pins(waiting: dict[str, Any], known: Mapping[str, Any]) -> None:
-    """Take out of *waiting* what is *known*, and what is then empty."""
-    for kind in ("tools", "definitions"):
-        pinned = known.get(kind, {})
-        left = {name: pin for name, pin in waiting.pop(kind, {}).items()
-                if name not in pinned or pinned[name]["hash"] != pin["hash"]}
-        if left:
-            waiting[kind] = left
-    if "instructions" in waiting and waiting["instructions"]["hash"] == known.get("instructions", {}).get("hash"):
-        del waiting["instructions"]
-
-
-def _consent_key(path: str) -> str:
-    return os.path.normcase(os.path.realpath(path))
-
 
 class PrivateFolder:
     """Small whole files of the user's alone (0600), in one folder (0700). A file that is not regular, has other names, belongs
@@ -25308,10 +25423,20 @@ class PrivateFolder:
         if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o077):
             raise OSError(1, f"{self.path}: others can use it; make it yours and run: chmod 700")
 
-    def read(self, name: str, limit: int) -> bytes:
-        """What is in a file. Raises FileNotFoundError where there is none, another OSError where it cannot be used."""
+    def make(self) -> None:
+        """Have the folder there. Raises ConfigError."""
+        try:
+            _make_directories(self.path)
+            self.check()
+        except OSError as fault:
+            raise ConfigError(fault.strerror if fault.filename is None else f"{self.path}: {fault.strerror}") from None
+
+    def read(self, name: str, limit: int, private: bool = True) -> bytes:
+        """What is in a file. Raises FileNotFoundError where there is none, another OSError where it cannot be used. Not
+        *private*: others may use the folder, if not the file."""
         import stat
-        self.check()
+        if private:
+            self.check()
         path = self.place(name)
         if os.name == "nt" and os.path.islink(path):
             raise OSError(40, f"{path}: a link")
@@ -25339,12 +25464,20 @@ class PrivateFolder:
 
     def write(self, name: str, data: bytes) -> None:
         """Put a file there, whole. Raises ConfigError."""
+        self.make()
         try:
-            _make_directories(self.path)
-            self.check()
             write_whole(self.place(name), data)
         except OSError as fault:
-            raise ConfigError(fault.strerror if fault.filename is None else f"{self.path}: {fault.strerror}") from None
+            raise ConfigError(f"{self.path}: {fault.strerror or fault}") from None
+
+    def save(self, name: str, value: Mapping[str, Any]) -> None:
+        """The same of JSON for `load`; what could not be read again is not written."""
+        text = _compact({"v": 1, **value})
+        try:
+            load_json(text)
+        except MessageError as fault:
+            raise ConfigError(f"{self.path}: {fault}") from None
+        self.write(name, text.encode())
 
     def remove(self, *names: str) -> None:
         """Remove files that are there."""
@@ -25398,7 +25531,7 @@ class Grants:
             if not self._counts(grant) or (grant["session"], grant["digest"], grant["rule"]) != (session, digest, rule):
                 return "", ""
             if grant["answer"] == "once":
-                taken = f"taken-{os.urandom(8).hex()}"
+                taken = f"taken-{os.urandom(8).hex()}.json"
                 os.rename(self._folder.place(name), self._folder.place(taken))     # where two come at once, one fails here
                 again = self._folder.load(taken)
                 self._folder.remove(taken)
@@ -25447,17 +25580,24 @@ class Grants:
             raise ValueError(answer)
         now = self._clock()
         until = now + (_SESSION_S if answer == "session" else GRANT_S)
-        grant = {"v": 1, "answer": answer, "shown": shown, "time": int(now), "until": int(until),
+        grant = {"answer": answer, "shown": shown, "time": int(now), "until": int(until),
                  **{key: about.get(key) for key in ("session", "digest", "rule", "ref", "server", "tool")}}
-        self._folder.write(self._name(*self._key(about)), _compact(grant).encode())
+        self._folder.save(self._name(*self._key(about)), grant)
         for name in self._folder.names("ask"):
             request = self.request(name[4:-5])
             if request is None or self._key(request[1]) == self._key(about):
                 self._folder.remove(name)
 
     def given(self) -> list[dict[str, Any]]:
-        """All grants that count now; others are removed."""
+        """All grants that count now; others are removed, and what is left of those that somebody died with."""
         found = []
+        for name in self._folder.names("taken"):
+            try:
+                if self._counts(self._folder.load(name)):       # it may just be on its way
+                    continue
+            except (OSError, WallError):
+                pass
+            self._folder.remove(name)
         for name in self._folder.names("grant"):
             try:
                 grant = self._folder.load(name)
@@ -25495,6 +25635,416 @@ class Grants:
         return type(grant.get("until")) is int and 0 < grant["until"] - self._clock() < longest + 60     # clocks are set
 
 
+MAX_SERVER_BYTES = 4 << 20              # of the file of one server, which chooses most of what is in it
+_MAX_SERVER_CHARS = 512 * 1024          # of one server's names, and of its texts, as they stand in the file
+_MAX_ALSO = 4                           # definitions that were approved before the last one and still count
+_KEEP_WAIT_S = 2.0                      # so long a relay waits for other walls that write
+_NOTHING_KNOWN: dict[str, Any] = {"tools": {}, "definitions": {}, "instructions": {"hash": "", "text": ""}}  # all is a change
+
+
+class ConsentStore:
+    """What a person agreed to: small files in one private folder, `~/.mcpwall/consent`.
+
+    `project-….json`: a project's policy with that very content. `server-NAME-COMMAND.json` (hashes): what the user knows of
+    a server's tools ("known": see Pinned), what waits for his consent ("changes") and which tools are not compared
+    ("unsteady"). A server of a known name that is started by another command is compared with what is known by that name.
+    `damaged.json` says that something was lost: from then on a stranger is somebody who has changed.
+    """
+
+    def __init__(self, home: str, clock: Callable[[], float] = time.time) -> None:
+        """*home* is `~/.mcpwall`."""
+        self.folder, self._clock = PrivateFolder(os.path.join(home, "consent")), clock
+        self.grants = Grants(self.folder, clock)
+        self._old = os.path.join(home, "approved.json")         # of earlier versions
+        self._lock = self.folder.place("lock")
+        self._looked: tuple[Any, str, dict[str, Any] | None] = (None, "", None)     # files, server, its pins
+        self._carried = False
+
+    # -- projects
+
+    def place_of(self, path: str) -> str:
+        """The file that says whether the policy at *path* is approved."""
+        return self.folder.place(self._project(path))
+
+    def is_approved(self, path: str, content: bytes) -> bool:
+        """Did the user approve the policy at *path* with this very content?"""
+        entry = self.project(path)
+        return entry is not None and entry.get("sha256") == sha256(content)
+
+    def project(self, path: str) -> dict[str, Any] | None:
+        """What is noted of the policy at *path*; None when that is nothing, or cannot be read."""
+        self._carry_over()
+        try:
+            entry = self.folder.load(self._project(path))
+        except (OSError, WallError):
+            return None
+        return entry if entry.get("path") == _consent_key(path) else None
+
+    def projects(self) -> dict[str, dict[str, Any]]:
+        """All of them by their path."""
+        self._carry_over()
+        found = {}
+        for name in self.folder.names("project"):
+            try:
+                entry = self.folder.load(name)
+            except (OSError, WallError):
+                continue
+            if type(entry.get("path")) is str and name == self._project(entry["path"]):
+                found[entry["path"]] = entry
+        return found
+
+    def approve(self, path: str, content: bytes) -> None:
+        """Note that the user approves this. Raises ConfigError."""
+        self._carry_over()
+        about = {"path": _consent_key(path), "sha256": sha256(content), "time": int(self._clock())}
+        self.folder.save(self._project(path), about)
+
+    def forget(self, path: str) -> None:
+        """Trust the policy at *path* no more."""
+        self.folder.remove(self._project(path))
+
+    @staticmethod
+    def _project(path: str) -> str:
+        return f"project-{sha256(_consent_key(path).encode('utf-8', 'surrogateescape'))[:32]}.json"
+
+    # -- servers
+
+    def pins(self, server: str) -> dict[str, Any] | None:
+        """What the user knows of *server* (see `server_identity`) and what waits; None: nothing yet. Takes no lock, and reads
+        only files that are others than before."""
+        self._carry_over()
+        stamp = None
+        for place in (self.folder.place(_server_file(server)), self.folder.path):
+            try:
+                about = os.stat(place)
+                stamp = place, about.st_ino, about.st_mtime_ns, about.st_size, about.st_mode, about.st_uid, about.st_nlink
+                break
+            except OSError:
+                pass
+        if stamp is None or self._looked[:2] != (stamp, server):
+            entry, found = self._entry(server)
+            known = {**entry["known"], "changes": entry["changes"], "unsteady": entry["unsteady"]} if found else None
+            self._looked = stamp, server, known
+        return self._looked[2]
+
+    def servers(self) -> dict[str, dict[str, Any]]:
+        """All servers by their identity: {"known", "changes", "unsteady", …}."""
+        self._carry_over()
+        found = {}
+        for name in self.folder.names("server"):
+            entry = self._load(name)
+            if entry is not None:
+                found[entry["server"]] = entry
+        return dict(sorted(found.items()))
+
+    def keep(self, server: str, pins: Mapping[str, Any], first: bool, host: str = "", command: str = "") -> None:
+        """Carry out a `Pinned`; *command* is how the server was started. Raises ConfigError when not all of it could be kept."""
+        def edit(entry: dict[str, Any], found: bool) -> str:
+            if first and not entry["lost"] and "relatives" not in entry:
+                return _keep_pins(entry["known"], {key: pins[key] for key in pins if key not in entry["known"]}, self._clock())
+            for key in pins:                # what waits for consent is not the first that was seen
+                entry["known"].setdefault(key, _NOTHING_KNOWN[key])
+            origin = {"host": host, "command": command}
+            news, olds = _divided(pins, entry["known"])
+            _drop_pins(entry["changes"], olds, origin)
+            return _keep_pins(entry["changes"], news, self._clock(), origin)
+        self._change(server, edit, _KEEP_WAIT_S)
+
+    def accept(self, server: str, pins: Mapping[str, Any]) -> None:
+        """From now on the user knows these very *pins*, whatever has come to wait meanwhile. Raises ConfigError."""
+        def edit(entry: dict[str, Any], found: bool) -> str:
+            _drop_pins(entry["changes"], pins)
+            return _keep_pins(entry["known"], pins, self._clock())
+        self._change(server, edit)
+
+    def revoke(self, server: str, tool: str | None = None) -> None:
+        """Let *tool*, or all that *server* says, wait for consent when it is seen again. Raises ConfigError."""
+        def edit(entry: dict[str, Any], found: bool) -> str:
+            if tool is None:
+                entry.update(known=dict(_NOTHING_KNOWN), changes={}, unsteady=[])
+            else:
+                for kind in ("tools", "definitions"):
+                    entry["known"].get(kind, {}).pop(tool, None)
+                entry["unsteady"] = [name for name in entry["unsteady"] if name != tool]
+            return ""
+        self._change(server, edit)
+
+    def exempt(self, server: str, tool: str) -> None:
+        """Do not compare *tool* any more: it differs every time. Raises ConfigError."""
+        def edit(entry: dict[str, Any], found: bool) -> str:
+            entry["unsteady"] = sorted({*entry["unsteady"], tool})
+            left = {name: pin for name, pin in entry["changes"].pop("tools", {}).items() if name != tool}
+            entry["changes"].update({"tools": left} if left else {})
+            return ""
+        self._change(server, edit)
+
+    # -- what was lost
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the files; None when nothing."""
+        self._carry_over()
+        if os.path.lexists(self.folder.path):
+            try:
+                self.folder.check()
+            except OSError as fault:
+                return f"no consent is read: {fault.strerror}"
+        for name in self.folder.names("server"):
+            self._load(name)
+        if os.path.lexists(self.folder.place("damaged.json")):
+            return f"{self.folder.path}: something that you had agreed to was lost. Servers that are not known there count as " \
+                   "changed; if that is right, for you have no others: mcpwall approve --ack"
+        return None
+
+    def acknowledge(self) -> None:
+        """Strangers are strangers again."""
+        for name in self.folder.names("server"):
+            if self._load(name) is None:
+                self.folder.remove(name)
+        self.folder.remove("damaged.json")
+
+    def _lose(self) -> None:
+        """Leave a lasting mark."""
+        if not os.path.lexists(self.folder.place("damaged.json")):
+            try:
+                self.folder.save("damaged.json", {"time": int(self._clock())})
+            except WallError:
+                pass
+
+    # -- files
+
+    def _load(self, name: str) -> dict[str, Any] | None:
+        """The entry of a server's file; None for one that cannot be used, which leaves a mark. FileNotFoundError is raised."""
+        try:
+            entry = self.folder.load(name, MAX_SERVER_BYTES)
+            if type(entry.get("server")) is str and _server_file(entry["server"]) == name and _are_pins(entry.get("known")) \
+                    and _are_pins(entry.get("changes")) and type(entry.get("unsteady")) is list \
+                    and all(type(name) is str for name in entry["unsteady"]):
+                return entry
+        except FileNotFoundError:
+            raise
+        except (OSError, WallError):
+            pass
+        self._lose()
+        return None
+
+    def _entry(self, server: str) -> tuple[dict[str, Any], bool]:
+        """What is kept of *server*, to be changed; is it anything?"""
+        entry: dict[str, Any] = {"server": server, "known": {}, "changes": {}, "unsteady": [], "lost": False}
+        name = _server_file(server)
+        try:
+            self.folder.check()
+            try:
+                found = self._load(name)
+            except FileNotFoundError:
+                unbound = _server_file(server_name(server))     # known by its name alone: this is the command, then
+                found = self._load(unbound)
+                if found is not None:
+                    found = {**found, "server": server}
+                    self.folder.save(name, found)
+                    self.folder.remove(unbound)
+            return (entry | found, True) if found is not None else (entry | {"known": dict(_NOTHING_KNOWN), "lost": True}, True)
+        except FileNotFoundError:
+            pass
+        except (OSError, WallError):
+            return entry | {"known": dict(_NOTHING_KNOWN), "lost": True}, True
+        known: dict[str, Any] = {}
+        relatives = 0
+        for other in self.folder.names(name.rpartition("-")[0]):
+            relatives += 1
+            try:
+                _join_pins(known, (self._load(other) or {"known": _NOTHING_KNOWN})["known"])
+            except FileNotFoundError:
+                pass
+        if relatives:
+            return entry | {"known": {**_NOTHING_KNOWN, **known}, "relatives": relatives}, True
+        if os.path.lexists(self.folder.place("damaged.json")):
+            return entry | {"known": dict(_NOTHING_KNOWN), "lost": True}, True
+        return entry, False
+
+    def _change(self, server: str, edit: Callable[[dict[str, Any], bool], str], wait_s: float = 10.0) -> None:
+        """Apply *edit* to what is kept of *server*, one wall at a time. Raises ConfigError, in the end for what *edit* says."""
+        self._carry_over()
+        if not os.path.lexists(self.folder.path):
+            self.folder.make()
+        with FileLock(self._lock, wait_s):
+            entry, found = self._entry(server)
+            before = _compact(entry)
+            problem = edit(entry, found)
+            if _compact(entry) != before:
+                self.folder.save(_server_file(server), {key: entry[key] for key in ("server", "known", "changes", "unsteady")})
+        if problem:
+            raise ConfigError(problem)
+
+    def _carry_over(self) -> None:
+        """Take over, once, what an earlier version has kept in `approved.json`: pins by name go to the first command of that
+        name, and what cannot be read is a loss."""
+        if self._carried:
+            return
+        self._carried = True
+        if not os.path.lexists(self._old):
+            return
+        try:
+            self.folder.make()
+            with FileLock(self._lock, _KEEP_WAIT_S):
+                if os.path.lexists(self._old):
+                    self._carry(_old_consent(self._old))
+                    os.replace(self._old, self._old + ".migrated")
+        except (OSError, WallError):
+            pass                    # nothing can be written here: what was agreed to cannot be used
+
+    def _carry(self, kinds: Mapping[str, Any] | None) -> None:
+        if kinds is None:
+            self._lose()
+            return
+        now = int(self._clock())
+        for path, entry in kinds.get("projects", {}).items():
+            if type(entry.get("sha256")) is str:
+                self.folder.save(self._project(path), {"path": path, "sha256": entry["sha256"], "time": entry.get("time", now)})
+        found: dict[str, dict[str, Any]] = {}
+        for kind, section in (("servers", "known"), ("changes", "changes")):
+            for server, pins in kinds.get(kind, {}).items():
+                entry = found.setdefault(server_name(server), {"known": {}, "changes": {}})
+                _join_pins(entry[section], _as_pinned_now(pins))
+        for name, entry in found.items():
+            if not self.folder.names(_server_file(name).rpartition("-")[0]):
+                self.folder.save(_server_file(name), {"server": name, **entry, "unsteady": []})
+
+
+def server_name(server: str) -> str:
+    """The name in an identity, which may end with a hash of the command."""
+    return re.sub(r"-[0-9a-f]{12}\Z", "", server) or server
+
+
+def _server_file(server: str) -> str:
+    """`server-NAME-COMMAND.json`, by hashes: the files of one name can be told by their names."""
+    name = server_name(server)
+    command = server[len(name) + 1:] or "0" * 12
+    return f"server-{sha256(name.encode('utf-8', 'surrogateescape'))[:20]}-{command}.json"
+
+
+def _old_consent(path: str) -> dict[str, Any] | None:
+    """What stands in the `approved.json` of an earlier version; None where it cannot be used."""
+    try:
+        folder = PrivateFolder(os.path.dirname(path))
+        kinds = load_json(folder.read(os.path.basename(path), 8 << 20, False).decode())
+        if type(kinds) is dict and repr(kinds.pop("version", None)) == "1" and all(
+                type(entries) is dict and all(type(entry) is dict and (kind not in ("servers", "changes") or _are_pins(entry))
+                                              for entry in entries.values()) for kind, entries in kinds.items()):
+            return kinds
+    except (OSError, WallError, UnicodeDecodeError):
+        pass
+    return None
+
+
+def _as_pinned_now(pins: Mapping[str, Any]) -> dict[str, Any]:
+    """Pins of an earlier version with hashes in which the order of sets does not count."""
+    def anew(pin: dict[str, Any]) -> dict[str, Any]:
+        try:
+            tool = load_json(pin["text"])
+            return {**pin, "hash": tool_pin(tool)["hash"]} if type(tool) is dict else pin
+        except MessageError:
+            return pin
+    return {**pins, "tools": {name: anew(pin) for name, pin in pins["tools"].items()}} if "tools" in pins else dict(pins)
+
+
+def _are_pins(entry: Any) -> bool:
+    """Is it what a `Pinned` carries: `{"tools": {NAME: PIN}, "definitions": {NAME: PIN}, "instructions": PIN}`, each or none?"""
+    if type(entry) is not dict:
+        return False
+    kinds = [entry.get(kind, {}) for kind in ("tools", "definitions")]
+    return all(type(kind) is dict for kind in kinds) and all(
+        type(pin) is dict and type(pin.get("hash")) is str and type(pin.get("text")) is str
+        and (type(pin.get("also", [])) is list) for kind in (*kinds, {"": entry.get("instructions", {"hash": "", "text": ""})})
+        for pin in kind.values())
+
+
+def _join_pins(known: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Have *known* what *more* has as well: of a tool that is in both, either counts."""
+    def joined(one: Mapping[str, Any] | None, other: Mapping[str, Any]) -> dict[str, Any]:
+        if one is None or not one["hash"] or one["hash"] == other["hash"]:
+            return dict(other)
+        hashes = dict.fromkeys((*one.get("also", ()), other["hash"], *other.get("also", ())))
+        return {**one, "also": [found for found in hashes if found]}
+
+    for kind in ("tools", "definitions"):
+        if kind in more:
+            known[kind] = {**known.get(kind, {}), **{
+                name: joined(known.get(kind, {}).get(name), pin) for name, pin in more[kind].items()}}
+    if "instructions" in more:
+        known["instructions"] = joined(known.get("instructions"), more["instructions"])
+
+
+def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float, origin: Mapping[str, str] | None = None) -> str:
+    """Put *pins* into *known* as far as the bounds allow; what they do not allow is said, else "". *origin*: these wait for
+    consent, and come from there; without it they have it, and so have the last ones of before."""
+    kinds = {kind: dict(known.get(kind, {})) for kind in ("tools", "definitions")}
+    names = sum(len(json.dumps(name)) + 200 for pinned in kinds.values() for name in pinned)
+    texts = sum(len(json.dumps(pin["text"])) for pinned in kinds.values() for pin in pinned.values())
+    lost = 0
+
+    def bounded(pin: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
+        nonlocal texts
+        size = len(json.dumps(pin["text"]))
+        fits = len(pin["text"]) <= MAX_PIN_CHARS and texts + size <= _MAX_SERVER_CHARS
+        texts += size if fits else 0
+        kept = {"hash": pin["hash"][:128], "text": pin["text"] if fits else "", "time": int(now)}
+        if origin is not None:
+            return {**kept, "why": str(pin.get("why", ""))[:500], **{key: text[:500] for key, text in origin.items() if text}}
+        also = [*filter(None, [before["hash"], *before.get("also", ())])] if before is not None else []
+        also = [found for found in dict.fromkeys(also) if found != kept["hash"]][:_MAX_ALSO]
+        return {**kept, "also": also} if also else kept
+
+    for kind, pinned in kinds.items():
+        for name, pin in pins.get(kind, {}).items():
+            if name in pinned:
+                if pinned[name]["hash"] != pin["hash"]:
+                    pinned[name] = bounded(pin, pinned[name])
+                continue
+            names += len(json.dumps(name)) + 200
+            if len(pinned) < MAX_TOOLS and names <= _MAX_SERVER_CHARS:
+                pinned[name] = bounded(pin, None)
+            else:
+                lost += 1
+        if kind in pins:
+            known[kind] = pinned
+    about = pins.get("instructions")
+    if about is not None and known.get("instructions", {}).get("hash") != about["hash"]:
+        known["instructions"] = bounded(about, known.get("instructions"))
+    return f"{lost} tools of one server are not kept, so nobody can approve them: it has too many" if lost else ""
+
+
+def _divided(pins: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Those of *pins* that are not as they are *known*, and those that are."""
+    parts: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+    for kind in pins:
+        if kind == "instructions":
+            parts[pin_matches(known.get(kind), pins[kind]["hash"])][kind] = pins[kind]
+            continue
+        for name, pin in pins[kind].items():
+            parts[pin_matches(known.get(kind, {}).get(name), pin["hash"])].setdefault(kind, {})[name] = pin
+    return parts
+
+
+def _drop_pins(waiting: dict[str, Any], known: Mapping[str, Any], origin: Mapping[str, str] | None = None) -> None:
+    """Take out of *waiting* what is *known*, and what is then empty; with an *origin* whatever came from there."""
+    def stays(pin: Mapping[str, Any], found: Any) -> bool:
+        if origin is None:
+            return not pin_matches(found, pin["hash"])
+        return found is None or any(pin.get(key, "") != text[:500] for key, text in origin.items())
+
+    for kind in ("tools", "definitions"):
+        left = {name: pin for name, pin in waiting.pop(kind, {}).items() if stays(pin, known.get(kind, {}).get(name))}
+        if left:
+            waiting[kind] = left
+    if "instructions" in waiting and not stays(waiting["instructions"], known.get("instructions")):
+        del waiting["instructions"]
+
+
+def _consent_key(path: str) -> str:
+    return os.path.normcase(os.path.realpath(path))
+
+
 # ---------------------------------------------------------------------------
 # 29. Setup: init, wrap, unwrap, status
 # Serves people: wraps and unwraps servers.
@@ -25518,8 +26068,8 @@ class Surroundings:
         self._wall = list(wall or ())
         self.stdin, self.stdout, self.stderr = stdin or sys.stdin, stdout or sys.stdout, stderr or sys.stderr
         self.folder = os.path.join(self.home, ".mcpwall")
-        self.lock = os.path.join(self.folder, "lock")
-        self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
+        self.lock, self.backups = os.path.join(self.folder, "lock"), os.path.join(self.folder, "backups")
+        self.consent = ConsentStore(self.folder)
         self.stops = Stops(os.path.join(self.folder, "stopped"))
         self.columns = 0            # to write as for a terminal of so many
 
@@ -25572,7 +26122,7 @@ class Surroundings:
     def _forget_typed(self) -> None:
         """What was typed before a question was shown is no answer to it."""
         try:
-            if os.name == "nt":
+            if sys.platform == "win32":
                 import msvcrt
                 while self.interactive and msvcrt.kbhit():
                     msvcrt.getwch()
@@ -25742,14 +26292,13 @@ def _show_plan(io: Surroundings, found: _Inventory, plan: _WallPlan) -> dict[str
         if new == old:
             continue
         changes[path] = old, new
-        lines = [text.lstrip("\ufeff").replace("\r", "").expandtabs(4).rstrip("\n").split("\n")
-                 for text in (old, new)]
         here = [(server, words) for server, words in plan if server.file.path == path]
+        lines = [_shown_text(text, [s for s in found.servers if s.file.path == path]).expandtabs(4).split("\n")
+                 for text in (old, new)]
         if max(map(len, lines[0])) > 400:               # all on one line: show the commands alone
-            lines = [[json.dumps([s.name, *(s.wrapper.wall if s.wrapper else ()), *s.argv]) for s, _ in here],
-                     [json.dumps([s.name, *(words or ()), *s.argv]) for s, words in here]]
-        for line in _line_diff(lines[0], lines[1], path):
-            io.say(_masked(found.secrets, line, 1000))
+            lines = [[json.dumps([s.name, *(s.wrapper.wall if s.wrapper else ()), *_shown_words(s.argv)]) for s, _ in here],
+                     [json.dumps([s.name, *(words or ()), *_shown_words(s.argv)]) for s, words in here]]
+        _say_diff(io, lines[0], lines[1], path, found.secrets)
         if any(words and server.file.scope == "project" for server, words in here):
             io.say(f"# {io.short(path)} may be shared with others; the command above is one of this machine")
     return changes
@@ -25768,6 +26317,15 @@ def _line_diff(old: list[str], new: list[str], path: str) -> Iterator[str]:
             if line.startswith("@@") else line
 
 
+def _say_diff(io: Surroundings, old: list[str], new: list[str], path: str,
+              secrets: Sequence[tuple[str, str, str, str]] = ()) -> None:
+    """Show what would change in a file, without what looks like a secret."""
+    lines = list(_line_diff(old, new, path))
+    found = [*secrets, *_scan_for_secrets([(path, (), lines)])]
+    for line in lines:
+        io.say(_masked(found, line, 1000))
+
+
 def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[str, str]],
                plan: _WallPlan) -> bool:
     """Write the files; False when one could not be written. One failing file does not stop the others."""
@@ -25780,8 +26338,8 @@ def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[
 
         try:
             change_config([file for file in found.texts if file.path == path], change, io.lock, io.fs)
-            kept = os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX)
-            was = f" (as it was: {os.path.basename(path)}{BACKUP_SUFFIX})" if kept else ""
+            kept = backup_of(path, io.backups)
+            was = f" (as it was: {io.short(kept)})" if os.path.lexists(kept) else ""
             io.say(f"wrote {io.short(path)}{was}")
             written += 1
         except WallError as fault:
@@ -25804,6 +26362,72 @@ def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> _Se
     except BudgetSpent:
         pass
     return sorted(found, key=lambda secret: -len(secret[3]))[:1000]
+
+
+# Where a config file gives variables and headers: what stands there is masked, whatever it is.
+_VALUE_TABLES = "env|environment|envs|headers|http_headers|requestInit"
+_given_values = lazy_regex(rf'"(?:{_VALUE_TABLES})"\s*:\s*\{{|(?<![\w"])(?:{_VALUE_TABLES})\s*=\s*\{{')
+_given_table = lazy_regex(rf"(?m)^[ \t]*\[[^\]\n]*\.(?:{_VALUE_TABLES})[ \t]*\][^\n]*\n((?:(?!^[ \t]*\[).*\n?)*)")
+_given_alone = lazy_regex(rf"""(?mi)^[ \t]*(?:[\w."'-]+\.)?(?:{_VALUE_TABLES})\.[\w."'-]+[ \t]*=[ \t]*(.+)$"""
+                          r"""|"default"\s*:\s*("(?:[^"\\\n]|\\.)*")"""
+                          r"""|["']?\b[\w-]*(?:token|secret|passw|pwd|api_?key|credential)[\w-]*["']?"""
+                          r"""\s*[:=]\s*("(?:[^"\\\n]|\\.)*"|'[^'\n]*')""")
+_given_token = lazy_regex(r'//[^\n]*|#[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"?(?=(\s*[:=])?)'
+                          r'|[{}\[\]]|[^\s,:={}\[\]"#]+(?=(\s*[:=])?)', re.DOTALL)
+_secret_option = lazy_regex(r"(?i)-.*(token|secret|passw|pwd|key|auth|cred|bearer|header|cookie)|-H\Z")
+_secret_url = lazy_regex(r"(?<=://)[^/?#@\s]*(?=@)|(?<=[?&;])([^=&;#\s]+=)[^&;#\s]*")
+_secret_query = lazy_regex(r"""(?i)(?<=://)[^/?#@\s"']+(?=@)|([?&;][\w-]*(?:key|token|secret|passw|pwd|auth|sig|code)[\w-]*=)[^&;#\s"']+""")
+_set_variable = lazy_regex(r"(?i)([A-Z_][A-Z0-9_]*=|\w*(?:token|secret|passw|pwd|key|auth|cred)\w*=).+", re.DOTALL)
+
+
+def _shown_text(text: str, servers: Sequence[Server] = ()) -> str:
+    """A config file's *text*, line for line, without what may be secret: values of variables and headers, and of what is named
+    like a secret; of the *servers* in it, the arguments that are, or may hold, one."""
+    text = text.lstrip("\ufeff").replace("\r", "").rstrip("\n")
+    spans: list[tuple[int, int]] = []
+    for found in _given_values.finditer(text):
+        depth = 1
+        for token in _given_token.finditer(text, found.end()):
+            first = token[0][0]
+            depth += (first in "{[") - (first in "}]")
+            if depth == 0:
+                break
+            if first not in "{}[]#/" and token[1] is None and token[2] is None:
+                spans.append(token.span())
+    for found in _given_table.finditer(text):
+        for line in re.finditer(r"(?m)^[^=\n]*=[ \t]*(.+)$|^[ \t]*([^\s#].*)$", found[1]):
+            start, end = line.span(1 if line[1] else 2)
+            spans.append((found.start(1) + start, found.start(1) + end))
+    spans += [found.span(found.lastindex or 0) for found in _given_alone.finditer(text)]
+    for start, end in reversed(merge_spans(spans)):
+        text = f'{text[:start]}"{MARKER}"{text[end:]}'
+    text = _secret_query.sub(lambda found: (found[1] or "") + MARKER_IN_URL, text)
+    for server in servers:
+        for word, shown in zip(server.argv, _shown_words(server.argv)):
+            if word != shown:
+                for spelled in {json.dumps(word), json.dumps(word, ensure_ascii=False), f"'{word}'"}:
+                    text = text.replace(spelled, json.dumps(shown))
+    return text
+
+
+def _shown_words(argv: Sequence[str]) -> list[str]:
+    """A server's command, for people: without values of options, variables and parts of URLs that may be secret."""
+    shown, secret = list[str](), False
+    for word in argv:
+        if secret and not word.startswith("-"):
+            shown.append(MARKER)
+            secret = False
+            continue
+        secret = _secret_option.match(word) is not None
+        name, equals, _ = word.partition("=")
+        if secret and equals:
+            shown.append(f"{name}={MARKER}")
+            secret = False
+        else:
+            word = _set_variable.sub(lambda found: found[1] + MARKER, word) if re.match(r"\w+=", word) else word
+            word = _secret_url.sub(lambda found: (found[1] or "") + MARKER_IN_URL, word)
+            shown.append(shown_without_secrets(word) if len(word) > 7 else word)
+    return shown
 
 
 def _masked(secrets: _Secrets, text: str, limit: int) -> str:
@@ -25834,7 +26458,7 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
     rows = [("#", "host", "scope", "file", "server", "command", "state")]
     for number, server in enumerate(found.servers, 1):
         file = server.file
-        command = _masked(found.secrets, " ".join(server.argv), 44)
+        command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 44)
         rows.append((str(number), ",".join(file.clients), file.scope, io.short(file.path),
                      _server_title(io, server, 40), command, _server_state(server)))
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
@@ -26045,7 +26669,7 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
         os.makedirs(io.folder, 0o700, exist_ok=True)
         data = _STARTER_POLICY.replace("PROFILE", profile or "default", 1).encode()
         if existing:
-            save_config(path, read_config(path), data, fs=io.fs)
+            save_config(path, read_config(path), data, fs=io.fs, backups=io.backups)
         else:
             write_whole(path, data, fs=io.fs)
     except (OSError, WallError) as fault:
@@ -26102,9 +26726,20 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
 def _say_by_hand(io: Surroundings, server: Server, words: Sequence[str]) -> None:
     """Why mcpwall does not edit an entry, and what a person can write there: with *words* in front."""
     io.say(f"{_where(io, server)}: {'' if server.wrapper else 'not covered: '}{printable(server.why_not, 300)}")
+    shown = server._replace(argv=tuple(_shown_words(server.argv)), entry=_shown_entry(server.entry))
     if server.argv and server.file.scope != "managed":
-        for line in lines_to_paste(server, words):
+        for line in lines_to_paste(shown, words):
             io.say("    " + printable(line, 4000))
+        if (shown.argv, shown.entry) != (server.argv, server.entry):
+            io.say("    (what is [REDACTED] stays as it is in the file)")
+
+
+def _shown_entry(entry: Any) -> Any:
+    """An entry, with no value of a variable or header."""
+    if not isinstance(entry, dict):
+        return entry
+    return {key: dict.fromkeys(value, MARKER) if isinstance(value, dict) and key in _VALUE_TABLES.split("|") else value
+            for key, value in entry.items()}
 
 
 def _policy_options(io: Surroundings, args: Any) -> list[str]:
@@ -26234,10 +26869,8 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
         if plan not in changes and (on or "all" not in args.hook):
             io.say(f"{plan.host.name} in {io.short(plan.path)}: {'already registered' if on else 'no hook of ours'}")
     for plan in changes:
-        old, new = ([] if text is None else text.lstrip("\ufeff").replace("\r", "").rstrip("\n").split("\n")
-                    for text in (plan.old, plan.new))
-        for line in _line_diff(old, new, plan.path):
-            io.say(printable(line, 2000))
+        old, new = ([] if text is None else _shown_text(text).split("\n") for text in (plan.old, plan.new))
+        _say_diff(io, old, new, plan.path)
     if args.dry_run:
         return 0 if done else 1
     for plan in changes:
@@ -26275,8 +26908,8 @@ def _write_hook(io: Surroundings, plan: _HookPlan, on: bool) -> None:
             os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
             write_whole(path, plan.new.encode(), fs=io.fs)
         else:
-            keep = os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX)     # it is older, and knows no hook of ours
-            save_config(path, plan.old.encode(), plan.new.encode(), keep, io.fs)
+            keep = os.path.lexists(backup_of(path, io.backups))     # it is older, and knows no hook of ours
+            save_config(path, plan.old.encode(), plan.new.encode(), keep, io.fs, io.backups)
 
 
 def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | None]]:
@@ -26302,22 +26935,35 @@ def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | No
             yield host, path, "registered" if found else "not registered", problem
 
 
+def _servers_in(path: str, data: bytes) -> list[Server]:
+    """The servers of a config file under whatever key they usually are; [] for one that cannot be read."""
+    keys = {row.split("|")[2].strip().rstrip("?") for row in _HOST_FILES.strip().splitlines()}
+    found: list[Server] = []
+    for key in keys:
+        try:
+            found += list_servers(ConfigFile(("file",), "file", path, tuple(key.split(".")), config_form(path)),
+                                  decode_config(path, data))
+        except WallError:
+            pass
+    return found
+
+
 def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> int:
-    import difflib
     try:
-        backup = decode_config(path, read_config(os.path.realpath(path) + BACKUP_SUFFIX)).split("\n")
-        current = read_config(path).decode("utf-8", "replace").split("\n")
-        lines = list(difflib.unified_diff(current, backup, path, path + BACKUP_SUFFIX, n=0, lineterm=""))
-        secrets = _scan_for_secrets([(path, (), lines)])
-        for line in lines:
-            io.say(_masked(secrets, line, 400))
+        backup = read_backup(path, io.lock)
+        current = read_config(path) if os.path.lexists(path) else None
+        old, new = ([] if data is None else _shown_text(decode_config(path, data), _servers_in(path, data)).split("\n")
+                    for data in (current, backup))
+        _say_diff(io, old, new, path)
+        if current is None:
+            io.say(f"{io.short(path)} is not there any more; the backup would be put there.")
         if dry_run:
             return 0
         if not yes:
             io.need_terminal("unwrap", "add --yes")
             if not io.agrees(f"Bring back the backup of {io.short(path)}?"):
                 return 1
-        restore_config(path, io.lock, io.fs)
+        restore_config(path, io.lock, io.fs, (current, backup))
     except ConfigError as fault:
         io.complain(str(fault))
         return 1
@@ -26480,7 +27126,7 @@ def _package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(kind, problem) of a package that is fetched anew at every start, or is known to be bad."""
     for word in argv:
         if _bad_mcp_remote.match(word):
-            yield "bridge", f"{printable(word)} lets servers run commands here; use 0.1.16 or later"
+            yield "bridge", f"{printable(_shown_words([word])[0])} lets servers run commands here; use 0.1.16 or later"
     words = list(argv)
     if len(words) > 2 and words[1].lower() == "/c" and re.fullmatch(r"(.*[/\\])?cmd(\.exe)?", words[0], re.I):
         del words[:2]
@@ -26495,13 +27141,13 @@ def _package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
         flag, equals, value = word.partition("=")
         if flag in _PACKAGE_OPTIONS:
             package = value if equals else (rest.pop(0) if rest else "")
-        elif flag in _RUNNER_OPTIONS and not equals:
+        elif (flag in _RUNNER_OPTIONS or _secret_option.match(flag)) and not equals:
             del rest[:1]
         elif not word.startswith("-"):
             package = word
     pinned = _pinned_npm if runner in _NPM_RUNNERS else _pinned_pypi
     if package and not pinned.match(package):
-        yield "unpinned", f"{printable(package)} is whatever was published last; pin a version you looked at"
+        yield "unpinned", f"{printable(_shown_words([package])[0])} is whatever was published last; pin a version you looked at"
 
 
 def _policy_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
@@ -26515,11 +27161,16 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
     except PolicyError as fault:
         yield "policy", fault.file or io.folder, fault.problem
         log = os.path.join(io.folder, "logs")
-    consent.entries("projects")
-    if consent.problem:
-        yield "permissions", consent.path, consent.problem.partition(": ")[2]
-    for server in consent.entries("changes"):
-        yield "changes", consent.path, f"{server}: new or changed tools wait for you; see: mcpwall approve"
+    problem, calls = consent.problem, consent.grants.requests()
+    if problem:
+        yield "permissions", consent.folder.path, problem
+    for server, entry in consent.servers().items():
+        if entry["changes"]:
+            words = f"{server_name(server)}: new or changed tools wait for you; see: mcpwall approve"
+            yield "changes", consent.folder.path, words
+    if calls:
+        words = f"{len(calls)} refused calls wait for your word ({', '.join(calls[-3:])}); see: mcpwall approve"
+        yield "calls", consent.folder.path, words
     if os.path.islink(log) or os.path.lexists(log) and not os.path.isdir(log):
         yield "log", log, "the log directory is not a directory of its own; records cannot be written"
     elif os.path.isdir(log) and not os.access(log, os.W_OK | os.X_OK):
@@ -26541,70 +27192,82 @@ def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
 # Serves people: asks a person at a terminal.
 # ---------------------------------------------------------------------------
 
-_SHOWN_LINES = 200          # of one tool, when all that waits is gone through
-
-
 def cmd_approve(argv: Sequence[str], io: Surroundings) -> int:
     """Everything a person consents to: calls that were refused, what servers say of their tools, a project's policy."""
     args = _setup_arguments(
-        io,
-        "approve",
-        "Allow calls that were refused, agree to new and changed tools, trust a project's policy file.",
-        sorted(argv, key=lambda word: word != "--yes"),  # argparse takes no positionals behind an option's
-        _setup_option(
-            "names",
-            "NAME",
-            "the ref of a refused call; a server, with or without tools of it; or a project's .mcpwall.yml, "
-            ".yaml or .json (without a name: all that waits, and the policy here)",
-            nargs="*",
-        ),
+        io, "approve", "Allow calls that were refused, agree to new and changed tools, trust a project's policy file.",
+        sorted(argv, key=lambda word: word not in ("--yes", "--unsteady")),     # argparse takes no positionals behind options
+        _setup_option("names", "NAME", "the ref of a refused call; a server, with or without tools of it; or a project's "
+                      ".mcpwall.yml, .yaml or .json (without a name: all that waits, and the policy here)", nargs="*"),
         _setup_flag("--list", "what is approved and what waits"),
-        _setup_option("--revoke", "NAME", "trust it no more: a policy file, SERVER or SERVER/TOOL"),
-        _setup_flag("--yes", "approve what is named without asking, once you have read it"),
-    )
+        _setup_option("--revoke", "NAME", "trust it no more: a policy file, SERVER, SERVER/TOOL or the ref of a call"),
+        _setup_flag("--unsteady", "SERVER TOOL: do not compare a tool that differs every time"),
+        _setup_flag("--ack", "something was lost, and you know all your servers: take new ones for new"),
+        _setup_flag("--yes", "approve what is named without asking, once you have read it"))
     if args is None:
         return 0
-    if bool(args.names) + args.list + bool(args.revoke) > 1:
-        raise UsageError("approve: write one of NAME, --list and --revoke NAME")
-    io.consent.entries("servers")
-    if io.consent.problem:
-        io.complain(io.consent.problem)
+    if bool(args.names) + args.list + args.ack + bool(args.revoke) > 1:
+        raise UsageError("approve: write one of NAME, --list, --ack and --revoke NAME")
+    _remove_desk(io)
+    problem = io.consent.problem
+    if problem and not args.ack:
+        io.complain(problem)
     if args.list:
         return _list_approved(io)
     if args.revoke:
         return _revoke(io, args.revoke)
+    if args.ack:
+        return _acknowledge(io, args.yes)
     if not args.names:
         return _approve_all(io, args.yes)
     name, *tools = args.names
-    path, server = os.path.join(io.cwd, name), _known_server(io, name)
-    if server is not None and not name.endswith(_POLICY_ENDINGS):
-        return _approve_server(io, server, tools, args.yes)
+    if io.consent.grants.request(name) is not None:
+        return max(_approve_call(io, ref, args.yes) for ref in args.names)
+    servers = [] if name.endswith(_POLICY_ENDINGS) and os.path.lexists(os.path.join(io.cwd, name)) else _servers_named(io, name)
+    if args.unsteady and not (servers and tools):
+        raise UsageError("approve: --unsteady goes with SERVER TOOL")
+    if servers:
+        return max(_approve_server(io, server, tools, args.yes, args.unsteady) for server in servers)
     if tools:
         raise UsageError(f"approve: no server is known as {printable(name)}; see: mcpwall approve --list")
-    if _ref_form.match(name):
-        if not args.yes:
-            io.need_terminal("approve", "read it with: mcpwall explain " + name)
-        return _answer_call(io, name, args.yes)
-    if not os.path.lexists(path):
-        raise UsageError(f"approve: {printable(name)} is no held call, known server or file; see: mcpwall approve --list")
-    return _approve_project(io, path, args.yes)
+    if _ref_form.match(name) and not os.path.lexists(os.path.join(io.cwd, name)):
+        return _approve_call(io, name, args.yes)
+    if not os.path.lexists(os.path.join(io.cwd, name)):
+        raise UsageError(f"approve: {printable(name)} is no refused call, known server or file; see: mcpwall approve --list")
+    return _approve_project(io, os.path.join(io.cwd, name), args.yes)
+
+
+def _remove_desk(io: Surroundings) -> None:
+    """Remove the folder of an earlier version in which calls waited."""
+    folder = os.path.join(io.folder, "waiting")
+    if os.path.isdir(folder) and not os.path.islink(folder):
+        for name in os.listdir(folder):
+            if re.fullmatch(r"[0-9a-f]{16}\.(json|answer)|\.[0-9a-f]{16}\..*\.tmp", name):
+                os.unlink(os.path.join(folder, name))
+        try:
+            os.rmdir(folder)
+        except OSError:
+            pass
 
 
 def _approve_all(io: Surroundings, yes: bool) -> int:
     """Go through all that waits, then the policy of the working directory."""
-    path = find_policy_file(io.cwd, ".mcpwall")
-    servers = sorted(io.consent.entries("changes"))
     calls = io.consent.grants.requests()
+    servers = [server for server, entry in io.consent.servers().items() if entry["changes"]]
+    path = find_policy_file(io.cwd, ".mcpwall")
+    try:
+        if path is not None and io.consent.is_approved(path, project_content(path)[0]):
+            path = None
+    except WallError:               # which is said when it is its turn
+        pass
+    if not (calls or servers or path):
+        io.say("Nothing waits.")
+        return 0
     if yes or not io.interactive:
-        if calls or servers:
-            waits = f"{len(calls)} held calls and the changes of {len(servers)} servers wait (mcpwall approve --list); " \
-                    "held calls are answered at a terminal, changes also by name"
-            if path is None:
-                raise UsageError(f"approve: {waits}")
-            io.say(waits)
-        if path is None:
-            raise UsageError(f"approve: no .mcpwall.yml, .yaml or .json in {io.short(io.cwd)}")
-        return _approve_project(io, path, yes)
+        named = [printable(server_name(server)) for server in servers]
+        names = [*calls, *dict.fromkeys(named), *([io.short(path)] if path else [])]
+        raise UsageError("approve: " + ("--yes approves only what is named" if yes else "there is no terminal to ask at") +
+                         f"; this waits: {', '.join(names[:20])}. Read it (mcpwall approve --list), then name it and add --yes")
     statuses, seen = [], set()
     while calls:                    # others may come while these are looked at
         for ref in calls:
@@ -26614,9 +27277,23 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
     statuses += [_approve_server(io, server, [], False) for server in servers]
     if path is not None:
         statuses.append(_approve_project(io, path, False))
-    if not statuses:
-        raise UsageError(f"approve: nothing waits, and there is no .mcpwall.yml, .yaml or .json in {io.short(io.cwd)}")
     return max(statuses)
+
+
+def _acknowledge(io: Surroundings, yes: bool) -> int:
+    if io.consent.problem is None:
+        io.say("Nothing was lost.")
+        return 0
+    io.say("These servers are known, all others would be new:")
+    for server in io.consent.servers():
+        io.say("  " + _server_words(io, server))
+    if not yes:
+        io.need_terminal("approve", "read this, then add --yes")
+        if not io.agrees("Take other servers for new from now on?"):
+            return 1
+    io.consent.acknowledge()
+    io.say("They are.")
+    return 0
 
 
 def _chosen(io: Surroundings, question: str, words: Sequence[str]) -> str:
@@ -26631,6 +27308,13 @@ def _chosen(io: Surroundings, question: str, words: Sequence[str]) -> str:
 
 
 # -- held calls
+
+def _approve_call(io: Surroundings, ref: str, yes: bool) -> int:
+    """Answer one call that was named."""
+    if not yes:
+        io.need_terminal("approve", f"read it (mcpwall explain {ref}), then add --yes")
+    return _answer_call(io, ref, yes)
+
 
 def _answer_call(io: Surroundings, ref: str, yes: bool = False) -> int:
     """Show a call that may be allowed and take the answer; 0 when it was given."""
@@ -26678,20 +27362,27 @@ class _Change(NamedTuple):
     old: Mapping[str, Any] | None
 
 
-def _known_server(io: Surroundings, name: str) -> str | None:
-    """The server of that name, or the only one that *name* is without its hash."""
-    known = {*io.consent.entries("servers"), *io.consent.entries("changes")}
-    if name in known:
-        return name
-    alike = sorted(one for one in known if re.fullmatch(re.escape(name) + "-[0-9a-f]{12}", one))
-    if len(alike) > 1:
-        raise UsageError(f"approve: {printable(name)} may be {' or '.join(printable(one) for one in alike[:10])}")
-    return alike[0] if alike else None
+def _servers_named(io: Surroundings, name: str) -> list[str]:
+    """The servers that are known by a name; there may be several, with different commands."""
+    known = io.consent.servers()
+    return [name] if name in known else [server for server in known if server_name(server) == name]
+
+
+def _server_words(io: Surroundings, server: str) -> str:
+    """A server for people: its name, and where the last was seen of it that waits or is known."""
+    entry = io.consent.servers().get(server, {})
+    seen = [pin for kind in ("tools", "definitions") for pin in entry.get("changes", {}).get(kind, {}).values()]
+    seen += [entry["changes"]["instructions"]] if "instructions" in entry.get("changes", {}) else []
+    last: dict[str, Any] = max(seen, key=lambda pin: pin.get("time", 0), default={})
+    words = [f"in {printable(last['host'])}"] if last.get("host") else []
+    words += [f"running {printable(last['command'], 300)}"] if last.get("command") else []
+    return printable(server_name(server)) + (f" (seen {_day(last)} {', '.join(words)})" if words else "")
 
 
 def _changes(io: Surroundings, server: str) -> list[_Change]:
     """What waits of a server: instructions, changed tools, new tools."""
-    waiting, known = (io.consent.entries(kind).get(server, {}) for kind in ("changes", "servers"))
+    entry = io.consent.servers().get(server, {"changes": {}, "known": {}})
+    waiting, known = entry["changes"], entry["known"]
     tools, old = waiting.get("tools", {}), known.get("tools", {})
     names = sorted(tools, key=lambda name: (name not in old, name))
     found = [_Change("tool", name, tools[name], old.get(name)) for name in names]
@@ -26703,7 +27394,7 @@ def _changes(io: Surroundings, server: str) -> list[_Change]:
     return found
 
 
-def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bool) -> int:
+def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bool, unsteady: bool = False) -> int:
     """Show what waits of a server (of *tools* only, when some are named), ask, and keep it as known."""
     changes, complete = _changes(io, server), True
     if tools:
@@ -26711,83 +27402,138 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
         for change in changes:
             if change.kind != "instructions":
                 by_name.setdefault(change.name, []).append(change)
-        pinned = io.consent.entries("servers").get(server, {})
+        pinned = io.consent.servers().get(server, {}).get("known", {})
         known = {**pinned.get("tools", {}), **pinned.get("definitions", {})}
         for name in tools:
             if name not in by_name:
                 state = "already approved" if name in known else "no such tool waits"
-                io.say(f"{printable(server)}/{printable(name)}: {state}")
+                io.say(f"{printable(server_name(server))}/{printable(name)}: {state}")
                 complete = complete and name in known
         changes = [change for name in dict.fromkeys(tools) for change in by_name.get(name, ())]
     if not changes:
         if not tools:
-            io.say(f"{printable(server)}: nothing of it waits")
+            io.say(f"{printable(server_name(server))}: nothing of it waits")
         return 0 if complete else 1
     secrets = _scan_for_secrets(
         ("", (), _definition(pin)) for change in changes for pin in (change.pin, change.old) if pin is not None)
+    io.say(f"{_server_words(io, server)}: {len(changes)} to look at")
     for change in changes:
-        for line in _shown_change(server, change, secrets, None if tools else _SHOWN_LINES):
+        for line in _whole_change(change, secrets) if tools else _summary(change, secrets):
             io.say(line)
     if not yes:
-        io.need_terminal("approve", "read this, then add --yes")
-    agreed = changes if yes else _agreed_changes(io, server, changes)
-    if agreed:
-        pins: dict[str, Any] = {}
-        for change in agreed:
-            if change.kind != "instructions":
-                pins.setdefault(f"{change.kind}s", {})[change.name] = change.pin
-        pins.update(("instructions", change.pin) for change in agreed if change.kind == "instructions")
-        try:
+        io.need_terminal("approve", "read this, then name it and add --yes")
+    agreed = changes if yes else _agreed_changes(io, changes, secrets, "Compare it no more" if unsteady else "Approve")
+    try:
+        if unsteady:
+            for change in agreed:
+                io.consent.exempt(server, change.name)
+        elif agreed:
+            pins: dict[str, Any] = {}
+            for change in agreed:
+                if change.kind != "instructions":
+                    pins.setdefault(f"{change.kind}s", {})[change.name] = change.pin
+            pins.update(("instructions", change.pin) for change in agreed if change.kind == "instructions")
             io.consent.accept(server, pins)
-        except ConfigError as fault:
-            io.complain(str(fault))
-            return 1
-    io.say(f"{printable(server)}: {len(agreed)} of {len(changes)} approved.")
+    except ConfigError as fault:
+        io.complain(str(fault))
+        return 1
+    done = "not compared any more" if unsteady else "approved"
+    io.say(f"{printable(server_name(server))}: {len(agreed)} of {len(changes)} {done}.")
     return 0 if complete and len(agreed) == len(changes) else 1
 
 
-def _agreed_changes(io: Surroundings, server: str, changes: list[_Change]) -> list[_Change]:
+def _agreed_changes(io: Surroundings, changes: list[_Change], secrets: _Secrets, verb: str) -> list[_Change]:
     """Those of *changes* that the person at the terminal agrees to."""
-    if len(changes) == 1:
-        return changes if io.agrees("Approve this?") else []
-    answer = _chosen(io, f"Approve these {len(changes)}? [y]es, [e]ach by itself, [n]o ", ("yes", "each", "no"))
-    if answer == "each":
-        return [change for change in changes if io.agrees(f"Approve {_title(server, change)}?")]
-    return changes if answer == "yes" else []
+    what, each = ("this", "") if len(changes) == 1 else (f"these {len(changes)}", "[e]ach by itself, ")
+    while True:
+        answer = _chosen(io, f"{verb} {what}? [y]es, {each}[d]ifferences in full, [n]o ", ("yes", "each", "differences", "no"))
+        if answer == "each" and each:
+            return [change for change in changes if _agreed_changes(io, [change], secrets, f"{verb} {_title(change)}:")]
+        if answer != "differences":
+            return changes if answer == "yes" else []
+        for change in changes:
+            for line in _whole_change(change, secrets):
+                io.say(line)
 
 
-def _title(server: str, change: _Change) -> str:
-    if change.kind == "instructions":
-        return f"{printable(server)}: its instructions"
-    return f"{printable(server)}/{_harmless(change.name)[:200]}"
+def _title(change: _Change) -> str:
+    return "the instructions" if change.kind == "instructions" else _harmless(change.name)[:200]
 
 
-def _shown_change(server: str, change: _Change, secrets: _Secrets, limit: int | None) -> Iterator[str]:
-    """What has changed, as a diff of readable definitions; at most *limit* lines of it."""
-    verb = "have" if change.kind == "instructions" else "has"
-    what = (
-        "is left out, for it steers the model"
-        if change.kind == "definition"
-        else f"{verb} changed"
-        if change.old
-        else "is new"
-    )
-    yield f"{_title(server, change)} {what} (seen {_day(change.pin)}):"
+def _summary(change: _Change, secrets: _Secrets) -> Iterator[str]:
+    """What has changed, in a line or two: of a new tool its first sentence, arguments and hints."""
+    def shown(text: str, limit: int) -> str:
+        text = _harmless(_masked(secrets, text, limit * 20 + 1000))
+        return text if len(text) <= limit else text[:limit - 1] + "…"
+
+    old, new = (None if pin is None else _definition(pin) for pin in (change.old, change.pin))
+    for line in _warnings(change, secrets):
+        yield line
+    if type(new) is not dict:
+        yield f"{'~' if change.old else '+'} {_title(change)}: {_too_long(change.pin) or shown(str(new), 90)}"
+    elif change.old is not None:
+        yield f"~ {_title(change)}: {shown('; '.join(_differences(old, new)) or 'it differs', 300)}"
+    else:
+        first = re.split(r"(?<=[.!?])\s|\n", str(new.get("description") or "").strip())[0]
+        yield f"+ {_title(change)}: {shown(first, 100)}"
+        words = [f"{key}: {json.dumps(value)}" for key, value in hints_of(new).items() if key in _HINTS]
+        arguments = ", ".join(_arguments(new))
+        yield "    " + shown("; ".join(filter(None, [f"takes {arguments}" if arguments else "takes nothing", *words])), 110)
+
+
+def _arguments(tool: Mapping[str, Any]) -> list[str]:
+    """The arguments of a tool; those that it requires with a star."""
+    schema = tool.get("inputSchema")
+    schema = schema if type(schema) is dict else {}
+    names, required = (schema.get(key) for key in ("properties", "required"))
+    return [name + "*" * (type(required) is list and name in required) for name in (names if type(names) is dict else ())]
+
+
+def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
+    """In which parts a definition differs."""
+    if type(old) is not dict:
+        yield "all of it"
+        return
+    before, after = _arguments(old), _arguments(new)
+    names = [[name.rstrip("*") for name in one] for one in (before, after)]
+    changes = (("now takes", [name for name in after if name.rstrip("*") not in names[0]]),
+               ("no longer takes", [name for name in names[0] if name not in names[1]]),
+               ("now requires", [name[:-1] for name in after if name not in before and name[:-1] in before]),
+               ("no longer requires", [name for name in after if name not in before and name + "*" in before]))
+    for verb, found in changes:
+        if found:
+            yield f"{verb} {', '.join(found)}"
+    if _sorted_json(old.get("inputSchema")) != _sorted_json(new.get("inputSchema")) and before == after:
+        yield "other types, choices or texts of its arguments"
+    yield from (f"{key} is {json.dumps(hints_of(new).get(key))} now, not {json.dumps(hints_of(old).get(key))}"
+                for key in _HINTS if hints_of(old).get(key) != hints_of(new).get(key))
+    yield from (f"another {key}" for key in dict.fromkeys((*old, *new))
+                if key not in ("inputSchema", "annotations") and old.get(key) != new.get(key))
+
+
+def _warnings(change: _Change, secrets: _Secrets) -> Iterator[str]:
+    """What of a change a person must not overlook."""
     for kind, words in _steering(change.pin):
         said = _harmless(_masked(secrets, words, len(words) + 1))
         yield f"  ! it may steer the model: {kind}" + (f": {said[:200]}" if said else "")
+    why = [part for part in str(change.pin.get("why") or "").split("; ") if part and not part.startswith("it may steer")]
+    if why:
+        yield "  ! " + _harmless(_masked(secrets, "; ".join(why), 600))
+
+
+def _whole_change(change: _Change, secrets: _Secrets) -> Iterator[str]:
+    """What has changed, as a diff of readable definitions."""
+    verb = "have" if change.kind == "instructions" else "has"
+    what = "is left out, for it steers the model" if change.kind == "definition" else f"{verb} changed" if change.old else \
+        "are new" if change.kind == "instructions" else "is new"
+    yield f"{_title(change)} {what} (seen {_day(change.pin)}):"
+    yield from _warnings(change, secrets)
     old, new = ([] if pin is None else _definition_lines(pin, secrets) for pin in (change.old, change.pin))
-    if change.old is None:
-        lines = ["+" + line for line in new]
-    else:
-        lines = list(_line_diff(old, new, ""))[2:]
+    lines = ["+" + line for line in new] if change.old is None else list(_line_diff(old, new, ""))[2:]
     if not lines:
         yield "  What differs is not shown here: a secret, or what stands before it."
-    shown = lines if limit is None else lines[:limit]
-    for line in shown:
+    for line in lines:
         yield "  " + line
-    if len(lines) > len(shown):
-        yield f"  … and {len(lines) - len(shown)} lines more, which may matter; all of them: mcpwall approve SERVER TOOL"
 
 
 def _definition(pin: Mapping[str, Any]) -> Any:
@@ -26806,10 +27552,16 @@ def _steering(pin: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [("too long to be looked through", "")]
 
 
+def _too_long(pin: Mapping[str, Any]) -> str:
+    """What is shown of a definition that is not kept; "" of one that is."""
+    kept = pin["text"] or pin["hash"] == text_pin("")["hash"]
+    return "" if kept else f"(too long to be kept; SHA-256 {printable(pin['hash'])})"
+
+
 def _definition_lines(pin: Mapping[str, Any], secrets: _Secrets) -> list[str]:
     """A definition in lines that a person can read and compare: long texts by sentences, nothing hidden, no secrets."""
-    if not pin["text"] and pin["hash"] != text_pin("")["hash"]:
-        return [f"(too long to be kept; SHA-256 {printable(pin['hash'])})"]
+    if _too_long(pin):
+        return [_too_long(pin)]
     lines = []
     for line in json.dumps(_definition(pin), indent=2, ensure_ascii=False).split("\n"):
         lines += _wrapped(_harmless(_masked(secrets, line, len(line) + 1)))
@@ -26844,7 +27596,7 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
     if io.consent.is_approved(path, data):
         io.say(f"{io.short(path)}: already approved")
         return 0
-    if _consent_key(path) in io.consent.entries("projects"):
+    if io.consent.project(path) is not None:
         io.say("An earlier content of this file was approved; this is another one.")
     io.say(f"{io.short(path)} (SHA-256 {sha256(data)}):")
     for one in layers:
@@ -26884,24 +27636,26 @@ def _day(entry: Mapping[str, Any]) -> str:
 
 def _list_approved(io: Surroundings) -> int:
     rows: list[tuple[str, str, str]] = []       # day, state, what
-    projects = io.consent.entries("projects")
-    for path in sorted(projects):
+    for path, entry in sorted(io.consent.projects().items()):
         try:
-            same = io.consent.is_approved(path, read_config(path))
-            state = "approved" if same else "changed since: not approved"
-        except ConfigError:
-            state = "gone"
-        rows.append((_day(projects[path]), state, io.short(path)))
-    servers, changes = io.consent.entries("servers"), io.consent.entries("changes")
-    for server in sorted(servers):
-        known = [_Change(kind[:-1], name, pin, None) for kind in ("tools", "definitions")
-                 for name, pin in sorted(servers[server].get(kind, {}).items())]
-        about = servers[server].get("instructions")
-        known += [_Change("instructions", "", about, None)] if about and about["hash"] not in ("", text_pin("")["hash"]) else []
-        rows += [(_day(change.pin), "approved", _title(server, change)) for change in known]
-        rows += [] if known else [("", "nothing approved", printable(server))]
-    for server in sorted(changes):
-        rows += [(_day(change.pin), "waits: " + ("changed" if change.old else "new"), _title(server, change))
+            state = "approved" if io.consent.is_approved(path, project_content(path)[0]) else "changed since: not approved"
+        except WallError:
+            state = "gone" if not os.path.lexists(path) else "not readable"
+        rows.append((_day(entry), state, io.short(path)))
+    servers = io.consent.servers()
+    for server, entry in servers.items():
+        name = printable(server_name(server))
+        known = [(pin, f"{name}/{_harmless(tool)[:200]}") for kind in ("tools", "definitions")
+                 for tool, pin in sorted(entry["known"].get(kind, {}).items())]
+        about = entry["known"].get("instructions")
+        known += [(about, f"{name}: its instructions")] if about and about["hash"] not in ("", text_pin("")["hash"]) else []
+        rows += [(_day(pin), "approved", what) for pin, what in known]
+        rows += [("", "not compared", f"{name}/{_harmless(tool)[:200]}") for tool in entry["unsteady"]]
+        rows += [] if known else [("", "nothing approved", name)]
+    for server in servers:
+        origin = _server_words(io, server)[len(printable(server_name(server))):]
+        rows += [(_day(change.pin), "waits: " + ("changed" if change.old else "new"),
+                  f"{printable(server_name(server))}{': ' if change.kind == 'instructions' else '/'}{_title(change)}{origin}")
                  for change in _changes(io, server)]
     for ref in io.consent.grants.requests():
         request = io.consent.grants.request(ref)
@@ -26915,7 +27669,7 @@ def _list_approved(io: Surroundings) -> int:
         io.say(f"{day:<10}  {state:<28}  {what}")
     if not rows:
         io.say("No project policy is approved, no server is known, nothing waits.")
-    return 1 if io.consent.problem else 0
+    return 1 if io.consent.problem else 0       # which was said
 
 
 def _call_title(about: Mapping[str, Any]) -> str:
@@ -26927,22 +27681,25 @@ def _revoke(io: Surroundings, name: str) -> int:
     if io.consent.grants.revoke(name):
         io.say(f"{name}: not allowed any more")
         return 0
-    key = _consent_key(os.path.join(io.cwd, name))
-    if key in io.consent.entries("projects"):
-        io.consent.put("projects", key, None)
-        io.say(f"{io.short(key)}: not trusted any more")
+    path = os.path.join(io.cwd, name)
+    if io.consent.project(path) is not None:
+        io.consent.forget(path)
+        io.say(f"{io.short(_consent_key(path))}: not trusted any more")
         return 0
-    servers = io.consent.entries("servers")
-    server = _known_server(io, name)
-    if server in servers:
+    for server in _servers_named(io, name):
         io.consent.revoke(server)
-        io.say(f"{printable(server)}: not known any more; all that it says waits for your consent when it says it again")
+        io.say(f"{printable(name)}: not known any more; all that it says waits for your consent when it says it again")
+    if _servers_named(io, name):
         return 0
     for cut in [found.start() for found in re.finditer("/", name)]:
-        server, tool = _known_server(io, name[:cut]), name[cut + 1:]
-        if server in servers and tool in {**servers[server].get("tools", {}), **servers[server].get("definitions", {})}:
-            io.consent.revoke(server, tool)
-            io.say(f"{printable(server)}/{printable(tool)}: waits for your consent when it is listed again")
+        tool, done = name[cut + 1:], False
+        for server in _servers_named(io, name[:cut]):
+            entry = io.consent.servers()[server]
+            if tool in {**entry["known"].get("tools", {}), **entry["known"].get("definitions", {})} or tool in entry["unsteady"]:
+                io.consent.revoke(server, tool)
+                done = True
+        if done:
+            io.say(f"{printable(name)}: waits for your consent when it is listed again")
             return 0
     io.say(f"{printable(name)}: was not approved")
     return 0
@@ -27599,7 +28356,7 @@ class Hook:
             digests = [salted_digest(self._salt, message) for _, message in calls]
             digest = digests[0] if len(calls) == 1 else sha256(json.dumps([
                 digests, [decision.rule for decision, _ in calls]]).encode())[:32]
-            grants = ConsentStore(os.path.join(folder, "approved.json"), self._clock).grants
+            grants = ConsentStore(folder, self._clock).grants
             name = Quoting(policy).text(event.session, 200)
             answer, shown = grants.take(name, digest, calls[0][0].rule)
             return _HookAsked(session, name, grants, digest, answer if shown in kept.get("shown", ()) else "")
@@ -28335,7 +29092,9 @@ def _why(policy: Policy, message: Message, rule: Rule | None, outcome: str, hit:
             if key == "server" and globs and not message.server:
                 return f"needs the server's name ({_words_of(match[key])}); say it with --server-name"
             if globs and not (about[key] and _any_glob(globs, str(about[key]), key == "method" or scope.strict)):
-                return f"another {key}: it is about {_words_of(match.get(key, 'tools/call'))}"
+                wanted = match.get(key, "tools/call")
+                more = f", … ({len(wanted)} in all)" if type(wanted) is list and len(wanted) > 6 else ""
+                return f"another {key}: it is about {_words_of(wanted[:6] if more else wanted)}{more}"
         return "about other messages"
     if outcome is PASSED:
         return "does not match"
@@ -28549,10 +29308,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
             f"or a project's policy); see: mcpwall explain {record['ref']}"
         )
     io.say(f"In {io.short(path)}:")
-    for line in _line_diff(
-        old.replace("\r", "").split("\n") if os.path.lexists(path) else [], new.replace("\r", "").split("\n"), path
-    ):
-        io.say(printable(line, 1000))
+    _say_diff(io, old.replace("\r", "").split("\n") if os.path.lexists(path) else [], new.replace("\r", "").split("\n"), path)
     if dry_run:
         io.say("Nothing was written (--dry-run).")
         return 0
@@ -28561,7 +29317,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
         return 1
     os.makedirs(io.folder, 0o700, exist_ok=True)
     if os.path.lexists(path):
-        save_config(path, old.encode(), new.encode(), fs=io.fs)
+        save_config(path, old.encode(), new.encode(), fs=io.fs, backups=io.backups)
     else:
         write_whole(path, new.encode(), fs=io.fs)
     io.say(f"Allowed from now on, by the rule {name!r}; walls that run take it up within a second or two.")
@@ -28801,7 +29557,7 @@ def cmd_test(argv: Sequence[str], io: Surroundings) -> int:
         unhit += [f"{io.short(path)}: {name}" for name in mine if name not in hit]
     failed = [one for one in tested if one.problems]
     if args.junit:
-        _write_junit(os.path.join(io.cwd, args.junit), tested)
+        _write_junit(io, os.path.join(io.cwd, args.junit), tested)
     if args.json:
         io.say(
             json.dumps(
@@ -28833,7 +29589,15 @@ def _policy_of_tests(layer: PolicyLayer, path: str, is_policy: bool, options: _O
     return load_policy(path, None, options.project, options.home)
 
 
-def _write_junit(path: str, tested: Sequence[_Tested]) -> None:
+def _write_result(io: Surroundings, path: str, text: str, mode: int = 0o644) -> None:
+    """Write what a verb was asked to make. Raises UsageError."""
+    try:
+        write_whole(path, text.encode("utf-8", "replace"), mode, fs=io.fs)
+    except OSError as fault:
+        raise UsageError(f"{io.short(path)}: cannot be written ({fault.strerror or fault}); name another file") from None
+
+
+def _write_junit(io: Surroundings, path: str, tested: Sequence[_Tested]) -> None:
     from xml.sax.saxutils import escape, quoteattr
     failed = sum(bool(one.problems) for one in tested)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', f'<testsuite name="mcpwall" tests="{len(tested)}" failures="{failed}">']
@@ -28846,7 +29610,7 @@ def _write_junit(path: str, tested: Sequence[_Tested]) -> None:
             if one.problems
             else head + "/>"
         )
-    write_whole(path, "\n".join([*lines, "</testsuite>", ""]).encode("utf-8", "replace"), 0o644)
+    _write_result(io, path, "\n".join([*lines, "</testsuite>", ""]))
 
 
 # -- lint -----------------------------------------------------------------------------
@@ -29352,7 +30116,7 @@ def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
     path = os.path.join(io.cwd, args.output)
     made = f"mcpwall {__version__}, {time.strftime('%Y-%m-%d %H:%M')}, since {args.since}"
     page = report_page(records, "What mcpwall refused", uncovered, made)
-    write_whole(path, page.encode("utf-8", "replace"), 0o600)
+    _write_result(io, path, page, 0o600)
     io.say(f"wrote {io.short(path)}: {len(records)} records")
     return 0
 
@@ -29426,7 +30190,7 @@ class _Options:
         if self.log_level not in (None, *_LEVELS):
             raise UsageError(f"--log-level: {unknown_word(self.log_level, _LEVELS, 'level')}")
         self.home = user_home()
-        self.consent = ConsentStore(os.path.join(self.home, ".mcpwall", "approved.json")) if self.home is not None else None
+        self.consent = ConsentStore(os.path.join(self.home, ".mcpwall")) if self.home is not None else None
 
     def policy_of(self, project: str, cwd: str) -> Policy:
         """The policy that these options name for another place. Raises PolicyError."""
@@ -29454,10 +30218,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WallError as fault:
         problem, status = str(fault), fault.status if isinstance(fault, CommandError) else 2
     except OSError as fault:    # the disk is full, the working directory is gone
+        lost = _drop_output()
         if _is_unread(fault):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return 1
         problem, status = f"{fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", 2
+        if fault.filename is None and (lost or fault.errno == 28):
+            problem = f"what was to be printed cannot be written: {problem}"
     except KeyboardInterrupt:
         return 130
     print(f"mcpwall: {printable(shown_without_secrets(problem), 2000)}", file=sys.stderr)
@@ -29467,6 +30233,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _is_unread(fault: OSError, windows: bool = os.name == "nt") -> bool:
     """Has whoever read our output gone, as in `mcpwall rules | head -1`? Windows says EINVAL, and names no file."""
     return isinstance(fault, BrokenPipeError) or windows and fault.errno == 22 and fault.filename is None
+
+
+def _drop_output() -> bool:
+    """Is there output that cannot be written? Then it goes nowhere: Python would try again at its end, and say so at length."""
+    try:
+        sys.stdout.flush()
+        return False
+    except (OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+        return True
 
 
 def _settle_streams() -> None:
@@ -29592,9 +30370,11 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     folders = [(os.path.abspath(options.project or os.getcwd()), ".mcpwall"), (machine_folder(), "policy")]
     folders += [(os.path.join(options.home, ".mcpwall"), "config")] if options.home is not None else []
     places = [os.path.join(folder, stem + ending) for folder, stem in folders for ending in _POLICY_ENDINGS]
-    places += [consent.path] if consent is not None else []       # an approval changes what counts
+    if consent is not None:         # an approval changes what counts
+        places += [consent.place_of(os.path.join(folders[0][0], ".mcpwall" + ending)) for ending in _POLICY_ENDINGS]
     watch = PolicyWatch(policy, lambda: options.policy().with_secrets(hidden), places, options.project)
-    status = relay(session, command, audit, reporter, environ, consent=consent, watch=watch)
+    status = relay(session, command, audit, reporter, environ, consent=consent, watch=watch,
+                   shown=session.safe_text(shown_command(command), 300))
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
         sys.stdout.flush()
         sys.stderr.flush()
@@ -29617,34 +30397,70 @@ def server_name_of(command: Sequence[str]) -> str:
     return os.path.basename(command[0])
 
 
-_secret_option = lazy_regex(r"(?i)-.*(token|secret|passw|pwd|key|auth|cred|bearer|header|cookie)|-H\Z")
 _secret_part = lazy_regex(r"(?s)://(?:[^/?#]*@)?([^?#]*).*|^([A-Z_][A-Z0-9_]*|\w*(?i:token|secret|passw|key|auth)\w*)=.*")
 _package_version = lazy_regex(r"(?<=[\w\])])(@[~^]?v?\d+(\.(\d+|x|\*)){0,2}([-+][\w.+-]*)?|[=~<>!]=.*|[<>]\d.*"
                               r"|@(latest|next|beta|alpha|canary|rc|dev|stable))\Z")
 _image_version = lazy_regex(r"(?<=\w)(:[\w.-]+)?(@sha256:[0-9a-f]+)?\Z")
 
 
-def server_identity(name: str | None, command: Sequence[str]) -> str:
-    """What the consent store knows a server by: its given *name*, else NAME-HASH of its *command*.
+_place_word = lazy_regex(r"(?:~|\$|\.{1,2}(?:[/\\]|\Z)|[/\\]|[A-Za-z]:[/\\]|file:)")
+_program_file = lazy_regex(r"(?i).*\.(?:py|pyz|js|mjs|cjs|ts|mts|jar|sh|rb|php|pl|exe|dll|wasm|ps1|bat|cmd)\Z")
+_settled_runner = lazy_regex(r"^(python|pypy)[0-9.]+$")
 
-    The same for another version of the package, another place of the program, a new token: these are no new server.
-    Where a secret usually stands, it is not even hashed.
+
+def server_identity(name: str | None, command: Sequence[str]) -> str:
+    """What the consent store knows a server by: NAME-HASH, its name (else one of its command) and a hash of its normal command.
+
+    The same for another version of the package, another place of the program, another folder to serve, a new token: these
+    are no new server. Where a secret usually stands, it is not even hashed.
     """
-    if name:
-        return name[:200].encode("utf-8", "replace").decode()
-    program = re.sub(r"\.(exe|cmd|bat|ps1)$", "", re.split(r"[/\\]", command[0])[-1].lower())
-    words = [re.sub(r"^(python|pypy)[0-9.]+$", r"\1", program)]
-    rest = list(command[1:])
+    words = normal_command(command)
+    if not name:
+        name = re.sub(r"\[.*", "", server_name_of(words))
+        name = name if re.fullmatch("[A-Za-z0-9._+-]{1,40}", name) else "server"
+    digest = sha256("\0".join(words).encode("utf-8", "surrogateescape"))[:12]
+    return f"{name[:200].encode('utf-8', 'replace').decode()}-{digest}"
+
+
+def normal_command(command: Sequence[str]) -> list[str]:
+    """A command without what differs from machine to machine and from day to day: versions, places, secrets."""
+    rest = list(command)
+    if len(rest) > 2 and re.fullmatch(r"(?i)(.*[/\\])?cmd(\.exe)?", rest[0]) and rest[1].lower() == "/c":
+        del rest[:2]
+    program = re.sub(r"\.(exe|cmd|bat|ps1)$", "", re.split(r"[/\\]", rest.pop(0))[-1].lower())
+    words, named = [_settled_runner.sub(r"\1", program)], program not in _RUNNERS and not _settled_runner.match(program)
     while rest:
         word = rest.pop(0)
         if _secret_option.match(word):
             word, equals, _ = word.partition("=")
             del rest[:not equals]
         word = _package_version.sub("", _secret_part.sub(_without_value, word))
-        words.append(_image_version.sub("", word) if program in ("docker", "podman") else word)
-    digest = sha256("\0".join(words).encode("utf-8", "surrogateescape"))[:12]
-    known = re.sub(r"\[.*", "", server_name_of(words))
-    return f"{known if re.fullmatch('[A-Za-z0-9._+-]{1,40}', known) else 'server'}-{digest}"
+        word = _image_version.sub("", word) if program in ("docker", "podman") else word
+        option, equals, value = word.partition("=")
+        if equals and _place_word.match(value):
+            word = option + equals
+        elif _place_word.match(word):
+            base = re.split(r"[/\\]", word.rstrip("/\\"))[-1]
+            if named and not _program_file.match(base):
+                continue                        # a place to serve
+            word = base
+        named = named or not word.startswith("-") and word not in _RUNNERS
+        words.append(word)
+    return words
+
+
+def shown_command(command: Sequence[str]) -> str:
+    """A command for people, without secrets."""
+    words, rest = [], list(command)
+    while rest:
+        word = rest.pop(0)
+        if _secret_option.match(word):
+            word, equals, _ = word.partition("=")
+            word += "=…" if equals else ""
+            if not equals and rest:
+                rest[0] = "…"
+        words.append(_secret_part.sub(_without_value, word))
+    return printable(" ".join(words), 300)
 
 
 def _without_value(found: re.Match[str]) -> str:
@@ -30047,8 +30863,11 @@ def cmd_demo(argv: Sequence[str], io: Surroundings) -> int:
         return _demo_server()
     import subprocess
     import tempfile
-    given = [word for flag, value in (("-c", args.config and os.path.abspath(args.config)), ("--profile", args.profile)) if value
-             for word in (flag, value)]
+    options = _Options(args)
+    if options.config or options.profile:
+        options.policy()            # one that does not load is said here, in one line
+    named = (("-c", args.config and os.path.abspath(args.config)), ("--profile", args.profile))
+    given = [word for flag, value in named if value for word in (flag, value)] + [f"--{options.mode}"] * bool(options.mode)
     with tempfile.TemporaryDirectory(prefix="mcpwall-demo-") as home:       # nothing is left behind
         home = os.path.realpath(home)
         project = os.path.join(home, "project")
@@ -30064,8 +30883,8 @@ def cmd_demo(argv: Sequence[str], io: Surroundings) -> int:
         finally:
             child.stdin.close()     # type: ignore[union-attr]
             child.wait(10)
-        for words, run in ((["log"], cmd_log), (["explain", ref], cmd_explain), (["report"], cmd_report)):
-            if words[-1]:
+        for words, run in ((["log"], cmd_log), (["explain", ref, *given], cmd_explain), (["report"], cmd_report)):
+            if ref or words[0] != "explain":
                 io.say(f"\n$ mcpwall {' '.join(words)}")
                 io.stdout.flush()
                 run(words[1:], inner)

@@ -8,6 +8,11 @@ import sys
 import tempfile
 import unittest
 
+if not os.environ.get("PYTHONPYCACHEPREFIX"):       # what a test starts need not compile the module anew each time
+    _compiled = tempfile.TemporaryDirectory(prefix="mcpwall-code-")
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = _compiled.name
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import mcpwall  # noqa: E402
 

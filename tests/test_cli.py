@@ -18,8 +18,17 @@ MODULE = os.path.abspath(mcpwall.__file__)
 
 
 class Cli(InEmptyHome):
-    def run_wall(self, *words: str, text: str = "", **environ: str) -> subprocess.CompletedProcess:
-        return subprocess.run([sys.executable, MODULE, *words], input=text.encode("utf-8", "surrogateescape"), capture_output=True,
+    WALL = [sys.executable, "-m", "mcpwall"]        # as the script, but that is compiled anew in each empty home
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.environ["PYTHONPATH"] = os.path.dirname(MODULE)
+
+    def run_script(self, *words: str, text: str = "") -> subprocess.CompletedProcess:
+        return self.run_wall(*words, text=text, wall=[sys.executable, MODULE])
+
+    def run_wall(self, *words: str, text: str = "", wall: list[str] = WALL, **environ: str) -> subprocess.CompletedProcess:
+        return subprocess.run([*wall, *words], input=text.encode("utf-8", "surrogateescape"), capture_output=True,
                               cwd=self.project, env={**self.environ, "PYTHONIOENCODING": "utf-8", **environ}, timeout=60)
 
     def said(self, *words: str) -> str:
@@ -47,7 +56,7 @@ class Basics(Cli):
         self.assertIn("Examples:", done.stdout.decode())
         with open(MODULE, "rb") as stream:
             digest = hashlib.sha256(stream.read()).hexdigest()
-        self.assertEqual(self.run_wall("--checksum").stdout.decode(), f"{digest}  mcpwall.py\n")
+        self.assertEqual(self.run_script("--checksum").stdout.decode(), f"{digest}  mcpwall.py\n")
 
     def test_every_mistake_is_one_line(self) -> None:
         for words, word in (((), "--help"), (("--",), "after --"), (("chek",), "did you mean 'check'"), (("--profil", "x"), "--profile"),
@@ -222,7 +231,7 @@ class Relaying(Cli):
     @unittest.skipUnless(os.name == "posix", "a shell closes the stream")
     def test_closed_streams_and_a_folder_that_is_gone(self) -> None:
         for tail in ("check read_file path=x >&-", "rules >&-", "check x 2>&-"):
-            done = subprocess.run(["sh", "-c", f'exec "$0" "$1" {tail}', sys.executable, MODULE], cwd=self.project, env=self.environ, capture_output=True)
+            done = subprocess.run(["sh", "-c", f'exec "$@" {tail}', "sh", *self.WALL], cwd=self.project, env=self.environ, capture_output=True)
             self.assertEqual((done.returncode, done.stderr), (0, b""), tail)
         done = subprocess.run(["sh", "-c", 'mkdir g; cd g; rmdir ../g; exec "$0" "$1" check x', sys.executable, MODULE], cwd=self.project,
                               env=self.environ, capture_output=True)
@@ -231,7 +240,7 @@ class Relaying(Cli):
     def test_a_verdict_where_no_tick_is_known(self) -> None:
         for encoding, signs in (("cp1252", b"+x"), ("cp437", b"+x"), ("utf-8", "✓✗".encode())):
             environ = {**self.environ, "PYTHONIOENCODING": encoding}
-            both = [subprocess.run([sys.executable, MODULE, "check", "read_file", f"path={path}"], cwd=self.project, env=environ,
+            both = [subprocess.run([*self.WALL, "check", "read_file", f"path={path}"], cwd=self.project, env=environ,
                                    capture_output=True).stdout for path in ("✓.txt", "~/.ssh/id_rsa")]
             self.assertEqual(b"".join(out.split()[0] for out in both), signs, encoding)
             self.assertIn("✓.txt".encode(encoding, "backslashreplace"), both[0])
@@ -241,6 +250,18 @@ class Relaying(Cli):
         self.assertFalse(mcpwall._is_unread(OSError(22, "Invalid argument", "policy.yml"), windows=True))
         self.assertFalse(mcpwall._is_unread(OSError(22, "Invalid argument"), windows=False))
         self.assertTrue(mcpwall._is_unread(BrokenPipeError(32, "Broken pipe"), windows=False))
+
+    @unittest.skipUnless(os.path.exists("/dev/full"), "a disk that is full")
+    def test_full_stdout_is_one_clear_line(self) -> None:
+        for words in (["rules", "default"], ["--help"], ["--version"], ["check", "read_file", "path=x"], ["status", "--help"]):
+            with self.subTest(words=words), open("/dev/full", "w") as full, contextlib.redirect_stdout(full), \
+                    contextlib.redirect_stderr(io.StringIO()) as stderr:
+                self.assertEqual(mcpwall.main(words), 2)
+                self.assertEqual(stderr.getvalue(), "mcpwall: what was to be printed cannot be written: No space left on device\n")
+
+    def test_a_demo_of_a_policy_that_does_not_load_is_one_line(self) -> None:
+        for words in (["-c", "none.yml", "demo"], ["demo", "--profile", "nope"], ["demo", "--monitor", "--enforce"]):
+            self.said(*words)
 
     def test_the_name_of_a_file_that_fails_does_not_act_on_the_terminal(self) -> None:
         said = io.StringIO()
@@ -255,7 +276,7 @@ class Relaying(Cli):
 
     def test_a_script_goes_on_from_its_compiled_code(self) -> None:
         text = json.dumps(request("tools/call", {"name": "t", "arguments": {"a": "-c"}})) + "\n"
-        done = self.run_wall("--server-name", "-odd name", "--", sys.executable, "-c", self.SERVER, text=text)
+        done = self.run_script("--server-name", "-odd name", "--", sys.executable, "-c", self.SERVER, text=text)
         self.assertEqual((done.returncode, json.loads(done.stdout)["id"]), (0, 1), done.stderr)
         self.assertEqual(sorted(os.listdir(os.path.join(self.home, ".mcpwall"))), ["cache", "logs"])
         self.assertEqual(os.stat(os.path.join(self.home, ".mcpwall", "cache")).st_mode & 0o777, 0o700)
@@ -282,14 +303,13 @@ class Relaying(Cli):
             self.write(f"{name}.py", "raise SystemExit('run by the wall')\n")
         text = json.dumps(request("tools/call", {"name": "t"})) + "\n"
         server = "print('{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[]}}')"
-        done = self.run_wall("--log-level", "error", "--", sys.executable, "-I", "-c", server, text=text)
+        done = self.run_script("--log-level", "error", "--", sys.executable, "-I", "-c", server, text=text)
         self.assertEqual((done.returncode, json.loads(done.stdout)["id"], done.stderr), (0, 1, b""))
 
     @unittest.skipUnless(os.name == "posix", "a shell closes the stream")
     def test_a_relay_whose_streams_are_closed_serves_all_the_same(self) -> None:
         for tail in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
-            done = subprocess.run(["sh", "-c", f'exec "$0" "$1" --log-level error -- "$0" -c "raise SystemExit(7)" {tail}', sys.executable, MODULE],
-                                  cwd=self.project, env=self.environ, capture_output=True, stdin=subprocess.DEVNULL)
+            done = subprocess.run(["sh", "-c", f'exec "$@" --log-level error -- "$1" -c "raise SystemExit(7)" {tail}', "sh", *self.WALL], cwd=self.project, env=self.environ, capture_output=True, stdin=subprocess.DEVNULL)
             self.assertEqual((done.returncode, done.stderr), (7, b""), tail)
 
     @unittest.skipUnless(sys.platform == "linux", "/proc tells of processes")

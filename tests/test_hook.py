@@ -355,7 +355,7 @@ class Asking(InHome):
 
     @property
     def grants(self) -> mcpwall.Grants:
-        return mcpwall.ConsentStore(os.path.join(self.home, ".mcpwall", "approved.json")).grants
+        return mcpwall.ConsentStore(os.path.join(self.home, ".mcpwall")).grants
 
     def test_once(self) -> None:
         verdict = self.ask()

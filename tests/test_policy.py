@@ -107,7 +107,7 @@ class Messages(unittest.TestCase):
         "version: 1\nrules: [{name: a, match: {}, action: deny, hint: 5}]\n": ("/rules/0/hint", "a text"),
         "version: 1\nsettings: {ask_timeout: 0}\n": ("/settings/ask_timeout", "1 to 86400"),
         "version: 1\nsettings: {ask_timeout: yes}\n": ("/settings/ask_timeout",),
-        "version: 1\nsettings: {tool_pinning: true}\n": ("/settings/tool_pinning", "off, warn or block"),
+        "version: 1\nsettings: {tool_pinning: true}\n": ("/settings/tool_pinning", "off, warn, guard or block"),
         "version: 1\nsettings: {unlisted_tools: ask}\n": ("/settings/unlisted_tools", "allow or deny"),
         "version: 1\nsettings: {hide_denied_tools: off}\n": ("/settings/hide_denied_tools", "true or false"),
         "version: 1\nsettings: {max_repeated_denials: 0}\n": ("/settings/max_repeated_denials",),
@@ -218,6 +218,20 @@ class Words(unittest.TestCase):
         self.assertTrue(self.hits({"regex": "^true$"}, {"p": True}))
         self.assertTrue(self.hits({"regex": ["a", "evil"]}, {"p": "evil"}))
         self.assertFalse(self.hits({"regex": "^ls$"}, {"p": "ls\n"}))      # JavaScript's $, not Python's
+
+    def test_words_are_found_in_every_spelling_of_the_message(self) -> None:
+        """What a rule's regex must have is looked for in the raw text first, where nothing is spelled otherwise there."""
+        for text in ("so evil", "so EVIL", "so e\\u0076il", "so \\u0065vil", "a\\tevil", "so e%76il", "so &#101;vil", "so ev\u200bil"):
+            line = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"p":"%s"}}}' % text
+            for key in ("p", "_any_value"):
+                talk = Talk(rule({"arguments": {key: {"regex": "[eE][vV][iI][lL]"}}}))
+                sent = talk.session.receive("client", line.encode() + b"\n")
+                self.assertFalse([one for one in sent if isinstance(one, mcpwall.Send) and one.peer == "server"], text)
+        self.assertTrue(self.hits({"regex": "^1000$"}, {"p": 1e3}))
+        for number, regex in (("1e3", "^1000$"), ("1.0", "^1$"), ("22.50", "22.5$")):
+            line = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"p":%s}}}' % number
+            sent = Talk(rule({"arguments": {"p": {"regex": regex}}})).session.receive("client", line.encode() + b"\n")
+            self.assertFalse([one for one in sent if isinstance(one, mcpwall.Send) and one.peer == "server"], number)
 
     def test_another_case_of_the_name_is_the_same_argument(self) -> None:
         self.assertTrue(self.hits({"regex": "evil"}, {"P": "evil"}))
@@ -444,6 +458,14 @@ class Layers(InEmptyHome):
         self.assertEqual(names[0], "mine")
         self.assertIn("block-ssh-keys", names)
         self.assertNotIn("block-env-files", names)
+
+    def test_names_that_rules_had_before(self) -> None:
+        call = {"command": "git reset --hard"}
+        for base in ("default", "company-laptop"):
+            self.assertEqual(mcpwall.Wall(policy(f"version: 1\nextends: {base}\n")).check_call("run_command", call).rule, "ask-git-discard")
+            for name in ("ask-git-rewrite", "log-git-rewrite", "ask-git-discard"):
+                decision = mcpwall.Wall(policy(f"version: 1\nextends: {base}\nwithout: [{name}]\n")).check_call("run_command", call)
+                self.assertIn(decision.action, ("allow", "log_only"), (base, name))
 
     def test_two_bases_repeat_no_rule(self) -> None:
         names = [one.name for one in policy("version: 1\nextends: [default, filesystem]\n").rules]

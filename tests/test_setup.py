@@ -76,6 +76,9 @@ class Desk(unittest.TestCase):
         self.out, self.err = out.getvalue(), err.getvalue()
         return status
 
+    def backup(self, path: str) -> str:
+        return mcpwall.backup_of(path, os.path.join(self.home, ".mcpwall", "backups"))
+
     def wrapped(self, path: str, keys: tuple[str, ...] = ("mcpServers",)) -> list[str]:
         file = mcpwall.ConfigFile(("x",), "user", path, keys, mcpwall.config_form(path))
         return [s.name for s in mcpwall.list_servers(file, read(path)) if s.wrapper]
@@ -127,7 +130,7 @@ class Init(Desk):
         self.assertEqual(self.run_("init", "--all", "--yes", "--profile", "strict"), 0)
         self.assertIn("kept as it is", self.out)
         self.assertEqual(os.listdir(os.path.dirname(path)), [n for n in os.listdir(os.path.dirname(path))
-                                                             if n in ("config.yaml", "lock")])
+                                                             if n in ("config.yaml", "lock", "backups")])
 
     def test_a_policy_is_replaced_with_consent_only(self) -> None:
         path = write(os.path.join(self.home, ".mcpwall", "config.yml"), "version: 1 # mine\n")
@@ -135,7 +138,7 @@ class Init(Desk):
         self.assertEqual(read(path), "version: 1 # mine\n")
         self.assertEqual(self.run_("init", "--profile", "strict", answers="y\n"), 0)
         self.assertIn("extends: strict", read(path))
-        self.assertEqual(read(path + mcpwall.BACKUP_SUFFIX), "version: 1 # mine\n")
+        self.assertEqual(read(self.backup(path)), "version: 1 # mine\n")
 
     def test_choosing(self) -> None:
         for answer, expected in (("3\ny\n", ["db"]), ("1-3\ny\n", ["files", "db"]), ("all\ny\n", ["files", "db"]),
@@ -221,15 +224,37 @@ class Init(Desk):
             self.assertIn(mcpwall.MARKER[:9], self.out)
             self.assertTrue(all(c == "\n" or c.isprintable() for c in self.out))
 
+    def test_values_of_variables_and_named_secrets_are_masked_wherever_they_stand(self) -> None:
+        hidden = [f"plain-word-{n}" for n in range(14)]
+        text = """{
+  // apiKey: "%s"
+  "apiToken": "%s", "inputs": [{"id": "t", "default": "%s"}],
+  "mcpServers": {
+    "a": {"command": "npx", "args": ["--api-key", "%s", "--token=%s", "https://me:%s@host/x?key=%s", "-e", "TOP=%s"],
+      "env": {"LEVEL": "%s", "N": 8443, "TWO": "%s"}, "transportless": true},
+    "b": {"url": "https://h/sse?api_key=%s", "headers": {"X-Any": "%s"}}
+  }
+}
+""" % tuple(hidden[:12])
+        write(self.cursor, text)
+        codex = '[mcp_servers.a]\ncommand = "x"\n[mcp_servers.a.env]\nLEVEL = "%s"\n\n[mcp_servers.b]\ncommand = "y"\nenv = { A = "%s" }\n'
+        write(os.path.join(self.home, ".codex", "config.toml"), codex % tuple(hidden[12:]))
+        for argv in (("init", "--all", "--dry-run"), ("init", "--all", "--yes"), ("status",), ("status", "--json"), ("unwrap", "--all", "--dry-run"),
+                     ("unwrap", "--restore", self.cursor, "--dry-run")):
+            self.run_(*argv)
+            said = self.out + self.err
+            self.assertEqual([word for word in (*hidden, "8443") if word in said], [], argv)
+            self.assertTrue("REDACTED" in said or argv[0] == "status")
+
     def test_one_file_with_two_maps_is_written_once(self) -> None:
         text = '{"projects": {"/p": {"mcpServers": {"a": {"command": "x"}}}}, "mcpServers": {"b": {"command": "y"}}}'
         path = write(os.path.join(self.home, ".claude.json"), text)
         self.assertEqual(self.run_("init", "--all", "--yes"), 0)
         self.assertEqual(self.out.count("wrote "), 1)
         self.assertIn('"--server-name", "a", "--project", "/p", "--", "x"', read(path))
-        self.assertEqual(read(path + mcpwall.BACKUP_SUFFIX), text)
+        self.assertEqual(read(self.backup(path)), text)
         self.assertEqual(self.run_("unwrap", "a"), 0)
-        self.assertEqual(read(path + mcpwall.BACKUP_SUFFIX), text)
+        self.assertEqual(read(self.backup(path)), text)
         self.assertEqual(self.run_("unwrap", "b"), 0)
         self.assertEqual((read(path), sorted(os.listdir(self.home))), (text, [".claude.json", ".mcpwall"]))
 
@@ -371,7 +396,7 @@ class WrapAndUnwrap(Desk):
     def test_only_what_happened_is_said(self) -> None:
         write(self.cursor, CURSOR)
         self.assertEqual(self.run_("wrap", "db"), 0)
-        self.assertIn("(as it was: mcp.json.mcpwall-backup)", self.out)
+        self.assertIn("(as it was: ~/.mcpwall/backups/mcp.json-", self.out)
         self.assertIn("Restart the hosts", self.out)
         self.assertEqual(self.run_("unwrap", "db"), 0)
         self.assertIn("wrote ~/.cursor/mcp.json\n", self.out)
@@ -431,11 +456,32 @@ class WrapAndUnwrap(Desk):
         self.assertEqual(self.run_("unwrap", "--restore", self.cursor, answers="y\n"), 0)
         self.assertEqual(read(self.cursor), CURSOR)
 
+    def test_a_deleted_file_comes_back_and_only_what_was_shown(self) -> None:
+        write(self.cursor, CURSOR)
+        self.run_("wrap", "db")
+        shown = read(self.cursor).encode(), CURSOR.encode()
+        write(self.cursor, read(self.cursor) + " ")
+        with self.assertRaises(mcpwall.ConfigChanged):
+            mcpwall.restore_config(self.cursor, os.path.join(self.home, ".mcpwall", "lock"), shown=shown)
+        os.unlink(self.cursor)
+        os.rmdir(os.path.dirname(self.cursor))
+        self.assertEqual(self.run_("unwrap", "--restore", self.cursor, answers="y\n"), 0)
+        self.assertIn("not there any more", self.out)
+        self.assertEqual(read(self.cursor), CURSOR)
+        self.assertEqual(self.run_("unwrap", "--restore", self.cursor, "--yes"), 1)
+        self.assertIn("there is no backup", self.err)
+
+    def test_a_backup_of_an_older_version_beside_the_file_is_found(self) -> None:
+        write(self.cursor, CURSOR.replace("pg-mcp", "new"))
+        write(self.cursor + mcpwall.BACKUP_SUFFIX, CURSOR)
+        self.assertEqual(self.run_("unwrap", "--restore", self.cursor, "--yes"), 0)
+        self.assertEqual((read(self.cursor), os.listdir(os.path.dirname(self.cursor))), (CURSOR, ["mcp.json"]))
+
     def test_misuse(self) -> None:
         write(self.cursor, CURSOR)
         for command, argv in (("wrap", []), ("wrap", ["a", "b"]), ("wrap", ["nobody"]), ("wrap", ["db", "--client", "no"]),
                               ("unwrap", []), ("unwrap", ["db", "--all"]), ("unwrap", ["nobody"]), ("status", ["x"]),
-                              ("unwrap", ["--restore"]), ("approve", ["a", "--list"]), ("approve", []), ("init", ["--al"])):
+                              ("unwrap", ["--restore"]), ("approve", ["a", "--list"]), ("approve", ["--ack", "a"]), ("init", ["--al"])):
             with self.subTest(command=command, argv=argv):
                 self.assertEqual(self.run_(command, *argv), 2)
                 self.assertEqual(self.err.count("\n"), 1)
@@ -529,9 +575,12 @@ class Status(Desk):
             os.chmod(path, mode)
             self.assertEqual(self.kinds(), {"permissions"})
             os.chmod(path, before)
-        write(os.path.join(folder, "approved.json"), "{", 0o600)
-        self.assertEqual(self.kinds(), {"permissions"})
-        os.unlink(os.path.join(folder, "approved.json"))
+        write(os.path.join(folder, "approved.json"), "{", 0o600)      # of an earlier version, and damaged
+        for _ in range(2):
+            self.assertEqual(self.kinds(), {"permissions"})
+        self.assertEqual(self.run_("approve", "--ack"), 2)
+        self.assertEqual(self.run_("approve", "--ack", "--yes"), 0)
+        self.assertEqual(self.kinds(), set())
         os.rmdir(os.path.join(folder, "logs"))
         write(os.path.join(folder, "logs"), "")
         self.assertEqual(self.kinds(), {"log"})
@@ -558,7 +607,7 @@ class Approve(Desk):
     def setUp(self) -> None:
         super().setUp()
         self.path = write(os.path.join(self.project, ".mcpwall.yml"), self.RULES)
-        self.store = mcpwall.ConsentStore(os.path.join(self.home, ".mcpwall", "approved.json"))
+        self.store = mcpwall.ConsentStore(os.path.join(self.home, ".mcpwall"))
 
     def approved(self) -> bool:
         return self.store.is_approved(self.path, read(self.path).encode())
@@ -577,6 +626,8 @@ class Approve(Desk):
         self.assertLess(self.out.index("let-in"), self.out.index("no-rm"))
         self.assertTrue(self.approved())
         self.assertEqual(self.run_("approve"), 0)
+        self.assertEqual(self.out, "Nothing waits.\n")
+        self.assertEqual(self.run_("approve", ".mcpwall.yml"), 0)
         self.assertIn("already approved", self.out)
         write(self.path, self.RULES + "# changed\n")
         self.assertFalse(self.approved())
@@ -589,13 +640,15 @@ class Approve(Desk):
             return mcpwall.load_policy(project_dir=self.project, home=self.home,
                                        approved=self.store.is_approved).apart is not None
         self.assertTrue(apart())
-        self.run_("approve", "--yes")
+        self.assertEqual(self.run_("approve", "--yes"), 2, "it approves only what is named")
+        self.assertTrue(apart())
+        self.run_("approve", ".mcpwall.yml", "--yes")
         self.assertFalse(apart())
 
     def test_list_and_revoke(self) -> None:
         self.assertEqual(self.run_("approve", "--list"), 0)
         self.assertIn("No project policy", self.out)
-        self.run_("approve", "--yes")
+        self.run_("approve", ".mcpwall.yml", "--yes")
         self.run_("approve", "--list")
         self.assertRegex(self.out, r"^\d{4}-\d\d-\d\d  approved  +\S+\.mcpwall\.yml\n$")
         write(self.path, "version: 1\n")
@@ -605,88 +658,88 @@ class Approve(Desk):
         self.run_("approve", "--list")
         self.assertIn("gone", self.out)
         self.assertEqual(self.run_("approve", "--revoke", ".mcpwall.yml"), 0)
-        self.assertEqual(self.store.entries("projects"), {})
+        self.assertEqual(self.store.projects(), {})
         self.assertEqual(self.run_("approve", "--revoke", ".mcpwall.yml"), 0)
 
     def test_a_policy_that_does_not_load_is_not_approved(self) -> None:
         for text in ("rules: 3\n", "a: [", "rules:\n- {name: x, match: {arguments: {a: {regex: '('}}}, action: deny}\n", ""):
             write(self.path, text)
-            self.assertEqual(self.run_("approve", "--yes"), 2)
-        self.assertEqual(self.store.entries("projects"), {})
+            self.assertEqual(self.run_("approve", ".mcpwall.yml", "--yes"), 2)
+        self.assertEqual(self.store.projects(), {})
 
     def test_the_link_and_the_file_are_one(self) -> None:
         if not POSIX:
             self.skipTest("links")
         link = os.path.join(self.box, "link")
         os.symlink(self.project, link)
-        self.run_("approve", "--yes")
+        self.run_("approve", ".mcpwall.yml", "--yes")
         self.assertTrue(self.store.is_approved(os.path.join(link, ".mcpwall.yml"), self.RULES.encode()))
 
 
 class Consent(Desk):
     def setUp(self) -> None:
         super().setUp()
-        self.path = os.path.join(self.home, ".mcpwall", "approved.json")
-        self.store = mcpwall.ConsentStore(self.path, lambda: 1.5e9)
+        self.folder = os.path.join(self.home, ".mcpwall", "consent")
+        self.store = mcpwall.ConsentStore(os.path.join(self.home, ".mcpwall"), lambda: 1.5e9)
 
-    def test_kinds(self) -> None:
+    def test_projects(self) -> None:
         self.store.approve("/a/.mcpwall.yml", b"x")
-        self.store.put("tools", "server", {"hash": "1"})
-        self.store.put("tools", "other", {"hash": "2"})
-        self.store.put("tools", "other", None)
-        self.assertEqual(self.store.entries("tools"), {"server": {"hash": "1", "time": 1500000000}})
+        self.assertEqual({path: entry["time"] for path, entry in self.store.projects().items()}, {"/a/.mcpwall.yml": 1500000000})
         self.assertTrue(self.store.is_approved("/a/.mcpwall.yml", b"x"))
         self.assertFalse(self.store.is_approved("/a/.mcpwall.yml", b"y"))
         self.assertFalse(self.store.is_approved("/b/.mcpwall.yml", b"x"))
-        self.assertEqual(self.store.entries("calls"), {})
         if POSIX:
-            self.assertEqual(os.stat(self.path).st_mode & 0o777, 0o600)
+            path = self.store.place_of("/a/.mcpwall.yml")
+            self.assertEqual([os.stat(one).st_mode & 0o777 for one in (path, self.folder)], [0o600, 0o700])
+        self.store.forget("/a/.mcpwall.yml")
+        self.assertFalse(self.store.is_approved("/a/.mcpwall.yml", b"x"))
 
     def test_what_is_not_consent(self) -> None:
         self.store.approve("/p", b"x")
-        good = read(self.path)
-        for bad in ("", "{", "[]", "null", good[:-5], good.replace("1", "2", 1), good + "{}", "\ufeff" + good,
-                    good.replace('"projects": {', '"projects": {}, "projects": {'), '{"version": 1, "projects": []}',
-                    '{"version": 1, "projects": {"/p": true}}', '{"version": true, "projects": {}}', "[" * 5000, "\0"):
+        self.store.approve("/other", b"x")
+        path = self.store.place_of("/p")
+        good = read(path)
+        for bad in ("", "{", "[]", "null", good[:-5], good.replace("1", "2", 1), good + "{}", "\ufeff" + good, good.replace("/p", "/q"),
+                    good.replace('"path"', '"sha256":"x","path"'), '{"v":1}', '{"v":true,"path":"/p"}', "[" * 5000, "\0",
+                    read(self.store.place_of("/other"))):
             with self.subTest(bad=bad[:60]):
-                write(self.path, bad)
+                write(path, bad)
                 self.assertFalse(self.store.is_approved("/p", b"x"))
-                self.assertIsNotNone(self.store.problem)
-        write(self.path, b"\xff")
+                self.assertNotIn("/p", self.store.projects())
+        self.assertTrue(self.store.is_approved("/other", b"x"), "damage stays where it is")
+        write(path, b"\xff")
         self.assertFalse(self.store.is_approved("/p", b"x"))
-        self.store.approve("/q", b"z")
-        self.assertTrue(self.store.is_approved("/q", b"z"))
-        self.assertIsNone(self.store.problem)
-        self.assertTrue(os.path.exists(self.path + ".unusable"))
+        self.store.approve("/p", b"z")
+        self.assertTrue(self.store.is_approved("/p", b"z"))
 
     @unittest.skipUnless(POSIX, "modes")
     def test_a_file_that_others_can_write_is_no_consent(self) -> None:
         self.store.approve("/p", b"x")
+        path = self.store.place_of("/p")
         for mode in (0o666, 0o620):
-            os.chmod(self.path, mode)
+            os.chmod(path, mode)
             self.assertFalse(self.store.is_approved("/p", b"x"))
-        os.chmod(self.path, 0o600)
+        os.chmod(path, 0o600)
         self.assertTrue(self.store.is_approved("/p", b"x"))
         if os.getuid() == 0:
-            os.chown(self.path, 12345, 12345)
+            os.chown(path, 12345, 12345)
             self.assertFalse(self.store.is_approved("/p", b"x"))
 
     def test_walls_that_write_at_once_lose_nothing(self) -> None:
         def put(number: int) -> None:
-            mcpwall.ConsentStore(self.path).put("tools", f"t{number}", {"n": number})
+            mcpwall.ConsentStore(os.path.join(self.home, ".mcpwall")).approve(f"/{number}", b"x")
         threads = [threading.Thread(target=put, args=(number,)) for number in range(20)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual(len(self.store.entries("tools")), 20)
-        self.assertEqual(sorted(os.listdir(os.path.dirname(self.path))), ["approved.json", "approved.json.lock"])
+        self.assertEqual(len(self.store.projects()), 20)
 
     def test_paths_that_are_no_text(self) -> None:
         with self.assertRaises(mcpwall.ConfigError):
             self.store.approve("/p\udcff", b"x")
         self.assertFalse(self.store.is_approved("/p\udcff", b"x"))
-        self.assertEqual(self.store.entries("projects"), {})
+        self.assertEqual(self.store.projects(), {})
 
 
 class WholeProgram(Desk):
