@@ -26376,7 +26376,8 @@ _given_token = lazy_regex(r'//[^\n]*|#[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"?(?=(\
                           r'|[{}\[\]]|[^\s,:={}\[\]"#]+(?=(\s*[:=])?)', re.DOTALL)
 _secret_option = lazy_regex(r"(?i)-.*(token|secret|passw|pwd|key|auth|cred|bearer|header|cookie)|-H\Z")
 _secret_url = lazy_regex(r"(?<=://)[^/?#@\s]*(?=@)|(?<=[?&;])([^=&;#\s]+=)[^&;#\s]*")
-_secret_query = lazy_regex(r"""(?i)(?<=://)[^/?#@\s"']+(?=@)|([?&;][\w-]*(?:key|token|secret|passw|pwd|auth|sig|code)[\w-]*=)[^&;#\s"']+""")
+_secret_query = lazy_regex(r"""(?i)(?<=://)[^/?#@\s"']+(?=@)"""
+                           r"""|([?&;][\w-]*(?:key|token|secret|passw|pwd|auth|sig|code)[\w-]*=)[^&;#\s"']+""")
 _set_variable = lazy_regex(r"(?i)([A-Z_][A-Z0-9_]*=|\w*(?:token|secret|passw|pwd|key|auth|cred)\w*=).+", re.DOTALL)
 
 
@@ -26438,10 +26439,30 @@ def _masked(secrets: _Secrets, text: str, limit: int) -> str:
     return printable(text, limit)
 
 
-def _server_state(server: Server) -> str:
+def _server_state(io: Surroundings, server: Server) -> str:
     if server.wrapper is not None:
-        return "wrapped"
+        return "not by this wall" if _foreign_wall(io, server) else f"wrapped, policy {_policy_of(server.wrapper)}"
     return f"not covered: {printable(server.why_not)}" if server.why_not else "not wrapped"
+
+
+def _foreign_wall(io: Surroundings, server: Server) -> str:
+    """Why an entry that came with a repository looks wrapped, but not by this wall; "" when it is, or is the user's own."""
+    wrapper = server.wrapper
+    if wrapper is None or server.file.scope != "project":
+        return ""
+    at = wrapper.wall.index(wrapper.program)
+    if list(wrapper.wall[:at + 1]) not in (io.wall, io.launched(), own_command()):
+        return f"it starts {printable(' '.join(wrapper.wall[:at + 1]), 200)}"
+    allowed = {"server-name": server.name, "project": server.project}
+    for name, value in wrapper.options.items():
+        inside = os.path.realpath(value).startswith(os.path.realpath(server.project or io.cwd).rstrip(os.sep) + os.sep)
+        if name == "config" and (inside or not os.path.isabs(value)):
+            return f"its policy is the repository's: {printable(value)}"
+        if name == "env" and not set(value.split(",")) <= set(entry_variables(server.entry)):
+            return f"it hands on variables that it does not set: {printable(value)}"
+        if name in allowed and value != allowed[name] or name not in (*allowed, "config", "env", "profile", "enforce"):
+            return f"it has an option that mcpwall does not write there: --{printable(name)} {printable(value)}".rstrip()
+    return ""
 
 
 def _server_title(io: Surroundings, server: Server, limit: int = 80) -> str:
@@ -26455,15 +26476,21 @@ def _where(io: Surroundings, server: Server) -> str:
 
 
 def _print_table(io: Surroundings, found: _Inventory) -> None:
-    rows = [("#", "host", "scope", "file", "server", "command", "state")]
-    for number, server in enumerate(found.servers, 1):
-        file = server.file
-        command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 44)
-        rows.append((str(number), ",".join(file.clients), file.scope, io.short(file.path),
-                     _server_title(io, server, 40), command, _server_state(server)))
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
-    for row in rows:
-        io.say("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[6]]))
+    """The servers, grouped by file, numbered; as wide as the terminal."""
+    states = [_server_state(io, server) for server in found.servers]
+    titles = [_server_title(io, server, 40) for server in found.servers]
+    wide = max(map(len, titles), default=0)
+    room = max(12, min(44, io.width - wide - 28)) if io.width else 44
+    before = None
+    for number, (server, title, state) in enumerate(zip(found.servers, titles, states), 1):
+        if server.file.path != before:
+            scope = "" if server.file.scope == "local" else f", {server.file.scope}"
+            io.say(f"{io.short(server.file.path)} ({','.join(server.file.clients)}{scope})")
+            before = server.file.path
+        command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 500)
+        command = command if len(command) <= room else command[:room - 1] + "…"
+        line = f"{number:>4}  {title.ljust(wide)}  {state}" + (f"  {command}" if command else "")
+        io.say(line if not io.width or len(line) <= io.width else line[:io.width - 1] + "…")
 
 
 def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str], *arguments: Any) -> Any:
@@ -26541,6 +26568,7 @@ def _setup_flag(name: str, about: str) -> tuple[str, dict[str, Any]]:
 
 _SETUP_YES = _setup_flag("--yes", "do it without asking")
 _SETUP_PLAIN = _setup_flag("--plain", "start the file by its path, without a launcher: slower, and nothing else to keep")
+_SETUP_PROJECT = _setup_option("--project", "DIR", "what ${PROJECT_DIR} means for servers that a host may start anywhere")
 _SETUP_CLIENT = _setup_option("--client", "NAME", "only this host's files", action="append", default=[])
 _SETUP_FILES = (
     _SETUP_CLIENT,
@@ -26584,7 +26612,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
                       nargs="+", default=[]),
         _setup_flag("--all", "every server that can be wrapped"),
         _setup_flag("--hooks", "have every host that is here ask about its own tools, too"),
-        _setup_flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
+        _SETUP_PROJECT, _setup_flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
     if args is None:
         return 0
     _check_profile(args.profile)
@@ -26600,11 +26628,13 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     for problem in found.problems:
         io.complain(problem)
     _print_table(io, found)
-    open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not
+    if not found.servers:
+        _say_searched(io, [name for names in args.client for name in names])
+    open_ones = [s for s in named or found.servers if (s.wrapper is None or _foreign_wall(io, s)) and not s.why_not
                  and (args.all or args.servers or not args.hooks)]
     if open_ones and not listed and io.interactive:
-        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ").strip()
-        open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
+        open_ones = [s for s in _ask_which(io, found.servers) if s in open_ones]
+    open_ones = _with_project(io, open_ones, args.project, args.profile)
     plan: _WallPlan = [(server, wall_words(server, wall)) for server in open_ones]
     for server in open_ones:
         _say_left_out(io, found, server)
@@ -26615,12 +26645,14 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     done = not found.problems
     if not files:
         io.say("Nothing to wrap.")
-    elif args.yes or io.agrees(f"Write {len(files)} file(s)?"):
-        done = _carry_out(io, found, files, plan) and done
     else:
-        io.say("Nothing was written.")
-        return 1
-    done = _put_starter_policy(io, args.profile) and done
+        files = files if args.yes else _ask_files(io, files)
+        if not files:
+            io.say("Nothing was written.")
+            return 1
+        done = _carry_out(io, found, files, plan) and done
+    if files or listed or args.profile or any(server.wrapper for server in found.servers):
+        done = _put_starter_policy(io, args.profile) and done
     return _offer_hooks(io, args) or (0 if done else 1)
 
 
@@ -26633,6 +26665,73 @@ def _offer_hooks(io: Surroundings, args: Any) -> int:
             f"Also have {name} ask mcpwall before it runs, reads, writes or fetches something itself?"))]
     args.config = None
     return _set_all_hooks(io, args, (), True) if args.hook else 0
+
+
+def _ask_which(io: Surroundings, servers: Sequence[Server]) -> list[Server]:
+    """The servers that the person at the terminal chooses; a typo is asked about again. Raises UsageError at its end."""
+    fault: UsageError | None = None
+    while True:
+        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ")
+        if not answer and fault is not None:
+            raise fault
+        try:
+            return _chosen_servers(answer.strip(), servers)
+        except UsageError as problem:
+            fault = problem
+            io.complain(str(fault))
+
+
+def _ask_files(io: Surroundings, files: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """Those of the shown files that shall be written: all, none, or asked about one by one."""
+    one = len(files) == 1
+    answer = io.ask(f"Write {io.short(next(iter(files)))}? [y/N] " if one else
+                    f"Write these {len(files)} files? [y/N, e: ask for each] ").strip().lower()
+    if answer in ("e", "each") and not one:
+        return {path: texts for path, texts in files.items() if io.agrees(f"Write {io.short(path)}?")}
+    return files if answer in ("y", "yes") else {}
+
+
+def _say_searched(io: Surroundings, clients: Sequence[str]) -> None:
+    """Where servers were looked for, host by host."""
+    places: dict[str, list[str]] = {}
+    for row in _HOST_FILES.strip().splitlines():
+        hosts, scope, _, template = (cell.strip() for cell in row.split("|"))
+        for name in hosts.split():
+            if not clients or name in clients:
+                for path in _expand_path(template, io.home, io.cwd, io.environ, io.platform):
+                    shown = io.short(re.sub(r"\[([*?[])\]", r"\1", path))
+                    if shown not in places.setdefault(name, []):
+                        places[name].append(shown)
+    io.say("No servers were found. Looked at:")
+    for name, paths in places.items():
+        if paths:
+            _say_wrapped(io, f"  {name}: {', '.join(paths)}", "    ")
+    io.say("A server in another file: mcpwall wrap SERVER --config FILE --key KEY")
+
+
+def _with_project(io: Surroundings, servers: Sequence[Server], given: str | None, profile: str | None) -> list[Server]:
+    """*servers* with the folder that their entries name as the project. A policy that allows only what is inside it is asked
+    about, where the host may start the server anywhere. Raises UsageError."""
+    if given is not None and not os.path.isdir(os.path.join(io.cwd, given)):
+        raise UsageError(f"--project {printable(given)}: no such directory")
+    folder = os.path.abspath(os.path.join(io.cwd, given)) if given else None
+    homeless = [server for server in servers if not server.project]
+    if homeless and profile and not folder and "${PROJECT_DIR}" in json.dumps(builtin_layer(profile).data.get("rules", ())):
+        names = ", ".join(_server_title(io, server) for server in homeless)
+        if io.interactive:
+            while folder is None:
+                answer = io.ask(f"{profile} allows only what is inside a project; which folder is that of {names}? "
+                                "(empty: wherever the host starts it) ").strip()
+                if not answer:
+                    break
+                path = os.path.abspath(os.path.join(io.cwd, re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, answer)))
+                folder = path if os.path.isdir(path) else None
+                if folder is None:
+                    io.complain(f"{io.short(path)}: no such directory")
+        else:
+            io.complain(f"{names}: {profile} allows only what is inside the project, and the host may start it anywhere; "
+                        "add --project DIR")
+    return [server if server.project or not folder else server._replace(project=folder) for server in servers]
 
 
 def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
@@ -26665,6 +26764,11 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
         question = f"{io.short(path)} exists. Replace it by one that extends {profile}?"
         if existing and not (profile and existing == path and io.interactive and io.agrees(question)):
             io.say(f"Your policy: {io.short(existing)} (kept as it is)")
+            kept = parse_policy(read_policy_file(existing)[1], existing).data if profile else {}
+            if profile and profile not in _as_list(kept.get("extends", [])):
+                io.complain(f"{profile} is not in force, since you have a policy: "
+                            f"write `extends: {profile}` into {io.short(existing)}")
+                return False
             return True
         os.makedirs(io.folder, 0o700, exist_ok=True)
         data = _STARTER_POLICY.replace("PROFILE", profile or "default", 1).encode()
@@ -26689,7 +26793,8 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--hook", "HOST", "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts()),
                       action="append", default=[]),
         _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
-        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"), _SETUP_PLAIN, *_SETUP_FILES)
+        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"), _SETUP_PROJECT,
+        _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
     if (args.server is None) == (not args.hook):
@@ -26701,9 +26806,14 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
     found, servers = _named_servers(io, args)
     plan: list[tuple[Server, Sequence[str] | None]] = []
     done = not found.problems
-    for server in servers:
-        words = wall_words(server, wall, _kept_options(server.wrapper, options))
-        if server.wrapper and not options and _wall_problem(io, server.wrapper) is None and not (
+    if not args.project:
+        servers = [server._replace(project=server.project or server.wrapper.options.get("project")) if server.wrapper else server
+                   for server in servers]
+    for server in _with_project(io, servers, args.project, args.profile):
+        foreign = _foreign_wall(io, server)
+        anew = bool(options or args.project or foreign)
+        words = wall_words(server, wall, options if foreign else _kept_options(server.wrapper, options))
+        if server.wrapper and not anew and _wall_problem(io, server.wrapper) is None and not (
                 _starts_slowly(io, server.wrapper) or args.plain and server.wrapper.program in io.wall):
             ours = server.wrapper.program.endswith(".py") or server.wrapper.program in io.wall
             words = [*server.wrapper.wall[:-1], *(env_words(server) if ours else ()), "--"]
@@ -26973,42 +27083,208 @@ def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> in
 
 # -- status -------------------------------------------------------------------------
 
+class Problem(NamedTuple):
+    """What needs attention: its *kind*, the file, what is wrong; how bad it is, "" as bad as its kind."""
+    kind: str
+    place: str
+    problem: str
+    severity: str = ""
+
+    @property
+    def rank(self) -> str:
+        return self.severity or ("error" if self.kind in _ERRORS else "warning")
+
+    @property
+    def key(self) -> str:
+        """What stands for exactly this problem among those that the user has acknowledged."""
+        return sha256("\0".join((self.kind, re.sub(r":\d+\Z", "", self.place), self.problem)).encode("utf-8", "replace"))[:16]
+
+    @property
+    def item(self) -> str:
+        """What it is about, in a word or two."""
+        return self.problem.partition(": ")[0]
+
+
+_ERRORS = ("python", "policy", "wrapper", "permissions", "log")     # what no `--ack` takes away
+_SUMMARIES = {      # kind: what is said of several of them, one line for all
+    "unwrapped": "servers are not wrapped (mcpwall init, mcpwall wrap SERVER)",
+    "uncovered": "servers cannot be covered, because they are remote or not started by a command of their own",
+    "unpinned": "packages are not pinned, so whatever was published last is run",
+    "secret": "plain-text secrets stand in configuration files",
+    "command": "commands were not found",
+    "foreign": "entries of repositories look wrapped, but not by this wall",
+    "wrapper": "walls are broken (mcpwall wrap SERVER)",
+    "config": "configuration files cannot be read"}
+
+
 def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     """What is wrapped where and with which policy, and what needs attention (then 1)."""
-    args = _setup_arguments(io, "status", "What is wrapped where, and what needs attention.", argv,
-                            _setup_flag("--json", "for programs"), _SETUP_CLIENT)
+    args = _setup_arguments(
+        io, "status", "What is wrapped where, which policy is in force, what was refused today, and what needs attention.", argv,
+        _setup_flag("--json", "for programs"), _SETUP_CLIENT,
+        _setup_option("--ack", "KIND[:NAME]", "a warning that you know of, such as unpinned or unpinned:git: it counts no more",
+                      action="append", default=[]),
+        _setup_option("--unack", "KIND[:NAME]", "let it count again (all: everything)", action="append", default=[]),
+        *_POLICY_ARGUMENTS)
     if args is None:
         return 0
+    options = _Options(args)
     found = _take_inventory(io, args.client)
-    attention = list(_needs_attention(io, found))
+    if options.server_name:
+        if options.server_name not in {s.name for s in found.servers}:
+            raise UsageError(unknown_word(options.server_name, {s.name for s in found.servers}, "server"))
+        found = found._replace(servers=[s for s in found.servers if s.name == options.server_name])
+    policy: Policy | None = None
+    try:
+        project = os.path.join(io.cwd, options.project or "")
+        policy = load_policy(options.config, options.profile, project, io.home, io.consent.is_approved, mode=options.mode)
+    except PolicyError:
+        if options.config:
+            raise
     hooks = [row for row in _hook_state(io) if not args.client or row[0].name in args.client]
-    attention += (("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks if problem)
+    problems = [Problem(*row) for row in _needs_attention(io, found)]
+    problems += [Problem("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks if problem]
+    known = _known_problems(io, problems, args.ack, args.unack)
+    attention = [one for one in problems if one.key not in known or one.rank == "error"]
+    notes = list(_status_notes(io, found, policy))
+    today, waiting = _refused_today(io), len(io.consent.grants.requests())
     if args.json:
         servers = [{"clients": s.file.clients, "scope": s.file.scope, "file": s.file.path, "line": s.line,
-                    "server": s.name, "project": s.project, "state": _server_state(s).partition(":")[0],
+                    "server": s.name, "project": s.project, "state": re.split("[:,]", _server_state(io, s))[0],
                     "why": s.why_not or None, "policy": _policy_of(s.wrapper) if s.wrapper else None,
                     "wall": s.wrapper.program if s.wrapper else None} for s in found.servers]
-        problems = [{"kind": kind, "place": place, "problem": problem} for kind, place, problem in attention]
         rows = [{"host": host.name, "file": path, "state": state, "note": host.note or None, "problem": problem}
                 for host, path, state, problem in hooks]
-        io.say(json.dumps({"version": __version__, "servers": servers, "hooks": rows, "attention": problems}, indent=2))
+        shown = [{"kind": one.kind, "place": one.place, "problem": one.problem, "severity": one.rank,
+                  "acknowledged": one not in attention} for one in problems]
+        io.say(json.dumps({
+            "version": __version__, "policy": policy.source if policy else None, "fingerprint": policy and policy.fingerprint,
+            "mode": policy.settings.mode if policy else None, "stopped": io.stops.names(), "today": today, "waiting": waiting,
+            "servers": servers, "hooks": rows, "attention": [one for one in shown if not one["acknowledged"]],
+            "acknowledged": [one for one in shown if one["acknowledged"]], "notes": notes}, indent=2))
         return 1 if attention else 0
-    _print_table(io, found)
-    for server in found.servers:
-        if server.wrapper:
-            io.say(f"{_where(io, server)}: policy {_policy_of(server.wrapper)}")
+    if policy is not None:
+        _say_layers(io, policy)
+        io.say(f"Mode: {policy.settings.mode}. Content: {policy.fingerprint}.")
+    words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
+             ("would", "a monitor would have stopped"))
+    said = ", ".join(f"{today[key]} {word}" for key, word in words if today.get(key)) or "nothing refused"
+    io.say(f"Today: {said} (mcpwall log)." + (f" {waiting} calls wait for your word (mcpwall approve)." if waiting else ""))
+    _say_stopped(io)
+    if found.servers:
+        io.say()
+        _print_table(io, found)
+    else:
+        io.say("No servers were found (mcpwall init says where it looks).")
     if hooks:
         io.say("\nThe hosts' own tools (mcpwall wrap --hook HOST):")
     for host, path, state, problem in hooks:
         note = f" ({host.note})" if state == "registered" and host.note else ""
-        io.say(f"{host.name} in {io.short(path)}: {state}{note}{f': {printable(problem, 300)}' if problem else ''}")
+        _say_line(io, f"{host.name} in {io.short(path)}: {state}{note}{f': {printable(problem, 300)}' if problem else ''}")
+    for rank, title in (("error", "Wrong:"), ("warning", "Needs attention:")):
+        chosen = [one for one in attention if one.rank == rank]
+        if chosen:
+            io.say("\n" + io.coloured(title, title, 31 if rank == "error" else 33))
+        for kind in dict.fromkeys(one.kind for one in chosen):
+            _say_class(io, kind, [one for one in chosen if one.kind == kind])
+    if notes:
+        io.say("\nNotes:")
+    for note in notes:
+        _say_line(io, f"- {note}")
+    io.say()
+    if not attention:
+        io.say("Nothing needs attention.")
+    elif any(one.rank == "warning" for one in attention):
+        io.say("What you know of and want to keep: mcpwall status --ack KIND or --ack KIND:NAME, as in the brackets.")
+    if len(attention) < len(problems):
+        io.say(f"{len(problems) - len(attention)} acknowledged (mcpwall status --json names them, --unack takes it back).")
+    return 1 if attention else 0
+
+
+def _say_line(io: Surroundings, text: str) -> None:
+    """A line of any length, wrapped where a terminal ends."""
+    if io.width:
+        _say_wrapped(io, text)
+    else:
+        io.say(printable(text, 5000))
+
+
+def _say_class(io: Surroundings, kind: str, problems: Sequence[Problem]) -> None:
+    """All problems of one kind: in one line, where they are several of a kind that has a word for that."""
+    if len(problems) == 1 or kind not in _SUMMARIES:
+        for one in problems:
+            _say_line(io, f"- {io.short(one.place)}: {printable(one.problem, 500)} [{kind}]")
+        return
+    items = (f"{io.short(one.place)}: {one.problem}" if kind == "config" else
+             f"{one.item} in {io.short(one.place)}" if kind == "secret" else one.item for one in problems)
+    _say_line(io, f"- {len(problems)} {_SUMMARIES[kind]}: {', '.join(dict.fromkeys(items))} [{kind}]")
+
+
+def _refused_today(io: Surroundings) -> dict[str, int]:
+    """How many records of each kind but allowed calls there are of today."""
+    since, counts = since_moment(time.strftime("%Y-%m-%d"), time.time()), dict[str, int]()
+    for path in log_files(io, [], since):
+        try:
+            with open(path, encoding="utf-8", errors="replace", newline="\n") as stream:
+                for line in stream:
+                    plain = '"action":"allow"' in line and '"would":' not in line
+                    record = None if plain else logged_line(line, path, 0).record
+                    if record is not None and str(record["ts"]) >= since:
+                        key = "would" if "would" in record else str(record["action"])
+                        counts[key] = counts.get(key, 0) + 1
+        except OSError:
+            pass        # what is wrong with the log is said elsewhere
+    return {key: count for key, count in counts.items() if key in (*_INTERESTING, "would")}
+
+
+def _status_notes(io: Surroundings, found: _Inventory, policy: Policy | None) -> Iterator[str]:
+    """What is worth knowing, and nothing to be done about."""
+    doubts = len(policy_doubts(policy)) if policy else 0
+    if doubts:
+        yield f"{doubts} doubts about the policy (mcpwall lint)"
+    homeless = [_server_title(io, server) for server in found.servers if server.wrapper and not server.project
+                and "project" not in server.wrapper.options and _relies_on_project(io, server.wrapper.options)]
+    if homeless:
+        yield (f"{len(homeless)} entries start where their host does, and allow only what is inside the project: "
+               f"PROJECT_DIR may be empty there, and then nothing is (mcpwall wrap SERVER --project DIR): {', '.join(homeless)}")
     slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper) for server in found.servers)
     if slow:
-        io.say(f"\n{slow} of these start without Python's cache; wrapped again, they start about five times as fast.")
-    io.say("\nNeeds attention:" if attention else "\nNothing needs attention.")
-    for _, place, problem in attention:
-        io.say(f"- {io.short(place)}: {printable(problem, 500)}")
-    return 1 if attention else 0
+        yield f"{slow} of these start without Python's cache; wrapped again, they start about five times as fast"
+
+
+def _relies_on_project(io: Surroundings, options: Mapping[str, str]) -> bool:
+    """Does the policy of an entry with these options speak of the project's folder?"""
+    try:
+        policy = load_policy(options.get("config"), options.get("profile"), io.home, io.home, None)
+        return any("${PROJECT_DIR}" in json.dumps(layer.data.get("rules", ())) for layer in policy.layers)
+    except WallError:
+        return False
+
+
+def _known_problems(io: Surroundings, problems: Sequence[Problem], ack: Sequence[str], unack: Sequence[str]) -> set[str]:
+    """The keys of all problems that the user has acknowledged, after these words. Raises UsageError."""
+    path = os.path.join(io.folder, "acknowledged.json")
+    known: set[str] = set()
+    try:
+        kept = load_json(read_config(path).decode()) if os.path.lexists(path) else {}
+        known = {key for key in kept["known"] if type(key) is str} if type(kept) is dict and kept.get("v") == 1 else set()
+    except (WallError, UnicodeDecodeError, KeyError, TypeError):
+        pass            # nothing is acknowledged, then
+    for word, on in (*((word, True) for word in ack), *((word, False) for word in unack)):
+        kind, _, name = word.partition(":")
+        chosen = [one for one in problems if word == "all" and not on or one.kind == kind and name in ("", one.item)]
+        if not chosen:
+            there = {one.kind for one in problems} | {f"{one.kind}:{one.item}" for one in problems}
+            raise UsageError(f"--{'' if on else 'un'}ack: {unknown_word(word, there, 'problem')}" if there else
+                             f"--{'' if on else 'un'}ack {printable(word)}: there is no such problem")
+        errors = [one for one in chosen if one.rank == "error"]
+        if on and errors:
+            raise UsageError(f"--ack {printable(word)}: this has to be mended: {printable(errors[0].problem, 300)}")
+        known = known | {one.key for one in chosen} if on else known - {one.key for one in chosen}
+    if ack or unack:
+        _make_directories(io.folder)
+        write_whole(path, _compact({"v": 1, "known": sorted(known)}).encode() + b"\n", fs=io.fs)
+    return known
 
 
 def _policy_of(wrapper: Wrapper) -> str:
@@ -27020,7 +27296,7 @@ def _policy_of(wrapper: Wrapper) -> str:
     return "yours (the project's over the user's)"
 
 
-def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str, str, str]]:
+def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str, ...]]:
     """(kind, place, problem) of everything that a person should look at."""
     if sys.version_info < (3, 9):
         yield "python", sys.executable, f"Python {sys.version.split()[0]} is too old; 3.9 or later is needed"
@@ -27043,8 +27319,10 @@ def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> It
     place = f"{server.file.path}:{server.line}" if server.line else server.file.path
     name = _server_title(io, server)
     if server.wrapper:
-        problem = _wall_problem(io, server.wrapper)
-        if problem:
+        problem, foreign = _wall_problem(io, server.wrapper), _foreign_wall(io, server)
+        if foreign:
+            yield "foreign", place, f"{name}: not by this wall: {foreign}; look at it, and wrap it again"
+        elif problem:
             yield "wrapper", place, f"{name}: {problem}"
         command = server.argv[0]
         if not _is_command_there(io, command):
@@ -27150,14 +27428,14 @@ def _package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield "unpinned", f"{printable(_shown_words([package])[0])} is whatever was published last; pin a version you looked at"
 
 
-def _policy_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
+def _policy_attention(io: Surroundings) -> Iterator[tuple[str, ...]]:
     """Is the policy that a server started here would get a valid one, and can its log be written?"""
     consent = io.consent
     try:
         policy = load_policy(project_dir=io.cwd, home=io.home, approved=consent.is_approved)
         log = re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
         for warning in policy.warnings:
-            yield "policy", policy.source, warning
+            yield "policy", policy.source, warning, "warning"
     except PolicyError as fault:
         yield "policy", fault.file or io.folder, fault.problem
         log = os.path.join(io.folder, "logs")
