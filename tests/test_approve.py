@@ -785,6 +785,27 @@ class Servers(Verb):
         self.assertLess(self.out.count("\n"), 24)
         self.assertIn('+ new0: Lists a folder.\n    takes path*, depth; readOnlyHint: true\n'.replace("path*, depth", "depth, path*"), self.out)
 
+    def test_what_changed_is_said_in_a_line(self) -> None:
+        self.store.accept("files", pins(tool("read", inputSchema={"type": "object", "properties": {"a": {}, "b": {}}, "required": ["b"]})))
+        schema = {"type": "object", "properties": {"a": {}, "c": {}}, "required": ["a", "c"]}
+        self.store.keep("files", pins(tool("read", inputSchema=schema, annotations={"readOnlyHint": True})), False)
+        self.approve("files", answers="n\n")
+        self.assertIn("~ read: now takes c*; no longer takes b; now requires a; readOnlyHint is true now, not null\n", self.out)
+
+    def test_an_unsteady_tool(self) -> None:
+        self.store.keep("files", pins(tool("read", "12:00")), False)
+        self.assertEqual(self.approve("files", "--unsteady", answers="y\n"), 2)
+        self.assertEqual(self.approve("files", "read", "--unsteady"), 2, "it is not shown to anybody")
+        self.assertEqual(self.approve("files", "read", "--unsteady", answers="n\n"), 1)
+        self.assertEqual(self.store.servers()["files"]["unsteady"], [])
+        self.assertEqual(self.approve("files", "read", "--unsteady", answers="y\n"), 0)
+        self.assertIn("12:00", self.out)
+        self.assertEqual((self.store.servers()["files"]["unsteady"], self.waits()), (["read"], False))
+        self.approve("--list")
+        self.assertRegex(self.out, r"(?m)^ +not compared +files/read$")
+        self.approve("--revoke", "files/read")
+        self.assertEqual(self.store.servers()["files"]["unsteady"], [])
+
     def test_each_by_itself(self) -> None:
         self.store.keep("files", {**pins(tool("list", "x"), tool("a"), tool("b")), "instructions": pin("Be rude.")}, False)
         self.assertEqual(self.approve(answers="e\ny\nn\ny\nn\n"), 1)
@@ -948,11 +969,20 @@ class NotForModels(unittest.TestCase):
                         "python3 -m mcpwall unwrap db", "/opt/mcpwall/mcpwall.py unwrap --all", "./mcpwall approve", "mcpwall.exe unwrap db",
                         "uvx mcpwall approve x", "uvx mcpwall@0.1.0 unwrap x", "uv tool run mcpwall approve", "pipx run mcpwall wrap x",
                         "yes o | mcpwall approve", "script -qc 'mcpwall approve' /dev/null", "bash -c \"mcpwall init --yes\"",
+                        "mcpwall allow k7f3qa-12 --yes", "mcpwall go", "mcpwall approve k7f3qa-1 --yes -- --help", "pkill -9 -f mcpwall.py",
+                        "killall mcpwall", "taskkill /IM mcpwall.exe /F", "kill $(pgrep -f mcpwall)", "pgrep mcpwall | xargs kill",
+                        "ps aux | grep mcpwall | awk '{print $2}' | xargs kill", "pkill -f 'mcp.*wall'",
+                        "cp mcpwall.py /tmp/w.py && python3 /tmp/w.py approve files --yes", "python3 /tmp/w.py approve k7f3qa-12 --yes",
+                        "python3 w.py unwrap --all", "python3 - approve k --yes < mcpwall.py", "cat mcpwall.py | python3 - approve k --yes",
+                        "python3 -c 'import mcpwall; mcpwall.main([\"approve\", \"x\", \"--yes\"])'", "echo approve x --yes | xargs mcpwall",
                         "env HOME=/home/u mcpwall approve", "py C:\\tools\\mcpwall.py approve", "cd /tmp && mcpwall approve && ls"):
             self.assertFalse(talk.passes("run_command", {"command": command}), command)
         for command in ("mcpwall status", "mcpwall check read_file path=a", "mcpwall rules default", "mcpwall -- npx x", "pip install mcpwall",
                         "grep -rn 'mcpwall approve' README.md", "echo mcpwall approve", "git commit -m 'mcpwall unwrap'",
-                        "python3 -m unittest tests.test_approve", "python tools/approve.py", "mcpwall approve --help"):
+                        "python3 -m unittest tests.test_approve", "python tools/approve.py", "mcpwall approve --help", "mcpwall approve --list", "mcpwall log", "pgrep mcpwall",
+                        "ps aux | grep mcpwall", "pkill -f vite", "killall node", "kill 1234", "./manage.py approve order-12 --yes",
+                        "python3 cli.py approve PR-12 --yes", "python manage.py init", "npm init --yes", "terraform init",
+                        "python3 app.py wrap x", "python3 -c 'import mcpwall; print(mcpwall.__doc__)'", "mcpwall unwrap x --dry-run"):
             self.assertTrue(talk.passes("run_command", {"command": command}), command)
         for path in ("~/.mcpwall/consent/grant-0123456789abcdef.json", "/home/u/.mcpwall/approved.json"):
             self.assertFalse(talk.passes("write_file", {"path": path, "content": "once"}), path)

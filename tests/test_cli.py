@@ -251,6 +251,18 @@ class Relaying(Cli):
         self.assertFalse(mcpwall._is_unread(OSError(22, "Invalid argument"), windows=False))
         self.assertTrue(mcpwall._is_unread(BrokenPipeError(32, "Broken pipe"), windows=False))
 
+    @unittest.skipUnless(os.path.exists("/dev/full"), "a disk that is full")
+    def test_full_stdout_is_one_clear_line(self) -> None:
+        for words in (["rules", "default"], ["--help"], ["--version"], ["check", "read_file", "path=x"], ["status", "--help"]):
+            with self.subTest(words=words), open("/dev/full", "w") as full, contextlib.redirect_stdout(full), \
+                    contextlib.redirect_stderr(io.StringIO()) as stderr:
+                self.assertEqual(mcpwall.main(words), 2)
+                self.assertEqual(stderr.getvalue(), "mcpwall: what was to be printed cannot be written: No space left on device\n")
+
+    def test_a_demo_of_a_policy_that_does_not_load_is_one_line(self) -> None:
+        for words in (["-c", "none.yml", "demo"], ["demo", "--profile", "nope"], ["demo", "--monitor", "--enforce"]):
+            self.said(*words)
+
     def test_the_name_of_a_file_that_fails_does_not_act_on_the_terminal(self) -> None:
         said = io.StringIO()
         fault = PermissionError(13, "Permission denied", "a\x1b]0;b\nc")

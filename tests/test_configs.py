@@ -541,6 +541,9 @@ class Saving(Folder):
         return mcpwall.change_config(
             [file], lambda text: set_wall(text, ("mcpServers", name), [*WALL, "--"]), self.lock, fs)
 
+    def backup(self, file: mcpwall.ConfigFile) -> str:
+        return mcpwall.backup_of(file.path, os.path.join(os.path.dirname(self.lock), "backups"))
+
     def leftovers(self) -> list[str]:
         return [name for name in os.listdir(self.home) if ".tmp" in name]
 
@@ -560,7 +563,7 @@ class Saving(Folder):
                 seen.add(now)
                 if not disk.crashed:
                     self.assertEqual(self.leftovers(), [])
-                backup = file.path + mcpwall.BACKUP_SUFFIX
+                backup = self.backup(file)
                 if os.path.exists(backup):
                     self.assertEqual(read(backup), self.OLD.encode())
                     os.unlink(backup)
@@ -592,7 +595,7 @@ class Saving(Folder):
     def test_changed_since_it_was_read(self) -> None:
         file = self.file(self.OLD)
         with self.assertRaises(mcpwall.ConfigChanged):
-            mcpwall.save_config(file.path, b"something else", b"new")
+            mcpwall.save_config(file.path, b"something else", b"new", backups=os.path.join(self.home, "kept"))
         self.assertEqual(read(file.path), self.OLD.encode())
         self.assertEqual(os.listdir(self.home), ["servers.json"])
 
@@ -610,7 +613,7 @@ class Saving(Folder):
 
         each(lambda name: self.change(file, name))
         self.assertTrue(all(s.wrapper for s in mcpwall.list_servers(file, read(file.path).decode())))
-        self.assertEqual(read(file.path + mcpwall.BACKUP_SUFFIX), original)
+        self.assertEqual(read(self.backup(file)), original)
         each(lambda name: mcpwall.change_config(
             [file], lambda text: set_wall(text, ("mcpServers", name), None), self.lock))
         self.assertEqual(read(file.path), original)
@@ -695,7 +698,7 @@ class Saving(Folder):
         file = self.file(self.OLD)
         self.change(file, "a")
         self.change(file, "b")
-        backup = file.path + mcpwall.BACKUP_SUFFIX
+        backup = self.backup(file)
         self.assertEqual(read(backup), self.OLD.encode(), "the backup knows no wall")
         if POSIX:
             self.assertEqual(os.stat(backup).st_mode & 0o777, 0o600)
@@ -716,7 +719,7 @@ class Saving(Folder):
         victim = self.file("victim", "victim.txt").path
         os.symlink(victim, backup)
         self.change(file)
-        self.assertEqual((read(victim), os.path.islink(backup)), (b"victim", False))
+        self.assertEqual((read(victim), read(self.backup(file))), (b"victim", self.OLD.encode()))
 
     @unittest.skipUnless(POSIX, "modes, owners and links")
     def test_mode_owner_and_links_stay(self) -> None:
@@ -733,7 +736,6 @@ class Saving(Folder):
         self.assertIn(b"mcpwall", read(file.path))
         if os.getuid() == 0:
             self.assertEqual((status.st_uid, status.st_gid), (12345, 54321))
-            self.assertEqual(os.stat(file.path + mcpwall.BACKUP_SUFFIX).st_uid, 12345)
 
     @unittest.skipUnless(POSIX, "modes and links")
     def test_files_that_are_not_written(self) -> None:

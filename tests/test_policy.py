@@ -459,6 +459,14 @@ class Layers(InEmptyHome):
         self.assertIn("block-ssh-keys", names)
         self.assertNotIn("block-env-files", names)
 
+    def test_names_that_rules_had_before(self) -> None:
+        call = {"command": "git reset --hard"}
+        for base in ("default", "company-laptop"):
+            self.assertEqual(mcpwall.Wall(policy(f"version: 1\nextends: {base}\n")).check_call("run_command", call).rule, "ask-git-discard")
+            for name in ("ask-git-rewrite", "log-git-rewrite", "ask-git-discard"):
+                decision = mcpwall.Wall(policy(f"version: 1\nextends: {base}\nwithout: [{name}]\n")).check_call("run_command", call)
+                self.assertIn(decision.action, ("allow", "log_only"), (base, name))
+
     def test_two_bases_repeat_no_rule(self) -> None:
         names = [one.name for one in policy("version: 1\nextends: [default, filesystem]\n").rules]
         self.assertEqual(len(names), len(set(names)))

@@ -86,9 +86,23 @@ class Helpers(unittest.TestCase):
         self.check("network", ["curl x.example", "ssh h", "ls && wget x", "env A=1 nc h 1", "dig x"],
                    ["git commit -m curl", "echo curl", "grep wget a.txt", "curl --version"])
 
+    def test_git_discard(self):
+        self.check("git_discard",
+                   ["git reset --hard", "git reset -q --hard HEAD~3", "git clean -xdf", "git clean --force -d", "git checkout .", "git checkout :/",
+                    "git checkout HEAD~2 -- .", "git checkout -- src/", "git checkout -- '*.py'", "git checkout -f main",
+                    "git switch --discard-changes main", "git restore .", "git restore -s HEAD~1 .", "git restore --staged --worktree .",
+                    "git restore -W -S .", "git stash clear", "git push --force", "git push origin +feature/x",
+                    "git push --force-with-lease --force", "git filter-branch --tree-filter x", "git reflog expire --all",
+                    'git re""set --hard', "bash -c 'git -C a reset --hard'", "cd a && git clean -fd"],
+                   ["git checkout -- a.py", "git restore a.py", "git restore -SW a.py", "git stash drop", "git branch -D x", "git stash pop",
+                    "git restore --staged .", "git restore -S .", "git clean -nfd", "git clean --dry-run -f", "git reset --soft HEAD~1",
+                    "git checkout feature/foo", "git checkout -b fix", "git switch main", "git push --follow-tags", "git push --force-with-lease",
+                    "git push --dry-run --force", "git fetch -f", "git commit -m 'git reset --hard'", "git log --grep='reset --hard'"])
+
     def test_git_rewrite(self):
         self.check("git_rewrite",
-                   ["git reset --hard", "git clean -fdx", "git push -f", "git branch -D x", "git stash clear",
+                   ["git checkout -- a.py", "git restore a.py", "git stash drop", "git restore -SW a.py",
+                    "git reset --hard", "git clean -fdx", "git push -f", "git branch -D x", "git stash clear",
                     "git checkout -- .", "git -C sub reset --hard origin/x"],
                    ["git reset --soft HEAD~1", "git clean -n", "git push", "git branch -d x", "git checkout main",
                     "git push --force-with-lease origin feature/x", "git restore --staged ."])
