@@ -26793,6 +26793,7 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
                 io.complain(f"{profile} is not in force, since you have a policy: "
                             f"write `extends: {profile}` into {io.short(existing)}")
                 return False
+            load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
             return True
         os.makedirs(io.folder, 0o700, exist_ok=True)
         data = _STARTER_POLICY.replace("PROFILE", profile or "default", 1).encode()
@@ -26800,6 +26801,9 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
             save_config(path, read_config(path), data, fs=io.fs, backups=io.backups)
         else:
             write_whole(path, data, fs=io.fs)
+    except PolicyError as fault:
+        io.complain(f"{fault} (until then no server starts)")
+        return False
     except (OSError, WallError) as fault:
         io.complain(f"the starter policy {path} was not written: {fault}")
         return False
@@ -27170,8 +27174,9 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     problems = [Problem(*row) for row in _needs_attention(io, found)]
     problems += [Problem("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks if problem]
     known = _known_problems(io, problems, args.ack, args.unack)
+    notes = [*(one.problem for one in problems if one.rank == "note"), *_status_notes(io, found, policy)]
+    problems = [one for one in problems if one.rank != "note"]
     attention = [one for one in problems if one.key not in known or one.rank == "error"]
-    notes = list(_status_notes(io, found, policy))
     today, waiting = _refused_today(io), len(io.consent.grants.requests())
     if args.json:
         servers = [{"clients": s.file.clients, "scope": s.file.scope, "file": s.file.path, "line": s.line,
@@ -27220,9 +27225,9 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     if not attention:
         io.say("Nothing needs attention.")
     elif any(one.rank == "warning" for one in attention):
-        io.say("What you know of and want to keep: mcpwall status --ack KIND or --ack KIND:NAME, as in the brackets.")
+        _say_line(io, "What you know of and want to keep: mcpwall status --ack KIND or --ack KIND:NAME, as in the brackets.")
     if len(attention) < len(problems):
-        io.say(f"{len(problems) - len(attention)} acknowledged (mcpwall status --json names them, --unack takes it back).")
+        _say_line(io, f"{len(problems) - len(attention)} acknowledged (mcpwall status --json names them, --unack takes it back).")
     return 1 if attention else 0
 
 
@@ -27460,7 +27465,7 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, ...]]:
         policy = load_policy(project_dir=io.cwd, home=io.home, approved=consent.is_approved)
         log = re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
         for warning in policy.warnings:
-            yield "policy", policy.source, warning, "warning"
+            yield "policy", policy.source, warning, "note" if "is no project (" in warning else "warning"
     except PolicyError as fault:
         yield "policy", fault.file or io.folder, fault.problem
         log = os.path.join(io.folder, "logs")
@@ -29214,7 +29219,7 @@ def cmd_verify(argv: Sequence[str], io: Surroundings) -> int:
            + (f"{len(problems)} problems." if problems else "every chain is whole."))
     if loose:
         io.say(f"{loose} records stand in no chain: those of hooks and of versions before it.")
-    io.say("The heads, to keep elsewhere (a log that was cut at its end or written anew is noticed by them alone):")
+    _say_line(io, "The heads, to keep elsewhere (a log that was cut at its end or written anew is noticed by them alone):")
     _say_table(io, [["session", "records", "head", "last"], *([session, str(count), digest, place]
                                                               for session, (count, _, digest, place) in heads.items())])
     return 1 if problems else 0
@@ -29323,12 +29328,14 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
             )
             _say_wrapped(io, said, "    ") if io.width else io.say(said)
         for text in _near_misses(policy, walk):
-            io.say("Nearly: " + printable(text, 500))
+            _say_line(io, "Nearly: " + printable(text, 500))
     decided = next((rule for _, rule, outcome, _, _ in walk if outcome in (DECIDES, FAULT)), None)
     refused = bool(walk) and (any(outcome is FAULT for _, _, outcome, _, _ in walk) or (
         decided.action if decided else policy.settings.default_action) not in _PASSING)
-    if not args.json and (refused or record is not None and record["action"] == "deny"):
-        io.say(_way_out(record, decided))
+    if not args.json and record is not None and walk and not refused and not missing:
+        io.say("It would be allowed now.")
+    elif not args.json and (refused or record is not None and record["action"] == "deny"):
+        _say_line(io, _way_out(record, decided))
     return 1 if refused else 0
 
 
@@ -29346,11 +29353,11 @@ def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
         ("policy", "Policy then"),
     ):
         if record.get(key):
-            io.say(f"  {word}: {printable(str(record[key]), 400)}")
+            _say_line(io, f"  {word}: {printable(str(record[key]), 400)}")
 
 
 def _say_layers(io: Surroundings, policy: Policy) -> None:
-    io.say("Policy, the strongest first: " + ", ".join(
+    _say_line(io, "Policy, the strongest first: " + ", ".join(
         dict.fromkeys(layer.file for layer in policy.layers if layer.name != "protection")))
     if policy.apart is not None:
         io.say(f"  judged apart, only its denials count: {policy.apart.source}")
@@ -29609,6 +29616,9 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
         raise UsageError(f"{record['ref']}: {other}")
     path = find_policy_file(io.folder, "config") or os.path.join(io.folder, "config.yml")
     old = read_policy_file(path)[1] if os.path.lexists(path) else _STARTER_POLICY.replace("PROFILE", "default", 1)
+    if os.path.lexists(path) and record.get("subject") and _now_allowed(io, record, old, path):
+        io.say("It is allowed already; see: mcpwall explain " + str(record["ref"]))
+        return 0
     name = f"allow-{record['ref']}"
     for candidate in narrow_rule(record):
         rule = {"name": name, **candidate}
@@ -30012,9 +30022,9 @@ def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
         return int(bad)
     for path, (problems, doubts) in found.items():
         for problem in problems:
-            io.say(printable(shown_without_secrets(problem), 1000))
+            _say_line(io, printable(shown_without_secrets(problem), 1000))
         for doubt in doubts:
-            io.say("doubt: " + printable(shown_without_secrets(doubt), 1000))
+            _say_line(io, "doubt: " + printable(shown_without_secrets(doubt), 1000))
         if not problems and not doubts:
             io.say(f"{io.short(path)}: fine")
     return int(bad)
@@ -30115,7 +30125,7 @@ def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
             sorted(changes.items(), key=lambda item: -item[1][0]))])
     io.say(f"{sum(row[0] for row in changes.values())} calls would be judged otherwise, {same} as before.")
     for why, count in sorted(untold.items(), key=lambda item: -item[1]):
-        io.say(f"{count} cannot be told: {why}.")
+        _say_line(io, f"{count} cannot be told: {why}.")
     return int(bool(changes))
 
 
@@ -30665,7 +30675,16 @@ def help_text() -> str:
         parser.add_argument(*flags.split(), **settings)
     options = parser.format_help().partition("\n")[2].strip("\n")
     verbs = "\n".join(f"  {name:<9} {(run.__doc__ or '').partition('. ')[0].strip().rstrip('.')}" for name, run in VERBS.items())
-    return ABOUT.format(verbs=verbs, options=options)
+    text = ABOUT.format(verbs=verbs, options=options)
+    return "\n".join(_fitted(line) for line in text.split("\n")) if sys.stdout.isatty() else text
+
+
+def _fitted(line: str) -> str:
+    """A line of help as wide as the terminal."""
+    import shutil
+    import textwrap
+    wide = max(60, shutil.get_terminal_size((80, 24)).columns)
+    return textwrap.fill(line, wide, subsequent_indent=" " * 12, break_on_hyphens=False) if len(line) > wide else line
 
 
 def _say_version() -> int:
@@ -31141,7 +31160,7 @@ def cmd_rules(argv: Sequence[str], io: Surroundings) -> int:
         io.say(json.dumps(rows, indent=2))
     elif name is None:
         for name in BUILTIN_NAMES:
-            io.say(f"{name:<16} {builtin_summary(name)}")
+            _say_line(io, f"{name:<16} {builtin_summary(name)}")
         io.say(f"{'secrets':<16} (not a policy) the kinds of secrets that `secrets: true` finds")
     elif name == "secrets":
         for name, about, example in secret_kinds():
