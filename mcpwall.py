@@ -5305,7 +5305,7 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
 
 COMMAND_CATEGORIES = {"destructive": "deletes, overwrites or wipes outside the project, or a shared branch",
     "git_rewrite": "throws away local git work (git_discard, a named file, stash drop, branch -D)",
-    "git_discard": "throws away work that nobody has elsewhere (reset --hard, clean -fdx, checkout .)",
+    "git_discard": "throws away git work that may be nowhere else (reset --hard, clean -fdx, checkout .)",
     "pipe_to_shell": "runs what it has just downloaded or decoded", "reverse_shell": "opens a shell or a tunnel to the network",
     "exfiltration": "sends credentials, private files or the environment away",
     "privilege": "becomes root, widens rights, leaves a container, or turns protection off",
@@ -6602,7 +6602,7 @@ git_discard :: git :: (?:reset (?:.* )?--(?:hard|merge) |clean(?=.* (?:-[a-zA-Z]
     stash clear |filter-(?:branch|repo)|reflog (?:expire|delete)|(?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|--discard-changes) |checkout (?:.* )?TREE |
     restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* TREE )|read-tree (?:.* )?--reset |
     push(?!.* (?:--dry-run|-n) )(?:(?=.* (?:-[a-z]*f[a-z]*|--force|--mirror) )|(?!.*--force-with-lease)(?=.* [+]\S+ ))) ::
-     throws work away that may be nowhere else
+     throws away what is not committed or pushed
 git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |
     branch(?=.* (?:-[a-z]*D|--delete .*--force|--force .*--delete) )|worktree remove .*(?:-f|--force) |checkout (?:.* )?-- (?!TREE )|
     restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) :: throws local work away
@@ -11413,7 +11413,7 @@ class _ShRun:
         if verb == "config" and len(words) > 1:
             self.git_setting(words[0], words[1])
         elif verb == "clean" and _sh_has(r"-\w*f|--force", args) and not _sh_has(r"-\w*n|--dry-run", args):
-            for word in [word for word in words if word[:1] in "/~"] or ["."] * (self.cwds != ("",)):
+            for word in [word for word in words if word[:1] in "/~"] or ["./untracked"] * (self.cwds != ("",)):
                 self.delete(word)
         if verb in ("commit", "tag", "notes", "config", "clean") or verb == "archive" and flow is not _NOTHING:
             return _NOTHING
@@ -19168,7 +19168,7 @@ _GROUPS_JSON = r"""
    "action": "deny", "message": "Blocked: a secret in what is being sent"}],
 "git-discard": [
   {"name": "ask-git-discard", "match": {"arguments": {"_any_value": {"command": "git_discard"}}},
-   "action": "ask", "message": "A git command that throws away work that may be nowhere else"}],
+   "action": "ask", "message": "A git command that throws local work away"}],
 "git-history": [
   {"name": "log-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "log_only", "message": "Logged: a git command that throws local work away"}],

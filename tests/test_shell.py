@@ -99,6 +99,11 @@ class Helpers(unittest.TestCase):
                     "git checkout feature/foo", "git checkout -b fix", "git switch main", "git push --follow-tags", "git push --force-with-lease",
                     "git push --dry-run --force", "git fetch -f", "git commit -m 'git reset --hard'", "git log --grep='reset --hard'"])
 
+    def test_git_clean_removes_what_is_in_the_folder(self):
+        for cwd, goes in ((PROJECT, False), (PROJECT + "/a", False), (HOME, True), ("/", True), ("/etc", True)):
+            command = next(iter(commands_in("bash", {"command": "git clean -fdx", "cwd": cwd})))
+            self.assertEqual("destructive" in judge_command(command, CONTEXT).categories, goes, cwd)
+
     def test_git_rewrite(self):
         self.check("git_rewrite",
                    ["git checkout -- a.py", "git restore a.py", "git stash drop", "git restore -SW a.py",
