@@ -6578,7 +6578,7 @@ _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|stagin
 _SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named file
 _SH_LOOSENS = r"(?:-\S+ )*(?:approve|allow|go|unwrap|wrap|init) (?!(?:(?!-- )\S+ )*(?:--list|--help|-h|--dry-run) )"
 _sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b)"     # whom pgrep, pidof or ps have found
-                       r".*\b(?:pgrep|pidof|ps|get-process|tasklist)\b[^\n;]*mcp[^a-z ]{0,3}wal")
+                       r".*\b(?:pgrep|pidof|ps|get-process|tasklist)\b[^\n;]*m[^a-z ]?cp[^a-z ]{0,3}wal")
 _sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|save_config|wrap_server)\b")
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
 _SH_RULES = r"""
@@ -6676,7 +6676,7 @@ privilege :: mcpwall :: LOOSENS :: changes what mcpwall lets through
 privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS :: changes what mcpwall lets through
 privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |(?:approve|allow) (?:-\S+ )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) ::
      changes what mcpwall lets through
-privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*mcp[^a-z ]{0,3}wal :: stops mcpwall
+privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*m[^a-z ]?cp[^a-z ]{0,3}wal :: stops mcpwall
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
 privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
@@ -26526,7 +26526,8 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--hook", "HOST", "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts()),
                       action="append", default=[]),
         _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
-        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"), _SETUP_PLAIN, *_SETUP_FILES)
+        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"),
+        _setup_flag("--yes", "for programs; what is named is written at once anyway"), _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
     if (args.server is None) == (not args.hook):
@@ -26630,7 +26631,7 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--hook", "HOST", "or: let this host ask no more about its own tools (all: no host)", action="append",
                       default=[]),
         _setup_option("--restore", "FILE", "bring back the backup beside this config file"),
-        _setup_flag("--yes", "restore without asking"), *_SETUP_FILES)
+        _setup_flag("--yes", "do it without asking"), *_SETUP_FILES)
     if args is None:
         return 0
     if sum(map(bool, (args.server is not None, args.all, args.restore, args.hook))) != 1:
