@@ -14563,7 +14563,7 @@ class _Steer:
         return False
 
     def look(self, text: str, words: Iterable[bytes], phrases: Iterable[SteeringPhrase]) -> list[SteeringPhrase]:
-        """Those of *phrases* all of whose parts may be in *text*, which has these bare *words*."""
+        """Those of *phrases* all of whose parts may be in *text*, which has these bare *words*; each once."""
         present = asked = 0
         gate = self.gate
         for word in words:
@@ -14571,7 +14571,7 @@ class _Steer:
                 present |= gate[word]
         lacking = ~(present | self.formed)
         found = []
-        for phrase in [phrase for phrase in phrases if not phrase.needs & lacking]:
+        for phrase in {id(phrase): phrase for phrase in phrases if not phrase.needs & lacking}.values():
             missing = phrase.needs & ~present
             if missing & ~asked:                # forms: is one of their strings there?
                 for bit, strings in self.forms:
@@ -14584,10 +14584,10 @@ class _Steer:
         return found
 
     def hanging(self, text: str, words: frozenset[bytes]) -> Iterable[SteeringPhrase]:
-        """The phrases that hang on one of the *words* of *text*."""
+        """The phrases that hang on one of the *words* of *text*, some more than once."""
         some = [self.rare[word] for word in words if word in self.rare]
         some += [hung for word in self.strings.keys() & words for string, _, hung in self.strings[word] if string in text]
-        return {id(phrase): phrase for hung in some for phrase in hung}.values()
+        return [phrase for hung in some for phrase in hung]
 
 
 def _steer_script(char: str) -> str:
