@@ -13523,7 +13523,7 @@ NOT        do_not don't dont never must_not mustn't should_not shouldn't shall_n
 TELL       tell inform mention reveal disclose explain admit report notify alert warn confess describe expose show say discuss
            acknowledge display telling informing mentioning revealing disclosing notifying alerting showing reporting warn
            advise advising let bother
-USER       user users human humans operator customer owner person anyone anybody
+USER       user users human humans operator customer owner maintainer maintainers person anyone anybody
 USERS      user's users owner's customer's user
 KNOW       know notice learn find_out be_told be_informed be_notified be_aware become_aware realize realise suspect hear
 ABOUT      that about what how of unless under at in for no
@@ -13689,7 +13689,7 @@ role_spoof     said     you_are|you're no *longer a|an|the ..2 ROLE
 role_spoof     said     you are now|in ..2 *SPECIAL MODE
 role_spoof     said     you are *no_longer bound|restricted|limited|subject|required
 role_spoof     said     your|the *task|goal|mission|objective has_changed|was_changed|changed
-role_spoof     order    *enter|activate|enable ~1 SPECIAL MODE
+role_spoof     order    *enter|activate ~1 SPECIAL MODE
 role_spoof     said     *FROMNOW ..2 you|AGENT ..2 are|respond|act|will|must|obey|always ..4 EVIL|ROLE|obey|no_restrictions|only
 role_spoof     said     FROMNOW|from_this_moment *obey|ignore|disregard
 role_spoof     said     *FROMNOW ..3 recommend|forward|approve|include|append|reply|respond|answer|speak|prefer
@@ -13959,7 +13959,7 @@ tool_steering  =order   CHANGE ~1 PROMPT to include|say|contain|always
 tool_steering  =said    whenever|when|if|each_time|every_time ..3 NAME ..2 LOADED ..1 also|always|must
 tool_steering  =order   do_not|don't|never use ~2 ..1 TOOL of|from ~1 other|another
 override       order    *IGNORE ~2 PRIOR role|persona|identity|personality|character|purpose
-override       order    *IGNORE ~1 USER END
+override       order    *IGNORE ~1 user|users|human|humans|owner|customer END
 concealment    order    make_sure|be_sure|ensure|make ..1 not to|do *mention|tell|reveal|disclose|inform
 concealment    order    DO|HARM ..10 without ~1 *asking|confirmation|approval|permission END
 concealment    order    do so|it|this|that without ~1 *asking|confirmation|approval|permission
@@ -14563,7 +14563,7 @@ class _Steer:
         return False
 
     def look(self, text: str, words: Iterable[bytes], phrases: Iterable[SteeringPhrase]) -> list[SteeringPhrase]:
-        """Those of *phrases* all of whose parts may be in *text*, which has these bare *words*."""
+        """Those of *phrases* all of whose parts may be in *text*, which has these bare *words*; each once."""
         present = asked = 0
         gate = self.gate
         for word in words:
@@ -14571,7 +14571,7 @@ class _Steer:
                 present |= gate[word]
         lacking = ~(present | self.formed)
         found = []
-        for phrase in [phrase for phrase in phrases if not phrase.needs & lacking]:
+        for phrase in {id(phrase): phrase for phrase in phrases if not phrase.needs & lacking}.values():
             missing = phrase.needs & ~present
             if missing & ~asked:                # forms: is one of their strings there?
                 for bit, strings in self.forms:
@@ -14584,10 +14584,10 @@ class _Steer:
         return found
 
     def hanging(self, text: str, words: frozenset[bytes]) -> Iterable[SteeringPhrase]:
-        """The phrases that hang on one of the *words* of *text*."""
+        """The phrases that hang on one of the *words* of *text*, some more than once."""
         some = [self.rare[word] for word in words if word in self.rare]
         some += [hung for word in self.strings.keys() & words for string, _, hung in self.strings[word] if string in text]
-        return {id(phrase): phrase for hung in some for phrase in hung}.values()
+        return [phrase for hung in some for phrase in hung]
 
 
 def _steer_script(char: str) -> str:
