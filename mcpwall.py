@@ -388,7 +388,7 @@ def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
                 _collect_names(value, name, names)
 
 
-_compact = json.JSONEncoder(separators=(",", ":")).encode     # what we write ourselves
+_compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode     # what we write ourselves
 
 
 def paths_of(value: Any, ordinals: Iterable[int]) -> dict[int, tuple[Any, ...]]:
@@ -4485,7 +4485,7 @@ def _path_anchored(glob: str) -> tuple[str, list[str]]:
 def _path_rarest(word: str) -> str:
     """The component without wildcards in *word* that fewest paths have; empty when there is none."""
     if "/" not in word:
-        return "" if _PATH_WILD.search(word) else word
+        return word if word.isalnum() or _PATH_WILD.search(word) is None else ""
     words = [part for part in word.split("/") if part and not _PATH_WILD.search(part)]
     return max(words, key=lambda part: part not in _PATH_COMMON, default="")
 
@@ -4506,6 +4506,7 @@ class PathIndex:
         # by the first or last three characters of the last component; the text must occur in it
         self._ends: dict[str, list[tuple[str, _PathPattern]]] = {}
         self._others: list[_PathPattern] = []
+        self._text = ""         # all of `_words`
         self._excepts: dict[str, list[_PathPattern]] = {}
         for name, sources in globs.items():
             for rank, source in enumerate(sources):
@@ -4517,7 +4518,8 @@ class PathIndex:
 
     def _add(self, pattern: _PathPattern) -> None:
         """File *pattern* under what every path that it matches must have."""
-        parts = _PATH_PARTS.findall(_path_same(pattern.glob))
+        glob = _path_same(pattern.glob)
+        parts = _PATH_PARTS.findall(glob) if "{" in glob else list(filter(None, glob.split("/")))
         best: tuple[bool, bool, int] = (False, False, -1)
         keys: list[str] = []
         for at, part in enumerate(parts):
@@ -4574,12 +4576,15 @@ class PathIndex:
             names = [part]
             if len(part) < 64 and _PATH_WILD.search(part) is not None:
                 known = 6 * len(_PATH_WILD.sub("", part)) // (4 if part[0] in "*?[" else 3)
+                cut = "" if any([sign in part for sign in "[{\\"]) else max(_PATH_WILD.split(part), key=len)   # must be there
+                if not self._text:
+                    self._text = "/".join(self._words)
                 try:
-                    test = _path_component(part)
+                    test = _path_component(part) if cut in self._text else None
                 except PolicyError:             # no glob after all
                     test = None
-                names += [word for word in self._words if callable(test) and known >= len(word)
-                          and (word[0] != "." or part[0] == ".") and test(word)][:4]
+                names += [word for word in (self._words if callable(test) else ()) if known >= len(word) and cut in word
+                          and (word[0] != "." or part[0] == ".") and test(word)][:4]    # type: ignore[misc]
             made = [path + [name] for path in made for name in names][:64]
         found: dict[str, str] = {}
         for path in made[1:]:
@@ -5259,19 +5264,29 @@ _adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(
                        r"""|\$\(|[;&|()`\n]""", re.DOTALL)
 _adr_unquote = lazy_regex(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""", re.DOTALL)
 _ADR_SPACED = dict.fromkeys(b";&|()`/.$\n", " ")
+# The same for ASCII, many times as fast; what separates words of a text, but not of bytes, with it
+_ADR_FETCH_ASCII = frozenset(word.encode() for word in _ADR_FETCH)
+_ADR_SPACED_ASCII = bytes(32 if code in b";&|()`/.$\n\x1c\x1d\x1e\x1f" else code + 32 * (65 <= code <= 90) for code in range(256))
 
 
 def may_fetch(text: str) -> bool:
     """A superset of the commands in which `hosts_in_command` finds something."""
     return ":" in text or "'" in text or '"' in text or "\\" in text or "%" in text or "//" in text or "xargs" in text or \
-        not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+        _names_fetcher(text)
+
+
+def _names_fetcher(text: str) -> bool:
+    """Is a program that fetches one of the words of *text*?"""
+    if text.isascii():
+        return not _ADR_FETCH_ASCII.isdisjoint(text.encode().translate(_ADR_SPACED_ASCII).split())
+    return not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
 
 
 def hosts_in_command(text: str, depth: int = 0) -> set[str]:
     """The hosts that a command line gets to programs which may talk to the network; not those it only writes or looks for."""
     hosts: set[str] = set()
     loose = "|" in text and "xargs" in text or \
-        "$" in text and not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+        "$" in text and _names_fetcher(text)
     line: list[str] = []
     for word in (*_adr_word.findall(text), "\n"):
         if word not in (";", "&", "|", "(", ")", "`", "\n", "$("):
@@ -5291,7 +5306,9 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
                 hosts |= hosts_in_command(part, depth + 1)
             elif loose or not talks:
                 role = loose or program in _ADR_FETCH and part[:1] != "-"
-                hosts.update(hosts_of(part.rpartition("=")[2] if re.match(r"-|\w+=", part) else part, role)[0])
+                value = part.rpartition("=")[2] if "=" in part and re.match(r"-|\w+=", part) else part
+                if may_hold_url(value) or role and may_be_host.search(value) is not None:
+                    hosts.update(hosts_of(value, role)[0])
         line = []
     return hosts
 
@@ -16798,8 +16815,8 @@ class Subject:
                              if name and not _OLD_TEXTS.isdisjoint(name_words(name))):
             return True                         # an edit: it stands there already
         weak = is_throw_away(kind, value)
-        for base, root in self.roots():
-            for command in commands_in(tool, root) if weak or kind in _THROW_AWAY else ():
+        if weak or kind in _THROW_AWAY:
+            for base, command in self.given_commands():
                 if path[:len(base + command.path)] == base + command.path:
                     text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
                     shell = command.language in ("", "sh", "powershell", "cmd")
@@ -16812,7 +16829,7 @@ class Subject:
         """Does the call itself (not a command in it) lead to a foreign host, a chat, an issue or a mail?"""
         tool = self.message.tool or ""
         words, acts = name_words(tool), tool_acts(tool)
-        command = {base + command.path for base, root in self.roots() for command in commands_in(tool, root)}
+        command = {base + command.path for base, command in self.given_commands()}
         hosts = [address for address in self.addresses(frozenset()) if address.path not in command]
         if hosts:
             return any("public" in address.kinds and "loopback" not in address.kinds for address in hosts)
@@ -17006,12 +17023,20 @@ class Subject:
         message, facts = self.message, _NO_COMMANDS
         if message.peer != "client" or message.tool is None:
             return facts
-        for base, root in self.roots():
-            for command in commands_in(message.tool, root):
-                if not skip.intersection(command.path):
-                    facts = _Commands() if facts is _NO_COMMANDS else facts
-                    facts.add(base + command.path, self.judge_command(command))
+        for base, command in self.given_commands():
+            if not skip.intersection(command.path):
+                facts = _Commands() if facts is _NO_COMMANDS else facts
+                facts.add(base + command.path, self.judge_command(command))
         return facts
+
+    def given_commands(self) -> list[tuple[tuple[Any, ...], Command]]:
+        """The commands among the arguments, each with the path of its root."""
+        found: list[tuple[tuple[Any, ...], Command]] | None = self._derived.get("given commands")
+        if found is None:
+            tool = self.message.tool or ""
+            found = self._derived["given commands"] = [
+                (base, command) for base, root in self.roots() for command in commands_in(tool, root)]
+        return found
 
     def judge_command(self, source: Any) -> CommandFacts:
         """The facts of a command, as it stands and without what hides in it. (What it decodes itself, its reader knows.)"""
@@ -17059,7 +17084,8 @@ class Subject:
         if found is None:
             found = self._derived["addresses", skip] = []
             flat, ran = self.flat(), _NONE
-            if self.message.tool is not None and not (flat and not flat[1].commands) and may_fetch(self.blob):
+            if self.message.tool is not None and not (flat and not flat[1].commands) and self.given_commands() and \
+                    may_fetch(self.blob):
                 ran = self._run_hosts(found)
             for base, root in self.roots():
                 if type(root) is dict or type(root) is list:
@@ -17097,13 +17123,12 @@ class Subject:
     def _run_hosts(self, found: list[_Address]) -> frozenset[Any]:
         """The hosts of commands are *found*; where the commands stand."""
         ran: set[tuple[Any, ...]] = set()
-        for base, root in self.roots():
-            for command in commands_in(self.message.tool or "", root):
-                text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
-                shell = command.language in ("", "sh", "powershell", "cmd")
-                found += [_Address(base + command.path, "", *address_names(host))
-                          for host in (hosts_in_command(text) if shell else hosts_of(text, False, self.budget)[0])]
-                ran.add(base + command.path)
+        for base, command in self.given_commands():
+            text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
+            shell = command.language in ("", "sh", "powershell", "cmd")
+            found += [_Address(base + command.path, "", *address_names(host))
+                      for host in (hosts_in_command(text) if shell else hosts_of(text, False, self.budget)[0])]
+            ran.add(base + command.path)
         return frozenset(ran)
 
     @property
