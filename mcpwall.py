@@ -124,8 +124,12 @@ if __name__ == "__main__" and sys._getframe().f_back is None:       # run as a s
     if "--" in sys.argv and os.name == "posix":     # on Windows exec would end the process that the host waits for
         _go_on_from_cache()
 
-import binascii
 import gc
+
+_COLLECTS = gc.isenabled()
+gc.disable()                    # nothing of what is made until the end of this file is garbage
+
+import binascii
 import json
 import math
 import re
@@ -588,8 +592,7 @@ _RESULT_MEMBERS = {
     "initialize": frozenset(("instructions", "serverInfo", "capabilities", "protocolVersion")),
     "server/discover": frozenset(("instructions", "serverInfo", "capabilities", "supportedVersions")),
 }
-_TASK_MEMBERS = _RESULT_MEMBERS["tasks/get"]
-_RESULT_MEMBERS = {method: members | {"_meta", "resultType"} for method, members in _RESULT_MEMBERS.items()}
+_COMMON_MEMBERS = frozenset(("_meta", "resultType"))
 _ITEM_MEMBERS = frozenset(("name", "title", "description", "inputSchema", "outputSchema", "annotations", "icons", "execution",
                            "arguments", "uri", "uriTemplate", "mimeType", "_meta"))
 _HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"))
@@ -598,9 +601,9 @@ _HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempote
 def check_result(method: str | None, result: Mapping[str, Any]) -> None:
     """Raise MessageError where some reader takes a member of a result for one of the protocol, and others do not."""
     for one in [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []:
-        _refuse_shadows(result, _RESULT_MEMBERS[one or ""], "result: ")
+        _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
     if type(result.get("task")) is dict:
-        _refuse_shadows(result["task"], _TASK_MEMBERS, "result: task: ")
+        _refuse_shadows(result["task"], _RESULT_MEMBERS["tasks/get"], "result: task: ")
     if method == "tasks/get" and type(result.get("result")) is dict:        # of the call that the task is about
         check_result("tools/call", result["result"])
 
@@ -3647,6 +3650,13 @@ def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
         else:
             found.append(_pieces([_NOT_SLASH, *segment] if segment == [_At("*")] else segment))
     return found + [_pieces([_At("*")])] if found[-1] is None else found
+
+@lru_cache(1024)
+def _is_of_numbers(literals: frozenset[str]) -> bool:
+    """May one of them be a part of a number or boolean? A message may spell those in another way."""
+    return any([not literal.strip("0123456789.e+-truefals") for literal in literals])
+
+
 # ---------------------------------------------------------------------------
 # 8. Patterns: paths
 # Closes: finds places in all spellings; only `is_under` is exact: allow rules rest on it.
@@ -3920,6 +3930,7 @@ _PATH_ALIAS = lazy_regex(
     r"|/(?:mnt/|cygdrive/)?([A-Za-z])(?=/(?:Users|Windows|ProgramData|Documents and Settings)(?:/|\Z))"
     r"|//(wsl\$|wsl\.localhost)/[^/]+(?=/|\Z)|//(?:[^/]+/([A-Za-z])\$|[?.]/([A-Za-z]):)(?=/|\Z)|//[?.]/(UNC)/",
     re.IGNORECASE)
+_PATH_ALIASED = ("//", "/proc/", "/private/", "/system/v", "/mnt/", "/cygdrive/")     # how they begin, or with `/x/`
 
 
 def _path_slashes(path: str, windows: bool = os.name == "nt") -> str:
@@ -4177,7 +4188,7 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
             return []           # one word, as often
         spellings: Sequence[str] = (value,)
         further: set[str] | tuple[()] = ()
-    elif _PATH_NETWORK.match(value) is not None and _PATH_CLIMB.search(value) is None or \
+    elif ":" in value and _PATH_NETWORK.match(value) is not None and _PATH_CLIMB.search(value) is None or \
             not named and _is_said(value, ctx):
         return []
     else:
@@ -4234,6 +4245,8 @@ def canonical_paths(value: str, ctx: PathContext, named: bool = True, word: bool
 
 def path_names(path: str, ctx: PathContext) -> tuple[str, ...]:
     """A canonical *path* and the plain names of the same place."""
+    if path.isascii() and path[2:3] != "/" and not path[:10].lower().startswith(_PATH_ALIASED):
+        return (path,)
     alias = _PATH_ALIAS.match(path)
     if alias is None:
         return (path,)
@@ -4522,13 +4535,16 @@ class PathIndex:
         parts = _PATH_PARTS.findall(glob) if "{" in glob else list(filter(None, glob.split("/")))
         best: tuple[bool, bool, int] = (False, False, -1)
         keys: list[str] = []
-        for at, part in enumerate(parts):
+        for at in range(len(parts) - 1, -1, -1):
+            part = parts[at]
             if part[0] in "*$~" and "/" not in part:
                 continue
             words = [_path_rarest(word) for word in (_path_braces(part) if "{" in part else (part,))]
             score = (_PATH_COMMON.isdisjoint(words), part[0] == ".", at)
             if score > best and all(words):
                 best, keys = score, words
+                if best[0] and best[1]:
+                    break
         for key in dict.fromkeys(keys):
             self._words.setdefault(key, []).append(pattern)
         for word in () if keys else _path_braces(parts[-1]) if parts else ("",):
@@ -7077,11 +7093,11 @@ _sh_tables: list[dict[str, Any]] = []
 def _sh_known() -> list[dict[str, Any]]:
     """[rows, programs with sub-commands, rules]: the tables above as dictionaries by program, made at first use."""
     if not _sh_tables:
-        rows: dict[str, _ShRow] = {}
+        rows: dict[str, tuple[str, str, str]] = {}      # what `_sh_row` makes a row of, when it is needed
         for line in re.sub(r"\n +", " ", _SH_PROGRAMS).strip().split("\n"):
             if line[:1] != "#":
                 names, options, operands, traits = [part.strip() for part in (line + " |" * (3 - line.count("|"))).split("|")]
-                row = _sh_row(options, operands, traits)
+                row = options, operands, traits
                 for name in names.split():
                     parts = [part.split(",") for part in name.split("/")]
                     made = parts[0]
@@ -7093,7 +7109,7 @@ def _sh_known() -> list[dict[str, Any]]:
         text = _SH_RULES.replace("\n    ", "").replace("BRANCH", _SH_BRANCH).replace("TREE", _SH_TREE)
         for line in text.replace("LOOSENS", _SH_LOOSENS).split("\n")[1:]:
             category, programs, pattern, reason = line.split(" :: ")
-            found = lazy_regex(pattern)
+            found = _ShPattern(pattern)
             for program in programs.split():
                 rules.setdefault(program, []).append((category, found, reason))
                 if category == "git_discard":       # which is the graver part of the other
@@ -7102,6 +7118,50 @@ def _sh_known() -> list[dict[str, Any]]:
     return _sh_tables
 
 
+class _ShPattern:
+    """The regex of a rule. Most begin with a sub-command: without that one they are neither tried nor compiled."""
+
+    __slots__ = ("_regex", "_source", "_heads")
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._regex: Any = None
+        self._heads: tuple[str, ...] | None = None
+
+    def match(self, text: str) -> Any:
+        if self._heads is None:
+            self._heads = regex_heads(self._source)
+        if not text.startswith(self._heads):
+            return None
+        if self._regex is None:
+            self._regex = re.compile(self._source)
+        return self._regex.match(text)
+
+
+def regex_heads(source: str) -> tuple[str, ...]:
+    """Plain texts with one of which everything begins that *source*, a regex of a table, matches; ("",) where it has none."""
+    parts, depth, begin, closed = [], 0, 0, 0
+    for sign in re.finditer(r"\\.|\[\]?(?:\\.|[^\]\\])*\]|[()|]", source, re.DOTALL):
+        depth += (sign[0] == "(") - (sign[0] == ")")
+        if sign[0] == "|" and not depth:
+            parts.append(source[begin:sign.start()])
+            begin = sign.end()
+        elif sign[0] == ")" and not depth:
+            closed += 1
+            if closed == 1 and source[:3] == "(?:" and sign.end() == len(source):       # all of it is one group
+                return regex_heads(source[3:-1])
+    heads: list[str] = []
+    for part in (*parts, source[begin:]):
+        plain = re.match(r"[A-Za-z0-9 _-]*", part)
+        text = plain[0] if plain is not None else ""
+        if part[len(text):len(text) + 1] in tuple("?*+{"):
+            text = text[:-1]
+        group = re.match(r"\(\?:([A-Za-z0-9 _|-]*)\)(?![?*+{])", part)
+        heads += group[1].split("|") if group is not None else [text]
+    return tuple(heads) if all(heads) else ("",)
+
+
+@lru_cache(None)
 def _sh_row(options: str, operands: str, traits: str) -> _ShRow:
     found: dict[str, tuple[bool, str]] = {}
     for token in options.split():
@@ -10227,7 +10287,7 @@ class _ShRun:
     def row_of(self, name: str, args: list[str]) -> tuple[str, _ShCall, list[tuple[str, str]]] | None:
         """The row of a program or of its sub-command: its name, the sorted words, and what stands before a sub-command."""
         rows, verbs, _ = _sh_known()
-        row = rows.get(name)
+        row = _sh_row(*rows[name]) if name in rows else None
         if name in verbs:
             front = _ShCall(name, args, row or _NO_ROW)
             at = front.sort(True)
@@ -10235,7 +10295,7 @@ class _ShRun:
                 verb = "".join(args[at + skip:at + skip + 1])
                 for key, size in ((f"{name}/{verb}/{''.join(args[at + skip + 1:at + skip + 2])}", 2), (f"{name}/{verb}", 1)):
                     if key in rows:
-                        call = _ShCall(key, args[at + skip + size:], rows[key])
+                        call = _ShCall(key, args[at + skip + size:], _sh_row(*rows[key]))
                         call.sort()
                         return key, call, front.got
         if row is None:
@@ -10376,7 +10436,8 @@ class _ShRun:
 
     def shells(self, words: list[str]) -> bool:
         """Is this an interactive or input-reading shell?"""
-        row = _sh_known()[0].get(_sh_program(words[0], self.d)) if words else None
+        made = _sh_known()[0].get(_sh_program(words[0], self.d)) if words else None
+        row = _sh_row(*made) if made is not None else None
         return row is not None and row.method is _ShRun._shell and all(word[:1] in "-+" for word in words[1:])
 
     # -- programs that run another
@@ -14761,6 +14822,10 @@ def _steer_quoted(low: str, start: int, end: int) -> bool:
 _INJECT_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”“", "„": "“”", "‘": "’", "«": "»", "»": "«", "「": "」", "『": "』"}
 
 
+# Names of members that every answer has: they steer nobody
+SILENT_NAMES = frozenset(("", *"""jsonrpc id result error code message content contents type text isError structuredContent data
+uri mimeType resource annotations audience priority _meta resultType complete method params name arguments level logger""".split()))
+
 
 def may_inject(text: str, viewed: bool | None = None) -> bool:
     """False only if `injection_findings` finds nothing in *text*, nor in any string that *text* is joined from.
@@ -16703,7 +16768,8 @@ class Subject:
     _findings: tuple[Finding, ...] | None = None
     _path_hits: dict[str, Hit] | None = None
     _haystack: str | None = None
-    _raw: str | None = None
+    _raw = ""
+    _given: list[tuple[tuple[Any, ...], Command]] | None = None
     _injections: tuple[Finding, ...] | None = None
 
     def __init__(self, message: Message, policy: Policy, budget: Budget | None = None,
@@ -16885,14 +16951,10 @@ class Subject:
     def has_literal(self, literals: frozenset[str]) -> bool:
         """Does one of these strings, in lower case, occur?"""
         if self._haystack is None and not _is_of_numbers(literals):
-            raw = self.message.text     # without an escape all strings stand there as they are
-            if "\\" not in raw and raw.isascii() and not self.viewed and not self._seen.decoded:
-                if self._raw is None:
-                    self._raw = raw.lower()
-                for literal in literals:
-                    if literal in self._raw:
-                        break
-                else:
+            text = self.message.text        # without an escape all strings stand there as they are
+            if "\\" not in text and text.isascii() and not self.viewed and not self._seen.decoded:
+                self._raw = raw = self._raw or text.lower()
+                if not any([literal in raw for literal in literals]):
                     return False
         text = self.haystack
         return any(literal in text for literal in literals)
@@ -17031,12 +17093,10 @@ class Subject:
 
     def given_commands(self) -> list[tuple[tuple[Any, ...], Command]]:
         """The commands among the arguments, each with the path of its root."""
-        found: list[tuple[tuple[Any, ...], Command]] | None = self._derived.get("given commands")
-        if found is None:
+        if self._given is None:
             tool = self.message.tool or ""
-            found = self._derived["given commands"] = [
-                (base, command) for base, root in self.roots() for command in commands_in(tool, root)]
-        return found
+            self._given = [(base, command) for base, root in self.roots() for command in commands_in(tool, root)]
+        return self._given
 
     def judge_command(self, source: Any) -> CommandFacts:
         """The facts of a command, as it stands and without what hides in it. (What it decodes itself, its reader knows.)"""
@@ -17443,19 +17503,7 @@ class _Commands:
 
 _NO_COMMANDS = _Commands()
 
-# Names of members that every answer has: they steer nobody
-SILENT_NAMES = frozenset(("", *"""jsonrpc id result error code message content contents type text isError structuredContent data uri
-mimeType resource annotations audience priority _meta resultType complete method params name arguments level logger""".split()))
-
 # Tools whose name says that they read files
-_NUMBER_SIGNS = frozenset("0123456789.e+-truefals")      # of numbers and booleans, which may be spelled in another way
-
-
-@lru_cache(1024)
-def _is_of_numbers(literals: frozenset[str]) -> bool:
-    return any([_NUMBER_SIGNS.issuperset(literal) for literal in literals])
-
-
 _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
 
 
@@ -19600,11 +19648,10 @@ class Wall:
         try:
             missing: Need | None = None             # what the rule before needs, and is not there
             for rule in self._rules(subject.message.peer) if every else self._rules_for(subject.message):
-                if every:
-                    if not rule.scope.covers(*_covered(subject.message)):
-                        yield rule, ELSEWHERE, None
-                        continue
-                elif missing is not None and rule.needs == missing:
+                if every and not rule.scope.covers(*_covered(subject.message)):
+                    yield rule, ELSEWHERE, None
+                    continue
+                if missing is not None and rule.needs == missing and not every:
                     continue
                 hit, missing = None, rule.needs
                 if missing is None or Subject.HAS[missing[0]](subject, missing[1]):
@@ -20136,10 +20183,8 @@ class Toolbox:
         """An answer as far as the client may see it: without the tools that it cannot or must not call, and without
         instructions that have changed; what there is to say of them; effects."""
         result, method = message.body.get("result"), message.method
-        if type(result) is not dict or not message.others and method not in _TELLING:
-            return message, [], []
-        methods = {method, *(other for other, _ in message.others)}
-        if methods.isdisjoint(_TELLING):
+        methods = {method, *[other for other, _ in message.others]}
+        if type(result) is not dict or methods.isdisjoint(_TELLING):
             return message, [], []
         text = message.text
         if type(result.get("tools")) is list and not methods.isdisjoint(("tools/list", None)):
@@ -22337,13 +22382,10 @@ def _is_textually_an_answer(line: TooLong) -> bool:
     return any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (line.head, line.tail))
 
 
-_LISTING = frozenset((*RESULT_LOOKS, None))
-
-
 def without_odd_items(message: Message) -> tuple[Message, dict[str, list[Any]]]:
     """An answer without those items of its list that readers take for different ones; and these, by the list's name."""
     result, odd = message.body.get("result"), {}
-    if not message.others and message.method not in _LISTING:
+    if not message.others and message.method is not None and message.method not in RESULT_LOOKS:
         return message, {}
     methods = {message.method, *(method for method, _ in message.others)}
     for method, name in RESULT_LOOKS.items() if not methods.isdisjoint((*RESULT_LOOKS, None)) else ():
@@ -30034,6 +30076,7 @@ class _Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status. Every mistake is one line on stderr and 2."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    gc.freeze()             # this file's own things stay
     _settle_streams()
     try:
         status = _dispatch(argv)
@@ -30759,6 +30802,9 @@ __all__ = [
     "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "Approvable", "Pinned",
     "Memory", "load_policy", "AuditLog", "relay",
     "find_configs", "wrap_server", "save_config", "main", "MARKER"]
+
+if _COLLECTS:
+    gc.enable()
 
 if __name__ == "__main__":
     sys.exit(main())
