@@ -484,9 +484,7 @@ class Message(NamedTuple):
     server: str
     others: tuple[tuple[str | None, str | None], ...] = ()      # (method, tool): further ways in which it may be taken
     alias: str | None = None  # another name of the tool, which rules may use as well: what a host calls its own
-    agreed: frozenset[int] = (
-        frozenset()
-    )  # places of the definitions in a list (-1: the instructions) that the user approved
+    agreed: frozenset[int] = frozenset()    # places of definitions in a list (-1: the instructions) that the user approved
 
 
 def decode_line(line: bytes) -> str:
@@ -5279,10 +5277,11 @@ _ADR_WRAP = frozenset("""sudo doas env command exec nohup time timeout nice stdb
 _adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+"""
                        r"""|\$\(|[;&|()`\n]""", re.DOTALL)
 _adr_unquote = lazy_regex(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""", re.DOTALL)
-_ADR_SPACED = dict.fromkeys(b";&|()`/.$\n", " ")
+_ADR_SPACES = b"\0;&|(){},`/.$\n"      # NUL parts the texts of a call
+_ADR_SPACED = dict.fromkeys(_ADR_SPACES, " ")
 # The same for ASCII, many times as fast; what separates words of a text, but not of bytes, with it
 _ADR_FETCH_ASCII = frozenset(word.encode() for word in _ADR_FETCH)
-_ADR_SPACED_ASCII = bytes(32 if code in b";&|()`/.$\n\x1c\x1d\x1e\x1f" else code + 32 * (65 <= code <= 90) for code in range(256))
+_ADR_SPACED_ASCII = bytes(32 if code in _ADR_SPACES + b"\x1c\x1d\x1e\x1f" else code + 32 * (65 <= code <= 90) for code in range(256))
 
 
 def may_fetch(text: str) -> bool:
@@ -5356,7 +5355,7 @@ MAX_SHELL_PATHS = 4_096     # file words reported
 class Command(NamedTuple):
     """One command among the arguments of a call: *source* is a text or an argv list; *cwd* where it starts, if told (or
     several places, of which it may be any); *language* is "" for a shell of unknown kind, else powershell, cmd, sql, code
-    (any language), python, node …; *env*: variables that are set for it."""
+    (any language), any (that, or a shell's), python, node …; *env*: variables that are set for it."""
     path: tuple[Any, ...]
     source: Any
     cwd: str | tuple[str, ...] = ""
@@ -6652,6 +6651,7 @@ secret :: aws :: configure (?:export-credentials|get \S*(?:secret|token)) :: AWS
 secret :: aws :: (?:secretsmanager get-secret-value|ssm get-parameters? .*--with-decryption|sts (?:get-session-token|
     assume-role)) :: AWS_SECRET
 secret :: gcloud :: secrets versions access :: GOOGLE_SECRET
+secret :: gcloud :: auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
 secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
@@ -7471,8 +7471,8 @@ for _line in """\
 run exec_command system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output
 run check_call getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell
 run create_subprocess_exec execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
-run spawnvp posix_spawn posix_spawnp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder
-run Command sh bat shell $ Process.Start statement
+run spawnvp posix_spawn posix_spawnp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute
+run ProcessBuilder Command sh bat shell $ Process.Start statement
 eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext
 eval =source runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads
 eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
@@ -8486,11 +8486,11 @@ def judge_program_text(run: _ShRun, language: str, text: str) -> None:
     """A text in another language than a shell's; what may be any language may be a shell's, too."""
     if language == "sql":
         return judge_code(run, "node", text) and None if _code_mongo.match(text) else run.sql(text)
-    judge_code(run, language, text)
-    if language == "code":
+    judge_code(run, "code" if language == "any" else language, text)
+    if language in ("code", "any"):
         if _code_sql.match(text):
             run.sql(text)
-        other = _code_no_shell.search(text)             # no shell reads on from there
+        other = _code_no_shell.search(text) if language == "code" else None     # no shell reads on from there
         run.read(_code_magic.sub("", text[:other.start()] if other else text))
 
 
@@ -9472,7 +9472,9 @@ class _ShRun:
 
     def held(self, name: str, value: Any) -> Any:
         """A value, or for one that this command has not set what the environment may hold."""
-        return value if value is not None else "" if name in _SH_VARIABLES or name.isdigit() else _sh_hole(name)
+        if value is not None:
+            return value
+        return {} if name == "@" else "" if name in _SH_VARIABLES or name.isdigit() else _sh_hole(name)
 
     def settle(self) -> None:
         """The next command comes whether the last one has failed or not."""
@@ -10824,6 +10826,7 @@ class _ShRun:
 
     # -- interpreters
     def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        given: list[str] = []                   # words for a script on standard input
         for i, word in enumerate(args):
             if word[:1] in "-+" and word[:2] != "--" and "c" in word or word == "--command":
                 rest = args[i + 1:]
@@ -10833,6 +10836,7 @@ class _ShRun:
             if word in ("--rcfile", "--init-file") and i + 1 < len(args):
                 self.run_operand(args[i + 1], _NOTHING)
             if word == "-s":
+                given = args[i + 1:]
                 break
             if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
                 return self.run_operand(word, flow)
@@ -10843,8 +10847,11 @@ class _ShRun:
             self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
                      f"{name} runs what comes from the network")
         elif flow.text:
+            def fed(text: str) -> _Flow:
+                self.positional([word for word in given if word != "--"])
+                return self.read(text, _NOTHING, _SH_POSIX)
             for text in (flow.other,) * bool(flow.other) + (flow.text,):
-                out = self.apart(lambda text=text: self.read(text, _NOTHING, _SH_POSIX))  # type: ignore[misc]
+                out = self.apart(lambda text=text: fed(text))  # type: ignore[misc]
             return out
         elif flow.made:
             self.say("pipe_to_shell", f"{name} runs a text that this command makes")
@@ -11630,6 +11637,8 @@ def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
 def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
     judge_code(run, "awk", text)
     if re.search(r"system\s*\(|\|", text):
+        for name, value in re.findall(r'\b([A-Za-z_]\w*)[ \t]*=[ \t]*("(?:[^"\\\n]|\\.)*")', text[:20_000])[:16]:
+            text = re.sub(rf'\b{name}[ \t]+(?=")', lambda _: value + " ", text)    # noqa: B023
         for found in _sh_awk_text.finditer(re.sub(r'"[ \t]+"', "", text[:20_000].replace('ENVIRON["HOME"]', '"~"'))):
             run.read(_sh_unescape(found.group(1)))
 
@@ -11761,7 +11770,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     changed: set[str] = set()
-    shell, code = language in ("", "sh", "powershell", "cmd"), language == "code"
+    shell, code = language in ("", "sh", "powershell", "cmd"), language in ("code", "any")
     dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
@@ -15090,13 +15099,15 @@ def _strip_needed(before: str, char: str, after: str) -> bool:
 TOOL_ACTS = """
 read: read get fetch cat view show open load stat stats head tail describe preview inspect check validate parse compare
 read: count info status metadata summarize analyze analyse render attach print transcribe ocr hash checksum size
-read: exists blame log play watch review retrieve
+read: exists blame log play watch review retrieve diff
+read: which whereis goto definition definitions references hover outline symbols symbolicate addr2line disassemble decompile
+read: lint typecheck diagnose diagnostics detect identify measure
 search read: list ls dir tree glob find search grep rg lookup locate browse explore scan
 write: write create append insert save put set add make mkdir touch new overwrite extract unpack unzip untar decompress
 write: download install generate scaffold store record screenshot export restore chmod chown symlink link commit checkout
 write: init clone import undo revert configure
 write read: edit update replace modify change patch apply fix refactor format move mv rename copy cp duplicate backup
-write read: archive zip tar compress pack bundle merge mount sync mirror convert diff
+write read: archive zip tar compress pack bundle merge mount sync mirror convert
 delete write: delete remove rm rmdir unlink erase trash purge prune drop destroy truncate clear
 run: run exec execute execution eval evaluate launch spawn invoke shell bash sh zsh terminal cmd command powershell pwsh
 run: console script repl python node
@@ -15142,7 +15153,9 @@ pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns 
 place pattern: include includes *include *includes include*
 choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
 choice: *encoding *format *mode *order *language *level type *type kind
-base: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
+place read: python python_path pythonpath node_path interpreter executable exe exe_path exepath program program_path browser_path
+place read: chrome_path binary_path shell_path *executable *interpreter *executable_path *interpreter_path runtimeexecutable
+base read: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
 base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
 base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
 base: directory_to_search *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
@@ -15159,7 +15172,7 @@ _SINKS = frozenset("destination dest dst output outputs out outfile outdir outpu
 _GOING = frozenset("move mv rename".split())    # of a tool: what it takes from somewhere is gone there
 _UNKNOWN = frozenset(("unknown", "command", "code", "address"))
 _NUMBER = frozenset(("number",))
-_ACCESS = frozenset(("read", "write"))
+_ACCESS, _READ = frozenset(("read", "write")), frozenset(("read",))
 _OPENED = frozenset(("place", "base", "address", "credential", "unknown"))     # roles that may be places
 _choice_word = lazy_regex(r"\w[\w+-]{0,63}")
 
@@ -15251,7 +15264,9 @@ def _roles_of_name(tool: str, name: str) -> frozenset[str]:
     if taken != given:
         access = {"write"} if given or not _GOING.isdisjoint(tool_words) else set()
         return roles | access | ({"read"} if taken else set())
-    return roles | (_ACCESS & acts or _ACCESS)
+    if roles.isdisjoint(_ACCESS):       # what a command writes, its reader tells
+        roles |= _ACCESS & acts or (_READ if "run" in acts and "place" in roles else _ACCESS)
+    return roles
 
 
 # -- which arguments run
@@ -15448,7 +15463,7 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
     told = _CODE_LANGUAGES.get(_text_beside(node, ("language", "lang", "runtime", "interpreter", "kernel")).lower(), "")
     if told:
         return told
-    named = _CODE_LANGUAGES.get(low) or low[-5:] == "_code" and _CODE_LANGUAGES.get(low[:-5]) or next(
+    named = low != "cmd" and _CODE_LANGUAGES.get(low) or low[-5:] == "_code" and _CODE_LANGUAGES.get(low[:-5]) or next(
         (_CODE_LANGUAGES[word] for word in sorted(words) if _CODE_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
     if low in ("input", "keys", "lines", "query", "scripts", "steps") and named not in ("powershell", "sh"):
         return "code"
@@ -15459,7 +15474,7 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
     else:
         return "code"               # a command for a tool of that language may be either
     first = isinstance(value, str) and _code_first.match(value)
-    return named or ("cmd" if words == {"cmd"} else "code" if first else "")
+    return named or ("cmd" if words == {"cmd"} else "any" if first else "")
 
 
 def _run_of(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
@@ -15859,7 +15874,7 @@ _dan_force = lazy_regex(r"(?:\A|\s)(?:--force|-f|--mirror)\b")
 
 def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
     """A forced push, a hard reset, a repository that is opened up."""
-    git = call.says("git") or any(leaf.key == "repopath" for leaf in call.leaves)
+    git = call.says("git") or any(leaf.key in ("repopath", "remote", "refspec") for leaf in call.leaves)
     if call.told >= {"force", "push"}:
         yield Danger("sweeping", (), "overwrites a branch of others")
     shows = call.says("repository", "repo") and not verbs.isdisjoint(("update", "edit", "set", "change"))
@@ -16912,12 +16927,9 @@ class Subject:
                 for index, text in enumerate(self.texts):
                     if text not in SILENT_NAMES and index not in agreed:
                         self.budget.check()
-                        hits += (
-                            finding._replace(spans=tuple((index, *span[1:]) for span in finding.spans))
-                            for finding in injection_findings(
-                                text, "description" if member else "response", self.budget, self.readings(text)
-                            )
-                        )
+                        hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
+                                 for finding in injection_findings(text, "description" if member else "response", self.budget,
+                                                                   self.readings(text))]
                 if member and member != "instructions":
                     hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
                              if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
@@ -17117,11 +17129,9 @@ class Subject:
             return source._replace(source=self._spelled(source.source, view))
         if isinstance(source, list):
             return [self._spelled(word, view) for word in source]
-        return (
-            next((one.text for one in self.readings(source) if one.name == view), source)
-            if isinstance(source, str)
-            else source
-        )
+        if not isinstance(source, str):
+            return source
+        return next((one.text for one in self.readings(source) if one.name == view), source)
 
     # -- dangers and addresses
 
@@ -17274,6 +17284,8 @@ class Subject:
         """What may be done at *place*: read, write. What holds something to be written writes, unless it only searches."""
         acts = tool_acts(self.acting)
         done = place.roles & _ACCESS or acts & _ACCESS or _ACCESS
+        if not place.roles.isdisjoint(_RUN_ROLES) and not place.named and "unknown" not in place.roles:
+            return _READ            # what a command writes, its reader tells
         if len(done) == 2 or "command" in place.roles or "search" in acts:
             return done
         given: bool | None = self._derived.get("given")
@@ -17421,6 +17433,7 @@ def is_place_pattern(tool: str, name: str, text: str) -> bool:
     return _LOOKING.isdisjoint(name_words(tool)) and _pattern_leads.match(text) is not None
 
 
+_RUN_ROLES = frozenset(("command", "code"))
 _FILE_WORD, _CHANGED_WORD = frozenset(("command", "place", "read")), frozenset(("command", "place", "read", "write"))
 
 
@@ -20035,6 +20048,9 @@ _command_choice = lazy_regex(
 def alarming(old: Any, new: Any, budget: Budget) -> str:
     """What about a change of a definition, or of instructions, is more than another wording; "" for nothing. *old* is None for
     a new tool."""
+    left = budget.left()
+    definition_hits("Reads a file.")        # the tables are made at first use, which is no fault of this text
+    budget.renew(left)
     try:
         before = {kind for kind, _ in definition_hits(old, budget)} if old is not None else set()
         said = [f"it may steer the model ({kind})" for kind in
@@ -20053,13 +20069,18 @@ def alarming(old: Any, new: Any, budget: Budget) -> str:
         if place not in wider:
             said += [f"it takes any {place[-1]}"] if _has_place(schemas[1], place) else []
         for value in wider.get(place, ()):
-            if value not in values and type(value) is str and (_place_choice.match(value) or _command_choice.match(value)):
+            if value not in values and any(map(_is_grave, strings_of(value)[0])):
                 said.append(f"{place[-1]} may be {json.dumps(value, ensure_ascii=False)}")
     for hint, default in _HINTS.items():
         was, now = (hints_of(one).get(hint, default) for one in (old, new))
         if was is not now:
             said.append(f"{hint} is {json.dumps(now)} now")
     return "; ".join(said)
+
+
+def _is_grave(choice: str) -> bool:
+    """Is it a command or a path?"""
+    return bool(_place_choice.match(choice) or _command_choice.match(choice))
 
 
 def _parts(schema: Any, word: str, place: tuple[str, ...] = ("value",)) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
@@ -21223,12 +21244,8 @@ class Questions:
         elif message.kind == "response" and message.peer == "server" and message.method == "initialize":
             result = body.get("result")
             agreed = result.get("protocolVersion") if type(result) is dict else None
-            self._elicits = (
-                self._form
-                and type(agreed) is str
-                and bool(re.fullmatch("[0-9-]{10}", agreed))
-                and agreed >= "2025-06-18"
-            )
+            self._elicits = self._form and type(agreed) is str and \
+                bool(re.fullmatch("[0-9-]{10}", agreed)) and agreed >= "2025-06-18"
         elif message.kind == "response" and message.peer == "server" and self._going:
             grant = self._going.pop(body.get("id"), None)
             result = body.get("result")
@@ -21841,18 +21858,8 @@ class Whereabouts:
 
 # What a running session cannot change any more, or not without loosening what was agreed when it began
 START_SETTINGS = (
-    "log_dir",
-    "log_level",
-    "audit_required",
-    "max_message_bytes",
-    "max_answer_bytes",
-    "project_dir",
-    "tool_pinning",
-    "read_only",
-    "unlisted_tools",
-    "max_repeated_denials",
-    "env",
-)
+    "log_dir", "log_level", "audit_required", "max_message_bytes", "max_answer_bytes", "project_dir",
+    "tool_pinning", "read_only", "unlisted_tools", "max_repeated_denials", "env")
 
 
 class Session:
@@ -22042,9 +22049,7 @@ class Session:
         if record.spared and record.fields["ts"][:10] != self._full_on:
             self._full_on = record.fields["ts"][:10]
             what = "calls are refused" if self.audit_required else "allowed messages are not recorded any more today"
-            out.notes.append(
-                Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}")
-            )
+            out.notes.append(Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}"))
 
     # -- one message
 
@@ -22077,13 +22082,8 @@ class Session:
         if self._stopped is not None and message.peer == "client" and message.kind != "response" \
                 and message.method not in LIFECYCLE[message.kind] and self._stopped():
             return _STOPPED
-        if (
-            self.audit_required
-            and message.kind == "request"
-            and message.peer == "client"
-            and message.method not in LIFECYCLE["request"]
-            and self._recorder.is_full
-        ):
+        if self.audit_required and message.kind == "request" and message.peer == "client" and \
+                message.method not in LIFECYCLE["request"] and self._recorder.is_full:
             return _LOG_FULL
         if message.kind == "request":
             refusal = self._correlation.objects(message)
@@ -25408,7 +25408,7 @@ class Grants:
             if not self._counts(grant) or (grant["session"], grant["digest"], grant["rule"]) != (session, digest, rule):
                 return "", ""
             if grant["answer"] == "once":
-                taken = f"taken-{os.urandom(8).hex()}"
+                taken = f"taken-{os.urandom(8).hex()}.json"
                 os.rename(self._folder.place(name), self._folder.place(taken))     # where two come at once, one fails here
                 again = self._folder.load(taken)
                 self._folder.remove(taken)
@@ -25466,8 +25466,15 @@ class Grants:
                 self._folder.remove(name)
 
     def given(self) -> list[dict[str, Any]]:
-        """All grants that count now; others are removed."""
+        """All grants that count now; others are removed, and what is left of those that somebody died with."""
         found = []
+        for name in self._folder.names("taken"):
+            try:
+                if self._counts(self._folder.load(name)):       # it may just be on its way
+                    continue
+            except (OSError, WallError):
+                pass
+            self._folder.remove(name)
         for name in self._folder.names("grant"):
             try:
                 grant = self._folder.load(name)
@@ -25643,7 +25650,8 @@ class ConsentStore:
         """Do not compare *tool* any more: it differs every time. Raises ConfigError."""
         def edit(entry: dict[str, Any], found: bool) -> str:
             entry["unsteady"] = sorted({*entry["unsteady"], tool})
-            entry["changes"].get("tools", {}).pop(tool, None)
+            left = {name: pin for name, pin in entry["changes"].pop("tools", {}).items() if name != tool}
+            entry["changes"].update({"tools": left} if left else {})
             return ""
         self._change(server, edit)
 
@@ -26245,7 +26253,8 @@ _given_token = lazy_regex(r'//[^\n]*|#[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"?(?=(\
                           r'|[{}\[\]]|[^\s,:={}\[\]"#]+(?=(\s*[:=])?)', re.DOTALL)
 _secret_option = lazy_regex(r"(?i)-.*(token|secret|passw|pwd|key|auth|cred|bearer|header|cookie)|-H\Z")
 _secret_url = lazy_regex(r"(?<=://)[^/?#@\s]*(?=@)|(?<=[?&;])([^=&;#\s]+=)[^&;#\s]*")
-_secret_query = lazy_regex(r"""(?i)(?<=://)[^/?#@\s"']+(?=@)|([?&;][\w-]*(?:key|token|secret|passw|pwd|auth|sig|code)[\w-]*=)[^&;#\s"']+""")
+_secret_query = lazy_regex(r"""(?i)(?<=://)[^/?#@\s"']+(?=@)"""
+                           r"""|([?&;][\w-]*(?:key|token|secret|passw|pwd|auth|sig|code)[\w-]*=)[^&;#\s"']+""")
 _set_variable = lazy_regex(r"(?i)([A-Z_][A-Z0-9_]*=|\w*(?:token|secret|passw|pwd|key|auth|cred)\w*=).+", re.DOTALL)
 
 
@@ -26307,10 +26316,30 @@ def _masked(secrets: _Secrets, text: str, limit: int) -> str:
     return printable(text, limit)
 
 
-def _server_state(server: Server) -> str:
+def _server_state(io: Surroundings, server: Server) -> str:
     if server.wrapper is not None:
-        return "wrapped"
+        return "not by this wall" if _foreign_wall(io, server) else f"wrapped, policy {_policy_of(server.wrapper)}"
     return f"not covered: {printable(server.why_not)}" if server.why_not else "not wrapped"
+
+
+def _foreign_wall(io: Surroundings, server: Server) -> str:
+    """Why an entry that came with a repository looks wrapped, but not by this wall; "" when it is, or is the user's own."""
+    wrapper = server.wrapper
+    if wrapper is None or server.file.scope != "project":
+        return ""
+    at = wrapper.wall.index(wrapper.program)
+    if list(wrapper.wall[:at + 1]) not in (io.wall, io.launched(), own_command()):
+        return f"it starts {printable(' '.join(wrapper.wall[:at + 1]), 200)}"
+    allowed = {"server-name": server.name, "project": server.project}
+    for name, value in wrapper.options.items():
+        inside = os.path.realpath(value).startswith(os.path.realpath(server.project or io.cwd).rstrip(os.sep) + os.sep)
+        if name == "config" and (inside or not os.path.isabs(value)):
+            return f"its policy is the repository's: {printable(value)}"
+        if name == "env" and not set(value.split(",")) <= set(entry_variables(server.entry)):
+            return f"it hands on variables that it does not set: {printable(value)}"
+        if name in allowed and value != allowed[name] or name not in (*allowed, "config", "env", "profile", "enforce"):
+            return f"it has an option that mcpwall does not write there: --{printable(name)} {printable(value)}".rstrip()
+    return ""
 
 
 def _server_title(io: Surroundings, server: Server, limit: int = 80) -> str:
@@ -26324,15 +26353,21 @@ def _where(io: Surroundings, server: Server) -> str:
 
 
 def _print_table(io: Surroundings, found: _Inventory) -> None:
-    rows = [("#", "host", "scope", "file", "server", "command", "state")]
-    for number, server in enumerate(found.servers, 1):
-        file = server.file
-        command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 44)
-        rows.append((str(number), ",".join(file.clients), file.scope, io.short(file.path),
-                     _server_title(io, server, 40), command, _server_state(server)))
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
-    for row in rows:
-        io.say("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[6]]))
+    """The servers, grouped by file, numbered; as wide as the terminal."""
+    states = [_server_state(io, server) for server in found.servers]
+    titles = [_server_title(io, server, 40) for server in found.servers]
+    wide = max(map(len, titles), default=0)
+    room = max(12, min(44, io.width - wide - 28)) if io.width else 44
+    before = None
+    for number, (server, title, state) in enumerate(zip(found.servers, titles, states), 1):
+        if server.file.path != before:
+            scope = "" if server.file.scope == "local" else f", {server.file.scope}"
+            io.say(f"{io.short(server.file.path)} ({','.join(server.file.clients)}{scope})")
+            before = server.file.path
+        command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 500)
+        command = command if len(command) <= room else command[:room - 1] + "…"
+        line = f"{number:>4}  {title.ljust(wide)}  {state}" + (f"  {command}" if command else "")
+        io.say(line if not io.width or len(line) <= io.width else line[:io.width - 1] + "…")
 
 
 def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str], *arguments: Any) -> Any:
@@ -26410,6 +26445,7 @@ def _setup_flag(name: str, about: str) -> tuple[str, dict[str, Any]]:
 
 _SETUP_YES = _setup_flag("--yes", "do it without asking")
 _SETUP_PLAIN = _setup_flag("--plain", "start the file by its path, without a launcher: slower, and nothing else to keep")
+_SETUP_PROJECT = _setup_option("--project", "DIR", "what ${PROJECT_DIR} means for servers that a host may start anywhere")
 _SETUP_CLIENT = _setup_option("--client", "NAME", "only this host's files", action="append", default=[])
 _SETUP_FILES = (
     _SETUP_CLIENT,
@@ -26453,7 +26489,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
                       nargs="+", default=[]),
         _setup_flag("--all", "every server that can be wrapped"),
         _setup_flag("--hooks", "have every host that is here ask about its own tools, too"),
-        _setup_flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
+        _SETUP_PROJECT, _setup_flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
     if args is None:
         return 0
     _check_profile(args.profile)
@@ -26469,11 +26505,13 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     for problem in found.problems:
         io.complain(problem)
     _print_table(io, found)
-    open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not
+    if not found.servers:
+        _say_searched(io, [name for names in args.client for name in names])
+    open_ones = [s for s in named or found.servers if (s.wrapper is None or _foreign_wall(io, s)) and not s.why_not
                  and (args.all or args.servers or not args.hooks)]
     if open_ones and not listed and io.interactive:
-        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ").strip()
-        open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
+        open_ones = [s for s in _ask_which(io, found.servers) if s in open_ones]
+    open_ones = _with_project(io, open_ones, args.project, args.profile)
     plan: _WallPlan = [(server, wall_words(server, wall)) for server in open_ones]
     for server in open_ones:
         _say_left_out(io, found, server)
@@ -26484,12 +26522,14 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     done = not found.problems
     if not files:
         io.say("Nothing to wrap.")
-    elif args.yes or io.agrees(f"Write {len(files)} file(s)?"):
-        done = _carry_out(io, found, files, plan) and done
     else:
-        io.say("Nothing was written.")
-        return 1
-    done = _put_starter_policy(io, args.profile) and done
+        files = files if args.yes else _ask_files(io, files)
+        if not files:
+            io.say("Nothing was written.")
+            return 1
+        done = _carry_out(io, found, files, plan) and done
+    if files or listed or args.profile or any(server.wrapper for server in found.servers):
+        done = _put_starter_policy(io, args.profile) and done
     return _offer_hooks(io, args) or (0 if done else 1)
 
 
@@ -26502,6 +26542,73 @@ def _offer_hooks(io: Surroundings, args: Any) -> int:
             f"Also have {name} ask mcpwall before it runs, reads, writes or fetches something itself?"))]
     args.config = None
     return _set_all_hooks(io, args, (), True) if args.hook else 0
+
+
+def _ask_which(io: Surroundings, servers: Sequence[Server]) -> list[Server]:
+    """The servers that the person at the terminal chooses; a typo is asked about again. Raises UsageError at its end."""
+    fault: UsageError | None = None
+    while True:
+        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ")
+        if not answer and fault is not None:
+            raise fault
+        try:
+            return _chosen_servers(answer.strip(), servers)
+        except UsageError as problem:
+            fault = problem
+            io.complain(str(fault))
+
+
+def _ask_files(io: Surroundings, files: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """Those of the shown files that shall be written: all, none, or asked about one by one."""
+    one = len(files) == 1
+    answer = io.ask(f"Write {io.short(next(iter(files)))}? [y/N] " if one else
+                    f"Write these {len(files)} files? [y/N, e: ask for each] ").strip().lower()
+    if answer in ("e", "each") and not one:
+        return {path: texts for path, texts in files.items() if io.agrees(f"Write {io.short(path)}?")}
+    return files if answer in ("y", "yes") else {}
+
+
+def _say_searched(io: Surroundings, clients: Sequence[str]) -> None:
+    """Where servers were looked for, host by host."""
+    places: dict[str, list[str]] = {}
+    for row in _HOST_FILES.strip().splitlines():
+        hosts, scope, _, template = (cell.strip() for cell in row.split("|"))
+        for name in hosts.split():
+            if not clients or name in clients:
+                for path in _expand_path(template, io.home, io.cwd, io.environ, io.platform):
+                    shown = io.short(re.sub(r"\[([*?[])\]", r"\1", path))
+                    if shown not in places.setdefault(name, []):
+                        places[name].append(shown)
+    io.say("No servers were found. Looked at:")
+    for name, paths in places.items():
+        if paths:
+            _say_wrapped(io, f"  {name}: {', '.join(paths)}", "    ")
+    io.say("A server in another file: mcpwall wrap SERVER --config FILE --key KEY")
+
+
+def _with_project(io: Surroundings, servers: Sequence[Server], given: str | None, profile: str | None) -> list[Server]:
+    """*servers* with the folder that their entries name as the project. A policy that allows only what is inside it is asked
+    about, where the host may start the server anywhere. Raises UsageError."""
+    if given is not None and not os.path.isdir(os.path.join(io.cwd, given)):
+        raise UsageError(f"--project {printable(given)}: no such directory")
+    folder = os.path.abspath(os.path.join(io.cwd, given)) if given else None
+    homeless = [server for server in servers if not server.project]
+    if homeless and profile and not folder and "${PROJECT_DIR}" in json.dumps(builtin_layer(profile).data.get("rules", ())):
+        names = ", ".join(_server_title(io, server) for server in homeless)
+        if io.interactive:
+            while folder is None:
+                answer = io.ask(f"{profile} allows only what is inside a project; which folder is that of {names}? "
+                                "(empty: wherever the host starts it) ").strip()
+                if not answer:
+                    break
+                path = os.path.abspath(os.path.join(io.cwd, re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, answer)))
+                folder = path if os.path.isdir(path) else None
+                if folder is None:
+                    io.complain(f"{io.short(path)}: no such directory")
+        else:
+            io.complain(f"{names}: {profile} allows only what is inside the project, and the host may start it anywhere; "
+                        "add --project DIR")
+    return [server if server.project or not folder else server._replace(project=folder) for server in servers]
 
 
 def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
@@ -26534,6 +26641,11 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
         question = f"{io.short(path)} exists. Replace it by one that extends {profile}?"
         if existing and not (profile and existing == path and io.interactive and io.agrees(question)):
             io.say(f"Your policy: {io.short(existing)} (kept as it is)")
+            kept = parse_policy(read_policy_file(existing)[1], existing).data if profile else {}
+            if profile and profile not in _as_list(kept.get("extends", [])):
+                io.complain(f"{profile} is not in force, since you have a policy: "
+                            f"write `extends: {profile}` into {io.short(existing)}")
+                return False
             return True
         os.makedirs(io.folder, 0o700, exist_ok=True)
         data = _STARTER_POLICY.replace("PROFILE", profile or "default", 1).encode()
@@ -26558,7 +26670,8 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--hook", "HOST", "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts()),
                       action="append", default=[]),
         _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
-        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"), _SETUP_PLAIN, *_SETUP_FILES)
+        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"), _SETUP_PROJECT,
+        _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
     if (args.server is None) == (not args.hook):
@@ -26570,9 +26683,14 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
     found, servers = _named_servers(io, args)
     plan: list[tuple[Server, Sequence[str] | None]] = []
     done = not found.problems
-    for server in servers:
-        words = wall_words(server, wall, _kept_options(server.wrapper, options))
-        if server.wrapper and not options and _wall_problem(io, server.wrapper) is None and not (
+    if not args.project:
+        servers = [server._replace(project=server.project or server.wrapper.options.get("project")) if server.wrapper else server
+                   for server in servers]
+    for server in _with_project(io, servers, args.project, args.profile):
+        foreign = _foreign_wall(io, server)
+        anew = bool(options or args.project or foreign)
+        words = wall_words(server, wall, options if foreign else _kept_options(server.wrapper, options))
+        if server.wrapper and not anew and _wall_problem(io, server.wrapper) is None and not (
                 _starts_slowly(io, server.wrapper) or args.plain and server.wrapper.program in io.wall):
             ours = server.wrapper.program.endswith(".py") or server.wrapper.program in io.wall
             words = [*server.wrapper.wall[:-1], *(env_words(server) if ours else ()), "--"]
@@ -26842,42 +26960,208 @@ def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> in
 
 # -- status -------------------------------------------------------------------------
 
+class Problem(NamedTuple):
+    """What needs attention: its *kind*, the file, what is wrong; how bad it is, "" as bad as its kind."""
+    kind: str
+    place: str
+    problem: str
+    severity: str = ""
+
+    @property
+    def rank(self) -> str:
+        return self.severity or ("error" if self.kind in _ERRORS else "warning")
+
+    @property
+    def key(self) -> str:
+        """What stands for exactly this problem among those that the user has acknowledged."""
+        return sha256("\0".join((self.kind, re.sub(r":\d+\Z", "", self.place), self.problem)).encode("utf-8", "replace"))[:16]
+
+    @property
+    def item(self) -> str:
+        """What it is about, in a word or two."""
+        return self.problem.partition(": ")[0]
+
+
+_ERRORS = ("python", "policy", "wrapper", "permissions", "log")     # what no `--ack` takes away
+_SUMMARIES = {      # kind: what is said of several of them, one line for all
+    "unwrapped": "servers are not wrapped (mcpwall init, mcpwall wrap SERVER)",
+    "uncovered": "servers cannot be covered, because they are remote or not started by a command of their own",
+    "unpinned": "packages are not pinned, so whatever was published last is run",
+    "secret": "plain-text secrets stand in configuration files",
+    "command": "commands were not found",
+    "foreign": "entries of repositories look wrapped, but not by this wall",
+    "wrapper": "walls are broken (mcpwall wrap SERVER)",
+    "config": "configuration files cannot be read"}
+
+
 def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     """What is wrapped where and with which policy, and what needs attention (then 1)."""
-    args = _setup_arguments(io, "status", "What is wrapped where, and what needs attention.", argv,
-                            _setup_flag("--json", "for programs"), _SETUP_CLIENT)
+    args = _setup_arguments(
+        io, "status", "What is wrapped where, which policy is in force, what was refused today, and what needs attention.", argv,
+        _setup_flag("--json", "for programs"), _SETUP_CLIENT,
+        _setup_option("--ack", "KIND[:NAME]", "a warning that you know of, such as unpinned or unpinned:git: it counts no more",
+                      action="append", default=[]),
+        _setup_option("--unack", "KIND[:NAME]", "let it count again (all: everything)", action="append", default=[]),
+        *_POLICY_ARGUMENTS)
     if args is None:
         return 0
+    options = _Options(args)
     found = _take_inventory(io, args.client)
-    attention = list(_needs_attention(io, found))
+    if options.server_name:
+        if options.server_name not in {s.name for s in found.servers}:
+            raise UsageError(unknown_word(options.server_name, {s.name for s in found.servers}, "server"))
+        found = found._replace(servers=[s for s in found.servers if s.name == options.server_name])
+    policy: Policy | None = None
+    try:
+        project = os.path.join(io.cwd, options.project or "")
+        policy = load_policy(options.config, options.profile, project, io.home, io.consent.is_approved, mode=options.mode)
+    except PolicyError:
+        if options.config:
+            raise
     hooks = [row for row in _hook_state(io) if not args.client or row[0].name in args.client]
-    attention += (("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks if problem)
+    problems = [Problem(*row) for row in _needs_attention(io, found)]
+    problems += [Problem("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks if problem]
+    known = _known_problems(io, problems, args.ack, args.unack)
+    attention = [one for one in problems if one.key not in known or one.rank == "error"]
+    notes = list(_status_notes(io, found, policy))
+    today, waiting = _refused_today(io), len(io.consent.grants.requests())
     if args.json:
         servers = [{"clients": s.file.clients, "scope": s.file.scope, "file": s.file.path, "line": s.line,
-                    "server": s.name, "project": s.project, "state": _server_state(s).partition(":")[0],
+                    "server": s.name, "project": s.project, "state": re.split("[:,]", _server_state(io, s))[0],
                     "why": s.why_not or None, "policy": _policy_of(s.wrapper) if s.wrapper else None,
                     "wall": s.wrapper.program if s.wrapper else None} for s in found.servers]
-        problems = [{"kind": kind, "place": place, "problem": problem} for kind, place, problem in attention]
         rows = [{"host": host.name, "file": path, "state": state, "note": host.note or None, "problem": problem}
                 for host, path, state, problem in hooks]
-        io.say(json.dumps({"version": __version__, "servers": servers, "hooks": rows, "attention": problems}, indent=2))
+        shown = [{"kind": one.kind, "place": one.place, "problem": one.problem, "severity": one.rank,
+                  "acknowledged": one not in attention} for one in problems]
+        io.say(json.dumps({
+            "version": __version__, "policy": policy.source if policy else None, "fingerprint": policy and policy.fingerprint,
+            "mode": policy.settings.mode if policy else None, "stopped": io.stops.names(), "today": today, "waiting": waiting,
+            "servers": servers, "hooks": rows, "attention": [one for one in shown if not one["acknowledged"]],
+            "acknowledged": [one for one in shown if one["acknowledged"]], "notes": notes}, indent=2))
         return 1 if attention else 0
-    _print_table(io, found)
-    for server in found.servers:
-        if server.wrapper:
-            io.say(f"{_where(io, server)}: policy {_policy_of(server.wrapper)}")
+    if policy is not None:
+        _say_layers(io, policy)
+        io.say(f"Mode: {policy.settings.mode}. Content: {policy.fingerprint}.")
+    words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
+             ("would", "a monitor would have stopped"))
+    said = ", ".join(f"{today[key]} {word}" for key, word in words if today.get(key)) or "nothing refused"
+    io.say(f"Today: {said} (mcpwall log)." + (f" {waiting} calls wait for your word (mcpwall approve)." if waiting else ""))
+    _say_stopped(io)
+    if found.servers:
+        io.say()
+        _print_table(io, found)
+    else:
+        io.say("No servers were found (mcpwall init says where it looks).")
     if hooks:
         io.say("\nThe hosts' own tools (mcpwall wrap --hook HOST):")
     for host, path, state, problem in hooks:
         note = f" ({host.note})" if state == "registered" and host.note else ""
-        io.say(f"{host.name} in {io.short(path)}: {state}{note}{f': {printable(problem, 300)}' if problem else ''}")
+        _say_line(io, f"{host.name} in {io.short(path)}: {state}{note}{f': {printable(problem, 300)}' if problem else ''}")
+    for rank, title in (("error", "Wrong:"), ("warning", "Needs attention:")):
+        chosen = [one for one in attention if one.rank == rank]
+        if chosen:
+            io.say("\n" + io.coloured(title, title, 31 if rank == "error" else 33))
+        for kind in dict.fromkeys(one.kind for one in chosen):
+            _say_class(io, kind, [one for one in chosen if one.kind == kind])
+    if notes:
+        io.say("\nNotes:")
+    for note in notes:
+        _say_line(io, f"- {note}")
+    io.say()
+    if not attention:
+        io.say("Nothing needs attention.")
+    elif any(one.rank == "warning" for one in attention):
+        io.say("What you know of and want to keep: mcpwall status --ack KIND or --ack KIND:NAME, as in the brackets.")
+    if len(attention) < len(problems):
+        io.say(f"{len(problems) - len(attention)} acknowledged (mcpwall status --json names them, --unack takes it back).")
+    return 1 if attention else 0
+
+
+def _say_line(io: Surroundings, text: str) -> None:
+    """A line of any length, wrapped where a terminal ends."""
+    if io.width:
+        _say_wrapped(io, text)
+    else:
+        io.say(printable(text, 5000))
+
+
+def _say_class(io: Surroundings, kind: str, problems: Sequence[Problem]) -> None:
+    """All problems of one kind: in one line, where they are several of a kind that has a word for that."""
+    if len(problems) == 1 or kind not in _SUMMARIES:
+        for one in problems:
+            _say_line(io, f"- {io.short(one.place)}: {printable(one.problem, 500)} [{kind}]")
+        return
+    items = (f"{io.short(one.place)}: {one.problem}" if kind == "config" else
+             f"{one.item} in {io.short(one.place)}" if kind == "secret" else one.item for one in problems)
+    _say_line(io, f"- {len(problems)} {_SUMMARIES[kind]}: {', '.join(dict.fromkeys(items))} [{kind}]")
+
+
+def _refused_today(io: Surroundings) -> dict[str, int]:
+    """How many records of each kind but allowed calls there are of today."""
+    since, counts = since_moment(time.strftime("%Y-%m-%d"), time.time()), dict[str, int]()
+    for path in log_files(io, [], since):
+        try:
+            with open(path, encoding="utf-8", errors="replace", newline="\n") as stream:
+                for line in stream:
+                    plain = '"action":"allow"' in line and '"would":' not in line
+                    record = None if plain else logged_line(line, path, 0).record
+                    if record is not None and str(record["ts"]) >= since:
+                        key = "would" if "would" in record else str(record["action"])
+                        counts[key] = counts.get(key, 0) + 1
+        except OSError:
+            pass        # what is wrong with the log is said elsewhere
+    return {key: count for key, count in counts.items() if key in (*_INTERESTING, "would")}
+
+
+def _status_notes(io: Surroundings, found: _Inventory, policy: Policy | None) -> Iterator[str]:
+    """What is worth knowing, and nothing to be done about."""
+    doubts = len(policy_doubts(policy)) if policy else 0
+    if doubts:
+        yield f"{doubts} doubts about the policy (mcpwall lint)"
+    homeless = [_server_title(io, server) for server in found.servers if server.wrapper and not server.project
+                and "project" not in server.wrapper.options and _relies_on_project(io, server.wrapper.options)]
+    if homeless:
+        yield (f"{len(homeless)} entries start where their host does, and allow only what is inside the project: "
+               f"PROJECT_DIR may be empty there, and then nothing is (mcpwall wrap SERVER --project DIR): {', '.join(homeless)}")
     slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper) for server in found.servers)
     if slow:
-        io.say(f"\n{slow} of these start without Python's cache; wrapped again, they start about five times as fast.")
-    io.say("\nNeeds attention:" if attention else "\nNothing needs attention.")
-    for _, place, problem in attention:
-        io.say(f"- {io.short(place)}: {printable(problem, 500)}")
-    return 1 if attention else 0
+        yield f"{slow} of these start without Python's cache; wrapped again, they start about five times as fast"
+
+
+def _relies_on_project(io: Surroundings, options: Mapping[str, str]) -> bool:
+    """Does the policy of an entry with these options speak of the project's folder?"""
+    try:
+        policy = load_policy(options.get("config"), options.get("profile"), io.home, io.home, None)
+        return any("${PROJECT_DIR}" in json.dumps(layer.data.get("rules", ())) for layer in policy.layers)
+    except WallError:
+        return False
+
+
+def _known_problems(io: Surroundings, problems: Sequence[Problem], ack: Sequence[str], unack: Sequence[str]) -> set[str]:
+    """The keys of all problems that the user has acknowledged, after these words. Raises UsageError."""
+    path = os.path.join(io.folder, "acknowledged.json")
+    known: set[str] = set()
+    try:
+        kept = load_json(read_config(path).decode()) if os.path.lexists(path) else {}
+        known = {key for key in kept["known"] if type(key) is str} if type(kept) is dict and kept.get("v") == 1 else set()
+    except (WallError, UnicodeDecodeError, KeyError, TypeError):
+        pass            # nothing is acknowledged, then
+    for word, on in (*((word, True) for word in ack), *((word, False) for word in unack)):
+        kind, _, name = word.partition(":")
+        chosen = [one for one in problems if word == "all" and not on or one.kind == kind and name in ("", one.item)]
+        if not chosen:
+            there = {one.kind for one in problems} | {f"{one.kind}:{one.item}" for one in problems}
+            raise UsageError(f"--{'' if on else 'un'}ack: {unknown_word(word, there, 'problem')}" if there else
+                             f"--{'' if on else 'un'}ack {printable(word)}: there is no such problem")
+        errors = [one for one in chosen if one.rank == "error"]
+        if on and errors:
+            raise UsageError(f"--ack {printable(word)}: this has to be mended: {printable(errors[0].problem, 300)}")
+        known = known | {one.key for one in chosen} if on else known - {one.key for one in chosen}
+    if ack or unack:
+        _make_directories(io.folder)
+        write_whole(path, _compact({"v": 1, "known": sorted(known)}).encode() + b"\n", fs=io.fs)
+    return known
 
 
 def _policy_of(wrapper: Wrapper) -> str:
@@ -26889,7 +27173,7 @@ def _policy_of(wrapper: Wrapper) -> str:
     return "yours (the project's over the user's)"
 
 
-def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str, str, str]]:
+def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str, ...]]:
     """(kind, place, problem) of everything that a person should look at."""
     if sys.version_info < (3, 9):
         yield "python", sys.executable, f"Python {sys.version.split()[0]} is too old; 3.9 or later is needed"
@@ -26912,8 +27196,10 @@ def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> It
     place = f"{server.file.path}:{server.line}" if server.line else server.file.path
     name = _server_title(io, server)
     if server.wrapper:
-        problem = _wall_problem(io, server.wrapper)
-        if problem:
+        problem, foreign = _wall_problem(io, server.wrapper), _foreign_wall(io, server)
+        if foreign:
+            yield "foreign", place, f"{name}: not by this wall: {foreign}; look at it, and wrap it again"
+        elif problem:
             yield "wrapper", place, f"{name}: {problem}"
         command = server.argv[0]
         if not _is_command_there(io, command):
@@ -27019,14 +27305,14 @@ def _package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield "unpinned", f"{printable(_shown_words([package])[0])} is whatever was published last; pin a version you looked at"
 
 
-def _policy_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
+def _policy_attention(io: Surroundings) -> Iterator[tuple[str, ...]]:
     """Is the policy that a server started here would get a valid one, and can its log be written?"""
     consent = io.consent
     try:
         policy = load_policy(project_dir=io.cwd, home=io.home, approved=consent.is_approved)
         log = re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
         for warning in policy.warnings:
-            yield "policy", policy.source, warning
+            yield "policy", policy.source, warning, "warning"
     except PolicyError as fault:
         yield "policy", fault.file or io.folder, fault.problem
         log = os.path.join(io.folder, "logs")
@@ -27364,12 +27650,15 @@ def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
         yield "all of it"
         return
     before, after = _arguments(old), _arguments(new)
-    more, less = [name for name in after if name not in before], [name for name in before if name not in after]
-    if more:
-        yield "now takes " + ", ".join(more)
-    if less:
-        yield "no longer " + ", ".join(less)
-    if _sorted_json(old.get("inputSchema")) != _sorted_json(new.get("inputSchema")) and not more and not less:
+    names = [[name.rstrip("*") for name in one] for one in (before, after)]
+    changes = (("now takes", [name for name in after if name.rstrip("*") not in names[0]]),
+               ("no longer takes", [name for name in names[0] if name not in names[1]]),
+               ("now requires", [name[:-1] for name in after if name not in before and name[:-1] in before]),
+               ("no longer requires", [name for name in after if name not in before and name + "*" in before]))
+    for verb, found in changes:
+        if found:
+            yield f"{verb} {', '.join(found)}"
+    if _sorted_json(old.get("inputSchema")) != _sorted_json(new.get("inputSchema")) and before == after:
         yield "other types, choices or texts of its arguments"
     yield from (f"{key} is {json.dumps(hints_of(new).get(key))} now, not {json.dumps(hints_of(old).get(key))}"
                 for key in _HINTS if hints_of(old).get(key) != hints_of(new).get(key))
