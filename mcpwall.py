@@ -3652,7 +3652,7 @@ def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
 @lru_cache(1024)
 def _is_of_numbers(literals: frozenset[str]) -> bool:
     """May one of them be a part of a number or boolean? A message may spell those in another way."""
-    return any([not literal.strip("0123456789.e+-truefals") for literal in literals])
+    return any([set("0123456789.e+-truefals").issuperset(literal) for literal in literals])
 
 
 # ---------------------------------------------------------------------------
@@ -5281,7 +5281,8 @@ _ADR_SPACES = b"\0;&|(){},`/.$\n"      # NUL parts the texts of a call
 _ADR_SPACED = dict.fromkeys(_ADR_SPACES, " ")
 # The same for ASCII, many times as fast; what separates words of a text, but not of bytes, with it
 _ADR_FETCH_ASCII = frozenset(word.encode() for word in _ADR_FETCH)
-_ADR_SPACED_ASCII = bytes(32 if code in _ADR_SPACES + b"\x1c\x1d\x1e\x1f" else code + 32 * (65 <= code <= 90) for code in range(256))
+_ADR_SPACED_ASCII = bytes(32 if code in _ADR_SPACES + b"\x1c\x1d\x1e\x1f" else code + 32 * (65 <= code <= 90)
+                          for code in range(256))
 
 
 def may_fetch(text: str) -> bool:
@@ -16889,7 +16890,7 @@ class Subject:
         return found
 
     def _stays_here(self, finding: Finding, path: tuple[Any, ...]) -> bool:
-        tool, kind = self.message.tool or "", finding.pattern
+        kind = finding.pattern
         value = "".join([self.texts[ordinal][start:end] for ordinal, start, end in finding.spans])
         sends = self._sends
         if not sends and any(value in text for text, name in zip(self.texts, self.names)
