@@ -208,6 +208,15 @@ class Budget:
         """Begin anew."""
         self._end = self._clock() + seconds
 
+    def lend(self) -> float:
+        """Leave only half of what is left, for what may fail; `take_back` what this returns gives the rest."""
+        end, now = self._end, self._clock()
+        self._end = now + (end - now) / 2
+        return end
+
+    def take_back(self, end: float) -> None:
+        self._end = end
+
     def left(self) -> float:
         """Seconds left; negative when spent."""
         return self._end - self._clock()
@@ -219,15 +228,16 @@ class Budget:
 
 
 class lazy_regex:
-    """A built-in regex, compiled when it is first used: start-up does not pay for what a session never needs."""
+    """A built-in regex, compiled (and, from a function, written) when it is first used: start-up does not pay for what a
+    session never needs."""
 
     __slots__ = ("_flags", "_pattern", "__dict__")
 
-    def __init__(self, pattern: str | bytes, flags: int = 0) -> None:
+    def __init__(self, pattern: str | bytes | Callable[[], str], flags: int = 0) -> None:
         self._pattern, self._flags = pattern, flags
 
     def __getattr__(self, name: str) -> Any:  # first look-up of search, match, sub …: compile, then cache the method
-        method = getattr(re.compile(self._pattern, self._flags), name)
+        method = getattr(re.compile(self._pattern() if callable(self._pattern) else self._pattern, self._flags), name)
         self.__dict__[name] = method
         return method
 
@@ -813,7 +823,8 @@ _VIEW_TOKEN_MIN = 16        # characters of base64 or hex that are worth reading
 _VIEW_TABLE_ROWS = 4096     # remembered readings of short pieces, per table
 
 _ViewPieces = tuple[list[str], list[str]]       # (pieces, readings): even ones are equal, odd ones a step has read
-_ViewStep = Callable[[str, "Budget | None"], _ViewPieces]
+_ViewStep = Callable[..., _ViewPieces]         # of a text, a budget, and whether only the readings joined are asked for
+_VIEW_AT_ONCE = 100_000     # pieces of which a text is then cut at a time
 
 
 class View(NamedTuple):
@@ -841,9 +852,19 @@ def _view_step(test: Callable[[str], Any], regex: lazy_regex, read: Callable[[st
     """A step: what *regex* (of exactly one group) matches reads as *read* says, in texts that pass *test*."""
     table = _ViewTable(read)
 
-    def step(text: str, budget: Budget | None = None) -> _ViewPieces:
+    def step(text: str, budget: Budget | None = None, joined: bool = False) -> _ViewPieces:
         if not test(text):
             return [text], [text]
+        parts: list[str] = []
+        while joined:
+            pieces = regex.split(text, _VIEW_AT_ONCE)
+            text = pieces.pop() if len(pieces) > 2 * _VIEW_AT_ONCE else ""
+            pieces[1::2] = map(table.__getitem__, pieces[1::2])
+            parts.append("".join(pieces))
+            if budget is not None:
+                budget.check()
+            if not text:
+                return [], parts
         pieces = regex.split(text)
         readings = pieces[:]
         for start in range(1, len(pieces), 20_000):
@@ -930,8 +951,7 @@ def _view_is_odd(text: str) -> bool:
         if not data.translate(None, _VIEW_CALM) and "\xad" not in text and "\u3164" not in text:
             return False
         others = data.translate(None, _VIEW_ASCII)
-        if len(others) < len(data) // 2:
-            rest = others.decode()
+        rest = "".join(set(others.decode("utf-8", "replace")))      # each character once
         astral = b"\xf0" in others or b"\xf3" in others
     if not (_view_odd.search(rest) or astral and _view_odd_astral.search(rest) or any(char in rest for char in _VIEW_JOINERS)):
         return False
@@ -1042,6 +1062,7 @@ _VIEW_PLAIN = bytes((*b"\t\n\r", *range(0x20, 0x80)))
 _view_hex_text = lazy_regex(rb"(?:[\t\n\r\x20-\x7f]|[\xc0-\xff][\x80-\xbf]+)+\Z")
 
 
+_view_fraction = lazy_regex(r"[0-9]\.")
 _MAX_RUNS = 50_000          # so many are kept at once; a text with more is gone through once for each use
 
 
@@ -1072,6 +1093,8 @@ def _view_encoded(text: str, runs: Iterable[tuple[int, int]] | None = None) -> I
         if start and text[start - 1] == "\\" and text[start] in "nrt":
             start += 1
         token = text[start:end]
+        if token.isdigit() and _view_fraction.match(text, max(0, start - 2), start) and text[end:end + 1] != ".":
+            continue                # of a decimal number
         # most words, paths and checksums end here: they have letters of one case, and are no hex of text
         if start >= done and ((token == token.lower()) == (token == token.upper()) or token[0] in _VIEW_HEX_STARTS and (
                 _view_hex_start.match(token) or "/" in token and _view_hex_step.search(token))):
@@ -1103,7 +1126,8 @@ def line_gap(gap: str) -> str:
     >>> line_gap("\\nid_rsa: 9:") == line_gap("\\nid_rsa:10:")
     True
     """
-    return _view_blanks.sub(" ", _view_numbers.sub("0", gap))
+    shape: str = _view_blanks.sub(" ", _view_numbers.sub("0", gap))
+    return shape
 
 
 def _view_token_lines(text: str, start: int, end: int) -> list[tuple[int, int]]:
@@ -1112,10 +1136,12 @@ def _view_token_lines(text: str, start: int, end: int) -> list[tuple[int, int]]:
     width, shape = end - start, None
     while end - start == width:
         found = _view_long_run.search(text, end, end + _VIEW_GAP + width)
-        while found and found.end() - found.start() < width and _view_long_run.search(text, found.end(), end + _VIEW_GAP + width) \
-                and "\n" not in text[end:found.start()]:
-            found = _view_long_run.search(text, found.end(), end + _VIEW_GAP + width)      # a long word of what stands between
-        first = found.start() if found else 0
+        while found and found.end() - found.start() < width and "\n" not in text[end:found.start()]:
+            further = _view_long_run.search(text, found.end(), end + _VIEW_GAP + width)
+            if further is None:
+                break
+            found = further                             # that was a long word of what stands between
+        first: int = found.start() if found else 0
         first += text[first - 1] == "\\" and text[first] in "nrt"
         gap = line_gap(text[end:first]) if found and found.end() - first <= width else None
         if gap is None or shape is not None and gap != shape:
@@ -1138,7 +1164,8 @@ def _view_decode_token(token: str, cut: bool = False) -> str | None:
     """What a run of token characters says when it is hex or base64 of text, else None. *cut*: it may begin anywhere."""
     if len(token) < _VIEW_TOKEN_MIN:
         return None
-    for shift in (0, 1) if cut and len(token) > _VIEW_LONG else (0,) if token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0 else ():
+    even = token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0
+    for shift in (0, 1) if cut and len(token) > _VIEW_LONG else (0,) if even else ():
         whole = token[shift:len(token) - (len(token) - shift) % 2]
         if not _view_hex_start.match(whole):
             continue
@@ -1180,7 +1207,7 @@ def _view_as_text(data: bytes) -> str | None:
         return data[:fault.start].decode() if fault.start >= max(8, len(data) - 3) else None
 
 
-def _view_decode(text: str, budget: Budget | None = None) -> _ViewPieces:
+def _view_decode(text: str, budget: Budget | None = None, joined: bool = False) -> _ViewPieces:
     pieces: list[str] = []
     readings: list[str] = []
     done = 0
@@ -1206,7 +1233,7 @@ def _view_decode(text: str, budget: Budget | None = None) -> _ViewPieces:
 _view_folded = _ViewTable(_view_fold_run)
 
 
-def _view_fold(text: str, budget: Budget | None = None) -> _ViewPieces:
+def _view_fold(text: str, budget: Budget | None = None, joined: bool = False) -> _ViewPieces:
     """The step to the plain view: words around what `_view_begin` finds are folded, all else stays."""
     pieces: list[str] = []
     readings: list[str] = []
@@ -1226,7 +1253,8 @@ def _view_fold(text: str, budget: Budget | None = None) -> _ViewPieces:
 
 _view_tags = lazy_regex("([\U000e0020-\U000e007e]+|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})")
 _view_terminal = lazy_regex("(\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|[@-Z\\\\^_]))")
-_view_unescape = _view_step(lambda text: "\\" in text and _view_backslash_test.search(text), _view_backslash, _view_read_backslash)
+_view_unescape = _view_step(lambda text: "\\" in text and _view_backslash_test.search(text), _view_backslash,
+                            _view_read_backslash)
 # Text in JSON within JSON: line ends alone are enough, though a path such as C:\\new has them, too
 _view_unescape_lines = _view_step(lambda text: "\\" in text, _view_backslash, _view_read_backslash)
 _VIEW_STEPS: dict[str, tuple[_ViewStep, ...]] = {
@@ -1249,7 +1277,8 @@ class _ViewCut:
         self._pieces: list[str] = []
 
     def back(self, start: int, end: int) -> list[tuple[int, int]]:
-        """The spans of the source that read as the span (start, end) of what the step made of it: one, but for what was wrapped."""
+        """The spans of the source that read as the span (start, end) of what the step made of it: one, but for what was
+        wrapped."""
         first = self._span(start)
         if end <= start:
             return [(first[0], first[0])]
@@ -1309,7 +1338,7 @@ def views(text: str, budget: Budget | None = None, lines: bool = False) -> tuple
                 break               # nothing was decoded, and what it came from is folded already
             if lines and step is _view_unescape:
                 step = _view_unescape_lines
-            source, reading = reading, "".join(step(reading, budget)[1])
+            source, reading = reading, "".join(step(reading, budget, True)[1])
             if reading != source:
                 chain = (*chain, _ViewCut(step, source))
         if reading == base.text:
@@ -1360,7 +1389,7 @@ def is_coded(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
         return True
     if not text.isascii() and _view_is_odd(text) or "\x1b" in text and _view_terminal.search(text):
         return True
-    if "&" in text and any(_view_read_entity(piece) != piece for piece in set(_view_entity.findall(text))):
+    if "&" in text and any(_view_read_entity(found[0]) != found[0] for found in _view_entity.finditer(text)):
         return True
     return (runs is None or bool(runs)) and next(_view_encoded(text, runs), None) is not None
 
@@ -7545,6 +7574,12 @@ _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|m
 _code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
 _code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|"
                             r"^[ \t]*(?:const|let|var|def|class|func) [A-Za-z_{]")
+_code_long = lazy_regex(r"'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|`[^`\n]*\n[^`]*`")
+_code_program = lazy_regex(
+    r"(?m)(?:^|;)[ \t]*((?:[A-Za-z_]\w*=\S*[ \t]+)*(?:sudo[ \t]+)?(?:rm|rmdir|shred|dd|mkfs[\w.]*|mv|chmod|chown|truncate|find|xargs|"
+    r"(?:ba|z|da|k)?sh|eval|env|curl|wget|nc|ncat|socat|ssh|scp|rsync|tar|cat|tee|python[\d.]*|perl|ruby|node|php|git|docker|"
+    r"kubectl|terraform|aws|psql|mysql|crontab|cd|rd|del|cmd|powershell|pwsh|remove-item|iex|iwr|irm)"
+    r"(?=[ \t]+[-~/.\"'$\\\w{(&])(?![ \t]+(?:in|is|as|if|of|or|and)[ \t])[^\n]*)", re.I)
 _code_mongo = lazy_regex(r"\s*db\.")
 _code_fork = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
                         r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
@@ -8375,8 +8410,9 @@ def code_acts(text: str, language: str, home: str) -> list[Act]:
     families = [_CODE_FAMILY_OF.get(language, "hash")]
     if language not in _CODE_FAMILY_OF:
         families += ["slash"] * bool(re.search(r"[`#]|//|/\*|=>|->|\bfunction\b|\$\{|['\"]{3}", text))
-        families += ["php"] * ("<?" in text or "$" in text)
-        families += ["sigil"] * bool(re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
+        script = re.match(r"\s*(?:const|let)\s+[\w{\[][^=\n]*=", text)         # surely JavaScript
+        families += ["php"] * ("<?" in text or "$" in text and not script)
+        families += ["sigil"] * bool(not script and re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
         families += ["lua"] * bool(re.search(r"\b(?:os|io)\b|\blocal\b", text) and re.search(r"--|\.\.|\[\[|:", text))
     for family in families:
         reader = CodeReader(text, family, language, home, 1 + (family in families[:2]))
@@ -8491,8 +8527,20 @@ def judge_program_text(run: _ShRun, language: str, text: str) -> None:
     if language in ("code", "any"):
         if _code_sql.match(text):
             run.sql(text)
-        other = _code_no_shell.search(text) if language == "code" else None     # no shell reads on from there
-        run.read(_code_magic.sub("", text[:other.start()] if other else text))
+        text = _code_magic.sub("", text)
+        run.read(text if language == "any" else _code_commands(text))
+
+
+def _code_commands(text: str) -> str:
+    """What a shell would make of a text that may be code: all of it up to the first line that surely is code and no command,
+    and from there on the commands that begin with a program which could do harm."""
+    other = _code_no_shell.search(text)
+    while other and _code_program.match(text, other.start()):
+        other = _code_no_shell.search(text, other.end())
+    if other is None:
+        return text
+    rest = _code_long.sub("''", text[other.start():])
+    return "\n".join([text[:other.start()], *[found.group(1) for found in _code_program.finditer(rest)]])
 
 
 # ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
@@ -11927,7 +11975,8 @@ onepassword-token ops_eyJ{s80-} A3-{u6}-{u6}-{u5}-{u5}-{u5}-{u5} A3-{u6}-{u11}-{
 age-key AGE-SECRET-KEY-1{q58} age secret key; wakatime-key waka_UUID WakaTime key;
 inngest-key signkey-prod-{h64} signkey-test-{h64} Inngest signing key;
 cloudflare-token cfut_{a48} cfat_{a48} cfk_{a48} Cloudflare API token or key; vercel-token vcp_{a56} vck_{a56} vca_{a56} vci_{a56}
-  vcr_{a56} Vercel token; azure-ai-key {a52}JQQJ9{a27} Azure AI or other annotated key; bedrock-key ABSK{b90-} Amazon Bedrock API key;
+  vcr_{a56} Vercel token; azure-ai-key {a52}JQQJ9{a27} Azure AI or other annotated key; bedrock-key ABSK{b90-}
+  Amazon Bedrock API key;
 adafruit-key aio_{a28} Adafruit IO key;
 settlemint-token sm_aat_{a16-} sm_pat_{a16-} sm_sat_{a16-} SettleMint token;
 jwt-token eg:eyJhbGciOiJIUzI1NiJ9.eyJ{w40}.{w43} eyJ{w13-}.{w8-}.{w16-} eyJ{w13-}.{w0-}.{w8-}.{w8-}.{w8-} signed or encrypted
@@ -11941,9 +11990,11 @@ twitter-token AAAAAAAAAAAAAAAAAAAAA{a20-60}%3D{a30-} X (Twitter) bearer token;
 azure-client-secret eg:{a3}8Q~{a34} Entra ID (Azure AD) client secret;
 slack-webhook eg:https://hooks.slack.com/services/T{u10}/B{u10}/{a24} Slack webhook URL;
 discord-webhook eg:https://discord.com/api/webhooks/{d18}/{w68} Discord webhook URL;
-teams-webhook eg:https://example.webhook.office.com/webhookb2/{h8}-{h4}-{h4}/IncomingWebhook/{h32} Microsoft Teams webhook URL;
+teams-webhook eg:https://example.webhook.office.com/webhookb2/{h8}-{h4}-{h4}/IncomingWebhook/{h32}
+  Microsoft Teams webhook URL;
 private-jwk eg:"kty":"oct","k":"{w43}" private part of a JSON web key;
-seed-phrase eg:mnemonic:~ribbon~cactus~orbit~velvet~ladder~muffin~tornado~walnut~jungle~puzzle~gadget~rival words of a wallet, by their name;
+seed-phrase eg:mnemonic:~ribbon~cactus~orbit~velvet~ladder~muffin~tornado~walnut~jungle~puzzle~gadget~rival
+  words of a wallet, by their name;
 private-key-header eg:-----BEGIN~PRIVATE~KEY-----~{b64}~-----END~PRIVATE~KEY----- private key block (PEM, OpenSSH, PGP, PuTTY),
   header through footer;
 database-url eg:postgres://app:{a16}@db/app password in a database or broker URL;
@@ -11959,6 +12010,7 @@ api-key eg:SERVICE_API_KEY={a40} API key or token, by its name;
 """
 
 _RUN = 16                   # every token has this many token characters in a row
+_RUN_BEGINS = 160           # of a run of base64, so much is searched for such runs
 _RUN_ENDS = 512             # of longer runs only so much is searched at both ends for tokens inside
 _TOKEN_REACH = 8000         # characters within which a token shows what it is
 _RUN_NEEDLE = b"a" * _RUN
@@ -12167,8 +12219,8 @@ idempotency idempotent nonce correlation tracking lock request watch update inva
 host hostkey tokenizer subject object file path url uri link registry image component style resource s3 cookie
 """.split())
 # What passes, or is gone through once more
-_NO_PASS = frozenset("should must test tests first second last render multi single two by full depth fail opt will do can did all "
-                     "shadow pre post stencil next each every".split())
+_NO_PASS = frozenset("should must test tests first second last render multi single two by full depth fail opt will do can did "
+                     "all shadow pre post stencil next each every".split())
 _OTHER_NAMES = frozenset("clienttoken author authors keyauth nopasswd".split())
 _STRONG_TOKEN = lazy_regex(
     r"(?:auth|access|api|bearer|registry|private|personal|secret|service|account|bot|user|admin|deploy)[_-]?token\Z")
@@ -12210,8 +12262,8 @@ def _name_rank(name: str) -> str:
     while len(words) > 1 and (words[-1].isdigit() or words[-1] in _NAME_ENDINGS):
         words.pop()
     plain = "".join(words)
-    if not words or plain in _OTHER_NAMES or not _OTHER_WORDS.isdisjoint(words) or plain.startswith(("xamz", "xgoog")) or plain.endswith("s3key") \
-            or start and not _OTHER_WORDS.isdisjoint(start.split("/")):
+    if not words or plain in _OTHER_NAMES or not _OTHER_WORDS.isdisjoint(words) or plain.startswith(("xamz", "xgoog")) \
+            or plain.endswith("s3key") or start and not _OTHER_WORDS.isdisjoint(start.split("/")):
         return ""
     rank = next((rank for rank, names in _name_table() if plain.endswith(names)), "")
     if words[-1] in _LABELS or plain in _LABELS:
@@ -12254,8 +12306,9 @@ _sign = lazy_regex(r"""(?xi) [ \t]{0,40} (?: \([^()\n"'=:\0]{1,30}\) [ \t]{0,4} 
     (?: : [ \t]* [a-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
     (?: => | := | [?+]= | =(?![=~>]) | :(?![:/=-]) | -> | ： | ＝
       | (?P<loose> (?<=[ \t]) (?:is|was|lautet|est|es) (?:[ \t]{1,4}|(?=:)) :? ) )""")
-_open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[ \t]{0,40}|(?:\\[nrt])*) (?:!!?\w{1,20}[ \t]{1,4})?
-    (?:\*\*|(?:<(?:b|code|kbd|strong|tt|span|em|dd|td)\b[^<>\n]{0,60}>\s{0,4}){1,2})? (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")
+_open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[ \t]{0,40}|(?:\\[nrt])*)
+    (?:!!?\w{1,20}[ \t]{1,4})? (?:\*\*|(?:<(?:b|code|kbd|strong|tt|span|em|dd|td)\b[^<>\n]{0,60}>\s{0,4}){1,2})?
+    (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")
 _next_line = lazy_regex(r"""(?x) [ \t]{0,4} (?:[|>][-+0-9]{0,2}|<<[-~]?["']?\w{1,20}["']?)? [ \t]{0,4} (?:\r?\n){1,2}
     (?: [ \t]* (?: (?:[\w./-]{0,80}?[:-])? \d{1,7} (?:[:\-|→│]|\t) | [>\#*+|-](?=[ \t]) ) )? [ \t]* ["'`]?
     (?P<value> [^\s\0"'`]{6,200} ) (?=["'`]?[ \t]*(?:[\r\n\0]|\Z))""")
@@ -12266,25 +12319,34 @@ _MEMBER = r"""\\*["']? [\w.$-]{1,40} \\*["']? \s{0,3}[:=]\s{0,3} (?: \\*["'][^"'
 _VALUE = r"""(?:\w{0,20}value|default|current|content|data|text|result|to|v)"""
 _TO_VALUE = rf"""(?: {_MEMBER} {_BETWEEN} ){{0,4}}? \\*["']? {_VALUE} \\*["']? \s{{0,3}}[:=]\s{{0,3}}"""
 _pair = lazy_regex(rf"""(?xi) \\*["']? (?: {_BETWEEN} {_TO_VALUE} | \s{{0,4}}[:=]?\s{{0,4}}\{{\s{{0,60}} {_TO_VALUE}
+    | :[ ]?\r?\n[ ]{{1,20}} {_TO_VALUE}
     | \0 (?:[^\0]{{1,40}}\0[^\0]{{0,80}}\0){{0,3}}? {_VALUE} \0 )""")
-_pair_left = lazy_regex(r"""(?i)(?:name|key|\bk|\bid|field|property|variable|\bvar|header|param|parameter|setting|option|label|env)"""
-                        r"""(?:\\*["']?\s{0,4}[:=]\s{0,4}\\*["']?|\s"|\0)\Z""")
+_pair_left = lazy_regex(r"""(?i)(?:name|key|\bk|\bid|field|property|variable|\bvar|header|param|parameter|setting|option"""
+                        r"""|label|env)(?:\\*["']?\s{0,4}[:=]\s{0,4}\\*["']?|\s"|\0)\Z""")
 _before_pair = lazy_regex(rf"""(?xi) {_VALUE} \\*["']? \s{{0,3}}:\s{{0,3}} \\*["']([^"'\\\n\0]{{6,300}})\\*["'] {_BETWEEN}
     (?: {_MEMBER} {_BETWEEN} ){{0,2}} \\*["']?\w{{1,20}}\\*["']?\s{{0,3}}[:=]\s{{0,3}}\\*["']?\Z""")
 _inside_tag = lazy_regex(r"""(?xi) (?:<(?:[\w.-]{1,30}:)? | (?P<named> \s(?:name|key|id|property) \s?=\s?["'] ) )\Z""")
 _tag_value = lazy_regex(r"""(?xi) ["']? [^<>\0]{0,200}? (?: (?<=\s)value \s?=\s? ["'] (?P<value>[^"'\0]{4,400}) ["']
     | > \s{0,60} (?:<value\b[^<>]{0,20}>\s{0,20})? (?P<text>[^<>\0]{4,4000}?) \s{0,20} </ )""")
-_tag_next = lazy_regex(r"""(?x) \s{0,4}:?\s{0,4} </[\w:.-]{1,30}> \s{0,60} (?:<[\w:.-]{1,30}[^<>]{0,60}>\s{0,20}){1,2} (?P<text>[^<>\0]{4,4000}?) \s{0,20} </""")
-_cell = lazy_regex(r"""(?x) [`*_"']{0,3} (?: (?:[ \t]{1,60}[|│┃║][ \t]{0,60}|[|│┃║][ \t]{1,60}) [`*_"']{0,3} (?P<value>[^\s|│┃║`"'\0]{6,400}) [`*_"']{0,3} [ \t]* (?=[|│┃║\r\n\0]|\Z)
+_tag_next = lazy_regex(r"""(?x) \s{0,4}:?\s{0,4} </[\w:.-]{1,30}> \s{0,60}
+    (?:<[\w:.-]{1,30}[^<>]{0,60}>\s{0,20}){1,2} (?P<text>[^<>\0]{4,4000}?) \s{0,20} </""")
+_cell = lazy_regex(r"""(?x) [`*_"']{0,3} (?: (?:[ \t]{1,60}[|│┃║][ \t]{0,60}|[|│┃║][ \t]{1,60}) [`*_"']{0,3}
+      (?P<value>[^\s|│┃║`"'\0]{6,400}) [`*_"']{0,3} [ \t]* (?=[|│┃║\r\n\0]|\Z)
     | (?:[ ]{2,60}|\t{1,8}) (?P<column>[^\s\0]{6,400}) (?=[ ]{2}|[\t\r\n\0]|\Z) )""")
 _call_argument = lazy_regex(r"""[ \t]{0,4}\([ \t]{0,4}(?=["'`])""")
 _next_item = lazy_regex(r"""(?<=["'`])[ \t]{0,4},[ \t]{0,4}(?=\\*["'`])""")
-_next_word = lazy_regex(r"""[ \t]{1,4}(?:[0-9][ \t]+)?(?:--(?:body|value|data|string|secret|text)(?:=|[ \t]{1,4}))?""")
+_next_word = lazy_regex(r"""(?i)[ \t]{1,4}(?:[0-9][ \t]+)?(?:--?(?:body|value|data|string|secret|text)(?:=|[ \t]{1,4}))?""")
 # What stands before a name whose value is the next word: a command or directive that sets it, or one that logs in
-_sets_left = lazy_regex(r"""(?xi) (?: (?:\A|[\n\0"'`;&|>$+(]) [\s\d:]* (?:ENV|ARG|export|env|setx?|set[ ]-g?x|setenv|fastcgi_param|uwsgi_param)
-    | (?:\A|[\s\0"'`]) (?:config(?:ure)?|login|machine|user(?:name)?|account|enable|add|(?:secrets?|variable|env)[ ]set) ) \b[^\n\0]{0,100}[ \t]\Z""")
+_sets_left = lazy_regex(r"""(?xi) (?: (?:\A|[\n\0"'`;&|>$+(]) [\s\d:]*
+      (?:ENV|ARG|export|env|setx?|set[ ]-g?x|setenv|fastcgi_param|uwsgi_param)
+    | (?:\A|[\s\0"'`]) (?:config(?:ure)?|login|machine|user(?:name)?|account|enable|add|(?:secrets?|variable|env)[ ]set) )
+    \b[^\n\0]{0,100}[ \t]\Z""")
 _BARE_PASS = lazy_regex("(?i)pass(?:value)?\\Z")        # `pass "x"`, `passValue("x")` are about passing
 _line_left = lazy_regex(r"(?:\A|[\n\0])[ \t#]*\Z")
+
+
+def _value(span: tuple[int, int], form: str) -> _Value:
+    return _Value(span[0], span[1], form)
 
 
 def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterator[_Value]:
@@ -12310,7 +12372,7 @@ def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterat
         if text[sign.end() - 1] in ":：=":
             line = _next_line.match(text, sign.end(), sign.end() + MAX_PASSWORD)
             if line and _digit.search(line["value"]) and not _no_line_value.search(line["value"]):
-                yield _Value(*line.span("value"), "cell")
+                yield _value(line.span("value"), "cell")
     following = text[closed:closed + 1]
     if following == "(" and not _fetching.search(name) and not _BARE_PASS.match(name) or closed > end and text[closed - 1] == ")":
         yield from _at(text, _call_argument.match(text, closed), reach, "quoted")
@@ -12324,17 +12386,17 @@ def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterat
                     yield value
     if ("<" in left or following == "<") and not (name[0] == "/" and left[-1:] == "<"):
         yield from _in_tags(text, first, end, left)
-    if _pair_left.search(left) or text[closed:closed + 4].strip(" :=")[:1] == "{":
+    if _pair_left.search(left) or text[closed:closed + 4].strip(" :=\r")[:1] in ("{", "\n"):
         yield from _at(text, _pair.match(text, end, min(len(text), reach + 200)), reach + 200, "cell")
         if _pair_left.search(left):
             before = _before_pair.search(text, max(0, first - 400), first)
             if before:
-                yield _Value(*before.span(1), "quoted")
+                yield _value(before.span(1), "quoted")
     if sign is None:
         cell = _cell.match(text, end, reach + 100)
         if cell:
             kind = cell.lastgroup or ""
-            yield _Value(*cell.span(kind), "cell" if kind == "value" else "loose")
+            yield _value(cell.span(kind), "cell" if kind == "value" else "loose")
         word = _next_word.match(text, closed)
         quoted = word and text[word.end():word.end() + 2].lstrip("\\")[:1] in ('"', "'") and not _BARE_PASS.match(name)
         if word and (quoted or left[-1:] == "-" or name[0] == "-" or _sets_left.search(text, max(0, first - 120), first)
@@ -12346,7 +12408,7 @@ def _value_from(text: str, at: int, reach: int, form: str, left: str = "") -> It
     """The quoted or bare value at *at*."""
     found = _secret_quoted.match(text, at, reach)
     if found:
-        yield _Value(*found.span(2), "quoted")
+        yield _value(found.span(2), "quoted")
         return
     found = _bare_value.match(text, at, reach)
     if found:
@@ -12372,7 +12434,7 @@ def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
     else:                                   # it is the whole text of a tag
         found = _tag_next.match(text, end, end + 4400) if left.rstrip()[-1:] == ">" else None
     if found:
-        yield _Value(*found.span(found.lastgroup or 0), "cell")
+        yield _value(found.span(found.lastgroup or 0), "cell")
 
 
 _bare_next = lazy_regex(r"&(?:#\w{1,6}|[a-z]{2,8});|[&;,][ \t]*(?:[\w.\-\[\]]+=|\Z)|[,;]\Z")
@@ -12402,11 +12464,13 @@ def _bare_end(text: str, start: int, end: int, left: str) -> int:
 _delimiter = lazy_regex("[|│┃║\t;,]")
 _head_cell = lazy_regex(r"""[ \t]*[`*_"']{0,3}[^\W\d][\w .\-/#@]{0,40}?(?: \([^()]{1,20}\))?[`*_"']{0,3}[ \t]*\Z""")
 _rule_line = lazy_regex(r"[\s|│┃║+\-=:─━═┌┬┐├┼┤└┴┘╞╪╡╔╦╗╠╬╣]+\Z")
-_row_cell = lazy_regex(r"""[ \t]*(?:"((?:[^"\\]|""|\\.)*)"|'((?:[^'\\]|''|\\.)*)'|([^,;()\[\]\n]*?))[ \t]*(?:[,;]|(?=[)\]])|\Z)""")
+_row_cell = lazy_regex(r"""[ \t]*(?:"((?:[^"\\]|""|\\.)*)"|'((?:[^'\\]|''|\\.)*)'|([^,;()\[\]\n]*?))[ \t]*"""
+                       r"""(?:[,;]|(?=[)\]])|\Z)""")
 _columns_left = lazy_regex(r"(?i)insert\s{1,4}(?:or\s\w{1,10}\s)?into\s{1,4}\S{1,80}\s{0,4}\([^()]{0,600}\Z")
 _rows_right = lazy_regex(r"(?i)[^()]{0,600}\)\s{0,40}values\s{0,40}(?=\()")
 _list_left = lazy_regex(r"""\[(?:\s{0,20}\\*"[^"\[\]{}]{0,60}"\s{0,4},){0,40}\s{0,20}\\*"[\w .\-]{0,40}\Z""")
-_list_right = lazy_regex(r"""[^\[\]{}]{0,600}\]\s{0,20},\s{0,20}\\*"(?:rows|values|data|records|results|tuples|items)\\*"\s{0,4}:\s{0,4}\[\s{0,20}(?=\[)""")
+_list_right = lazy_regex(r"""[^\[\]{}]{0,600}\]\s{0,20},\s{0,20}\\*"(?:rows|values|data|records|results|tuples|items)"""
+                         r"""\\*"\s{0,4}:\s{0,4}\[\s{0,20}(?=\[)""")
 _tuple = lazy_regex(r"\s{0,40}[,]?\s{0,40}([(\[])")
 
 
@@ -12501,7 +12565,7 @@ def _tuples(text: str, at: int, index: int) -> Iterator[_Value]:
             if cell is None or cell.end() == at and place < 0:
                 return
             if not place and cell.lastindex:
-                yield _Value(*cell.span(cell.lastindex), "cell")
+                yield _value(cell.span(cell.lastindex), "cell")
             at, place = cell.end(), place - 1
             if text[at:at + 1] in (")", "]", ""):
                 break
@@ -12516,7 +12580,8 @@ _REFERENCE = lazy_regex(
     r"string|str|text|varchar|required|optional|bytes|secretstr|any|file|vault|ref|env|arn|sm|ssm|op|gcp|aws|akeyless|berglas|encrypted|enc)"
     r"(?:[:(\[|?,;]|\Z)|\{cipher\}|@Microsoft\.")
 # Where nothing quotes it: a call, an item, an option, a rule of CSS, the rest of a line of code
-_EXPRESSION = lazy_regex(r"[A-Za-z_$][\w.$]*[\[(]|![01](?![\w!])|![A-Za-z_]|\\?-{1,2}[a-z]+(?:-|\Z)|[\w.$-]*\{|[A-Za-z_$][\w$]*(?:\?\.|\.[A-Za-z_$][\w.$]*=)"
+_EXPRESSION = lazy_regex(r"[A-Za-z_$][\w.$]*[\[(]|![01](?![\w!])|![A-Za-z_]|\\?-{1,2}[a-z]+(?:-|\Z)|[\w.$-]*\{"
+                         r"|[A-Za-z_$][\w$]*(?:\?\.|\.[A-Za-z_$][\w.$]*=)"
                          r"|.*(?:\b(?:this|self)\.|\)\{|=>|&&|\|\|)")
 _PLACEHOLDER = lazy_regex(r"\{[a-z_]\w*\}|[A-Za-z]+<[A-Za-z.]+>")
 _TEMPLATE_PARTS = ("${", "{{", "}}", "<%", "$(", "%(", "@{", "#{")
@@ -12531,13 +12596,15 @@ def _refers(value: str) -> bool:
 _DOTTED = lazy_regex(r"[A-Za-z_]\w*(?:(?:\??\.|->|::|\[)#?[A-Za-z_'\"\]\w()]+)+[\])!]*\Z")
 _PATH_VALUE = lazy_regex(r"[~.]{0,2}/[\w.@~/-]*\Z|[a-z][a-z+]{1,10}://|[A-Za-z]:\\")
 _FOLDER = lazy_regex(r"[~.]{0,2}/|[A-Za-z]:[\\/]|\\\\")
-_VERSION = lazy_regex(r"(?:[0-9]{1,2}:)?[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.~][\w.+~-]{1,40})?\Z|ENC\[|0[xX][0-9A-Fa-f]{1,16}\Z"
+_VERSION = lazy_regex(r"(?:[0-9]{1,2}:)?[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.~][\w.+~-]{1,40})?\Z"
+                      r"|ENC\[|0[xX][0-9A-Fa-f]{1,16}\Z"
                       r"|(?:RFC|ISO|OAuth|TLSv|latin)[ _-]?[0-9][0-9.]*\Z|[\w.+-]{1,60}@[\w-]{1,60}\.[a-z]{2,6}\Z")
 _IDENTIFIER = lazy_regex(r"[A-Za-z_$#][\w$]*\Z")
 _ESCAPED = lazy_regex(r"\\+u([0-9A-Fa-f]{4})")
 _WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root postgres mysql user username test example guest "
                         "token password1 password123 pass123 secret123 admin123 test123 mypassword mysecretpassword".split())
-_HASHES = ("SCRAM-SHA", "$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")
+_HASHES = ("SCRAM-SHA", "$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:",
+           "{SSHA", "{SHA")
 _DATABASE_HASH = lazy_regex(r"md5[0-9a-f]{32}\Z|\*[0-9A-F]{40}\Z")
 _NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:",
               "urn:", "pk_live_", "pk_test_", "pk.", "sb_publishable_", "phc_", "ENC[", "AQICAH")
@@ -12650,7 +12717,8 @@ def _kind_of(name: str, rank: str, value: str, form: str) -> str:
     low = name.lower()
     if value.startswith("Ag") and len(value) > 250 and _TOKEN_VALUE.match(value):
         return ""                   # a sealed secret
-    if _refers(value) or form in ("bare", "loose") and _EXPRESSION.match(value) or "primary" in low and (len(value) < 40 or not value.endswith("=")):
+    if _refers(value) or form in ("bare", "loose") and _EXPRESSION.match(value) \
+            or "primary" in low and (len(value) < 40 or not value.endswith("=")):
         return ""
     if value[:7].lower() in ("bearer ", "basic d") or value[:6].lower() == "token ":
         return ""
@@ -12716,7 +12784,8 @@ def _block_spans(text: str) -> Iterator[tuple[tuple[int, int], ...]]:
         at, body = _plain_block(text, found.end(), limit)
         closing = _block_end.search(text, at, min(limit, at + _MAX_GAP))
         if body > 1 or closing and body:
-            done = closing.end() if closing and (closing.start() - at < 40 or not _block_run.search(text, at, closing.start())) else at
+            near = closing and (closing.start() - at < 40 or not _block_run.search(text, at, closing.start()))
+            done = closing.end() if closing and near else at
             if closing and done == closing.end() or not _block_run.match(text, at):
                 yield ((found.start(), done),)
                 continue
@@ -12765,6 +12834,7 @@ def _dressed_block(text: str, at: int, limit: int) -> list[tuple[int, int]]:
 
 
 _url_password = lazy_regex(r"""://([^\s/?#@:"'<>\0`]{0,100}):([^\s/"'<>\0`]{1,256})@(?=[\w\[.$-])""")
+_port_first = lazy_regex(r"[0-9]{2,5},[\w.-]+:")
 _url_scheme = lazy_regex(r"[a-z][a-z0-9+.-]*\Z")
 _DATABASES = tuple("postgres mysql mariadb mongodb redis amqp mssql sqlserver oracle clickhouse cockroach couchdb cassandra "
                    "neo4j nats kafka rediss valkey jdbc sqlite db2 snowflake elasticsearch".split())
@@ -12778,6 +12848,8 @@ def _given(value: str) -> bool:
 def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
     for found in _url_password.finditer(text):
         user, password = found[1], found[2]
+        if _port_first.match(password):     # of the first of several hosts
+            continue
         if password == user or password[0] in "<[{$%" or len(password) < 6 and (password.isdigit() or len(password) < 4) \
                 or not _given(password) or password.isalpha() and password.islower() and len(password) < 9 and _wordy(password):
             continue
@@ -12797,7 +12869,8 @@ _webhook = lazy_regex(
 _GIVEN_FORMS = (
     ("-p ", "password", r"""login[ \t][^\n\0]{0,200}?-p[ \t]["']?([^\s"'$\0-][^\s"'$\0]{5,200})"""),
     ("-p", "password", r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})"""),
-    ("-u", "basic-auth", r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})"""),
+    ("-u", "basic-auth", r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?"""
+                         r"""[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})"""),
     ("mysql", "password", r"""mysql(?:dump|admin|show|import)?[ \t](?:[^\n\0]{0,200}?[ \t])?-p["']?([^\s"'$\0]{6,200})"""),
     ("-cli", "password", r"""redis-cli[ \t](?:[^\n\0]{0,200}?[ \t])?-a[ \t]["']?([^\s"'$\0]{6,200})"""),
     ("-pass", "password", r"""-pass(?:in|out)?[ =]pass:([^\s"'$\0]{6,200})"""),
@@ -12822,7 +12895,8 @@ _NEVER_OF_WALLETS = frozenset("the and for your are was with from into where whi
 # -- the search ----------------------------------------------------------------
 
 # Parts of names that are rare enough to be looked at wherever they are; not where prose goes on, nor where nothing is given
-_GOES_ON = (r"(?![a-z0-9_\-.]|[ \t]{1,3}(?!(?:for|is|was|of|to|est|es|lautet)[ \t:])[a-z]{1,20}[ \t\n.,;:!?)\0]|[;!?](?:[\n ]|\Z)|\Z"
+_GOES_ON = (r"(?![a-z0-9_\-.]|[ \t]{1,3}(?!(?:for|is|was|of|to|est|es|lautet)[ \t:])[a-z]{1,20}[ \t\n.,;:!?)\0]"
+            r"|[;!?](?:[\n ]|\Z)|\Z"
             r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))")
 _RARE_NAMES = "pass pwd psk secret".split()
 # Labels in other languages, and what wallets call their words
@@ -12846,8 +12920,8 @@ def _secret_words(abroad: bool) -> list[tuple[re.Pattern[str], list[Any]]]:
     heads: dict[str, list[tuple[str, str, Any]]] = {}
     for row in rows:
         heads.setdefault(row[0][0] if row[0][0] in _RARE_LETTERS else row[0][:3], []).append(row)
-    return [(re.compile(re.escape(head) + "(?:" + "|".join([f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in found]) + ")"),
-             [what for *_, what in found]) for head, found in heads.items()]
+    return [(re.compile(re.escape(head) + "(?:%s)" % "|".join(f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in row)),
+             [what for *_, what in row]) for head, row in heads.items()]
 
 
 _RARE_LETTERS = "pk-/:!&z"    # one regex for all words that begin so is quicker than one for each
@@ -12878,6 +12952,8 @@ def _secret_runs(text: str, runs: Iterable[tuple[int, int]]) -> Iterable[tuple[i
             first, last = token.find("/"), token.rfind("/")
             if first < _RUN and last - first <= _RUN and end - start - last <= _RUN:
                 continue                # a path of short steps
+            if "-" not in token and "_" not in token:
+                token = token[:_RUN_BEGINS]     # further on, base64 before a run says that it is a part of it
             marks = token.encode().translate(_RUN_MARKS) + b" "
             last = marks.find(_RUN_NEEDLE)
             while last >= 0:
@@ -12896,6 +12972,8 @@ class _Search:
         self.found: list[tuple[str, tuple[tuple[int, int], ...]]] = []
         self.head = self.rows_to = 0    # where the head of the last table begins, and its last row ends
         self.hits: list[int] = []       # where there are words of names and forms
+        self._near: list[tuple[int, str]] | None = None     # where there are _NEAR_WORDS, and which
+        self._before = 0                # how many of them begin before the value at hand
         if tokens:
             self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
         self._words()
@@ -12999,6 +13077,8 @@ class _Search:
     def _value_of_name(self, start: int, end: int) -> int:
         """Judge the value that the run stands in by the name before it; the end of that value."""
         text = self.text
+        if not self._words_before(start, 64):
+            return end
         left, before = start, text[start - 1] if start else "\0"
         if before in _INSIDE_VALUE:
             left -= len(_value_left.match(text[max(0, start - 64):start][::-1])[0])     # type: ignore[index]
@@ -13007,17 +13087,43 @@ class _Search:
             return end
         if text[end:end + 1] in _BEYOND_RUN:
             end = _value_right.match(text, end).end()       # type: ignore[union-attr]
-        at = left - _NEAR if left > _NEAR else 0
-        near = self.low[at:left].replace("</key>", "</___>")
-        words = [(near.rfind(word), len(word)) for word in _NEAR_WORDS if word in near]
+        words = self._words_before(left)
         if words:
-            scheme = _scheme_before.search(near, len(near) - 24) if near[-1] in " \t\"'" else None
+            scheme = _scheme_before.search(self.low, max(0, left - 24), left) if self.low[left - 1] in " \t\"'" else None
             if scheme:
                 self._scheme(scheme[1], left, end)
             else:
-                for place, length in sorted(words, reverse=True)[:2]:
-                    self._judge(at + place, at + place + length, left, end)
+                for place, word in words:
+                    self._judge(place, place + len(word), left, end)
         return end
+
+    def _words_before(self, left: int, more: int = 0) -> list[tuple[int, str]]:
+        """The last two different ones of _NEAR_WORDS that stand before *left* and near it. (Places hardly ever fall.)"""
+        low, places = self.low, self._near
+        if places is None:
+            places = self._near = []
+            for word in _NEAR_WORDS:
+                at = low.find(word)
+                while at >= 0:
+                    if word != "key" or low[at - 2:at] != "</" or low[at + 3:at + 4] != ">":
+                        places.append((at, word))
+                    at = low.find(word, at + 1)
+            places.sort()
+        found: list[tuple[int, str]] = []
+        size, before = len(places), self._before
+        while before < size and places[before][0] < left:
+            before += 1
+        while before and places[before - 1][0] >= left:     # a value may begin before the last one
+            before -= 1
+        self._before = before
+        while before and len(found) < 2:
+            before -= 1
+            at, word = places[before]
+            if at < left - _NEAR - more:
+                break
+            if at + len(word) <= left and all(word != other for _, other in found):
+                found.append((at, word))
+        return found
 
     def _scheme(self, scheme: str, start: int, end: int) -> None:
         value = self.text[start:end]
@@ -13077,8 +13183,8 @@ class _Search:
                 self._add("seed-phrase", *found.span(1))
             return
         reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
-        below = value_end < 0 and (columns or text[end:end + 3].lstrip("\"'`* ")[:1] in ("", ",", ";", "|", "│", "┃", "║", "\t", "\r", "\n", "]", ")")
-                                   or text.startswith("  ", end))
+        ended = text[end:end + 3].lstrip("\"'`* ")[:1] in ("", *",;|│┃║\t\r\n])")
+        below = value_end < 0 and (columns or ended or text.startswith("  ", end))
         for value in () if columns else _values_of(text, first, end, name, reach):
             if value_end >= 0 and not value.start <= value_at < value.end:
                 continue
@@ -13176,7 +13282,8 @@ class SecretScanner:
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
     def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None,
-             readings: _Readings | None = None, viewed: bool = True, runs: Sequence[tuple[int, int]] | None = None) -> list[Finding]:
+             readings: _Readings | None = None, viewed: bool = True,
+             runs: Sequence[tuple[int, int]] | None = None) -> list[Finding]:
         """Every secret in the strings of one message. names[i]: the member that a value stands in. May raise BudgetSpent.
 
         What the caller knows of the texts joined by NUL: *viewed* is false when `needs_views` of them is; *runs* are their
@@ -13221,7 +13328,7 @@ class SecretScanner:
             if kind not in self._kinds or (kind, pieces) in seen:
                 continue
             seen.add((kind, pieces))
-            spans = []
+            parts: list[tuple[int, int, int]] = []
             for start, end in pieces:
                 index = bisect_right(ends, start)
                 base = ends[index] - len(texts[index]) - 1
@@ -13230,12 +13337,12 @@ class SecretScanner:
                         or names[index - 1] is not None and texts[index - 1][:1] != "-"):
                     continue            # not the value of the name before it, but the next name, or the next of a list
                 while end > start:      # a part in each of the strings
-                    spans.append((index, start - base, min(end - base, len(texts[index]))))
+                    parts.append((index, start - base, min(end - base, len(texts[index]))))
                     index += 1
                     start = base = ends[index - 1]
-            spans = [span for span in spans if span[1] < span[2]]
-            if spans:
-                yield Finding(kind, tuple(spans), view)
+            parts = [part for part in parts if part[1] < part[2]]
+            if parts:
+                yield Finding(kind, tuple(parts), view)
 
     def _split(self, texts: Sequence[str], names: Sequence[str | None], budget: Budget) -> Iterator[Finding]:
         """Secrets that begin in one text block and go on in the next."""
@@ -13379,11 +13486,14 @@ def opens_with(words: Sequence[str], value: str) -> bool:
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
 MARKER_IN_URL = "REDACTED-BY-MCPWALL"   # the same where blanks and brackets would end or break a URL
-_MARKER = rf"(?:{re.escape(MARKER).replace(' ', '[ ]')}|{MARKER_IN_URL})"
+_MARKER = rf"(?:{re.escape(MARKER)}|{MARKER_IN_URL})"
 # Where it stands as a value: alone, behind a name and `=`, behind one that begins a line and `:`, as an item of a list, in a
 # URL or a tag, behind an option; and the name, where there is one
-_marked_value = lazy_regex(rf"""(?x) (?<![\w.$/-])(?P<name>[\w.$/-]{{1,80}})["'`]?\]?[ \t]{{0,4}}(?:(?<![=!<>])(?<![=!<>][ ])=>?|:=)[ \t]{{0,4}}(?:\w{{1,10}}[ ])?["']?{_MARKER}
-    | (?:\A|[\n{{,])[\s>|+#-]{{0,40}}["']?(?P<label>[\w.$/ -]{{1,80}})["']?[ \t]{{0,4}}:[ \t]{{0,4}}(?:\w{{1,10}}[ ])?["']?{_MARKER}
+_marked_value = lazy_regex(rf"""(?x) (?<![\w.$/-])(?P<name>[\w.$/-]{{1,80}})["'`]?\]?[ \t]{{0,4}}
+      (?:(?<![=!<>])(?<![=!<>][ ])=>?|:=)[ \t]{{0,4}}
+      (?:\w{{1,10}}[ ])?["']?{_MARKER}
+    | (?:\A|[\n{{,])[\s>|+#-]{{0,40}}["']?(?P<label>[\w.$/ -]{{1,80}})["']?[ \t]{{0,4}}:[ \t]{{0,4}}
+      (?:\w{{1,10}}[ ])?["']?{_MARKER}
     | ://[^\s"'<>]{{0,200}}{_MARKER} | (?<=>){_MARKER}(?=</) | \s--?[\w-]{{1,30}}[ =]["']?{_MARKER}
     | \A\s{{0,40}}["']?{_MARKER}["']?\s{{0,40}}\Z | \n[ \t]{{0,20}}-[ ]["']?{_MARKER}""")
 _about_markers = lazy_regex(r"(?i)mark|expect|redact|assert|want|placeholder|mask")
@@ -13487,6 +13597,7 @@ INJECTION_KINDS = {
 MAX_INJECTION_HITS = 4      # findings told of one text for each kind: a deny needs one, a log not more than these
 _STEER_NEAR = 600           # characters within which two weak hits support each other
 _STEER_BLOCK = 4096         # characters in which the words that phrases hang on are looked for together
+_STEER_SHORT = 20_000       # characters of a message that is looked at as a whole first
 _STEER_BEFORE, _STEER_AFTER = 180, 260  # the part of the text around such a word in which its phrases are looked for
 
 # Words that do the same work. `_` joins the words of an expression. A word may stand in several classes.
@@ -14339,6 +14450,9 @@ class _SteerLetters(dict[str, str]):
         return steer.codes.get(bits, "w")
 
 
+_STEER_SIGNS = {"END": "(?=[.,:]|$)", "COLON": ",*:"}
+
+
 class SteeringPhrase(NamedTuple):
     """One row of the tables: *row* is how it stands there."""
     row: str
@@ -14416,21 +14530,26 @@ class _Steer:
         self.gate: dict[bytes, int] = {}            # word as it stands bare in a text -> the needs that it meets
         self.classes: dict[bytes, int] = {}         # word -> its classes
         for word, bits in self.words.items():
-            bare = max(re.split("[-'’]", word), key=len).translate(_steer_leet).encode()
-            for bit in _bits(bits):
-                self.gate[bare] = self.gate.get(bare, 0) | meets.get(bit, 0)
+            bare = (word if word.isalpha() else max(re.split("[-'’]", word), key=len).translate(_steer_leet)).encode()
             self.classes[bare] = self.classes.get(bare, 0) | bits
-        self.gate = {word: needs for word, needs in self.gate.items() if needs}
         answering = [phrase for phrase in self.phrases if phrase.force[0] not in "=+"]
         self.rare: dict[bytes, Sequence[SteeringPhrase]] = {}       # word -> the phrases that hang on it
         hung: dict[int, list[SteeringPhrase]] = {}
         for one_phrase in answering:
             for bit in _bits(one_phrase.key):
                 hung.setdefault(bit, []).append(one_phrase)
+        told: dict[int, tuple[int, list[SteeringPhrase]]] = {}      # classes -> what they are good for; many words share them
         for bare, bits in self.classes.items():
-            hanging = {id(one): one for bit in _bits(bits) for one in hung.get(bit, ())}
+            if bits not in told:
+                met = 0
+                for bit in _bits(bits):
+                    met |= meets.get(bit, 0)
+                told[bits] = met, list({id(one): one for bit in _bits(bits) for one in hung.get(bit, ())}.values())
+            met, hanging = told[bits]
+            if met:
+                self.gate[bare] = met
             if hanging:
-                self.rare[bare] = list(hanging.values())
+                self.rare[bare] = hanging
         self.strings: dict[
             bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]
         ] = {}  # the same for forms, by a bare word of theirs
@@ -14443,10 +14562,15 @@ class _Steer:
         for bare in self.tongues:
             self.rare.setdefault(bare, ())
         self.hangs = self.rare.keys() | self.strings.keys()
+        self.known = frozenset(self.hangs | self.gate.keys() | self.tongues | _STEER_APART[0] | _STEER_APART[1])
         self.foreign: dict[str, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]] = {}
         for line in _STEER_FOREIGN.strip().split("\n"):
             script = max(_steer_script(char) for char in line) or "latin"
             self.foreign.setdefault(script, []).append(_steer_spell(line))
+        self.begins: dict[bytes, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]] = {}    # those in Latin letters, by a first
+        for one_foreign in self.foreign["latin"]:                                            # word of theirs or its beginning
+            for begin in _steer_begins(one_foreign[1]):
+                self.begins.setdefault(begin, []).append(one_foreign)
         self.marks = _steer_marking([_steer_mark(line) for line in _STEER_MARKS.strip().split("\n")])
         self.leads = self._any(self.bits["LEAD"] | self.bits["AGENT"])
         self.musts, self.yous = self._any(self.bits["MUST"]), self._any(self.bits["YOU"] | self.bits["AGENT"])
@@ -14467,50 +14591,62 @@ class _Steer:
             )
         return found
 
-    def _choices(self, element: str) -> tuple[str, int]:
-        """(regex over letters, bits of which one is needed) of alternatives; the bits are -1 where one of them is a sign."""
-        choices, bits = [], 0
+    def _several(self, choice: str) -> list[str]:
+        """The expressions of several words that an alternative stands for."""
+        return self.several.get(choice, []) if choice.isupper() else [choice] if "_" in choice else []
+
+    def _needed(self, element: str) -> int:
+        """Bits of which one is needed for one of the alternatives; -1 where one of them is a sign."""
+        bits = 0
         for choice in element.split("|"):
-            signs = {"END": "(?=[.,:]|$)", "COLON": ",*:"}.get(choice)
-            several = self.several.get(choice, []) if choice.isupper() else [choice] if "_" in choice else []
-            if signs:
-                choices.append(signs)
-                bits = -1
+            if choice in _STEER_SIGNS:
+                return -1
+            if "_" not in choice:
+                bits |= self.bits[choice]
+            for expression in self._several(choice):
+                bits |= self.bits[min(expression.split("_"), key=lambda part: (part in _STEER_COMMON, -len(part)))]
+        return bits
+
+    def _choices(self, element: str) -> str:
+        """The regex over letters of alternatives."""
+        choices = []
+        for choice in element.split("|"):
+            if choice in _STEER_SIGNS:
+                choices.append(_STEER_SIGNS[choice])
             elif "_" not in choice:
                 choices.append(self._any(self.bits[choice]))
-                bits |= self.bits[choice]
-            for expression in several:
-                parts = expression.split("_")
-                choices.append("[,:n]*".join(self._any(self.bits[part]) for part in parts))
-                bits |= self.bits[min(parts, key=lambda part: (part in _STEER_COMMON, -len(part)))]
-        return f"(?:{'|'.join(choices)})", bits
+            choices += ["[,:n]*".join([self._any(self.bits[part]) for part in expression.split("_")])
+                        for expression in self._several(choice)]
+        return f"(?:{'|'.join(choices)})"
 
     def _compile(self, phrase: str) -> tuple[Any, tuple[int, ...], int]:
         """(regex over letters, needs, bits of the words that the phrase hangs on) of a phrase."""
-        regex, needs, key = "", [], 0
-        fill = self._any(self.bits["FILL"] | self.bits["PRIOR"])
+        needs, key = [], 0
+        for element in phrase.split():
+            if element[0] not in ".~/!" and element != "STOP":
+                bits = self._needed(element.strip("*?"))
+                if element[0] == "*":
+                    key = bits
+                if element[-1] != "?" and bits > 0:
+                    needs.append(bits)
+        return lazy_regex(lambda: self._written(phrase), re.S), tuple(needs), key
+
+    def _written(self, phrase: str) -> str:
+        regex, fill = "", self._any(self.bits["FILL"] | self.bits["PRIOR"])
         for element in phrase.split():
             gap = re.fullmatch(r"(\.\.|~|//)(\d+)", element)
             if gap:
                 one = {"..": "(?:[,:n]*[^.,:n])", "~": f"(?:[,:n]*{fill})", "//": "(?:.)"}[gap[1]]
                 regex += one + "{0," + gap[2] + "}?"
-                continue
-            if element == "STOP":
+            elif element == "STOP":
                 regex += "[.,:n]+"
-                continue
-            if element[0] == "!":
-                regex += f"(?!{self._choices(element[1:])[0]})"
-                continue
-            starred, optional, element = element[0] == "*", element[-1] == "?", element.strip("*?")
-            choices, bits = self._choices(element)
-            if starred:
-                key = bits
-            if not optional and bits > 0:
-                needs.append(bits)
-            if "MAIL" in element:           # what stands before the @ is a word of its own
-                regex += "(?:[,:n]*[^.,:n])??"
-            regex += f"(?:{'[,:n]*' * bool(regex)}{choices})" + "?" * optional
-        return lazy_regex(regex, re.S), tuple(needs), key
+            elif element[0] == "!":
+                regex += f"(?!{self._choices(element[1:])})"
+            else:
+                if "MAIL" in element:           # what stands before the @ is a word of its own
+                    regex += "(?:[,:n]*[^.,:n])??"
+                regex += f"(?:{'[,:n]*' * bool(regex)}{self._choices(element.strip('*?'))})" + "?" * (element[-1] == "?")
+        return regex
 
     def orders(self, letters: str, first: int) -> bool:
         """May an order begin at that token? After a sign, "please" and its like, the model's name, or "you must"."""
@@ -14523,28 +14659,30 @@ class _Steer:
             return not clause or any(letter in self.yous for letter in clause)
         return False
 
-    def look(self, text: str, words: set[bytes], phrases: Iterable[SteeringPhrase]) -> list[SteeringPhrase]:
+    def look(self, text: str, words: Iterable[bytes], phrases: Iterable[SteeringPhrase]) -> list[SteeringPhrase]:
         """Those of *phrases* all of whose parts may be in *text*, which has these bare *words*."""
         present = asked = 0
-        for word in self.gate.keys() & words:
-            present |= self.gate[word]
+        gate = self.gate
+        for word in words:
+            if word in gate:
+                present |= gate[word]
+        lacking = ~(present | self.formed)
         found = []
-        for phrase in phrases:
+        for phrase in [phrase for phrase in phrases if not phrase.needs & lacking]:
             missing = phrase.needs & ~present
-            if missing & self.formed & ~asked and not missing & ~self.formed:   # forms: is one of their strings there?
+            if missing & ~asked:                # forms: is one of their strings there?
                 for bit, strings in self.forms:
                     if bit & missing & ~asked:
                         asked |= bit
                         if any([string in text for string in strings]):
                             present |= bit
-                missing &= ~present
-            if not missing:
+            if not missing & ~present:
                 found.append(phrase)
         return found
 
-    def hanging(self, text: str, words: set[bytes]) -> Iterable[SteeringPhrase]:
+    def hanging(self, text: str, words: frozenset[bytes]) -> Iterable[SteeringPhrase]:
         """The phrases that hang on one of the *words* of *text*."""
-        some = [self.rare[word] for word in self.rare.keys() & words]
+        some = [self.rare[word] for word in words if word in self.rare]
         some += [hung for word in self.strings.keys() & words for string, _, hung in self.strings[word] if string in text]
         return {id(phrase): phrase for hung in some for phrase in hung}.values()
 
@@ -14641,7 +14779,8 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
         bare, words = _steer_words(block)
         phrases: Sequence[SteeringPhrase] = steer.phrases
         zones: list[list[int]] = []     # parts that hold a word that a phrase hangs on
-        spaced = b"n" in words and b"r" in words and (_STEER_APART[0] <= words or _STEER_APART[1] <= words)
+        spaced = b"n" in words and b"r" in words and (_STEER_APART[0] <= words or _STEER_APART[1] <= words) \
+            and _steer_apart.search(block) is not None
         if defining or spaced:          # letters apart
             zones = [[max(0, start - _STEER_BEFORE), stop + _STEER_AFTER]]
         elif not steer.hangs.isdisjoint(words):
@@ -14672,20 +14811,47 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
                 hot.append((begin, end, some))
         for begin, end, some in hot:
             yield from _steer_zone(low, begin, end, list(some.values()), spaced)
-        scripts = set() if plain or block.isascii() else {_steer_script(char) for char in set(block)}
+        chars = set() if plain or block.isascii() else set(block)
+        scripts = set(map(_steer_script, chars))
         if not steer.tongues.isdisjoint(words):
             scripts.add("latin")
         for script in scripts:
-            for phrase, parts in steer.foreign.get(script, ()):
-                if all(any(word in block for word in words) for words in reversed(parts)):
+            some_foreign = steer.foreign.get(script, ())
+            if script == "latin":
+                begins = steer.begins.keys() & {begin for word in set(bare.split()) for begin in (word, word[:3], b"")}
+                some_foreign = list({id(one): one for begin in begins for one in steer.begins[begin]}.values())
+            for phrase, parts in some_foreign:
+                if script not in ("latin", "8") and any(chars.isdisjoint(firsts) for firsts in _steer_firsts(phrase.row, parts)):
+                    continue
+                if all(any(word in block for word in choices) for choices in reversed(parts)):
                     for match in phrase.regex.finditer(block):
                         yield SteeringHit(start + match.start(), start + match.end(), phrase)
 
 
-def _steer_words(text: str) -> tuple[bytes, set[bytes]]:
-    """*text* with blanks for all but its ASCII letters and digits, every character in its place, and its words."""
+_steer_first_sets: dict[str, list[frozenset[str]]] = {}
+
+
+def _steer_firsts(row: str, parts: Sequence[Sequence[str]]) -> list[frozenset[str]]:
+    """The first characters of each part of a phrase, of which one is in a text that holds it."""
+    if row not in _steer_first_sets:
+        _steer_first_sets[row] = [frozenset(choice[0] for choice in choices) for choices in parts]
+    return _steer_first_sets[row]
+
+
+def _steer_begins(parts: Sequence[Sequence[str]]) -> set[bytes]:
+    """How the first ASCII letters of a phrase in Latin letters stand among the bare words of a text that holds it, or their
+    first three: b"" (a beginning of all) where that is not known."""
+    if not parts[0][0][0].isalpha() or not parts[0][0][0].isascii():
+        return {b""}                # it may begin within a word
+    heads = {choice: re.match("[a-z]*", choice)[0] for choice in parts[0]}      # type: ignore[index]
+    return {head[:3].encode() if len(head) > 2 or len(head) < len(choice) else b"" for choice, head in heads.items()}
+
+
+def _steer_words(text: str) -> tuple[bytes, frozenset[bytes]]:
+    """*text* with blanks for all but its ASCII letters and digits, every character in its place, and those of its words that
+    some phrase is about."""
     bare = text.encode("ascii", "replace").translate(_STEER_BARE)
-    return bare, set(bare.split())
+    return bare, _steer().known.intersection(bare.split())
 
 
 def _steer_finds(text: Any, part: Any) -> Iterator[int]:
@@ -14750,6 +14916,8 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
     return sorted(set(kept), key=lambda hit: hit[:2])
 
 
+# Letters apart: any word that is looked for so has as many
+_steer_apart = lazy_regex(r"(?<![^\W_])[^\W\d_](?:[ .*_-][^\W\d_](?![^\W_])){5}")
 _steer_spaced_token = lazy_regex(
     r"(?<![^\W_])[^\W\d_](?:[ .*_-][^\W\d_](?![^\W_])){2,}|" + _STEER_TOKEN)
 
@@ -14844,9 +15012,11 @@ def may_inject(text: str, viewed: bool | None = None) -> bool:
     """
     if "\x1b" in text or (needs_views(text) if viewed is None else viewed):
         return True
+    if len(text) > _STEER_SHORT or not text.isascii():
+        return True                 # what this could spare is soon told by the search itself
     low = _steer_lower(text)
     steer = _steer()
-    if not low.isascii() or any(head in low and regex.search(low) for head, regex, _ in steer.marks):
+    if any(head in low and regex.search(low) for head, regex, _ in steer.marks):
         return True
     for start in range(0, len(low), _STEER_BLOCK):
         block = low[start:start + _STEER_BLOCK + _STEER_AFTER]
@@ -14962,7 +15132,8 @@ _steer_names = lazy_regex(
 _steer_asked = lazy_regex(  # what a parameter's description asks for
     r"\b(?:your (?:full |whole |entire |own )?(?:system prompt|system instructions|instructions|chain of thought"
     r"|context window|memory)"
-    r"|(?:full|whole|entire|complete) (?:conversation|chat|dialogue)(?: history| log)?(?: so far)?|conversation (?:history )?so far"
+    r"|(?:full|whole|entire|complete) (?:conversation|chat|dialogue)(?: history| log)?(?: so far)?"
+    r"|conversation (?:history )?so far"
     r"|(?:all|every) (?:the )?tools? (?:that are )?(?:available to you|you (?:can|have|may))"
     r"|tools you (?:can|may) call"
     r"|(?:previous|last|earlier|recent) (?:\w+ ){0,2}messages (?:of|from|with|in this) (?:the )?(?:user|chat|conversation)"
@@ -15487,6 +15658,8 @@ def _run_of(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, val
     path += (key,)
     language = _language_of(node, low, words, value)
     rest = next((node[k] for k in node if k != key and k.lower() in _ARGS_KEYS and isinstance(node[k], (str, list))), None)
+    if isinstance(rest, list) and isinstance(value, str) and re.split(r"[/\\]", value)[-1:] == rest[:1]:
+        rest = rest[1:]             # an argv names its program again
     if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
         inner = [_sh_text(item[k]) for item in value if isinstance(item, dict) for k in item
                  if k.lower() in _COMMAND_KEYS or k.lower() == "script"]
@@ -16083,7 +16256,7 @@ def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
         if key in _DAN_OFF and _dan_true(value) or key in _DAN_GUARDS and type(value) is str and \
                 _dan_fold(value) in _DAN_NO_GUARD or config and key in _DAN_ON and value in (False, "false"):
             yield Danger("unguarded", path, "turns a protection off")
-        elif key in ("executablepath", "executable") and type(value) is str and re.split(r"[/\\]", value)[-1] in _DAN_SHELLS:
+        elif (key == "executablepath" or key == "executable" and len(path) > 3) and type(value) is str and re.split(r"[/\\]", value)[-1] in _DAN_SHELLS:
             yield Danger("unguarded", path, "a shell in place of a browser")
         elif type(value) is str and "--" in value and not call.excused(name) and _dan_browser.search(value) is not None:
             yield Danger("unguarded", path, "a browser without its protection")
@@ -16498,8 +16671,8 @@ def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
 # Opens: what is not seen here, no rule refuses.
 # ---------------------------------------------------------------------------
 
-JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
-_LARGE = JUDGE_SECONDS * 1e7    # bytes: from here on it is more
+JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.2 s a megabyte, if that is more); then it is refused
+_LARGE = JUDGE_SECONDS * 5e6    # bytes: from here on it is more
 _MEDIA_TYPES = ("image", "audio")
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
 _INTRODUCTIONS = ("initialize", "server/discover")      # methods whose answers bring the server's `instructions`
@@ -18448,6 +18621,8 @@ class _Compiler:
 
     @staticmethod
     def outbound_need(match: dict[str, Any]) -> Need | None:
+        if "definition" in _as_list(match.get("direction", [])):
+            return None                 # whether it is one is asked first
         return ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else \
             ("size", match["response_size_exceeds"]) if "response_size_exceeds" in match else None
 
@@ -19668,8 +19843,17 @@ class Wall:
                 if missing is not None and rule.needs == missing and not every:
                     continue
                 hit, missing = None, rule.needs
-                if missing is None or Subject.HAS[missing[0]](subject, missing[1]):
-                    hit, missing = rule.matches(subject), None
+                lent = subject.budget.lend() if rule.action == "log_only" else None
+                try:
+                    if missing is None or Subject.HAS[missing[0]](subject, missing[1]):
+                        hit, missing = rule.matches(subject), None
+                except BudgetSpent:
+                    if lent is None:
+                        raise
+                    missing = None          # what is only logged makes nothing fail for time
+                finally:
+                    if lent is not None:
+                        subject.budget.take_back(lent)
                 if hit is None:
                     outcome = PASSED
                 elif rule.unless is not None and rule.unless(subject) is not None:
@@ -22033,7 +22217,7 @@ class Session:
 
     def _renew(self, size: int) -> None:
         """A new budget, for a line of *size* bytes."""
-        self._budget.renew(size * 1e-7 if size > _LARGE else JUDGE_SECONDS)
+        self._budget.renew(size * 2e-7 if size > _LARGE else JUDGE_SECONDS)
 
     def _send(self, peer: str, verdict: _Verdict, line: bytes, text: str, out: Outbox) -> None:
         """Have the verdict on a message of *peer*, whose raw *text* stands in *line*, take its way."""
@@ -26139,6 +26323,8 @@ def _take_inventory(io: Surroundings, clients: Sequence[str] = (), config: str |
         except WallError as fault:
             problem = str(fault)
             found.problems.append(problem if problem.startswith(file.path) else f"{file.path}: {problem}")
+    if config is not None and found.problems:
+        raise UsageError(found.problems[0])
     found.secrets.extend(_scan_for_secrets((s.file.path, s.path, s.entry) for s in found.servers))
     return found
 
@@ -26319,7 +26505,8 @@ def _masked(secrets: _Secrets, text: str, limit: int) -> str:
 
 def _server_state(io: Surroundings, server: Server) -> str:
     if server.wrapper is not None:
-        return "not by this wall" if _foreign_wall(io, server) else f"wrapped, policy {_policy_of(server.wrapper)}"
+        policy = _policy_of(server.wrapper).partition(" (")[0]
+        return "not by this wall" if _foreign_wall(io, server) else f"wrapped, policy {policy}"
     return f"not covered: {printable(server.why_not)}" if server.why_not else "not wrapped"
 
 
@@ -26766,7 +26953,7 @@ def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server
     for problem in found.problems:
         io.complain(problem)
     servers = [s for s in found.servers if getattr(args, "all", False) or s.name == args.server]
-    if not servers and args.server is not None and not (args.config and found.problems):
+    if not servers and args.server is not None:
         names = {s.name for s in found.servers}
         raise UsageError(unknown_word(args.server, names, "server") if names else "no servers were found")
     return found, servers
@@ -26975,7 +27162,8 @@ class Problem(NamedTuple):
     @property
     def key(self) -> str:
         """What stands for exactly this problem among those that the user has acknowledged."""
-        return sha256("\0".join((self.kind, re.sub(r":\d+\Z", "", self.place), self.problem)).encode("utf-8", "replace"))[:16]
+        place, problem = re.sub(r":\d+\Z", "", self.place), re.sub(r"(?<=/args/)\d+", "#", self.problem)
+        return sha256("\0".join((self.kind, place, problem)).encode("utf-8", "replace"))[:16]
 
     @property
     def item(self) -> str:
@@ -28769,6 +28957,8 @@ def log_files(io: Surroundings, words: Sequence[str], since: str = "") -> list[s
         path = os.path.join(io.cwd, word)
         if os.path.isdir(path):
             names = sorted(name for name in os.listdir(path) if _log_name.fullmatch(name))
+            if words and not names:
+                raise UsageError(f"{io.short(path)}: no log file is in it (they are named YYYY-MM-DD.jsonl)")
             files += [os.path.join(path, name) for name in names if name[:10] >= since[:10]]
         elif os.path.isfile(path):
             files.append(path)
@@ -28777,12 +28967,17 @@ def log_files(io: Surroundings, words: Sequence[str], since: str = "") -> list[s
     return files
 
 
-def read_log(files: Iterable[str]) -> Iterator[Logged]:
-    """The lines of log files, in order. Raises OSError."""
+def read_log(files: Iterable[str], named: bool = False) -> Iterator[Logged]:
+    """The lines of log files, in order. Raises OSError, and UsageError for a file that was *named* and is no log."""
     for file in files:
+        number, records = 0, 0
         with open(file, encoding="utf-8", errors="replace", newline="\n") as stream:
             for number, line in enumerate(stream, 1):
-                yield logged_line(line, file, number)
+                entry = logged_line(line, file, number)
+                records += entry.record is not None
+                yield entry
+        if named and number and not records:
+            raise UsageError(f"{printable(file)}: none of its {number} lines is a record of mcpwall; name an audit log")
 
 
 def logged_line(line: str, file: str, number: int) -> Logged:
@@ -28814,14 +29009,15 @@ class _Filter:
     def __init__(self, args: Any, since: str) -> None:
         self._args, self._since = args, since
 
+    def is_about(self, record: Mapping[str, Any]) -> bool:
+        """Is it of the time, server, tool, rule and session asked for?"""
+        wanted = ((key, getattr(self._args, key)) for key in ("server", "tool", "rule", "session"))
+        return str(record["ts"]) >= self._since and all(value is None or record.get(key) == value for key, value in wanted)
+
     def takes(self, record: Mapping[str, Any]) -> bool:
         args = self._args
-        if str(record["ts"]) < self._since:
+        if not self.is_about(record):
             return False
-        for key in ("server", "tool", "rule", "session"):
-            wanted = getattr(args, key)
-            if wanted and record.get(key) != wanted:
-                return False
         if args.all:
             return True
         if args.denied or args.would:
@@ -28849,11 +29045,12 @@ def cmd_log(argv: Sequence[str], io: Surroundings) -> int:
         since = ""
     chosen, totals, unreadable = _Filter(args, since), _Totals(), 0
     kept: list[dict[str, Any]] = []
-    for entry in read_log(files):
+    for entry in read_log(files, bool(args.files)):
         if entry.record is None:
             unreadable += 1
             continue
-        totals.count(entry.record, since)
+        if chosen.is_about(entry.record):
+            totals.count(entry.record)
         if chosen.takes(entry.record):
             kept.append(entry.record)
     if unreadable:
@@ -28900,11 +29097,10 @@ class _Totals:
         self._counts: dict[str, int] = {}
         self._all = 0
 
-    def count(self, record: Mapping[str, Any], since: str) -> None:
-        if str(record["ts"]) >= since:
-            self._all += 1
-            key = "would" if "would" in record else str(record["action"])
-            self._counts[key] = self._counts.get(key, 0) + 1
+    def count(self, record: Mapping[str, Any]) -> None:
+        self._all += 1
+        key = "would" if "would" in record else str(record["action"])
+        self._counts[key] = self._counts.get(key, 0) + 1
 
     def text(self, when: str) -> str:
         words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
@@ -29133,6 +29329,8 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
         _setup_flag("--json", "for programs"))
     if args is None:
         return 0
+    if args.words and args.input is not None:
+        raise UsageError("explain: a ref or call and --input exclude each other; use one of them")
     options = _Options(args)
     record, missing = None, ""
     if len(args.words) == 1 and _ref_form.match(args.words[0]) and args.input is None:
@@ -29867,7 +30065,7 @@ def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
 
 def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message | None, str]]:
     """(record, the call, what is not known of it) of every call in the logs."""
-    for record, *_ in read_log(log_files(io, words)):
+    for record, *_ in read_log(log_files(io, words), bool(words)):
         if (
             record is None
             or record.get("direction") != "inbound"
@@ -29975,6 +30173,8 @@ def cmd_learn(argv: Sequence[str], io: Surroundings) -> int:
     if args is None:
         return 0
     project = os.path.realpath(os.path.join(io.cwd, args.project or ""))
+    if not os.path.isdir(project):
+        raise UsageError(f"--project {printable(args.project)}: no such directory")
     calls: dict[tuple[str, str], list[Message]] = {}
     unknown: dict[tuple[str, str], int] = {}
     for record, message, missing in _logged_calls(io, args.files):
@@ -29988,8 +30188,20 @@ def cmd_learn(argv: Sequence[str], io: Surroundings) -> int:
     if not calls:
         raise UsageError("the log shows no call that was allowed; let it run for a while (with settings.log_args: full)")
     rules, notes = [], list[str]()
+    context = default_path_context(project_dir=project, home=io.home)
+    base = Wall(compile_policy([check_policy({"version": 1, "extends": "default"}, "learned", dict)], context, "learned"))
     for (server, tool), messages in sorted(calls.items()):
-        rules.append(_learned_rule(server, tool, messages, project, io))
+        usual, others = list[Message](), list[Message]()
+        for message in messages:
+            (usual if base.decide(message).action in _PASSING else others).append(message)
+        if usual or not messages:
+            rules.append(_learned_rule(server, tool, usual, project, io))
+        if others:                          # the user's own policy, or a person, allowed what the built-in rules refuse
+            exact = _exact_rule(server, tool, others, context)
+            if exact is None:
+                notes.append(f"# {tool}: {len(others)} calls that the built-in rules refuse were allowed; "
+                             "no narrow rule covers them, so they are left out")
+            rules += [exact] if exact else []
         if (server, tool) in unknown:
             notes.append(f"# {tool}: the arguments of {unknown[server, tool]} calls are not in the log (settings.log_args: full)")
     data: dict[str, Any] = {"version": 1, "extends": "default", "settings": {"default_action": "deny"}, "rules": rules}
@@ -30058,9 +30270,30 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
             {**rule, "match": {**match, "arguments": {key: conditions[key]}}}, messages, context)]
         for key in failing or list(conditions)[:1]:
             del conditions[key]
-    if not _allows_all(rule, messages, context, extends="default"):     # the user's own policy allowed what that refuses
-        del rule["last"]
     return rule
+
+
+def _exact_rule(server: str, tool: str, messages: Sequence[Message], context: PathContext) -> dict[str, Any] | None:
+    """A rule before the built-in ones for just these calls, argument by argument; None where none of our forms says so."""
+    given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
+    keys = sorted(set().union(*given))
+    values = {key: [arguments[key] for arguments in given if key in arguments] for key in keys}
+    texts = {key: list(dict.fromkeys(map(str, found))) for key, found in values.items() if not all(
+        type(one) in (int, float, bool) for one in found)}
+    if not texts or any(type(one) is not str for key in texts for one in values[key]) or max(map(len, texts.values())) > 100 \
+            or any(len(values[key]) < len(given) for key in texts):
+        return None
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{server}-{tool}-exactly".strip("-"))[:70]
+    other = {"_any_key": {"regex": f"^(?:{'|'.join(map(_regex_of, keys))})$"}}
+    match: dict[str, Any] = {**({"server": server} if server else {}), "tool": tool}
+    exact = {key: {"regex": [f"^{_regex_of(one)}$" for one in found]} for key, found in texts.items()}
+    places = {key: {"under": found} if all(re.search(r"^[~.]|[/\\]", one) and not re.search(r"[\s*$]|:/", one) for one in found)
+              else exact[key] for key, found in texts.items()}
+    for conditions in (places, exact):
+        rule = {"name": name, "match": {**match, "arguments": {**conditions, **other}}, "action": "allow"}
+        if _allows_all(rule, messages, context, extends="default"):
+            return rule
+    return None
 
 
 def _allows_all(rule: Mapping[str, Any], messages: Sequence[Message], context: PathContext, **more: Any) -> bool:
@@ -30262,7 +30495,7 @@ def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
     if args is None:
         return 0
     since = since_moment(args.since, time.time())
-    records = [record for record, *_ in read_log(log_files(io, args.files, "" if args.files else since))
+    records = [record for record, *_ in read_log(log_files(io, args.files, "" if args.files else since), bool(args.files))
                if record is not None and str(record["ts"]) >= since]
     uncovered = [
         f"{_server_title(io, server)} ({io.short(server.file.path)})"
@@ -30448,6 +30681,9 @@ def _corrected(argv: Sequence[str], word: str) -> str:
     import shutil
     if word == "help":
         return "write: mcpwall --help"
+    if len(argv) == 1 and re.search(r"\s", word):
+        return (f"{printable(repr(word))} is one word with blanks, and no verb; write a server's command in several, after --: "
+                f"mcpwall -- {printable(word, 300)}")
     if (
         "--" not in argv
         and (shutil.which(word) or len(argv) > 1 and "=" not in argv[1])
@@ -30739,7 +30975,7 @@ class _Checks:
         records = [effect.fields for effect in effects if isinstance(effect, Record)]
         for number, fields in enumerate(records):
             item = items[number] if len(records) == len(items) else None
-            self._verdicts.append((fields, session.safe_text(_first_argument(item))))
+            self._verdicts.append((fields, session.safe_text(_deciding_argument(item, fields))))
             if fields["action"] not in _PASSING:
                 self.status = 1
 
@@ -30755,6 +30991,14 @@ class _Checks:
                 stream.write(_with_signs_of("\n".join(self._lines(fields, argument)), getattr(stream, "encoding", None)) + "\n")
         self._verdicts.clear()
 
+    def _origin(self, name: str) -> str:
+        """Where a rule of somebody's own policy stands, in brackets."""
+        for policy in filter(None, (self._policy, self._policy.apart, self._policy.machine)):
+            for rule in (*policy.rules, *policy.outbound_rules):
+                if rule.name == name.replace("project:", "").replace("machine:", "") and not rule.file.startswith("built-in"):
+                    return f" ({printable(policy.origin(rule))})"
+        return ""
+
     def _lines(self, fields: dict[str, Any], argument: str) -> Iterator[str]:
         sign, (word, _, _) = _SIGNS[fields["action"]], _WORDS[fields["action"]]
         what = fields["method"] or "unreadable"
@@ -30763,7 +31007,7 @@ class _Checks:
         more = [printable(text) for text in (fields["tool"], argument) if text]
         yield "  ".join([f"{sign} {word:<6} {what}", *more])
         if fields["rule"] is not None:
-            yield f"  Rule: {printable(fields['rule'])}"
+            yield f"  Rule: {printable(fields['rule'])}{self._origin(fields['rule'])}"
         elif fields["method"] is None or fields["message"] is not None:
             yield f"  {printable(fields['message'], 500)}"
             return
@@ -30784,6 +31028,18 @@ def _with_signs_of(text: str, encoding: str | None) -> str:
         return text
     except UnicodeEncodeError:
         return ("+" if text[0] == "✓" else "x") + text[1:]
+
+
+def _deciding_argument(item: Any, fields: Mapping[str, Any]) -> str:
+    """What a verdict shows of a call: the argument that decided, by its name where it is not the first; else the first."""
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in str(fields.get("argument") or "").split("/")[1:]]
+    value, first = item, _first_argument(item)
+    try:
+        for step in steps:
+            value = value[int(step)] if type(value) is list else value[step]
+    except (KeyError, IndexError, ValueError, TypeError):
+        return first
+    return f"{steps[-1]}={value}" if type(value) is str and value and value != first else first
 
 
 def _first_argument(item: Any) -> str:
@@ -30921,7 +31177,11 @@ def cmd_rules(argv: Sequence[str], io: Surroundings) -> int:
     if args.effective or args.name is None and (args.config or args.profile):
         return _say_effective(io, _Options(args).policy(), args.json)
     name = args.name
-    if name is None:
+    if args.json and name in (None, "secrets"):
+        rows = [{"name": name, "about": builtin_summary(name)} for name in BUILTIN_NAMES] if name is None else [
+            {"name": name, "about": about, "example": example} for name, about, example in secret_kinds()]
+        io.say(json.dumps(rows, indent=2))
+    elif name is None:
         for name in BUILTIN_NAMES:
             io.say(f"{name:<16} {builtin_summary(name)}")
         io.say(f"{'secrets':<16} (not a policy) the kinds of secrets that `secrets: true` finds")
