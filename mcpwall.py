@@ -124,8 +124,12 @@ if __name__ == "__main__" and sys._getframe().f_back is None:       # run as a s
     if "--" in sys.argv and os.name == "posix":     # on Windows exec would end the process that the host waits for
         _go_on_from_cache()
 
-import binascii
 import gc
+
+_COLLECTS = gc.isenabled()
+gc.disable()                    # nothing of what is made until the end of this file is garbage
+
+import binascii
 import json
 import math
 import re
@@ -398,7 +402,7 @@ def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
                 _collect_names(value, name, names)
 
 
-_compact = json.JSONEncoder(separators=(",", ":")).encode     # what we write ourselves
+_compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode     # what we write ourselves
 
 
 def paths_of(value: Any, ordinals: Iterable[int]) -> dict[int, tuple[Any, ...]]:
@@ -490,9 +494,7 @@ class Message(NamedTuple):
     server: str
     others: tuple[tuple[str | None, str | None], ...] = ()      # (method, tool): further ways in which it may be taken
     alias: str | None = None  # another name of the tool, which rules may use as well: what a host calls its own
-    agreed: frozenset[int] = (
-        frozenset()
-    )  # places of the definitions in a list (-1: the instructions) that the user approved
+    agreed: frozenset[int] = frozenset()    # places of definitions in a list (-1: the instructions) that the user approved
 
 
 def decode_line(line: bytes) -> str:
@@ -598,8 +600,7 @@ _RESULT_MEMBERS = {
     "initialize": frozenset(("instructions", "serverInfo", "capabilities", "protocolVersion")),
     "server/discover": frozenset(("instructions", "serverInfo", "capabilities", "supportedVersions")),
 }
-_TASK_MEMBERS = _RESULT_MEMBERS["tasks/get"]
-_RESULT_MEMBERS = {method: members | {"_meta", "resultType"} for method, members in _RESULT_MEMBERS.items()}
+_COMMON_MEMBERS = frozenset(("_meta", "resultType"))
 _ITEM_MEMBERS = frozenset(("name", "title", "description", "inputSchema", "outputSchema", "annotations", "icons", "execution",
                            "arguments", "uri", "uriTemplate", "mimeType", "_meta"))
 _HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"))
@@ -608,9 +609,9 @@ _HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempote
 def check_result(method: str | None, result: Mapping[str, Any]) -> None:
     """Raise MessageError where some reader takes a member of a result for one of the protocol, and others do not."""
     for one in [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []:
-        _refuse_shadows(result, _RESULT_MEMBERS[one or ""], "result: ")
+        _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
     if type(result.get("task")) is dict:
-        _refuse_shadows(result["task"], _TASK_MEMBERS, "result: task: ")
+        _refuse_shadows(result["task"], _RESULT_MEMBERS["tasks/get"], "result: task: ")
     if method == "tasks/get" and type(result.get("result")) is dict:        # of the call that the task is about
         check_result("tools/call", result["result"])
 
@@ -3676,6 +3677,13 @@ def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
         else:
             found.append(_pieces([_NOT_SLASH, *segment] if segment == [_At("*")] else segment))
     return found + [_pieces([_At("*")])] if found[-1] is None else found
+
+@lru_cache(1024)
+def _is_of_numbers(literals: frozenset[str]) -> bool:
+    """May one of them be a part of a number or boolean? A message may spell those in another way."""
+    return any([set("0123456789.e+-truefals").issuperset(literal) for literal in literals])
+
+
 # ---------------------------------------------------------------------------
 # 8. Patterns: paths
 # Closes: finds places in all spellings; only `is_under` is exact: allow rules rest on it.
@@ -3949,6 +3957,7 @@ _PATH_ALIAS = lazy_regex(
     r"|/(?:mnt/|cygdrive/)?([A-Za-z])(?=/(?:Users|Windows|ProgramData|Documents and Settings)(?:/|\Z))"
     r"|//(wsl\$|wsl\.localhost)/[^/]+(?=/|\Z)|//(?:[^/]+/([A-Za-z])\$|[?.]/([A-Za-z]):)(?=/|\Z)|//[?.]/(UNC)/",
     re.IGNORECASE)
+_PATH_ALIASED = ("//", "/proc/", "/private/", "/system/v", "/mnt/", "/cygdrive/")     # how they begin, or with `/x/`
 
 
 def _path_slashes(path: str, windows: bool = os.name == "nt") -> str:
@@ -4206,7 +4215,7 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
             return []           # one word, as often
         spellings: Sequence[str] = (value,)
         further: set[str] | tuple[()] = ()
-    elif _PATH_NETWORK.match(value) is not None and _PATH_CLIMB.search(value) is None or \
+    elif ":" in value and _PATH_NETWORK.match(value) is not None and _PATH_CLIMB.search(value) is None or \
             not named and _is_said(value, ctx):
         return []
     else:
@@ -4263,6 +4272,8 @@ def canonical_paths(value: str, ctx: PathContext, named: bool = True, word: bool
 
 def path_names(path: str, ctx: PathContext) -> tuple[str, ...]:
     """A canonical *path* and the plain names of the same place."""
+    if path.isascii() and path[2:3] != "/" and not path[:10].lower().startswith(_PATH_ALIASED):
+        return (path,)
     alias = _PATH_ALIAS.match(path)
     if alias is None:
         return (path,)
@@ -4514,7 +4525,7 @@ def _path_anchored(glob: str) -> tuple[str, list[str]]:
 def _path_rarest(word: str) -> str:
     """The component without wildcards in *word* that fewest paths have; empty when there is none."""
     if "/" not in word:
-        return "" if _PATH_WILD.search(word) else word
+        return word if word.isalnum() or _PATH_WILD.search(word) is None else ""
     words = [part for part in word.split("/") if part and not _PATH_WILD.search(part)]
     return max(words, key=lambda part: part not in _PATH_COMMON, default="")
 
@@ -4535,6 +4546,7 @@ class PathIndex:
         # by the first or last three characters of the last component; the text must occur in it
         self._ends: dict[str, list[tuple[str, _PathPattern]]] = {}
         self._others: list[_PathPattern] = []
+        self._text = ""         # all of `_words`
         self._excepts: dict[str, list[_PathPattern]] = {}
         for name, sources in globs.items():
             for rank, source in enumerate(sources):
@@ -4546,16 +4558,20 @@ class PathIndex:
 
     def _add(self, pattern: _PathPattern) -> None:
         """File *pattern* under what every path that it matches must have."""
-        parts = _PATH_PARTS.findall(_path_same(pattern.glob))
+        glob = _path_same(pattern.glob)
+        parts = _PATH_PARTS.findall(glob) if "{" in glob else list(filter(None, glob.split("/")))
         best: tuple[bool, bool, int] = (False, False, -1)
         keys: list[str] = []
-        for at, part in enumerate(parts):
+        for at in range(len(parts) - 1, -1, -1):
+            part = parts[at]
             if part[0] in "*$~" and "/" not in part:
                 continue
             words = [_path_rarest(word) for word in (_path_braces(part) if "{" in part else (part,))]
             score = (_PATH_COMMON.isdisjoint(words), part[0] == ".", at)
             if score > best and all(words):
                 best, keys = score, words
+                if best[0] and best[1]:
+                    break
         for key in dict.fromkeys(keys):
             self._words.setdefault(key, []).append(pattern)
         for word in () if keys else _path_braces(parts[-1]) if parts else ("",):
@@ -4603,12 +4619,15 @@ class PathIndex:
             names = [part]
             if len(part) < 64 and _PATH_WILD.search(part) is not None:
                 known = 6 * len(_PATH_WILD.sub("", part)) // (4 if part[0] in "*?[" else 3)
+                cut = "" if any([sign in part for sign in "[{\\"]) else max(_PATH_WILD.split(part), key=len)   # must be there
+                if not self._text:
+                    self._text = "/".join(self._words)
                 try:
-                    test = _path_component(part)
+                    test = _path_component(part) if cut in self._text else None
                 except PolicyError:             # no glob after all
                     test = None
-                names += [word for word in self._words if callable(test) and known >= len(word)
-                          and (word[0] != "." or part[0] == ".") and test(word)][:4]
+                names += [word for word in (self._words if callable(test) else ()) if known >= len(word) and cut in word
+                          and (word[0] != "." or part[0] == ".") and test(word)][:4]    # type: ignore[misc]
             made = [path + [name] for path in made for name in names][:64]
         found: dict[str, str] = {}
         for path in made[1:]:
@@ -5287,20 +5306,32 @@ _ADR_WRAP = frozenset("""sudo doas env command exec nohup time timeout nice stdb
 _adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+"""
                        r"""|\$\(|[;&|()`\n]""", re.DOTALL)
 _adr_unquote = lazy_regex(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""", re.DOTALL)
-_ADR_SPACED = dict.fromkeys(b"\0;&|(){},`/.$\n", " ")      # NUL parts the texts of a call
+_ADR_SPACES = b"\0;&|(){},`/.$\n"      # NUL parts the texts of a call
+_ADR_SPACED = dict.fromkeys(_ADR_SPACES, " ")
+# The same for ASCII, many times as fast; what separates words of a text, but not of bytes, with it
+_ADR_FETCH_ASCII = frozenset(word.encode() for word in _ADR_FETCH)
+_ADR_SPACED_ASCII = bytes(32 if code in _ADR_SPACES + b"\x1c\x1d\x1e\x1f" else code + 32 * (65 <= code <= 90)
+                          for code in range(256))
 
 
 def may_fetch(text: str) -> bool:
     """A superset of the commands in which `hosts_in_command` finds something."""
     return ":" in text or "'" in text or '"' in text or "\\" in text or "%" in text or "//" in text or "xargs" in text or \
-        not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+        _names_fetcher(text)
+
+
+def _names_fetcher(text: str) -> bool:
+    """Is a program that fetches one of the words of *text*?"""
+    if text.isascii():
+        return not _ADR_FETCH_ASCII.isdisjoint(text.encode().translate(_ADR_SPACED_ASCII).split())
+    return not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
 
 
 def hosts_in_command(text: str, depth: int = 0) -> set[str]:
     """The hosts that a command line gets to programs which may talk to the network; not those it only writes or looks for."""
     hosts: set[str] = set()
     loose = "|" in text and "xargs" in text or \
-        "$" in text and not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+        "$" in text and _names_fetcher(text)
     line: list[str] = []
     for word in (*_adr_word.findall(text), "\n"):
         if word not in (";", "&", "|", "(", ")", "`", "\n", "$("):
@@ -5320,7 +5351,9 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
                 hosts |= hosts_in_command(part, depth + 1)
             elif loose or not talks:
                 role = loose or program in _ADR_FETCH and part[:1] != "-"
-                hosts.update(hosts_of(part.rpartition("=")[2] if re.match(r"-|\w+=", part) else part, role)[0])
+                value = part.rpartition("=")[2] if "=" in part and re.match(r"-|\w+=", part) else part
+                if may_hold_url(value) or role and may_be_host.search(value) is not None:
+                    hosts.update(hosts_of(value, role)[0])
         line = []
     return hosts
 
@@ -5334,7 +5367,7 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
 
 COMMAND_CATEGORIES = {"destructive": "deletes, overwrites or wipes outside the project, or a shared branch",
     "git_rewrite": "throws away local git work (git_discard, a named file, stash drop, branch -D)",
-    "git_discard": "throws away work that nobody has elsewhere (reset --hard, clean -fdx, checkout .)",
+    "git_discard": "throws away git work that may be nowhere else (reset --hard, clean -fdx, checkout .)",
     "pipe_to_shell": "runs what it has just downloaded or decoded", "reverse_shell": "opens a shell or a tunnel to the network",
     "exfiltration": "sends credentials, private files or the environment away",
     "privilege": "becomes root, widens rights, leaves a container, or turns protection off",
@@ -6607,7 +6640,7 @@ _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|stagin
 _SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named file
 _SH_LOOSENS = r"(?:-\S+ )*(?:approve|allow|go|unwrap|wrap|init) (?!(?:(?!-- )\S+ )*(?:--list|--help|-h|--dry-run) )"
 _sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b)"     # whom pgrep, pidof or ps have found
-                       r".*\b(?:pgrep|pidof|ps|get-process|tasklist)\b[^\n;]*mcp[^a-z ]{0,3}wal")
+                       r".*\b(?:pgrep|pidof|ps|get-process|tasklist)\b[^\n;]*m[^a-z ]?cp[^a-z ]{0,3}wal")
 _sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|save_config|wrap_server)\b")
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
 _SH_RULES = r"""
@@ -6631,7 +6664,7 @@ git_discard :: git :: (?:reset (?:.* )?--(?:hard|merge) |clean(?=.* (?:-[a-zA-Z]
     stash clear |filter-(?:branch|repo)|reflog (?:expire|delete)|(?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|--discard-changes) |checkout (?:.* )?TREE |
     restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* TREE )|read-tree (?:.* )?--reset |
     push(?!.* (?:--dry-run|-n) )(?:(?=.* (?:-[a-z]*f[a-z]*|--force|--mirror) )|(?!.*--force-with-lease)(?=.* [+]\S+ ))) ::
-     throws work away that may be nowhere else
+     throws away what is not committed or pushed
 git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |
     branch(?=.* (?:-[a-z]*D|--delete .*--force|--force .*--delete) )|worktree remove .*(?:-f|--force) |checkout (?:.* )?-- (?!TREE )|
     restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) :: throws local work away
@@ -6705,7 +6738,7 @@ privilege :: mcpwall :: LOOSENS :: changes what mcpwall lets through
 privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS :: changes what mcpwall lets through
 privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |(?:approve|allow) (?:-\S+ )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) ::
      changes what mcpwall lets through
-privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*mcp[^a-z ]{0,3}wal :: stops mcpwall
+privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*m[^a-z ]?cp[^a-z ]{0,3}wal :: stops mcpwall
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
 privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
@@ -7090,11 +7123,11 @@ _sh_tables: list[dict[str, Any]] = []
 def _sh_known() -> list[dict[str, Any]]:
     """[rows, programs with sub-commands, rules]: the tables above as dictionaries by program, made at first use."""
     if not _sh_tables:
-        rows: dict[str, _ShRow] = {}
+        rows: dict[str, tuple[str, str, str]] = {}      # what `_sh_row` makes a row of, when it is needed
         for line in re.sub(r"\n +", " ", _SH_PROGRAMS).strip().split("\n"):
             if line[:1] != "#":
                 names, options, operands, traits = [part.strip() for part in (line + " |" * (3 - line.count("|"))).split("|")]
-                row = _sh_row(options, operands, traits)
+                row = options, operands, traits
                 for name in names.split():
                     parts = [part.split(",") for part in name.split("/")]
                     made = parts[0]
@@ -7106,7 +7139,7 @@ def _sh_known() -> list[dict[str, Any]]:
         text = _SH_RULES.replace("\n    ", "").replace("BRANCH", _SH_BRANCH).replace("TREE", _SH_TREE)
         for line in text.replace("LOOSENS", _SH_LOOSENS).split("\n")[1:]:
             category, programs, pattern, reason = line.split(" :: ")
-            found = lazy_regex(pattern)
+            found = _ShPattern(pattern)
             for program in programs.split():
                 rules.setdefault(program, []).append((category, found, reason))
                 if category == "git_discard":       # which is the graver part of the other
@@ -7115,6 +7148,50 @@ def _sh_known() -> list[dict[str, Any]]:
     return _sh_tables
 
 
+class _ShPattern:
+    """The regex of a rule. Most begin with a sub-command: without that one they are neither tried nor compiled."""
+
+    __slots__ = ("_regex", "_source", "_heads")
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._regex: Any = None
+        self._heads: tuple[str, ...] | None = None
+
+    def match(self, text: str) -> Any:
+        if self._heads is None:
+            self._heads = regex_heads(self._source)
+        if not text.startswith(self._heads):
+            return None
+        if self._regex is None:
+            self._regex = re.compile(self._source)
+        return self._regex.match(text)
+
+
+def regex_heads(source: str) -> tuple[str, ...]:
+    """Plain texts with one of which everything begins that *source*, a regex of a table, matches; ("",) where it has none."""
+    parts, depth, begin, closed = [], 0, 0, 0
+    for sign in re.finditer(r"\\.|\[\]?(?:\\.|[^\]\\])*\]|[()|]", source, re.DOTALL):
+        depth += (sign[0] == "(") - (sign[0] == ")")
+        if sign[0] == "|" and not depth:
+            parts.append(source[begin:sign.start()])
+            begin = sign.end()
+        elif sign[0] == ")" and not depth:
+            closed += 1
+            if closed == 1 and source[:3] == "(?:" and sign.end() == len(source):       # all of it is one group
+                return regex_heads(source[3:-1])
+    heads: list[str] = []
+    for part in (*parts, source[begin:]):
+        plain = re.match(r"[A-Za-z0-9 _-]*", part)
+        text = plain[0] if plain is not None else ""
+        if part[len(text):len(text) + 1] in tuple("?*+{"):
+            text = text[:-1]
+        group = re.match(r"\(\?:([A-Za-z0-9 _|-]*)\)(?![?*+{])", part)
+        heads += group[1].split("|") if group is not None else [text]
+    return tuple(heads) if all(heads) else ("",)
+
+
+@lru_cache(None)
 def _sh_row(options: str, operands: str, traits: str) -> _ShRow:
     found: dict[str, tuple[bool, str]] = {}
     for token in options.split():
@@ -10261,7 +10338,7 @@ class _ShRun:
     def row_of(self, name: str, args: list[str]) -> tuple[str, _ShCall, list[tuple[str, str]]] | None:
         """The row of a program or of its sub-command: its name, the sorted words, and what stands before a sub-command."""
         rows, verbs, _ = _sh_known()
-        row = rows.get(name)
+        row = _sh_row(*rows[name]) if name in rows else None
         if name in verbs:
             front = _ShCall(name, args, row or _NO_ROW)
             at = front.sort(True)
@@ -10269,7 +10346,7 @@ class _ShRun:
                 verb = "".join(args[at + skip:at + skip + 1])
                 for key, size in ((f"{name}/{verb}/{''.join(args[at + skip + 1:at + skip + 2])}", 2), (f"{name}/{verb}", 1)):
                     if key in rows:
-                        call = _ShCall(key, args[at + skip + size:], rows[key])
+                        call = _ShCall(key, args[at + skip + size:], _sh_row(*rows[key]))
                         call.sort()
                         return key, call, front.got
         if row is None:
@@ -10410,7 +10487,8 @@ class _ShRun:
 
     def shells(self, words: list[str]) -> bool:
         """Is this an interactive or input-reading shell?"""
-        row = _sh_known()[0].get(_sh_program(words[0], self.d)) if words else None
+        made = _sh_known()[0].get(_sh_program(words[0], self.d)) if words else None
+        row = _sh_row(*made) if made is not None else None
         return row is not None and row.method is _ShRun._shell and all(word[:1] in "-+" for word in words[1:])
 
     # -- programs that run another
@@ -11461,7 +11539,7 @@ class _ShRun:
         if verb == "config" and len(words) > 1:
             self.git_setting(words[0], words[1])
         elif verb == "clean" and _sh_has(r"-\w*f|--force", args) and not _sh_has(r"-\w*n|--dry-run", args):
-            for word in [word for word in words if word[:1] in "/~"] or ["."] * (self.cwds != ("",)):
+            for word in [word for word in words if word[:1] in "/~"] or ["./untracked"] * (self.cwds != ("",)):
                 self.delete(word)
         if verb in ("commit", "tag", "notes", "config", "clean") or verb == "archive" and flow is not _NOTHING:
             return _NOTHING
@@ -13542,7 +13620,7 @@ NOT        do_not don't dont never must_not mustn't should_not shouldn't shall_n
 TELL       tell inform mention reveal disclose explain admit report notify alert warn confess describe expose show say discuss
            acknowledge display telling informing mentioning revealing disclosing notifying alerting showing reporting warn
            advise advising let bother
-USER       user users human humans operator customer owner person anyone anybody
+USER       user users human humans operator customer owner maintainer maintainers person anyone anybody
 USERS      user's users owner's customer's user
 KNOW       know notice learn find_out be_told be_informed be_notified be_aware become_aware realize realise suspect hear
 ABOUT      that about what how of unless under at in for no
@@ -13708,7 +13786,7 @@ role_spoof     said     you_are|you're no *longer a|an|the ..2 ROLE
 role_spoof     said     you are now|in ..2 *SPECIAL MODE
 role_spoof     said     you are *no_longer bound|restricted|limited|subject|required
 role_spoof     said     your|the *task|goal|mission|objective has_changed|was_changed|changed
-role_spoof     order    *enter|activate|enable ~1 SPECIAL MODE
+role_spoof     order    *enter|activate ~1 SPECIAL MODE
 role_spoof     said     *FROMNOW ..2 you|AGENT ..2 are|respond|act|will|must|obey|always ..4 EVIL|ROLE|obey|no_restrictions|only
 role_spoof     said     FROMNOW|from_this_moment *obey|ignore|disregard
 role_spoof     said     *FROMNOW ..3 recommend|forward|approve|include|append|reply|respond|answer|speak|prefer
@@ -13978,7 +14056,7 @@ tool_steering  =order   CHANGE ~1 PROMPT to include|say|contain|always
 tool_steering  =said    whenever|when|if|each_time|every_time ..3 NAME ..2 LOADED ..1 also|always|must
 tool_steering  =order   do_not|don't|never use ~2 ..1 TOOL of|from ~1 other|another
 override       order    *IGNORE ~2 PRIOR role|persona|identity|personality|character|purpose
-override       order    *IGNORE ~1 USER END
+override       order    *IGNORE ~1 user|users|human|humans|owner|customer END
 concealment    order    make_sure|be_sure|ensure|make ..1 not to|do *mention|tell|reveal|disclose|inform
 concealment    order    DO|HARM ..10 without ~1 *asking|confirmation|approval|permission END
 concealment    order    do so|it|this|that without ~1 *asking|confirmation|approval|permission
@@ -14582,7 +14660,7 @@ class _Steer:
         return False
 
     def look(self, text: str, words: Iterable[bytes], phrases: Iterable[SteeringPhrase]) -> list[SteeringPhrase]:
-        """Those of *phrases* all of whose parts may be in *text*, which has these bare *words*."""
+        """Those of *phrases* all of whose parts may be in *text*, which has these bare *words*; each once."""
         present = asked = 0
         gate = self.gate
         for word in words:
@@ -14590,7 +14668,7 @@ class _Steer:
                 present |= gate[word]
         lacking = ~(present | self.formed)
         found = []
-        for phrase in [phrase for phrase in phrases if not phrase.needs & lacking]:
+        for phrase in {id(phrase): phrase for phrase in phrases if not phrase.needs & lacking}.values():
             missing = phrase.needs & ~present
             if missing & ~asked:                # forms: is one of their strings there?
                 for bit, strings in self.forms:
@@ -14603,10 +14681,10 @@ class _Steer:
         return found
 
     def hanging(self, text: str, words: frozenset[bytes]) -> Iterable[SteeringPhrase]:
-        """The phrases that hang on one of the *words* of *text*."""
+        """The phrases that hang on one of the *words* of *text*, some more than once."""
         some = [self.rare[word] for word in words if word in self.rare]
         some += [hung for word in self.strings.keys() & words for string, _, hung in self.strings[word] if string in text]
-        return {id(phrase): phrase for hung in some for phrase in hung}.values()
+        return [phrase for hung in some for phrase in hung]
 
 
 def _steer_script(char: str) -> str:
@@ -14921,6 +14999,10 @@ def _steer_quoted(low: str, start: int, end: int) -> bool:
 
 _INJECT_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”“", "„": "“”", "‘": "’", "«": "»", "»": "«", "「": "」", "『": "』"}
 
+
+# Names of members that every answer has: they steer nobody
+SILENT_NAMES = frozenset(("", *"""jsonrpc id result error code message content contents type text isError structuredContent data
+uri mimeType resource annotations audience priority _meta resultType complete method params name arguments level logger""".split()))
 
 
 def may_inject(text: str, viewed: bool | None = None) -> bool:
@@ -16875,7 +16957,8 @@ class Subject:
     _findings: tuple[Finding, ...] | None = None
     _path_hits: dict[str, Hit] | None = None
     _haystack: str | None = None
-    _raw: str | None = None
+    _raw = ""
+    _given: list[tuple[tuple[Any, ...], Command]] | None = None
     _injections: tuple[Finding, ...] | None = None
 
     def __init__(self, message: Message, policy: Policy, budget: Budget | None = None,
@@ -16980,15 +17063,15 @@ class Subject:
         return found
 
     def _stays_here(self, finding: Finding, path: tuple[Any, ...]) -> bool:
-        tool, kind = self.message.tool or "", finding.pattern
+        kind = finding.pattern
         value = "".join([self.texts[ordinal][start:end] for ordinal, start, end in finding.spans])
         sends = self._sends
         if not sends and any(value in text for text, name in zip(self.texts, self.names)
                              if name and not _OLD_TEXTS.isdisjoint(name_words(name))):
             return True                         # an edit: it stands there already
         weak = is_throw_away(kind, value)
-        for base, root in self.roots():
-            for command in commands_in(tool, root) if weak or kind in _THROW_AWAY else ():
+        if weak or kind in _THROW_AWAY:
+            for base, command in self.given_commands():
                 if path[:len(base + command.path)] == base + command.path:
                     text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
                     shell = command.language in ("", "sh", "powershell", "cmd")
@@ -17001,7 +17084,7 @@ class Subject:
         """Does the call itself (not a command in it) lead to a foreign host, a chat, an issue or a mail?"""
         tool = self.message.tool or ""
         words, acts = name_words(tool), tool_acts(tool)
-        command = {base + command.path for base, root in self.roots() for command in commands_in(tool, root)}
+        command = {base + command.path for base, command in self.given_commands()}
         hosts = [address for address in self.addresses(frozenset()) if address.path not in command]
         if hosts:
             return any("public" in address.kinds and "loopback" not in address.kinds for address in hosts)
@@ -17018,12 +17101,9 @@ class Subject:
                 for index, text in enumerate(self.texts):
                     if text not in SILENT_NAMES and index not in agreed:
                         self.budget.check()
-                        hits += (
-                            finding._replace(spans=tuple((index, *span[1:]) for span in finding.spans))
-                            for finding in injection_findings(
-                                text, "description" if member else "response", self.budget, self.readings(text)
-                            )
-                        )
+                        hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
+                                 for finding in injection_findings(text, "description" if member else "response", self.budget,
+                                                                   self.readings(text))]
                 if member and member != "instructions":
                     hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
                              if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
@@ -17057,14 +17137,10 @@ class Subject:
     def has_literal(self, literals: frozenset[str]) -> bool:
         """Does one of these strings, in lower case, occur?"""
         if self._haystack is None and not _is_of_numbers(literals):
-            raw = self.message.text     # without an escape all strings stand there as they are
-            if "\\" not in raw and raw.isascii() and not self.viewed and not self._seen.decoded:
-                if self._raw is None:
-                    self._raw = raw.lower()
-                for literal in literals:
-                    if literal in self._raw:
-                        break
-                else:
+            text = self.message.text        # without an escape all strings stand there as they are
+            if "\\" not in text and text.isascii() and not self.viewed and not self._seen.decoded:
+                self._raw = raw = self._raw or text.lower()
+                if not any([literal in raw for literal in literals]):
                     return False
         text = self.haystack
         return any(literal in text for literal in literals)
@@ -17195,12 +17271,18 @@ class Subject:
         message, facts = self.message, _NO_COMMANDS
         if message.peer != "client" or message.tool is None:
             return facts
-        for base, root in self.roots():
-            for command in commands_in(message.tool, root):
-                if not skip.intersection(command.path):
-                    facts = _Commands() if facts is _NO_COMMANDS else facts
-                    facts.add(base + command.path, self.judge_command(command))
+        for base, command in self.given_commands():
+            if not skip.intersection(command.path):
+                facts = _Commands() if facts is _NO_COMMANDS else facts
+                facts.add(base + command.path, self.judge_command(command))
         return facts
+
+    def given_commands(self) -> list[tuple[tuple[Any, ...], Command]]:
+        """The commands among the arguments, each with the path of its root."""
+        if self._given is None:
+            tool = self.message.tool or ""
+            self._given = [(base, command) for base, root in self.roots() for command in commands_in(tool, root)]
+        return self._given
 
     def judge_command(self, source: Any) -> CommandFacts:
         """The facts of a command, as it stands and without what hides in it. (What it decodes itself, its reader knows.)"""
@@ -17221,11 +17303,9 @@ class Subject:
             return source._replace(source=self._spelled(source.source, view))
         if isinstance(source, list):
             return [self._spelled(word, view) for word in source]
-        return (
-            next((one.text for one in self.readings(source) if one.name == view), source)
-            if isinstance(source, str)
-            else source
-        )
+        if not isinstance(source, str):
+            return source
+        return next((one.text for one in self.readings(source) if one.name == view), source)
 
     # -- dangers and addresses
 
@@ -17248,7 +17328,8 @@ class Subject:
         if found is None:
             found = self._derived["addresses", skip] = []
             flat, ran = self.flat(), _NONE
-            if self.message.tool is not None and not (flat and not flat[1].commands) and may_fetch(self.blob):
+            if self.message.tool is not None and not (flat and not flat[1].commands) and self.given_commands() and \
+                    may_fetch(self.blob):
                 ran = self._run_hosts(found)
             for base, root in self.roots():
                 if type(root) is dict or type(root) is list:
@@ -17286,13 +17367,12 @@ class Subject:
     def _run_hosts(self, found: list[_Address]) -> frozenset[Any]:
         """The hosts of commands are *found*; where the commands stand."""
         ran: set[tuple[Any, ...]] = set()
-        for base, root in self.roots():
-            for command in commands_in(self.message.tool or "", root):
-                text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
-                shell = command.language in ("", "sh", "powershell", "cmd")
-                found += [_Address(base + command.path, "", *address_names(host))
-                          for host in (hosts_in_command(text) if shell else hosts_of(text, False, self.budget)[0])]
-                ran.add(base + command.path)
+        for base, command in self.given_commands():
+            text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
+            shell = command.language in ("", "sh", "powershell", "cmd")
+            found += [_Address(base + command.path, "", *address_names(host))
+                      for host in (hosts_in_command(text) if shell else hosts_of(text, False, self.budget)[0])]
+            ran.add(base + command.path)
         return frozenset(ran)
 
     @property
@@ -17610,19 +17690,7 @@ class _Commands:
 
 _NO_COMMANDS = _Commands()
 
-# Names of members that every answer has: they steer nobody
-SILENT_NAMES = frozenset(("", *"""jsonrpc id result error code message content contents type text isError structuredContent data uri
-mimeType resource annotations audience priority _meta resultType complete method params name arguments level logger""".split()))
-
 # Tools whose name says that they read files
-_NUMBER_SIGNS = frozenset("0123456789.e+-truefals")      # of numbers and booleans, which may be spelled in another way
-
-
-@lru_cache(1024)
-def _is_of_numbers(literals: frozenset[str]) -> bool:
-    return any([_NUMBER_SIGNS.issuperset(literal) for literal in literals])
-
-
 _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
 
 
@@ -19343,7 +19411,7 @@ _GROUPS_JSON = r"""
    "action": "deny", "message": "Blocked: a secret in what is being sent"}],
 "git-discard": [
   {"name": "ask-git-discard", "match": {"arguments": {"_any_value": {"command": "git_discard"}}},
-   "action": "ask", "message": "A git command that throws away work that may be nowhere else"}],
+   "action": "ask", "message": "A git command that throws local work away"}],
 "git-history": [
   {"name": "log-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "log_only", "message": "Logged: a git command that throws local work away"}],
@@ -19769,11 +19837,10 @@ class Wall:
         try:
             missing: Need | None = None             # what the rule before needs, and is not there
             for rule in self._rules(subject.message.peer) if every else self._rules_for(subject.message):
-                if every:
-                    if not rule.scope.covers(*_covered(subject.message)):
-                        yield rule, ELSEWHERE, None
-                        continue
-                elif missing is not None and rule.needs == missing:
+                if every and not rule.scope.covers(*_covered(subject.message)):
+                    yield rule, ELSEWHERE, None
+                    continue
+                if missing is not None and rule.needs == missing and not every:
                     continue
                 hit, missing = None, rule.needs
                 lent = subject.budget.lend() if rule.action == "log_only" else None
@@ -20322,10 +20389,8 @@ class Toolbox:
         """An answer as far as the client may see it: without the tools that it cannot or must not call, and without
         instructions that have changed; what there is to say of them; effects."""
         result, method = message.body.get("result"), message.method
-        if type(result) is not dict or not message.others and method not in _TELLING:
-            return message, [], []
-        methods = {method, *(other for other, _ in message.others)}
-        if methods.isdisjoint(_TELLING):
+        methods = {method, *[other for other, _ in message.others]}
+        if type(result) is not dict or methods.isdisjoint(_TELLING):
             return message, [], []
         text = message.text
         if type(result.get("tools")) is list and not methods.isdisjoint(("tools/list", None)):
@@ -21364,12 +21429,8 @@ class Questions:
         elif message.kind == "response" and message.peer == "server" and message.method == "initialize":
             result = body.get("result")
             agreed = result.get("protocolVersion") if type(result) is dict else None
-            self._elicits = (
-                self._form
-                and type(agreed) is str
-                and bool(re.fullmatch("[0-9-]{10}", agreed))
-                and agreed >= "2025-06-18"
-            )
+            self._elicits = self._form and type(agreed) is str and \
+                bool(re.fullmatch("[0-9-]{10}", agreed)) and agreed >= "2025-06-18"
         elif message.kind == "response" and message.peer == "server" and self._going:
             grant = self._going.pop(body.get("id"), None)
             result = body.get("result")
@@ -21982,18 +22043,8 @@ class Whereabouts:
 
 # What a running session cannot change any more, or not without loosening what was agreed when it began
 START_SETTINGS = (
-    "log_dir",
-    "log_level",
-    "audit_required",
-    "max_message_bytes",
-    "max_answer_bytes",
-    "project_dir",
-    "tool_pinning",
-    "read_only",
-    "unlisted_tools",
-    "max_repeated_denials",
-    "env",
-)
+    "log_dir", "log_level", "audit_required", "max_message_bytes", "max_answer_bytes", "project_dir",
+    "tool_pinning", "read_only", "unlisted_tools", "max_repeated_denials", "env")
 
 
 class Session:
@@ -22183,9 +22234,7 @@ class Session:
         if record.spared and record.fields["ts"][:10] != self._full_on:
             self._full_on = record.fields["ts"][:10]
             what = "calls are refused" if self.audit_required else "allowed messages are not recorded any more today"
-            out.notes.append(
-                Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}")
-            )
+            out.notes.append(Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}"))
 
     # -- one message
 
@@ -22218,13 +22267,8 @@ class Session:
         if self._stopped is not None and message.peer == "client" and message.kind != "response" \
                 and message.method not in LIFECYCLE[message.kind] and self._stopped():
             return _STOPPED
-        if (
-            self.audit_required
-            and message.kind == "request"
-            and message.peer == "client"
-            and message.method not in LIFECYCLE["request"]
-            and self._recorder.is_full
-        ):
+        if self.audit_required and message.kind == "request" and message.peer == "client" and \
+                message.method not in LIFECYCLE["request"] and self._recorder.is_full:
             return _LOG_FULL
         if message.kind == "request":
             refusal = self._correlation.objects(message)
@@ -22523,13 +22567,10 @@ def _is_textually_an_answer(line: TooLong) -> bool:
     return any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (line.head, line.tail))
 
 
-_LISTING = frozenset((*RESULT_LOOKS, None))
-
-
 def without_odd_items(message: Message) -> tuple[Message, dict[str, list[Any]]]:
     """An answer without those items of its list that readers take for different ones; and these, by the list's name."""
     result, odd = message.body.get("result"), {}
-    if not message.others and message.method not in _LISTING:
+    if not message.others and message.method is not None and message.method not in RESULT_LOOKS:
         return message, {}
     methods = {message.method, *(method for method, _ in message.others)}
     for method, name in RESULT_LOOKS.items() if not methods.isdisjoint((*RESULT_LOOKS, None)) else ():
@@ -26821,7 +26862,8 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--hook", "HOST", "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts()),
                       action="append", default=[]),
         _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
-        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"), _SETUP_PROJECT,
+        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"),
+        _setup_flag("--yes", "for programs; what is named is written at once anyway"), _SETUP_PROJECT,
         _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
@@ -26931,7 +26973,7 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--hook", "HOST", "or: let this host ask no more about its own tools (all: no host)", action="append",
                       default=[]),
         _setup_option("--restore", "FILE", "bring back the backup beside this config file"),
-        _setup_flag("--yes", "restore without asking"), *_SETUP_FILES)
+        _setup_flag("--yes", "do it without asking"), *_SETUP_FILES)
     if args is None:
         return 0
     if sum(map(bool, (args.server is not None, args.all, args.restore, args.hook))) != 1:
@@ -30568,6 +30610,7 @@ class _Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status. Every mistake is one line on stderr and 2."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    gc.freeze()             # this file's own things stay
     _settle_streams()
     try:
         status = _dispatch(argv)
@@ -31329,6 +31372,9 @@ __all__ = [
     "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "Approvable", "Pinned",
     "Memory", "load_policy", "AuditLog", "relay",
     "find_configs", "wrap_server", "save_config", "main", "MARKER"]
+
+if _COLLECTS:
+    gc.enable()
 
 if __name__ == "__main__":
     sys.exit(main())
