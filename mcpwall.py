@@ -15010,11 +15010,11 @@ read: read get fetch cat view show open load stat stats head tail describe previ
 read: count info status metadata summarize analyze analyse render attach print transcribe ocr hash checksum size
 read: exists blame log play watch review retrieve diff
 read: which whereis goto definition definitions references hover outline symbols symbolicate addr2line disassemble decompile
-read: lint typecheck diagnose diagnostics detect identify measure
+read: lint typecheck diagnose diagnostics detect identify measure profile set configure
 search read: list ls dir tree glob find search grep rg lookup locate browse explore scan
-write: write create append insert save put set add make mkdir touch new overwrite extract unpack unzip untar decompress
+write: write create append insert save put add make mkdir touch new overwrite extract unpack unzip untar decompress
 write: download install generate scaffold store record screenshot export restore chmod chown symlink link commit checkout
-write: init clone import undo revert configure
+write: init clone import undo revert
 write read: edit update replace modify change patch apply fix refactor format move mv rename copy cp duplicate backup
 write read: archive zip tar compress pack bundle merge mount sync mirror convert
 delete write: delete remove rm rmdir unlink erase trash purge prune drop destroy truncate clear
@@ -15063,7 +15063,7 @@ place pattern: include includes *include *includes include*
 choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
 choice: *encoding *format *mode *order *language *level type *type kind
 place read: python python_path pythonpath node_path interpreter executable exe exe_path exepath program program_path browser_path
-place read: chrome_path binary_path shell_path *executable *interpreter *executable_path *interpreter_path runtimeexecutable
+place read: chrome_path binary binary_path shell_path *executable *interpreter *executable_path *interpreter_path runtimeexecutable
 base read: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
 base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
 base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
@@ -15650,7 +15650,7 @@ drop truncate empty | table tables
 truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket
 purge | queue queues topic
 flush wipe reset | redis valkey memcached
-format wipe erase | disk disks drive drives partition filesystem
+format wipe erase | disk disks drive drives partition filesystem device
 prune | system volumes volume all
 transfer | repository repo
 flushall flushdb dropdatabase | *
@@ -15686,6 +15686,10 @@ _dan_redis = lazy_regex(
     r"(?i)\s*(?:config\s+set\s+(?:dir|dbfilename)|slaveof|replicaof|module\s+load|shutdown|debug)\b")
 
 
+_dan_lua = lazy_regex(r"(?i)redis\.p?call\(\s*['\"]flush(?:all|db)\b")
+_dan_all_nodes = lazy_regex(r"(?is)\s*match\s*\(\s*\w*\s*\)\s*(?:detach\s+)?delete\b")      # Cypher: every node of a graph
+
+
 @lru_cache(None)
 def _dan_acts() -> dict[str, frozenset[str]]:
     """{verb: objects}."""
@@ -15711,6 +15715,11 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
         if last in acts[verb] or "*" in acts[verb] or verb == "delete" and last == "table" and any(
                 leaf.key in _DAN_SCOPES for leaf in call.leaves):
             yield Danger("sweeping", (), f"{verb} {last}".strip())
+    for leaf in call.leaves:
+        if leaf.key == "dropdatabase" or type(leaf.value) is str and (
+                call.says("redis", "valkey") and _dan_search(_dan_lua, leaf.value, call.look.budget) is not None or
+                (leaf.key == "cypher" or call.says("neo", "cypher", "memgraph")) and _dan_all_nodes.match(leaf.value) is not None):
+            yield Danger("sweeping", leaf.path, "empties a database")
     destroys = not verbs.isdisjoint(_DAN_DESTROY)
     if destroys:
         yield from _dan_everything(call)
@@ -15738,8 +15747,8 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
                 yield Danger("sweeping", path, "deletes all")
         elif type(value) is not str:
             continue
-        elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*") and \
-                key not in ("path", "paths", "fields", "columns"):
+        elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*", "/_all", "/*") and \
+                (key not in ("path", "paths", "fields", "columns") or value.strip() == "/_all"):
             yield Danger("sweeping", path, "deletes whatever there is")
         elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value[:1000].lower())):
             yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
@@ -15979,7 +15988,8 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
 
 
 def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
-    config = call.says(*_DAN_CONFIG)
+    config, guard = call.says(*_DAN_CONFIG), call.says("protection", "ruleset", "firewall")
+    removed = guard and call.says("delete", "remove", "disable", "off") and not call.says("rule", "from")
     pairs = [leaf[0:1] + leaf[2:] + (leaf.name,) for leaf in call.leaves]
     if config:                      # {key: allowedDirectories, value: ["/"]}
         keys = [leaf.value for leaf in call.leaves if type(leaf.value) is str and
@@ -15990,6 +16000,8 @@ def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
         limit = _dan_limits.match(key) if config else None
         if key in _DAN_OFF and _dan_true(value) or key in _DAN_GUARDS and type(value) is str and \
                 _dan_fold(value) in _DAN_NO_GUARD or config and key in _DAN_ON and value in (False, "false"):
+            yield Danger("unguarded", path, "turns a protection off")
+        elif guard and (removed or key in ("enabled", "enable", "active", "enforced") and value in (False, "false")):
             yield Danger("unguarded", path, "turns a protection off")
         elif key in ("executablepath", "executable") and type(value) is str and re.split(r"[/\\]", value)[-1] in _DAN_SHELLS:
             yield Danger("unguarded", path, "a shell in place of a browser")
@@ -16104,7 +16116,7 @@ def _dan_command(text: str, named: bool, look: DangerLook, placed: bool = False)
         return None
     head, quoted = text[:first.start()], first[0] == "`"
     around = head + re.sub("`[^`]*`", "", text[first.start():]) if quoted else head
-    prose = len(_dan_prose.findall(around)) > (2 if quoted else 4)
+    prose = len(_dan_prose.findall(around)) > (2 if quoted else 4) and head.lstrip()[:1] != "-"     # options are no sentence
     if prose and not named:
         return None
     named = named or head.strip().replace(".", "").isdigit()    # a number in other words
@@ -16191,6 +16203,9 @@ _DAN_RISKY = """upload-pack receive-pack exec output config ext-diff textconv op
 _dan_options = lazy_regex(
     rf"(?:\A\s*|\s)(?:--(?:{'|'.join(_DAN_RISKY.split())})(?:[= ]|\Z)"
     r"|-o\s?(?:ProxyCommand|PermitLocalCommand|LocalCommand|KnownHostsCommand)|-u\s?(?:sh|touch|/)|-c\s?\w+\.\w+=)")
+# Among options: those that run what follows; the first ones are for nothing else
+_dan_run_option = lazy_regex(r"(?:\A|\s)--(?:(checkpoint-action=exec=|to-command[= ])|"
+                             r"(?:use-compress-program|rsh|exec|pager|upload-pack|receive-pack|ssh-command)[= ])")
 _dan_transport = lazy_regex(r"(?i)\s*(?:ext|fd)::|[a-z+]+://(?:[^@/]*@)?(?:-|%2d)|[\w.]*@-")
 # An option behind a URL, a file or a host; one in place of a value; one between broken quotes
 _dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]|--[a-z][\w-]*=\S")
@@ -16207,6 +16222,10 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, 
     if _dan_transport.match(text) is not None:
         return Danger("hidden_option", (), "an address that runs a command")
     if not _DAN_OPTION_KEYS.isdisjoint(words):
+        runs = _dan_run_option.search(text)
+        facts = call.look.judge(text[runs.end():].strip(" \t'\"")) if runs is not None else None
+        if facts is not None and (runs and runs[1] or not _DAN_SERIOUS.isdisjoint(facts.categories)):
+            return Danger("hidden_option", (), "an option that runs a command")
         return None
     bare = text.strip()
     loose = call.says(*_DAN_LOOSE) or any(leaf.key == "repopath" for leaf in call.leaves)
@@ -16325,11 +16344,11 @@ def _dan_code(call: _DanCall, text: str) -> Danger | None:
 # Names of members, and words of tools' names, that need a look whatever the values are
 _DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _DAN_RIGHTS | _DAN_CAP_KEYS | \
     frozenset("""all deleteall everything force hard mirror private isprivate visibility image hostconfig proto prototype
-    executablepath executable
+    executablepath executable dropdatabase cypher
     devices securityopt volumes includeenv includeenvironment showenv prefix""".split()) | (
         _DAN_GUARDS - {"mode"})
 _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | frozenset(_DAN_CONFIG) | \
-    frozenset("""format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
+    frozenset("""protection ruleset firewall neo cypher memgraph format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
     env environ environment printenv getenv resource resources cluster repository repo browser page puppeteer playwright
     evaluate compose push secrets secret clean cleanup container pod sandbox""".split())
 
