@@ -17142,7 +17142,7 @@ class Subject:
         found: list[Place] | None = self._derived.get(("places", skip))
         if found is None:
             found, flat = [], self.flat()
-            walk = _PlaceWalk(self.acting, skip, self._seen, found)
+            walk = _PlaceWalk(self.acting, skip, self._seen, found, self.budget)
             if flat:
                 for name, text in flat[0].items():
                     if type(text) is str:
@@ -17185,7 +17185,7 @@ class Subject:
         globs = False
         choices, searches = self.server.choices.get(tool, {}), "search" in tool_acts(tool)
         found: list[Place] = []
-        walk = _PlaceWalk(tool, frozenset(), self._seen, found)
+        walk = _PlaceWalk(tool, frozenset(), self._seen, found, self.budget)
         for base, root in self.roots():
             walk.below(root, str(base[-1]), base) if type(root) in _CONTAINERS else found.append(Place("", _UNKNOWN, (), ""))
         for place in found:
@@ -17279,8 +17279,8 @@ _KNOWLEDGE = frozenset(("entities", "relations", "observations"))               
 class _PlaceWalk:
     """Gathers what may be a path among the arguments of *tool*."""
 
-    def __init__(self, tool: str, skip: frozenset[str] | None, seen: _Seen, found: list[Place]) -> None:
-        self._tool, self._skip, self._seen, self._found = tool, skip, seen, found
+    def __init__(self, tool: str, skip: frozenset[str] | None, seen: _Seen, found: list[Place], budget: Budget) -> None:
+        self._tool, self._skip, self._seen, self._found, self._budget = tool, skip, seen, found, budget
         self._reads = skip is None and _reading_tool.search(tool) is not None
 
     def below(self, node: Any, name: str, path: tuple[Any, ...]) -> None:
@@ -17288,6 +17288,8 @@ class _PlaceWalk:
         skip = self._skip
         if type(node) is dict:
             for key, value in node.items():
+                if len(node) > 64:
+                    self._budget.check()
                 if _is_path_name(key):
                     self._found.append(Place(key, _roles_of_name(self._tool, "path"), path, key))
                 kind = type(value)
@@ -17301,6 +17303,8 @@ class _PlaceWalk:
                         self.below(value, key, path + (key,))
         elif type(node) is list:
             for index, value in enumerate(node):
+                if index & 255 == 255:
+                    self._budget.check()
                 kind = type(value)
                 if kind is str:
                     self.text(value, name, path, index)
