@@ -204,6 +204,15 @@ class Budget:
         """Begin anew."""
         self._end = self._clock() + seconds
 
+    def lend(self) -> float:
+        """Leave only half of what is left, for what may fail; `take_back` what this returns gives the rest."""
+        end, now = self._end, self._clock()
+        self._end = now + (end - now) / 2
+        return end
+
+    def take_back(self, end: float) -> None:
+        self._end = end
+
     def left(self) -> float:
         """Seconds left; negative when spent."""
         return self._end - self._clock()
@@ -215,15 +224,16 @@ class Budget:
 
 
 class lazy_regex:
-    """A built-in regex, compiled when it is first used: start-up does not pay for what a session never needs."""
+    """A built-in regex, compiled (and, from a function, written) when it is first used: start-up does not pay for what a
+    session never needs."""
 
     __slots__ = ("_flags", "_pattern", "__dict__")
 
-    def __init__(self, pattern: str | bytes, flags: int = 0) -> None:
+    def __init__(self, pattern: str | bytes | Callable[[], str], flags: int = 0) -> None:
         self._pattern, self._flags = pattern, flags
 
     def __getattr__(self, name: str) -> Any:  # first look-up of search, match, sub …: compile, then cache the method
-        method = getattr(re.compile(self._pattern, self._flags), name)
+        method = getattr(re.compile(self._pattern() if callable(self._pattern) else self._pattern, self._flags), name)
         self.__dict__[name] = method
         return method
 
@@ -812,7 +822,8 @@ _VIEW_TOKEN_MIN = 16        # characters of base64 or hex that are worth reading
 _VIEW_TABLE_ROWS = 4096     # remembered readings of short pieces, per table
 
 _ViewPieces = tuple[list[str], list[str]]       # (pieces, readings): even ones are equal, odd ones a step has read
-_ViewStep = Callable[[str, "Budget | None"], _ViewPieces]
+_ViewStep = Callable[..., _ViewPieces]         # of a text, a budget, and whether only the readings joined are asked for
+_VIEW_AT_ONCE = 100_000     # pieces of which a text is then cut at a time
 
 
 class View(NamedTuple):
@@ -840,9 +851,19 @@ def _view_step(test: Callable[[str], Any], regex: lazy_regex, read: Callable[[st
     """A step: what *regex* (of exactly one group) matches reads as *read* says, in texts that pass *test*."""
     table = _ViewTable(read)
 
-    def step(text: str, budget: Budget | None = None) -> _ViewPieces:
+    def step(text: str, budget: Budget | None = None, joined: bool = False) -> _ViewPieces:
         if not test(text):
             return [text], [text]
+        parts: list[str] = []
+        while joined:
+            pieces = regex.split(text, _VIEW_AT_ONCE)
+            text = pieces.pop() if len(pieces) > 2 * _VIEW_AT_ONCE else ""
+            pieces[1::2] = map(table.__getitem__, pieces[1::2])
+            parts.append("".join(pieces))
+            if budget is not None:
+                budget.check()
+            if not text:
+                return [], parts
         pieces = regex.split(text)
         readings = pieces[:]
         for start in range(1, len(pieces), 20_000):
@@ -929,8 +950,7 @@ def _view_is_odd(text: str) -> bool:
         if not data.translate(None, _VIEW_CALM) and "\xad" not in text and "\u3164" not in text:
             return False
         others = data.translate(None, _VIEW_ASCII)
-        if len(others) < len(data) // 2:
-            rest = others.decode()
+        rest = "".join(set(others.decode("utf-8", "replace")))      # each character once
         astral = b"\xf0" in others or b"\xf3" in others
     if not (_view_odd.search(rest) or astral and _view_odd_astral.search(rest) or any(char in rest for char in _VIEW_JOINERS)):
         return False
@@ -1041,6 +1061,7 @@ _VIEW_PLAIN = bytes((*b"\t\n\r", *range(0x20, 0x80)))
 _view_hex_text = lazy_regex(rb"(?:[\t\n\r\x20-\x7f]|[\xc0-\xff][\x80-\xbf]+)+\Z")
 
 
+_view_fraction = lazy_regex(r"[0-9]\.")
 _MAX_RUNS = 50_000          # so many are kept at once; a text with more is gone through once for each use
 
 
@@ -1071,6 +1092,8 @@ def _view_encoded(text: str, runs: Iterable[tuple[int, int]] | None = None) -> I
         if start and text[start - 1] == "\\" and text[start] in "nrt":
             start += 1
         token = text[start:end]
+        if token.isdigit() and _view_fraction.match(text, max(0, start - 2), start) and text[end:end + 1] != ".":
+            continue                # of a decimal number
         # most words, paths and checksums end here: they have letters of one case, and are no hex of text
         if start >= done and ((token == token.lower()) == (token == token.upper()) or token[0] in _VIEW_HEX_STARTS and (
                 _view_hex_start.match(token) or "/" in token and _view_hex_step.search(token))):
@@ -1102,7 +1125,8 @@ def line_gap(gap: str) -> str:
     >>> line_gap("\\nid_rsa: 9:") == line_gap("\\nid_rsa:10:")
     True
     """
-    return _view_blanks.sub(" ", _view_numbers.sub("0", gap))
+    shape: str = _view_blanks.sub(" ", _view_numbers.sub("0", gap))
+    return shape
 
 
 def _view_token_lines(text: str, start: int, end: int) -> list[tuple[int, int]]:
@@ -1111,10 +1135,12 @@ def _view_token_lines(text: str, start: int, end: int) -> list[tuple[int, int]]:
     width, shape = end - start, None
     while end - start == width:
         found = _view_long_run.search(text, end, end + _VIEW_GAP + width)
-        while found and found.end() - found.start() < width and _view_long_run.search(text, found.end(), end + _VIEW_GAP + width) \
-                and "\n" not in text[end:found.start()]:
-            found = _view_long_run.search(text, found.end(), end + _VIEW_GAP + width)      # a long word of what stands between
-        first = found.start() if found else 0
+        while found and found.end() - found.start() < width and "\n" not in text[end:found.start()]:
+            further = _view_long_run.search(text, found.end(), end + _VIEW_GAP + width)
+            if further is None:
+                break
+            found = further                             # that was a long word of what stands between
+        first: int = found.start() if found else 0
         first += text[first - 1] == "\\" and text[first] in "nrt"
         gap = line_gap(text[end:first]) if found and found.end() - first <= width else None
         if gap is None or shape is not None and gap != shape:
@@ -1137,7 +1163,8 @@ def _view_decode_token(token: str, cut: bool = False) -> str | None:
     """What a run of token characters says when it is hex or base64 of text, else None. *cut*: it may begin anywhere."""
     if len(token) < _VIEW_TOKEN_MIN:
         return None
-    for shift in (0, 1) if cut and len(token) > _VIEW_LONG else (0,) if token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0 else ():
+    even = token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0
+    for shift in (0, 1) if cut and len(token) > _VIEW_LONG else (0,) if even else ():
         whole = token[shift:len(token) - (len(token) - shift) % 2]
         if not _view_hex_start.match(whole):
             continue
@@ -1179,7 +1206,7 @@ def _view_as_text(data: bytes) -> str | None:
         return data[:fault.start].decode() if fault.start >= max(8, len(data) - 3) else None
 
 
-def _view_decode(text: str, budget: Budget | None = None) -> _ViewPieces:
+def _view_decode(text: str, budget: Budget | None = None, joined: bool = False) -> _ViewPieces:
     pieces: list[str] = []
     readings: list[str] = []
     done = 0
@@ -1205,7 +1232,7 @@ def _view_decode(text: str, budget: Budget | None = None) -> _ViewPieces:
 _view_folded = _ViewTable(_view_fold_run)
 
 
-def _view_fold(text: str, budget: Budget | None = None) -> _ViewPieces:
+def _view_fold(text: str, budget: Budget | None = None, joined: bool = False) -> _ViewPieces:
     """The step to the plain view: words around what `_view_begin` finds are folded, all else stays."""
     pieces: list[str] = []
     readings: list[str] = []
@@ -1225,7 +1252,8 @@ def _view_fold(text: str, budget: Budget | None = None) -> _ViewPieces:
 
 _view_tags = lazy_regex("([\U000e0020-\U000e007e]+|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})")
 _view_terminal = lazy_regex("(\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|[@-Z\\\\^_]))")
-_view_unescape = _view_step(lambda text: "\\" in text and _view_backslash_test.search(text), _view_backslash, _view_read_backslash)
+_view_unescape = _view_step(lambda text: "\\" in text and _view_backslash_test.search(text), _view_backslash,
+                            _view_read_backslash)
 # Text in JSON within JSON: line ends alone are enough, though a path such as C:\\new has them, too
 _view_unescape_lines = _view_step(lambda text: "\\" in text, _view_backslash, _view_read_backslash)
 _VIEW_STEPS: dict[str, tuple[_ViewStep, ...]] = {
@@ -1248,7 +1276,8 @@ class _ViewCut:
         self._pieces: list[str] = []
 
     def back(self, start: int, end: int) -> list[tuple[int, int]]:
-        """The spans of the source that read as the span (start, end) of what the step made of it: one, but for what was wrapped."""
+        """The spans of the source that read as the span (start, end) of what the step made of it: one, but for what was
+        wrapped."""
         first = self._span(start)
         if end <= start:
             return [(first[0], first[0])]
@@ -1308,7 +1337,7 @@ def views(text: str, budget: Budget | None = None, lines: bool = False) -> tuple
                 break               # nothing was decoded, and what it came from is folded already
             if lines and step is _view_unescape:
                 step = _view_unescape_lines
-            source, reading = reading, "".join(step(reading, budget)[1])
+            source, reading = reading, "".join(step(reading, budget, True)[1])
             if reading != source:
                 chain = (*chain, _ViewCut(step, source))
         if reading == base.text:
@@ -1359,7 +1388,7 @@ def is_coded(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
         return True
     if not text.isascii() and _view_is_odd(text) or "\x1b" in text and _view_terminal.search(text):
         return True
-    if "&" in text and any(_view_read_entity(piece) != piece for piece in set(_view_entity.findall(text))):
+    if "&" in text and any(_view_read_entity(found[0]) != found[0] for found in _view_entity.finditer(text)):
         return True
     return (runs is None or bool(runs)) and next(_view_encoded(text, runs), None) is not None
 
@@ -5323,7 +5352,7 @@ MAX_SHELL_PATHS = 4_096     # file words reported
 class Command(NamedTuple):
     """One command among the arguments of a call: *source* is a text or an argv list; *cwd* where it starts, if told (or
     several places, of which it may be any); *language* is "" for a shell of unknown kind, else powershell, cmd, sql, code
-    (any language), python, node …; *env*: variables that are set for it."""
+    (any language), any (that, or a shell's), python, node …; *env*: variables that are set for it."""
     path: tuple[Any, ...]
     source: Any
     cwd: str | tuple[str, ...] = ""
@@ -6619,6 +6648,7 @@ secret :: aws :: configure (?:export-credentials|get \S*(?:secret|token)) :: AWS
 secret :: aws :: (?:secretsmanager get-secret-value|ssm get-parameters? .*--with-decryption|sts (?:get-session-token|
     assume-role)) :: AWS_SECRET
 secret :: gcloud :: secrets versions access :: GOOGLE_SECRET
+secret :: gcloud :: auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
 secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
@@ -7394,8 +7424,8 @@ for _line in """\
 run exec_command system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output
 run check_call getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell
 run create_subprocess_exec execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
-run spawnvp posix_spawn posix_spawnp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder
-run Command sh bat shell $ Process.Start statement
+run spawnvp posix_spawn posix_spawnp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute
+run ProcessBuilder Command sh bat shell $ Process.Start statement
 eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext
 eval =source runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads
 eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
@@ -8409,11 +8439,11 @@ def judge_program_text(run: _ShRun, language: str, text: str) -> None:
     """A text in another language than a shell's; what may be any language may be a shell's, too."""
     if language == "sql":
         return judge_code(run, "node", text) and None if _code_mongo.match(text) else run.sql(text)
-    judge_code(run, language, text)
-    if language == "code":
+    judge_code(run, "code" if language == "any" else language, text)
+    if language in ("code", "any"):
         if _code_sql.match(text):
             run.sql(text)
-        other = _code_no_shell.search(text)             # no shell reads on from there
+        other = _code_no_shell.search(text) if language == "code" else None     # no shell reads on from there
         run.read(_code_magic.sub("", text[:other.start()] if other else text))
 
 
@@ -9395,7 +9425,9 @@ class _ShRun:
 
     def held(self, name: str, value: Any) -> Any:
         """A value, or for one that this command has not set what the environment may hold."""
-        return value if value is not None else "" if name in _SH_VARIABLES or name.isdigit() else _sh_hole(name)
+        if value is not None:
+            return value
+        return {} if name == "@" else "" if name in _SH_VARIABLES or name.isdigit() else _sh_hole(name)
 
     def settle(self) -> None:
         """The next command comes whether the last one has failed or not."""
@@ -10746,6 +10778,7 @@ class _ShRun:
 
     # -- interpreters
     def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        given: list[str] = []                   # words for a script on standard input
         for i, word in enumerate(args):
             if word[:1] in "-+" and word[:2] != "--" and "c" in word or word == "--command":
                 rest = args[i + 1:]
@@ -10755,6 +10788,7 @@ class _ShRun:
             if word in ("--rcfile", "--init-file") and i + 1 < len(args):
                 self.run_operand(args[i + 1], _NOTHING)
             if word == "-s":
+                given = args[i + 1:]
                 break
             if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
                 return self.run_operand(word, flow)
@@ -10765,8 +10799,11 @@ class _ShRun:
             self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
                      f"{name} runs what comes from the network")
         elif flow.text:
+            def fed(text: str) -> _Flow:
+                self.positional([word for word in given if word != "--"])
+                return self.read(text, _NOTHING, _SH_POSIX)
             for text in (flow.other,) * bool(flow.other) + (flow.text,):
-                out = self.apart(lambda text=text: self.read(text, _NOTHING, _SH_POSIX))  # type: ignore[misc]
+                out = self.apart(lambda text=text: fed(text))  # type: ignore[misc]
             return out
         elif flow.made:
             self.say("pipe_to_shell", f"{name} runs a text that this command makes")
@@ -11552,6 +11589,8 @@ def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
 def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
     judge_code(run, "awk", text)
     if re.search(r"system\s*\(|\|", text):
+        for name, value in re.findall(r'\b([A-Za-z_]\w*)[ \t]*=[ \t]*("(?:[^"\\\n]|\\.)*")', text[:20_000])[:16]:
+            text = re.sub(rf'\b{name}[ \t]+(?=")', lambda _: value + " ", text)    # noqa: B023
         for found in _sh_awk_text.finditer(re.sub(r'"[ \t]+"', "", text[:20_000].replace('ENVIRON["HOME"]', '"~"'))):
             run.read(_sh_unescape(found.group(1)))
 
@@ -11683,7 +11722,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     changed: set[str] = set()
-    shell, code = language in ("", "sh", "powershell", "cmd"), language == "code"
+    shell, code = language in ("", "sh", "powershell", "cmd"), language in ("code", "any")
     dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
@@ -11839,7 +11878,8 @@ onepassword-token ops_eyJ{s80-} A3-{u6}-{u6}-{u5}-{u5}-{u5}-{u5} A3-{u6}-{u11}-{
 age-key AGE-SECRET-KEY-1{q58} age secret key; wakatime-key waka_UUID WakaTime key;
 inngest-key signkey-prod-{h64} signkey-test-{h64} Inngest signing key;
 cloudflare-token cfut_{a48} cfat_{a48} cfk_{a48} Cloudflare API token or key; vercel-token vcp_{a56} vck_{a56} vca_{a56} vci_{a56}
-  vcr_{a56} Vercel token; azure-ai-key {a52}JQQJ9{a27} Azure AI or other annotated key; bedrock-key ABSK{b90-} Amazon Bedrock API key;
+  vcr_{a56} Vercel token; azure-ai-key {a52}JQQJ9{a27} Azure AI or other annotated key; bedrock-key ABSK{b90-}
+  Amazon Bedrock API key;
 adafruit-key aio_{a28} Adafruit IO key;
 settlemint-token sm_aat_{a16-} sm_pat_{a16-} sm_sat_{a16-} SettleMint token;
 jwt-token eg:eyJhbGciOiJIUzI1NiJ9.eyJ{w40}.{w43} eyJ{w13-}.{w8-}.{w16-} eyJ{w13-}.{w0-}.{w8-}.{w8-}.{w8-} signed or encrypted
@@ -11853,9 +11893,11 @@ twitter-token AAAAAAAAAAAAAAAAAAAAA{a20-60}%3D{a30-} X (Twitter) bearer token;
 azure-client-secret eg:{a3}8Q~{a34} Entra ID (Azure AD) client secret;
 slack-webhook eg:https://hooks.slack.com/services/T{u10}/B{u10}/{a24} Slack webhook URL;
 discord-webhook eg:https://discord.com/api/webhooks/{d18}/{w68} Discord webhook URL;
-teams-webhook eg:https://example.webhook.office.com/webhookb2/{h8}-{h4}-{h4}/IncomingWebhook/{h32} Microsoft Teams webhook URL;
+teams-webhook eg:https://example.webhook.office.com/webhookb2/{h8}-{h4}-{h4}/IncomingWebhook/{h32}
+  Microsoft Teams webhook URL;
 private-jwk eg:"kty":"oct","k":"{w43}" private part of a JSON web key;
-seed-phrase eg:mnemonic:~ribbon~cactus~orbit~velvet~ladder~muffin~tornado~walnut~jungle~puzzle~gadget~rival words of a wallet, by their name;
+seed-phrase eg:mnemonic:~ribbon~cactus~orbit~velvet~ladder~muffin~tornado~walnut~jungle~puzzle~gadget~rival
+  words of a wallet, by their name;
 private-key-header eg:-----BEGIN~PRIVATE~KEY-----~{b64}~-----END~PRIVATE~KEY----- private key block (PEM, OpenSSH, PGP, PuTTY),
   header through footer;
 database-url eg:postgres://app:{a16}@db/app password in a database or broker URL;
@@ -11871,6 +11913,7 @@ api-key eg:SERVICE_API_KEY={a40} API key or token, by its name;
 """
 
 _RUN = 16                   # every token has this many token characters in a row
+_RUN_BEGINS = 160           # of a run of base64, so much is searched for such runs
 _RUN_ENDS = 512             # of longer runs only so much is searched at both ends for tokens inside
 _TOKEN_REACH = 8000         # characters within which a token shows what it is
 _RUN_NEEDLE = b"a" * _RUN
@@ -12079,8 +12122,8 @@ idempotency idempotent nonce correlation tracking lock request watch update inva
 host hostkey tokenizer subject object file path url uri link registry image component style resource s3 cookie
 """.split())
 # What passes, or is gone through once more
-_NO_PASS = frozenset("should must test tests first second last render multi single two by full depth fail opt will do can did all "
-                     "shadow pre post stencil next each every".split())
+_NO_PASS = frozenset("should must test tests first second last render multi single two by full depth fail opt will do can did "
+                     "all shadow pre post stencil next each every".split())
 _OTHER_NAMES = frozenset("clienttoken author authors keyauth nopasswd".split())
 _STRONG_TOKEN = lazy_regex(
     r"(?:auth|access|api|bearer|registry|private|personal|secret|service|account|bot|user|admin|deploy)[_-]?token\Z")
@@ -12122,8 +12165,8 @@ def _name_rank(name: str) -> str:
     while len(words) > 1 and (words[-1].isdigit() or words[-1] in _NAME_ENDINGS):
         words.pop()
     plain = "".join(words)
-    if not words or plain in _OTHER_NAMES or not _OTHER_WORDS.isdisjoint(words) or plain.startswith(("xamz", "xgoog")) or plain.endswith("s3key") \
-            or start and not _OTHER_WORDS.isdisjoint(start.split("/")):
+    if not words or plain in _OTHER_NAMES or not _OTHER_WORDS.isdisjoint(words) or plain.startswith(("xamz", "xgoog")) \
+            or plain.endswith("s3key") or start and not _OTHER_WORDS.isdisjoint(start.split("/")):
         return ""
     rank = next((rank for rank, names in _name_table() if plain.endswith(names)), "")
     if words[-1] in _LABELS or plain in _LABELS:
@@ -12166,8 +12209,9 @@ _sign = lazy_regex(r"""(?xi) [ \t]{0,40} (?: \([^()\n"'=:\0]{1,30}\) [ \t]{0,4} 
     (?: : [ \t]* [a-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
     (?: => | := | [?+]= | =(?![=~>]) | :(?![:/=-]) | -> | ： | ＝
       | (?P<loose> (?<=[ \t]) (?:is|was|lautet|est|es) (?:[ \t]{1,4}|(?=:)) :? ) )""")
-_open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[ \t]{0,40}|(?:\\[nrt])*) (?:!!?\w{1,20}[ \t]{1,4})?
-    (?:\*\*|(?:<(?:b|code|kbd|strong|tt|span|em|dd|td)\b[^<>\n]{0,60}>\s{0,4}){1,2})? (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")
+_open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[ \t]{0,40}|(?:\\[nrt])*)
+    (?:!!?\w{1,20}[ \t]{1,4})? (?:\*\*|(?:<(?:b|code|kbd|strong|tt|span|em|dd|td)\b[^<>\n]{0,60}>\s{0,4}){1,2})?
+    (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")
 _next_line = lazy_regex(r"""(?x) [ \t]{0,4} (?:[|>][-+0-9]{0,2}|<<[-~]?["']?\w{1,20}["']?)? [ \t]{0,4} (?:\r?\n){1,2}
     (?: [ \t]* (?: (?:[\w./-]{0,80}?[:-])? \d{1,7} (?:[:\-|→│]|\t) | [>\#*+|-](?=[ \t]) ) )? [ \t]* ["'`]?
     (?P<value> [^\s\0"'`]{6,200} ) (?=["'`]?[ \t]*(?:[\r\n\0]|\Z))""")
@@ -12178,25 +12222,34 @@ _MEMBER = r"""\\*["']? [\w.$-]{1,40} \\*["']? \s{0,3}[:=]\s{0,3} (?: \\*["'][^"'
 _VALUE = r"""(?:\w{0,20}value|default|current|content|data|text|result|to|v)"""
 _TO_VALUE = rf"""(?: {_MEMBER} {_BETWEEN} ){{0,4}}? \\*["']? {_VALUE} \\*["']? \s{{0,3}}[:=]\s{{0,3}}"""
 _pair = lazy_regex(rf"""(?xi) \\*["']? (?: {_BETWEEN} {_TO_VALUE} | \s{{0,4}}[:=]?\s{{0,4}}\{{\s{{0,60}} {_TO_VALUE}
+    | :[ ]?\r?\n[ ]{{1,20}} {_TO_VALUE}
     | \0 (?:[^\0]{{1,40}}\0[^\0]{{0,80}}\0){{0,3}}? {_VALUE} \0 )""")
-_pair_left = lazy_regex(r"""(?i)(?:name|key|\bk|\bid|field|property|variable|\bvar|header|param|parameter|setting|option|label|env)"""
-                        r"""(?:\\*["']?\s{0,4}[:=]\s{0,4}\\*["']?|\s"|\0)\Z""")
+_pair_left = lazy_regex(r"""(?i)(?:name|key|\bk|\bid|field|property|variable|\bvar|header|param|parameter|setting|option"""
+                        r"""|label|env)(?:\\*["']?\s{0,4}[:=]\s{0,4}\\*["']?|\s"|\0)\Z""")
 _before_pair = lazy_regex(rf"""(?xi) {_VALUE} \\*["']? \s{{0,3}}:\s{{0,3}} \\*["']([^"'\\\n\0]{{6,300}})\\*["'] {_BETWEEN}
     (?: {_MEMBER} {_BETWEEN} ){{0,2}} \\*["']?\w{{1,20}}\\*["']?\s{{0,3}}[:=]\s{{0,3}}\\*["']?\Z""")
 _inside_tag = lazy_regex(r"""(?xi) (?:<(?:[\w.-]{1,30}:)? | (?P<named> \s(?:name|key|id|property) \s?=\s?["'] ) )\Z""")
 _tag_value = lazy_regex(r"""(?xi) ["']? [^<>\0]{0,200}? (?: (?<=\s)value \s?=\s? ["'] (?P<value>[^"'\0]{4,400}) ["']
     | > \s{0,60} (?:<value\b[^<>]{0,20}>\s{0,20})? (?P<text>[^<>\0]{4,4000}?) \s{0,20} </ )""")
-_tag_next = lazy_regex(r"""(?x) \s{0,4}:?\s{0,4} </[\w:.-]{1,30}> \s{0,60} (?:<[\w:.-]{1,30}[^<>]{0,60}>\s{0,20}){1,2} (?P<text>[^<>\0]{4,4000}?) \s{0,20} </""")
-_cell = lazy_regex(r"""(?x) [`*_"']{0,3} (?: (?:[ \t]{1,60}[|│┃║][ \t]{0,60}|[|│┃║][ \t]{1,60}) [`*_"']{0,3} (?P<value>[^\s|│┃║`"'\0]{6,400}) [`*_"']{0,3} [ \t]* (?=[|│┃║\r\n\0]|\Z)
+_tag_next = lazy_regex(r"""(?x) \s{0,4}:?\s{0,4} </[\w:.-]{1,30}> \s{0,60}
+    (?:<[\w:.-]{1,30}[^<>]{0,60}>\s{0,20}){1,2} (?P<text>[^<>\0]{4,4000}?) \s{0,20} </""")
+_cell = lazy_regex(r"""(?x) [`*_"']{0,3} (?: (?:[ \t]{1,60}[|│┃║][ \t]{0,60}|[|│┃║][ \t]{1,60}) [`*_"']{0,3}
+      (?P<value>[^\s|│┃║`"'\0]{6,400}) [`*_"']{0,3} [ \t]* (?=[|│┃║\r\n\0]|\Z)
     | (?:[ ]{2,60}|\t{1,8}) (?P<column>[^\s\0]{6,400}) (?=[ ]{2}|[\t\r\n\0]|\Z) )""")
 _call_argument = lazy_regex(r"""[ \t]{0,4}\([ \t]{0,4}(?=["'`])""")
 _next_item = lazy_regex(r"""(?<=["'`])[ \t]{0,4},[ \t]{0,4}(?=\\*["'`])""")
-_next_word = lazy_regex(r"""[ \t]{1,4}(?:[0-9][ \t]+)?(?:--(?:body|value|data|string|secret|text)(?:=|[ \t]{1,4}))?""")
+_next_word = lazy_regex(r"""(?i)[ \t]{1,4}(?:[0-9][ \t]+)?(?:--?(?:body|value|data|string|secret|text)(?:=|[ \t]{1,4}))?""")
 # What stands before a name whose value is the next word: a command or directive that sets it, or one that logs in
-_sets_left = lazy_regex(r"""(?xi) (?: (?:\A|[\n\0"'`;&|>$+(]) [\s\d:]* (?:ENV|ARG|export|env|setx?|set[ ]-g?x|setenv|fastcgi_param|uwsgi_param)
-    | (?:\A|[\s\0"'`]) (?:config(?:ure)?|login|machine|user(?:name)?|account|enable|add|(?:secrets?|variable|env)[ ]set) ) \b[^\n\0]{0,100}[ \t]\Z""")
+_sets_left = lazy_regex(r"""(?xi) (?: (?:\A|[\n\0"'`;&|>$+(]) [\s\d:]*
+      (?:ENV|ARG|export|env|setx?|set[ ]-g?x|setenv|fastcgi_param|uwsgi_param)
+    | (?:\A|[\s\0"'`]) (?:config(?:ure)?|login|machine|user(?:name)?|account|enable|add|(?:secrets?|variable|env)[ ]set) )
+    \b[^\n\0]{0,100}[ \t]\Z""")
 _BARE_PASS = lazy_regex("(?i)pass(?:value)?\\Z")        # `pass "x"`, `passValue("x")` are about passing
 _line_left = lazy_regex(r"(?:\A|[\n\0])[ \t#]*\Z")
+
+
+def _value(span: tuple[int, int], form: str) -> _Value:
+    return _Value(span[0], span[1], form)
 
 
 def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterator[_Value]:
@@ -12222,7 +12275,7 @@ def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterat
         if text[sign.end() - 1] in ":：=":
             line = _next_line.match(text, sign.end(), sign.end() + MAX_PASSWORD)
             if line and _digit.search(line["value"]) and not _no_line_value.search(line["value"]):
-                yield _Value(*line.span("value"), "cell")
+                yield _value(line.span("value"), "cell")
     following = text[closed:closed + 1]
     if following == "(" and not _fetching.search(name) and not _BARE_PASS.match(name) or closed > end and text[closed - 1] == ")":
         yield from _at(text, _call_argument.match(text, closed), reach, "quoted")
@@ -12236,17 +12289,17 @@ def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterat
                     yield value
     if ("<" in left or following == "<") and not (name[0] == "/" and left[-1:] == "<"):
         yield from _in_tags(text, first, end, left)
-    if _pair_left.search(left) or text[closed:closed + 4].strip(" :=")[:1] == "{":
+    if _pair_left.search(left) or text[closed:closed + 4].strip(" :=\r")[:1] in ("{", "\n"):
         yield from _at(text, _pair.match(text, end, min(len(text), reach + 200)), reach + 200, "cell")
         if _pair_left.search(left):
             before = _before_pair.search(text, max(0, first - 400), first)
             if before:
-                yield _Value(*before.span(1), "quoted")
+                yield _value(before.span(1), "quoted")
     if sign is None:
         cell = _cell.match(text, end, reach + 100)
         if cell:
             kind = cell.lastgroup or ""
-            yield _Value(*cell.span(kind), "cell" if kind == "value" else "loose")
+            yield _value(cell.span(kind), "cell" if kind == "value" else "loose")
         word = _next_word.match(text, closed)
         quoted = word and text[word.end():word.end() + 2].lstrip("\\")[:1] in ('"', "'") and not _BARE_PASS.match(name)
         if word and (quoted or left[-1:] == "-" or name[0] == "-" or _sets_left.search(text, max(0, first - 120), first)
@@ -12258,7 +12311,7 @@ def _value_from(text: str, at: int, reach: int, form: str, left: str = "") -> It
     """The quoted or bare value at *at*."""
     found = _secret_quoted.match(text, at, reach)
     if found:
-        yield _Value(*found.span(2), "quoted")
+        yield _value(found.span(2), "quoted")
         return
     found = _bare_value.match(text, at, reach)
     if found:
@@ -12284,7 +12337,7 @@ def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
     else:                                   # it is the whole text of a tag
         found = _tag_next.match(text, end, end + 4400) if left.rstrip()[-1:] == ">" else None
     if found:
-        yield _Value(*found.span(found.lastgroup or 0), "cell")
+        yield _value(found.span(found.lastgroup or 0), "cell")
 
 
 _bare_next = lazy_regex(r"&(?:#\w{1,6}|[a-z]{2,8});|[&;,][ \t]*(?:[\w.\-\[\]]+=|\Z)|[,;]\Z")
@@ -12314,11 +12367,13 @@ def _bare_end(text: str, start: int, end: int, left: str) -> int:
 _delimiter = lazy_regex("[|│┃║\t;,]")
 _head_cell = lazy_regex(r"""[ \t]*[`*_"']{0,3}[^\W\d][\w .\-/#@]{0,40}?(?: \([^()]{1,20}\))?[`*_"']{0,3}[ \t]*\Z""")
 _rule_line = lazy_regex(r"[\s|│┃║+\-=:─━═┌┬┐├┼┤└┴┘╞╪╡╔╦╗╠╬╣]+\Z")
-_row_cell = lazy_regex(r"""[ \t]*(?:"((?:[^"\\]|""|\\.)*)"|'((?:[^'\\]|''|\\.)*)'|([^,;()\[\]\n]*?))[ \t]*(?:[,;]|(?=[)\]])|\Z)""")
+_row_cell = lazy_regex(r"""[ \t]*(?:"((?:[^"\\]|""|\\.)*)"|'((?:[^'\\]|''|\\.)*)'|([^,;()\[\]\n]*?))[ \t]*"""
+                       r"""(?:[,;]|(?=[)\]])|\Z)""")
 _columns_left = lazy_regex(r"(?i)insert\s{1,4}(?:or\s\w{1,10}\s)?into\s{1,4}\S{1,80}\s{0,4}\([^()]{0,600}\Z")
 _rows_right = lazy_regex(r"(?i)[^()]{0,600}\)\s{0,40}values\s{0,40}(?=\()")
 _list_left = lazy_regex(r"""\[(?:\s{0,20}\\*"[^"\[\]{}]{0,60}"\s{0,4},){0,40}\s{0,20}\\*"[\w .\-]{0,40}\Z""")
-_list_right = lazy_regex(r"""[^\[\]{}]{0,600}\]\s{0,20},\s{0,20}\\*"(?:rows|values|data|records|results|tuples|items)\\*"\s{0,4}:\s{0,4}\[\s{0,20}(?=\[)""")
+_list_right = lazy_regex(r"""[^\[\]{}]{0,600}\]\s{0,20},\s{0,20}\\*"(?:rows|values|data|records|results|tuples|items)"""
+                         r"""\\*"\s{0,4}:\s{0,4}\[\s{0,20}(?=\[)""")
 _tuple = lazy_regex(r"\s{0,40}[,]?\s{0,40}([(\[])")
 
 
@@ -12413,7 +12468,7 @@ def _tuples(text: str, at: int, index: int) -> Iterator[_Value]:
             if cell is None or cell.end() == at and place < 0:
                 return
             if not place and cell.lastindex:
-                yield _Value(*cell.span(cell.lastindex), "cell")
+                yield _value(cell.span(cell.lastindex), "cell")
             at, place = cell.end(), place - 1
             if text[at:at + 1] in (")", "]", ""):
                 break
@@ -12428,7 +12483,8 @@ _REFERENCE = lazy_regex(
     r"string|str|text|varchar|required|optional|bytes|secretstr|any|file|vault|ref|env|arn|sm|ssm|op|gcp|aws|akeyless|berglas|encrypted|enc)"
     r"(?:[:(\[|?,;]|\Z)|\{cipher\}|@Microsoft\.")
 # Where nothing quotes it: a call, an item, an option, a rule of CSS, the rest of a line of code
-_EXPRESSION = lazy_regex(r"[A-Za-z_$][\w.$]*[\[(]|![01](?![\w!])|![A-Za-z_]|\\?-{1,2}[a-z]+(?:-|\Z)|[\w.$-]*\{|[A-Za-z_$][\w$]*(?:\?\.|\.[A-Za-z_$][\w.$]*=)"
+_EXPRESSION = lazy_regex(r"[A-Za-z_$][\w.$]*[\[(]|![01](?![\w!])|![A-Za-z_]|\\?-{1,2}[a-z]+(?:-|\Z)|[\w.$-]*\{"
+                         r"|[A-Za-z_$][\w$]*(?:\?\.|\.[A-Za-z_$][\w.$]*=)"
                          r"|.*(?:\b(?:this|self)\.|\)\{|=>|&&|\|\|)")
 _PLACEHOLDER = lazy_regex(r"\{[a-z_]\w*\}|[A-Za-z]+<[A-Za-z.]+>")
 _TEMPLATE_PARTS = ("${", "{{", "}}", "<%", "$(", "%(", "@{", "#{")
@@ -12443,13 +12499,15 @@ def _refers(value: str) -> bool:
 _DOTTED = lazy_regex(r"[A-Za-z_]\w*(?:(?:\??\.|->|::|\[)#?[A-Za-z_'\"\]\w()]+)+[\])!]*\Z")
 _PATH_VALUE = lazy_regex(r"[~.]{0,2}/[\w.@~/-]*\Z|[a-z][a-z+]{1,10}://|[A-Za-z]:\\")
 _FOLDER = lazy_regex(r"[~.]{0,2}/|[A-Za-z]:[\\/]|\\\\")
-_VERSION = lazy_regex(r"(?:[0-9]{1,2}:)?[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.~][\w.+~-]{1,40})?\Z|ENC\[|0[xX][0-9A-Fa-f]{1,16}\Z"
+_VERSION = lazy_regex(r"(?:[0-9]{1,2}:)?[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.~][\w.+~-]{1,40})?\Z"
+                      r"|ENC\[|0[xX][0-9A-Fa-f]{1,16}\Z"
                       r"|(?:RFC|ISO|OAuth|TLSv|latin)[ _-]?[0-9][0-9.]*\Z|[\w.+-]{1,60}@[\w-]{1,60}\.[a-z]{2,6}\Z")
 _IDENTIFIER = lazy_regex(r"[A-Za-z_$#][\w$]*\Z")
 _ESCAPED = lazy_regex(r"\\+u([0-9A-Fa-f]{4})")
 _WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root postgres mysql user username test example guest "
                         "token password1 password123 pass123 secret123 admin123 test123 mypassword mysecretpassword".split())
-_HASHES = ("SCRAM-SHA", "$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")
+_HASHES = ("SCRAM-SHA", "$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:",
+           "{SSHA", "{SHA")
 _DATABASE_HASH = lazy_regex(r"md5[0-9a-f]{32}\Z|\*[0-9A-F]{40}\Z")
 _NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:",
               "urn:", "pk_live_", "pk_test_", "pk.", "sb_publishable_", "phc_", "ENC[", "AQICAH")
@@ -12562,7 +12620,8 @@ def _kind_of(name: str, rank: str, value: str, form: str) -> str:
     low = name.lower()
     if value.startswith("Ag") and len(value) > 250 and _TOKEN_VALUE.match(value):
         return ""                   # a sealed secret
-    if _refers(value) or form in ("bare", "loose") and _EXPRESSION.match(value) or "primary" in low and (len(value) < 40 or not value.endswith("=")):
+    if _refers(value) or form in ("bare", "loose") and _EXPRESSION.match(value) \
+            or "primary" in low and (len(value) < 40 or not value.endswith("=")):
         return ""
     if value[:7].lower() in ("bearer ", "basic d") or value[:6].lower() == "token ":
         return ""
@@ -12628,7 +12687,8 @@ def _block_spans(text: str) -> Iterator[tuple[tuple[int, int], ...]]:
         at, body = _plain_block(text, found.end(), limit)
         closing = _block_end.search(text, at, min(limit, at + _MAX_GAP))
         if body > 1 or closing and body:
-            done = closing.end() if closing and (closing.start() - at < 40 or not _block_run.search(text, at, closing.start())) else at
+            near = closing and (closing.start() - at < 40 or not _block_run.search(text, at, closing.start()))
+            done = closing.end() if closing and near else at
             if closing and done == closing.end() or not _block_run.match(text, at):
                 yield ((found.start(), done),)
                 continue
@@ -12677,6 +12737,7 @@ def _dressed_block(text: str, at: int, limit: int) -> list[tuple[int, int]]:
 
 
 _url_password = lazy_regex(r"""://([^\s/?#@:"'<>\0`]{0,100}):([^\s/"'<>\0`]{1,256})@(?=[\w\[.$-])""")
+_port_first = lazy_regex(r"[0-9]{2,5},[\w.-]+:")
 _url_scheme = lazy_regex(r"[a-z][a-z0-9+.-]*\Z")
 _DATABASES = tuple("postgres mysql mariadb mongodb redis amqp mssql sqlserver oracle clickhouse cockroach couchdb cassandra "
                    "neo4j nats kafka rediss valkey jdbc sqlite db2 snowflake elasticsearch".split())
@@ -12690,6 +12751,8 @@ def _given(value: str) -> bool:
 def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
     for found in _url_password.finditer(text):
         user, password = found[1], found[2]
+        if _port_first.match(password):     # of the first of several hosts
+            continue
         if password == user or password[0] in "<[{$%" or len(password) < 6 and (password.isdigit() or len(password) < 4) \
                 or not _given(password) or password.isalpha() and password.islower() and len(password) < 9 and _wordy(password):
             continue
@@ -12709,7 +12772,8 @@ _webhook = lazy_regex(
 _GIVEN_FORMS = (
     ("-p ", "password", r"""login[ \t][^\n\0]{0,200}?-p[ \t]["']?([^\s"'$\0-][^\s"'$\0]{5,200})"""),
     ("-p", "password", r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})"""),
-    ("-u", "basic-auth", r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})"""),
+    ("-u", "basic-auth", r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?"""
+                         r"""[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})"""),
     ("mysql", "password", r"""mysql(?:dump|admin|show|import)?[ \t](?:[^\n\0]{0,200}?[ \t])?-p["']?([^\s"'$\0]{6,200})"""),
     ("-cli", "password", r"""redis-cli[ \t](?:[^\n\0]{0,200}?[ \t])?-a[ \t]["']?([^\s"'$\0]{6,200})"""),
     ("-pass", "password", r"""-pass(?:in|out)?[ =]pass:([^\s"'$\0]{6,200})"""),
@@ -12734,7 +12798,8 @@ _NEVER_OF_WALLETS = frozenset("the and for your are was with from into where whi
 # -- the search ----------------------------------------------------------------
 
 # Parts of names that are rare enough to be looked at wherever they are; not where prose goes on, nor where nothing is given
-_GOES_ON = (r"(?![a-z0-9_\-.]|[ \t]{1,3}(?!(?:for|is|was|of|to|est|es|lautet)[ \t:])[a-z]{1,20}[ \t\n.,;:!?)\0]|[;!?](?:[\n ]|\Z)|\Z"
+_GOES_ON = (r"(?![a-z0-9_\-.]|[ \t]{1,3}(?!(?:for|is|was|of|to|est|es|lautet)[ \t:])[a-z]{1,20}[ \t\n.,;:!?)\0]"
+            r"|[;!?](?:[\n ]|\Z)|\Z"
             r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))")
 _RARE_NAMES = "pass pwd psk secret".split()
 # Labels in other languages, and what wallets call their words
@@ -12758,8 +12823,8 @@ def _secret_words(abroad: bool) -> list[tuple[re.Pattern[str], list[Any]]]:
     heads: dict[str, list[tuple[str, str, Any]]] = {}
     for row in rows:
         heads.setdefault(row[0][0] if row[0][0] in _RARE_LETTERS else row[0][:3], []).append(row)
-    return [(re.compile(re.escape(head) + "(?:" + "|".join([f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in found]) + ")"),
-             [what for *_, what in found]) for head, found in heads.items()]
+    return [(re.compile(re.escape(head) + "(?:%s)" % "|".join(f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in row)),
+             [what for *_, what in row]) for head, row in heads.items()]
 
 
 _RARE_LETTERS = "pk-/:!&z"    # one regex for all words that begin so is quicker than one for each
@@ -12790,6 +12855,8 @@ def _secret_runs(text: str, runs: Iterable[tuple[int, int]]) -> Iterable[tuple[i
             first, last = token.find("/"), token.rfind("/")
             if first < _RUN and last - first <= _RUN and end - start - last <= _RUN:
                 continue                # a path of short steps
+            if "-" not in token and "_" not in token:
+                token = token[:_RUN_BEGINS]     # further on, base64 before a run says that it is a part of it
             marks = token.encode().translate(_RUN_MARKS) + b" "
             last = marks.find(_RUN_NEEDLE)
             while last >= 0:
@@ -12808,6 +12875,8 @@ class _Search:
         self.found: list[tuple[str, tuple[tuple[int, int], ...]]] = []
         self.head = self.rows_to = 0    # where the head of the last table begins, and its last row ends
         self.hits: list[int] = []       # where there are words of names and forms
+        self._near: list[tuple[int, str]] | None = None     # where there are _NEAR_WORDS, and which
+        self._before = 0                # how many of them begin before the value at hand
         if tokens:
             self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
         self._words()
@@ -12911,6 +12980,8 @@ class _Search:
     def _value_of_name(self, start: int, end: int) -> int:
         """Judge the value that the run stands in by the name before it; the end of that value."""
         text = self.text
+        if not self._words_before(start, 64):
+            return end
         left, before = start, text[start - 1] if start else "\0"
         if before in _INSIDE_VALUE:
             left -= len(_value_left.match(text[max(0, start - 64):start][::-1])[0])     # type: ignore[index]
@@ -12919,17 +12990,43 @@ class _Search:
             return end
         if text[end:end + 1] in _BEYOND_RUN:
             end = _value_right.match(text, end).end()       # type: ignore[union-attr]
-        at = left - _NEAR if left > _NEAR else 0
-        near = self.low[at:left].replace("</key>", "</___>")
-        words = [(near.rfind(word), len(word)) for word in _NEAR_WORDS if word in near]
+        words = self._words_before(left)
         if words:
-            scheme = _scheme_before.search(near, len(near) - 24) if near[-1] in " \t\"'" else None
+            scheme = _scheme_before.search(self.low, max(0, left - 24), left) if self.low[left - 1] in " \t\"'" else None
             if scheme:
                 self._scheme(scheme[1], left, end)
             else:
-                for place, length in sorted(words, reverse=True)[:2]:
-                    self._judge(at + place, at + place + length, left, end)
+                for place, word in words:
+                    self._judge(place, place + len(word), left, end)
         return end
+
+    def _words_before(self, left: int, more: int = 0) -> list[tuple[int, str]]:
+        """The last two different ones of _NEAR_WORDS that stand before *left* and near it. (Places hardly ever fall.)"""
+        low, places = self.low, self._near
+        if places is None:
+            places = self._near = []
+            for word in _NEAR_WORDS:
+                at = low.find(word)
+                while at >= 0:
+                    if word != "key" or low[at - 2:at] != "</" or low[at + 3:at + 4] != ">":
+                        places.append((at, word))
+                    at = low.find(word, at + 1)
+            places.sort()
+        found: list[tuple[int, str]] = []
+        size, before = len(places), self._before
+        while before < size and places[before][0] < left:
+            before += 1
+        while before and places[before - 1][0] >= left:     # a value may begin before the last one
+            before -= 1
+        self._before = before
+        while before and len(found) < 2:
+            before -= 1
+            at, word = places[before]
+            if at < left - _NEAR - more:
+                break
+            if at + len(word) <= left and all(word != other for _, other in found):
+                found.append((at, word))
+        return found
 
     def _scheme(self, scheme: str, start: int, end: int) -> None:
         value = self.text[start:end]
@@ -12989,8 +13086,8 @@ class _Search:
                 self._add("seed-phrase", *found.span(1))
             return
         reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
-        below = value_end < 0 and (columns or text[end:end + 3].lstrip("\"'`* ")[:1] in ("", ",", ";", "|", "│", "┃", "║", "\t", "\r", "\n", "]", ")")
-                                   or text.startswith("  ", end))
+        ended = text[end:end + 3].lstrip("\"'`* ")[:1] in ("", *",;|│┃║\t\r\n])")
+        below = value_end < 0 and (columns or ended or text.startswith("  ", end))
         for value in () if columns else _values_of(text, first, end, name, reach):
             if value_end >= 0 and not value.start <= value_at < value.end:
                 continue
@@ -13088,7 +13185,8 @@ class SecretScanner:
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
     def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None,
-             readings: _Readings | None = None, viewed: bool = True, runs: Sequence[tuple[int, int]] | None = None) -> list[Finding]:
+             readings: _Readings | None = None, viewed: bool = True,
+             runs: Sequence[tuple[int, int]] | None = None) -> list[Finding]:
         """Every secret in the strings of one message. names[i]: the member that a value stands in. May raise BudgetSpent.
 
         What the caller knows of the texts joined by NUL: *viewed* is false when `needs_views` of them is; *runs* are their
@@ -13133,7 +13231,7 @@ class SecretScanner:
             if kind not in self._kinds or (kind, pieces) in seen:
                 continue
             seen.add((kind, pieces))
-            spans = []
+            parts: list[tuple[int, int, int]] = []
             for start, end in pieces:
                 index = bisect_right(ends, start)
                 base = ends[index] - len(texts[index]) - 1
@@ -13142,12 +13240,12 @@ class SecretScanner:
                         or names[index - 1] is not None and texts[index - 1][:1] != "-"):
                     continue            # not the value of the name before it, but the next name, or the next of a list
                 while end > start:      # a part in each of the strings
-                    spans.append((index, start - base, min(end - base, len(texts[index]))))
+                    parts.append((index, start - base, min(end - base, len(texts[index]))))
                     index += 1
                     start = base = ends[index - 1]
-            spans = [span for span in spans if span[1] < span[2]]
-            if spans:
-                yield Finding(kind, tuple(spans), view)
+            parts = [part for part in parts if part[1] < part[2]]
+            if parts:
+                yield Finding(kind, tuple(parts), view)
 
     def _split(self, texts: Sequence[str], names: Sequence[str | None], budget: Budget) -> Iterator[Finding]:
         """Secrets that begin in one text block and go on in the next."""
@@ -13291,11 +13389,14 @@ def opens_with(words: Sequence[str], value: str) -> bool:
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
 MARKER_IN_URL = "REDACTED-BY-MCPWALL"   # the same where blanks and brackets would end or break a URL
-_MARKER = rf"(?:{re.escape(MARKER).replace(' ', '[ ]')}|{MARKER_IN_URL})"
+_MARKER = rf"(?:{re.escape(MARKER)}|{MARKER_IN_URL})"
 # Where it stands as a value: alone, behind a name and `=`, behind one that begins a line and `:`, as an item of a list, in a
 # URL or a tag, behind an option; and the name, where there is one
-_marked_value = lazy_regex(rf"""(?x) (?<![\w.$/-])(?P<name>[\w.$/-]{{1,80}})["'`]?\]?[ \t]{{0,4}}(?:(?<![=!<>])(?<![=!<>][ ])=>?|:=)[ \t]{{0,4}}(?:\w{{1,10}}[ ])?["']?{_MARKER}
-    | (?:\A|[\n{{,])[\s>|+#-]{{0,40}}["']?(?P<label>[\w.$/ -]{{1,80}})["']?[ \t]{{0,4}}:[ \t]{{0,4}}(?:\w{{1,10}}[ ])?["']?{_MARKER}
+_marked_value = lazy_regex(rf"""(?x) (?<![\w.$/-])(?P<name>[\w.$/-]{{1,80}})["'`]?\]?[ \t]{{0,4}}
+      (?:(?<![=!<>])(?<![=!<>][ ])=>?|:=)[ \t]{{0,4}}
+      (?:\w{{1,10}}[ ])?["']?{_MARKER}
+    | (?:\A|[\n{{,])[\s>|+#-]{{0,40}}["']?(?P<label>[\w.$/ -]{{1,80}})["']?[ \t]{{0,4}}:[ \t]{{0,4}}
+      (?:\w{{1,10}}[ ])?["']?{_MARKER}
     | ://[^\s"'<>]{{0,200}}{_MARKER} | (?<=>){_MARKER}(?=</) | \s--?[\w-]{{1,30}}[ =]["']?{_MARKER}
     | \A\s{{0,40}}["']?{_MARKER}["']?\s{{0,40}}\Z | \n[ \t]{{0,20}}-[ ]["']?{_MARKER}""")
 _about_markers = lazy_regex(r"(?i)mark|expect|redact|assert|want|placeholder|mask")
@@ -13399,6 +13500,7 @@ INJECTION_KINDS = {
 MAX_INJECTION_HITS = 4      # findings told of one text for each kind: a deny needs one, a log not more than these
 _STEER_NEAR = 600           # characters within which two weak hits support each other
 _STEER_BLOCK = 4096         # characters in which the words that phrases hang on are looked for together
+_STEER_SHORT = 20_000       # characters of a message that is looked at as a whole first
 _STEER_BEFORE, _STEER_AFTER = 180, 260  # the part of the text around such a word in which its phrases are looked for
 
 # Words that do the same work. `_` joins the words of an expression. A word may stand in several classes.
@@ -14251,6 +14353,9 @@ class _SteerLetters(dict[str, str]):
         return steer.codes.get(bits, "w")
 
 
+_STEER_SIGNS = {"END": "(?=[.,:]|$)", "COLON": ",*:"}
+
+
 class SteeringPhrase(NamedTuple):
     """One row of the tables: *row* is how it stands there."""
     row: str
@@ -14328,21 +14433,26 @@ class _Steer:
         self.gate: dict[bytes, int] = {}            # word as it stands bare in a text -> the needs that it meets
         self.classes: dict[bytes, int] = {}         # word -> its classes
         for word, bits in self.words.items():
-            bare = max(re.split("[-'’]", word), key=len).translate(_steer_leet).encode()
-            for bit in _bits(bits):
-                self.gate[bare] = self.gate.get(bare, 0) | meets.get(bit, 0)
+            bare = (word if word.isalpha() else max(re.split("[-'’]", word), key=len).translate(_steer_leet)).encode()
             self.classes[bare] = self.classes.get(bare, 0) | bits
-        self.gate = {word: needs for word, needs in self.gate.items() if needs}
         answering = [phrase for phrase in self.phrases if phrase.force[0] not in "=+"]
         self.rare: dict[bytes, Sequence[SteeringPhrase]] = {}       # word -> the phrases that hang on it
         hung: dict[int, list[SteeringPhrase]] = {}
         for one_phrase in answering:
             for bit in _bits(one_phrase.key):
                 hung.setdefault(bit, []).append(one_phrase)
+        told: dict[int, tuple[int, list[SteeringPhrase]]] = {}      # classes -> what they are good for; many words share them
         for bare, bits in self.classes.items():
-            hanging = {id(one): one for bit in _bits(bits) for one in hung.get(bit, ())}
+            if bits not in told:
+                met = 0
+                for bit in _bits(bits):
+                    met |= meets.get(bit, 0)
+                told[bits] = met, list({id(one): one for bit in _bits(bits) for one in hung.get(bit, ())}.values())
+            met, hanging = told[bits]
+            if met:
+                self.gate[bare] = met
             if hanging:
-                self.rare[bare] = list(hanging.values())
+                self.rare[bare] = hanging
         self.strings: dict[
             bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]
         ] = {}  # the same for forms, by a bare word of theirs
@@ -14355,10 +14465,15 @@ class _Steer:
         for bare in self.tongues:
             self.rare.setdefault(bare, ())
         self.hangs = self.rare.keys() | self.strings.keys()
+        self.known = frozenset(self.hangs | self.gate.keys() | self.tongues | _STEER_APART[0] | _STEER_APART[1])
         self.foreign: dict[str, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]] = {}
         for line in _STEER_FOREIGN.strip().split("\n"):
             script = max(_steer_script(char) for char in line) or "latin"
             self.foreign.setdefault(script, []).append(_steer_spell(line))
+        self.begins: dict[bytes, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]] = {}    # those in Latin letters, by a first
+        for one_foreign in self.foreign["latin"]:                                            # word of theirs or its beginning
+            for begin in _steer_begins(one_foreign[1]):
+                self.begins.setdefault(begin, []).append(one_foreign)
         self.marks = _steer_marking([_steer_mark(line) for line in _STEER_MARKS.strip().split("\n")])
         self.leads = self._any(self.bits["LEAD"] | self.bits["AGENT"])
         self.musts, self.yous = self._any(self.bits["MUST"]), self._any(self.bits["YOU"] | self.bits["AGENT"])
@@ -14379,50 +14494,62 @@ class _Steer:
             )
         return found
 
-    def _choices(self, element: str) -> tuple[str, int]:
-        """(regex over letters, bits of which one is needed) of alternatives; the bits are -1 where one of them is a sign."""
-        choices, bits = [], 0
+    def _several(self, choice: str) -> list[str]:
+        """The expressions of several words that an alternative stands for."""
+        return self.several.get(choice, []) if choice.isupper() else [choice] if "_" in choice else []
+
+    def _needed(self, element: str) -> int:
+        """Bits of which one is needed for one of the alternatives; -1 where one of them is a sign."""
+        bits = 0
         for choice in element.split("|"):
-            signs = {"END": "(?=[.,:]|$)", "COLON": ",*:"}.get(choice)
-            several = self.several.get(choice, []) if choice.isupper() else [choice] if "_" in choice else []
-            if signs:
-                choices.append(signs)
-                bits = -1
+            if choice in _STEER_SIGNS:
+                return -1
+            if "_" not in choice:
+                bits |= self.bits[choice]
+            for expression in self._several(choice):
+                bits |= self.bits[min(expression.split("_"), key=lambda part: (part in _STEER_COMMON, -len(part)))]
+        return bits
+
+    def _choices(self, element: str) -> str:
+        """The regex over letters of alternatives."""
+        choices = []
+        for choice in element.split("|"):
+            if choice in _STEER_SIGNS:
+                choices.append(_STEER_SIGNS[choice])
             elif "_" not in choice:
                 choices.append(self._any(self.bits[choice]))
-                bits |= self.bits[choice]
-            for expression in several:
-                parts = expression.split("_")
-                choices.append("[,:n]*".join(self._any(self.bits[part]) for part in parts))
-                bits |= self.bits[min(parts, key=lambda part: (part in _STEER_COMMON, -len(part)))]
-        return f"(?:{'|'.join(choices)})", bits
+            choices += ["[,:n]*".join([self._any(self.bits[part]) for part in expression.split("_")])
+                        for expression in self._several(choice)]
+        return f"(?:{'|'.join(choices)})"
 
     def _compile(self, phrase: str) -> tuple[Any, tuple[int, ...], int]:
         """(regex over letters, needs, bits of the words that the phrase hangs on) of a phrase."""
-        regex, needs, key = "", [], 0
-        fill = self._any(self.bits["FILL"] | self.bits["PRIOR"])
+        needs, key = [], 0
+        for element in phrase.split():
+            if element[0] not in ".~/!" and element != "STOP":
+                bits = self._needed(element.strip("*?"))
+                if element[0] == "*":
+                    key = bits
+                if element[-1] != "?" and bits > 0:
+                    needs.append(bits)
+        return lazy_regex(lambda: self._written(phrase), re.S), tuple(needs), key
+
+    def _written(self, phrase: str) -> str:
+        regex, fill = "", self._any(self.bits["FILL"] | self.bits["PRIOR"])
         for element in phrase.split():
             gap = re.fullmatch(r"(\.\.|~|//)(\d+)", element)
             if gap:
                 one = {"..": "(?:[,:n]*[^.,:n])", "~": f"(?:[,:n]*{fill})", "//": "(?:.)"}[gap[1]]
                 regex += one + "{0," + gap[2] + "}?"
-                continue
-            if element == "STOP":
+            elif element == "STOP":
                 regex += "[.,:n]+"
-                continue
-            if element[0] == "!":
-                regex += f"(?!{self._choices(element[1:])[0]})"
-                continue
-            starred, optional, element = element[0] == "*", element[-1] == "?", element.strip("*?")
-            choices, bits = self._choices(element)
-            if starred:
-                key = bits
-            if not optional and bits > 0:
-                needs.append(bits)
-            if "MAIL" in element:           # what stands before the @ is a word of its own
-                regex += "(?:[,:n]*[^.,:n])??"
-            regex += f"(?:{'[,:n]*' * bool(regex)}{choices})" + "?" * optional
-        return lazy_regex(regex, re.S), tuple(needs), key
+            elif element[0] == "!":
+                regex += f"(?!{self._choices(element[1:])})"
+            else:
+                if "MAIL" in element:           # what stands before the @ is a word of its own
+                    regex += "(?:[,:n]*[^.,:n])??"
+                regex += f"(?:{'[,:n]*' * bool(regex)}{self._choices(element.strip('*?'))})" + "?" * (element[-1] == "?")
+        return regex
 
     def orders(self, letters: str, first: int) -> bool:
         """May an order begin at that token? After a sign, "please" and its like, the model's name, or "you must"."""
@@ -14435,28 +14562,30 @@ class _Steer:
             return not clause or any(letter in self.yous for letter in clause)
         return False
 
-    def look(self, text: str, words: set[bytes], phrases: Iterable[SteeringPhrase]) -> list[SteeringPhrase]:
+    def look(self, text: str, words: Iterable[bytes], phrases: Iterable[SteeringPhrase]) -> list[SteeringPhrase]:
         """Those of *phrases* all of whose parts may be in *text*, which has these bare *words*."""
         present = asked = 0
-        for word in self.gate.keys() & words:
-            present |= self.gate[word]
+        gate = self.gate
+        for word in words:
+            if word in gate:
+                present |= gate[word]
+        lacking = ~(present | self.formed)
         found = []
-        for phrase in phrases:
+        for phrase in [phrase for phrase in phrases if not phrase.needs & lacking]:
             missing = phrase.needs & ~present
-            if missing & self.formed & ~asked and not missing & ~self.formed:   # forms: is one of their strings there?
+            if missing & ~asked:                # forms: is one of their strings there?
                 for bit, strings in self.forms:
                     if bit & missing & ~asked:
                         asked |= bit
                         if any([string in text for string in strings]):
                             present |= bit
-                missing &= ~present
-            if not missing:
+            if not missing & ~present:
                 found.append(phrase)
         return found
 
-    def hanging(self, text: str, words: set[bytes]) -> Iterable[SteeringPhrase]:
+    def hanging(self, text: str, words: frozenset[bytes]) -> Iterable[SteeringPhrase]:
         """The phrases that hang on one of the *words* of *text*."""
-        some = [self.rare[word] for word in self.rare.keys() & words]
+        some = [self.rare[word] for word in words if word in self.rare]
         some += [hung for word in self.strings.keys() & words for string, _, hung in self.strings[word] if string in text]
         return {id(phrase): phrase for hung in some for phrase in hung}.values()
 
@@ -14553,7 +14682,8 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
         bare, words = _steer_words(block)
         phrases: Sequence[SteeringPhrase] = steer.phrases
         zones: list[list[int]] = []     # parts that hold a word that a phrase hangs on
-        spaced = b"n" in words and b"r" in words and (_STEER_APART[0] <= words or _STEER_APART[1] <= words)
+        spaced = b"n" in words and b"r" in words and (_STEER_APART[0] <= words or _STEER_APART[1] <= words) \
+            and _steer_apart.search(block) is not None
         if defining or spaced:          # letters apart
             zones = [[max(0, start - _STEER_BEFORE), stop + _STEER_AFTER]]
         elif not steer.hangs.isdisjoint(words):
@@ -14584,20 +14714,47 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
                 hot.append((begin, end, some))
         for begin, end, some in hot:
             yield from _steer_zone(low, begin, end, list(some.values()), spaced)
-        scripts = set() if plain or block.isascii() else {_steer_script(char) for char in set(block)}
+        chars = set() if plain or block.isascii() else set(block)
+        scripts = set(map(_steer_script, chars))
         if not steer.tongues.isdisjoint(words):
             scripts.add("latin")
         for script in scripts:
-            for phrase, parts in steer.foreign.get(script, ()):
-                if all(any(word in block for word in words) for words in reversed(parts)):
+            some_foreign = steer.foreign.get(script, ())
+            if script == "latin":
+                begins = steer.begins.keys() & {begin for word in set(bare.split()) for begin in (word, word[:3], b"")}
+                some_foreign = list({id(one): one for begin in begins for one in steer.begins[begin]}.values())
+            for phrase, parts in some_foreign:
+                if script not in ("latin", "8") and any(chars.isdisjoint(firsts) for firsts in _steer_firsts(phrase.row, parts)):
+                    continue
+                if all(any(word in block for word in choices) for choices in reversed(parts)):
                     for match in phrase.regex.finditer(block):
                         yield SteeringHit(start + match.start(), start + match.end(), phrase)
 
 
-def _steer_words(text: str) -> tuple[bytes, set[bytes]]:
-    """*text* with blanks for all but its ASCII letters and digits, every character in its place, and its words."""
+_steer_first_sets: dict[str, list[frozenset[str]]] = {}
+
+
+def _steer_firsts(row: str, parts: Sequence[Sequence[str]]) -> list[frozenset[str]]:
+    """The first characters of each part of a phrase, of which one is in a text that holds it."""
+    if row not in _steer_first_sets:
+        _steer_first_sets[row] = [frozenset(choice[0] for choice in choices) for choices in parts]
+    return _steer_first_sets[row]
+
+
+def _steer_begins(parts: Sequence[Sequence[str]]) -> set[bytes]:
+    """How the first ASCII letters of a phrase in Latin letters stand among the bare words of a text that holds it, or their
+    first three: b"" (a beginning of all) where that is not known."""
+    if not parts[0][0][0].isalpha() or not parts[0][0][0].isascii():
+        return {b""}                # it may begin within a word
+    heads = {choice: re.match("[a-z]*", choice)[0] for choice in parts[0]}      # type: ignore[index]
+    return {head[:3].encode() if len(head) > 2 or len(head) < len(choice) else b"" for choice, head in heads.items()}
+
+
+def _steer_words(text: str) -> tuple[bytes, frozenset[bytes]]:
+    """*text* with blanks for all but its ASCII letters and digits, every character in its place, and those of its words that
+    some phrase is about."""
     bare = text.encode("ascii", "replace").translate(_STEER_BARE)
-    return bare, set(bare.split())
+    return bare, _steer().known.intersection(bare.split())
 
 
 def _steer_finds(text: Any, part: Any) -> Iterator[int]:
@@ -14662,6 +14819,8 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
     return sorted(set(kept), key=lambda hit: hit[:2])
 
 
+# Letters apart: any word that is looked for so has as many
+_steer_apart = lazy_regex(r"(?<![^\W_])[^\W\d_](?:[ .*_-][^\W\d_](?![^\W_])){5}")
 _steer_spaced_token = lazy_regex(
     r"(?<![^\W_])[^\W\d_](?:[ .*_-][^\W\d_](?![^\W_])){2,}|" + _STEER_TOKEN)
 
@@ -14752,9 +14911,11 @@ def may_inject(text: str, viewed: bool | None = None) -> bool:
     """
     if "\x1b" in text or (needs_views(text) if viewed is None else viewed):
         return True
+    if len(text) > _STEER_SHORT or not text.isascii():
+        return True                 # what this could spare is soon told by the search itself
     low = _steer_lower(text)
     steer = _steer()
-    if not low.isascii() or any(head in low and regex.search(low) for head, regex, _ in steer.marks):
+    if any(head in low and regex.search(low) for head, regex, _ in steer.marks):
         return True
     for start in range(0, len(low), _STEER_BLOCK):
         block = low[start:start + _STEER_BLOCK + _STEER_AFTER]
@@ -14870,7 +15031,8 @@ _steer_names = lazy_regex(
 _steer_asked = lazy_regex(  # what a parameter's description asks for
     r"\b(?:your (?:full |whole |entire |own )?(?:system prompt|system instructions|instructions|chain of thought"
     r"|context window|memory)"
-    r"|(?:full|whole|entire|complete) (?:conversation|chat|dialogue)(?: history| log)?(?: so far)?|conversation (?:history )?so far"
+    r"|(?:full|whole|entire|complete) (?:conversation|chat|dialogue)(?: history| log)?(?: so far)?"
+    r"|conversation (?:history )?so far"
     r"|(?:all|every) (?:the )?tools? (?:that are )?(?:available to you|you (?:can|have|may))"
     r"|tools you (?:can|may) call"
     r"|(?:previous|last|earlier|recent) (?:\w+ ){0,2}messages (?:of|from|with|in this) (?:the )?(?:user|chat|conversation)"
@@ -15372,7 +15534,7 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
     told = _CODE_LANGUAGES.get(_text_beside(node, ("language", "lang", "runtime", "interpreter", "kernel")).lower(), "")
     if told:
         return told
-    named = _CODE_LANGUAGES.get(low) or low[-5:] == "_code" and _CODE_LANGUAGES.get(low[:-5]) or next(
+    named = low != "cmd" and _CODE_LANGUAGES.get(low) or low[-5:] == "_code" and _CODE_LANGUAGES.get(low[:-5]) or next(
         (_CODE_LANGUAGES[word] for word in sorted(words) if _CODE_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
     if low in ("input", "keys", "lines", "query", "scripts", "steps") and named not in ("powershell", "sh"):
         return "code"
@@ -15383,7 +15545,7 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
     else:
         return "code"               # a command for a tool of that language may be either
     first = isinstance(value, str) and _code_first.match(value)
-    return named or ("cmd" if words == {"cmd"} else "code" if first else "")
+    return named or ("cmd" if words == {"cmd"} else "any" if first else "")
 
 
 def _run_of(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
@@ -16425,8 +16587,8 @@ def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
 # Opens: what is not seen here, no rule refuses.
 # ---------------------------------------------------------------------------
 
-JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
-_LARGE = JUDGE_SECONDS * 1e7    # bytes: from here on it is more
+JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.2 s a megabyte, if that is more); then it is refused
+_LARGE = JUDGE_SECONDS * 5e6    # bytes: from here on it is more
 _MEDIA_TYPES = ("image", "audio")
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
 _INTRODUCTIONS = ("initialize", "server/discover")      # methods whose answers bring the server's `instructions`
@@ -18393,6 +18555,8 @@ class _Compiler:
 
     @staticmethod
     def outbound_need(match: dict[str, Any]) -> Need | None:
+        if "definition" in _as_list(match.get("direction", [])):
+            return None                 # whether it is one is asked first
         return ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else \
             ("size", match["response_size_exceeds"]) if "response_size_exceeds" in match else None
 
@@ -19614,8 +19778,17 @@ class Wall:
                 elif missing is not None and rule.needs == missing:
                     continue
                 hit, missing = None, rule.needs
-                if missing is None or Subject.HAS[missing[0]](subject, missing[1]):
-                    hit, missing = rule.matches(subject), None
+                lent = subject.budget.lend() if rule.action == "log_only" else None
+                try:
+                    if missing is None or Subject.HAS[missing[0]](subject, missing[1]):
+                        hit, missing = rule.matches(subject), None
+                except BudgetSpent:
+                    if lent is None:
+                        raise
+                    missing = None          # what is only logged makes nothing fail for time
+                finally:
+                    if lent is not None:
+                        subject.budget.take_back(lent)
                 if hit is None:
                     outcome = PASSED
                 elif rule.unless is not None and rule.unless(subject) is not None:
@@ -19995,6 +20168,9 @@ _command_choice = lazy_regex(
 def alarming(old: Any, new: Any, budget: Budget) -> str:
     """What about a change of a definition, or of instructions, is more than another wording; "" for nothing. *old* is None for
     a new tool."""
+    left = budget.left()
+    definition_hits("Reads a file.")        # the tables are made at first use, which is no fault of this text
+    budget.renew(left)
     try:
         before = {kind for kind, _ in definition_hits(old, budget)} if old is not None else set()
         said = [f"it may steer the model ({kind})" for kind in
@@ -20013,13 +20189,18 @@ def alarming(old: Any, new: Any, budget: Budget) -> str:
         if place not in wider:
             said += [f"it takes any {place[-1]}"] if _has_place(schemas[1], place) else []
         for value in wider.get(place, ()):
-            if value not in values and type(value) is str and (_place_choice.match(value) or _command_choice.match(value)):
+            if value not in values and any(map(_is_grave, strings_of(value)[0])):
                 said.append(f"{place[-1]} may be {json.dumps(value, ensure_ascii=False)}")
     for hint, default in _HINTS.items():
         was, now = (hints_of(one).get(hint, default) for one in (old, new))
         if was is not now:
             said.append(f"{hint} is {json.dumps(now)} now")
     return "; ".join(said)
+
+
+def _is_grave(choice: str) -> bool:
+    """Is it a command or a path?"""
+    return bool(_place_choice.match(choice) or _command_choice.match(choice))
 
 
 def _parts(schema: Any, word: str, place: tuple[str, ...] = ("value",)) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
@@ -21987,7 +22168,7 @@ class Session:
 
     def _renew(self, size: int) -> None:
         """A new budget, for a line of *size* bytes."""
-        self._budget.renew(size * 1e-7 if size > _LARGE else JUDGE_SECONDS)
+        self._budget.renew(size * 2e-7 if size > _LARGE else JUDGE_SECONDS)
 
     def _send(self, peer: str, verdict: _Verdict, line: bytes, text: str, out: Outbox) -> None:
         """Have the verdict on a message of *peer*, whose raw *text* stands in *line*, take its way."""
@@ -25373,7 +25554,7 @@ class Grants:
             if not self._counts(grant) or (grant["session"], grant["digest"], grant["rule"]) != (session, digest, rule):
                 return "", ""
             if grant["answer"] == "once":
-                taken = f"taken-{os.urandom(8).hex()}"
+                taken = f"taken-{os.urandom(8).hex()}.json"
                 os.rename(self._folder.place(name), self._folder.place(taken))     # where two come at once, one fails here
                 again = self._folder.load(taken)
                 self._folder.remove(taken)
@@ -25431,8 +25612,15 @@ class Grants:
                 self._folder.remove(name)
 
     def given(self) -> list[dict[str, Any]]:
-        """All grants that count now; others are removed."""
+        """All grants that count now; others are removed, and what is left of those that somebody died with."""
         found = []
+        for name in self._folder.names("taken"):
+            try:
+                if self._counts(self._folder.load(name)):       # it may just be on its way
+                    continue
+            except (OSError, WallError):
+                pass
+            self._folder.remove(name)
         for name in self._folder.names("grant"):
             try:
                 grant = self._folder.load(name)
@@ -25608,7 +25796,8 @@ class ConsentStore:
         """Do not compare *tool* any more: it differs every time. Raises ConfigError."""
         def edit(entry: dict[str, Any], found: bool) -> str:
             entry["unsteady"] = sorted({*entry["unsteady"], tool})
-            entry["changes"].get("tools", {}).pop(tool, None)
+            left = {name: pin for name, pin in entry["changes"].pop("tools", {}).items() if name != tool}
+            entry["changes"].update({"tools": left} if left else {})
             return ""
         self._change(server, edit)
 
@@ -26210,7 +26399,8 @@ _given_token = lazy_regex(r'//[^\n]*|#[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"?(?=(\
                           r'|[{}\[\]]|[^\s,:={}\[\]"#]+(?=(\s*[:=])?)', re.DOTALL)
 _secret_option = lazy_regex(r"(?i)-.*(token|secret|passw|pwd|key|auth|cred|bearer|header|cookie)|-H\Z")
 _secret_url = lazy_regex(r"(?<=://)[^/?#@\s]*(?=@)|(?<=[?&;])([^=&;#\s]+=)[^&;#\s]*")
-_secret_query = lazy_regex(r"""(?i)(?<=://)[^/?#@\s"']+(?=@)|([?&;][\w-]*(?:key|token|secret|passw|pwd|auth|sig|code)[\w-]*=)[^&;#\s"']+""")
+_secret_query = lazy_regex(r"""(?i)(?<=://)[^/?#@\s"']+(?=@)"""
+                           r"""|([?&;][\w-]*(?:key|token|secret|passw|pwd|auth|sig|code)[\w-]*=)[^&;#\s"']+""")
 _set_variable = lazy_regex(r"(?i)([A-Z_][A-Z0-9_]*=|\w*(?:token|secret|passw|pwd|key|auth|cred)\w*=).+", re.DOTALL)
 
 
@@ -26272,10 +26462,30 @@ def _masked(secrets: _Secrets, text: str, limit: int) -> str:
     return printable(text, limit)
 
 
-def _server_state(server: Server) -> str:
+def _server_state(io: Surroundings, server: Server) -> str:
     if server.wrapper is not None:
-        return "wrapped"
+        return "not by this wall" if _foreign_wall(io, server) else f"wrapped, policy {_policy_of(server.wrapper)}"
     return f"not covered: {printable(server.why_not)}" if server.why_not else "not wrapped"
+
+
+def _foreign_wall(io: Surroundings, server: Server) -> str:
+    """Why an entry that came with a repository looks wrapped, but not by this wall; "" when it is, or is the user's own."""
+    wrapper = server.wrapper
+    if wrapper is None or server.file.scope != "project":
+        return ""
+    at = wrapper.wall.index(wrapper.program)
+    if list(wrapper.wall[:at + 1]) not in (io.wall, io.launched(), own_command()):
+        return f"it starts {printable(' '.join(wrapper.wall[:at + 1]), 200)}"
+    allowed = {"server-name": server.name, "project": server.project}
+    for name, value in wrapper.options.items():
+        inside = os.path.realpath(value).startswith(os.path.realpath(server.project or io.cwd).rstrip(os.sep) + os.sep)
+        if name == "config" and (inside or not os.path.isabs(value)):
+            return f"its policy is the repository's: {printable(value)}"
+        if name == "env" and not set(value.split(",")) <= set(entry_variables(server.entry)):
+            return f"it hands on variables that it does not set: {printable(value)}"
+        if name in allowed and value != allowed[name] or name not in (*allowed, "config", "env", "profile", "enforce"):
+            return f"it has an option that mcpwall does not write there: --{printable(name)} {printable(value)}".rstrip()
+    return ""
 
 
 def _server_title(io: Surroundings, server: Server, limit: int = 80) -> str:
@@ -26289,15 +26499,21 @@ def _where(io: Surroundings, server: Server) -> str:
 
 
 def _print_table(io: Surroundings, found: _Inventory) -> None:
-    rows = [("#", "host", "scope", "file", "server", "command", "state")]
-    for number, server in enumerate(found.servers, 1):
-        file = server.file
-        command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 44)
-        rows.append((str(number), ",".join(file.clients), file.scope, io.short(file.path),
-                     _server_title(io, server, 40), command, _server_state(server)))
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
-    for row in rows:
-        io.say("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[6]]))
+    """The servers, grouped by file, numbered; as wide as the terminal."""
+    states = [_server_state(io, server) for server in found.servers]
+    titles = [_server_title(io, server, 40) for server in found.servers]
+    wide = max(map(len, titles), default=0)
+    room = max(12, min(44, io.width - wide - 28)) if io.width else 44
+    before = None
+    for number, (server, title, state) in enumerate(zip(found.servers, titles, states), 1):
+        if server.file.path != before:
+            scope = "" if server.file.scope == "local" else f", {server.file.scope}"
+            io.say(f"{io.short(server.file.path)} ({','.join(server.file.clients)}{scope})")
+            before = server.file.path
+        command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 500)
+        command = command if len(command) <= room else command[:room - 1] + "…"
+        line = f"{number:>4}  {title.ljust(wide)}  {state}" + (f"  {command}" if command else "")
+        io.say(line if not io.width or len(line) <= io.width else line[:io.width - 1] + "…")
 
 
 def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str], *arguments: Any) -> Any:
@@ -26375,6 +26591,7 @@ def _setup_flag(name: str, about: str) -> tuple[str, dict[str, Any]]:
 
 _SETUP_YES = _setup_flag("--yes", "do it without asking")
 _SETUP_PLAIN = _setup_flag("--plain", "start the file by its path, without a launcher: slower, and nothing else to keep")
+_SETUP_PROJECT = _setup_option("--project", "DIR", "what ${PROJECT_DIR} means for servers that a host may start anywhere")
 _SETUP_CLIENT = _setup_option("--client", "NAME", "only this host's files", action="append", default=[])
 _SETUP_FILES = (
     _SETUP_CLIENT,
@@ -26418,7 +26635,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
                       nargs="+", default=[]),
         _setup_flag("--all", "every server that can be wrapped"),
         _setup_flag("--hooks", "have every host that is here ask about its own tools, too"),
-        _setup_flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
+        _SETUP_PROJECT, _setup_flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
     if args is None:
         return 0
     _check_profile(args.profile)
@@ -26434,11 +26651,13 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     for problem in found.problems:
         io.complain(problem)
     _print_table(io, found)
-    open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not
+    if not found.servers:
+        _say_searched(io, [name for names in args.client for name in names])
+    open_ones = [s for s in named or found.servers if (s.wrapper is None or _foreign_wall(io, s)) and not s.why_not
                  and (args.all or args.servers or not args.hooks)]
     if open_ones and not listed and io.interactive:
-        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ").strip()
-        open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
+        open_ones = [s for s in _ask_which(io, found.servers) if s in open_ones]
+    open_ones = _with_project(io, open_ones, args.project, args.profile)
     plan: _WallPlan = [(server, wall_words(server, wall)) for server in open_ones]
     for server in open_ones:
         _say_left_out(io, found, server)
@@ -26449,12 +26668,14 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     done = not found.problems
     if not files:
         io.say("Nothing to wrap.")
-    elif args.yes or io.agrees(f"Write {len(files)} file(s)?"):
-        done = _carry_out(io, found, files, plan) and done
     else:
-        io.say("Nothing was written.")
-        return 1
-    done = _put_starter_policy(io, args.profile) and done
+        files = files if args.yes else _ask_files(io, files)
+        if not files:
+            io.say("Nothing was written.")
+            return 1
+        done = _carry_out(io, found, files, plan) and done
+    if files or listed or args.profile or any(server.wrapper for server in found.servers):
+        done = _put_starter_policy(io, args.profile) and done
     return _offer_hooks(io, args) or (0 if done else 1)
 
 
@@ -26467,6 +26688,73 @@ def _offer_hooks(io: Surroundings, args: Any) -> int:
             f"Also have {name} ask mcpwall before it runs, reads, writes or fetches something itself?"))]
     args.config = None
     return _set_all_hooks(io, args, (), True) if args.hook else 0
+
+
+def _ask_which(io: Surroundings, servers: Sequence[Server]) -> list[Server]:
+    """The servers that the person at the terminal chooses; a typo is asked about again. Raises UsageError at its end."""
+    fault: UsageError | None = None
+    while True:
+        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ")
+        if not answer and fault is not None:
+            raise fault
+        try:
+            return _chosen_servers(answer.strip(), servers)
+        except UsageError as problem:
+            fault = problem
+            io.complain(str(fault))
+
+
+def _ask_files(io: Surroundings, files: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """Those of the shown files that shall be written: all, none, or asked about one by one."""
+    one = len(files) == 1
+    answer = io.ask(f"Write {io.short(next(iter(files)))}? [y/N] " if one else
+                    f"Write these {len(files)} files? [y/N, e: ask for each] ").strip().lower()
+    if answer in ("e", "each") and not one:
+        return {path: texts for path, texts in files.items() if io.agrees(f"Write {io.short(path)}?")}
+    return files if answer in ("y", "yes") else {}
+
+
+def _say_searched(io: Surroundings, clients: Sequence[str]) -> None:
+    """Where servers were looked for, host by host."""
+    places: dict[str, list[str]] = {}
+    for row in _HOST_FILES.strip().splitlines():
+        hosts, scope, _, template = (cell.strip() for cell in row.split("|"))
+        for name in hosts.split():
+            if not clients or name in clients:
+                for path in _expand_path(template, io.home, io.cwd, io.environ, io.platform):
+                    shown = io.short(re.sub(r"\[([*?[])\]", r"\1", path))
+                    if shown not in places.setdefault(name, []):
+                        places[name].append(shown)
+    io.say("No servers were found. Looked at:")
+    for name, paths in places.items():
+        if paths:
+            _say_wrapped(io, f"  {name}: {', '.join(paths)}", "    ")
+    io.say("A server in another file: mcpwall wrap SERVER --config FILE --key KEY")
+
+
+def _with_project(io: Surroundings, servers: Sequence[Server], given: str | None, profile: str | None) -> list[Server]:
+    """*servers* with the folder that their entries name as the project. A policy that allows only what is inside it is asked
+    about, where the host may start the server anywhere. Raises UsageError."""
+    if given is not None and not os.path.isdir(os.path.join(io.cwd, given)):
+        raise UsageError(f"--project {printable(given)}: no such directory")
+    folder = os.path.abspath(os.path.join(io.cwd, given)) if given else None
+    homeless = [server for server in servers if not server.project]
+    if homeless and profile and not folder and "${PROJECT_DIR}" in json.dumps(builtin_layer(profile).data.get("rules", ())):
+        names = ", ".join(_server_title(io, server) for server in homeless)
+        if io.interactive:
+            while folder is None:
+                answer = io.ask(f"{profile} allows only what is inside a project; which folder is that of {names}? "
+                                "(empty: wherever the host starts it) ").strip()
+                if not answer:
+                    break
+                path = os.path.abspath(os.path.join(io.cwd, re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, answer)))
+                folder = path if os.path.isdir(path) else None
+                if folder is None:
+                    io.complain(f"{io.short(path)}: no such directory")
+        else:
+            io.complain(f"{names}: {profile} allows only what is inside the project, and the host may start it anywhere; "
+                        "add --project DIR")
+    return [server if server.project or not folder else server._replace(project=folder) for server in servers]
 
 
 def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
@@ -26499,6 +26787,11 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
         question = f"{io.short(path)} exists. Replace it by one that extends {profile}?"
         if existing and not (profile and existing == path and io.interactive and io.agrees(question)):
             io.say(f"Your policy: {io.short(existing)} (kept as it is)")
+            kept = parse_policy(read_policy_file(existing)[1], existing).data if profile else {}
+            if profile and profile not in _as_list(kept.get("extends", [])):
+                io.complain(f"{profile} is not in force, since you have a policy: "
+                            f"write `extends: {profile}` into {io.short(existing)}")
+                return False
             return True
         os.makedirs(io.folder, 0o700, exist_ok=True)
         data = _STARTER_POLICY.replace("PROFILE", profile or "default", 1).encode()
@@ -26523,7 +26816,8 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--hook", "HOST", "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts()),
                       action="append", default=[]),
         _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
-        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"), _SETUP_PLAIN, *_SETUP_FILES)
+        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"), _SETUP_PROJECT,
+        _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
     if (args.server is None) == (not args.hook):
@@ -26535,9 +26829,14 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
     found, servers = _named_servers(io, args)
     plan: list[tuple[Server, Sequence[str] | None]] = []
     done = not found.problems
-    for server in servers:
-        words = wall_words(server, wall, _kept_options(server.wrapper, options))
-        if server.wrapper and not options and _wall_problem(io, server.wrapper) is None and not (
+    if not args.project:
+        servers = [server._replace(project=server.project or server.wrapper.options.get("project")) if server.wrapper else server
+                   for server in servers]
+    for server in _with_project(io, servers, args.project, args.profile):
+        foreign = _foreign_wall(io, server)
+        anew = bool(options or args.project or foreign)
+        words = wall_words(server, wall, options if foreign else _kept_options(server.wrapper, options))
+        if server.wrapper and not anew and _wall_problem(io, server.wrapper) is None and not (
                 _starts_slowly(io, server.wrapper) or args.plain and server.wrapper.program in io.wall):
             ours = server.wrapper.program.endswith(".py") or server.wrapper.program in io.wall
             words = [*server.wrapper.wall[:-1], *(env_words(server) if ours else ()), "--"]
@@ -26807,42 +27106,208 @@ def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> in
 
 # -- status -------------------------------------------------------------------------
 
+class Problem(NamedTuple):
+    """What needs attention: its *kind*, the file, what is wrong; how bad it is, "" as bad as its kind."""
+    kind: str
+    place: str
+    problem: str
+    severity: str = ""
+
+    @property
+    def rank(self) -> str:
+        return self.severity or ("error" if self.kind in _ERRORS else "warning")
+
+    @property
+    def key(self) -> str:
+        """What stands for exactly this problem among those that the user has acknowledged."""
+        return sha256("\0".join((self.kind, re.sub(r":\d+\Z", "", self.place), self.problem)).encode("utf-8", "replace"))[:16]
+
+    @property
+    def item(self) -> str:
+        """What it is about, in a word or two."""
+        return self.problem.partition(": ")[0]
+
+
+_ERRORS = ("python", "policy", "wrapper", "permissions", "log")     # what no `--ack` takes away
+_SUMMARIES = {      # kind: what is said of several of them, one line for all
+    "unwrapped": "servers are not wrapped (mcpwall init, mcpwall wrap SERVER)",
+    "uncovered": "servers cannot be covered, because they are remote or not started by a command of their own",
+    "unpinned": "packages are not pinned, so whatever was published last is run",
+    "secret": "plain-text secrets stand in configuration files",
+    "command": "commands were not found",
+    "foreign": "entries of repositories look wrapped, but not by this wall",
+    "wrapper": "walls are broken (mcpwall wrap SERVER)",
+    "config": "configuration files cannot be read"}
+
+
 def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     """What is wrapped where and with which policy, and what needs attention (then 1)."""
-    args = _setup_arguments(io, "status", "What is wrapped where, and what needs attention.", argv,
-                            _setup_flag("--json", "for programs"), _SETUP_CLIENT)
+    args = _setup_arguments(
+        io, "status", "What is wrapped where, which policy is in force, what was refused today, and what needs attention.", argv,
+        _setup_flag("--json", "for programs"), _SETUP_CLIENT,
+        _setup_option("--ack", "KIND[:NAME]", "a warning that you know of, such as unpinned or unpinned:git: it counts no more",
+                      action="append", default=[]),
+        _setup_option("--unack", "KIND[:NAME]", "let it count again (all: everything)", action="append", default=[]),
+        *_POLICY_ARGUMENTS)
     if args is None:
         return 0
+    options = _Options(args)
     found = _take_inventory(io, args.client)
-    attention = list(_needs_attention(io, found))
+    if options.server_name:
+        if options.server_name not in {s.name for s in found.servers}:
+            raise UsageError(unknown_word(options.server_name, {s.name for s in found.servers}, "server"))
+        found = found._replace(servers=[s for s in found.servers if s.name == options.server_name])
+    policy: Policy | None = None
+    try:
+        project = os.path.join(io.cwd, options.project or "")
+        policy = load_policy(options.config, options.profile, project, io.home, io.consent.is_approved, mode=options.mode)
+    except PolicyError:
+        if options.config:
+            raise
     hooks = [row for row in _hook_state(io) if not args.client or row[0].name in args.client]
-    attention += (("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks if problem)
+    problems = [Problem(*row) for row in _needs_attention(io, found)]
+    problems += [Problem("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks if problem]
+    known = _known_problems(io, problems, args.ack, args.unack)
+    attention = [one for one in problems if one.key not in known or one.rank == "error"]
+    notes = list(_status_notes(io, found, policy))
+    today, waiting = _refused_today(io), len(io.consent.grants.requests())
     if args.json:
         servers = [{"clients": s.file.clients, "scope": s.file.scope, "file": s.file.path, "line": s.line,
-                    "server": s.name, "project": s.project, "state": _server_state(s).partition(":")[0],
+                    "server": s.name, "project": s.project, "state": re.split("[:,]", _server_state(io, s))[0],
                     "why": s.why_not or None, "policy": _policy_of(s.wrapper) if s.wrapper else None,
                     "wall": s.wrapper.program if s.wrapper else None} for s in found.servers]
-        problems = [{"kind": kind, "place": place, "problem": problem} for kind, place, problem in attention]
         rows = [{"host": host.name, "file": path, "state": state, "note": host.note or None, "problem": problem}
                 for host, path, state, problem in hooks]
-        io.say(json.dumps({"version": __version__, "servers": servers, "hooks": rows, "attention": problems}, indent=2))
+        shown = [{"kind": one.kind, "place": one.place, "problem": one.problem, "severity": one.rank,
+                  "acknowledged": one not in attention} for one in problems]
+        io.say(json.dumps({
+            "version": __version__, "policy": policy.source if policy else None, "fingerprint": policy and policy.fingerprint,
+            "mode": policy.settings.mode if policy else None, "stopped": io.stops.names(), "today": today, "waiting": waiting,
+            "servers": servers, "hooks": rows, "attention": [one for one in shown if not one["acknowledged"]],
+            "acknowledged": [one for one in shown if one["acknowledged"]], "notes": notes}, indent=2))
         return 1 if attention else 0
-    _print_table(io, found)
-    for server in found.servers:
-        if server.wrapper:
-            io.say(f"{_where(io, server)}: policy {_policy_of(server.wrapper)}")
+    if policy is not None:
+        _say_layers(io, policy)
+        io.say(f"Mode: {policy.settings.mode}. Content: {policy.fingerprint}.")
+    words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
+             ("would", "a monitor would have stopped"))
+    said = ", ".join(f"{today[key]} {word}" for key, word in words if today.get(key)) or "nothing refused"
+    io.say(f"Today: {said} (mcpwall log)." + (f" {waiting} calls wait for your word (mcpwall approve)." if waiting else ""))
+    _say_stopped(io)
+    if found.servers:
+        io.say()
+        _print_table(io, found)
+    else:
+        io.say("No servers were found (mcpwall init says where it looks).")
     if hooks:
         io.say("\nThe hosts' own tools (mcpwall wrap --hook HOST):")
     for host, path, state, problem in hooks:
         note = f" ({host.note})" if state == "registered" and host.note else ""
-        io.say(f"{host.name} in {io.short(path)}: {state}{note}{f': {printable(problem, 300)}' if problem else ''}")
+        _say_line(io, f"{host.name} in {io.short(path)}: {state}{note}{f': {printable(problem, 300)}' if problem else ''}")
+    for rank, title in (("error", "Wrong:"), ("warning", "Needs attention:")):
+        chosen = [one for one in attention if one.rank == rank]
+        if chosen:
+            io.say("\n" + io.coloured(title, title, 31 if rank == "error" else 33))
+        for kind in dict.fromkeys(one.kind for one in chosen):
+            _say_class(io, kind, [one for one in chosen if one.kind == kind])
+    if notes:
+        io.say("\nNotes:")
+    for note in notes:
+        _say_line(io, f"- {note}")
+    io.say()
+    if not attention:
+        io.say("Nothing needs attention.")
+    elif any(one.rank == "warning" for one in attention):
+        io.say("What you know of and want to keep: mcpwall status --ack KIND or --ack KIND:NAME, as in the brackets.")
+    if len(attention) < len(problems):
+        io.say(f"{len(problems) - len(attention)} acknowledged (mcpwall status --json names them, --unack takes it back).")
+    return 1 if attention else 0
+
+
+def _say_line(io: Surroundings, text: str) -> None:
+    """A line of any length, wrapped where a terminal ends."""
+    if io.width:
+        _say_wrapped(io, text)
+    else:
+        io.say(printable(text, 5000))
+
+
+def _say_class(io: Surroundings, kind: str, problems: Sequence[Problem]) -> None:
+    """All problems of one kind: in one line, where they are several of a kind that has a word for that."""
+    if len(problems) == 1 or kind not in _SUMMARIES:
+        for one in problems:
+            _say_line(io, f"- {io.short(one.place)}: {printable(one.problem, 500)} [{kind}]")
+        return
+    items = (f"{io.short(one.place)}: {one.problem}" if kind == "config" else
+             f"{one.item} in {io.short(one.place)}" if kind == "secret" else one.item for one in problems)
+    _say_line(io, f"- {len(problems)} {_SUMMARIES[kind]}: {', '.join(dict.fromkeys(items))} [{kind}]")
+
+
+def _refused_today(io: Surroundings) -> dict[str, int]:
+    """How many records of each kind but allowed calls there are of today."""
+    since, counts = since_moment(time.strftime("%Y-%m-%d"), time.time()), dict[str, int]()
+    for path in log_files(io, [], since):
+        try:
+            with open(path, encoding="utf-8", errors="replace", newline="\n") as stream:
+                for line in stream:
+                    plain = '"action":"allow"' in line and '"would":' not in line
+                    record = None if plain else logged_line(line, path, 0).record
+                    if record is not None and str(record["ts"]) >= since:
+                        key = "would" if "would" in record else str(record["action"])
+                        counts[key] = counts.get(key, 0) + 1
+        except OSError:
+            pass        # what is wrong with the log is said elsewhere
+    return {key: count for key, count in counts.items() if key in (*_INTERESTING, "would")}
+
+
+def _status_notes(io: Surroundings, found: _Inventory, policy: Policy | None) -> Iterator[str]:
+    """What is worth knowing, and nothing to be done about."""
+    doubts = len(policy_doubts(policy)) if policy else 0
+    if doubts:
+        yield f"{doubts} doubts about the policy (mcpwall lint)"
+    homeless = [_server_title(io, server) for server in found.servers if server.wrapper and not server.project
+                and "project" not in server.wrapper.options and _relies_on_project(io, server.wrapper.options)]
+    if homeless:
+        yield (f"{len(homeless)} entries start where their host does, and allow only what is inside the project: "
+               f"PROJECT_DIR may be empty there, and then nothing is (mcpwall wrap SERVER --project DIR): {', '.join(homeless)}")
     slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper) for server in found.servers)
     if slow:
-        io.say(f"\n{slow} of these start without Python's cache; wrapped again, they start about five times as fast.")
-    io.say("\nNeeds attention:" if attention else "\nNothing needs attention.")
-    for _, place, problem in attention:
-        io.say(f"- {io.short(place)}: {printable(problem, 500)}")
-    return 1 if attention else 0
+        yield f"{slow} of these start without Python's cache; wrapped again, they start about five times as fast"
+
+
+def _relies_on_project(io: Surroundings, options: Mapping[str, str]) -> bool:
+    """Does the policy of an entry with these options speak of the project's folder?"""
+    try:
+        policy = load_policy(options.get("config"), options.get("profile"), io.home, io.home, None)
+        return any("${PROJECT_DIR}" in json.dumps(layer.data.get("rules", ())) for layer in policy.layers)
+    except WallError:
+        return False
+
+
+def _known_problems(io: Surroundings, problems: Sequence[Problem], ack: Sequence[str], unack: Sequence[str]) -> set[str]:
+    """The keys of all problems that the user has acknowledged, after these words. Raises UsageError."""
+    path = os.path.join(io.folder, "acknowledged.json")
+    known: set[str] = set()
+    try:
+        kept = load_json(read_config(path).decode()) if os.path.lexists(path) else {}
+        known = {key for key in kept["known"] if type(key) is str} if type(kept) is dict and kept.get("v") == 1 else set()
+    except (WallError, UnicodeDecodeError, KeyError, TypeError):
+        pass            # nothing is acknowledged, then
+    for word, on in (*((word, True) for word in ack), *((word, False) for word in unack)):
+        kind, _, name = word.partition(":")
+        chosen = [one for one in problems if word == "all" and not on or one.kind == kind and name in ("", one.item)]
+        if not chosen:
+            there = {one.kind for one in problems} | {f"{one.kind}:{one.item}" for one in problems}
+            raise UsageError(f"--{'' if on else 'un'}ack: {unknown_word(word, there, 'problem')}" if there else
+                             f"--{'' if on else 'un'}ack {printable(word)}: there is no such problem")
+        errors = [one for one in chosen if one.rank == "error"]
+        if on and errors:
+            raise UsageError(f"--ack {printable(word)}: this has to be mended: {printable(errors[0].problem, 300)}")
+        known = known | {one.key for one in chosen} if on else known - {one.key for one in chosen}
+    if ack or unack:
+        _make_directories(io.folder)
+        write_whole(path, _compact({"v": 1, "known": sorted(known)}).encode() + b"\n", fs=io.fs)
+    return known
 
 
 def _policy_of(wrapper: Wrapper) -> str:
@@ -26854,7 +27319,7 @@ def _policy_of(wrapper: Wrapper) -> str:
     return "yours (the project's over the user's)"
 
 
-def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str, str, str]]:
+def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str, ...]]:
     """(kind, place, problem) of everything that a person should look at."""
     if sys.version_info < (3, 9):
         yield "python", sys.executable, f"Python {sys.version.split()[0]} is too old; 3.9 or later is needed"
@@ -26877,8 +27342,10 @@ def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> It
     place = f"{server.file.path}:{server.line}" if server.line else server.file.path
     name = _server_title(io, server)
     if server.wrapper:
-        problem = _wall_problem(io, server.wrapper)
-        if problem:
+        problem, foreign = _wall_problem(io, server.wrapper), _foreign_wall(io, server)
+        if foreign:
+            yield "foreign", place, f"{name}: not by this wall: {foreign}; look at it, and wrap it again"
+        elif problem:
             yield "wrapper", place, f"{name}: {problem}"
         command = server.argv[0]
         if not _is_command_there(io, command):
@@ -26984,14 +27451,14 @@ def _package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield "unpinned", f"{printable(_shown_words([package])[0])} is whatever was published last; pin a version you looked at"
 
 
-def _policy_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
+def _policy_attention(io: Surroundings) -> Iterator[tuple[str, ...]]:
     """Is the policy that a server started here would get a valid one, and can its log be written?"""
     consent = io.consent
     try:
         policy = load_policy(project_dir=io.cwd, home=io.home, approved=consent.is_approved)
         log = re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
         for warning in policy.warnings:
-            yield "policy", policy.source, warning
+            yield "policy", policy.source, warning, "warning"
     except PolicyError as fault:
         yield "policy", fault.file or io.folder, fault.problem
         log = os.path.join(io.folder, "logs")
@@ -27329,12 +27796,15 @@ def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
         yield "all of it"
         return
     before, after = _arguments(old), _arguments(new)
-    more, less = [name for name in after if name not in before], [name for name in before if name not in after]
-    if more:
-        yield "now takes " + ", ".join(more)
-    if less:
-        yield "no longer " + ", ".join(less)
-    if _sorted_json(old.get("inputSchema")) != _sorted_json(new.get("inputSchema")) and not more and not less:
+    names = [[name.rstrip("*") for name in one] for one in (before, after)]
+    changes = (("now takes", [name for name in after if name.rstrip("*") not in names[0]]),
+               ("no longer takes", [name for name in names[0] if name not in names[1]]),
+               ("now requires", [name[:-1] for name in after if name not in before and name[:-1] in before]),
+               ("no longer requires", [name for name in after if name not in before and name + "*" in before]))
+    for verb, found in changes:
+        if found:
+            yield f"{verb} {', '.join(found)}"
+    if _sorted_json(old.get("inputSchema")) != _sorted_json(new.get("inputSchema")) and before == after:
         yield "other types, choices or texts of its arguments"
     yield from (f"{key} is {json.dumps(hints_of(new).get(key))} now, not {json.dumps(hints_of(old).get(key))}"
                 for key in _HINTS if hints_of(old).get(key) != hints_of(new).get(key))

@@ -32,6 +32,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 import mcpwall  # noqa: E402
 
+WALL = [sys.executable, "-m", "mcpwall"]       # a script would be compiled anew each time
 FOLDER = os.path.join(ROOT, "tests", "data", "cases")
 GAP = "~|" + "~"
 SERVER = """import json, sys
@@ -76,6 +77,11 @@ def strings(value) -> str:
 
 def absent(hidden, text: str) -> bool:
     return not any(piece in text for piece in ([hidden] if isinstance(hidden, str) else hidden))
+
+
+def environment() -> dict[str, str]:
+    """What WALL needs to find this module."""
+    return {**os.environ, "PYTHONPATH": ROOT}
 
 
 class Runner:
@@ -192,8 +198,8 @@ class Runner:
         """What comes of *body* before a stand-in for the server of the case: [("allow" or "deny", the answer)]."""
         words = [os.path.expanduser(word) for word in case["server_command"]]
         stub = self.write(os.path.join(self.home, words[0]), SERVER % name)
-        command = [sys.executable, mcpwall.__file__, "--profile", case.get("profile", "default"), "--", sys.executable, stub, *words[1:]]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as wall:
+        command = [*WALL, "--profile", case.get("profile", "default"), "--", sys.executable, stub, *words[1:]]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()) as wall:
             for message in ({"jsonrpc": "2.0", "id": 0, "method": "tools/list"}, body):
                 wall.stdin.write(line(message))
                 wall.stdin.flush()
@@ -233,7 +239,7 @@ class Runner:
 
     def policy(self, case: dict) -> tuple[bool, object]:
         file = self.write(os.path.join(self.home, "policy.yml"), case["policy"])
-        done = subprocess.run([sys.executable, mcpwall.__file__, "-c", file, "check", *case["check"]], capture_output=True, text=True)
+        done = subprocess.run([*WALL, "-c", file, "check", *case["check"]], capture_output=True, text=True, env=environment())
         return done.returncode == 2 or bool(done.stderr.strip()), (done.returncode, (done.stdout + done.stderr).strip()[:160])
 
     def command(self, case: dict) -> tuple[bool, object]:

@@ -785,6 +785,27 @@ class Servers(Verb):
         self.assertLess(self.out.count("\n"), 24)
         self.assertIn('+ new0: Lists a folder.\n    takes path*, depth; readOnlyHint: true\n'.replace("path*, depth", "depth, path*"), self.out)
 
+    def test_what_changed_is_said_in_a_line(self) -> None:
+        self.store.accept("files", pins(tool("read", inputSchema={"type": "object", "properties": {"a": {}, "b": {}}, "required": ["b"]})))
+        schema = {"type": "object", "properties": {"a": {}, "c": {}}, "required": ["a", "c"]}
+        self.store.keep("files", pins(tool("read", inputSchema=schema, annotations={"readOnlyHint": True})), False)
+        self.approve("files", answers="n\n")
+        self.assertIn("~ read: now takes c*; no longer takes b; now requires a; readOnlyHint is true now, not null\n", self.out)
+
+    def test_an_unsteady_tool(self) -> None:
+        self.store.keep("files", pins(tool("read", "12:00")), False)
+        self.assertEqual(self.approve("files", "--unsteady", answers="y\n"), 2)
+        self.assertEqual(self.approve("files", "read", "--unsteady"), 2, "it is not shown to anybody")
+        self.assertEqual(self.approve("files", "read", "--unsteady", answers="n\n"), 1)
+        self.assertEqual(self.store.servers()["files"]["unsteady"], [])
+        self.assertEqual(self.approve("files", "read", "--unsteady", answers="y\n"), 0)
+        self.assertIn("12:00", self.out)
+        self.assertEqual((self.store.servers()["files"]["unsteady"], self.waits()), (["read"], False))
+        self.approve("--list")
+        self.assertRegex(self.out, r"(?m)^ +not compared +files/read$")
+        self.approve("--revoke", "files/read")
+        self.assertEqual(self.store.servers()["files"]["unsteady"], [])
+
     def test_each_by_itself(self) -> None:
         self.store.keep("files", {**pins(tool("list", "x"), tool("a"), tool("b")), "instructions": pin("Be rude.")}, False)
         self.assertEqual(self.approve(answers="e\ny\nn\ny\nn\n"), 1)

@@ -694,7 +694,8 @@ class Installed(InEmptyHome):
         self.environ.update(HOME=self.home, USERPROFILE=self.home)
 
     def setup(self, *words: str) -> str:
-        done = subprocess.run([sys.executable, MODULE, *words], capture_output=True, text=True, env=self.environ, cwd=self.project, timeout=60)
+        done = subprocess.run([sys.executable, "-m", "mcpwall", *words], capture_output=True, text=True, cwd=self.project, timeout=60,
+                              env={**self.environ, "PYTHONPATH": os.path.dirname(MODULE)})
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         return done.stdout
 

@@ -9,7 +9,7 @@ import unittest
 
 from .support import DATA, fuzz_seconds, seed
 import mcpwall
-from tests.support import ENDS_S
+from tests.support import ENDS_S, policy
 
 
 def kinds(text: str, where: str = "response") -> list[str]:
@@ -288,6 +288,23 @@ class Strip(unittest.TestCase):
     def test_spans_are_sorted_and_disjoint(self) -> None:
         spans = mcpwall.strip_spans("a\x1b[1m\u200b\u200bb\x1b[0mc\u202e")
         self.assertEqual(spans, [(1, 7, ""), (8, 12, ""), (13, 14, "")])
+
+
+class Time(unittest.TestCase):
+    """What is only logged makes nothing fail for time; what refuses does."""
+
+    def decided(self, action: str) -> str:
+        ticks = iter(range(10**9))
+        wall = mcpwall.Wall(policy({"version": 1, "outbound_rules": [{"name": "a", "match": {"injection": True}, "action": action}]}))
+        body = {"jsonrpc": "2.0", "id": 1, "result": {"content": [{"type": "text", "text": "words of a story and more of it. " * 100_000}]}}
+        message = mcpwall.Message("server", "response", body, "", "tools/call", "read_file", "s")
+        return wall.decide(message, mcpwall.Budget(400, lambda: float(next(ticks)))).action
+
+    def test_a_rule_that_logs_is_passed_over_when_its_time_is_spent(self) -> None:
+        self.assertEqual(self.decided("log_only"), "allow")
+
+    def test_a_rule_that_refuses_is_not(self) -> None:
+        self.assertEqual(self.decided("deny"), "deny")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import time
 import unittest
 
 import mcpwall
-from tests.support import ENDS_S
+from tests.support import ENDS_S, seed
 from mcpwall import BUILTIN_KINDS, Budget, Finding, SecretScanner, merge_spans, secret_kinds, secret_values, shannon_entropy, strings_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -18,7 +18,7 @@ MARK = "[REDACTED BY MCPWALL]"
 LETTERS = string.ascii_letters
 ALNUM = LETTERS + string.digits
 SCANNER = SecretScanner(BUILTIN_KINDS)
-SEED = int(os.environ.get("MCPWALL_SEED", random.SystemRandom().randrange(10**9)))
+SEED = seed()
 FUZZ_S = float(os.environ.get("MCPWALL_FUZZ", "0.6"))
 
 
@@ -105,8 +105,8 @@ class Tokens(unittest.TestCase):
     def test_every_shape_everywhere(self):
         missed, wrong, count = [], [], 0
         for kind, shape in shapes():
-            for seed in range(2):
-                text = token(kind, shape, seed)
+            for number in range(2):
+                text = token(kind, shape, number)
                 for before, after in self.AROUND:
                     count += 1
                     whole = before + text + after

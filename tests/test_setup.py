@@ -127,14 +127,15 @@ class Init(Desk):
     def test_an_existing_policy_stays(self) -> None:
         write(self.cursor, CURSOR)
         path = write(os.path.join(self.home, ".mcpwall", "config.yaml"), "version: 1\n")
-        self.assertEqual(self.run_("init", "--all", "--yes", "--profile", "strict"), 0)
+        self.assertEqual(self.run_("init", "--all", "--yes", "--profile", "strict"), 1)
         self.assertIn("kept as it is", self.out)
+        self.assertIn("strict is not in force", self.err)
         self.assertEqual(os.listdir(os.path.dirname(path)), [n for n in os.listdir(os.path.dirname(path))
                                                              if n in ("config.yaml", "lock", "backups")])
 
     def test_a_policy_is_replaced_with_consent_only(self) -> None:
         path = write(os.path.join(self.home, ".mcpwall", "config.yml"), "version: 1 # mine\n")
-        self.assertEqual(self.run_("init", "--profile", "strict", answers="n\n"), 0)
+        self.assertEqual(self.run_("init", "--profile", "strict", answers="n\n"), 1)
         self.assertEqual(read(path), "version: 1 # mine\n")
         self.assertEqual(self.run_("init", "--profile", "strict", answers="y\n"), 0)
         self.assertIn("extends: strict", read(path))
@@ -261,6 +262,39 @@ class Init(Desk):
     def test_no_hosts(self) -> None:
         self.assertEqual(self.run_("init", "--all", "--yes"), 0)
         self.assertIn("Nothing to wrap.", self.out)
+        self.assertIn("  cursor: ~/.cursor/mcp.json, ", self.out)
+
+    def test_enter_writes_nothing(self) -> None:
+        write(self.cursor, CURSOR)
+        for answers in ("\n", ""):
+            self.assertEqual(self.run_("init", answers=answers), 0)
+        self.assertEqual((read(self.cursor), os.listdir(self.home)), (CURSOR, [".cursor"]))
+
+    def test_a_typo_is_asked_about_again(self) -> None:
+        write(self.cursor, CURSOR)
+        self.assertEqual(self.run_("init", answers="dbb\n9\ndb\ny\n"), 0)
+        self.assertEqual((self.err.count("\n"), self.wrapped(self.cursor)), (2, ["db"]))
+
+    def test_files_can_be_chosen_one_by_one(self) -> None:
+        write(self.cursor, CURSOR)
+        other = write(os.path.join(self.home, ".gemini", "settings.json"), CURSOR)
+        self.assertEqual(self.run_("init", "--all", answers="e\nn\ny\n"), 0)
+        self.assertEqual((self.wrapped(self.cursor), self.wrapped(other)), ([], ["files", "db"]))
+
+    def test_a_policy_for_one_project_asks_which(self) -> None:
+        write(self.cursor, CURSOR)
+        self.assertEqual(self.run_("wrap", "db", "--profile", "strict", answers="nowhere\n~\n"), 0)
+        self.assertIn(f'"--project", "{self.home}", "--profile", "strict"', read(self.cursor))
+        self.assertEqual(self.run_("wrap", "db"), 0)
+        self.assertIn("already wrapped", self.out)
+        self.assertEqual(self.run_("wrap", "files", "--profile", "strict"), 0)
+        self.assertIn("add --project DIR", self.err)
+        self.run_("status")
+        self.assertIn("PROJECT_DIR may be empty there", self.out)
+        self.assertTrue(next(line for line in self.out.splitlines() if "PROJECT_DIR" in line).endswith(": files"))
+        self.assertEqual(self.run_("wrap", "files", "--project", "none"), 2)
+        self.assertEqual(self.run_("wrap", "files", "--project", self.project), 0)
+        self.assertIn(f'"--server-name", "files", "--project", "{self.project}", "--profile", "strict"', read(self.cursor))
 
 
 class WrapAndUnwrap(Desk):
@@ -412,7 +446,7 @@ class WrapAndUnwrap(Desk):
         self.assertEqual(self.run_("init", "zzz", "--yes"), 2)
         self.assertIn("known: git\n", self.err)
         self.run_("status")
-        for words in ("git (~/a)", "git (/srv/b)", "git (/srv/b): not wrapped"):
+        for words in ("git (~/a)     not wrapped", "git (/srv/b)  not wrapped", ": git (~/a), git (/srv/b) [unwrapped]"):
             self.assertIn(words, self.out)
 
     def test_the_diff_of_a_long_file(self) -> None:
@@ -543,7 +577,7 @@ class Status(Desk):
         write(self.cursor, json.dumps({"mcpServers": {"a/b": {"command": "x", "env": {"GITHUB_TOKEN": TOKEN}},
                                                       "r": {"url": "https://x", "headers": {"K": "Bearer " + TOKEN}}}}))
         self.assertEqual(self.run_("status"), 1)
-        self.assertIn("/mcpServers/a~1b/env/GITHUB_TOKEN: a plain-text secret", self.out)
+        self.assertIn("/mcpServers/a~1b/env/GITHUB_TOKEN in ~/.cursor/mcp.json", self.out)
         self.assertIn("/mcpServers/r/headers/K", self.out)
         self.assertNotIn(TOKEN[4:12], self.out)
 
@@ -593,6 +627,63 @@ class Status(Desk):
         self.run_("wrap", "db")
         self.assertEqual(self.kinds(), {"wrapper"})
         self.assertIn("0.0.1", self.out)
+
+    def test_what_is_known_counts_no_more_until_something_new_comes(self) -> None:
+        write(self.cursor, CURSOR)
+        self.assertEqual(self.run_("status", "--ack", "unwrapped", "--ack", "uncovered:far"), 0)
+        self.assertEqual(self.kinds(), set())
+        self.assertEqual(len(json.loads(self.out)["acknowledged"]), 3)
+        write(self.cursor, CURSOR.replace('"db"', '"new": {"command": "n"}, "db"'))
+        self.assertEqual(self.kinds(), {"unwrapped"})
+        self.assertEqual([one["problem"][:4] for one in json.loads(self.out)["attention"]], ["new:"])
+        self.assertEqual(self.run_("status", "--unack", "all"), 1)
+        self.assertEqual(self.kinds(), {"unwrapped", "uncovered"})
+        for argv, words in ((["--ack", "unwraped"], "did you mean 'unwrapped'"), (["--unack", "x"], "unknown problem")):
+            self.assertEqual(self.run_("status", *argv), 2)
+            self.assertIn(words, self.err)
+        write(os.path.join(self.home, ".mcpwall", "config.yml"), "version: 7\n")
+        self.assertEqual(self.run_("status", "--ack", "policy"), 2)
+        self.assertIn("this has to be mended", self.err)
+        write(os.path.join(self.home, ".mcpwall", "acknowledged.json"), "{")
+        self.assertEqual(self.kinds(), {"unwrapped", "uncovered", "policy"})
+
+    def test_one_line_for_each_class_and_what_was_refused_today(self) -> None:
+        write(self.cursor, json.dumps({"mcpServers": {f"s{n}": {"command": "npx", "args": ["-y", f"p{n}"]} for n in range(9)}}))
+        now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+        record = {"ts": now, "session": "s", "action": "deny", "tool": "t", "ref": "aa-1"}
+        lines = [record, {**record, "action": "allow"}, {**record, "action": "allow", "would": "deny"}, {**record, "ts": "2001-01-01"}]
+        write(os.path.join(self.home, ".mcpwall", "logs", now[:10] + ".jsonl"),
+              "".join(json.dumps(one, separators=(",", ":")) + "\n" for one in lines))
+        write(os.path.join(self.home, ".mcpwall", "config.yml"),
+              "version: 1\nrules:\n- {name: a, match: {tool: x}, action: deny}\n- {name: b, match: {tool: x}, action: deny}\n")
+        os.chmod(os.path.join(self.home, ".mcpwall", "logs"), 0o700)
+        self.assertEqual(self.run_("status"), 1)
+        for words in ("9 servers are not wrapped", "9 packages are not pinned", "Today: 1 refused, 1 a monitor would",
+                      "Mode: enforce", "1 doubts about the policy", "config.yml"):
+            self.assertIn(words, self.out)
+        self.assertEqual(self.run_("status", "--server-name", "s3"), 1)
+        self.assertIn("s3: not wrapped", self.out)
+        self.assertNotIn("s4", self.out)
+        self.assertEqual(self.run_("status", "--server-name", "nobody"), 2)
+        self.assertEqual(self.run_("status", "-c", "none.yml"), 2)
+
+    def test_an_entry_of_a_repository_that_only_looks_walled_is_named(self) -> None:
+        path = os.path.join(self.project, ".mcp.json")
+        ours = [*self.wall[1:], "--server-name", "a", "--project", self.project]
+        for program, args, named in (
+                (self.wall[0], ours, False), (self.wall[0], [*ours, "--profile", "strict"], False),
+                (self.wall[0], [*ours, "--env", "A"], False), (self.wall[0], [*ours, "-c", os.path.join(self.box, "own.yml")], False),
+                (self.wall[0], [*ours, "-c", "weak.yml"], True), (self.wall[0], [*ours, "-c", os.path.join(self.project, "weak.yml")], True),
+                (self.wall[0], [*ours, "--env", "*"], True), (self.wall[0], [*ours, "--monitor"], True),
+                ("./run", ours, True), (self.wall[0], ["./mcpwall.py", *ours[1:]], True)):
+            with self.subTest(args=args):
+                entry = {"command": program, "args": [*args, "--", "x"], "env": {"A": "b"}}
+                write(path, json.dumps({"mcpServers": {"a": entry}}))
+                self.assertEqual("foreign" in self.kinds(), named)
+                self.run_("status")
+                self.assertEqual("not by this wall" in self.out, named)
+        self.assertEqual(self.run_("wrap", "a"), 0)
+        self.assertEqual(json.loads(read(path))["mcpServers"]["a"]["args"], [*ours, "--env", "A", "--", "x"])
 
     def test_unreadable_files(self) -> None:
         write(self.cursor, "{")

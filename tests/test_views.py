@@ -13,10 +13,10 @@ import unittest.mock
 from urllib.parse import quote
 
 import mcpwall
-from tests.support import ENDS_S
+from tests.support import ENDS_S, seed
 from mcpwall import View, canonical_text, edit_json_strings, needs_views, raw_span, strings_of, views
 
-SEED = int(os.environ.get("MCPWALL_SEED", "0")) or random.randrange(1 << 32)
+SEED = seed()
 SECONDS = float(os.environ.get("MCPWALL_FUZZ", "0")) or 0.5
 
 
