@@ -39,7 +39,7 @@ refuse wrongly, and in built-in policies nothing that allows rests on it; *serve
     17. Built-in policies (data; composed groups, not copies)                            means
     18. Decisions, and the effects they lead to                                          opens
     19. The tools of a server: pins, what is shown, what may be called                   opens
-    20. What we say of messages: quoting, redacting, what clients validate               closes
+    20. What we say of messages: quoting, records, redacting, what clients validate      closes
     21. Refusals and questions: calls that come again, and calls that wait for a person  opens
     22. Session (sans-I/O): framing, correlation, records, one way through               opens
     23. Files: policy discovery and layering                                             opens
@@ -586,7 +586,7 @@ def _check_call(body: dict[str, Any], peer: str) -> None:
 RESULT_LOOKS = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
                 "resources/templates/list": "resourceTemplates", "initialize": "instructions"}
 # The members of results and of the items in their lists that mean something to the protocol
-_RESULT_MEMBERS = {
+_RESULT_OWN = {
     "tools/list": frozenset(("tools", "nextCursor")), "prompts/list": frozenset(("prompts", "nextCursor")),
     "resources/list": frozenset(("resources", "nextCursor")),
     "resources/templates/list": frozenset(("resourceTemplates", "nextCursor")),
@@ -598,8 +598,8 @@ _RESULT_MEMBERS = {
     "initialize": frozenset(("instructions", "serverInfo", "capabilities", "protocolVersion")),
     "server/discover": frozenset(("instructions", "serverInfo", "capabilities", "supportedVersions")),
 }
-_TASK_MEMBERS = _RESULT_MEMBERS["tasks/get"]
-_RESULT_MEMBERS = {method: members | {"_meta", "resultType"} for method, members in _RESULT_MEMBERS.items()}
+_TASK_MEMBERS = _RESULT_OWN["tasks/get"]
+_RESULT_MEMBERS = {method: members | {"_meta", "resultType"} for method, members in _RESULT_OWN.items()}
 _ITEM_MEMBERS = frozenset(("name", "title", "description", "inputSchema", "outputSchema", "annotations", "icons", "execution",
                            "arguments", "uri", "uriTemplate", "mimeType", "_meta"))
 _HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"))
@@ -20081,6 +20081,25 @@ class Outbox:
         return effects
 
 
+_OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: what a retry of the same call may bring anew
+
+
+def call_digest(message: Message) -> bytes:
+    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count;
+    numbers count as they are spelled, for 1e400 and 1e999, 0 and -0 are the same to Python alone."""
+    def spelled(number: str) -> str:
+        return "\ud800" + number        # what no string of a message can be
+
+    body = json.loads(message.text, parse_float=spelled, parse_int=spelled)
+    params = {key: value for key, value in (body.get("params") or {}).items() if key not in _OWN_MEMBERS}
+    kept = [message.method, params]
+    return bytes.fromhex(sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()))
+
+
+def salted_digest(salt: bytes, message: Message) -> str:
+    """The same for people's files and records, from which the call cannot be guessed."""
+    return sha256(salt + call_digest(message))[:32]
+
 # ---------------------------------------------------------------------------
 # 19. The tools of a server: pins, what is shown, what may be called
 # Opens: says which tools are known, shown and may be called.
@@ -20643,7 +20662,7 @@ class Toolbox:
         return effects
 
 # ---------------------------------------------------------------------------
-# 20. What we say of messages: quoting, redacting, what clients validate
+# 20. What we say of messages: quoting, records, redacting, what clients validate
 # Closes: takes secrets out of what clients, people and the log get.
 # ---------------------------------------------------------------------------
 
@@ -20971,30 +20990,209 @@ def _cut_in_the_middle(text: str, limit: int) -> str:
     return f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
 
 
+# -- records ------------------------------------------------------------------------
+
+RECORD_VERSION = 1          # of the fields of a record: "v"
+MAX_SUBJECT_CHARS = 200
+_REF_SIGNS = "abcdefghjkmnpqrstuvwxyz23456789"      # what is hard to mistake when it is typed
+_STOPPED = Decision("deny", None, "Blocked: the user has stopped every call (mcpwall go)", lasting=False)
+
+
+def _is_always_written(fields: Mapping[str, Any]) -> bool:
+    """Is it a record that a full log takes all the same: of a refusal, a question, a redaction, or a changed policy?"""
+    return fields["method"] == "mcpwall/policy" or "would" in fields or "answer" in fields or "asked" in fields or \
+        fields["method"] is not None and fields["action"] not in ("allow", "log_only")
+
+
+class Recorder:
+    """Makes the audit record of each message: what was decided, of what and why, and nothing that is a secret.
+
+    Records form a chain: `prev` is the beginning of the SHA-256 of this session's last line, so that a line that was changed
+    or taken out is noticed (`mcpwall verify`). `ref` names one record, for people: refusals say it.
+    """
+
+    def __init__(self, policy: Policy, server_name: str, session_id: str | None, quoting: Quoting, clock: Callable[[], float],
+                 salt: bytes | None = None) -> None:
+        self._settings, self._server_name, self._quoting, self._clock = policy.settings, server_name, quoting, clock
+        code = "".join(_REF_SIGNS[byte % len(_REF_SIGNS)] for byte in os.urandom(6))
+        self._id = session_id or code
+        self._code = self._id if re.fullmatch("[a-z0-9]{1,8}", self._id) else code
+        self._seq = 0
+        self._second: tuple[int, str] = (-1, "")        # of the latest record, and how it is written
+        self._prev: str | None = None
+        self._salt = salt or os.urandom(16)
+        self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
+        self._day = self._size = self._spared = 0       # the day, in days; bytes recorded in it; records left out since the last
+
+    @property
+    def is_full(self) -> bool:
+        """Has this session recorded as much today as settings.log_max_mb lets it?"""
+        day = int(self._clock() // 86_400)
+        if day != self._day:
+            self._day, self._size = day, 0
+        return 0 < self._settings.log_max_mb << 20 <= self._size
+
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
+        self._settings, self._constant = policy.settings, {**self._constant, "policy": policy.fingerprint}
+
+    @property
+    def session(self) -> str:
+        """The id of the session."""
+        return self._id
+
+    @property
+    def ref(self) -> str:
+        """The `ref` of the next record."""
+        return f"{self._code}-{self._seq + 1}"
+
+    def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
+        """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
+        text, label, ident, ref = self._quoting.text, self._quoting.label, message.body.get("id"), self.ref
+        action, note, would = decision.action, decision.message or None, ""
+        if self._settings.mode == "monitor" and action not in ("allow", "log_only") and decision is not _STOPPED:
+            action, would, note = "log_only", action, f"monitor: would {action}: {note or 'Blocked by policy'}"
+        method = "response" if message.kind == "response" else message.method
+        tool = None if message.tool == UNKNOWN_TOOL else message.tool
+        moment = int(self._clock() * 1000)
+        second = moment // 1000
+        if second != self._second[0]:
+            self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        self._seq += 1
+        fields: dict[str, Any] = {
+            "ts": f"{self._second[1]}{moment % 1000:03d}Z",
+            "session": self._id, "seq": self._seq, "ref": ref, "server": label(self._server_name),
+            "direction": "outbound" if message.peer == "server" else "inbound",
+            "method": method and label(method), "tool": tool and label(tool), "id": text(ident) if type(ident) is str else ident,
+            "action": action, "rule": decision.rule and label(decision.rule), "message": note and text(note)}
+        if would:
+            fields["would"] = would
+        if message.peer == "client":
+            self._add_arguments(fields, message, decision)
+        if decision.findings:
+            fields["findings"] = self._described(message, decision.findings)
+            fields["redacted_patterns"] = sorted({finding.pattern for finding in decision.findings})
+        if decision.view not in ("", "raw"):
+            fields["view"] = decision.view
+        if decision.why and decision.action != "allow":
+            fields["why"] = text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
+        if decision.asked:
+            fields["asked"] = decision.asked
+        if decision.granted:
+            fields["answer"] = decision.granted
+        fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
+        if self.is_full and not _is_always_written(fields):
+            self._seq, self._spared = self._seq - 1, self._spared + 1
+            return Record(fields, spared=True)
+        if self._spared:
+            fields["left_out"], self._spared = self._spared, 0
+        line = _compact(fields)
+        self._size += len(line) + 1
+        self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
+        return Record(fields, line)
+
+    def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
+        refused, logged = decision.action in ("deny", "ask"), self._settings.log_args
+        if refused:
+            fields["args"] = "[REDACTED]"
+            if decision.path:
+                fields["argument"] = self._quoting.text(pointer(decision.path))
+                subject = self._quoting.subject(message, decision)
+                if subject:
+                    fields["subject"] = subject
+            given = (message.body.get("params") or {}).get("arguments") if message.tool is not None else None
+            if type(given) is dict:
+                fields["keys"] = [self._quoting.text(key, 100) for key in list(given)[:50]]
+            if message.kind == "request":
+                fields["digest"] = salted_digest(self._salt, message)
+        if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
+            fields["args"] = self._quoting.params(message).get("arguments", {})
+
+    def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
+        """Findings for the log: the pattern and where, never the text."""
+        described = []
+        paths = paths_of(message.body, [finding.spans[0][0] for finding in findings[:100] if finding.spans])
+        texts = judged_texts(message) if self._settings.log_redacted == "hash" else []
+        for finding in findings[:100]:
+            place = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
+            entry = {"pattern": finding.pattern, "pointer": place}
+            if finding.view not in ("", "raw"):
+                entry["view"] = finding.view
+            if texts and finding.spans:
+                text = "".join(texts[ordinal][start:end] for ordinal, start, end in finding.spans)
+                entry["hash"] = sha256(self._salt + text.encode("utf-8", "replace"))[:16]
+            described.append(entry)
+        return described
+
+
+# -- what servers print -------------------------------------------------------------
+
+MAX_STRAY_CHARS = 2000      # of a line that is no message: so much goes to stderr
+MAX_STRAY_LINES = 20        # a second that go to stderr
+_content_length = lazy_regex(rb"(?i)\s*content-length:\s*\d+\s*\Z")
+# A private key printed line by line: its first line, and its last
+_key_begins = lazy_regex(r"-----? ?BEGIN .*PRIVATE KEY|PuTTY-User-Key-File-\d")
+_key_ends = lazy_regex(r"-----? ?END |Private-MAC:")
+_key_line = lazy_regex(r"[A-Za-z0-9+/=_-]{40,}\Z")
+
+
+class Strays:
+    """The lines of a server that are no messages: banners, logs, what it prints for itself.
+
+    Clients drop them, and so do we. People get their text on stderr, printable and without secrets, up to MAX_STRAY_LINES
+    a second; the record says once a second how many there were.
+    """
+
+    def __init__(self, quoting: Quoting, clock: Callable[[], float]) -> None:
+        self.count = self.size = 0      # of those not recorded yet, and their bytes
+        self._quoting, self._clock = quoting, clock
+        self._recorded_at = self._second = -math.inf
+        self._said = self._unsaid = 0   # in this second
+        self._in_key = self._hinted = False
+
+    def take(self, line: bytes, size: int) -> list[str]:
+        """What to say of a *line* of *size* bytes (its beginning, where that is long)."""
+        self.count, self.size = self.count + 1, self.size + size
+        now, said = self._clock(), []
+        if now - self._second >= 1:
+            if self._unsaid:
+                said.append(f"server printed {self._unsaid} more lines")
+            self._second, self._said, self._unsaid = now, 0, 0
+        text = self._safe(line[:MAX_STRAY_CHARS * 4].decode("utf-8", "replace").strip())
+        if _content_length.match(line) and not self._hinted:
+            self._hinted = True
+            said.append("the server writes Content-Length headers, as language servers do; MCP on stdio is one message a line: "
+                        "look for an option of the server, or for a newer one")
+        elif self._said < MAX_STRAY_LINES:
+            self._said += 1
+            said.append("server printed: " + text)
+        else:
+            self._unsaid += 1
+        return said
+
+    def due(self, last: bool) -> tuple[int, int]:
+        """(lines, bytes) to be recorded now, if it is time for a record (or the *last* chance); else (0, 0)."""
+        now = self._clock()
+        if not last and now - self._recorded_at < 1:
+            return 0, 0
+        told, self.count, self.size, self._recorded_at = (self.count, self.size), 0, 0, now
+        return told
+
+    def _safe(self, text: str) -> str:
+        """A private key that is printed line by line is hidden to its end; so is a line that could be a part of one."""
+        begins = _key_begins.search(text) is not None
+        within, self._in_key = self._in_key or begins, (begins or self._in_key) and not _key_ends.search(text)
+        if within or _key_line.match(text):
+            return MARKER
+        return printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
+
 # ---------------------------------------------------------------------------
 # 21. Refusals and questions: calls that come again, and calls that wait for a person
 # Opens: lets a call pass that a person has allowed.
 # ---------------------------------------------------------------------------
 
 MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
-_OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: what a retry of the same call may bring anew
 
-
-def call_digest(message: Message) -> bytes:
-    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count;
-    numbers count as they are spelled, for 1e400 and 1e999, 0 and -0 are the same to Python alone."""
-    def spelled(number: str) -> str:
-        return "\ud800" + number        # what no string of a message can be
-
-    body = json.loads(message.text, parse_float=spelled, parse_int=spelled)
-    params = {key: value for key, value in (body.get("params") or {}).items() if key not in _OWN_MEMBERS}
-    kept = [message.method, params]
-    return bytes.fromhex(sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()))
-
-
-def salted_digest(salt: bytes, message: Message) -> str:
-    """The same for people's files and records, from which the call cannot be guessed."""
-    return sha256(salt + call_digest(message))[:32]
 
 
 class Refusals:
@@ -21049,7 +21247,6 @@ _ANSWERS = {"allow once": "once", "allow this exact call for the session": "sess
 _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
              "cancelled": "the call was cancelled", "gone": "the client or the server is gone"}
 GRANT_S = 900               # so long a yes that was given in a terminal waits for the call to come again
-_STOPPED = Decision("deny", None, "Blocked: the user has stopped every call (mcpwall go)", lasting=False)
 _LOG_FULL = Decision("deny", None, "Blocked: the audit log is full (settings.log_max_mb), and settings.audit_required is set",
                      lasting=False)
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be taken for ours
@@ -21474,67 +21671,7 @@ class Lines:
         return line
 
 
-# -- what servers print -------------------------------------------------------------
-
 _BOM = b"\xef\xbb\xbf"      # of editors and shells of Windows; dropped before the first line of a server
-MAX_STRAY_CHARS = 2000      # of a line that is no message: so much goes to stderr
-MAX_STRAY_LINES = 20        # a second that go to stderr
-_content_length = lazy_regex(rb"(?i)\s*content-length:\s*\d+\s*\Z")
-# A private key printed line by line: its first line, and its last
-_key_begins = lazy_regex(r"-----? ?BEGIN .*PRIVATE KEY|PuTTY-User-Key-File-\d")
-_key_ends = lazy_regex(r"-----? ?END |Private-MAC:")
-_key_line = lazy_regex(r"[A-Za-z0-9+/=_-]{40,}\Z")
-
-
-class Strays:
-    """The lines of a server that are no messages: banners, logs, what it prints for itself.
-
-    Clients drop them, and so do we. People get their text on stderr, printable and without secrets, up to MAX_STRAY_LINES
-    a second; the record says once a second how many there were.
-    """
-
-    def __init__(self, quoting: Quoting, clock: Callable[[], float]) -> None:
-        self.count = self.size = 0      # of those not recorded yet, and their bytes
-        self._quoting, self._clock = quoting, clock
-        self._recorded_at = self._second = -math.inf
-        self._said = self._unsaid = 0   # in this second
-        self._in_key = self._hinted = False
-
-    def take(self, line: bytes, size: int) -> list[str]:
-        """What to say of a *line* of *size* bytes (its beginning, where that is long)."""
-        self.count, self.size = self.count + 1, self.size + size
-        now, said = self._clock(), []
-        if now - self._second >= 1:
-            if self._unsaid:
-                said.append(f"server printed {self._unsaid} more lines")
-            self._second, self._said, self._unsaid = now, 0, 0
-        text = self._safe(line[:MAX_STRAY_CHARS * 4].decode("utf-8", "replace").strip())
-        if _content_length.match(line) and not self._hinted:
-            self._hinted = True
-            said.append("the server writes Content-Length headers, as language servers do; MCP on stdio is one message a line: "
-                        "look for an option of the server, or for a newer one")
-        elif self._said < MAX_STRAY_LINES:
-            self._said += 1
-            said.append("server printed: " + text)
-        else:
-            self._unsaid += 1
-        return said
-
-    def due(self, last: bool) -> tuple[int, int]:
-        """(lines, bytes) to be recorded now, if it is time for a record (or the *last* chance); else (0, 0)."""
-        now = self._clock()
-        if not last and now - self._recorded_at < 1:
-            return 0, 0
-        told, self.count, self.size, self._recorded_at = (self.count, self.size), 0, 0, now
-        return told
-
-    def _safe(self, text: str) -> str:
-        """A private key that is printed line by line is hidden to its end; so is a line that could be a part of one."""
-        begins = _key_begins.search(text) is not None
-        within, self._in_key = self._in_key or begins, (begins or self._in_key) and not _key_ends.search(text)
-        if within or _key_line.match(text):
-            return MARKER
-        return printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
 
 
 # -- correlation ------------------------------------------------------------------
@@ -21807,134 +21944,6 @@ def _nobodys(body: dict[str, Any]) -> tuple[Pending, ...]:
     return (_NOBODY, *(Pending(method, None) for method in looks))
 
 
-# -- records ------------------------------------------------------------------------
-
-RECORD_VERSION = 1          # of the fields of a record: "v"
-MAX_SUBJECT_CHARS = 200
-_REF_SIGNS = "abcdefghjkmnpqrstuvwxyz23456789"      # what is hard to mistake when it is typed
-
-
-class Recorder:
-    """Makes the audit record of each message: what was decided, of what and why, and nothing that is a secret.
-
-    Records form a chain: `prev` is the beginning of the SHA-256 of this session's last line, so that a line that was changed
-    or taken out is noticed (`mcpwall verify`). `ref` names one record, for people: refusals say it.
-    """
-
-    def __init__(self, policy: Policy, server_name: str, session_id: str | None, quoting: Quoting, clock: Callable[[], float],
-                 salt: bytes | None = None) -> None:
-        self._settings, self._server_name, self._quoting, self._clock = policy.settings, server_name, quoting, clock
-        code = "".join(_REF_SIGNS[byte % len(_REF_SIGNS)] for byte in os.urandom(6))
-        self._id = session_id or code
-        self._code = self._id if re.fullmatch("[a-z0-9]{1,8}", self._id) else code
-        self._seq = 0
-        self._second: tuple[int, str] = (-1, "")        # of the latest record, and how it is written
-        self._prev: str | None = None
-        self._salt = salt or os.urandom(16)
-        self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
-        self._day = self._size = self._spared = 0       # the day, in days; bytes recorded in it; records left out since the last
-
-    @property
-    def is_full(self) -> bool:
-        """Has this session recorded as much today as settings.log_max_mb lets it?"""
-        day = int(self._clock() // 86_400)
-        if day != self._day:
-            self._day, self._size = day, 0
-        return 0 < self._settings.log_max_mb << 20 <= self._size
-
-    def adopt(self, policy: Policy) -> None:
-        """Another policy is in force from now on."""
-        self._settings, self._constant = policy.settings, {**self._constant, "policy": policy.fingerprint}
-
-    @property
-    def session(self) -> str:
-        """The id of the session."""
-        return self._id
-
-    @property
-    def ref(self) -> str:
-        """The `ref` of the next record."""
-        return f"{self._code}-{self._seq + 1}"
-
-    def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
-        """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
-        text, label, ident, ref = self._quoting.text, self._quoting.label, message.body.get("id"), self.ref
-        action, note, would = decision.action, decision.message or None, ""
-        if self._settings.mode == "monitor" and action not in ("allow", "log_only") and decision is not _STOPPED:
-            action, would, note = "log_only", action, f"monitor: would {action}: {note or 'Blocked by policy'}"
-        method = "response" if message.kind == "response" else message.method
-        tool = None if message.tool == UNKNOWN_TOOL else message.tool
-        moment = int(self._clock() * 1000)
-        second = moment // 1000
-        if second != self._second[0]:
-            self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-        self._seq += 1
-        fields: dict[str, Any] = {
-            "ts": f"{self._second[1]}{moment % 1000:03d}Z",
-            "session": self._id, "seq": self._seq, "ref": ref, "server": label(self._server_name),
-            "direction": "outbound" if message.peer == "server" else "inbound",
-            "method": method and label(method), "tool": tool and label(tool), "id": text(ident) if type(ident) is str else ident,
-            "action": action, "rule": decision.rule and label(decision.rule), "message": note and text(note)}
-        if would:
-            fields["would"] = would
-        if message.peer == "client":
-            self._add_arguments(fields, message, decision)
-        if decision.findings:
-            fields["findings"] = self._described(message, decision.findings)
-            fields["redacted_patterns"] = sorted({finding.pattern for finding in decision.findings})
-        if decision.view not in ("", "raw"):
-            fields["view"] = decision.view
-        if decision.why and decision.action != "allow":
-            fields["why"] = text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
-        if decision.asked:
-            fields["asked"] = decision.asked
-        if decision.granted:
-            fields["answer"] = decision.granted
-        fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
-        if self.is_full and not _is_always_written(fields):
-            self._seq, self._spared = self._seq - 1, self._spared + 1
-            return Record(fields, spared=True)
-        if self._spared:
-            fields["left_out"], self._spared = self._spared, 0
-        line = _compact(fields)
-        self._size += len(line) + 1
-        self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
-        return Record(fields, line)
-
-    def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
-        refused, logged = decision.action in ("deny", "ask"), self._settings.log_args
-        if refused:
-            fields["args"] = "[REDACTED]"
-            if decision.path:
-                fields["argument"] = self._quoting.text(pointer(decision.path))
-                subject = self._quoting.subject(message, decision)
-                if subject:
-                    fields["subject"] = subject
-            given = (message.body.get("params") or {}).get("arguments") if message.tool is not None else None
-            if type(given) is dict:
-                fields["keys"] = [self._quoting.text(key, 100) for key in list(given)[:50]]
-            if message.kind == "request":
-                fields["digest"] = salted_digest(self._salt, message)
-        if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
-            fields["args"] = self._quoting.params(message).get("arguments", {})
-
-    def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
-        """Findings for the log: the pattern and where, never the text."""
-        described = []
-        paths = paths_of(message.body, [finding.spans[0][0] for finding in findings[:100] if finding.spans])
-        texts = judged_texts(message) if self._settings.log_redacted == "hash" else []
-        for finding in findings[:100]:
-            place = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
-            entry = {"pattern": finding.pattern, "pointer": place}
-            if finding.view not in ("", "raw"):
-                entry["view"] = finding.view
-            if texts and finding.spans:
-                text = "".join(texts[ordinal][start:end] for ordinal, start, end in finding.spans)
-                entry["hash"] = sha256(self._salt + text.encode("utf-8", "replace"))[:16]
-            described.append(entry)
-        return described
-
-
 # -- one way through ------------------------------------------------------------------
 
 class _Verdict(NamedTuple):
@@ -21946,12 +21955,6 @@ class _Verdict(NamedTuple):
 _NO_ROOM = ("Blocked: something had to be taken out of the structured result, and the tool's output schema "
             "leaves no room for a marker")
 _ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
-
-
-def _is_always_written(fields: Mapping[str, Any]) -> bool:
-    """Is it a record that a full log takes all the same: of a refusal, a question, a redaction, or a changed policy?"""
-    return fields["method"] == "mcpwall/policy" or "would" in fields or "answer" in fields or "asked" in fields or \
-        fields["method"] is not None and fields["action"] not in ("allow", "log_only")
 
 
 class Whereabouts:
@@ -22201,7 +22204,8 @@ class Session:
         about, *others = self._correlation.claim(peer, kind, body)
         message = Message(peer, kind, body, text, about.method, about.tool, self.server_name)
         if others:
-            ways = [way for way in dict.fromkeys((other.method, other.tool) for other in others) if way != (about.method, about.tool)]
+            ways = list(dict.fromkeys((other.method, other.tool) for other in others if
+                                      (other.method, other.tool) != (about.method, about.tool)))
             if len(ways) > MAX_READINGS:        # then it may be about anything
                 ways = [*ways[:MAX_READINGS], (None if kind == "response" else about.method, UNKNOWN_TOOL)]
             message = message._replace(others=tuple(ways))
@@ -22518,11 +22522,6 @@ def _named(rule: str | None, ref: str) -> str:
 
 def _same(one: str, other: str) -> bool:
     return one is other
-
-
-def _is_textually_an_answer(line: TooLong) -> bool:
-    """Is a line that is too long to read an answer by its beginning or its end?"""
-    return any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (line.head, line.tail))
 
 
 _LISTING = frozenset((*RESULT_LOOKS, None))
