@@ -124,8 +124,12 @@ if __name__ == "__main__" and sys._getframe().f_back is None:       # run as a s
     if "--" in sys.argv and os.name == "posix":     # on Windows exec would end the process that the host waits for
         _go_on_from_cache()
 
-import binascii
 import gc
+
+_COLLECTS = gc.isenabled()
+gc.disable()                    # nothing of what is made until the end of this file is garbage
+
+import binascii
 import json
 import math
 import re
@@ -398,7 +402,7 @@ def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
                 _collect_names(value, name, names)
 
 
-_compact = json.JSONEncoder(separators=(",", ":")).encode     # what we write ourselves
+_compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode     # what we write ourselves
 
 
 def paths_of(value: Any, ordinals: Iterable[int]) -> dict[int, tuple[Any, ...]]:
@@ -490,9 +494,7 @@ class Message(NamedTuple):
     server: str
     others: tuple[tuple[str | None, str | None], ...] = ()      # (method, tool): further ways in which it may be taken
     alias: str | None = None  # another name of the tool, which rules may use as well: what a host calls its own
-    agreed: frozenset[int] = (
-        frozenset()
-    )  # places of the definitions in a list (-1: the instructions) that the user approved
+    agreed: frozenset[int] = frozenset()    # places of definitions in a list (-1: the instructions) that the user approved
 
 
 def decode_line(line: bytes) -> str:
@@ -586,7 +588,7 @@ def _check_call(body: dict[str, Any], peer: str) -> None:
 RESULT_LOOKS = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
                 "resources/templates/list": "resourceTemplates", "initialize": "instructions"}
 # The members of results and of the items in their lists that mean something to the protocol
-_RESULT_OWN = {
+_RESULT_MEMBERS = {
     "tools/list": frozenset(("tools", "nextCursor")), "prompts/list": frozenset(("prompts", "nextCursor")),
     "resources/list": frozenset(("resources", "nextCursor")),
     "resources/templates/list": frozenset(("resourceTemplates", "nextCursor")),
@@ -598,8 +600,7 @@ _RESULT_OWN = {
     "initialize": frozenset(("instructions", "serverInfo", "capabilities", "protocolVersion")),
     "server/discover": frozenset(("instructions", "serverInfo", "capabilities", "supportedVersions")),
 }
-_TASK_MEMBERS = _RESULT_OWN["tasks/get"]
-_RESULT_MEMBERS = {method: members | {"_meta", "resultType"} for method, members in _RESULT_OWN.items()}
+_COMMON_MEMBERS = frozenset(("_meta", "resultType"))
 _ITEM_MEMBERS = frozenset(("name", "title", "description", "inputSchema", "outputSchema", "annotations", "icons", "execution",
                            "arguments", "uri", "uriTemplate", "mimeType", "_meta"))
 _HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"))
@@ -608,9 +609,9 @@ _HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempote
 def check_result(method: str | None, result: Mapping[str, Any]) -> None:
     """Raise MessageError where some reader takes a member of a result for one of the protocol, and others do not."""
     for one in [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []:
-        _refuse_shadows(result, _RESULT_MEMBERS[one or ""], "result: ")
+        _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
     if type(result.get("task")) is dict:
-        _refuse_shadows(result["task"], _TASK_MEMBERS, "result: task: ")
+        _refuse_shadows(result["task"], _RESULT_MEMBERS["tasks/get"], "result: task: ")
     if method == "tasks/get" and type(result.get("result")) is dict:        # of the call that the task is about
         check_result("tools/call", result["result"])
 
@@ -3676,6 +3677,13 @@ def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
         else:
             found.append(_pieces([_NOT_SLASH, *segment] if segment == [_At("*")] else segment))
     return found + [_pieces([_At("*")])] if found[-1] is None else found
+
+@lru_cache(1024)
+def _is_of_numbers(literals: frozenset[str]) -> bool:
+    """May one of them be a part of a number or boolean? A message may spell those in another way."""
+    return any([set("0123456789.e+-truefals").issuperset(literal) for literal in literals])
+
+
 # ---------------------------------------------------------------------------
 # 8. Patterns: paths
 # Closes: finds places in all spellings; only `is_under` is exact: allow rules rest on it.
@@ -3949,6 +3957,7 @@ _PATH_ALIAS = lazy_regex(
     r"|/(?:mnt/|cygdrive/)?([A-Za-z])(?=/(?:Users|Windows|ProgramData|Documents and Settings)(?:/|\Z))"
     r"|//(wsl\$|wsl\.localhost)/[^/]+(?=/|\Z)|//(?:[^/]+/([A-Za-z])\$|[?.]/([A-Za-z]):)(?=/|\Z)|//[?.]/(UNC)/",
     re.IGNORECASE)
+_PATH_ALIASED = ("//", "/proc/", "/private/", "/system/v", "/mnt/", "/cygdrive/")     # how they begin, or with `/x/`
 
 
 def _path_slashes(path: str, windows: bool = os.name == "nt") -> str:
@@ -4206,7 +4215,7 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
             return []           # one word, as often
         spellings: Sequence[str] = (value,)
         further: set[str] | tuple[()] = ()
-    elif _PATH_NETWORK.match(value) is not None and _PATH_CLIMB.search(value) is None or \
+    elif ":" in value and _PATH_NETWORK.match(value) is not None and _PATH_CLIMB.search(value) is None or \
             not named and _is_said(value, ctx):
         return []
     else:
@@ -4263,6 +4272,8 @@ def canonical_paths(value: str, ctx: PathContext, named: bool = True, word: bool
 
 def path_names(path: str, ctx: PathContext) -> tuple[str, ...]:
     """A canonical *path* and the plain names of the same place."""
+    if path.isascii() and path[2:3] != "/" and not path[:10].lower().startswith(_PATH_ALIASED):
+        return (path,)
     alias = _PATH_ALIAS.match(path)
     if alias is None:
         return (path,)
@@ -4514,7 +4525,7 @@ def _path_anchored(glob: str) -> tuple[str, list[str]]:
 def _path_rarest(word: str) -> str:
     """The component without wildcards in *word* that fewest paths have; empty when there is none."""
     if "/" not in word:
-        return "" if _PATH_WILD.search(word) else word
+        return word if word.isalnum() or _PATH_WILD.search(word) is None else ""
     words = [part for part in word.split("/") if part and not _PATH_WILD.search(part)]
     return max(words, key=lambda part: part not in _PATH_COMMON, default="")
 
@@ -4535,6 +4546,7 @@ class PathIndex:
         # by the first or last three characters of the last component; the text must occur in it
         self._ends: dict[str, list[tuple[str, _PathPattern]]] = {}
         self._others: list[_PathPattern] = []
+        self._text = ""         # all of `_words`
         self._excepts: dict[str, list[_PathPattern]] = {}
         for name, sources in globs.items():
             for rank, source in enumerate(sources):
@@ -4546,16 +4558,20 @@ class PathIndex:
 
     def _add(self, pattern: _PathPattern) -> None:
         """File *pattern* under what every path that it matches must have."""
-        parts = _PATH_PARTS.findall(_path_same(pattern.glob))
+        glob = _path_same(pattern.glob)
+        parts = _PATH_PARTS.findall(glob) if "{" in glob else list(filter(None, glob.split("/")))
         best: tuple[bool, bool, int] = (False, False, -1)
         keys: list[str] = []
-        for at, part in enumerate(parts):
+        for at in range(len(parts) - 1, -1, -1):
+            part = parts[at]
             if part[0] in "*$~" and "/" not in part:
                 continue
             words = [_path_rarest(word) for word in (_path_braces(part) if "{" in part else (part,))]
             score = (_PATH_COMMON.isdisjoint(words), part[0] == ".", at)
             if score > best and all(words):
                 best, keys = score, words
+                if best[0] and best[1]:
+                    break
         for key in dict.fromkeys(keys):
             self._words.setdefault(key, []).append(pattern)
         for word in () if keys else _path_braces(parts[-1]) if parts else ("",):
@@ -4603,12 +4619,15 @@ class PathIndex:
             names = [part]
             if len(part) < 64 and _PATH_WILD.search(part) is not None:
                 known = 6 * len(_PATH_WILD.sub("", part)) // (4 if part[0] in "*?[" else 3)
+                cut = "" if any([sign in part for sign in "[{\\"]) else max(_PATH_WILD.split(part), key=len)   # must be there
+                if not self._text:
+                    self._text = "/".join(self._words)
                 try:
-                    test = _path_component(part)
+                    test = _path_component(part) if cut in self._text else None
                 except PolicyError:             # no glob after all
                     test = None
-                names += [word for word in self._words if callable(test) and known >= len(word)
-                          and (word[0] != "." or part[0] == ".") and test(word)][:4]
+                names += [word for word in (self._words if callable(test) else ()) if known >= len(word) and cut in word
+                          and (word[0] != "." or part[0] == ".") and test(word)][:4]    # type: ignore[misc]
             made = [path + [name] for path in made for name in names][:64]
         found: dict[str, str] = {}
         for path in made[1:]:
@@ -5287,20 +5306,32 @@ _ADR_WRAP = frozenset("""sudo doas env command exec nohup time timeout nice stdb
 _adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+"""
                        r"""|\$\(|[;&|()`\n]""", re.DOTALL)
 _adr_unquote = lazy_regex(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""", re.DOTALL)
-_ADR_SPACED = dict.fromkeys(b"\0;&|(){},`/.$\n", " ")      # NUL parts the texts of a call
+_ADR_SPACES = b"\0;&|(){},`/.$\n"      # NUL parts the texts of a call
+_ADR_SPACED = dict.fromkeys(_ADR_SPACES, " ")
+# The same for ASCII, many times as fast; what separates words of a text, but not of bytes, with it
+_ADR_FETCH_ASCII = frozenset(word.encode() for word in _ADR_FETCH)
+_ADR_SPACED_ASCII = bytes(32 if code in _ADR_SPACES + b"\x1c\x1d\x1e\x1f" else code + 32 * (65 <= code <= 90)
+                          for code in range(256))
 
 
 def may_fetch(text: str) -> bool:
     """A superset of the commands in which `hosts_in_command` finds something."""
     return ":" in text or "'" in text or '"' in text or "\\" in text or "%" in text or "//" in text or "xargs" in text or \
-        not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+        _names_fetcher(text)
+
+
+def _names_fetcher(text: str) -> bool:
+    """Is a program that fetches one of the words of *text*?"""
+    if text.isascii():
+        return not _ADR_FETCH_ASCII.isdisjoint(text.encode().translate(_ADR_SPACED_ASCII).split())
+    return not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
 
 
 def hosts_in_command(text: str, depth: int = 0) -> set[str]:
     """The hosts that a command line gets to programs which may talk to the network; not those it only writes or looks for."""
     hosts: set[str] = set()
     loose = "|" in text and "xargs" in text or \
-        "$" in text and not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+        "$" in text and _names_fetcher(text)
     line: list[str] = []
     for word in (*_adr_word.findall(text), "\n"):
         if word not in (";", "&", "|", "(", ")", "`", "\n", "$("):
@@ -5320,7 +5351,9 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
                 hosts |= hosts_in_command(part, depth + 1)
             elif loose or not talks:
                 role = loose or program in _ADR_FETCH and part[:1] != "-"
-                hosts.update(hosts_of(part.rpartition("=")[2] if re.match(r"-|\w+=", part) else part, role)[0])
+                value = part.rpartition("=")[2] if "=" in part and re.match(r"-|\w+=", part) else part
+                if may_hold_url(value) or role and may_be_host.search(value) is not None:
+                    hosts.update(hosts_of(value, role)[0])
         line = []
     return hosts
 
@@ -7090,11 +7123,11 @@ _sh_tables: list[dict[str, Any]] = []
 def _sh_known() -> list[dict[str, Any]]:
     """[rows, programs with sub-commands, rules]: the tables above as dictionaries by program, made at first use."""
     if not _sh_tables:
-        rows: dict[str, _ShRow] = {}
+        rows: dict[str, tuple[str, str, str]] = {}      # what `_sh_row` makes a row of, when it is needed
         for line in re.sub(r"\n +", " ", _SH_PROGRAMS).strip().split("\n"):
             if line[:1] != "#":
                 names, options, operands, traits = [part.strip() for part in (line + " |" * (3 - line.count("|"))).split("|")]
-                row = _sh_row(options, operands, traits)
+                row = options, operands, traits
                 for name in names.split():
                     parts = [part.split(",") for part in name.split("/")]
                     made = parts[0]
@@ -7106,7 +7139,7 @@ def _sh_known() -> list[dict[str, Any]]:
         text = _SH_RULES.replace("\n    ", "").replace("BRANCH", _SH_BRANCH).replace("TREE", _SH_TREE)
         for line in text.replace("LOOSENS", _SH_LOOSENS).split("\n")[1:]:
             category, programs, pattern, reason = line.split(" :: ")
-            found = lazy_regex(pattern)
+            found = _ShPattern(pattern)
             for program in programs.split():
                 rules.setdefault(program, []).append((category, found, reason))
                 if category == "git_discard":       # which is the graver part of the other
@@ -7115,6 +7148,50 @@ def _sh_known() -> list[dict[str, Any]]:
     return _sh_tables
 
 
+class _ShPattern:
+    """The regex of a rule. Most begin with a sub-command: without that one they are neither tried nor compiled."""
+
+    __slots__ = ("_regex", "_source", "_heads")
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._regex: Any = None
+        self._heads: tuple[str, ...] | None = None
+
+    def match(self, text: str) -> Any:
+        if self._heads is None:
+            self._heads = regex_heads(self._source)
+        if not text.startswith(self._heads):
+            return None
+        if self._regex is None:
+            self._regex = re.compile(self._source)
+        return self._regex.match(text)
+
+
+def regex_heads(source: str) -> tuple[str, ...]:
+    """Plain texts with one of which everything begins that *source*, a regex of a table, matches; ("",) where it has none."""
+    parts, depth, begin, closed = [], 0, 0, 0
+    for sign in re.finditer(r"\\.|\[\]?(?:\\.|[^\]\\])*\]|[()|]", source, re.DOTALL):
+        depth += (sign[0] == "(") - (sign[0] == ")")
+        if sign[0] == "|" and not depth:
+            parts.append(source[begin:sign.start()])
+            begin = sign.end()
+        elif sign[0] == ")" and not depth:
+            closed += 1
+            if closed == 1 and source[:3] == "(?:" and sign.end() == len(source):       # all of it is one group
+                return regex_heads(source[3:-1])
+    heads: list[str] = []
+    for part in (*parts, source[begin:]):
+        plain = re.match(r"[A-Za-z0-9 _-]*", part)
+        text = plain[0] if plain is not None else ""
+        if part[len(text):len(text) + 1] in tuple("?*+{"):
+            text = text[:-1]
+        group = re.match(r"\(\?:([A-Za-z0-9 _|-]*)\)(?![?*+{])", part)
+        heads += group[1].split("|") if group is not None else [text]
+    return tuple(heads) if all(heads) else ("",)
+
+
+@lru_cache(None)
 def _sh_row(options: str, operands: str, traits: str) -> _ShRow:
     found: dict[str, tuple[bool, str]] = {}
     for token in options.split():
@@ -7497,6 +7574,12 @@ _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|m
 _code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
 _code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|"
                             r"^[ \t]*(?:const|let|var|def|class|func) [A-Za-z_{]")
+_code_long = lazy_regex(r"'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|`[^`\n]*\n[^`]*`")
+_code_program = lazy_regex(
+    r"(?m)(?:^|;)[ \t]*((?:[A-Za-z_]\w*=\S*[ \t]+)*(?:sudo[ \t]+)?(?:rm|rmdir|shred|dd|mkfs[\w.]*|mv|chmod|chown|truncate|find|xargs|"
+    r"(?:ba|z|da|k)?sh|eval|env|curl|wget|nc|ncat|socat|ssh|scp|rsync|tar|cat|tee|python[\d.]*|perl|ruby|node|php|git|docker|"
+    r"kubectl|terraform|aws|psql|mysql|crontab|cd|rd|del|cmd|powershell|pwsh|remove-item|iex|iwr|irm)"
+    r"(?=[ \t]+[-~/.\"'$\\\w{(&])(?![ \t]+(?:in|is|as|if|of|or|and)[ \t])[^\n]*)", re.I)
 _code_mongo = lazy_regex(r"\s*db\.")
 _code_fork = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
                         r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
@@ -8327,8 +8410,9 @@ def code_acts(text: str, language: str, home: str) -> list[Act]:
     families = [_CODE_FAMILY_OF.get(language, "hash")]
     if language not in _CODE_FAMILY_OF:
         families += ["slash"] * bool(re.search(r"[`#]|//|/\*|=>|->|\bfunction\b|\$\{|['\"]{3}", text))
-        families += ["php"] * ("<?" in text or "$" in text)
-        families += ["sigil"] * bool(re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
+        script = re.match(r"\s*(?:const|let)\s+[\w{\[][^=\n]*=", text)         # surely JavaScript
+        families += ["php"] * ("<?" in text or "$" in text and not script)
+        families += ["sigil"] * bool(not script and re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
         families += ["lua"] * bool(re.search(r"\b(?:os|io)\b|\blocal\b", text) and re.search(r"--|\.\.|\[\[|:", text))
     for family in families:
         reader = CodeReader(text, family, language, home, 1 + (family in families[:2]))
@@ -8443,8 +8527,20 @@ def judge_program_text(run: _ShRun, language: str, text: str) -> None:
     if language in ("code", "any"):
         if _code_sql.match(text):
             run.sql(text)
-        other = _code_no_shell.search(text) if language == "code" else None     # no shell reads on from there
-        run.read(_code_magic.sub("", text[:other.start()] if other else text))
+        text = _code_magic.sub("", text)
+        run.read(text if language == "any" else _code_commands(text))
+
+
+def _code_commands(text: str) -> str:
+    """What a shell would make of a text that may be code: all of it up to the first line that surely is code and no command,
+    and from there on the commands that begin with a program which could do harm."""
+    other = _code_no_shell.search(text)
+    while other and _code_program.match(text, other.start()):
+        other = _code_no_shell.search(text, other.end())
+    if other is None:
+        return text
+    rest = _code_long.sub("''", text[other.start():])
+    return "\n".join([text[:other.start()], *[found.group(1) for found in _code_program.finditer(rest)]])
 
 
 # ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
@@ -10242,7 +10338,7 @@ class _ShRun:
     def row_of(self, name: str, args: list[str]) -> tuple[str, _ShCall, list[tuple[str, str]]] | None:
         """The row of a program or of its sub-command: its name, the sorted words, and what stands before a sub-command."""
         rows, verbs, _ = _sh_known()
-        row = rows.get(name)
+        row = _sh_row(*rows[name]) if name in rows else None
         if name in verbs:
             front = _ShCall(name, args, row or _NO_ROW)
             at = front.sort(True)
@@ -10250,7 +10346,7 @@ class _ShRun:
                 verb = "".join(args[at + skip:at + skip + 1])
                 for key, size in ((f"{name}/{verb}/{''.join(args[at + skip + 1:at + skip + 2])}", 2), (f"{name}/{verb}", 1)):
                     if key in rows:
-                        call = _ShCall(key, args[at + skip + size:], rows[key])
+                        call = _ShCall(key, args[at + skip + size:], _sh_row(*rows[key]))
                         call.sort()
                         return key, call, front.got
         if row is None:
@@ -10391,7 +10487,8 @@ class _ShRun:
 
     def shells(self, words: list[str]) -> bool:
         """Is this an interactive or input-reading shell?"""
-        row = _sh_known()[0].get(_sh_program(words[0], self.d)) if words else None
+        made = _sh_known()[0].get(_sh_program(words[0], self.d)) if words else None
+        row = _sh_row(*made) if made is not None else None
         return row is not None and row.method is _ShRun._shell and all(word[:1] in "-+" for word in words[1:])
 
     # -- programs that run another
@@ -14903,6 +15000,10 @@ def _steer_quoted(low: str, start: int, end: int) -> bool:
 _INJECT_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”“", "„": "“”", "‘": "’", "«": "»", "»": "«", "「": "」", "『": "』"}
 
 
+# Names of members that every answer has: they steer nobody
+SILENT_NAMES = frozenset(("", *"""jsonrpc id result error code message content contents type text isError structuredContent data
+uri mimeType resource annotations audience priority _meta resultType complete method params name arguments level logger""".split()))
+
 
 def may_inject(text: str, viewed: bool | None = None) -> bool:
     """False only if `injection_findings` finds nothing in *text*, nor in any string that *text* is joined from.
@@ -15557,6 +15658,8 @@ def _run_of(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, val
     path += (key,)
     language = _language_of(node, low, words, value)
     rest = next((node[k] for k in node if k != key and k.lower() in _ARGS_KEYS and isinstance(node[k], (str, list))), None)
+    if isinstance(rest, list) and isinstance(value, str) and re.split(r"[/\\]", value)[-1:] == rest[:1]:
+        rest = rest[1:]             # an argv names its program again
     if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
         inner = [_sh_text(item[k]) for item in value if isinstance(item, dict) for k in item
                  if k.lower() in _COMMAND_KEYS or k.lower() == "script"]
@@ -16165,7 +16268,8 @@ def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
             yield Danger("unguarded", path, "turns a protection off")
         elif guard and (removed or key in ("enabled", "enable", "active", "enforced") and value in (False, "false")):
             yield Danger("unguarded", path, "turns a protection off")
-        elif key in ("executablepath", "executable") and type(value) is str and re.split(r"[/\\]", value)[-1] in _DAN_SHELLS:
+        elif (key == "executablepath" or key == "executable" and len(path) > 3) and type(value) is str and \
+                re.split(r"[/\\]", value)[-1] in _DAN_SHELLS:
             yield Danger("unguarded", path, "a shell in place of a browser")
         elif type(value) is str and "--" in value and not call.excused(name) and _dan_browser.search(value) is not None:
             yield Danger("unguarded", path, "a browser without its protection")
@@ -16873,7 +16977,8 @@ class Subject:
     _findings: tuple[Finding, ...] | None = None
     _path_hits: dict[str, Hit] | None = None
     _haystack: str | None = None
-    _raw: str | None = None
+    _raw = ""
+    _given: list[tuple[tuple[Any, ...], Command]] | None = None
     _injections: tuple[Finding, ...] | None = None
 
     def __init__(self, message: Message, policy: Policy, budget: Budget | None = None,
@@ -16978,15 +17083,15 @@ class Subject:
         return found
 
     def _stays_here(self, finding: Finding, path: tuple[Any, ...]) -> bool:
-        tool, kind = self.message.tool or "", finding.pattern
+        kind = finding.pattern
         value = "".join([self.texts[ordinal][start:end] for ordinal, start, end in finding.spans])
         sends = self._sends
         if not sends and any(value in text for text, name in zip(self.texts, self.names)
                              if name and not _OLD_TEXTS.isdisjoint(name_words(name))):
             return True                         # an edit: it stands there already
         weak = is_throw_away(kind, value)
-        for base, root in self.roots():
-            for command in commands_in(tool, root) if weak or kind in _THROW_AWAY else ():
+        if weak or kind in _THROW_AWAY:
+            for base, command in self.given_commands():
                 if path[:len(base + command.path)] == base + command.path:
                     text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
                     shell = command.language in ("", "sh", "powershell", "cmd")
@@ -16999,7 +17104,7 @@ class Subject:
         """Does the call itself (not a command in it) lead to a foreign host, a chat, an issue or a mail?"""
         tool = self.message.tool or ""
         words, acts = name_words(tool), tool_acts(tool)
-        command = {base + command.path for base, root in self.roots() for command in commands_in(tool, root)}
+        command = {base + command.path for base, command in self.given_commands()}
         hosts = [address for address in self.addresses(frozenset()) if address.path not in command]
         if hosts:
             return any("public" in address.kinds and "loopback" not in address.kinds for address in hosts)
@@ -17016,12 +17121,9 @@ class Subject:
                 for index, text in enumerate(self.texts):
                     if text not in SILENT_NAMES and index not in agreed:
                         self.budget.check()
-                        hits += (
-                            finding._replace(spans=tuple((index, *span[1:]) for span in finding.spans))
-                            for finding in injection_findings(
-                                text, "description" if member else "response", self.budget, self.readings(text)
-                            )
-                        )
+                        hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
+                                 for finding in injection_findings(text, "description" if member else "response", self.budget,
+                                                                   self.readings(text))]
                 if member and member != "instructions":
                     hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
                              if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
@@ -17055,14 +17157,10 @@ class Subject:
     def has_literal(self, literals: frozenset[str]) -> bool:
         """Does one of these strings, in lower case, occur?"""
         if self._haystack is None and not _is_of_numbers(literals):
-            raw = self.message.text     # without an escape all strings stand there as they are
-            if "\\" not in raw and raw.isascii() and not self.viewed and not self._seen.decoded:
-                if self._raw is None:
-                    self._raw = raw.lower()
-                for literal in literals:
-                    if literal in self._raw:
-                        break
-                else:
+            text = self.message.text        # without an escape all strings stand there as they are
+            if "\\" not in text and text.isascii() and not self.viewed and not self._seen.decoded:
+                self._raw = raw = self._raw or text.lower()
+                if not any([literal in raw for literal in literals]):
                     return False
         text = self.haystack
         return any(literal in text for literal in literals)
@@ -17193,12 +17291,18 @@ class Subject:
         message, facts = self.message, _NO_COMMANDS
         if message.peer != "client" or message.tool is None:
             return facts
-        for base, root in self.roots():
-            for command in commands_in(message.tool, root):
-                if not skip.intersection(command.path):
-                    facts = _Commands() if facts is _NO_COMMANDS else facts
-                    facts.add(base + command.path, self.judge_command(command))
+        for base, command in self.given_commands():
+            if not skip.intersection(command.path):
+                facts = _Commands() if facts is _NO_COMMANDS else facts
+                facts.add(base + command.path, self.judge_command(command))
         return facts
+
+    def given_commands(self) -> list[tuple[tuple[Any, ...], Command]]:
+        """The commands among the arguments, each with the path of its root."""
+        if self._given is None:
+            tool = self.message.tool or ""
+            self._given = [(base, command) for base, root in self.roots() for command in commands_in(tool, root)]
+        return self._given
 
     def judge_command(self, source: Any) -> CommandFacts:
         """The facts of a command, as it stands and without what hides in it. (What it decodes itself, its reader knows.)"""
@@ -17219,11 +17323,9 @@ class Subject:
             return source._replace(source=self._spelled(source.source, view))
         if isinstance(source, list):
             return [self._spelled(word, view) for word in source]
-        return (
-            next((one.text for one in self.readings(source) if one.name == view), source)
-            if isinstance(source, str)
-            else source
-        )
+        if not isinstance(source, str):
+            return source
+        return next((one.text for one in self.readings(source) if one.name == view), source)
 
     # -- dangers and addresses
 
@@ -17246,7 +17348,8 @@ class Subject:
         if found is None:
             found = self._derived["addresses", skip] = []
             flat, ran = self.flat(), _NONE
-            if self.message.tool is not None and not (flat and not flat[1].commands) and may_fetch(self.blob):
+            if self.message.tool is not None and not (flat and not flat[1].commands) and self.given_commands() and \
+                    may_fetch(self.blob):
                 ran = self._run_hosts(found)
             for base, root in self.roots():
                 if type(root) is dict or type(root) is list:
@@ -17284,13 +17387,12 @@ class Subject:
     def _run_hosts(self, found: list[_Address]) -> frozenset[Any]:
         """The hosts of commands are *found*; where the commands stand."""
         ran: set[tuple[Any, ...]] = set()
-        for base, root in self.roots():
-            for command in commands_in(self.message.tool or "", root):
-                text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
-                shell = command.language in ("", "sh", "powershell", "cmd")
-                found += [_Address(base + command.path, "", *address_names(host))
-                          for host in (hosts_in_command(text) if shell else hosts_of(text, False, self.budget)[0])]
-                ran.add(base + command.path)
+        for base, command in self.given_commands():
+            text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
+            shell = command.language in ("", "sh", "powershell", "cmd")
+            found += [_Address(base + command.path, "", *address_names(host))
+                      for host in (hosts_in_command(text) if shell else hosts_of(text, False, self.budget)[0])]
+            ran.add(base + command.path)
         return frozenset(ran)
 
     @property
@@ -17612,19 +17714,7 @@ class _Commands:
 
 _NO_COMMANDS = _Commands()
 
-# Names of members that every answer has: they steer nobody
-SILENT_NAMES = frozenset(("", *"""jsonrpc id result error code message content contents type text isError structuredContent data uri
-mimeType resource annotations audience priority _meta resultType complete method params name arguments level logger""".split()))
-
 # Tools whose name says that they read files
-_NUMBER_SIGNS = frozenset("0123456789.e+-truefals")      # of numbers and booleans, which may be spelled in another way
-
-
-@lru_cache(1024)
-def _is_of_numbers(literals: frozenset[str]) -> bool:
-    return any([_NUMBER_SIGNS.issuperset(literal) for literal in literals])
-
-
 _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
 
 
@@ -19771,11 +19861,10 @@ class Wall:
         try:
             missing: Need | None = None             # what the rule before needs, and is not there
             for rule in self._rules(subject.message.peer) if every else self._rules_for(subject.message):
-                if every:
-                    if not rule.scope.covers(*_covered(subject.message)):
-                        yield rule, ELSEWHERE, None
-                        continue
-                elif missing is not None and rule.needs == missing:
+                if every and not rule.scope.covers(*_covered(subject.message)):
+                    yield rule, ELSEWHERE, None
+                    continue
+                if missing is not None and rule.needs == missing and not every:
                     continue
                 hit, missing = None, rule.needs
                 lent = subject.budget.lend() if rule.action == "log_only" else None
@@ -20343,10 +20432,8 @@ class Toolbox:
         """An answer as far as the client may see it: without the tools that it cannot or must not call, and without
         instructions that have changed; what there is to say of them; effects."""
         result, method = message.body.get("result"), message.method
-        if type(result) is not dict or not message.others and method not in _TELLING:
-            return message, [], []
-        methods = {method, *(other for other, _ in message.others)}
-        if methods.isdisjoint(_TELLING):
+        methods = {method, *[other for other, _ in message.others]}
+        if type(result) is not dict or methods.isdisjoint(_TELLING):
             return message, [], []
         text = message.text
         if type(result.get("tools")) is list and not methods.isdisjoint(("tools/list", None)):
@@ -21563,12 +21650,8 @@ class Questions:
         elif message.kind == "response" and message.peer == "server" and message.method == "initialize":
             result = body.get("result")
             agreed = result.get("protocolVersion") if type(result) is dict else None
-            self._elicits = (
-                self._form
-                and type(agreed) is str
-                and bool(re.fullmatch("[0-9-]{10}", agreed))
-                and agreed >= "2025-06-18"
-            )
+            self._elicits = self._form and type(agreed) is str and \
+                bool(re.fullmatch("[0-9-]{10}", agreed)) and agreed >= "2025-06-18"
         elif message.kind == "response" and message.peer == "server" and self._going:
             grant = self._going.pop(body.get("id"), None)
             result = body.get("result")
@@ -21987,18 +22070,8 @@ class Whereabouts:
 
 # What a running session cannot change any more, or not without loosening what was agreed when it began
 START_SETTINGS = (
-    "log_dir",
-    "log_level",
-    "audit_required",
-    "max_message_bytes",
-    "max_answer_bytes",
-    "project_dir",
-    "tool_pinning",
-    "read_only",
-    "unlisted_tools",
-    "max_repeated_denials",
-    "env",
-)
+    "log_dir", "log_level", "audit_required", "max_message_bytes", "max_answer_bytes", "project_dir",
+    "tool_pinning", "read_only", "unlisted_tools", "max_repeated_denials", "env")
 
 
 class Session:
@@ -22188,9 +22261,7 @@ class Session:
         if record.spared and record.fields["ts"][:10] != self._full_on:
             self._full_on = record.fields["ts"][:10]
             what = "calls are refused" if self.audit_required else "allowed messages are not recorded any more today"
-            out.notes.append(
-                Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}")
-            )
+            out.notes.append(Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}"))
 
     # -- one message
 
@@ -22224,13 +22295,8 @@ class Session:
         if self._stopped is not None and message.peer == "client" and message.kind != "response" \
                 and message.method not in LIFECYCLE[message.kind] and self._stopped():
             return _STOPPED
-        if (
-            self.audit_required
-            and message.kind == "request"
-            and message.peer == "client"
-            and message.method not in LIFECYCLE["request"]
-            and self._recorder.is_full
-        ):
+        if self.audit_required and message.kind == "request" and message.peer == "client" and \
+                message.method not in LIFECYCLE["request"] and self._recorder.is_full:
             return _LOG_FULL
         if message.kind == "request":
             refusal = self._correlation.objects(message)
@@ -22524,13 +22590,10 @@ def _same(one: str, other: str) -> bool:
     return one is other
 
 
-_LISTING = frozenset((*RESULT_LOOKS, None))
-
-
 def without_odd_items(message: Message) -> tuple[Message, dict[str, list[Any]]]:
     """An answer without those items of its list that readers take for different ones; and these, by the list's name."""
     result, odd = message.body.get("result"), {}
-    if not message.others and message.method not in _LISTING:
+    if not message.others and message.method is not None and message.method not in RESULT_LOOKS:
         return message, {}
     methods = {message.method, *(method for method, _ in message.others)}
     for method, name in RESULT_LOOKS.items() if not methods.isdisjoint((*RESULT_LOOKS, None)) else ():
@@ -26283,6 +26346,8 @@ def _take_inventory(io: Surroundings, clients: Sequence[str] = (), config: str |
         except WallError as fault:
             problem = str(fault)
             found.problems.append(problem if problem.startswith(file.path) else f"{file.path}: {problem}")
+    if config is not None and found.problems:
+        raise UsageError(found.problems[0])
     found.secrets.extend(_scan_for_secrets((s.file.path, s.path, s.entry) for s in found.servers))
     return found
 
@@ -26463,7 +26528,8 @@ def _masked(secrets: _Secrets, text: str, limit: int) -> str:
 
 def _server_state(io: Surroundings, server: Server) -> str:
     if server.wrapper is not None:
-        return "not by this wall" if _foreign_wall(io, server) else f"wrapped, policy {_policy_of(server.wrapper)}"
+        policy = _policy_of(server.wrapper).partition(" (")[0]
+        return "not by this wall" if _foreign_wall(io, server) else f"wrapped, policy {policy}"
     return f"not covered: {printable(server.why_not)}" if server.why_not else "not wrapped"
 
 
@@ -26910,7 +26976,7 @@ def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server
     for problem in found.problems:
         io.complain(problem)
     servers = [s for s in found.servers if getattr(args, "all", False) or s.name == args.server]
-    if not servers and args.server is not None and not (args.config and found.problems):
+    if not servers and args.server is not None:
         names = {s.name for s in found.servers}
         raise UsageError(unknown_word(args.server, names, "server") if names else "no servers were found")
     return found, servers
@@ -27119,7 +27185,8 @@ class Problem(NamedTuple):
     @property
     def key(self) -> str:
         """What stands for exactly this problem among those that the user has acknowledged."""
-        return sha256("\0".join((self.kind, re.sub(r":\d+\Z", "", self.place), self.problem)).encode("utf-8", "replace"))[:16]
+        place, problem = re.sub(r":\d+\Z", "", self.place), re.sub(r"(?<=/args/)\d+", "#", self.problem)
+        return sha256("\0".join((self.kind, place, problem)).encode("utf-8", "replace"))[:16]
 
     @property
     def item(self) -> str:
@@ -28913,6 +28980,8 @@ def log_files(io: Surroundings, words: Sequence[str], since: str = "") -> list[s
         path = os.path.join(io.cwd, word)
         if os.path.isdir(path):
             names = sorted(name for name in os.listdir(path) if _log_name.fullmatch(name))
+            if words and not names:
+                raise UsageError(f"{io.short(path)}: no log file is in it (they are named YYYY-MM-DD.jsonl)")
             files += [os.path.join(path, name) for name in names if name[:10] >= since[:10]]
         elif os.path.isfile(path):
             files.append(path)
@@ -28921,12 +28990,17 @@ def log_files(io: Surroundings, words: Sequence[str], since: str = "") -> list[s
     return files
 
 
-def read_log(files: Iterable[str]) -> Iterator[Logged]:
-    """The lines of log files, in order. Raises OSError."""
+def read_log(files: Iterable[str], named: bool = False) -> Iterator[Logged]:
+    """The lines of log files, in order. Raises OSError, and UsageError for a file that was *named* and is no log."""
     for file in files:
+        number, records = 0, 0
         with open(file, encoding="utf-8", errors="replace", newline="\n") as stream:
             for number, line in enumerate(stream, 1):
-                yield logged_line(line, file, number)
+                entry = logged_line(line, file, number)
+                records += entry.record is not None
+                yield entry
+        if named and number and not records:
+            raise UsageError(f"{printable(file)}: none of its {number} lines is a record of mcpwall; name an audit log")
 
 
 def logged_line(line: str, file: str, number: int) -> Logged:
@@ -28958,14 +29032,15 @@ class _Filter:
     def __init__(self, args: Any, since: str) -> None:
         self._args, self._since = args, since
 
+    def is_about(self, record: Mapping[str, Any]) -> bool:
+        """Is it of the time, server, tool, rule and session asked for?"""
+        wanted = ((key, getattr(self._args, key)) for key in ("server", "tool", "rule", "session"))
+        return str(record["ts"]) >= self._since and all(value is None or record.get(key) == value for key, value in wanted)
+
     def takes(self, record: Mapping[str, Any]) -> bool:
         args = self._args
-        if str(record["ts"]) < self._since:
+        if not self.is_about(record):
             return False
-        for key in ("server", "tool", "rule", "session"):
-            wanted = getattr(args, key)
-            if wanted and record.get(key) != wanted:
-                return False
         if args.all:
             return True
         if args.denied or args.would:
@@ -28993,11 +29068,12 @@ def cmd_log(argv: Sequence[str], io: Surroundings) -> int:
         since = ""
     chosen, totals, unreadable = _Filter(args, since), _Totals(), 0
     kept: list[dict[str, Any]] = []
-    for entry in read_log(files):
+    for entry in read_log(files, bool(args.files)):
         if entry.record is None:
             unreadable += 1
             continue
-        totals.count(entry.record, since)
+        if chosen.is_about(entry.record):
+            totals.count(entry.record)
         if chosen.takes(entry.record):
             kept.append(entry.record)
     if unreadable:
@@ -29044,11 +29120,10 @@ class _Totals:
         self._counts: dict[str, int] = {}
         self._all = 0
 
-    def count(self, record: Mapping[str, Any], since: str) -> None:
-        if str(record["ts"]) >= since:
-            self._all += 1
-            key = "would" if "would" in record else str(record["action"])
-            self._counts[key] = self._counts.get(key, 0) + 1
+    def count(self, record: Mapping[str, Any]) -> None:
+        self._all += 1
+        key = "would" if "would" in record else str(record["action"])
+        self._counts[key] = self._counts.get(key, 0) + 1
 
     def text(self, when: str) -> str:
         words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
@@ -29277,6 +29352,8 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
         _setup_flag("--json", "for programs"))
     if args is None:
         return 0
+    if args.words and args.input is not None:
+        raise UsageError("explain: a ref or call and --input exclude each other; use one of them")
     options = _Options(args)
     record, missing = None, ""
     if len(args.words) == 1 and _ref_form.match(args.words[0]) and args.input is None:
@@ -30011,7 +30088,7 @@ def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
 
 def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message | None, str]]:
     """(record, the call, what is not known of it) of every call in the logs."""
-    for record, *_ in read_log(log_files(io, words)):
+    for record, *_ in read_log(log_files(io, words), bool(words)):
         if (
             record is None
             or record.get("direction") != "inbound"
@@ -30119,6 +30196,8 @@ def cmd_learn(argv: Sequence[str], io: Surroundings) -> int:
     if args is None:
         return 0
     project = os.path.realpath(os.path.join(io.cwd, args.project or ""))
+    if not os.path.isdir(project):
+        raise UsageError(f"--project {printable(args.project)}: no such directory")
     calls: dict[tuple[str, str], list[Message]] = {}
     unknown: dict[tuple[str, str], int] = {}
     for record, message, missing in _logged_calls(io, args.files):
@@ -30132,8 +30211,20 @@ def cmd_learn(argv: Sequence[str], io: Surroundings) -> int:
     if not calls:
         raise UsageError("the log shows no call that was allowed; let it run for a while (with settings.log_args: full)")
     rules, notes = [], list[str]()
+    context = default_path_context(project_dir=project, home=io.home)
+    base = Wall(compile_policy([check_policy({"version": 1, "extends": "default"}, "learned", dict)], context, "learned"))
     for (server, tool), messages in sorted(calls.items()):
-        rules.append(_learned_rule(server, tool, messages, project, io))
+        usual, others = list[Message](), list[Message]()
+        for message in messages:
+            (usual if base.decide(message).action in _PASSING else others).append(message)
+        if usual or not messages:
+            rules.append(_learned_rule(server, tool, usual, project, io))
+        if others:                          # the user's own policy, or a person, allowed what the built-in rules refuse
+            exact = _exact_rule(server, tool, others, context)
+            if exact is None:
+                notes.append(f"# {tool}: {len(others)} calls that the built-in rules refuse were allowed; "
+                             "no narrow rule covers them, so they are left out")
+            rules += [exact] if exact else []
         if (server, tool) in unknown:
             notes.append(f"# {tool}: the arguments of {unknown[server, tool]} calls are not in the log (settings.log_args: full)")
     data: dict[str, Any] = {"version": 1, "extends": "default", "settings": {"default_action": "deny"}, "rules": rules}
@@ -30202,9 +30293,30 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
             {**rule, "match": {**match, "arguments": {key: conditions[key]}}}, messages, context)]
         for key in failing or list(conditions)[:1]:
             del conditions[key]
-    if not _allows_all(rule, messages, context, extends="default"):     # the user's own policy allowed what that refuses
-        del rule["last"]
     return rule
+
+
+def _exact_rule(server: str, tool: str, messages: Sequence[Message], context: PathContext) -> dict[str, Any] | None:
+    """A rule before the built-in ones for just these calls, argument by argument; None where none of our forms says so."""
+    given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
+    keys = sorted(set().union(*given))
+    values = {key: [arguments[key] for arguments in given if key in arguments] for key in keys}
+    texts = {key: list(dict.fromkeys(map(str, found))) for key, found in values.items() if not all(
+        type(one) in (int, float, bool) for one in found)}
+    if not texts or any(type(one) is not str for key in texts for one in values[key]) or max(map(len, texts.values())) > 100 \
+            or any(len(values[key]) < len(given) for key in texts):
+        return None
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{server}-{tool}-exactly".strip("-"))[:70]
+    other = {"_any_key": {"regex": f"^(?:{'|'.join(map(_regex_of, keys))})$"}}
+    match: dict[str, Any] = {**({"server": server} if server else {}), "tool": tool}
+    exact = {key: {"regex": [f"^{_regex_of(one)}$" for one in found]} for key, found in texts.items()}
+    places = {key: {"under": found} if all(re.search(r"^[~.]|[/\\]", one) and not re.search(r"[\s*$]|:/", one) for one in found)
+              else exact[key] for key, found in texts.items()}
+    for conditions in (places, exact):
+        rule = {"name": name, "match": {**match, "arguments": {**conditions, **other}}, "action": "allow"}
+        if _allows_all(rule, messages, context, extends="default"):
+            return rule
+    return None
 
 
 def _allows_all(rule: Mapping[str, Any], messages: Sequence[Message], context: PathContext, **more: Any) -> bool:
@@ -30406,7 +30518,7 @@ def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
     if args is None:
         return 0
     since = since_moment(args.since, time.time())
-    records = [record for record, *_ in read_log(log_files(io, args.files, "" if args.files else since))
+    records = [record for record, *_ in read_log(log_files(io, args.files, "" if args.files else since), bool(args.files))
                if record is not None and str(record["ts"]) >= since]
     uncovered = [
         f"{_server_title(io, server)} ({io.short(server.file.path)})"
@@ -30510,6 +30622,7 @@ class _Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status. Every mistake is one line on stderr and 2."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    gc.freeze()             # this file's own things stay
     _settle_streams()
     try:
         status = _dispatch(argv)
@@ -30591,6 +30704,9 @@ def _corrected(argv: Sequence[str], word: str) -> str:
     import shutil
     if word == "help":
         return "write: mcpwall --help"
+    if len(argv) == 1 and re.search(r"\s", word):
+        return (f"{printable(repr(word))} is one word with blanks, and no verb; write a server's command in several, after --: "
+                f"mcpwall -- {printable(word, 300)}")
     if (
         "--" not in argv
         and (shutil.which(word) or len(argv) > 1 and "=" not in argv[1])
@@ -30882,7 +30998,7 @@ class _Checks:
         records = [effect.fields for effect in effects if isinstance(effect, Record)]
         for number, fields in enumerate(records):
             item = items[number] if len(records) == len(items) else None
-            self._verdicts.append((fields, session.safe_text(_first_argument(item))))
+            self._verdicts.append((fields, session.safe_text(_deciding_argument(item, fields))))
             if fields["action"] not in _PASSING:
                 self.status = 1
 
@@ -30898,6 +31014,14 @@ class _Checks:
                 stream.write(_with_signs_of("\n".join(self._lines(fields, argument)), getattr(stream, "encoding", None)) + "\n")
         self._verdicts.clear()
 
+    def _origin(self, name: str) -> str:
+        """Where a rule of somebody's own policy stands, in brackets."""
+        for policy in filter(None, (self._policy, self._policy.apart, self._policy.machine)):
+            for rule in (*policy.rules, *policy.outbound_rules):
+                if rule.name == name.replace("project:", "").replace("machine:", "") and not rule.file.startswith("built-in"):
+                    return f" ({printable(policy.origin(rule))})"
+        return ""
+
     def _lines(self, fields: dict[str, Any], argument: str) -> Iterator[str]:
         sign, (word, _, _) = _SIGNS[fields["action"]], _WORDS[fields["action"]]
         what = fields["method"] or "unreadable"
@@ -30906,7 +31030,7 @@ class _Checks:
         more = [printable(text) for text in (fields["tool"], argument) if text]
         yield "  ".join([f"{sign} {word:<6} {what}", *more])
         if fields["rule"] is not None:
-            yield f"  Rule: {printable(fields['rule'])}"
+            yield f"  Rule: {printable(fields['rule'])}{self._origin(fields['rule'])}"
         elif fields["method"] is None or fields["message"] is not None:
             yield f"  {printable(fields['message'], 500)}"
             return
@@ -30927,6 +31051,18 @@ def _with_signs_of(text: str, encoding: str | None) -> str:
         return text
     except UnicodeEncodeError:
         return ("+" if text[0] == "✓" else "x") + text[1:]
+
+
+def _deciding_argument(item: Any, fields: Mapping[str, Any]) -> str:
+    """What a verdict shows of a call: the argument that decided, by its name where it is not the first; else the first."""
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in str(fields.get("argument") or "").split("/")[1:]]
+    value, first = item, _first_argument(item)
+    try:
+        for step in steps:
+            value = value[int(step)] if type(value) is list else value[step]
+    except (KeyError, IndexError, ValueError, TypeError):
+        return first
+    return f"{steps[-1]}={value}" if type(value) is str and value and value != first else first
 
 
 def _first_argument(item: Any) -> str:
@@ -31064,7 +31200,11 @@ def cmd_rules(argv: Sequence[str], io: Surroundings) -> int:
     if args.effective or args.name is None and (args.config or args.profile):
         return _say_effective(io, _Options(args).policy(), args.json)
     name = args.name
-    if name is None:
+    if args.json and name in (None, "secrets"):
+        rows = [{"name": name, "about": builtin_summary(name)} for name in BUILTIN_NAMES] if name is None else [
+            {"name": name, "about": about, "example": example} for name, about, example in secret_kinds()]
+        io.say(json.dumps(rows, indent=2))
+    elif name is None:
         for name in BUILTIN_NAMES:
             io.say(f"{name:<16} {builtin_summary(name)}")
         io.say(f"{'secrets':<16} (not a policy) the kinds of secrets that `secrets: true` finds")
@@ -31235,6 +31375,9 @@ __all__ = [
     "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "Approvable", "Pinned",
     "Memory", "load_policy", "AuditLog", "relay",
     "find_configs", "wrap_server", "save_config", "main", "MARKER"]
+
+if _COLLECTS:
+    gc.enable()
 
 if __name__ == "__main__":
     sys.exit(main())

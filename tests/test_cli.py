@@ -259,6 +259,17 @@ class Relaying(Cli):
                 self.assertEqual(mcpwall.main(words), 2)
                 self.assertEqual(stderr.getvalue(), "mcpwall: what was to be printed cannot be written: No space left on device\n")
 
+    def test_a_command_in_one_quoted_word_gets_the_corrected_line(self) -> None:
+        self.assertIn("mcpwall -- npx -y foo\n", self.said("npx -y foo"))
+        self.assertIn("mcpwall -- npx -y foo\n", self.said("--", "npx -y foo"))
+
+    def test_check_names_the_argument_that_decided_and_where_the_rule_stands(self) -> None:
+        path = self.write("p.yml", "version: 1\nrules:\n- {name: no-push, match: {arguments: {_any_value: {regex: push}}}, action: deny}\n")
+        with contextlib.redirect_stdout(io.StringIO()) as stdout, contextlib.redirect_stderr(io.StringIO()):
+            self.assertEqual(mcpwall.main(["check", "run", "cwd=/tmp", "command=git push", "-c", path]), 1)
+        self.assertIn("run  command=git push\n", stdout.getvalue())
+        self.assertIn(f"Rule: no-push ({path}:3)\n", stdout.getvalue())
+
     def test_a_demo_of_a_policy_that_does_not_load_is_one_line(self) -> None:
         for words in (["-c", "none.yml", "demo"], ["demo", "--profile", "nope"], ["demo", "--monitor", "--enforce"]):
             self.said(*words)

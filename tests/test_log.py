@@ -137,6 +137,14 @@ class Log(Verbs):
         self.assertNotIn("\x1b", self.out)
         self.assertEqual(len(self.out.splitlines()), 6)
 
+    def test_a_named_file_that_is_no_log_is_a_mistake(self) -> None:
+        path = self.write("notes.txt", "one\ntwo\n")
+        for command in ("log", "replay", "report", "learn"):
+            self.assertEqual(self.run_(command, path), 2)
+            self.assertIn("none of its 2 lines is a record", self.err)
+        self.assertEqual(self.run_("log", self.project), 2)
+        self.assertIn("no log file is in it", self.err)
+
     def test_files_that_are_named(self) -> None:
         self.judged()
         self.assertEqual(self.run_("log", self.logs), 0)

@@ -476,7 +476,7 @@ class WrapAndUnwrap(Desk):
         self.assertEqual(self.wrapped(path, ("t", "u")), [])
         self.assertEqual(self.run_("wrap", "s", "--key", "t.u"), 2)
         self.assertEqual(self.run_("wrap", "s", "--config", "mine.json"), 2)
-        self.assertEqual(self.run_("wrap", "s", "--config", "none.json"), 1)
+        self.assertEqual(self.run_("wrap", "s", "--config", "none.json"), 2)
         self.assertIn("none.json: No such file", self.err)
 
     def test_restore(self) -> None:

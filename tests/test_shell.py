@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import re
 import time
 import unittest
 
@@ -106,6 +107,24 @@ class Helpers(unittest.TestCase):
                     "git checkout -- .", "git -C sub reset --hard origin/x"],
                    ["git reset --soft HEAD~1", "git clean -n", "git push", "git branch -d x", "git checkout main",
                     "git push --force-with-lease origin feature/x", "git restore --staged ."])
+
+
+class Heads(unittest.TestCase):
+    """What a regex of a table surely begins with: where that is not there, it is not tried."""
+
+    def test_plain_beginnings(self) -> None:
+        for source, heads in (("push(?!x)", ("push",)), ("(?:unpublish|npm unpublish)", ("unpublish", "npm unpublish")),
+                              ("(?:do )?ecto\\.(?:drop|reset)", ("",)), ("(?:reset (?:a|b)|clean(?=.*f))", ("reset ", "clean")),
+                              ("(?:a|b) c|d", ("a", "b", "d")), ("pus?h", ("pu",)), ("(?i)push", ("",)), ("a|", ("",)),
+                              ("[a|b]c", ("",)), ("push\\|x|y", ("push", "y")), (".*x", ("",)), ("(?:ab|cd)?e", ("",)), ("x*y", ("",))):
+            self.assertEqual(mcpwall.regex_heads(source), heads, source)
+
+    def test_a_rule_begins_as_its_regex_says(self) -> None:
+        texts = ["push --force ", "reset --hard ", "npm unpublish x ", "unpublish x ", "do ecto.drop ", "ecto.drop ", "clean -fdx ", "a c", "d"]
+        for source in ("push(?! )|reset", "(?:do )?ecto\\.(?:drop|reset)", "(?:unpublish|npm unpublish)", "clean(?=.* -f)|(?:a|b) c|d"):
+            for text in texts:
+                if re.match(source, text):
+                    self.assertTrue(text.startswith(mcpwall.regex_heads(source)), (source, text))
 
 
 class Workspace(unittest.TestCase):
