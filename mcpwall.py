@@ -5367,7 +5367,7 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
 
 COMMAND_CATEGORIES = {"destructive": "deletes, overwrites or wipes outside the project, or a shared branch",
     "git_rewrite": "throws away local git work (git_discard, a named file, stash drop, branch -D)",
-    "git_discard": "throws away work that nobody has elsewhere (reset --hard, clean -fdx, checkout .)",
+    "git_discard": "throws away git work that may be nowhere else (reset --hard, clean -fdx, checkout .)",
     "pipe_to_shell": "runs what it has just downloaded or decoded", "reverse_shell": "opens a shell or a tunnel to the network",
     "exfiltration": "sends credentials, private files or the environment away",
     "privilege": "becomes root, widens rights, leaves a container, or turns protection off",
@@ -6640,7 +6640,7 @@ _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|stagin
 _SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named file
 _SH_LOOSENS = r"(?:-\S+ )*(?:approve|allow|go|unwrap|wrap|init) (?!(?:(?!-- )\S+ )*(?:--list|--help|-h|--dry-run) )"
 _sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b)"     # whom pgrep, pidof or ps have found
-                       r".*\b(?:pgrep|pidof|ps|get-process|tasklist)\b[^\n;]*mcp[^a-z ]{0,3}wal")
+                       r".*\b(?:pgrep|pidof|ps|get-process|tasklist)\b[^\n;]*m[^a-z ]?cp[^a-z ]{0,3}wal")
 _sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|save_config|wrap_server)\b")
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
 _SH_RULES = r"""
@@ -6664,7 +6664,7 @@ git_discard :: git :: (?:reset (?:.* )?--(?:hard|merge) |clean(?=.* (?:-[a-zA-Z]
     stash clear |filter-(?:branch|repo)|reflog (?:expire|delete)|(?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|--discard-changes) |checkout (?:.* )?TREE |
     restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* TREE )|read-tree (?:.* )?--reset |
     push(?!.* (?:--dry-run|-n) )(?:(?=.* (?:-[a-z]*f[a-z]*|--force|--mirror) )|(?!.*--force-with-lease)(?=.* [+]\S+ ))) ::
-     throws work away that may be nowhere else
+     throws away what is not committed or pushed
 git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |
     branch(?=.* (?:-[a-z]*D|--delete .*--force|--force .*--delete) )|worktree remove .*(?:-f|--force) |checkout (?:.* )?-- (?!TREE )|
     restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) :: throws local work away
@@ -6738,7 +6738,7 @@ privilege :: mcpwall :: LOOSENS :: changes what mcpwall lets through
 privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS :: changes what mcpwall lets through
 privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |(?:approve|allow) (?:-\S+ )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) ::
      changes what mcpwall lets through
-privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*mcp[^a-z ]{0,3}wal :: stops mcpwall
+privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*m[^a-z ]?cp[^a-z ]{0,3}wal :: stops mcpwall
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
 privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
@@ -11539,7 +11539,7 @@ class _ShRun:
         if verb == "config" and len(words) > 1:
             self.git_setting(words[0], words[1])
         elif verb == "clean" and _sh_has(r"-\w*f|--force", args) and not _sh_has(r"-\w*n|--dry-run", args):
-            for word in [word for word in words if word[:1] in "/~"] or ["."] * (self.cwds != ("",)):
+            for word in [word for word in words if word[:1] in "/~"] or ["./untracked"] * (self.cwds != ("",)):
                 self.delete(word)
         if verb in ("commit", "tag", "notes", "config", "clean") or verb == "archive" and flow is not _NOTHING:
             return _NOTHING
@@ -13620,7 +13620,7 @@ NOT        do_not don't dont never must_not mustn't should_not shouldn't shall_n
 TELL       tell inform mention reveal disclose explain admit report notify alert warn confess describe expose show say discuss
            acknowledge display telling informing mentioning revealing disclosing notifying alerting showing reporting warn
            advise advising let bother
-USER       user users human humans operator customer owner person anyone anybody
+USER       user users human humans operator customer owner maintainer maintainers person anyone anybody
 USERS      user's users owner's customer's user
 KNOW       know notice learn find_out be_told be_informed be_notified be_aware become_aware realize realise suspect hear
 ABOUT      that about what how of unless under at in for no
@@ -13786,7 +13786,7 @@ role_spoof     said     you_are|you're no *longer a|an|the ..2 ROLE
 role_spoof     said     you are now|in ..2 *SPECIAL MODE
 role_spoof     said     you are *no_longer bound|restricted|limited|subject|required
 role_spoof     said     your|the *task|goal|mission|objective has_changed|was_changed|changed
-role_spoof     order    *enter|activate|enable ~1 SPECIAL MODE
+role_spoof     order    *enter|activate ~1 SPECIAL MODE
 role_spoof     said     *FROMNOW ..2 you|AGENT ..2 are|respond|act|will|must|obey|always ..4 EVIL|ROLE|obey|no_restrictions|only
 role_spoof     said     FROMNOW|from_this_moment *obey|ignore|disregard
 role_spoof     said     *FROMNOW ..3 recommend|forward|approve|include|append|reply|respond|answer|speak|prefer
@@ -14056,7 +14056,7 @@ tool_steering  =order   CHANGE ~1 PROMPT to include|say|contain|always
 tool_steering  =said    whenever|when|if|each_time|every_time ..3 NAME ..2 LOADED ..1 also|always|must
 tool_steering  =order   do_not|don't|never use ~2 ..1 TOOL of|from ~1 other|another
 override       order    *IGNORE ~2 PRIOR role|persona|identity|personality|character|purpose
-override       order    *IGNORE ~1 USER END
+override       order    *IGNORE ~1 user|users|human|humans|owner|customer END
 concealment    order    make_sure|be_sure|ensure|make ..1 not to|do *mention|tell|reveal|disclose|inform
 concealment    order    DO|HARM ..10 without ~1 *asking|confirmation|approval|permission END
 concealment    order    do so|it|this|that without ~1 *asking|confirmation|approval|permission
@@ -14660,7 +14660,7 @@ class _Steer:
         return False
 
     def look(self, text: str, words: Iterable[bytes], phrases: Iterable[SteeringPhrase]) -> list[SteeringPhrase]:
-        """Those of *phrases* all of whose parts may be in *text*, which has these bare *words*."""
+        """Those of *phrases* all of whose parts may be in *text*, which has these bare *words*; each once."""
         present = asked = 0
         gate = self.gate
         for word in words:
@@ -14668,7 +14668,7 @@ class _Steer:
                 present |= gate[word]
         lacking = ~(present | self.formed)
         found = []
-        for phrase in [phrase for phrase in phrases if not phrase.needs & lacking]:
+        for phrase in {id(phrase): phrase for phrase in phrases if not phrase.needs & lacking}.values():
             missing = phrase.needs & ~present
             if missing & ~asked:                # forms: is one of their strings there?
                 for bit, strings in self.forms:
@@ -14681,10 +14681,10 @@ class _Steer:
         return found
 
     def hanging(self, text: str, words: frozenset[bytes]) -> Iterable[SteeringPhrase]:
-        """The phrases that hang on one of the *words* of *text*."""
+        """The phrases that hang on one of the *words* of *text*, some more than once."""
         some = [self.rare[word] for word in words if word in self.rare]
         some += [hung for word in self.strings.keys() & words for string, _, hung in self.strings[word] if string in text]
-        return {id(phrase): phrase for hung in some for phrase in hung}.values()
+        return [phrase for hung in some for phrase in hung]
 
 
 def _steer_script(char: str) -> str:
@@ -19435,7 +19435,7 @@ _GROUPS_JSON = r"""
    "action": "deny", "message": "Blocked: a secret in what is being sent"}],
 "git-discard": [
   {"name": "ask-git-discard", "match": {"arguments": {"_any_value": {"command": "git_discard"}}},
-   "action": "ask", "message": "A git command that throws away work that may be nowhere else"}],
+   "action": "ask", "message": "A git command that throws local work away"}],
 "git-history": [
   {"name": "log-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "log_only", "message": "Logged: a git command that throws local work away"}],
@@ -26857,6 +26857,7 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
                 io.complain(f"{profile} is not in force, since you have a policy: "
                             f"write `extends: {profile}` into {io.short(existing)}")
                 return False
+            load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
             return True
         os.makedirs(io.folder, 0o700, exist_ok=True)
         data = _STARTER_POLICY.replace("PROFILE", profile or "default", 1).encode()
@@ -26864,6 +26865,9 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
             save_config(path, read_config(path), data, fs=io.fs, backups=io.backups)
         else:
             write_whole(path, data, fs=io.fs)
+    except PolicyError as fault:
+        io.complain(f"{fault} (until then no server starts)")
+        return False
     except (OSError, WallError) as fault:
         io.complain(f"the starter policy {path} was not written: {fault}")
         return False
@@ -26881,7 +26885,8 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--hook", "HOST", "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts()),
                       action="append", default=[]),
         _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
-        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"), _SETUP_PROJECT,
+        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"),
+        _setup_flag("--yes", "for programs; what is named is written at once anyway"), _SETUP_PROJECT,
         _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
@@ -26991,7 +26996,7 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--hook", "HOST", "or: let this host ask no more about its own tools (all: no host)", action="append",
                       default=[]),
         _setup_option("--restore", "FILE", "bring back the backup beside this config file"),
-        _setup_flag("--yes", "restore without asking"), *_SETUP_FILES)
+        _setup_flag("--yes", "do it without asking"), *_SETUP_FILES)
     if args is None:
         return 0
     if sum(map(bool, (args.server is not None, args.all, args.restore, args.hook))) != 1:
@@ -27234,8 +27239,9 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     problems = [Problem(*row) for row in _needs_attention(io, found)]
     problems += [Problem("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks if problem]
     known = _known_problems(io, problems, args.ack, args.unack)
+    notes = [*(one.problem for one in problems if one.rank == "note"), *_status_notes(io, found, policy)]
+    problems = [one for one in problems if one.rank != "note"]
     attention = [one for one in problems if one.key not in known or one.rank == "error"]
-    notes = list(_status_notes(io, found, policy))
     today, waiting = _refused_today(io), len(io.consent.grants.requests())
     if args.json:
         servers = [{"clients": s.file.clients, "scope": s.file.scope, "file": s.file.path, "line": s.line,
@@ -27284,9 +27290,9 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     if not attention:
         io.say("Nothing needs attention.")
     elif any(one.rank == "warning" for one in attention):
-        io.say("What you know of and want to keep: mcpwall status --ack KIND or --ack KIND:NAME, as in the brackets.")
+        _say_line(io, "What you know of and want to keep: mcpwall status --ack KIND or --ack KIND:NAME, as in the brackets.")
     if len(attention) < len(problems):
-        io.say(f"{len(problems) - len(attention)} acknowledged (mcpwall status --json names them, --unack takes it back).")
+        _say_line(io, f"{len(problems) - len(attention)} acknowledged (mcpwall status --json names them, --unack takes it back).")
     return 1 if attention else 0
 
 
@@ -27524,7 +27530,7 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, ...]]:
         policy = load_policy(project_dir=io.cwd, home=io.home, approved=consent.is_approved)
         log = re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
         for warning in policy.warnings:
-            yield "policy", policy.source, warning, "warning"
+            yield "policy", policy.source, warning, "note" if "is no project (" in warning else "warning"
     except PolicyError as fault:
         yield "policy", fault.file or io.folder, fault.problem
         log = os.path.join(io.folder, "logs")
@@ -29278,7 +29284,7 @@ def cmd_verify(argv: Sequence[str], io: Surroundings) -> int:
            + (f"{len(problems)} problems." if problems else "every chain is whole."))
     if loose:
         io.say(f"{loose} records stand in no chain: those of hooks and of versions before it.")
-    io.say("The heads, to keep elsewhere (a log that was cut at its end or written anew is noticed by them alone):")
+    _say_line(io, "The heads, to keep elsewhere (a log that was cut at its end or written anew is noticed by them alone):")
     _say_table(io, [["session", "records", "head", "last"], *([session, str(count), digest, place]
                                                               for session, (count, _, digest, place) in heads.items())])
     return 1 if problems else 0
@@ -29387,12 +29393,14 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
             )
             _say_wrapped(io, said, "    ") if io.width else io.say(said)
         for text in _near_misses(policy, walk):
-            io.say("Nearly: " + printable(text, 500))
+            _say_line(io, "Nearly: " + printable(text, 500))
     decided = next((rule for _, rule, outcome, _, _ in walk if outcome in (DECIDES, FAULT)), None)
     refused = bool(walk) and (any(outcome is FAULT for _, _, outcome, _, _ in walk) or (
         decided.action if decided else policy.settings.default_action) not in _PASSING)
-    if not args.json and (refused or record is not None and record["action"] == "deny"):
-        io.say(_way_out(record, decided))
+    if not args.json and record is not None and walk and not refused and not missing:
+        io.say("It would be allowed now.")
+    elif not args.json and (refused or record is not None and record["action"] == "deny"):
+        _say_line(io, _way_out(record, decided))
     return 1 if refused else 0
 
 
@@ -29410,11 +29418,11 @@ def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
         ("policy", "Policy then"),
     ):
         if record.get(key):
-            io.say(f"  {word}: {printable(str(record[key]), 400)}")
+            _say_line(io, f"  {word}: {printable(str(record[key]), 400)}")
 
 
 def _say_layers(io: Surroundings, policy: Policy) -> None:
-    io.say("Policy, the strongest first: " + ", ".join(
+    _say_line(io, "Policy, the strongest first: " + ", ".join(
         dict.fromkeys(layer.file for layer in policy.layers if layer.name != "protection")))
     if policy.apart is not None:
         io.say(f"  judged apart, only its denials count: {policy.apart.source}")
@@ -29673,6 +29681,9 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
         raise UsageError(f"{record['ref']}: {other}")
     path = find_policy_file(io.folder, "config") or os.path.join(io.folder, "config.yml")
     old = read_policy_file(path)[1] if os.path.lexists(path) else _STARTER_POLICY.replace("PROFILE", "default", 1)
+    if os.path.lexists(path) and record.get("subject") and _now_allowed(io, record, old, path):
+        io.say("It is allowed already; see: mcpwall explain " + str(record["ref"]))
+        return 0
     name = f"allow-{record['ref']}"
     for candidate in narrow_rule(record):
         rule = {"name": name, **candidate}
@@ -30076,9 +30087,9 @@ def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
         return int(bad)
     for path, (problems, doubts) in found.items():
         for problem in problems:
-            io.say(printable(shown_without_secrets(problem), 1000))
+            _say_line(io, printable(shown_without_secrets(problem), 1000))
         for doubt in doubts:
-            io.say("doubt: " + printable(shown_without_secrets(doubt), 1000))
+            _say_line(io, "doubt: " + printable(shown_without_secrets(doubt), 1000))
         if not problems and not doubts:
             io.say(f"{io.short(path)}: fine")
     return int(bad)
@@ -30179,7 +30190,7 @@ def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
             sorted(changes.items(), key=lambda item: -item[1][0]))])
     io.say(f"{sum(row[0] for row in changes.values())} calls would be judged otherwise, {same} as before.")
     for why, count in sorted(untold.items(), key=lambda item: -item[1]):
-        io.say(f"{count} cannot be told: {why}.")
+        _say_line(io, f"{count} cannot be told: {why}.")
     return int(bool(changes))
 
 
@@ -30730,7 +30741,16 @@ def help_text() -> str:
         parser.add_argument(*flags.split(), **settings)
     options = parser.format_help().partition("\n")[2].strip("\n")
     verbs = "\n".join(f"  {name:<9} {(run.__doc__ or '').partition('. ')[0].strip().rstrip('.')}" for name, run in VERBS.items())
-    return ABOUT.format(verbs=verbs, options=options)
+    text = ABOUT.format(verbs=verbs, options=options)
+    return "\n".join(_fitted(line) for line in text.split("\n")) if sys.stdout.isatty() else text
+
+
+def _fitted(line: str) -> str:
+    """A line of help as wide as the terminal."""
+    import shutil
+    import textwrap
+    wide = max(60, shutil.get_terminal_size((80, 24)).columns)
+    return textwrap.fill(line, wide, subsequent_indent=" " * 12, break_on_hyphens=False) if len(line) > wide else line
 
 
 def _say_version() -> int:
@@ -31206,7 +31226,7 @@ def cmd_rules(argv: Sequence[str], io: Surroundings) -> int:
         io.say(json.dumps(rows, indent=2))
     elif name is None:
         for name in BUILTIN_NAMES:
-            io.say(f"{name:<16} {builtin_summary(name)}")
+            _say_line(io, f"{name:<16} {builtin_summary(name)}")
         io.say(f"{'secrets':<16} (not a policy) the kinds of secrets that `secrets: true` finds")
     elif name == "secrets":
         for name, about, example in secret_kinds():
