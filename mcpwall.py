@@ -15273,9 +15273,9 @@ read: read get fetch cat view show open load stat stats head tail describe previ
 read: count info status metadata summarize analyze analyse render attach print transcribe ocr hash checksum size
 read: exists blame log play watch review retrieve diff
 read: which whereis goto definition definitions references hover outline symbols symbolicate addr2line disassemble decompile
-read: lint typecheck diagnose diagnostics detect identify measure profile set configure
+read: lint typecheck diagnose diagnostics detect identify measure profile set configure add
 search read: list ls dir tree glob find search grep rg lookup locate browse explore scan
-write: write create append insert save put add make mkdir touch new overwrite extract unpack unzip untar decompress
+write: write create append insert save put make mkdir touch new overwrite extract unpack unzip untar decompress
 write: download install generate scaffold store record screenshot export restore chmod chown symlink link commit checkout
 write: init clone import undo revert
 write read: edit update replace modify change patch apply fix refactor format move mv rename copy cp duplicate backup
@@ -17474,19 +17474,30 @@ class Subject:
         context = self.path_context
         return any([context.there(f"{base}/{text}") for base in (context.cwd, *context.bases)])
 
-    def access(self, place: Place) -> frozenset[str]:
+    def access(self, place: Place, strict: bool = False) -> frozenset[str]:
         """What may be done at *place*: read, write. What holds something to be written writes, unless it only searches."""
         acts = tool_acts(self.acting)
         done = place.roles & _ACCESS or acts & _ACCESS or _ACCESS
-        if not place.roles.isdisjoint(_RUN_ROLES) and not place.named and "unknown" not in place.roles:
+        if strict:              # for a rule that allows, nothing is excused by a guess
+            told = (place.roles | acts) & _ACCESS
+            done = _ACCESS if "run" in acts or not told or not _SETTING.isdisjoint(name_words(self.acting)) else told
+        elif not place.roles.isdisjoint(_RUN_ROLES) and not place.named and "unknown" not in place.roles:
             return _READ            # what a command writes, its reader tells
+        elif len(done) == 2 and acts.isdisjoint(_ACCESS) and "command" not in place.roles:   # nothing tells: what could it write?
+            return done if self._may_be_given(place.text) else _READ
         if len(done) == 2 or "command" in place.roles or "search" in acts:
             return done
         given: bool | None = self._derived.get("given")
         if given is None:
             given = self._derived["given"] = any([
-                value.text and "_".join(name_words(value.name)) in _GIVEN for value in self.argument_values(frozenset())])
+                _is_given(value) for value in self.argument_values(frozenset())])
         return done | {"write"} if given else done
+
+    def _may_be_given(self, place: str) -> bool:
+        """Is there, beside *place*, a text that a tool may write? A single word of an unknown argument is none."""
+        return any(value.text and value.text != place and not value.number and (
+            _is_given(value) or not roles.isdisjoint(_WRITTEN) or "unknown" in roles and _choice_word.fullmatch(value.text) is None)
+            for value in self.argument_values(frozenset()) for roles in (argument_roles(self.acting, value.name, value.text),))
 
     def path_hits(self, skip: frozenset[str] | None) -> dict[str, Hit]:
         """Which `path:` matchers of `_any_value` hit: {key in the policy's path index: where}."""
@@ -17529,8 +17540,17 @@ class Subject:
                     found[key] = Hit(place.path, "", view)
 
 
+_SETTING = frozenset(("set", "add", "configure", "diff"))      # of a tool: may write all the same
+_WRITTEN = frozenset(("content", "patch", "cell"))
 _GIVEN = frozenset("content contents text body data file_text file_content new_string new_text new_str newtext insert_text "
-                   "patch diff edits lines".split())
+                   "patch diff edits line lines".split())
+
+
+def _is_given(value: Value) -> bool:
+    """Does a value stand in an argument for what is written? (`line` is often a number.)"""
+    return bool(value.text) and not value.text.isdigit() and "_".join(name_words(value.name)) in _GIVEN
+
+
 # Tools with such a word take or leave a whole folder with all that is in it.
 _TAKES_FOLDERS = frozenset("zip tar archive compress pack backup bundle sync mirror upload copy cp extract unpack unzip untar "
                            "decompress restore".split())
@@ -18919,7 +18939,7 @@ def _accessed(test: ValueTest, access: frozenset[str], key: str, strict: bool) -
     name = key.rpartition("/")[2]
 
     def matches(value: Any, subject: Subject) -> Hit | None:
-        done = subject.access(Place("", argument_roles(subject.acting, name), (), name))
+        done = subject.access(Place("", argument_roles(subject.acting, name), (), name), strict)
         return test(value, subject) if (done <= access if strict else done & access) else None
     return matches
 
@@ -18946,7 +18966,7 @@ def _places_anywhere(test: ValueTest, roots: Sequence[str], word: str, skip: fro
         first: Hit | None = None
         for place in subject.certain_places():
             subject.budget.check()
-            if place is None or not subject.access(place) <= access or test(place.text, subject) is None:
+            if place is None or not subject.access(place, True) <= access or test(place.text, subject) is None:
                 return None
             first = first or Hit(place.path)
         return first
