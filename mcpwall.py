@@ -14714,7 +14714,8 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
                 hot.append((begin, end, some))
         for begin, end, some in hot:
             yield from _steer_zone(low, begin, end, list(some.values()), spaced)
-        chars = set() if plain or block.isascii() else set(block)
+        chars = set() if plain or block.isascii() else set(
+            block.encode("utf-8", "replace").translate(None, _VIEW_ASCII).decode())
         scripts = set(map(_steer_script, chars))
         if not steer.tongues.isdisjoint(words):
             scripts.add("latin")
@@ -14735,9 +14736,10 @@ _steer_first_sets: dict[str, list[frozenset[str]]] = {}
 
 
 def _steer_firsts(row: str, parts: Sequence[Sequence[str]]) -> list[frozenset[str]]:
-    """The first characters of each part of a phrase, of which one is in a text that holds it."""
+    """The first characters of each part of a phrase (but for those with ASCII), of which one is in a text that holds it."""
     if row not in _steer_first_sets:
-        _steer_first_sets[row] = [frozenset(choice[0] for choice in choices) for choices in parts]
+        sets = [frozenset(choice[0] for choice in choices) for choices in parts]
+        _steer_first_sets[row] = [firsts for firsts in sets if not any(map(str.isascii, firsts))]
     return _steer_first_sets[row]
 
 
