@@ -14807,7 +14807,7 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
     data = low[:80].lstrip()[:1] in ("{", "[")
     hits = [hit for found in (_steer_phrases(low, defining, budget), _steer_marks(low)) for hit in found
             if (defining or hit.phrase.force[0] != "=") and not _steer_excused(low, hit, data, defining)]
-    hits.sort(key=lambda hit: hit[:2])
+    hits.sort(key=lambda hit: (*hit[:2], hit.phrase.row))
     kept: list[SteeringHit] = []
     latest: dict[str, SteeringHit] = {}
     for hit in hits:
@@ -14818,7 +14818,7 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
             if row != hit.phrase.row and other.end <= hit.start < other.end + _STEER_NEAR:
                 kept += [other, hit]
         latest[hit.phrase.row] = hit
-    return sorted(set(kept), key=lambda hit: hit[:2])
+    return sorted(set(kept), key=lambda hit: (*hit[:2], hit.phrase.row))
 
 
 # Letters apart: any word that is looked for so has as many
