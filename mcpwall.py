@@ -6648,7 +6648,6 @@ secret :: aws :: configure (?:export-credentials|get \S*(?:secret|token)) :: AWS
 secret :: aws :: (?:secretsmanager get-secret-value|ssm get-parameters? .*--with-decryption|sts (?:get-session-token|
     assume-role)) :: AWS_SECRET
 secret :: gcloud :: secrets versions access :: GOOGLE_SECRET
-secret :: gcloud :: auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
 secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
@@ -6795,7 +6794,9 @@ infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
 infrastructure :: eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm k3s-uninstall.sh :: (?:.* )?(?:delete|reset|
     destroy)  :: destroys a cluster
-infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive)|sync (?=.*--delete))|s3api delete-|ec2 (?:terminate-instances|
+infrastructure :: aws :: s3 sync (?!(?:--?\S+ )*(?:\./)?(?:[\w-]+/)*(?:dist|build|out|public|site|_site|www|static|target)/? )
+    (?=.*--delete) :: destroys cloud storage
+infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive))|s3api delete-|ec2 (?:terminate-instances|
     delete-(?!tags)|release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|
     iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs
      delete-|eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|
@@ -7499,8 +7500,8 @@ _code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+
                             r"^[ \t]*(?:const|let|var|def|class|func) [A-Za-z_{]")
 _code_long = lazy_regex(r"'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|`[^`\n]*\n[^`]*`")
 _code_program = lazy_regex(
-    r"(?m)(?:^|;)[ \t]*((?:[A-Za-z_]\w*=\S*[ \t]+)*(?:sudo[ \t]+)?(?:rm|rmdir|shred|dd|mkfs[\w.]*|mv|chmod|chown|truncate|find|xargs|"
-    r"(?:ba|z|da|k)?sh|eval|env|curl|wget|nc|ncat|socat|ssh|scp|rsync|tar|cat|tee|python[\d.]*|perl|ruby|node|php|git|docker|"
+    r"(?m)(?:^|;)[ \t]*((?:[A-Za-z_]\w*=\S*[ \t]+)*(?:sudo[ \t]+)?(?:rm|rmdir|shred|dd|mkfs[\w.]*|mv|chmod|chown|truncate|"
+    r"find|xargs|(?:ba|z|da|k)?sh|eval|env|curl|wget|nc|ncat|socat|ssh|scp|rsync|tar|cat|tee|python[\d.]*|perl|ruby|node|php|git|docker|"
     r"kubectl|terraform|aws|psql|mysql|crontab|cd|rd|del|cmd|powershell|pwsh|remove-item|iex|iwr|irm)"
     r"(?=[ \t]+[-~/.\"'$\\\w{(&])(?![ \t]+(?:in|is|as|if|of|or|and)[ \t])[^\n]*)", re.I)
 _code_mongo = lazy_regex(r"\s*db\.")
@@ -11017,7 +11018,8 @@ class _ShRun:
             if word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
                     not i or word[:1] == "-" and word[:2] != "--")):
                 into = "".join(args[i + 1:i + 2])
-            elif not tar and not into and word[:1] != "-" and word not in ("a", "x") and name != "compress-archive":
+            elif not tar and not into and (word == "-" or word[:1] != "-") and word not in ("a", "x") and (
+                    name != "compress-archive"):
                 into = word
             elif word[:1] != "-" and word != into and (i or not tar):
                 self.path(word, sources if make else None)
@@ -11675,7 +11677,8 @@ def _sh_text(value: Any) -> str:
 
 
 # ---- 9h. Commands: judging -------------------------------------------------------------------------------
-_sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|\w\\[\w%$]|\$_[.\s}|)]|\w`\w|net\.webclient|\$env:|"
+_sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|(?<!%)\w\\[\w%$]|\$_[.\s}|)]|\w`\w|"
+                         r"net\.webclient|\$env:|"
                          r"(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|task"
                          r"|disk|volume|preference|client|policy|user|member|property|profile|transfer|string|file|archive|"
                          r"wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|\b(?:iex|irm|iwr|gci|ri|del|erase|rd|"
