@@ -27215,9 +27215,9 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     hooks = [row for row in _hook_state(io) if not args.client or row[0].name in args.client]
     problems = [Problem(*row) for row in _needs_attention(io, found)]
     problems += [Problem("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks if problem]
-    known = _known_problems(io, problems, args.ack, args.unack)
     notes = [*(one.problem for one in problems if one.rank == "note"), *_status_notes(io, found, policy)]
     problems = [one for one in problems if one.rank != "note"]
+    known = _known_problems(io, problems, args.ack, args.unack)
     attention = [one for one in problems if one.key not in known or one.rank == "error"]
     today, waiting = _refused_today(io), len(io.consent.grants.requests())
     if args.json:
@@ -27295,7 +27295,11 @@ def _say_class(io: Surroundings, kind: str, problems: Sequence[Problem]) -> None
 def _refused_today(io: Surroundings) -> dict[str, int]:
     """How many records of each kind but allowed calls there are of today."""
     since, counts = since_moment(time.strftime("%Y-%m-%d"), time.time()), dict[str, int]()
-    for path in log_files(io, [], since):
+    try:
+        files = log_files(io, [], since)
+    except OSError:         # what is wrong with the log is said elsewhere
+        return {}
+    for path in files:
         try:
             with open(path, encoding="utf-8", errors="replace", newline="\n") as stream:
                 for line in stream:
@@ -27305,7 +27309,7 @@ def _refused_today(io: Surroundings) -> dict[str, int]:
                         key = "would" if "would" in record else str(record["action"])
                         counts[key] = counts.get(key, 0) + 1
         except OSError:
-            pass        # what is wrong with the log is said elsewhere
+            pass
     return {key: count for key, count in counts.items() if key in (*_INTERESTING, "would")}
 
 
@@ -27523,8 +27527,8 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, ...]]:
         yield "calls", consent.folder.path, words
     if os.path.islink(log) or os.path.lexists(log) and not os.path.isdir(log):
         yield "log", log, "the log directory is not a directory of its own; records cannot be written"
-    elif os.path.isdir(log) and not os.access(log, os.W_OK | os.X_OK):
-        yield "log", log, "the log directory cannot be written"
+    elif os.path.isdir(log) and not os.access(log, os.R_OK | os.W_OK | os.X_OK):
+        yield "log", log, "the log directory cannot be read and written; make it yours: chmod 700"
     elif _file_mode(log) & 0o077:
         yield "permissions", log, "others can read the log; run: chmod 700"
 
@@ -30949,8 +30953,15 @@ def _check_lines(given: str | None) -> list[bytes]:
         lines = [line for line in data.split(b"\n") if line.strip()]
     for number, line in enumerate(lines, 1):
         if not _is_loose_json(line):
-            where = f"line {number} of the input" if len(lines) > 1 else "the input"
-            raise UsageError(f"{where} is not JSON")
+            raise UsageError(f"{f'line {number} of the input' if len(lines) > 1 else 'the input'} is not JSON")
+        try:
+            body = json.loads(line.decode("utf-8", "surrogateescape"))
+        except (ValueError, RecursionError):        # the relay says what is wrong with it
+            continue
+        items = body if type(body) is list else [body]
+        if not any(type(item) is dict and item.keys() & {"jsonrpc", "method", "result", "error"} for item in items):
+            raise UsageError(f"{f'line {number} of the input' if len(lines) > 1 else 'the input'} is no JSON-RPC message; "
+                             'write {"jsonrpc": "2.0", "id": 1, "method": …}, or a tool and its arguments')
     return lines
 
 
