@@ -39,7 +39,7 @@ refuse wrongly, and in built-in policies nothing that allows rests on it; *serve
     17. Built-in policies (data; composed groups, not copies)                            means
     18. Decisions, and the effects they lead to                                          opens
     19. The tools of a server: pins, what is shown, what may be called                   opens
-    20. What we say of messages: quoting, redacting, what clients validate               closes
+    20. What we say of messages: quoting, records, redacting, what clients validate      closes
     21. Refusals and questions: calls that come again, and calls that wait for a person  opens
     22. Session (sans-I/O): framing, correlation, records, one way through               opens
     23. Files: policy discovery and layering                                             opens
@@ -124,8 +124,12 @@ if __name__ == "__main__" and sys._getframe().f_back is None:       # run as a s
     if "--" in sys.argv and os.name == "posix":     # on Windows exec would end the process that the host waits for
         _go_on_from_cache()
 
-import binascii
 import gc
+
+_COLLECTS = gc.isenabled()
+gc.disable()                    # nothing of what is made until the end of this file is garbage
+
+import binascii
 import json
 import math
 import re
@@ -398,7 +402,7 @@ def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
                 _collect_names(value, name, names)
 
 
-_compact = json.JSONEncoder(separators=(",", ":")).encode     # what we write ourselves
+_compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode     # what we write ourselves
 
 
 def paths_of(value: Any, ordinals: Iterable[int]) -> dict[int, tuple[Any, ...]]:
@@ -490,9 +494,7 @@ class Message(NamedTuple):
     server: str
     others: tuple[tuple[str | None, str | None], ...] = ()      # (method, tool): further ways in which it may be taken
     alias: str | None = None  # another name of the tool, which rules may use as well: what a host calls its own
-    agreed: frozenset[int] = (
-        frozenset()
-    )  # places of the definitions in a list (-1: the instructions) that the user approved
+    agreed: frozenset[int] = frozenset()    # places of definitions in a list (-1: the instructions) that the user approved
 
 
 def decode_line(line: bytes) -> str:
@@ -598,8 +600,7 @@ _RESULT_MEMBERS = {
     "initialize": frozenset(("instructions", "serverInfo", "capabilities", "protocolVersion")),
     "server/discover": frozenset(("instructions", "serverInfo", "capabilities", "supportedVersions")),
 }
-_TASK_MEMBERS = _RESULT_MEMBERS["tasks/get"]
-_RESULT_MEMBERS = {method: members | {"_meta", "resultType"} for method, members in _RESULT_MEMBERS.items()}
+_COMMON_MEMBERS = frozenset(("_meta", "resultType"))
 _ITEM_MEMBERS = frozenset(("name", "title", "description", "inputSchema", "outputSchema", "annotations", "icons", "execution",
                            "arguments", "uri", "uriTemplate", "mimeType", "_meta"))
 _HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"))
@@ -608,9 +609,9 @@ _HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempote
 def check_result(method: str | None, result: Mapping[str, Any]) -> None:
     """Raise MessageError where some reader takes a member of a result for one of the protocol, and others do not."""
     for one in [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []:
-        _refuse_shadows(result, _RESULT_MEMBERS[one or ""], "result: ")
+        _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
     if type(result.get("task")) is dict:
-        _refuse_shadows(result["task"], _TASK_MEMBERS, "result: task: ")
+        _refuse_shadows(result["task"], _RESULT_MEMBERS["tasks/get"], "result: task: ")
     if method == "tasks/get" and type(result.get("result")) is dict:        # of the call that the task is about
         check_result("tools/call", result["result"])
 
@@ -3676,6 +3677,13 @@ def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
         else:
             found.append(_pieces([_NOT_SLASH, *segment] if segment == [_At("*")] else segment))
     return found + [_pieces([_At("*")])] if found[-1] is None else found
+
+@lru_cache(1024)
+def _is_of_numbers(literals: frozenset[str]) -> bool:
+    """May one of them be a part of a number or boolean? A message may spell those in another way."""
+    return any([set("0123456789.e+-truefals").issuperset(literal) for literal in literals])
+
+
 # ---------------------------------------------------------------------------
 # 8. Patterns: paths
 # Closes: finds places in all spellings; only `is_under` is exact: allow rules rest on it.
@@ -3949,6 +3957,7 @@ _PATH_ALIAS = lazy_regex(
     r"|/(?:mnt/|cygdrive/)?([A-Za-z])(?=/(?:Users|Windows|ProgramData|Documents and Settings)(?:/|\Z))"
     r"|//(wsl\$|wsl\.localhost)/[^/]+(?=/|\Z)|//(?:[^/]+/([A-Za-z])\$|[?.]/([A-Za-z]):)(?=/|\Z)|//[?.]/(UNC)/",
     re.IGNORECASE)
+_PATH_ALIASED = ("//", "/proc/", "/private/", "/system/v", "/mnt/", "/cygdrive/")     # how they begin, or with `/x/`
 
 
 def _path_slashes(path: str, windows: bool = os.name == "nt") -> str:
@@ -4206,7 +4215,7 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
             return []           # one word, as often
         spellings: Sequence[str] = (value,)
         further: set[str] | tuple[()] = ()
-    elif _PATH_NETWORK.match(value) is not None and _PATH_CLIMB.search(value) is None or \
+    elif ":" in value and _PATH_NETWORK.match(value) is not None and _PATH_CLIMB.search(value) is None or \
             not named and _is_said(value, ctx):
         return []
     else:
@@ -4263,6 +4272,8 @@ def canonical_paths(value: str, ctx: PathContext, named: bool = True, word: bool
 
 def path_names(path: str, ctx: PathContext) -> tuple[str, ...]:
     """A canonical *path* and the plain names of the same place."""
+    if path.isascii() and path[2:3] != "/" and not path[:10].lower().startswith(_PATH_ALIASED):
+        return (path,)
     alias = _PATH_ALIAS.match(path)
     if alias is None:
         return (path,)
@@ -4514,7 +4525,7 @@ def _path_anchored(glob: str) -> tuple[str, list[str]]:
 def _path_rarest(word: str) -> str:
     """The component without wildcards in *word* that fewest paths have; empty when there is none."""
     if "/" not in word:
-        return "" if _PATH_WILD.search(word) else word
+        return word if word.isalnum() or _PATH_WILD.search(word) is None else ""
     words = [part for part in word.split("/") if part and not _PATH_WILD.search(part)]
     return max(words, key=lambda part: part not in _PATH_COMMON, default="")
 
@@ -4535,6 +4546,7 @@ class PathIndex:
         # by the first or last three characters of the last component; the text must occur in it
         self._ends: dict[str, list[tuple[str, _PathPattern]]] = {}
         self._others: list[_PathPattern] = []
+        self._text = ""         # all of `_words`
         self._excepts: dict[str, list[_PathPattern]] = {}
         for name, sources in globs.items():
             for rank, source in enumerate(sources):
@@ -4546,16 +4558,20 @@ class PathIndex:
 
     def _add(self, pattern: _PathPattern) -> None:
         """File *pattern* under what every path that it matches must have."""
-        parts = _PATH_PARTS.findall(_path_same(pattern.glob))
+        glob = _path_same(pattern.glob)
+        parts = _PATH_PARTS.findall(glob) if "{" in glob else list(filter(None, glob.split("/")))
         best: tuple[bool, bool, int] = (False, False, -1)
         keys: list[str] = []
-        for at, part in enumerate(parts):
+        for at in range(len(parts) - 1, -1, -1):
+            part = parts[at]
             if part[0] in "*$~" and "/" not in part:
                 continue
             words = [_path_rarest(word) for word in (_path_braces(part) if "{" in part else (part,))]
             score = (_PATH_COMMON.isdisjoint(words), part[0] == ".", at)
             if score > best and all(words):
                 best, keys = score, words
+                if best[0] and best[1]:
+                    break
         for key in dict.fromkeys(keys):
             self._words.setdefault(key, []).append(pattern)
         for word in () if keys else _path_braces(parts[-1]) if parts else ("",):
@@ -4603,12 +4619,15 @@ class PathIndex:
             names = [part]
             if len(part) < 64 and _PATH_WILD.search(part) is not None:
                 known = 6 * len(_PATH_WILD.sub("", part)) // (4 if part[0] in "*?[" else 3)
+                cut = "" if any([sign in part for sign in "[{\\"]) else max(_PATH_WILD.split(part), key=len)   # must be there
+                if not self._text:
+                    self._text = "/".join(self._words)
                 try:
-                    test = _path_component(part)
+                    test = _path_component(part) if cut in self._text else None
                 except PolicyError:             # no glob after all
                     test = None
-                names += [word for word in self._words if callable(test) and known >= len(word)
-                          and (word[0] != "." or part[0] == ".") and test(word)][:4]
+                names += [word for word in (self._words if callable(test) else ()) if known >= len(word) and cut in word
+                          and (word[0] != "." or part[0] == ".") and test(word)][:4]    # type: ignore[misc]
             made = [path + [name] for path in made for name in names][:64]
         found: dict[str, str] = {}
         for path in made[1:]:
@@ -5287,20 +5306,32 @@ _ADR_WRAP = frozenset("""sudo doas env command exec nohup time timeout nice stdb
 _adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+"""
                        r"""|\$\(|[;&|()`\n]""", re.DOTALL)
 _adr_unquote = lazy_regex(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""", re.DOTALL)
-_ADR_SPACED = dict.fromkeys(b"\0;&|(){},`/.$\n", " ")      # NUL parts the texts of a call
+_ADR_SPACES = b"\0;&|(){},`/.$\n"      # NUL parts the texts of a call
+_ADR_SPACED = dict.fromkeys(_ADR_SPACES, " ")
+# The same for ASCII, many times as fast; what separates words of a text, but not of bytes, with it
+_ADR_FETCH_ASCII = frozenset(word.encode() for word in _ADR_FETCH)
+_ADR_SPACED_ASCII = bytes(32 if code in _ADR_SPACES + b"\x1c\x1d\x1e\x1f" else code + 32 * (65 <= code <= 90)
+                          for code in range(256))
 
 
 def may_fetch(text: str) -> bool:
     """A superset of the commands in which `hosts_in_command` finds something."""
     return ":" in text or "'" in text or '"' in text or "\\" in text or "%" in text or "//" in text or "xargs" in text or \
-        not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+        _names_fetcher(text)
+
+
+def _names_fetcher(text: str) -> bool:
+    """Is a program that fetches one of the words of *text*?"""
+    if text.isascii():
+        return not _ADR_FETCH_ASCII.isdisjoint(text.encode().translate(_ADR_SPACED_ASCII).split())
+    return not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
 
 
 def hosts_in_command(text: str, depth: int = 0) -> set[str]:
     """The hosts that a command line gets to programs which may talk to the network; not those it only writes or looks for."""
     hosts: set[str] = set()
     loose = "|" in text and "xargs" in text or \
-        "$" in text and not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+        "$" in text and _names_fetcher(text)
     line: list[str] = []
     for word in (*_adr_word.findall(text), "\n"):
         if word not in (";", "&", "|", "(", ")", "`", "\n", "$("):
@@ -5320,7 +5351,9 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
                 hosts |= hosts_in_command(part, depth + 1)
             elif loose or not talks:
                 role = loose or program in _ADR_FETCH and part[:1] != "-"
-                hosts.update(hosts_of(part.rpartition("=")[2] if re.match(r"-|\w+=", part) else part, role)[0])
+                value = part.rpartition("=")[2] if "=" in part and re.match(r"-|\w+=", part) else part
+                if may_hold_url(value) or role and may_be_host.search(value) is not None:
+                    hosts.update(hosts_of(value, role)[0])
         line = []
     return hosts
 
@@ -5334,7 +5367,7 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
 
 COMMAND_CATEGORIES = {"destructive": "deletes, overwrites or wipes outside the project, or a shared branch",
     "git_rewrite": "throws away local git work (git_discard, a named file, stash drop, branch -D)",
-    "git_discard": "throws away work that nobody has elsewhere (reset --hard, clean -fdx, checkout .)",
+    "git_discard": "throws away git work that may be nowhere else (reset --hard, clean -fdx, checkout .)",
     "pipe_to_shell": "runs what it has just downloaded or decoded", "reverse_shell": "opens a shell or a tunnel to the network",
     "exfiltration": "sends credentials, private files or the environment away",
     "privilege": "becomes root, widens rights, leaves a container, or turns protection off",
@@ -6607,7 +6640,7 @@ _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|stagin
 _SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named file
 _SH_LOOSENS = r"(?:-\S+ )*(?:approve|allow|go|unwrap|wrap|init) (?!(?:(?!-- )\S+ )*(?:--list|--help|-h|--dry-run) )"
 _sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b)"     # whom pgrep, pidof or ps have found
-                       r".*\b(?:pgrep|pidof|ps|get-process|tasklist)\b[^\n;]*mcp[^a-z ]{0,3}wal")
+                       r".*\b(?:pgrep|pidof|ps|get-process|tasklist)\b[^\n;]*m[^a-z ]?cp[^a-z ]{0,3}wal")
 _sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|save_config|wrap_server)\b")
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
 _SH_RULES = r"""
@@ -6631,7 +6664,7 @@ git_discard :: git :: (?:reset (?:.* )?--(?:hard|merge) |clean(?=.* (?:-[a-zA-Z]
     stash clear |filter-(?:branch|repo)|reflog (?:expire|delete)|(?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|--discard-changes) |checkout (?:.* )?TREE |
     restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* TREE )|read-tree (?:.* )?--reset |
     push(?!.* (?:--dry-run|-n) )(?:(?=.* (?:-[a-z]*f[a-z]*|--force|--mirror) )|(?!.*--force-with-lease)(?=.* [+]\S+ ))) ::
-     throws work away that may be nowhere else
+     throws away what is not committed or pushed
 git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |
     branch(?=.* (?:-[a-z]*D|--delete .*--force|--force .*--delete) )|worktree remove .*(?:-f|--force) |checkout (?:.* )?-- (?!TREE )|
     restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) :: throws local work away
@@ -6704,7 +6737,7 @@ privilege :: mcpwall :: LOOSENS :: changes what mcpwall lets through
 privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS :: changes what mcpwall lets through
 privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |(?:approve|allow) (?:-\S+ )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) ::
      changes what mcpwall lets through
-privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*mcp[^a-z ]{0,3}wal :: stops mcpwall
+privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*m[^a-z ]?cp[^a-z ]{0,3}wal :: stops mcpwall
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
 privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
@@ -7091,11 +7124,11 @@ _sh_tables: list[dict[str, Any]] = []
 def _sh_known() -> list[dict[str, Any]]:
     """[rows, programs with sub-commands, rules]: the tables above as dictionaries by program, made at first use."""
     if not _sh_tables:
-        rows: dict[str, _ShRow] = {}
+        rows: dict[str, tuple[str, str, str]] = {}      # what `_sh_row` makes a row of, when it is needed
         for line in re.sub(r"\n +", " ", _SH_PROGRAMS).strip().split("\n"):
             if line[:1] != "#":
                 names, options, operands, traits = [part.strip() for part in (line + " |" * (3 - line.count("|"))).split("|")]
-                row = _sh_row(options, operands, traits)
+                row = options, operands, traits
                 for name in names.split():
                     parts = [part.split(",") for part in name.split("/")]
                     made = parts[0]
@@ -7107,7 +7140,7 @@ def _sh_known() -> list[dict[str, Any]]:
         text = _SH_RULES.replace("\n    ", "").replace("BRANCH", _SH_BRANCH).replace("TREE", _SH_TREE)
         for line in text.replace("LOOSENS", _SH_LOOSENS).split("\n")[1:]:
             category, programs, pattern, reason = line.split(" :: ")
-            found = lazy_regex(pattern)
+            found = _ShPattern(pattern)
             for program in programs.split():
                 rules.setdefault(program, []).append((category, found, reason))
                 if category == "git_discard":       # which is the graver part of the other
@@ -7116,6 +7149,50 @@ def _sh_known() -> list[dict[str, Any]]:
     return _sh_tables
 
 
+class _ShPattern:
+    """The regex of a rule. Most begin with a sub-command: without that one they are neither tried nor compiled."""
+
+    __slots__ = ("_regex", "_source", "_heads")
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._regex: Any = None
+        self._heads: tuple[str, ...] | None = None
+
+    def match(self, text: str) -> Any:
+        if self._heads is None:
+            self._heads = regex_heads(self._source)
+        if not text.startswith(self._heads):
+            return None
+        if self._regex is None:
+            self._regex = re.compile(self._source)
+        return self._regex.match(text)
+
+
+def regex_heads(source: str) -> tuple[str, ...]:
+    """Plain texts with one of which everything begins that *source*, a regex of a table, matches; ("",) where it has none."""
+    parts, depth, begin, closed = [], 0, 0, 0
+    for sign in re.finditer(r"\\.|\[\]?(?:\\.|[^\]\\])*\]|[()|]", source, re.DOTALL):
+        depth += (sign[0] == "(") - (sign[0] == ")")
+        if sign[0] == "|" and not depth:
+            parts.append(source[begin:sign.start()])
+            begin = sign.end()
+        elif sign[0] == ")" and not depth:
+            closed += 1
+            if closed == 1 and source[:3] == "(?:" and sign.end() == len(source):       # all of it is one group
+                return regex_heads(source[3:-1])
+    heads: list[str] = []
+    for part in (*parts, source[begin:]):
+        plain = re.match(r"[A-Za-z0-9 _-]*", part)
+        text = plain[0] if plain is not None else ""
+        if part[len(text):len(text) + 1] in tuple("?*+{"):
+            text = text[:-1]
+        group = re.match(r"\(\?:([A-Za-z0-9 _|-]*)\)(?![?*+{])", part)
+        heads += group[1].split("|") if group is not None else [text]
+    return tuple(heads) if all(heads) else ("",)
+
+
+@lru_cache(None)
 def _sh_row(options: str, operands: str, traits: str) -> _ShRow:
     found: dict[str, tuple[bool, str]] = {}
     for token in options.split():
@@ -10262,7 +10339,7 @@ class _ShRun:
     def row_of(self, name: str, args: list[str]) -> tuple[str, _ShCall, list[tuple[str, str]]] | None:
         """The row of a program or of its sub-command: its name, the sorted words, and what stands before a sub-command."""
         rows, verbs, _ = _sh_known()
-        row = rows.get(name)
+        row = _sh_row(*rows[name]) if name in rows else None
         if name in verbs:
             front = _ShCall(name, args, row or _NO_ROW)
             at = front.sort(True)
@@ -10270,7 +10347,7 @@ class _ShRun:
                 verb = "".join(args[at + skip:at + skip + 1])
                 for key, size in ((f"{name}/{verb}/{''.join(args[at + skip + 1:at + skip + 2])}", 2), (f"{name}/{verb}", 1)):
                     if key in rows:
-                        call = _ShCall(key, args[at + skip + size:], rows[key])
+                        call = _ShCall(key, args[at + skip + size:], _sh_row(*rows[key]))
                         call.sort()
                         return key, call, front.got
         if row is None:
@@ -10411,7 +10488,8 @@ class _ShRun:
 
     def shells(self, words: list[str]) -> bool:
         """Is this an interactive or input-reading shell?"""
-        row = _sh_known()[0].get(_sh_program(words[0], self.d)) if words else None
+        made = _sh_known()[0].get(_sh_program(words[0], self.d)) if words else None
+        row = _sh_row(*made) if made is not None else None
         return row is not None and row.method is _ShRun._shell and all(word[:1] in "-+" for word in words[1:])
 
     # -- programs that run another
@@ -11463,7 +11541,7 @@ class _ShRun:
         if verb == "config" and len(words) > 1:
             self.git_setting(words[0], words[1])
         elif verb == "clean" and _sh_has(r"-\w*f|--force", args) and not _sh_has(r"-\w*n|--dry-run", args):
-            for word in [word for word in words if word[:1] in "/~"] or ["."] * (self.cwds != ("",)):
+            for word in [word for word in words if word[:1] in "/~"] or ["./untracked"] * (self.cwds != ("",)):
                 self.delete(word)
         if verb in ("commit", "tag", "notes", "config", "clean") or verb == "archive" and flow is not _NOTHING:
             return _NOTHING
@@ -13545,7 +13623,7 @@ NOT        do_not don't dont never must_not mustn't should_not shouldn't shall_n
 TELL       tell inform mention reveal disclose explain admit report notify alert warn confess describe expose show say discuss
            acknowledge display telling informing mentioning revealing disclosing notifying alerting showing reporting warn
            advise advising let bother
-USER       user users human humans operator customer owner person anyone anybody
+USER       user users human humans operator customer owner maintainer maintainers person anyone anybody
 USERS      user's users owner's customer's user
 KNOW       know notice learn find_out be_told be_informed be_notified be_aware become_aware realize realise suspect hear
 ABOUT      that about what how of unless under at in for no
@@ -13711,7 +13789,7 @@ role_spoof     said     you_are|you're no *longer a|an|the ..2 ROLE
 role_spoof     said     you are now|in ..2 *SPECIAL MODE
 role_spoof     said     you are *no_longer bound|restricted|limited|subject|required
 role_spoof     said     your|the *task|goal|mission|objective has_changed|was_changed|changed
-role_spoof     order    *enter|activate|enable ~1 SPECIAL MODE
+role_spoof     order    *enter|activate ~1 SPECIAL MODE
 role_spoof     said     *FROMNOW ..2 you|AGENT ..2 are|respond|act|will|must|obey|always ..4 EVIL|ROLE|obey|no_restrictions|only
 role_spoof     said     FROMNOW|from_this_moment *obey|ignore|disregard
 role_spoof     said     *FROMNOW ..3 recommend|forward|approve|include|append|reply|respond|answer|speak|prefer
@@ -13981,7 +14059,7 @@ tool_steering  =order   CHANGE ~1 PROMPT to include|say|contain|always
 tool_steering  =said    whenever|when|if|each_time|every_time ..3 NAME ..2 LOADED ..1 also|always|must
 tool_steering  =order   do_not|don't|never use ~2 ..1 TOOL of|from ~1 other|another
 override       order    *IGNORE ~2 PRIOR role|persona|identity|personality|character|purpose
-override       order    *IGNORE ~1 USER END
+override       order    *IGNORE ~1 user|users|human|humans|owner|customer END
 concealment    order    make_sure|be_sure|ensure|make ..1 not to|do *mention|tell|reveal|disclose|inform
 concealment    order    DO|HARM ..10 without ~1 *asking|confirmation|approval|permission END
 concealment    order    do so|it|this|that without ~1 *asking|confirmation|approval|permission
@@ -14585,7 +14663,7 @@ class _Steer:
         return False
 
     def look(self, text: str, words: Iterable[bytes], phrases: Iterable[SteeringPhrase]) -> list[SteeringPhrase]:
-        """Those of *phrases* all of whose parts may be in *text*, which has these bare *words*."""
+        """Those of *phrases* all of whose parts may be in *text*, which has these bare *words*; each once."""
         present = asked = 0
         gate = self.gate
         for word in words:
@@ -14593,7 +14671,7 @@ class _Steer:
                 present |= gate[word]
         lacking = ~(present | self.formed)
         found = []
-        for phrase in [phrase for phrase in phrases if not phrase.needs & lacking]:
+        for phrase in {id(phrase): phrase for phrase in phrases if not phrase.needs & lacking}.values():
             missing = phrase.needs & ~present
             if missing & ~asked:                # forms: is one of their strings there?
                 for bit, strings in self.forms:
@@ -14606,10 +14684,10 @@ class _Steer:
         return found
 
     def hanging(self, text: str, words: frozenset[bytes]) -> Iterable[SteeringPhrase]:
-        """The phrases that hang on one of the *words* of *text*."""
+        """The phrases that hang on one of the *words* of *text*, some more than once."""
         some = [self.rare[word] for word in words if word in self.rare]
         some += [hung for word in self.strings.keys() & words for string, _, hung in self.strings[word] if string in text]
-        return {id(phrase): phrase for hung in some for phrase in hung}.values()
+        return [phrase for hung in some for phrase in hung]
 
 
 def _steer_script(char: str) -> str:
@@ -14925,6 +15003,10 @@ def _steer_quoted(low: str, start: int, end: int) -> bool:
 _INJECT_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”“", "„": "“”", "‘": "’", "«": "»", "»": "«", "「": "」", "『": "』"}
 
 
+# Names of members that every answer has: they steer nobody
+SILENT_NAMES = frozenset(("", *"""jsonrpc id result error code message content contents type text isError structuredContent data
+uri mimeType resource annotations audience priority _meta resultType complete method params name arguments level logger""".split()))
+
 
 def may_inject(text: str, viewed: bool | None = None) -> bool:
     """False only if `injection_findings` finds nothing in *text*, nor in any string that *text* is joined from.
@@ -15194,11 +15276,11 @@ read: read get fetch cat view show open load stat stats head tail describe previ
 read: count info status metadata summarize analyze analyse render attach print transcribe ocr hash checksum size
 read: exists blame log play watch review retrieve diff
 read: which whereis goto definition definitions references hover outline symbols symbolicate addr2line disassemble decompile
-read: lint typecheck diagnose diagnostics detect identify measure
+read: lint typecheck diagnose diagnostics detect identify measure profile set configure
 search read: list ls dir tree glob find search grep rg lookup locate browse explore scan
-write: write create append insert save put set add make mkdir touch new overwrite extract unpack unzip untar decompress
+write: write create append insert save put add make mkdir touch new overwrite extract unpack unzip untar decompress
 write: download install generate scaffold store record screenshot export restore chmod chown symlink link commit checkout
-write: init clone import undo revert configure
+write: init clone import undo revert
 write read: edit update replace modify change patch apply fix refactor format move mv rename copy cp duplicate backup
 write read: archive zip tar compress pack bundle merge mount sync mirror convert
 delete write: delete remove rm rmdir unlink erase trash purge prune drop destroy truncate clear
@@ -15247,7 +15329,7 @@ place pattern: include includes *include *includes include*
 choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
 choice: *encoding *format *mode *order *language *level type *type kind
 place read: python python_path pythonpath node_path interpreter executable exe exe_path exepath program program_path browser_path
-place read: chrome_path binary_path shell_path *executable *interpreter *executable_path *interpreter_path runtimeexecutable
+place read: chrome_path binary binary_path shell_path *executable *interpreter *executable_path *interpreter_path runtimeexecutable
 base read: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
 base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
 base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
@@ -15836,7 +15918,7 @@ drop truncate empty | table tables
 truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket
 purge | queue queues topic
 flush wipe reset | redis valkey memcached
-format wipe erase | disk disks drive drives partition filesystem
+format wipe erase | disk disks drive drives partition filesystem device
 prune | system volumes volume all
 transfer | repository repo
 flushall flushdb dropdatabase | *
@@ -15872,6 +15954,10 @@ _dan_redis = lazy_regex(
     r"(?i)\s*(?:config\s+set\s+(?:dir|dbfilename)|slaveof|replicaof|module\s+load|shutdown|debug)\b")
 
 
+_dan_lua = lazy_regex(r"(?i)redis\.p?call\(\s*['\"]flush(?:all|db)\b")
+_dan_all_nodes = lazy_regex(r"(?is)\s*match\s*\(\s*\w*\s*\)\s*(?:detach\s+)?delete\b")      # Cypher: every node of a graph
+
+
 @lru_cache(None)
 def _dan_acts() -> dict[str, frozenset[str]]:
     """{verb: objects}."""
@@ -15897,6 +15983,11 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
         if last in acts[verb] or "*" in acts[verb] or verb == "delete" and last == "table" and any(
                 leaf.key in _DAN_SCOPES for leaf in call.leaves):
             yield Danger("sweeping", (), f"{verb} {last}".strip())
+    for leaf in call.leaves:
+        if leaf.key == "dropdatabase" or type(leaf.value) is str and (
+                call.says("redis", "valkey") and _dan_search(_dan_lua, leaf.value, call.look.budget) is not None or
+                (leaf.key == "cypher" or call.says("neo", "cypher", "memgraph")) and _dan_all_nodes.match(leaf.value) is not None):
+            yield Danger("sweeping", leaf.path, "empties a database")
     destroys = not verbs.isdisjoint(_DAN_DESTROY)
     if destroys:
         yield from _dan_everything(call)
@@ -15924,8 +16015,8 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
                 yield Danger("sweeping", path, "deletes all")
         elif type(value) is not str:
             continue
-        elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*") and \
-                key not in ("path", "paths", "fields", "columns"):
+        elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*", "/_all", "/*") and \
+                (key not in ("path", "paths", "fields", "columns") or value.strip() == "/_all"):
             yield Danger("sweeping", path, "deletes whatever there is")
         elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value[:1000].lower())):
             yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
@@ -16165,7 +16256,8 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
 
 
 def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
-    config = call.says(*_DAN_CONFIG)
+    config, guard = call.says(*_DAN_CONFIG), call.says("protection", "ruleset", "firewall")
+    removed = guard and call.says("delete", "remove", "disable", "off") and not call.says("rule", "from")
     pairs = [leaf[0:1] + leaf[2:] + (leaf.name,) for leaf in call.leaves]
     if config:                      # {key: allowedDirectories, value: ["/"]}
         keys = [leaf.value for leaf in call.leaves if type(leaf.value) is str and
@@ -16177,7 +16269,10 @@ def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
         if key in _DAN_OFF and _dan_true(value) or key in _DAN_GUARDS and type(value) is str and \
                 _dan_fold(value) in _DAN_NO_GUARD or config and key in _DAN_ON and value in (False, "false"):
             yield Danger("unguarded", path, "turns a protection off")
-        elif (key == "executablepath" or key == "executable" and len(path) > 3) and type(value) is str and re.split(r"[/\\]", value)[-1] in _DAN_SHELLS:
+        elif guard and (removed or key in ("enabled", "enable", "active", "enforced") and value in (False, "false")):
+            yield Danger("unguarded", path, "turns a protection off")
+        elif (key == "executablepath" or key == "executable" and len(path) > 3) and type(value) is str and \
+                re.split(r"[/\\]", value)[-1] in _DAN_SHELLS:
             yield Danger("unguarded", path, "a shell in place of a browser")
         elif type(value) is str and "--" in value and not call.excused(name) and _dan_browser.search(value) is not None:
             yield Danger("unguarded", path, "a browser without its protection")
@@ -16290,7 +16385,7 @@ def _dan_command(text: str, named: bool, look: DangerLook, placed: bool = False)
         return None
     head, quoted = text[:first.start()], first[0] == "`"
     around = head + re.sub("`[^`]*`", "", text[first.start():]) if quoted else head
-    prose = len(_dan_prose.findall(around)) > (2 if quoted else 4)
+    prose = len(_dan_prose.findall(around)) > (2 if quoted else 4) and head.lstrip()[:1] != "-"     # options are no sentence
     if prose and not named:
         return None
     named = named or head.strip().replace(".", "").isdigit()    # a number in other words
@@ -16377,6 +16472,9 @@ _DAN_RISKY = """upload-pack receive-pack exec output config ext-diff textconv op
 _dan_options = lazy_regex(
     rf"(?:\A\s*|\s)(?:--(?:{'|'.join(_DAN_RISKY.split())})(?:[= ]|\Z)"
     r"|-o\s?(?:ProxyCommand|PermitLocalCommand|LocalCommand|KnownHostsCommand)|-u\s?(?:sh|touch|/)|-c\s?\w+\.\w+=)")
+# Among options: those that run what follows; the first ones are for nothing else
+_dan_run_option = lazy_regex(r"(?:\A|\s)--(?:(checkpoint-action=exec=|to-command[= ])|"
+                             r"(?:use-compress-program|rsh|exec|pager|upload-pack|receive-pack|ssh-command)[= ])")
 _dan_transport = lazy_regex(r"(?i)\s*(?:ext|fd)::|[a-z+]+://(?:[^@/]*@)?(?:-|%2d)|[\w.]*@-")
 # An option behind a URL, a file or a host; one in place of a value; one between broken quotes
 _dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]|--[a-z][\w-]*=\S")
@@ -16393,6 +16491,10 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, 
     if _dan_transport.match(text) is not None:
         return Danger("hidden_option", (), "an address that runs a command")
     if not _DAN_OPTION_KEYS.isdisjoint(words):
+        runs = _dan_run_option.search(text)
+        facts = call.look.judge(text[runs.end():].strip(" \t'\"")) if runs is not None else None
+        if facts is not None and (runs and runs[1] or not _DAN_SERIOUS.isdisjoint(facts.categories)):
+            return Danger("hidden_option", (), "an option that runs a command")
         return None
     bare = text.strip()
     loose = call.says(*_DAN_LOOSE) or any(leaf.key == "repopath" for leaf in call.leaves)
@@ -16511,11 +16613,11 @@ def _dan_code(call: _DanCall, text: str) -> Danger | None:
 # Names of members, and words of tools' names, that need a look whatever the values are
 _DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _DAN_RIGHTS | _DAN_CAP_KEYS | \
     frozenset("""all deleteall everything force hard mirror private isprivate visibility image hostconfig proto prototype
-    executablepath executable
+    executablepath executable dropdatabase cypher
     devices securityopt volumes includeenv includeenvironment showenv prefix""".split()) | (
         _DAN_GUARDS - {"mode"})
 _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | frozenset(_DAN_CONFIG) | \
-    frozenset("""format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
+    frozenset("""protection ruleset firewall neo cypher memgraph format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
     env environ environment printenv getenv resource resources cluster repository repo browser page puppeteer playwright
     evaluate compose push secrets secret clean cleanup container pod sandbox""".split())
 
@@ -16878,7 +16980,8 @@ class Subject:
     _findings: tuple[Finding, ...] | None = None
     _path_hits: dict[str, Hit] | None = None
     _haystack: str | None = None
-    _raw: str | None = None
+    _raw = ""
+    _given: list[tuple[tuple[Any, ...], Command]] | None = None
     _injections: tuple[Finding, ...] | None = None
 
     def __init__(self, message: Message, policy: Policy, budget: Budget | None = None,
@@ -16983,15 +17086,15 @@ class Subject:
         return found
 
     def _stays_here(self, finding: Finding, path: tuple[Any, ...]) -> bool:
-        tool, kind = self.message.tool or "", finding.pattern
+        kind = finding.pattern
         value = "".join([self.texts[ordinal][start:end] for ordinal, start, end in finding.spans])
         sends = self._sends
         if not sends and any(value in text for text, name in zip(self.texts, self.names)
                              if name and not _OLD_TEXTS.isdisjoint(name_words(name))):
             return True                         # an edit: it stands there already
         weak = is_throw_away(kind, value)
-        for base, root in self.roots():
-            for command in commands_in(tool, root) if weak or kind in _THROW_AWAY else ():
+        if weak or kind in _THROW_AWAY:
+            for base, command in self.given_commands():
                 if path[:len(base + command.path)] == base + command.path:
                     text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
                     shell = command.language in ("", "sh", "powershell", "cmd")
@@ -17004,7 +17107,7 @@ class Subject:
         """Does the call itself (not a command in it) lead to a foreign host, a chat, an issue or a mail?"""
         tool = self.message.tool or ""
         words, acts = name_words(tool), tool_acts(tool)
-        command = {base + command.path for base, root in self.roots() for command in commands_in(tool, root)}
+        command = {base + command.path for base, command in self.given_commands()}
         hosts = [address for address in self.addresses(frozenset()) if address.path not in command]
         if hosts:
             return any("public" in address.kinds and "loopback" not in address.kinds for address in hosts)
@@ -17021,12 +17124,9 @@ class Subject:
                 for index, text in enumerate(self.texts):
                     if text not in SILENT_NAMES and index not in agreed:
                         self.budget.check()
-                        hits += (
-                            finding._replace(spans=tuple((index, *span[1:]) for span in finding.spans))
-                            for finding in injection_findings(
-                                text, "description" if member else "response", self.budget, self.readings(text)
-                            )
-                        )
+                        hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
+                                 for finding in injection_findings(text, "description" if member else "response", self.budget,
+                                                                   self.readings(text))]
                 if member and member != "instructions":
                     hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
                              if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
@@ -17060,14 +17160,10 @@ class Subject:
     def has_literal(self, literals: frozenset[str]) -> bool:
         """Does one of these strings, in lower case, occur?"""
         if self._haystack is None and not _is_of_numbers(literals):
-            raw = self.message.text     # without an escape all strings stand there as they are
-            if "\\" not in raw and raw.isascii() and not self.viewed and not self._seen.decoded:
-                if self._raw is None:
-                    self._raw = raw.lower()
-                for literal in literals:
-                    if literal in self._raw:
-                        break
-                else:
+            text = self.message.text        # without an escape all strings stand there as they are
+            if "\\" not in text and text.isascii() and not self.viewed and not self._seen.decoded:
+                self._raw = raw = self._raw or text.lower()
+                if not any([literal in raw for literal in literals]):
                     return False
         text = self.haystack
         return any(literal in text for literal in literals)
@@ -17198,12 +17294,18 @@ class Subject:
         message, facts = self.message, _NO_COMMANDS
         if message.peer != "client" or message.tool is None:
             return facts
-        for base, root in self.roots():
-            for command in commands_in(message.tool, root):
-                if not skip.intersection(command.path):
-                    facts = _Commands() if facts is _NO_COMMANDS else facts
-                    facts.add(base + command.path, self.judge_command(command))
+        for base, command in self.given_commands():
+            if not skip.intersection(command.path):
+                facts = _Commands() if facts is _NO_COMMANDS else facts
+                facts.add(base + command.path, self.judge_command(command))
         return facts
+
+    def given_commands(self) -> list[tuple[tuple[Any, ...], Command]]:
+        """The commands among the arguments, each with the path of its root."""
+        if self._given is None:
+            tool = self.message.tool or ""
+            self._given = [(base, command) for base, root in self.roots() for command in commands_in(tool, root)]
+        return self._given
 
     def judge_command(self, source: Any) -> CommandFacts:
         """The facts of a command, as it stands and without what hides in it. (What it decodes itself, its reader knows.)"""
@@ -17224,11 +17326,9 @@ class Subject:
             return source._replace(source=self._spelled(source.source, view))
         if isinstance(source, list):
             return [self._spelled(word, view) for word in source]
-        return (
-            next((one.text for one in self.readings(source) if one.name == view), source)
-            if isinstance(source, str)
-            else source
-        )
+        if not isinstance(source, str):
+            return source
+        return next((one.text for one in self.readings(source) if one.name == view), source)
 
     # -- dangers and addresses
 
@@ -17251,7 +17351,8 @@ class Subject:
         if found is None:
             found = self._derived["addresses", skip] = []
             flat, ran = self.flat(), _NONE
-            if self.message.tool is not None and not (flat and not flat[1].commands) and may_fetch(self.blob):
+            if self.message.tool is not None and not (flat and not flat[1].commands) and self.given_commands() and \
+                    may_fetch(self.blob):
                 ran = self._run_hosts(found)
             for base, root in self.roots():
                 if type(root) is dict or type(root) is list:
@@ -17289,13 +17390,12 @@ class Subject:
     def _run_hosts(self, found: list[_Address]) -> frozenset[Any]:
         """The hosts of commands are *found*; where the commands stand."""
         ran: set[tuple[Any, ...]] = set()
-        for base, root in self.roots():
-            for command in commands_in(self.message.tool or "", root):
-                text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
-                shell = command.language in ("", "sh", "powershell", "cmd")
-                found += [_Address(base + command.path, "", *address_names(host))
-                          for host in (hosts_in_command(text) if shell else hosts_of(text, False, self.budget)[0])]
-                ran.add(base + command.path)
+        for base, command in self.given_commands():
+            text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
+            shell = command.language in ("", "sh", "powershell", "cmd")
+            found += [_Address(base + command.path, "", *address_names(host))
+                      for host in (hosts_in_command(text) if shell else hosts_of(text, False, self.budget)[0])]
+            ran.add(base + command.path)
         return frozenset(ran)
 
     @property
@@ -17309,7 +17409,7 @@ class Subject:
         found: list[Place] | None = self._derived.get(("places", skip))
         if found is None:
             found, flat = [], self.flat()
-            walk = _PlaceWalk(self.acting, skip, self._seen, found)
+            walk = _PlaceWalk(self.acting, skip, self._seen, found, self.budget)
             if flat:
                 for name, text in flat[0].items():
                     if type(text) is str:
@@ -17352,7 +17452,7 @@ class Subject:
         globs = False
         choices, searches = self.server.choices.get(tool, {}), "search" in tool_acts(tool)
         found: list[Place] = []
-        walk = _PlaceWalk(tool, frozenset(), self._seen, found)
+        walk = _PlaceWalk(tool, frozenset(), self._seen, found, self.budget)
         for base, root in self.roots():
             walk.below(root, str(base[-1]), base) if type(root) in _CONTAINERS else found.append(Place("", _UNKNOWN, (), ""))
         for place in found:
@@ -17446,8 +17546,8 @@ _KNOWLEDGE = frozenset(("entities", "relations", "observations"))               
 class _PlaceWalk:
     """Gathers what may be a path among the arguments of *tool*."""
 
-    def __init__(self, tool: str, skip: frozenset[str] | None, seen: _Seen, found: list[Place]) -> None:
-        self._tool, self._skip, self._seen, self._found = tool, skip, seen, found
+    def __init__(self, tool: str, skip: frozenset[str] | None, seen: _Seen, found: list[Place], budget: Budget) -> None:
+        self._tool, self._skip, self._seen, self._found, self._budget = tool, skip, seen, found, budget
         self._reads = skip is None and _reading_tool.search(tool) is not None
 
     def below(self, node: Any, name: str, path: tuple[Any, ...]) -> None:
@@ -17455,6 +17555,8 @@ class _PlaceWalk:
         skip = self._skip
         if type(node) is dict:
             for key, value in node.items():
+                if len(node) > 64:
+                    self._budget.check()
                 if _is_path_name(key):
                     self._found.append(Place(key, _roles_of_name(self._tool, "path"), path, key))
                 kind = type(value)
@@ -17468,6 +17570,8 @@ class _PlaceWalk:
                         self.below(value, key, path + (key,))
         elif type(node) is list:
             for index, value in enumerate(node):
+                if index & 255 == 255:
+                    self._budget.check()
                 kind = type(value)
                 if kind is str:
                     self.text(value, name, path, index)
@@ -17613,19 +17717,7 @@ class _Commands:
 
 _NO_COMMANDS = _Commands()
 
-# Names of members that every answer has: they steer nobody
-SILENT_NAMES = frozenset(("", *"""jsonrpc id result error code message content contents type text isError structuredContent data uri
-mimeType resource annotations audience priority _meta resultType complete method params name arguments level logger""".split()))
-
 # Tools whose name says that they read files
-_NUMBER_SIGNS = frozenset("0123456789.e+-truefals")      # of numbers and booleans, which may be spelled in another way
-
-
-@lru_cache(1024)
-def _is_of_numbers(literals: frozenset[str]) -> bool:
-    return any([_NUMBER_SIGNS.issuperset(literal) for literal in literals])
-
-
 _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
 
 
@@ -19346,7 +19438,7 @@ _GROUPS_JSON = r"""
    "action": "deny", "message": "Blocked: a secret in what is being sent"}],
 "git-discard": [
   {"name": "ask-git-discard", "match": {"arguments": {"_any_value": {"command": "git_discard"}}},
-   "action": "ask", "message": "A git command that throws away work that may be nowhere else"}],
+   "action": "ask", "message": "A git command that throws local work away"}],
 "git-history": [
   {"name": "log-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "log_only", "message": "Logged: a git command that throws local work away"}],
@@ -19772,11 +19864,10 @@ class Wall:
         try:
             missing: Need | None = None             # what the rule before needs, and is not there
             for rule in self._rules(subject.message.peer) if every else self._rules_for(subject.message):
-                if every:
-                    if not rule.scope.covers(*_covered(subject.message)):
-                        yield rule, ELSEWHERE, None
-                        continue
-                elif missing is not None and rule.needs == missing:
+                if every and not rule.scope.covers(*_covered(subject.message)):
+                    yield rule, ELSEWHERE, None
+                    continue
+                if missing is not None and rule.needs == missing and not every:
                     continue
                 hit, missing = None, rule.needs
                 lent = subject.budget.lend() if rule.action == "log_only" else None
@@ -20082,6 +20173,25 @@ class Outbox:
         return effects
 
 
+_OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: what a retry of the same call may bring anew
+
+
+def call_digest(message: Message) -> bytes:
+    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count;
+    numbers count as they are spelled, for 1e400 and 1e999, 0 and -0 are the same to Python alone."""
+    def spelled(number: str) -> str:
+        return "\ud800" + number        # what no string of a message can be
+
+    body = json.loads(message.text, parse_float=spelled, parse_int=spelled)
+    params = {key: value for key, value in (body.get("params") or {}).items() if key not in _OWN_MEMBERS}
+    kept = [message.method, params]
+    return bytes.fromhex(sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()))
+
+
+def salted_digest(salt: bytes, message: Message) -> str:
+    """The same for people's files and records, from which the call cannot be guessed."""
+    return sha256(salt + call_digest(message))[:32]
+
 # ---------------------------------------------------------------------------
 # 19. The tools of a server: pins, what is shown, what may be called
 # Opens: says which tools are known, shown and may be called.
@@ -20325,10 +20435,8 @@ class Toolbox:
         """An answer as far as the client may see it: without the tools that it cannot or must not call, and without
         instructions that have changed; what there is to say of them; effects."""
         result, method = message.body.get("result"), message.method
-        if type(result) is not dict or not message.others and method not in _TELLING:
-            return message, [], []
-        methods = {method, *(other for other, _ in message.others)}
-        if methods.isdisjoint(_TELLING):
+        methods = {method, *[other for other, _ in message.others]}
+        if type(result) is not dict or methods.isdisjoint(_TELLING):
             return message, [], []
         text = message.text
         if type(result.get("tools")) is list and not methods.isdisjoint(("tools/list", None)):
@@ -20644,7 +20752,7 @@ class Toolbox:
         return effects
 
 # ---------------------------------------------------------------------------
-# 20. What we say of messages: quoting, redacting, what clients validate
+# 20. What we say of messages: quoting, records, redacting, what clients validate
 # Closes: takes secrets out of what clients, people and the log get.
 # ---------------------------------------------------------------------------
 
@@ -20972,30 +21080,209 @@ def _cut_in_the_middle(text: str, limit: int) -> str:
     return f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
 
 
+# -- records ------------------------------------------------------------------------
+
+RECORD_VERSION = 1          # of the fields of a record: "v"
+MAX_SUBJECT_CHARS = 200
+_REF_SIGNS = "abcdefghjkmnpqrstuvwxyz23456789"      # what is hard to mistake when it is typed
+_STOPPED = Decision("deny", None, "Blocked: the user has stopped every call (mcpwall go)", lasting=False)
+
+
+def _is_always_written(fields: Mapping[str, Any]) -> bool:
+    """Is it a record that a full log takes all the same: of a refusal, a question, a redaction, or a changed policy?"""
+    return fields["method"] == "mcpwall/policy" or "would" in fields or "answer" in fields or "asked" in fields or \
+        fields["method"] is not None and fields["action"] not in ("allow", "log_only")
+
+
+class Recorder:
+    """Makes the audit record of each message: what was decided, of what and why, and nothing that is a secret.
+
+    Records form a chain: `prev` is the beginning of the SHA-256 of this session's last line, so that a line that was changed
+    or taken out is noticed (`mcpwall verify`). `ref` names one record, for people: refusals say it.
+    """
+
+    def __init__(self, policy: Policy, server_name: str, session_id: str | None, quoting: Quoting, clock: Callable[[], float],
+                 salt: bytes | None = None) -> None:
+        self._settings, self._server_name, self._quoting, self._clock = policy.settings, server_name, quoting, clock
+        code = "".join(_REF_SIGNS[byte % len(_REF_SIGNS)] for byte in os.urandom(6))
+        self._id = session_id or code
+        self._code = self._id if re.fullmatch("[a-z0-9]{1,8}", self._id) else code
+        self._seq = 0
+        self._second: tuple[int, str] = (-1, "")        # of the latest record, and how it is written
+        self._prev: str | None = None
+        self._salt = salt or os.urandom(16)
+        self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
+        self._day = self._size = self._spared = 0       # the day, in days; bytes recorded in it; records left out since the last
+
+    @property
+    def is_full(self) -> bool:
+        """Has this session recorded as much today as settings.log_max_mb lets it?"""
+        day = int(self._clock() // 86_400)
+        if day != self._day:
+            self._day, self._size = day, 0
+        return 0 < self._settings.log_max_mb << 20 <= self._size
+
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
+        self._settings, self._constant = policy.settings, {**self._constant, "policy": policy.fingerprint}
+
+    @property
+    def session(self) -> str:
+        """The id of the session."""
+        return self._id
+
+    @property
+    def ref(self) -> str:
+        """The `ref` of the next record."""
+        return f"{self._code}-{self._seq + 1}"
+
+    def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
+        """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
+        text, label, ident, ref = self._quoting.text, self._quoting.label, message.body.get("id"), self.ref
+        action, note, would = decision.action, decision.message or None, ""
+        if self._settings.mode == "monitor" and action not in ("allow", "log_only") and decision is not _STOPPED:
+            action, would, note = "log_only", action, f"monitor: would {action}: {note or 'Blocked by policy'}"
+        method = "response" if message.kind == "response" else message.method
+        tool = None if message.tool == UNKNOWN_TOOL else message.tool
+        moment = int(self._clock() * 1000)
+        second = moment // 1000
+        if second != self._second[0]:
+            self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        self._seq += 1
+        fields: dict[str, Any] = {
+            "ts": f"{self._second[1]}{moment % 1000:03d}Z",
+            "session": self._id, "seq": self._seq, "ref": ref, "server": label(self._server_name),
+            "direction": "outbound" if message.peer == "server" else "inbound",
+            "method": method and label(method), "tool": tool and label(tool), "id": text(ident) if type(ident) is str else ident,
+            "action": action, "rule": decision.rule and label(decision.rule), "message": note and text(note)}
+        if would:
+            fields["would"] = would
+        if message.peer == "client":
+            self._add_arguments(fields, message, decision)
+        if decision.findings:
+            fields["findings"] = self._described(message, decision.findings)
+            fields["redacted_patterns"] = sorted({finding.pattern for finding in decision.findings})
+        if decision.view not in ("", "raw"):
+            fields["view"] = decision.view
+        if decision.why and decision.action != "allow":
+            fields["why"] = text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
+        if decision.asked:
+            fields["asked"] = decision.asked
+        if decision.granted:
+            fields["answer"] = decision.granted
+        fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
+        if self.is_full and not _is_always_written(fields):
+            self._seq, self._spared = self._seq - 1, self._spared + 1
+            return Record(fields, spared=True)
+        if self._spared:
+            fields["left_out"], self._spared = self._spared, 0
+        line = _compact(fields)
+        self._size += len(line) + 1
+        self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
+        return Record(fields, line)
+
+    def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
+        refused, logged = decision.action in ("deny", "ask"), self._settings.log_args
+        if refused:
+            fields["args"] = "[REDACTED]"
+            if decision.path:
+                fields["argument"] = self._quoting.text(pointer(decision.path))
+                subject = self._quoting.subject(message, decision)
+                if subject:
+                    fields["subject"] = subject
+            given = (message.body.get("params") or {}).get("arguments") if message.tool is not None else None
+            if type(given) is dict:
+                fields["keys"] = [self._quoting.text(key, 100) for key in list(given)[:50]]
+            if message.kind == "request":
+                fields["digest"] = salted_digest(self._salt, message)
+        if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
+            fields["args"] = self._quoting.params(message).get("arguments", {})
+
+    def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
+        """Findings for the log: the pattern and where, never the text."""
+        described = []
+        paths = paths_of(message.body, [finding.spans[0][0] for finding in findings[:100] if finding.spans])
+        texts = judged_texts(message) if self._settings.log_redacted == "hash" else []
+        for finding in findings[:100]:
+            place = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
+            entry = {"pattern": finding.pattern, "pointer": place}
+            if finding.view not in ("", "raw"):
+                entry["view"] = finding.view
+            if texts and finding.spans:
+                text = "".join(texts[ordinal][start:end] for ordinal, start, end in finding.spans)
+                entry["hash"] = sha256(self._salt + text.encode("utf-8", "replace"))[:16]
+            described.append(entry)
+        return described
+
+
+# -- what servers print -------------------------------------------------------------
+
+MAX_STRAY_CHARS = 2000      # of a line that is no message: so much goes to stderr
+MAX_STRAY_LINES = 20        # a second that go to stderr
+_content_length = lazy_regex(rb"(?i)\s*content-length:\s*\d+\s*\Z")
+# A private key printed line by line: its first line, and its last
+_key_begins = lazy_regex(r"-----? ?BEGIN .*PRIVATE KEY|PuTTY-User-Key-File-\d")
+_key_ends = lazy_regex(r"-----? ?END |Private-MAC:")
+_key_line = lazy_regex(r"[A-Za-z0-9+/=_-]{40,}\Z")
+
+
+class Strays:
+    """The lines of a server that are no messages: banners, logs, what it prints for itself.
+
+    Clients drop them, and so do we. People get their text on stderr, printable and without secrets, up to MAX_STRAY_LINES
+    a second; the record says once a second how many there were.
+    """
+
+    def __init__(self, quoting: Quoting, clock: Callable[[], float]) -> None:
+        self.count = self.size = 0      # of those not recorded yet, and their bytes
+        self._quoting, self._clock = quoting, clock
+        self._recorded_at = self._second = -math.inf
+        self._said = self._unsaid = 0   # in this second
+        self._in_key = self._hinted = False
+
+    def take(self, line: bytes, size: int) -> list[str]:
+        """What to say of a *line* of *size* bytes (its beginning, where that is long)."""
+        self.count, self.size = self.count + 1, self.size + size
+        now, said = self._clock(), []
+        if now - self._second >= 1:
+            if self._unsaid:
+                said.append(f"server printed {self._unsaid} more lines")
+            self._second, self._said, self._unsaid = now, 0, 0
+        text = self._safe(line[:MAX_STRAY_CHARS * 4].decode("utf-8", "replace").strip())
+        if _content_length.match(line) and not self._hinted:
+            self._hinted = True
+            said.append("the server writes Content-Length headers, as language servers do; MCP on stdio is one message a line: "
+                        "look for an option of the server, or for a newer one")
+        elif self._said < MAX_STRAY_LINES:
+            self._said += 1
+            said.append("server printed: " + text)
+        else:
+            self._unsaid += 1
+        return said
+
+    def due(self, last: bool) -> tuple[int, int]:
+        """(lines, bytes) to be recorded now, if it is time for a record (or the *last* chance); else (0, 0)."""
+        now = self._clock()
+        if not last and now - self._recorded_at < 1:
+            return 0, 0
+        told, self.count, self.size, self._recorded_at = (self.count, self.size), 0, 0, now
+        return told
+
+    def _safe(self, text: str) -> str:
+        """A private key that is printed line by line is hidden to its end; so is a line that could be a part of one."""
+        begins = _key_begins.search(text) is not None
+        within, self._in_key = self._in_key or begins, (begins or self._in_key) and not _key_ends.search(text)
+        if within or _key_line.match(text):
+            return MARKER
+        return printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
+
 # ---------------------------------------------------------------------------
 # 21. Refusals and questions: calls that come again, and calls that wait for a person
 # Opens: lets a call pass that a person has allowed.
 # ---------------------------------------------------------------------------
 
 MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
-_OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: what a retry of the same call may bring anew
 
-
-def call_digest(message: Message) -> bytes:
-    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count;
-    numbers count as they are spelled, for 1e400 and 1e999, 0 and -0 are the same to Python alone."""
-    def spelled(number: str) -> str:
-        return "\ud800" + number        # what no string of a message can be
-
-    body = json.loads(message.text, parse_float=spelled, parse_int=spelled)
-    params = {key: value for key, value in (body.get("params") or {}).items() if key not in _OWN_MEMBERS}
-    kept = [message.method, params]
-    return bytes.fromhex(sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()))
-
-
-def salted_digest(salt: bytes, message: Message) -> str:
-    """The same for people's files and records, from which the call cannot be guessed."""
-    return sha256(salt + call_digest(message))[:32]
 
 
 class Refusals:
@@ -21050,7 +21337,6 @@ _ANSWERS = {"allow once": "once", "allow this exact call for the session": "sess
 _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
              "cancelled": "the call was cancelled", "gone": "the client or the server is gone"}
 GRANT_S = 900               # so long a yes that was given in a terminal waits for the call to come again
-_STOPPED = Decision("deny", None, "Blocked: the user has stopped every call (mcpwall go)", lasting=False)
 _LOG_FULL = Decision("deny", None, "Blocked: the audit log is full (settings.log_max_mb), and settings.audit_required is set",
                      lasting=False)
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be taken for ours
@@ -21367,12 +21653,8 @@ class Questions:
         elif message.kind == "response" and message.peer == "server" and message.method == "initialize":
             result = body.get("result")
             agreed = result.get("protocolVersion") if type(result) is dict else None
-            self._elicits = (
-                self._form
-                and type(agreed) is str
-                and bool(re.fullmatch("[0-9-]{10}", agreed))
-                and agreed >= "2025-06-18"
-            )
+            self._elicits = self._form and type(agreed) is str and \
+                bool(re.fullmatch("[0-9-]{10}", agreed)) and agreed >= "2025-06-18"
         elif message.kind == "response" and message.peer == "server" and self._going:
             grant = self._going.pop(body.get("id"), None)
             result = body.get("result")
@@ -21475,67 +21757,7 @@ class Lines:
         return line
 
 
-# -- what servers print -------------------------------------------------------------
-
 _BOM = b"\xef\xbb\xbf"      # of editors and shells of Windows; dropped before the first line of a server
-MAX_STRAY_CHARS = 2000      # of a line that is no message: so much goes to stderr
-MAX_STRAY_LINES = 20        # a second that go to stderr
-_content_length = lazy_regex(rb"(?i)\s*content-length:\s*\d+\s*\Z")
-# A private key printed line by line: its first line, and its last
-_key_begins = lazy_regex(r"-----? ?BEGIN .*PRIVATE KEY|PuTTY-User-Key-File-\d")
-_key_ends = lazy_regex(r"-----? ?END |Private-MAC:")
-_key_line = lazy_regex(r"[A-Za-z0-9+/=_-]{40,}\Z")
-
-
-class Strays:
-    """The lines of a server that are no messages: banners, logs, what it prints for itself.
-
-    Clients drop them, and so do we. People get their text on stderr, printable and without secrets, up to MAX_STRAY_LINES
-    a second; the record says once a second how many there were.
-    """
-
-    def __init__(self, quoting: Quoting, clock: Callable[[], float]) -> None:
-        self.count = self.size = 0      # of those not recorded yet, and their bytes
-        self._quoting, self._clock = quoting, clock
-        self._recorded_at = self._second = -math.inf
-        self._said = self._unsaid = 0   # in this second
-        self._in_key = self._hinted = False
-
-    def take(self, line: bytes, size: int) -> list[str]:
-        """What to say of a *line* of *size* bytes (its beginning, where that is long)."""
-        self.count, self.size = self.count + 1, self.size + size
-        now, said = self._clock(), []
-        if now - self._second >= 1:
-            if self._unsaid:
-                said.append(f"server printed {self._unsaid} more lines")
-            self._second, self._said, self._unsaid = now, 0, 0
-        text = self._safe(line[:MAX_STRAY_CHARS * 4].decode("utf-8", "replace").strip())
-        if _content_length.match(line) and not self._hinted:
-            self._hinted = True
-            said.append("the server writes Content-Length headers, as language servers do; MCP on stdio is one message a line: "
-                        "look for an option of the server, or for a newer one")
-        elif self._said < MAX_STRAY_LINES:
-            self._said += 1
-            said.append("server printed: " + text)
-        else:
-            self._unsaid += 1
-        return said
-
-    def due(self, last: bool) -> tuple[int, int]:
-        """(lines, bytes) to be recorded now, if it is time for a record (or the *last* chance); else (0, 0)."""
-        now = self._clock()
-        if not last and now - self._recorded_at < 1:
-            return 0, 0
-        told, self.count, self.size, self._recorded_at = (self.count, self.size), 0, 0, now
-        return told
-
-    def _safe(self, text: str) -> str:
-        """A private key that is printed line by line is hidden to its end; so is a line that could be a part of one."""
-        begins = _key_begins.search(text) is not None
-        within, self._in_key = self._in_key or begins, (begins or self._in_key) and not _key_ends.search(text)
-        if within or _key_line.match(text):
-            return MARKER
-        return printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
 
 
 # -- correlation ------------------------------------------------------------------
@@ -21808,134 +22030,6 @@ def _nobodys(body: dict[str, Any]) -> tuple[Pending, ...]:
     return (_NOBODY, *(Pending(method, None) for method in looks))
 
 
-# -- records ------------------------------------------------------------------------
-
-RECORD_VERSION = 1          # of the fields of a record: "v"
-MAX_SUBJECT_CHARS = 200
-_REF_SIGNS = "abcdefghjkmnpqrstuvwxyz23456789"      # what is hard to mistake when it is typed
-
-
-class Recorder:
-    """Makes the audit record of each message: what was decided, of what and why, and nothing that is a secret.
-
-    Records form a chain: `prev` is the beginning of the SHA-256 of this session's last line, so that a line that was changed
-    or taken out is noticed (`mcpwall verify`). `ref` names one record, for people: refusals say it.
-    """
-
-    def __init__(self, policy: Policy, server_name: str, session_id: str | None, quoting: Quoting, clock: Callable[[], float],
-                 salt: bytes | None = None) -> None:
-        self._settings, self._server_name, self._quoting, self._clock = policy.settings, server_name, quoting, clock
-        code = "".join(_REF_SIGNS[byte % len(_REF_SIGNS)] for byte in os.urandom(6))
-        self._id = session_id or code
-        self._code = self._id if re.fullmatch("[a-z0-9]{1,8}", self._id) else code
-        self._seq = 0
-        self._second: tuple[int, str] = (-1, "")        # of the latest record, and how it is written
-        self._prev: str | None = None
-        self._salt = salt or os.urandom(16)
-        self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
-        self._day = self._size = self._spared = 0       # the day, in days; bytes recorded in it; records left out since the last
-
-    @property
-    def is_full(self) -> bool:
-        """Has this session recorded as much today as settings.log_max_mb lets it?"""
-        day = int(self._clock() // 86_400)
-        if day != self._day:
-            self._day, self._size = day, 0
-        return 0 < self._settings.log_max_mb << 20 <= self._size
-
-    def adopt(self, policy: Policy) -> None:
-        """Another policy is in force from now on."""
-        self._settings, self._constant = policy.settings, {**self._constant, "policy": policy.fingerprint}
-
-    @property
-    def session(self) -> str:
-        """The id of the session."""
-        return self._id
-
-    @property
-    def ref(self) -> str:
-        """The `ref` of the next record."""
-        return f"{self._code}-{self._seq + 1}"
-
-    def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
-        """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
-        text, label, ident, ref = self._quoting.text, self._quoting.label, message.body.get("id"), self.ref
-        action, note, would = decision.action, decision.message or None, ""
-        if self._settings.mode == "monitor" and action not in ("allow", "log_only") and decision is not _STOPPED:
-            action, would, note = "log_only", action, f"monitor: would {action}: {note or 'Blocked by policy'}"
-        method = "response" if message.kind == "response" else message.method
-        tool = None if message.tool == UNKNOWN_TOOL else message.tool
-        moment = int(self._clock() * 1000)
-        second = moment // 1000
-        if second != self._second[0]:
-            self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-        self._seq += 1
-        fields: dict[str, Any] = {
-            "ts": f"{self._second[1]}{moment % 1000:03d}Z",
-            "session": self._id, "seq": self._seq, "ref": ref, "server": label(self._server_name),
-            "direction": "outbound" if message.peer == "server" else "inbound",
-            "method": method and label(method), "tool": tool and label(tool), "id": text(ident) if type(ident) is str else ident,
-            "action": action, "rule": decision.rule and label(decision.rule), "message": note and text(note)}
-        if would:
-            fields["would"] = would
-        if message.peer == "client":
-            self._add_arguments(fields, message, decision)
-        if decision.findings:
-            fields["findings"] = self._described(message, decision.findings)
-            fields["redacted_patterns"] = sorted({finding.pattern for finding in decision.findings})
-        if decision.view not in ("", "raw"):
-            fields["view"] = decision.view
-        if decision.why and decision.action != "allow":
-            fields["why"] = text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
-        if decision.asked:
-            fields["asked"] = decision.asked
-        if decision.granted:
-            fields["answer"] = decision.granted
-        fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
-        if self.is_full and not _is_always_written(fields):
-            self._seq, self._spared = self._seq - 1, self._spared + 1
-            return Record(fields, spared=True)
-        if self._spared:
-            fields["left_out"], self._spared = self._spared, 0
-        line = _compact(fields)
-        self._size += len(line) + 1
-        self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
-        return Record(fields, line)
-
-    def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
-        refused, logged = decision.action in ("deny", "ask"), self._settings.log_args
-        if refused:
-            fields["args"] = "[REDACTED]"
-            if decision.path:
-                fields["argument"] = self._quoting.text(pointer(decision.path))
-                subject = self._quoting.subject(message, decision)
-                if subject:
-                    fields["subject"] = subject
-            given = (message.body.get("params") or {}).get("arguments") if message.tool is not None else None
-            if type(given) is dict:
-                fields["keys"] = [self._quoting.text(key, 100) for key in list(given)[:50]]
-            if message.kind == "request":
-                fields["digest"] = salted_digest(self._salt, message)
-        if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
-            fields["args"] = self._quoting.params(message).get("arguments", {})
-
-    def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
-        """Findings for the log: the pattern and where, never the text."""
-        described = []
-        paths = paths_of(message.body, [finding.spans[0][0] for finding in findings[:100] if finding.spans])
-        texts = judged_texts(message) if self._settings.log_redacted == "hash" else []
-        for finding in findings[:100]:
-            place = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
-            entry = {"pattern": finding.pattern, "pointer": place}
-            if finding.view not in ("", "raw"):
-                entry["view"] = finding.view
-            if texts and finding.spans:
-                text = "".join(texts[ordinal][start:end] for ordinal, start, end in finding.spans)
-                entry["hash"] = sha256(self._salt + text.encode("utf-8", "replace"))[:16]
-            described.append(entry)
-        return described
-
-
 # -- one way through ------------------------------------------------------------------
 
 class _Verdict(NamedTuple):
@@ -21947,12 +22041,6 @@ class _Verdict(NamedTuple):
 _NO_ROOM = ("Blocked: something had to be taken out of the structured result, and the tool's output schema "
             "leaves no room for a marker")
 _ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
-
-
-def _is_always_written(fields: Mapping[str, Any]) -> bool:
-    """Is it a record that a full log takes all the same: of a refusal, a question, a redaction, or a changed policy?"""
-    return fields["method"] == "mcpwall/policy" or "would" in fields or "answer" in fields or "asked" in fields or \
-        fields["method"] is not None and fields["action"] not in ("allow", "log_only")
 
 
 class Whereabouts:
@@ -21985,18 +22073,8 @@ class Whereabouts:
 
 # What a running session cannot change any more, or not without loosening what was agreed when it began
 START_SETTINGS = (
-    "log_dir",
-    "log_level",
-    "audit_required",
-    "max_message_bytes",
-    "max_answer_bytes",
-    "project_dir",
-    "tool_pinning",
-    "read_only",
-    "unlisted_tools",
-    "max_repeated_denials",
-    "env",
-)
+    "log_dir", "log_level", "audit_required", "max_message_bytes", "max_answer_bytes", "project_dir",
+    "tool_pinning", "read_only", "unlisted_tools", "max_repeated_denials", "env")
 
 
 class Session:
@@ -22186,9 +22264,7 @@ class Session:
         if record.spared and record.fields["ts"][:10] != self._full_on:
             self._full_on = record.fields["ts"][:10]
             what = "calls are refused" if self.audit_required else "allowed messages are not recorded any more today"
-            out.notes.append(
-                Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}")
-            )
+            out.notes.append(Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}"))
 
     # -- one message
 
@@ -22202,7 +22278,8 @@ class Session:
         about, *others = self._correlation.claim(peer, kind, body)
         message = Message(peer, kind, body, text, about.method, about.tool, self.server_name)
         if others:
-            ways = [way for way in dict.fromkeys((other.method, other.tool) for other in others) if way != (about.method, about.tool)]
+            ways = list(dict.fromkeys((other.method, other.tool) for other in others if
+                                      (other.method, other.tool) != (about.method, about.tool)))
             if len(ways) > MAX_READINGS:        # then it may be about anything
                 ways = [*ways[:MAX_READINGS], (None if kind == "response" else about.method, UNKNOWN_TOOL)]
             message = message._replace(others=tuple(ways))
@@ -22221,13 +22298,8 @@ class Session:
         if self._stopped is not None and message.peer == "client" and message.kind != "response" \
                 and message.method not in LIFECYCLE[message.kind] and self._stopped():
             return _STOPPED
-        if (
-            self.audit_required
-            and message.kind == "request"
-            and message.peer == "client"
-            and message.method not in LIFECYCLE["request"]
-            and self._recorder.is_full
-        ):
+        if self.audit_required and message.kind == "request" and message.peer == "client" and \
+                message.method not in LIFECYCLE["request"] and self._recorder.is_full:
             return _LOG_FULL
         if message.kind == "request":
             refusal = self._correlation.objects(message)
@@ -22521,18 +22593,10 @@ def _same(one: str, other: str) -> bool:
     return one is other
 
 
-def _is_textually_an_answer(line: TooLong) -> bool:
-    """Is a line that is too long to read an answer by its beginning or its end?"""
-    return any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (line.head, line.tail))
-
-
-_LISTING = frozenset((*RESULT_LOOKS, None))
-
-
 def without_odd_items(message: Message) -> tuple[Message, dict[str, list[Any]]]:
     """An answer without those items of its list that readers take for different ones; and these, by the list's name."""
     result, odd = message.body.get("result"), {}
-    if not message.others and message.method not in _LISTING:
+    if not message.others and message.method is not None and message.method not in RESULT_LOOKS:
         return message, {}
     methods = {message.method, *(method for method, _ in message.others)}
     for method, name in RESULT_LOOKS.items() if not methods.isdisjoint((*RESULT_LOOKS, None)) else ():
@@ -26285,6 +26349,8 @@ def _take_inventory(io: Surroundings, clients: Sequence[str] = (), config: str |
         except WallError as fault:
             problem = str(fault)
             found.problems.append(problem if problem.startswith(file.path) else f"{file.path}: {problem}")
+    if config is not None and found.problems:
+        raise UsageError(found.problems[0])
     found.secrets.extend(_scan_for_secrets((s.file.path, s.path, s.entry) for s in found.servers))
     return found
 
@@ -26465,7 +26531,8 @@ def _masked(secrets: _Secrets, text: str, limit: int) -> str:
 
 def _server_state(io: Surroundings, server: Server) -> str:
     if server.wrapper is not None:
-        return "not by this wall" if _foreign_wall(io, server) else f"wrapped, policy {_policy_of(server.wrapper)}"
+        policy = _policy_of(server.wrapper).partition(" (")[0]
+        return "not by this wall" if _foreign_wall(io, server) else f"wrapped, policy {policy}"
     return f"not covered: {printable(server.why_not)}" if server.why_not else "not wrapped"
 
 
@@ -26793,6 +26860,7 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
                 io.complain(f"{profile} is not in force, since you have a policy: "
                             f"write `extends: {profile}` into {io.short(existing)}")
                 return False
+            load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
             return True
         os.makedirs(io.folder, 0o700, exist_ok=True)
         data = _STARTER_POLICY.replace("PROFILE", profile or "default", 1).encode()
@@ -26800,6 +26868,9 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
             save_config(path, read_config(path), data, fs=io.fs, backups=io.backups)
         else:
             write_whole(path, data, fs=io.fs)
+    except PolicyError as fault:
+        io.complain(f"{fault} (until then no server starts)")
+        return False
     except (OSError, WallError) as fault:
         io.complain(f"the starter policy {path} was not written: {fault}")
         return False
@@ -26817,7 +26888,8 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--hook", "HOST", "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts()),
                       action="append", default=[]),
         _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
-        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"), _SETUP_PROJECT,
+        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"),
+        _setup_flag("--yes", "for programs; what is named is written at once anyway"), _SETUP_PROJECT,
         _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
@@ -26912,7 +26984,7 @@ def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server
     for problem in found.problems:
         io.complain(problem)
     servers = [s for s in found.servers if getattr(args, "all", False) or s.name == args.server]
-    if not servers and args.server is not None and not (args.config and found.problems):
+    if not servers and args.server is not None:
         names = {s.name for s in found.servers}
         raise UsageError(unknown_word(args.server, names, "server") if names else "no servers were found")
     return found, servers
@@ -26927,7 +26999,7 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--hook", "HOST", "or: let this host ask no more about its own tools (all: no host)", action="append",
                       default=[]),
         _setup_option("--restore", "FILE", "bring back the backup beside this config file"),
-        _setup_flag("--yes", "restore without asking"), *_SETUP_FILES)
+        _setup_flag("--yes", "do it without asking"), *_SETUP_FILES)
     if args is None:
         return 0
     if sum(map(bool, (args.server is not None, args.all, args.restore, args.hook))) != 1:
@@ -27121,7 +27193,8 @@ class Problem(NamedTuple):
     @property
     def key(self) -> str:
         """What stands for exactly this problem among those that the user has acknowledged."""
-        return sha256("\0".join((self.kind, re.sub(r":\d+\Z", "", self.place), self.problem)).encode("utf-8", "replace"))[:16]
+        place, problem = re.sub(r":\d+\Z", "", self.place), re.sub(r"(?<=/args/)\d+", "#", self.problem)
+        return sha256("\0".join((self.kind, place, problem)).encode("utf-8", "replace"))[:16]
 
     @property
     def item(self) -> str:
@@ -27168,9 +27241,10 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     hooks = [row for row in _hook_state(io) if not args.client or row[0].name in args.client]
     problems = [Problem(*row) for row in _needs_attention(io, found)]
     problems += [Problem("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks if problem]
+    notes = [*(one.problem for one in problems if one.rank == "note"), *_status_notes(io, found, policy)]
+    problems = [one for one in problems if one.rank != "note"]
     known = _known_problems(io, problems, args.ack, args.unack)
     attention = [one for one in problems if one.key not in known or one.rank == "error"]
-    notes = list(_status_notes(io, found, policy))
     today, waiting = _refused_today(io), len(io.consent.grants.requests())
     if args.json:
         servers = [{"clients": s.file.clients, "scope": s.file.scope, "file": s.file.path, "line": s.line,
@@ -27219,9 +27293,9 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     if not attention:
         io.say("Nothing needs attention.")
     elif any(one.rank == "warning" for one in attention):
-        io.say("What you know of and want to keep: mcpwall status --ack KIND or --ack KIND:NAME, as in the brackets.")
+        _say_line(io, "What you know of and want to keep: mcpwall status --ack KIND or --ack KIND:NAME, as in the brackets.")
     if len(attention) < len(problems):
-        io.say(f"{len(problems) - len(attention)} acknowledged (mcpwall status --json names them, --unack takes it back).")
+        _say_line(io, f"{len(problems) - len(attention)} acknowledged (mcpwall status --json names them, --unack takes it back).")
     return 1 if attention else 0
 
 
@@ -27247,7 +27321,11 @@ def _say_class(io: Surroundings, kind: str, problems: Sequence[Problem]) -> None
 def _refused_today(io: Surroundings) -> dict[str, int]:
     """How many records of each kind but allowed calls there are of today."""
     since, counts = since_moment(time.strftime("%Y-%m-%d"), time.time()), dict[str, int]()
-    for path in log_files(io, [], since):
+    try:
+        files = log_files(io, [], since)
+    except OSError:         # what is wrong with the log is said elsewhere
+        return {}
+    for path in files:
         try:
             with open(path, encoding="utf-8", errors="replace", newline="\n") as stream:
                 for line in stream:
@@ -27257,7 +27335,7 @@ def _refused_today(io: Surroundings) -> dict[str, int]:
                         key = "would" if "would" in record else str(record["action"])
                         counts[key] = counts.get(key, 0) + 1
         except OSError:
-            pass        # what is wrong with the log is said elsewhere
+            pass
     return {key: count for key, count in counts.items() if key in (*_INTERESTING, "would")}
 
 
@@ -27459,7 +27537,7 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, ...]]:
         policy = load_policy(project_dir=io.cwd, home=io.home, approved=consent.is_approved)
         log = re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
         for warning in policy.warnings:
-            yield "policy", policy.source, warning, "warning"
+            yield "policy", policy.source, warning, "note" if "is no project (" in warning else "warning"
     except PolicyError as fault:
         yield "policy", fault.file or io.folder, fault.problem
         log = os.path.join(io.folder, "logs")
@@ -27475,8 +27553,8 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, ...]]:
         yield "calls", consent.folder.path, words
     if os.path.islink(log) or os.path.lexists(log) and not os.path.isdir(log):
         yield "log", log, "the log directory is not a directory of its own; records cannot be written"
-    elif os.path.isdir(log) and not os.access(log, os.W_OK | os.X_OK):
-        yield "log", log, "the log directory cannot be written"
+    elif os.path.isdir(log) and not os.access(log, os.R_OK | os.W_OK | os.X_OK):
+        yield "log", log, "the log directory cannot be read and written; make it yours: chmod 700"
     elif _file_mode(log) & 0o077:
         yield "permissions", log, "others can read the log; run: chmod 700"
 
@@ -28915,6 +28993,8 @@ def log_files(io: Surroundings, words: Sequence[str], since: str = "") -> list[s
         path = os.path.join(io.cwd, word)
         if os.path.isdir(path):
             names = sorted(name for name in os.listdir(path) if _log_name.fullmatch(name))
+            if words and not names:
+                raise UsageError(f"{io.short(path)}: no log file is in it (they are named YYYY-MM-DD.jsonl)")
             files += [os.path.join(path, name) for name in names if name[:10] >= since[:10]]
         elif os.path.isfile(path):
             files.append(path)
@@ -28923,12 +29003,17 @@ def log_files(io: Surroundings, words: Sequence[str], since: str = "") -> list[s
     return files
 
 
-def read_log(files: Iterable[str]) -> Iterator[Logged]:
-    """The lines of log files, in order. Raises OSError."""
+def read_log(files: Iterable[str], named: bool = False) -> Iterator[Logged]:
+    """The lines of log files, in order. Raises OSError, and UsageError for a file that was *named* and is no log."""
     for file in files:
+        number, records = 0, 0
         with open(file, encoding="utf-8", errors="replace", newline="\n") as stream:
             for number, line in enumerate(stream, 1):
-                yield logged_line(line, file, number)
+                entry = logged_line(line, file, number)
+                records += entry.record is not None
+                yield entry
+        if named and number and not records:
+            raise UsageError(f"{printable(file)}: none of its {number} lines is a record of mcpwall; name an audit log")
 
 
 def logged_line(line: str, file: str, number: int) -> Logged:
@@ -28960,14 +29045,15 @@ class _Filter:
     def __init__(self, args: Any, since: str) -> None:
         self._args, self._since = args, since
 
+    def is_about(self, record: Mapping[str, Any]) -> bool:
+        """Is it of the time, server, tool, rule and session asked for?"""
+        wanted = ((key, getattr(self._args, key)) for key in ("server", "tool", "rule", "session"))
+        return str(record["ts"]) >= self._since and all(value is None or record.get(key) == value for key, value in wanted)
+
     def takes(self, record: Mapping[str, Any]) -> bool:
         args = self._args
-        if str(record["ts"]) < self._since:
+        if not self.is_about(record):
             return False
-        for key in ("server", "tool", "rule", "session"):
-            wanted = getattr(args, key)
-            if wanted and record.get(key) != wanted:
-                return False
         if args.all:
             return True
         if args.denied or args.would:
@@ -28995,11 +29081,12 @@ def cmd_log(argv: Sequence[str], io: Surroundings) -> int:
         since = ""
     chosen, totals, unreadable = _Filter(args, since), _Totals(), 0
     kept: list[dict[str, Any]] = []
-    for entry in read_log(files):
+    for entry in read_log(files, bool(args.files)):
         if entry.record is None:
             unreadable += 1
             continue
-        totals.count(entry.record, since)
+        if chosen.is_about(entry.record):
+            totals.count(entry.record)
         if chosen.takes(entry.record):
             kept.append(entry.record)
     if unreadable:
@@ -29046,11 +29133,10 @@ class _Totals:
         self._counts: dict[str, int] = {}
         self._all = 0
 
-    def count(self, record: Mapping[str, Any], since: str) -> None:
-        if str(record["ts"]) >= since:
-            self._all += 1
-            key = "would" if "would" in record else str(record["action"])
-            self._counts[key] = self._counts.get(key, 0) + 1
+    def count(self, record: Mapping[str, Any]) -> None:
+        self._all += 1
+        key = "would" if "would" in record else str(record["action"])
+        self._counts[key] = self._counts.get(key, 0) + 1
 
     def text(self, when: str) -> str:
         words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
@@ -29205,7 +29291,7 @@ def cmd_verify(argv: Sequence[str], io: Surroundings) -> int:
            + (f"{len(problems)} problems." if problems else "every chain is whole."))
     if loose:
         io.say(f"{loose} records stand in no chain: those of hooks and of versions before it.")
-    io.say("The heads, to keep elsewhere (a log that was cut at its end or written anew is noticed by them alone):")
+    _say_line(io, "The heads, to keep elsewhere (a log that was cut at its end or written anew is noticed by them alone):")
     _say_table(io, [["session", "records", "head", "last"], *([session, str(count), digest, place]
                                                               for session, (count, _, digest, place) in heads.items())])
     return 1 if problems else 0
@@ -29279,6 +29365,8 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
         _setup_flag("--json", "for programs"))
     if args is None:
         return 0
+    if args.words and args.input is not None:
+        raise UsageError("explain: a ref or call and --input exclude each other; use one of them")
     options = _Options(args)
     record, missing = None, ""
     if len(args.words) == 1 and _ref_form.match(args.words[0]) and args.input is None:
@@ -29312,12 +29400,14 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
             )
             _say_wrapped(io, said, "    ") if io.width else io.say(said)
         for text in _near_misses(policy, walk):
-            io.say("Nearly: " + printable(text, 500))
+            _say_line(io, "Nearly: " + printable(text, 500))
     decided = next((rule for _, rule, outcome, _, _ in walk if outcome in (DECIDES, FAULT)), None)
     refused = bool(walk) and (any(outcome is FAULT for _, _, outcome, _, _ in walk) or (
         decided.action if decided else policy.settings.default_action) not in _PASSING)
-    if not args.json and (refused or record is not None and record["action"] == "deny"):
-        io.say(_way_out(record, decided))
+    if not args.json and record is not None and walk and not refused and not missing:
+        io.say("It would be allowed now.")
+    elif not args.json and (refused or record is not None and record["action"] == "deny"):
+        _say_line(io, _way_out(record, decided))
     return 1 if refused else 0
 
 
@@ -29335,11 +29425,11 @@ def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
         ("policy", "Policy then"),
     ):
         if record.get(key):
-            io.say(f"  {word}: {printable(str(record[key]), 400)}")
+            _say_line(io, f"  {word}: {printable(str(record[key]), 400)}")
 
 
 def _say_layers(io: Surroundings, policy: Policy) -> None:
-    io.say("Policy, the strongest first: " + ", ".join(
+    _say_line(io, "Policy, the strongest first: " + ", ".join(
         dict.fromkeys(layer.file for layer in policy.layers if layer.name != "protection")))
     if policy.apart is not None:
         io.say(f"  judged apart, only its denials count: {policy.apart.source}")
@@ -29598,6 +29688,9 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
         raise UsageError(f"{record['ref']}: {other}")
     path = find_policy_file(io.folder, "config") or os.path.join(io.folder, "config.yml")
     old = read_policy_file(path)[1] if os.path.lexists(path) else _STARTER_POLICY.replace("PROFILE", "default", 1)
+    if os.path.lexists(path) and record.get("subject") and _now_allowed(io, record, old, path):
+        io.say("It is allowed already; see: mcpwall explain " + str(record["ref"]))
+        return 0
     name = f"allow-{record['ref']}"
     for candidate in narrow_rule(record):
         rule = {"name": name, **candidate}
@@ -30001,9 +30094,9 @@ def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
         return int(bad)
     for path, (problems, doubts) in found.items():
         for problem in problems:
-            io.say(printable(shown_without_secrets(problem), 1000))
+            _say_line(io, printable(shown_without_secrets(problem), 1000))
         for doubt in doubts:
-            io.say("doubt: " + printable(shown_without_secrets(doubt), 1000))
+            _say_line(io, "doubt: " + printable(shown_without_secrets(doubt), 1000))
         if not problems and not doubts:
             io.say(f"{io.short(path)}: fine")
     return int(bad)
@@ -30013,7 +30106,7 @@ def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
 
 def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message | None, str]]:
     """(record, the call, what is not known of it) of every call in the logs."""
-    for record, *_ in read_log(log_files(io, words)):
+    for record, *_ in read_log(log_files(io, words), bool(words)):
         if (
             record is None
             or record.get("direction") != "inbound"
@@ -30104,7 +30197,7 @@ def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
             sorted(changes.items(), key=lambda item: -item[1][0]))])
     io.say(f"{sum(row[0] for row in changes.values())} calls would be judged otherwise, {same} as before.")
     for why, count in sorted(untold.items(), key=lambda item: -item[1]):
-        io.say(f"{count} cannot be told: {why}.")
+        _say_line(io, f"{count} cannot be told: {why}.")
     return int(bool(changes))
 
 
@@ -30121,6 +30214,8 @@ def cmd_learn(argv: Sequence[str], io: Surroundings) -> int:
     if args is None:
         return 0
     project = os.path.realpath(os.path.join(io.cwd, args.project or ""))
+    if not os.path.isdir(project):
+        raise UsageError(f"--project {printable(args.project)}: no such directory")
     calls: dict[tuple[str, str], list[Message]] = {}
     unknown: dict[tuple[str, str], int] = {}
     for record, message, missing in _logged_calls(io, args.files):
@@ -30134,8 +30229,20 @@ def cmd_learn(argv: Sequence[str], io: Surroundings) -> int:
     if not calls:
         raise UsageError("the log shows no call that was allowed; let it run for a while (with settings.log_args: full)")
     rules, notes = [], list[str]()
+    context = default_path_context(project_dir=project, home=io.home)
+    base = Wall(compile_policy([check_policy({"version": 1, "extends": "default"}, "learned", dict)], context, "learned"))
     for (server, tool), messages in sorted(calls.items()):
-        rules.append(_learned_rule(server, tool, messages, project, io))
+        usual, others = list[Message](), list[Message]()
+        for message in messages:
+            (usual if base.decide(message).action in _PASSING else others).append(message)
+        if usual or not messages:
+            rules.append(_learned_rule(server, tool, usual, project, io))
+        if others:                          # the user's own policy, or a person, allowed what the built-in rules refuse
+            exact = _exact_rule(server, tool, others, context)
+            if exact is None:
+                notes.append(f"# {tool}: {len(others)} calls that the built-in rules refuse were allowed; "
+                             "no narrow rule covers them, so they are left out")
+            rules += [exact] if exact else []
         if (server, tool) in unknown:
             notes.append(f"# {tool}: the arguments of {unknown[server, tool]} calls are not in the log (settings.log_args: full)")
     data: dict[str, Any] = {"version": 1, "extends": "default", "settings": {"default_action": "deny"}, "rules": rules}
@@ -30204,9 +30311,30 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
             {**rule, "match": {**match, "arguments": {key: conditions[key]}}}, messages, context)]
         for key in failing or list(conditions)[:1]:
             del conditions[key]
-    if not _allows_all(rule, messages, context, extends="default"):     # the user's own policy allowed what that refuses
-        del rule["last"]
     return rule
+
+
+def _exact_rule(server: str, tool: str, messages: Sequence[Message], context: PathContext) -> dict[str, Any] | None:
+    """A rule before the built-in ones for just these calls, argument by argument; None where none of our forms says so."""
+    given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
+    keys = sorted(set().union(*given))
+    values = {key: [arguments[key] for arguments in given if key in arguments] for key in keys}
+    texts = {key: list(dict.fromkeys(map(str, found))) for key, found in values.items() if not all(
+        type(one) in (int, float, bool) for one in found)}
+    if not texts or any(type(one) is not str for key in texts for one in values[key]) or max(map(len, texts.values())) > 100 \
+            or any(len(values[key]) < len(given) for key in texts):
+        return None
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{server}-{tool}-exactly".strip("-"))[:70]
+    other = {"_any_key": {"regex": f"^(?:{'|'.join(map(_regex_of, keys))})$"}}
+    match: dict[str, Any] = {**({"server": server} if server else {}), "tool": tool}
+    exact = {key: {"regex": [f"^{_regex_of(one)}$" for one in found]} for key, found in texts.items()}
+    places = {key: {"under": found} if all(re.search(r"^[~.]|[/\\]", one) and not re.search(r"[\s*$]|:/", one) for one in found)
+              else exact[key] for key, found in texts.items()}
+    for conditions in (places, exact):
+        rule = {"name": name, "match": {**match, "arguments": {**conditions, **other}}, "action": "allow"}
+        if _allows_all(rule, messages, context, extends="default"):
+            return rule
+    return None
 
 
 def _allows_all(rule: Mapping[str, Any], messages: Sequence[Message], context: PathContext, **more: Any) -> bool:
@@ -30408,7 +30536,7 @@ def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
     if args is None:
         return 0
     since = since_moment(args.since, time.time())
-    records = [record for record, *_ in read_log(log_files(io, args.files, "" if args.files else since))
+    records = [record for record, *_ in read_log(log_files(io, args.files, "" if args.files else since), bool(args.files))
                if record is not None and str(record["ts"]) >= since]
     uncovered = [
         f"{_server_title(io, server)} ({io.short(server.file.path)})"
@@ -30512,6 +30640,7 @@ class _Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status. Every mistake is one line on stderr and 2."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    gc.freeze()             # this file's own things stay
     _settle_streams()
     try:
         status = _dispatch(argv)
@@ -30593,6 +30722,9 @@ def _corrected(argv: Sequence[str], word: str) -> str:
     import shutil
     if word == "help":
         return "write: mcpwall --help"
+    if len(argv) == 1 and re.search(r"\s", word):
+        return (f"{printable(repr(word))} is one word with blanks, and no verb; write a server's command in several, after --: "
+                f"mcpwall -- {printable(word, 300)}")
     if (
         "--" not in argv
         and (shutil.which(word) or len(argv) > 1 and "=" not in argv[1])
@@ -30616,7 +30748,16 @@ def help_text() -> str:
         parser.add_argument(*flags.split(), **settings)
     options = parser.format_help().partition("\n")[2].strip("\n")
     verbs = "\n".join(f"  {name:<9} {(run.__doc__ or '').partition('. ')[0].strip().rstrip('.')}" for name, run in VERBS.items())
-    return ABOUT.format(verbs=verbs, options=options)
+    text = ABOUT.format(verbs=verbs, options=options)
+    return "\n".join(_fitted(line) for line in text.split("\n")) if sys.stdout.isatty() else text
+
+
+def _fitted(line: str) -> str:
+    """A line of help as wide as the terminal."""
+    import shutil
+    import textwrap
+    wide = max(60, shutil.get_terminal_size((80, 24)).columns)
+    return textwrap.fill(line, wide, subsequent_indent=" " * 12, break_on_hyphens=False) if len(line) > wide else line
 
 
 def _say_version() -> int:
@@ -30838,8 +30979,15 @@ def _check_lines(given: str | None) -> list[bytes]:
         lines = [line for line in data.split(b"\n") if line.strip()]
     for number, line in enumerate(lines, 1):
         if not _is_loose_json(line):
-            where = f"line {number} of the input" if len(lines) > 1 else "the input"
-            raise UsageError(f"{where} is not JSON")
+            raise UsageError(f"{f'line {number} of the input' if len(lines) > 1 else 'the input'} is not JSON")
+        try:
+            body = json.loads(line.decode("utf-8", "surrogateescape"))
+        except (ValueError, RecursionError):        # the relay says what is wrong with it
+            continue
+        items = body if type(body) is list else [body]
+        if not any(type(item) is dict and item.keys() & {"jsonrpc", "method", "result", "error"} for item in items):
+            raise UsageError(f"{f'line {number} of the input' if len(lines) > 1 else 'the input'} is no JSON-RPC message; "
+                             'write {"jsonrpc": "2.0", "id": 1, "method": …}, or a tool and its arguments')
     return lines
 
 
@@ -30884,7 +31032,7 @@ class _Checks:
         records = [effect.fields for effect in effects if isinstance(effect, Record)]
         for number, fields in enumerate(records):
             item = items[number] if len(records) == len(items) else None
-            self._verdicts.append((fields, session.safe_text(_first_argument(item))))
+            self._verdicts.append((fields, session.safe_text(_deciding_argument(item, fields))))
             if fields["action"] not in _PASSING:
                 self.status = 1
 
@@ -30900,6 +31048,14 @@ class _Checks:
                 stream.write(_with_signs_of("\n".join(self._lines(fields, argument)), getattr(stream, "encoding", None)) + "\n")
         self._verdicts.clear()
 
+    def _origin(self, name: str) -> str:
+        """Where a rule of somebody's own policy stands, in brackets."""
+        for policy in filter(None, (self._policy, self._policy.apart, self._policy.machine)):
+            for rule in (*policy.rules, *policy.outbound_rules):
+                if rule.name == name.replace("project:", "").replace("machine:", "") and not rule.file.startswith("built-in"):
+                    return f" ({printable(policy.origin(rule))})"
+        return ""
+
     def _lines(self, fields: dict[str, Any], argument: str) -> Iterator[str]:
         sign, (word, _, _) = _SIGNS[fields["action"]], _WORDS[fields["action"]]
         what = fields["method"] or "unreadable"
@@ -30908,7 +31064,7 @@ class _Checks:
         more = [printable(text) for text in (fields["tool"], argument) if text]
         yield "  ".join([f"{sign} {word:<6} {what}", *more])
         if fields["rule"] is not None:
-            yield f"  Rule: {printable(fields['rule'])}"
+            yield f"  Rule: {printable(fields['rule'])}{self._origin(fields['rule'])}"
         elif fields["method"] is None or fields["message"] is not None:
             yield f"  {printable(fields['message'], 500)}"
             return
@@ -30929,6 +31085,18 @@ def _with_signs_of(text: str, encoding: str | None) -> str:
         return text
     except UnicodeEncodeError:
         return ("+" if text[0] == "✓" else "x") + text[1:]
+
+
+def _deciding_argument(item: Any, fields: Mapping[str, Any]) -> str:
+    """What a verdict shows of a call: the argument that decided, by its name where it is not the first; else the first."""
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in str(fields.get("argument") or "").split("/")[1:]]
+    value, first = item, _first_argument(item)
+    try:
+        for step in steps:
+            value = value[int(step)] if type(value) is list else value[step]
+    except (KeyError, IndexError, ValueError, TypeError):
+        return first
+    return f"{steps[-1]}={value}" if type(value) is str and value and value != first else first
 
 
 def _first_argument(item: Any) -> str:
@@ -31066,9 +31234,13 @@ def cmd_rules(argv: Sequence[str], io: Surroundings) -> int:
     if args.effective or args.name is None and (args.config or args.profile):
         return _say_effective(io, _Options(args).policy(), args.json)
     name = args.name
-    if name is None:
+    if args.json and name in (None, "secrets"):
+        rows = [{"name": name, "about": builtin_summary(name)} for name in BUILTIN_NAMES] if name is None else [
+            {"name": name, "about": about, "example": example} for name, about, example in secret_kinds()]
+        io.say(json.dumps(rows, indent=2))
+    elif name is None:
         for name in BUILTIN_NAMES:
-            io.say(f"{name:<16} {builtin_summary(name)}")
+            _say_line(io, f"{name:<16} {builtin_summary(name)}")
         io.say(f"{'secrets':<16} (not a policy) the kinds of secrets that `secrets: true` finds")
     elif name == "secrets":
         for name, about, example in secret_kinds():
@@ -31237,6 +31409,9 @@ __all__ = [
     "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "Approvable", "Pinned",
     "Memory", "load_policy", "AuditLog", "relay",
     "find_configs", "wrap_server", "save_config", "main", "MARKER"]
+
+if _COLLECTS:
+    gc.enable()
 
 if __name__ == "__main__":
     sys.exit(main())

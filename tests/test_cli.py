@@ -148,6 +148,10 @@ class Check(Cli):
         self.assertEqual(done.returncode, 1)
         self.assertIn("jsonrpc", done.stdout.decode())
 
+    def test_what_is_no_message_is_a_mistake_and_no_verdict(self) -> None:
+        for text in ('{"a": 1}', "3", "null", "[]", '["x"]', "hello", "{"):
+            self.assertIn("the input is no", self.said("check", "--input", text).replace("is not JSON", "is no"))
+
     def test_output_is_safe_for_a_terminal(self) -> None:
         done = self.run_wall("check", "t\x1b[2J", "a=\x1b]0;x\x07\u202e")
         for char in ("\x1b", "\x07", "\u202e"):
@@ -258,6 +262,17 @@ class Relaying(Cli):
                     contextlib.redirect_stderr(io.StringIO()) as stderr:
                 self.assertEqual(mcpwall.main(words), 2)
                 self.assertEqual(stderr.getvalue(), "mcpwall: what was to be printed cannot be written: No space left on device\n")
+
+    def test_a_command_in_one_quoted_word_gets_the_corrected_line(self) -> None:
+        self.assertIn("mcpwall -- npx -y foo\n", self.said("npx -y foo"))
+        self.assertIn("mcpwall -- npx -y foo\n", self.said("--", "npx -y foo"))
+
+    def test_check_names_the_argument_that_decided_and_where_the_rule_stands(self) -> None:
+        path = self.write("p.yml", "version: 1\nrules:\n- {name: no-push, match: {arguments: {_any_value: {regex: push}}}, action: deny}\n")
+        with contextlib.redirect_stdout(io.StringIO()) as stdout, contextlib.redirect_stderr(io.StringIO()):
+            self.assertEqual(mcpwall.main(["check", "run", "cwd=/tmp", "command=git push", "-c", path]), 1)
+        self.assertIn("run  command=git push\n", stdout.getvalue())
+        self.assertIn(f"Rule: no-push ({path}:3)\n", stdout.getvalue())
 
     def test_a_demo_of_a_policy_that_does_not_load_is_one_line(self) -> None:
         for words in (["-c", "none.yml", "demo"], ["demo", "--profile", "nope"], ["demo", "--monitor", "--enforce"]):

@@ -137,6 +137,14 @@ class Log(Verbs):
         self.assertNotIn("\x1b", self.out)
         self.assertEqual(len(self.out.splitlines()), 6)
 
+    def test_a_named_file_that_is_no_log_is_a_mistake(self) -> None:
+        path = self.write("notes.txt", "one\ntwo\n")
+        for command in ("log", "replay", "report", "learn"):
+            self.assertEqual(self.run_(command, path), 2)
+            self.assertIn("none of its 2 lines is a record", self.err)
+        self.assertEqual(self.run_("log", self.project), 2)
+        self.assertIn("no log file is in it", self.err)
+
     def test_files_that_are_named(self) -> None:
         self.judged()
         self.assertEqual(self.run_("log", self.logs), 0)
@@ -247,6 +255,12 @@ class Allow(Verbs):
             self.assertFalse(self.passes(tool, arguments, "another"))
             for neighbour in neighbours:
                 self.assertFalse(self.passes(*neighbour), neighbour)
+
+    def test_what_is_allowed_already_takes_no_second_rule(self) -> None:
+        ref = next(record["ref"] for record in self.judged() if record.get("rule") == "block-env-files")
+        self.assertEqual(self.run_("allow", ref, "--yes"), 0)
+        self.assertEqual(self.run_("allow", ref, "--yes"), 0, self.err)
+        self.assertIn("allowed already", self.out)
 
     def test_comments_and_rules_of_a_policy_are_kept(self) -> None:
         for name, text in (("config.yml", "# mine\nversion: 1   # one\nextends: default\nrules:\n  # first\n  - name: a\n    match: {tool: x}\n    action: deny # no\n"),

@@ -2,11 +2,13 @@
 import json
 import os
 import random
+import re
 import time
 import unittest
 
 import mcpwall
 from mcpwall import Budget, BudgetSpent, Command, PathContext, ShellContext, commands_in, judge_command
+from tests.support import ENDS_S
 
 DATA = os.path.join(os.path.dirname(__file__), "data", "commands.json")
 HOME, PROJECT = "/home/dana", "/home/dana/src/app"
@@ -99,6 +101,11 @@ class Helpers(unittest.TestCase):
                     "git checkout feature/foo", "git checkout -b fix", "git switch main", "git push --follow-tags", "git push --force-with-lease",
                     "git push --dry-run --force", "git fetch -f", "git commit -m 'git reset --hard'", "git log --grep='reset --hard'"])
 
+    def test_git_clean_removes_what_is_in_the_folder(self):
+        for cwd, goes in ((PROJECT, False), (PROJECT + "/a", False), (HOME, True), ("/", True), ("/etc", True)):
+            command = next(iter(commands_in("bash", {"command": "git clean -fdx", "cwd": cwd})))
+            self.assertEqual("destructive" in judge_command(command, CONTEXT).categories, goes, cwd)
+
     def test_git_rewrite(self):
         self.check("git_rewrite",
                    ["git checkout -- a.py", "git restore a.py", "git stash drop", "git restore -SW a.py",
@@ -106,6 +113,24 @@ class Helpers(unittest.TestCase):
                     "git checkout -- .", "git -C sub reset --hard origin/x"],
                    ["git reset --soft HEAD~1", "git clean -n", "git push", "git branch -d x", "git checkout main",
                     "git push --force-with-lease origin feature/x", "git restore --staged ."])
+
+
+class Heads(unittest.TestCase):
+    """What a regex of a table surely begins with: where that is not there, it is not tried."""
+
+    def test_plain_beginnings(self) -> None:
+        for source, heads in (("push(?!x)", ("push",)), ("(?:unpublish|npm unpublish)", ("unpublish", "npm unpublish")),
+                              ("(?:do )?ecto\\.(?:drop|reset)", ("",)), ("(?:reset (?:a|b)|clean(?=.*f))", ("reset ", "clean")),
+                              ("(?:a|b) c|d", ("a", "b", "d")), ("pus?h", ("pu",)), ("(?i)push", ("",)), ("a|", ("",)),
+                              ("[a|b]c", ("",)), ("push\\|x|y", ("push", "y")), (".*x", ("",)), ("(?:ab|cd)?e", ("",)), ("x*y", ("",))):
+            self.assertEqual(mcpwall.regex_heads(source), heads, source)
+
+    def test_a_rule_begins_as_its_regex_says(self) -> None:
+        texts = ["push --force ", "reset --hard ", "npm unpublish x ", "unpublish x ", "do ecto.drop ", "ecto.drop ", "clean -fdx ", "a c", "d"]
+        for source in ("push(?! )|reset", "(?:do )?ecto\\.(?:drop|reset)", "(?:unpublish|npm unpublish)", "clean(?=.* -f)|(?:a|b) c|d"):
+            for text in texts:
+                if re.match(source, text):
+                    self.assertTrue(text.startswith(mcpwall.regex_heads(source)), (source, text))
 
 
 class Workspace(unittest.TestCase):
@@ -239,7 +264,7 @@ class Hostile(unittest.TestCase):
         for unit in self.UNITS:
             for language in ("", "powershell", "cmd", "code"):
                 spent = self.try_one((unit * 4000)[:4000], language)
-                self.assertLess(spent, 2.0, (unit, language))
+                self.assertLess(spent, ENDS_S, (unit, language))
 
     def test_a_megabyte_is_refused_at_once(self):
         with self.assertRaises(BudgetSpent):
@@ -256,11 +281,11 @@ class Hostile(unittest.TestCase):
 
     def test_variables_do_not_explode(self):
         doubling = "a=xxxxxxxxxxxxxxxx;" + "a=$a$a;" * 60 + "echo $a"
-        self.assertLess(self.try_one(doubling), 1.0)
+        self.assertLess(self.try_one(doubling), ENDS_S)
 
     def test_a_brace_never_closed_does_not_stall(self):
         for text in ("echo {" + "," * 50_000, "echo {" + "." * 50_000, "rm {" + "a,b" * 20_000 + " /etc"):
-            self.assertLess(self.try_one(text), 2.0, text[:20])
+            self.assertLess(self.try_one(text), ENDS_S, text[:20])
 
     def test_what_is_nested_too_deeply_is_refused(self):
         for text in ("( " * 100 + "rm -rf /" + ")" * 100, "$(" * 60 + "rm -rf /" + ")" * 60, "sudo " * 200 + "rm -rf /",
@@ -296,7 +321,7 @@ class Hostile(unittest.TestCase):
                                       text[:at] + other[chance.randrange(len(other) + 1):][:30] + text[at:], text + " | " + other))
             language = chance.choice(("", "", "powershell", "cmd", "python", "sql", "code"))
             with self.subTest(seed=seed, text=text, language=language):
-                self.assertLess(self.try_one(text, language), 2.0)
+                self.assertLess(self.try_one(text, language), ENDS_S)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,12 @@ class Imports(unittest.TestCase):
         self.assertEqual(loaded & {"subprocess", "dataclasses", "inspect", "hashlib", "_hashlib", "tempfile", "difflib", "shlex", "argparse"}, set())
 
 
+    def test_importing_it_leaves_the_garbage_collector_as_it_was(self) -> None:
+        for switch, on in (("enable", "True"), ("disable", "False")):
+            code = f"import gc, sys; gc.{switch}(); sys.path.insert(0, sys.argv[1]); import mcpwall; print(gc.isenabled())"
+            done = subprocess.run([sys.executable, "-I", "-S", "-c", code, FOLDER], capture_output=True, check=True, timeout=60)
+            self.assertEqual(done.stdout.decode().strip(), on)
+
     def test_an_old_python_is_told_so_in_one_line(self) -> None:
         code = "import runpy, sys; sys.version_info = (3, 8, 10); runpy.run_path(sys.argv[1], run_name='__main__')"
         done = subprocess.run([sys.executable, "-c", code, mcpwall.__file__], capture_output=True, timeout=60)

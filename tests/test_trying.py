@@ -181,6 +181,21 @@ class Replaying(Verbs):
         self.run_("learn", "--server", "nobody")
         self.assertIn("no call that was allowed", self.err)
 
+    def test_what_a_rule_of_the_users_own_allowed_does_not_open_all_places_to_that_tool(self) -> None:
+        own = os.path.join(self.home, ".mcpwall", "config.yml")
+        os.makedirs(os.path.dirname(own), exist_ok=True)
+        with open(own, "w", encoding="utf-8") as stream:
+            stream.write("version: 1\nextends: default\nsettings: {log_args: full}\nrules:\n"
+                         "- {name: own, match: {tool: read_file, arguments: {path: {under: /srv/x}}}, action: allow}\n")
+        os.chmod(own, 0o600)
+        self.judged([("read_file", {"path": "src/a.py"}), ("read_file", {"path": "/srv/x/.env"})])
+        self.assertEqual(self.run_("learn"), 0, self.err)
+        path = self.write("learned.yml", self.out)
+        self.assertEqual(self.run_("replay", "-c", path), 0, self.out)
+        talk = Talk(mcpwall.load_policy(config=path), "fs")
+        for place, passes in (("src/a.py", True), ("/srv/x/.env", True), ("/srv/y/.env", False), ("~/.ssh/id_rsa", False), ("/etc/hosts", False)):
+            self.assertEqual(talk.passes("read_file", {"path": place}), passes, place)
+
 
 class Reporting(Verbs):
     def test_the_page_is_well_formed_stands_alone_and_holds_no_markup_of_a_message(self) -> None:
