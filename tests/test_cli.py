@@ -148,6 +148,10 @@ class Check(Cli):
         self.assertEqual(done.returncode, 1)
         self.assertIn("jsonrpc", done.stdout.decode())
 
+    def test_what_is_no_message_is_a_mistake_and_no_verdict(self) -> None:
+        for text in ('{"a": 1}', "3", "null", "[]", '["x"]', "hello", "{"):
+            self.assertIn("the input is no", self.said("check", "--input", text).replace("is not JSON", "is no"))
+
     def test_output_is_safe_for_a_terminal(self) -> None:
         done = self.run_wall("check", "t\x1b[2J", "a=\x1b]0;x\x07\u202e")
         for char in ("\x1b", "\x07", "\u202e"):
