@@ -25027,12 +25027,12 @@ def hook_hosts() -> dict[str, HookHost]:
     return hosts
 
 
-def hook_host(name: str) -> HookHost:
+def hook_host(name: str, option: str = "--host") -> HookHost:
     """The host of that name. Raises UsageError."""
     hosts = hook_hosts()
     name = _HOOK_ALIASES.get(name, name)
     if name not in hosts:
-        raise UsageError(f"--host: {unknown_word(name, hosts, 'host')}")
+        raise UsageError(f"{option}: {unknown_word(name, hosts, 'host')}")
     return hosts[name]
 
 
@@ -26982,7 +26982,7 @@ def _hook_text(path: str) -> str | None:
 def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool) -> int:
     """Put our hooks into the files of some hosts, or take them out of there; 0 when all was done."""
     names = _hooked_hosts() if not on and "all" in args.hook else args.hook
-    hosts = [hook_host(name) for name in names]
+    hosts = [hook_host(name, "--hook") for name in names]
     for host in hosts:
         if not host.file:
             raise UsageError(f"--hook: nothing is known of how {host.name} is told about hooks")
