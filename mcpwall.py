@@ -39,7 +39,7 @@ refuse wrongly, and in built-in policies nothing that allows rests on it; *serve
     17. Built-in policies (data; composed groups, not copies)                            means
     18. Decisions, and the effects they lead to                                          opens
     19. The tools of a server: pins, what is shown, what may be called                   opens
-    20. What we say of messages: quoting, redacting, what clients validate               closes
+    20. What we say of messages: quoting, records, redacting, what clients validate      closes
     21. Refusals and questions: calls that come again, and calls that wait for a person  opens
     22. Session (sans-I/O): framing, correlation, records, one way through               opens
     23. Files: policy discovery and layering                                             opens
@@ -6681,7 +6681,6 @@ secret :: aws :: configure (?:export-credentials|get \S*(?:secret|token)) :: AWS
 secret :: aws :: (?:secretsmanager get-secret-value|ssm get-parameters? .*--with-decryption|sts (?:get-session-token|
     assume-role)) :: AWS_SECRET
 secret :: gcloud :: secrets versions access :: GOOGLE_SECRET
-secret :: gcloud :: auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
 secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
@@ -6828,7 +6827,9 @@ infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
 infrastructure :: eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm k3s-uninstall.sh :: (?:.* )?(?:delete|reset|
     destroy)  :: destroys a cluster
-infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive)|sync (?=.*--delete))|s3api delete-|ec2 (?:terminate-instances|
+infrastructure :: aws :: s3 sync (?!(?:--?\S+ )*(?:\./)?(?:[\w-]+/)*(?:dist|build|out|public|site|_site|www|static|target)/? )
+    (?=.*--delete) :: destroys cloud storage
+infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive))|s3api delete-|ec2 (?:terminate-instances|
     delete-(?!tags)|release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|
     iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs
      delete-|eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|
@@ -7576,8 +7577,8 @@ _code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+
                             r"^[ \t]*(?:const|let|var|def|class|func) [A-Za-z_{]")
 _code_long = lazy_regex(r"'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|`[^`\n]*\n[^`]*`")
 _code_program = lazy_regex(
-    r"(?m)(?:^|;)[ \t]*((?:[A-Za-z_]\w*=\S*[ \t]+)*(?:sudo[ \t]+)?(?:rm|rmdir|shred|dd|mkfs[\w.]*|mv|chmod|chown|truncate|find|xargs|"
-    r"(?:ba|z|da|k)?sh|eval|env|curl|wget|nc|ncat|socat|ssh|scp|rsync|tar|cat|tee|python[\d.]*|perl|ruby|node|php|git|docker|"
+    r"(?m)(?:^|;)[ \t]*((?:[A-Za-z_]\w*=\S*[ \t]+)*(?:sudo[ \t]+)?(?:rm|rmdir|shred|dd|mkfs[\w.]*|mv|chmod|chown|truncate|"
+    r"find|xargs|(?:ba|z|da|k)?sh|eval|env|curl|wget|nc|ncat|socat|ssh|scp|rsync|tar|cat|tee|python[\d.]*|perl|ruby|node|php|git|docker|"
     r"kubectl|terraform|aws|psql|mysql|crontab|cd|rd|del|cmd|powershell|pwsh|remove-item|iex|iwr|irm)"
     r"(?=[ \t]+[-~/.\"'$\\\w{(&])(?![ \t]+(?:in|is|as|if|of|or|and)[ \t])[^\n]*)", re.I)
 _code_mongo = lazy_regex(r"\s*db\.")
@@ -11095,7 +11096,8 @@ class _ShRun:
             if word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
                     not i or word[:1] == "-" and word[:2] != "--")):
                 into = "".join(args[i + 1:i + 2])
-            elif not tar and not into and word[:1] != "-" and word not in ("a", "x") and name != "compress-archive":
+            elif not tar and not into and (word == "-" or word[:1] != "-") and word not in ("a", "x") and (
+                    name != "compress-archive"):
                 into = word
             elif word[:1] != "-" and word != into and (i or not tar):
                 self.path(word, sources if make else None)
@@ -11753,7 +11755,8 @@ def _sh_text(value: Any) -> str:
 
 
 # ---- 9h. Commands: judging -------------------------------------------------------------------------------
-_sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|\w\\[\w%$]|\$_[.\s}|)]|\w`\w|net\.webclient|\$env:|"
+_sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|(?<!%)\w\\[\w%$]|\$_[.\s}|)]|\w`\w|"
+                         r"net\.webclient|\$env:|"
                          r"(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|task"
                          r"|disk|volume|preference|client|policy|user|member|property|profile|transfer|string|file|archive|"
                          r"wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|\b(?:iex|irm|iwr|gci|ri|del|erase|rd|"
@@ -14264,69 +14267,15 @@ _steer_leet = str.maketrans("01345@$", "oieasas")
 
 # What is told by its form, and the strings of which one is in a text then (in lower case).
 _STEER_FORMS = {
-    "PATH": (
-        ".ssh",
-        "id_rsa",
-        "id_ed25519",
-        "id_ecdsa",
-        "id_dsa",
-        ".aws",
-        ".env",
-        ".netrc",
-        ".kube",
-        "kubeconfig",
-        ".gnupg",
-        ".docker/config",
-        ".git-credentials",
-        ".pgpass",
-        ".npmrc",
-        ".pypirc",
-        "/etc/",
-        "_history",
-        ".config/gh",
-        ".config/gcloud",
-        "_credentials",
-        "/credentials",
-        "*credentials",
-        "mcp.json",
-        "claude_desktop_config",
-        "*.pem",
-        "*.key",
-        "keychain",
-        "wallet.dat",
-        "://confidential",
-        "secrets.",
-    ),
-    "SETUP": (
-        "shrc",
-        "_profile",
-        ".claude",
-        ".cursor",
-        "claude.md",
-        "agents.md",
-        ".git/hooks",
-        ".vscode",
-        "crontab",
-        "authorized_keys",
-    ),
-    "DANGER": (
-        "rm -",
-        "| sh",
-        "|sh",
-        "| bash",
-        "|bash",
-        "| sudo",
-        "|sudo",
-        "| zsh",
-        "| nc",
-        "<(curl",
-        "chmod 7",
-        "chmod -r",
-        "/dev/tcp",
-        "histfile",
-        "https_proxy=",
-        "http_proxy=",
-    ),
+    "PATH": (".ssh", "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", ".aws", ".env", ".netrc", ".kube",
+             "kubeconfig", ".gnupg", ".docker/config", ".git-credentials", ".pgpass", ".npmrc", ".pypirc",
+             "/etc/", "_history", ".config/gh", ".config/gcloud", "_credentials", "/credentials",
+             "*credentials", "mcp.json", "claude_desktop_config", "*.pem", "*.key", "keychain", "wallet.dat",
+             "://confidential", "secrets."),
+    "SETUP": ("shrc", "_profile", ".claude", ".cursor", "claude.md", "agents.md", ".git/hooks", ".vscode",
+              "crontab", "authorized_keys"),
+    "DANGER": ("rm -", "| sh", "|sh", "| bash", "|bash", "| sudo", "|sudo", "| zsh", "| nc", "<(curl", "chmod 7",
+               "chmod -r", "/dev/tcp", "histfile", "https_proxy=", "http_proxy="),
     "URL": ("://",),
     "HOOK": ("=<", "={", "=[", "=$", "/{", "/<"),
     "APART": (" ", "-", "."),
@@ -14414,16 +14363,9 @@ class _SteerLetters(dict[str, str]):
         if bits is None and (len(token) == 1 or token == ":") and not first.isalnum():
             return ":" if first in ":：" else "." if first in ".!?…。！？" else "n" if first == "\n" else ","
         if bits is None and not first.isalnum() and first not in "~./\\$*|<@-:":
-            return (
-                ":"
-                if token in ":："
-                else "."
-                if token.strip() in (".", "!", "?", "…", "。", "！", "？")
-                or token.count("\n") > 1
-                or "\n" in token
-                and token.strip()
-                else ","
-            )
+            bare = token.strip()
+            ends = bare in (".", "!", "?", "…", "。", "！", "？") or token.count("\n") > 1 or "\n" in token and bare
+            return ":" if token in ":：" else "." if ends else ","
         if bits is None:
             if token.startswith("://"):
                 bits = steer.bits["URL"] | (steer.bits["HOOK"] if _steer_hook.search(token) else 0)
@@ -14436,11 +14378,9 @@ class _SteerLetters(dict[str, str]):
             elif first in ".!?…" and not token.strip(".!?…"):
                 return "."
             else:
-                bits = (
-                    (steer.bits["PATH"] if _steer_path.search(token) else 0)
-                    | (steer.bits["SETUP"] if _steer_setup.search(token) else 0)
-                    | (steer.bits["HOME"] if token.startswith(("~/", "/home/", "/users/")) else 0)
-                )
+                bits = sum(steer.bits[name] for name, is_one in (
+                    ("PATH", _steer_path.search(token)), ("SETUP", _steer_setup.search(token)),
+                    ("HOME", token.startswith(("~/", "/home/", "/users/")))) if is_one)
                 if not bits:
                     bits = steer.words.get(token.translate(_steer_leet))
                 if not bits and ("_" in token.strip("_") or token.endswith("()")):
@@ -14550,9 +14490,8 @@ class _Steer:
                 self.gate[bare] = met
             if hanging:
                 self.rare[bare] = hanging
-        self.strings: dict[
-            bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]
-        ] = {}  # the same for forms, by a bare word of theirs
+        # the same for forms, by a bare word of theirs
+        self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}
         for name in ("PATH", "SETUP", "DANGER", "HOOK"):
             bit = self.bits[name]
             for string in _STEER_FORMS[name]:
@@ -14586,9 +14525,8 @@ class _Steer:
     def _any(self, bit: int) -> str:
         found = self.classes_of.get(bit)
         if found is None:
-            found = self.classes_of[bit] = (
-                "[\0" + "".join(sorted({code for one in _bits(bit) for code in self.coded.get(one, ())})) + "]"
-            )
+            letters = sorted({code for one in _bits(bit) for code in self.coded.get(one, ())})
+            found = self.classes_of[bit] = "[\0" + "".join(letters) + "]"
         return found
 
     def _several(self, choice: str) -> list[str]:
@@ -14811,7 +14749,8 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
                 hot.append((begin, end, some))
         for begin, end, some in hot:
             yield from _steer_zone(low, begin, end, list(some.values()), spaced)
-        chars = set() if plain or block.isascii() else set(block)
+        chars = set() if plain or block.isascii() else set(
+            block.encode("utf-8", "replace").translate(None, _VIEW_ASCII).decode())
         scripts = set(map(_steer_script, chars))
         if not steer.tongues.isdisjoint(words):
             scripts.add("latin")
@@ -14832,9 +14771,10 @@ _steer_first_sets: dict[str, list[frozenset[str]]] = {}
 
 
 def _steer_firsts(row: str, parts: Sequence[Sequence[str]]) -> list[frozenset[str]]:
-    """The first characters of each part of a phrase, of which one is in a text that holds it."""
+    """The first characters of each part of a phrase (but for those with ASCII), of which one is in a text that holds it."""
     if row not in _steer_first_sets:
-        _steer_first_sets[row] = [frozenset(choice[0] for choice in choices) for choices in parts]
+        sets = [frozenset(choice[0] for choice in choices) for choices in parts]
+        _steer_first_sets[row] = [firsts for firsts in sets if not any(map(str.isascii, firsts))]
     return _steer_first_sets[row]
 
 
@@ -14902,7 +14842,7 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
     data = low[:80].lstrip()[:1] in ("{", "[")
     hits = [hit for found in (_steer_phrases(low, defining, budget), _steer_marks(low)) for hit in found
             if (defining or hit.phrase.force[0] != "=") and not _steer_excused(low, hit, data, defining)]
-    hits.sort(key=lambda hit: hit[:2])
+    hits.sort(key=lambda hit: (*hit[:2], hit.phrase.row))
     kept: list[SteeringHit] = []
     latest: dict[str, SteeringHit] = {}
     for hit in hits:
@@ -14913,7 +14853,7 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
             if row != hit.phrase.row and other.end <= hit.start < other.end + _STEER_NEAR:
                 kept += [other, hit]
         latest[hit.phrase.row] = hit
-    return sorted(set(kept), key=lambda hit: hit[:2])
+    return sorted(set(kept), key=lambda hit: (*hit[:2], hit.phrase.row))
 
 
 # Letters apart: any word that is looked for so has as many
@@ -14983,14 +14923,8 @@ def _steer_quoted(low: str, start: int, end: int) -> bool:
             if not before or low[place - 1] in ",;\t":      # or a field of CSV
                 return False        # nothing before it: the whole text is in quotes
             stop = low.find("\n\n", end, end + 200)
-            stop = min(
-                [
-                    found
-                    for found in (low.find(mark, end, stop if stop >= 0 else end + 200) for mark in close)
-                    if found >= 0
-                ],
-                default=-1,
-            )
+            stop = stop if stop >= 0 else end + 200
+            stop = min([found for found in (low.find(mark, end, stop) for mark in close) if found >= 0], default=-1)
             if stop < 0:
                 return False
             return before[-1] in "([{=" or stop - place < 2 * (end - start) + 16
@@ -15273,11 +15207,11 @@ read: read get fetch cat view show open load stat stats head tail describe previ
 read: count info status metadata summarize analyze analyse render attach print transcribe ocr hash checksum size
 read: exists blame log play watch review retrieve diff
 read: which whereis goto definition definitions references hover outline symbols symbolicate addr2line disassemble decompile
-read: lint typecheck diagnose diagnostics detect identify measure
+read: lint typecheck diagnose diagnostics detect identify measure profile set configure
 search read: list ls dir tree glob find search grep rg lookup locate browse explore scan
-write: write create append insert save put set add make mkdir touch new overwrite extract unpack unzip untar decompress
+write: write create append insert save put add make mkdir touch new overwrite extract unpack unzip untar decompress
 write: download install generate scaffold store record screenshot export restore chmod chown symlink link commit checkout
-write: init clone import undo revert configure
+write: init clone import undo revert
 write read: edit update replace modify change patch apply fix refactor format move mv rename copy cp duplicate backup
 write read: archive zip tar compress pack bundle merge mount sync mirror convert
 delete write: delete remove rm rmdir unlink erase trash purge prune drop destroy truncate clear
@@ -15326,7 +15260,7 @@ place pattern: include includes *include *includes include*
 choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
 choice: *encoding *format *mode *order *language *level type *type kind
 place read: python python_path pythonpath node_path interpreter executable exe exe_path exepath program program_path browser_path
-place read: chrome_path binary_path shell_path *executable *interpreter *executable_path *interpreter_path runtimeexecutable
+place read: chrome_path binary binary_path shell_path *executable *interpreter *executable_path *interpreter_path runtimeexecutable
 base read: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
 base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
 base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
@@ -15915,7 +15849,7 @@ drop truncate empty | table tables
 truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket
 purge | queue queues topic
 flush wipe reset | redis valkey memcached
-format wipe erase | disk disks drive drives partition filesystem
+format wipe erase | disk disks drive drives partition filesystem device
 prune | system volumes volume all
 transfer | repository repo
 flushall flushdb dropdatabase | *
@@ -15951,6 +15885,10 @@ _dan_redis = lazy_regex(
     r"(?i)\s*(?:config\s+set\s+(?:dir|dbfilename)|slaveof|replicaof|module\s+load|shutdown|debug)\b")
 
 
+_dan_lua = lazy_regex(r"(?i)redis\.p?call\(\s*['\"]flush(?:all|db)\b")
+_dan_all_nodes = lazy_regex(r"(?is)\s*match\s*\(\s*\w*\s*\)\s*(?:detach\s+)?delete\b")      # Cypher: every node of a graph
+
+
 @lru_cache(None)
 def _dan_acts() -> dict[str, frozenset[str]]:
     """{verb: objects}."""
@@ -15976,6 +15914,11 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
         if last in acts[verb] or "*" in acts[verb] or verb == "delete" and last == "table" and any(
                 leaf.key in _DAN_SCOPES for leaf in call.leaves):
             yield Danger("sweeping", (), f"{verb} {last}".strip())
+    for leaf in call.leaves:
+        if leaf.key == "dropdatabase" or type(leaf.value) is str and (
+                call.says("redis", "valkey") and _dan_search(_dan_lua, leaf.value, call.look.budget) is not None or
+                (leaf.key == "cypher" or call.says("neo", "cypher", "memgraph")) and _dan_all_nodes.match(leaf.value) is not None):
+            yield Danger("sweeping", leaf.path, "empties a database")
     destroys = not verbs.isdisjoint(_DAN_DESTROY)
     if destroys:
         yield from _dan_everything(call)
@@ -16003,8 +15946,8 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
                 yield Danger("sweeping", path, "deletes all")
         elif type(value) is not str:
             continue
-        elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*") and \
-                key not in ("path", "paths", "fields", "columns"):
+        elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*", "/_all", "/*") and \
+                (key not in ("path", "paths", "fields", "columns") or value.strip() == "/_all"):
             yield Danger("sweeping", path, "deletes whatever there is")
         elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value[:1000].lower())):
             yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
@@ -16244,7 +16187,8 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
 
 
 def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
-    config = call.says(*_DAN_CONFIG)
+    config, guard = call.says(*_DAN_CONFIG), call.says("protection", "ruleset", "firewall")
+    removed = guard and call.says("delete", "remove", "disable", "off") and not call.says("rule", "from")
     pairs = [leaf[0:1] + leaf[2:] + (leaf.name,) for leaf in call.leaves]
     if config:                      # {key: allowedDirectories, value: ["/"]}
         keys = [leaf.value for leaf in call.leaves if type(leaf.value) is str and
@@ -16256,7 +16200,10 @@ def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
         if key in _DAN_OFF and _dan_true(value) or key in _DAN_GUARDS and type(value) is str and \
                 _dan_fold(value) in _DAN_NO_GUARD or config and key in _DAN_ON and value in (False, "false"):
             yield Danger("unguarded", path, "turns a protection off")
-        elif (key == "executablepath" or key == "executable" and len(path) > 3) and type(value) is str and re.split(r"[/\\]", value)[-1] in _DAN_SHELLS:
+        elif guard and (removed or key in ("enabled", "enable", "active", "enforced") and value in (False, "false")):
+            yield Danger("unguarded", path, "turns a protection off")
+        elif (key == "executablepath" or key == "executable" and len(path) > 3) and type(value) is str and \
+                re.split(r"[/\\]", value)[-1] in _DAN_SHELLS:
             yield Danger("unguarded", path, "a shell in place of a browser")
         elif type(value) is str and "--" in value and not call.excused(name) and _dan_browser.search(value) is not None:
             yield Danger("unguarded", path, "a browser without its protection")
@@ -16369,7 +16316,7 @@ def _dan_command(text: str, named: bool, look: DangerLook, placed: bool = False)
         return None
     head, quoted = text[:first.start()], first[0] == "`"
     around = head + re.sub("`[^`]*`", "", text[first.start():]) if quoted else head
-    prose = len(_dan_prose.findall(around)) > (2 if quoted else 4)
+    prose = len(_dan_prose.findall(around)) > (2 if quoted else 4) and head.lstrip()[:1] != "-"     # options are no sentence
     if prose and not named:
         return None
     named = named or head.strip().replace(".", "").isdigit()    # a number in other words
@@ -16456,6 +16403,9 @@ _DAN_RISKY = """upload-pack receive-pack exec output config ext-diff textconv op
 _dan_options = lazy_regex(
     rf"(?:\A\s*|\s)(?:--(?:{'|'.join(_DAN_RISKY.split())})(?:[= ]|\Z)"
     r"|-o\s?(?:ProxyCommand|PermitLocalCommand|LocalCommand|KnownHostsCommand)|-u\s?(?:sh|touch|/)|-c\s?\w+\.\w+=)")
+# Among options: those that run what follows; the first ones are for nothing else
+_dan_run_option = lazy_regex(r"(?:\A|\s)--(?:(checkpoint-action=exec=|to-command[= ])|"
+                             r"(?:use-compress-program|rsh|exec|pager|upload-pack|receive-pack|ssh-command)[= ])")
 _dan_transport = lazy_regex(r"(?i)\s*(?:ext|fd)::|[a-z+]+://(?:[^@/]*@)?(?:-|%2d)|[\w.]*@-")
 # An option behind a URL, a file or a host; one in place of a value; one between broken quotes
 _dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]|--[a-z][\w-]*=\S")
@@ -16472,6 +16422,10 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, 
     if _dan_transport.match(text) is not None:
         return Danger("hidden_option", (), "an address that runs a command")
     if not _DAN_OPTION_KEYS.isdisjoint(words):
+        runs = _dan_run_option.search(text)
+        facts = call.look.judge(text[runs.end():].strip(" \t'\"")) if runs is not None else None
+        if facts is not None and (runs and runs[1] or not _DAN_SERIOUS.isdisjoint(facts.categories)):
+            return Danger("hidden_option", (), "an option that runs a command")
         return None
     bare = text.strip()
     loose = call.says(*_DAN_LOOSE) or any(leaf.key == "repopath" for leaf in call.leaves)
@@ -16590,11 +16544,11 @@ def _dan_code(call: _DanCall, text: str) -> Danger | None:
 # Names of members, and words of tools' names, that need a look whatever the values are
 _DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _DAN_RIGHTS | _DAN_CAP_KEYS | \
     frozenset("""all deleteall everything force hard mirror private isprivate visibility image hostconfig proto prototype
-    executablepath executable
+    executablepath executable dropdatabase cypher
     devices securityopt volumes includeenv includeenvironment showenv prefix""".split()) | (
         _DAN_GUARDS - {"mode"})
 _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | frozenset(_DAN_CONFIG) | \
-    frozenset("""format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
+    frozenset("""protection ruleset firewall neo cypher memgraph format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
     env environ environment printenv getenv resource resources cluster repository repo browser page puppeteer playwright
     evaluate compose push secrets secret clean cleanup container pod sandbox""".split())
 
@@ -17386,7 +17340,7 @@ class Subject:
         found: list[Place] | None = self._derived.get(("places", skip))
         if found is None:
             found, flat = [], self.flat()
-            walk = _PlaceWalk(self.acting, skip, self._seen, found)
+            walk = _PlaceWalk(self.acting, skip, self._seen, found, self.budget)
             if flat:
                 for name, text in flat[0].items():
                     if type(text) is str:
@@ -17429,7 +17383,7 @@ class Subject:
         globs = False
         choices, searches = self.server.choices.get(tool, {}), "search" in tool_acts(tool)
         found: list[Place] = []
-        walk = _PlaceWalk(tool, frozenset(), self._seen, found)
+        walk = _PlaceWalk(tool, frozenset(), self._seen, found, self.budget)
         for base, root in self.roots():
             walk.below(root, str(base[-1]), base) if type(root) in _CONTAINERS else found.append(Place("", _UNKNOWN, (), ""))
         for place in found:
@@ -17523,8 +17477,8 @@ _KNOWLEDGE = frozenset(("entities", "relations", "observations"))               
 class _PlaceWalk:
     """Gathers what may be a path among the arguments of *tool*."""
 
-    def __init__(self, tool: str, skip: frozenset[str] | None, seen: _Seen, found: list[Place]) -> None:
-        self._tool, self._skip, self._seen, self._found = tool, skip, seen, found
+    def __init__(self, tool: str, skip: frozenset[str] | None, seen: _Seen, found: list[Place], budget: Budget) -> None:
+        self._tool, self._skip, self._seen, self._found, self._budget = tool, skip, seen, found, budget
         self._reads = skip is None and _reading_tool.search(tool) is not None
 
     def below(self, node: Any, name: str, path: tuple[Any, ...]) -> None:
@@ -17532,6 +17486,8 @@ class _PlaceWalk:
         skip = self._skip
         if type(node) is dict:
             for key, value in node.items():
+                if len(node) > 64:
+                    self._budget.check()
                 if _is_path_name(key):
                     self._found.append(Place(key, _roles_of_name(self._tool, "path"), path, key))
                 kind = type(value)
@@ -17545,6 +17501,8 @@ class _PlaceWalk:
                         self.below(value, key, path + (key,))
         elif type(node) is list:
             for index, value in enumerate(node):
+                if index & 255 == 255:
+                    self._budget.check()
                 kind = type(value)
                 if kind is str:
                     self.text(value, name, path, index)
@@ -20146,6 +20104,25 @@ class Outbox:
         return effects
 
 
+_OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: what a retry of the same call may bring anew
+
+
+def call_digest(message: Message) -> bytes:
+    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count;
+    numbers count as they are spelled, for 1e400 and 1e999, 0 and -0 are the same to Python alone."""
+    def spelled(number: str) -> str:
+        return "\ud800" + number        # what no string of a message can be
+
+    body = json.loads(message.text, parse_float=spelled, parse_int=spelled)
+    params = {key: value for key, value in (body.get("params") or {}).items() if key not in _OWN_MEMBERS}
+    kept = [message.method, params]
+    return bytes.fromhex(sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()))
+
+
+def salted_digest(salt: bytes, message: Message) -> str:
+    """The same for people's files and records, from which the call cannot be guessed."""
+    return sha256(salt + call_digest(message))[:32]
+
 # ---------------------------------------------------------------------------
 # 19. The tools of a server: pins, what is shown, what may be called
 # Opens: says which tools are known, shown and may be called.
@@ -20706,7 +20683,7 @@ class Toolbox:
         return effects
 
 # ---------------------------------------------------------------------------
-# 20. What we say of messages: quoting, redacting, what clients validate
+# 20. What we say of messages: quoting, records, redacting, what clients validate
 # Closes: takes secrets out of what clients, people and the log get.
 # ---------------------------------------------------------------------------
 
@@ -21034,30 +21011,209 @@ def _cut_in_the_middle(text: str, limit: int) -> str:
     return f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
 
 
+# -- records ------------------------------------------------------------------------
+
+RECORD_VERSION = 1          # of the fields of a record: "v"
+MAX_SUBJECT_CHARS = 200
+_REF_SIGNS = "abcdefghjkmnpqrstuvwxyz23456789"      # what is hard to mistake when it is typed
+_STOPPED = Decision("deny", None, "Blocked: the user has stopped every call (mcpwall go)", lasting=False)
+
+
+def _is_always_written(fields: Mapping[str, Any]) -> bool:
+    """Is it a record that a full log takes all the same: of a refusal, a question, a redaction, or a changed policy?"""
+    return fields["method"] == "mcpwall/policy" or "would" in fields or "answer" in fields or "asked" in fields or \
+        fields["method"] is not None and fields["action"] not in ("allow", "log_only")
+
+
+class Recorder:
+    """Makes the audit record of each message: what was decided, of what and why, and nothing that is a secret.
+
+    Records form a chain: `prev` is the beginning of the SHA-256 of this session's last line, so that a line that was changed
+    or taken out is noticed (`mcpwall verify`). `ref` names one record, for people: refusals say it.
+    """
+
+    def __init__(self, policy: Policy, server_name: str, session_id: str | None, quoting: Quoting, clock: Callable[[], float],
+                 salt: bytes | None = None) -> None:
+        self._settings, self._server_name, self._quoting, self._clock = policy.settings, server_name, quoting, clock
+        code = "".join(_REF_SIGNS[byte % len(_REF_SIGNS)] for byte in os.urandom(6))
+        self._id = session_id or code
+        self._code = self._id if re.fullmatch("[a-z0-9]{1,8}", self._id) else code
+        self._seq = 0
+        self._second: tuple[int, str] = (-1, "")        # of the latest record, and how it is written
+        self._prev: str | None = None
+        self._salt = salt or os.urandom(16)
+        self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
+        self._day = self._size = self._spared = 0       # the day, in days; bytes recorded in it; records left out since the last
+
+    @property
+    def is_full(self) -> bool:
+        """Has this session recorded as much today as settings.log_max_mb lets it?"""
+        day = int(self._clock() // 86_400)
+        if day != self._day:
+            self._day, self._size = day, 0
+        return 0 < self._settings.log_max_mb << 20 <= self._size
+
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
+        self._settings, self._constant = policy.settings, {**self._constant, "policy": policy.fingerprint}
+
+    @property
+    def session(self) -> str:
+        """The id of the session."""
+        return self._id
+
+    @property
+    def ref(self) -> str:
+        """The `ref` of the next record."""
+        return f"{self._code}-{self._seq + 1}"
+
+    def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
+        """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
+        text, label, ident, ref = self._quoting.text, self._quoting.label, message.body.get("id"), self.ref
+        action, note, would = decision.action, decision.message or None, ""
+        if self._settings.mode == "monitor" and action not in ("allow", "log_only") and decision is not _STOPPED:
+            action, would, note = "log_only", action, f"monitor: would {action}: {note or 'Blocked by policy'}"
+        method = "response" if message.kind == "response" else message.method
+        tool = None if message.tool == UNKNOWN_TOOL else message.tool
+        moment = int(self._clock() * 1000)
+        second = moment // 1000
+        if second != self._second[0]:
+            self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        self._seq += 1
+        fields: dict[str, Any] = {
+            "ts": f"{self._second[1]}{moment % 1000:03d}Z",
+            "session": self._id, "seq": self._seq, "ref": ref, "server": label(self._server_name),
+            "direction": "outbound" if message.peer == "server" else "inbound",
+            "method": method and label(method), "tool": tool and label(tool), "id": text(ident) if type(ident) is str else ident,
+            "action": action, "rule": decision.rule and label(decision.rule), "message": note and text(note)}
+        if would:
+            fields["would"] = would
+        if message.peer == "client":
+            self._add_arguments(fields, message, decision)
+        if decision.findings:
+            fields["findings"] = self._described(message, decision.findings)
+            fields["redacted_patterns"] = sorted({finding.pattern for finding in decision.findings})
+        if decision.view not in ("", "raw"):
+            fields["view"] = decision.view
+        if decision.why and decision.action != "allow":
+            fields["why"] = text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
+        if decision.asked:
+            fields["asked"] = decision.asked
+        if decision.granted:
+            fields["answer"] = decision.granted
+        fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
+        if self.is_full and not _is_always_written(fields):
+            self._seq, self._spared = self._seq - 1, self._spared + 1
+            return Record(fields, spared=True)
+        if self._spared:
+            fields["left_out"], self._spared = self._spared, 0
+        line = _compact(fields)
+        self._size += len(line) + 1
+        self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
+        return Record(fields, line)
+
+    def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
+        refused, logged = decision.action in ("deny", "ask"), self._settings.log_args
+        if refused:
+            fields["args"] = "[REDACTED]"
+            if decision.path:
+                fields["argument"] = self._quoting.text(pointer(decision.path))
+                subject = self._quoting.subject(message, decision)
+                if subject:
+                    fields["subject"] = subject
+            given = (message.body.get("params") or {}).get("arguments") if message.tool is not None else None
+            if type(given) is dict:
+                fields["keys"] = [self._quoting.text(key, 100) for key in list(given)[:50]]
+            if message.kind == "request":
+                fields["digest"] = salted_digest(self._salt, message)
+        if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
+            fields["args"] = self._quoting.params(message).get("arguments", {})
+
+    def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
+        """Findings for the log: the pattern and where, never the text."""
+        described = []
+        paths = paths_of(message.body, [finding.spans[0][0] for finding in findings[:100] if finding.spans])
+        texts = judged_texts(message) if self._settings.log_redacted == "hash" else []
+        for finding in findings[:100]:
+            place = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
+            entry = {"pattern": finding.pattern, "pointer": place}
+            if finding.view not in ("", "raw"):
+                entry["view"] = finding.view
+            if texts and finding.spans:
+                text = "".join(texts[ordinal][start:end] for ordinal, start, end in finding.spans)
+                entry["hash"] = sha256(self._salt + text.encode("utf-8", "replace"))[:16]
+            described.append(entry)
+        return described
+
+
+# -- what servers print -------------------------------------------------------------
+
+MAX_STRAY_CHARS = 2000      # of a line that is no message: so much goes to stderr
+MAX_STRAY_LINES = 20        # a second that go to stderr
+_content_length = lazy_regex(rb"(?i)\s*content-length:\s*\d+\s*\Z")
+# A private key printed line by line: its first line, and its last
+_key_begins = lazy_regex(r"-----? ?BEGIN .*PRIVATE KEY|PuTTY-User-Key-File-\d")
+_key_ends = lazy_regex(r"-----? ?END |Private-MAC:")
+_key_line = lazy_regex(r"[A-Za-z0-9+/=_-]{40,}\Z")
+
+
+class Strays:
+    """The lines of a server that are no messages: banners, logs, what it prints for itself.
+
+    Clients drop them, and so do we. People get their text on stderr, printable and without secrets, up to MAX_STRAY_LINES
+    a second; the record says once a second how many there were.
+    """
+
+    def __init__(self, quoting: Quoting, clock: Callable[[], float]) -> None:
+        self.count = self.size = 0      # of those not recorded yet, and their bytes
+        self._quoting, self._clock = quoting, clock
+        self._recorded_at = self._second = -math.inf
+        self._said = self._unsaid = 0   # in this second
+        self._in_key = self._hinted = False
+
+    def take(self, line: bytes, size: int) -> list[str]:
+        """What to say of a *line* of *size* bytes (its beginning, where that is long)."""
+        self.count, self.size = self.count + 1, self.size + size
+        now, said = self._clock(), []
+        if now - self._second >= 1:
+            if self._unsaid:
+                said.append(f"server printed {self._unsaid} more lines")
+            self._second, self._said, self._unsaid = now, 0, 0
+        text = self._safe(line[:MAX_STRAY_CHARS * 4].decode("utf-8", "replace").strip())
+        if _content_length.match(line) and not self._hinted:
+            self._hinted = True
+            said.append("the server writes Content-Length headers, as language servers do; MCP on stdio is one message a line: "
+                        "look for an option of the server, or for a newer one")
+        elif self._said < MAX_STRAY_LINES:
+            self._said += 1
+            said.append("server printed: " + text)
+        else:
+            self._unsaid += 1
+        return said
+
+    def due(self, last: bool) -> tuple[int, int]:
+        """(lines, bytes) to be recorded now, if it is time for a record (or the *last* chance); else (0, 0)."""
+        now = self._clock()
+        if not last and now - self._recorded_at < 1:
+            return 0, 0
+        told, self.count, self.size, self._recorded_at = (self.count, self.size), 0, 0, now
+        return told
+
+    def _safe(self, text: str) -> str:
+        """A private key that is printed line by line is hidden to its end; so is a line that could be a part of one."""
+        begins = _key_begins.search(text) is not None
+        within, self._in_key = self._in_key or begins, (begins or self._in_key) and not _key_ends.search(text)
+        if within or _key_line.match(text):
+            return MARKER
+        return printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
+
 # ---------------------------------------------------------------------------
 # 21. Refusals and questions: calls that come again, and calls that wait for a person
 # Opens: lets a call pass that a person has allowed.
 # ---------------------------------------------------------------------------
 
 MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
-_OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: what a retry of the same call may bring anew
 
-
-def call_digest(message: Message) -> bytes:
-    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count;
-    numbers count as they are spelled, for 1e400 and 1e999, 0 and -0 are the same to Python alone."""
-    def spelled(number: str) -> str:
-        return "\ud800" + number        # what no string of a message can be
-
-    body = json.loads(message.text, parse_float=spelled, parse_int=spelled)
-    params = {key: value for key, value in (body.get("params") or {}).items() if key not in _OWN_MEMBERS}
-    kept = [message.method, params]
-    return bytes.fromhex(sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()))
-
-
-def salted_digest(salt: bytes, message: Message) -> str:
-    """The same for people's files and records, from which the call cannot be guessed."""
-    return sha256(salt + call_digest(message))[:32]
 
 
 class Refusals:
@@ -21112,7 +21268,6 @@ _ANSWERS = {"allow once": "once", "allow this exact call for the session": "sess
 _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
              "cancelled": "the call was cancelled", "gone": "the client or the server is gone"}
 GRANT_S = 900               # so long a yes that was given in a terminal waits for the call to come again
-_STOPPED = Decision("deny", None, "Blocked: the user has stopped every call (mcpwall go)", lasting=False)
 _LOG_FULL = Decision("deny", None, "Blocked: the audit log is full (settings.log_max_mb), and settings.audit_required is set",
                      lasting=False)
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be taken for ours
@@ -21533,67 +21688,7 @@ class Lines:
         return line
 
 
-# -- what servers print -------------------------------------------------------------
-
 _BOM = b"\xef\xbb\xbf"      # of editors and shells of Windows; dropped before the first line of a server
-MAX_STRAY_CHARS = 2000      # of a line that is no message: so much goes to stderr
-MAX_STRAY_LINES = 20        # a second that go to stderr
-_content_length = lazy_regex(rb"(?i)\s*content-length:\s*\d+\s*\Z")
-# A private key printed line by line: its first line, and its last
-_key_begins = lazy_regex(r"-----? ?BEGIN .*PRIVATE KEY|PuTTY-User-Key-File-\d")
-_key_ends = lazy_regex(r"-----? ?END |Private-MAC:")
-_key_line = lazy_regex(r"[A-Za-z0-9+/=_-]{40,}\Z")
-
-
-class Strays:
-    """The lines of a server that are no messages: banners, logs, what it prints for itself.
-
-    Clients drop them, and so do we. People get their text on stderr, printable and without secrets, up to MAX_STRAY_LINES
-    a second; the record says once a second how many there were.
-    """
-
-    def __init__(self, quoting: Quoting, clock: Callable[[], float]) -> None:
-        self.count = self.size = 0      # of those not recorded yet, and their bytes
-        self._quoting, self._clock = quoting, clock
-        self._recorded_at = self._second = -math.inf
-        self._said = self._unsaid = 0   # in this second
-        self._in_key = self._hinted = False
-
-    def take(self, line: bytes, size: int) -> list[str]:
-        """What to say of a *line* of *size* bytes (its beginning, where that is long)."""
-        self.count, self.size = self.count + 1, self.size + size
-        now, said = self._clock(), []
-        if now - self._second >= 1:
-            if self._unsaid:
-                said.append(f"server printed {self._unsaid} more lines")
-            self._second, self._said, self._unsaid = now, 0, 0
-        text = self._safe(line[:MAX_STRAY_CHARS * 4].decode("utf-8", "replace").strip())
-        if _content_length.match(line) and not self._hinted:
-            self._hinted = True
-            said.append("the server writes Content-Length headers, as language servers do; MCP on stdio is one message a line: "
-                        "look for an option of the server, or for a newer one")
-        elif self._said < MAX_STRAY_LINES:
-            self._said += 1
-            said.append("server printed: " + text)
-        else:
-            self._unsaid += 1
-        return said
-
-    def due(self, last: bool) -> tuple[int, int]:
-        """(lines, bytes) to be recorded now, if it is time for a record (or the *last* chance); else (0, 0)."""
-        now = self._clock()
-        if not last and now - self._recorded_at < 1:
-            return 0, 0
-        told, self.count, self.size, self._recorded_at = (self.count, self.size), 0, 0, now
-        return told
-
-    def _safe(self, text: str) -> str:
-        """A private key that is printed line by line is hidden to its end; so is a line that could be a part of one."""
-        begins = _key_begins.search(text) is not None
-        within, self._in_key = self._in_key or begins, (begins or self._in_key) and not _key_ends.search(text)
-        if within or _key_line.match(text):
-            return MARKER
-        return printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
 
 
 # -- correlation ------------------------------------------------------------------
@@ -21866,134 +21961,6 @@ def _nobodys(body: dict[str, Any]) -> tuple[Pending, ...]:
     return (_NOBODY, *(Pending(method, None) for method in looks))
 
 
-# -- records ------------------------------------------------------------------------
-
-RECORD_VERSION = 1          # of the fields of a record: "v"
-MAX_SUBJECT_CHARS = 200
-_REF_SIGNS = "abcdefghjkmnpqrstuvwxyz23456789"      # what is hard to mistake when it is typed
-
-
-class Recorder:
-    """Makes the audit record of each message: what was decided, of what and why, and nothing that is a secret.
-
-    Records form a chain: `prev` is the beginning of the SHA-256 of this session's last line, so that a line that was changed
-    or taken out is noticed (`mcpwall verify`). `ref` names one record, for people: refusals say it.
-    """
-
-    def __init__(self, policy: Policy, server_name: str, session_id: str | None, quoting: Quoting, clock: Callable[[], float],
-                 salt: bytes | None = None) -> None:
-        self._settings, self._server_name, self._quoting, self._clock = policy.settings, server_name, quoting, clock
-        code = "".join(_REF_SIGNS[byte % len(_REF_SIGNS)] for byte in os.urandom(6))
-        self._id = session_id or code
-        self._code = self._id if re.fullmatch("[a-z0-9]{1,8}", self._id) else code
-        self._seq = 0
-        self._second: tuple[int, str] = (-1, "")        # of the latest record, and how it is written
-        self._prev: str | None = None
-        self._salt = salt or os.urandom(16)
-        self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
-        self._day = self._size = self._spared = 0       # the day, in days; bytes recorded in it; records left out since the last
-
-    @property
-    def is_full(self) -> bool:
-        """Has this session recorded as much today as settings.log_max_mb lets it?"""
-        day = int(self._clock() // 86_400)
-        if day != self._day:
-            self._day, self._size = day, 0
-        return 0 < self._settings.log_max_mb << 20 <= self._size
-
-    def adopt(self, policy: Policy) -> None:
-        """Another policy is in force from now on."""
-        self._settings, self._constant = policy.settings, {**self._constant, "policy": policy.fingerprint}
-
-    @property
-    def session(self) -> str:
-        """The id of the session."""
-        return self._id
-
-    @property
-    def ref(self) -> str:
-        """The `ref` of the next record."""
-        return f"{self._code}-{self._seq + 1}"
-
-    def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
-        """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
-        text, label, ident, ref = self._quoting.text, self._quoting.label, message.body.get("id"), self.ref
-        action, note, would = decision.action, decision.message or None, ""
-        if self._settings.mode == "monitor" and action not in ("allow", "log_only") and decision is not _STOPPED:
-            action, would, note = "log_only", action, f"monitor: would {action}: {note or 'Blocked by policy'}"
-        method = "response" if message.kind == "response" else message.method
-        tool = None if message.tool == UNKNOWN_TOOL else message.tool
-        moment = int(self._clock() * 1000)
-        second = moment // 1000
-        if second != self._second[0]:
-            self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-        self._seq += 1
-        fields: dict[str, Any] = {
-            "ts": f"{self._second[1]}{moment % 1000:03d}Z",
-            "session": self._id, "seq": self._seq, "ref": ref, "server": label(self._server_name),
-            "direction": "outbound" if message.peer == "server" else "inbound",
-            "method": method and label(method), "tool": tool and label(tool), "id": text(ident) if type(ident) is str else ident,
-            "action": action, "rule": decision.rule and label(decision.rule), "message": note and text(note)}
-        if would:
-            fields["would"] = would
-        if message.peer == "client":
-            self._add_arguments(fields, message, decision)
-        if decision.findings:
-            fields["findings"] = self._described(message, decision.findings)
-            fields["redacted_patterns"] = sorted({finding.pattern for finding in decision.findings})
-        if decision.view not in ("", "raw"):
-            fields["view"] = decision.view
-        if decision.why and decision.action != "allow":
-            fields["why"] = text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
-        if decision.asked:
-            fields["asked"] = decision.asked
-        if decision.granted:
-            fields["answer"] = decision.granted
-        fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
-        if self.is_full and not _is_always_written(fields):
-            self._seq, self._spared = self._seq - 1, self._spared + 1
-            return Record(fields, spared=True)
-        if self._spared:
-            fields["left_out"], self._spared = self._spared, 0
-        line = _compact(fields)
-        self._size += len(line) + 1
-        self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
-        return Record(fields, line)
-
-    def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
-        refused, logged = decision.action in ("deny", "ask"), self._settings.log_args
-        if refused:
-            fields["args"] = "[REDACTED]"
-            if decision.path:
-                fields["argument"] = self._quoting.text(pointer(decision.path))
-                subject = self._quoting.subject(message, decision)
-                if subject:
-                    fields["subject"] = subject
-            given = (message.body.get("params") or {}).get("arguments") if message.tool is not None else None
-            if type(given) is dict:
-                fields["keys"] = [self._quoting.text(key, 100) for key in list(given)[:50]]
-            if message.kind == "request":
-                fields["digest"] = salted_digest(self._salt, message)
-        if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
-            fields["args"] = self._quoting.params(message).get("arguments", {})
-
-    def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
-        """Findings for the log: the pattern and where, never the text."""
-        described = []
-        paths = paths_of(message.body, [finding.spans[0][0] for finding in findings[:100] if finding.spans])
-        texts = judged_texts(message) if self._settings.log_redacted == "hash" else []
-        for finding in findings[:100]:
-            place = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
-            entry = {"pattern": finding.pattern, "pointer": place}
-            if finding.view not in ("", "raw"):
-                entry["view"] = finding.view
-            if texts and finding.spans:
-                text = "".join(texts[ordinal][start:end] for ordinal, start, end in finding.spans)
-                entry["hash"] = sha256(self._salt + text.encode("utf-8", "replace"))[:16]
-            described.append(entry)
-        return described
-
-
 # -- one way through ------------------------------------------------------------------
 
 class _Verdict(NamedTuple):
@@ -22005,12 +21972,6 @@ class _Verdict(NamedTuple):
 _NO_ROOM = ("Blocked: something had to be taken out of the structured result, and the tool's output schema "
             "leaves no room for a marker")
 _ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
-
-
-def _is_always_written(fields: Mapping[str, Any]) -> bool:
-    """Is it a record that a full log takes all the same: of a refusal, a question, a redaction, or a changed policy?"""
-    return fields["method"] == "mcpwall/policy" or "would" in fields or "answer" in fields or "asked" in fields or \
-        fields["method"] is not None and fields["action"] not in ("allow", "log_only")
 
 
 class Whereabouts:
@@ -22248,7 +22209,8 @@ class Session:
         about, *others = self._correlation.claim(peer, kind, body)
         message = Message(peer, kind, body, text, about.method, about.tool, self.server_name)
         if others:
-            ways = [way for way in dict.fromkeys((other.method, other.tool) for other in others) if way != (about.method, about.tool)]
+            ways = list(dict.fromkeys((other.method, other.tool) for other in others if
+                                      (other.method, other.tool) != (about.method, about.tool)))
             if len(ways) > MAX_READINGS:        # then it may be about anything
                 ways = [*ways[:MAX_READINGS], (None if kind == "response" else about.method, UNKNOWN_TOOL)]
             message = message._replace(others=tuple(ways))
@@ -22560,11 +22522,6 @@ def _named(rule: str | None, ref: str) -> str:
 
 def _same(one: str, other: str) -> bool:
     return one is other
-
-
-def _is_textually_an_answer(line: TooLong) -> bool:
-    """Is a line that is too long to read an answer by its beginning or its end?"""
-    return any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (line.head, line.tail))
 
 
 def without_odd_items(message: Message) -> tuple[Message, dict[str, list[Any]]]:
@@ -25070,12 +25027,12 @@ def hook_hosts() -> dict[str, HookHost]:
     return hosts
 
 
-def hook_host(name: str) -> HookHost:
+def hook_host(name: str, option: str = "--host") -> HookHost:
     """The host of that name. Raises UsageError."""
     hosts = hook_hosts()
     name = _HOOK_ALIASES.get(name, name)
     if name not in hosts:
-        raise UsageError(f"--host: {unknown_word(name, hosts, 'host')}")
+        raise UsageError(f"{option}: {unknown_word(name, hosts, 'host')}")
     return hosts[name]
 
 
@@ -26834,6 +26791,7 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
                 io.complain(f"{profile} is not in force, since you have a policy: "
                             f"write `extends: {profile}` into {io.short(existing)}")
                 return False
+            load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
             return True
         os.makedirs(io.folder, 0o700, exist_ok=True)
         data = _STARTER_POLICY.replace("PROFILE", profile or "default", 1).encode()
@@ -26841,6 +26799,9 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
             save_config(path, read_config(path), data, fs=io.fs, backups=io.backups)
         else:
             write_whole(path, data, fs=io.fs)
+    except PolicyError as fault:
+        io.complain(f"{fault} (until then no server starts)")
+        return False
     except (OSError, WallError) as fault:
         io.complain(f"the starter policy {path} was not written: {fault}")
         return False
@@ -27021,7 +26982,7 @@ def _hook_text(path: str) -> str | None:
 def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool) -> int:
     """Put our hooks into the files of some hosts, or take them out of there; 0 when all was done."""
     names = _hooked_hosts() if not on and "all" in args.hook else args.hook
-    hosts = [hook_host(name) for name in names]
+    hosts = [hook_host(name, "--hook") for name in names]
     for host in hosts:
         if not host.file:
             raise UsageError(f"--hook: nothing is known of how {host.name} is told about hooks")
@@ -27211,9 +27172,10 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     hooks = [row for row in _hook_state(io) if not args.client or row[0].name in args.client]
     problems = [Problem(*row) for row in _needs_attention(io, found)]
     problems += [Problem("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks if problem]
+    notes = [*(one.problem for one in problems if one.rank == "note"), *_status_notes(io, found, policy)]
+    problems = [one for one in problems if one.rank != "note"]
     known = _known_problems(io, problems, args.ack, args.unack)
     attention = [one for one in problems if one.key not in known or one.rank == "error"]
-    notes = list(_status_notes(io, found, policy))
     today, waiting = _refused_today(io), len(io.consent.grants.requests())
     if args.json:
         servers = [{"clients": s.file.clients, "scope": s.file.scope, "file": s.file.path, "line": s.line,
@@ -27262,9 +27224,9 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     if not attention:
         io.say("Nothing needs attention.")
     elif any(one.rank == "warning" for one in attention):
-        io.say("What you know of and want to keep: mcpwall status --ack KIND or --ack KIND:NAME, as in the brackets.")
+        _say_line(io, "What you know of and want to keep: mcpwall status --ack KIND or --ack KIND:NAME, as in the brackets.")
     if len(attention) < len(problems):
-        io.say(f"{len(problems) - len(attention)} acknowledged (mcpwall status --json names them, --unack takes it back).")
+        _say_line(io, f"{len(problems) - len(attention)} acknowledged (mcpwall status --json names them, --unack takes it back).")
     return 1 if attention else 0
 
 
@@ -27290,7 +27252,11 @@ def _say_class(io: Surroundings, kind: str, problems: Sequence[Problem]) -> None
 def _refused_today(io: Surroundings) -> dict[str, int]:
     """How many records of each kind but allowed calls there are of today."""
     since, counts = since_moment(time.strftime("%Y-%m-%d"), time.time()), dict[str, int]()
-    for path in log_files(io, [], since):
+    try:
+        files = log_files(io, [], since)
+    except OSError:         # what is wrong with the log is said elsewhere
+        return {}
+    for path in files:
         try:
             with open(path, encoding="utf-8", errors="replace", newline="\n") as stream:
                 for line in stream:
@@ -27300,7 +27266,7 @@ def _refused_today(io: Surroundings) -> dict[str, int]:
                         key = "would" if "would" in record else str(record["action"])
                         counts[key] = counts.get(key, 0) + 1
         except OSError:
-            pass        # what is wrong with the log is said elsewhere
+            pass
     return {key: count for key, count in counts.items() if key in (*_INTERESTING, "would")}
 
 
@@ -27502,7 +27468,7 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, ...]]:
         policy = load_policy(project_dir=io.cwd, home=io.home, approved=consent.is_approved)
         log = re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
         for warning in policy.warnings:
-            yield "policy", policy.source, warning, "warning"
+            yield "policy", policy.source, warning, "note" if "is no project (" in warning else "warning"
     except PolicyError as fault:
         yield "policy", fault.file or io.folder, fault.problem
         log = os.path.join(io.folder, "logs")
@@ -27518,8 +27484,8 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, ...]]:
         yield "calls", consent.folder.path, words
     if os.path.islink(log) or os.path.lexists(log) and not os.path.isdir(log):
         yield "log", log, "the log directory is not a directory of its own; records cannot be written"
-    elif os.path.isdir(log) and not os.access(log, os.W_OK | os.X_OK):
-        yield "log", log, "the log directory cannot be written"
+    elif os.path.isdir(log) and not os.access(log, os.R_OK | os.W_OK | os.X_OK):
+        yield "log", log, "the log directory cannot be read and written; make it yours: chmod 700"
     elif _file_mode(log) & 0o077:
         yield "permissions", log, "others can read the log; run: chmod 700"
 
@@ -29256,7 +29222,7 @@ def cmd_verify(argv: Sequence[str], io: Surroundings) -> int:
            + (f"{len(problems)} problems." if problems else "every chain is whole."))
     if loose:
         io.say(f"{loose} records stand in no chain: those of hooks and of versions before it.")
-    io.say("The heads, to keep elsewhere (a log that was cut at its end or written anew is noticed by them alone):")
+    _say_line(io, "The heads, to keep elsewhere (a log that was cut at its end or written anew is noticed by them alone):")
     _say_table(io, [["session", "records", "head", "last"], *([session, str(count), digest, place]
                                                               for session, (count, _, digest, place) in heads.items())])
     return 1 if problems else 0
@@ -29365,12 +29331,14 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
             )
             _say_wrapped(io, said, "    ") if io.width else io.say(said)
         for text in _near_misses(policy, walk):
-            io.say("Nearly: " + printable(text, 500))
+            _say_line(io, "Nearly: " + printable(text, 500))
     decided = next((rule for _, rule, outcome, _, _ in walk if outcome in (DECIDES, FAULT)), None)
     refused = bool(walk) and (any(outcome is FAULT for _, _, outcome, _, _ in walk) or (
         decided.action if decided else policy.settings.default_action) not in _PASSING)
-    if not args.json and (refused or record is not None and record["action"] == "deny"):
-        io.say(_way_out(record, decided))
+    if not args.json and record is not None and walk and not refused and not missing:
+        io.say("It would be allowed now.")
+    elif not args.json and (refused or record is not None and record["action"] == "deny"):
+        _say_line(io, _way_out(record, decided))
     return 1 if refused else 0
 
 
@@ -29388,11 +29356,11 @@ def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
         ("policy", "Policy then"),
     ):
         if record.get(key):
-            io.say(f"  {word}: {printable(str(record[key]), 400)}")
+            _say_line(io, f"  {word}: {printable(str(record[key]), 400)}")
 
 
 def _say_layers(io: Surroundings, policy: Policy) -> None:
-    io.say("Policy, the strongest first: " + ", ".join(
+    _say_line(io, "Policy, the strongest first: " + ", ".join(
         dict.fromkeys(layer.file for layer in policy.layers if layer.name != "protection")))
     if policy.apart is not None:
         io.say(f"  judged apart, only its denials count: {policy.apart.source}")
@@ -29651,6 +29619,9 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
         raise UsageError(f"{record['ref']}: {other}")
     path = find_policy_file(io.folder, "config") or os.path.join(io.folder, "config.yml")
     old = read_policy_file(path)[1] if os.path.lexists(path) else _STARTER_POLICY.replace("PROFILE", "default", 1)
+    if os.path.lexists(path) and record.get("subject") and _now_allowed(io, record, old, path):
+        io.say("It is allowed already; see: mcpwall explain " + str(record["ref"]))
+        return 0
     name = f"allow-{record['ref']}"
     for candidate in narrow_rule(record):
         rule = {"name": name, **candidate}
@@ -30054,9 +30025,9 @@ def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
         return int(bad)
     for path, (problems, doubts) in found.items():
         for problem in problems:
-            io.say(printable(shown_without_secrets(problem), 1000))
+            _say_line(io, printable(shown_without_secrets(problem), 1000))
         for doubt in doubts:
-            io.say("doubt: " + printable(shown_without_secrets(doubt), 1000))
+            _say_line(io, "doubt: " + printable(shown_without_secrets(doubt), 1000))
         if not problems and not doubts:
             io.say(f"{io.short(path)}: fine")
     return int(bad)
@@ -30157,7 +30128,7 @@ def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
             sorted(changes.items(), key=lambda item: -item[1][0]))])
     io.say(f"{sum(row[0] for row in changes.values())} calls would be judged otherwise, {same} as before.")
     for why, count in sorted(untold.items(), key=lambda item: -item[1]):
-        io.say(f"{count} cannot be told: {why}.")
+        _say_line(io, f"{count} cannot be told: {why}.")
     return int(bool(changes))
 
 
@@ -30708,7 +30679,16 @@ def help_text() -> str:
         parser.add_argument(*flags.split(), **settings)
     options = parser.format_help().partition("\n")[2].strip("\n")
     verbs = "\n".join(f"  {name:<9} {(run.__doc__ or '').partition('. ')[0].strip().rstrip('.')}" for name, run in VERBS.items())
-    return ABOUT.format(verbs=verbs, options=options)
+    text = ABOUT.format(verbs=verbs, options=options)
+    return "\n".join(_fitted(line) for line in text.split("\n")) if sys.stdout.isatty() else text
+
+
+def _fitted(line: str) -> str:
+    """A line of help as wide as the terminal."""
+    import shutil
+    import textwrap
+    wide = max(60, shutil.get_terminal_size((80, 24)).columns)
+    return textwrap.fill(line, wide, subsequent_indent=" " * 12, break_on_hyphens=False) if len(line) > wide else line
 
 
 def _say_version() -> int:
@@ -30930,8 +30910,15 @@ def _check_lines(given: str | None) -> list[bytes]:
         lines = [line for line in data.split(b"\n") if line.strip()]
     for number, line in enumerate(lines, 1):
         if not _is_loose_json(line):
-            where = f"line {number} of the input" if len(lines) > 1 else "the input"
-            raise UsageError(f"{where} is not JSON")
+            raise UsageError(f"{f'line {number} of the input' if len(lines) > 1 else 'the input'} is not JSON")
+        try:
+            body = json.loads(line.decode("utf-8", "surrogateescape"))
+        except (ValueError, RecursionError):        # the relay says what is wrong with it
+            continue
+        items = body if type(body) is list else [body]
+        if not any(type(item) is dict and item.keys() & {"jsonrpc", "method", "result", "error"} for item in items):
+            raise UsageError(f"{f'line {number} of the input' if len(lines) > 1 else 'the input'} is no JSON-RPC message; "
+                             'write {"jsonrpc": "2.0", "id": 1, "method": …}, or a tool and its arguments')
     return lines
 
 
@@ -31184,7 +31171,7 @@ def cmd_rules(argv: Sequence[str], io: Surroundings) -> int:
         io.say(json.dumps(rows, indent=2))
     elif name is None:
         for name in BUILTIN_NAMES:
-            io.say(f"{name:<16} {builtin_summary(name)}")
+            _say_line(io, f"{name:<16} {builtin_summary(name)}")
         io.say(f"{'secrets':<16} (not a policy) the kinds of secrets that `secrets: true` finds")
     elif name == "secrets":
         for name, about, example in secret_kinds():

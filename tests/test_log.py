@@ -256,6 +256,12 @@ class Allow(Verbs):
             for neighbour in neighbours:
                 self.assertFalse(self.passes(*neighbour), neighbour)
 
+    def test_what_is_allowed_already_takes_no_second_rule(self) -> None:
+        ref = next(record["ref"] for record in self.judged() if record.get("rule") == "block-env-files")
+        self.assertEqual(self.run_("allow", ref, "--yes"), 0)
+        self.assertEqual(self.run_("allow", ref, "--yes"), 0, self.err)
+        self.assertIn("allowed already", self.out)
+
     def test_comments_and_rules_of_a_policy_are_kept(self) -> None:
         for name, text in (("config.yml", "# mine\nversion: 1   # one\nextends: default\nrules:\n  # first\n  - name: a\n    match: {tool: x}\n    action: deny # no\n"),
                            ("config.yml", "version: 1\nextends: default\nrules: []  # none yet\n"),

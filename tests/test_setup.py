@@ -133,6 +133,18 @@ class Init(Desk):
         self.assertEqual(os.listdir(os.path.dirname(path)), [n for n in os.listdir(os.path.dirname(path))
                                                              if n in ("config.yaml", "lock", "backups")])
 
+    def test_a_policy_that_does_not_load_is_said_by_init(self) -> None:
+        write(self.cursor, CURSOR)
+        write(os.path.join(self.home, ".mcpwall", "config.yml"), "version: 1\nrulez: []\n")
+        self.assertEqual(self.run_("init", "--all", "--yes"), 1)
+        self.assertIn("rulez", self.err)
+        self.assertIn("no server starts", self.err)
+
+    def test_the_home_directory_is_a_note_and_no_problem(self) -> None:
+        self.project = self.home
+        self.assertEqual(self.run_("status"), 0)
+        self.assertIn("Notes:\n- ", self.out)
+
     def test_a_policy_is_replaced_with_consent_only(self) -> None:
         path = write(os.path.join(self.home, ".mcpwall", "config.yml"), "version: 1 # mine\n")
         self.assertEqual(self.run_("init", "--profile", "strict", answers="n\n"), 1)

@@ -8,6 +8,7 @@ import unittest
 
 import mcpwall
 from mcpwall import Budget, BudgetSpent, Command, PathContext, ShellContext, commands_in, judge_command
+from tests.support import ENDS_S
 
 DATA = os.path.join(os.path.dirname(__file__), "data", "commands.json")
 HOME, PROJECT = "/home/dana", "/home/dana/src/app"
@@ -263,7 +264,7 @@ class Hostile(unittest.TestCase):
         for unit in self.UNITS:
             for language in ("", "powershell", "cmd", "code"):
                 spent = self.try_one((unit * 4000)[:4000], language)
-                self.assertLess(spent, 2.0, (unit, language))
+                self.assertLess(spent, ENDS_S, (unit, language))
 
     def test_a_megabyte_is_refused_at_once(self):
         with self.assertRaises(BudgetSpent):
@@ -280,11 +281,11 @@ class Hostile(unittest.TestCase):
 
     def test_variables_do_not_explode(self):
         doubling = "a=xxxxxxxxxxxxxxxx;" + "a=$a$a;" * 60 + "echo $a"
-        self.assertLess(self.try_one(doubling), 1.0)
+        self.assertLess(self.try_one(doubling), ENDS_S)
 
     def test_a_brace_never_closed_does_not_stall(self):
         for text in ("echo {" + "," * 50_000, "echo {" + "." * 50_000, "rm {" + "a,b" * 20_000 + " /etc"):
-            self.assertLess(self.try_one(text), 2.0, text[:20])
+            self.assertLess(self.try_one(text), ENDS_S, text[:20])
 
     def test_what_is_nested_too_deeply_is_refused(self):
         for text in ("( " * 100 + "rm -rf /" + ")" * 100, "$(" * 60 + "rm -rf /" + ")" * 60, "sudo " * 200 + "rm -rf /",
@@ -320,7 +321,7 @@ class Hostile(unittest.TestCase):
                                       text[:at] + other[chance.randrange(len(other) + 1):][:30] + text[at:], text + " | " + other))
             language = chance.choice(("", "", "powershell", "cmd", "python", "sql", "code"))
             with self.subTest(seed=seed, text=text, language=language):
-                self.assertLess(self.try_one(text, language), 2.0)
+                self.assertLess(self.try_one(text, language), ENDS_S)
 
 
 if __name__ == "__main__":
