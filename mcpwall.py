@@ -6681,7 +6681,6 @@ secret :: aws :: configure (?:export-credentials|get \S*(?:secret|token)) :: AWS
 secret :: aws :: (?:secretsmanager get-secret-value|ssm get-parameters? .*--with-decryption|sts (?:get-session-token|
     assume-role)) :: AWS_SECRET
 secret :: gcloud :: secrets versions access :: GOOGLE_SECRET
-secret :: gcloud :: auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
 secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
@@ -6828,7 +6827,9 @@ infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
 infrastructure :: eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm k3s-uninstall.sh :: (?:.* )?(?:delete|reset|
     destroy)  :: destroys a cluster
-infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive)|sync (?=.*--delete))|s3api delete-|ec2 (?:terminate-instances|
+infrastructure :: aws :: s3 sync (?!(?:--?\S+ )*(?:\./)?(?:[\w-]+/)*(?:dist|build|out|public|site|_site|www|static|target)/? )
+    (?=.*--delete) :: destroys cloud storage
+infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive))|s3api delete-|ec2 (?:terminate-instances|
     delete-(?!tags)|release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|
     iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs
      delete-|eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|
@@ -7576,8 +7577,8 @@ _code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+
                             r"^[ \t]*(?:const|let|var|def|class|func) [A-Za-z_{]")
 _code_long = lazy_regex(r"'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|`[^`\n]*\n[^`]*`")
 _code_program = lazy_regex(
-    r"(?m)(?:^|;)[ \t]*((?:[A-Za-z_]\w*=\S*[ \t]+)*(?:sudo[ \t]+)?(?:rm|rmdir|shred|dd|mkfs[\w.]*|mv|chmod|chown|truncate|find|xargs|"
-    r"(?:ba|z|da|k)?sh|eval|env|curl|wget|nc|ncat|socat|ssh|scp|rsync|tar|cat|tee|python[\d.]*|perl|ruby|node|php|git|docker|"
+    r"(?m)(?:^|;)[ \t]*((?:[A-Za-z_]\w*=\S*[ \t]+)*(?:sudo[ \t]+)?(?:rm|rmdir|shred|dd|mkfs[\w.]*|mv|chmod|chown|truncate|"
+    r"find|xargs|(?:ba|z|da|k)?sh|eval|env|curl|wget|nc|ncat|socat|ssh|scp|rsync|tar|cat|tee|python[\d.]*|perl|ruby|node|php|git|docker|"
     r"kubectl|terraform|aws|psql|mysql|crontab|cd|rd|del|cmd|powershell|pwsh|remove-item|iex|iwr|irm)"
     r"(?=[ \t]+[-~/.\"'$\\\w{(&])(?![ \t]+(?:in|is|as|if|of|or|and)[ \t])[^\n]*)", re.I)
 _code_mongo = lazy_regex(r"\s*db\.")
@@ -11095,7 +11096,8 @@ class _ShRun:
             if word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
                     not i or word[:1] == "-" and word[:2] != "--")):
                 into = "".join(args[i + 1:i + 2])
-            elif not tar and not into and word[:1] != "-" and word not in ("a", "x") and name != "compress-archive":
+            elif not tar and not into and (word == "-" or word[:1] != "-") and word not in ("a", "x") and (
+                    name != "compress-archive"):
                 into = word
             elif word[:1] != "-" and word != into and (i or not tar):
                 self.path(word, sources if make else None)
@@ -11753,7 +11755,8 @@ def _sh_text(value: Any) -> str:
 
 
 # ---- 9h. Commands: judging -------------------------------------------------------------------------------
-_sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|\w\\[\w%$]|\$_[.\s}|)]|\w`\w|net\.webclient|\$env:|"
+_sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|(?<!%)\w\\[\w%$]|\$_[.\s}|)]|\w`\w|"
+                         r"net\.webclient|\$env:|"
                          r"(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|task"
                          r"|disk|volume|preference|client|policy|user|member|property|profile|transfer|string|file|archive|"
                          r"wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|\b(?:iex|irm|iwr|gci|ri|del|erase|rd|"
@@ -14264,69 +14267,15 @@ _steer_leet = str.maketrans("01345@$", "oieasas")
 
 # What is told by its form, and the strings of which one is in a text then (in lower case).
 _STEER_FORMS = {
-    "PATH": (
-        ".ssh",
-        "id_rsa",
-        "id_ed25519",
-        "id_ecdsa",
-        "id_dsa",
-        ".aws",
-        ".env",
-        ".netrc",
-        ".kube",
-        "kubeconfig",
-        ".gnupg",
-        ".docker/config",
-        ".git-credentials",
-        ".pgpass",
-        ".npmrc",
-        ".pypirc",
-        "/etc/",
-        "_history",
-        ".config/gh",
-        ".config/gcloud",
-        "_credentials",
-        "/credentials",
-        "*credentials",
-        "mcp.json",
-        "claude_desktop_config",
-        "*.pem",
-        "*.key",
-        "keychain",
-        "wallet.dat",
-        "://confidential",
-        "secrets.",
-    ),
-    "SETUP": (
-        "shrc",
-        "_profile",
-        ".claude",
-        ".cursor",
-        "claude.md",
-        "agents.md",
-        ".git/hooks",
-        ".vscode",
-        "crontab",
-        "authorized_keys",
-    ),
-    "DANGER": (
-        "rm -",
-        "| sh",
-        "|sh",
-        "| bash",
-        "|bash",
-        "| sudo",
-        "|sudo",
-        "| zsh",
-        "| nc",
-        "<(curl",
-        "chmod 7",
-        "chmod -r",
-        "/dev/tcp",
-        "histfile",
-        "https_proxy=",
-        "http_proxy=",
-    ),
+    "PATH": (".ssh", "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", ".aws", ".env", ".netrc", ".kube",
+             "kubeconfig", ".gnupg", ".docker/config", ".git-credentials", ".pgpass", ".npmrc", ".pypirc",
+             "/etc/", "_history", ".config/gh", ".config/gcloud", "_credentials", "/credentials",
+             "*credentials", "mcp.json", "claude_desktop_config", "*.pem", "*.key", "keychain", "wallet.dat",
+             "://confidential", "secrets."),
+    "SETUP": ("shrc", "_profile", ".claude", ".cursor", "claude.md", "agents.md", ".git/hooks", ".vscode",
+              "crontab", "authorized_keys"),
+    "DANGER": ("rm -", "| sh", "|sh", "| bash", "|bash", "| sudo", "|sudo", "| zsh", "| nc", "<(curl", "chmod 7",
+               "chmod -r", "/dev/tcp", "histfile", "https_proxy=", "http_proxy="),
     "URL": ("://",),
     "HOOK": ("=<", "={", "=[", "=$", "/{", "/<"),
     "APART": (" ", "-", "."),
@@ -14414,16 +14363,9 @@ class _SteerLetters(dict[str, str]):
         if bits is None and (len(token) == 1 or token == ":") and not first.isalnum():
             return ":" if first in ":：" else "." if first in ".!?…。！？" else "n" if first == "\n" else ","
         if bits is None and not first.isalnum() and first not in "~./\\$*|<@-:":
-            return (
-                ":"
-                if token in ":："
-                else "."
-                if token.strip() in (".", "!", "?", "…", "。", "！", "？")
-                or token.count("\n") > 1
-                or "\n" in token
-                and token.strip()
-                else ","
-            )
+            bare = token.strip()
+            ends = bare in (".", "!", "?", "…", "。", "！", "？") or token.count("\n") > 1 or "\n" in token and bare
+            return ":" if token in ":：" else "." if ends else ","
         if bits is None:
             if token.startswith("://"):
                 bits = steer.bits["URL"] | (steer.bits["HOOK"] if _steer_hook.search(token) else 0)
@@ -14436,11 +14378,9 @@ class _SteerLetters(dict[str, str]):
             elif first in ".!?…" and not token.strip(".!?…"):
                 return "."
             else:
-                bits = (
-                    (steer.bits["PATH"] if _steer_path.search(token) else 0)
-                    | (steer.bits["SETUP"] if _steer_setup.search(token) else 0)
-                    | (steer.bits["HOME"] if token.startswith(("~/", "/home/", "/users/")) else 0)
-                )
+                bits = sum(steer.bits[name] for name, is_one in (
+                    ("PATH", _steer_path.search(token)), ("SETUP", _steer_setup.search(token)),
+                    ("HOME", token.startswith(("~/", "/home/", "/users/")))) if is_one)
                 if not bits:
                     bits = steer.words.get(token.translate(_steer_leet))
                 if not bits and ("_" in token.strip("_") or token.endswith("()")):
@@ -14550,9 +14490,8 @@ class _Steer:
                 self.gate[bare] = met
             if hanging:
                 self.rare[bare] = hanging
-        self.strings: dict[
-            bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]
-        ] = {}  # the same for forms, by a bare word of theirs
+        # the same for forms, by a bare word of theirs
+        self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}
         for name in ("PATH", "SETUP", "DANGER", "HOOK"):
             bit = self.bits[name]
             for string in _STEER_FORMS[name]:
@@ -14586,9 +14525,8 @@ class _Steer:
     def _any(self, bit: int) -> str:
         found = self.classes_of.get(bit)
         if found is None:
-            found = self.classes_of[bit] = (
-                "[\0" + "".join(sorted({code for one in _bits(bit) for code in self.coded.get(one, ())})) + "]"
-            )
+            letters = sorted({code for one in _bits(bit) for code in self.coded.get(one, ())})
+            found = self.classes_of[bit] = "[\0" + "".join(letters) + "]"
         return found
 
     def _several(self, choice: str) -> list[str]:
@@ -14811,7 +14749,8 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
                 hot.append((begin, end, some))
         for begin, end, some in hot:
             yield from _steer_zone(low, begin, end, list(some.values()), spaced)
-        chars = set() if plain or block.isascii() else set(block)
+        chars = set() if plain or block.isascii() else set(
+            block.encode("utf-8", "replace").translate(None, _VIEW_ASCII).decode())
         scripts = set(map(_steer_script, chars))
         if not steer.tongues.isdisjoint(words):
             scripts.add("latin")
@@ -14832,9 +14771,10 @@ _steer_first_sets: dict[str, list[frozenset[str]]] = {}
 
 
 def _steer_firsts(row: str, parts: Sequence[Sequence[str]]) -> list[frozenset[str]]:
-    """The first characters of each part of a phrase, of which one is in a text that holds it."""
+    """The first characters of each part of a phrase (but for those with ASCII), of which one is in a text that holds it."""
     if row not in _steer_first_sets:
-        _steer_first_sets[row] = [frozenset(choice[0] for choice in choices) for choices in parts]
+        sets = [frozenset(choice[0] for choice in choices) for choices in parts]
+        _steer_first_sets[row] = [firsts for firsts in sets if not any(map(str.isascii, firsts))]
     return _steer_first_sets[row]
 
 
@@ -14902,7 +14842,7 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
     data = low[:80].lstrip()[:1] in ("{", "[")
     hits = [hit for found in (_steer_phrases(low, defining, budget), _steer_marks(low)) for hit in found
             if (defining or hit.phrase.force[0] != "=") and not _steer_excused(low, hit, data, defining)]
-    hits.sort(key=lambda hit: hit[:2])
+    hits.sort(key=lambda hit: (*hit[:2], hit.phrase.row))
     kept: list[SteeringHit] = []
     latest: dict[str, SteeringHit] = {}
     for hit in hits:
@@ -14913,7 +14853,7 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
             if row != hit.phrase.row and other.end <= hit.start < other.end + _STEER_NEAR:
                 kept += [other, hit]
         latest[hit.phrase.row] = hit
-    return sorted(set(kept), key=lambda hit: hit[:2])
+    return sorted(set(kept), key=lambda hit: (*hit[:2], hit.phrase.row))
 
 
 # Letters apart: any word that is looked for so has as many
@@ -14983,14 +14923,8 @@ def _steer_quoted(low: str, start: int, end: int) -> bool:
             if not before or low[place - 1] in ",;\t":      # or a field of CSV
                 return False        # nothing before it: the whole text is in quotes
             stop = low.find("\n\n", end, end + 200)
-            stop = min(
-                [
-                    found
-                    for found in (low.find(mark, end, stop if stop >= 0 else end + 200) for mark in close)
-                    if found >= 0
-                ],
-                default=-1,
-            )
+            stop = stop if stop >= 0 else end + 200
+            stop = min([found for found in (low.find(mark, end, stop) for mark in close) if found >= 0], default=-1)
             if stop < 0:
                 return False
             return before[-1] in "([{=" or stop - place < 2 * (end - start) + 16
@@ -25113,12 +25047,12 @@ def hook_hosts() -> dict[str, HookHost]:
     return hosts
 
 
-def hook_host(name: str) -> HookHost:
+def hook_host(name: str, option: str = "--host") -> HookHost:
     """The host of that name. Raises UsageError."""
     hosts = hook_hosts()
     name = _HOOK_ALIASES.get(name, name)
     if name not in hosts:
-        raise UsageError(f"--host: {unknown_word(name, hosts, 'host')}")
+        raise UsageError(f"{option}: {unknown_word(name, hosts, 'host')}")
     return hosts[name]
 
 
@@ -27068,7 +27002,7 @@ def _hook_text(path: str) -> str | None:
 def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool) -> int:
     """Put our hooks into the files of some hosts, or take them out of there; 0 when all was done."""
     names = _hooked_hosts() if not on and "all" in args.hook else args.hook
-    hosts = [hook_host(name) for name in names]
+    hosts = [hook_host(name, "--hook") for name in names]
     for host in hosts:
         if not host.file:
             raise UsageError(f"--hook: nothing is known of how {host.name} is told about hooks")
@@ -27258,9 +27192,9 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     hooks = [row for row in _hook_state(io) if not args.client or row[0].name in args.client]
     problems = [Problem(*row) for row in _needs_attention(io, found)]
     problems += [Problem("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks if problem]
-    known = _known_problems(io, problems, args.ack, args.unack)
     notes = [*(one.problem for one in problems if one.rank == "note"), *_status_notes(io, found, policy)]
     problems = [one for one in problems if one.rank != "note"]
+    known = _known_problems(io, problems, args.ack, args.unack)
     attention = [one for one in problems if one.key not in known or one.rank == "error"]
     today, waiting = _refused_today(io), len(io.consent.grants.requests())
     if args.json:
@@ -27338,7 +27272,11 @@ def _say_class(io: Surroundings, kind: str, problems: Sequence[Problem]) -> None
 def _refused_today(io: Surroundings) -> dict[str, int]:
     """How many records of each kind but allowed calls there are of today."""
     since, counts = since_moment(time.strftime("%Y-%m-%d"), time.time()), dict[str, int]()
-    for path in log_files(io, [], since):
+    try:
+        files = log_files(io, [], since)
+    except OSError:         # what is wrong with the log is said elsewhere
+        return {}
+    for path in files:
         try:
             with open(path, encoding="utf-8", errors="replace", newline="\n") as stream:
                 for line in stream:
@@ -27348,7 +27286,7 @@ def _refused_today(io: Surroundings) -> dict[str, int]:
                         key = "would" if "would" in record else str(record["action"])
                         counts[key] = counts.get(key, 0) + 1
         except OSError:
-            pass        # what is wrong with the log is said elsewhere
+            pass
     return {key: count for key, count in counts.items() if key in (*_INTERESTING, "would")}
 
 
@@ -27566,8 +27504,8 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, ...]]:
         yield "calls", consent.folder.path, words
     if os.path.islink(log) or os.path.lexists(log) and not os.path.isdir(log):
         yield "log", log, "the log directory is not a directory of its own; records cannot be written"
-    elif os.path.isdir(log) and not os.access(log, os.W_OK | os.X_OK):
-        yield "log", log, "the log directory cannot be written"
+    elif os.path.isdir(log) and not os.access(log, os.R_OK | os.W_OK | os.X_OK):
+        yield "log", log, "the log directory cannot be read and written; make it yours: chmod 700"
     elif _file_mode(log) & 0o077:
         yield "permissions", log, "others can read the log; run: chmod 700"
 
@@ -30992,8 +30930,15 @@ def _check_lines(given: str | None) -> list[bytes]:
         lines = [line for line in data.split(b"\n") if line.strip()]
     for number, line in enumerate(lines, 1):
         if not _is_loose_json(line):
-            where = f"line {number} of the input" if len(lines) > 1 else "the input"
-            raise UsageError(f"{where} is not JSON")
+            raise UsageError(f"{f'line {number} of the input' if len(lines) > 1 else 'the input'} is not JSON")
+        try:
+            body = json.loads(line.decode("utf-8", "surrogateescape"))
+        except (ValueError, RecursionError):        # the relay says what is wrong with it
+            continue
+        items = body if type(body) is list else [body]
+        if not any(type(item) is dict and item.keys() & {"jsonrpc", "method", "result", "error"} for item in items):
+            raise UsageError(f"{f'line {number} of the input' if len(lines) > 1 else 'the input'} is no JSON-RPC message; "
+                             'write {"jsonrpc": "2.0", "id": 1, "method": …}, or a tool and its arguments')
     return lines
 
 

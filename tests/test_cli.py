@@ -99,7 +99,20 @@ class Basics(Cli):
         self.assertEqual(done.returncode, 0, done.stderr)
 
 
-class Check(Cli):
+class InThisProcess(Cli):
+    """The same without a process for each line: a new one takes a while to start."""
+
+    def run_wall(self, *words: str, text: str = "", **_: object) -> subprocess.CompletedProcess:
+        stdin = io.TextIOWrapper(io.BytesIO(text.encode("utf-8", "surrogateescape")), "utf-8")
+        stdout, stderr = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.project)
+        with mock.patch.dict(os.environ, self.environ), mock.patch.multiple(sys, stdin=stdin, stdout=stdout, stderr=stderr):
+            status = mcpwall.main(words)
+        return subprocess.CompletedProcess(words, status, stdout.buffer.getvalue(), stderr.buffer.getvalue())
+
+
+class Check(InThisProcess):
     def test_words_and_layout(self) -> None:
         done = self.run_wall("check", "read_file", "path=/home/user/.ssh/id_rsa")
         self.assertEqual(done.returncode, 1)
@@ -148,6 +161,10 @@ class Check(Cli):
         self.assertEqual(done.returncode, 1)
         self.assertIn("jsonrpc", done.stdout.decode())
 
+    def test_what_is_no_message_is_a_mistake_and_no_verdict(self) -> None:
+        for text in ('{"a": 1}', "3", "null", "[]", '["x"]', "hello", "{"):
+            self.assertIn("the input is no", self.said("check", "--input", text).replace("is not JSON", "is no"))
+
     def test_output_is_safe_for_a_terminal(self) -> None:
         done = self.run_wall("check", "t\x1b[2J", "a=\x1b]0;x\x07\u202e")
         for char in ("\x1b", "\x07", "\u202e"):
@@ -157,7 +174,7 @@ class Check(Cli):
         self.assertIn("no input", self.refused("check", text="  \n"))
 
 
-class Rules(Cli):
+class Rules(InThisProcess):
     def test_list_and_print(self) -> None:
         listed = self.run_wall("rules").stdout.decode()
         for name in mcpwall.BUILTIN_NAMES:
