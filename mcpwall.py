@@ -14272,69 +14272,15 @@ _steer_leet = str.maketrans("01345@$", "oieasas")
 
 # What is told by its form, and the strings of which one is in a text then (in lower case).
 _STEER_FORMS = {
-    "PATH": (
-        ".ssh",
-        "id_rsa",
-        "id_ed25519",
-        "id_ecdsa",
-        "id_dsa",
-        ".aws",
-        ".env",
-        ".netrc",
-        ".kube",
-        "kubeconfig",
-        ".gnupg",
-        ".docker/config",
-        ".git-credentials",
-        ".pgpass",
-        ".npmrc",
-        ".pypirc",
-        "/etc/",
-        "_history",
-        ".config/gh",
-        ".config/gcloud",
-        "_credentials",
-        "/credentials",
-        "*credentials",
-        "mcp.json",
-        "claude_desktop_config",
-        "*.pem",
-        "*.key",
-        "keychain",
-        "wallet.dat",
-        "://confidential",
-        "secrets.",
-    ),
-    "SETUP": (
-        "shrc",
-        "_profile",
-        ".claude",
-        ".cursor",
-        "claude.md",
-        "agents.md",
-        ".git/hooks",
-        ".vscode",
-        "crontab",
-        "authorized_keys",
-    ),
-    "DANGER": (
-        "rm -",
-        "| sh",
-        "|sh",
-        "| bash",
-        "|bash",
-        "| sudo",
-        "|sudo",
-        "| zsh",
-        "| nc",
-        "<(curl",
-        "chmod 7",
-        "chmod -r",
-        "/dev/tcp",
-        "histfile",
-        "https_proxy=",
-        "http_proxy=",
-    ),
+    "PATH": (".ssh", "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", ".aws", ".env", ".netrc", ".kube",
+             "kubeconfig", ".gnupg", ".docker/config", ".git-credentials", ".pgpass", ".npmrc", ".pypirc",
+             "/etc/", "_history", ".config/gh", ".config/gcloud", "_credentials", "/credentials",
+             "*credentials", "mcp.json", "claude_desktop_config", "*.pem", "*.key", "keychain", "wallet.dat",
+             "://confidential", "secrets."),
+    "SETUP": ("shrc", "_profile", ".claude", ".cursor", "claude.md", "agents.md", ".git/hooks", ".vscode",
+              "crontab", "authorized_keys"),
+    "DANGER": ("rm -", "| sh", "|sh", "| bash", "|bash", "| sudo", "|sudo", "| zsh", "| nc", "<(curl", "chmod 7",
+               "chmod -r", "/dev/tcp", "histfile", "https_proxy=", "http_proxy="),
     "URL": ("://",),
     "HOOK": ("=<", "={", "=[", "=$", "/{", "/<"),
     "APART": (" ", "-", "."),
@@ -14422,16 +14368,9 @@ class _SteerLetters(dict[str, str]):
         if bits is None and (len(token) == 1 or token == ":") and not first.isalnum():
             return ":" if first in ":：" else "." if first in ".!?…。！？" else "n" if first == "\n" else ","
         if bits is None and not first.isalnum() and first not in "~./\\$*|<@-:":
-            return (
-                ":"
-                if token in ":："
-                else "."
-                if token.strip() in (".", "!", "?", "…", "。", "！", "？")
-                or token.count("\n") > 1
-                or "\n" in token
-                and token.strip()
-                else ","
-            )
+            bare = token.strip()
+            ends = bare in (".", "!", "?", "…", "。", "！", "？") or token.count("\n") > 1 or "\n" in token and bare
+            return ":" if token in ":：" else "." if ends else ","
         if bits is None:
             if token.startswith("://"):
                 bits = steer.bits["URL"] | (steer.bits["HOOK"] if _steer_hook.search(token) else 0)
@@ -14444,11 +14383,9 @@ class _SteerLetters(dict[str, str]):
             elif first in ".!?…" and not token.strip(".!?…"):
                 return "."
             else:
-                bits = (
-                    (steer.bits["PATH"] if _steer_path.search(token) else 0)
-                    | (steer.bits["SETUP"] if _steer_setup.search(token) else 0)
-                    | (steer.bits["HOME"] if token.startswith(("~/", "/home/", "/users/")) else 0)
-                )
+                bits = sum(steer.bits[name] for name, is_one in (
+                    ("PATH", _steer_path.search(token)), ("SETUP", _steer_setup.search(token)),
+                    ("HOME", token.startswith(("~/", "/home/", "/users/")))) if is_one)
                 if not bits:
                     bits = steer.words.get(token.translate(_steer_leet))
                 if not bits and ("_" in token.strip("_") or token.endswith("()")):
@@ -14558,9 +14495,8 @@ class _Steer:
                 self.gate[bare] = met
             if hanging:
                 self.rare[bare] = hanging
-        self.strings: dict[
-            bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]
-        ] = {}  # the same for forms, by a bare word of theirs
+        # the same for forms, by a bare word of theirs
+        self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}
         for name in ("PATH", "SETUP", "DANGER", "HOOK"):
             bit = self.bits[name]
             for string in _STEER_FORMS[name]:
@@ -14594,9 +14530,8 @@ class _Steer:
     def _any(self, bit: int) -> str:
         found = self.classes_of.get(bit)
         if found is None:
-            found = self.classes_of[bit] = (
-                "[\0" + "".join(sorted({code for one in _bits(bit) for code in self.coded.get(one, ())})) + "]"
-            )
+            letters = sorted({code for one in _bits(bit) for code in self.coded.get(one, ())})
+            found = self.classes_of[bit] = "[\0" + "".join(letters) + "]"
         return found
 
     def _several(self, choice: str) -> list[str]:
@@ -14819,7 +14754,8 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
                 hot.append((begin, end, some))
         for begin, end, some in hot:
             yield from _steer_zone(low, begin, end, list(some.values()), spaced)
-        chars = set() if plain or block.isascii() else set(block)
+        chars = set() if plain or block.isascii() else set(
+            block.encode("utf-8", "replace").translate(None, _VIEW_ASCII).decode())
         scripts = set(map(_steer_script, chars))
         if not steer.tongues.isdisjoint(words):
             scripts.add("latin")
@@ -14840,9 +14776,10 @@ _steer_first_sets: dict[str, list[frozenset[str]]] = {}
 
 
 def _steer_firsts(row: str, parts: Sequence[Sequence[str]]) -> list[frozenset[str]]:
-    """The first characters of each part of a phrase, of which one is in a text that holds it."""
+    """The first characters of each part of a phrase (but for those with ASCII), of which one is in a text that holds it."""
     if row not in _steer_first_sets:
-        _steer_first_sets[row] = [frozenset(choice[0] for choice in choices) for choices in parts]
+        sets = [frozenset(choice[0] for choice in choices) for choices in parts]
+        _steer_first_sets[row] = [firsts for firsts in sets if not any(map(str.isascii, firsts))]
     return _steer_first_sets[row]
 
 
@@ -14910,7 +14847,7 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
     data = low[:80].lstrip()[:1] in ("{", "[")
     hits = [hit for found in (_steer_phrases(low, defining, budget), _steer_marks(low)) for hit in found
             if (defining or hit.phrase.force[0] != "=") and not _steer_excused(low, hit, data, defining)]
-    hits.sort(key=lambda hit: hit[:2])
+    hits.sort(key=lambda hit: (*hit[:2], hit.phrase.row))
     kept: list[SteeringHit] = []
     latest: dict[str, SteeringHit] = {}
     for hit in hits:
@@ -14921,7 +14858,7 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
             if row != hit.phrase.row and other.end <= hit.start < other.end + _STEER_NEAR:
                 kept += [other, hit]
         latest[hit.phrase.row] = hit
-    return sorted(set(kept), key=lambda hit: hit[:2])
+    return sorted(set(kept), key=lambda hit: (*hit[:2], hit.phrase.row))
 
 
 # Letters apart: any word that is looked for so has as many
@@ -14991,14 +14928,8 @@ def _steer_quoted(low: str, start: int, end: int) -> bool:
             if not before or low[place - 1] in ",;\t":      # or a field of CSV
                 return False        # nothing before it: the whole text is in quotes
             stop = low.find("\n\n", end, end + 200)
-            stop = min(
-                [
-                    found
-                    for found in (low.find(mark, end, stop if stop >= 0 else end + 200) for mark in close)
-                    if found >= 0
-                ],
-                default=-1,
-            )
+            stop = stop if stop >= 0 else end + 200
+            stop = min([found for found in (low.find(mark, end, stop) for mark in close) if found >= 0], default=-1)
             if stop < 0:
                 return False
             return before[-1] in "([{=" or stop - place < 2 * (end - start) + 16
@@ -25101,12 +25032,12 @@ def hook_hosts() -> dict[str, HookHost]:
     return hosts
 
 
-def hook_host(name: str) -> HookHost:
+def hook_host(name: str, option: str = "--host") -> HookHost:
     """The host of that name. Raises UsageError."""
     hosts = hook_hosts()
     name = _HOOK_ALIASES.get(name, name)
     if name not in hosts:
-        raise UsageError(f"--host: {unknown_word(name, hosts, 'host')}")
+        raise UsageError(f"{option}: {unknown_word(name, hosts, 'host')}")
     return hosts[name]
 
 
@@ -27056,7 +26987,7 @@ def _hook_text(path: str) -> str | None:
 def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool) -> int:
     """Put our hooks into the files of some hosts, or take them out of there; 0 when all was done."""
     names = _hooked_hosts() if not on and "all" in args.hook else args.hook
-    hosts = [hook_host(name) for name in names]
+    hosts = [hook_host(name, "--hook") for name in names]
     for host in hosts:
         if not host.file:
             raise UsageError(f"--hook: nothing is known of how {host.name} is told about hooks")

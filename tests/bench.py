@@ -94,13 +94,15 @@ def copy_bytes(command):
 def serve(words):
     """An MCP server that parses nothing. WORDS: a folder of answers, one file per tool, and seconds to stall at first.
 
-    A file holds the member that answers a request, `"result":…` or `"error":…`. One file alone answers every tool.
+    A file holds the member that answers a request, `"result":…` or `"error":…`. One file alone answers every tool; `#id#`
+    in it is the request's id, so that no answer is like another.
     """
     answers = {}
     for name in os.listdir(words[0]):
         with open(os.path.join(words[0], name), "rb") as stream:
             answers[name.encode()] = b"," + stream.read() + b"}"
     head, tail = b'{"jsonrpc":"2.0","id":', answers.get(b"any", b"") + b"\n"
+    varies = b"#id#" in tail
     notice = b'{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"tick"}}\n'
 
     def answer(request):
@@ -116,7 +118,8 @@ def serve(words):
         if b"any" not in answers:
             write_all(1, b"".join(map(answer_line, block.split(b"\n"))))
             return
-        lines = (head + part[:40].split(b",", 1)[0] + tail for part in block.split(b'"id":')[1:])
+        idents = (part[:40].split(b",", 1)[0] for part in block.split(b'"id":')[1:])
+        lines = (head + ident + (tail.replace(b"#id#", ident) if varies else tail) for ident in idents)
         for lump in lines if len(tail) > 65536 else (b"".join(lines),):     # big ones singly: hold little here
             write_all(1, lump)
 
@@ -183,7 +186,7 @@ class Bench:
              policy: dict[str, Any] | None = None, patience: float = PATIENCE_S) -> Conversation:
         """A new conversation with the server that gives *answers* ({tool: member}), behind *target*."""
         home, env = self.home()
-        for tool, member in (answers or {"any": text_result(source_text(160))}).items():
+        for tool, member in (answers or {"any": text_result(source_text(150) + " #id#")}).items():
             self.write(os.path.join(home, "answers", tool), member)
         ours = ["-c", self.write(os.path.join(home, "policy.json"), json.dumps(policy))] if policy else []
         command = [*target.command, *ours, "--"] if target.is_wall else target.command
@@ -334,9 +337,9 @@ def call(ident: int, arguments: dict[str, Any], tool: str = "read_file") -> byte
 
 
 def small_call(ident: int, tool: str = "read_file") -> bytes:
-    """About 200 bytes, as when a host asks for a part of a file."""
-    return call(ident, {"path": f"src/components/invoice/list-view-{ident % 97}.tsx", "head": 120,
-                        "reason": "see which props the list takes"}, tool)
+    """About 200 bytes, as when a host asks for a part of a file. No two are alike."""
+    return call(ident, {"path": f"src/components/invoice-{ident % 97}/list-view-{ident}.tsx", "head": 120,
+                        "reason": f"see which props list {ident} takes"}, tool)
 
 
 def denied_call(ident: int) -> bytes:

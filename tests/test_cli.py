@@ -99,7 +99,20 @@ class Basics(Cli):
         self.assertEqual(done.returncode, 0, done.stderr)
 
 
-class Check(Cli):
+class InThisProcess(Cli):
+    """The same without a process for each line: a new one takes a while to start."""
+
+    def run_wall(self, *words: str, text: str = "", **_: object) -> subprocess.CompletedProcess:
+        stdin = io.TextIOWrapper(io.BytesIO(text.encode("utf-8", "surrogateescape")), "utf-8")
+        stdout, stderr = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.project)
+        with mock.patch.dict(os.environ, self.environ), mock.patch.multiple(sys, stdin=stdin, stdout=stdout, stderr=stderr):
+            status = mcpwall.main(words)
+        return subprocess.CompletedProcess(words, status, stdout.buffer.getvalue(), stderr.buffer.getvalue())
+
+
+class Check(InThisProcess):
     def test_words_and_layout(self) -> None:
         done = self.run_wall("check", "read_file", "path=/home/user/.ssh/id_rsa")
         self.assertEqual(done.returncode, 1)
@@ -161,7 +174,7 @@ class Check(Cli):
         self.assertIn("no input", self.refused("check", text="  \n"))
 
 
-class Rules(Cli):
+class Rules(InThisProcess):
     def test_list_and_print(self) -> None:
         listed = self.run_wall("rules").stdout.decode()
         for name in mcpwall.BUILTIN_NAMES:

@@ -72,6 +72,8 @@ def meetings(client: str) -> dict[str, Meeting]:
         "meanwhile": Meeting([do("parallel", calls=[send("a"), LOOK, LOOK])], STUB, asking(), options={"approvals": [
             {"answer": ONCE, "after": "" if client == "py1" else "look"}]}),
         "nobody": Meeting([send("a"), LOOK], STUB, asking(ask_timeout=1), options={"elicit": "cannot"}),
+        "granted": Meeting([send("a"), call("look", {"allows": True}), send("b"), send("a"), send("a")], STUB, asking(),
+                           options={"elicit": "cannot"}),
         "fallback": Meeting([send("a")], STUB, asking(ask_fallback="allow"), options={"elicit": "cannot"}),
         "refused": Meeting([send("evil ☃"), LOOK, LOOK], STUB, refusing()),
         "refused_as_result": Meeting([send("evil ☃"), LOOK, LOOK], STUB, refusing(deny_as="result")),
@@ -235,8 +237,8 @@ class Consent:
 
     def test_a_client_that_cannot_ask(self) -> None:
         met = self.met("nobody")
-        action = met.said["outcomes"][0]["error"]["data"]["mcpwall"]["action"]      # "ask" where there was nobody to ask at all
-        self.refused(met.said["outcomes"][0], "Sending is asked about ☃", "nobody", action=action)
+        about = self.refused(met.said["outcomes"][0], "Sending is asked about ☃: your user can allow it: mcpwall approve ", action="ask")
+        self.assertEqual(about["approve"], "mcpwall approve " + about["ref"])
         self.says(met.said["outcomes"][1])
         self.assertEqual((self.questions(met), self.calls(met, "send")), ([], []))
 
@@ -256,11 +258,21 @@ class Consent:
                 self.assertEqual(len(self.questions(met)), len(asked) - 1)
                 self.assertEqual(len(self.calls(met, tool)), 2 if self.client in MODERN and (name, self.client) != ("both", "py2") else 1)
 
+    def test_a_call_that_was_allowed_in_a_terminal(self) -> None:
+        refused, look, other, again, third = self.met("granted").said["outcomes"]
+        for outcome in (refused, other, third):
+            self.refused(outcome, "your user can allow it", action="ask")
+        self.says(look)
+        self.says(again, "sent to Ada ☃: a")
+        self.assertEqual([one["arguments"]["text"] for one in self.calls(self.met("granted"), "send")], ["a"])
+
     # -- refusals
 
     def test_what_a_refusal_says(self) -> None:
         evil, look, again = self.met("refused").said["outcomes"]
-        self.assertEqual(self.refused(evil, "Evil is out ☃", rule="no-evil"), {
+        about = self.refused(evil, "Evil is out ☃", rule="no-evil")
+        self.assertRegex(about.pop("ref"), r"^[a-z0-9]{6}-\d+$")
+        self.assertEqual(about, {
             "rule": "no-evil", "action": "deny", "argument": "/params/arguments/text", "hint": "say something good",
             "retryable": False})
         self.says(look)

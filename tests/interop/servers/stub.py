@@ -1,13 +1,19 @@
 """A server without an SDK, of both eras: it lists one tool a page, changes its tools when told to, and asks the user itself.
 
-`stub.py WORD …` makes WORD the end of what `send` says of itself, so that another word makes another tool of it.
+`stub.py WORD …` makes WORD the end of what `send` says of itself, so that another word makes another tool of it. `look` with
+{"allows": true} stands for a user who allows in a terminal what was refused.
 """
 from __future__ import annotations
 
+import glob
 import json
+import os
+import re
+import subprocess
 import sys
 from typing import Any
 
+WALL = os.path.join(os.path.dirname(os.path.abspath(__file__)), *[".."] * 3, "mcpwall.py")
 MODERN = "2026-07-28"
 STATE = "stub's own state \u2603 +/="
 FORM = {"type": "object", "properties": {"person": {"type": "string"}, "colour": {"type": "string"}}, "required": ["person"]}
@@ -47,6 +53,10 @@ def call(ident: Any, params: dict, modern: bool) -> dict | None:
         TOOLS.append({"name": "extra", "description": "Was not there before.", "inputSchema": {"type": "object"}})
         if not modern:
             write({"method": "notifications/tools/list_changed"})
+    if arguments.get("allows"):
+        for path in glob.glob(os.path.expanduser("~/.mcpwall/consent/ask-*.json")):
+            ref = re.sub(r".*ask-|\.json$", "", path)
+            subprocess.run([sys.executable, WALL, "approve", ref, "--yes"], stdout=2, check=True)
     if name != "form":
         return text(f"{name} is done")
     if not modern:
