@@ -6627,6 +6627,7 @@ start start-process saps start-job start-threadjob invoke-command icm foreach-ob
 get-item gi resolve-path rvpa convert-path cvpa join-path | | | t:items
 select-object select sort-object get-unique out-string | | | t:passes
 forfiles | | | t:forfiles
+new-object | | | t:new_object
 set-alias sal new-alias nal | | | t:set_alias
 apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
      heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
@@ -11588,6 +11589,10 @@ class _ShRun:
     def _passes(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Select-Object and its like let through what they get."""
         return flow
+
+    def _new_object(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        client = _sh_has(r"(?i)(?:system\.)?net\.(?:webclient|http\.httpclient)\Z", args)
+        return _REMOTE if client else self.operands(name, args, flow)
 
     def _forfiles(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         low = [word.lower() for word in args]
