@@ -6684,7 +6684,7 @@ git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |
     branch(?=.* (?:-[a-z]*D|--delete .*--force|--force .*--delete) )|worktree remove .*(?:-f|--force) |
     checkout (?:.* )?-- (?!TREE )|
     restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) ::
-    throws local work away
+     throws local work away
 persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
 secret :: pass gopass :: (?:show |otp )?(?!(?:ls|list|git|init|help|version|find|search|grep|insert|edit|generate|rm|mv|cp) |
     -)\S :: STORED_PASSWORD
@@ -6755,7 +6755,7 @@ privilege :: mcpwall :: LOOSENS :: changes what mcpwall lets through
 privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS ::
      changes what mcpwall lets through
 privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |
-     (?:approve|allow) (?:-\S+ )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) ::
+    (?:approve|allow) (?:-\S+ )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) ::
      changes what mcpwall lets through
 privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*m[^a-z ]?cp[^a-z ]{0,3}wal :: stops mcpwall
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
@@ -19589,7 +19589,9 @@ _FILE_TOOLS = {
     "FILE_READS": """read read_file read_files read_text_file read_text_files read_media_file read_image_file
         read_multiple_files read_notes read_many_files read_file_lines read_file_range read_lines read_file_content
         read_file_contents read_text file_read view view_file view_files view_range open_file cat cat_file head_file tail_file
-        get_file get_files get_file_content get_file_contents get_file_info get_file_metadata get_file_text get_file_text_by_path get_file_lines file_info file_stat
+        get_file get_files get_file_content get_file_contents get_file_info get_file_metadata get_file_text
+        get_file_text_by_path get_file_lines
+        file_info file_stat
         file_exists path_exists stat stat_file hash_file count_lines list list_dir list_directory list_directories list_files
         list_folder list_directory_with_sizes list_directory_tree list_directory_contents ls tree directory_tree file_tree
         get_directory_tree glob glob_files glob_search find_file find_files find_files_by_name find_files_by_glob
