@@ -195,35 +195,46 @@ class BudgetSpent(WallError):
     """Judging one message took longer than it may; the message is refused."""
 
 
+_thread_time: Callable[[], float] = getattr(time, "thread_time", time.monotonic)      # not every system has it
+
+
 class Budget:
     """Seconds one message may take to judge. Whatever can be slow on hostile input calls `check` between steps."""
 
-    __slots__ = ("_clock", "_end")
+    __slots__ = ("_clock", "_end", "_last", "_patience", "_worked")
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._end = clock() + seconds
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic, patience: float = 1) -> None:
+        """On a busy machine it may take *patience* times as long by the *clock*, as long as this thread has not worked
+        for *seconds*."""
+        self._clock, self._patience = clock, patience
+        self.renew(seconds)
 
     def renew(self, seconds: float) -> None:
         """Begin anew."""
-        self._end = self._clock() + seconds
+        now = self._clock()
+        self._end, self._last = now + seconds, now + seconds * self._patience
+        self._worked = _thread_time() + seconds if self._patience > 1 else 0.0
 
-    def lend(self) -> float:
+    def lend(self) -> tuple[float, float, float]:
         """Leave only half of what is left, for what may fail; `take_back` what this returns gives the rest."""
-        end, now = self._end, self._clock()
-        self._end = now + (end - now) / 2
-        return end
+        lent, half = (self._end, self._last, self._worked), self.left() / 2
+        self._end, self._worked = self._clock() + half, self._worked - half
+        return lent
 
-    def take_back(self, end: float) -> None:
-        self._end = end
+    def take_back(self, lent: tuple[float, float, float]) -> None:
+        self._end, self._last, self._worked = lent
 
     def left(self) -> float:
         """Seconds left; negative when spent."""
-        return self._end - self._clock()
+        left = self._end - self._clock()
+        if left < 0 and self._end < self._last:         # did the thread get that time?
+            self._end = min(self._last, self._clock() + self._worked - _thread_time())
+            left = self._end - self._clock()
+        return left
 
     def check(self) -> None:
         """Raise BudgetSpent when nothing is left."""
-        if self._clock() > self._end:
+        if self._clock() > self._end and self.left() < 0:
             raise BudgetSpent("judging it took too long; make the rule's regex simpler")
 
 
@@ -4256,7 +4267,8 @@ def _is_said(text: str, ctx: PathContext) -> bool:
             "%" in text and _PATH_CLIMB.search(text) is not None:
         return False
     squeezed = _PATH_CONTROLS.sub("", text[:80]).lstrip()
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]|file:", squeezed, re.IGNORECASE) or bare and _PATH_BLANKS.search(squeezed.rstrip()) is None:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]|file:", squeezed, re.IGNORECASE) or \
+            bare and _PATH_BLANKS.search(squeezed.rstrip()) is None:
         return False
     return len(head) > 255 or not any([ctx.there(f"{base}/{head}") for base in (ctx.cwd, *ctx.bases)])
 
@@ -6662,13 +6674,17 @@ destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune
     --force\S*) )(?=.* (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|
     --delete) )(?=.* (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
 git_discard :: git :: (?:reset (?:.* )?--(?:hard|merge) |clean(?=.* (?:-[a-zA-Z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|
-    stash clear |filter-(?:branch|repo)|reflog (?:expire|delete)|(?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|--discard-changes) |checkout (?:.* )?TREE |
-    restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* TREE )|read-tree (?:.* )?--reset |
+    stash clear |filter-(?:branch|repo)|reflog (?:expire|delete)|
+    (?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|--discard-changes) |
+    checkout (?:.* )?TREE |restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* TREE )|
+    read-tree (?:.* )?--reset |
     push(?!.* (?:--dry-run|-n) )(?:(?=.* (?:-[a-z]*f[a-z]*|--force|--mirror) )|(?!.*--force-with-lease)(?=.* [+]\S+ ))) ::
      throws away what is not committed or pushed
 git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |
-    branch(?=.* (?:-[a-z]*D|--delete .*--force|--force .*--delete) )|worktree remove .*(?:-f|--force) |checkout (?:.* )?-- (?!TREE )|
-    restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) :: throws local work away
+    branch(?=.* (?:-[a-z]*D|--delete .*--force|--force .*--delete) )|worktree remove .*(?:-f|--force) |
+    checkout (?:.* )?-- (?!TREE )|
+    restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) ::
+     throws local work away
 persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
 secret :: pass gopass :: (?:show |otp )?(?!(?:ls|list|git|init|help|version|find|search|grep|insert|edit|generate|rm|mv|cp) |
     -)\S :: STORED_PASSWORD
@@ -6683,6 +6699,7 @@ secret :: aws :: (?:secretsmanager get-secret-value|ssm get-parameters? .*--with
     assume-role)) :: AWS_SECRET
 secret :: gcloud :: secrets versions access :: GOOGLE_SECRET
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
+secret :: gcloud :: auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
 secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
@@ -6735,8 +6752,10 @@ privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsas
 privilege :: ntdsutil :: (?i)(?=.*(?:ifm|ntds)) :: copies the password database
 privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
 privilege :: mcpwall :: LOOSENS :: changes what mcpwall lets through
-privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS :: changes what mcpwall lets through
-privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |(?:approve|allow) (?:-\S+ )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) ::
+privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS ::
+     changes what mcpwall lets through
+privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |
+    (?:approve|allow) (?:-\S+ )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) ::
      changes what mcpwall lets through
 privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*m[^a-z ]?cp[^a-z ]{0,3}wal :: stops mcpwall
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
@@ -14966,7 +14985,8 @@ _INJECT_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”“", "„": "“”"
 
 # Names of members that every answer has: they steer nobody
 SILENT_NAMES = frozenset(("", *"""jsonrpc id result error code message content contents type text isError structuredContent data
-uri mimeType resource annotations audience priority _meta resultType complete method params name arguments level logger""".split()))
+uri mimeType resource annotations audience priority _meta resultType complete method params name
+arguments level logger""".split()))
 
 
 def may_inject(text: str, viewed: bool | None = None) -> bool:
@@ -15947,7 +15967,8 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
     for leaf in call.leaves:
         if leaf.key == "dropdatabase" or type(leaf.value) is str and (
                 call.says("redis", "valkey") and _dan_search(_dan_lua, leaf.value, call.look.budget) is not None or
-                (leaf.key == "cypher" or call.says("neo", "cypher", "memgraph")) and _dan_all_nodes.match(leaf.value) is not None):
+                (leaf.key == "cypher" or call.says("neo", "cypher", "memgraph"))
+                and _dan_all_nodes.match(leaf.value) is not None):
             yield Danger("sweeping", leaf.path, "empties a database")
     destroys = not verbs.isdisjoint(_DAN_DESTROY)
     if destroys:
@@ -16509,7 +16530,8 @@ _dan_where = lazy_regex(r"\$where\b.{0,40}(?:sleep|while|function|return|constru
 # What a script in a web page has no use for: programs, and cookies or storage together with a way out
 _dan_programs = lazy_regex(r"child_process|process\.(?:mainModule|binding|env)")
 _dan_stores = lazy_regex(r"document\.cookie|(?:local|session)Storage")
-_dan_exits = lazy_regex(r"fetch\s*\(|XMLHttpRequest|sendBeacon|new Image|\.src\s*=|WebSocket|location(?:\.href)?\s*=|window\.open")
+_dan_exits = lazy_regex(r"fetch\s*\(|XMLHttpRequest|sendBeacon|new Image|\.src\s*="
+                         r"|WebSocket|location(?:\.href)?\s*=|window\.open")
 _dan_script_url = lazy_regex(
     r"(?i)[\0- ]*(?:(?:j\s*a\s*v\s*a|v\s*b)\s*s\s*c\s*r\s*i\s*p\s*t\s*:|view-source:\s*javascript:"
     r"|data:[^,]{0,80}(?:html|svg)[^,]{0,80},[\s\S]*(?:<|%3c)\s*script)")
@@ -16578,8 +16600,9 @@ _DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _D
     devices securityopt volumes includeenv includeenvironment showenv prefix""".split()) | (
         _DAN_GUARDS - {"mode"})
 _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | frozenset(_DAN_CONFIG) | \
-    frozenset("""protection ruleset firewall neo cypher memgraph format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
-    env environ environment printenv getenv resource resources cluster repository repo browser page puppeteer playwright
+    frozenset("""protection ruleset firewall neo cypher memgraph format transfer reset clear flushall flushdb
+    dropdatabase move rename mv chmod chown permissions env environ environment printenv getenv resource resources
+    cluster repository repo browser page puppeteer playwright
     evaluate compose push secrets secret clean cleanup container pod sandbox""".split())
 
 
@@ -16656,6 +16679,7 @@ def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
 # ---------------------------------------------------------------------------
 
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.2 s a megabyte, if that is more); then it is refused
+PATIENCE = 5                # times as long may pass on a busy machine, where the time of the processor counts
 _LARGE = JUDGE_SECONDS * 5e6    # bytes: from here on it is more
 _MEDIA_TYPES = ("image", "audio")
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
@@ -16983,7 +17007,7 @@ class Subject:
     @property
     def budget(self) -> Budget:
         if self._budget is None:
-            self._budget = Budget(JUDGE_SECONDS)
+            self._budget = Budget(JUDGE_SECONDS, patience=PATIENCE)
         return self._budget
 
     # -- text
@@ -17460,7 +17484,8 @@ class Subject:
     def _may_be_given(self, place: str) -> bool:
         """Is there, beside *place*, a text that a tool may write? A single word of an unknown argument is none."""
         return any(value.text and value.text != place and not value.number and (
-            _is_given(value) or not roles.isdisjoint(_WRITTEN) or "unknown" in roles and _choice_word.fullmatch(value.text) is None)
+            _is_given(value) or not roles.isdisjoint(_WRITTEN) or "unknown" in roles
+            and _choice_word.fullmatch(value.text) is None)
             for value in self.argument_values(frozenset()) for roles in (argument_roles(self.acting, value.name, value.text),))
 
     def path_hits(self, skip: frozenset[str] | None) -> dict[str, Hit]:
@@ -17573,7 +17598,8 @@ class _PlaceWalk:
         if self._skip is not None:
             use = "" if name in self._skip else "place"
         if use == "place" or self._reads and use in ("said", "patch", "pattern") or \
-                use == "pattern" and is_place_pattern(self._tool, name, text) or use == "name" and _leads.search(text) is not None:
+                use == "pattern" and is_place_pattern(self._tool, name, text) or\
+                use == "name" and _leads.search(text) is not None:
             self._found.append(Place(text, roles, parent, step))
         elif use == "patch":
             self._found += [Place(file.path, _PATCHED, parent, step) for file in patch_files(text)]
@@ -18996,7 +19022,8 @@ def _marker_anywhere(skip: frozenset[str], strict: bool) -> Test:
 
 
 # Files that quote rather than configure
-_quoting_file = lazy_regex(r"(?i)\A\S{0,300}(?:(?:\A|[/\\_.-])(?:tests?|specs?|fixtures?|docs?|examples?)[/\\_.-]|\.(?:md|mdx|rst|adoc|txt)\Z)")
+_quoting_file = lazy_regex(
+    r"(?i)\A\S{0,300}(?:(?:\A|[/\\_.-])(?:tests?|specs?|fixtures?|docs?|examples?)[/\\_.-]|\.(?:md|mdx|rst|adoc|txt)\Z)")
 
 
 def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], strict: bool) -> Test:
@@ -19590,9 +19617,11 @@ _GROUPS_JSON = r"""
 # Only these are allowed by strict, since what others do with a path nobody knows.
 _FILE_TOOLS = {
     "FILE_READS": """read read_file read_files read_text_file read_text_files read_media_file read_image_file
-        read_multiple_files read_notes read_many_files read_file_lines read_file_range read_lines read_file_content read_file_contents read_text file_read view
-        view_file view_files view_range open_file cat cat_file head_file tail_file get_file get_files get_file_content
-        get_file_contents get_file_info get_file_metadata get_file_text get_file_text_by_path get_file_lines file_info file_stat
+        read_multiple_files read_notes read_many_files read_file_lines read_file_range read_lines read_file_content
+        read_file_contents read_text file_read view view_file view_files view_range open_file cat cat_file head_file tail_file
+        get_file get_files get_file_content get_file_contents get_file_info get_file_metadata get_file_text
+        get_file_text_by_path get_file_lines
+        file_info file_stat
         file_exists path_exists stat stat_file hash_file count_lines list list_dir list_directory list_directories list_files
         list_folder list_directory_with_sizes list_directory_tree list_directory_contents ls tree directory_tree file_tree
         get_directory_tree glob glob_files glob_search find_file find_files find_files_by_name find_files_by_glob
@@ -22109,7 +22138,7 @@ class Session:
         self.server_name = server_name
         self.audit_required = settings.audit_required
         self._settings, self._clock, self._monotonic = settings, clock, monotonic
-        self._budget = Budget(JUDGE_SECONDS)        # of the line at hand, shared by the items of a batch
+        self._budget = Budget(JUDGE_SECONDS, patience=PATIENCE)     # of the line at hand, shared by the items of a batch
         self._memory = Memory(monotonic)
         self._whereabouts = Whereabouts(self.wall.policy, self._memory, folders)
         self._sent: list[Message] = []              # requests of the client that the last `receive` let go on
@@ -22276,7 +22305,8 @@ class Session:
         if record.spared and record.fields["ts"][:10] != self._full_on:
             self._full_on = record.fields["ts"][:10]
             what = "calls are refused" if self.audit_required else "allowed messages are not recorded any more today"
-            out.notes.append(Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}"))
+            most = self._settings.log_max_mb
+            out.notes.append(Note(f"this session has recorded {most} MB today (settings.log_max_mb): {what}"))
 
     # -- one message
 

@@ -20,6 +20,35 @@ rules:
 """
 
 
+class Budgets(unittest.TestCase):
+    def test_a_busy_machine_gives_more_time_by_the_clock_and_not_for_ever(self) -> None:
+        now = [0.0]
+        patient, other = mcpwall.Budget(1, lambda: now[0], 5), mcpwall.Budget(1, lambda: now[0])
+        patient.check()
+        now[0] = 4.9                    # this thread has hardly worked meanwhile
+        patient.check()
+        with self.assertRaises(mcpwall.BudgetSpent):
+            other.check()
+        now[0] = 5.1
+        with self.assertRaises(mcpwall.BudgetSpent):
+            patient.check()
+
+    def test_work_is_counted_whatever_the_patience(self) -> None:
+        budget = mcpwall.Budget(0.05, patience=1000)
+        with self.assertRaises(mcpwall.BudgetSpent):
+            while True:
+                budget.check()
+
+    def test_what_is_lent_can_be_spent_and_the_rest_is_there_afterwards(self) -> None:
+        budget = mcpwall.Budget(0.2, patience=5)
+        lent = budget.lend()
+        with self.assertRaises(mcpwall.BudgetSpent):
+            while True:
+                budget.check()
+        budget.take_back(lent)
+        budget.check()
+
+
 class ClientLines(unittest.TestCase):
     """What is not one strict message goes nowhere, and is answered."""
 
