@@ -14541,14 +14541,6 @@ class _Steer:
             self.rare.setdefault(bare, ())
         self.hangs = self.rare.keys() | self.strings.keys()
         self.known = frozenset(self.hangs | self.gate.keys() | self.tongues | _STEER_APART[0] | _STEER_APART[1])
-        self.foreign: dict[str, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]] = {}
-        for line in _STEER_FOREIGN.strip().split("\n"):
-            script = max(_steer_script(char) for char in line) or "latin"
-            self.foreign.setdefault(script, []).append(_steer_spell(line))
-        self.begins: dict[bytes, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]] = {}    # those in Latin letters, by a first
-        for one_foreign in self.foreign["latin"]:                                            # word of theirs or its beginning
-            for begin in _steer_begins(one_foreign[1]):
-                self.begins.setdefault(begin, []).append(one_foreign)
         self.marks = _steer_marking([_steer_mark(line) for line in _STEER_MARKS.strip().split("\n")])
         self.leads = self._any(self.bits["LEAD"] | self.bits["AGENT"])
         self.musts, self.yous = self._any(self.bits["MUST"]), self._any(self.bits["YOU"] | self.bits["AGENT"])
@@ -14720,7 +14712,7 @@ def _steer_marking(marks: Sequence[tuple[SteeringPhrase, Sequence[str]]]) -> lis
     for phrase, words in marks:
         for word in words:
             heads.setdefault(word if word[0].isalpha() else word[0], []).append((word, phrase))
-    return [(head, re.compile("|".join(sorted((re.escape(word) for word, _ in pairs), key=len, reverse=True))),
+    return [(head, lazy_regex("|".join(sorted((re.escape(word) for word, _ in pairs), key=len, reverse=True))),
              {word: [(phrase, len(other)) for other, phrase in pairs if word.startswith(other)] for word, _ in pairs})
             for head, pairs in heads.items()]
 
@@ -14730,10 +14722,28 @@ def _steer() -> _Steer:
     return _Steer()
 
 
+class _SteerAbroad(NamedTuple):
+    """The phrases of other languages: by their script, and those in Latin letters by a first word of theirs or its beginning."""
+    scripts: dict[str, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]]
+    begins: dict[bytes, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]]
+
+
+@lru_cache(None)
+def _steer_abroad() -> _SteerAbroad:
+    abroad = _SteerAbroad({}, {})
+    for line in _STEER_FOREIGN.strip().split("\n"):
+        script = max(_steer_script(char) for char in line) or "latin"
+        abroad.scripts.setdefault(script, []).append(_steer_spell(line))
+    for one in abroad.scripts["latin"]:
+        for begin in _steer_begins(one[1]):
+            abroad.begins.setdefault(begin, []).append(one)
+    return abroad
+
+
 def steering_rows() -> list[SteeringPhrase]:
     """All rows of the tables: phrases, those of other languages, marks."""
     steer = _steer()
-    others = [phrase for phrases in steer.foreign.values() for phrase, _ in phrases]
+    others = [phrase for phrases in _steer_abroad().scripts.values() for phrase, _ in phrases]
     others += [phrase for _, _, marks in steer.marks for found in marks.values() for phrase, _ in found]
     return list({phrase.row: phrase for phrase in (*steer.phrases, *others)}.values())
 
@@ -14804,10 +14814,11 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
         if not steer.tongues.isdisjoint(words):
             scripts.add("latin")
         for script in scripts:
-            some_foreign = steer.foreign.get(script, ())
+            abroad = _steer_abroad()
+            some_foreign = abroad.scripts.get(script, ())
             if script == "latin":
-                begins = steer.begins.keys() & {begin for word in set(bare.split()) for begin in (word, word[:3], b"")}
-                some_foreign = list({id(one): one for begin in begins for one in steer.begins[begin]}.values())
+                begins = abroad.begins.keys() & {begin for word in set(bare.split()) for begin in (word, word[:3], b"")}
+                some_foreign = list({id(one): one for begin in begins for one in abroad.begins[begin]}.values())
             for phrase, parts in some_foreign:
                 if script not in ("latin", "8") and any(chars.isdisjoint(firsts) for firsts in _steer_firsts(phrase.row, parts)):
                     continue
@@ -22155,7 +22166,8 @@ class Session:
         self._full_on = ""                          # the day on which it was said that the log is full
 
     def prepare(self) -> None:
-        """Judge how conversations begin on the side, so that what this needs is compiled before it is needed."""
+        """Judge how conversations begin on the side, so that what this needs is compiled before it is needed: the first
+        answers, above all."""
         aside = Session(self.wall, self.server_name, self._clock, "aside")
         aside.receive("client", b'{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"clientInfo":{}}}\n')
         aside.receive("server", b'{"jsonrpc":"2.0","id":0,"result":{"serverInfo":{"name":"server"}}}\n')
@@ -23895,6 +23907,7 @@ class _Relay:
         self._status: int | None = None         # the server's, once it has ended
         self._fault = ""                        # what has failed here
         self._warned = self._unkept = self._over = self._killed = False
+        self._unprepared = True
         self._changed: tuple[Policy, str] | None = None     # a policy to be taken up, and what to say of it
         self._signals: list[int] = []           # taken, not yet passed on
         self._interrupts = 0
@@ -23972,6 +23985,10 @@ class _Relay:
         more = bool(data)
         del data                                # what follows may block for long
         self._perform(effects, peer)
+        if self._unprepared and peer == "client" and more:      # the server needs longer for its first answer
+            self._unprepared = False
+            with self._lock:
+                self._session.prepare()
         return more
 
     def _logged(self, effects: list[Any]) -> list[Any]:
@@ -24205,7 +24222,6 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
         try:
             for signum in early:
                 running.take_signal(signum)
-            session.prepare()               # the server needs longer to start
             running.start()
             return running.supervise()
         except BaseException:               # whatever it was, the server does not outlive us
