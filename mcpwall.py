@@ -13442,13 +13442,26 @@ _SHORT = 4000               # characters of a text in which words are looked for
 _PLAIN_SIGNS = (*_RARE_NAMES, *_RARE_LABELS, *_COLUMN_NAMES, *(word for word, *_ in _GIVEN_FORMS), "://", "kty", "q~", "private")
 
 
+def _marked_signs(signs: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """[(mark, signs with that mark)]: most texts have few of the marks. "" for words; what holds another sign is left out."""
+    found: dict[str, list[str]] = {}
+    for sign in signs:
+        if not any(other in sign for other in signs if other != sign):
+            mark = next((char for char in sign if not char.isalnum() and char not in " ,.\"'"), "")
+            found.setdefault(mark, []).append(sign)
+    return list(found.items())
+
+
+_PLAIN_MARKED = _marked_signs(tuple(dict.fromkeys(_PLAIN_SIGNS)))
+
+
 def _is_plain(text: str, viewed: bool, runs: Sequence[tuple[int, int]] | None) -> bool:
     """True only when nothing is found in *text*: short, without views, without a word that anything but a token needs, and
     without a run of token characters."""
     if viewed or len(text) > _SHORT or not text.isascii():
         return False
     low = text.lower()
-    return not any(map(low.__contains__, _PLAIN_SIGNS)) and \
+    return not any([mark in low and any(map(low.__contains__, signs)) for mark, signs in _PLAIN_MARKED]) and \
         next(iter(_secret_runs(text, all_token_runs(text) if runs is None else runs)), None) is None
 
 
@@ -14488,6 +14501,7 @@ class _Steer:
         self.forms = [(bit, [string for name, strings in _STEER_FORMS.items() if need & self.bits[name] for string in strings])
                       for need, bit in parts.items() if any(need & self.bits[name] for name in _STEER_FORMS)]
         self.formed = sum(bit for bit, _ in self.forms)
+        self.every = (1 << len(parts)) - 1
         meets: dict[int, int] = {}
         for need, bit in parts.items():
             for one in _bits(need):
@@ -14498,18 +14512,19 @@ class _Steer:
             bare = (word if word.isalpha() else max(re.split("[-'’]", word), key=len).translate(_steer_leet)).encode()
             self.classes[bare] = self.classes.get(bare, 0) | bits
         answering = [phrase for phrase in self.phrases if phrase.force[0] not in "=+"]
-        self.rare: dict[bytes, Sequence[SteeringPhrase]] = {}       # word -> the phrases that hang on it
+        # word -> (needs, phrase) of those that hang on it
+        self.rare: dict[bytes, Sequence[tuple[int, SteeringPhrase]]] = {}
         hung: dict[int, list[SteeringPhrase]] = {}
         for one_phrase in answering:
             for bit in _bits(one_phrase.key):
                 hung.setdefault(bit, []).append(one_phrase)
-        told: dict[int, tuple[int, list[SteeringPhrase]]] = {}      # classes -> what they are good for; many words share them
+        told: dict[int, tuple[int, list[tuple[int, SteeringPhrase]]]] = {}      # classes -> what they are good for
         for bare, bits in self.classes.items():
             if bits not in told:
                 met = 0
                 for bit in _bits(bits):
                     met |= meets.get(bit, 0)
-                told[bits] = met, list({id(one): one for bit in _bits(bits) for one in hung.get(bit, ())}.values())
+                told[bits] = met, list({id(one): (one.needs, one) for bit in _bits(bits) for one in hung.get(bit, ())}.values())
             met, hanging = told[bits]
             if met:
                 self.gate[bare] = met
@@ -14622,16 +14637,23 @@ class _Steer:
             return not clause or any(letter in self.yous for letter in clause)
         return False
 
-    def look(self, text: str, words: Iterable[bytes], phrases: Iterable[SteeringPhrase]) -> list[SteeringPhrase]:
-        """Those of *phrases* all of whose parts may be in *text*, which has these bare *words*; each once."""
-        present = asked = 0
-        gate = self.gate
+    def met(self, words: Iterable[bytes]) -> int:
+        """The needs that these bare *words* meet."""
+        present, gate = 0, self.gate
         for word in words:
             if word in gate:
                 present |= gate[word]
-        lacking = ~(present | self.formed)
+        return present
+
+    def look(self, text: str, words: frozenset[bytes], phrases: Iterable[SteeringPhrase] | None = None) -> list[SteeringPhrase]:
+        """Those of *phrases* all of whose parts may be in *text*, which has these bare *words*; each once. By default of
+        those that hang on one of the words."""
+        present, asked = self.met(words), 0
+        lacking = self.every & ~(present | self.formed)
+        some = [phrase for phrase in phrases if not phrase.needs & lacking] if phrases is not None else \
+            self._hanging(text, words, lacking)
         found = []
-        for phrase in {id(phrase): phrase for phrase in phrases if not phrase.needs & lacking}.values():
+        for phrase in {id(phrase): phrase for phrase in some}.values() if some else ():
             missing = phrase.needs & ~present
             if missing & ~asked:                # forms: is one of their strings there?
                 for bit, strings in self.forms:
@@ -14643,11 +14665,14 @@ class _Steer:
                 found.append(phrase)
         return found
 
-    def hanging(self, text: str, words: frozenset[bytes]) -> Iterable[SteeringPhrase]:
-        """The phrases that hang on one of the *words* of *text*, some more than once."""
-        some = [self.rare[word] for word in words if word in self.rare]
-        some += [hung for word in self.strings.keys() & words for string, _, hung in self.strings[word] if string in text]
-        return [phrase for hung in some for phrase in hung]
+    def _hanging(self, text: str, words: frozenset[bytes], lacking: int) -> list[SteeringPhrase]:
+        """The phrases that hang on one of the *words* of *text* and need nothing that is *lacking*, some more than once."""
+        rare = self.rare
+        some = [phrase for word in words if word in rare for needs, phrase in rare[word] if not needs & lacking]
+        if not self.strings.keys().isdisjoint(words):
+            some += [phrase for word in self.strings.keys() & words for string, _, hung in self.strings[word] if string in text
+                     for phrase in hung if not phrase.needs & lacking]
+        return some
 
 
 def _steer_script(char: str) -> str:
@@ -14747,7 +14772,7 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
         if defining or spaced:          # letters apart
             zones = [[max(0, start - _STEER_BEFORE), stop + _STEER_AFTER]]
         elif not steer.hangs.isdisjoint(words):
-            phrases = steer.look(block, words, steer.hanging(block, words))
+            phrases = steer.look(block, words)
             keys = 0
             for phrase in phrases:
                 keys |= phrase.key
@@ -17491,7 +17516,7 @@ class Subject:
     def _look(self, readings: list[PathReading], place: Place, view: str, found: dict[str, Hit]) -> None:
         """Put the lists that a place hits into *found*."""
         index, context = self.policy.path_index, self.policy.paths
-        whole = not _TAKES_FOLDERS.isdisjoint(name_words(self.acting)) if readings else False
+        whole = _takes_folders(self.acting) if readings else False
         for lexical, asks, _ in readings:
             keys = index.hits(lexical, context)
             for path in asks:
@@ -17519,6 +17544,11 @@ def _is_given(value: Value) -> bool:
 # Tools with such a word take or leave a whole folder with all that is in it.
 _TAKES_FOLDERS = frozenset("zip tar archive compress pack backup bundle sync mirror upload copy cp extract unpack unzip untar "
                            "decompress restore".split())
+
+
+@lru_cache(1024)
+def _takes_folders(tool: str) -> bool:
+    return not _TAKES_FOLDERS.isdisjoint(name_words(tool))
 
 
 _leads = lazy_regex(r":|\A\s*[/~$%\\]|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")      # of the name of a branch: HEAD:.env, ../x
@@ -19848,22 +19878,23 @@ class Wall:
         """
         rule: Rule | None = None
         try:
-            missing: Need | None = None             # what the rule before needs, and is not there
+            lacking: list[Need] = []                # what rules before needed, and is not there
             for rule in self._rules(subject.message.peer) if every else self._rules_for(subject.message):
                 if every and not rule.scope.covers(*_covered(subject.message)):
                     yield rule, ELSEWHERE, None
                     continue
-                if missing is not None and rule.needs == missing and not every:
+                hit, need = None, rule.needs
+                if need is not None and need in lacking and not every:
                     continue
-                hit, missing = None, rule.needs
                 lent = subject.budget.lend() if rule.action == "log_only" else None
                 try:
-                    if missing is None or Subject.HAS[missing[0]](subject, missing[1]):
-                        hit, missing = rule.matches(subject), None
-                except BudgetSpent:
+                    if need is None or Subject.HAS[need[0]](subject, need[1]):
+                        hit = rule.matches(subject)
+                    else:
+                        lacking.append(need)
+                except BudgetSpent:         # what is only logged makes nothing fail for time
                     if lent is None:
                         raise
-                    missing = None          # what is only logged makes nothing fail for time
                 finally:
                     if lent is not None:
                         subject.budget.take_back(lent)
@@ -20028,7 +20059,9 @@ def _input_requests(message: Message) -> Iterator[tuple[tuple[Any, ...], Message
     of its own kind; None for one that is no request."""
     top = message.body.get("result" if message.kind == "response" else "params")
     asked = top.get("inputRequests") if type(top) is dict else None
-    for number, (key, members) in enumerate(asked.items() if type(asked) is dict else ()):
+    if type(asked) is not dict:
+        return
+    for number, (key, members) in enumerate(asked.items()):
         body = {**members, "jsonrpc": "2.0", "id": key[:MAX_NAME_CHARS]} if type(members) is dict else {}
         path = ("result" if message.kind == "response" else "params", "inputRequests", key)
         try:
@@ -20635,7 +20668,7 @@ class Toolbox:
     def _how_changed(self, tool: str) -> str:
         """How a tool has changed that waits for consent, else ""; in another spelling, too. What this session has not listed
         may have changed in an earlier one."""
-        for name in self._names_of(tool):
+        for name in self._names_of(tool) if self._changed else ():
             change = self._changed.get(name)
             if change is not None and (self._blocks or change[1]) and not self._agreed(name):
                 return self._how(change)
@@ -20756,6 +20789,7 @@ class Quoting:
         """Another policy is in force from now on."""
         self._policy = policy
         self._labels: dict[str, str] = {}       # names of methods, tools, servers and rules -> what is written of them
+        self._spelled: dict[str | None, str] = {None: "null"}       # the same as JSON
 
     def label(self, name: str) -> str:
         """`text` of what a server or a policy has few of."""
@@ -20764,6 +20798,15 @@ class Quoting:
             found = self.text(name)
             if len(self._labels) < MAX_LABELS and len(name) < MAX_NAME_CHARS:
                 self._labels[name] = found
+        return found
+
+    def spelled(self, name: str | None) -> str:
+        """The `label` as JSON."""
+        found = self._spelled.get(name)
+        if found is None:
+            found = _compact(self.label(name or ""))
+            if name in self._labels:
+                self._spelled[name] = found
         return found
 
     def text(self, text: str, limit: int = 1000) -> str:
@@ -21097,7 +21140,9 @@ class Recorder:
         self._second: tuple[int, str] = (-1, "")        # of the latest record, and how it is written
         self._prev: str | None = None
         self._salt = salt or os.urandom(16)
-        self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
+        self._about = _compact({"session": self._id})[1:-1]
+        self._constant: dict[str, Any] = {}
+        self.adopt(policy)
         self._day = self._size = self._spared = 0       # the day, in days; bytes recorded in it; records left out since the last
 
     @property
@@ -21110,7 +21155,9 @@ class Recorder:
 
     def adopt(self, policy: Policy) -> None:
         """Another policy is in force from now on."""
-        self._settings, self._constant = policy.settings, {**self._constant, "policy": policy.fingerprint}
+        self._settings = policy.settings
+        self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
+        self._written = _compact(self._constant)[1:-1]
 
     @property
     def session(self) -> str:
@@ -21130,6 +21177,7 @@ class Recorder:
             action, would, note = "log_only", action, f"monitor: would {action}: {note or 'Blocked by policy'}"
         method = "response" if message.kind == "response" else message.method
         tool = None if message.tool == UNKNOWN_TOOL else message.tool
+        direction = "outbound" if message.peer == "server" else "inbound"
         moment = int(self._clock() * 1000)
         second = moment // 1000
         if second != self._second[0]:
@@ -21138,8 +21186,8 @@ class Recorder:
         fields: dict[str, Any] = {
             "ts": f"{self._second[1]}{moment % 1000:03d}Z",
             "session": self._id, "seq": self._seq, "ref": ref, "server": label(self._server_name),
-            "direction": "outbound" if message.peer == "server" else "inbound",
-            "method": method and label(method), "tool": tool and label(tool), "id": text(ident) if type(ident) is str else ident,
+            "direction": direction, "method": method and label(method), "tool": tool and label(tool),
+            "id": text(ident) if type(ident) is str else ident,
             "action": action, "rule": decision.rule and label(decision.rule), "message": note and text(note)}
         if would:
             fields["would"] = would
@@ -21162,7 +21210,14 @@ class Recorder:
             return Record(fields, spared=True)
         if self._spared:
             fields["left_out"], self._spared = self._spared, 0
-        line = _compact(fields)
+        if decision is _ALLOWED and not extra and type(ident) is int and "args" not in fields and "left_out" not in fields:
+            spelled, prev = self._quoting.spelled, f'"{self._prev}"' if self._prev else "null"      # as nearly always
+            line = (f'{{"ts":"{fields["ts"]}",{self._about},"seq":{self._seq},"ref":"{ref}",'
+                    f'"server":{spelled(self._server_name)},"direction":"{direction}","method":{spelled(method)},'
+                    f'"tool":{spelled(tool)},"id":{ident},"action":"allow","rule":null,"message":null,'
+                    f'"bytes":{size},{self._written},"prev":{prev}}}')
+        else:
+            line = _compact(fields)
         self._size += len(line) + 1
         self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
         return Record(fields, line)
@@ -21680,6 +21735,7 @@ MAX_NOTED_TOOLS = 100       # of one list, in its record
 MAX_READINGS = 8            # ways to take one message, and tools that run at a time: beyond it may be about any
 
 _OTHER = {"client": "server", "server": "client"}
+_TELLING_OF = frozenset((*RESULT_LOOKS, *_TELLING_METHODS))     # requests whose answers may list or define something
 
 # -- framing ----------------------------------------------------------------------
 
@@ -22273,7 +22329,7 @@ class Session:
         if peer == "client":
             if self._questions.is_ours(message):
                 return self._for_us(message, size, out)
-        elif kind == "response":
+        elif kind == "response" and (others or about.method is None or about.method in _TELLING_OF):
             message = self._tools.agreed(self._shown(message, extra, out), True)
         decision = self._decide(message)
         if decision.action == "ask" and self._settings.mode != "monitor":

@@ -576,5 +576,18 @@ class Limits(unittest.TestCase):
         self.assertLess(len(missed), 3, missed)         # chance may say "fake"
 
 
+class QuickLook(unittest.TestCase):
+    """What tells that a short text holds nothing."""
+
+    def test_no_text_with_a_sign_is_passed_over(self):
+        rnd = random.Random(SEED)
+        for sign in mcpwall._PLAIN_SIGNS * 20:
+            text = "".join(rnd.choice("ab c-_/.:~&!\n'") for _ in range(rnd.randrange(30)))
+            place = rnd.randrange(len(text) + 1)
+            text = text[:place] + (sign if rnd.random() < 0.5 else sign.upper()) + text[place:]
+            self.assertFalse(mcpwall._is_plain(text, False, ()), (SEED, text))
+        self.assertTrue(mcpwall._is_plain("the words: of a plain text, -1 & more ~ or less!", False, ()))
+
+
 if __name__ == "__main__":
     unittest.main()

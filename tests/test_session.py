@@ -757,6 +757,16 @@ class Records(unittest.TestCase):
         late = session.receive("server", line({"jsonrpc": "2.0", "id": 1, "result": text_result("x")}))
         self.assertIsNone(next(effect.fields["tool"] for effect in late if isinstance(effect, mcpwall.Record)))   # nobody waits
 
+    def test_every_line_is_the_json_of_its_fields(self):
+        talk = Talk("version: 1\nextends: default\n", 'a "server"')
+        for number, name in enumerate(("read_file", "b\u00fccher", 'odd "name"', AWS_KEY, "x" * 900)):
+            for ident in (number, f"id {number}"):
+                asked = request("tools/call", {"name": name, "arguments": {"path": "a.txt"}}, ident)
+                for peer, body in (("client", asked), ("server", {"jsonrpc": "2.0", "id": ident, "result": text_result("fine")})):
+                    for effect in talk.session.receive(peer, line(body)):
+                        if isinstance(effect, mcpwall.Record):
+                            self.assertEqual(effect.line, json.dumps(effect.fields, separators=(",", ":")))
+
 
 class Chunks(unittest.TestCase):
     def test_any_chunking_has_the_same_effects_property(self) -> None:

@@ -166,6 +166,8 @@ class QuickTests(unittest.TestCase):
             token = text[first:last]
             if token[0] not in "0234567cdefCDEF" and (token.islower() or token.isupper()):
                 continue                # words and paths in one case say nothing
+            if token.isdigit() and re.search(r"[0-9]\.\Z", text[:first]) and text[last:last + 1] != ".":
+                continue                # digits of a decimal number
             if self.said(token) is not None:
                 found.append((first, last, self.said(token)))
             elif "/" in token and last - first < 1000:
