@@ -12360,6 +12360,7 @@ _tag_next = lazy_regex(r"""(?x) \s{0,4}:?\s{0,4} </[\w:.-]{1,30}> \s{0,60}
 _cell = lazy_regex(r"""(?x) [`*_"']{0,3} (?: (?:[ \t]{1,60}[|│┃║][ \t]{0,60}|[|│┃║][ \t]{1,60}) [`*_"']{0,3}
       (?P<value>[^\s|│┃║`"'\0]{6,400}) [`*_"']{0,3} [ \t]* (?=[|│┃║\r\n\0]|\Z)
     | (?:[ ]{2,60}|\t{1,8}) (?P<column>[^\s\0]{6,400}) (?=[ ]{2}|[\t\r\n\0]|\Z) )""")
+_closure_left = lazy_regex(r"(?:[({=,]|\bmove|\bdo) ?\|[\w ,&:*]*\Z")      # `map(|secret| …`: a parameter, no cell
 _call_argument = lazy_regex(r"""[ \t]{0,4}\([ \t]{0,4}(?=["'`])""")
 _next_item = lazy_regex(r"""(?<=["'`])[ \t]{0,4},[ \t]{0,4}(?=\\*["'`])""")
 _next_word = lazy_regex(r"""(?i)[ \t]{1,4}(?:[0-9][ \t]+)?(?:--?(?:body|value|data|string|secret|text)(?:=|[ \t]{1,4}))?""")
@@ -12421,7 +12422,7 @@ def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterat
                 yield _value(before.span(1), "quoted")
     if sign is None:
         cell = _cell.match(text, end, reach + 100)
-        if cell:
+        if cell and not _closure_left.search(left):
             kind = cell.lastgroup or ""
             yield _value(cell.span(kind), "cell" if kind == "value" else "loose")
         word = _next_word.match(text, closed)

@@ -297,7 +297,7 @@ class Maker:
     def make_table(self) -> dict[str, Any]:
         return {"text": self.rng.choice(("|{n}|{m}|{o}|\n|---|---|---|\n", "{n},{m},{o}\n", "")).format(n="id", m="name",
             o="total")
-                + self.lines(4, 40, "| {i} | {n} {m} | {h8} |", "{i},{n}-{m},\"{s}\",{p}", "{u}\t{n}\t{i}")}
+                + self.lines(4, 40, "| {i} | {n} {q} | {h8} |", "{i},{n}-{m},\"{s}\",{p}", "{u}\t{n}\t{i}")}
 
     def make_notebook(self) -> dict[str, Any]:
         image = base64.b64encode(b"\x89PNG\r\n\x1a\n" + self.rng.getrandbits(4000).to_bytes(500, "big")).decode()
