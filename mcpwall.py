@@ -7338,9 +7338,28 @@ def sql_acts(text: str, depth: int = 0) -> list[Act]:
         acts.append(Act("sh", found.group(1).rstrip("'")) if found.group(1) else Act("read", found.group(2)))
     if _sql_graph.search(text):
         acts.append(Act("say", "infrastructure", "destroys a database: every node of a graph"))
-    for tokens in _sql_readings(text):
+    for tokens in _sql_readings(text) if _sql_may_act(text) else ():
         acts += _SqlText(tokens).acts(depth)
     return list(dict.fromkeys(acts))
+
+
+_SQL_DOING = _SQL_DYNAMIC | frozenset(
+    "DROP TRUNCATE DELETE UPDATE PRAGMA FLUSHALL FLUSHDB SHUTDOWN PG_TERMINATE_BACKEND".split())
+_sql_words = lazy_regex(r"[A-Z_]\w*")
+_sql_leading = lazy_regex(r"\b([A-Z_]\w*)\b\s*(?:=\s*)?(?:[A-Z]?['\"]|\()")     # to a string, or to parentheses
+
+
+def _sql_may_act(text: str) -> bool:
+    """False only if no reading of *text* has an act: it has no word that does something, and no string where one counts."""
+    if not text.isascii() or "$" in text:
+        return True
+    upper = text.upper()
+    words = set(_sql_words.findall(upper))
+    if not _SQL_DOING.isdisjoint(words):
+        return True
+    return not _SQL_TEXTS.keys().isdisjoint(words) and ("'" in text or '"' in text) and (
+        "--" in text or "/*" in text or "*/" in text or "#" in text
+        or not _SQL_TEXTS.keys().isdisjoint(_sql_leading.findall(upper)))
 
 
 class _SqlText:
@@ -17391,7 +17410,8 @@ class Subject:
             text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
             shell = command.language in ("", "sh", "powershell", "cmd")
             found += [_Address(base + command.path, "", *address_names(host))
-                      for host in (hosts_in_command(text) if shell else hosts_of(text, False, self.budget)[0])]
+                      for host in (hosts_in_command(text) if shell else
+                                   hosts_of(text, False, self.budget)[0] if may_hold_url(text) else ())]
             ran.add(base + command.path)
         return frozenset(ran)
 
