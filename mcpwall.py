@@ -18147,7 +18147,7 @@ def unknown_word(word: Any, known: Iterable[str], what: str) -> str:
     import difflib
     names = sorted(known)
     near = difflib.get_close_matches(str(word), names, 1, 0.6)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
     return f"unknown {what} {_quoted_value(word)}; {hint}"
 
 
@@ -27154,6 +27154,8 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
     for plan in plans:
         if plan not in changes and (on or "all" not in args.hook):
             io.say(f"{plan.host.name} in {io.short(plan.path)}: {'already registered' if on else 'no hook of ours'}")
+    if not changes and not on and "all" in args.hook:
+        io.say("no hook of ours is registered")
     for plan in changes:
         old, new = ([] if text is None else _shown_text(text).split("\n") for text in (plan.old, plan.new))
         _say_diff(io, old, new, plan.path)
