@@ -7338,9 +7338,28 @@ def sql_acts(text: str, depth: int = 0) -> list[Act]:
         acts.append(Act("sh", found.group(1).rstrip("'")) if found.group(1) else Act("read", found.group(2)))
     if _sql_graph.search(text):
         acts.append(Act("say", "infrastructure", "destroys a database: every node of a graph"))
-    for tokens in _sql_readings(text):
+    for tokens in _sql_readings(text) if _sql_may_act(text) else ():
         acts += _SqlText(tokens).acts(depth)
     return list(dict.fromkeys(acts))
+
+
+_SQL_DOING = _SQL_DYNAMIC | frozenset(
+    "DROP TRUNCATE DELETE UPDATE PRAGMA FLUSHALL FLUSHDB SHUTDOWN PG_TERMINATE_BACKEND".split())
+_sql_words = lazy_regex(r"[A-Z_]\w*")
+_sql_leading = lazy_regex(r"\b([A-Z_]\w*)\b\s*(?:=\s*)?(?:[A-Z]?['\"]|\()")     # to a string, or to parentheses
+
+
+def _sql_may_act(text: str) -> bool:
+    """False only if no reading of *text* has an act: it has no word that does something, and no string where one counts."""
+    if not text.isascii() or "$" in text:
+        return True
+    upper = text.upper()
+    words = set(_sql_words.findall(upper))
+    if not _SQL_DOING.isdisjoint(words):
+        return True
+    return not _SQL_TEXTS.keys().isdisjoint(words) and ("'" in text or '"' in text) and (
+        "--" in text or "/*" in text or "*/" in text or "#" in text
+        or not _SQL_TEXTS.keys().isdisjoint(_sql_leading.findall(upper)))
 
 
 class _SqlText:
@@ -12937,19 +12956,20 @@ _NEAR_WORDS = ("key", "token", "auth", "cred", "bearer", "basic", "secret", "pas
 
 
 @lru_cache(None)
-def _secret_words(abroad: bool) -> list[tuple[re.Pattern[str], list[Any]]]:
-    """A regex for each letter that one of the words above begins with, and what to do for each of its groups: True to judge
+def _secret_words(abroad: bool) -> list[tuple[str, Any, list[Any]]]:
+    """How the words above begin, a regex for each such head, and what to do for each of its groups: True to judge
     a name, False to judge the column that it heads, or a (kind, form). A regex goes through a long text ten times as fast when
     it begins with a letter as when it begins with a choice."""
     rows: list[tuple[str, str, Any]] = [(word, r"[a-z0-9_\-.]{0,40}" + _GOES_ON, True) for word in _RARE_NAMES]
     rows += [(word, "", True) for word in _RARE_LABELS + (_RARE_ABROAD if abroad else [])]
     rows += [(word, _HEADS, False) for word in _COLUMN_NAMES]
-    rows += [(word, "", (kind, re.compile(form))) for word, kind, form in _GIVEN_FORMS]
+    rows += [(word, "", (kind, lazy_regex(form))) for word, kind, form in _GIVEN_FORMS]
     heads: dict[str, list[tuple[str, str, Any]]] = {}
     for row in rows:
         heads.setdefault(row[0][0] if row[0][0] in _RARE_LETTERS else row[0][:3], []).append(row)
-    return [(re.compile(re.escape(head) + "(?:%s)" % "|".join(f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in row)),
-             [what for *_, what in row]) for head, row in heads.items()]
+    return [(head, lazy_regex(re.escape(head) + "(?:%s)" % "|".join(
+                f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in row)), [what for *_, what in row])
+            for head, row in heads.items()]
 
 
 _RARE_LETTERS = "pk-/:!&z"    # one regex for all words that begin so is quicker than one for each
@@ -13165,8 +13185,8 @@ class _Search:
         """Values beside names that are rare enough to be looked up everywhere, and below those that head a column; what
         programs and statements are given."""
         low, forms = self.low, []
-        for regex, actions in _secret_words(not low.isascii()):
-            for match in regex.finditer(low):
+        for head, regex, actions in _secret_words(not low.isascii()):
+            for match in regex.finditer(low) if head in low else ():
                 self.hits.append(match.start())
                 if not len(self.hits) & 255:
                     self.budget.check()
@@ -17391,7 +17411,8 @@ class Subject:
             text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
             shell = command.language in ("", "sh", "powershell", "cmd")
             found += [_Address(base + command.path, "", *address_names(host))
-                      for host in (hosts_in_command(text) if shell else hosts_of(text, False, self.budget)[0])]
+                      for host in (hosts_in_command(text) if shell else
+                                   hosts_of(text, False, self.budget)[0] if may_hold_url(text) else ())]
             ran.add(base + command.path)
         return frozenset(ran)
 
@@ -18126,7 +18147,7 @@ def unknown_word(word: Any, known: Iterable[str], what: str) -> str:
     import difflib
     names = sorted(known)
     near = difflib.get_close_matches(str(word), names, 1, 0.6)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
     return f"unknown {what} {_quoted_value(word)}; {hint}"
 
 
@@ -27133,6 +27154,8 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
     for plan in plans:
         if plan not in changes and (on or "all" not in args.hook):
             io.say(f"{plan.host.name} in {io.short(plan.path)}: {'already registered' if on else 'no hook of ours'}")
+    if not changes and not on and "all" in args.hook:
+        io.say("no hook of ours is registered")
     for plan in changes:
         old, new = ([] if text is None else _shown_text(text).split("\n") for text in (plan.old, plan.new))
         _say_diff(io, old, new, plan.path)
