@@ -30453,8 +30453,8 @@ h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p.dim,td.di
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));gap:.75rem;margin:1rem 0}
 .tile{border:1px solid var(--line);border-radius:.5rem;padding:.6rem .8rem}.tile b{display:block;font-size:1.5rem}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .6rem .25rem 0;border-bottom:1px solid var(--line);
-vertical-align:top;overflow-wrap:anywhere}th{font-weight:600;white-space:nowrap}td.number{text-align:right;white-space:nowrap;overflow-wrap:normal}
-svg{display:block;width:100%;height:auto}svg text{fill:var(--dim);font-size:11px}.deny{fill:var(--deny)}.ask{fill:var(--ask)}.redact{fill:var(--redact)}
+vertical-align:top;overflow-wrap:anywhere}th{font-weight:600;white-space:nowrap}td.number{width:1%;text-align:right;white-space:nowrap;overflow-wrap:normal}
+svg{display:block}svg text{fill:var(--dim);font-size:11px}.deny{fill:var(--deny)}.ask{fill:var(--ask)}.redact{fill:var(--redact)}
 b.deny{color:var(--deny)}b.ask{color:var(--ask)}b.redact{color:var(--redact)}@media print{body{padding:0;max-width:none}h2{break-after:avoid}}
 """    # noqa: E501 (a table: whole rows)
 MAX_REPORT_ROWS = 500
@@ -30589,8 +30589,9 @@ def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
         for place, actions in enumerate((("deny",), ("ask",), ("redact", "strip"))):
             bar[place] += action in actions
     shown = sorted(bars.items())[-60:]
-    most, width = max(1, *(sum(bar) for _, bar in shown)), 900 / len(shown)
-    lines = ['<svg viewBox="0 0 940 200" role="img" aria-label="refused, asked about and redacted over time">',
+    most, width = max(1, *(sum(bar) for _, bar in shown)), min(100, 900 / len(shown))
+    lines = [f'<div class="wide"><svg width="{40 + width * len(shown):.0f}" height="200" role="img" '
+             'aria-label="refused, asked about and redacted over time">',
              f'<text x="0" y="12">{most}</text><text x="0" y="168">0</text>']
     for number, (name, bar) in enumerate(shown):
         left, foot = 30 + number * width, 165.0
@@ -30605,7 +30606,7 @@ def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
                 )
         if number % max(1, len(shown) // 9) == 0:
             lines.append(f'<text x="{left:.1f}" y="185">{escape(name[5:].replace("T", " ") + ("h" if cut == 13 else ""))}</text>')
-    return "".join(lines) + "</svg>"
+    return "".join(lines) + "</svg></div>"
 
 
 def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
