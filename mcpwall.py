@@ -4897,8 +4897,9 @@ block-persistence (write): a change that survives a log-out or reboot
   **/.git/{hooks/**,config,config.worktree} | **/.git/modules/**/{hooks/**,config} | !**/.git/hooks/*.sample
   {sitecustomize,usercustomize}.py | **/site-packages/*.pth
 ask-startup-of-tools (write): a change to what an editor, an AI host or the shell runs later by itself
-  ~*/{bin,.local/bin,.cargo/bin,go/bin,.npm-global/bin,.bun/bin,.deno/bin,.pyenv/shims,.asdf/shims}/**
-  /usr/local/{bin,sbin,lib,libexec}/** | /opt/{homebrew,local}/{bin,sbin}/**
+  ~*/{bin,.local/bin,.cargo/bin,go/bin}/@commands
+  ~*/{.npm-global/bin,.bun/bin,.deno/bin,.pyenv/shims,.asdf/shims}/@commands
+  /usr/local/{bin,sbin}/@commands | /opt/{homebrew,local}/{bin,sbin}/@commands | /usr/local/{lib,libexec}/**
   .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
   **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
   {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
@@ -4928,10 +4929,15 @@ def _file_rules(text: str) -> list[FileRule]:
             name, _, access = name.partition(" (")
             rules.append(FileRule(name, about, access.rstrip(")"), []))
         else:
-            rules[-1].globs.extend(line.strip().replace("@apps/", _APPS).split(" | "))
+            rules[-1].globs.extend(line.strip().replace("@apps/", _APPS).replace("@commands", _COMMANDS).split(" | "))
     return rules
 
 
+# What people type: a file of that name further ahead on the PATH runs in its stead. Other names are tools being installed.
+_COMMANDS = "{%s}" % ",".join("""
+    aws az bash brew bun cargo cat chmod claude code cp curl deno diff docker find gcc gcloud gh git go gpg grep helm java kill kubectl less
+    ls make mcpwall mkdir mv node npm npx nvim open openssl perl php pip pip3 pnpm ps psql python python3 rm rsync ruby rustc scp sed sh
+    ssh sudo systemctl tar terraform tmux uv uvx vault vi vim wget yarn zsh""".split())
 _APPS = "**/{.config,Application Support,AppData/Roaming,AppData/Local,AppData/LocalLow}/"
 SENSITIVE_RULES, STARTUP_RULES = _file_rules(_SENSITIVE), _file_rules(_STARTUP)
 SENSITIVE_FILES = {rule.name: rule.globs for rule in SENSITIVE_RULES}
