@@ -4935,9 +4935,10 @@ def _file_rules(text: str) -> list[FileRule]:
 
 # What people type: a file of that name further ahead on the PATH runs in its stead. Other names are tools being installed.
 _COMMANDS = "{%s}" % ",".join("""
-    aws az bash brew bun cargo cat chmod claude code cp curl deno diff docker find gcc gcloud gh git go gpg grep helm java kill kubectl less
-    ls make mcpwall mkdir mv node npm npx nvim open openssl perl php pip pip3 pnpm ps psql python python3 rm rsync ruby rustc scp sed sh
-    ssh sudo systemctl tar terraform tmux uv uvx vault vi vim wget yarn zsh""".split())
+    aws az bash brew bun cargo cat chmod claude code cp curl deno diff docker find gcc gcloud gh git go gpg grep
+    helm java kill kubectl less ls make mcpwall mkdir mv node npm npx nvim open openssl perl php pip pip3 pnpm
+    ps psql python python3 rm rsync ruby rustc scp sed sh ssh sudo systemctl tar terraform tmux uv uvx vault vi
+    vim wget yarn zsh""".split())
 _APPS = "**/{.config,Application Support,AppData/Roaming,AppData/Local,AppData/LocalLow}/"
 SENSITIVE_RULES, STARTUP_RULES = _file_rules(_SENSITIVE), _file_rules(_STARTUP)
 SENSITIVE_FILES = {rule.name: rule.globs for rule in SENSITIVE_RULES}
