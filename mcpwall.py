@@ -4898,7 +4898,7 @@ block-persistence (write): a change that survives a log-out or reboot
   {sitecustomize,usercustomize}.py | **/site-packages/*.pth
 ask-startup-of-tools (write): a change to what an editor, an AI host or the shell runs later by itself
   ~*/{bin,.local/bin,.cargo/bin,go/bin}/@commands
-  ~*/{.npm-global/bin,.bun/bin,.deno/bin,.pyenv/shims,.asdf/shims}/@commands
+  ~*/{.npm-*/bin,.bun/bin,.deno/bin,.pyenv/shims,.asdf/shims}/@commands
   /usr/local/{bin,sbin}/@commands | /opt/{homebrew,local}/{bin,sbin}/@commands | /usr/local/{lib,libexec}/**
   .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
   **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
@@ -14476,6 +14476,27 @@ class _Steer:
         self.words: dict[str, int] = {}             # word -> bits
         self.heads: dict[str, int] = {}
         self.several: dict[str, list[str]] = {}     # class -> its expressions of several words
+        rows = [line.split(None, 2) for line in _STEER_PHRASES.strip().split("\n")]
+        self._learn_words(rows)
+        self._give_letters()
+        parts: dict[int, int] = {}                  # classes and words of which one is needed -> bit of that need
+        self.phrases = []
+        for kind, force, phrase in rows:
+            regex, needs, key = self._compile(phrase)
+            mask = sum({parts.setdefault(need, 1 << len(parts)) for need in needs})
+            self.phrases.append(SteeringPhrase(" | ".join((kind, force, phrase)), kind, force, regex, mask, key))
+        self.forms = [(bit, [string for name, strings in _STEER_FORMS.items() if need & self.bits[name] for string in strings])
+                      for need, bit in parts.items() if any(need & self.bits[name] for name in _STEER_FORMS)]
+        self.formed = sum(bit for bit, _ in self.forms)
+        self.every = (1 << len(parts)) - 1
+        self._hang(parts)
+        self.marks = _steer_marking([_steer_mark(line) for line in _STEER_MARKS.strip().split("\n")])
+        self.leads = self._any(self.bits["LEAD"] | self.bits["AGENT"])
+        self.musts, self.yous = self._any(self.bits["MUST"]), self._any(self.bits["YOU"] | self.bits["AGENT"])
+        self.candidates: dict[int, tuple[SteeringPhrase, ...]] = {}
+
+    def _learn_words(self, rows: list[list[str]]) -> None:
+        """The words of the classes, of the phrases in *rows*, and their misspellings."""
         for line in re.sub(r"\n +", " ", _STEER_WORDS.strip()).split("\n"):
             name, *words = line.split()
             for word in words:
@@ -14486,7 +14507,6 @@ class _Steer:
             self.bits.setdefault(name, 1 << len(self.bits))
         for name in _STEER_FORMS:
             self.bits.setdefault(name, 1 << len(self.bits))
-        rows = [line.split(None, 2) for line in _STEER_PHRASES.strip().split("\n")]
         for word in _STEER_TONGUES.split():
             self._learn(word, "TONGUE")
         for word in ("777", "histfile", "https_proxy", "http_proxy"):
@@ -14501,6 +14521,9 @@ class _Steer:
         for word in _STEER_MISSPELT:
             for slip in _slips(word):
                 self.words.setdefault(slip, self.words[word])
+
+    def _give_letters(self) -> None:
+        """A letter for each set of classes that a token can have: a text is searched as a row of letters."""
         self.codes: dict[int, str] = {}
         for bits in self.words.values():
             self._code(bits)
@@ -14519,16 +14542,9 @@ class _Steer:
                 self.coded.setdefault(bit, []).append(code)
         self.letters = _SteerLetters(self)
         self.pieces = _SteerPieces(self.letters)
-        parts: dict[int, int] = {}                  # classes and words of which one is needed -> bit of that need
-        self.phrases = []
-        for kind, force, phrase in rows:
-            regex, needs, key = self._compile(phrase)
-            mask = sum({parts.setdefault(need, 1 << len(parts)) for need in needs})
-            self.phrases.append(SteeringPhrase(" | ".join((kind, force, phrase)), kind, force, regex, mask, key))
-        self.forms = [(bit, [string for name, strings in _STEER_FORMS.items() if need & self.bits[name] for string in strings])
-                      for need, bit in parts.items() if any(need & self.bits[name] for name in _STEER_FORMS)]
-        self.formed = sum(bit for bit, _ in self.forms)
-        self.every = (1 << len(parts)) - 1
+
+    def _hang(self, parts: dict[int, int]) -> None:
+        """Which bare words of a text meet which needs, and which phrases hang on them. *parts*: see `__init__`."""
         meets: dict[int, int] = {}
         for need, bit in parts.items():
             for one in _bits(need):
@@ -14569,10 +14585,6 @@ class _Steer:
             self.rare.setdefault(bare, ())
         self.hangs = self.rare.keys() | self.strings.keys()
         self.known = frozenset(self.hangs | self.gate.keys() | self.tongues | _STEER_APART[0] | _STEER_APART[1])
-        self.marks = _steer_marking([_steer_mark(line) for line in _STEER_MARKS.strip().split("\n")])
-        self.leads = self._any(self.bits["LEAD"] | self.bits["AGENT"])
-        self.musts, self.yous = self._any(self.bits["MUST"]), self._any(self.bits["YOU"] | self.bits["AGENT"])
-        self.candidates: dict[int, tuple[SteeringPhrase, ...]] = {}
 
     def _learn(self, word: str, name: str) -> None:
         bit = self.bits.setdefault(name, 1 << len(self.bits))
@@ -30467,119 +30479,65 @@ b.deny{color:var(--deny)}b.ask{color:var(--ask)}b.redact{color:var(--redact)}@me
 MAX_REPORT_ROWS = 500
 
 
+def _report_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows of texts and counts, all escaped."""
+    from html import escape
+
+    def cell(value: Any) -> str:
+        text = escape(printable(str(value if value is not None else ""), 300))
+        return f'<td class="number">{text}</td>' if type(value) is int else f"<td>{text}</td>"
+
+    body = "".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in rows)
+    heads = "".join(f"<th>{escape(one)}</th>" for one in head)
+    return (f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+            if body else '<p class="dim">None.</p>')
+
+
+def _report_counts(keys: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """(how often, *key), the most frequent first."""
+    counts: dict[tuple[Any, ...], int] = {}
+    for key in keys:
+        counts[key] = counts.get(key, 0) + 1
+    return [(count, *key) for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))][:MAX_REPORT_ROWS]
+
+
 def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Sequence[str], made: str) -> str:
     """One self-contained page about these records: no script, nothing from elsewhere, every text of a message escaped."""
     from html import escape
-
-    def cell(text: Any, kind: str = "") -> str:
-        return f"""<td{f' class="{kind}"' if kind else ''}>{escape(printable(str(text if text is not None else ''), 300))}</td>"""
-
-    def table(head: Sequence[str], rows: Iterable[Sequence[Any]], numbers: Sequence[int] = (0,)) -> str:
-        body = "".join(
-            "<tr>"
-            + "".join(cell(one, "number" if column in numbers else "") for column, one in enumerate(row))
-            + "</tr>"
-            for row in rows
-        )
-        heads = "".join(f"<th>{escape(one)}</th>" for one in head)
-        return (
-            f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
-            if body
-            else '<p class="dim">None.</p>'
-        )
-
-    def counted(
-        of: Callable[[Mapping[str, Any]], Iterable[tuple[str, ...]]], chosen: Iterable[Mapping[str, Any]]
-    ) -> list[tuple[Any, ...]]:
-        counts: dict[tuple[str, ...], int] = {}
-        for record in chosen:
-            for key in of(record):
-                counts[key] = counts.get(key, 0) + 1
-        return [(count, *key) for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))][:MAX_REPORT_ROWS]
-
     refused = [record for record in records if record["action"] == "deny"]
     asked = [record for record in records if record["action"] == "ask" or record.get("asked")]
     redactions = [record for record in records if record["action"] in ("redact", "strip")]
     would = [record for record in records if "would" in record]
+    stopped = [*refused, *would]
+    each = [record for record in records if record["action"] in _INTERESTING or "would" in record][-MAX_REPORT_ROWS:]
     tools = [(record.get("server"), note.get("name") or "(instructions)", note.get("what"), note.get("why")) for record in records
              for note in record.get("tools", ()) if type(note) is dict]
-    tiles = (("messages", len(records), ""), ("refused", len(refused), "deny"), ("asked about", len(asked), "ask"),
+
+    def told(record: Mapping[str, Any], *names: str) -> tuple[str, ...]:
+        usual = {"rule": "(default)", "tool": str(record.get("method") or "")}
+        return tuple(str(record.get(name) or usual.get(name, "")) for name in names)
+
+    tiles = (("messages", len(records), "all"), ("refused", len(refused), "deny"), ("asked about", len(asked), "ask"),
              ("redacted", len(redactions), "redact"), ("a monitor would have stopped", len(would), "deny"))
-    parts = [
-        f"<h1>{escape(title)}</h1>",
-        f'<p class="dim">{escape(made)}</p>',
-        '<div class="tiles">',
-        *(
-            f'<div class="tile"><b class="{kind or "all"}">{count}</b>{escape(word)}</div>'
-            for word, count, kind in tiles
-        ),
-        "</div>",
-        "<h2>Over time</h2>",
-        _report_chart(records),
-        "<h2>Refused, by rule</h2>",
-        table(
-            ("count", "rule", "server"),
-            counted(
-                lambda record: [(str(record.get("rule") or "(default)"), str(record.get("server") or ""))],
-                [*refused, *would],
-            ),
-        ),
-        "<h2>Refused, by tool</h2>",
-        table(
-            ("count", "tool", "server"),
-            counted(
-                lambda record: [
-                    (str(record.get("tool") or record.get("method") or ""), str(record.get("server") or ""))
-                ],
-                [*refused, *would],
-            ),
-        ),
-        "<h2>Found and redacted, by kind</h2>",
-        table(
-            ("count", "kind"),
-            counted(lambda record: [(str(kind),) for kind in record.get("redacted_patterns", ())], records),
-        ),
-        "<h2>What a monitor would have stopped</h2>",
-        table(
-            ("count", "would", "rule", "tool"),
-            counted(
-                lambda record: [
-                    (str(record["would"]), str(record.get("rule") or "(default)"), str(record.get("tool") or ""))
-                ],
-                would,
-            ),
-        ),
-        "<h2>Tools that were flagged or left out</h2>",
-        table(("server", "tool", "what", "why"), list(dict.fromkeys(tools))[:MAX_REPORT_ROWS], ()),
-        "<h2>Servers that no wall covers</h2>",
-        table(("entry",), [(one,) for one in uncovered], ()),
-        "<h2>Each of them</h2>",
-    ]
-    each = [record for record in records if record["action"] in _INTERESTING or "would" in record][-MAX_REPORT_ROWS:]
-    parts.append(
-        table(
-            ("time (UTC)", "ref", "what", "server", "tool", "about", "rule"),
-            (
-                (
-                    str(record["ts"])[:19].replace("T", " "),
-                    record.get("ref"),
-                    record.get("would") and f"would {record['would']}" or record["action"],
-                    record.get("server"),
-                    record.get("tool") or record.get("method"),
-                    about_record(record),
-                    record.get("rule"),
-                )
-                for record in reversed(each)
-            ),
-            (),
-        )
-    )
-    head = (f'<meta charset="utf-8"/><meta name="viewport" content="width=device-width,initial-scale=1"/>'
-            f"<title>{escape(title)}</title>")
-    return (
-        f'<!DOCTYPE html>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="en"><head>{head}<style>{_REPORT_STYLE}</style></head>'
-        f"<body>{''.join(parts)}</body></html>\n"
-    )
+    tables: tuple[tuple[str, tuple[str, ...], Iterable[Sequence[Any]]], ...] = (
+        ("Refused, by rule", ("count", "rule", "server"), _report_counts(told(one, "rule", "server") for one in stopped)),
+        ("Refused, by tool", ("count", "tool", "server"), _report_counts(told(one, "tool", "server") for one in stopped)),
+        ("Found and redacted, by kind", ("count", "kind"),
+         _report_counts((str(kind),) for one in records for kind in one.get("redacted_patterns", ()))),
+        ("What a monitor would have stopped", ("count", "would", "rule", "tool"),
+         _report_counts(told(one, "would", "rule", "tool") for one in would)),
+        ("Tools that were flagged or left out", ("server", "tool", "what", "why"), list(dict.fromkeys(tools))[:MAX_REPORT_ROWS]),
+        ("Servers that no wall covers", ("entry",), [(one,) for one in uncovered]),
+        ("Each of them", ("time (UTC)", "ref", "what", "server", "tool", "about", "rule"),
+         [(str(one["ts"])[:19].replace("T", " "), one.get("ref"), f"would {one['would']}" if one.get("would") else one["action"],
+           one.get("server"), one.get("tool") or one.get("method"), about_record(one), one.get("rule"))
+          for one in reversed(each)]))
+    tiled = "".join(f'<div class="tile"><b class="{kind}">{count}</b>{escape(word)}</div>' for word, count, kind in tiles)
+    tabled = "".join(f"<h2>{name}</h2>{_report_table(head, rows)}" for name, head, rows in tables)
+    return (f'<!DOCTYPE html>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="en"><head><meta charset="utf-8"/>'
+            f'<meta name="viewport" content="width=device-width,initial-scale=1"/><title>{escape(title)}</title>'
+            f"<style>{_REPORT_STYLE}</style></head><body><h1>{escape(title)}</h1><p class=\"dim\">{escape(made)}</p>"
+            f'<div class="tiles">{tiled}</div><h2>Over time</h2>{_report_chart(records)}{tabled}</body></html>\n')
 
 
 def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
