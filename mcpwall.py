@@ -13663,7 +13663,8 @@ INJECTION_KINDS = {
     "harvest": "parameters of a tool that ask for the conversation, the system prompt or keys",
 }
 MAX_INJECTION_HITS = 4      # findings told of one text for each kind: a deny needs one, a log not more than these
-_STEER_NEAR = 600           # characters within which two weak hits support each other
+_STEER_NEAR = 400           # characters within which weak hits support each other
+_STEER_ENOUGH = 4           # what hits of different facets must weigh together
 _STEER_BLOCK = 4096         # characters in which the words that phrases hang on are looked for together
 _STEER_SHORT = 20_000       # characters of a message that is looked at as a whole first
 _STEER_BEFORE, _STEER_AFTER = 180, 260  # the part of the text around such a word in which its phrases are looked for
@@ -13683,8 +13684,8 @@ RULES      rules commands constraints restrictions programming safeguards policy
            requests messages limits limitations filters controls
 TASK       request requests question task query goal brief job assignment wishes
 BEFORE     said told instructed above asked taught written given
-NOT        do_not don't dont never must_not mustn't should_not shouldn't shall_not may_not need_not needn't ought_not avoid
-           refrain_from no_need_to cannot can't not_to without
+NOT        under_no_circumstances do_not don't dont never must_not mustn't should_not shouldn't shall_not may_not need_not needn't ought_not avoid
+           refrain_from no_need_to not_to without
 TELL       tell inform mention reveal disclose explain admit report notify alert warn confess describe expose show say discuss
            acknowledge display telling informing mentioning revealing disclosing notifying alerting showing reporting warn
            advise advising let bother
@@ -13711,7 +13712,7 @@ HARM       stop delete push approve merge transfer send forward reveal disclose 
            mark click accept install execute upload submit grant disable skip overwrite buy pay book wire praise export give
 YOU        you i_you
 MUST       must should shall will to have_to need_to needs_to has_to is_required are_required are_to is_to always
-LEAD       please kindly now then and just simply immediately first instead also so but always you therefore hence thus
+LEAD       please kindly pls plz btw automatically silently quietly secretly now then and just simply immediately first instead also so but always you therefore hence thus
            there's there_is important critical note nb ps p.s urgent attention warning next finally
 MAKE       make ensure be_sure see_to
 DO         ignore disregard forget stop send forward transfer delete remove call invoke run execute read open fetch reveal output
@@ -13739,7 +13740,7 @@ TALK       conversation_history chat_history chat_log message_history conversati
            conversation dialogue chat chat_context
 LAST       previous last recent preceding earlier
 SAID       messages message prompt prompts turns outputs results reply
-PROMPT     system_prompt system_prompts system_instructions hidden_prompt initial_prompt developer_prompt
+PROMPT     hidden_instructions secret_instructions initial_message your_instructions your_guidelines system_message system_prompt system_prompts system_instructions hidden_prompt initial_prompt developer_prompt
            original_instructions initial_instructions
 WEALTH     secrets credential credentials password passwords api_key api_keys access_token access_tokens ssh_key ssh_keys
            tokens private_key private_keys environment_variable environment_variables inbox contacts address_book
@@ -13773,6 +13774,57 @@ FUTURE     future later further subsequent next
 SESSION    session sessions conversation conversations chats chat interaction interactions
 REMEMBER   remember store save memorize memorise record
 EXFIL      query url link image address parameter querystring
+BOT        ai ais bots crawlers scrapers llm llms chatbot chatbots chatgpt gpt claude copilot gemini language_model language_models large_language_model ai_agent ai_agents
+           ai_assistant ai_assistants ai_model ai_models coding_agent coding_agents coding_assistant github-copilot openai anthropic
+           machine_reader automated_reader virtual_assistant digital_assistant ai-agent ai-agents ai-instruction ai-instructions
+           ai-note ai-assistant llm-note llm-instruction foundation_model automated_agent automated_agents autonomous_agent screening_model
+           automated_system ai_system ai_systems
+SEES       reads read processes process handles handle summarises summarise summarizes summarize sees see parses parse screens screen
+           visits visit opens open reviews review indexes index translates translate answers analyses analyzes evaluates ingests
+           encounters receives views scans loads
+SEEING     reading processing handling summarising summarizing seeing parsing screening visiting opening reviewing indexing
+           translating answering analysing analyzing evaluating ingesting scanning viewing crawling browsing working triaging
+DEL        delete remove drop wipe erase trash purge destroy reset clear truncate shred discard revoke cancel decline
+ASSET      backup backups database databases bucket table tables branch history log logs records archive repository repo volume
+           volumes production prod account accounts audit evidence snapshot snapshots alerts mailbox user users everything events mails messages
+GIVE       grant give add invite promote escalate elevate assign share
+RIGHT      admin administrator owner collaborator maintainer permission permissions rights privileges access superuser root edit_rights
+PAY        pay buy transfer wire refund purchase donate order book subscribe move
+MONEY      in_full order usd eur gbp btc eth dollars euros invoice invoices iban payment payments bitcoin money funds balance subscription
+           gift_card gift_cards card credit_card wallet
+SAYS       claim state rate rank recommend conclude say tell respond answer reply mark present describe praise endorse declare assure
+           report write mention advise suggest promote prefer favour favor score give
+BIAS       only nothing best first top highest positive exceptional excellent outstanding safe expired infected stars 10/10
+           no_risk recommended approved passed accept hire trusted instead neutral authoritative five_points full_marks in_favour in_favor won
+FUND       api_token session_cookie session_cookies cookies cookie their_authorization_header your_authorization_header bearer_token oauth_token
+           auth_token social_security_number credit_card_number credit_card_details 2fa_code passphrase master_password admin_password
+           password_reset phone_numbers home_address password_store github_token aws_secret_access_key openai_api_key
+SAYING     chat_transcript chat_logs conversation_history chat_history chat_log message_history conversation_log entire_conversation
+           full_conversation whole_conversation complete_conversation this_conversation your_conversation conversation_text
+           user's_last_message user's_question last_question user's_messages full_transcript
+           previous_conversation last_message context_window user's_last_question conversation_so_far previous_messages tool_schema
+           earlier_messages direct_message direct_messages last_messages user_messages previous_three_messages prior_messages
+OWN        private confidential internal payroll salary salaries finance financial tax medical hr other_customers other_customers'
+OUT        public publicly external issue gist pastebin webhook endpoint channel
+PUSH       otherwise or
+FAILS      fail fails invalid blocked broken lost not_work refused rejected expire incomplete suspended terminated
+LOUD       urgent urgently immediately critical mandatory now asap emergency at_once
+LAW        compliance gdpr hipaa audit auditing regulation regulatory policy iso soc2 security_reasons security_purposes safety_reasons
+           traceability accountability disaster_recovery quality_assurance legal diagnostics telemetry calibrate identity
+MASTER     administrator admin developer developers owner operator creator creators management security_team it_department it_team supervisor
+           boss ceo support_team vendor provider platform
+DOING      collecting reading passing appending sending adding including forwarding fetching uploading posting attaching calling
+           exporting copying pasting running executing putting inserting opening deleting writing sharing
+NOTHING    nothing_happened nothing_had_happened normal usual your_own_idea
+NEED       need needed necessary needs required reason point must
+BOTHER     bother mention tell inform notify ask alert consult report involve disturb mentioned told informed asked display show
+           displayed shown know disclose disclosed
+CONFIG     settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
+           payout_address payout wallet recipient iban ci_check
+GUARD      safety content_filter safety_filter guardrails safeguards protections refusals
+           safety_settings safety_checks confirmation_step approval_step permission_prompts approval_dialog safety_policy safety_guidelines
+LIFTED     lifted removed disabled off unlocked suspended void revoked deactivated waived cancelled unnecessary
+PRESS      must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
 """    # noqa: E501 (a table: whole rows)
 # kind | force | phrase, one a line. A phrase is made of words, CLASSES, alternatives with `|`, `?` behind what may be missing;
 # `~N` is up to N words of FILL (or PRIOR), `..N` up to N words of a clause or more in one sentence, `//N` up to N
@@ -13790,14 +13842,14 @@ override       order    *IGNORE ~3 ALL ~3 ORDERS if|that|which|in|from|of ~1 you
 override       order    *IGNORE ~4 ORDERS|RULES above|so_far|you_were_given|given_to_you|you_have_been_given|you_received|given_before
 override       order    *IGNORE ..3 everything|anything|all|whatever ..4 BEFORE
 override       order    *IGNORE ~2 above and|instead|directions
-override       order    *IGNORE ~2 what ..3 BEFORE
+override       order    *IGNORE ~2 what ..1 you|they|user ..2 BEFORE
 override       order    *IGNORE ~2 USERS TASK|ORDERS
 override       said     these|this|following|below ..3 *overrides|override|supersedes|supersede|replaces ~5 PROMPT|ORDERS
 override       said     these|this ~1 ORDERS *overrides|override|supersede|supersedes|replace ~5 ones|prompt|instructions
 override       said     takes_precedence_over|has_precedence_over|has_higher_priority_than|have_priority_over ~3 *PROMPT|ORDERS
 override       said     your|previous|prior|earlier ~2 RULES|ORDERS ..3 *void|revoked|rescinded|lifted|cancelled|suspended END
 override       said     safety|content|security ~1 filters|policies|guidelines|checks|restrictions are|is ..1 *off|disabled|lifted|suspended END|for|in
-override       hint     disable|turn_off|deactivate ~2 *safety|content|security ~1 filters|policies|guidelines|checks|restrictions|features|mechanisms|protocols|measures
+override       claim3   disable|turn_off|deactivate ~2 *safety|content|security ~1 filters|policies|guidelines|checks|restrictions|features|mechanisms|protocols|measures
 override       said     *DISOBEY ~2 USERS TASK|ORDERS
 override       said     must|should|shall not obey|follow ~2 *PROMPT
 override       said     ORDERS|RULES ..1 you received|were_given ..2 are|is ..1 *void|revoked|rescinded|lifted|cancelled
@@ -13806,15 +13858,15 @@ override       =said    override|overrides whatever|what|everything ..2 USER
 concealment    order    NOT ..3 TELL ~6 *USER END
 concealment    order    NOT ..3 TELL ~6 *USER ABOUT THIS|you|what|these
 concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 this|that|these|any_of_it ~2 THING? END
-concealment    hint     NOT ..1 *mention|reveal|disclose it|them END
+concealment    hide2    NOT ..1 *mention|reveal|disclose it|them END
 concealment    order    NOT ..1 mention|say|reveal|report to ~1 *USER that
 concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 THIS ~2 THING? in|to|when|anywhere|about ..2 ANSWER|USER
 concealment    order    NOT ..1 include|show|reference|display THIS ..3 *ANSWER
-concealment    hint     NOT *tell|inform|notify|alert them|him|her END
+concealment    hide2    NOT *tell|inform|notify|alert them|him|her END
 concealment    order    NOT ..1 let|make ~2 *USER KNOW
 concealment    order    HIDE ~1 THIS|following ..4 from ~2 *USER
 concealment    +order   HIDE ..6 from|to ~2 USER
-concealment    said     keep ~1 THIS between *us|ourselves
+concealment    hide3    keep ~1 THIS between *us|ourselves
 concealment    order    keep *quiet about
 concealment    said     keep ~2 *USER unaware|in_the_dark|out_of_this|out_of_it
 concealment    said     *USER ..1 must|should|shall|may not|never ..1 KNOW ABOUT|END
@@ -13824,30 +13876,25 @@ concealment    said     *USER ..1 remain|remains|stay|stays|kept unaware|ignoran
 concealment    order    *OMIT ~1 THIS ..3 from|of|out_of|in ..2 ANSWER
 concealment    said     in your ANSWER *leave_out|omit
 concealment    said     *pretend ..2 nothing_happened
-concealment    hint     *nothing_happened
 concealment    said     without *leaving ..1 TRACE|trace
 concealment    said     *leave no TRACE
 concealment    order    remove|erase|delete|strip|hide ALL *TRACE ~1 THIS|your|from
 concealment    said     so_that *nobody can|may|will ..1 TRACE|notice|know
 concealment    order    *SLY call|invoke|send|forward|upload|post|transmit|exfiltrate|copy
 concealment    order    do THIS ..2 *SLY
-concealment    hint     *SLY END
-concealment    hint     without ..1 TELL|asking|prompting ~2 *USER|CHECK
-concealment    hint     without *asking END
+concealment    hide2    without ..1 TELL|asking|prompting ~2 *USER|CHECK
 concealment    said     say|tell ..2 *USER that ..6 although|even_though|regardless
 concealment    =order   tell|say ..3 USER that ..6 whatever|regardless|always|all_tests_passed
 concealment    said     if ..1 *USER asks END say|claim|answer|pretend that
 concealment    said     *USER ..2 already|has|have ..2 CONSENT ..8 without|skip|no_need|do_not_ask|don't_ask
-concealment    hint     *USER ..1 already|has|have ..1 CONSENT
-concealment    hint     they_already|they_have *CONSENT
 concealment    said     no_need|need_not|needn't ..1 ask|check_with|confirm_with|check ..2 *USER
-concealment    hint     *pre-approved|preapproved|approved_in_advance|pre-authorized|pre-authorised|preauthorized
-concealment    hint     SKIP ~3 *CHECK
+concealment    claim2   *pre-approved|preapproved|approved_in_advance|pre-authorized|pre-authorised|preauthorized
+concealment    hide2    SKIP ~3 *CHECK
 concealment    +said    assume consent
 role_spoof     said     NEW ~1 *ORDERS|task|goal|objective|mission STOP DO
 role_spoof     said     NEW *ORDERS from ~1 CHIEF STOP
 role_spoof     said     hidden|secret|private ~1 ORDERS|message|note for|to ~2 *AGENT
-role_spoof     hint     ORDERS for|to ~2 *AGENT COLON
+role_spoof     who2     ORDERS for|to ~2 *AGENT COLON
 role_spoof     said     you_are|you're now ~3 *EVIL
 role_spoof     said     you_are|you're *now|henceforth a|an|the|my ..2 ROLE|pirate|agent
 role_spoof     said     you_are|you're no *longer a|an|the ..2 ROLE
@@ -13873,17 +13920,15 @@ role_spoof     said     *SYSTEM COLON IGNORE|EVIL|obey|execute|grant
 role_spoof     said     admin|administrator|system|developer *override
 role_spoof     said     to|for|dear|note|any ..2 AGENT *reading|processing|parsing|seeing|viewing this
 role_spoof     said     AGENT *reading|processing|parsing|seeing|viewing this ..4 should|must|will|COLON
-role_spoof     hint     AGENT *reading|processing|parsing|seeing|viewing this
 role_spoof     said     *AGENT who|that|which reads|processes|summarises|summarizes|sees|parses|screens this
 role_spoof     said     if you_are|you're ~2 *AI ..6 DO|MUST
 role_spoof     said     as ~2 *AGENT you MUST ..3 DO|obey
-role_spoof     hint     note|message|attention|reminder|dear|hey|hello|hi ..2 *AGENT END
-role_spoof     hint     note|message|instruction|directive|hint for|to ~2 *AGENT
+role_spoof     who2     note|message|instruction|directive|hint for|to ~2 *AGENT
 role_spoof     said     hey|dear|hello|hi|attention ~2 *AGENT ..12 USER has|already|asked|wants
 role_spoof     =said    whatever comes_next|the_user_says|the_user_asks prefer|use|call|follow|ignore|disregard|answer
 role_spoof     said     *USER ~1 changed|changes ..1 mind|request
 role_spoof     said     *USER asked|told me to tell you
-role_spoof     hint     *USER wants you to
+role_spoof     claim2   *USER wants you to
 role_spoof     said     human|user COLON ..3 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
 role_spoof     =said    human COLON ..3 ACT
 role_spoof     said     *end of ~1 document|file|page|output|tool_output|tool|context|data|transcript|email ..1 //6 NEW ..1 task|message|instruction|instructions|user|command|order
@@ -13891,7 +13936,6 @@ role_spoof     said     treat ..6 as_if|as_though ..4 from ~1 *USER
 role_spoof     said     *AGENT must|shall|should|will|has_to ~2 OBEY ..3 ORDERS|RULES|orders|developer
 role_spoof     order    *obey ~1 the|every|these|only ..2 RULES|ORDERS|messages
 role_spoof     +said    any request of ~1 USER
-tool_steering  hint     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|is_obliged_to ..1 READ|MOVE|RUN|CALL|delete|reveal|disclose|obtain
 tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will ..3 READ|MOVE|REVEAL|obtain ..8 PATH|WEALTH|TALK|PROMPT
 tool_steering  said     AGENT COLON ..8 *PATH|DANGER
 tool_steering  said     *AGENT COLON ..2 fetch|open|visit|curl|execute|run|request ..3 URL
@@ -13916,7 +13960,7 @@ tool_steering  order    reply|respond|answer only? with ~1 your|the ~1 *PROMPT|O
 tool_steering  +said    CALL this_tool|this_function first|before ..3 ALL ..1 request|requests|question|questions|message|messages|conversation|conversations|answer|response
 tool_steering  order    ROUTE ..3 ALL ..6 *through|via ~1 this_one|this_tool|this_server|this_proxy|proxy|NAME
 tool_steering  =said    ALL ..3 TOOL ..6 be_routed|go_through
-tool_steering  hint     other|those|existing|built-in ..1 TOOL are|is|have_been ..1 *OLD
+tool_steering  deed2    other|those|existing|built-in ..1 TOOL are|is|have_been ..1 *OLD
 tool_steering  =said    other|all|built-in|normal|native|standard ..3 TOOL ..2 are|is ..1 OLD
 tool_steering  =said    they|which are|is ..1 compromised|buggy|insecure|malicious|unsafe|hacked
 tool_steering  =said    NAME ..2 are|is ..1 OLD ..3 use|call|prefer NAME
@@ -13933,7 +13977,6 @@ tool_steering  =said    PRETEXT ..12 DANGER
 tool_steering  said     *SYSTEM|override|urgent|important ..4 you must now? CALL
 tool_steering  said     you must *now|immediately CALL ..3 NAME
 tool_steering  said     after *reading this ..3 run|execute|call|invoke|send|delete|open
-tool_steering  order    before ..1 *doing|answering|replying|responding|continuing ..3 CALL ..1 NAME
 tool_steering  order    after|before ALL ..2 call|request|response|answer|message|turn ..4 *post|send|upload|forward|submit ..8 URL|MAIL
 tool_steering  =said    when|whenever|if|once ..6 NAME|tool ..2 LOADED ..10 CHANGE ..6 AIM
 tool_steering  =said    when|whenever|if|once|after ..4 TOOL|NAME ..2 LOADED|exists ..12 must|should|always|set|change|replace|has_to ..6 be_replaced|MAIL|AIM|be_addressed|be_sent
@@ -14042,10 +14085,10 @@ concealment    said     must|should|will ..1 stay|remain|be|is *invisible|hidden
 concealment    said     no *reason to inform|tell|notify|mention
 concealment    said     asked ..2 STOP *deny it|that|everything
 concealment    said     you may|can|should *skip asking for
-concealment    hint     *without asking for confirmation|permission|approval
-concealment    hint     no CHECK is|are *needed|required|necessary
-concealment    hint     CHECK|consent has|have *been given|granted|obtained already?
-concealment    hint     go_on|proceed|continue|carry_on without ~1 *prompt|asking|CHECK
+concealment    hide2    *without asking for confirmation|permission|approval
+concealment    claim2   no CHECK is|are *needed|required|necessary
+concealment    claim2   CHECK|consent has|have *been given|granted|obtained already?
+concealment    hide2    go_on|proceed|continue|carry_on without ~1 *prompt|asking|CHECK
 concealment    said     *auto-approve|autoapprove ~1 next|all|every|following
 concealment    order    NOT ..1 *disclose|mention|tell|say to ~1 USER that
 concealment    =said    if|should|when ~1 USER asks|questions|wonders|notices|complains ..5 tell|say|claim|answer
@@ -14101,15 +14144,15 @@ role_spoof     said     as ~2 *AGENT you are required|obliged|expected|obligated
 role_spoof     said     if you_are|you're *reading|processing|summarizing|summarising this ..14 reply|include|add|say|output|write|ignore|send|forward|rate|mark
 role_spoof     said     assistant COLON //4 i will|am ..2 *run|execute|delete|send|transfer|forward|wipe
 role_spoof     said     human|user COLON *IGNORE
-role_spoof     hint     this is ~1 ..1 message|note|notice|instruction|order from ~1 *CHIEF|anthropic|openai
+role_spoof     claim2   this is ~1 ..1 message|note|notice|instruction|order from ~1 *CHIEF|anthropic|openai
 tool_steering  said     call|invoke|use NAME and|then *pass|send|give|forward ..2 output|result|results|value to
 tool_steering  said     to complete|finish|continue|fulfil|fulfill ~1 *request|task|query ..2 execute|call|send
 tool_steering  order    include|add|append ~1 ..1 *WEALTH in|to every|each|all|your ..1 ANSWER|message|request
 tool_steering  order    append|add|include|insert ..3 following|this|link ..4 to|in|into your *ANSWER
-tool_steering  order    REVEAL ~2 hidden|secret|initial|original *ORDERS
+tool_steering  deed3!   REVEAL ~2 hidden|secret|initial|original *ORDERS
 concealment    order    please *SLY
-concealment    hint     without ~1 USER *confirmation|approval|consent|permission
-concealment    hint     *USER has|have ..1 granted|given ..3 permission|consent|access|approval
+concealment    hide2    without ~1 USER *confirmation|approval|consent|permission
+concealment    claim2   *USER has|have ..1 granted|given ..3 permission|consent|access|approval
 concealment    =said    without notifying|telling|informing|asking|alerting ~1 USER
 concealment    =said    USER has|have ..2 granted|given|approved ..3 permission|consent|access|operations|everything
 tool_steering  =said    USERS ..1 message|prompt|question|request|input|words ..1 must|should|has_to be passed|sent|included|forwarded
@@ -14126,7 +14169,7 @@ tool_steering  =order   do_not|don't|never use ~2 ..1 TOOL of|from ~1 other|anot
 override       order    *IGNORE ~2 PRIOR role|persona|identity|personality|character|purpose
 override       order    *IGNORE ~1 user|users|human|humans|owner|customer END
 concealment    order    make_sure|be_sure|ensure|make ..1 not to|do *mention|tell|reveal|disclose|inform
-concealment    order    DO|HARM ..10 without ~1 *asking|confirmation|approval|permission END
+concealment    -order   DO|HARM ..10 without ~1 *asking|confirmation|approval|permission END
 concealment    order    do so|it|this|that without ~1 *asking|confirmation|approval|permission
 concealment    order    bypass ~1 *CHECK
 concealment    =said    not allowed|permitted to ..1 TELL ..2 USER
@@ -14155,6 +14198,111 @@ tool_steering  =said    in every|each call ..1 put|include|pass|send|add
 tool_steering  =said    along_with|together_with every|each call|request|message
 tool_steering  =order   get|take|fetch|grab|read ..5 clipboard|keychain|screenshots ..6 and|then ..1 MOVE
 tool_steering  =said    call NAME ..3 and ..1 MOVE ..2 it|them|result|output
+role_spoof     who3     *BOT|assistant|agents|reviewer|reviewers|model who|that|which|whoever ..1 SEES
+role_spoof     who3     *BOT|assistant|agents|bots|model|models SEEING ..1 this|it|the|my|these
+role_spoof     who3     if|in_case|as|since|because ~1 you_are|you're|you ~3 *BOT
+role_spoof     who1     if|in_case|as|since you_are|you're ~2 *agent|assistant|bot|model
+role_spoof     who2     whichever|whatever|whoever|any ..2 *BOT|assistant|agent|model
+role_spoof     who2     note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..2 *AGENT|reviewer|reviewers STOP
+role_spoof     who2     to|for ~1 ..2 *AGENT|reviewers COLON
+role_spoof     who2     *BOT STOP
+role_spoof     who1!    *agent|agents|assistant|assistants|model|models|bot|bots STOP
+role_spoof     who1     STOP *assistant|agent|model|bot STOP
+role_spoof     who2     *BOT ..1 must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
+role_spoof     who2!    the? *assistant|agent|agents|assistants|model|models must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
+role_spoof     who1     *assistant|agent|agents|assistants|model|bot|bots ..1 must|should|shall|has_to|have_to|needs_to|is_required|will
+role_spoof     who2!    *claude|copilot|gemini|chatgpt|gpt|github-copilot|assistant|ai|agent|bot please|pls|plz|after|when|whenever|once|now|also|kindly|if|before
+role_spoof     who2     please|pls|kindly|btw|ps *claude|copilot|gemini|chatgpt|assistant|agent
+role_spoof     who2     your ~1 ..1 *output|context|context_window|guidelines|task|prompt|system_prompt|hidden_instructions|mission|objective|tool_call|next_tool|next_message|long-term
+role_spoof     who2     begin|start|end|finish|finishing|after|before|in ..2 your ~1 *ANSWER
+role_spoof     who1     your ~1 ..1 *memory|instructions|accuracy|recommendation
+role_spoof     who2     whatever|regardless|no_matter|anything|whoever|whenever ~1 ..2 *USER|they|asks ..1 ask|asks|says|say|wants|requests|mentions
+role_spoof     who2     SYSTEM|agent|ai *override|notice|directive|note|message STOP
+role_spoof     who2     assistant|ai COLON //40 *user|human COLON
+role_spoof     who1     *human|user COLON
+tool_steering  -deed1!  DO|MOVE|RUN|CALL|REVEAL|PAY|DEL
+tool_steering  deed2!   MOVE|SAYS|REVEAL|REMEMBER|open|visit|fetch|DEL|rewrite|replace|mail|make|connect|call|log_in ..14 URL|MAIL
+tool_steering  deed2    by|of|and|through ..1 DOING ..8 URL|MAIL|WEALTH|FUND|SAYING|PROMPT|location
+tool_steering  deed3    by|of|and|through ..1 DOING ..8 PATH
+tool_steering  -deed2!  CALL|use|switch_to|open ..4 NAME
+tool_steering  -deed2   MUST ..1 CALL|use|switch_to ..4 NAME
+tool_steering  deed2!   use|using|open ..1 browser|shell|terminal|email|mail|payment ..1 tool
+tool_steering  deed3    RUN|CALL|use|curl|do ..6 *DANGER
+tool_steering  deed3!   READ|RUN|MOVE|REVEAL|use|replace|cat ..8 *PATH
+tool_steering  deed3!   MOVE|REVEAL|REMEMBER|list|quote|post|reply|respond|answer ..5 *SAYING|PROMPT
+tool_steering  deed2!   RUN|MOVE|REVEAL|REMEMBER|present|list|hand|hand_over|supply|collect|gather|export|read|find|reply|auto-reply|respond|answer ..6 *WEALTH|FUND
+tool_steering  deed2    be|been given|passed|supplied|told|sent ..4 *WEALTH|FUND
+tool_steering  deed2    value|values|HAVING|copy of ..4 *WEALTH|FUND
+tool_steering  deed2!   tell|advise|urge|convince|persuade|instruct|direct|ask ~1 *USER|them|him|her|visitor|reader|readers ..2 to|that
+tool_steering  dest1    to|at|via|through|with|on ..4 URL|MAIL
+tool_steering  dest1    as|in|into ..3 *parameter|argument|field|param|header|query
+tool_steering  deed3    *PATH ..6 MOVE|TOLD|passing ..6 to|in|into|as|with
+tool_steering  deed2!   MOVE|REVEAL|READ|quote|list|look_up|share ..6 *OWN ..3 file|files|folder|repo|report|record|records|data|document|documents|tickets
+tool_steering  deed2!   MOVE|share ..12 OUT
+tool_steering  deed2!   DEL|transfer ..6 *ASSET
+tool_steering  deed2!   GIVE|escalate ..8 *RIGHT
+tool_steering  deed2!   PAY ..8 *MONEY|at_once|recommended
+tool_steering  deed2!   SAYS|answer ..8 *BIAS
+tool_steering  deed2!   never|do_not|don't|not|leave_out|hide|omit|conceal ..1 SAYS|list|highlight|warn|refuse|question|clause|that ..4 weaknesses|negatives|gaps|others|rivals|recall|brands|competitors|negative|clause|risks|flaws|nothing|account|new|warn
+tool_steering  deed2!   ask|request|obtain|tell ..3 *USER|USERS|them|visitor ..6 WEALTH|FUND|password|code|pin|card
+tool_steering  deed2!   CHANGE|add|append|write|set|insert|disable|enable|put|mark ..8 *CONFIG|SETUP
+tool_steering  deed2!   follow|obey|execute|carry_out|perform|apply ..3 steps|step|each|embedded|commands|orders|requests ..3 in|on|below|there|here|it|contains
+tool_steering  deed2!   approve|merge|accept|close|sign ..3 all|every|everything|without|requests|contract
+tool_steering  deed2!   install|download|clone ..4 URL|package|extension|server|skill|plugin
+tool_steering  deed2    must|should|shall|and MOVE|DO|DEL ..6 URL|MAIL|FUND|PATH|SAYING|PROMPT
+concealment    hide2    no|not|isn't|don't|needn't|nor ..2 NEED|need_to ..2 to|be? ..1 *bother|mention|tell|inform|notify|alert|consult|report|involve|disturb|mentioned|told|informed
+concealment    hide2    need_not|needn't|won't|not be *mentioned|told|informed|notified|displayed|shown
+concealment    hide2    *SLY
+concealment    hide2    out_of|outside|from|omit|not_in ..1 your|the ANSWER|report|log|logs|summary
+concealment    hide2    as_if|as_though|like|as|is ..2 *NOTHING
+concealment    hide2    between *us|ourselves
+concealment    hide2    without|skip|skipping ..2 *asking|confirmation|prompting|consulting|approval|hesitation|verifying|double-checking|permission|notice|supervision|oversight
+concealment    hide1    no|don't|do_not|not|never ..2 *asking|confirmation|prompting|consulting|approval|hesitation|verifying|ask|double-check|permission|review|doubt
+concealment    hide3    without|unbeknownst ..2 USER|USERS ..1 *noticing|knowing|knowledge|seeing|awareness|realising
+concealment    hide3    hide|omit|erase|keep|leave|remove ..4 from|out_of ..1 *log|logs|history|audit
+concealment    hide2    oversight|supervision|human ..2 *isn't|not|unnecessary|unneeded ..1 needed|required|necessary
+concealment    hide2    *USER|USERS|human|person|humans|holder ..3 not|never|cannot|can't|unaware ..3 allowed|supposed|see|know|notice|learn|told|informed|shown|aware
+concealment    claim2   *USER|owner|operator|they|i|customer already|has|have|had|earlier|previously ~1 CONSENT|told|granted|permission
+concealment    claim1   i *approve|confirm|consent|authorise|authorize|agree
+concealment    claim1   in *advance
+role_spoof     claim1   for|due_to|because_of|per|under|as|required_by|to|in ..2 *LAW
+role_spoof     claim1   *LOUD
+role_spoof     claim1   PUSH ..6 *FAILS
+role_spoof     claim2   i_am|i'm|as|this_is|we_are ~1 ..1 *MASTER of|who|i|here|and|speaking
+role_spoof     claim1   by|from ~1 ..1 *MASTER
+role_spoof     claim2   SYSTEM|admin|security|priority|maintenance|priority ..1 *notice|notification|override|directive|alert|session|instruction STOP
+override       claim2   *GUARD|restrictions|mode|rules|limits ..3 LIFTED
+override       claim3   override|bypass|ignore|disable|drop|forget|disregard|skip ~2 *GUARD
+override       claim3   never *refuse|warn|decline STOP
+override       claim3   do_not|don't|no|stop|instead ..1 *summarise|summarize|translate|answer ..8 instead|but|rather
+override       claim2   NEW|changed|updated|final|real ~1 *task|policy|rules|role|mission|instructions|guidelines|goal|version|behaviour|behavior ..1 is|are|COLON|has
+override       claim2   previous|earlier|last ~1 assistant|system|ai *turn|message|answer|instruction|prompt ..2 was|were|is|are
+override       claim2   follow|obey|believe ~2 *this|document|ticket|message|page instead|not|rather|COLON
+override       claim2   *USER|customer|person is|are ..2 lying|mistaken|wrong|impostor|attacker
+override       claim2   elevated|administrator|admin|root|unrestricted|diagnostic|debug|developer|maintenance|god *privileges|rights|mode|session|access|permissions
+override       claim2   *memory updated|note|entry
+override       =said    priority|precedence|highest-priority ..3 over ..3 USER|USERS|system|host|client
+override       =said    override|overrides|supersedes|supersede|outranks ..4 PROMPT|those_of_the_user|host|instructions
+override       =said    do_not|never|don't follow|honour|honor|respect|obey ..2 USERS|USER
+override       =said    ignore|disregard|bypass ~2 safety|refusals|guidelines
+override       =said    highest-priority|top-priority|most_important ..1 instruction|instructions
+role_spoof     =said    refer|call|introduce to? yourself
+role_spoof     =said    refuse ..2 any|all|other ..2 task|tasks|request|requests
+override       =claim3  override|overrides|supersedes|supersede|priority|highest-priority|precedence|outranks ..5 USER|USERS|host|PROMPT|client|instruction
+concealment    =hide2   skip|bypass|no ..2 approval|confirmation|permission dialog|prompt|needed|required|necessary|is|are
+concealment    =claim1  permission|consent|approval|confirmation ..12 granted|unnecessary|given
+concealment    =hide3   do_not|never|don't|no_need ask ..3 permission|consent|approval|confirmation
+concealment    =hide2   never|do_not|don't|not ..1 explain|disclose|reveal|mention|say|display ..2 why|this|that|it|rule|step
+concealment    =hide2   say *nothing|none
+tool_steering  =press1  PRESS
+tool_steering  =said    claim|say|pretend ..4 unavailable|deprecated|broken|insecure
+tool_steering  =deed3   HAVING|content|value|values|output of|from ..5 PATH|WEALTH|FUND
+tool_steering  =deed2   recommend|promote|favour|prefer|praise|advertise
+tool_steering  =deed3   MOVE|REVEAL ..2 ALL ..2 source|opened|open|local|project|workspace ..1 file|files
+tool_steering  =said    repeat|print|output ..2 instructions you ..1 received|given|got
+tool_steering  =deed3   MOVE|contain|prefix|embed|bcc|cc|export|hand_over|collect|supply ..6 *MAIL|FUND|WEALTH|SAYING
+tool_steering  =deed3   each|every|all|any ..3 call|calls|message|messages|mail|issue|commit|request|file|files|results ..4 MUST|needs|need|include|contain|also ..8 WEALTH|FUND|PATH|MAIL|URL|SAYING|TALK
+tool_steering  =deed2   MOVE|REVEAL ..2 each|every|all|any ..3 file|files|message|messages|mail|secrets|text|texts
 """    # noqa: E501 (a table: whole rows)
 # Phrases of other languages, read letter by letter: `..N` is up to N characters of a sentence, `_` a blank.
 _STEER_FOREIGN = """
@@ -14279,6 +14427,53 @@ override       ユーザ ..4 要求|依頼|指示|質問 ..4 無視
 override       사용자 ..4 요청|요구|지시|질문 ..4 무시
 tool_steering  完整对话|对话内容|聊天记录|对话历史 ..8 传|发|给|填|放
 tool_steering  传入|发送|提供 ..6 完整对话|对话内容|聊天记录|对话历史
+role_spoof     who2     sprachmodell|ki-assistent|ki-agent|ki-modell|ki-system|assistant_ia|assistants_ia|modèle_de_langage|modèles_de_langage|agent_ia|une_ia|intelligence_artificielle|asistente_de_ia|asistentes_de_ia|agente_de_ia|modelo_de_lenguaje|modelos_de_lenguaje|inteligencia_artificial|modelo_de_linguagem|modelos_de_linguagem|assistente_de_ia|assistente_ia|inteligência_artificial|modello_linguistico|modelli_linguistici|intelligenza_artificiale|asystent_ai|asystenta_ai|asystencie_ai|model_językowy|modelem_językowym|modeli_językowych|jazykový_model|taalmodel|ai-assistent|språkmodell|sprogmodel|kielimalli|nyelvi_modell|mi-asszisztens|ai-asszisztens|model_lingvistic|dil_modeli|yapay_zek|mô_hình_ngôn_ngữ|trợ_lý_ai|trí_tuệ_nhân_tạo|model_bahasa|asisten_ai|kecerdasan_buatan
+role_spoof     who3     wenn_du|wenn_sie|falls_du|falls_sie|solltest_du|als_ki|si_vous_êtes|si_tu_es|si_eres|si_usted_es|como_modelo|se_você_é|se_você_for|se_és|se_sei|se_siete|jeśli_jesteś|als_je|als_jij|om_du_är|hvis_du|ha_nyelvi|ha_egy|ha_ön|ha_te|eğer_bir|eğer_sen|bir_dil_modeliysen|nếu_bạn|nếu_là|jika_anda|jika_kamu|dacă_ești|jos_olet|pokud_jsi ..12 sprachmodell|ki|ia_|ia,|assistent|modèle|modelo|modello|asystent|model|språkmodell|modell|dil_modeli|mô_hình|trợ_lý|ai_|ai,|kielimalli
+role_spoof     who2     assistent|assistant|asistente|assistente|asystent|asystenc|asisten|assistance ..1 ,|:
+role_spoof     claim1   statt|anstatt|stattdessen|au_lieu_de|à_la_place|en_lugar_de|en_vez_de|em_vez_de|em_vez_disso|invece|zamiast|helyett|yerine|thay_vì|alih-alih|ab_sofort|ab_jetzt|à_partir_de_maintenant|désormais|a_partir_de_ahora|de_agora_em_diante|a_partir_de_agora|d'ora_in_poi|od_teraz|mostantól|bundan_böyle|şu_andan|từ_bây_giờ|mulai_sekarang|neue_aufgabe|neuer_auftrag|nouvelle_tâche|nueva_tarea|nova_tarefa|nuovo_compito|nowe_zadanie
+concealment    claim2   nutzer_hat|anwender_hat|benutzer_hat|utilisateur_a_|usuario_ya|usuário_já|utente_ha|użytkownik|felhasználó|kullanıcı|người_dùng_đã|pengguna_telah|pengguna_sudah ..16 zugestimmt|genehmigt|erlaubt|autorisé|approuvé|consenti|aprob|autoriz|aprov|approvato|autorizzato|zgod|zatwierdz|jóváhagy|engedély|onayla|izin|đồng_ý|cho_phép|setuju|menyetujui
+tool_steering  deed2    sende|sendet|senden_sie|schick|lies|lesen_sie|lösch|führe|führen_sie|übermittle|übermitteln_sie|kopier|gib|geben_sie|veröffentlich|leite|envoie|envoyez|transmet|transfér|publie|affich|supprime|exécut|copie|lis_|lisez|récupér|envía|envíe|envia|manda|borra|borrar|elimina|ejecuta|ejecute|publica|copia|lee_|lea_|muestra|muestre|envie|apague|execute|copie|mostre|leia|exiba|invia|inviate|cancella|esegui|leggi|mostra|pubblica|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|przeczytaj|küldd|küldje|töröld|törölje|futtasd|olvasd|másold|gửi|xóa|chạy|chuyển_tiếp|sao_chép|in_ra|kirim|hapus|jalankan|teruskan|salin|tampilkan ..60 PATH|@|http|passw|kennw|zugangsd|mot_de_passe|mots_de_passe|contraseñ|senha|hasł|jelsz|parol|mật_khẩu|kata_sandi|schlüssel|api-key|clé|clave|chave|chiav|klucz|kulcs|khóa|kunci|kontaktliste|contacts|contactos|contatos|contatti|kontakt|conversa|conversation|conversación|verlauf|historial|histórico|historique|cronologia|protokoll|registros|logs|napló|system-prompt|systemprompt|prompt|systemanweisung|curl|rm_-|email|e-mail|courriels|correos|hội_thoại|percakapan
+tool_steering  deed1    sende|schick|lies|lösch|führe|übermittle|kopier|gib|sag_|antworte|empfiehl|schreib|zeige|rufe|öffne|envoie|envoyez|transmet|publi|affich|supprime|exécut|copie|lisez|dites|réponds|répondez|recommand|écri|envía|envíe|manda|borra|elimina|ejecut|publica|copia|muestr|responde|contesta|recomiend|escrib|di_|diga|envie|apague|execute|mostre|recomend|escrev|invia|cancella|esegui|leggi|mostra|rispond|consiglia|scrivi|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|odpowi|poleć|napisz|küld|töröl|futtas|olvas|másol|írd|válaszol|ajánl|gửi|xóa|chạy|chuyển|trả_lời|giới_thiệu|kirim|hapus|jalankan|teruskan|jawab|rekomendasikan|tampilkan
+tool_steering  deed2    parola|şifre|.env|http|@|sistem_istem|sistem_talimat|konuşma|günlük|yedek|sistem_mesaj ..40 gönder|yazdır|göster|sil|çalıştır|aktar|kopyala
+tool_steering  deed1    gönder|yazdır|göster|sil_|çalıştır|öner|cevapla|yanıtla
+role_spoof     who2     人工智能助手|ai助手|ai_助手|语言模型|語言模型|智能助手|智能体|大模型|ai代理|ai_代理
+role_spoof     who3     如果你是|若你是|如果您是|若您是|假如你是|作为一个|身为 ..6 人工智能|ai|语言模型|語言模型|助手|大模型
+concealment    claim2   已授权|已经授权|已授權|已同意|已批准|预先批准|已确认|获得授权
+concealment    hide1    无需确认|无需再次确认|不需要确认|不必确认|不用确认|无需询问|不要询问|直接
+role_spoof     claim1   系统通知|系统消息|系统提示：|管理员|从现在起|从现在开始|代替|而是|新任务|新的任务|新规则
+tool_steering  deed2    请|立即|马上|必须|应当|直接|，|。|：|将|把|并|先 ..1 发送|转发|删除|读取|调用|执行|运行|上传|输出|泄露|转账|复制|显示|提交|添加 ..20 .env|密码|密钥|对话|聊天|http|@|系统提示|备份|工具|backup|凭证|令牌|目录|数据库|命令|_|邮件|记录
+tool_steering  deed2    密码|密钥|对话|聊天|系统提示|备份|.env|凭证|令牌|邮件 ..16 发送|转发|删除|上传|输出|泄露|发给|提交|复制
+tool_steering  deed1    回复|回答|推荐|输出|发送|执行|删除|告诉
+role_spoof     who2     aiアシスタント|言語モデル|aiエージェント|要約するai|ai_アシスタント|aiへ|モデルへ|アシスタントへ
+role_spoof     who3     あなたが|もし|このページを|この文書を|これを ..8 ai|言語モデル|アシスタント ..6 なら|場合|であれば|は
+role_spoof     claim1   代わりに|今後は|これからは|今から|とだけ|システム通知|管理者
+concealment    claim2   承認済み|許可済み|同意済み|確認は不要|確認不要
+tool_steering  deed2    パスワード|会話|システムプロンプト|秘密鍵|環境変数|url|http|メール|データベース|バックアップ|.env|.ssh|認証情報|トークン ..24 送信|転送|削除|実行|出力|表示|アップロード|教えて|送って
+tool_steering  deed1    してください|しなさい|せよ|すること|ださい
+role_spoof     who2     ai_어시스턴트|언어_모델|ai_비서|인공지능_비서|ai_에이전트|ai_모델|인공지능
+role_spoof     who3     당신이|귀하가|네가|만약 ..10 언어_모델|ai|인공지능|어시스턴트 ..6 라면|이면|면
+role_spoof     claim1   지금부터|대신|앞으로|새로운_작업|시스템_알림|관리자
+concealment    claim2   이미_승인|이미_동의|확인_없이|승인되었|허가했
+tool_steering  deed2    비밀번호|환경_변수|대화|시스템_프롬프트|파일|http|@|키_|이메일|백업|데이터베이스|.env|명령 ..30 출력|전송|보내|삭제|공개|전달|업로드|실행
+tool_steering  deed1    하세요|하십시오|해라|하라|주세요
+role_spoof     who2     языковая_модель|языковой_модел|языковую_модель|языковых_модел|ии-ассистент|ии-агент|ассистент_ии|нейросет|ии-помощник|мовна_модель|мовну_модель|мовною_моделлю|ші-асистент|штучн|искусственн
+role_spoof     who2     ассистент|асистент|помощник|помічник ..1 ,|:
+role_spoof     who3     если_ты|если_вы|як_мовна|якщо_ти|якщо_ви|как_языковая ..8 модель|моделлю|ии|ші|ассистент|асистент|нейросет
+role_spoof     claim1   вместо|отныне|с_этого_момента|теперь|замість|віднині|відтепер|системное|новая_задача|нове_завдання
+concealment    claim2   пользователь|користувач ..10 уже|дал|разрешил|согласил|одобрил|дозволив|погодив|схвалив
+tool_steering  deed2    отправь|отправьте|перешли|перешлите|выполни|выполните|удали|удалите|прочитай|прочитайте|покажи|покажите|выведи|выведите|передай|передайте|скопируй|загрузи|запусти|надішли|надішліть|видали|видаліть|виконай|виконайте|покажи|скопіюй|прочитай|передай ..40 PATH|http|@|парол|ключ|команд|переписк|промпт|curl|список_контакт|контакт|файл|логи|журнал|историю|базу|резервн|сервер|подсказк
+tool_steering  deed1    отправь|перешли|выполни|удали|прочитай|покажи|выведи|скажи|ответь|рекомендуй|напиши|скопируй|надішли|видали|виконай|відповідай|відповідайте|скажіть|рекомендуйте|отвечай|отвечайте
+role_spoof     who2     نموذج_لغوي|نموذجًا_لغويًا|نموذجا_لغويا|نماذج_اللغة|المساعد_الذكي|مساعد_الذكاء|الذكاء_الاصطناعي
+role_spoof     who3     إذا_كنت|اذا_كنت|إن_كنت|بصفتك ..4 نموذج|مساعد|ذكاء
+role_spoof     claim1   بل_|بدلا|بدلاً|من_الآن|ابتداء|مهمة_جديدة|إشعار_النظام
+concealment    claim2   المستخدم ..10 وافق|أذن|سمح
+tool_steering  deed2    أرسل|اعرض|احذف|نفذ|انسخ|اقرأ|اطبع|شغل|حول|ارسل ..40 .env|http|@|كلمة|كلمات|المرور|تعليمات|المحادثة|ملف|مفاتيح|رسائل|الأمر|قاعدة|النسخ
+tool_steering  deed1    أرسل|اعرض|احذف|نفذ|انسخ|اقرأ|قل_|أجب|أوص
+role_spoof     who2     एआई_सहायक|भाषा_मॉडल|एआई_एजेंट|कृत्रिम_बुद्धि|ai_सहायक
+role_spoof     who3     यदि_आप|अगर_आप|यदि_तुम|अगर_तुम ..8 मॉडल|एआई|सहायक|ai
+role_spoof     claim1   के_बजाय|अब_से|नए_नियम|नया_कार्य|सिस्टम_सूचना
+tool_steering  deed2    पासवर्ड|सिस्टम_प्रॉम्प्ट|फ़ाइल|फाइल|बातचीत|http|.env|कुंजी|ईमेल|संदेश ..30 भेज|दिखा|हटा|चला|प्रकट|कॉपी|साझा
+tool_steering  deed1    भेजें|दिखाइए|दिखाएं|हटाएं|चलाएं|लिखें|कहें|बताएं
 """    # noqa: E501 (a table: whole rows)
 
 # kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried where one
@@ -14313,9 +14508,9 @@ _STEER_TOKEN = (
     r"[^\W_]+(?:(?:['’-]|\.(?=[a-z0-9]{1,7}\b)|_+(?=[^\W_]))[^\W_]+)*(?:\(\))?|://[^\s\"'`)]*[^\s\"'`).,;!?]|[,;:]|\n(?!\s)"
     r"|[.!?…。！？]+(?=[\s\"'”’)\]*_`<]|$)|\n\s*\n|\n\s{0,8}(?:[-*#>•]|\d{1,3}[.)])\s"
     r"|@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}\b"
-    r"|(?<=rm )-[a-z]*[rf]|\|\s{0,3}(?:sudo\s+)?(?:ba|z|k)?sh\b|\|\s{0,3}nc\s|/dev/tcp/"
+    r"|(?<=rm )-[a-z]*[rf]|\|\s{0,3}(?:sudo\s+)?(?:ba|z|k)?sh\b|\|\s{0,3}(?:nc|curl)\s|/dev/tcp/"
     r"|<!--[^<>\n]{0,16}-->|</?[a-z][^<>\n]{0,80}>"
-    r"|(?<![\w.])(?:~|\$home|[a-z]:|\.{1,2})?[/\\][\w.@*$+-]+(?:[/\\][\w.@*$+-]*)*|(?<![\w.])\*?\.[a-z][\w.-]*(?:/[\w.-]+)*|[^\w\s]|\w|\n")
+    r"|(?<![\w.])(?:~|\$home|[a-z]:|\.{1,2})?[/\\][\w.@*$+-]+(?:[/\\][\w.@*$+-]*)*|(?<![\w.])\*?\.[a-z][\w.-]*(?:/[\w.-]+)*|<\(curl\b|[^\w\s]|\w|\n")
 _steer_piece = lazy_regex(r"\S+|\n\s*\n|\n\s{0,8}(?:[-*#>•]|\d{1,3}[.)])\s|\n")
 _steer_token = lazy_regex(_STEER_TOKEN)
 _steer_path = lazy_regex(
@@ -14339,7 +14534,7 @@ _STEER_FORMS = {
              "://confidential", "secrets."),
     "SETUP": ("shrc", "_profile", ".claude", ".cursor", "claude.md", "agents.md", ".git/hooks", ".vscode",
               "crontab", "authorized_keys"),
-    "DANGER": ("rm -", "| sh", "|sh", "| bash", "|bash", "| sudo", "|sudo", "| zsh", "| nc", "<(curl", "chmod 7",
+    "DANGER": ("rm -", "| sh", "|sh", "| bash", "|bash", "| sudo", "|sudo", "| zsh", "| nc", "| curl", "<(curl", "chmod 7",
                "chmod -r", "/dev/tcp", "histfile", "https_proxy=", "http_proxy="),
     "URL": ("://",),
     "HOOK": ("=<", "={", "=[", "=$", "/{", "/<"),
@@ -14436,9 +14631,9 @@ class _SteerLetters(dict[str, str]):
                 bits = steer.bits["URL"] | (steer.bits["HOOK"] if _steer_hook.search(token) else 0)
             elif first == "@" and len(token) > 1:
                 bits = steer.bits["MAIL"]
-            elif first == "<":
+            elif first == "<" and token != "<(curl":
                 return ","
-            elif first in "|-" and len(token) > 1 or token.startswith("/dev/tcp"):
+            elif first in "|-<" and len(token) > 1 or token.startswith("/dev/tcp"):
                 bits = steer.bits["DANGER"]
             elif first in ".!?…" and not token.strip(".!?…"):
                 return "."
@@ -14466,6 +14661,20 @@ class SteeringPhrase(NamedTuple):
     regex: Any
     needs: int                  # its parts, a bit each: a text that lacks one does not hold the phrase
     key: int                    # bits of the words that the phrase hangs on: `*` in the table
+    facet: str                  # which side of steering it shows, and how much of _STEER_ENOUGH that is
+    weight: int
+
+    def where(self, defining: bool) -> int:
+        """What it weighs in an answer, or in a definition; 0: there it says nothing."""
+        sign = self.force[0]
+        return 0 if sign == "=" and not defining or sign == "-" and defining else 2 if sign == "+" and not defining else self.weight
+
+
+def _steer_row(row: str, kind: str, force: str, regex: Any, needs: int = 0, key: int = 0) -> SteeringPhrase:
+    """A row of the tables: *force* tells its facet and weight."""
+    bare = force.strip("+=-!")
+    facet, weight = (row, 2) if bare == "hint" else ("whole", _STEER_ENOUGH) if not bare[-1].isdigit() else (bare[:-1], int(bare[-1]))
+    return SteeringPhrase(row, kind, force, regex, needs, key, facet, weight)
 
 
 class _Steer:
@@ -14484,7 +14693,8 @@ class _Steer:
         for kind, force, phrase in rows:
             regex, needs, key = self._compile(phrase)
             mask = sum({parts.setdefault(need, 1 << len(parts)) for need in needs})
-            self.phrases.append(SteeringPhrase(" | ".join((kind, force, phrase)), kind, force, regex, mask, key))
+            self.phrases.append(_steer_row(" | ".join((kind, force, phrase)), kind, force, regex, mask, key))
+        self.loose = [phrase for phrase in self.phrases if not phrase.key and phrase.force[0] not in "+="]
         self.forms = [(bit, [string for name, strings in _STEER_FORMS.items() if need & self.bits[name] for string in strings])
                       for need, bit in parts.items() if any(need & self.bits[name] for name in _STEER_FORMS)]
         self.formed = sum(bit for bit, _ in self.forms)
@@ -14493,6 +14703,8 @@ class _Steer:
         self.marks = _steer_marking([_steer_mark(line) for line in _STEER_MARKS.strip().split("\n")])
         self.leads = self._any(self.bits["LEAD"] | self.bits["AGENT"])
         self.musts, self.yous = self._any(self.bits["MUST"]), self._any(self.bits["YOU"] | self.bits["AGENT"])
+        self.to = self._any(self.bits["to"])
+        self.nots = self._any(self.bits["not"] | self.bits["never"] | self.bits["don't"])
         self.candidates: dict[int, tuple[SteeringPhrase, ...]] = {}
 
     def _learn_words(self, rows: list[list[str]]) -> None:
@@ -14665,7 +14877,7 @@ class _Steer:
         if last in self.musts:
             clause = letters[max(0, first - 6):first - 1]
             clause = clause[clause.rfind(".") + 1:]
-            return not clause or any(letter in self.yous for letter in clause)
+            return any(letter in self.yous for letter in clause) if clause else last not in self.to
         return False
 
     def met(self, words: Iterable[bytes]) -> int:
@@ -14716,7 +14928,9 @@ def _steer_script(char: str) -> str:
 
 def _steer_spell(line: str) -> tuple[SteeringPhrase, list[tuple[str, ...]]]:
     """A phrase of another language, and for each of its parts what one of is there."""
-    kind, phrase = line.split(None, 1)
+    kind, force, phrase = line.split(None, 2)
+    if not re.fullmatch(r"[a-z]{3,5}\d", force):        # the most are whole orders
+        force, phrase = "foreign", f"{force} {phrase}"
     regex = ""
     parts: list[tuple[str, ...]] = []
     for element in phrase.split():
@@ -14733,13 +14947,13 @@ def _steer_spell(line: str) -> tuple[SteeringPhrase, list[tuple[str, ...]]]:
             regex += "(?:" + "|".join(map(re.escape, choices)) + ")"
     if regex[3:4].isascii() and not regex.startswith(r"\S"):
         regex = r"(?<!\w)" + regex
-    return SteeringPhrase(" | ".join((kind, "foreign", phrase)), kind, "said", lazy_regex(regex), 0, 0), parts
+    return _steer_row(" | ".join((kind, force, phrase)), kind, force, lazy_regex(regex)), parts
 
 
 def _steer_mark(line: str) -> tuple[SteeringPhrase, tuple[str, ...]]:
     kind, force, rest = line.split(None, 2)
     words, regex = re.split(r"\s{2,}", rest, maxsplit=1)
-    return (SteeringPhrase(" | ".join((kind, force, words)), kind, force, lazy_regex(regex, re.S), 0, 0),
+    return (_steer_row(" | ".join((kind, force, words)), kind, force, lazy_regex(regex, re.S)),
             tuple(word.replace("+", " ") for word in words.split(" ")))
 
 
@@ -14839,7 +15053,8 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
                         zones.append([begin, end])
         hot: list[tuple[int, int, dict[str, SteeringPhrase]]] = []
         for begin, end in zones:
-            here = phrases if spaced else steer.look(low[begin:end], _steer_words(low[begin:end])[1], phrases)
+            here = phrases if spaced else steer.look(low[begin:end], _steer_words(low[begin:end])[1],
+                                                     phrases if defining else [*phrases, *steer.loose])
             if here:
                 some = {phrase.row: phrase for phrase in here}
                 if hot and begin < hot[-1][1]:
@@ -14922,7 +15137,11 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
     for phrase in phrases:
         for match in phrase.regex.finditer(letters):
             first, last = match.span()
-            if phrase.force[-5:] != "order" or steer.orders(letters, first):
+            if phrase.facet == "deed" and first and letters[first - 1] in steer.nots or phrase.kind == "concealment" and any(
+                    letter in steer.nots for letter in letters[max(0, first - 8):first].rpartition(".")[2]) and low.startswith(
+                    "without", tokens[first][0]):
+                continue            # told not to; not without
+            if phrase.force[-5:] != "order" and phrase.force[-1] != "!" or (first or not begin) and steer.orders(letters, first):
                 yield SteeringHit(tokens[first][0], tokens[last - 1][1], phrase)
 
 
@@ -14941,19 +15160,25 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
     low = _steer_lower(text)
     data = low[:80].lstrip()[:1] in ("{", "[")
     hits = [hit for found in (_steer_phrases(low, defining, budget), _steer_marks(low)) for hit in found
-            if (defining or hit.phrase.force[0] != "=") and not _steer_excused(low, hit, data, defining)]
+            if hit.phrase.where(defining) and not _steer_excused(low, hit, data, defining)]
     hits.sort(key=lambda hit: (*hit[:2], hit.phrase.row))
-    kept: list[SteeringHit] = []
-    latest: dict[str, SteeringHit] = {}
+    kept: set[SteeringHit] = set()
+    latest: dict[tuple[str, int], SteeringHit] = {}     # of each facet and weight
     for hit in hits:
-        force = hit.phrase.force
-        if force != "hint" and (defining or force[0] != "+"):
-            kept.append(hit)
-        for row, other in latest.items():
-            if row != hit.phrase.row and other.end <= hit.start < other.end + _STEER_NEAR:
-                kept += [other, hit]
-        latest[hit.phrase.row] = hit
-    return sorted(set(kept), key=lambda hit: (*hit[:2], hit.phrase.row))
+        facet, weight = hit.phrase.facet, hit.phrase.where(defining)
+        latest[facet, weight] = hit
+        if weight >= _STEER_ENOUGH:
+            kept.add(hit)
+        best = {facet: (weight, hit)}
+        for (other, much), near in latest.items():
+            if other != facet and near.end > hit.start - _STEER_NEAR and much > best.get(other, (0, near))[0]:
+                best[other] = much, near
+        if "deed" not in best:      # a destination or a must of nothing
+            best.pop("dest", None)
+            best.pop("press", None)
+        if sum(much for much, _ in best.values()) >= _STEER_ENOUGH:
+            kept |= {near for _, near in best.values()}
+    return sorted(kept, key=lambda hit: (*hit[:2], hit.phrase.row))
 
 
 # Letters apart: any word that is looked for so has as many
@@ -14970,6 +15195,9 @@ _inject_spoken = lazy_regex(    # words that announce an example, not an order
     r"|contain(?:s|ing)|detect\w*|reject\w*|blocks?|blocked|refus\w*|classif\w*|assert\w*|expect\w*|fixture"
     r"|test\w*|verif(?:y|ies|ying) (?:that|how|if)|sample|beispiel\w*|exemple|ejemplo|esempio|exemplo|voorbeeld"
     r"|przykład\w*|например|例如|例えば)(?![\w@/-])[^.!?;\n]{0,60}$")
+_inject_templated = lazy_regex(r"\{%|\{\{|\b(?:chat )?templates?\b|\btokens?\b|\bwraps?\b|\bdelimiters?\b|\bformat\b")
+_inject_may = lazy_regex(       # leave, not an order, in other languages
+    r"(?:\b(?:puede[ns]?|podrá[ns]?|kann|können|peut|peuvent|pouvez|può|possono|pode[m]?|może|mogą|kan|může|voi)\s|можете\s|может\s|可以|可能|能够)$")
 _inject_labelled = lazy_regex(  # the rest of a row of examples
     r"[^\n|,\t]{0,60}[|,\t]\s{0,3}[\"']?(?:attacks?|inject\w*|prompt.inject\w*|jailbreak\w*|malicious|unsafe|harmful|adversarial)"
     r"[\"']?\s{0,20}(?:[|,\t\n]|$)")
@@ -14992,11 +15220,13 @@ _inject_unseen = lazy_regex(    # flags of regions are told apart by their first
 def _steer_excused(low: str, hit: SteeringHit, data: bool, defining: bool) -> bool:
     """Is this talk about an order rather than one? *data*: the text is JSON, where quotes say nothing."""
     start, end, phrase = hit
-    if phrase.kind in ("hidden_text", "exfil_link"):
+    if phrase.kind == "hidden_text" or phrase.kind == "exfil_link" and not phrase.key:
         return False
     if phrase.kind == "template_tokens":
         return _steer_coded(low, start, end)
     lead = low[max(0, start - 90):start]
+    if phrase.force == "foreign" and _inject_may.search(lead):
+        return True
     quoted = not data and _steer_quoted(low, start, end)
     talked = bool(_inject_spoken.search(lead) or _inject_labelled.match(low, end))
     return quoted and talked if defining else quoted or talked
@@ -15004,6 +15234,8 @@ def _steer_excused(low: str, hit: SteeringHit, data: bool, defining: bool) -> bo
 
 def _steer_coded(low: str, start: int, end: int) -> bool:
     """Is the token all there is in a string, or in one that a program builds a prompt with?"""
+    if _inject_templated.search(low, max(0, start - 80), end + 60):
+        return True
     begin = max(low.rfind('"', max(0, start - 80), start), low.rfind("'", max(0, start - 80), start))
     stop = low.find(low[begin], end, end + 80) if begin >= 0 else -1
     if stop < 0:
@@ -15018,7 +15250,7 @@ def _steer_quoted(low: str, start: int, end: int) -> bool:
     line = low.rfind("\n", max(0, start - 200), start) + 1
     for place in range(start - 1, max(line, start - 60) - 1, -1):
         close = _INJECT_QUOTES.get(low[place])
-        if close and (place == line or not low[place - 1].isalnum()):
+        if close and (place == line or low[place] > "\u201b" or not low[place - 1].isalnum()):
             before = low[max(0, place - 60):place].strip(" \t>*-#")
             if not before or low[place - 1] in ",;\t":      # or a field of CSV
                 return False        # nothing before it: the whole text is in quotes
