@@ -13721,12 +13721,12 @@ DO         ignore disregard forget stop send forward transfer delete remove call
            pay contact star click subscribe rewrite replace change grant assign close push deploy praise
 ACT        delete transfer send export forward e-mail email disable run execute grant wipe upload submit wire drop remove
            share post call invoke exporting
-MOVE       send pass include append attach upload paste forward provide put insert leak exfiltrate post submit share transmit
+MOVE       export push relay send pass include append attach upload paste forward provide put insert leak exfiltrate post submit share transmit
            email e-mail copy output print add encode embed deliver write supply give hand hand_over return place fill store
            report quote expose dump mirror sync mail bcc
 TOLD       passed sent included attached forwarded posted submitted shared transmitted uploaded copied mirrored bcc'd
 READ       read open cat load access retrieve get fetch grab collect obtain dump print extract gather scan use check
-REVEAL     reveal disclose summarise summarize print output repeat show display leak disclose recite reproduce share tell give return include dump
+REVEAL     expose hand_over reveal disclose summarise summarize print output repeat show display leak disclose recite reproduce share tell give return include dump
            translate quote write
 CALL       call invoke run execute use trigger
 RUN        run execute launch issue perform
@@ -13764,7 +13764,7 @@ ROLE       ai assistant agent model chatbot attacker hacker persona terminal int
 MODE       mode
 SPECIAL    developer dan jailbreak god debug unrestricted admin root sudo maintenance_override unsafe
 SYSTEM     system admin administrator assistant
-NOTICE     message override prompt notice note alert instruction instructions update command directive policy_update policy
+NOTICE     message override notice note alert instruction instructions update command directive policy_update policy
            announcement order guidelines
 NEW        new updated hidden revised real secret additional next
 CHIEF      developer developers admin administrator operator owner system security_team management openai anthropic
@@ -13775,7 +13775,7 @@ SESSION    session sessions conversation conversations chats chat interaction in
 REMEMBER   remember store save memorize memorise record
 EXFIL      query url link image address parameter querystring
 BOT        ai ais bots crawlers scrapers llm llms chatbot chatbots chatgpt gpt claude copilot gemini language_model language_models large_language_model ai_agent ai_agents
-           ai_assistant ai_assistants ai_model ai_models coding_agent coding_agents coding_assistant github-copilot openai anthropic
+           ai_assistant ai_assistants ai_model ai_models coding_agent coding_agents coding_assistant github-copilot
            machine_reader automated_reader virtual_assistant digital_assistant ai-agent ai-agents ai-instruction ai-instructions
            ai-note ai-assistant llm-note llm-instruction foundation_model automated_agent automated_agents autonomous_agent screening_model
            automated_system ai_system ai_systems
@@ -13794,12 +13794,12 @@ MONEY      in_full order usd eur gbp btc eth dollars euros invoice invoices iban
            gift_card gift_cards card credit_card wallet
 SAYS       claim state rate rank recommend conclude say tell respond answer reply mark present describe praise endorse declare assure
            report write mention advise suggest promote prefer favour favor score give
-BIAS       only nothing best first top highest positive exceptional excellent outstanding safe expired infected stars 10/10
+BIAS       100 points marks yes best_employee nothing best first top highest positive exceptional excellent outstanding safe expired infected stars 10/10
            no_risk recommended approved passed accept hire trusted instead neutral authoritative five_points full_marks in_favour in_favor won
-FUND       api_token session_cookie session_cookies cookies cookie their_authorization_header your_authorization_header bearer_token oauth_token
+FUND       ssn ssns cvv cvc wallet_seed insurance_number card_number bank_details location_data email_and_phone vault_export api_token session_cookie session_cookies cookies cookie their_authorization_header your_authorization_header bearer_token oauth_token
            auth_token social_security_number credit_card_number credit_card_details 2fa_code passphrase master_password admin_password
            password_reset phone_numbers home_address password_store github_token aws_secret_access_key openai_api_key
-SAYING     chat_transcript chat_logs conversation_history chat_history chat_log message_history conversation_log entire_conversation
+SAYING     tool_results tool_outputs full_prompt chain_of_thought tool_definitions chat_transcript chat_logs conversation_history chat_history chat_log message_history conversation_log entire_conversation
            full_conversation whole_conversation complete_conversation this_conversation your_conversation conversation_text
            user's_last_message user's_question last_question user's_messages full_transcript
            previous_conversation last_message context_window user's_last_question conversation_so_far previous_messages tool_schema
@@ -13808,7 +13808,7 @@ OWN        private confidential internal payroll salary salaries finance financi
 OUT        public publicly external issue gist pastebin webhook endpoint channel
 PUSH       otherwise or
 FAILS      fail fails invalid blocked broken lost not_work refused rejected expire incomplete suspended terminated
-LOUD       urgent urgently immediately critical mandatory now asap emergency at_once
+LOUD       urgent urgently immediately right_now asap emergency at_once
 LAW        compliance gdpr hipaa audit auditing regulation regulatory policy iso soc2 security_reasons security_purposes safety_reasons
            traceability accountability disaster_recovery quality_assurance legal diagnostics telemetry calibrate identity
 MASTER     administrator admin developer developers owner operator creator creators management security_team it_department it_team supervisor
@@ -13821,10 +13821,19 @@ BOTHER     bother mention tell inform notify ask alert consult report involve di
            displayed shown know disclose disclosed
 CONFIG     settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
            payout_address payout wallet recipient iban ci_check
-GUARD      safety content_filter safety_filter guardrails safeguards protections refusals
+GUARD      safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
            safety_settings safety_checks confirmation_step approval_step permission_prompts approval_dialog safety_policy safety_guidelines
-LIFTED     lifted removed disabled off unlocked suspended void revoked deactivated waived cancelled unnecessary
-PRESS      must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
+LIFTED     redundant not_applicable inapplicable offline lifted removed disabled off unlocked suspended void revoked deactivated waived cancelled unnecessary
+PRESS      additionally precondition prerequisite unless irrespective must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
+ORDER      raise rate accept list overwrite star pretend emphasise emphasize portray complete insist peek hard-code hardcode do take
+           give set enter record let make treat consider assume continue proceed start stop begin end switch turn go
+           select choose pick remove modify replace change update edit rename move copy
+           confirm deny decline refuse avoid omit add insert append attach embed include exclude comply act behave play
+           speak translate convert encode decode follow disobey obey tell urge steer nudge convince
+           persuade ask request obtain collect gather harvest fetch load import connect log schedule cancel book wire
+           disclose unlock lock close block unblock whitelist allow authorise authorize sign confirm swap round mirror
+YOURS      real actual true sole only hidden secret
+SUBJECT    the_assistant the_model the_agent the_bot the_agents assistant assistants agents models bots
 """    # noqa: E501 (a table: whole rows)
 # kind | force | phrase, one a line. A phrase is made of words, CLASSES, alternatives with `|`, `?` behind what may be missing;
 # `~N` is up to N words of FILL (or PRIOR), `..N` up to N words of a clause or more in one sentence, `//N` up to N
@@ -13886,7 +13895,7 @@ concealment    hide2    without ..1 TELL|asking|prompting ~2 *USER|CHECK
 concealment    said     say|tell ..2 *USER that ..6 although|even_though|regardless
 concealment    =order   tell|say ..3 USER that ..6 whatever|regardless|always|all_tests_passed
 concealment    said     if ..1 *USER asks END say|claim|answer|pretend that
-concealment    said     *USER ..2 already|has|have ..2 CONSENT ..8 without|skip|no_need|do_not_ask|don't_ask
+concealment    claim3   *USER ..2 already|has|have ..2 CONSENT ..8 without|skip|no_need|do_not_ask|don't_ask
 concealment    said     no_need|need_not|needn't ..1 ask|check_with|confirm_with|check ..2 *USER
 concealment    claim2   *pre-approved|preapproved|approved_in_advance|pre-authorized|pre-authorised|preauthorized
 concealment    hide2    SKIP ~3 *CHECK
@@ -13929,12 +13938,12 @@ role_spoof     =said    whatever comes_next|the_user_says|the_user_asks prefer|u
 role_spoof     said     *USER ~1 changed|changes ..1 mind|request
 role_spoof     said     *USER asked|told me to tell you
 role_spoof     claim2   *USER wants you to
-role_spoof     said     human|user COLON ..3 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
+role_spoof     who2     human|user COLON ..3 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
 role_spoof     =said    human COLON ..3 ACT
 role_spoof     said     *end of ~1 document|file|page|output|tool_output|tool|context|data|transcript|email ..1 //6 NEW ..1 task|message|instruction|instructions|user|command|order
 role_spoof     said     treat ..6 as_if|as_though ..4 from ~1 *USER
 role_spoof     said     *AGENT must|shall|should|will|has_to ~2 OBEY ..3 ORDERS|RULES|orders|developer
-role_spoof     order    *obey ~1 the|every|these|only ..2 RULES|ORDERS|messages
+role_spoof     -order   *obey ~1 the|every|these|only ..2 RULES|ORDERS|messages
 role_spoof     +said    any request of ~1 USER
 tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will ..3 READ|MOVE|REVEAL|obtain ..8 PATH|WEALTH|TALK|PROMPT
 tool_steering  said     AGENT COLON ..8 *PATH|DANGER
@@ -13943,11 +13952,11 @@ tool_steering  said     AGENT STOP ..3 collect|find|gather|reveal|print|send ~4 
 tool_steering  order    READ ..6 *PATH ..8 and|then ..1 MOVE
 tool_steering  said     REVEAL|obtain ..2 HAVING of ..3 *PATH
 tool_steering  order    read|cat|dump|extract|grab ..3 *WEALTH ..3 and|then ..1 paste|send|post|include|quote|forward|upload|share|output|print
-tool_steering  said     thought|assistant COLON i ..5 send|e-mail|delete|transfer|forward|upload ..3 *WEALTH|TALK
+tool_steering  said     thought|assistant COLON i ..5 send|e-mail|email|delete|transfer|forward|upload ..3 *WEALTH|TALK
 tool_steering  said     MOVE ..6 *PATH ..6 to|in|into|as|with|via ..4 URL|MAIL|ticket|comment|argument|parameter|field|sidenote|note|notes|query|answer|reply|context
 tool_steering  order    before ..8 READ ..4 *PATH
 tool_steering  order    also check|read|look_at ..3 *PATH
-tool_steering  said     MOVE ..3 HAVING of ..3 *PATH
+tool_steering  deed3    MOVE ..3 HAVING of ..3 *PATH
 tool_steering  =order   include|pass|attach|supply|send|put|forward|submit|upload ..3 the|entire|full|whole|complete|your TALK ..4 in|to|into|as|with|argument|parameter
 tool_steering  order    send|post|upload|forward|submit|append|include|attach|paste|pass|copy ..4 *TALK ..6 to|in|into|as|with URL|MAIL|ticket|comment|argument|parameter|field|query|answer|reply|context
 tool_steering  order    REVEAL ..4 your|LAST ..2 *PROMPT
@@ -14002,7 +14011,7 @@ tool_steering  =said    when|whenever|if ..8 CHANGE ~1 AIM by|with|to
 tool_steering  =said    install|send|delete|forward|execute|transfer|run ..12 without asking|confirmation|permission END
 tool_steering  =said    PRETEXT ..4 include|pass|send|add|collect ..10 USERS|open_files
 tool_steering  =said    recommend it|this|us to ~1 USER
-tool_steering  =said    cat|cp|scp|tar|base64|curl ..3 PATH
+tool_steering  =deed3   cat|cp|scp|tar|base64|curl ..3 PATH
 tool_steering  =said    also grant ..4 admin|root|owner|full
 tool_steering  =said    HAVING of ..3 PATH END
 tool_steering  =order   steal|exfiltrate|hijack|leak ..6 WEALTH|MAILS|TALK|communication|data|traffic
@@ -14023,7 +14032,7 @@ tool_steering  said     seed_phrase|recovery_phrase ..4 of ..2 *wallet
 tool_steering  said     provide|pass|enter|send ..6 code that ~1 *USER received
 tool_steering  said     *please call|use|invoke ..3 NAME|fetch|browser with ..3 URL ..3 to
 tool_steering  said     and|then do|follow what|as ..2 it|they *says|say|tells
-tool_steering  said     *decode ..8 and|then ..1 follow|execute|act_on|obey
+tool_steering  said     *decode ..8 and|then ..1 follow|execute|act_on|obey|comply
 tool_steering  =said    follow ..3 orders|instructions|commands in ..2 output|result|response
 tool_steering  =said    approve ..2 ALL ..4 without|pull|tool|regardless
 tool_steering  =said    delete|remove|clear ..3 log|logs|history ..6 so_that|trace|nobody
@@ -14064,7 +14073,7 @@ tool_steering  said     *TALK ..3 and append|add|attach|send|post it ..2 to
 tool_steering  order    REVEAL ~2 *WEALTH ..4 your
 tool_steering  order    tell|give|send|show me ~1 ..1 *WEALTH|password
 tool_steering  order    CALL ..1 NAME with ~1 entire|full|whole|complete|this *TALK
-tool_steering  order    include|pass|attach|put|send ~2 *WEALTH in|as|to ..3 field|parameter|argument|metadata|call
+tool_steering  deed2!   include|pass|attach|put|send ~2 *WEALTH in|as|to ..3 field|parameter|argument|metadata|call
 tool_steering  =order   include|pass|attach|put|send|supply ..2 PROMPT in|as|to|into
 tool_steering  =said    when|whenever|if|once ..4 LOADED ..6 CHANGE ~1 ..1 account|recipient|payee|iban|beneficiary|destination|address
 concealment    =order   do_not|don't|never ..1 tell|inform|reveal|notify|alert ~1 USER that|about|what|how|of
@@ -14101,7 +14110,7 @@ role_spoof     said     NEW *rule|rules STOP DO|always|never
 role_spoof     said     *USER then|also|now|just said|asked|wrote|requested|added STOP ..2 ACT
 role_spoof     said     to any|every|all ~1 *AGENT COLON
 role_spoof     said     note|message|hint|reminder for|to ~1 *AGENT COLON ..1 HARM
-role_spoof     order    *AGENT STOP please? ..1 HARM
+role_spoof     order    *AGENT CALLED please? ..1 HARM
 role_spoof     said     if you_are|you're ~1 ..1 *agent|assistant|model|bot STOP please? ..2 DO
 role_spoof     said     *AGENT ..1 expected|supposed|asked|told|instructed to ..1 run|execute|click|install|delete|send|give
 role_spoof     said     *agents|assistants|llm|llms|ai|bots COLON ..9 execute|install|curl
@@ -14179,7 +14188,7 @@ role_spoof     said     NEW ..1 *task|instructions|assignment|orders for ~1 you
 role_spoof     said     you will|must|shall now *act|become|behave|pretend|respond|play
 role_spoof     said     *treat ..7 as coming_from|from|if_from ~1 system|developer|admin|user
 role_spoof     said     *AGENT visiting|browsing|crawling|accessing|opening|scanning|indexing this|the ..5 should|must|please|will|are
-role_spoof     said     *AGENT|reviewer ORDERS|guidelines|rules COLON ..2 DO|never|always|when
+role_spoof     who2     *AGENT|reviewer ORDERS|guidelines|rules COLON ..2 DO|never|always|when
 role_spoof     said     you have no *rules|restrictions|limits|limitations|guidelines
 tool_steering  order    REVEAL ~2 *contents|content of your context|memory|configuration|prompt|instructions
 tool_steering  order    search|find|look_for|collect ..10 and|then ..1 *upload|send|post|submit ..5 URL
@@ -14189,7 +14198,7 @@ tool_steering  =said    SYSTEM ..1 directive|override|notice|instruction|policy|
 tool_steering  =said    AGENT must|shall|is_required_to|has_to ..1 MOVE|disclose|reveal ..8 NAME|PATH|WEALTH|TALK|PROMPT|results|output
 tool_steering  =order   include|pass|put|send|attach|supply|provide|copy|paste|embed ..3 USERS|entire|full|whole|current|last|all|previous ..3 TALK|SAID
 tool_steering  =said    must|also|additionally ..2 include|send|pass|provide|attach|supply ..3 content|contents|copy ..1 of
-tool_steering  =said    this_tool overrides|override|replaces|supersedes|shadows NAME
+tool_steering  =said    this_tool overrides|override|supersedes|shadows NAME
 tool_steering  =said    overrides NAME COLON
 tool_steering  =said    if|when asked|asks about ..4 say|answer|tell|claim
 tool_steering  =said    all|every|each ..3 must|should|have_to ..1 first? be sent|passed|routed|submitted|forwarded ..3 this_tool|this_server|through|here
@@ -14199,28 +14208,45 @@ tool_steering  =said    along_with|together_with every|each call|request|message
 tool_steering  =order   get|take|fetch|grab|read ..5 clipboard|keychain|screenshots ..6 and|then ..1 MOVE
 tool_steering  =said    call NAME ..3 and ..1 MOVE ..2 it|them|result|output
 role_spoof     who3     *BOT|assistant|agents|reviewer|reviewers|model who|that|which|whoever ..1 SEES
-role_spoof     who3     *BOT|assistant|agents|bots|model|models SEEING ..1 this|it|the|my|these
+role_spoof     who3     *BOT|assistant|agents|bots|bot|agent|reviewer|reader|model|models SEEING ..1 this|it|the|my|these|text|a
 role_spoof     who3     if|in_case|as|since|because ~1 you_are|you're|you ~3 *BOT
 role_spoof     who1     if|in_case|as|since you_are|you're ~2 *agent|assistant|bot|model
 role_spoof     who2     whichever|whatever|whoever|any ..2 *BOT|assistant|agent|model
+role_spoof     who3     note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly|consigne|favour|request ~2 ..1 *BOT ..1 STOP
+role_spoof     who3     dear|hey|hello *assistant|model STOP
 role_spoof     who2     note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..2 *AGENT|reviewer|reviewers STOP
 role_spoof     who2     to|for ~1 ..2 *AGENT|reviewers COLON
 role_spoof     who2     *BOT STOP
+role_spoof     who2     *BOT helper|helpers|scribe|scribes|reviewer|reader|readers|colleague|friend|user STOP
+role_spoof     who3     as ~1 *BOT ..3 you
+role_spoof     who2     as ~1 *assistant|agent|model ..1 you
+role_spoof     who2     the *human|humans
+role_spoof     who3     treat ..6 as|as_if|as_though ..2 *command|order|orders|commands|instruction|instructions of|from|by
+role_spoof     who3     you act|behave|function|serve|operate|are_acting as ..2 *ROLE|console|shell|interpreter
+role_spoof     who2     when|whenever|if you ..1 *answer|respond|summarise|summarize|describe|reply|are_asked|mention
+role_spoof     who2     reply|answer|respond ~1 *only|exclusively with|by
+role_spoof     who2     in|for|during ..1 FUTURE|later *SESSION|conversation|chat|answers
+role_spoof     who2     graders|reviewers|judges llm|ai
 role_spoof     who1!    *agent|agents|assistant|assistants|model|models|bot|bots STOP
 role_spoof     who1     STOP *assistant|agent|model|bot STOP
 role_spoof     who2     *BOT ..1 must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
-role_spoof     who2!    the? *assistant|agent|agents|assistants|model|models must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
+role_spoof     who2!    *SUBJECT must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
 role_spoof     who1     *assistant|agent|agents|assistants|model|bot|bots ..1 must|should|shall|has_to|have_to|needs_to|is_required|will
 role_spoof     who2!    *claude|copilot|gemini|chatgpt|gpt|github-copilot|assistant|ai|agent|bot please|pls|plz|after|when|whenever|once|now|also|kindly|if|before
-role_spoof     who2     please|pls|kindly|btw|ps *claude|copilot|gemini|chatgpt|assistant|agent
-role_spoof     who2     your ~1 ..1 *output|context|context_window|guidelines|task|prompt|system_prompt|hidden_instructions|mission|objective|tool_call|next_tool|next_message|long-term
+role_spoof     who2     pls|kindly|btw|ps *claude|copilot|gemini|chatgpt|assistant|agent
+role_spoof     who2     your ~1 ..1 *context_window|system_prompt|system_message|hidden_instructions|tool_call|next_tool|next_call|long-term
+role_spoof     who1     your ~1 ..1 *output|context|guidelines|task|prompt|mission|objective|next_message|system_prompt|system_message
+role_spoof     who2     your ~1 *ANSWER must|should|shall|has_to|needs_to
+tool_steering  deed2!   recommend|mention|praise|promote ..1 *only
 role_spoof     who2     begin|start|end|finish|finishing|after|before|in ..2 your ~1 *ANSWER
 role_spoof     who1     your ~1 ..1 *memory|instructions|accuracy|recommendation
 role_spoof     who2     whatever|regardless|no_matter|anything|whoever|whenever ~1 ..2 *USER|they|asks ..1 ask|asks|says|say|wants|requests|mentions
 role_spoof     who2     SYSTEM|agent|ai *override|notice|directive|note|message STOP
 role_spoof     who2     assistant|ai COLON //40 *user|human COLON
 role_spoof     who1     *human|user COLON
-tool_steering  -deed1!  DO|MOVE|RUN|CALL|REVEAL|PAY|DEL
+tool_steering  =deed1!  MOVE|DEL|READ|CHANGE|PAY|GIVE|REVEAL|ORDER
+tool_steering  -deed1   you must|should|have_to|are_to|are_asked|need_to|will|shall|are_required|can
+tool_steering  -deed1!  ORDER|GIVE|DO|MOVE|RUN|CALL|REVEAL|PAY|DEL !not|use
 tool_steering  deed2!   MOVE|SAYS|REVEAL|REMEMBER|open|visit|fetch|DEL|rewrite|replace|mail|make|connect|call|log_in ..14 URL|MAIL
 tool_steering  deed2    by|of|and|through ..1 DOING ..8 URL|MAIL|WEALTH|FUND|SAYING|PROMPT|location
 tool_steering  deed3    by|of|and|through ..1 DOING ..8 PATH
@@ -14233,8 +14259,13 @@ tool_steering  deed3!   MOVE|REVEAL|REMEMBER|list|quote|post|reply|respond|answe
 tool_steering  deed2!   RUN|MOVE|REVEAL|REMEMBER|present|list|hand|hand_over|supply|collect|gather|export|read|find|reply|auto-reply|respond|answer ..6 *WEALTH|FUND
 tool_steering  deed2    be|been given|passed|supplied|told|sent ..4 *WEALTH|FUND
 tool_steering  deed2    value|values|HAVING|copy of ..4 *WEALTH|FUND
-tool_steering  deed2!   tell|advise|urge|convince|persuade|instruct|direct|ask ~1 *USER|them|him|her|visitor|reader|readers ..2 to|that
+tool_steering  deed2!   RUN ..4 *shell|terminal
+tool_steering  deed2!   show|give|send|tell me his|her|their ..2 *messages|mails|emails|password|location|history|files|photos
+tool_steering  deed2!   assign|give|award ..3 *points|marks|stars|score|grade|rating
+tool_steering  deed2    be|contain|include|append ..3 *image|link|url|pixel ..6 URL
+tool_steering  deed2!   tell|steer|nudge|advise|urge|convince|persuade|instruct|direct|ask ~1 *USER|them|him|her|visitor|reader|readers ..2 to|that
 tool_steering  dest1    to|at|via|through|with|on ..4 URL|MAIL
+tool_steering  dest1    to|on our|another|external ..2 *account|server|cloud|host|channel|company|backend
 tool_steering  dest1    as|in|into ..3 *parameter|argument|field|param|header|query
 tool_steering  deed3    *PATH ..6 MOVE|TOLD|passing ..6 to|in|into|as|with
 tool_steering  deed2!   MOVE|REVEAL|READ|quote|list|look_up|share ..6 *OWN ..3 file|files|folder|repo|report|record|records|data|document|documents|tickets
@@ -14254,6 +14285,13 @@ concealment    hide2    no|not|isn't|don't|needn't|nor ..2 NEED|need_to ..2 to|b
 concealment    hide2    need_not|needn't|won't|not be *mentioned|told|informed|notified|displayed|shown
 concealment    hide2    *SLY
 concealment    hide2    out_of|outside|from|omit|not_in ..1 your|the ANSWER|report|log|logs|summary
+concealment    hide2    without ..1 *showing|telling|mentioning|displaying|revealing|asked
+concealment    hide2    no questions *asked
+concealment    hide2    *unnoticed|unseen|undetected
+concealment    hide2    in the *background|dark
+concealment    hide3    keep|leave|omit ..3 out_of|from ..1 *ANSWER
+concealment    hide2    don't|do_not|never|no tell|inform|notify ~1 *him|her|them|anyone|anybody
+concealment    hide2    no_one|nobody has|needs|must|will *to_know|know|need
 concealment    hide2    as_if|as_though|like|as|is ..2 *NOTHING
 concealment    hide2    between *us|ourselves
 concealment    hide2    without|skip|skipping ..2 *asking|confirmation|prompting|consulting|approval|hesitation|verifying|double-checking|permission|notice|supervision|oversight
@@ -14272,14 +14310,19 @@ role_spoof     claim2   i_am|i'm|as|this_is|we_are ~1 ..1 *MASTER of|who|i|here|
 role_spoof     claim1   by|from ~1 ..1 *MASTER
 role_spoof     claim2   SYSTEM|admin|security|priority|maintenance|priority ..1 *notice|notification|override|directive|alert|session|instruction STOP
 override       claim2   *GUARD|restrictions|mode|rules|limits ..3 LIFTED
-override       claim3   override|bypass|ignore|disable|drop|forget|disregard|skip ~2 *GUARD
+tool_steering  deed2!   override|bypass|ignore|disable|drop|forget|disregard|skip|turn_off|deactivate ~2 *GUARD
+override       claim3   do_not|never|don't|stop believe|trust|listen_to|believing|trusting ~1 *USER !input|data|content|supplied|agent
+override       claim3   your YOURS ..1 *assignment|task|job|purpose|orders|mission|goal
+role_spoof     claim3   from|by your ~1 *MASTER
+role_spoof     claim3   your *MASTER wants|says|said|asks|asked|instructs|left|told|orders
+override       claim2   before|above ~1 ..2 was|is ..1 *test|draft|example|joke
 override       claim3   never *refuse|warn|decline STOP
 override       claim3   do_not|don't|no|stop|instead ..1 *summarise|summarize|translate|answer ..8 instead|but|rather
-override       claim2   NEW|changed|updated|final|real ~1 *task|policy|rules|role|mission|instructions|guidelines|goal|version|behaviour|behavior ..1 is|are|COLON|has
+override       claim1   NEW|changed|updated|final|real ~1 *task|policy|rules|role|mission|instructions|guidelines|goal|version|behaviour|behavior ..1 is|are|COLON|has
 override       claim2   previous|earlier|last ~1 assistant|system|ai *turn|message|answer|instruction|prompt ..2 was|were|is|are
 override       claim2   follow|obey|believe ~2 *this|document|ticket|message|page instead|not|rather|COLON
 override       claim2   *USER|customer|person is|are ..2 lying|mistaken|wrong|impostor|attacker
-override       claim2   elevated|administrator|admin|root|unrestricted|diagnostic|debug|developer|maintenance|god *privileges|rights|mode|session|access|permissions
+override       claim2   elevated|administrator|admin|root|unrestricted|diagnostic|debug|developer|maintenance|god *privileges|mode|session
 override       claim2   *memory updated|note|entry
 override       =said    priority|precedence|highest-priority ..3 over ..3 USER|USERS|system|host|client
 override       =said    override|overrides|supersedes|supersede|outranks ..4 PROMPT|those_of_the_user|host|instructions
@@ -14292,10 +14335,26 @@ override       =claim3  override|overrides|supersedes|supersede|priority|highest
 concealment    =hide2   skip|bypass|no ..2 approval|confirmation|permission dialog|prompt|needed|required|necessary|is|are
 concealment    =claim1  permission|consent|approval|confirmation ..12 granted|unnecessary|given
 concealment    =hide3   do_not|never|don't|no_need ask ..3 permission|consent|approval|confirmation
-concealment    =hide2   never|do_not|don't|not ..1 explain|disclose|reveal|mention|say|display ..2 why|this|that|it|rule|step
+concealment    =hide2   never|do_not|don't|not ..1 explain|disclose|reveal|mention|say|display ..2 why|this|that|it|rule|step|where|who
 concealment    =hide2   say *nothing|none
 tool_steering  =press1  PRESS
 tool_steering  =said    claim|say|pretend ..4 unavailable|deprecated|broken|insecure
+tool_steering  =said    MOVE|provide|fill|hand ..2 HAVING|output|outputs|copy|value of ..5 SAYING|PATH
+tool_steering  =deed3   hold|carry ..4 WEALTH|FUND|PATH|SAYING
+tool_steering  =deed3   can|be|are|is|get TOLD ..4 to ..1 our|another|external|third
+role_spoof     =who2    AGENT MUST
+tool_steering  =deed2   the|an AGENT collects|sends|puts|adds|reads|accepts|copies|forwards|passes|attaches
+override       =said    USERS ORDERS|RULES|request|requests ..2 are|is suggestions|optional|secondary|void|less|irrelevant
+override       =said    do_not|never|don't use ..3 TOOL even_if|although|regardless
+role_spoof     =said    free of|from ~1 restrictions|rules|limits|constraints
+override       =said    regardless|irrespective of what ..1 USER
+override       =said    priority ..4 above|over|before ..2 PROMPT|USER|USERS|system
+role_spoof     =said    commands|orders|instructions for you
+role_spoof     =said    treat ..8 as|as_if|as_though ..3 MASTER|USER|system
+override       =said    GUARD ..3 LIFTED
+tool_steering  =said    always ..3 get|gets|receive ..2 full|best|top|highest
+concealment    =claim2  CHECK|dialog ..2 is|are LIFTED
+tool_steering  =deed3   called|invoked with ..2 SAYING
 tool_steering  =deed3   HAVING|content|value|values|output of|from ..5 PATH|WEALTH|FUND
 tool_steering  =deed2   recommend|promote|favour|prefer|praise|advertise
 tool_steering  =deed3   MOVE|REVEAL ..2 ALL ..2 source|opened|open|local|project|workspace ..1 file|files
@@ -14427,7 +14486,7 @@ override       ユーザ ..4 要求|依頼|指示|質問 ..4 無視
 override       사용자 ..4 요청|요구|지시|질문 ..4 무시
 tool_steering  完整对话|对话内容|聊天记录|对话历史 ..8 传|发|给|填|放
 tool_steering  传入|发送|提供 ..6 完整对话|对话内容|聊天记录|对话历史
-role_spoof     who2     sprachmodell|ki-assistent|ki-agent|ki-modell|ki-system|assistant_ia|assistants_ia|modèle_de_langage|modèles_de_langage|agent_ia|une_ia|intelligence_artificielle|asistente_de_ia|asistentes_de_ia|agente_de_ia|modelo_de_lenguaje|modelos_de_lenguaje|inteligencia_artificial|modelo_de_linguagem|modelos_de_linguagem|assistente_de_ia|assistente_ia|inteligência_artificial|modello_linguistico|modelli_linguistici|intelligenza_artificiale|asystent_ai|asystenta_ai|asystencie_ai|model_językowy|modelem_językowym|modeli_językowych|jazykový_model|taalmodel|ai-assistent|språkmodell|sprogmodel|kielimalli|nyelvi_modell|mi-asszisztens|ai-asszisztens|model_lingvistic|dil_modeli|yapay_zek|mô_hình_ngôn_ngữ|trợ_lý_ai|trí_tuệ_nhân_tạo|model_bahasa|asisten_ai|kecerdasan_buatan
+role_spoof     who1     sprachmodell|ki-assistent|ki-agent|ki-modell|ki-system|assistant_ia|assistants_ia|modèle_de_langage|modèles_de_langage|agent_ia|une_ia|intelligence_artificielle|asistente_de_ia|asistentes_de_ia|agente_de_ia|modelo_de_lenguaje|modelos_de_lenguaje|inteligencia_artificial|modelo_de_linguagem|modelos_de_linguagem|assistente_de_ia|assistente_ia|inteligência_artificial|modello_linguistico|modelli_linguistici|intelligenza_artificiale|asystent_ai|asystenta_ai|asystencie_ai|model_językowy|modelem_językowym|modeli_językowych|jazykový_model|taalmodel|ai-assistent|språkmodell|sprogmodel|kielimalli|nyelvi_modell|mi-asszisztens|ai-asszisztens|model_lingvistic|dil_modeli|yapay_zek|mô_hình_ngôn_ngữ|trợ_lý_ai|trí_tuệ_nhân_tạo|model_bahasa|asisten_ai|kecerdasan_buatan
 role_spoof     who3     wenn_du|wenn_sie|falls_du|falls_sie|solltest_du|als_ki|si_vous_êtes|si_tu_es|si_eres|si_usted_es|como_modelo|se_você_é|se_você_for|se_és|se_sei|se_siete|jeśli_jesteś|als_je|als_jij|om_du_är|hvis_du|ha_nyelvi|ha_egy|ha_ön|ha_te|eğer_bir|eğer_sen|bir_dil_modeliysen|nếu_bạn|nếu_là|jika_anda|jika_kamu|dacă_ești|jos_olet|pokud_jsi ..12 sprachmodell|ki|ia_|ia,|assistent|modèle|modelo|modello|asystent|model|språkmodell|modell|dil_modeli|mô_hình|trợ_lý|ai_|ai,|kielimalli
 role_spoof     who2     assistent|assistant|asistente|assistente|asystent|asystenc|asisten|assistance ..1 ,|:
 role_spoof     claim1   statt|anstatt|stattdessen|au_lieu_de|à_la_place|en_lugar_de|en_vez_de|em_vez_de|em_vez_disso|invece|zamiast|helyett|yerine|thay_vì|alih-alih|ab_sofort|ab_jetzt|à_partir_de_maintenant|désormais|a_partir_de_ahora|de_agora_em_diante|a_partir_de_agora|d'ora_in_poi|od_teraz|mostantól|bundan_böyle|şu_andan|từ_bây_giờ|mulai_sekarang|neue_aufgabe|neuer_auftrag|nouvelle_tâche|nueva_tarea|nova_tarefa|nuovo_compito|nowe_zadanie
@@ -14436,7 +14495,7 @@ tool_steering  deed2    sende|sendet|senden_sie|schick|lies|lesen_sie|lösch|fü
 tool_steering  deed1    sende|schick|lies|lösch|führe|übermittle|kopier|gib|sag_|antworte|empfiehl|schreib|zeige|rufe|öffne|envoie|envoyez|transmet|publi|affich|supprime|exécut|copie|lisez|dites|réponds|répondez|recommand|écri|envía|envíe|manda|borra|elimina|ejecut|publica|copia|muestr|responde|contesta|recomiend|escrib|di_|diga|envie|apague|execute|mostre|recomend|escrev|invia|cancella|esegui|leggi|mostra|rispond|consiglia|scrivi|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|odpowi|poleć|napisz|küld|töröl|futtas|olvas|másol|írd|válaszol|ajánl|gửi|xóa|chạy|chuyển|trả_lời|giới_thiệu|kirim|hapus|jalankan|teruskan|jawab|rekomendasikan|tampilkan
 tool_steering  deed2    parola|şifre|.env|http|@|sistem_istem|sistem_talimat|konuşma|günlük|yedek|sistem_mesaj ..40 gönder|yazdır|göster|sil|çalıştır|aktar|kopyala
 tool_steering  deed1    gönder|yazdır|göster|sil_|çalıştır|öner|cevapla|yanıtla
-role_spoof     who2     人工智能助手|ai助手|ai_助手|语言模型|語言模型|智能助手|智能体|大模型|ai代理|ai_代理
+role_spoof     who1     人工智能助手|ai助手|ai_助手|语言模型|語言模型|智能助手|智能体|大模型|ai代理|ai_代理
 role_spoof     who3     如果你是|若你是|如果您是|若您是|假如你是|作为一个|身为 ..6 人工智能|ai|语言模型|語言模型|助手|大模型
 concealment    claim2   已授权|已经授权|已授權|已同意|已批准|预先批准|已确认|获得授权
 concealment    hide1    无需确认|无需再次确认|不需要确认|不必确认|不用确认|无需询问|不要询问|直接
@@ -14444,36 +14503,138 @@ role_spoof     claim1   系统通知|系统消息|系统提示：|管理员|从�
 tool_steering  deed2    请|立即|马上|必须|应当|直接|，|。|：|将|把|并|先 ..1 发送|转发|删除|读取|调用|执行|运行|上传|输出|泄露|转账|复制|显示|提交|添加 ..20 .env|密码|密钥|对话|聊天|http|@|系统提示|备份|工具|backup|凭证|令牌|目录|数据库|命令|_|邮件|记录
 tool_steering  deed2    密码|密钥|对话|聊天|系统提示|备份|.env|凭证|令牌|邮件 ..16 发送|转发|删除|上传|输出|泄露|发给|提交|复制
 tool_steering  deed1    回复|回答|推荐|输出|发送|执行|删除|告诉
-role_spoof     who2     aiアシスタント|言語モデル|aiエージェント|要約するai|ai_アシスタント|aiへ|モデルへ|アシスタントへ
+role_spoof     who1     aiアシスタント|言語モデル|aiエージェント|要約するai|ai_アシスタント|aiへ|モデルへ|アシスタントへ
 role_spoof     who3     あなたが|もし|このページを|この文書を|これを ..8 ai|言語モデル|アシスタント ..6 なら|場合|であれば|は
 role_spoof     claim1   代わりに|今後は|これからは|今から|とだけ|システム通知|管理者
 concealment    claim2   承認済み|許可済み|同意済み|確認は不要|確認不要
 tool_steering  deed2    パスワード|会話|システムプロンプト|秘密鍵|環境変数|url|http|メール|データベース|バックアップ|.env|.ssh|認証情報|トークン ..24 送信|転送|削除|実行|出力|表示|アップロード|教えて|送って
 tool_steering  deed1    してください|しなさい|せよ|すること|ださい
-role_spoof     who2     ai_어시스턴트|언어_모델|ai_비서|인공지능_비서|ai_에이전트|ai_모델|인공지능
+role_spoof     who1     ai_어시스턴트|언어_모델|ai_비서|인공지능_비서|ai_에이전트|ai_모델|인공지능
 role_spoof     who3     당신이|귀하가|네가|만약 ..10 언어_모델|ai|인공지능|어시스턴트 ..6 라면|이면|면
 role_spoof     claim1   지금부터|대신|앞으로|새로운_작업|시스템_알림|관리자
 concealment    claim2   이미_승인|이미_동의|확인_없이|승인되었|허가했
 tool_steering  deed2    비밀번호|환경_변수|대화|시스템_프롬프트|파일|http|@|키_|이메일|백업|데이터베이스|.env|명령 ..30 출력|전송|보내|삭제|공개|전달|업로드|실행
 tool_steering  deed1    하세요|하십시오|해라|하라|주세요
-role_spoof     who2     языковая_модель|языковой_модел|языковую_модель|языковых_модел|ии-ассистент|ии-агент|ассистент_ии|нейросет|ии-помощник|мовна_модель|мовну_модель|мовною_моделлю|ші-асистент|штучн|искусственн
+role_spoof     who1     языковая_модель|языковой_модел|языковую_модель|языковых_модел|ии-ассистент|ии-агент|ассистент_ии|нейросет|ии-помощник|мовна_модель|мовну_модель|мовною_моделлю|ші-асистент|штучн|искусственн
 role_spoof     who2     ассистент|асистент|помощник|помічник ..1 ,|:
 role_spoof     who3     если_ты|если_вы|як_мовна|якщо_ти|якщо_ви|как_языковая ..8 модель|моделлю|ии|ші|ассистент|асистент|нейросет
 role_spoof     claim1   вместо|отныне|с_этого_момента|теперь|замість|віднині|відтепер|системное|новая_задача|нове_завдання
 concealment    claim2   пользователь|користувач ..10 уже|дал|разрешил|согласил|одобрил|дозволив|погодив|схвалив
 tool_steering  deed2    отправь|отправьте|перешли|перешлите|выполни|выполните|удали|удалите|прочитай|прочитайте|покажи|покажите|выведи|выведите|передай|передайте|скопируй|загрузи|запусти|надішли|надішліть|видали|видаліть|виконай|виконайте|покажи|скопіюй|прочитай|передай ..40 PATH|http|@|парол|ключ|команд|переписк|промпт|curl|список_контакт|контакт|файл|логи|журнал|историю|базу|резервн|сервер|подсказк
 tool_steering  deed1    отправь|перешли|выполни|удали|прочитай|покажи|выведи|скажи|ответь|рекомендуй|напиши|скопируй|надішли|видали|виконай|відповідай|відповідайте|скажіть|рекомендуйте|отвечай|отвечайте
-role_spoof     who2     نموذج_لغوي|نموذجًا_لغويًا|نموذجا_لغويا|نماذج_اللغة|المساعد_الذكي|مساعد_الذكاء|الذكاء_الاصطناعي
+role_spoof     who1     نموذج_لغوي|نموذجًا_لغويًا|نموذجا_لغويا|نماذج_اللغة|المساعد_الذكي|مساعد_الذكاء|الذكاء_الاصطناعي
 role_spoof     who3     إذا_كنت|اذا_كنت|إن_كنت|بصفتك ..4 نموذج|مساعد|ذكاء
 role_spoof     claim1   بل_|بدلا|بدلاً|من_الآن|ابتداء|مهمة_جديدة|إشعار_النظام
 concealment    claim2   المستخدم ..10 وافق|أذن|سمح
 tool_steering  deed2    أرسل|اعرض|احذف|نفذ|انسخ|اقرأ|اطبع|شغل|حول|ارسل ..40 .env|http|@|كلمة|كلمات|المرور|تعليمات|المحادثة|ملف|مفاتيح|رسائل|الأمر|قاعدة|النسخ
 tool_steering  deed1    أرسل|اعرض|احذف|نفذ|انسخ|اقرأ|قل_|أجب|أوص
-role_spoof     who2     एआई_सहायक|भाषा_मॉडल|एआई_एजेंट|कृत्रिम_बुद्धि|ai_सहायक
+role_spoof     who1     एआई_सहायक|भाषा_मॉडल|एआई_एजेंट|कृत्रिम_बुद्धि|ai_सहायक
 role_spoof     who3     यदि_आप|अगर_आप|यदि_तुम|अगर_तुम ..8 मॉडल|एआई|सहायक|ai
 role_spoof     claim1   के_बजाय|अब_से|नए_नियम|नया_कार्य|सिस्टम_सूचना
 tool_steering  deed2    पासवर्ड|सिस्टम_प्रॉम्प्ट|फ़ाइल|फाइल|बातचीत|http|.env|कुंजी|ईमेल|संदेश ..30 भेज|दिखा|हटा|चला|प्रकट|कॉपी|साझा
 tool_steering  deed1    भेजें|दिखाइए|दिखाएं|हटाएं|चलाएं|लिखें|कहें|बताएं
+role_spoof     who3     an_die|an_den|an_alle|für_die|für_alle|für|hey|hallo|liebe|lieber|cher|chère|à_l'attention|pour_les|pour|à_|querid|estimad|para_los|para|a_los|olá|caro|cara|prezad|ai_|per_gli|per|all|al_|drog|dla|do_|szanown|kedves|az_|sevgili|gửi|thân|halo|untuk|kepada|beste|voor|kära|till|kære|hyvä ..12 sprachmodell|ki-assist|ki-agent|ki|assistant|assistants|ia|modèle|asistente|modelo|assistente|modello|asystent|asystenc|model|mi|asszisztens|yapay_zek|asistan|trợ_lý|mô_hình|asisten|ai-assistent|språkmodell|sprogmodel ..14 ,|:|!|，|：
+role_spoof     who3     人工智能|ai助手|ai_助手|语言模型|語言模型|智能助手|智能体|大模型|助手|模型 ..4 ：|:|，请|,请|请|必须|必須|应当|須
+role_spoof     who3     アシスタント|ai|モデル|言語モデル|エージェント ..4 へ|は|各位|に告 ..6 ：|、|確認なし|すべて|必ず|代わり|お願い
+role_spoof     who3     ai|어시스턴트|언어_모델|비서|모델|에이전트 ..3 여러분|에게|님|께|는|는_반드시|야
+role_spoof     who3     нейросет|модель|модели|ассистент|ии-ассист|ии-агент|ии-агентов|ші-помічник|асистент|помічник|ии ..8 !|,|:
+role_spoof     who3     уважаем|дорог|шановн|внимание|увага|для ..8 нейросет|модел|ассистент|ии|ші|асистент|помічник
+role_spoof     who3     المساعد|لنماذج|للنماذج|النموذج|الذكاء|نموذج ..8 :|،
+role_spoof     who3     प्रिय|नोट|ध्यान|सूचना ..8 एआई|मॉडल|सहायक|ai
+tool_steering  deed1    bitte|s'il_vous_plaît|por_favor|per_favore|proszę|kérjük|kérlek|lütfen|xin|hãy|tolong|mohon|harap|alstublieft|du_musst|sie_müssen|vous_devez|tu_dois|debes|debe_|deve_|deves|devi|dovete|musisz|phải|harus|moet
+tool_steering  deed1    请|務必|务必|必须|必須|要求
+tool_steering  deed1    пожалуйста|должен|должна|обязан|повинен|будь_ласка
+tool_steering  deed1    يجب|عليك|رجاء|لا_تخبر|أرسلوا|ابدأ
+tool_steering  deed1    न_करें|करें|कीजिए|करो|कृपया
+concealment    hide2    ohne_es_zu|ohne_das_zu|ohne_dies_zu|sans_le|sans_l'en|sans_en|sin_mencion|sin_decir|no_lo|no_se_lo|não_o|sem_mencion|sem_dizer|senza_dirlo|senza_menzion|non_dirlo|nie_wspomin|bez_wspomin|anélkül|ne_említs|belirtme|söz_etme|mà_không|jangan_sebut|tanpa_menyebut|comme_si_de_rien ..16 erwähn|sagen|prévenir|dire|parler|mention|comentes|digas|menciones|diga|parlarne|ani|ten|hogy|edilmeden|nói|menyebut|n'était|o_
+concealment    hide2    不要提及|不要说|别提|不提|不得提及|不说
+concealment    hide2    언급하지_마|말하지_마|알리지_마
+concealment    hide2    не_упоминай|не_говори|не_сообщай|не_упоминайте|незаметно|молча|не_згадуй|непомітно
+concealment    hide2    言わないで|触れないで|説明しないで|黙って|こっそり|知らせないで
+tool_steering  =press1  vor_jedem|jedes_mal|immer|stets|avant_chaque|toujours|siempre|antes_de_cada|sempre|prima_di_ogni|antes_de_cada|zawsze|przed_każd|mindig|minden_hívás|her_zaman|her_çağrı|luôn|mỗi_lần|selalu|setiap
+tool_steering  =press1  每次|必须|总是|一律|都要
+tool_steering  =press1  必ず|毎回|常に
+tool_steering  =press1  반드시|항상|때마다
+tool_steering  =press1  всегда|каждый_раз|перед_каждым|завжди|щоразу
+tool_steering  =deed3   gib|übergib|sende|füge|donne|envoyer|envoie|transmet|envía|envia|incluye|incluir|envie|inclua|invia|includi|podaj|wyślij|küldd|add_meg|gönder|gửi|kirim|sertakan ..60 chatverlauf|gesprächsverlauf|identifiants|mot_de_passe|historial|histórico|historique|cronologia|conversa|conversación|historię|jelsz|beszélgetés|parola|sohbet|mật_khẩu|hội_thoại|kata_sandi|percakapan|passwor|contraseñ|senha
+tool_steering  =deed3   передавай|передай|отправляй|отправь|вставляй ..40 переписк|историю|парол|диалог
+tool_steering  =deed3   对话记录|聊天记录|对话|密码 ..16 放入|传入|填入|发送|参数
+role_spoof     who1     sprachmodell|ki-assistent|ki-agent|ki-modell|ki-system|assistant_ia|assistants_ia|modèle_de_langage|modèles_de_langage|agent_ia|une_ia|intelligence_artificielle|asistente_de_ia|asistentes_de_ia|agente_de_ia|modelo_de_lenguaje|modelos_de_lenguaje|inteligencia_artificial|modelo_de_linguagem|modelos_de_linguagem|assistente_de_ia|assistente_ia|inteligência_artificial|modello_linguistico|modelli_linguistici|intelligenza_artificiale|asystent_ai|asystenta_ai|asystencie_ai|model_językowy|modelem_językowym|modeli_językowych|jazykový_model|taalmodel|ai-assistent|språkmodell|sprogmodel|kielimalli|nyelvi_modell|mi-asszisztens|ai-asszisztens|model_lingvistic|dil_modeli|yapay_zek|mô_hình_ngôn_ngữ|trợ_lý_ai|trí_tuệ_nhân_tạo|model_bahasa|asisten_ai|kecerdasan_buatan
+role_spoof     who3     wenn_du|wenn_sie|falls_du|falls_sie|solltest_du|als_ki|si_vous_êtes|si_tu_es|si_eres|si_usted_es|como_modelo|se_você_é|se_você_for|se_és|se_sei|se_siete|jeśli_jesteś|als_je|als_jij|om_du_är|hvis_du|ha_nyelvi|ha_egy|ha_ön|ha_te|eğer_bir|eğer_sen|bir_dil_modeliysen|nếu_bạn|nếu_là|jika_anda|jika_kamu|dacă_ești|jos_olet|pokud_jsi ..12 sprachmodell|ki|ia_|ia,|assistent|modèle|modelo|modello|asystent|model|språkmodell|modell|dil_modeli|mô_hình|trợ_lý|ai_|ai,|kielimalli
+role_spoof     who2     assistent|assistant|asistente|assistente|asystent|asystenc|asisten|assistance ..1 ,|:
+role_spoof     claim1   statt|anstatt|stattdessen|au_lieu_de|à_la_place|en_lugar_de|en_vez_de|em_vez_de|em_vez_disso|invece|zamiast|helyett|yerine|thay_vì|alih-alih|ab_sofort|ab_jetzt|à_partir_de_maintenant|désormais|a_partir_de_ahora|de_agora_em_diante|a_partir_de_agora|d'ora_in_poi|od_teraz|mostantól|bundan_böyle|şu_andan|từ_bây_giờ|mulai_sekarang|neue_aufgabe|neuer_auftrag|nouvelle_tâche|nueva_tarea|nova_tarefa|nuovo_compito|nowe_zadanie
+concealment    claim2   nutzer_hat|anwender_hat|benutzer_hat|utilisateur_a_|usuario_ya|usuário_já|utente_ha|użytkownik|felhasználó|kullanıcı|người_dùng_đã|pengguna_telah|pengguna_sudah ..16 zugestimmt|genehmigt|erlaubt|autorisé|approuvé|consenti|aprob|autoriz|aprov|approvato|autorizzato|zgod|zatwierdz|jóváhagy|engedély|onayla|izin|đồng_ý|cho_phép|setuju|menyetujui
+tool_steering  deed2    sende|sendet|senden_sie|schick|lies|lesen_sie|lösch|führe|führen_sie|übermittle|übermitteln_sie|kopier|gib|geben_sie|veröffentlich|leite|envoie|envoyez|transmet|transfér|publie|affich|supprime|exécut|copie|lis_|lisez|récupér|envía|envíe|envia|manda|borra|borrar|elimina|ejecuta|ejecute|publica|copia|lee_|lea_|muestra|muestre|envie|apague|execute|copie|mostre|leia|exiba|invia|inviate|cancella|esegui|leggi|mostra|pubblica|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|przeczytaj|küldd|küldje|töröld|törölje|futtasd|olvasd|másold|gửi|xóa|chạy|chuyển_tiếp|sao_chép|in_ra|kirim|hapus|jalankan|teruskan|salin|tampilkan ..60 PATH|@|http|passw|kennw|zugangsd|mot_de_passe|mots_de_passe|contraseñ|senha|hasł|jelsz|parol|mật_khẩu|kata_sandi|schlüssel|api-key|clé|clave|chave|chiav|klucz|kulcs|khóa|kunci|kontaktliste|contacts|contactos|contatos|contatti|kontakt|conversa|conversation|conversación|verlauf|historial|histórico|historique|cronologia|protokoll|registros|logs|napló|system-prompt|systemprompt|prompt|systemanweisung|curl|rm_-|email|e-mail|courriels|correos|hội_thoại|percakapan
+tool_steering  deed1    sende|schick|lies|lösch|führe|übermittle|kopier|gib|sag_|antworte|empfiehl|schreib|zeige|rufe|öffne|envoie|envoyez|transmet|publi|affich|supprime|exécut|copie|lisez|dites|réponds|répondez|recommand|écri|envía|envíe|manda|borra|elimina|ejecut|publica|copia|muestr|responde|contesta|recomiend|escrib|di_|diga|envie|apague|execute|mostre|recomend|escrev|invia|cancella|esegui|leggi|mostra|rispond|consiglia|scrivi|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|odpowi|poleć|napisz|küld|töröl|futtas|olvas|másol|írd|válaszol|ajánl|gửi|xóa|chạy|chuyển|trả_lời|giới_thiệu|kirim|hapus|jalankan|teruskan|jawab|rekomendasikan|tampilkan
+tool_steering  deed2    parola|şifre|.env|http|@|sistem_istem|sistem_talimat|konuşma|günlük|yedek|sistem_mesaj ..40 gönder|yazdır|göster|sil|çalıştır|aktar|kopyala
+tool_steering  deed1    gönder|yazdır|göster|sil_|çalıştır|öner|cevapla|yanıtla
+role_spoof     who1     人工智能助手|ai助手|ai_助手|语言模型|語言模型|智能助手|智能体|大模型|ai代理|ai_代理
+role_spoof     who3     如果你是|若你是|如果您是|若您是|假如你是|作为一个|身为 ..6 人工智能|ai|语言模型|語言模型|助手|大模型
+concealment    claim2   已授权|已经授权|已授權|已同意|已批准|预先批准|已确认|获得授权
+concealment    hide1    无需确认|无需再次确认|不需要确认|不必确认|不用确认|无需询问|不要询问|直接
+role_spoof     claim1   系统通知|系统消息|系统提示：|管理员|从现在起|从现在开始|代替|而是|新任务|新的任务|新规则
+tool_steering  deed2    请|立即|马上|必须|应当|直接|，|。|：|将|把|并|先 ..1 发送|转发|删除|读取|调用|执行|运行|上传|输出|泄露|转账|复制|显示|提交|添加 ..20 .env|密码|密钥|对话|聊天|http|@|系统提示|备份|工具|backup|凭证|令牌|目录|数据库|命令|_|邮件|记录
+tool_steering  deed2    密码|密钥|对话|聊天|系统提示|备份|.env|凭证|令牌|邮件 ..16 发送|转发|删除|上传|输出|泄露|发给|提交|复制
+tool_steering  deed1    回复|回答|推荐|输出|发送|执行|删除|告诉
+role_spoof     who1     aiアシスタント|言語モデル|aiエージェント|要約するai|ai_アシスタント|aiへ|モデルへ|アシスタントへ
+role_spoof     who3     あなたが|もし|このページを|この文書を|これを ..8 ai|言語モデル|アシスタント ..6 なら|場合|であれば|は
+role_spoof     claim1   代わりに|今後は|これからは|今から|とだけ|システム通知|管理者
+role_spoof     claim3   権限 ..4 付与|昇格
+concealment    claim2   承認済み|許可済み|同意済み|確認は不要|確認不要
+tool_steering  deed2    パスワード|会話|システムプロンプト|秘密鍵|環境変数|url|http|メール|データベース|バックアップ|.env|.ssh|認証情報|トークン ..24 送信|転送|削除|実行|出力|表示|アップロード|教えて|送って
+tool_steering  deed1    してください|しなさい|せよ|すること|ださい
+role_spoof     who1     ai_어시스턴트|언어_모델|ai_비서|인공지능_비서|ai_에이전트|ai_모델|인공지능
+role_spoof     who3     당신이|귀하가|네가|만약 ..10 언어_모델|ai|인공지능|어시스턴트 ..6 라면|이면|면
+role_spoof     claim3   새로운_지시|새_지시|시스템_명령
+role_spoof     claim1   지금부터|대신|앞으로|새로운_작업|시스템_알림|관리자
+concealment    claim2   이미_승인|이미_동의|확인_없이|승인되었|허가했
+tool_steering  deed2    비밀번호|환경_변수|대화|시스템_프롬프트|파일|http|@|키_|이메일|백업|데이터베이스|.env|명령 ..30 출력|전송|보내|삭제|공개|전달|업로드|실행
+tool_steering  deed1    하세요|하십시오|해라|하라|주세요
+role_spoof     who1     языковая_модель|языковой_модел|языковую_модель|языковых_модел|ии-ассистент|ии-агент|ассистент_ии|нейросет|ии-помощник|мовна_модель|мовну_модель|мовною_моделлю|ші-асистент|штучн|искусственн
+role_spoof     who2     ассистент|асистент|помощник|помічник ..1 ,|:
+role_spoof     who3     если_ты|если_вы|як_мовна|якщо_ти|якщо_ви|как_языковая ..8 модель|моделлю|ии|ші|ассистент|асистент|нейросет
+role_spoof     claim1   вместо|отныне|с_этого_момента|теперь|замість|віднині|відтепер|системное|новая_задача|нове_завдання
+concealment    claim2   пользователь|користувач ..10 уже|дал|разрешил|согласил|одобрил|дозволив|погодив|схвалив
+tool_steering  deed2    отправь|отправьте|перешли|перешлите|выполни|выполните|удали|удалите|прочитай|прочитайте|покажи|покажите|выведи|выведите|передай|передайте|скопируй|загрузи|запусти|надішли|надішліть|видали|видаліть|виконай|виконайте|покажи|скопіюй|прочитай|передай ..40 PATH|http|@|парол|ключ|команд|переписк|промпт|curl|список_контакт|контакт|файл|логи|журнал|историю|базу|резервн|сервер|подсказк
+tool_steering  deed1    отправь|перешли|выполни|удали|прочитай|покажи|выведи|скажи|ответь|рекомендуй|напиши|скопируй|надішли|видали|виконай|відповідай|відповідайте|скажіть|рекомендуйте|отвечай|отвечайте
+role_spoof     who1     نموذج_لغوي|نموذجًا_لغويًا|نموذجا_لغويا|نماذج_اللغة|المساعد_الذكي|مساعد_الذكاء|الذكاء_الاصطناعي
+role_spoof     who3     إذا_كنت|اذا_كنت|إن_كنت|بصفتك ..4 نموذج|مساعد|ذكاء
+role_spoof     claim1   بل_|بدلا|بدلاً|من_الآن|ابتداء|مهمة_جديدة|إشعار_النظام
+concealment    claim2   المستخدم ..10 وافق|أذن|سمح
+tool_steering  deed2    أرسل|اعرض|احذف|نفذ|انسخ|اقرأ|اطبع|شغل|حول|ارسل ..40 .env|http|@|كلمة|كلمات|المرور|تعليمات|المحادثة|ملف|مفاتيح|رسائل|الأمر|قاعدة|النسخ
+tool_steering  deed1    أرسل|اعرض|احذف|نفذ|انسخ|اقرأ|قل_|أجب|أوص
+role_spoof     who1     एआई_सहायक|भाषा_मॉडल|एआई_एजेंट|कृत्रिम_बुद्धि|ai_सहायक
+role_spoof     who3     यदि_आप|अगर_आप|यदि_तुम|अगर_तुम ..8 मॉडल|एआई|सहायक|ai
+role_spoof     claim1   के_बजाय|अब_से|नए_नियम|नया_कार्य|सिस्टम_सूचना
+tool_steering  deed2    पासवर्ड|सिस्टम_प्रॉम्प्ट|फ़ाइल|फाइल|बातचीत|http|.env|कुंजी|ईमेल|संदेश ..30 भेज|दिखा|हटा|चला|प्रकट|कॉपी|साझा
+tool_steering  deed1    भेजें|दिखाइए|दिखाएं|हटाएं|चलाएं|लिखें|कहें|बताएं
+role_spoof     who3     an_die|an_den|an_alle|für_die|für_alle|für|hey|hallo|liebe|lieber|cher|chère|à_l'attention|pour_les|pour|à_|querid|estimad|para_los|para|a_los|olá|caro|cara|prezad|ai_|per_gli|per|all|al_|drog|dla|do_|szanown|kedves|az_|sevgili|gửi|thân|halo|untuk|kepada|beste|voor|kära|till|kære|hyvä ..12 sprachmodell|ki-assist|ki-agent|ki|assistant|assistants|ia|modèle|asistente|modelo|assistente|modello|asystent|asystenc|model|mi|asszisztens|yapay_zek|asistan|trợ_lý|mô_hình|asisten|ai-assistent|språkmodell|sprogmodel ..14 ,|:|!
+role_spoof     who3     人工智能|ai助手|ai_助手|语言模型|語言模型|智能助手|智能体|大模型|助手|模型 ..1 ：|:|，请|,请|请|必须|必須|应当|須|注意
+role_spoof     who3     从现在开始|从现在起|现在起|自此 ..4 你是|你将|你必须|你要
+role_spoof     who3     アシスタント|ai|モデル|言語モデル|エージェント ..4 へ|は|各位|に告 ..6 ：|、|確認なし|すべて|必ず|代わり|お願い
+role_spoof     who3     ai|어시스턴트|언어_모델|비서|모델|에이전트 ..3 여러분|에게|님|께|는|는_반드시|야
+role_spoof     who3     нейросет|модель|модели|ассистент|ии-ассист|ии-агент|ии-агентов|ші-помічник|асистент|помічник|ии ..8 !|,|:
+role_spoof     who3     уважаем|дорог|шановн|внимание|увага|для ..8 нейросет|модел|ассистент|ии|ші|асистент|помічник
+role_spoof     who3     المساعد|لنماذج|للنماذج|النموذج|الذكاء|نموذج ..8 :|،
+role_spoof     who3     प्रिय|नोट|ध्यान|सूचना ..8 एआई|मॉडल|सहायक|ai
+tool_steering  deed1    bitte|s'il_vous_plaît|por_favor|per_favore|proszę|kérjük|kérlek|lütfen|xin|hãy|tolong|mohon|harap|alstublieft|du_musst|sie_müssen|vous_devez|tu_dois|debes|debe_|deve_|deves|devi|dovete|musisz|phải|harus|moet
+tool_steering  deed1    请|務必|务必|必须|必須|要求
+tool_steering  deed1    пожалуйста|должен|должна|обязан|повинен|будь_ласка
+tool_steering  deed1    يجب|عليك|رجاء|لا_تخبر|أرسلوا|ابدأ
+tool_steering  deed1    न_करें|करें|कीजिए|करो|कृपया
+concealment    hide2    ohne_es_zu|ohne_das_zu|ohne_dies_zu|sans_le|sans_l'en|sans_en|sin_mencion|sin_decir|no_lo|no_se_lo|não_o|sem_mencion|sem_dizer|senza_dirlo|senza_menzion|non_dirlo|nie_wspomin|bez_wspomin|anélkül|ne_említs|belirtme|söz_etme|mà_không|jangan_sebut|tanpa_menyebut|comme_si_de_rien ..16 erwähn|sagen|prévenir|dire|parler|mention|comentes|digas|menciones|diga|parlarne|ani|ten|hogy|edilmeden|nói|menyebut|n'était|o_
+concealment    hide2    不要提及|不要说|别提|不提|不得提及|不说
+concealment    hide2    언급하지_마|말하지_마|알리지_마
+concealment    hide2    не_упоминай|не_говори|не_сообщай|не_упоминайте|незаметно|молча|не_згадуй|непомітно
+concealment    hide2    言わないで|触れないで|説明しないで|黙って|こっそり|知らせないで
+tool_steering  =press1  vor_jedem|jedes_mal|immer|stets|avant_chaque|toujours|siempre|antes_de_cada|sempre|prima_di_ogni|antes_de_cada|zawsze|przed_każd|mindig|minden_hívás|her_zaman|her_çağrı|luôn|mỗi_lần|selalu|setiap
+tool_steering  =press1  每次|必须|总是|一律|都要
+tool_steering  =press1  必ず|毎回|常に
+tool_steering  =press1  반드시|항상|때마다
+tool_steering  =press1  всегда|каждый_раз|перед_каждым|завжди|щоразу
+tool_steering  =deed3   gib|übergib|sende|füge|donne|envoyer|envoie|transmet|envía|envia|incluye|incluir|envie|inclua|invia|includi|podaj|wyślij|küldd|add_meg|gönder|gửi|kirim|sertakan ..60 chatverlauf|gesprächsverlauf|identifiants|mot_de_passe|historial|histórico|historique|cronologia|conversa|conversación|historię|jelsz|beszélgetés|parola|sohbet|mật_khẩu|hội_thoại|kata_sandi|percakapan|passwor|contraseñ|senha
+tool_steering  =deed3   передавай|передай|отправляй|отправь|вставляй ..40 переписк|историю|парол|диалог
+tool_steering  =deed3   对话记录|聊天记录|对话|密码 ..16 放入|传入|填入|发送|参数
 """    # noqa: E501 (a table: whole rows)
 
 # kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried where one
@@ -14492,10 +14653,12 @@ role_spoof       said   [system [admin [priority [assistant [override [new+instr
 role_spoof       said   (system_message) ###system |||admin ###admin "role":"system" "role":+"system"  [^\n]{0,120}?\b(?:lifted|without|override|you (?:now|must)|follow|disable|must|execute|run)\b
 role_spoof       said   "assistant_instruction "ai_instruction "llm_instruction "agent_instruction "system_override  .
 role_spoof       said   <instruction <command> <task>  s?>?\s{0,3}(?:leak|exfiltrate|reveal|send|forward|delete|transfer|ignore|disregard)\b
+role_spoof       who3   to="assistant to="ai to="model to="agent for="ai for="assistant  .
+template_tokens  said   <function_calls> <invoke+name= <tool_call> assistant+to=functions  .?\s*\S
 role_spoof       said   [[assistant]] [[system]]  \s*\w
 template_tokens  said   ###+instruction:        [\s\S]{1,400}?###\s?response:
 exfil_link       said   ](http                  s?://[^)\s]{0,300}(?:\{\{?|<|%7b|\[)[\w .%-]{0,20}?(?:history|conversation|secret|prompt|password|chat)
-role_spoof       =said  llm-only ai-only (assistant+only) (ai+only) (for+the+model) (llm+only) [system+note [system+comp [assistant+dir |||admin assistant+directive admin+mode <tool_override  .
+role_spoof       =said  <assistant-only <ai-only <llm-only <model-only <agent-only llm-only ai-only (assistant+only) (ai+only) (for+the+model) (llm+only) [system+note [system+comp [assistant+dir |||admin assistant+directive admin+mode <tool_override  .
 role_spoof       =said  ${system <!-- [//]:  [^\n]{0,12}?\b(?:assistant|ai|model|agent|llm|system)\b\s{0,2}[:,][^\n]{0,90}?\b(?:run|send|store|read|collect|ignore|call|fetch|include|upload)\b
 hidden_text      said   <!-- [//]:              (?=[^<>]{0,200}?\b(?:ai(?! generated)|llm|llms|assistants?|agents?|chatbots?|models?|claude|chatgpt|gpt|copilot|hidden)\b)[^<>]{0,300}?(?:\b(?:ignore|run|execute|send|curl|call|must|should|forget|include|delete|do not|don['’]t|open|read|write|upload|say|recommend|visit|forward|append|reveal|output|print|fetch|install|add)\s|you are an? (?:ai|llm))
 hidden_text      said   style=                  ["'][^"'>]{0,160}?(?:display:\s{0,2}none|visibility:\s{0,2}hidden|font-size:\s{0,2}[01](?:px|pt)?\b|opacity:\s{0,2}0(?![.\d])|(?<!-)color:\s{0,2}(?:#fff(?:fff)?|white)\b)[^>]{0,100}>[^<]{0,200}?\b(?:ai|llms?|assistants?|agents?|models?|claude|chatgpt|gpt|copilot|ignore|disregard|you must|from now on|do not|reveal|forget|obey|send|append|upload|forward|transfer)\b
@@ -14517,7 +14680,7 @@ _steer_path = lazy_regex(
     r"\bid_(?:rsa|ed25519|ecdsa|dsa)\b(?!\.pub)|\.ssh\b(?![^\s]*(?:\.pub|known_hosts))|\.aws\b|\.env\b(?!\.(?:example|sample|template|dist))"
     r"|\.netrc|\.kube\b|kubeconfig|\.gnupg|\.docker/config|\.git-credentials|\.pgpass|\.npmrc|\.pypirc|/etc/(?:passwd|shadow|sudoers)"
     r"|\.\w+_history$|\.config/(?:gh|gcloud|github)|application_default_credentials|mcp\.json|claude_desktop_config"
-    r"|/credentials\b|\*credentials|^\*.*\.(?:pem|key)$|keychain|wallet\.dat|confidential$|secrets?\.(?:ya?ml|json|txt|toml)$")
+    r"|/credentials\b|credentials\.json|/proc/self/environ|process\.env\b|\*credentials|^\*.*\.(?:pem|key)$|keychain|wallet\.dat|confidential$|secrets?\.(?:ya?ml|json|txt|toml)$")
 _steer_setup = lazy_regex(
     r"\.(?:bash|zsh)rc|\.bash_profile|\.profile|\.claude/settings|\.cursor/(?:mcp|rules)|\.cursorrules|claude\.md|agents\.md|\.git/hooks|"
     r"\.vscode/(?:settings|tasks|mcp)|crontab|authorized_keys")
@@ -14527,7 +14690,7 @@ _steer_leet = str.maketrans("01345@$", "oieasas")
 
 # What is told by its form, and the strings of which one is in a text then (in lower case).
 _STEER_FORMS = {
-    "PATH": (".ssh", "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", ".aws", ".env", ".netrc", ".kube",
+    "PATH": ("/proc/self", "credentials.json", "process.env", ".ssh", "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", ".aws", ".env", ".netrc", ".kube",
              "kubeconfig", ".gnupg", ".docker/config", ".git-credentials", ".pgpass", ".npmrc", ".pypirc",
              "/etc/", "_history", ".config/gh", ".config/gcloud", "_credentials", "/credentials",
              "*credentials", "mcp.json", "claude_desktop_config", "*.pem", "*.key", "keychain", "wallet.dat",
@@ -14650,7 +14813,7 @@ class _SteerLetters(dict[str, str]):
         return steer.codes.get(bits, "w")
 
 
-_STEER_SIGNS = {"END": "(?=[.,:]|$)", "COLON": ",*:"}
+_STEER_SIGNS = {"END": "(?=[.,:]|$)", "COLON": ",*:", "CALLED": "[,:]"}
 
 
 class SteeringPhrase(NamedTuple):
@@ -14929,7 +15092,7 @@ def _steer_script(char: str) -> str:
 def _steer_spell(line: str) -> tuple[SteeringPhrase, list[tuple[str, ...]]]:
     """A phrase of another language, and for each of its parts what one of is there."""
     kind, force, phrase = line.split(None, 2)
-    if not re.fullmatch(r"[a-z]{3,5}\d", force):        # the most are whole orders
+    if not re.fullmatch(r"=?[a-z]{3,5}\d", force):        # the most are whole orders
         force, phrase = "foreign", f"{force} {phrase}"
     regex = ""
     parts: list[tuple[str, ...]] = []
@@ -15079,7 +15242,8 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
                     continue
                 if all(any(word in block for word in choices) for choices in reversed(parts)):
                     for match in phrase.regex.finditer(block):
-                        yield SteeringHit(start + match.start(), start + match.end(), phrase)
+                        if phrase.facet != "deed" or not _inject_never.search(block[max(0, match.start() - 12):match.end() + 3]):
+                            yield SteeringHit(start + match.start(), start + match.end(), phrase)
 
 
 _steer_first_sets: dict[str, list[frozenset[str]]] = {}
@@ -15137,7 +15301,7 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
     for phrase in phrases:
         for match in phrase.regex.finditer(letters):
             first, last = match.span()
-            if phrase.facet == "deed" and first and letters[first - 1] in steer.nots or phrase.kind == "concealment" and any(
+            if phrase.facet == "deed" and first and phrase.force != "foreign" and letters[first - 1] in steer.nots or phrase.kind == "concealment" and any(
                     letter in steer.nots for letter in letters[max(0, first - 8):first].rpartition(".")[2]) and low.startswith(
                     "without", tokens[first][0]):
                 continue            # told not to; not without
@@ -15176,7 +15340,8 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
         if "deed" not in best:      # a destination or a must of nothing
             best.pop("dest", None)
             best.pop("press", None)
-        if sum(much for much, _ in best.values()) >= _STEER_ENOUGH:
+        if sum(much for much, _ in best.values()) >= _STEER_ENOUGH and (defining or max(
+                much - (facet in ("deed", "dest")) for facet, (much, _) in best.items()) >= 2):     # not deeds alone
             kept |= {near for _, near in best.values()}
     return sorted(kept, key=lambda hit: (*hit[:2], hit.phrase.row))
 
@@ -15195,6 +15360,9 @@ _inject_spoken = lazy_regex(    # words that announce an example, not an order
     r"|contain(?:s|ing)|detect\w*|reject\w*|blocks?|blocked|refus\w*|classif\w*|assert\w*|expect\w*|fixture"
     r"|test\w*|verif(?:y|ies|ying) (?:that|how|if)|sample|beispiel\w*|exemple|ejemplo|esempio|exemplo|voorbeeld"
     r"|przykład\w*|например|例如|例えば)(?![\w@/-])[^.!?;\n]{0,60}$")
+_inject_never = lazy_regex(     # told not to, in other languages
+    r"\b(?:nicht|kein\w*|niemals|ne|n|pas|jamais|no|não|nunca|jamás|non|mai|nie|nigdy|ikke|inte|niet|geen|ei|älä|jangan|đừng|không|chớ|не|ніколи|никогда)\b"
+    r"|mayın|meyin|不要|请勿|勿|不得|ないで|しない|지 ?마|지 ?않|\bلا |मत |न ")
 _inject_templated = lazy_regex(r"\{%|\{\{|\b(?:chat )?templates?\b|\btokens?\b|\bwraps?\b|\bdelimiters?\b|\bformat\b")
 _inject_may = lazy_regex(       # leave, not an order, in other languages
     r"(?:\b(?:puede[ns]?|podrá[ns]?|kann|können|peut|peuvent|pouvez|può|possono|pode[m]?|może|mogą|kan|může|voi)\s|можете\s|может\s|可以|可能|能够)$")
