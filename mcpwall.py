@@ -13871,7 +13871,6 @@ concealment    hide2    NOT ..1 *mention|reveal|disclose it|them END
 concealment    order    NOT ..1 mention|say|reveal|report to ~1 *USER that
 concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 THIS ~2 THING? in|to|when|anywhere|about ..2 ANSWER|USER
 concealment    order    NOT ..1 include|show|reference|display THIS ..3 *ANSWER
-concealment    hide2    NOT *tell|inform|notify|alert them|him|her END
 concealment    order    NOT ..1 let|make ~2 *USER KNOW
 concealment    order    HIDE ~1 THIS|following ..4 from ~2 *USER
 concealment    +order   HIDE ..6 from|to ~2 USER
@@ -13889,9 +13888,7 @@ concealment    said     without *leaving ..1 TRACE|trace
 concealment    said     *leave no TRACE
 concealment    order    remove|erase|delete|strip|hide ALL *TRACE ~1 THIS|your|from
 concealment    said     so_that *nobody can|may|will ..1 TRACE|notice|know
-concealment    order    *SLY call|invoke|send|forward|upload|post|transmit|exfiltrate|copy
 concealment    order    do THIS ..2 *SLY
-concealment    hide2    without ..1 TELL|asking|prompting ~2 *USER|CHECK
 concealment    said     say|tell ..2 *USER that ..6 although|even_though|regardless
 concealment    =order   tell|say ..3 USER that ..6 whatever|regardless|always|all_tests_passed
 concealment    said     if ..1 *USER asks END say|claim|answer|pretend that
@@ -13899,11 +13896,9 @@ concealment    claim3   *USER ..2 already|has|have ..2 CONSENT ..8 without|skip|
 concealment    said     no_need|need_not|needn't ..1 ask|check_with|confirm_with|check ..2 *USER
 concealment    claim2   *pre-approved|preapproved|approved_in_advance|pre-authorized|pre-authorised|preauthorized
 concealment    hide2    SKIP ~3 *CHECK
-concealment    +said    assume consent
 role_spoof     said     NEW ~1 *ORDERS|task|goal|objective|mission STOP DO
 role_spoof     said     NEW *ORDERS from ~1 CHIEF STOP
 role_spoof     said     hidden|secret|private ~1 ORDERS|message|note for|to ~2 *AGENT
-role_spoof     who2     ORDERS for|to ~2 *AGENT COLON
 role_spoof     said     you_are|you're now ~3 *EVIL
 role_spoof     said     you_are|you're *now|henceforth a|an|the|my ..2 ROLE|pirate|agent
 role_spoof     said     you_are|you're no *longer a|an|the ..2 ROLE
@@ -13914,11 +13909,8 @@ role_spoof     order    *enter|activate ~1 SPECIAL MODE
 role_spoof     said     *FROMNOW ..2 you|AGENT ..2 are|respond|act|will|must|obey|always ..4 EVIL|ROLE|obey|no_restrictions|only
 role_spoof     said     FROMNOW|from_this_moment *obey|ignore|disregard
 role_spoof     said     *FROMNOW ..3 recommend|forward|approve|include|append|reply|respond|answer|speak|prefer
-role_spoof     said     *attention ~1 AGENT STOP ..6 DO
-role_spoof     said     *USER wants|asked|asks|instructed you to ..1 disregard|ignore|delete|wire|visit|forward|transfer
 role_spoof     order    *act|behave|respond|pretend|imagine|answer as_if|as_though|that|like? ~1 you_are|you_were|you_have|you're ..4 EVIL|admin|administrator|root|developer|allowed|superuser|no_rules|no_restrictions|no_limits
 role_spoof     order    begin|start|end ~2 *PROMPT END
-role_spoof     said     *SYSTEM NOTICE COLON ..5 you must|are|should|will|have_to|need_to
 role_spoof     said     *SYSTEM COLON ..3 you must|will|have_to|are_now
 role_spoof     said     *SYSTEM NOTICE COLON ..3 IGNORE|DO
 role_spoof     said     SYSTEM NOTICE for ~1 *AGENT COLON
@@ -13926,11 +13918,7 @@ role_spoof     said     NOTICE for ~1 *assistant|ai|llm ..2 STOP you|before|alwa
 role_spoof     said     *SYSTEM NOTICE? COLON ..10 CHECK ..2 disabled|unnecessary|not_needed|no_longer
 role_spoof     said     SYSTEM NOTICE? COLON ..6 *permissions|rights|privileges ..4 extended|elevated|granted|lifted
 role_spoof     said     *SYSTEM COLON IGNORE|EVIL|obey|execute|grant
-role_spoof     said     admin|administrator|system|developer *override
 role_spoof     said     to|for|dear|note|any ..2 AGENT *reading|processing|parsing|seeing|viewing this
-role_spoof     said     AGENT *reading|processing|parsing|seeing|viewing this ..4 should|must|will|COLON
-role_spoof     said     *AGENT who|that|which reads|processes|summarises|summarizes|sees|parses|screens this
-role_spoof     said     if you_are|you're ~2 *AI ..6 DO|MUST
 role_spoof     said     as ~2 *AGENT you MUST ..3 DO|obey
 role_spoof     who2     note|message|instruction|directive|hint for|to ~2 *AGENT
 role_spoof     said     hey|dear|hello|hi|attention ~2 *AGENT ..12 USER has|already|asked|wants
@@ -13947,7 +13935,6 @@ role_spoof     -order   *obey ~1 the|every|these|only ..2 RULES|ORDERS|messages
 role_spoof     +said    any request of ~1 USER
 tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will ..3 READ|MOVE|REVEAL|obtain ..8 PATH|WEALTH|TALK|PROMPT
 tool_steering  said     AGENT COLON ..8 *PATH|DANGER
-tool_steering  said     *AGENT COLON ..2 fetch|open|visit|curl|execute|run|request ..3 URL
 tool_steering  said     AGENT STOP ..3 collect|find|gather|reveal|print|send ~4 *WEALTH
 tool_steering  order    READ ..6 *PATH ..8 and|then ..1 MOVE
 tool_steering  said     REVEAL|obtain ..2 HAVING of ..3 *PATH
@@ -13956,16 +13943,10 @@ tool_steering  said     thought|assistant COLON i ..5 send|e-mail|email|delete|t
 tool_steering  said     MOVE ..6 *PATH ..6 to|in|into|as|with|via ..4 URL|MAIL|ticket|comment|argument|parameter|field|sidenote|note|notes|query|answer|reply|context
 tool_steering  order    before ..8 READ ..4 *PATH
 tool_steering  order    also check|read|look_at ..3 *PATH
-tool_steering  deed3    MOVE ..3 HAVING of ..3 *PATH
 tool_steering  =order   include|pass|attach|supply|send|put|forward|submit|upload ..3 the|entire|full|whole|complete|your TALK ..4 in|to|into|as|with|argument|parameter
-tool_steering  order    send|post|upload|forward|submit|append|include|attach|paste|pass|copy ..4 *TALK ..6 to|in|into|as|with URL|MAIL|ticket|comment|argument|parameter|field|query|answer|reply|context
-tool_steering  order    REVEAL ..4 your|LAST ..2 *PROMPT
-tool_steering  order    REVEAL ..2 your *ORDERS END|verbatim|and|word|in
 tool_steering  order    REVEAL ~2 *PROMPT END
 tool_steering  order    REVEAL ~2 text|everything|prompt|message|messages|words *above END|verbatim|starting|word|including|between
 tool_steering  order    REVEAL ~2 *above prompt|text|instructions|message
-tool_steering  order    REVEAL *everything in your context_window|context|memory
-tool_steering  order    reply|respond|answer only? with ~1 your|the ~1 *PROMPT|ORDERS
 tool_steering  +said    CALL this_tool|this_function first|before ..3 ALL ..1 request|requests|question|questions|message|messages|conversation|conversations|answer|response
 tool_steering  order    ROUTE ..3 ALL ..6 *through|via ~1 this_one|this_tool|this_server|this_proxy|proxy|NAME
 tool_steering  =said    ALL ..3 TOOL ..6 be_routed|go_through
@@ -13976,10 +13957,8 @@ tool_steering  =said    NAME ..2 are|is ..1 OLD ..3 use|call|prefer NAME
 tool_steering  =order   ignore|never_use|never_call|avoid|refuse_to_use|do_not_use|don't_use ~1 ALL other ..2 TOOL
 tool_steering  =said    use this_tool|this_one|it whatever|regardless|no_matter
 tool_steering  +said    disregard ..1 what ..2 others
-tool_steering  order    use|call ~1 shell|bash|terminal|command|exec ..1 TOOL to run|execute ..8 *DANGER
 tool_steering  said     AFTER|before ..6 reading|read|viewing|view|answer|begin|summarising ..4 run|execute ..6 *DANGER
 tool_steering  said     to view|to_view|to_render|to_display ..5 run|execute ..3 *DANGER
-tool_steering  said     AGENT ..10 run|execute|curl ..6 *DANGER
 tool_steering  =said    BEFOREHAND|AFTER|prior ..8 DANGER
 tool_steering  =said    requires|needs|require|need|run|execute ..5 DANGER
 tool_steering  =said    PRETEXT ..12 DANGER
@@ -13989,33 +13968,25 @@ tool_steering  said     after *reading this ..3 run|execute|call|invoke|send|del
 tool_steering  order    after|before ALL ..2 call|request|response|answer|message|turn ..4 *post|send|upload|forward|submit ..8 URL|MAIL
 tool_steering  =said    when|whenever|if|once ..6 NAME|tool ..2 LOADED ..10 CHANGE ..6 AIM
 tool_steering  =said    when|whenever|if|once|after ..4 TOOL|NAME ..2 LOADED|exists ..12 must|should|always|set|change|replace|has_to ..6 be_replaced|MAIL|AIM|be_addressed|be_sent
-tool_steering  +order   CHANGE ..2 AIM of|to|in|with|by ..6 NAME|MAIL
 tool_steering  =order   modify|change|alter|rewrite ~1 arguments|parameters|argument|parameter
 tool_steering  =said    AIM must|should|always ..1 be ..1 replaced|changed|set
 tool_steering  +said    must|should|always|has_to ..1 be_replaced|be_changed_to ..2 by|with
 tool_steering  said     *always ~1 CHANGE|add|bcc|cc ..4 MAIL
 tool_steering  said     *always ..2 add|include ..2 bcc|MAIL
-tool_steering  =said    ALL|each|every ..4 must|should|has_to|have_to|need_to|are_to|will ..2 GO|be_bcc'd|be_sent|be_addressed ..3 MAIL|URL
 tool_steering  =said    must|has_to|have_to|always|need_to ..2 MOVE|TOLD|bcc ..10 MAIL|URL
 tool_steering  =said    AFTER|before|also|additionally|in_addition ..4 MOVE|let ..10 MAIL|URL
 tool_steering  =said    PRETEXT ..6 must|always|required|requires|mandatory|also|you ..8 READ|MOVE|CALL|grant ..8 PATH|WEALTH|TALK|NAME|admin
 tool_steering  =said    results|data|queries|inputs|everything ..6 TOLD|go|goes|sent|mirrored ..6 our|URL|MAIL|research_team|attacker|third_party
 tool_steering  =said    READ|MOVE|give|hand|supply ..8 PATH ..12 MOVE|URL|MAIL|parameter|argument|field|sidenote|attacker|along
 tool_steering  =said    compresses|uploads|sends|collects|copies ..12 PATH ..12 URL|MAIL|sends|uploads|attacker|to
-tool_steering  =said    READ|MOVE|obtain|requires_that_you_read ..4 PATH ..12 first|before|END MOVE|and|then
-tool_steering  =said    first|beforehand|before|also|prior|must|always ..6 READ|open|load|retrieve ..4 PATH
 tool_steering  =said    HAVING of ..4 PATH ..4 here|as|in|into|for|must|needed
 tool_steering  =said    embed|include|print|pass|hand|insert|put ..2 output of ..4 NAME|env|list_directory within|into|in|as|to
 tool_steering  =said    NAME ..3 and|then hand|pass|give|send ..1 its|the output|result|results|content|values to|as|in
 tool_steering  =said    when|whenever|if ..8 CHANGE ~1 AIM by|with|to
-tool_steering  =said    install|send|delete|forward|execute|transfer|run ..12 without asking|confirmation|permission END
 tool_steering  =said    PRETEXT ..4 include|pass|send|add|collect ..10 USERS|open_files
 tool_steering  =said    recommend it|this|us to ~1 USER
-tool_steering  =deed3   cat|cp|scp|tar|base64|curl ..3 PATH
-tool_steering  =said    also grant ..4 admin|root|owner|full
 tool_steering  =said    HAVING of ..3 PATH END
 tool_steering  =order   steal|exfiltrate|hijack|leak ..6 WEALTH|MAILS|TALK|communication|data|traffic
-tool_steering  =said    MOVE ..4 WEALTH ..6 attacker|URL|MAIL|collect|field|parameter|argument
 tool_steering  =order   write|add|append ..3 key|allow|server|line ..6 to|in|into SETUP
 tool_steering  order    write|save|add|append|store ..6 to|in|into *SETUP ..6 so_that|future|all|every
 tool_steering  said     *remember ..2 for|in ..2 FUTURE|all ..1 SESSION
@@ -14023,7 +13994,6 @@ tool_steering  order    REMEMBER ..3 *memory ..4 never|always|user|that
 tool_steering  order    never ask ..2 *CHECK
 tool_steering  said     always ~1 *recommend|rank|prefer|promote ..6 first|and ..3 claim|tell|say
 tool_steering  =said    rank ..3 products|results|items of ..4 first|top
-tool_steering  said     *AGENT ..3 should|must|to ..6 recommend|rate|mark|state|claim|rank ..8 acceptance|10|qualified|exceptionally|groundbreaking|positive|first|stars
 tool_steering  said     do_not|don't highlight ..3 *weaknesses|negatives
 tool_steering  said     positive *review only
 tool_steering  order    ask|request ~1 *USER|USERS ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
@@ -14056,7 +14026,6 @@ exfil_link     order    append|encode|attach|include|put|insert|embed ..6 *TALK|
 exfil_link     order    render|display|show|insert|embed|output|include|load ..2 image|link|url|picture with|containing|including|carrying ..4 *WEALTH|TALK
 exfil_link     said     fetch|open|visit|request|load|curl URL ..3 *followed_by|plus|filling
 exfil_link     order    fetch|open|visit|load|browse ..1 *HOOK
-exfil_link     order    make|build ..3 address|url|link URL ..6 and *open|fetch|visit
 concealment    order    DO|install ..9 without ..1 telling|informing|asking|notifying|alerting|warning ~1 *USER
 concealment    order    DO|always ..9 *secretly|covertly|discreetly END
 concealment    said     *USER ..3 need|needs ..1 be told|informed|notified|aware
@@ -14068,13 +14037,9 @@ role_spoof     order    *execute|obey every|all|the|each command|commands|instru
 role_spoof     said     NEW ORDERS|task|directive for ~1 *AGENT COLON
 role_spoof     said     assistant|ai|agent|model|bot without ~1 *restrictions|rules|limits|filters|limitations
 role_spoof     said     i *instruct|authorize|authorise you to
-role_spoof     order    dear|hey|hello|hi ~1 *AGENT STOP please? ..2 DO
-tool_steering  said     *TALK ..3 and append|add|attach|send|post it ..2 to
 tool_steering  order    REVEAL ~2 *WEALTH ..4 your
 tool_steering  order    tell|give|send|show me ~1 ..1 *WEALTH|password
 tool_steering  order    CALL ..1 NAME with ~1 entire|full|whole|complete|this *TALK
-tool_steering  deed2!   include|pass|attach|put|send ~2 *WEALTH in|as|to ..3 field|parameter|argument|metadata|call
-tool_steering  =order   include|pass|attach|put|send|supply ..2 PROMPT in|as|to|into
 tool_steering  =said    when|whenever|if|once ..4 LOADED ..6 CHANGE ~1 ..1 account|recipient|payee|iban|beneficiary|destination|address
 concealment    =order   do_not|don't|never ..1 tell|inform|reveal|notify|alert ~1 USER that|about|what|how|of
 override       order    stop|cease|scrap|abandon|ignore|disregard ~2 current|whole|entire|original|earlier ~1 *brief|task|job|assignment|question
@@ -14094,7 +14059,6 @@ concealment    said     must|should|will ..1 stay|remain|be|is *invisible|hidden
 concealment    said     no *reason to inform|tell|notify|mention
 concealment    said     asked ..2 STOP *deny it|that|everything
 concealment    said     you may|can|should *skip asking for
-concealment    hide2    *without asking for confirmation|permission|approval
 concealment    claim2   no CHECK is|are *needed|required|necessary
 concealment    claim2   CHECK|consent has|have *been given|granted|obtained already?
 concealment    hide2    go_on|proceed|continue|carry_on without ~1 *prompt|asking|CHECK
@@ -14102,19 +14066,14 @@ concealment    said     *auto-approve|autoapprove ~1 next|all|every|following
 concealment    order    NOT ..1 *disclose|mention|tell|say to ~1 USER that
 concealment    =said    if|should|when ~1 USER asks|questions|wonders|notices|complains ..5 tell|say|claim|answer
 concealment    =said    keep|leave ~1 this|it out_of your ANSWER|explanations|explanation
-concealment    =said    so it|that|this can't|cannot|won't be traced|noticed|seen|found
 role_spoof     said     *switch_to|enter|activate unrestricted|developer|god|jailbreak|dan MODE
 role_spoof     said     SYSTEM COLON //10 *disclose|reveal|grant|transfer|export
 role_spoof     said     user COLON ..8 *approve|confirm|agree|allow //14 assistant COLON
 role_spoof     said     NEW *rule|rules STOP DO|always|never
 role_spoof     said     *USER then|also|now|just said|asked|wrote|requested|added STOP ..2 ACT
-role_spoof     said     to any|every|all ~1 *AGENT COLON
 role_spoof     said     note|message|hint|reminder for|to ~1 *AGENT COLON ..1 HARM
-role_spoof     order    *AGENT CALLED please? ..1 HARM
 role_spoof     said     if you_are|you're ~1 ..1 *agent|assistant|model|bot STOP please? ..2 DO
-role_spoof     said     *AGENT ..1 expected|supposed|asked|told|instructed to ..1 run|execute|click|install|delete|send|give
 role_spoof     said     *agents|assistants|llm|llms|ai|bots COLON ..9 execute|install|curl
-role_spoof     said     *AGENT ..1 must|should|has_to|have_to give|rate|score|rank|state|claim|write ..6 highest|best|approved|positive|accept|top
 role_spoof     said     your next *action|step|move is|must|will ..2 CALL|DO|to
 role_spoof     said     next step|action of your *plan is
 role_spoof     said     *PROMPT update|change|patch COLON
@@ -14140,7 +14099,6 @@ tool_steering  =said    when|whenever ..10 use|set|put ~1 ..1 account|iban|recip
 tool_steering  =said    obey|follow ..3 text|output|instructions ..3 tool returns|returned
 tool_steering  =said    NAME ..9 and|then hand|pass|give|send it|its|them to this_tool|this|it|NAME
 tool_steering  =said    from NAME must|has_to|have_to|should|is_to be handed|passed|given|sent
-tool_steering  =order   upload|send|post|copy|submit|transmit ..3 workspace|project|repository|home|folder|directory ..6 URL|MAIL
 tool_steering  =said    never|don't|do_not use|call NAME ..1 it|they leaks|lies|is|are|sends
 tool_steering  =order   set ~1 payee|recipient|iban|beneficiary|destination to
 override       said     above|previous|prior|earlier|other ORDERS are|is|were *fake|false|void|invalid|outdated|wrong
@@ -14149,19 +14107,13 @@ override       said     do_not|don't *summarize|summarise|answer|translate STOP 
 role_spoof     said     *USER has|have|just asked|told|instructed|requested|authorized you to ..1 HARM|DO|ACT
 role_spoof     said     your ~1 *task|goal|mission|objective|role|assignment has|was|have been? updated|changed|replaced
 role_spoof     said     you have_been|were|are|have now? *granted|given|assigned ~1 admin|administrator|root|full|elevated|unrestricted
-role_spoof     said     as ~2 *AGENT you are required|obliged|expected|obligated|allowed
 role_spoof     said     if you_are|you're *reading|processing|summarizing|summarising this ..14 reply|include|add|say|output|write|ignore|send|forward|rate|mark
-role_spoof     said     assistant COLON //4 i will|am ..2 *run|execute|delete|send|transfer|forward|wipe
 role_spoof     said     human|user COLON *IGNORE
 role_spoof     claim2   this is ~1 ..1 message|note|notice|instruction|order from ~1 *CHIEF|anthropic|openai
 tool_steering  said     call|invoke|use NAME and|then *pass|send|give|forward ..2 output|result|results|value to
 tool_steering  said     to complete|finish|continue|fulfil|fulfill ~1 *request|task|query ..2 execute|call|send
 tool_steering  order    include|add|append ~1 ..1 *WEALTH in|to every|each|all|your ..1 ANSWER|message|request
 tool_steering  order    append|add|include|insert ..3 following|this|link ..4 to|in|into your *ANSWER
-tool_steering  deed3!   REVEAL ~2 hidden|secret|initial|original *ORDERS
-concealment    order    please *SLY
-concealment    hide2    without ~1 USER *confirmation|approval|consent|permission
-concealment    claim2   *USER has|have ..1 granted|given ..3 permission|consent|access|approval
 concealment    =said    without notifying|telling|informing|asking|alerting ~1 USER
 concealment    =said    USER has|have ..2 granted|given|approved ..3 permission|consent|access|operations|everything
 tool_steering  =said    USERS ..1 message|prompt|question|request|input|words ..1 must|should|has_to be passed|sent|included|forwarded
@@ -14179,26 +14131,19 @@ override       order    *IGNORE ~2 PRIOR role|persona|identity|personality|chara
 override       order    *IGNORE ~1 user|users|human|humans|owner|customer END
 concealment    order    make_sure|be_sure|ensure|make ..1 not to|do *mention|tell|reveal|disclose|inform
 concealment    -order   DO|HARM ..10 without ~1 *asking|confirmation|approval|permission END
-concealment    order    do so|it|this|that without ~1 *asking|confirmation|approval|permission
-concealment    order    bypass ~1 *CHECK
 concealment    =said    not allowed|permitted to ..1 TELL ..2 USER
 concealment    =said    so_that|so no_one|nobody ..1 notices|notice|knows|sees|suspects
 role_spoof     said     *claude|copilot|gpt|chatgpt|gemini|assistant|ai STOP ..7 please ..1 HARM|run|call|forget|reply
 role_spoof     said     NEW ..1 *task|instructions|assignment|orders for ~1 you
 role_spoof     said     you will|must|shall now *act|become|behave|pretend|respond|play
 role_spoof     said     *treat ..7 as coming_from|from|if_from ~1 system|developer|admin|user
-role_spoof     said     *AGENT visiting|browsing|crawling|accessing|opening|scanning|indexing this|the ..5 should|must|please|will|are
 role_spoof     who2     *AGENT|reviewer ORDERS|guidelines|rules COLON ..2 DO|never|always|when
 role_spoof     said     you have no *rules|restrictions|limits|limitations|guidelines
 tool_steering  order    REVEAL ~2 *contents|content of your context|memory|configuration|prompt|instructions
 tool_steering  order    search|find|look_for|collect ..10 and|then ..1 *upload|send|post|submit ..5 URL
 tool_steering  order    tell ~1 *USER that ..8 safe|official|legitimate|trustworthy|secure
-tool_steering  =said    note|message|instruction|directive ..1 for|to ~1 AGENT COLON ..7 append|include|send|forward|pass|silently|secretly
-tool_steering  =said    SYSTEM ..1 directive|override|notice|instruction|policy|message COLON
 tool_steering  =said    AGENT must|shall|is_required_to|has_to ..1 MOVE|disclose|reveal ..8 NAME|PATH|WEALTH|TALK|PROMPT|results|output
 tool_steering  =order   include|pass|put|send|attach|supply|provide|copy|paste|embed ..3 USERS|entire|full|whole|current|last|all|previous ..3 TALK|SAID
-tool_steering  =said    must|also|additionally ..2 include|send|pass|provide|attach|supply ..3 content|contents|copy ..1 of
-tool_steering  =said    this_tool overrides|override|supersedes|shadows NAME
 tool_steering  =said    overrides NAME COLON
 tool_steering  =said    if|when asked|asks about ..4 say|answer|tell|claim
 tool_steering  =said    all|every|each ..3 must|should|have_to ..1 first? be sent|passed|routed|submitted|forwarded ..3 this_tool|this_server|through|here
@@ -14228,7 +14173,6 @@ role_spoof     who2     reply|answer|respond ~1 *only|exclusively with|by
 role_spoof     who2     in|for|during ..1 FUTURE|later *SESSION|conversation|chat|answers
 role_spoof     who2     graders|reviewers|judges llm|ai
 role_spoof     who1!    *agent|agents|assistant|assistants|model|models|bot|bots STOP
-role_spoof     who1     STOP *assistant|agent|model|bot STOP
 role_spoof     who2     *BOT ..1 must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
 role_spoof     who2!    *SUBJECT must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
 role_spoof     who1     *assistant|agent|agents|assistants|model|bot|bots ..1 must|should|shall|has_to|have_to|needs_to|is_required|will
@@ -14244,9 +14188,9 @@ role_spoof     who2     whatever|regardless|no_matter|anything|whoever|whenever 
 role_spoof     who2     SYSTEM|agent|ai *override|notice|directive|note|message STOP
 role_spoof     who2     assistant|ai COLON //40 *user|human COLON
 role_spoof     who1     *human|user COLON
-tool_steering  =deed1!  MOVE|DEL|READ|CHANGE|PAY|GIVE|REVEAL|ORDER
+tool_steering  =deed1!  MOVE|DEL|read|open|access|collect|gather|grab|extract|CHANGE|PAY|GIVE|REVEAL|ORDER
 tool_steering  -deed1   you must|should|have_to|are_to|are_asked|need_to|will|shall|are_required|can
-tool_steering  -deed1!  ORDER|GIVE|DO|MOVE|RUN|CALL|REVEAL|PAY|DEL !not|use
+tool_steering  -deed1!  ORDER|GIVE|DO|MOVE|REVEAL|PAY|DEL !not
 tool_steering  deed2!   MOVE|SAYS|REVEAL|REMEMBER|open|visit|fetch|DEL|rewrite|replace|mail|make|connect|call|log_in ..14 URL|MAIL
 tool_steering  deed2    by|of|and|through ..1 DOING ..8 URL|MAIL|WEALTH|FUND|SAYING|PROMPT|location
 tool_steering  deed3    by|of|and|through ..1 DOING ..8 PATH
@@ -14300,7 +14244,7 @@ concealment    hide3    without|unbeknownst ..2 USER|USERS ..1 *noticing|knowing
 concealment    hide3    hide|omit|erase|keep|leave|remove ..4 from|out_of ..1 *log|logs|history|audit
 concealment    hide2    oversight|supervision|human ..2 *isn't|not|unnecessary|unneeded ..1 needed|required|necessary
 concealment    hide2    *USER|USERS|human|person|humans|holder ..3 not|never|cannot|can't|unaware ..3 allowed|supposed|see|know|notice|learn|told|informed|shown|aware
-concealment    claim2   *USER|owner|operator|they|i|customer already|has|have|had|earlier|previously ~1 CONSENT|told|granted|permission
+concealment    claim2   *USER|owner|operator|they|i|customer has_already|have_already|had_already|already|has|have|had|earlier|previously ~1 CONSENT|told|granted|permission
 concealment    claim1   i *approve|confirm|consent|authorise|authorize|agree
 concealment    claim1   in *advance
 role_spoof     claim1   for|due_to|because_of|per|under|as|required_by|to|in ..2 *LAW
@@ -14324,13 +14268,9 @@ override       claim2   follow|obey|believe ~2 *this|document|ticket|message|pag
 override       claim2   *USER|customer|person is|are ..2 lying|mistaken|wrong|impostor|attacker
 override       claim2   elevated|administrator|admin|root|unrestricted|diagnostic|debug|developer|maintenance|god *privileges|mode|session
 override       claim2   *memory updated|note|entry
-override       =said    priority|precedence|highest-priority ..3 over ..3 USER|USERS|system|host|client
 override       =said    override|overrides|supersedes|supersede|outranks ..4 PROMPT|those_of_the_user|host|instructions
 override       =said    do_not|never|don't follow|honour|honor|respect|obey ..2 USERS|USER
 override       =said    ignore|disregard|bypass ~2 safety|refusals|guidelines
-override       =said    highest-priority|top-priority|most_important ..1 instruction|instructions
-role_spoof     =said    refer|call|introduce to? yourself
-role_spoof     =said    refuse ..2 any|all|other ..2 task|tasks|request|requests
 override       =claim3  override|overrides|supersedes|supersede|priority|highest-priority|precedence|outranks ..5 USER|USERS|host|PROMPT|client|instruction
 concealment    =hide2   skip|bypass|no ..2 approval|confirmation|permission dialog|prompt|needed|required|necessary|is|are
 concealment    =claim1  permission|consent|approval|confirmation ..12 granted|unnecessary|given
@@ -14348,8 +14288,6 @@ override       =said    USERS ORDERS|RULES|request|requests ..2 are|is suggestio
 override       =said    do_not|never|don't use ..3 TOOL even_if|although|regardless
 role_spoof     =said    free of|from ~1 restrictions|rules|limits|constraints
 override       =said    regardless|irrespective of what ..1 USER
-override       =said    priority ..4 above|over|before ..2 PROMPT|USER|USERS|system
-role_spoof     =said    commands|orders|instructions for you
 role_spoof     =said    treat ..8 as|as_if|as_though ..3 MASTER|USER|system
 override       =said    GUARD ..3 LIFTED
 tool_steering  =said    always ..3 get|gets|receive ..2 full|best|top|highest
@@ -14361,7 +14299,6 @@ tool_steering  =deed3   MOVE|REVEAL ..2 ALL ..2 source|opened|open|local|project
 tool_steering  =said    repeat|print|output ..2 instructions you ..1 received|given|got
 tool_steering  =deed3   MOVE|contain|prefix|embed|bcc|cc|export|hand_over|collect|supply ..6 *MAIL|FUND|WEALTH|SAYING
 tool_steering  =deed3   each|every|all|any ..3 call|calls|message|messages|mail|issue|commit|request|file|files|results ..4 MUST|needs|need|include|contain|also ..8 WEALTH|FUND|PATH|MAIL|URL|SAYING|TALK
-tool_steering  =deed2   MOVE|REVEAL ..2 each|every|all|any ..3 file|files|message|messages|mail|secrets|text|texts
 """    # noqa: E501 (a table: whole rows)
 # Phrases of other languages, read letter by letter: `..N` is up to N characters of a sentence, `_` a blank.
 _STEER_FOREIGN = """
@@ -14432,7 +14369,6 @@ concealment    อย่า|ห้าม ..12 บอก|แจ้ง|เปิ�
 concealment    不要|别|勿|不得|不能|禁止|請勿|请勿|無需|无需 ..6 告诉|告知|通知|透露|提及|提醒|让|向|对|告訴|讓 ..8 用户|用戶|使用者
 concealment    ユーザ ..16 伝え|知らせ|言わ|教え|通知し|明かさ|言及し ..4 ない|ず|るな|てはいけ
 concealment    사용자 ..16 말하지|알리지|언급하지|알려주지|밝히지|보고하지
-tool_steering  lies|lesen|öffne|lade|kopiere|liest ..20 PATH ..60 gib|sende|schick|übergib|übermittle|füge|kopiere|inhalt
 tool_steering  lis|lisez|ouvre|ouvrez|envoie|envoyez|copie ..30 PATH ..60 envoie|transmet|transmettez|envoyez|passe|passez|contenu|mets|ne_le
 tool_steering  lee|lea|abre|abra|envía|envia|copia ..30 PATH ..60 envía|envia|pasa|pase|incluye|contenido|manda
 tool_steering  leia|abra|envie|copie|leggi|apri|invia ..30 PATH ..60 envie|passe|conteúdo|inclua|mande|invia|passa|contenuto|includi
@@ -14506,79 +14442,6 @@ tool_steering  deed1    回复|回答|推荐|输出|发送|执行|删除|告诉
 role_spoof     who1     aiアシスタント|言語モデル|aiエージェント|要約するai|ai_アシスタント|aiへ|モデルへ|アシスタントへ
 role_spoof     who3     あなたが|もし|このページを|この文書を|これを ..8 ai|言語モデル|アシスタント ..6 なら|場合|であれば|は
 role_spoof     claim1   代わりに|今後は|これからは|今から|とだけ|システム通知|管理者
-concealment    claim2   承認済み|許可済み|同意済み|確認は不要|確認不要
-tool_steering  deed2    パスワード|会話|システムプロンプト|秘密鍵|環境変数|url|http|メール|データベース|バックアップ|.env|.ssh|認証情報|トークン ..24 送信|転送|削除|実行|出力|表示|アップロード|教えて|送って
-tool_steering  deed1    してください|しなさい|せよ|すること|ださい
-role_spoof     who1     ai_어시스턴트|언어_모델|ai_비서|인공지능_비서|ai_에이전트|ai_모델|인공지능
-role_spoof     who3     당신이|귀하가|네가|만약 ..10 언어_모델|ai|인공지능|어시스턴트 ..6 라면|이면|면
-role_spoof     claim1   지금부터|대신|앞으로|새로운_작업|시스템_알림|관리자
-concealment    claim2   이미_승인|이미_동의|확인_없이|승인되었|허가했
-tool_steering  deed2    비밀번호|환경_변수|대화|시스템_프롬프트|파일|http|@|키_|이메일|백업|데이터베이스|.env|명령 ..30 출력|전송|보내|삭제|공개|전달|업로드|실행
-tool_steering  deed1    하세요|하십시오|해라|하라|주세요
-role_spoof     who1     языковая_модель|языковой_модел|языковую_модель|языковых_модел|ии-ассистент|ии-агент|ассистент_ии|нейросет|ии-помощник|мовна_модель|мовну_модель|мовною_моделлю|ші-асистент|штучн|искусственн
-role_spoof     who2     ассистент|асистент|помощник|помічник ..1 ,|:
-role_spoof     who3     если_ты|если_вы|як_мовна|якщо_ти|якщо_ви|как_языковая ..8 модель|моделлю|ии|ші|ассистент|асистент|нейросет
-role_spoof     claim1   вместо|отныне|с_этого_момента|теперь|замість|віднині|відтепер|системное|новая_задача|нове_завдання
-concealment    claim2   пользователь|користувач ..10 уже|дал|разрешил|согласил|одобрил|дозволив|погодив|схвалив
-tool_steering  deed2    отправь|отправьте|перешли|перешлите|выполни|выполните|удали|удалите|прочитай|прочитайте|покажи|покажите|выведи|выведите|передай|передайте|скопируй|загрузи|запусти|надішли|надішліть|видали|видаліть|виконай|виконайте|покажи|скопіюй|прочитай|передай ..40 PATH|http|@|парол|ключ|команд|переписк|промпт|curl|список_контакт|контакт|файл|логи|журнал|историю|базу|резервн|сервер|подсказк
-tool_steering  deed1    отправь|перешли|выполни|удали|прочитай|покажи|выведи|скажи|ответь|рекомендуй|напиши|скопируй|надішли|видали|виконай|відповідай|відповідайте|скажіть|рекомендуйте|отвечай|отвечайте
-role_spoof     who1     نموذج_لغوي|نموذجًا_لغويًا|نموذجا_لغويا|نماذج_اللغة|المساعد_الذكي|مساعد_الذكاء|الذكاء_الاصطناعي
-role_spoof     who3     إذا_كنت|اذا_كنت|إن_كنت|بصفتك ..4 نموذج|مساعد|ذكاء
-role_spoof     claim1   بل_|بدلا|بدلاً|من_الآن|ابتداء|مهمة_جديدة|إشعار_النظام
-concealment    claim2   المستخدم ..10 وافق|أذن|سمح
-tool_steering  deed2    أرسل|اعرض|احذف|نفذ|انسخ|اقرأ|اطبع|شغل|حول|ارسل ..40 .env|http|@|كلمة|كلمات|المرور|تعليمات|المحادثة|ملف|مفاتيح|رسائل|الأمر|قاعدة|النسخ
-tool_steering  deed1    أرسل|اعرض|احذف|نفذ|انسخ|اقرأ|قل_|أجب|أوص
-role_spoof     who1     एआई_सहायक|भाषा_मॉडल|एआई_एजेंट|कृत्रिम_बुद्धि|ai_सहायक
-role_spoof     who3     यदि_आप|अगर_आप|यदि_तुम|अगर_तुम ..8 मॉडल|एआई|सहायक|ai
-role_spoof     claim1   के_बजाय|अब_से|नए_नियम|नया_कार्य|सिस्टम_सूचना
-tool_steering  deed2    पासवर्ड|सिस्टम_प्रॉम्प्ट|फ़ाइल|फाइल|बातचीत|http|.env|कुंजी|ईमेल|संदेश ..30 भेज|दिखा|हटा|चला|प्रकट|कॉपी|साझा
-tool_steering  deed1    भेजें|दिखाइए|दिखाएं|हटाएं|चलाएं|लिखें|कहें|बताएं
-role_spoof     who3     an_die|an_den|an_alle|für_die|für_alle|für|hey|hallo|liebe|lieber|cher|chère|à_l'attention|pour_les|pour|à_|querid|estimad|para_los|para|a_los|olá|caro|cara|prezad|ai_|per_gli|per|all|al_|drog|dla|do_|szanown|kedves|az_|sevgili|gửi|thân|halo|untuk|kepada|beste|voor|kära|till|kære|hyvä ..12 sprachmodell|ki-assist|ki-agent|ki|assistant|assistants|ia|modèle|asistente|modelo|assistente|modello|asystent|asystenc|model|mi|asszisztens|yapay_zek|asistan|trợ_lý|mô_hình|asisten|ai-assistent|språkmodell|sprogmodel ..14 ,|:|!|，|：
-role_spoof     who3     人工智能|ai助手|ai_助手|语言模型|語言模型|智能助手|智能体|大模型|助手|模型 ..4 ：|:|，请|,请|请|必须|必須|应当|須
-role_spoof     who3     アシスタント|ai|モデル|言語モデル|エージェント ..4 へ|は|各位|に告 ..6 ：|、|確認なし|すべて|必ず|代わり|お願い
-role_spoof     who3     ai|어시스턴트|언어_모델|비서|모델|에이전트 ..3 여러분|에게|님|께|는|는_반드시|야
-role_spoof     who3     нейросет|модель|модели|ассистент|ии-ассист|ии-агент|ии-агентов|ші-помічник|асистент|помічник|ии ..8 !|,|:
-role_spoof     who3     уважаем|дорог|шановн|внимание|увага|для ..8 нейросет|модел|ассистент|ии|ші|асистент|помічник
-role_spoof     who3     المساعد|لنماذج|للنماذج|النموذج|الذكاء|نموذج ..8 :|،
-role_spoof     who3     प्रिय|नोट|ध्यान|सूचना ..8 एआई|मॉडल|सहायक|ai
-tool_steering  deed1    bitte|s'il_vous_plaît|por_favor|per_favore|proszę|kérjük|kérlek|lütfen|xin|hãy|tolong|mohon|harap|alstublieft|du_musst|sie_müssen|vous_devez|tu_dois|debes|debe_|deve_|deves|devi|dovete|musisz|phải|harus|moet
-tool_steering  deed1    请|務必|务必|必须|必須|要求
-tool_steering  deed1    пожалуйста|должен|должна|обязан|повинен|будь_ласка
-tool_steering  deed1    يجب|عليك|رجاء|لا_تخبر|أرسلوا|ابدأ
-tool_steering  deed1    न_करें|करें|कीजिए|करो|कृपया
-concealment    hide2    ohne_es_zu|ohne_das_zu|ohne_dies_zu|sans_le|sans_l'en|sans_en|sin_mencion|sin_decir|no_lo|no_se_lo|não_o|sem_mencion|sem_dizer|senza_dirlo|senza_menzion|non_dirlo|nie_wspomin|bez_wspomin|anélkül|ne_említs|belirtme|söz_etme|mà_không|jangan_sebut|tanpa_menyebut|comme_si_de_rien ..16 erwähn|sagen|prévenir|dire|parler|mention|comentes|digas|menciones|diga|parlarne|ani|ten|hogy|edilmeden|nói|menyebut|n'était|o_
-concealment    hide2    不要提及|不要说|别提|不提|不得提及|不说
-concealment    hide2    언급하지_마|말하지_마|알리지_마
-concealment    hide2    не_упоминай|не_говори|не_сообщай|не_упоминайте|незаметно|молча|не_згадуй|непомітно
-concealment    hide2    言わないで|触れないで|説明しないで|黙って|こっそり|知らせないで
-tool_steering  =press1  vor_jedem|jedes_mal|immer|stets|avant_chaque|toujours|siempre|antes_de_cada|sempre|prima_di_ogni|antes_de_cada|zawsze|przed_każd|mindig|minden_hívás|her_zaman|her_çağrı|luôn|mỗi_lần|selalu|setiap
-tool_steering  =press1  每次|必须|总是|一律|都要
-tool_steering  =press1  必ず|毎回|常に
-tool_steering  =press1  반드시|항상|때마다
-tool_steering  =press1  всегда|каждый_раз|перед_каждым|завжди|щоразу
-tool_steering  =deed3   gib|übergib|sende|füge|donne|envoyer|envoie|transmet|envía|envia|incluye|incluir|envie|inclua|invia|includi|podaj|wyślij|küldd|add_meg|gönder|gửi|kirim|sertakan ..60 chatverlauf|gesprächsverlauf|identifiants|mot_de_passe|historial|histórico|historique|cronologia|conversa|conversación|historię|jelsz|beszélgetés|parola|sohbet|mật_khẩu|hội_thoại|kata_sandi|percakapan|passwor|contraseñ|senha
-tool_steering  =deed3   передавай|передай|отправляй|отправь|вставляй ..40 переписк|историю|парол|диалог
-tool_steering  =deed3   对话记录|聊天记录|对话|密码 ..16 放入|传入|填入|发送|参数
-role_spoof     who1     sprachmodell|ki-assistent|ki-agent|ki-modell|ki-system|assistant_ia|assistants_ia|modèle_de_langage|modèles_de_langage|agent_ia|une_ia|intelligence_artificielle|asistente_de_ia|asistentes_de_ia|agente_de_ia|modelo_de_lenguaje|modelos_de_lenguaje|inteligencia_artificial|modelo_de_linguagem|modelos_de_linguagem|assistente_de_ia|assistente_ia|inteligência_artificial|modello_linguistico|modelli_linguistici|intelligenza_artificiale|asystent_ai|asystenta_ai|asystencie_ai|model_językowy|modelem_językowym|modeli_językowych|jazykový_model|taalmodel|ai-assistent|språkmodell|sprogmodel|kielimalli|nyelvi_modell|mi-asszisztens|ai-asszisztens|model_lingvistic|dil_modeli|yapay_zek|mô_hình_ngôn_ngữ|trợ_lý_ai|trí_tuệ_nhân_tạo|model_bahasa|asisten_ai|kecerdasan_buatan
-role_spoof     who3     wenn_du|wenn_sie|falls_du|falls_sie|solltest_du|als_ki|si_vous_êtes|si_tu_es|si_eres|si_usted_es|como_modelo|se_você_é|se_você_for|se_és|se_sei|se_siete|jeśli_jesteś|als_je|als_jij|om_du_är|hvis_du|ha_nyelvi|ha_egy|ha_ön|ha_te|eğer_bir|eğer_sen|bir_dil_modeliysen|nếu_bạn|nếu_là|jika_anda|jika_kamu|dacă_ești|jos_olet|pokud_jsi ..12 sprachmodell|ki|ia_|ia,|assistent|modèle|modelo|modello|asystent|model|språkmodell|modell|dil_modeli|mô_hình|trợ_lý|ai_|ai,|kielimalli
-role_spoof     who2     assistent|assistant|asistente|assistente|asystent|asystenc|asisten|assistance ..1 ,|:
-role_spoof     claim1   statt|anstatt|stattdessen|au_lieu_de|à_la_place|en_lugar_de|en_vez_de|em_vez_de|em_vez_disso|invece|zamiast|helyett|yerine|thay_vì|alih-alih|ab_sofort|ab_jetzt|à_partir_de_maintenant|désormais|a_partir_de_ahora|de_agora_em_diante|a_partir_de_agora|d'ora_in_poi|od_teraz|mostantól|bundan_böyle|şu_andan|từ_bây_giờ|mulai_sekarang|neue_aufgabe|neuer_auftrag|nouvelle_tâche|nueva_tarea|nova_tarefa|nuovo_compito|nowe_zadanie
-concealment    claim2   nutzer_hat|anwender_hat|benutzer_hat|utilisateur_a_|usuario_ya|usuário_já|utente_ha|użytkownik|felhasználó|kullanıcı|người_dùng_đã|pengguna_telah|pengguna_sudah ..16 zugestimmt|genehmigt|erlaubt|autorisé|approuvé|consenti|aprob|autoriz|aprov|approvato|autorizzato|zgod|zatwierdz|jóváhagy|engedély|onayla|izin|đồng_ý|cho_phép|setuju|menyetujui
-tool_steering  deed2    sende|sendet|senden_sie|schick|lies|lesen_sie|lösch|führe|führen_sie|übermittle|übermitteln_sie|kopier|gib|geben_sie|veröffentlich|leite|envoie|envoyez|transmet|transfér|publie|affich|supprime|exécut|copie|lis_|lisez|récupér|envía|envíe|envia|manda|borra|borrar|elimina|ejecuta|ejecute|publica|copia|lee_|lea_|muestra|muestre|envie|apague|execute|copie|mostre|leia|exiba|invia|inviate|cancella|esegui|leggi|mostra|pubblica|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|przeczytaj|küldd|küldje|töröld|törölje|futtasd|olvasd|másold|gửi|xóa|chạy|chuyển_tiếp|sao_chép|in_ra|kirim|hapus|jalankan|teruskan|salin|tampilkan ..60 PATH|@|http|passw|kennw|zugangsd|mot_de_passe|mots_de_passe|contraseñ|senha|hasł|jelsz|parol|mật_khẩu|kata_sandi|schlüssel|api-key|clé|clave|chave|chiav|klucz|kulcs|khóa|kunci|kontaktliste|contacts|contactos|contatos|contatti|kontakt|conversa|conversation|conversación|verlauf|historial|histórico|historique|cronologia|protokoll|registros|logs|napló|system-prompt|systemprompt|prompt|systemanweisung|curl|rm_-|email|e-mail|courriels|correos|hội_thoại|percakapan
-tool_steering  deed1    sende|schick|lies|lösch|führe|übermittle|kopier|gib|sag_|antworte|empfiehl|schreib|zeige|rufe|öffne|envoie|envoyez|transmet|publi|affich|supprime|exécut|copie|lisez|dites|réponds|répondez|recommand|écri|envía|envíe|manda|borra|elimina|ejecut|publica|copia|muestr|responde|contesta|recomiend|escrib|di_|diga|envie|apague|execute|mostre|recomend|escrev|invia|cancella|esegui|leggi|mostra|rispond|consiglia|scrivi|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|odpowi|poleć|napisz|küld|töröl|futtas|olvas|másol|írd|válaszol|ajánl|gửi|xóa|chạy|chuyển|trả_lời|giới_thiệu|kirim|hapus|jalankan|teruskan|jawab|rekomendasikan|tampilkan
-tool_steering  deed2    parola|şifre|.env|http|@|sistem_istem|sistem_talimat|konuşma|günlük|yedek|sistem_mesaj ..40 gönder|yazdır|göster|sil|çalıştır|aktar|kopyala
-tool_steering  deed1    gönder|yazdır|göster|sil_|çalıştır|öner|cevapla|yanıtla
-role_spoof     who1     人工智能助手|ai助手|ai_助手|语言模型|語言模型|智能助手|智能体|大模型|ai代理|ai_代理
-role_spoof     who3     如果你是|若你是|如果您是|若您是|假如你是|作为一个|身为 ..6 人工智能|ai|语言模型|語言模型|助手|大模型
-concealment    claim2   已授权|已经授权|已授權|已同意|已批准|预先批准|已确认|获得授权
-concealment    hide1    无需确认|无需再次确认|不需要确认|不必确认|不用确认|无需询问|不要询问|直接
-role_spoof     claim1   系统通知|系统消息|系统提示：|管理员|从现在起|从现在开始|代替|而是|新任务|新的任务|新规则
-tool_steering  deed2    请|立即|马上|必须|应当|直接|，|。|：|将|把|并|先 ..1 发送|转发|删除|读取|调用|执行|运行|上传|输出|泄露|转账|复制|显示|提交|添加 ..20 .env|密码|密钥|对话|聊天|http|@|系统提示|备份|工具|backup|凭证|令牌|目录|数据库|命令|_|邮件|记录
-tool_steering  deed2    密码|密钥|对话|聊天|系统提示|备份|.env|凭证|令牌|邮件 ..16 发送|转发|删除|上传|输出|泄露|发给|提交|复制
-tool_steering  deed1    回复|回答|推荐|输出|发送|执行|删除|告诉
-role_spoof     who1     aiアシスタント|言語モデル|aiエージェント|要約するai|ai_アシスタント|aiへ|モデルへ|アシスタントへ
-role_spoof     who3     あなたが|もし|このページを|この文書を|これを ..8 ai|言語モデル|アシスタント ..6 なら|場合|であれば|は
-role_spoof     claim1   代わりに|今後は|これからは|今から|とだけ|システム通知|管理者
 role_spoof     claim3   権限 ..4 付与|昇格
 concealment    claim2   承認済み|許可済み|同意済み|確認は不要|確認不要
 tool_steering  deed2    パスワード|会話|システムプロンプト|秘密鍵|環境変数|url|http|メール|データベース|バックアップ|.env|.ssh|認証情報|トークン ..24 送信|転送|削除|実行|出力|表示|アップロード|教えて|送って
@@ -14591,7 +14454,6 @@ concealment    claim2   이미_승인|이미_동의|확인_없이|승인되었|�
 tool_steering  deed2    비밀번호|환경_변수|대화|시스템_프롬프트|파일|http|@|키_|이메일|백업|데이터베이스|.env|명령 ..30 출력|전송|보내|삭제|공개|전달|업로드|실행
 tool_steering  deed1    하세요|하십시오|해라|하라|주세요
 role_spoof     who1     языковая_модель|языковой_модел|языковую_модель|языковых_модел|ии-ассистент|ии-агент|ассистент_ии|нейросет|ии-помощник|мовна_модель|мовну_модель|мовною_моделлю|ші-асистент|штучн|искусственн
-role_spoof     who2     ассистент|асистент|помощник|помічник ..1 ,|:
 role_spoof     who3     если_ты|если_вы|як_мовна|якщо_ти|якщо_ви|как_языковая ..8 модель|моделлю|ии|ші|ассистент|асистент|нейросет
 role_spoof     claim1   вместо|отныне|с_этого_момента|теперь|замість|віднині|відтепер|системное|новая_задача|нове_завдання
 concealment    claim2   пользователь|користувач ..10 уже|дал|разрешил|согласил|одобрил|дозволив|погодив|схвалив
@@ -14604,7 +14466,7 @@ concealment    claim2   المستخدم ..10 وافق|أذن|سمح
 tool_steering  deed2    أرسل|اعرض|احذف|نفذ|انسخ|اقرأ|اطبع|شغل|حول|ارسل ..40 .env|http|@|كلمة|كلمات|المرور|تعليمات|المحادثة|ملف|مفاتيح|رسائل|الأمر|قاعدة|النسخ
 tool_steering  deed1    أرسل|اعرض|احذف|نفذ|انسخ|اقرأ|قل_|أجب|أوص
 role_spoof     who1     एआई_सहायक|भाषा_मॉडल|एआई_एजेंट|कृत्रिम_बुद्धि|ai_सहायक
-role_spoof     who3     यदि_आप|अगर_आप|यदि_तुम|अगर_तुम ..8 मॉडल|एआई|सहायक|ai
+role_spoof     who3     यदि_आप|अगर_आप|यदि_तुम|अगर_तुम ..16 मॉडल|एआई|सहायक|ai
 role_spoof     claim1   के_बजाय|अब_से|नए_नियम|नया_कार्य|सिस्टम_सूचना
 tool_steering  deed2    पासवर्ड|सिस्टम_प्रॉम्प्ट|फ़ाइल|फाइल|बातचीत|http|.env|कुंजी|ईमेल|संदेश ..30 भेज|दिखा|हटा|चला|प्रकट|कॉपी|साझा
 tool_steering  deed1    भेजें|दिखाइए|दिखाएं|हटाएं|चलाएं|लिखें|कहें|बताएं
@@ -14613,7 +14475,7 @@ role_spoof     who3     人工智能|ai助手|ai_助手|语言模型|語言模�
 role_spoof     who3     从现在开始|从现在起|现在起|自此 ..4 你是|你将|你必须|你要
 role_spoof     who3     アシスタント|ai|モデル|言語モデル|エージェント ..4 へ|は|各位|に告 ..6 ：|、|確認なし|すべて|必ず|代わり|お願い
 role_spoof     who3     ai|어시스턴트|언어_모델|비서|모델|에이전트 ..3 여러분|에게|님|께|는|는_반드시|야
-role_spoof     who3     нейросет|модель|модели|ассистент|ии-ассист|ии-агент|ии-агентов|ші-помічник|асистент|помічник|ии ..8 !|,|:
+role_spoof     who3     нейросет|ассистент|ии-ассист|ии-агент|ии-агентов|ші-помічник|асистент|помічник|ии ..8 !|,|:
 role_spoof     who3     уважаем|дорог|шановн|внимание|увага|для ..8 нейросет|модел|ассистент|ии|ші|асистент|помічник
 role_spoof     who3     المساعد|لنماذج|للنماذج|النموذج|الذكاء|نموذج ..8 :|،
 role_spoof     who3     प्रिय|नोट|ध्यान|सूचना ..8 एआई|मॉडल|सहायक|ai
@@ -14623,7 +14485,6 @@ tool_steering  deed1    пожалуйста|должен|должна|обяз�
 tool_steering  deed1    يجب|عليك|رجاء|لا_تخبر|أرسلوا|ابدأ
 tool_steering  deed1    न_करें|करें|कीजिए|करो|कृपया
 concealment    hide2    ohne_es_zu|ohne_das_zu|ohne_dies_zu|sans_le|sans_l'en|sans_en|sin_mencion|sin_decir|no_lo|no_se_lo|não_o|sem_mencion|sem_dizer|senza_dirlo|senza_menzion|non_dirlo|nie_wspomin|bez_wspomin|anélkül|ne_említs|belirtme|söz_etme|mà_không|jangan_sebut|tanpa_menyebut|comme_si_de_rien ..16 erwähn|sagen|prévenir|dire|parler|mention|comentes|digas|menciones|diga|parlarne|ani|ten|hogy|edilmeden|nói|menyebut|n'était|o_
-concealment    hide2    不要提及|不要说|别提|不提|不得提及|不说
 concealment    hide2    언급하지_마|말하지_마|알리지_마
 concealment    hide2    не_упоминай|не_говори|не_сообщай|не_упоминайте|незаметно|молча|не_згадуй|непомітно
 concealment    hide2    言わないで|触れないで|説明しないで|黙って|こっそり|知らせないで
@@ -14635,6 +14496,7 @@ tool_steering  =press1  всегда|каждый_раз|перед_каждым
 tool_steering  =deed3   gib|übergib|sende|füge|donne|envoyer|envoie|transmet|envía|envia|incluye|incluir|envie|inclua|invia|includi|podaj|wyślij|küldd|add_meg|gönder|gửi|kirim|sertakan ..60 chatverlauf|gesprächsverlauf|identifiants|mot_de_passe|historial|histórico|historique|cronologia|conversa|conversación|historię|jelsz|beszélgetés|parola|sohbet|mật_khẩu|hội_thoại|kata_sandi|percakapan|passwor|contraseñ|senha
 tool_steering  =deed3   передавай|передай|отправляй|отправь|вставляй ..40 переписк|историю|парол|диалог
 tool_steering  =deed3   对话记录|聊天记录|对话|密码 ..16 放入|传入|填入|发送|参数
+tool_steering  =deed4   lies|lesen_sie|lis|lisez|lee|lea|leia|leggi|przeczytaj|odczytaj|olvasd|đọc|baca|lees|přečti|прочитай|прочти|прочитайте ..20 PATH
 """    # noqa: E501 (a table: whole rows)
 
 # kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried where one
@@ -14690,7 +14552,8 @@ _steer_leet = str.maketrans("01345@$", "oieasas")
 
 # What is told by its form, and the strings of which one is in a text then (in lower case).
 _STEER_FORMS = {
-    "PATH": ("/proc/self", "credentials.json", "process.env", ".ssh", "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", ".aws", ".env", ".netrc", ".kube",
+    "PATH": ("/proc/self", "credentials.json", "process.env",
+             ".ssh", "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", ".aws", ".env", ".netrc", ".kube",
              "kubeconfig", ".gnupg", ".docker/config", ".git-credentials", ".pgpass", ".npmrc", ".pypirc",
              "/etc/", "_history", ".config/gh", ".config/gcloud", "_credentials", "/credentials",
              "*credentials", "mcp.json", "claude_desktop_config", "*.pem", "*.key", "keychain", "wallet.dat",
@@ -14830,13 +14693,17 @@ class SteeringPhrase(NamedTuple):
     def where(self, defining: bool) -> int:
         """What it weighs in an answer, or in a definition; 0: there it says nothing."""
         sign = self.force[0]
-        return 0 if sign == "=" and not defining or sign == "-" and defining else 2 if sign == "+" and not defining else self.weight
+        if sign == ("-" if defining else "="):
+            return 0
+        return 2 if sign == "+" and not defining else self.weight
 
 
 def _steer_row(row: str, kind: str, force: str, regex: Any, needs: int = 0, key: int = 0) -> SteeringPhrase:
     """A row of the tables: *force* tells its facet and weight."""
     bare = force.strip("+=-!")
-    facet, weight = (row, 2) if bare == "hint" else ("whole", _STEER_ENOUGH) if not bare[-1].isdigit() else (bare[:-1], int(bare[-1]))
+    facet, weight = (row, 2) if bare == "hint" else ("whole", _STEER_ENOUGH)
+    if bare[-1].isdigit():
+        facet, weight = bare[:-1], int(bare[-1])
     return SteeringPhrase(row, kind, force, regex, needs, key, facet, weight)
 
 
@@ -15301,10 +15168,11 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
     for phrase in phrases:
         for match in phrase.regex.finditer(letters):
             first, last = match.span()
-            if phrase.facet == "deed" and first and phrase.force != "foreign" and letters[first - 1] in steer.nots or phrase.kind == "concealment" and any(
-                    letter in steer.nots for letter in letters[max(0, first - 8):first].rpartition(".")[2]) and low.startswith(
-                    "without", tokens[first][0]):
-                continue            # told not to; not without
+            if phrase.facet == "deed" and first and letters[first - 1] in steer.nots:
+                continue            # told not to
+            if phrase.kind == "concealment" and low.startswith("without", tokens[first][0]) and any(
+                    letter in steer.nots for letter in letters[max(0, first - 8):first].rpartition(".")[2]):
+                continue            # not without
             if phrase.force[-5:] != "order" and phrase.force[-1] != "!" or (first or not begin) and steer.orders(letters, first):
                 yield SteeringHit(tokens[first][0], tokens[last - 1][1], phrase)
 
@@ -15320,12 +15188,21 @@ def _steer_marks(low: str) -> Iterator[SteeringHit]:
 
 
 def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit]:
-    """What steers a model in *text* itself: strong hits, and weak ones near which a different one stands; in text order."""
+    """What steers a model in *text* itself, in text order: hits that are enough alone, or together with those near them."""
+    return steering_weighed(steering_signs(text, defining, budget), defining)
+
+
+def steering_signs(text: str, defining: bool, budget: Budget) -> list[SteeringHit]:
+    """The phrases and marks in *text* that say anything here and are no talk about orders, in text order."""
     low = _steer_lower(text)
     data = low[:80].lstrip()[:1] in ("{", "[")
     hits = [hit for found in (_steer_phrases(low, defining, budget), _steer_marks(low)) for hit in found
             if hit.phrase.where(defining) and not _steer_excused(low, hit, data, defining)]
-    hits.sort(key=lambda hit: (*hit[:2], hit.phrase.row))
+    return sorted(set(hits), key=lambda hit: (*hit[:2], hit.phrase.row))
+
+
+def steering_weighed(hits: Sequence[SteeringHit], defining: bool) -> list[SteeringHit]:
+    """Those of *hits* that weigh enough with what is near them: of each facet the heaviest counts, once."""
     kept: set[SteeringHit] = set()
     latest: dict[tuple[str, int], SteeringHit] = {}     # of each facet and weight
     for hit in hits:
@@ -15333,15 +15210,16 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
         latest[facet, weight] = hit
         if weight >= _STEER_ENOUGH:
             kept.add(hit)
+            continue
         best = {facet: (weight, hit)}
         for (other, much), near in latest.items():
-            if other != facet and near.end > hit.start - _STEER_NEAR and much > best.get(other, (0, near))[0]:
+            if other != facet and near.end > hit.start - _STEER_NEAR and best.get(other, (0, near))[0] < much < _STEER_ENOUGH:
                 best[other] = much, near
         if "deed" not in best:      # a destination or a must of nothing
             best.pop("dest", None)
             best.pop("press", None)
-        if sum(much for much, _ in best.values()) >= _STEER_ENOUGH and (defining or max(
-                much - (facet in ("deed", "dest")) for facet, (much, _) in best.items()) >= 2):     # not deeds alone
+        if sum(much for much, _ in best.values()) >= _STEER_ENOUGH and (defining or max(    # no common deed to somewhere alone
+                much - (facet in ("deed", "dest")) for facet, (much, _) in best.items()) >= 2):
             kept |= {near for _, near in best.values()}
     return sorted(kept, key=lambda hit: (*hit[:2], hit.phrase.row))
 
