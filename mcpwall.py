@@ -14423,80 +14423,82 @@ override       사용자 ..4 요청|요구|지시|질문 ..4 무시
 tool_steering  完整对话|对话内容|聊天记录|对话历史 ..8 传|发|给|填|放
 tool_steering  传入|发送|提供 ..6 完整对话|对话内容|聊天记录|对话历史
 role_spoof     who1     sprachmodell|ki-assistent|ki-agent|ki-modell|ki-system|assistant_ia|assistants_ia|modèle_de_langage|modèles_de_langage|agent_ia|une_ia|intelligence_artificielle|asistente_de_ia|asistentes_de_ia|agente_de_ia|modelo_de_lenguaje|modelos_de_lenguaje|inteligencia_artificial|modelo_de_linguagem|modelos_de_linguagem|assistente_de_ia|assistente_ia|inteligência_artificial|modello_linguistico|modelli_linguistici|intelligenza_artificiale|asystent_ai|asystenta_ai|asystencie_ai|model_językowy|modelem_językowym|modeli_językowych|jazykový_model|taalmodel|ai-assistent|språkmodell|sprogmodel|kielimalli|nyelvi_modell|mi-asszisztens|ai-asszisztens|model_lingvistic|dil_modeli|yapay_zek|mô_hình_ngôn_ngữ|trợ_lý_ai|trí_tuệ_nhân_tạo|model_bahasa|asisten_ai|kecerdasan_buatan
-role_spoof     who3     wenn_du|wenn_sie|falls_du|falls_sie|solltest_du|als_ki|si_vous_êtes|si_tu_es|si_eres|si_usted_es|como_modelo|se_você_é|se_você_for|se_és|se_sei|se_siete|jeśli_jesteś|als_je|als_jij|om_du_är|hvis_du|ha_nyelvi|ha_egy|ha_ön|ha_te|eğer_bir|eğer_sen|bir_dil_modeliysen|nếu_bạn|nếu_là|jika_anda|jika_kamu|dacă_ești|jos_olet|pokud_jsi ..12 sprachmodell|ki|ia_|ia,|assistent|modèle|modelo|modello|asystent|model|språkmodell|modell|dil_modeli|mô_hình|trợ_lý|ai_|ai,|kielimalli
-role_spoof     who2     assistent|assistant|asistente|assistente|asystent|asystenc|asisten|assistance ..1 ,|:
+role_spoof     who3     wenn_du|wenn_sie|falls_du|falls_sie|solltest_du|als_ki|si_vous_êtes|si_tu_es|si_eres|si_usted_es|como_modelo|se_você_é|se_você_for|se_és|se_sei|se_siete|jeśli_jesteś|als_je|als_jij|om_du_är|hvis_du|ha_nyelvi|ha_egy|ha_ön|ha_te|eğer_bir|eğer_sen|bir_dil_modeliysen|nếu_bạn|nếu_là|jika_anda|jika_kamu|dacă_ești|jos_olet|pokud_jsi ..12 *sprachmodell|ki|ia_|ia,|assistent|modèle|modelo|modello|asystent|model|språkmodell|modell|dil_modeli|mô_hình|trợ_lý|ai_|ai,|kielimalli
+role_spoof     who2     *assistent|assistant|asistente|assistente|asystent|asystenc|asisten|assistance ..1 ,|:
 role_spoof     claim1   statt|anstatt|stattdessen|au_lieu_de|à_la_place|en_lugar_de|en_vez_de|em_vez_de|em_vez_disso|invece|zamiast|helyett|yerine|thay_vì|alih-alih|ab_sofort|ab_jetzt|à_partir_de_maintenant|désormais|a_partir_de_ahora|de_agora_em_diante|a_partir_de_agora|d'ora_in_poi|od_teraz|mostantól|bundan_böyle|şu_andan|từ_bây_giờ|mulai_sekarang|neue_aufgabe|neuer_auftrag|nouvelle_tâche|nueva_tarea|nova_tarefa|nuovo_compito|nowe_zadanie
-concealment    claim2   nutzer_hat|anwender_hat|benutzer_hat|utilisateur_a_|usuario_ya|usuário_já|utente_ha|użytkownik|felhasználó|kullanıcı|người_dùng_đã|pengguna_telah|pengguna_sudah ..16 zugestimmt|genehmigt|erlaubt|autorisé|approuvé|consenti|aprob|autoriz|aprov|approvato|autorizzato|zgod|zatwierdz|jóváhagy|engedély|onayla|izin|đồng_ý|cho_phép|setuju|menyetujui
+concealment    claim2   *nutzer_hat|anwender_hat|benutzer_hat|utilisateur_a_|usuario_ya|usuário_já|utente_ha|użytkownik|felhasználó|kullanıcı|người_dùng_đã|pengguna_telah|pengguna_sudah ..16 zugestimmt|genehmigt|erlaubt|autorisé|approuvé|consenti|aprob|autoriz|aprov|approvato|autorizzato|zgod|zatwierdz|jóváhagy|engedély|onayla|izin|đồng_ý|cho_phép|setuju|menyetujui
 tool_steering  deed2    sende|sendet|senden_sie|schick|lies|lesen_sie|lösch|führe|führen_sie|übermittle|übermitteln_sie|kopier|gib|geben_sie|veröffentlich|leite|envoie|envoyez|transmet|transfér|publie|affich|supprime|exécut|copie|lis_|lisez|récupér|envía|envíe|envia|manda|borra|borrar|elimina|ejecuta|ejecute|publica|copia|lee_|lea_|muestra|muestre|envie|apague|execute|copie|mostre|leia|exiba|invia|inviate|cancella|esegui|leggi|mostra|pubblica|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|przeczytaj|küldd|küldje|töröld|törölje|futtasd|olvasd|másold|gửi|xóa|chạy|chuyển_tiếp|sao_chép|in_ra|kirim|hapus|jalankan|teruskan|salin|tampilkan ..60 PATH|@|http|passw|kennw|zugangsd|mot_de_passe|mots_de_passe|contraseñ|senha|hasł|jelsz|parol|mật_khẩu|kata_sandi|schlüssel|api-key|clé|clave|chave|chiav|klucz|kulcs|khóa|kunci|kontaktliste|contacts|contactos|contatos|contatti|kontakt|conversa|conversation|conversación|verlauf|historial|histórico|historique|cronologia|protokoll|registros|logs|napló|system-prompt|systemprompt|prompt|systemanweisung|curl|rm_-|email|e-mail|courriels|correos|hội_thoại|percakapan
 tool_steering  deed1    sende|schick|lies|lösch|führe|übermittle|kopier|gib|sag_|antworte|empfiehl|schreib|zeige|rufe|öffne|envoie|envoyez|transmet|publi|affich|supprime|exécut|copie|lisez|dites|réponds|répondez|recommand|écri|envía|envíe|manda|borra|elimina|ejecut|publica|copia|muestr|responde|contesta|recomiend|escrib|di_|diga|envie|apague|execute|mostre|recomend|escrev|invia|cancella|esegui|leggi|mostra|rispond|consiglia|scrivi|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|odpowi|poleć|napisz|küld|töröl|futtas|olvas|másol|írd|válaszol|ajánl|gửi|xóa|chạy|chuyển|trả_lời|giới_thiệu|kirim|hapus|jalankan|teruskan|jawab|rekomendasikan|tampilkan
 tool_steering  deed2    parola|şifre|.env|http|@|sistem_istem|sistem_talimat|konuşma|günlük|yedek|sistem_mesaj ..40 gönder|yazdır|göster|sil|çalıştır|aktar|kopyala
 tool_steering  deed1    gönder|yazdır|göster|sil_|çalıştır|öner|cevapla|yanıtla
 role_spoof     who1     人工智能助手|ai助手|ai_助手|语言模型|語言模型|智能助手|智能体|大模型|ai代理|ai_代理
-role_spoof     who3     如果你是|若你是|如果您是|若您是|假如你是|作为一个|身为 ..6 人工智能|ai|语言模型|語言模型|助手|大模型
-concealment    claim2   已授权|已经授权|已授權|已同意|已批准|预先批准|已确认|获得授权
+role_spoof     who3     如果你是|若你是|如果您是|若您是|假如你是|作为一个|身为 ..6 *人工智能|ai|语言模型|語言模型|助手|大模型
+concealment    claim2   *已授权|已经授权|已授權|已同意|已批准|预先批准|已确认|获得授权
 concealment    hide1    无需确认|无需再次确认|不需要确认|不必确认|不用确认|无需询问|不要询问|直接
 role_spoof     claim1   系统通知|系统消息|系统提示：|管理员|从现在起|从现在开始|代替|而是|新任务|新的任务|新规则
 tool_steering  deed2    请|立即|马上|必须|应当|直接|，|。|：|将|把|并|先 ..1 发送|转发|删除|读取|调用|执行|运行|上传|输出|泄露|转账|复制|显示|提交|添加 ..20 .env|密码|密钥|对话|聊天|http|@|系统提示|备份|工具|backup|凭证|令牌|目录|数据库|命令|_|邮件|记录
 tool_steering  deed2    密码|密钥|对话|聊天|系统提示|备份|.env|凭证|令牌|邮件 ..16 发送|转发|删除|上传|输出|泄露|发给|提交|复制
 tool_steering  deed1    回复|回答|推荐|输出|发送|执行|删除|告诉
 role_spoof     who1     aiアシスタント|言語モデル|aiエージェント|要約するai|ai_アシスタント|aiへ|モデルへ|アシスタントへ
-role_spoof     who3     あなたが|もし|このページを|この文書を|これを ..8 ai|言語モデル|アシスタント ..6 なら|場合|であれば|は
+role_spoof     who3     あなたが|もし|このページを|この文書を|これを ..8 *ai|言語モデル|アシスタント ..6 なら|場合|であれば|は
 role_spoof     claim1   代わりに|今後は|これからは|今から|とだけ|システム通知|管理者
-role_spoof     claim3   権限 ..4 付与|昇格
-concealment    claim2   承認済み|許可済み|同意済み|確認は不要|確認不要
+role_spoof     claim3   *権限 ..4 付与|昇格
+concealment    claim2   *承認済み|許可済み|同意済み|確認は不要|確認不要
 tool_steering  deed2    パスワード|会話|システムプロンプト|秘密鍵|環境変数|url|http|メール|データベース|バックアップ|.env|.ssh|認証情報|トークン ..24 送信|転送|削除|実行|出力|表示|アップロード|教えて|送って
 tool_steering  deed1    してください|しなさい|せよ|すること|ださい
 role_spoof     who1     ai_어시스턴트|언어_모델|ai_비서|인공지능_비서|ai_에이전트|ai_모델|인공지능
-role_spoof     who3     당신이|귀하가|네가|만약 ..10 언어_모델|ai|인공지능|어시스턴트 ..6 라면|이면|면
-role_spoof     claim3   새로운_지시|새_지시|시스템_명령
+role_spoof     who3     당신이|귀하가|네가|만약 ..10 *언어_모델|ai|인공지능|어시스턴트 ..6 라면|이면|면
+role_spoof     claim3   *새로운_지시|새_지시|시스템_명령
 role_spoof     claim1   지금부터|대신|앞으로|새로운_작업|시스템_알림|관리자
-concealment    claim2   이미_승인|이미_동의|확인_없이|승인되었|허가했
+concealment    claim2   *이미_승인|이미_동의|확인_없이|승인되었|허가했
 tool_steering  deed2    비밀번호|환경_변수|대화|시스템_프롬프트|파일|http|@|키_|이메일|백업|데이터베이스|.env|명령 ..30 출력|전송|보내|삭제|공개|전달|업로드|실행
 tool_steering  deed1    하세요|하십시오|해라|하라|주세요
 role_spoof     who1     языковая_модель|языковой_модел|языковую_модель|языковых_модел|ии-ассистент|ии-агент|ассистент_ии|нейросет|ии-помощник|мовна_модель|мовну_модель|мовною_моделлю|ші-асистент|штучн|искусственн
-role_spoof     who3     если_ты|если_вы|як_мовна|якщо_ти|якщо_ви|как_языковая ..8 модель|моделлю|ии|ші|ассистент|асистент|нейросет
+role_spoof     who2     *ассистент|асистент|помощник|помічник ..1 ,|:
+role_spoof     who3     если_ты|если_вы|як_мовна|якщо_ти|якщо_ви|как_языковая ..8 *модель|моделлю|ии|ші|ассистент|асистент|нейросет
 role_spoof     claim1   вместо|отныне|с_этого_момента|теперь|замість|віднині|відтепер|системное|новая_задача|нове_завдання
-concealment    claim2   пользователь|користувач ..10 уже|дал|разрешил|согласил|одобрил|дозволив|погодив|схвалив
+concealment    claim2   *пользователь|користувач ..10 уже|дал|разрешил|согласил|одобрил|дозволив|погодив|схвалив
 tool_steering  deed2    отправь|отправьте|перешли|перешлите|выполни|выполните|удали|удалите|прочитай|прочитайте|покажи|покажите|выведи|выведите|передай|передайте|скопируй|загрузи|запусти|надішли|надішліть|видали|видаліть|виконай|виконайте|покажи|скопіюй|прочитай|передай ..40 PATH|http|@|парол|ключ|команд|переписк|промпт|curl|список_контакт|контакт|файл|логи|журнал|историю|базу|резервн|сервер|подсказк
 tool_steering  deed1    отправь|перешли|выполни|удали|прочитай|покажи|выведи|скажи|ответь|рекомендуй|напиши|скопируй|надішли|видали|виконай|відповідай|відповідайте|скажіть|рекомендуйте|отвечай|отвечайте
 role_spoof     who1     نموذج_لغوي|نموذجًا_لغويًا|نموذجا_لغويا|نماذج_اللغة|المساعد_الذكي|مساعد_الذكاء|الذكاء_الاصطناعي
-role_spoof     who3     إذا_كنت|اذا_كنت|إن_كنت|بصفتك ..4 نموذج|مساعد|ذكاء
+role_spoof     who3     إذا_كنت|اذا_كنت|إن_كنت|بصفتك ..4 *نموذج|مساعد|ذكاء
 role_spoof     claim1   بل_|بدلا|بدلاً|من_الآن|ابتداء|مهمة_جديدة|إشعار_النظام
-concealment    claim2   المستخدم ..10 وافق|أذن|سمح
+concealment    claim2   *المستخدم ..10 وافق|أذن|سمح
 tool_steering  deed2    أرسل|اعرض|احذف|نفذ|انسخ|اقرأ|اطبع|شغل|حول|ارسل ..40 .env|http|@|كلمة|كلمات|المرور|تعليمات|المحادثة|ملف|مفاتيح|رسائل|الأمر|قاعدة|النسخ
 tool_steering  deed1    أرسل|اعرض|احذف|نفذ|انسخ|اقرأ|قل_|أجب|أوص
 role_spoof     who1     एआई_सहायक|भाषा_मॉडल|एआई_एजेंट|कृत्रिम_बुद्धि|ai_सहायक
-role_spoof     who3     यदि_आप|अगर_आप|यदि_तुम|अगर_तुम ..16 मॉडल|एआई|सहायक|ai
+role_spoof     who3     यदि_आप|अगर_आप|यदि_तुम|अगर_तुम ..16 *मॉडल|एआई|सहायक|ai
 role_spoof     claim1   के_बजाय|अब_से|नए_नियम|नया_कार्य|सिस्टम_सूचना
 tool_steering  deed2    पासवर्ड|सिस्टम_प्रॉम्प्ट|फ़ाइल|फाइल|बातचीत|http|.env|कुंजी|ईमेल|संदेश ..30 भेज|दिखा|हटा|चला|प्रकट|कॉपी|साझा
 tool_steering  deed1    भेजें|दिखाइए|दिखाएं|हटाएं|चलाएं|लिखें|कहें|बताएं
-role_spoof     who3     an_die|an_den|an_alle|für_die|für_alle|für|hey|hallo|liebe|lieber|cher|chère|à_l'attention|pour_les|pour|à_|querid|estimad|para_los|para|a_los|olá|caro|cara|prezad|ai_|per_gli|per|all|al_|drog|dla|do_|szanown|kedves|az_|sevgili|gửi|thân|halo|untuk|kepada|beste|voor|kära|till|kære|hyvä ..12 sprachmodell|ki-assist|ki-agent|ki|assistant|assistants|ia|modèle|asistente|modelo|assistente|modello|asystent|asystenc|model|mi|asszisztens|yapay_zek|asistan|trợ_lý|mô_hình|asisten|ai-assistent|språkmodell|sprogmodel ..14 ,|:|!
-role_spoof     who3     人工智能|ai助手|ai_助手|语言模型|語言模型|智能助手|智能体|大模型|助手|模型 ..1 ：|:|，请|,请|请|必须|必須|应当|須|注意
-role_spoof     who3     从现在开始|从现在起|现在起|自此 ..4 你是|你将|你必须|你要
-role_spoof     who3     アシスタント|ai|モデル|言語モデル|エージェント ..4 へ|は|各位|に告 ..6 ：|、|確認なし|すべて|必ず|代わり|お願い
-role_spoof     who3     ai|어시스턴트|언어_모델|비서|모델|에이전트 ..3 여러분|에게|님|께|는|는_반드시|야
-role_spoof     who3     нейросет|ассистент|ии-ассист|ии-агент|ии-агентов|ші-помічник|асистент|помічник|ии ..8 !|,|:
-role_spoof     who3     уважаем|дорог|шановн|внимание|увага|для ..8 нейросет|модел|ассистент|ии|ші|асистент|помічник
-role_spoof     who3     المساعد|لنماذج|للنماذج|النموذج|الذكاء|نموذج ..8 :|،
-role_spoof     who3     प्रिय|नोट|ध्यान|सूचना ..8 एआई|मॉडल|सहायक|ai
+role_spoof     who3     an_die|an_den|an_alle|für_die|für_alle|für|hey|hallo|liebe|lieber|cher|chère|à_l'attention|pour_les|pour|à_|querid|estimad|para_los|para|a_los|olá|caro|cara|prezad|ai_|per_gli|per|all|al_|drog|dla|do_|szanown|kedves|az_|sevgili|gửi|thân|halo|untuk|kepada|beste|voor|kära|till|kære|hyvä ..12 *sprachmodell|ki-assist|ki-agent|ki|assistant|assistants|ia|modèle|asistente|modelo|assistente|modello|asystent|asystenc|model|mi|asszisztens|yapay_zek|asistan|trợ_lý|mô_hình|asisten|ai-assistent|språkmodell|sprogmodel ..14 ,|:|!
+role_spoof     who3     *人工智能|ai助手|ai_助手|语言模型|語言模型|智能助手|智能体|大模型|助手|模型 ..1 ：|:|，请|,请|请|必须|必須|应当|須|注意
+role_spoof     who3     *从现在开始|从现在起|现在起|自此 ..4 你是|你将|你必须|你要
+role_spoof     who3     *アシスタント|ai|モデル|言語モデル|エージェント ..4 へ|は|各位|に告 ..6 ：|、|確認なし|すべて|必ず|代わり|お願い
+role_spoof     who3     *ai|어시스턴트|언어_모델|비서|모델|에이전트 ..3 여러분|에게|님|께|는|는_반드시|야
+role_spoof     who3     *нейросет|ассистент|ии-ассист|ии-агент|ии-агентов|ші-помічник|асистент|помічник|ии ..8 !|,|:
+role_spoof     who3     уважаем|дорог|шановн|внимание|увага|для ..8 *нейросет|модел|ассистент|ии|ші|асистент|помічник
+role_spoof     who3     *المساعد|لنماذج|للنماذج|النموذج|الذكاء|نموذج ..8 :|،
+role_spoof     who3     प्रिय|नोट|ध्यान|सूचना ..8 *एआई|मॉडल|सहायक|ai
 tool_steering  deed1    bitte|s'il_vous_plaît|por_favor|per_favore|proszę|kérjük|kérlek|lütfen|xin|hãy|tolong|mohon|harap|alstublieft|du_musst|sie_müssen|vous_devez|tu_dois|debes|debe_|deve_|deves|devi|dovete|musisz|phải|harus|moet
 tool_steering  deed1    请|務必|务必|必须|必須|要求
 tool_steering  deed1    пожалуйста|должен|должна|обязан|повинен|будь_ласка
 tool_steering  deed1    يجب|عليك|رجاء|لا_تخبر|أرسلوا|ابدأ
 tool_steering  deed1    न_करें|करें|कीजिए|करो|कृपया
-concealment    hide2    ohne_es_zu|ohne_das_zu|ohne_dies_zu|sans_le|sans_l'en|sans_en|sin_mencion|sin_decir|no_lo|no_se_lo|não_o|sem_mencion|sem_dizer|senza_dirlo|senza_menzion|non_dirlo|nie_wspomin|bez_wspomin|anélkül|ne_említs|belirtme|söz_etme|mà_không|jangan_sebut|tanpa_menyebut|comme_si_de_rien ..16 erwähn|sagen|prévenir|dire|parler|mention|comentes|digas|menciones|diga|parlarne|ani|ten|hogy|edilmeden|nói|menyebut|n'était|o_
-concealment    hide2    언급하지_마|말하지_마|알리지_마
-concealment    hide2    не_упоминай|не_говори|не_сообщай|не_упоминайте|незаметно|молча|не_згадуй|непомітно
-concealment    hide2    言わないで|触れないで|説明しないで|黙って|こっそり|知らせないで
+concealment    hide2    *ohne_es_zu|ohne_das_zu|ohne_dies_zu|sans_le|sans_l'en|sans_en|sin_mencion|sin_decir|no_lo|no_se_lo|não_o|sem_mencion|sem_dizer|senza_dirlo|senza_menzion|non_dirlo|nie_wspomin|bez_wspomin|anélkül|ne_említs|belirtme|söz_etme|mà_không|jangan_sebut|tanpa_menyebut|comme_si_de_rien ..16 erwähn|sagen|prévenir|dire|parler|mention|comentes|digas|menciones|diga|parlarne|ani|ten|hogy|edilmeden|nói|menyebut|n'était|o_
+concealment    hide2    *不要提及|不要说|别提|不提|不得提及|不说
+concealment    hide2    *언급하지_마|말하지_마|알리지_마
+concealment    hide2    *не_упоминай|не_говори|не_сообщай|не_упоминайте|незаметно|молча|не_згадуй|непомітно
+concealment    hide2    *言わないで|触れないで|説明しないで|黙って|こっそり|知らせないで
 tool_steering  =press1  vor_jedem|jedes_mal|immer|stets|avant_chaque|toujours|siempre|antes_de_cada|sempre|prima_di_ogni|antes_de_cada|zawsze|przed_każd|mindig|minden_hívás|her_zaman|her_çağrı|luôn|mỗi_lần|selalu|setiap
 tool_steering  =press1  每次|必须|总是|一律|都要
 tool_steering  =press1  必ず|毎回|常に
 tool_steering  =press1  반드시|항상|때마다
 tool_steering  =press1  всегда|каждый_раз|перед_каждым|завжди|щоразу
-tool_steering  =deed3   gib|übergib|sende|füge|donne|envoyer|envoie|transmet|envía|envia|incluye|incluir|envie|inclua|invia|includi|podaj|wyślij|küldd|add_meg|gönder|gửi|kirim|sertakan ..60 chatverlauf|gesprächsverlauf|identifiants|mot_de_passe|historial|histórico|historique|cronologia|conversa|conversación|historię|jelsz|beszélgetés|parola|sohbet|mật_khẩu|hội_thoại|kata_sandi|percakapan|passwor|contraseñ|senha
-tool_steering  =deed3   передавай|передай|отправляй|отправь|вставляй ..40 переписк|историю|парол|диалог
-tool_steering  =deed3   对话记录|聊天记录|对话|密码 ..16 放入|传入|填入|发送|参数
-tool_steering  =deed4   lies|lesen_sie|lis|lisez|lee|lea|leia|leggi|przeczytaj|odczytaj|olvasd|đọc|baca|lees|přečti|прочитай|прочти|прочитайте ..20 PATH
+tool_steering  =deed3   *gib|übergib|sende|füge|donne|envoyer|envoie|transmet|envía|envia|incluye|incluir|envie|inclua|invia|includi|podaj|wyślij|küldd|add_meg|gönder|gửi|kirim|sertakan ..60 chatverlauf|gesprächsverlauf|identifiants|mot_de_passe|historial|histórico|historique|cronologia|conversa|conversación|historię|jelsz|beszélgetés|parola|sohbet|mật_khẩu|hội_thoại|kata_sandi|percakapan|passwor|contraseñ|senha
+tool_steering  =deed3   *передавай|передай|отправляй|отправь|вставляй ..40 переписк|историю|парол|диалог
+tool_steering  =deed3   *对话记录|聊天记录|对话|密码 ..16 放入|传入|填入|发送|参数
+tool_steering  =deed4   lies|lesen_sie|lis|lisez|lee|lea|leia|leggi|przeczytaj|odczytaj|olvasd|đọc|baca|lees|přečti|прочитай|прочти|прочитайте ..20 *PATH
 """    # noqa: E501 (a table: whole rows)
 
 # kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried where one
@@ -14667,7 +14669,7 @@ class _SteerLetters(dict[str, str]):
                 bits = sum(steer.bits[name] for name, is_one in (
                     ("PATH", _steer_path.search(token)), ("SETUP", _steer_setup.search(token)),
                     ("HOME", token.startswith(("~/", "/home/", "/users/")))) if is_one)
-                if not bits:
+                if not bits and not token.isdigit():
                     bits = steer.words.get(token.translate(_steer_leet))
                 if not bits and ("_" in token.strip("_") or token.endswith("()")):
                     bits = steer.bits["NAME"] | (steer.bits["DEED"] if _steer_deed.search(token) else 0)
@@ -14721,7 +14723,9 @@ class _Steer:
         parts: dict[int, int] = {}                  # classes and words of which one is needed -> bit of that need
         self.phrases = []
         for kind, force, phrase in rows:
-            regex, needs, key = self._compile(phrase)
+            bare = force.strip("+=-!")
+            light = bare[-1] == "1" or bare == "deed2"
+            regex, needs, key = self._compile(phrase, not light)
             mask = sum({parts.setdefault(need, 1 << len(parts)) for need in needs})
             self.phrases.append(_steer_row(" | ".join((kind, force, phrase)), kind, force, regex, mask, key))
         self.loose = [phrase for phrase in self.phrases if not phrase.key and phrase.force[0] not in "+="]
@@ -14870,13 +14874,13 @@ class _Steer:
                         for expression in self._several(choice)]
         return f"(?:{'|'.join(choices)})"
 
-    def _compile(self, phrase: str) -> tuple[Any, tuple[int, ...], int]:
-        """(regex over letters, needs, bits of the words that the phrase hangs on) of a phrase."""
+    def _compile(self, phrase: str, heavy: bool) -> tuple[Any, tuple[int, ...], int]:
+        """(regex over letters, needs, bits of the words that the phrase hangs on; 0 unless it is *heavy*) of a phrase."""
         needs, key = [], 0
         for element in phrase.split():
             if element[0] not in ".~/!" and element != "STOP":
                 bits = self._needed(element.strip("*?"))
-                if element[0] == "*":
+                if element[0] == "*" and heavy:
                     key = bits
                 if element[-1] != "?" and bits > 0:
                     needs.append(bits)
@@ -14963,7 +14967,7 @@ def _steer_spell(line: str) -> tuple[SteeringPhrase, list[tuple[str, ...]]]:
         force, phrase = "foreign", f"{force} {phrase}"
     regex = ""
     parts: list[tuple[str, ...]] = []
-    for element in phrase.split():
+    for element in phrase.replace("*", "").split():
         gap = re.fullmatch(r"\.\.(\d+)", element)
         if gap:
             regex += ("[^.!?,;。！？\\n]{0," if kind == "override" else "[^.!?。！？\\n]{0,") + gap[1] + "}?"
@@ -15010,14 +15014,24 @@ class _SteerAbroad(NamedTuple):
     """The phrases of other languages: by their script, and those in Latin letters by a first word of theirs or its beginning."""
     scripts: dict[str, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]]
     begins: dict[bytes, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]]
+    light: dict[str, tuple[set[str], list[tuple[bool, SteeringPhrase, list[tuple[str, ...]]]]]]     # what is weighed, by words
 
 
 @lru_cache(None)
 def _steer_abroad() -> _SteerAbroad:
-    abroad = _SteerAbroad({}, {})
+    abroad = _SteerAbroad({}, {}, {})
     for line in _STEER_FOREIGN.strip().split("\n"):
-        script = max(_steer_script(char) for char in line) or "latin"
-        abroad.scripts.setdefault(script, []).append(_steer_spell(line))
+        script = max(_steer_script(char) for char in line if char < "\ue000") or "latin"
+        phrase, parts = _steer_spell(line)
+        if phrase.facet == "whole":
+            abroad.scripts.setdefault(script, []).append((phrase, parts))
+            continue
+        keys, light = abroad.light.setdefault(script, (set(), []))
+        light.append(("*" in line, phrase, parts))
+        light.sort(key=lambda one: not one[0])
+        for part, element in zip(parts, [element for element in line.split()[2:] if element[:2] != ".."]):
+            if element[0] == "*":
+                keys.update(part)
     for one in abroad.scripts["latin"]:
         for begin in _steer_begins(one[1]):
             abroad.begins.setdefault(begin, []).append(one)
@@ -15027,7 +15041,9 @@ def _steer_abroad() -> _SteerAbroad:
 def steering_rows() -> list[SteeringPhrase]:
     """All rows of the tables: phrases, those of other languages, marks."""
     steer = _steer()
-    others = [phrase for phrases in _steer_abroad().scripts.values() for phrase, _ in phrases]
+    abroad = _steer_abroad()
+    others = [phrase for phrases in abroad.scripts.values() for phrase, _ in phrases]
+    others += [phrase for _, light in abroad.light.values() for _, phrase, _ in light]
     others += [phrase for _, _, marks in steer.marks for found in marks.values() for phrase, _ in found]
     return list({phrase.row: phrase for phrase in (*steer.phrases, *others)}.values())
 
@@ -15083,8 +15099,7 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
                         zones.append([begin, end])
         hot: list[tuple[int, int, dict[str, SteeringPhrase]]] = []
         for begin, end in zones:
-            here = phrases if spaced else steer.look(low[begin:end], _steer_words(low[begin:end])[1],
-                                                     phrases if defining else [*phrases, *steer.loose])
+            here = phrases if spaced else steer.look(low[begin:end], _steer_words(low[begin:end])[1], phrases)
             if here:
                 some = {phrase.row: phrase for phrase in here}
                 if hot and begin < hot[-1][1]:
@@ -15092,25 +15107,51 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
                     some.update(before)
                 hot.append((begin, end, some))
         for begin, end, some in hot:
-            yield from _steer_zone(low, begin, end, list(some.values()), spaced)
+            yield from _steer_zone(low, begin, end, list(some.values()), spaced, () if defining or spaced else steer.loose)
         chars = set() if plain or block.isascii() else set(
             block.encode("utf-8", "replace").translate(None, _VIEW_ASCII).decode())
         scripts = set(map(_steer_script, chars))
         if not steer.tongues.isdisjoint(words):
             scripts.add("latin")
-        for script in scripts:
-            abroad = _steer_abroad()
+        abroad = _steer_abroad() if scripts else None
+        for script in scripts if abroad else ():
             some_foreign = abroad.scripts.get(script, ())
             if script == "latin":
-                begins = abroad.begins.keys() & {begin for word in set(bare.split()) for begin in (word, word[:3], b"")}
+                bare_words = set(bare.split())
+                begins = abroad.begins.keys() & {begin for word in bare_words for begin in (word, word[:3], b"")}
                 some_foreign = list({id(one): one for begin in begins for one in abroad.begins[begin]}.values())
             for phrase, parts in some_foreign:
                 if script not in ("latin", "8") and any(chars.isdisjoint(firsts) for firsts in _steer_firsts(phrase.row, parts)):
                     continue
                 if all(any(word in block for word in choices) for choices in reversed(parts)):
                     for match in phrase.regex.finditer(block):
-                        if phrase.facet != "deed" or not _inject_never.search(block[max(0, match.start() - 12):match.end() + 3]):
-                            yield SteeringHit(start + match.start(), start + match.end(), phrase)
+                        yield SteeringHit(start + match.start(), start + match.end(), phrase)
+            light = abroad.light.get(script)
+            if light:               # what is weighed is looked for around words for a model and their like
+                places: list[int] = []
+                for key in light[0]:
+                    place = block.find(key)
+                    while place >= 0:
+                        if script != "latin" or not (place and block[place - 1].isalnum()) and (
+                                len(key) > 4 or not block[place + len(key):place + len(key) + 1].isalnum()):
+                            places.append(place)
+                        place = block.find(key, place + len(key))
+                zones = []
+                for place in sorted(places):
+                    if zones and place - 100 < zones[-1][1]:
+                        zones[-1][1] = place + 240
+                    else:
+                        zones.append([max(0, place - 100), place + 240])
+                for begin, end in zones:
+                    zone, found = block[begin:end], False
+                    for heavy, phrase, parts in light[1]:
+                        if not heavy and not found:
+                            break       # nothing for it to add to
+                        if all(any(word in zone for word in choices) for choices in reversed(parts)):
+                            for match in phrase.regex.finditer(zone):
+                                if phrase.facet != "deed" or not _inject_never.search(zone[max(0, match.start() - 12):match.end() + 3]):
+                                    found = True
+                                    yield SteeringHit(start + begin + match.start(), start + begin + match.end(), phrase)
 
 
 _steer_first_sets: dict[str, list[frozenset[str]]] = {}
@@ -15147,9 +15188,9 @@ def _steer_finds(text: Any, part: Any) -> Iterator[int]:
         place = text.find(part, place + 1)
 
 
-def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase],
-                spaced: bool) -> Iterator[SteeringHit]:
-    """The *phrases* in a part of *low*."""
+def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase], spaced: bool,
+                light: Sequence[SteeringPhrase]) -> Iterator[SteeringHit]:
+    """The *phrases* in a part of *low*, and where it holds one of them the *light* ones too, which are nothing alone."""
     steer = _steer()
     begin = max(low.rfind(" ", 0, begin), low.rfind("\n", 0, begin), begin - 40, 0)
     zone = low[begin:end]
@@ -15165,16 +15206,21 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
                 tokens.append((start + first, start + last))
                 read.append(letter)
         letters = "".join(read)
-    for phrase in phrases:
-        for match in phrase.regex.finditer(letters):
-            first, last = match.span()
-            if phrase.facet == "deed" and first and letters[first - 1] in steer.nots:
-                continue            # told not to
-            if phrase.kind == "concealment" and low.startswith("without", tokens[first][0]) and any(
-                    letter in steer.nots for letter in letters[max(0, first - 8):first].rpartition(".")[2]):
-                continue            # not without
-            if phrase.force[-5:] != "order" and phrase.force[-1] != "!" or (first or not begin) and steer.orders(letters, first):
-                yield SteeringHit(tokens[first][0], tokens[last - 1][1], phrase)
+    found = False
+    for some in (phrases, light):
+        for phrase in some if some is phrases else steer.look(zone, _steer_words(zone)[1], light):
+            for match in phrase.regex.finditer(letters):
+                first, last = match.span()
+                if phrase.facet == "deed" and first and letters[first - 1] in steer.nots:
+                    continue            # told not to
+                if phrase.kind == "concealment" and low.startswith("without", tokens[first][0]) and any(
+                        letter in steer.nots for letter in letters[max(0, first - 8):first].rpartition(".")[2]):
+                    continue            # not without
+                if phrase.force[-5:] != "order" and phrase.force[-1] != "!" or (first or not begin) and steer.orders(letters, first):
+                    found = True
+                    yield SteeringHit(tokens[first][0], tokens[last - 1][1], phrase)
+        if not found:
+            return
 
 
 def _steer_marks(low: str) -> Iterator[SteeringHit]:
