@@ -135,11 +135,53 @@ import math
 import re
 import threading
 import time
+from collections import _tuplegetter    # type: ignore[attr-defined]
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
 
 __version__ = "0.1.0"
+
+# Every record in this file is a `NamedTuple`: typing's for those who check types, at run time the one below, which is
+# used, compared, unpacked and copied alike. To import typing and to make some eighty of its classes would take half of a
+# start (30 ms). The class below leaves the compiling of a constructor to the first instance, and most have none.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NamedTuple
+else:
+    Any = object
+
+    class _Records(type):
+        """Makes a class with annotations the tuple that has them as its fields, with their defaults."""
+
+        def __new__(cls, name, bases, space):
+            fields = space["_fields"] = tuple(space.get("__annotations__", ()))
+            space["_field_defaults"] = {field: space[field] for field in fields if field in space}
+            space.update((field, _tuplegetter(index, None)) for index, field in enumerate(fields))
+            space["__slots__"] = ()
+            return type.__new__(cls, name, bases, space)
+
+    class NamedTuple(tuple, metaclass=_Records):
+        def __new__(cls, *values, **named):
+            fields = ", ".join(cls._fields)
+            made = eval(f"lambda cls, {fields}: new(cls, ({fields},))", {"new": tuple.__new__})
+            made.__defaults__, made.__qualname__ = tuple(cls._field_defaults.values()), cls.__name__
+            cls.__new__ = made
+            return made(cls, *values, **named)
+
+        def __getnewargs__(self):
+            return tuple(self)
+
+        def __repr__(self):
+            return f"{type(self).__name__}({', '.join(map('{}={!r}'.format, self._fields, self))})"
+
+        def _asdict(self):
+            return dict(zip(self._fields, self))
+
+        def _replace(self, **named):
+            made = tuple.__new__(type(self), map(named.pop, self._fields, self))
+            if named:
+                raise ValueError(f"no such fields: {', '.join(named)}")
+            return made
 
 # ---------------------------------------------------------------------------
 # 2. Errors, budgets, late regexes
