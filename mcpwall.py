@@ -27030,7 +27030,7 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
                       action="append", default=[]),
         _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
         _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"),
-        _setup_flag("--yes", "for programs; what is named is written at once anyway"), _SETUP_PROJECT,
+        _setup_flag("--yes", "without a terminal: give an entry that is walled already another policy"), _SETUP_PROJECT,
         _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
@@ -27067,7 +27067,15 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
             plan.append((server, words))
             _say_left_out(io, found, server)
     files = _show_plan(io, found, plan)
+    if options and any(server.wrapper and not _foreign_wall(io, server) for server, _ in plan):
+        _need_consent(io, args, "wrap", "give a walled entry another policy")
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
+
+
+def _need_consent(io: Surroundings, args: Any, command: str, what: str) -> None:
+    """What loosens the wall is done at a terminal, or by a program that says `--yes`. Raises UsageError."""
+    if not (args.yes or args.dry_run):
+        io.need_terminal(command, f"to {what} without one, add --yes")
 
 
 def _say_by_hand(io: Surroundings, server: Server, words: Sequence[str]) -> None:
@@ -27161,6 +27169,8 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
     files = _show_plan(io, found, plan)
     if args.all and not files:
         io.say("Nothing to unwrap.")
+    if files:
+        _need_consent(io, args, "unwrap", "take the wall away")
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
 
 
@@ -27220,6 +27230,10 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
     for plan in changes:
         old, new = ([] if text is None else _shown_text(text).split("\n") for text in (plan.old, plan.new))
         _say_diff(io, old, new, plan.path)
+    if not on and changes:
+        _need_consent(io, args, "unwrap", "take our hooks out")
+    elif options and any(plan.old and hook_commands(plan.old, config_form(plan.path)) for plan in changes):
+        _need_consent(io, args, "wrap", "give a registered hook another policy")
     if args.dry_run:
         return 0 if done else 1
     for plan in changes:

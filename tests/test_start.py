@@ -146,7 +146,7 @@ class Launchers(InEmptyHome):
         self.assertRegex(kept[0], r"^mcpwall\..*\.pyc$")
         again = self.run_wall("wrap", "toy")
         self.assertIn("already wrapped", again.stdout)
-        self.assertEqual(self.run_wall("unwrap", "toy").returncode, 0)
+        self.assertEqual(self.run_wall("unwrap", "--yes", "toy").returncode, 0)
         with open(self.cursor, encoding="utf-8") as stream:
             self.assertEqual(stream.read(), before)
 
@@ -154,7 +154,7 @@ class Launchers(InEmptyHome):
         one, two = self.copy("one"), self.copy("two")
         self.run_wall("wrap", "toy", file=one)
         first = self.words()[3]
-        self.run_wall("unwrap", "toy", file=one)
+        self.run_wall("unwrap", "--yes", "toy", file=one)
         self.run_wall("wrap", "toy", file=two)
         second = self.words()[3]
         self.assertNotEqual(first, second)
