@@ -135,11 +135,53 @@ import math
 import re
 import threading
 import time
+from collections import _tuplegetter    # type: ignore[attr-defined]
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
-from typing import Any, NamedTuple
 
 __version__ = "0.1.0"
+
+# Every record in this file is a `NamedTuple`: typing's for those who check types, at run time the one below, which is
+# used, compared, unpacked and copied alike. To import typing and to make some eighty of its classes would take half of a
+# start (30 ms). The class below leaves the compiling of a constructor to the first instance, and most have none.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NamedTuple
+else:
+    Any = object
+
+    class _Records(type):
+        """Makes a class with annotations the tuple that has them as its fields, with their defaults."""
+
+        def __new__(cls, name, bases, space):
+            fields = space["_fields"] = tuple(space.get("__annotations__", ()))
+            space["_field_defaults"] = {field: space[field] for field in fields if field in space}
+            space.update((field, _tuplegetter(index, None)) for index, field in enumerate(fields))
+            space["__slots__"] = ()
+            return type.__new__(cls, name, bases, space)
+
+    class NamedTuple(tuple, metaclass=_Records):
+        def __new__(cls, *values, **named):
+            fields = ", ".join(cls._fields)
+            made = eval(f"lambda cls, {fields}: new(cls, ({fields},))", {"new": tuple.__new__})
+            made.__defaults__, made.__qualname__ = tuple(cls._field_defaults.values()), cls.__name__
+            cls.__new__ = made
+            return made(cls, *values, **named)
+
+        def __getnewargs__(self):
+            return tuple(self)
+
+        def __repr__(self):
+            return f"{type(self).__name__}({', '.join(map('{}={!r}'.format, self._fields, self))})"
+
+        def _asdict(self):
+            return dict(zip(self._fields, self))
+
+        def _replace(self, **named):
+            made = tuple.__new__(type(self), map(named.pop, self._fields, self))
+            if named:
+                raise ValueError(f"no such fields: {', '.join(named)}")
+            return made
 
 # ---------------------------------------------------------------------------
 # 2. Errors, budgets, late regexes
@@ -18122,12 +18164,12 @@ def unknown_word(word: Any, known: Iterable[str], what: str) -> str:
 
 
 _unknown_variable = lazy_regex(r"(?<!\\)\$\{([A-Za-z_]\w*)\}")
-_TOP_KEYS = ("version", "extends", "without", "settings", "rules", "outbound_rules", "secrets", "tests", "policy")
-_RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "hint", "last")
-_MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
-_OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "asks", "response_contains",
+TOP_KEYS = ("version", "extends", "without", "settings", "rules", "outbound_rules", "secrets", "tests", "policy")
+RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "hint", "last")
+MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
+OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "asks", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
-_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "sql", "secrets", "all",
+MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "sql", "secrets", "all",
                   "except_keys", "access")
 _ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
 _DIRECTIONS = ("request", "response", "notification", "definition")
@@ -18207,7 +18249,7 @@ def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], n
     check = _Checker(file, lines)
     if data is None or data == {}:
         raise check.fail("", "the policy is empty; write at least `version: 1`")
-    check.keys(data, _TOP_KEYS, "", "a map of " + ", ".join(_TOP_KEYS))
+    check.keys(data, TOP_KEYS, "", "a map of " + ", ".join(TOP_KEYS))
     if data.get("version", 1) != 1 or isinstance(data.get("version"), (bool, float)):
         raise check.fail("/version", f"version {_quoted_value(data['version'])} is not known; write 1")
     for item in check.texts(data["extends"], "/extends") if data.get("extends", []) != [] else ():
@@ -18216,8 +18258,8 @@ def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], n
     if data.get("without", []) != []:
         check.texts(data["without"], "/without")
     _check_settings(check, data.get("settings", {}))
-    _check_rules(check, data.get("rules", []), "/rules", _MATCH_KEYS, REQUEST_ACTIONS)
-    _check_rules(check, data.get("outbound_rules", []), "/outbound_rules", _OUTBOUND_MATCH_KEYS, RESPONSE_ACTIONS)
+    _check_rules(check, data.get("rules", []), "/rules", MATCH_KEYS, REQUEST_ACTIONS)
+    _check_rules(check, data.get("outbound_rules", []), "/outbound_rules", OUTBOUND_MATCH_KEYS, RESPONSE_ACTIONS)
     _check_secrets(check, data.get("secrets", {}))
     check_examples(check, data.get("tests", []), "/tests")
     if "policy" in data:
@@ -18260,7 +18302,7 @@ def _check_rules(check: _Checker, rules: Any, place: str, match_keys: Sequence[s
     remembered = 0
     for index, rule in enumerate(rules):
         here = f"{place}/{index}"
-        check.keys(rule, _RULE_KEYS, here, "a rule (a map with name, match and action)")
+        check.keys(rule, RULE_KEYS, here, "a rule (a map with name, match and action)")
         for key in ("name", "match") if "mark" in rule else ("name", "match", "action"):
             if key not in rule:
                 raise check.fail(here, f"the rule has no {key!r}; write one")
@@ -18312,7 +18354,7 @@ def _check_effect(check: _Checker, rule: dict[str, Any], here: str, actions: Seq
 
 def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -> None:
     check.keys(match, keys, place)
-    if keys is _OUTBOUND_MATCH_KEYS and not match:
+    if keys is OUTBOUND_MATCH_KEYS and not match:
         raise check.fail(place, f"an outbound rule needs at least one of {', '.join(keys)}")
     if match == {"secrets": False}:
         raise check.fail(place + "/secrets", "`secrets: false` says nothing; write true or leave it out")
@@ -18346,10 +18388,10 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
 
 
 def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None:
-    check.keys(matcher, _MATCHER_WORDS, place, "a matcher (a map of " + ", ".join(_MATCHER_WORDS) + ")")
+    check.keys(matcher, MATCHER_WORDS, place, "a matcher (a map of " + ", ".join(MATCHER_WORDS) + ")")
     words = [key for key in matcher if key not in _ABOUT_MATCHERS]
     if not words:
-        raise check.fail(place, f"an empty matcher; write one of {', '.join(_MATCHER_WORDS[:-2])}")
+        raise check.fail(place, f"an empty matcher; write one of {', '.join(MATCHER_WORDS[:-2])}")
     if [matcher[word] for word in words] == [False]:
         raise check.fail(place + "/secrets", "`secrets: false` says nothing; write true or leave it out")
     for word in set(words) & {"under", "not_under", "address", "command"} if name == "_any_key" else ():
@@ -19314,7 +19356,7 @@ def policy_doubts(policy: Policy) -> list[str]:
              if "mark" in rule}
     has_base = any(layer.built_in for layer in layers)
     for key in ("rules", "outbound_rules"):
-        seen = _Shadows(key == "outbound_rules")
+        seen = Shadows(key == "outbound_rules")
         for layer in layers:
             check = _Checker(layer.file, layer.lines)
             for index, rule in enumerate(() if layer.built_in else layer.data.get(key, [])):
@@ -19323,7 +19365,7 @@ def policy_doubts(policy: Policy) -> list[str]:
     return found
 
 
-def _doubts(rule: dict[str, Any], seen: _Shadows, marks: set[str], has_base: bool) -> Iterator[str]:
+def _doubts(rule: dict[str, Any], seen: Shadows, marks: set[str], has_base: bool) -> Iterator[str]:
     """What is valid in *rule*, but hardly meant."""
     name = rule["name"]
     before = seen.shadow_of(rule)
@@ -19358,12 +19400,12 @@ def _is_closed(regex: str) -> bool:
     return inner.startswith("^") and inner.endswith("$")
 
 
-class _Shadows:
+class Shadows:
     """The rules so far that end the walk, to tell whether one of them always matches before a later one does."""
 
     _SCOPE = frozenset(("method", "tool", "server", "direction"))
     _MAX_WIDE = 20              # so many rules with wildcards, and with the same tool, are held against each later one
-    _MAX_LOOKS = 100_000        # comparisons of names in all; a policy made to take longer is told less
+    MOST_LOOKS = 100_000        # comparisons of names in all; a policy made to take longer is told less
 
     def __init__(self, outbound: bool) -> None:
         self._outbound = outbound
@@ -19403,13 +19445,13 @@ class _Shadows:
         for key, globs in wide.items():
             texts = narrow.get(key, ())
             self._looks += len(globs) * len(texts)
-            if not texts or self._looks > self._MAX_LOOKS:
+            if not texts or self._looks > self.MOST_LOOKS:
                 return False
-            if not all(any(self._is_wider(glob, text) for glob in globs) for text in texts):
+            if not all(any(self.is_wider(glob, text) for glob in globs) for text in texts):
                 return False
         return True
 
-    def _is_wider(self, glob: str, text: str) -> bool:
+    def is_wider(self, glob: str, text: str) -> bool:
         """Does *glob* match all names that *text*, a name or a glob, does?"""
         if glob in ("*", text) or any(c in text for c in "*?[{"):
             return glob in ("*", text)
@@ -21376,7 +21418,7 @@ _VERSION_META = "io.modelcontextprotocol/protocolVersion"
 _CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
 _APPROVAL = "mcpwall-approval"      # the key of our question among `inputRequests`
 _YES = ("once", "session")
-_ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
+ANSWER_WORDS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
 _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
              "cancelled": "the call was cancelled", "gone": "the client or the server is gone"}
 GRANT_S = 900               # so long a yes that was given in a terminal waits for the call to come again
@@ -21414,7 +21456,7 @@ def can_elicit(capabilities: Any) -> bool:
 def elicitation(text: str) -> dict[str, Any]:
     """The params of an `elicitation/create` that asks for one of our answers."""
     answer = {"type": "string", "title": "Answer", "description": "What mcpwall should do with this call",
-              "enum": list(_ANSWERS)}
+              "enum": list(ANSWER_WORDS)}
     return {"message": text, "requestedSchema": {"type": "object", "properties": {"answer": answer}, "required": ["answer"]}}
 
 
@@ -21422,7 +21464,7 @@ def elicited(result: Any) -> str:
     """"once", "session" or "deny": what a client's answer to such a question means. Whatever is odd is a no."""
     content = result.get("content") if type(result) is dict and result.get("action") == "accept" else None
     answer = content.get("answer") if type(content) is dict else None
-    return _ANSWERS.get(answer, "deny") if type(answer) is str else "deny"
+    return ANSWER_WORDS.get(answer, "deny") if type(answer) is str else "deny"
 
 
 def approval_request(ref: str, session: str, digest: str, message: Message, tool: str, decision: Decision, arguments: str,
@@ -22694,7 +22736,7 @@ def read_policy_file(path: str, check_owner: bool = True, of_project: bool = Fal
             if about.st_mode & 0o170000 != 0o100000:
                 raise PolicyError("is no regular file; name a file", path)
             if check_owner:
-                _check_owner(path, about)
+                check_file_owner(path, about)
             data = stream.read(MAX_POLICY_BYTES + 1)
     except OSError as fault:
         remedy = "name a file, not a directory" if os.path.isdir(path) else "check the path and its permissions"
@@ -22734,7 +22776,7 @@ def _check_links(path: str) -> None:
         rest[:0] = target.split("/")
 
 
-def _check_owner(path: str, about: os.stat_result, getuid: Callable[[], int] | None = getattr(os, "getuid", None)) -> None:
+def check_file_owner(path: str, about: os.stat_result, getuid: Callable[[], int] | None = getattr(os, "getuid", None)) -> None:
     """A policy that somebody else can change is not the user's policy. Windows has no such bits to look at."""
     if getuid is None:
         return
@@ -23040,7 +23082,7 @@ class AuditLog:
             data = "\n".join(lines).encode("utf-8", "backslashreplace")     # lone surrogates become \\udxxx
             if self._torn:
                 data = b"\n" + data
-            written = _log_write(self._fd, data)
+            written = log_write(self._fd, data)
             if written != len(data):
                 self._torn = True
                 raise OSError(28, "No space left on device")
@@ -23072,7 +23114,7 @@ class AuditLog:
         if not current:
             self.close()
             self._path = path
-            self._fd = _open_log(self._directory, name)
+            self._fd = open_log(self._directory, name)
             if self._keep_days:
                 _remove_old_logs(self._directory, time.strftime("%Y-%m-%d", time.gmtime((day - self._keep_days) * 86400)))
             self._torn = _ends_torn(self._fd)
@@ -23137,7 +23179,7 @@ def _open_log_at(directory: str, name: str) -> int:
     return _checked_log(fd, trusted[0])
 
 
-def _open_log_by_path(directory: str, name: str) -> int:
+def open_log_by_path(directory: str, name: str) -> int:
     """The same where links can only be looked for beforehand (Windows)."""
     _make_directories(directory)
     path = os.path.join(directory, name)
@@ -23176,7 +23218,7 @@ def _make_directories(directory: str) -> None:
         _make_directories(directory)        # another wall may have made it meanwhile
 
 
-def _log_write_locked(fd: int, data: bytes) -> int:
+def log_write_locked(fd: int, data: bytes) -> int:
     """Append *data* under a byte-range lock: on Windows, appending alone is not atomic between processes."""
     import msvcrt
     os.lseek(fd, 1 << 40, 0)                        # a byte far behind any log, as the common lock
@@ -23192,7 +23234,7 @@ def _log_write_locked(fd: int, data: bytes) -> int:
             pass
 
 
-def _try_lock(fd: int, windows: bool = os.name == "nt") -> bool:
+def try_lock(fd: int, windows: bool = os.name == "nt") -> bool:
     """Lock the file (Windows: the byte we stand at) for this process; False when somebody else has it."""
     try:
         if windows:
@@ -23211,18 +23253,18 @@ def _try_lock(fd: int, windows: bool = os.name == "nt") -> bool:
 def _lock(fd: int, wait_s: float, pause_s: float, windows: bool = os.name == "nt") -> bool:
     """Lock the file as soon as it can be had; False after *wait_s*. (Windows' own waiting is by the second.)"""
     end = time.monotonic() + wait_s
-    while not _try_lock(fd, windows):
+    while not try_lock(fd, windows):
         if time.monotonic() > end:
             return False
         time.sleep(pause_s)
     return True
 
 
-_open_log = _open_log_at if os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW") else _open_log_by_path
-_log_write = os.write if os.name == "posix" else _log_write_locked
+open_log = _open_log_at if os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW") else open_log_by_path
+log_write = os.write if os.name == "posix" else log_write_locked
 
 
-def _kernel32(windows: bool = os.name == "nt") -> Any:
+def windows_kernel(windows: bool = os.name == "nt") -> Any:
     """Windows' own functions, their handles being whole numbers; None elsewhere, and where Python has no ctypes."""
     if not windows:     # and no time for an import
         return None
@@ -23244,7 +23286,7 @@ def _kernel32(windows: bool = os.name == "nt") -> Any:
     return kernel
 
 
-def _shows_colours(kernel: Any) -> bool:
+def shows_colours(kernel: Any) -> bool:
     """Does the terminal at stderr understand colours? That of Windows does once it has been asked to."""
     if kernel is None:
         return True
@@ -23288,7 +23330,7 @@ class Reporter:
                  clock: Callable[[], float] = time.time) -> None:
         terminal = stream is not None and stream.isatty()
         if colour is None:
-            colour = terminal and not os.environ.get("NO_COLOR") and _shows_colours(_kernel32())
+            colour = terminal and not os.environ.get("NO_COLOR") and shows_colours(windows_kernel())
         self.colour = colour
         self._stream, self._clock = stream, clock
         self._least = _LEVELS[level] if stream is not None else math.inf
@@ -23495,13 +23537,13 @@ class _Child(NamedTuple):
     dismiss: Callable[[], None] = lambda: None      # whoever would end it if this process were killed
 
 
-def _start(command: Sequence[str], environ: Mapping[str, str]) -> _Child:
+def start_process(command: Sequence[str], environ: Mapping[str, str]) -> _Child:
     """Start the server in a process group of its own, with our stderr but nothing else. CommandError."""
     if not command:
         raise CommandError("no server command given after --", 127)
     path = find_command(command[0], environ)
     if os.name == "nt":
-        return _start_windows(path, list(command), environ, _kernel32())
+        return start_windows(path, list(command), environ, windows_kernel())
     try:
         try:
             return _start_posix(path, list(command), environ)
@@ -23601,8 +23643,8 @@ def _hide_descriptors() -> None:
             pass
 
 
-def _start_windows(path: str, argv: list[str], environ: Mapping[str, str], kernel: Any = None) -> _Child:
-    """By subprocess, in a job of its own where *kernel* (`_kernel32`) has jobs."""
+def start_windows(path: str, argv: list[str], environ: Mapping[str, str], kernel: Any = None) -> _Child:
+    """By subprocess, in a job of its own where *kernel* (`windows_kernel`) has jobs."""
     import signal
     import subprocess
     path = os.path.abspath(path)
@@ -23611,7 +23653,7 @@ def _start_windows(path: str, argv: list[str], environ: Mapping[str, str], kerne
     if ending in _program_endings(environ) and ending not in (".exe", ".com"):
         command = batch_command_line(path, argv[1:], environ)
     group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
-    job = _Job(kernel)
+    job = Job(kernel)
     try:
         child = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  env=dict(environ), creationflags=group)
@@ -23643,7 +23685,7 @@ def _start_windows(path: str, argv: list[str], environ: Mapping[str, str], kerne
     return _Child(ends[0], ends[1], child.wait, send)
 
 
-class _Job:
+class Job:
     """A job object of Windows: what is put into it, and what that starts, ends with us, however we end.
 
     Where there are no jobs it does nothing: then a killed wall leaves its server behind.
@@ -23701,7 +23743,7 @@ def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str
 _POLLIN, _POLLOUT, _POLLERR, _POLLHUP = 1, 4, 8, 16     # the same on all systems that have poll(2)
 
 
-def _poll(fd: int, events: int, seconds: float = 0.0) -> int:
+def poll_fd(fd: int, events: int, seconds: float = 0.0) -> int:
     """What poll(2) says about *fd*, 0 for nothing; always 0 where pipes cannot be polled (Windows)."""
     import select
     if not hasattr(select, "poll"):
@@ -23712,18 +23754,18 @@ def _poll(fd: int, events: int, seconds: float = 0.0) -> int:
     return dict(poll.poll(seconds * 1000)).get(fd, 0)
 
 
-def _room_for(fd: int) -> int:
+def room_for(fd: int) -> int:
     """Bytes that a write to *fd* takes at once without blocking (PIPE_BUF, if ready); 0: unknown."""
     import select
-    return getattr(select, "PIPE_BUF", 512) if _poll(fd, _POLLOUT) == _POLLOUT else 0
+    return getattr(select, "PIPE_BUF", 512) if poll_fd(fd, _POLLOUT) == _POLLOUT else 0
 
 
-def _reader_gone(fd: int) -> bool:
+def reader_gone(fd: int) -> bool:
     """True when nobody can read any more what is written to *fd*. (macOS tells only who asks for something.)"""
-    return bool(_poll(fd, _POLLOUT) & (_POLLERR | _POLLHUP))
+    return bool(poll_fd(fd, _POLLOUT) & (_POLLERR | _POLLHUP))
 
 
-def _keep_bytes(*fds: int, windows: bool = os.name == "nt") -> None:
+def keep_bytes(*fds: int, windows: bool = os.name == "nt") -> None:
     """Have *fds* carry bytes as they are: Windows' text mode ends at Ctrl-Z and turns `\\n` into `\\r\\n`."""
     if windows:
         import msvcrt
@@ -23734,7 +23776,7 @@ def _keep_bytes(*fds: int, windows: bool = os.name == "nt") -> None:
                 pass
 
 
-def _parent_watch(kernel: Any = None, getppid: Callable[[], int] = os.getppid) -> Callable[[], bool]:
+def parent_watch(kernel: Any = None, getppid: Callable[[], int] = os.getppid) -> Callable[[], bool]:
     """Returns what says whether the process that started us has gone."""
     parent = getppid()
     if kernel is None:
@@ -23760,7 +23802,7 @@ def _widen(*fds: int) -> None:
 
 # -- writing to a peer
 
-class _Outlet:
+class Outlet:
     """The way out to one peer. Lines leave whole and in order, whichever thread hands them in.
 
     `send` may block: it is for the pump of the other direction, whose back-pressure this is. `post` is for
@@ -23849,7 +23891,7 @@ class _Outlet:
         rest = memoryview(data)
         try:
             while rest and self.open and not self.broken:
-                room = _room_for(self.fd)
+                room = room_for(self.fd)
                 if not room:
                     break
                 rest = rest[os.write(self.fd, rest[:room]):]
@@ -23871,7 +23913,7 @@ class _Outlet:
                 rest = rest[os.write(self.fd, rest):]
                 self.written += 1
             except BlockingIOError:     # somebody who shares the descriptor made it non-blocking
-                _poll(self.fd, _POLLOUT, 1.0)
+                poll_fd(self.fd, _POLLOUT, 1.0)
             except OSError:
                 self.broken = True
 
@@ -23891,7 +23933,7 @@ class _Relay:
         self._bell = threading.Lock()           # wakes the main thread when released
         self._bell.acquire()
         self._inputs = {"client": stdin, "server": child.stdout}
-        self._outlets = {"client": _Outlet(stdout, _shut_stdio), "server": _Outlet(child.stdin, os.close)}
+        self._outlets = {"client": Outlet(stdout, _shut_stdio), "server": Outlet(child.stdin, os.close)}
         self._sizes = {"client": READ_BYTES, "server": READ_BYTES}      # of the next read
         self._wide: set[str] = set()            # who has sent a big message
         self._ended: set[str] = set()           # whose pump is done
@@ -23903,7 +23945,7 @@ class _Relay:
         self._changed: tuple[Policy, str] | None = None     # a policy to be taken up, and what to say of it
         self._signals: list[int] = []           # taken, not yet passed on
         self._interrupts = 0
-        self._parent_gone = _parent_watch(_kernel32())
+        self._parent_gone = parent_watch(windows_kernel())
         self._terminate_at = self._kill_at = self._linger_until = math.inf
 
     # in any thread
@@ -23954,7 +23996,7 @@ class _Relay:
         try:
             data = os.read(fd, self._sizes[peer])
         except BlockingIOError:                 # somebody who shares the descriptor made it non-blocking
-            _poll(fd, _POLLIN, 1.0)
+            poll_fd(fd, _POLLIN, 1.0)
             return True
         except OSError:                         # a terminal hung up, a connection reset
             data = b""
@@ -24077,8 +24119,8 @@ class _Relay:
             self._linger_until = min(self._linger_until, now + self._patience.linger)
         if self._killed or "server" in self._ended or now >= self._linger_until or not self._child.signal(0):
             return False
-        holds_input = not server.open or not server.broken and not _reader_gone(server.fd)
-        return holds_input and not _poll(self._inputs["server"], _POLLIN) & _POLLHUP
+        holds_input = not server.open or not server.broken and not reader_gone(server.fd)
+        return holds_input and not poll_fd(self._inputs["server"], _POLLIN) & _POLLHUP
 
     def _look_at_policy(self, now: float) -> None:
         """Take up a changed policy; one that does not load leaves the old one in force, and is said."""
@@ -24120,7 +24162,7 @@ class _Relay:
         if self._terminate_at < math.inf or self._kill_at < math.inf:
             return
         outlet = self._outlets["client"]
-        if self._parent_gone() or outlet.broken or (outlet.open and _reader_gone(outlet.fd)):
+        if self._parent_gone() or outlet.broken or (outlet.open and reader_gone(outlet.fd)):
             outlet.broken = True
             self._outlets["server"].close()
             self._terminate_at = now + self._patience.vanished
@@ -24206,10 +24248,10 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     running: _Relay | None = None
     child: _Child | None = None
     early: list[int] = []               # signals before there is a server to pass them to
-    restore = _catch_signals(lambda signum, _: running.take_signal(signum) if running else early.append(signum))
+    restore = catch_signals(lambda signum, _: running.take_signal(signum) if running else early.append(signum))
     try:
-        child = _start(command, os.environ if environ is None else environ)
-        _keep_bytes(stdin, stdout, child.stdin, child.stdout)
+        child = start_process(command, os.environ if environ is None else environ)
+        keep_bytes(stdin, stdout, child.stdin, child.stdout)
         running = _Relay(session, child, audit, reporter, patience, stdin, stdout, consent, watch, shown)
         try:
             for signum in early:
@@ -24226,7 +24268,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
         reporter.close()
 
 
-def _catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
+def catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
     """Have *handler* called for the signals that end a program; returns what undoes it.
 
     SIGHUP and SIGINT stay ignored if we were started that way (nohup, a background job). Only the main thread
@@ -24260,10 +24302,10 @@ _MAX_SERVERS = 2000                   # in one map (or projects in one file); a 
 _LOCK_WAIT_S = 60.0                    # many wraps at once, each of a file of megabytes
 
 # Where hosts keep their servers, one row per file: client names, scope, where the server map is, file.
-# `~` home; `./` the project; $APP, $CONF, $CODE, $LOCAL, ${VAR:-else}: see `_expand_path`; {a,b} either; `*` a glob;
+# `~` home; `./` the project; $APP, $CONF, $CODE, $LOCAL, ${VAR:-else}: see `host_paths`; {a,b} either; `*` a glob;
 # `linux:`, `darwin:`, `win32:`, `posix:`: only there. `?`: without that key the document itself is the map.
 # Scope `managed` is an administrator's: listed, never edited.
-_HOST_FILES = """
+HOST_FILES = """
 claude-desktop | user | mcpServers | $APP/Claude/claude_desktop_config.json
 claude-desktop | user | mcpServers | win32:$LOCAL/Packages/Claude_*/LocalCache/Roaming/Claude/claude_desktop_config.json
 claude-code | user | mcpServers | ${CLAUDE_CONFIG_DIR:-~}/.claude.json
@@ -24367,7 +24409,7 @@ class Server(NamedTuple):
 
 # -- finding ------------------------------------------------------------------
 
-def _expand_path(template: str, home: str, project: str, environ: Mapping[str, str],
+def host_paths(template: str, home: str, project: str, environ: Mapping[str, str],
                  platform: str) -> list[str]:
     """The globs one cell of the table means here; [] when it is for another platform or an unset variable."""
     import glob
@@ -24427,12 +24469,12 @@ def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
     """
     import glob
     found: dict[tuple[str, str], ConfigFile] = {}
-    for row in _HOST_FILES.strip().splitlines():
+    for row in HOST_FILES.strip().splitlines():
         hosts, scope, keys, template = (cell.strip() for cell in row.split("|"))
         if clients and not set(clients) & set(hosts.split()):
             continue
         for project in project_folders(cwd, home) if scope == "project" else [""]:
-            for pattern in _expand_path(template, home, project, environ, platform):
+            for pattern in host_paths(template, home, project, environ, platform):
                 if scope == "managed":
                     pattern = root + pattern
                 for path in sorted(glob.glob(os.path.join(glob.escape(cwd), pattern)))[:_MAX_FILES_A_ROW]:
@@ -24450,7 +24492,7 @@ def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
 
 def known_clients() -> list[str]:
     """The names `--client` takes, in the table's order."""
-    rows = _HOST_FILES.strip().splitlines()
+    rows = HOST_FILES.strip().splitlines()
     return list(dict.fromkeys(name for row in rows for name in row.split("|")[0].split()))
 
 
@@ -25066,7 +25108,7 @@ def _toml_source(value: Any, is_key: bool = False) -> str:
 
 # The hosts: NAME | how it is told (see `hook_answer`), `asks` when it can put a question to its user, `changes` and how the
 # result of a tool is changed | the variable that holds the project's folder | what runs the command on Windows | where its hooks
-# stand, as in _HOST_FILES. Below that: the events before the tool; those after it. One of our entries, for the list
+# stand, as in HOST_FILES. Below that: the events before the tool; those after it. One of our entries, for the list
 # hooks.EVENT. And what the user has to know or do.
 _HOOK_HOSTS = """
 claude-code | claude asks changes output | CLAUDE_PROJECT_DIR | bash | ${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json
@@ -25164,7 +25206,7 @@ def hook_files(host: HookHost, home: str, environ: Mapping[str, str], platform: 
     """Where the user's hooks of *host* stand, there or not; of a glob, the files that are there."""
     import glob
     found: list[str] = []
-    for pattern in _expand_path(host.file, home, "", environ, platform) if host.file else ():
+    for pattern in host_paths(host.file, home, "", environ, platform) if host.file else ():
         found += sorted(glob.glob(pattern))[:_MAX_FILES_A_ROW] if "*" in host.file else \
             [re.sub(r"\[([*?[])\]", r"\1", pattern)]
     return [os.path.abspath(path) for path in found]
@@ -25430,7 +25472,7 @@ def backup_of(path: str, backups: str) -> str:
     target = os.path.realpath(path)
     kept = os.path.join(backups, f"{os.path.basename(target)[:100]}-{sha256(os.path.normcase(target).encode())[:16]}")
     beside = target + BACKUP_SUFFIX
-    return beside if not os.path.lexists(kept) and _is_own_backup(beside) else kept
+    return beside if not os.path.lexists(kept) and is_own_backup(beside) else kept
 
 
 def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs: Any = os, backups: str = "") -> None:
@@ -25442,7 +25484,7 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
     something else than *old*, ConfigError when it cannot be written; it is then as it was.
     """
     import stat
-    if _is_kept_private(path):
+    if is_kept_private(path):
         raise ConfigError(f"{path}: this Python, from the Microsoft Store, keeps what it writes below AppData to itself, "
                           "so the host would not see the change; run mcpwall with one from python.org")
     target = os.path.realpath(path)
@@ -25464,22 +25506,22 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
         unchanged()
         backups = backups or os.path.join(user_home() or os.path.dirname(target), ".mcpwall", "backups")
         backup, owner = backup_of(path, backups), (status.st_uid, status.st_gid)
-        if not (keep_backup and _is_own_backup(backup)):
+        if not (keep_backup and is_own_backup(backup)):
             _make_directories(backups)
             write_whole(backup, old, 0o600, fs=fs)
         write_whole(target, new, stat.S_IMODE(status.st_mode), owner, unchanged, fs)
-        if _is_own_backup(backup) and read_config(backup) == new:
+        if is_own_backup(backup) and read_config(backup) == new:
             fs.unlink(backup)
     except OSError as fault:
         raise ConfigError(f"{path}: {fault.strerror or fault}") from None
 
 
-def _is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
+def is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
     """Is *path* where a Python at *prefix* may write only a copy for itself? A packaged one of Windows may, below AppData."""
     return all(word in re.split(r"[/\\]", place.lower()) for word, place in (("windowsapps", prefix), ("appdata", path)))
 
 
-def _is_own_backup(path: str, windows: bool = os.name == "nt") -> bool:
+def is_own_backup(path: str, windows: bool = os.name == "nt") -> bool:
     """Is it a backup that mcpwall made (a file, 0600), and not something that came with a checkout?"""
     import stat
     try:
@@ -25516,7 +25558,7 @@ def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock
 def read_backup(path: str, lock: str) -> bytes:
     """The backup of a config file. Raises ConfigError where there is none."""
     backup = backup_of(path, os.path.join(os.path.dirname(lock), "backups"))
-    if not _is_own_backup(backup):
+    if not is_own_backup(backup):
         raise ConfigError(f"{path}: there is no backup of it; mcpwall makes one when it changes a file")
     return read_config(backup)
 
@@ -26835,11 +26877,11 @@ def _ask_files(io: Surroundings, files: dict[str, tuple[str, str]]) -> dict[str,
 def _say_searched(io: Surroundings, clients: Sequence[str]) -> None:
     """Where servers were looked for, host by host."""
     places: dict[str, list[str]] = {}
-    for row in _HOST_FILES.strip().splitlines():
+    for row in HOST_FILES.strip().splitlines():
         hosts, scope, _, template = (cell.strip() for cell in row.split("|"))
         for name in hosts.split():
             if not clients or name in clients:
-                for path in _expand_path(template, io.home, io.cwd, io.environ, io.platform):
+                for path in host_paths(template, io.home, io.cwd, io.environ, io.platform):
                     shown = io.short(re.sub(r"\[([*?[])\]", r"\1", path))
                     if shown not in places.setdefault(name, []):
                         places[name].append(shown)
@@ -26939,7 +26981,7 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
                       action="append", default=[]),
         _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
         _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"),
-        _setup_flag("--yes", "for programs; what is named is written at once anyway"), _SETUP_PROJECT,
+        _setup_flag("--yes", "without a terminal: give an entry that is walled already another policy"), _SETUP_PROJECT,
         _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
@@ -26976,7 +27018,15 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
             plan.append((server, words))
             _say_left_out(io, found, server)
     files = _show_plan(io, found, plan)
+    if options and any(server.wrapper and not _foreign_wall(io, server) for server, _ in plan):
+        _need_consent(io, args, "wrap", "give a walled entry another policy")
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
+
+
+def _need_consent(io: Surroundings, args: Any, command: str, what: str) -> None:
+    """What loosens the wall is done at a terminal, or by a program that says `--yes`. Raises UsageError."""
+    if not (args.yes or args.dry_run):
+        io.need_terminal(command, f"to {what} without one, add --yes")
 
 
 def _say_by_hand(io: Surroundings, server: Server, words: Sequence[str]) -> None:
@@ -27070,6 +27120,8 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
     files = _show_plan(io, found, plan)
     if args.all and not files:
         io.say("Nothing to unwrap.")
+    if files:
+        _need_consent(io, args, "unwrap", "take the wall away")
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
 
 
@@ -27129,6 +27181,10 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
     for plan in changes:
         old, new = ([] if text is None else _shown_text(text).split("\n") for text in (plan.old, plan.new))
         _say_diff(io, old, new, plan.path)
+    if not on and changes:
+        _need_consent(io, args, "unwrap", "take our hooks out")
+    elif options and any(plan.old and hook_commands(plan.old, config_form(plan.path)) for plan in changes):
+        _need_consent(io, args, "wrap", "give a registered hook another policy")
     if args.dry_run:
         return 0 if done else 1
     for plan in changes:
@@ -27195,7 +27251,7 @@ def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | No
 
 def _servers_in(path: str, data: bytes) -> list[Server]:
     """The servers of a config file under whatever key they usually are; [] for one that cannot be read."""
-    keys = {row.split("|")[2].strip().rstrip("?") for row in _HOST_FILES.strip().splitlines()}
+    keys = {row.split("|")[2].strip().rstrip("?") for row in HOST_FILES.strip().splitlines()}
     found: list[Server] = []
     for key in keys:
         try:
@@ -27455,13 +27511,13 @@ def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str,
     if sys.version_info < (3, 9):
         yield "python", sys.executable, f"Python {sys.version.split()[0]} is too old; 3.9 or later is needed"
     yield from _policy_attention(io)
-    if _file_mode(io.folder) & 0o022:
+    if file_mode(io.folder) & 0o022:
         yield "permissions", io.folder, "others can write here, and so change your policy; run: chmod go-w"
     for problem in found.problems:
         place, _, problem = problem.partition(": ")
         yield "config", place, problem
     for file in found.texts:
-        if _file_mode(file.path) & 0o002:
+        if file_mode(file.path) & 0o002:
             yield "permissions", file.path, "can be written by everybody; run: chmod o-w"
     for server in found.servers:
         yield from _server_attention(io, found, server)
@@ -27497,7 +27553,7 @@ def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> It
         yield "uncovered", place, f"{name}: not covered: {server.why_not}"
     else:
         yield "unwrapped", place, f"{name}: not wrapped; see: mcpwall wrap, mcpwall init"
-    for kind, problem in _package_problems(server.argv):
+    for kind, problem in package_problems(server.argv):
         yield kind, place, f"{name}: {problem}"
 
 
@@ -27554,7 +27610,7 @@ _pinned_pypi = lazy_regex(r"[^=@<>~!]+(==|@)[0-9][^*\s,]*\Z|.*@[0-9a-f]{7,40}\Z|
 _bad_mcp_remote = lazy_regex(r"mcp-remote@v?0\.(0\.[0-9]+|1\.([0-9]|1[0-5]))(?![0-9])")
 
 
-def _package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+def package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(kind, problem) of a package that is fetched anew at every start, or is known to be bad."""
     for word in argv:
         if _bad_mcp_remote.match(word):
@@ -27607,11 +27663,11 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, ...]]:
         yield "log", log, "the log directory is not a directory of its own; records cannot be written"
     elif os.path.isdir(log) and not os.access(log, os.R_OK | os.W_OK | os.X_OK):
         yield "log", log, "the log directory cannot be read and written; make it yours: chmod 700"
-    elif _file_mode(log) & 0o077:
+    elif file_mode(log) & 0o077:
         yield "permissions", log, "others can read the log; run: chmod 700"
 
 
-def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
+def file_mode(path: str, windows: bool = os.name == "nt") -> int:
     """Permission bits; 0 where there is nothing, or no such bits."""
     try:
         return os.stat(path).st_mode & 0o777 if not windows else 0
@@ -27763,7 +27819,7 @@ def _answer_call(io: Surroundings, ref: str, yes: bool = False) -> int:
             if text:
                 io.say(f"  {word:<7} {_harmless(text)[:1000]}")
         io.say("  arguments (they may have been written by a model: judge what they do, not what they say):")
-        for line in _wrapped(_harmless(about["arguments"])):
+        for line in wrapped_lines(_harmless(about["arguments"])):
             io.say("    | " + line)
         answer = (
             "once"
@@ -27996,7 +28052,7 @@ def _definition_lines(pin: Mapping[str, Any], secrets: _Secrets) -> list[str]:
         return [_too_long(pin)]
     lines = []
     for line in json.dumps(_definition(pin), indent=2, ensure_ascii=False).split("\n"):
-        lines += _wrapped(_harmless(_masked(secrets, line, len(line) + 1)))
+        lines += wrapped_lines(_harmless(_masked(secrets, line, len(line) + 1)))
     return lines
 
 
@@ -28006,7 +28062,7 @@ def _harmless(text: str) -> str:
     return str(_view_invisible.sub(lambda run: run.group().encode("unicode_escape").decode(), text))
 
 
-def _wrapped(text: str, width: int = 100) -> list[str]:
+def wrapped_lines(text: str, width: int = 100) -> list[str]:
     """One line as several that together are the same: a sentence begins a new one, so that it is compared by itself."""
     import textwrap
     if len(text) <= width:
@@ -28892,7 +28948,7 @@ def _with_media(value: Any, before: Any) -> Any:
     return before if type(value) is str and _is_media(before) else value
 
 
-_HOST_CLIENTS = {"copilot": ("copilot", "vscode"), "kiro": ("kiro", "amazon-q")}     # what _HOST_FILES calls them
+_HOST_CLIENTS = {"copilot": ("copilot", "vscode"), "kiro": ("kiro", "amazon-q")}     # what HOST_FILES calls them
 
 
 class _HostServers:
@@ -30642,14 +30698,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.freeze()             # this file's own things stay
     _settle_streams()
     try:
-        status = _dispatch(argv)
+        status = dispatch(argv)
         sys.stdout.flush()
         return status
     except WallError as fault:
         problem, status = str(fault), fault.status if isinstance(fault, CommandError) else 2
     except OSError as fault:    # the disk is full, the working directory is gone
         lost = _drop_output()
-        if _is_unread(fault):
+        if is_unread(fault):
             return 1
         problem, status = f"{fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", 2
         if fault.filename is None and (lost or fault.errno == 28):
@@ -30660,7 +30716,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _is_unread(fault: OSError, windows: bool = os.name == "nt") -> bool:
+def is_unread(fault: OSError, windows: bool = os.name == "nt") -> bool:
     """Has whoever read our output gone, as in `mcpwall rules | head -1`? Windows says EINVAL, and names no file."""
     return isinstance(fault, BrokenPipeError) or windows and fault.errno == 22 and fault.filename is None
 
@@ -30687,7 +30743,7 @@ def _settle_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _dispatch(argv: list[str]) -> int:
+def dispatch(argv: list[str]) -> int:
     at = argv.index("--") if "--" in argv else len(argv)
     verb_at = 0
     while verb_at < at and argv[verb_at].startswith("-"):       # options may stand before the verb
