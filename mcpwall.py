@@ -18605,7 +18605,8 @@ class Policy(NamedTuple):
 #
 # Doubt means no, so a condition is read in one of two ways. *Lenient*, in a rule that refuses: it holds if any item of a
 # list, any value at any depth and any canonical view of a text hits. *Strict*, in a rule that allows: it holds only if
-# every item does, as the bytes stand there. `unless` turns the reading round.
+# every item does, as the bytes stand there. An `unless` is an exception, so it is read
+# the other way.
 
 _NO_PROJECT = "\0no project"    # what ${PROJECT_DIR} expands to when there is none: nothing holds this
 
@@ -20576,7 +20577,7 @@ class Toolbox:
         return self._keep({"tools": dict(self._first)}, True)
 
     def ended(self) -> list[Any]:
-        """Effects of the end of the conversation: a first list that never came to its end counts as far as it went."""
+        """Effects of the end of the conversation: of a first list that never came to its end, the pages that came count."""
         return self._adopt() if self._first and not self._listed else []
 
     def _compare(self, name: str, tool: dict[str, Any], pin: dict[str, Any], known: Mapping[str, Any], adopting: bool,
