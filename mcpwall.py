@@ -2954,7 +2954,7 @@ class _Plan:
         first = node.parts[0] if type(node) is _Cat and node.parts else node
         self.anchored = type(first) is _At and first.what == "^"
         self.window, self.step = -1, 0
-        self._machines: dict[tuple[bool, ...], _Machine] = {}
+        self._machines: dict[tuple[Any, ...], _Machine] = {}
         python = _to_python(node) if _fits_re(node) else None
         if python is None or len(python) > _MAX_PYTHON:
             return
@@ -2968,17 +2968,18 @@ class _Plan:
         if 2 * reach < self.window >= 1024:         # else the machine is quicker
             self.step = self.window - int(reach)
 
-    def machine(self, ahead: bool, ordered: bool, stops: bool) -> _Machine:
-        key = (ahead, ordered, stops)
+    def machine(self, ahead: bool, ordered: bool, stops: bool, look: _Look | None = None) -> _Machine:
+        key = (ahead, ordered, stops, look and look.index)
         if key not in self._machines:
-            self._machines[key] = _Machine(self.node, ahead, ordered, not ordered and not (stops and self.anchored), stops)
+            roams = look is not None or not ordered and not (stops and self.anchored)
+            self._machines[key] = _Machine(look.body if look else self.node, ahead, ordered, roams, stops)
         return self._machines[key]
 
     def marks(self, machine: _Machine, text: str, budget: Budget) -> list[bytearray]:
         """For each look-around, the places of *text* where its body matches: one pass, against its direction."""
         marks: list[bytearray] = []
         for look in self.looks if machine.looks else ():    # those within others come before them
-            marks.append(_Machine(look.body, not look.ahead, False, True, False).places(text, marks, budget))
+            marks.append(self.machine(not look.ahead, False, False, look).places(text, marks, budget))
         return marks
 
     def exists(self, text: str, budget: Budget | None) -> bool:
@@ -2994,13 +2995,12 @@ class _Plan:
     def find(self, text: str, at: int, budget: Budget) -> tuple[int, int] | None:
         """The leftmost match from *at* on, by `re`. A window ends so far behind the last start that counts that no
         match from there can tell it from the text."""
-        last = math.inf if len(text) <= self.window else self.step
         while at <= len(text) and not (at and self.anchored):
             budget.check()
             found = self.search.search(text, at, at + self.window)
-            if found and found.start() - at < last:
-                return found.start(), found.end()
-            at += self.window + 1 if last == math.inf else self.step
+            if len(text) <= self.window or found and found.start() < at + self.step:
+                return (found.start(), found.end()) if found else None
+            at += self.step
         return None
 
 
