@@ -4430,7 +4430,7 @@ def _path_below(path: str, tops: tuple[str, ...]) -> bool:
 
 _PATH_SPECIAL = frozenset("*?[]\\{}")
 _PATH_WILD = lazy_regex(r"[*?\[\]\\{}]")
-_PATH_SIMPLE = lazy_regex(r"([^{}\\$]*)\{([^{}\\]*,[^{}\\]*)\}([^{}]*)\Z")
+_PATH_PAIRS = lazy_regex(r"\{([^{}]*,[^{}]*)\}")
 _PATH_SET = lazy_regex(r"\[[^\]]*\]")
 _PATH_ANCHORS = (("~*/", "~*"), ("~/", "~"), ("${HOME}/", "~"), ("${PROJECT_DIR}/", "project"), ("/", ""))
 _PATH_HOMES = lazy_regex(
@@ -4534,9 +4534,16 @@ def _path_matches(tests: list[Any], parts: list[str], at: int) -> bool:
 
 def _path_braces(glob: str) -> list[str]:
     """*glob* with its `{a,b}` multiplied out. `${HOME}` is no alternative. Raises PolicyError."""
-    simple = _PATH_SIMPLE.match(glob)           # one pair, as nearly always
-    if simple is not None:
-        return [simple[1] + inner + simple[3] for inner in simple[2].split(",")]
+    if "$" not in glob and "\\" not in glob:       # pairs beside one another, as nearly always
+        pieces = _PATH_PAIRS.split(glob)
+        if "{" not in (plain := "".join(pieces[::2])) and "}" not in plain:
+            found = pieces[:1]
+            for words, tail in zip(pieces[1::2], pieces[2::2]):
+                found = [head + word + tail for head in found for word in words.split(",")]
+                if len(found) > _PATH_BRACES and len(pieces) > 3:
+                    break
+            else:
+                return found
     start = glob.find("{")
     while start >= 0 and glob[max(start - 1, 0)] in "$\\":
         start = glob.find("{", start + 1)
@@ -4579,9 +4586,9 @@ def _path_anchored(glob: str) -> tuple[str, list[str]]:
 def _path_rarest(word: str) -> str:
     """The component without wildcards in *word* that fewest paths have; empty when there is none."""
     if "/" not in word:
-        return word if word.isalnum() or _PATH_WILD.search(word) is None else ""
-    words = [part for part in word.split("/") if part and not _PATH_WILD.search(part)]
-    return max(words, key=lambda part: part not in _PATH_COMMON, default="")
+        return word if _PATH_SPECIAL.isdisjoint(word) else ""
+    words = [part for part in word.split("/") if part and _PATH_SPECIAL.isdisjoint(part)]
+    return next((part for part in words if part not in _PATH_COMMON), words[0] if words else "")
 
 
 class PathIndex:
@@ -4614,22 +4621,29 @@ class PathIndex:
         """File *pattern* under what every path that it matches must have."""
         glob = _path_same(pattern.glob)
         parts = _PATH_PARTS.findall(glob) if "{" in glob else list(filter(None, glob.split("/")))
-        best: tuple[bool, bool, int] = (False, False, -1)
-        keys: list[str] = []
-        for at in range(len(parts) - 1, -1, -1):
-            part = parts[at]
-            if part[0] in "*$~" and "/" not in part:
+        keys: Sequence[str] = ()
+        best = 0                # of the components without wildcards, the last rare one, rather with a dot
+        for part in reversed(parts):
+            plain = _PATH_SPECIAL.isdisjoint(part)
+            if part[0] in "*$~" and "/" not in part or not plain and "{" not in part:
                 continue
-            words = [_path_rarest(word) for word in (_path_braces(part) if "{" in part else (part,))]
-            score = (_PATH_COMMON.isdisjoint(words), part[0] == ".", at)
-            if score > best and all(words):
+            words = (part,) if plain else _path_braces(part)
+            if not plain and ("/" in part or not _PATH_SPECIAL.isdisjoint("".join(words))):
+                words = [_path_rarest(word) for word in words]
+            if not all(words):
+                continue
+            score = 1 + 2 * _PATH_COMMON.isdisjoint(words) + (part[0] == ".")
+            if score > best:
                 best, keys = score, words
-                if best[0] and best[1]:
+                if score == 4:
                     break
         for key in dict.fromkeys(keys):
             self._words.setdefault(key, []).append(pattern)
         for word in () if keys else _path_braces(parts[-1]) if parts else ("",):
-            cuts = _PATH_WILD.split(_PATH_SET.sub("*", word.rpartition("/")[2]))
+            word = word[word.rfind("/") + 1:]
+            cuts = word.split("*")
+            if not _PATH_SPECIAL.isdisjoint("".join(cuts)):
+                cuts = _PATH_WILD.split(_PATH_SET.sub("*", word))
             text = max(cuts, key=len)
             if len(cuts[0]) >= 3 or len(cuts[-1]) >= 3:
                 end = "<" + cuts[0][:3] if len(cuts[0]) >= 3 else ">" + cuts[-1][-3:]
