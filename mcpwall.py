@@ -68,13 +68,15 @@ if sys.version_info < (3, 9):
 # folder joins sys.path, so nothing that lies beside it (a json.py, say) is ever imported.
 _LAUNCHER = """\
 # Starts mcpwall from Python's bytecode cache. mcpwall writes this file, and `mcpwall status` looks at it.
+import gc
 import sys
-from importlib.machinery import SourceFileLoader
+from _frozen_importlib_external import SourceFileLoader     # importlib.machinery has the same, and takes longer
 
 FILE = {file!r}
 sys.pycache_prefix = {cache!r}
 wall = sys.modules["mcpwall"] = type(sys)("mcpwall")
 wall.__file__ = sys.argv[0] = FILE
+gc.disable()                    # nothing of what is loaded is garbage
 try:
     code = SourceFileLoader("mcpwall", FILE).get_code("mcpwall")
 except OSError as fault:
@@ -82,6 +84,7 @@ except OSError as fault:
     sys.exit(2)
 sys.pycache_prefix = None       # the standard library has its own
 exec(code, wall.__dict__)
+gc.enable()
 sys.exit(wall.main())
 """
 
@@ -161,9 +164,9 @@ else:
             return type.__new__(cls, name, bases, space)
 
     class NamedTuple(tuple, metaclass=_Records):
-        def __new__(cls, *values, **named):
+        def __new__(cls, /, *values, **named):
             fields = ", ".join(cls._fields)
-            made = eval(f"lambda cls, {fields}: new(cls, ({fields},))", {"new": tuple.__new__})
+            made = eval(f"lambda _cls, {fields}: _new(_cls, ({fields},))", {"_new": tuple.__new__})
             made.__defaults__, made.__qualname__ = tuple(cls._field_defaults.values()), cls.__name__
             cls.__new__ = made
             return made(cls, *values, **named)
@@ -177,7 +180,7 @@ else:
         def _asdict(self):
             return dict(zip(self._fields, self))
 
-        def _replace(self, **named):
+        def _replace(self, /, **named):
             made = tuple.__new__(type(self), map(named.pop, self._fields, self))
             if named:
                 raise ValueError(f"no such fields: {', '.join(named)}")
@@ -955,14 +958,15 @@ _VIEW_ODD = (
     _VIEW_HIDDEN + _VIEW_MARKS + "\u0250-\u0258\u025a-\u02b8\u02e0-\u02e4\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua4ff"
     "\u2024\u2025\u2071\u207f\u2090-\u209c\u2100-\u2102\u2106-\u2115\u2118-\u2121\u2124-\u214f\u2160-\u2188"
     "\u249c-\u24e9\ua730\ua731\ufb00-\ufb06\ufe50-\ufe6b\uff02-\uff05\uff07\uff0a\uff0b\uff0d-\uff19\uff1c-\uff1e\uff20-\uff5d")
-_VIEW_SAME = re.sub("[\0-~ıə]", "", _VIEW_SAME_LETTERS)
+_VIEW_SAME = "".join([sign for sign in _VIEW_SAME_LETTERS if sign > "~" and sign not in "ıə"])
 # (those that are odd anyway are not repeated here)
-_VIEW_ALIKE = re.sub("[\0-~ıə\u0250-\u02b8\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua4ff\ua730\ua731]", "",
-                     _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)
+_VIEW_ALIKE = "".join([sign for sign in _VIEW_SAME + _VIEW_ALIKE_LETTERS if not (
+    sign <= "~" or sign in "ıə" or "\u0250" <= sign <= "\u02b8" or "\u1d00" <= sign <= "\u1dbf" or "\u13a0" <= sign <= "\u13f5"
+    or "\ua4d0" <= sign <= "\ua4ff" or sign in "\ua730\ua731")])
 _VIEW_ODD_ASTRAL = f"{_VIEW_HIDDEN_ASTRAL}\U0001d400-\U0001d7ff\U0001f110-\U0001f189\U0001fbf0-\U0001fbf9"
 _view_odd = lazy_regex(f"[{_VIEW_ODD}{_VIEW_ALIKE}]")
 # A run without these is what NFKC makes of it
-_view_more = lazy_regex(f"[{_VIEW_HIDDEN}{_VIEW_HIDDEN_ASTRAL}{''.join(_VIEW_JOINERS)}{_VIEW_MARKS}\ufdfa\ufdfb"
+_view_more = lazy_regex(lambda: f"[{_VIEW_HIDDEN}{_VIEW_HIDDEN_ASTRAL}{''.join(_VIEW_JOINERS)}{_VIEW_MARKS}\ufdfa\ufdfb"
                         f"{re.sub('[ -~]', '', _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)}\U0001f150-\U0001f189]")
 _view_odd_astral = lazy_regex(f"[{_VIEW_ODD_ASTRAL}]")
 
@@ -3804,13 +3808,12 @@ def default_path_context(project_dir: str | None = None, home: str | None = None
     return context if project_problem(project, context) else context._replace(project=project)
 
 
-_SYSTEM_FOLDERS = lazy_regex(
-    r"/(?:usr|var|opt|srv|home|mnt|media|run|root|private|Users|Volumes|tmp|usr/(?:local|share|src)"
-    r"|var/(?:lib|log|tmp|www))"
-    r"|/(?:bin|sbin|lib|lib32|lib64|boot|etc|dev|proc|sys|System|Library|Applications|usr/(?:s?bin|lib\w*|libexec)"
-    r"|private/etc)(?:/.*)?"
-    r"|[A-Za-z]:(?:/(?:Users|ProgramData)|/(?:Windows|Program Files(?: \(x86\))?)(?:/.*)?)?",
-    re.IGNORECASE | re.DOTALL)
+# In small letters; a folder of Windows on any drive. The first are no projects themselves, the others nor what is in them.
+_SYSTEM_FOLDERS = frozenset("""
+    /usr /var /opt /srv /home /mnt /media /run /root /private /users /volumes /tmp /usr/local /usr/share /usr/src /var/lib
+    /var/log /var/tmp /var/www c: c:/users c:/programdata""".split())
+_SYSTEM_TREES = frozenset("""/bin|/sbin|/lib|/lib32|/lib64|/boot|/etc|/dev|/proc|/sys|/system|/library|/applications|/usr/bin
+|/usr/sbin|/private/etc|c:/windows|c:/program files|c:/program files (x86)""".replace("\n", "").split("|"))
 
 
 def project_problem(directory: str, ctx: PathContext) -> str | None:
@@ -3821,13 +3824,19 @@ def project_problem(directory: str, ctx: PathContext) -> str | None:
     """
     here, home = (_path_fold(ctx.resolve(_path_normal(*(_path_absolute(path, ctx) or _path_in(ctx.cwd, path)))), ctx)
                   for path in (_path_slashes(directory), ctx.home))
-    if here.rstrip("/") == "" or re.fullmatch(r"[A-Za-z]:/?|//[^/]+/?(?:[^/]+/?)?", here):
+    if here.rstrip("/") == "" or here[1:2] in (":", "/") and re.fullmatch(r"[A-Za-z]:/?|//[^/]+/?(?:[^/]+/?)?", here):
         return "it is the root of a file system"
     if here == home:
         return "it is the home directory"
     if home.startswith(here.rstrip("/") + "/"):
         return "the home directory lies in it"
-    return "it is a system folder" if _SYSTEM_FOLDERS.fullmatch(here.rstrip("/")) else None
+    name = here.rstrip("/").casefold()
+    name = "c" + name[1:] if name[1:2] == ":" and "a" <= name[0] <= "z" else name
+    top, _, rest = name.lstrip("/").partition("/")
+    second = rest.partition("/")[0]
+    libraries = top == "usr" and second[:3] == "lib" and second.replace("_", "").isalnum() and name[:5] == "/usr/"
+    return "it is a system folder" if name in _SYSTEM_FOLDERS or libraries or not _SYSTEM_TREES.isdisjoint(
+        ("/".join(name.split("/")[:2]), "/".join(name.split("/")[:3]))) else None
 
 
 def server_folders(command: Sequence[str]) -> list[str]:
@@ -4309,7 +4318,7 @@ def _is_said(text: str, ctx: PathContext) -> bool:
             "%" in text and _PATH_CLIMB.search(text) is not None:
         return False
     squeezed = _PATH_CONTROLS.sub("", text[:80]).lstrip()
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]|file:", squeezed, re.IGNORECASE) or \
+    if ":" in squeezed and re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]|file:", squeezed, re.IGNORECASE) or \
             bare and _PATH_BLANKS.search(squeezed.rstrip()) is None:
         return False
     return len(head) > 255 or not any([ctx.there(f"{base}/{head}") for base in (ctx.cwd, *ctx.bases)])
@@ -4535,7 +4544,7 @@ def _path_matches(tests: list[Any], parts: list[str], at: int) -> bool:
 def _path_braces(glob: str) -> list[str]:
     """*glob* with its `{a,b}` multiplied out. `${HOME}` is no alternative. Raises PolicyError."""
     if "$" not in glob and "\\" not in glob:       # pairs beside one another, as nearly always
-        pieces = _PATH_PAIRS.split(glob)
+        pieces: list[str] = _PATH_PAIRS.split(glob)
         if "{" not in (plain := "".join(pieces[::2])) and "}" not in plain:
             found = pieces[:1]
             for words, tail in zip(pieces[1::2], pieces[2::2]):
@@ -26771,9 +26780,10 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
 
 
 def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
-    """The same where there are only options by their whole names, each with its value; else None. What hosts start writes it
-    so, and argparse takes 20 ms to import."""
+    """The same where there are only options by their whole names, each with its value, and words in one place; else None. What
+    hosts start writes it so, and argparse takes 20 ms to import."""
     values: dict[str, Any] = {}
+    several = None                  # what takes any number of words
     known: dict[str, tuple[str, Any]] = {}
     for flags, settings in arguments:
         name = flags.split()[-1].lstrip("-").replace("-", "_")
@@ -26781,7 +26791,9 @@ def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
         known.update({flag: (name, settings) for flag in flags.split() if simple})
         flag = settings.get("action") == "store_true"
         values[name] = False if flag else [] if settings.get("default") == [] else settings.get("default")
-        if (
+        if not flags.startswith("-") and settings.get("nargs") == "*" and several is None:
+            several, values[name] = name, []
+        elif (
             not flags.startswith("-")
             and settings.get("nargs") != "?"
             or settings.get("required")
@@ -26790,6 +26802,10 @@ def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
             return None
     words = list(argv)
     while words:
+        if several and not values[several] and words[0][:1] not in ("-", ""):
+            while words and words[0][:1] not in ("-", ""):
+                values[several].append(words.pop(0))
+            continue
         name, settings = known.get(words.pop(0), ("", {}))
         action = settings.get("action", "")
         if (
@@ -28413,12 +28429,14 @@ def _event_text(data: bytes) -> str:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         codecs = ["utf-16"]
     else:
-        codecs = ["utf-8-sig"] + ["cp1252"] * (b"\xff" not in data and b"\xfe" not in data)
+        codecs = ["utf-8"] + ["cp1252"] * (b"\xff" not in data and b"\xfe" not in data)
     for codec in codecs:
         try:
             text = data.decode(codec)
         except UnicodeDecodeError:
             continue
+        if codec == "utf-8":
+            text = text[text[:1] == "\ufeff":]
         if not text.strip():
             raise MessageError("there is none")
         return text
@@ -30758,7 +30776,8 @@ class _Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status. Every mistake is one line on stderr and 2."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    gc.freeze()             # this file's own things stay
+    gc.freeze()                 # this file's own things stay
+    gc.set_threshold(20_000)    # messages hold no circles: they go when nobody names them any more
     _settle_streams()
     try:
         status = _dispatch(argv)
@@ -30907,7 +30926,6 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
     gc.freeze()
-    gc.set_threshold(20_000)    # messages hold no circles: they go when nobody names them any more
     gc.enable()
     settings = policy.settings
     reporter = Reporter(sys.stderr, options.log_level or settings.log_level)
