@@ -6928,7 +6928,7 @@ infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli e
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
 infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|rm
      .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
-infrastructure :: dropdb dropuser droplet :: (?!.*--help) :: drops a database
+infrastructure :: dropdb dropuser droplet :: (?!.*--help|(?:.* )?(?:test|test_\w+|\w+_test) *$) :: drops a database
 infrastructure :: mysqladmin :: .*drop :: drops a database
 infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
      deletes a repository
