@@ -2361,24 +2361,25 @@ def _yaml_scalar(value: Any) -> str:
 # 7. Patterns: regexes and globs of policies
 # Means: says what a policy's patterns match, as JavaScript does.
 # ---------------------------------------------------------------------------
-# Regexes are written in the JavaScript dialect without flags (or with flag i), by code point. One parser makes
-# a small tree; its users are: translation to Python's `re` (never silently different), the ambiguity check (what
-# could take exponential time is refused), the literals a match must contain, and a machine that judges any text
-# in linear time. `re` itself, which backtracks and cannot be interrupted, only ever sees texts and windows on
-# which its worst case is known to be small.
+# Regexes are written in the JavaScript dialect without flags (or with flag i), by code point; globs are read as
+# minimatch does. One tree holds both, and one machine made of the tree judges any text in linear time: a state
+# of it is the set of places in the pattern at which a match may stand, made when a text first leads there, kept
+# while memory lasts, and made anew after that. So no pattern is refused for its shape, and none can stall the
+# wall: the budget is asked as states are made and as the text goes by.
+#
+# Python's `re` backtracks and cannot be interrupted, but it is quick. It gets the texts, and the windows of
+# texts, on which `_worst` proves that it needs few steps; everything else is the machine's. Before either comes
+# a look for the literals that each match must contain.
 
 MAX_REGEX_LENGTH = 20_000       # characters of one pattern
 MAX_REGEX_SIZE = 10_000         # characters it can demand in all, repeats written out
 MAX_REGEX_NESTING = 60          # groups within groups
-MAX_SMALL_REPEAT = 10           # a group repeated more often than this is judged like an endless repeat
-MAX_LOOP_SIZE = 400             # positions inside one repeated group that the ambiguity check looks at
-MAX_LOOP_STEPS = 300_000        # … and the steps it takes
 MAX_LITERALS = 16               # alternatives of a literal prefilter
 _RE_STEPS = 200_000             # backtracking steps `re` may need at worst between looks at the clock: about 2 ms
-_RE_WORK = 100                  # worst steps per start up to which windows of `re` beat the machine
-_BIG_MACHINE = 1_000            # … and the size from which they do so anyway
+_LONG = 150                     # repeats that are the machine's, since windows of `re` would have to be too long
 _MACHINE_BYTES = 8_000_000      # what the states of all machines may take, roughly; then they are made anew
 _MAX_PYTHON = 20_000            # characters of a translation: `re` takes up to 0.1 s to compile these
+_GLOB_SECONDS = 0.8             # for a glob on a long text, where the budget of no message is at hand
 _NEVER = -1                     # "no upper bound" of a repeat
 _LAST = 0x10FFFF
 _WORD_CHARS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
@@ -2399,7 +2400,6 @@ class _Rep(NamedTuple):
     least: int
     most: int
     lazy: bool
-    source: str
 class _At(NamedTuple):      # an assertion about a place: ^ $ b B
     what: str
 class _Look(NamedTuple):
@@ -2438,10 +2438,6 @@ def _ranges_not(ranges: _Ranges) -> _Ranges:
             gaps.append((at, first - 1))
         at = last + 1
     return tuple(gaps + [(at, _LAST)]) if at <= _LAST else tuple(gaps)
-
-
-def _ranges_meet(one: Iterable[tuple[int, int]], other: Iterable[tuple[int, int]]) -> bool:
-    return any(a <= d and c <= b for a, b in one for c, d in other)
 
 
 _DIGIT = ((48, 57),)
@@ -2501,7 +2497,7 @@ class _RegexParser:
     def __init__(self, source: str, fold: bool) -> None:
         self.source, self.fold, self.at, self.looks = source, fold, 0, []  # type: str, bool, int, list[_Look]
         self.names: set[str] = set()
-        self.counted = self.grouped = False     # has {n} / has a repeat of more than one character
+        self.counted = False                    # has {n}
 
     def fail(self, problem: str) -> PolicyError:
         return PolicyError(f"regex {_shown(self.source)}: {problem}")
@@ -2525,15 +2521,12 @@ class _RegexParser:
         while self.source[self.at:self.at + 1] == "|":
             self.at += 1
             branches.append(self.sequence(depth))
-        if len(branches) == 1 or len(branches) > 100:
-            return branches[0] if len(branches) == 1 else _Alt(tuple(branches))
-        spans: list[tuple[int, int]] = []
-        for branch in branches:     # (a|b|\d) is one set; overlapping ones stay apart, to be refused in loops
-            ranges = _one_char(branch)
-            if ranges is None or _ranges_meet(ranges, spans):
-                return _Alt(tuple(branches))
-            spans.extend(ranges)
-        return _Set(_ranges_of(*spans))
+        if len(branches) == 1:
+            return branches[0]
+        sets = [_one_char(branch) for branch in branches]
+        if all(sets):           # (a|b|\d) is one set
+            return _Set(_ranges_of(*[span for ranges in sets for span in ranges or ()]))
+        return _Alt(tuple(branches))
 
     def sequence(self, depth: int) -> Any:
         source, size, parts = self.source, len(self.source), []
@@ -2582,9 +2575,7 @@ class _RegexParser:
             if most != _NEVER and least > most:
                 raise self.fail(f"{times.group()}: numbers out of order; write {{{most},{least}}}")
             self.counted = True
-        if _one_char(atom) is None:
-            self.grouped = True
-        return _Rep(atom, least, most, bool(lazy), source[start:times.end()])
+        return _Rep(atom, least, most, bool(lazy))
 
     def atom(self, depth: int) -> Any:
         source, char = self.source, self.source[self.at]
@@ -2823,130 +2814,11 @@ def _set_to_python(ranges: _Ranges) -> str:
     return f"[{'^' if negate else ''}{inside}]"
 
 
-# --- ambiguity: what a backtracking engine could need exponential time for
-
-class _Paths:
-    """The positions (characters) of a repeated group and which may follow which (a Glushkov automaton).
-
-    A group is exponential when one text can lead from a position back to it in two ways: then n rounds of that
-    text give 2**n ways. Two ways show as an edge that is added twice, or in the search of `ambiguous`.
-    """
-
-    def __init__(self) -> None:
-        self.sets: list[_Ranges] = []
-        self.next: list[set[int]] = []
-        self.twice = False
-
-    def link(self, last: list[int], first: list[int]) -> None:
-        for one in last:
-            follow = self.next[one]
-            for other in first:
-                if other in follow:
-                    self.twice = True
-                follow.add(other)
-
-    def read(self, node: Any) -> tuple[list[int], list[int], int]:
-        """(first positions, last positions, ways to match nothing: 0, 1 or 2 for more)."""
-        kind = type(node)
-        if len(self.sets) > MAX_LOOP_SIZE:
-            raise OverflowError
-        if kind is _Set:
-            self.sets.append(node.ranges)
-            self.next.append(set())
-            return [len(self.sets) - 1], [len(self.sets) - 1], 0
-        if kind is _Lit:
-            return self.chain([self.read(_Set(((ord(char), ord(char)),))) for char in node.text])
-        if kind is _Cat:
-            return self.chain([self.read(part) for part in node.parts])
-        if kind is _Alt:
-            read = [self.read(part) for part in node.parts]
-            return ([at for part in read for at in part[0]], [at for part in read for at in part[1]],
-                    min(2, sum(part[2] for part in read)))
-        if kind is not _Rep:
-            return [], [], 1
-        copies = max(1, node.least) if node.most == _NEVER else node.least
-        read = [self.read(node.body) for _ in range(copies)]
-        tail: tuple[list[int], list[int], int] = ([], [], 1)
-        if node.most == _NEVER:             # only the last copy is repeated: x{3,} = xx(x)+
-            first, last, ways = read[-1]
-            self.link(last, first)
-            read[-1] = (first, last, ways if node.least else 1)
-        for _ in range(node.most - node.least if node.most != _NEVER else 0):
-            first, last, ways = self.chain([self.read(node.body), tail])
-            tail = (first, last, min(2, ways + 1))
-        return self.chain([*read, tail])
-
-    def chain(self, parts: Iterable[tuple[list[int], list[int], int]]) -> tuple[list[int], list[int], int]:
-        """What has been read, one after another."""
-        first: list[int] = []
-        last: list[int] = []
-        ways = 1
-        for one, other, empty in parts:
-            self.link(last, one)
-            first = first + one * ways
-            last = other + last * empty
-            ways = min(2, ways * empty)
-        return first, last, ways
-
-    def ambiguous(self, body: Any) -> bool:
-        """Whether *body*, repeated without end, is exponential."""
-        first, last, _ = self.read(body)
-        self.link(last, first)
-        if self.twice:
-            return True
-        sets, follow, steps = self.sets, self.next, 0
-        todo: list[tuple[int, int]] = []
-        pairs: set[tuple[int, int]] = set()
-        for out in {frozenset(out) for out in follow}:
-            steps += len(out) ** 2
-            if steps > MAX_LOOP_STEPS:
-                raise OverflowError
-            todo += [(a, b) for a in out for b in out if a < b]
-        while todo:     # two ways have parted: can they meet again on the same text?
-            one, other = todo.pop()
-            steps += 1
-            if steps > MAX_LOOP_STEPS:
-                raise OverflowError
-            if (one, other) in pairs or not _ranges_meet(sets[one], sets[other]):
-                continue
-            if one == other:
-                return True
-            pairs.add((one, other))
-            steps += len(follow[one]) * len(follow[other])
-            todo += [(a, b) for a in follow[one] for b in follow[other]]
-        return False
-
-
-def _check_loops(node: Any, fail: Callable[[str], PolicyError], times: int = 1) -> None:
-    """Raise when a backtracking engine could need exponential time (or as good as) for *node*."""
-    if type(node) is not _Rep or _one_char(node.body) is not None:
-        for part in _children(node):
-            _check_loops(part, fail, times)
-    else:
-        if node.most != _NEVER and times * node.most <= MAX_SMALL_REPEAT:
-            return _check_loops(node.body, fail, times * max(1, node.most))
-        try:
-            bad = _Paths().ambiguous(node.body)
-        except (OverflowError, RecursionError):
-            raise fail(f"{_shown(node.source)} repeats a group too large to be checked; make it smaller, or repeat "
-                       "a single class such as [a-z]{1,500}") from None
-        if bad:
-            raise fail(f"{_shown(node.source)} can match the same text in exponentially many ways (a repeat within "
-                       "a repeat, or alternatives that overlap); write it so that each text fits in one way, such "
-                       "as [ab]+ for (a+|b)+, or (?:a+,)+ with a separator")
-        for look in _looks_in(node.body):
-            _check_loops(look.body, fail)
-
-
-def _looks_in(node: Any) -> list[_Look]:
-    """The look-arounds in *node*, but not those within another."""
-    return [node] if type(node) is _Look else [look for part in _children(node) for look in _looks_in(part)]
-
-
 def _size(node: Any) -> int:
     """How many characters *node* is with all its repeats written out."""
-    size = len(node.text) if type(node) is _Lit else 1 + sum([_size(part) for part in _children(node)])
-    return size * max(1, node.least, node.most) if type(node) is _Rep else size
+    if type(node) is _Rep:
+        return _size(node.body) * max(1, node.least, node.most)
+    return len(node.text) if type(node) is _Lit else 1 + sum([_size(part) for part in _children(node)])
 
 
 # --- literals a match must contain
@@ -3021,7 +2893,9 @@ def _trimmed(node: Any, left: bool) -> Any:
     if kind is _Rep:
         if node.least == 0:
             return _VOID
-        return _trimmed(node.body, left) if node.least == 1 else node._replace(most=node.least)
+        if node.least == 1:
+            return _trimmed(node.body, left)
+        return node._replace(most=_NEVER if left and node.least > _LONG else node.least)    # (no end: see `ranked`)
     if kind is _Alt:
         parts = tuple([_trimmed(part, left) for part in node.parts])
         return _VOID if _VOID in parts else _Alt(parts)
@@ -3037,7 +2911,7 @@ def _trimmed(node: Any, left: bool) -> Any:
     return rest[0] if len(rest) == 1 else _Cat(tuple(rest))
 
 
-def _work(node: Any, size: int) -> tuple[float, float]:
+def _worst(node: Any, size: int) -> tuple[float, float]:
     """Upper bounds for a backtracking match at one place of a text of *size*: (ways to match, steps)."""
     kind = type(node)
     if kind is _Lit:
@@ -3045,18 +2919,18 @@ def _work(node: Any, size: int) -> tuple[float, float]:
     if kind is _Cat:
         ways = steps = 1.0
         for part in node.parts:
-            part_ways, part_steps = _work(part, size)
+            part_ways, part_steps = _worst(part, size)
             steps += ways * part_steps
             ways = min(ways * part_ways, 1e18)
         return ways, min(steps, 1e18)
     if kind is _Alt:
-        both = [_work(part, size) for part in node.parts]
-        return sum(ways for ways, _ in both), sum(steps for _, steps in both)
+        both = [_worst(part, size) for part in node.parts]
+        return sum([ways for ways, _ in both]), sum([steps for _, steps in both])
     if kind is _Look:
-        return 1, _work(node.body, size)[1]
+        return 1, _worst(node.body, size)[1]
     if kind is not _Rep:
         return 1, 1
-    ways, steps = _work(node.body, size)
+    ways, steps = _worst(node.body, size)
     most = size + 1 if node.most == _NEVER else min(node.most, size + 1)
     if ways == 1:
         return max(1, most - node.least + 1), steps * most + 1
@@ -3072,93 +2946,81 @@ def _fits_re(node: Any) -> bool:
 
 
 class _Plan:
-    """How a pattern is searched: `short` is the longest text given to `re` whole; `step` is how many places one
-    window of `re` may start at on longer texts, 0 when only the machine will do; `reach` is what a match and
-    its look-aheads can span."""
+    """How a tree is searched. `window` is the longest text that `re` may get; of longer ones it gets windows, each
+    `step` places further, where a match and its look-aheads span less. Where `step` is 0, only machines will do."""
 
     def __init__(self, node: Any, looks: Sequence[_Look]) -> None:
-        self.node, self.looks = node, looks if _looks_in(node) else ()
+        self.node, self.looks = node, looks
         first = node.parts[0] if type(node) is _Cat and node.parts else node
-        self.anchored = first == _At("^")
-        reach = _width(node)[1] + max([_width(look.body)[1] for look in self.looks], default=0) + 2
-        fits = _fits_re(node) and len(_to_python(node)) <= _MAX_PYTHON
-        self.short = self.step = self.reach = 0
-        for size in (16384, 4096, 1024, 256, 64, 16) if fits else ():
-            steps = _work(node, size)[1]
-            if (steps + size if self.anchored else steps * size) <= _RE_STEPS:
-                self.short = size
-                break
-        if fits and reach < math.inf:
-            steps = _work(node, int(reach))[1]
-            if steps <= (_RE_STEPS if _size(node) > _BIG_MACHINE else _RE_WORK):
-                self.step, self.reach = int(_RE_STEPS / steps), int(reach)
-        self._regex: re.Pattern[str] | None = None
+        self.anchored = type(first) is _At and first.what == "^"
+        self.window, self.step = -1, 0
         self._machines: dict[tuple[bool, ...], _Machine] = {}
-        self._look_machines: list[_Machine] = []
+        python = _to_python(node) if _fits_re(node) else None
+        if python is None or len(python) > _MAX_PYTHON:
+            return
+        self.search = lazy_regex(python, re.ASCII)
+        for size in (16384, 4096, 1024, 256, 64, 16):
+            steps = _worst(node, size)[1]
+            if (steps + size if self.anchored else steps * size) <= _RE_STEPS:
+                self.window = size
+                break
+        reach = _width(node)[1] + sum([_width(look.body)[1] for look in looks]) + 2
+        if 2 * reach < self.window >= 1024:         # else the machine is quicker
+            self.step = self.window - int(reach)
 
-    def regex(self) -> re.Pattern[str]:
-        if self._regex is None:
-            self._regex = re.compile(_to_python(self.node), re.ASCII)
-        return self._regex
-
-    def find(self, text: str, at: int, budget: Budget) -> re.Match[str] | None:
-        """The leftmost match from *at* on, by windows of `re`. A window ends so far behind its last start that
-        no match from there can tell it from the text."""
-        search = self.regex().search
-        while at <= len(text) and not (at and self.anchored):
-            budget.check()
-            found = search(text, at, at + self.step + self.reach)
-            if found and found.start() < at + self.step:
-                return found
-            at += self.step
-        return None
-
-    def machine(self, ahead: bool = True, ordered: bool = False, roams: bool = True,
-                stops: bool = False) -> _Machine:
-        key = (ahead, ordered, roams, stops)
+    def machine(self, ahead: bool, ordered: bool, stops: bool) -> _Machine:
+        key = (ahead, ordered, stops)
         if key not in self._machines:
-            self._machines[key] = _Machine(self.node, *key)
+            self._machines[key] = _Machine(self.node, ahead, ordered, not ordered and not (stops and self.anchored), stops)
         return self._machines[key]
 
-    def marks(self, text: str, budget: Budget) -> list[bytearray]:
+    def marks(self, machine: _Machine, text: str, budget: Budget) -> list[bytearray]:
         """For each look-around, the places of *text* where its body matches: one pass, against its direction."""
         marks: list[bytearray] = []
-        for number, look in enumerate(self.looks):
-            if number == len(self._look_machines):
-                self._look_machines.append(_Machine(look.body, not look.ahead, False, True, False))
-            mark = bytearray(len(text) + 1)
-            start, end = (len(text), 0) if look.ahead else (0, len(text))
-            for at, hit in self._look_machines[number].walk(text, start, end, marks, budget):
-                mark[at] = hit
-            marks.append(mark)
+        for look in self.looks if machine.looks else ():    # those within others come before them
+            marks.append(_Machine(look.body, not look.ahead, False, True, False).places(text, marks, budget))
         return marks
+
+    def exists(self, text: str, budget: Budget | None) -> bool:
+        """Whether *text* has a match."""
+        if len(text) <= self.window:
+            return bool(self.search.search(text))
+        budget = budget or Budget(_GLOB_SECONDS)
+        if self.step:
+            return self.find(text, 0, budget) is not None
+        machine = self.machine(True, False, True)
+        return machine.exists(text, self.marks(machine, text, budget), budget)
+
+    def find(self, text: str, at: int, budget: Budget) -> tuple[int, int] | None:
+        """The leftmost match from *at* on, by `re`. A window ends so far behind the last start that counts that no
+        match from there can tell it from the text."""
+        last = math.inf if len(text) <= self.window else self.step
+        while at <= len(text) and not (at and self.anchored):
+            budget.check()
+            found = self.search.search(text, at, at + self.window)
+            if found and found.start() - at < last:
+                return found.start(), found.end()
+            at += self.window + 1 if last == math.inf else self.step
+        return None
 
 
 # --- searching in linear time: the pattern as a machine whose states are made when they are first needed
 
 _CHAR, _SPLIT, _TEST, _DONE, _ENTER, _LEAVE = range(6)
-_bytes_used = 0             # by the states of all machines, roughly
-_machines_live: list[_Machine] = []
-
-
-class _Stop(Exception):
-    """Ends a search: *hit* is its answer."""
-
-    def __init__(self, hit: bool) -> None:
-        self.hit = hit
+_states: dict[tuple[Any, ...], _Row] = {}     # the states of all machines
+_state_bytes = 0                             # what they take, roughly
 
 
 class _Row(dict):  # type: ignore[type-arg]
-    """One state: which threads are alive (*core*, in order of preference), what kind of character came before,
-    whether a match ended before that one, and whether new matches may still start. As a mapping: the next state
-    for each symbol met so far."""
+    """One state: where in the pattern matches may stand (*core*, in order of preference), what kind of character came
+    before, and whether a match ended before that one. As a mapping, what is known so far: the next state for a symbol;
+    for a class of symbols; and the threads that wait for a character, once it is known what comes next."""
 
-    __slots__ = ("core", "hit", "machine", "prev", "roams")
+    __slots__ = ("core", "hit", "machine", "prev")
     core: tuple[int, ...]
     hit: bool
     machine: _Machine
     prev: int
-    roams: bool
 
     def __missing__(self, symbol: Any) -> _Row:
         return self.machine.advance(self, symbol)
@@ -3177,17 +3039,17 @@ class _Machine:
         self.ahead, self.ordered, self.roams, self.stops = ahead, ordered, roams, stops
         self.ops: list[tuple[Any, ...]] = [(_DONE,)]
         self.looks: list[int] = []
-        start = self.build(node, 0)
+        self.ranks: dict[int, tuple[int, int]] = {}     # see `ranked`
+        self.words = False                              # does \b occur?
+        self.start = self.build(node, 0)
         sets = {op[1] for op in self.ops if op[0] == _CHAR}
-        spans = [span for ranges in sets for span in ranges]
+        spans = [span for ranges in (*sets, _WORD if self.words else ()) for span in ranges]
         self.bounds = bounds = sorted({0, *[first for first, _ in spans], *[last + 1 for _, last in spans]})
         self.class_of = bisect_right    # characters that no set of the pattern tells apart are of one class
         masks = {ranges: sum([(1 << bisect_right(bounds, last) + 1) - (1 << bisect_right(bounds, first))
                               for first, last in ranges]) for ranges in sets}
         self.ops = [(_CHAR, masks[op[1]], op[2]) if op[0] == _CHAR else op for op in self.ops]
-        self.start, self.work = (start,), 0
-        self.rows: dict[tuple[Any, ...], _Row] = {}
-        self.budget = Budget(math.inf)
+        self.work, self.budget = 0, Budget(math.inf)
 
     def add(self, *op: Any) -> int:
         self.ops.append(op)
@@ -3210,55 +3072,76 @@ class _Machine:
             while starts:
                 then = self.add(_SPLIT, starts.pop(), then)
         elif kind is _Rep:
-            out, least, guard = then, node.least, _width(node.body)[0] == 0
-            def optional(then: int) -> int:     # one more round; it has to take something
-                leave = self.add(_LEAVE, None, then) if guard else then
-                body = self.build(node.body, leave)
-                return self.add(_ENTER, leave, body) if guard else body
-            if node.most == _NEVER:
-                then = self.add()
-                body = optional(then)
-                self.ops[then] = (_SPLIT, out, body) if node.lazy else (_SPLIT, body, out)
-                if least and not guard:
-                    then, least = body, least - 1
-            for _ in range(node.most - least if node.most != _NEVER else 0):
-                body = optional(then)
-                then = self.add(_SPLIT, out, body) if node.lazy else self.add(_SPLIT, body, out)
-            for _ in range(least):
-                then = self.build(node.body, then)
+            then = self.repeat(node, then)
         else:
             if kind is _Look and node.index not in self.looks:
                 self.looks.append(node.index)
+            self.words |= kind is _At and node.what in "bB"
             then = self.add(_TEST, node, then)
         return then
 
-    def row(self, core: tuple[int, ...], prev: int, hit: bool, roams: bool) -> _Row:
-        global _bytes_used
-        key = (core, prev, hit, roams)
-        row = self.rows.get(key)
+    def repeat(self, node: Any, out: int) -> int:
+        least, guard, then, begun = node.least, _width(node.body)[0] == 0, out, len(self.ops)
+        def optional(then: int) -> int:     # one more round; it has to take something
+            leave = self.add(_LEAVE, None, then) if guard else then
+            body = self.build(node.body, leave)
+            return self.add(_ENTER, leave, body) if guard else body
+        if node.most == _NEVER:
+            then = self.add()
+            body = optional(then)
+            self.ops[then] = (_SPLIT, out, body) if node.lazy else (_SPLIT, body, out)
+            if least and not guard:
+                then, least = body, least - 1
+        for _ in range(node.most - least if node.most != _NEVER else 0):
+            body = optional(then)
+            then = self.add(_SPLIT, out, body) if node.lazy else self.add(_SPLIT, body, out)
+        needed = len(self.ops)
+        for _ in range(least):
+            then = self.build(node.body, then)
+        if _one_char(node.body) is not None and not self.ordered:
+            if node.most == _NEVER or self.stops and not out:
+                self.ranked(range(begun if node.most == _NEVER else needed, len(self.ops)), -1)
+            if node.most != _NEVER:
+                self.ranked(range(begun + 1, needed, 2), 1)
+        return then
+
+    def ranked(self, chain: range, sign: int) -> None:
+        """Rank the counts of one counter: what a thread can still match, one of a higher rank can too (of x{9,} the
+        one that has counted more, of x{0,9} the one that has counted less). Only the highest is kept, so that a
+        counter takes as many states as it counts, and each is small."""
+        self.ranks.update({at: (-chain.start, sign * at) for at in chain})
+
+    def row(self, core: tuple[int, ...], prev: int, hit: bool) -> _Row:
+        global _state_bytes
+        key = (self, core, prev, hit)
+        row = _states.get(key)
         if row is None:
-            if not self.rows:
-                _machines_live.append(self)
-            row = self.rows[key] = _Row()
-            row.core, row.prev, row.hit, row.roams, row.machine = core, prev, hit, roams, self
-            _bytes_used += 400 + 8 * len(core)
+            row = _states[key] = _Row()
+            row.core, row.prev, row.hit, row.machine = core, prev, hit, self
+            _state_bytes += 500 + 16 * len(core)
         return row
 
-    def holds(self, test: Any, before: int, after: int, flags: Sequence[int]) -> bool:
+    def holds(self, test: Any, before: int, after: int, flags: tuple[int, ...]) -> bool:
         if type(test) is _Look:
             return bool(flags[self.looks.index(test.index)]) != test.negate
         if test.what in "^$":
             return not (before if test.what == "^" else after)
-        return (before == 2) != (after == 2) if test.what == "b" else (before == 2) == (after == 2)
+        return bool(((before == 2) != (after == 2)) == (test.what == "b"))
 
-    def closure(self, row: _Row, kind: int, flags: Sequence[int]) -> tuple[dict[int, None], bool]:
+    def closure(self, row: _Row, kind: int, flags: tuple[int, ...]) -> tuple[list[int], bool]:
         """The threads of *row* that wait for a character, once it is known what *kind* of character comes next
         (0 none, 1 other, 2 of a word) and which look-arounds hold; and whether a match ends here."""
-        ops, out = self.ops, {}  # type: list[tuple[Any, ...]], dict[int, None]
+        global _state_bytes
+        known = row.get((-kind, flags))
+        if known is not None:
+            return known    # type: ignore[no-any-return]
+        ops, out, hit = self.ops, [], False  # type: list[tuple[Any, ...]], list[int], bool
         before, after = (row.prev, kind) if self.ahead else (kind, row.prev)
         seen: set[tuple[int, tuple[int, ...]]] = set()
-        stack: list[tuple[int, tuple[int, ...]]] = [(at, ()) for at in reversed(row.core)]
-        hit = False
+        stack: list[tuple[int, tuple[int, ...]]] = [
+            (at, ()) for at in reversed(row.core) if self.ordered or ops[at][0] != _CHAR]
+        if not self.ordered:
+            out = [at for at in row.core if ops[at][0] == _CHAR]
         while stack:
             place = stack.pop()
             if place in seen:
@@ -3267,7 +3150,7 @@ class _Machine:
             at, rounds = place      # the rounds of repeats that began here: they must not end here
             op = ops[at]
             if op[0] == _CHAR:
-                out[at] = None
+                out.append(at)
             elif op[0] == _SPLIT:
                 stack += ((op[2], rounds), (op[1], rounds))
             elif op[0] == _DONE:
@@ -3281,80 +3164,95 @@ class _Machine:
                     stack.append((op[2], rounds))
             elif self.holds(op[1], before, after, flags):
                 stack.append((op[2], rounds))
-        self.work += len(seen) + 20
-        if self.work > 5_000:
+        self.work += len(seen) + len(out) + 20
+        if self.work > 10_000:
             self.work = 0
             self.budget.check()
+        _state_bytes += 200 + 8 * len(out)
+        row[-kind, flags] = out, hit
         return out, hit
+
+    def kind(self, char: str) -> int:
+        return 2 if self.words and char in _WORD_CHARS else 1
 
     def advance(self, row: _Row, symbol: Any) -> _Row:
         """The state after *symbol*: a character, or a tuple of it and the marks of the look-arounds."""
-        global _bytes_used
-        char, flags = (symbol[0], symbol[1:]) if self.looks else (symbol, ())
-        kind = 2 if char in _WORD_CHARS else 1
+        global _state_bytes
+        char, *rest = symbol
+        place, flags = self.class_of(self.bounds, ord(char)), tuple(rest)
+        following = row.get((place, flags))
+        if following is None:
+            if _state_bytes > _MACHINE_BYTES:
+                _forget_states()
+            following = self.after(row, place, self.kind(char), flags)
+            row[place, flags] = following
+        _state_bytes += 110
+        row[symbol] = following
+        return following    # type: ignore[no-any-return]
+
+    def after(self, row: _Row, place: int, kind: int, flags: tuple[int, ...]) -> _Row:
         threads, hit = self.closure(row, kind, flags)
-        if hit and self.stops:
-            raise _Stop(True)
-        bit, ops = 1 << self.class_of(self.bounds, ord(char)), self.ops
+        if self.stops and (hit or row.hit):
+            return self.row((), 0, True)
+        ops, ranks, bit = self.ops, self.ranks, 1 << place
         core = dict.fromkeys([ops[at][2] for at in threads if ops[at][1] & bit])
-        roams = row.roams and not (hit and self.ordered)
-        if roams:
-            core[self.start[0]] = None
-        elif self.stops and not core:
-            raise _Stop(False)
-        if _bytes_used > _MACHINE_BYTES:
-            _forget_rows()
-        _bytes_used += 110
-        row[symbol] = following = self.row(tuple(core if self.ordered else sorted(core)), kind, hit, roams)
-        return following
+        if self.roams:
+            core[self.start] = None
+        if self.ordered:
+            return self.row(tuple(core), kind, hit)
+        if ranks and len(core) > 1:
+            best: dict[int, int] = {}
+            for at in core:
+                chain, rank = ranks.get(at, (at, 0))
+                if chain not in best or rank > ranks[best[chain]][1]:
+                    best[chain] = at
+            return self.row(tuple(sorted(best.values())), kind, hit)
+        return self.row(tuple(sorted(core)), kind, hit)
 
-    def search(self, text: str, marks: Sequence[bytearray], budget: Budget) -> bool:
+    def pieces(self, text: str, at: int, marks: Sequence[bytearray], budget: Budget) -> Iterator[Iterable[Any]]:
+        """The symbols of *text* from *at* on, in pieces."""
+        self.budget = budget
+        for first in range(at, len(text), 1024):
+            budget.check()
+            piece = text[first:first + 1024]
+            yield zip(piece, *[mark[first:first + 1024] for mark in marks]) if marks else piece
+
+    def exists(self, text: str, marks: Sequence[bytearray], budget: Budget) -> bool:
         """Whether the pattern matches somewhere in *text*; for a machine that `stops`."""
-        self.budget, row = budget, self.row(self.start, 0, False, self.roams)
-        mine = [marks[number] for number in self.looks]
-        try:
-            for at in range(0, len(text), 16384):
-                budget.check()
-                piece: Any = text[at:at + 16384]
-                if mine:
-                    piece = zip(piece, *[mark[at:at + 16384] for mark in mine])
-                for symbol in piece:
-                    row = row[symbol]
-        except _Stop as stop:
-            return stop.hit
-        return self.closure(row, 0, [mark[-1] for mark in mine])[1]
-
-    def walk(self, text: str, at: int, end: int, marks: Sequence[bytearray],
-             budget: Budget) -> Iterator[tuple[int, bool]]:
-        """(place, whether a match ends there) from *at* to *end*, in the direction of the machine; ends early
-        when no thread is left."""
-        self.budget, size, step = budget, len(text), 1 if self.ahead else -1
-        mine = [marks[number] for number in self.looks]
-        edge, behind = (size, at - 1) if self.ahead else (0, at)
-        prev = 0 if not 0 <= behind < size else 2 if text[behind] in _WORD_CHARS else 1
-        row = self.row(self.start, prev, False, self.roams)
-        shift = 0 if self.ahead else -1
-        for at in range(at, end + step, step):
-            if not at & 1023:
-                budget.check()
-            if at == edge:
-                yield at, self.closure(row, 0, [mark[at] for mark in mine])[1]
-                return
-            row = row[(text[at + shift], *[mark[at] for mark in mine]) if mine else text[at + shift]]
-            yield at, row.hit
+        row, mine = self.row((self.start,), 0, False), [marks[number] for number in self.looks]
+        for piece in self.pieces(text, 0, mine, budget):
+            for symbol in piece:
+                row = row[symbol]
             if not row.core:
-                return
+                break
+        return row.hit or self.closure(row, 0, tuple([mark[-1] for mark in mine]))[1]
+
+    def hits(self, text: str, at: int, marks: Sequence[bytearray], budget: Budget) -> Iterator[bool]:
+        """For each place from *at* on, whether a match ends there; ends early when no thread is left."""
+        mine = [marks[number] for number in self.looks]
+        row = self.row((self.start,), self.kind(text[at - 1]) if at else 0, False)
+        for piece in self.pieces(text, at, mine, budget):
+            for symbol in piece:
+                row = row[symbol]
+                yield row.hit
+                if not row.core:
+                    return
+        yield self.closure(row, 0, tuple([mark[-1] for mark in mine]))[1]
+
+    def places(self, text: str, marks: Sequence[bytearray], budget: Budget) -> bytearray:
+        """For each place of *text*, whether a match ends there, or begins there when read backwards."""
+        if self.ahead:
+            return bytearray(self.hits(text, 0, marks, budget))
+        return bytearray(self.hits(text[::-1], 0, [mark[::-1] for mark in marks], budget))[::-1]
 
 
-def _forget_rows() -> None:
+def _forget_states() -> None:
     """Drop the states of all machines; a run in progress makes anew what it needs."""
-    global _bytes_used
-    _bytes_used = 0
-    while _machines_live:
-        machine = _machines_live.pop()
-        for row in list(machine.rows.values()):
-            row.clear()
-        machine.rows.clear()
+    global _state_bytes
+    _state_bytes = 0
+    for row in list(_states.values()):
+        row.clear()
+    _states.clear()
 
 
 # --- what rules use
@@ -3376,8 +3274,6 @@ class Regex:
             raise parser.fail("nested too deep") from None
         if parser.counted and _size(node) > MAX_REGEX_SIZE:
             raise parser.fail(f"its repeats demand over {MAX_REGEX_SIZE} characters in all; make them smaller")
-        if parser.grouped:
-            _check_loops(node, parser.fail)
         self.source, self._looks = source, parser.looks
         self._plans: list[_Plan | None] = [None, None, None]
         self.literals = _literals(node)
@@ -3402,14 +3298,7 @@ class Regex:
                     break
             else:
                 return False
-        plan = self._plans[0] or self._plan(0)
-        if len(text) <= plan.short:
-            return plan.regex().search(text) is not None
-        budget.check()
-        if plan.step:
-            return plan.find(text, 0, budget) is not None
-        machine = plan.machine(roams=not plan.anchored, stops=True)
-        return machine.search(text, plan.marks(text, budget), budget)
+        return (self._plans[0] or self._plan(0)).exists(text, budget)
 
     def finditer_spans(self, text: str, budget: Budget) -> list[tuple[int, int]]:
         """(start, end) of the matches that are not empty, leftmost first, without overlap: what `re.finditer`
@@ -3417,11 +3306,13 @@ class Regex:
         end; else up to one pass over the text for each match, or BudgetSpent."""
         if not self.search(text, budget):
             return []
-        find = self._finder(text, budget)
+        whole = self._plan(2)
+        by_re = len(text) <= whole.window or whole.step
+        find = whole.find if by_re else self._finder(text, budget)
         spans, at = [], 0
         while at <= len(text):
             budget.check()
-            span = find(at)
+            span = find(text, at, budget)
             if span is None:
                 break
             if span[1] > span[0]:
@@ -3429,36 +3320,26 @@ class Regex:
             at = max(span[1], span[0] + 1)
         return spans
 
-    def _finder(self, text: str, budget: Budget) -> Callable[[int], tuple[int, int] | None]:
-        """A function: the leftmost match from a place on, its end chosen as a backtracking engine would."""
+    def _finder(self, text: str, budget: Budget) -> Callable[[str, int, Budget], tuple[int, int] | None]:
+        """A function as `_Plan.find`, for a text that is too long for it: it finds a start, and from there the end
+        that a backtracking engine would choose."""
         whole, starts = self._plan(2), self._plan(1)
-        if len(text) <= whole.short or whole.step:
-            short = whole.regex().search
-            def find(at: int) -> tuple[int, int] | None:
-                found = short(text, at) if len(text) <= whole.short else whole.find(text, at, budget)
-                return found.span() if found else None
-            return find
-        marks = whole.marks(text, budget)
-        def ending(at: int, roams: bool) -> int | None:
-            machine = whole.machine(ordered=True, roams=roams and not (whole.anchored and at))
-            walk = machine.walk(text, at, len(text), marks, budget)
-            return max((place for place, hit in walk if hit), default=None)
-        def find_far(at: int) -> tuple[int, int] | None:
-            if starts.step:
-                found = starts.find(text, at, budget)
-                end = ending(found.start(), False) if found else None
-                return (found.start(), end) if found and end is not None else None
-            end = ending(at, True)
-            if end is None:
+        machine, back = whole.machine(True, True, False), whole.machine(False, False, False)
+        marks = whole.marks(machine, text, budget)
+        begins = None if starts.step else back.places(text, marks, budget)
+        def find(text: str, at: int, budget: Budget) -> tuple[int, int] | None:
+            found = starts.find(text, at, budget) if begins is None else None
+            start = begins.find(1, at) if begins is not None else found[0] if found else -1
+            if start < 0:
                 return None
-            back = whole.machine(ahead=False, roams=False).walk(text, end, at, marks, budget)
-            return min(place for place, hit in back if hit), end
-        return find_far
+            hits = machine.hits(text, start, marks, budget)
+            return start, max([place for place, hit in enumerate(hits, start) if hit], default=start)
+        return find
 
 
 def compile_regex(source: str, ignore_case: bool = False) -> Regex:
     """The regex *source* in the JavaScript dialect; PolicyError when it means something else there than a reader
-    of Python might think, cannot be translated exactly, or could take exponential time."""
+    of Python might think, or cannot be translated exactly."""
     return Regex(source, ignore_case)
 
 
@@ -3482,7 +3363,7 @@ class Glob(NamedTuple):
     it matches nothing else. `matches` takes time in proportion to the text, the stars and the alternatives."""
 
     pattern: str
-    matches: Callable[[str], bool]
+    matches: Callable[..., bool]       # (text, budget: Budget | None = None)
     literal: str | None
 
 
@@ -3586,72 +3467,6 @@ class _GlobParser:
         return _ranges_not(_ranges_of(*ranges, (47, 47))) if negate else ranges
 
 
-class _Piece:
-    """What stands between two stars, always of one length: a text, or a regex if there are `?` or classes."""
-
-    __slots__ = ("length", "regex", "text")
-
-    def __init__(self, tokens: Sequence[Any]) -> None:
-        self.text = "".join([token for token in tokens if isinstance(token, str)])
-        others = sum([not isinstance(token, str) for token in tokens])
-        self.length = len(self.text) + others
-        self.regex = lazy_regex("".join([re.escape(token) if isinstance(token, str) else _set_to_python(token)
-                                         for token in tokens])) if others else None
-
-    def stands(self, text: str, at: int) -> bool:
-        return text.startswith(self.text, at) if self.regex is None else self.regex.match(text, at) is not None
-
-    def find(self, text: str, at: int) -> int:
-        if self.regex is None:
-            return text.find(self.text, at)
-        found = self.regex.search(text, at)
-        return found.start() if found else -1
-
-
-def _pieces(tokens: Sequence[Any]) -> list[_Piece]:
-    pieces: list[list[Any]] = [[]]
-    for token in tokens:
-        if type(token) is _At:
-            pieces.append([])
-        else:
-            pieces[-1].append(token)
-    return [_Piece(piece) for piece in pieces]
-
-
-def _pieces_fit(pieces: Sequence[_Piece], text: str) -> bool:
-    """Whether *text* is the pieces with anything between them: the first at its start, the last at its end,
-    each other one as far left as it fits."""
-    first, last = pieces[0], pieces[-1]
-    if not first.stands(text, 0):
-        return False
-    at = first.length
-    if len(pieces) == 1:
-        return at == len(text)
-    for piece in pieces[1:-1]:
-        found = piece.find(text, at)
-        if found < 0:
-            return False
-        at = found + piece.length
-    return len(text) - last.length >= at and last.stands(text, len(text) - last.length)
-
-
-def _segments_fit(segments: Sequence[list[_Piece] | None], parts: Sequence[str]) -> bool:
-    """The same for the segments of a path; None stands for `**`, any number of parts."""
-    at = part = back = 0
-    again = -1
-    while part < len(parts):
-        if at < len(segments) and segments[at] is None:
-            again, back, at = at + 1, part, at + 1
-        elif at < len(segments) and _pieces_fit(segments[at] or (), parts[part]):
-            at, part = at + 1, part + 1
-        elif again >= 0:
-            back += 1
-            at, part = again, back
-        else:
-            return False
-    return all(segment is None for segment in segments[at:])
-
-
 def _glob_segments(tokens: Sequence[Any], parser: _GlobParser) -> list[list[Any]]:
     segments: list[list[Any]] = [[]]
     for token in tokens:
@@ -3669,19 +3484,25 @@ def _glob_segments(tokens: Sequence[Any], parser: _GlobParser) -> list[list[Any]
     return segments
 
 
-def _name_pieces(segments: Sequence[list[Any]], parser: _GlobParser) -> list[list[_Piece]]:
-    """The alternatives of a glob for names, where stars cross `/` and match names such as `..` too."""
-    def some(segment: list[Any]) -> list[Any]:      # a star by itself takes at least one character
-        return [((0, _LAST),), *segment] if len(segment) == 1 and type(segment[0]) is _At else segment
-    *folders, leaf = segments
-    found: list[list[Any]] = [[]]
-    for segment in folders:
-        if segment == [_At("**")]:
-            found = parser.cross(found, [[], [*segment, "/"]])
-        else:
-            found = [tokens + some(segment) + ["/"] for tokens in found]
-    leaf = leaf if folders and leaf == [_At("**")] else some(leaf)
-    return [_pieces(tokens + leaf) for tokens in found]
+def _glob_tree(segments: Sequence[list[Any]], star: _Set) -> Any:
+    """One alternative as a tree. *star* is what a star takes: any character for names, none but `/` for paths."""
+    names, parts = star is _ANY, []  # type: bool, list[Any]
+    for number, segment in enumerate(segments):
+        last = number == len(segments) - 1
+        if segment == [_At("**")] and not last:
+            if number == 0 or segments[number - 1] != segment:
+                parts.append(_Rep(_Cat((_Rep(_ANY, 0, _NEVER, False), _Lit("/"))), 0, 1, False))
+            continue
+        least = int(len(segment) == 1)      # a star by itself takes at least one character
+        for token in segment:
+            if token == _At("**"):          # (last: what is below, be it nothing)
+                parts.append(_Rep(_ANY, int(names and number == 0), _NEVER, False))
+            else:
+                parts.append(_Lit(token) if isinstance(token, str) else
+                             _Rep(star, least, _NEVER, False) if type(token) is _At else _Set(token))
+        if not last:
+            parts.append(_Lit("/"))
+    return _Cat(tuple(parts))
 
 
 @lru_cache(maxsize=1000)        # the rules of a policy name few methods and tools, but name them often
@@ -3699,37 +3520,36 @@ def compile_glob(pattern: str, what: str = "name") -> Glob:
         raise parser.fail("is empty; write * for any name")
     plain = len(alternatives) == 1 and all([isinstance(token, str) for token in alternatives[0]])
     literal = "".join(alternatives[0]) if plain else None
+    names = what == "name"
     split = [_glob_segments(tokens, parser) for tokens in alternatives]
-    if what == "name":
-        names = [pieces for segments in split for pieces in _name_pieces(segments, parser)]
-        def name_matches(name: str) -> bool:
-            if "/" not in name:
-                return any([_pieces_fit(pieces, name) for pieces in names])
-            name = _glob_slashes.sub("/", name)
-            both = (name, name[:-1]) if name[-1] == "/" and name != "/" else (name,)
-            return any([_pieces_fit(pieces, text) for text in both for pieces in names])
-        return Glob(pattern, name_matches, literal)
-    paths = [_path_segments(segments) for segments in split]
-    def path_matches(text: str) -> bool:
+    heads = tuple([_glob_head(segments) for segments in split])
+    plans: list[_Plan] = []     # made when a text begins as the glob does
+    def matches(text: str, budget: Budget | None = None) -> bool:
         if text == literal:
             return True
-        parts = _glob_slashes.sub("/", text).split("/")
-        if "." in parts or ".." in parts:
+        if "/" in text:
+            text = _glob_slashes.sub("/", text)
+        if not text.startswith(heads) or not names and "." in text and not {".", ".."}.isdisjoint(text.split("/")):
             return False
-        both = (parts, parts[:-1]) if len(parts) > 1 and not parts[-1] else (parts,)
-        return any([_segments_fit(segments, some) for some in both for segments in paths])
-    return Glob(pattern, path_matches, literal)
+        if not plans:
+            trees = tuple([_glob_tree(segments, _ANY if names else _Set(_NOT_SLASH)) for segments in split])
+            slash = _Rep(_Lit("/"), 0, 1, False)
+            plans.append(_Plan(_Cat((_At("^"), _Alt(trees), slash, _At("$"))), ()))
+        return plans[0].exists(text, budget)
+    return Glob(pattern, matches, literal)
 
 
-def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
-    """One alternative of a glob for paths. A `**` at the end takes at least one segment, `*` one character."""
-    found: list[list[_Piece] | None] = []
+def _glob_head(segments: Sequence[list[Any]]) -> str:
+    """What a text must begin with that this alternative matches."""
+    head = ""
     for segment in segments:
-        if segment == [_At("**")]:
-            found.append(None)
-        else:
-            found.append(_pieces([_NOT_SLASH, *segment] if segment == [_At("*")] else segment))
-    return found + [_pieces([_At("*")])] if found[-1] is None else found
+        for token in segment:
+            if not isinstance(token, str):
+                return head
+            head += token
+        head += "/"
+    return head[:-1]
+
 
 @lru_cache(1024)
 def _is_of_numbers(literals: frozenset[str]) -> bool:
@@ -18745,7 +18565,7 @@ class _Compiler:
             return lambda text, subject: any(regex.search(text, subject.budget) for regex in regexes)
         if word == "pattern":
             globs = [self.located(compile_glob, at, self.expanded(text, r"\*?[]{}!"), "argument") for at, text in items]
-            return lambda text, subject: any(glob.matches(text) for glob in globs)
+            return lambda text, subject: any(glob.matches(text, subject.budget) for glob in globs)
         paths = self.located(PathGlobs, place, [text for _, text in items])
 
         def in_globs(text: str, subject: Subject) -> bool:
