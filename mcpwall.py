@@ -68,13 +68,15 @@ if sys.version_info < (3, 9):
 # folder joins sys.path, so nothing that lies beside it (a json.py, say) is ever imported.
 _LAUNCHER = """\
 # Starts mcpwall from Python's bytecode cache. mcpwall writes this file, and `mcpwall status` looks at it.
+import gc
 import sys
-from importlib.machinery import SourceFileLoader
+from _frozen_importlib_external import SourceFileLoader     # importlib.machinery has the same, and takes longer
 
 FILE = {file!r}
 sys.pycache_prefix = {cache!r}
 wall = sys.modules["mcpwall"] = type(sys)("mcpwall")
 wall.__file__ = sys.argv[0] = FILE
+gc.disable()                    # nothing of what is loaded is garbage
 try:
     code = SourceFileLoader("mcpwall", FILE).get_code("mcpwall")
 except OSError as fault:
@@ -82,6 +84,7 @@ except OSError as fault:
     sys.exit(2)
 sys.pycache_prefix = None       # the standard library has its own
 exec(code, wall.__dict__)
+gc.enable()
 sys.exit(wall.main())
 """
 
@@ -161,9 +164,9 @@ else:
             return type.__new__(cls, name, bases, space)
 
     class NamedTuple(tuple, metaclass=_Records):
-        def __new__(cls, *values, **named):
+        def __new__(cls, /, *values, **named):
             fields = ", ".join(cls._fields)
-            made = eval(f"lambda cls, {fields}: new(cls, ({fields},))", {"new": tuple.__new__})
+            made = eval(f"lambda _cls, {fields}: _new(_cls, ({fields},))", {"_new": tuple.__new__})
             made.__defaults__, made.__qualname__ = tuple(cls._field_defaults.values()), cls.__name__
             cls.__new__ = made
             return made(cls, *values, **named)
@@ -177,7 +180,7 @@ else:
         def _asdict(self):
             return dict(zip(self._fields, self))
 
-        def _replace(self, **named):
+        def _replace(self, /, **named):
             made = tuple.__new__(type(self), map(named.pop, self._fields, self))
             if named:
                 raise ValueError(f"no such fields: {', '.join(named)}")
@@ -955,14 +958,15 @@ _VIEW_ODD = (
     _VIEW_HIDDEN + _VIEW_MARKS + "\u0250-\u0258\u025a-\u02b8\u02e0-\u02e4\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua4ff"
     "\u2024\u2025\u2071\u207f\u2090-\u209c\u2100-\u2102\u2106-\u2115\u2118-\u2121\u2124-\u214f\u2160-\u2188"
     "\u249c-\u24e9\ua730\ua731\ufb00-\ufb06\ufe50-\ufe6b\uff02-\uff05\uff07\uff0a\uff0b\uff0d-\uff19\uff1c-\uff1e\uff20-\uff5d")
-_VIEW_SAME = re.sub("[\0-~ıə]", "", _VIEW_SAME_LETTERS)
+_VIEW_SAME = "".join([sign for sign in _VIEW_SAME_LETTERS if sign > "~" and sign not in "ıə"])
 # (those that are odd anyway are not repeated here)
-_VIEW_ALIKE = re.sub("[\0-~ıə\u0250-\u02b8\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua4ff\ua730\ua731]", "",
-                     _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)
+_VIEW_ALIKE = "".join([sign for sign in _VIEW_SAME + _VIEW_ALIKE_LETTERS if not (
+    sign <= "~" or sign in "ıə" or "\u0250" <= sign <= "\u02b8" or "\u1d00" <= sign <= "\u1dbf" or "\u13a0" <= sign <= "\u13f5"
+    or "\ua4d0" <= sign <= "\ua4ff" or sign in "\ua730\ua731")])
 _VIEW_ODD_ASTRAL = f"{_VIEW_HIDDEN_ASTRAL}\U0001d400-\U0001d7ff\U0001f110-\U0001f189\U0001fbf0-\U0001fbf9"
 _view_odd = lazy_regex(f"[{_VIEW_ODD}{_VIEW_ALIKE}]")
 # A run without these is what NFKC makes of it
-_view_more = lazy_regex(f"[{_VIEW_HIDDEN}{_VIEW_HIDDEN_ASTRAL}{''.join(_VIEW_JOINERS)}{_VIEW_MARKS}\ufdfa\ufdfb"
+_view_more = lazy_regex(lambda: f"[{_VIEW_HIDDEN}{_VIEW_HIDDEN_ASTRAL}{''.join(_VIEW_JOINERS)}{_VIEW_MARKS}\ufdfa\ufdfb"
                         f"{re.sub('[ -~]', '', _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)}\U0001f150-\U0001f189]")
 _view_odd_astral = lazy_regex(f"[{_VIEW_ODD_ASTRAL}]")
 
@@ -3624,13 +3628,12 @@ def default_path_context(project_dir: str | None = None, home: str | None = None
     return context if project_problem(project, context) else context._replace(project=project)
 
 
-_SYSTEM_FOLDERS = lazy_regex(
-    r"/(?:usr|var|opt|srv|home|mnt|media|run|root|private|Users|Volumes|tmp|usr/(?:local|share|src)"
-    r"|var/(?:lib|log|tmp|www))"
-    r"|/(?:bin|sbin|lib|lib32|lib64|boot|etc|dev|proc|sys|System|Library|Applications|usr/(?:s?bin|lib\w*|libexec)"
-    r"|private/etc)(?:/.*)?"
-    r"|[A-Za-z]:(?:/(?:Users|ProgramData)|/(?:Windows|Program Files(?: \(x86\))?)(?:/.*)?)?",
-    re.IGNORECASE | re.DOTALL)
+# In small letters; a folder of Windows on any drive. The first are no projects themselves, the others nor what is in them.
+_SYSTEM_FOLDERS = frozenset("""
+    /usr /var /opt /srv /home /mnt /media /run /root /private /users /volumes /tmp /usr/local /usr/share /usr/src /var/lib
+    /var/log /var/tmp /var/www c: c:/users c:/programdata""".split())
+_SYSTEM_TREES = frozenset("""/bin|/sbin|/lib|/lib32|/lib64|/boot|/etc|/dev|/proc|/sys|/system|/library|/applications|/usr/bin
+|/usr/sbin|/private/etc|c:/windows|c:/program files|c:/program files (x86)""".replace("\n", "").split("|"))
 
 
 def project_problem(directory: str, ctx: PathContext) -> str | None:
@@ -3641,13 +3644,19 @@ def project_problem(directory: str, ctx: PathContext) -> str | None:
     """
     here, home = (_path_fold(ctx.resolve(_path_normal(*(_path_absolute(path, ctx) or _path_in(ctx.cwd, path)))), ctx)
                   for path in (_path_slashes(directory), ctx.home))
-    if here.rstrip("/") == "" or re.fullmatch(r"[A-Za-z]:/?|//[^/]+/?(?:[^/]+/?)?", here):
+    if here.rstrip("/") == "" or here[1:2] in (":", "/") and re.fullmatch(r"[A-Za-z]:/?|//[^/]+/?(?:[^/]+/?)?", here):
         return "it is the root of a file system"
     if here == home:
         return "it is the home directory"
     if home.startswith(here.rstrip("/") + "/"):
         return "the home directory lies in it"
-    return "it is a system folder" if _SYSTEM_FOLDERS.fullmatch(here.rstrip("/")) else None
+    name = here.rstrip("/").casefold()
+    name = "c" + name[1:] if name[1:2] == ":" and "a" <= name[0] <= "z" else name
+    top, _, rest = name.lstrip("/").partition("/")
+    second = rest.partition("/")[0]
+    libraries = top == "usr" and second[:3] == "lib" and second.replace("_", "").isalnum() and name[:5] == "/usr/"
+    return "it is a system folder" if name in _SYSTEM_FOLDERS or libraries or not _SYSTEM_TREES.isdisjoint(
+        ("/".join(name.split("/")[:2]), "/".join(name.split("/")[:3]))) else None
 
 
 def server_folders(command: Sequence[str]) -> list[str]:
@@ -4129,7 +4138,7 @@ def _is_said(text: str, ctx: PathContext) -> bool:
             "%" in text and _PATH_CLIMB.search(text) is not None:
         return False
     squeezed = _PATH_CONTROLS.sub("", text[:80]).lstrip()
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]|file:", squeezed, re.IGNORECASE) or \
+    if ":" in squeezed and re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]|file:", squeezed, re.IGNORECASE) or \
             bare and _PATH_BLANKS.search(squeezed.rstrip()) is None:
         return False
     return len(head) > 255 or not any([ctx.there(f"{base}/{head}") for base in (ctx.cwd, *ctx.bases)])
@@ -4250,7 +4259,7 @@ def _path_below(path: str, tops: tuple[str, ...]) -> bool:
 
 _PATH_SPECIAL = frozenset("*?[]\\{}")
 _PATH_WILD = lazy_regex(r"[*?\[\]\\{}]")
-_PATH_SIMPLE = lazy_regex(r"([^{}\\$]*)\{([^{}\\]*,[^{}\\]*)\}([^{}]*)\Z")
+_PATH_PAIRS = lazy_regex(r"\{([^{}]*,[^{}]*)\}")
 _PATH_SET = lazy_regex(r"\[[^\]]*\]")
 _PATH_ANCHORS = (("~*/", "~*"), ("~/", "~"), ("${HOME}/", "~"), ("${PROJECT_DIR}/", "project"), ("/", ""))
 _PATH_HOMES = lazy_regex(
@@ -4354,9 +4363,16 @@ def _path_matches(tests: list[Any], parts: list[str], at: int) -> bool:
 
 def _path_braces(glob: str) -> list[str]:
     """*glob* with its `{a,b}` multiplied out. `${HOME}` is no alternative. Raises PolicyError."""
-    simple = _PATH_SIMPLE.match(glob)           # one pair, as nearly always
-    if simple is not None:
-        return [simple[1] + inner + simple[3] for inner in simple[2].split(",")]
+    if "$" not in glob and "\\" not in glob:       # pairs beside one another, as nearly always
+        pieces: list[str] = _PATH_PAIRS.split(glob)
+        if "{" not in (plain := "".join(pieces[::2])) and "}" not in plain:
+            found = pieces[:1]
+            for words, tail in zip(pieces[1::2], pieces[2::2]):
+                found = [head + word + tail for head in found for word in words.split(",")]
+                if len(found) > _PATH_BRACES and len(pieces) > 3:
+                    break
+            else:
+                return found
     start = glob.find("{")
     while start >= 0 and glob[max(start - 1, 0)] in "$\\":
         start = glob.find("{", start + 1)
@@ -4399,9 +4415,9 @@ def _path_anchored(glob: str) -> tuple[str, list[str]]:
 def _path_rarest(word: str) -> str:
     """The component without wildcards in *word* that fewest paths have; empty when there is none."""
     if "/" not in word:
-        return word if word.isalnum() or _PATH_WILD.search(word) is None else ""
-    words = [part for part in word.split("/") if part and not _PATH_WILD.search(part)]
-    return max(words, key=lambda part: part not in _PATH_COMMON, default="")
+        return word if _PATH_SPECIAL.isdisjoint(word) else ""
+    words = [part for part in word.split("/") if part and _PATH_SPECIAL.isdisjoint(part)]
+    return next((part for part in words if part not in _PATH_COMMON), words[0] if words else "")
 
 
 class PathIndex:
@@ -4434,22 +4450,29 @@ class PathIndex:
         """File *pattern* under what every path that it matches must have."""
         glob = _path_same(pattern.glob)
         parts = _PATH_PARTS.findall(glob) if "{" in glob else list(filter(None, glob.split("/")))
-        best: tuple[bool, bool, int] = (False, False, -1)
-        keys: list[str] = []
-        for at in range(len(parts) - 1, -1, -1):
-            part = parts[at]
-            if part[0] in "*$~" and "/" not in part:
+        keys: Sequence[str] = ()
+        best = 0                # of the components without wildcards, the last rare one, rather with a dot
+        for part in reversed(parts):
+            plain = _PATH_SPECIAL.isdisjoint(part)
+            if part[0] in "*$~" and "/" not in part or not plain and "{" not in part:
                 continue
-            words = [_path_rarest(word) for word in (_path_braces(part) if "{" in part else (part,))]
-            score = (_PATH_COMMON.isdisjoint(words), part[0] == ".", at)
-            if score > best and all(words):
+            words = (part,) if plain else _path_braces(part)
+            if not plain and ("/" in part or not _PATH_SPECIAL.isdisjoint("".join(words))):
+                words = [_path_rarest(word) for word in words]
+            if not all(words):
+                continue
+            score = 1 + 2 * _PATH_COMMON.isdisjoint(words) + (part[0] == ".")
+            if score > best:
                 best, keys = score, words
-                if best[0] and best[1]:
+                if score == 4:
                     break
         for key in dict.fromkeys(keys):
             self._words.setdefault(key, []).append(pattern)
         for word in () if keys else _path_braces(parts[-1]) if parts else ("",):
-            cuts = _PATH_WILD.split(_PATH_SET.sub("*", word.rpartition("/")[2]))
+            word = word[word.rfind("/") + 1:]
+            cuts = word.split("*")
+            if not _PATH_SPECIAL.isdisjoint("".join(cuts)):
+                cuts = _PATH_WILD.split(_PATH_SET.sub("*", word))
             text = max(cuts, key=len)
             if len(cuts[0]) >= 3 or len(cuts[-1]) >= 3:
                 end = "<" + cuts[0][:3] if len(cuts[0]) >= 3 else ">" + cuts[-1][-3:]
@@ -6748,7 +6771,7 @@ infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli e
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
 infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|rm
      .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
-infrastructure :: dropdb dropuser droplet :: (?!.*--help) :: drops a database
+infrastructure :: dropdb dropuser droplet :: (?!.*--help|(?:.* )?(?:test|test_\w+|\w+_test) *$) :: drops a database
 infrastructure :: mysqladmin :: .*drop :: drops a database
 infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
      deletes a repository
@@ -8505,57 +8528,63 @@ def _code_commands(text: str) -> str:
 
 
 # ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
-# Two readers that make the nodes of the sh reader, so that following and the table are shared. They differ from it, and from
-# each other, in structure: cmd.exe replaces %…% before it reads, and splits at marks of its own; PowerShell has
-# commands and expressions, in each other. An expression is a list of operators and of operands (base, what is picked of it):
-#   w word's parts · v variable · s script · b block · t type · h table · @ splat      . member · c arguments · i index
-# Its value are words. Unknown values are holes, and keep their origin.
+# Two small readers make the nodes that the sh reader makes, so that following, roles and the table of programs are shared: a
+# cmdlet or a builtin is a row there. What they have in common stands in `_WindowsReader`: scripts are pipelines, joined;
+# pipelines are commands; a command is words and redirections up to a mark that ends it. A dialect says what is blank, how it
+# redirects, what a statement is and how a word is read; they differ there in structure, not in characters:
+#   cmd.exe replaces %…% before it reads (a variable may hold the program and its words), escapes by ^, but not within quotes,
+#   parts some of its own words at `,;=` and `/` (rd/s/q), and has `if`, `for … do` and parentheses.
+#   PowerShell has commands and expressions, in each other. An expression is a list of operators ("o", -join) and operands
+#   (base, value, what is picked of it):
+#     w word's parts · v variable · s script · b block · t type · h table · @ splat      . member · c arguments · i index
+# An expression's value are words (`_power_value`); a block or a table is a word that carries it. Unknown values are holes
+# that keep their origin. Methods of .NET and COM are called by what their names begin with (`_power_call`), whatever their
+# object is: deleting, moving, reading, fetching, sending, running.
+# Left out on purpose: arithmetic, comparisons (both branches are followed), classes, pipelines by property name, `for /f`
+# over files, `setlocal`, arithmetic of `set /a`.
 
 _SH_POWER, _SH_CMD = (_ShDialect(mark, "", *[None] * 6) for mark in "`^")
-_power_alike = {ord(c): to for chars, to in (("\u2013\u2014\u2015\u2212", "-"), ("\u2018\u2019\u201a\u201b", "'"),
-                                             ("\u201c\u201d\u201e", '"')) for c in chars}
-_power_blanks = lazy_regex(r"(?:[ \t\r\f\ufeff\xa0]+|`\r?\n|#[^\n]*|<#[\s\S]*?(?:#>|\Z))*")
-_power_variable = lazy_regex(r"\$(?:\{([^}]*)\}|(\w+:\w+|\w+|[?^$]))")
-_power_here = lazy_regex(r"@(['\"])[ \t]*\r?\n([\s\S]*?)(?:\r?\n\1@|\Z)")
-_power_operator = lazy_regex(r"[-+*/%]?=(?!=)|\+\+|--(?![\w])|-[A-Za-z]+(?![\w-])|\.\.|[-+*/%,!?:<>]|\?\?=?")
-_power_bare = lazy_regex(r"[^\s;|&(){}'\"$`,@#<>][^\s;|&(){}'\"$`,<>]*|[@#]")
-_power_inner = lazy_regex(r"[^\"$`]+|`(?:\r?\n|[\s\S])|\"\"")
-_power_redirect = lazy_regex(r"(\d|\*)?(>>|>&|>|<)[ \t]*")
-_power_keyword = lazy_regex(r"(?i)(if|elseif|else|foreach|for|while|until|do|switch|try|catch|finally|trap|begin|process|end|"
-                            r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
-_POWER_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "", "a": "", "b": "", "f": "", "v": "", "e": "\x1b", "\n": ""}
-_POWER_FOLLOW = frozenset("else elseif catch finally while until process end".split())
-_Expression = list[tuple[Any, ...]]
 
 
 class _WindowsReader:
-    """What both readers share. Total, but for BudgetSpent."""
+    """What both readers share. Total, but for BudgetSpent. *t* is the text, *i* where it is read."""
+    blank = gap = redirects = lazy_regex("")            # between commands, between words; a redirection
+    ends = ""                                           # marks that end a command
 
     def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
-        self.t, self.n, self.i, self.depth = text, len(text), 0, depth
-        self.notes = notes if notes is not None else _ShNotes()
+        self.t, self.n, self.i, self.depth, self.notes = text, len(text), 0, depth, notes or _ShNotes()
 
-    def step(self) -> None:
-        self.notes.commands += 1
-        if self.notes.commands > MAX_SHELL_STEPS:
-            raise BudgetSpent("it holds a command too long to follow")
+    def at(self, *marks: str) -> bool:
+        return self.t.startswith(marks, self.i)
 
-    def node(self, kind: str = "", words: list[Any] | None = None, parts: list[_Script] | None = None) -> _ShNode:
-        self.step()
-        node = _ShNode(kind)
-        node.words, node.parts = words or [], parts or []
+    def eat(self, *marks: str) -> str:
+        """The mark that stands here, stepped over; or nothing."""
+        for mark in marks:
+            if self.t.startswith(mark, self.i):
+                self.i += len(mark)
+                return mark
+        return ""
+
+    def take(self, pattern: Any) -> re.Match[str] | None:
+        """What *pattern* finds here, stepped over."""
+        found: re.Match[str] | None = pattern.match(self.t, self.i)
+        if found:
+            self.i = found.end()
+        return found
+
+    def node(self, kind: str, words: list[Any], *parts: _Script) -> _ShNode:
+        self.notes.spend(1, 0)
+        node = _ShNode(kind, *parts)
+        node.words = words
         return node
 
-    def named_here(self, node: _ShNode) -> _ShNode:
-        """`type` shows files here, and says in sh what a name stands for."""
-        if node.words and isinstance(node.words[0], str) and node.words[0].lower() == "type":
-            node.words[0] = "cat"
-        return node
-
-    def nested(self, closer: str) -> _Script:
+    def deeper(self) -> None:
         self.depth += 1
         if self.depth > 2 * MAX_SHELL_NESTING:
             raise BudgetSpent("it holds commands nested too deeply to follow")
+
+    def nested(self, closer: str) -> _Script:
+        self.deeper()
         found = self.script(closer)
         self.depth -= 1
         return found
@@ -8565,207 +8594,200 @@ class _WindowsReader:
         found: _Script = []
         joint = ""
         while True:
-            self.blanks()
-            c = self.t[self.i:self.i + 1]
-            if not c or c == closer:
-                self.i += 1
+            self.take(self.blank)
+            if self.i >= self.n or closer and self.eat(closer):
                 return found
             at, pipeline = self.i, self.pipeline()
             if pipeline:
                 pipeline[0].joint = joint
                 found.append(pipeline)
-            self.blanks()
-            joint = self.t[self.i:self.i + 2] if self.t[self.i:self.i + 2] in ("&&", "||") else ""
-            self.i += 2 if joint else self.t[self.i:self.i + 1] in ("&", ";", "\n")
-            self.i += self.i == at
+            self.take(self.blank)
+            joint = self.eat("&&", "||")
+            if not joint and not self.eat("&", ";", "\n"):
+                self.i += self.i == at
 
     def pipeline(self) -> list[_ShNode]:
-        nodes = []
+        nodes: list[_ShNode] = []
         while True:
             node = self.command()
             nodes += [node] if node is not None else []
-            self.blanks()
-            if self.t[self.i:self.i + 1] != "|" or self.t[self.i:self.i + 2] == "||":
-                if self.t[self.i:self.i + 1] == "&" and self.t[self.i:self.i + 2] != "&&":
-                    for node in nodes:
-                        node.background = True
-                return nodes
-            self.i += 1
+            self.take(self.blank)
+            if self.at("||") or not self.eat("|"):
+                break
             self.lines()
+        if self.at("&") and not self.at("&&"):
+            for node in nodes:
+                node.background = True
+        return nodes
 
     def lines(self) -> None:
-        """Over line ends."""
-        self.blanks()
-        while self.t[self.i:self.i + 1] == "\n":
-            self.i += 1
-            self.blanks()
+        """Over blanks and line ends."""
+        self.take(self.blank)
+        while self.eat("\n"):
+            self.take(self.blank)
 
-    def blanks(self) -> None:
-        raise NotImplementedError
+    def words(self, node: _ShNode) -> _ShNode:
+        """*node* with the words and redirections up to the end of the command."""
+        while True:
+            self.take(self.gap)
+            at = self.i
+            c = self.t[at:at + 1]
+            if not c or c in self.ends or c == ")" and self.depth:
+                break
+            if not (c in "<>*" or c.isdigit()) or not self.redirect(node):
+                if not self.argument(node):
+                    break
+            self.i += self.i == at
+        if node.words and isinstance(node.words[0], str) and node.words[0].lower() == "type":
+            node.words[0] = "cat"                       # in sh it says what a name stands for
+        return node
+
+    def redirect(self, node: _ShNode) -> bool:
+        found = self.take(self.redirects)
+        if found:
+            self.notes.spend(1, 0)
+            node.redirects.append(((found.group(1) or "").replace("*", "&"), found.group(2), self.word()))
+        return found is not None
 
     def command(self) -> _ShNode | None:
         raise NotImplementedError
+
+    def argument(self, node: _ShNode) -> bool:
+        """Adds what stands here to the words of *node*; false when it is no part of the command."""
+        raise NotImplementedError
+
+    def word(self) -> Any:
+        """The word here: a text when it means itself, else parts."""
+        raise NotImplementedError
+
+
+_POWER_ALIKE = {ord(c): to for chars, to in (("\u2013\u2014\u2015\u2212", "-"), ("\u2018\u2019\u201a\u201b", "'"),
+                                             ("\u201c\u201d\u201e", '"')) for c in chars}
+_POWER_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "", "a": "", "b": "", "f": "", "v": "", "e": "\x1b", "\n": ""}
+_POWER_BARE = r"[^\s;|&(){}'\"$`,@#<>][^\s;|&(){}'\"$`,<>]*|[@#]"
+_power_bare, _power_whole = lazy_regex(_POWER_BARE), lazy_regex(rf"(?:{_POWER_BARE})(?=[\s;|)}},]|\Z)")
+_power_option = lazy_regex(r"(-[A-Za-z]+):(.+)")
+_power_provider = lazy_regex(r"(?i)^(?:microsoft\.powershell\.core\\)?filesystem::")
+_power_variable = lazy_regex(r"\$(?:\{([^}]*)\}|(\w+:\w+|\w+|[?^$]))")
+_power_single = lazy_regex(r"'([^']*(?:''[^']*)*)'?")
+_power_here = lazy_regex(r"@(['\"])[ \t]*\r?\n([\s\S]*?)(?:\r?\n\1@|\Z)")
+_power_inner = lazy_regex(r"[^\"$`]+|`(?:\r?\n|[\s\S])|\"\"")
+_power_splat, _power_type = lazy_regex(r"@(\w*)"), lazy_regex(r"\[([^\]]*)\]{0,2}")
+_power_member = lazy_regex(r"(?:\.|::)(?:(\w+)|\$\w+|'([^']*)'|\"(\w*)\")")
+_power_key = lazy_regex(r"[\s;]*['\"]?([\w.-]+)['\"]?\s*=\s*")
+_power_operator = lazy_regex(r"[-+*/%]?=(?!=)|\+\+|--(?![\w])|-[A-Za-z]+(?![\w-])|\.\.|[-+*/%,!?:<>]|\?\?=?")
+_power_keyword = lazy_regex(r"(?i)(if|elseif|else|foreach|for|while|until|do|switch|try|catch|finally|trap|begin|process|end|"
+                            r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
+_power_follows = lazy_regex(r"(?i)(?:else|elseif|catch|finally|while|until|process|end)(?![\w-])")
+_power_each, _power_name = lazy_regex(r"(?i)\(\s*\$(\w+)\s+in\b"), lazy_regex(r"[\w:-]*")
+_power_called = lazy_regex(r"(?:&|\.(?=[ \t('\"${]))[ \t]*")
+_power_computes = lazy_regex(r"(?i)[$'\"(\[@{!,+\d]|-(?:not|join|split)\b|-(?![a-z])")
+_power_assigns = lazy_regex(r"[-+*/%?]{0,2}=")
+_Expression = list[tuple[Any, ...]]
 
 
 class _PowerReader(_WindowsReader):
     """Reads PowerShell."""
+    blank = gap = lazy_regex(r"(?:[ \t\r\f\ufeff\xa0]+|`\r?\n|#[^\n]*|<#[\s\S]*?(?:#>|\Z))*")
+    redirects = lazy_regex(r"(\d|\*)?(>>|>&|>|<)[ \t]*")
+    ends = ";|)}\n&"
 
     def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
-        super().__init__(text.translate(_power_alike), depth, notes)
-
-    def blanks(self) -> None:
-        self.i = _power_blanks.match(self.t, self.i).end()
+        super().__init__(text.translate(_POWER_ALIKE), depth, notes)
 
     def command(self) -> _ShNode | None:
-        keyword = _power_keyword.match(self.t, self.i)
+        at, keyword = self.i, self.take(_power_keyword)
         if keyword:
             word = keyword.group(1).lower()
-            at, self.i = self.i, keyword.end()
             node = self.statement(word)
             if node is not None or word in ("return", "throw", "exit"):
                 return node or self.command()
             self.i = at                                 # `foreach`, `process` … as a command
-        c = self.t[self.i:self.i + 1]
-        called = c == "&" or c == "." and self.t[self.i + 1:self.i + 2] in (" ", "\t", "(", "'", '"', "$", "{")
-        if called:
-            self.i += 1
-            self.blanks()
-            c = self.t[self.i:self.i + 1]
-        if not c or c in ")};|\n&":
+        called = self.take(_power_called)
+        if self.i >= self.n or self.t[self.i] in ")};|\n&":
             return None
-        if not called and (c in "$'\"([@{!,+" or c.isdigit() or c == "-" and not self.t[self.i + 1:self.i + 2].isalpha() or
-                           re.compile(r"-(?:not|join|split)\b", re.I).match(self.t, self.i)):
-            words = [self.expression()]
-            self.blanks()
-            assigned = re.compile(r"[-+*/%?]{0,2}=").match(self.t, self.i)
-            if assigned:
-                self.i = assigned.end()
-                self.lines()
-                value = self.command()
-                return self.node("$=", [words[0], assigned.group()], [[self.rest(value)]] if value else [])
-            return self.redirected(self.node("$", words))
-        node = self.node()
-        while True:
-            self.blanks()
-            c = self.t[self.i:self.i + 1]
-            if not c or c in ";|)}\n" or c == "&" and not _power_redirect.match(self.t, self.i):
-                return self.named_here(node)
-            at = self.i
-            redirect = _power_redirect.match(self.t, self.i)
-            if redirect:
-                self.redirect(node, redirect)
-            elif c == ",":
-                self.i += 1
-            else:
-                word = self.word()
-                option = re.match(r"(-[A-Za-z]+):(.+)", word) if isinstance(word, str) else None
-                node.words += option.groups() if option else [word]
-            self.i += self.i == at
-
-    def rest(self, node: _ShNode) -> list[_ShNode]:
-        """The pipeline that *node* begins."""
-        self.blanks()
-        if self.t[self.i:self.i + 1] == "|" and self.t[self.i:self.i + 2] != "||":
-            self.i += 1
+        if called or not _power_computes.match(self.t, self.i):
+            return self.words(self.node("", []))
+        value = self.expression()
+        self.take(self.blank)
+        assigned = self.take(_power_assigns)
+        if assigned:
             self.lines()
-            return [node, *self.pipeline()]
-        return [node]
-
-    def redirected(self, node: _ShNode) -> _ShNode:
-        found = _power_redirect.match(self.t, self.i)
-        while found:
-            self.redirect(node, found)
-            self.blanks()
-            found = _power_redirect.match(self.t, self.i)
+            source = self.pipeline()
+            return self.node("$=", [value, assigned.group()], *[[source]] if source else [])
+        node = self.node("$", [value])
+        while self.redirect(node):
+            self.take(self.blank)
         return node
 
-    def redirect(self, node: _ShNode, found: re.Match[str]) -> None:
-        self.i = found.end()
-        self.step()
-        node.redirects.append(((found.group(1) or "").replace("*", "&"), found.group(2), self.word()))
+    def argument(self, node: _ShNode) -> bool:
+        if not self.eat(","):
+            word = self.word()
+            option = _power_option.match(word) if isinstance(word, str) else None
+            node.words += option.groups() if option else [word]
+        return True
 
     def statement(self, word: str) -> _ShNode | None:
         """What a keyword begins: conditions in parentheses, blocks; None when it is a command's name."""
-        self.blanks()
-        parts: list[_Script] = []
-        name, params = "", None
-        if word in ("function", "filter", "class", "enum"):
-            found = re.compile(r"[\w:-]*").match(self.t, self.i)
-            name, self.i = found.group(), found.end()                       # type: ignore[union-attr]
-        elif word == "foreach" and self.t[self.i:self.i + 1] == "(":
-            found = re.compile(r"\(\s*\$(\w+)\s+in\b", re.I).match(self.t, self.i)
-            self.i = found.end() if found else self.i + 1
+        self.take(self.blank)
+        if word in ("return", "throw", "exit") or word in ("if", "foreach", "for", "while") and not self.at("("):
+            return None
+        if word == "foreach":
+            found = self.take(_power_each)
+            self.i += found is None
             values = self.listed(")")
             self.lines()
-            return self.node("for", [found.group(1).lower() if found else "_", [("e", values, False)]], [self.braces()])
-        elif word in ("return", "throw", "exit") or (
-                word in ("if", "foreach", "for", "while") and self.t[self.i:self.i + 1] != "("):
-            return None
+            return self.node("for", [found.group(1).lower() if found else "_", [("e", values, False)]], self.braces())
+        found = self.take(_power_name) if word in ("function", "filter", "class", "enum") else None
+        name = found.group() if found else ""
+        parts: list[_Script] = []
+        params: list[str] | None = None
         while True:
-            if parts or name:
-                self.lines()
-            self.blanks()
-            c = self.t[self.i:self.i + 1]
-            follows = _power_keyword.match(self.t, self.i) if parts else None
-            if c == "(" and params is None and (name or word == "param"):
+            self.lines() if parts or name else self.take(self.blank)
+            if self.at("(") and params is None and (name or word == "param"):
                 params = re.findall(r"\$(\w+)", self.t[self.i:self.i + 2000].partition(")")[0].lower())
                 self.i += 1
                 self.nested(")")
-            elif c == "(":
-                self.i += 1
+            elif self.eat("("):
                 parts.append(self.nested(")"))
-            elif c == "{":
+            elif self.at("{"):
                 parts.append(self.braces())
-            elif c == "[" and word in ("try", "trap", "param"):
-                self.i = self.t.find("]", self.i) % (self.n + 1) + 1
-            elif c == "-" and word == "switch" and not parts:
-                self.i = re.compile(r"-\w*").match(self.t, self.i).end()    # type: ignore[union-attr]
-            elif follows and follows.group(1).lower() in _POWER_FOLLOW:
-                self.i = follows.end()
-            else:
+            elif not (word in ("try", "trap", "param") and self.take(_power_type)
+                      or word == "switch" and not parts and self.eat("-") and self.take(_power_name)
+                      or parts and self.take(_power_follows)):
                 break
         bound = [[self.node("$p", list(params))]] if params else []
         if word in ("function", "filter") and parts:
-            return self.node("function", [name], [bound + parts[-1]])
+            return self.node("function", [name], bound + parts[-1])
         if not parts and params is None:
             return None
-        kind = "if" if word in ("if", "try") else "loop" if word in ("for", "while", "do", "switch") else "group"
-        return self.node(kind, [], parts if kind != "group" else [bound + [line for part in parts for line in part]])
+        kind = "if" if word in ("if", "try") else "loop" if word in ("for", "while", "do", "switch") else ""
+        return self.node(kind, [], *parts) if kind else self.node("group", [], bound + [line for part in parts for line in part])
 
     def braces(self) -> _Script:
         """`{ … }`"""
-        if self.t[self.i:self.i + 1] != "{":
-            return []
-        self.i += 1
-        return self.nested("}")
+        return self.nested("}") if self.eat("{") else []
 
     def word(self) -> Any:
-        """A word of a command: a text when it means itself, else parts."""
-        start = self.i
-        bare = _power_bare.match(self.t, self.i)
-        following = self.t[bare.end():bare.end() + 1] if bare else ""
-        if bare and (not following or following in " \t\r\n;|)},"):
-            self.i = bare.end()
-            return self.named(bare.group())
+        start, whole = self.i, self.take(_power_whole)
+        if whole:
+            return self.named(whole.group())
         parts: _Parts = []
         while self.i < self.n:
             c = self.t[self.i]
-            bare = _power_bare.match(self.t, self.i)
-            if c in "$'\"([@{" or c == "[" and not parts:
+            if c in "$'\"([@{" and (c != "[" or not parts):
                 if c in "({" and parts and parts[-1][0] == "u" and not parts[-1][1].endswith(("=", ":")):
                     break
                 operand = self.operand(not parts)
-                plain = operand[0] == "w" and len(operand) == 2
-                parts += operand[1] if plain else [("e", [operand], False)]
+                parts += operand[1] if operand[0] == "w" and len(operand) == 2 else [("e", [operand], False)]
             elif c == "`":
-                parts.append(("q", _POWER_ESCAPES.get(self.t[self.i + 1:self.i + 2], self.t[self.i + 1:self.i + 2])
-                              if self.t[self.i + 1:self.i + 2] == "\n" else self.t[self.i + 1:self.i + 2]))
+                parts.append(("q", self.t[self.i + 1:self.i + 2].replace("\n", "")))
                 self.i += 2
-            elif bare:
-                parts.append(("u", bare.group()))
-                self.i = bare.end()
             else:
-                break
+                bare = self.take(_power_bare)
+                if bare is None:
+                    break
+                parts.append(("u", bare.group()))
         self.i += self.i == start
         return parts
 
@@ -8776,22 +8798,20 @@ class _PowerReader(_WindowsReader):
     def expression(self, closer: str = "") -> _Expression:
         """Operators and operands up to the end of the statement or *closer*."""
         found: _Expression = []
-        self.depth += 1
-        if self.depth > 2 * MAX_SHELL_NESTING:
-            raise BudgetSpent("it holds commands nested too deeply to follow")
+        self.deeper()
         while True:
-            self.lines() if closer or found[-1:] and found[-1][0] == "o" else self.blanks()
-            c = self.t[self.i:self.i + 1]
-            if not c or c in ";|&)}]\n" or c in "<>" and not closer:
+            joins = not found or found[-1][0] == "o"        # an operand has to follow
+            self.lines() if closer or found and joins else self.take(self.blank)
+            if self.i >= self.n or self.t[self.i] in (";|&)}]\n" if closer else ";|&)}]\n<>"):
                 break
-            operator = _power_operator.match(self.t, self.i)
-            if operator and not (c == "-" and found[-1:] and found[-1][0] != "o" and operator.group() == "--"):
+            at, operator = self.i, self.take(_power_operator)
+            if operator and (joins or operator.group() != "--"):
                 if operator.group()[-1] == "=" and not closer:
+                    self.i = at
                     break
                 found.append(("o", operator.group().lower()))
-                self.i = operator.end()
             else:
-                at = self.i
+                self.i = at
                 found.append(self.operand(True))
                 self.i += self.i == at
         self.depth -= 1
@@ -8799,74 +8819,48 @@ class _PowerReader(_WindowsReader):
 
     def operand(self, types: bool) -> tuple[Any, ...]:
         """One operand: its base and what is picked of it."""
-        t, c = self.t, self.t[self.i]
-        here = _power_here.match(t, self.i) if c == "@" else None
-        variable = _power_variable.match(t, self.i) if c == "$" else None
-        if here:
-            self.i = here.end()
-            inner = _PowerReader(here.group(2), self.depth, self.notes)
-            base: tuple[Any, ...] = ("w", [("q", here.group(2))] if here.group(1) == "'" else inner.double(""))
-        elif c == "'":
-            end = self.i + 1
-            while True:
-                end = t.find("'", end)
-                if end < 0 or t[end + 1:end + 2] != "'":
-                    break
-                end += 2
-            end = self.n if end < 0 else end
-            base = ("w", [("q", self.named(t[self.i + 1:end].replace("''", "'")))])
-            self.i = end + 1
-        elif c == '"':
-            self.i += 1
-            base = ("w", self.double('"') or [("q", "")])
-        elif variable:
-            self.i = variable.end()
-            base = ("v", (variable.group(1) or variable.group(2)).lower())
-        elif t[self.i:self.i + 2] in ("$(", "@("):
-            self.i += 2
-            base = ("s", self.nested(")"))
-        elif t[self.i:self.i + 2] == "@{":
-            self.i += 2
-            base = ("h", self.table())
-        elif c == "@":
-            name = re.compile(r"@(\w*)").match(t, self.i)
-            self.i = name.end()                         # type: ignore[union-attr]
-            base = ("@", name.group(1).lower())         # type: ignore[union-attr]
-        elif c == "(":
-            self.i += 1
-            base = ("s", self.nested(")"))
-        elif c == "{":
-            base = ("b", self.braces())
-        elif c == "[" and types:
-            end = t.find("]", self.i)
-            end = end + 1 + (t[end + 1:end + 2] == "]") if end >= 0 else self.n
-            base = ("t", t[self.i:end].strip("[]").lower().removeprefix("system."))
-            self.i = end
-        else:
-            bare = _power_bare.match(t, self.i)
-            text = bare.group() if bare else c
-            base = ("w", [("u", text)])
-            self.i += len(text)
+        base = self.base(types)
+        bare = base[0] == "w" and base[1][0][0] == "u"
         picked: list[tuple[str, Any]] = []
-        while self.i < self.n:
-            found = re.compile(r"(?:\.|::)(?:(\w+)|\$\w+|'([^']*)'|\"(\w*)\")").match(t, self.i) if t[self.i] in ".:" else None
-            if found and not (base[0] == "w" and base[1][0][0] == "u"):
-                picked.append((".", (found.group(1) or found.group(2) or found.group(3) or "").lower()))
-                self.i = found.end()
-            elif t[self.i] == "(" and picked and picked[-1][0] == ".":
-                self.i += 1
+        while True:
+            if not bare and (member := self.take(_power_member)):
+                picked.append((".", (member.group(1) or member.group(2) or member.group(3) or "").lower()))
+            elif picked and picked[-1][0] == "." and self.eat("("):
                 picked.append(("c", self.listed(")")))
-            elif t[self.i] == "[" and base[0] in "vs@" and not (base[0] == "t" and not picked):
-                self.i += 1
+            elif base[0] in "vs@" and self.eat("["):
                 picked.append(("i", self.listed("]")))
             else:
-                break
-        return (*base, picked) if picked else base
+                return (*base, picked) if picked else base
+
+    def base(self, types: bool) -> tuple[Any, ...]:
+        """What begins an operand."""
+        if found := self.take(_power_here):
+            return "w", [("q", found.group(2))] if found.group(1) == "'" else (
+                _PowerReader(found.group(2), self.depth, self.notes).double())
+        if found := self.take(_power_single):
+            return "w", [("q", self.named(found.group(1).replace("''", "'")))]
+        if found := self.take(_power_variable):
+            return "v", (found.group(1) or found.group(2)).lower()
+        if self.eat('"'):
+            return "w", self.double('"')
+        if self.eat("$(", "@(", "("):
+            return "s", self.nested(")")
+        if self.eat("@{"):
+            return "h", self.table()
+        if self.at("{"):
+            return "b", self.braces()
+        if found := self.take(_power_splat):
+            return "@", found.group(1).lower()
+        if types and (found := self.take(_power_type)):
+            return "t", found.group(1).strip("[]").lower().removeprefix("system.")
+        found = self.take(_power_bare)
+        self.i += found is None
+        return "w", [("u", found.group() if found else self.t[self.i - 1])]
 
     def listed(self, closer: str) -> _Expression:
         """An expression in brackets."""
         found = self.expression(closer)
-        while self.i < self.n and self.t[self.i] != closer:
+        while self.i < self.n and not self.at(closer):
             self.i += 1
             found += self.expression(closer)
         self.i += 1
@@ -8875,131 +8869,108 @@ class _PowerReader(_WindowsReader):
     def table(self) -> dict[str, Any]:
         """`@{ NAME = VALUE; … }`"""
         found: dict[str, Any] = {}
-        while self.i < self.n and self.t[self.i] != "}":
-            key = re.compile(r"[\s;]*['\"]?([\w.-]+)['\"]?\s*=\s*").match(self.t, self.i)
-            self.i = key.end() if key else self.i + 1
+        while self.i < self.n and not self.eat("}"):
+            key = self.take(_power_key)
             if key:
                 found[key.group(1).lower()] = [("e", self.expression(), False)]
-        self.i += 1
+            else:
+                self.i += 1
         return found
 
-    def double(self, closer: str) -> _Parts:
+    def double(self, closer: str = "") -> _Parts:
         """The parts of a string in double quotes, up to its end."""
         parts: _Parts = []
         while self.i < self.n:
-            inner = _power_inner.match(self.t, self.i)
-            if inner and (closer or inner.group() != '""'):
-                text = inner.group()
+            if (closer or not self.at('""')) and (found := self.take(_power_inner)):
+                text = found.group()
                 parts.append(("q", _POWER_ESCAPES.get(text[1:], text[1:]) if text[0] == "`" else '"' if text == '""' else text))
-                self.i = inner.end()
-            elif self.t[self.i] == closer:
-                self.i += 1
+            elif found := self.take(_power_variable):
+                parts.append(("v", (found.group(1) or found.group(2)).lower(), "", True))
+            elif closer and self.eat(closer):
                 break
-            elif self.t[self.i:self.i + 2] == "$(":
-                self.i += 2
+            elif self.eat("$("):
                 parts.append(("s", self.nested(")"), True))
             else:
-                variable = _power_variable.match(self.t, self.i)
-                parts.append(("v", (variable.group(1) or variable.group(2)).lower(), "", True) if variable else (
-                    "q", self.t[self.i]))
-                self.i = variable.end() if variable else self.i + 1
-        return parts
+                parts.append(("q", self.t[self.i]))
+                self.i += 1
+        return parts or [("q", "")]
 
 
-_power_provider = lazy_regex(r"(?i)^(?:microsoft\.powershell\.core\\)?filesystem::")
-_cmd_blanks = lazy_regex(r"(?:[ \t\r,;=@\ufeff\xa0]+|\^\r?\n)*")
+_CMD_OWN = frozenset("rd rmdir del erase cd chdir md mkdir type dir copy move ren rename".split())
 _cmd_percent = lazy_regex(r"%([A-Za-z_][\w()]*)(:[^%\n]*)?%|!([A-Za-z_][\w()]*)(:[^!\n]*)?!|"
                           r"%%?~?(?:[dpnxfsatz]*)(?:\$\w+:)?([A-Za-z0-9*])")
-_cmd_plain = lazy_regex(r"[^\s\"^%!&|<>()]+")
-_cmd_redirect = lazy_regex(r"(\d)?(>>|>&|<&|>|<)[ \t]*")
+_cmd_plain, _cmd_quoted = lazy_regex(r"[^\s\"^%!&|<>()]+"), lazy_regex(r"[^\n][^\"%!\n]*")
 # Commands of cmd.exe itself: what stands behind them without a blank is no part of the name.
-_cmd_own = lazy_regex(r"(?i)(rd|rmdir|del|erase|cd|chdir|md|mkdir|echo|type|dir|copy|move|ren|rename|start|call|set|pushd|"
-                      r"mklink)(?=[/\\.,;=:+(\[])")
+_cmd_glued = lazy_regex(r"(?i)(rd|rmdir|del|erase|cd|chdir|md|mkdir|echo|type|dir|copy|move|ren|rename|start|call|set|pushd|"
+                        r"mklink)(?=[/\\.,;=:+(\[])")
+_cmd_keyword = lazy_regex(r"(?i)(if|else|for|do)(?=[\s(/]|\Z)|(?:rem(?=[\s(/]|\Z)|::)[^\n]*|\)")
+_cmd_else, _cmd_do = lazy_regex(r"(?i)else(?=[\s(])"), lazy_regex(r"(?i)do\b")
 _cmd_condition = lazy_regex(
     r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|cmdextversion)[ \t]+"
     r"(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|lss|leq|gtr|geq)[ \t])[ \t]*"
     r"(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
-_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf][ \t]*(?:\"[^\"\n]*\"|[^\s%(\"]+)?[ \t]*)*)(%%?[A-Za-z])[ \t]+in[ \t]*\(")
+_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf][ \t]*(?:\"[^\"\n]*\"|(?!%%?[a-z][ \t])[^\s(\"]+)?[ \t]*)*)"
+                      r"(%%?[A-Za-z])[ \t]+in[ \t]*\(([^)]*)\)?")
+_cmd_below = lazy_regex(r"(?i)/r[ \t]+(\"[^\"]*\"|[^\s\"]+)")
 
 
 class _CmdReader(_WindowsReader):
     """Reads the command language of cmd.exe."""
-
-    def blanks(self) -> None:
-        self.i = _cmd_blanks.match(self.t, self.i).end()
+    blank, gap = lazy_regex(r"(?:[ \t\r,;=@\ufeff\xa0]+|\^\r?\n)*"), lazy_regex(r"(?:[ \t\r\xa0]+|\^\r?\n)*")
+    redirects = lazy_regex(r"(\d)?(>>|>&|<&|>|<)[ \t]*")
+    ends = "&|\n"
 
     def command(self) -> _ShNode | None:
-        t = self.t
-        c = t[self.i:self.i + 1]
-        if c == "(":
-            self.i += 1
-            return self.tail(self.node("group", [], [self.nested(")")]))
-        if not c or c in "&|\n":
+        if self.eat("("):
+            return self.words(self.node("group", [], self.nested(")")))
+        if self.i >= self.n or self.t[self.i] in self.ends:
             return None
-        word = re.compile(r"(?i)(rem|if|else|for|do)(?=[\s(/]|$)|::|\)").match(t, self.i)
-        if word:
-            name = (word.group(1) or word.group()).lower()
-            self.i = word.end()
-            if name in ("rem", "::"):
-                end = t.find("\n", self.i)
-                self.i = self.n if end < 0 else end
-                return None
-            if name == "if":
-                condition = _cmd_condition.match(t, self.i)
-                self.i = condition.end() if condition else self.i
-                parts: list[_Script] = [[], self.one()]
-                self.blanks()
-                follows = re.compile(r"(?i)else(?=[\s(])").match(t, self.i)
-                if follows:
-                    self.i = follows.end()
-                    parts.append(self.one())
-                return self.node("if", [], parts)
-            loop = _cmd_for.match(t, self.i) if name == "for" else None
-            if loop:
-                return self.loop(loop)
-            self.blanks()
-            return self.command() if name in ("else", "do") else None
-        return self.simple()
+        keyword = self.take(_cmd_keyword)
+        if keyword is None:
+            return self.simple()
+        name = (keyword.group(1) or "").lower()
+        if name == "if":
+            self.take(_cmd_condition)
+            parts: list[_Script] = [[], self.one()]
+            self.take(self.blank)
+            if self.take(_cmd_else):
+                parts.append(self.one())
+            return self.node("if", [], *parts)
+        loop = self.take(_cmd_for) if name == "for" else None
+        if loop:
+            return self.loop(loop.group(1), "%" + loop.group(2)[-1], loop.group(3).strip())
+        self.take(self.blank)
+        return self.command() if name in ("else", "do") else None
 
     def one(self) -> _Script:
         """The one command behind a condition."""
-        self.blanks()
+        self.take(self.blank)
         pipeline = self.pipeline()
         return [pipeline] if pipeline else []
 
-    def loop(self, found: re.Match[str]) -> _ShNode:
+    def loop(self, options: str, name: str, among: str) -> _ShNode:
         """`for /d %i in (SET) do COMMAND`"""
-        options, name = found.group(1).lower(), "%" + found.group(2)[-1]
-        self.i = found.end()
-        end = self.t.find(")", self.i)
-        end = self.n if end < 0 else end
-        inner = self.t[self.i:end].strip()
         values: list[Any] = []
-        if "/f" in options and inner[:1] in "'`" and len(inner) > 1:
-            values = [[("s", _CmdReader(inner[1:-1], self.depth + 1, self.notes).script(), False)]]
-        elif "/l" not in options:
-            reader = _CmdReader(inner, self.depth + 1, self.notes)
-            below = re.search(r"/r[ \t]+(\"[^\"]*\"|[^\s%(\"]+)", found.group(1), re.I)
-            folder = below.group(1).strip('"') + "\\" if below else ""
+        if "/f" in options.lower() and among[:1] in ("'", "`"):
+            values = [[("s", _CmdReader(among[1:-1], self.depth + 1, self.notes).script(), False)]]
+        elif "/l" not in options.lower():
+            below = _cmd_below.search(options)
+            folder = [*_CmdReader(below.group(1)).parts(), ("u", "\\")] if below else []
+            reader = _CmdReader(among, self.depth + 1, self.notes)
             while reader.i < reader.n:
-                reader.blanks()
-                at = reader.i
-                word = reader.word() if reader.i < reader.n else ""
-                values += [folder + word if isinstance(word, str) else [("u", folder), *word]] if word else []
+                reader.take(reader.blank)
+                at, word = reader.i, reader.word()
+                if word and below:
+                    word = folder + ([("u", word)] if isinstance(word, str) else word)
+                values += [word] if word else []
                 reader.i += reader.i == at
-        self.i = end + 1
-        self.blanks()
-        do = re.compile(r"(?i)do\b").match(self.t, self.i)
-        self.i = do.end() if do else self.i
-        return self.node("for", [name, *values], [self.one()])
+        self.take(self.blank)
+        self.take(_cmd_do)
+        return self.node("for", [name, *values], self.one())
 
     def simple(self) -> _ShNode:
-        node = self.node()
-        own = _cmd_own.match(self.t, self.i)
-        if own:
-            node.words.append(own.group(1).lower())
-            self.i = own.end()
-        self.named_here(self.tail(node))
+        glued = self.take(_cmd_glued)
+        node = self.words(self.node("", [glued.group(1).lower()] if glued else []))
         if len(node.words) > 2 and str(node.words[0]).lower() == "set":
             joined: _Parts = []
             for word in node.words[1:]:
@@ -9007,56 +8978,40 @@ class _CmdReader(_WindowsReader):
             node.words[1:] = [joined]
         return node
 
-    def tail(self, node: _ShNode) -> _ShNode:
-        """Words and redirections up to the end of the command."""
-        while True:
-            blanks = re.compile(r"(?:[ \t\r\xa0]+|\^\r?\n)*").match(self.t, self.i)
-            self.i = blanks.end()                       # type: ignore[union-attr]
-            c = self.t[self.i:self.i + 1]
-            first = str(node.words[0]).lower() if node.words else ""
-            if not c or c in "&|\n" or c == ")" and self.depth:
-                return node
-            redirect = _cmd_redirect.match(self.t, self.i)
-            at = self.i
-            if redirect:
-                self.i = redirect.end()
-                self.step()
-                target = self.word()
-                node.redirects.append((redirect.group(1) or "", redirect.group(2), target))
-            elif c in ",;=" and first in _CMD_OWN:
-                self.i += 1
-            elif node.kind:
-                return node
-            else:
-                words = self.word()
-                if first == "start" and c == '"' and len(node.words) == 1:
-                    continue                            # the title
-                node.words += _cmd_switches(words) if first in _CMD_OWN and isinstance(words, str) else [words]
-            self.i += self.i == at
+    def argument(self, node: _ShNode) -> bool:
+        first = str(node.words[0]).lower() if node.words else ""
+        own = first in _CMD_OWN
+        if own and self.eat(*",;="):
+            return True
+        if node.kind:
+            return False
+        title = first == "start" and len(node.words) == 1 and self.at('"')
+        word = self.word()
+        if not title:                                   # `/s/q` and `a,b` are words
+            node.words += [piece for piece in re.split(r"(?=/)|[,;=]" if word[:1] == "/" else "[,;=]", word) if piece] if (
+                own and isinstance(word, str)) else [word]
+        return True
 
     def word(self) -> Any:
-        """The word here: a text when it means itself, else parts."""
+        parts = self.parts()
+        return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts
+
+    def parts(self) -> _Parts:
         parts: _Parts = []
         quoted = False
         while self.i < self.n:
             c = self.t[self.i]
-            plain = _cmd_plain.match(self.t, self.i) if not quoted else None
-            percent = _cmd_percent.match(self.t, self.i) if c in "%!" else None
-            if plain:
-                parts.append(("u", plain.group()))
-                self.i = plain.end()
-            elif percent:
-                name, operation = percent.group(1) or percent.group(3), percent.group(2) or percent.group(4) or ""
-                parts.append(("v", name.lower(), "%" + operation, True) if name else ("v", "%" + percent.group(5), "%", True))
-                self.i = percent.end()
+            if not quoted and (found := self.take(_cmd_plain)):
+                parts.append(("u", found.group()))
+            elif c in "%!" and (found := self.take(_cmd_percent)):
+                name, operation = found.group(1) or found.group(3), found.group(2) or found.group(4) or ""
+                parts.append(("v", name.lower(), "%" + operation, True) if name else ("v", "%" + found.group(5), "%", True))
             elif c == '"':
                 quoted = not quoted
-                parts += [("q", "")]
+                parts.append(("q", ""))
                 self.i += 1
-            elif quoted and c != "\n":
-                end = min(k for k in (self.t.find(mark, self.i + 1) % (self.n + 1) for mark in '"%!\n'))
-                parts.append(("q", self.t[self.i:end]))
-                self.i = end
+            elif quoted and (found := self.take(_cmd_quoted)):
+                parts.append(("q", found.group()))
             elif c == "^":
                 parts.append(("q", self.t[self.i + 1:self.i + 2].replace("\n", "")))
                 self.i += 2
@@ -9065,16 +9020,7 @@ class _CmdReader(_WindowsReader):
             else:
                 parts.append(("u", c))
                 self.i += 1
-        self.i = min(self.i, self.n)
-        return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts
-
-
-_CMD_OWN = frozenset("rd rmdir del erase cd chdir md mkdir type dir copy move ren rename".split())
-
-
-def _cmd_switches(word: str) -> list[str]:
-    """`/s/q` and `a,b` as words."""
-    return [piece for piece in re.split(r"(?=/)|[,;=]" if word[:1] == "/" else "[,;=]", word) if piece]
+        return parts
 
 
 def _windows_variable(run: _ShRun, name: str, operation: str) -> list[str]:
@@ -26529,9 +26475,10 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
 
 
 def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
-    """The same where there are only options by their whole names, each with its value; else None. What hosts start writes it
-    so, and argparse takes 20 ms to import."""
+    """The same where there are only options by their whole names, each with its value, and words in one place; else None. What
+    hosts start writes it so, and argparse takes 20 ms to import."""
     values: dict[str, Any] = {}
+    several = None                  # what takes any number of words
     known: dict[str, tuple[str, Any]] = {}
     for flags, settings in arguments:
         name = flags.split()[-1].lstrip("-").replace("-", "_")
@@ -26539,7 +26486,9 @@ def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
         known.update({flag: (name, settings) for flag in flags.split() if simple})
         flag = settings.get("action") == "store_true"
         values[name] = False if flag else [] if settings.get("default") == [] else settings.get("default")
-        if (
+        if not flags.startswith("-") and settings.get("nargs") == "*" and several is None:
+            several, values[name] = name, []
+        elif (
             not flags.startswith("-")
             and settings.get("nargs") != "?"
             or settings.get("required")
@@ -26548,6 +26497,10 @@ def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
             return None
     words = list(argv)
     while words:
+        if several and not values[several] and words[0][:1] not in ("-", ""):
+            while words and words[0][:1] not in ("-", ""):
+                values[several].append(words.pop(0))
+            continue
         name, settings = known.get(words.pop(0), ("", {}))
         action = settings.get("action", "")
         if (
@@ -28171,12 +28124,14 @@ def _event_text(data: bytes) -> str:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         codecs = ["utf-16"]
     else:
-        codecs = ["utf-8-sig"] + ["cp1252"] * (b"\xff" not in data and b"\xfe" not in data)
+        codecs = ["utf-8"] + ["cp1252"] * (b"\xff" not in data and b"\xfe" not in data)
     for codec in codecs:
         try:
             text = data.decode(codec)
         except UnicodeDecodeError:
             continue
+        if codec == "utf-8":
+            text = text[text[:1] == "\ufeff":]
         if not text.strip():
             raise MessageError("there is none")
         return text
@@ -30516,7 +30471,8 @@ class _Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status. Every mistake is one line on stderr and 2."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    gc.freeze()             # this file's own things stay
+    gc.freeze()                 # this file's own things stay
+    gc.set_threshold(20_000)    # messages hold no circles: they go when nobody names them any more
     _settle_streams()
     try:
         status = dispatch(argv)
@@ -30665,7 +30621,6 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
     gc.freeze()
-    gc.set_threshold(20_000)    # messages hold no circles: they go when nobody names them any more
     gc.enable()
     settings = policy.settings
     reporter = Reporter(sys.stderr, options.log_level or settings.log_level)
