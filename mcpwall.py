@@ -3085,8 +3085,8 @@ class _Machine:
         return then
 
     def repeat(self, node: Any, out: int) -> int:
-        least, guard, then, begun = node.least, _width(node.body)[0] == 0, out, len(self.ops)
-        def optional(then: int) -> int:     # one more round; it has to take something
+        least, guard, then, begun = node.least, self.ordered and _width(node.body)[0] == 0, out, len(self.ops)
+        def optional(then: int) -> int:     # one more round; it has to take something, where the order of tries counts
             leave = self.add(_LEAVE, None, then) if guard else then
             body = self.build(node.body, leave)
             return self.add(_ENTER, leave, body) if guard else body
