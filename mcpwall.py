@@ -137,7 +137,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 __version__ = "0.1.0"
 
@@ -236,6 +236,25 @@ class Budget:
         """Raise BudgetSpent when nothing is left."""
         if self._clock() > self._end and self.left() < 0:
             raise BudgetSpent("judging it took too long; make the rule's regex simpler")
+
+
+if TYPE_CHECKING:
+    once = cached_property
+else:
+    class once:
+        """A property that is found out when it is first asked for, and then is an attribute like any other: without the lock
+        that `cached_property` takes before Python 3.12."""
+
+        def __init__(self, find):
+            self._find = find
+
+        def __set_name__(self, owner, name):
+            self._name = name
+
+        def __get__(self, of, owner=None):
+            found = self._find(of)
+            setattr(of, self._name, found)
+            return found
 
 
 class lazy_regex:
@@ -17005,20 +17024,9 @@ class Subject:
     """One message with what the rules ask about it, each found once and only when asked for."""
 
     # Derived when first asked for; as class attributes they cost nothing to set up, and there are many messages.
-    _texts: list[str] | None = None
-    _blob: str | None = None
-    _seen_parts: _Seen | None = None
-    _names: list[str | None] | None = None
     _roots: list[tuple[tuple[Any, ...], Any]] | None = None
-    _flat: tuple[dict[str, Any], _Names] | tuple[()] | None = None
-    _viewed: bool | None = None
-    _runs: Sequence[tuple[int, int]] | None | bool = False
-    _findings: tuple[Finding, ...] | None = None
     _path_hits: dict[str, Hit] | None = None
-    _haystack: str | None = None
-    _raw = ""
     _given: list[tuple[tuple[Any, ...], Command]] | None = None
-    _injections: tuple[Finding, ...] | None = None
 
     def __init__(self, message: Message, policy: Policy, budget: Budget | None = None,
                  marks: Iterable[str] = (), server: ServerFacts = NO_FACTS) -> None:
@@ -17027,55 +17035,42 @@ class Subject:
         self._budget = budget
         self._derived: dict[Any, Any] = {}
 
-    @property
+    @once
     def _seen(self) -> _Seen:
-        if self._seen_parts is None:
-            self._seen_parts = _Seen(self.message, self.budget)
-        return self._seen_parts
+        return _Seen(self.message, self.budget)
 
-    @property
+    @once
     def texts(self) -> list[str]:
         """The `judged_texts` of the message."""
-        if self._texts is None:
-            self._texts = judged_texts(self.message, self._seen)
-        return self._texts
+        return judged_texts(self.message, self._seen)
 
-    @property
+    @once
     def blob(self) -> str:
         """All of `texts`, joined by NUL."""
-        if self._blob is None:
-            self._blob = "\0".join(self.texts)
-        return self._blob
+        return "\0".join(self.texts)
 
-    @property
+    @once
     def names(self) -> list[str | None]:
         """For each of `texts` the name of the member it is the value of; None for a name itself."""
-        if self._names is None:
-            self._names = []
-            _collect_names(self.message.body, "", self._names)
-        return self._names
+        found: list[str | None] = []
+        _collect_names(self.message.body, "", found)
+        return found
 
-    @property
+    @once
     def budget(self) -> Budget:
-        if self._budget is None:
-            self._budget = Budget(JUDGE_SECONDS, patience=PATIENCE)
-        return self._budget
+        return self._budget or Budget(JUDGE_SECONDS, patience=PATIENCE)
 
     # -- text
 
-    @property
+    @once
     def runs(self) -> Sequence[tuple[int, int]] | None:
         """`token_runs` of all strings of the message."""
-        if self._runs is False:
-            self._runs = token_runs(self.blob)
-        return self._runs   # type: ignore[return-value]
+        return token_runs(self.blob)
 
-    @property
+    @once
     def viewed(self) -> bool:
         """May any string of the message read differently in a canonical view?"""
-        if self._viewed is None:
-            self._viewed = needs_views(self.blob, self.runs)
-        return self._viewed
+        return needs_views(self.blob, self.runs)
 
     def readings(self, text: str) -> tuple[View, ...]:
         """*text* itself, then what it looks like in the canonical views where that differs."""
@@ -17087,26 +17082,22 @@ class Subject:
             found = self._derived[text] = views(text, self.budget)
         return found
 
-    @property
+    @once
     def haystack(self) -> str:
         """All strings and numbers of the message in all their views, in lower case: where literals are looked for."""
-        if self._haystack is None:
-            parts = ["true", "false"]
-            _collect(self.message.body, parts, None, self.budget)
-            parts += (text for text, _, _, _, number in self._everything(frozenset()) if number)
-            parts += [self.texts[ordinal] for ordinal in self._seen.decoded] if self.texts else []
-            if self.viewed:
-                parts += (view.text for text in self.texts for view in self.readings(text)[1:])
-            self._haystack = "\0".join(parts).lower()
-        return self._haystack
+        parts = ["true", "false"]
+        _collect(self.message.body, parts, None, self.budget)
+        parts += (text for text, _, _, _, number in self._everything(frozenset()) if number)
+        parts += [self.texts[ordinal] for ordinal in self._seen.decoded] if self.texts else []
+        if self.viewed:
+            parts += (view.text for text in self.texts for view in self.readings(text)[1:])
+        return "\0".join(parts).lower()
 
-    @property
+    @once
     def findings(self) -> tuple[Finding, ...]:
         """Secrets anywhere in the message; spans point into `texts`."""
-        if self._findings is None:
-            scanner = self.policy.scanner
-            self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings, self.viewed, self.runs))
-        return self._findings
+        scanner = self.policy.scanner
+        return tuple(scanner.scan(self.texts, self.budget, self.names, self.readings, self.viewed, self.runs))
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
@@ -17149,25 +17140,23 @@ class Subject:
             return any("public" in address.kinds and "loopback" not in address.kinds for address in hosts)
         return not _SENDING.isdisjoint(words) or not _PEOPLE.isdisjoint(words) and not acts <= {"read", "search"}
 
-    @property
+    @once
     def injections(self) -> tuple[Finding, ...]:
         """Injection and concealment in the strings of the message; spans point into `texts`."""
-        if self._injections is None:
-            hits: list[Finding] = []
-            member = defined_in(self.message)
-            if member or len(self.blob) < _SMALL_CHARS or may_inject(self.blob, self.viewed):
-                agreed = self._agreed_texts(member) if self.message.agreed else ()
-                for index, text in enumerate(self.texts):
-                    if text not in SILENT_NAMES and index not in agreed:
-                        self.budget.check()
-                        hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
-                                 for finding in injection_findings(text, "description" if member else "response", self.budget,
-                                                                   self.readings(text))]
-                if member and member != "instructions":
-                    hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
-                             if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
-            self._injections = tuple(hits)
-        return self._injections
+        hits: list[Finding] = []
+        member = defined_in(self.message)
+        if member or len(self.blob) < _SMALL_CHARS or may_inject(self.blob, self.viewed):
+            agreed = self._agreed_texts(member) if self.message.agreed else ()
+            for index, text in enumerate(self.texts):
+                if text not in SILENT_NAMES and index not in agreed:
+                    self.budget.check()
+                    hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
+                             for finding in injection_findings(text, "description" if member else "response", self.budget,
+                                                               self.readings(text))]
+            if member and member != "instructions":
+                hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
+                         if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
+        return tuple(hits)
 
     def _agreed_texts(self, member: str) -> set[int]:
         """The places in `texts` of the definitions that the user has approved."""
@@ -17195,14 +17184,19 @@ class Subject:
 
     def has_literal(self, literals: frozenset[str]) -> bool:
         """Does one of these strings, in lower case, occur?"""
-        if self._haystack is None and not _is_of_numbers(literals):
-            text = self.message.text        # without an escape all strings stand there as they are
-            if "\\" not in text and text.isascii() and not self.viewed and not self._seen.decoded:
-                self._raw = raw = self._raw or text.lower()
-                if not any([literal in raw for literal in literals]):
-                    return False
+        if not _is_of_numbers(literals):
+            raw = self._raw
+            if raw and not any([literal in raw for literal in literals]) and (
+                    "\\" not in raw or "\\u" not in raw and not any(map(_escaped_sign.search, literals))):
+                return False
         text = self.haystack
-        return any(literal in text for literal in literals)
+        return any([literal in text for literal in literals])
+
+    @once
+    def _raw(self) -> str:
+        """The text of the message in lower case, when all strings stand there as they are, but for escapes; else ""."""
+        text = self.message.text
+        return text.lower() if text.isascii() and not self.viewed and not self._seen.decoded else ""
 
     # How to tell whether there is what a rule needs (see Need): something true or false of (subject, what).
     HAS: Mapping[str, Callable[[Subject, Any], Any]] = {
@@ -17211,7 +17205,8 @@ class Subject:
         "addresses": lambda subject, skip: subject.addresses(skip),
         "dangers": lambda subject, _: subject.dangers(),
         "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
-        "size": lambda subject, limit: len(subject.message.text) * 4 > limit}
+        "size": lambda subject, limit: len(subject.message.text) * 4 > limit,
+        "any": lambda subject, needs: any([Subject.HAS[kind](subject, what) for kind, what in needs])}
 
     # -- arguments
 
@@ -17239,21 +17234,26 @@ class Subject:
             params = {key: value for key, value in params.items() if key != "_meta"}
         return [(("params",), params)]
 
+    @once
     def flat(self) -> tuple[dict[str, Any], _Names] | tuple[()]:
         """The arguments of a small tool call, when they are texts and numbers without anything odd about their names, and
         what is known of their names; else nothing. Such calls are judged most often."""
-        found = self._flat
-        if found is None:
-            message = self.message
-            found, params = (), message.body.get("params")
-            if message.method == "tools/call" and message.kind == "request" and message.peer == "client" and \
-                    type(params) is dict and "inputResponses" not in params and len(message.text) < _SMALL_CHARS:
-                arguments = params.get("arguments")
-                if type(arguments) is dict and _CONTAINERS.isdisjoint(map(type, arguments.values())):
-                    known = _names_of(message.tool or "", tuple(arguments))
-                    found = () if known.odd else (arguments, known)
-            self._flat = found
-        return found
+        message = self.message
+        params = message.body.get("params")
+        if message.method == "tools/call" and message.kind == "request" and message.peer == "client" and \
+                type(params) is dict and "inputResponses" not in params and len(message.text) < _SMALL_CHARS:
+            arguments = params.get("arguments")
+            if type(arguments) is dict and _CONTAINERS.isdisjoint(map(type, arguments.values())):
+                known = _names_of(message.tool or "", tuple(arguments))
+                if not known.odd:
+                    return arguments, known
+        return ()
+
+    @once
+    def _runs_nothing(self) -> bool:
+        """Do the names of the arguments say that none of them is a command?"""
+        flat = self.flat
+        return bool(flat and not flat[1].commands)
 
     def member_names(self) -> list[tuple[tuple[Any, ...], str]]:
         """(path, name) of every member below the arguments and `_meta`."""
@@ -17318,8 +17318,7 @@ class Subject:
 
     def commands(self, skip: frozenset[str]) -> _Commands:
         """What the shell commands among the arguments of a tool call would do."""
-        flat = self.flat()
-        if flat and not flat[1].commands:
+        if self._runs_nothing:
             return _NO_COMMANDS
         facts: _Commands | None = self._derived.get(("commands", skip))
         if facts is None:
@@ -17386,9 +17385,8 @@ class Subject:
         found: list[_Address] | None = self._derived.get(("addresses", skip))
         if found is None:
             found = self._derived["addresses", skip] = []
-            flat, ran = self.flat(), _NONE
-            if self.message.tool is not None and not (flat and not flat[1].commands) and self.given_commands() and \
-                    may_fetch(self.blob):
+            ran = _NONE
+            if self.message.tool is not None and not self._runs_nothing and self.given_commands() and may_fetch(self.blob):
                 ran = self._run_hosts(found)
             for base, root in self.roots():
                 if type(root) is dict or type(root) is list:
@@ -17445,7 +17443,7 @@ class Subject:
         its role excuses."""
         found: list[Place] | None = self._derived.get(("places", skip))
         if found is None:
-            found, flat = [], self.flat()
+            found, flat = [], self.flat
             walk = _PlaceWalk(self.acting, skip, self._seen, found, self.budget)
             if flat:
                 for name, text in flat[0].items():
@@ -17460,23 +17458,20 @@ class Subject:
             self._derived["places", skip] = found
         return found
 
-    @property
+    @once
     def path_context(self) -> PathContext:
         """Where the paths of this message may start."""
-        found: PathContext | None = self._derived.get("context")
-        if found is None:
-            found, places = self.policy.paths, self.places(None)
-            folders = [place for place in places if "base" in place.roles or place.step == "path"][:4] if len(places) > 1 else ()
-            if folders or self.server.folders or len(self.roots()) > 1:
-                bases = dict.fromkeys(self.server.folders)
-                for base, root in self.roots():
-                    if base[-1] == "inputResponses":
-                        bases.update(dict.fromkeys(path for answer in root.values() for path in folders_told(answer, found)))
-                bases.update(dict.fromkeys(reading.lexical for place in folders if len(place.text) < MAX_PATH_CHARS
-                                           for reading in path_readings(place.text, found._replace(bases=())) if reading.asks))
-                bases.pop(found.cwd, None)
-                found = found._replace(bases=tuple(bases)[:MAX_BASES])
-            self._derived["context"] = found
+        found, places = self.policy.paths, self.places(None)
+        folders = [place for place in places if "base" in place.roles or place.step == "path"][:4] if len(places) > 1 else ()
+        if folders or self.server.folders or len(self.roots()) > 1:
+            bases = dict.fromkeys(self.server.folders)
+            for base, root in self.roots():
+                if base[-1] == "inputResponses":
+                    bases.update(dict.fromkeys(path for answer in root.values() for path in folders_told(answer, found)))
+            bases.update(dict.fromkeys(reading.lexical for place in folders if len(place.text) < MAX_PATH_CHARS
+                                       for reading in path_readings(place.text, found._replace(bases=())) if reading.asks))
+            bases.pop(found.cwd, None)
+            found = found._replace(bases=tuple(bases)[:MAX_BASES])
         return found
 
     def certain_places(self) -> Iterator[Place | None]:
@@ -17785,6 +17780,8 @@ _NO_COMMANDS = _Commands()
 _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
 
 
+# What JSON may spell by a backslash and one letter: a literal without it stands in the raw text as it does in the string
+_escaped_sign = lazy_regex(r'["\\/\x00-\x1f]')
 _SMALL_CHARS = 4096         # of a message: the names of its arguments may be remembered
 _CONTAINERS: frozenset[Any] = frozenset((dict, list))
 
@@ -18481,7 +18478,7 @@ class Hit(NamedTuple):
 HIT = Hit()
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}): there is a path
 # that some rule is about (None: what is passed over is told by roles), or a command with a category; ("secrets", "") and
-# ("injection", kind of text): there is a finding; ("size", bytes): it may be larger than that
+# ("injection", kind of text): there is a finding; ("size", bytes): it may be larger than that; ("any", needs): one of them
 Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
 _HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]   # a condition on the classes and names of a host
@@ -18694,6 +18691,10 @@ class _Compiler:
     def need(self, key: str, matcher: dict[str, Any], strict: bool) -> list[Need]:
         """What a matcher of a single word needs, as a list of one or none."""
         words = set(matcher) - _ABOUT_MATCHERS
+        if len(words) > 1:          # any of the words holds
+            needs = [self.need(key, {name: matcher[name] for name in matcher if name == word or name in _ABOUT_MATCHERS}, strict)
+                     for word in sorted(words)]
+            return [("any", tuple([need for need, in needs]))] if all(needs) else []
         skip = frozenset(_as_list(matcher.get("except_keys", [])))
         if words == {"regex"}:
             literals = [self.regex(source, "").literals for source in _as_list(matcher["regex"])]
@@ -19897,6 +19898,36 @@ def _limited(policy: Policy | None, whose: str = "") -> Iterator[tuple[str, Rule
 
 
 _ALLOWED = Decision("allow")
+# Rules that stand one behind the other and need the same; the number of that need, and how to tell whether it is there:
+# has(subject, what), if they need anything; do they only log?
+_Step = tuple[Sequence[Rule], int, "Callable[[Subject, Any], Any] | None", Any, bool]
+
+
+def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
+    """The steps in which *rules* are asked; *single*: each in a step of its own, and whatever it needs."""
+    steps: list[_Step] = []
+    needs: list[Need] = []
+    for rule in rules:
+        need, lends = None if single else rule.needs, rule.action == "log_only"
+        if need is not None and need not in needs:
+            needs.append(need)
+        number = -1 if need is None else needs.index(need)
+        if steps and steps[-1][1] == number and not single and not lends and not steps[-1][4]:
+            steps[-1] = ([*steps[-1][0], rule], *steps[-1][1:])
+        else:
+            steps.append(([rule], number, Subject.HAS[need[0]] if need is not None else None, need and need[1], lends))
+    return steps
+
+
+def _logged(rule: Rule, has: Callable[[Subject, Any], Any] | None, what: Any, subject: Subject) -> Hit | None:
+    """Whether a rule matches that only logs: it gets half of the time that is left, and makes nothing fail for time."""
+    lent = subject.budget.lend()
+    try:
+        return rule.matches(subject) if has is None or has(subject, what) else None
+    except BudgetSpent:
+        return None
+    finally:
+        subject.budget.take_back(lent)
 
 
 class Wall:
@@ -19910,7 +19941,7 @@ class Wall:
         """*whose* keeps the marks of a policy that is judged apart from those of others."""
         self.policy = policy
         self._whose = whose
-        self._candidates: dict[tuple[Any, ...], tuple[Rule, ...]] = {}
+        self._candidates: dict[tuple[Any, ...], tuple[tuple[Rule, ...], list[_Step]]] = {}
         self._apart = Wall(policy.apart, whose + "apart") if policy.apart is not None else None
         self._machine = Wall(policy.machine, whose + "machine") if policy.machine is not None else None
         self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
@@ -19929,44 +19960,40 @@ class Wall:
         """
         rule: Rule | None = None
         try:
-            lacking: list[Need] = []                # what rules before needed, and is not there
-            for rule in self._rules(subject.message.peer) if every else self._rules_for(subject.message):
-                if every and not rule.scope.covers(*_covered(subject.message)):
-                    yield rule, ELSEWHERE, None
+            lacking: set[int] = set()               # of what rules before needed, and is not there
+            for rules, number, has, what, lends in _steps(self._rules(subject.message.peer), True) if every else \
+                    self._applying(subject.message)[1]:
+                if number in lacking:
                     continue
-                hit, need = None, rule.needs
-                if need is not None and need in lacking and not every:
+                rule = rules[0]
+                if has is not None and not lends and not has(subject, what):
+                    lacking.add(number)
                     continue
-                lent = subject.budget.lend() if rule.action == "log_only" else None
-                try:
-                    if need is None or Subject.HAS[need[0]](subject, need[1]):
-                        hit = rule.matches(subject)
+                for rule in rules:
+                    if every and not rule.scope.covers(*_covered(subject.message)):
+                        yield rule, ELSEWHERE, None
+                        continue
+                    hit = _logged(rule, has, what, subject) if lends else rule.matches(subject)
+                    if hit is None:
+                        if not every:
+                            continue
+                        outcome = PASSED
+                    elif rule.unless is not None and rule.unless(subject) is not None:
+                        outcome = EXCEPTED
+                    elif rule.limit is not None and (memory is None or not memory.exceeds(rule, rule.limit, subject.counted, again)):
+                        outcome = COUNTS
+                    elif rule.mark:
+                        outcome = MARKS
                     else:
-                        lacking.append(need)
-                except BudgetSpent:         # what is only logged makes nothing fail for time
-                    if lent is None:
-                        raise
-                finally:
-                    if lent is not None:
-                        subject.budget.take_back(lent)
-                if hit is None:
-                    outcome = PASSED
-                elif rule.unless is not None and rule.unless(subject) is not None:
-                    outcome = EXCEPTED
-                elif rule.limit is not None and (memory is None or not memory.exceeds(rule, rule.limit, subject.counted, again)):
-                    outcome = COUNTS
-                elif rule.mark:
-                    outcome = MARKS
-                else:
-                    outcome = DECIDES
-                    if rule.action in ("ask", "log_only"):
-                        self._read_commands(subject)
-                    if rule.action == "redact" and _can_be_cut_out(hit.findings):   # secrets go too, whatever it is about
-                        hit = hit._replace(findings=_joined(subject.findings, hit.findings))
-                if every or outcome is DECIDES or outcome is MARKS:
-                    yield rule, outcome, hit
-                    if outcome is DECIDES and not every:
-                        return
+                        outcome = DECIDES
+                        if rule.action in ("ask", "log_only"):
+                            self._read_commands(subject)
+                        if rule.action == "redact" and _can_be_cut_out(hit.findings):   # secrets go too, whatever it is about
+                            hit = hit._replace(findings=_joined(subject.findings, hit.findings))
+                    if every or outcome is DECIDES or outcome is MARKS:
+                        yield rule, outcome, hit
+                        if outcome is DECIDES and not every:
+                            return
             rule = None
             redacts = subject.message.peer == "server" and self.policy.settings.outbound_default_action == "redact"
             yield None, DECIDES, Hit(findings=subject.findings) if redacts else HIT
@@ -19996,7 +20023,7 @@ class Wall:
                             "check_call(tool, arguments)")
         counted: set[int] = set()
         decision = _ALLOWED
-        for way in self._ways(message):
+        for way in self._ways(message) if message.others else (message,):
             if decision.action != "deny":
                 decision = _stricter(decision, self._decide(way, budget, memory, again, counted))
         for path, part in _input_requests(message) if message.peer == "server" else ():
@@ -20080,14 +20107,19 @@ class Wall:
 
     def _rules_for(self, message: Message) -> tuple[Rule, ...]:
         """The rules that may apply to messages of this kind, method, tool and server."""
-        about = _covered(message)
-        found = self._candidates.get((message.peer, *about))
+        return self._applying(message)[0]
+
+    def _applying(self, message: Message) -> tuple[tuple[Rule, ...], list[_Step]]:
+        """The same, and the steps in which they are asked."""
+        about = message.peer, message.kind, message.method, message.tool, message.server, message.alias
+        found = self._candidates.get(about)
         if found is None:
             if len(self._candidates) >= _MAX_CANDIDATE_SETS:
                 self._candidates.clear()
             rules = self._rules(message.peer)
-            covers = {scope: scope.covers(*about) for scope in {rule.scope for rule in rules}}      # many share one
-            found = self._candidates[(message.peer, *about)] = tuple([rule for rule in rules if covers[rule.scope]])
+            covers = {scope: scope.covers(*about[1:]) for scope in {rule.scope for rule in rules}}      # many share one
+            asked = tuple([rule for rule in rules if covers[rule.scope]])
+            found = self._candidates[about] = asked, _steps(asked)
         return found
 
     def _default(self, message: Message, hit: Hit) -> Decision:
