@@ -16910,7 +16910,8 @@ def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
     """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is empty, and base64
     of a text is that text."""
     seen = seen or _Seen(message)
-    texts = seen.texts = []
+    texts: list[str] = []
+    seen.texts = texts
     for key, value in message.body.items():     # the envelope's own strings keep their places, but are not looked into
         texts.append(key)
         kind = type(value)
@@ -20223,16 +20224,33 @@ class Close(NamedTuple):
     peer: str
 
 
-class Record(NamedTuple):
+class Record:
     """One audit record as data, with nothing in it that is a secret; `line` is how it is written."""
-    fields: dict[str, Any]
-    written: str = ""           # the line, where it is known already
-    spared: bool = False        # it is not written: the log is full, and it is about an allowed message or noise
+
+    __slots__ = ("_fields", "_written", "spared")
+
+    def __init__(self, fields: dict[str, Any] | None, written: str = "", spared: bool = False) -> None:
+        """*written*: the line, where it is known already; without *fields* they are those of the line, and it is about a
+        message that was simply allowed. *spared*: it is not written, since the log is full, and it is about an allowed
+        message or noise."""
+        self._fields, self._written, self.spared = fields, written, spared
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The members."""
+        if self._fields is None:
+            self._fields = json.loads(self._written)
+        return self._fields
+
+    @property
+    def is_usual(self) -> bool:
+        """Is it about a message that was simply allowed (and was nobody asked for more)?"""
+        return self._fields is None
 
     @property
     def line(self) -> str:
         """The record as one line of JSON."""
-        return self.written or _compact(self.fields)
+        return self._written or _compact(self.fields)
 
     @property
     def data(self) -> bytes:
@@ -20270,8 +20288,7 @@ class Outbox:
         effects: list[Any] = [*self.records, *self.notes, *self.others]
         for peer, lines in self.lines.items():
             if lines:
-                lines.append(b"")
-                effects.append(Send(peer, b"\n".join(lines)))
+                effects.append(Send(peer, lines[0] + b"\n" if len(lines) == 1 else b"\n".join([*lines, b""])))
         return effects
 
 
@@ -21225,6 +21242,8 @@ class Recorder:
         self._salt = salt or os.urandom(16)
         self._about = _compact({"session": self._id})[1:-1]
         self._constant: dict[str, Any] = {}
+        # Of allowed messages with one peer, kind, method and tool: how that part of their records is written
+        self._heads: dict[tuple[str | None, ...], str] = {}
         self.adopt(policy)
         self._day = self._size = self._spared = 0       # the day, in days; bytes recorded in it; records left out since the last
 
@@ -21241,6 +21260,7 @@ class Recorder:
         self._settings = policy.settings
         self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
         self._written = _compact(self._constant)[1:-1]
+        self._heads.clear()
 
     @property
     def session(self) -> str:
@@ -21254,6 +21274,10 @@ class Recorder:
 
     def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
         """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
+        if decision is _ALLOWED and not extra and not self._spared:
+            usual = self._usual(message, size)
+            if usual:
+                return Record(None, usual)
         text, label, ident, ref = self._quoting.text, self._quoting.label, message.body.get("id"), self.ref
         action, note, would = decision.action, decision.message or None, ""
         if self._settings.mode == "monitor" and action not in ("allow", "log_only") and decision is not _STOPPED:
@@ -21261,13 +21285,9 @@ class Recorder:
         method = "response" if message.kind == "response" else message.method
         tool = None if message.tool == UNKNOWN_TOOL else message.tool
         direction = "outbound" if message.peer == "server" else "inbound"
-        moment = int(self._clock() * 1000)
-        second = moment // 1000
-        if second != self._second[0]:
-            self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
         self._seq += 1
         fields: dict[str, Any] = {
-            "ts": f"{self._second[1]}{moment % 1000:03d}Z",
+            "ts": self._stamp(int(self._clock() * 1000)),
             "session": self._id, "seq": self._seq, "ref": ref, "server": label(self._server_name),
             "direction": direction, "method": method and label(method), "tool": tool and label(tool),
             "id": text(ident) if type(ident) is str else ident,
@@ -21293,17 +21313,43 @@ class Recorder:
             return Record(fields, spared=True)
         if self._spared:
             fields["left_out"], self._spared = self._spared, 0
-        if decision is _ALLOWED and not extra and type(ident) is int and "args" not in fields and "left_out" not in fields:
-            spelled, prev = self._quoting.spelled, f'"{self._prev}"' if self._prev else "null"      # as nearly always
-            line = (f'{{"ts":"{fields["ts"]}",{self._about},"seq":{self._seq},"ref":"{ref}",'
-                    f'"server":{spelled(self._server_name)},"direction":"{direction}","method":{spelled(method)},'
-                    f'"tool":{spelled(tool)},"id":{ident},"action":"allow","rule":null,"message":null,'
-                    f'"bytes":{size},{self._written},"prev":{prev}}}')
-        else:
-            line = _compact(fields)
+        return Record(fields, self._chained(_compact(fields)))
+
+    def _stamp(self, moment: int) -> str:
+        """How a time in milliseconds is written."""
+        second = moment // 1000
+        if second != self._second[0]:
+            self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        return f"{self._second[1]}{moment % 1000:03d}Z"
+
+    def _chained(self, line: str) -> str:
+        """*line*, which is the last from now on."""
         self._size += len(line) + 1
         self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
-        return Record(fields, line)
+        return line
+
+    def _usual(self, message: Message, size: int) -> str:
+        """The line of a message that was simply allowed, as most are; "" when there is more to say of it."""
+        ident = message.body.get("id")
+        if type(ident) is not int or self.is_full:
+            return ""
+        about = message.peer, message.kind, message.method, message.tool
+        known = self._heads.get(about)
+        if known is None:
+            if message.peer == "client" and message.kind == "request" and message.tool is not None and \
+                    self._settings.log_args == "full":
+                return ""
+            spelled, answers, of = self._quoting.spelled, message.kind == "response", message.tool
+            known = (f'"server":{spelled(self._server_name)},"direction":"{"outbound" if message.peer == "server" else "inbound"}",'
+                     f'"method":{spelled("response" if answers else message.method)},'
+                     f'"tool":{spelled(None if of == UNKNOWN_TOOL else of)},"id":')
+            if len(self._heads) < MAX_LABELS and len(known) < MAX_NAME_CHARS:
+                self._heads[about] = known
+        self._seq = seq = self._seq + 1
+        prev = f'"{self._prev}"' if self._prev else "null"
+        return self._chained(
+            f'{{"ts":"{self._stamp(int(self._clock() * 1000))}",{self._about},"seq":{seq},"ref":"{self._code}-{seq}",{known}{ident},'
+            f'"action":"allow","rule":null,"message":null,"bytes":{size},{self._written},"prev":{prev}}}')
 
     def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
         refused, logged = decision.action in ("deny", "ask"), self._settings.log_args
@@ -21999,9 +22045,9 @@ class Correlation:
         if kind == "response":
             return self._answered(peer, body)
         method: str = body["method"]
-        params: dict[str, Any] = body.get("params") or {}
         if method == "tools/call":
-            return (Pending(method, params["name"]),)
+            return (Pending(method, body["params"]["name"]),)
+        params: dict[str, Any] = body.get("params") or {}
         if peer == "server":
             return self._told(method, params)
         if method.startswith("tasks/") and type(params.get("taskId")) is str:
@@ -22074,19 +22120,24 @@ class Correlation:
 
     def _began(self, message: Message, params: dict[str, Any]) -> None:
         ident, method, tool = message.body["id"], message.method, message.tool
-        task = params.get("taskId") if method is not None and method.startswith("tasks/") else None
-        token = meta_of(message).get("progressToken") if message.peer == "client" and "_meta" in params else None
-        modern = "_meta" in params and _VERSION_META in meta_of(message)
-        waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None, modern)
-        if waiting.progress is not None:
-            self._progress.put(waiting.progress, waiting)
+        waiting = Pending(method, tool)
+        if "_meta" in params or method != "tools/call":
+            task = params.get("taskId") if method is not None and method.startswith("tasks/") else None
+            token = meta_of(message).get("progressToken") if message.peer == "client" and "_meta" in params else None
+            modern = "_meta" in params and _VERSION_META in meta_of(message)
+            waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None, modern)
+            if waiting.progress is not None:
+                self._progress.put(waiting.progress, waiting)
         if method == "tools/call":
             self._running[tool or ""] = self._running.get(tool or "", 0) + 1
         pending = self._pending[message.peer]
         before: tuple[Pending, ...] = pending.get(ident) or ()          # of two under one id nobody knows which is answered
-        for one in before[:-MAX_READINGS]:
-            self._forget(one)
-        pending.put(ident, (*before[-MAX_READINGS:], waiting))
+        if before:
+            for one in before[:-MAX_READINGS]:
+                self._forget(one)
+            pending.put(ident, (*before[-MAX_READINGS:], waiting))
+        else:
+            pending.put(ident, (waiting,))
 
     def _forget(self, waiting: Pending) -> None:
         """A request waits no longer."""
@@ -22385,6 +22436,8 @@ class Session:
     def _record(self, out: Outbox, record: Record) -> None:
         """Have a record written, which the user may be shown (`mcpwall allow REF`); say once a day when the log is full."""
         out.records.append(record)
+        if record.is_usual:
+            return
         if "asked" in record.fields and "digest" in record.fields:
             self._questions.shown(record.fields["digest"], record.fields["rule"], record.data)
         if record.spared and record.fields["ts"][:10] != self._full_on:
@@ -23385,6 +23438,11 @@ class Reporter:
         self._bell.acquire()
         self._started = self._busy = self._hurry = False
 
+    @property
+    def skips_allowed(self) -> bool:
+        """Is nothing said of what was simply allowed?"""
+        return self._least > _WORDS["allow"][2]
+
     def decisions(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Queue a line for each audit record whose action reaches the level."""
         lines = [decision_text(record, self.colour) for record in records
@@ -24079,7 +24137,8 @@ class _Relay:
     def _perform(self, effects: list[Any], peer: str) -> None:
         """Carry out *effects*; *peer*'s pump calls, or the main thread (""), which must not wait."""
         forward: list[bytes] = []
-        decided = [effect.fields for effect in effects if type(effect) is Record]       # most effects are records
+        decided = [effect.fields for effect in effects if type(effect) is Record      # most effects are records
+                   and not (effect.is_usual and self._reporter.skips_allowed)]
         others = [effect for effect in effects if type(effect) is not Record]
         for effect in others:
             kind = type(effect)
