@@ -135,11 +135,53 @@ import math
 import re
 import threading
 import time
+from collections import _tuplegetter    # type: ignore[attr-defined]
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 __version__ = "0.1.0"
+
+# Every record in this file is a `NamedTuple`: typing's for those who check types, at run time the one below, which is
+# used, compared, unpacked and copied alike. To import typing and to make some eighty of its classes would take half of a
+# start (30 ms). The class below leaves the compiling of a constructor to the first instance, and most have none.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NamedTuple
+else:
+    Any = object
+
+    class _Records(type):
+        """Makes a class with annotations the tuple that has them as its fields, with their defaults."""
+
+        def __new__(cls, name, bases, space):
+            fields = space["_fields"] = tuple(space.get("__annotations__", ()))
+            space["_field_defaults"] = {field: space[field] for field in fields if field in space}
+            space.update((field, _tuplegetter(index, None)) for index, field in enumerate(fields))
+            space["__slots__"] = ()
+            return type.__new__(cls, name, bases, space)
+
+    class NamedTuple(tuple, metaclass=_Records):
+        def __new__(cls, *values, **named):
+            fields = ", ".join(cls._fields)
+            made = eval(f"lambda cls, {fields}: new(cls, ({fields},))", {"new": tuple.__new__})
+            made.__defaults__, made.__qualname__ = tuple(cls._field_defaults.values()), cls.__name__
+            cls.__new__ = made
+            return made(cls, *values, **named)
+
+        def __getnewargs__(self):
+            return tuple(self)
+
+        def __repr__(self):
+            return f"{type(self).__name__}({', '.join(map('{}={!r}'.format, self._fields, self))})"
+
+        def _asdict(self):
+            return dict(zip(self._fields, self))
+
+        def _replace(self, **named):
+            made = tuple.__new__(type(self), map(named.pop, self._fields, self))
+            if named:
+                raise ValueError(f"no such fields: {', '.join(named)}")
+            return made
 
 # ---------------------------------------------------------------------------
 # 2. Errors, budgets, late regexes
@@ -27079,7 +27121,7 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
                       action="append", default=[]),
         _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
         _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"),
-        _setup_flag("--yes", "for programs; what is named is written at once anyway"), _SETUP_PROJECT,
+        _setup_flag("--yes", "without a terminal: give an entry that is walled already another policy"), _SETUP_PROJECT,
         _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
@@ -27116,7 +27158,15 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
             plan.append((server, words))
             _say_left_out(io, found, server)
     files = _show_plan(io, found, plan)
+    if options and any(server.wrapper and not _foreign_wall(io, server) for server, _ in plan):
+        _need_consent(io, args, "wrap", "give a walled entry another policy")
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
+
+
+def _need_consent(io: Surroundings, args: Any, command: str, what: str) -> None:
+    """What loosens the wall is done at a terminal, or by a program that says `--yes`. Raises UsageError."""
+    if not (args.yes or args.dry_run):
+        io.need_terminal(command, f"to {what} without one, add --yes")
 
 
 def _say_by_hand(io: Surroundings, server: Server, words: Sequence[str]) -> None:
@@ -27210,6 +27260,8 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
     files = _show_plan(io, found, plan)
     if args.all and not files:
         io.say("Nothing to unwrap.")
+    if files:
+        _need_consent(io, args, "unwrap", "take the wall away")
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
 
 
@@ -27269,6 +27321,10 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
     for plan in changes:
         old, new = ([] if text is None else _shown_text(text).split("\n") for text in (plan.old, plan.new))
         _say_diff(io, old, new, plan.path)
+    if not on and changes:
+        _need_consent(io, args, "unwrap", "take our hooks out")
+    elif options and any(plan.old and hook_commands(plan.old, config_form(plan.path)) for plan in changes):
+        _need_consent(io, args, "wrap", "give a registered hook another policy")
     if args.dry_run:
         return 0 if done else 1
     for plan in changes:
