@@ -15851,8 +15851,9 @@ def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[D
     """What is dangerous in a call of *tool*, besides its commands and its places."""
     leaves: list[_DanLeaf] = []
     _dan_walk(arguments, "", (), leaves, look.budget)
-    words = name_words(tool)
-    call = _DanCall(tool, words, frozenset(words), arguments, leaves, look)
+    words, told = _dan_words(tool)
+    call = _DanCall(tool, words, told, arguments, leaves, look)
+    telling = _dan_telling(tool)
     found: list[Danger] = []
     for detect in (_dan_sweeping, _dan_containers, _dan_credentials, _dan_unguarded):
         found += detect(call)
@@ -15869,9 +15870,15 @@ def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[D
         elif name == "$where" and type(value) is str and _dan_where.search("$where " + value) is not None:
             found.append(Danger("hidden_code", path, "a script in a query"))
         elif type(value) is str and len(value) > 1:
-            hit = next(filter(None, (_dan_text(call, name, view.text) for view in look.readings(value))), None)
-            if hit is not None:
-                found.append(hit._replace(path=path))
+            views = look.readings(value)
+            if len(views) == 1 and not telling and len(name) <= 200 and not _dan_in_statement(name) and \
+                    not _dan_may_tell(tool, _dan_member(tool, name), value):
+                continue
+            for view in views:
+                hit = _dan_text(call, name, view.text)
+                if hit is not None:
+                    found.append(hit._replace(path=path))
+                    break
     return found
 
 
@@ -15917,7 +15924,7 @@ _DAN_PIECE, _DAN_REACH = 20_000, 600
 _DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
 _dan_sign = lazy_regex(
     r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|://|@-|%2d|--|constructor|[a-z]\.mainModule|(?i:s\s*c\s*r\s*i\s*p\s*t\s*:)"
-    r"|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)|\A[\0- ]*(?i:(?:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi"
+    r"|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA)|\A[\0- ]*(?i:(?:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi"
     r"|about|file)\s*:|/(?:etc|root|proc|sys|boot|dev|var|run|private)|[a-z]:[\\/])")
 _dan_plain_url = lazy_regex(
     r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
@@ -15934,11 +15941,7 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
         if role == "named":
             return True
         if kind is str:
-            if role == "excused":
-                if len(value) <= _DAN_LINE and _dan_break.search(value) is not None or "root:" in value or "$where" in value:
-                    return True
-            elif role[:3] != "run" and not _dan_calm(value) and (
-                    len(value) > _DAN_PIECE or _dan_plain_url.match(value) is None and _dan_sign.search(value) is not None):
+            if _dan_may_tell(tool, role, value):
                 return True
             if role[-4:] == "verb" and " " not in value.strip() and not _DAN_WORDS.isdisjoint(name_words(value)) or \
                     role == "kind" and "secret" in value.lower():
@@ -15948,6 +15951,15 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
     return False
 
 
+def _dan_may_tell(tool: str, role: str, text: str) -> bool:
+    """The same of one text alone, which stands in a member of that role (see `_dan_member`) of a tool that tells nothing."""
+    if role == "excused":
+        return len(text) <= _DAN_LINE and _dan_break.search(text) is not None or "root:" in text or "$where" in text
+    return role[:3] != "run" and not _dan_calm(text) and (
+        len(text) > _DAN_PIECE or _dan_plain_url.match(text) is None and _dan_sign.search(text) is not None) or \
+        _dan_browses(tool) and ("process" in text or "cookie" in text or "Storage" in text)
+
+
 def _dan_calm(text: str) -> bool:
     """A subset of the texts without a sign, quickly told: words, numbers and plain paths."""
     return _dan_odd.search(text) is None and "--" not in text and " -" not in text and "__" not in text and \
@@ -15955,13 +15967,24 @@ def _dan_calm(text: str) -> bool:
 
 
 _dan_odd = lazy_regex(r"[^\w./, -]")
-_DAN_STARTING = ("-", " ", "gA", "gI", "Y2", "Y3", "KG", "rO0", "AAEAA", "c", "/etc", "/root", "/proc", "/sys", "/boot",
+_DAN_STARTING = ("-", " ", "gA", "gI", "Y2", "Y3", "KG", "rO0", "AAEAA", "/etc", "/root", "/proc", "/sys", "/boot",
                  "/dev", "/var", "/run", "/private")
 
 
 @lru_cache(1024)
+def _dan_words(tool: str) -> tuple[tuple[str, ...], frozenset[str]]:
+    words = name_words(tool)
+    return words, frozenset(words)
+
+
+@lru_cache(1024)
 def _dan_telling(tool: str) -> bool:
-    return not _DAN_WORDS.isdisjoint(name_words(tool))
+    return not (_DAN_WORDS - _DAN_BROWSERS).isdisjoint(name_words(tool))
+
+
+@lru_cache(1024)
+def _dan_browses(tool: str) -> bool:
+    return not _DAN_BROWSERS.isdisjoint(name_words(tool))
 
 
 @lru_cache(4096)
@@ -16434,7 +16457,7 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     if not roles.isdisjoint(_DAN_EXCUSED):
         return _dan_excused_text(call, roles, text)
     if not roles.isdisjoint(("command", "code")):
-        if call.says("browser", "page", "puppeteer", "playwright", "evaluate") and any(
+        if not call.told.isdisjoint(_DAN_BROWSERS) and any(
                 all(_dan_search(regex, text, call.look.budget) is not None for regex in regexes)
                 for regexes in ((_dan_programs,), (_dan_stores, _dan_exits))):
             return Danger("hidden_code", (), "a script that leaves its page")
@@ -16455,10 +16478,17 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     named = named and (len(text) <= _DAN_DOCUMENT or placed or last not in _DAN_MAY_BE_LONG)
     if hit is None and (named or len(text) <= _DAN_SHORT and _dan_markup.match(text) is None):
         hit = _dan_command(text, named, call.look, placed)
-    if hit is None and (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view") and \
-            _dan_statement.search(text) is not None:
+    if hit is None and _dan_in_statement(name[-200:]) and _dan_statement.search(text) is not None:
         hit = Danger("hidden_command", (), "a statement behind a name")
     return hit
+
+
+@lru_cache(1024)
+def _dan_in_statement(name: str) -> bool:
+    """Does an argument name what stands bare in a statement of SQL?"""
+    words = name_words(name)
+    last = next((word for word in reversed(words) if not word.isdigit()), "")
+    return (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view")
 
 
 _dan_local = lazy_regex(r"(?i)[\0- ]*(?:view-source:)?(?:file:|/|~|[a-z]:[\\/])")
@@ -16606,6 +16636,7 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, 
 
 _DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template".split())
 _DAN_SOURCE = frozenset("""code source snippet script scripts lines cell python javascript js diff cells example""".split())
+_DAN_BROWSERS = frozenset("browser page puppeteer playwright evaluate".split())
 # kind | regexes, one of which is found in it; the rows of a kind are joined
 _DAN_CODE = """
 python | __import__\\s*\\(|__builtins__|__globals__|__subclasses__\\s*\\(|__mro__|\\bos\\.(?:system|popen|exec[lv]\\w*)\\s*\\(
@@ -20023,7 +20054,8 @@ class Wall:
                         outcome = PASSED
                     elif rule.unless is not None and rule.unless(subject) is not None:
                         outcome = EXCEPTED
-                    elif rule.limit is not None and (memory is None or not memory.exceeds(rule, rule.limit, subject.counted, again)):
+                    elif rule.limit is not None and (
+                            memory is None or not memory.exceeds(rule, rule.limit, subject.counted, again)):
                         outcome = COUNTS
                     elif rule.mark:
                         outcome = MARKS
@@ -21382,7 +21414,8 @@ class Recorder:
                     self._settings.log_args == "full":
                 return ""
             spelled, answers, of = self._quoting.spelled, message.kind == "response", message.tool
-            known = (f'"server":{spelled(self._server_name)},"direction":"{"outbound" if message.peer == "server" else "inbound"}",'
+            direction = "outbound" if message.peer == "server" else "inbound"
+            known = (f'"server":{spelled(self._server_name)},"direction":"{direction}",'
                      f'"method":{spelled("response" if answers else message.method)},'
                      f'"tool":{spelled(None if of == UNKNOWN_TOOL else of)},"id":')
             if len(self._heads) < MAX_LABELS and len(known) < MAX_NAME_CHARS:
@@ -21390,8 +21423,8 @@ class Recorder:
         self._seq = seq = self._seq + 1
         prev = f'"{self._prev}"' if self._prev else "null"
         return self._chained(
-            f'{{"ts":"{self._stamp(int(self._clock() * 1000))}",{self._about},"seq":{seq},"ref":"{self._code}-{seq}",{known}{ident},'
-            f'"action":"allow","rule":null,"message":null,"bytes":{size},{self._written},"prev":{prev}}}')
+            f'{{"ts":"{self._stamp(int(self._clock() * 1000))}",{self._about},"seq":{seq},"ref":"{self._code}-{seq}",'
+            f'{known}{ident},"action":"allow","rule":null,"message":null,"bytes":{size},{self._written},"prev":{prev}}}')
 
     def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
         refused, logged = decision.action in ("deny", "ask"), self._settings.log_args
