@@ -4281,7 +4281,14 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
         value = _path_shortened(value)
         if len(value) > MAX_PATH_CHARS:
             return []
+    if not named and not value.isalnum() and value.isascii() and len(value) <= 80 and \
+            value.replace(" ", "").isalnum() and " " in value.strip(" ") and \
+            not any([ctx.there(f"{base}/{value.rstrip(' ')}") for base in (ctx.cwd, *ctx.bases)]):
+        return []               # some words: what `_is_said` finds out of any text
     if _PATH_ODD.search(value) is None:
+        if named and value[:1] == "/" and not ctx.windows:      # as most often
+            lexical = _path_normal("", value)
+            return [PathReading(lexical, (lexical,) if ".." not in value else (lexical, value), True)]
         if not named and "/" not in value and not ctx.bases and _PATH_FILE.fullmatch(value) is None and \
                 not ctx.there(f"{ctx.cwd}/{value}"):
             return []           # one word, as often
@@ -17116,6 +17123,19 @@ class Subject:
     @once
     def texts(self) -> list[str]:
         """The `judged_texts` of the message."""
+        flat, body = self.flat, self.message.body
+        if flat and _OPAQUE_NAMES.isdisjoint(flat[0]) and body.keys() == _CALL_MEMBERS and type(body["id"]) is int and \
+                body["params"].keys() == _CALLED:
+            found: list[str] = []
+            for key in body:                    # as nearly all clients write a call
+                found.append(key)
+                if key == "params":
+                    for name in body[key]:
+                        found += (name, "") if name == "name" else (
+                            name, *[text for pair in flat[0].items() for text in pair if type(text) is str])
+                elif key != "id":
+                    found.append("")
+            return found
         return judged_texts(self.message, self._seen)
 
     @once
@@ -17518,12 +17538,16 @@ class Subject:
         found: list[Place] | None = self._derived.get(("places", skip))
         if found is None:
             found, flat = [], self.flat
-            walk = _PlaceWalk(self.acting, skip, self._seen, found, self.budget)
-            if flat:
+            if flat and skip is None:
                 for name, text in flat[0].items():
                     if type(text) is str:
-                        walk.text(text, name, _ARGUMENTS, name)
+                        use, roles = _use_of(self.acting, name)
+                        if use == "place":
+                            found.append(Place(text, roles, _ARGUMENTS, name))
+                        else:
+                            _PlaceWalk(self.acting, None, self._seen, found, self.budget).text(text, name, _ARGUMENTS, name)
             else:
+                walk = _PlaceWalk(self.acting, skip, self._seen, found, self.budget)
                 for base, root in self.roots():
                     if type(root) is str:
                         walk.text(root, "", base[:-1], base[-1])
@@ -17680,14 +17704,15 @@ class _PlaceWalk:
 
     def __init__(self, tool: str, skip: frozenset[str] | None, seen: _Seen, found: list[Place], budget: Budget) -> None:
         self._tool, self._skip, self._seen, self._found, self._budget = tool, skip, seen, found, budget
-        self._reads = skip is None and _reading_tool.search(tool) is not None
+        self._reads = skip is None and _reads_files(tool)
 
     def below(self, node: Any, name: str, path: tuple[Any, ...]) -> None:
         """All texts in *node*, the value of the member *name*, and the names of members that are paths themselves."""
         skip = self._skip
         if type(node) is dict:
+            many = len(node) > 64
             for key, value in node.items():
-                if len(node) > 64:
+                if many:
                     self._budget.check()
                 if _is_path_name(key):
                     self._found.append(Place(key, _roles_of_name(self._tool, "path"), path, key))
@@ -17718,6 +17743,8 @@ class _PlaceWalk:
             use = "" if "choice" in roles else "place"
         if self._skip is not None:
             use = "" if name in self._skip else "place"
+        if use == "":
+            return
         if use == "place" or self._reads and use in ("said", "patch", "pattern") or \
                 use == "pattern" and is_place_pattern(self._tool, name, text) or\
                 use == "name" and _leads.search(text) is not None:
@@ -17850,6 +17877,11 @@ class _Commands:
 
 _NO_COMMANDS = _Commands()
 
+@lru_cache(1024)
+def _reads_files(tool: str) -> bool:
+    return _reading_tool.search(tool) is not None
+
+
 # Tools whose name says that they read files
 _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
 
@@ -17861,6 +17893,7 @@ _CONTAINERS: frozenset[Any] = frozenset((dict, list))
 
 
 _ARGUMENTS = ("params", "arguments")
+_CALL_MEMBERS, _CALLED = {"jsonrpc", "id", "method", "params"}, {"name", "arguments"}
 
 
 class _Names(NamedTuple):
