@@ -4283,7 +4283,7 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
             return []
     if not named and not value.isalnum() and value.isascii() and len(value) <= 80 and \
             value.replace(" ", "").isalnum() and " " in value.strip(" ") and \
-            not any([ctx.there(f"{base}/{value.rstrip(' ')}") for base in (ctx.cwd, *ctx.bases)]):
+            not any([ctx.there(f"{base}/{value.strip(' ')}") for base in (ctx.cwd, *ctx.bases)]):
         return []               # some words: what `_is_said` finds out of any text
     if _PATH_ODD.search(value) is None:
         if named and value[:1] == "/" and not ctx.windows:      # as most often
