@@ -600,7 +600,7 @@ class Status(Desk):
                 (["npx", "mcp-remote@0.0.22"], {"bridge"}), (["npx", "-y", "mcp-remote@0.1.16"], set()),
                 (["npx", "-y", "mcp-remote@0.1.150"], set()), (["npx", "mcp-remote"], {"unpinned"}), ([], set())):
             with self.subTest(argv=argv):
-                self.assertEqual({kind for kind, _ in mcpwall._package_problems(argv)}, expected)
+                self.assertEqual({kind for kind, _ in mcpwall.package_problems(argv)}, expected)
 
     def test_secrets_are_named_not_shown(self) -> None:
         write(self.cursor, json.dumps({"mcpServers": {"a/b": {"command": "x", "env": {"GITHUB_TOKEN": TOKEN}},
