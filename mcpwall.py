@@ -17003,6 +17003,19 @@ class Subject:
         text = self.haystack
         return any([literal in text for literal in literals])
 
+    @staticmethod
+    def is_plain(literals: frozenset[str]) -> bool:
+        """Do these stand in the text of a message as they are, unless it has escapes by number?"""
+        return not _is_of_numbers(literals) and not any(map(_escaped_sign.search, literals))
+
+    def lacking(self, by_literal: Mapping[str, set[int]]) -> set[int]:
+        """The numbers of what is not there as none of its literals is; all of these are plain (`is_plain`)."""
+        raw = self._raw
+        if not raw or "\\u" in raw:
+            return set()
+        there = [numbers for literal, numbers in by_literal.items() if literal in raw]
+        return set().union(*by_literal.values()).difference(*there)
+
     @once
     def _raw(self) -> str:
         """The text of the message in lower case, when all strings stand there as they are, but for escapes; else ""."""
@@ -19731,17 +19744,29 @@ _Step = tuple[Sequence[Rule], int, "Callable[[Subject, Any], Any] | None", Any, 
 def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
     """The steps in which *rules* are asked; *single*: each in a step of its own, and whatever it needs."""
     steps: list[_Step] = []
-    needs: list[Need] = []
+    numbers: dict[Need, int] = {}
     for rule in rules:
         need, lends = None if single else rule.needs, rule.action == "log_only"
-        if need is not None and need not in needs:
-            needs.append(need)
-        number = -1 if need is None else needs.index(need)
+        number = -1 if need is None else numbers.setdefault(need, len(numbers))
         if steps and steps[-1][1] == number and not single and not lends and not steps[-1][4]:
             steps[-1] = ([*steps[-1][0], rule], *steps[-1][1:])
         else:
             steps.append(([rule], number, Subject.HAS[need[0]] if need is not None else None, need and need[1], lends))
     return steps
+
+
+_MANY_LITERALS = 50         # from so many steps on it pays to look for the literals of all of them at once
+
+
+def _by_literal(steps: Sequence[_Step]) -> dict[str, set[int]]:
+    """literal → the numbers of the steps that need it, of those that `Subject.lacking` can tell of; {} for few."""
+    plain = [(number, what) for _, number, has, what, lends in steps
+             if has is Subject.has_literal and not lends and Subject.is_plain(what)]
+    found: dict[str, set[int]] = {}
+    for number, what in plain if len(plain) >= _MANY_LITERALS else ():
+        for literal in what:
+            found.setdefault(literal, set()).add(number)
+    return found
 
 
 def _logged(rule: Rule, has: Callable[[Subject, Any], Any] | None, what: Any, subject: Subject) -> Hit | None:
@@ -19766,7 +19791,7 @@ class Wall:
         """*whose* keeps the marks of a policy that is judged apart from those of others."""
         self.policy = policy
         self._whose = whose
-        self._candidates: dict[tuple[Any, ...], tuple[tuple[Rule, ...], list[_Step]]] = {}
+        self._candidates: dict[tuple[Any, ...], tuple[tuple[Rule, ...], list[_Step], dict[str, set[int]]]] = {}
         self._apart = Wall(policy.apart, whose + "apart") if policy.apart is not None else None
         self._machine = Wall(policy.machine, whose + "machine") if policy.machine is not None else None
         self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
@@ -19785,9 +19810,10 @@ class Wall:
         """
         rule: Rule | None = None
         try:
-            lacking: set[int] = set()               # of what rules before needed, and is not there
-            for rules, number, has, what, lends in _steps(self._rules(subject.message.peer), True) if every else \
-                    self._applying(subject.message)[1]:
+            steps, by_literal = (_steps(self._rules(subject.message.peer), True), {}) if every else \
+                self._applying(subject.message)[1:]
+            lacking = subject.lacking(by_literal) if by_literal else set()        # what is needed, and is not there
+            for rules, number, has, what, lends in steps:
                 if number in lacking:
                     continue
                 rule = rules[0]
@@ -19935,8 +19961,8 @@ class Wall:
         """The rules that may apply to messages of this kind, method, tool and server."""
         return self._applying(message)[0]
 
-    def _applying(self, message: Message) -> tuple[tuple[Rule, ...], list[_Step]]:
-        """The same, and the steps in which they are asked."""
+    def _applying(self, message: Message) -> tuple[tuple[Rule, ...], list[_Step], dict[str, set[int]]]:
+        """The same, the steps in which they are asked, and which literals these need."""
         about = message.peer, message.kind, message.method, message.tool, message.server, message.alias
         found = self._candidates.get(about)
         if found is None:
@@ -19945,7 +19971,8 @@ class Wall:
             rules = self._rules(message.peer)
             covers = {scope: scope.covers(*about[1:]) for scope in {rule.scope for rule in rules}}      # many share one
             asked = tuple([rule for rule in rules if covers[rule.scope]])
-            found = self._candidates[about] = asked, _steps(asked)
+            steps = _steps(asked)
+            found = self._candidates[about] = asked, steps, _by_literal(steps)
         return found
 
     def _default(self, message: Message, hit: Hit) -> Decision:
