@@ -3518,6 +3518,8 @@ def compile_glob(pattern: str, what: str = "name") -> Glob:
     crosses, no wildcard matches a segment `.` or `..`. PolicyError for what has another meaning elsewhere.
     (minimatch forgets escapes after a star or `?` at the start of a segment, and `\\\\` beside braces; we do not.)
     """
+    if pattern.isascii() and pattern.replace("_", "a").isalnum() and len(pattern) <= MAX_REGEX_LENGTH:     # a plain word
+        return Glob(pattern, lambda text: text.rstrip("/") == pattern, pattern)
     parser = _GlobParser(pattern)
     alternatives = [tokens for tokens in parser.parse() if any(tokens)]     # nothing at all is no alternative
     if not alternatives:
@@ -4301,10 +4303,10 @@ class _SplitPath:
 class _PathPattern:
     """One glob of one list; *rank* is its place there. It is taken apart when a path first comes near it."""
 
-    __slots__ = ("name", "rank", "source", "negated", "glob", "_made")
+    __slots__ = ("name", "rank", "source", "negated", "glob", "filed", "_made")
 
     def __init__(self, name: str, rank: int, source: str) -> None:
-        self.name, self.rank, self.source, self.negated = name, rank, source, source[:1] == "!"
+        self.name, self.rank, self.source, self.negated, self.filed = name, rank, source, source[:1] == "!", False
         glob = source[self.negated:]
         self.glob = glob.replace("\\", "/") if glob[1:3] == ":\\" else glob   # a Windows path as people write it
         self._made: list[list[tuple[str, list[Any], str | None]] | None] = [None, None]
@@ -4420,6 +4422,72 @@ def _path_rarest(word: str) -> str:
     return next((part for part in words if part not in _PATH_COMMON), words[0] if words else "")
 
 
+def _path_keys(glob: str) -> tuple[Iterable[str], list[tuple[str, str]]]:
+    """What every path that *glob* (as `_path_same` spells it) matches must have: one of these components, or else of these
+    first (`<abc`) or last (`>abc`) characters of its last one together with a text in it; "" for none."""
+    parts = _PATH_PARTS.findall(glob) if "{" in glob else list(filter(None, glob.split("/")))
+    keys: Sequence[str] = ()
+    best = 0                    # of the components without wildcards, the last rare one, rather with a dot
+    for part in reversed(parts):
+        plain = _PATH_SPECIAL.isdisjoint(part)
+        if part[0] in "*$~" and "/" not in part or part == "." or not plain and "{" not in part:
+            continue
+        words = (part,) if plain else _path_braces(part)
+        if not plain and ("/" in part or not _PATH_SPECIAL.isdisjoint("".join(words))):
+            words = [_path_rarest(word) for word in words]
+        if not all(words):
+            continue
+        score = 1 + 2 * _PATH_COMMON.isdisjoint(words) + (part[0] == ".")
+        if score > best:
+            best, keys = score, words
+            if score == 4:
+                break
+    ends: list[tuple[str, str]] = []
+    for word in () if keys else _path_braces(parts[-1]) if parts else ("",):
+        word = word[word.rfind("/") + 1:]
+        cuts = word.split("*")
+        if not _PATH_SPECIAL.isdisjoint("".join(cuts)):
+            cuts = _PATH_WILD.split(_PATH_SET.sub("*", word))
+        end = "<" + cuts[0][:3] if len(cuts[0]) >= 3 else ">" + cuts[-1][-3:] if len(cuts[-1]) >= 3 else ""
+        ends.append((end, max(cuts, key=len)))
+    return dict.fromkeys(keys), ends
+
+
+def _path_marks(glob: str) -> list[str]:
+    """The same at a glance, of what stands outside braces or in the first of them: components, first or last characters, or `.`
+    for any component that begins with one. A path must have one of them; there is none to be had of every glob."""
+    brace, ended = glob.find("{"), glob.rfind("}") + 1
+    best = ""
+    for part in reversed(glob.split("/") if brace < 0 else
+                         [*glob[:brace].split("/")[:-1], *glob[ended:].split("/")[1:]]):
+        if part and part != "." and _PATH_SPECIAL.isdisjoint(part) and part[0] not in "$~":
+            if part not in _PATH_COMMON:
+                return [part]
+            best = best or part
+    if best:
+        return [best]
+    slash, tail = glob.rfind("/"), glob[-3:]
+    lead = glob[slash + 1:slash + 4]
+    if slash >= ended or slash < 0:                 # what stands behind the last slash is the last component
+        if len(lead) == 3 and _PATH_SPECIAL.isdisjoint(lead):
+            return ["<" + lead]
+    if len(tail) == 3 and _PATH_SPECIAL.isdisjoint(tail) and "/" not in tail:
+        return [">" + tail]
+    if brace < 0 or "\\" in glob or "$" in glob:
+        return []
+    words = glob[brace + 1:ended - 1].split(",")
+    if glob[:brace] in (".", "~/.", "~*/.", "**/."):
+        return ["."] if all([word and word[0] not in "/.{}" for word in words]) else []
+    words = glob[brace + 1:glob.find("}")].split(",")
+    after = glob[glob.find("}") + 1:][:1]
+    if len(words) == 1 or not _PATH_SPECIAL.isdisjoint("".join(words)):
+        return []
+    if not brace and slash < 0 and min(map(len, words)) >= 3:
+        return ["<" + word[:3] for word in words]
+    words = [word.partition("/")[0] for word in words]
+    return words if glob[:brace] in ("~/", "~*/", "**/", "/") and after in ("", "/") and all(words) and "." not in words else []
+
+
 class PathIndex:
     """Named lists of path globs, asked together: which lists does a canonical path hit?
 
@@ -4436,46 +4504,32 @@ class PathIndex:
         # by the first or last three characters of the last component; the text must occur in it
         self._ends: dict[str, list[tuple[str, _PathPattern]]] = {}
         self._others: list[_PathPattern] = []
-        self._text = ""         # all of `_words`
+        # By something of theirs that is told at a glance (see `_path_marks`): they are filed under the above when a path has
+        # that. Most never are, and a start does not multiply out their braces.
+        self._late: dict[str, list[_PathPattern]] = {}
+        self._all: list[_PathPattern] = []
+        self._vocabulary: Iterable[str] = ()                # the words of all
         self._excepts: dict[str, list[_PathPattern]] = {}
         for name, sources in globs.items():
             for rank, source in enumerate(sources):
                 pattern = _PathPattern(name, rank, source)
                 if pattern.negated:
                     self._excepts.setdefault(name, []).append(pattern)
-                else:
+                    continue
+                self._all.append(pattern)
+                marks = _path_marks(_path_same(pattern.glob))
+                for mark in marks:
+                    self._late.setdefault(mark, []).append(pattern)
+                if not marks:
                     self._add(pattern)
 
     def _add(self, pattern: _PathPattern) -> None:
         """File *pattern* under what every path that it matches must have."""
-        glob = _path_same(pattern.glob)
-        parts = _PATH_PARTS.findall(glob) if "{" in glob else list(filter(None, glob.split("/")))
-        keys: Sequence[str] = ()
-        best = 0                # of the components without wildcards, the last rare one, rather with a dot
-        for part in reversed(parts):
-            plain = _PATH_SPECIAL.isdisjoint(part)
-            if part[0] in "*$~" and "/" not in part or not plain and "{" not in part:
-                continue
-            words = (part,) if plain else _path_braces(part)
-            if not plain and ("/" in part or not _PATH_SPECIAL.isdisjoint("".join(words))):
-                words = [_path_rarest(word) for word in words]
-            if not all(words):
-                continue
-            score = 1 + 2 * _PATH_COMMON.isdisjoint(words) + (part[0] == ".")
-            if score > best:
-                best, keys = score, words
-                if score == 4:
-                    break
-        for key in dict.fromkeys(keys):
-            self._words.setdefault(key, []).append(pattern)
-        for word in () if keys else _path_braces(parts[-1]) if parts else ("",):
-            word = word[word.rfind("/") + 1:]
-            cuts = word.split("*")
-            if not _PATH_SPECIAL.isdisjoint("".join(cuts)):
-                cuts = _PATH_WILD.split(_PATH_SET.sub("*", word))
-            text = max(cuts, key=len)
-            if len(cuts[0]) >= 3 or len(cuts[-1]) >= 3:
-                end = "<" + cuts[0][:3] if len(cuts[0]) >= 3 else ">" + cuts[-1][-3:]
+        words, ends = _path_keys(_path_same(pattern.glob))
+        for word in words:
+            self._words.setdefault(word, []).append(pattern)
+        for end, text in ends:
+            if end:
                 self._ends.setdefault(end, []).append((text, pattern))
             else:
                 self._others.append(pattern)
@@ -4484,8 +4538,17 @@ class PathIndex:
         """{name of a list: the glob that decided}, for the lists that *canonical* hits; 1 µs when none does."""
         parts = _path_same(canonical).strip("/").split("/")
         base, candidates = parts[-1], self._others
-        if "<" + base[:3] in self._ends or ">" + base[-3:] in self._ends:
-            near = self._ends.get("<" + base[:3], []) + self._ends.get(">" + base[-3:], [])
+        begin, end = "<" + base[:3], ">" + base[-3:]
+        marks = [mark for mark in ((begin, end, ".", *parts) if "/." in canonical or canonical[:1] == "." else
+                                   (begin, end, *parts)) if mark in self._late]
+        for mark in marks:
+            for pattern in self._late.get(mark, ()):
+                if not pattern.filed:
+                    self._add(pattern)
+                    pattern.filed = True
+            self._late.pop(mark, None)
+        if begin in self._ends or end in self._ends:
+            near = self._ends.get(begin, []) + self._ends.get(end, [])
             candidates = candidates + [pattern for text, pattern in near if text in base]
         if not self._words.keys().isdisjoint(parts):
             candidates = candidates + [pattern for part in dict.fromkeys(parts)
@@ -4517,13 +4580,15 @@ class PathIndex:
             if len(part) < 64 and _PATH_WILD.search(part) is not None:
                 known = 6 * len(_PATH_WILD.sub("", part)) // (4 if part[0] in "*?[" else 3)
                 cut = "" if any([sign in part for sign in "[{\\"]) else max(_PATH_WILD.split(part), key=len)   # must be there
-                if not self._text:
-                    self._text = "/".join(self._words)
+                if not self._vocabulary:
+                    self._vocabulary = dict.fromkeys([word for pattern in self._all
+                                                      for word in _path_keys(_path_same(pattern.glob))[0]])
+                    self._text = "/".join(self._vocabulary)
                 try:
                     test = _path_component(part) if cut in self._text else None
                 except PolicyError:             # no glob after all
                     test = None
-                names += [word for word in (self._words if callable(test) else ()) if known >= len(word) and cut in word
+                names += [word for word in (self._vocabulary if callable(test) else ()) if known >= len(word) and cut in word
                           and (word[0] != "." or part[0] == ".") and test(word)][:4]    # type: ignore[misc]
             made = [path + [name] for path in made for name in names][:64]
         found: dict[str, str] = {}
@@ -5498,7 +5563,8 @@ class _ShReader:
     def gap(self) -> None:
         """Over what stands between two commands; here-document bodies are read at line ends."""
         while self.i < self.n:
-            self.i = _sh_gap.match(self.t, self.i).end()
+            if self.t[self.i] in " \t\r\ufeff\\#":
+                self.i = _sh_gap.match(self.t, self.i).end()
             if not self.t.startswith("\n", self.i):
                 return
             self.i += 1
@@ -15365,6 +15431,8 @@ _PROGRAM_TOOLS = frozenset(
 _QUIET_ROLES = frozenset("pattern exclusion choice number".split())     # of what no tool runs
 _PLACE_ROLES = frozenset("place base address credential".split())       # of what one word is no command
 _run_marks = lazy_regex(r"[\s;|&$`<>(]")
+# (what the next one matches has ( or = and a blank, or begins with one of these)
+_CODE_STARTS = tuple("import from const let var def class async package require use fn func #! <?php %% // @".split())
 _code_first = lazy_regex(
     r"\s*(?:(?:import|from|const|let|var|def|class|async|package|require|use|fn|func) ?[\w'\"({*]|[\w.$]+[ \t]+=[ \t]|"
     r"[\w.]+\([^)\s]|\(?(?:async )?\(\)? ?=>|#!.*(?:python|node|ruby|perl|php)|<\?php|%%|//|@\w)"
@@ -15466,7 +15534,7 @@ def _surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[st
     for key, value in node.items():
         low = key.lower().replace("-", "_")
         if isinstance(value, str):
-            if _folder_name.search(low) and value and "\n" not in value:
+            if value and "\n" not in value and (low == "cwd" or low.endswith(_FOLDER_ENDS) and _folder_name.search(low)):
                 folders[value] = None
             elif low == "path" and value[:1] in "/~":       # perhaps a folder
                 folders.update({"": None, value: None})
@@ -15478,6 +15546,7 @@ def _surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[st
     return tuple(folders)[:8], tuple(env.items())[:64]
 
 
+_FOLDER_ENDS = tuple("cwd pwd chdir dir path directory folder workspace root location".split())
 _folder_name = lazy_regex(
     r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder|workspace|"
     r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
@@ -15516,7 +15585,8 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
         named = "" if named == "sh" else named
     else:
         return "code"               # a command for a tool of that language may be either
-    first = isinstance(value, str) and _code_first.match(value)
+    first = isinstance(value, str) and ("(" in value or "= " in value or "=\t" in value
+                                        or value.lstrip().startswith(_CODE_STARTS)) and _code_first.match(value)
     return named or ("cmd" if words == {"cmd"} else "any" if first else "")
 
 
@@ -17447,7 +17517,9 @@ class _PlaceWalk:
 
     def __init__(self, tool: str, skip: frozenset[str] | None, seen: _Seen, found: list[Place], budget: Budget) -> None:
         self._tool, self._skip, self._seen, self._found, self._budget = tool, skip, seen, found, budget
-        self._reads = skip is None and _reading_tool.search(tool) is not None
+        low = tool.lower()
+        self._reads = skip is None and (not low.isascii() or any([word in low for word in _READING])) and \
+            _reading_tool.search(tool) is not None
 
     def below(self, node: Any, name: str, path: tuple[Any, ...]) -> None:
         """All texts in *node*, the value of the member *name*, and the names of members that are paths themselves."""
@@ -17618,6 +17690,7 @@ class _Commands:
 _NO_COMMANDS = _Commands()
 
 # Tools whose name says that they read files
+_READING = ("read", "open", "cat", "view", "load", "stat", "head", "tail", "file")
 _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
 
 
@@ -21023,7 +21096,8 @@ class Recorder:
         self._settings, self._server_name, self._quoting, self._clock = policy.settings, server_name, quoting, clock
         code = "".join(_REF_SIGNS[byte % len(_REF_SIGNS)] for byte in os.urandom(6))
         self._id = session_id or code
-        self._code = self._id if re.fullmatch("[a-z0-9]{1,8}", self._id) else code
+        short = len(self._id) <= 8 and self._id.isascii() and self._id.isalnum() and self._id == self._id.lower()
+        self._code = self._id if short else code
         self._seq = 0
         self._second: tuple[int, str] = (-1, "")        # of the latest record, and how it is written
         self._prev: str | None = None
@@ -28228,7 +28302,7 @@ def _host_of(host: HookHost, fields: Mapping[str, Any], name: str) -> HookHost:
 
 def _event_folder(place: str) -> str:
     """A folder as the system spells it: Cursor writes `/d:/Proj` for `D:\\Proj`."""
-    return place[1:] if re.match(r"/[A-Za-z]:(/|\Z)", place) else place
+    return place[1:] if place[2:3] == ":" and re.match(r"/[A-Za-z]:(/|\Z)", place) else place
 
 
 # -- the calls of an event ---------------------------------------------------------
@@ -28387,17 +28461,17 @@ def _seen_from(folder: str, place: str) -> str:
 
 def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
     """The event with server and tool told apart, if it is about an MCP tool. *servers*: the names that are configured."""
-    prefix = re.match(r"mcp__|MCP:|mcp_|@", event.tool)
-    if prefix is None and (event.server is not None or event.host.name != "copilot" or "-" not in event.tool):
+    prefix = next((start for start in ("mcp__", "MCP:", "mcp_", "@") if event.tool.startswith(start)), "")
+    if not prefix and (event.server is not None or event.host.name != "copilot" or "-" not in event.tool):
         return event
-    rest = event.tool[prefix.end():] if prefix else event.tool
+    rest = event.tool[len(prefix):]
     for server in [event.server] if event.server else sorted(servers, key=len, reverse=True):
         found = re.match(f"(?:{re.escape(server)}|{_server_word(server)})(?:__|[_/-])(?=.)", rest)
         if found:
             return event._replace(server=server, tool=rest[found.end():])
-    if prefix is None or event.server:
+    if not prefix or event.server:
         return event
-    server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/", "MCP:": "\0"}[prefix[0]])
+    server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/", "MCP:": "\0"}[prefix])
     return event._replace(server=server, tool=tool) if tool else event._replace(server="", tool=rest)
 
 
