@@ -7149,11 +7149,13 @@ _sh_tables: list[dict[str, Any]] = []
 def _sh_known() -> list[dict[str, Any]]:
     """[rows, programs with sub-commands, rules]: the tables above as dictionaries by program, made at first use."""
     if not _sh_tables:
-        rows: dict[str, tuple[str, str, str]] = {}      # what `_sh_row` makes a row of, when it is needed
+        rows: dict[str, str] = {}       # what `_sh_row` makes a row of, when it is needed
         for line in re.sub(r"\n +", " ", _SH_PROGRAMS).strip().split("\n"):
             if line[:1] != "#":
-                names, options, operands, traits = [part.strip() for part in (line + " |" * (3 - line.count("|"))).split("|")]
-                row = options, operands, traits
+                names, _, row = line.partition("|")
+                if "/" not in names and "," not in names:
+                    rows.update(dict.fromkeys(names.split(), row))
+                    continue
                 for name in names.split():
                     parts = [part.split(",") for part in name.split("/")]
                     made = parts[0]
@@ -7218,7 +7220,8 @@ def regex_heads(source: str) -> tuple[str, ...]:
 
 
 @lru_cache(None)
-def _sh_row(options: str, operands: str, traits: str) -> _ShRow:
+def _sh_row(row: str) -> _ShRow:
+    options, operands, traits = [part.strip() for part in (row + " |" * (2 - row.count("|"))).split("|")]
     found: dict[str, tuple[bool, str]] = {}
     for token in options.split():
         named = re.fullmatch(r"([-+][^:=]*)(?:([:=])(.*))?", token)
@@ -10501,7 +10504,7 @@ class _ShRun(_ShScripts):
         secret = ""
         if name in rules:
             secret = self.rules(name, rules[name], args)
-        row = _sh_row(*rows[name]) if name in rows else None
+        row = _sh_row(rows[name]) if name in rows else None
         call, before = self.verb(name, args, row) if name in verbs else (None, None)
         if call is None and row is not None:
             call = _ShCall(name, args, row)
@@ -10525,7 +10528,7 @@ class _ShRun(_ShScripts):
             for size in (2, 1):
                 key = "/".join([name, *words[:size]])
                 if len(words) >= size and key in rows:
-                    call = _ShCall(name, args[at + skip + size:], _sh_row(*rows[key]), words[size - 1])
+                    call = _ShCall(name, args[at + skip + size:], _sh_row(rows[key]), words[size - 1])
                     call.sort()
                     return call, front.got
         return None, []
@@ -10848,7 +10851,7 @@ def _sh_listed(run: _ShRun) -> _Flow:
 def _sh_is_shell(run: _ShRun, words: list[str]) -> bool:
     """Is this an interactive or input-reading shell?"""
     made = _sh_tables[0].get(_sh_program(words[0], run.d)) if words else None
-    return made is not None and _sh_row(*made).method is _do_shell and all([word[:1] in "-+" for word in words[1:]])
+    return made is not None and _sh_row(made).method is _do_shell and all([word[:1] in "-+" for word in words[1:]])
 
 
 def _do_enters(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
