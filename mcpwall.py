@@ -283,6 +283,25 @@ class Budget:
             raise BudgetSpent("judging it took too long; make the rule's regex simpler")
 
 
+if TYPE_CHECKING:
+    once = cached_property
+else:
+    class once:
+        """A property that is found out when it is first asked for, and then is an attribute like any other: without the lock
+        that `cached_property` takes before Python 3.12."""
+
+        def __init__(self, find):
+            self._find = find
+
+        def __set_name__(self, owner, name):
+            self._name = name
+
+        def __get__(self, of, owner=None):
+            found = self._find(of)
+            setattr(of, self._name, found)
+            return found
+
+
 class lazy_regex:
     """A built-in regex, compiled (and, from a function, written) when it is first used: start-up does not pay for what a
     session never needs."""
@@ -2958,7 +2977,7 @@ class _Plan:
         first = node.parts[0] if type(node) is _Cat and node.parts else node
         self.anchored = type(first) is _At and first.what == "^"
         self.window, self.step = -1, 0
-        self._machines: dict[tuple[bool, ...], _Machine] = {}
+        self._machines: dict[tuple[Any, ...], _Machine] = {}
         python = _to_python(node) if _fits_re(node) else None
         if python is None or len(python) > _MAX_PYTHON:
             return
@@ -2972,17 +2991,18 @@ class _Plan:
         if 2 * reach < self.window >= 1024:         # else the machine is quicker
             self.step = self.window - int(reach)
 
-    def machine(self, ahead: bool, ordered: bool, stops: bool) -> _Machine:
-        key = (ahead, ordered, stops)
+    def machine(self, ahead: bool, ordered: bool, stops: bool, look: _Look | None = None) -> _Machine:
+        key = (ahead, ordered, stops, look and look.index)
         if key not in self._machines:
-            self._machines[key] = _Machine(self.node, ahead, ordered, not ordered and not (stops and self.anchored), stops)
+            roams = look is not None or not ordered and not (stops and self.anchored)
+            self._machines[key] = _Machine(look.body if look else self.node, ahead, ordered, roams, stops)
         return self._machines[key]
 
     def marks(self, machine: _Machine, text: str, budget: Budget) -> list[bytearray]:
         """For each look-around, the places of *text* where its body matches: one pass, against its direction."""
         marks: list[bytearray] = []
         for look in self.looks if machine.looks else ():    # those within others come before them
-            marks.append(_Machine(look.body, not look.ahead, False, True, False).places(text, marks, budget))
+            marks.append(self.machine(not look.ahead, False, False, look).places(text, marks, budget))
         return marks
 
     def exists(self, text: str, budget: Budget | None) -> bool:
@@ -2998,13 +3018,12 @@ class _Plan:
     def find(self, text: str, at: int, budget: Budget) -> tuple[int, int] | None:
         """The leftmost match from *at* on, by `re`. A window ends so far behind the last start that counts that no
         match from there can tell it from the text."""
-        last = math.inf if len(text) <= self.window else self.step
         while at <= len(text) and not (at and self.anchored):
             budget.check()
             found = self.search.search(text, at, at + self.window)
-            if found and found.start() - at < last:
-                return found.start(), found.end()
-            at += self.window + 1 if last == math.inf else self.step
+            if len(text) <= self.window or found and found.start() < at + self.step:
+                return (found.start(), found.end()) if found else None
+            at += self.step
         return None
 
 
@@ -3085,8 +3104,8 @@ class _Machine:
         return then
 
     def repeat(self, node: Any, out: int) -> int:
-        least, guard, then, begun = node.least, _width(node.body)[0] == 0, out, len(self.ops)
-        def optional(then: int) -> int:     # one more round; it has to take something
+        least, guard, then, begun = node.least, self.ordered and _width(node.body)[0] == 0, out, len(self.ops)
+        def optional(then: int) -> int:     # one more round; it has to take something, where the order of tries counts
             leave = self.add(_LEAVE, None, then) if guard else then
             body = self.build(node.body, leave)
             return self.add(_ENTER, leave, body) if guard else body
@@ -4093,7 +4112,14 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
         value = _path_shortened(value)
         if len(value) > MAX_PATH_CHARS:
             return []
+    if not named and not value.isalnum() and value.isascii() and len(value) <= 80 and \
+            value.replace(" ", "").isalnum() and " " in value.strip(" ") and \
+            not any([ctx.there(f"{base}/{value.strip(' ')}") for base in (ctx.cwd, *ctx.bases)]):
+        return []               # some words: what `_is_said` finds out of any text
     if _PATH_ODD.search(value) is None:
+        if named and value[:1] == "/" and not ctx.windows:      # as most often
+            lexical = _path_normal("", value)
+            return [PathReading(lexical, (lexical,) if ".." not in value else (lexical, value), True)]
         if not named and "/" not in value and not ctx.bases and _PATH_FILE.fullmatch(value) is None and \
                 not ctx.there(f"{ctx.cwd}/{value}"):
             return []           # one word, as often
@@ -8597,57 +8623,63 @@ def _code_commands(text: str) -> str:
 
 
 # ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
-# Two readers that make the nodes of the sh reader, so that following and the table are shared. They differ from it, and from
-# each other, in structure: cmd.exe replaces %…% before it reads, and splits at marks of its own; PowerShell has
-# commands and expressions, in each other. An expression is a list of operators and of operands (base, what is picked of it):
-#   w word's parts · v variable · s script · b block · t type · h table · @ splat      . member · c arguments · i index
-# Its value are words. Unknown values are holes, and keep their origin.
+# Two small readers make the nodes that the sh reader makes, so that following, roles and the table of programs are shared: a
+# cmdlet or a builtin is a row there. What they have in common stands in `_WindowsReader`: scripts are pipelines, joined;
+# pipelines are commands; a command is words and redirections up to a mark that ends it. A dialect says what is blank, how it
+# redirects, what a statement is and how a word is read; they differ there in structure, not in characters:
+#   cmd.exe replaces %…% before it reads (a variable may hold the program and its words), escapes by ^, but not within quotes,
+#   parts some of its own words at `,;=` and `/` (rd/s/q), and has `if`, `for … do` and parentheses.
+#   PowerShell has commands and expressions, in each other. An expression is a list of operators ("o", -join) and operands
+#   (base, value, what is picked of it):
+#     w word's parts · v variable · s script · b block · t type · h table · @ splat      . member · c arguments · i index
+# An expression's value are words (`_power_value`); a block or a table is a word that carries it. Unknown values are holes
+# that keep their origin. Methods of .NET and COM are called by what their names begin with (`_power_call`), whatever their
+# object is: deleting, moving, reading, fetching, sending, running.
+# Left out on purpose: arithmetic, comparisons (both branches are followed), classes, pipelines by property name, `for /f`
+# over files, `setlocal`, arithmetic of `set /a`.
 
 _SH_POWER, _SH_CMD = (_ShDialect(mark, "", *[None] * 6) for mark in "`^")
-_power_alike = {ord(c): to for chars, to in (("\u2013\u2014\u2015\u2212", "-"), ("\u2018\u2019\u201a\u201b", "'"),
-                                             ("\u201c\u201d\u201e", '"')) for c in chars}
-_power_blanks = lazy_regex(r"(?:[ \t\r\f\ufeff\xa0]+|`\r?\n|#[^\n]*|<#[\s\S]*?(?:#>|\Z))*")
-_power_variable = lazy_regex(r"\$(?:\{([^}]*)\}|(\w+:\w+|\w+|[?^$]))")
-_power_here = lazy_regex(r"@(['\"])[ \t]*\r?\n([\s\S]*?)(?:\r?\n\1@|\Z)")
-_power_operator = lazy_regex(r"[-+*/%]?=(?!=)|\+\+|--(?![\w])|-[A-Za-z]+(?![\w-])|\.\.|[-+*/%,!?:<>]|\?\?=?")
-_power_bare = lazy_regex(r"[^\s;|&(){}'\"$`,@#<>][^\s;|&(){}'\"$`,<>]*|[@#]")
-_power_inner = lazy_regex(r"[^\"$`]+|`(?:\r?\n|[\s\S])|\"\"")
-_power_redirect = lazy_regex(r"(\d|\*)?(>>|>&|>|<)[ \t]*")
-_power_keyword = lazy_regex(r"(?i)(if|elseif|else|foreach|for|while|until|do|switch|try|catch|finally|trap|begin|process|end|"
-                            r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
-_POWER_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "", "a": "", "b": "", "f": "", "v": "", "e": "\x1b", "\n": ""}
-_POWER_FOLLOW = frozenset("else elseif catch finally while until process end".split())
-_Expression = list[tuple[Any, ...]]
 
 
 class _WindowsReader:
-    """What both readers share. Total, but for BudgetSpent."""
+    """What both readers share. Total, but for BudgetSpent. *t* is the text, *i* where it is read."""
+    blank = gap = redirects = lazy_regex("")            # between commands, between words; a redirection
+    ends = ""                                           # marks that end a command
 
     def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
-        self.t, self.n, self.i, self.depth = text, len(text), 0, depth
-        self.notes = notes if notes is not None else _ShNotes()
+        self.t, self.n, self.i, self.depth, self.notes = text, len(text), 0, depth, notes or _ShNotes()
 
-    def step(self) -> None:
-        self.notes.commands += 1
-        if self.notes.commands > MAX_SHELL_STEPS:
-            raise BudgetSpent("it holds a command too long to follow")
+    def at(self, *marks: str) -> bool:
+        return self.t.startswith(marks, self.i)
 
-    def node(self, kind: str = "", words: list[Any] | None = None, parts: list[_Script] | None = None) -> _ShNode:
-        self.step()
-        node = _ShNode(kind)
-        node.words, node.parts = words or [], parts or []
+    def eat(self, *marks: str) -> str:
+        """The mark that stands here, stepped over; or nothing."""
+        for mark in marks:
+            if self.t.startswith(mark, self.i):
+                self.i += len(mark)
+                return mark
+        return ""
+
+    def take(self, pattern: Any) -> re.Match[str] | None:
+        """What *pattern* finds here, stepped over."""
+        found: re.Match[str] | None = pattern.match(self.t, self.i)
+        if found:
+            self.i = found.end()
+        return found
+
+    def node(self, kind: str, words: list[Any], *parts: _Script) -> _ShNode:
+        self.notes.spend(1, 0)
+        node = _ShNode(kind, *parts)
+        node.words = words
         return node
 
-    def named_here(self, node: _ShNode) -> _ShNode:
-        """`type` shows files here, and says in sh what a name stands for."""
-        if node.words and isinstance(node.words[0], str) and node.words[0].lower() == "type":
-            node.words[0] = "cat"
-        return node
-
-    def nested(self, closer: str) -> _Script:
+    def deeper(self) -> None:
         self.depth += 1
         if self.depth > 2 * MAX_SHELL_NESTING:
             raise BudgetSpent("it holds commands nested too deeply to follow")
+
+    def nested(self, closer: str) -> _Script:
+        self.deeper()
         found = self.script(closer)
         self.depth -= 1
         return found
@@ -8657,207 +8689,200 @@ class _WindowsReader:
         found: _Script = []
         joint = ""
         while True:
-            self.blanks()
-            c = self.t[self.i:self.i + 1]
-            if not c or c == closer:
-                self.i += 1
+            self.take(self.blank)
+            if self.i >= self.n or closer and self.eat(closer):
                 return found
             at, pipeline = self.i, self.pipeline()
             if pipeline:
                 pipeline[0].joint = joint
                 found.append(pipeline)
-            self.blanks()
-            joint = self.t[self.i:self.i + 2] if self.t[self.i:self.i + 2] in ("&&", "||") else ""
-            self.i += 2 if joint else self.t[self.i:self.i + 1] in ("&", ";", "\n")
-            self.i += self.i == at
+            self.take(self.blank)
+            joint = self.eat("&&", "||")
+            if not joint and not self.eat("&", ";", "\n"):
+                self.i += self.i == at
 
     def pipeline(self) -> list[_ShNode]:
-        nodes = []
+        nodes: list[_ShNode] = []
         while True:
             node = self.command()
             nodes += [node] if node is not None else []
-            self.blanks()
-            if self.t[self.i:self.i + 1] != "|" or self.t[self.i:self.i + 2] == "||":
-                if self.t[self.i:self.i + 1] == "&" and self.t[self.i:self.i + 2] != "&&":
-                    for node in nodes:
-                        node.background = True
-                return nodes
-            self.i += 1
+            self.take(self.blank)
+            if self.at("||") or not self.eat("|"):
+                break
             self.lines()
+        if self.at("&") and not self.at("&&"):
+            for node in nodes:
+                node.background = True
+        return nodes
 
     def lines(self) -> None:
-        """Over line ends."""
-        self.blanks()
-        while self.t[self.i:self.i + 1] == "\n":
-            self.i += 1
-            self.blanks()
+        """Over blanks and line ends."""
+        self.take(self.blank)
+        while self.eat("\n"):
+            self.take(self.blank)
 
-    def blanks(self) -> None:
-        raise NotImplementedError
+    def words(self, node: _ShNode) -> _ShNode:
+        """*node* with the words and redirections up to the end of the command."""
+        while True:
+            self.take(self.gap)
+            at = self.i
+            c = self.t[at:at + 1]
+            if not c or c in self.ends or c == ")" and self.depth:
+                break
+            if not (c in "<>*" or c.isdigit()) or not self.redirect(node):
+                if not self.argument(node):
+                    break
+            self.i += self.i == at
+        if node.words and isinstance(node.words[0], str) and node.words[0].lower() == "type":
+            node.words[0] = "cat"                       # in sh it says what a name stands for
+        return node
+
+    def redirect(self, node: _ShNode) -> bool:
+        found = self.take(self.redirects)
+        if found:
+            self.notes.spend(1, 0)
+            node.redirects.append(((found.group(1) or "").replace("*", "&"), found.group(2), self.word()))
+        return found is not None
 
     def command(self) -> _ShNode | None:
         raise NotImplementedError
+
+    def argument(self, node: _ShNode) -> bool:
+        """Adds what stands here to the words of *node*; false when it is no part of the command."""
+        raise NotImplementedError
+
+    def word(self) -> Any:
+        """The word here: a text when it means itself, else parts."""
+        raise NotImplementedError
+
+
+_POWER_ALIKE = {ord(c): to for chars, to in (("\u2013\u2014\u2015\u2212", "-"), ("\u2018\u2019\u201a\u201b", "'"),
+                                             ("\u201c\u201d\u201e", '"')) for c in chars}
+_POWER_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "", "a": "", "b": "", "f": "", "v": "", "e": "\x1b", "\n": ""}
+_POWER_BARE = r"[^\s;|&(){}'\"$`,@#<>][^\s;|&(){}'\"$`,<>]*|[@#]"
+_power_bare, _power_whole = lazy_regex(_POWER_BARE), lazy_regex(rf"(?:{_POWER_BARE})(?=[\s;|)}},]|\Z)")
+_power_option = lazy_regex(r"(-[A-Za-z]+):(.+)")
+_power_provider = lazy_regex(r"(?i)^(?:microsoft\.powershell\.core\\)?filesystem::")
+_power_variable = lazy_regex(r"\$(?:\{([^}]*)\}|(\w+:\w+|\w+|[?^$]))")
+_power_single = lazy_regex(r"'([^']*(?:''[^']*)*)'?")
+_power_here = lazy_regex(r"@(['\"])[ \t]*\r?\n([\s\S]*?)(?:\r?\n\1@|\Z)")
+_power_inner = lazy_regex(r"[^\"$`]+|`(?:\r?\n|[\s\S])|\"\"")
+_power_splat, _power_type = lazy_regex(r"@(\w*)"), lazy_regex(r"\[([^\]]*)\]{0,2}")
+_power_member = lazy_regex(r"(?:\.|::)(?:(\w+)|\$\w+|'([^']*)'|\"(\w*)\")")
+_power_key = lazy_regex(r"[\s;]*['\"]?([\w.-]+)['\"]?\s*=\s*")
+_power_operator = lazy_regex(r"[-+*/%]?=(?!=)|\+\+|--(?![\w])|-[A-Za-z]+(?![\w-])|\.\.|[-+*/%,!?:<>]|\?\?=?")
+_power_keyword = lazy_regex(r"(?i)(if|elseif|else|foreach|for|while|until|do|switch|try|catch|finally|trap|begin|process|end|"
+                            r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
+_power_follows = lazy_regex(r"(?i)(?:else|elseif|catch|finally|while|until|process|end)(?![\w-])")
+_power_each, _power_name = lazy_regex(r"(?i)\(\s*\$(\w+)\s+in\b"), lazy_regex(r"[\w:-]*")
+_power_called = lazy_regex(r"(?:&|\.(?=[ \t('\"${]))[ \t]*")
+_power_computes = lazy_regex(r"(?i)[$'\"(\[@{!,+\d]|-(?:not|join|split)\b|-(?![a-z])")
+_power_assigns = lazy_regex(r"[-+*/%?]{0,2}=")
+_Expression = list[tuple[Any, ...]]
 
 
 class _PowerReader(_WindowsReader):
     """Reads PowerShell."""
+    blank = gap = lazy_regex(r"(?:[ \t\r\f\ufeff\xa0]+|`\r?\n|#[^\n]*|<#[\s\S]*?(?:#>|\Z))*")
+    redirects = lazy_regex(r"(\d|\*)?(>>|>&|>|<)[ \t]*")
+    ends = ";|)}\n&"
 
     def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
-        super().__init__(text.translate(_power_alike), depth, notes)
-
-    def blanks(self) -> None:
-        self.i = _power_blanks.match(self.t, self.i).end()
+        super().__init__(text.translate(_POWER_ALIKE), depth, notes)
 
     def command(self) -> _ShNode | None:
-        keyword = _power_keyword.match(self.t, self.i)
+        at, keyword = self.i, self.take(_power_keyword)
         if keyword:
             word = keyword.group(1).lower()
-            at, self.i = self.i, keyword.end()
             node = self.statement(word)
             if node is not None or word in ("return", "throw", "exit"):
                 return node or self.command()
             self.i = at                                 # `foreach`, `process` … as a command
-        c = self.t[self.i:self.i + 1]
-        called = c == "&" or c == "." and self.t[self.i + 1:self.i + 2] in (" ", "\t", "(", "'", '"', "$", "{")
-        if called:
-            self.i += 1
-            self.blanks()
-            c = self.t[self.i:self.i + 1]
-        if not c or c in ")};|\n&":
+        called = self.take(_power_called)
+        if self.i >= self.n or self.t[self.i] in ")};|\n&":
             return None
-        if not called and (c in "$'\"([@{!,+" or c.isdigit() or c == "-" and not self.t[self.i + 1:self.i + 2].isalpha() or
-                           re.compile(r"-(?:not|join|split)\b", re.I).match(self.t, self.i)):
-            words = [self.expression()]
-            self.blanks()
-            assigned = re.compile(r"[-+*/%?]{0,2}=").match(self.t, self.i)
-            if assigned:
-                self.i = assigned.end()
-                self.lines()
-                value = self.command()
-                return self.node("$=", [words[0], assigned.group()], [[self.rest(value)]] if value else [])
-            return self.redirected(self.node("$", words))
-        node = self.node()
-        while True:
-            self.blanks()
-            c = self.t[self.i:self.i + 1]
-            if not c or c in ";|)}\n" or c == "&" and not _power_redirect.match(self.t, self.i):
-                return self.named_here(node)
-            at = self.i
-            redirect = _power_redirect.match(self.t, self.i)
-            if redirect:
-                self.redirect(node, redirect)
-            elif c == ",":
-                self.i += 1
-            else:
-                word = self.word()
-                option = re.match(r"(-[A-Za-z]+):(.+)", word) if isinstance(word, str) else None
-                node.words += option.groups() if option else [word]
-            self.i += self.i == at
-
-    def rest(self, node: _ShNode) -> list[_ShNode]:
-        """The pipeline that *node* begins."""
-        self.blanks()
-        if self.t[self.i:self.i + 1] == "|" and self.t[self.i:self.i + 2] != "||":
-            self.i += 1
+        if called or not _power_computes.match(self.t, self.i):
+            return self.words(self.node("", []))
+        value = self.expression()
+        self.take(self.blank)
+        assigned = self.take(_power_assigns)
+        if assigned:
             self.lines()
-            return [node, *self.pipeline()]
-        return [node]
-
-    def redirected(self, node: _ShNode) -> _ShNode:
-        found = _power_redirect.match(self.t, self.i)
-        while found:
-            self.redirect(node, found)
-            self.blanks()
-            found = _power_redirect.match(self.t, self.i)
+            source = self.pipeline()
+            return self.node("$=", [value, assigned.group()], *[[source]] if source else [])
+        node = self.node("$", [value])
+        while self.redirect(node):
+            self.take(self.blank)
         return node
 
-    def redirect(self, node: _ShNode, found: re.Match[str]) -> None:
-        self.i = found.end()
-        self.step()
-        node.redirects.append(((found.group(1) or "").replace("*", "&"), found.group(2), self.word()))
+    def argument(self, node: _ShNode) -> bool:
+        if not self.eat(","):
+            word = self.word()
+            option = _power_option.match(word) if isinstance(word, str) else None
+            node.words += option.groups() if option else [word]
+        return True
 
     def statement(self, word: str) -> _ShNode | None:
         """What a keyword begins: conditions in parentheses, blocks; None when it is a command's name."""
-        self.blanks()
-        parts: list[_Script] = []
-        name, params = "", None
-        if word in ("function", "filter", "class", "enum"):
-            found = re.compile(r"[\w:-]*").match(self.t, self.i)
-            name, self.i = found.group(), found.end()                       # type: ignore[union-attr]
-        elif word == "foreach" and self.t[self.i:self.i + 1] == "(":
-            found = re.compile(r"\(\s*\$(\w+)\s+in\b", re.I).match(self.t, self.i)
-            self.i = found.end() if found else self.i + 1
+        self.take(self.blank)
+        if word in ("return", "throw", "exit") or word in ("if", "foreach", "for", "while") and not self.at("("):
+            return None
+        if word == "foreach":
+            found = self.take(_power_each)
+            self.i += found is None
             values = self.listed(")")
             self.lines()
-            return self.node("for", [found.group(1).lower() if found else "_", [("e", values, False)]], [self.braces()])
-        elif word in ("return", "throw", "exit") or (
-                word in ("if", "foreach", "for", "while") and self.t[self.i:self.i + 1] != "("):
-            return None
+            return self.node("for", [found.group(1).lower() if found else "_", [("e", values, False)]], self.braces())
+        found = self.take(_power_name) if word in ("function", "filter", "class", "enum") else None
+        name = found.group() if found else ""
+        parts: list[_Script] = []
+        params: list[str] | None = None
         while True:
-            if parts or name:
-                self.lines()
-            self.blanks()
-            c = self.t[self.i:self.i + 1]
-            follows = _power_keyword.match(self.t, self.i) if parts else None
-            if c == "(" and params is None and (name or word == "param"):
+            self.lines() if parts or name else self.take(self.blank)
+            if self.at("(") and params is None and (name or word == "param"):
                 params = re.findall(r"\$(\w+)", self.t[self.i:self.i + 2000].partition(")")[0].lower())
                 self.i += 1
                 self.nested(")")
-            elif c == "(":
-                self.i += 1
+            elif self.eat("("):
                 parts.append(self.nested(")"))
-            elif c == "{":
+            elif self.at("{"):
                 parts.append(self.braces())
-            elif c == "[" and word in ("try", "trap", "param"):
-                self.i = self.t.find("]", self.i) % (self.n + 1) + 1
-            elif c == "-" and word == "switch" and not parts:
-                self.i = re.compile(r"-\w*").match(self.t, self.i).end()    # type: ignore[union-attr]
-            elif follows and follows.group(1).lower() in _POWER_FOLLOW:
-                self.i = follows.end()
-            else:
+            elif not (word in ("try", "trap", "param") and self.take(_power_type)
+                      or word == "switch" and not parts and self.eat("-") and self.take(_power_name)
+                      or parts and self.take(_power_follows)):
                 break
         bound = [[self.node("$p", list(params))]] if params else []
         if word in ("function", "filter") and parts:
-            return self.node("function", [name], [bound + parts[-1]])
+            return self.node("function", [name], bound + parts[-1])
         if not parts and params is None:
             return None
-        kind = "if" if word in ("if", "try") else "loop" if word in ("for", "while", "do", "switch") else "group"
-        return self.node(kind, [], parts if kind != "group" else [bound + [line for part in parts for line in part]])
+        kind = "if" if word in ("if", "try") else "loop" if word in ("for", "while", "do", "switch") else ""
+        return self.node(kind, [], *parts) if kind else self.node("group", [], bound + [line for part in parts for line in part])
 
     def braces(self) -> _Script:
         """`{ … }`"""
-        if self.t[self.i:self.i + 1] != "{":
-            return []
-        self.i += 1
-        return self.nested("}")
+        return self.nested("}") if self.eat("{") else []
 
     def word(self) -> Any:
-        """A word of a command: a text when it means itself, else parts."""
-        start = self.i
-        bare = _power_bare.match(self.t, self.i)
-        following = self.t[bare.end():bare.end() + 1] if bare else ""
-        if bare and (not following or following in " \t\r\n;|)},"):
-            self.i = bare.end()
-            return self.named(bare.group())
+        start, whole = self.i, self.take(_power_whole)
+        if whole:
+            return self.named(whole.group())
         parts: _Parts = []
         while self.i < self.n:
             c = self.t[self.i]
-            bare = _power_bare.match(self.t, self.i)
-            if c in "$'\"([@{" or c == "[" and not parts:
+            if c in "$'\"([@{" and (c != "[" or not parts):
                 if c in "({" and parts and parts[-1][0] == "u" and not parts[-1][1].endswith(("=", ":")):
                     break
                 operand = self.operand(not parts)
-                plain = operand[0] == "w" and len(operand) == 2
-                parts += operand[1] if plain else [("e", [operand], False)]
+                parts += operand[1] if operand[0] == "w" and len(operand) == 2 else [("e", [operand], False)]
             elif c == "`":
-                parts.append(("q", _POWER_ESCAPES.get(self.t[self.i + 1:self.i + 2], self.t[self.i + 1:self.i + 2])
-                              if self.t[self.i + 1:self.i + 2] == "\n" else self.t[self.i + 1:self.i + 2]))
+                parts.append(("q", self.t[self.i + 1:self.i + 2].replace("\n", "")))
                 self.i += 2
-            elif bare:
-                parts.append(("u", bare.group()))
-                self.i = bare.end()
             else:
-                break
+                bare = self.take(_power_bare)
+                if bare is None:
+                    break
+                parts.append(("u", bare.group()))
         self.i += self.i == start
         return parts
 
@@ -8868,22 +8893,20 @@ class _PowerReader(_WindowsReader):
     def expression(self, closer: str = "") -> _Expression:
         """Operators and operands up to the end of the statement or *closer*."""
         found: _Expression = []
-        self.depth += 1
-        if self.depth > 2 * MAX_SHELL_NESTING:
-            raise BudgetSpent("it holds commands nested too deeply to follow")
+        self.deeper()
         while True:
-            self.lines() if closer or found[-1:] and found[-1][0] == "o" else self.blanks()
-            c = self.t[self.i:self.i + 1]
-            if not c or c in ";|&)}]\n" or c in "<>" and not closer:
+            joins = not found or found[-1][0] == "o"        # an operand has to follow
+            self.lines() if closer or found and joins else self.take(self.blank)
+            if self.i >= self.n or self.t[self.i] in (";|&)}]\n" if closer else ";|&)}]\n<>"):
                 break
-            operator = _power_operator.match(self.t, self.i)
-            if operator and not (c == "-" and found[-1:] and found[-1][0] != "o" and operator.group() == "--"):
+            at, operator = self.i, self.take(_power_operator)
+            if operator and (joins or operator.group() != "--"):
                 if operator.group()[-1] == "=" and not closer:
+                    self.i = at
                     break
                 found.append(("o", operator.group().lower()))
-                self.i = operator.end()
             else:
-                at = self.i
+                self.i = at
                 found.append(self.operand(True))
                 self.i += self.i == at
         self.depth -= 1
@@ -8891,74 +8914,48 @@ class _PowerReader(_WindowsReader):
 
     def operand(self, types: bool) -> tuple[Any, ...]:
         """One operand: its base and what is picked of it."""
-        t, c = self.t, self.t[self.i]
-        here = _power_here.match(t, self.i) if c == "@" else None
-        variable = _power_variable.match(t, self.i) if c == "$" else None
-        if here:
-            self.i = here.end()
-            inner = _PowerReader(here.group(2), self.depth, self.notes)
-            base: tuple[Any, ...] = ("w", [("q", here.group(2))] if here.group(1) == "'" else inner.double(""))
-        elif c == "'":
-            end = self.i + 1
-            while True:
-                end = t.find("'", end)
-                if end < 0 or t[end + 1:end + 2] != "'":
-                    break
-                end += 2
-            end = self.n if end < 0 else end
-            base = ("w", [("q", self.named(t[self.i + 1:end].replace("''", "'")))])
-            self.i = end + 1
-        elif c == '"':
-            self.i += 1
-            base = ("w", self.double('"') or [("q", "")])
-        elif variable:
-            self.i = variable.end()
-            base = ("v", (variable.group(1) or variable.group(2)).lower())
-        elif t[self.i:self.i + 2] in ("$(", "@("):
-            self.i += 2
-            base = ("s", self.nested(")"))
-        elif t[self.i:self.i + 2] == "@{":
-            self.i += 2
-            base = ("h", self.table())
-        elif c == "@":
-            name = re.compile(r"@(\w*)").match(t, self.i)
-            self.i = name.end()                         # type: ignore[union-attr]
-            base = ("@", name.group(1).lower())         # type: ignore[union-attr]
-        elif c == "(":
-            self.i += 1
-            base = ("s", self.nested(")"))
-        elif c == "{":
-            base = ("b", self.braces())
-        elif c == "[" and types:
-            end = t.find("]", self.i)
-            end = end + 1 + (t[end + 1:end + 2] == "]") if end >= 0 else self.n
-            base = ("t", t[self.i:end].strip("[]").lower().removeprefix("system."))
-            self.i = end
-        else:
-            bare = _power_bare.match(t, self.i)
-            text = bare.group() if bare else c
-            base = ("w", [("u", text)])
-            self.i += len(text)
+        base = self.base(types)
+        bare = base[0] == "w" and base[1][0][0] == "u"
         picked: list[tuple[str, Any]] = []
-        while self.i < self.n:
-            found = re.compile(r"(?:\.|::)(?:(\w+)|\$\w+|'([^']*)'|\"(\w*)\")").match(t, self.i) if t[self.i] in ".:" else None
-            if found and not (base[0] == "w" and base[1][0][0] == "u"):
-                picked.append((".", (found.group(1) or found.group(2) or found.group(3) or "").lower()))
-                self.i = found.end()
-            elif t[self.i] == "(" and picked and picked[-1][0] == ".":
-                self.i += 1
+        while True:
+            if not bare and (member := self.take(_power_member)):
+                picked.append((".", (member.group(1) or member.group(2) or member.group(3) or "").lower()))
+            elif picked and picked[-1][0] == "." and self.eat("("):
                 picked.append(("c", self.listed(")")))
-            elif t[self.i] == "[" and base[0] in "vs@" and not (base[0] == "t" and not picked):
-                self.i += 1
+            elif base[0] in "vs@" and self.eat("["):
                 picked.append(("i", self.listed("]")))
             else:
-                break
-        return (*base, picked) if picked else base
+                return (*base, picked) if picked else base
+
+    def base(self, types: bool) -> tuple[Any, ...]:
+        """What begins an operand."""
+        if found := self.take(_power_here):
+            return "w", [("q", found.group(2))] if found.group(1) == "'" else (
+                _PowerReader(found.group(2), self.depth, self.notes).double())
+        if found := self.take(_power_single):
+            return "w", [("q", self.named(found.group(1).replace("''", "'")))]
+        if found := self.take(_power_variable):
+            return "v", (found.group(1) or found.group(2)).lower()
+        if self.eat('"'):
+            return "w", self.double('"')
+        if self.eat("$(", "@(", "("):
+            return "s", self.nested(")")
+        if self.eat("@{"):
+            return "h", self.table()
+        if self.at("{"):
+            return "b", self.braces()
+        if found := self.take(_power_splat):
+            return "@", found.group(1).lower()
+        if types and (found := self.take(_power_type)):
+            return "t", found.group(1).strip("[]").lower().removeprefix("system.")
+        found = self.take(_power_bare)
+        self.i += found is None
+        return "w", [("u", found.group() if found else self.t[self.i - 1])]
 
     def listed(self, closer: str) -> _Expression:
         """An expression in brackets."""
         found = self.expression(closer)
-        while self.i < self.n and self.t[self.i] != closer:
+        while self.i < self.n and not self.at(closer):
             self.i += 1
             found += self.expression(closer)
         self.i += 1
@@ -8967,131 +8964,108 @@ class _PowerReader(_WindowsReader):
     def table(self) -> dict[str, Any]:
         """`@{ NAME = VALUE; … }`"""
         found: dict[str, Any] = {}
-        while self.i < self.n and self.t[self.i] != "}":
-            key = re.compile(r"[\s;]*['\"]?([\w.-]+)['\"]?\s*=\s*").match(self.t, self.i)
-            self.i = key.end() if key else self.i + 1
+        while self.i < self.n and not self.eat("}"):
+            key = self.take(_power_key)
             if key:
                 found[key.group(1).lower()] = [("e", self.expression(), False)]
-        self.i += 1
+            else:
+                self.i += 1
         return found
 
-    def double(self, closer: str) -> _Parts:
+    def double(self, closer: str = "") -> _Parts:
         """The parts of a string in double quotes, up to its end."""
         parts: _Parts = []
         while self.i < self.n:
-            inner = _power_inner.match(self.t, self.i)
-            if inner and (closer or inner.group() != '""'):
-                text = inner.group()
+            if (closer or not self.at('""')) and (found := self.take(_power_inner)):
+                text = found.group()
                 parts.append(("q", _POWER_ESCAPES.get(text[1:], text[1:]) if text[0] == "`" else '"' if text == '""' else text))
-                self.i = inner.end()
-            elif self.t[self.i] == closer:
-                self.i += 1
+            elif found := self.take(_power_variable):
+                parts.append(("v", (found.group(1) or found.group(2)).lower(), "", True))
+            elif closer and self.eat(closer):
                 break
-            elif self.t[self.i:self.i + 2] == "$(":
-                self.i += 2
+            elif self.eat("$("):
                 parts.append(("s", self.nested(")"), True))
             else:
-                variable = _power_variable.match(self.t, self.i)
-                parts.append(("v", (variable.group(1) or variable.group(2)).lower(), "", True) if variable else (
-                    "q", self.t[self.i]))
-                self.i = variable.end() if variable else self.i + 1
-        return parts
+                parts.append(("q", self.t[self.i]))
+                self.i += 1
+        return parts or [("q", "")]
 
 
-_power_provider = lazy_regex(r"(?i)^(?:microsoft\.powershell\.core\\)?filesystem::")
-_cmd_blanks = lazy_regex(r"(?:[ \t\r,;=@\ufeff\xa0]+|\^\r?\n)*")
+_CMD_OWN = frozenset("rd rmdir del erase cd chdir md mkdir type dir copy move ren rename".split())
 _cmd_percent = lazy_regex(r"%([A-Za-z_][\w()]*)(:[^%\n]*)?%|!([A-Za-z_][\w()]*)(:[^!\n]*)?!|"
                           r"%%?~?(?:[dpnxfsatz]*)(?:\$\w+:)?([A-Za-z0-9*])")
-_cmd_plain = lazy_regex(r"[^\s\"^%!&|<>()]+")
-_cmd_redirect = lazy_regex(r"(\d)?(>>|>&|<&|>|<)[ \t]*")
+_cmd_plain, _cmd_quoted = lazy_regex(r"[^\s\"^%!&|<>()]+"), lazy_regex(r"[^\n][^\"%!\n]*")
 # Commands of cmd.exe itself: what stands behind them without a blank is no part of the name.
-_cmd_own = lazy_regex(r"(?i)(rd|rmdir|del|erase|cd|chdir|md|mkdir|echo|type|dir|copy|move|ren|rename|start|call|set|pushd|"
-                      r"mklink)(?=[/\\.,;=:+(\[])")
+_cmd_glued = lazy_regex(r"(?i)(rd|rmdir|del|erase|cd|chdir|md|mkdir|echo|type|dir|copy|move|ren|rename|start|call|set|pushd|"
+                        r"mklink)(?=[/\\.,;=:+(\[])")
+_cmd_keyword = lazy_regex(r"(?i)(if|else|for|do)(?=[\s(/]|\Z)|(?:rem(?=[\s(/]|\Z)|::)[^\n]*|\)")
+_cmd_else, _cmd_do = lazy_regex(r"(?i)else(?=[\s(])"), lazy_regex(r"(?i)do\b")
 _cmd_condition = lazy_regex(
     r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|cmdextversion)[ \t]+"
     r"(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|lss|leq|gtr|geq)[ \t])[ \t]*"
     r"(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
-_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf][ \t]*(?:\"[^\"\n]*\"|[^\s%(\"]+)?[ \t]*)*)(%%?[A-Za-z])[ \t]+in[ \t]*\(")
+_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf][ \t]*(?:\"[^\"\n]*\"|(?!%%?[a-z][ \t])[^\s(\"]+)?[ \t]*)*)"
+                      r"(%%?[A-Za-z])[ \t]+in[ \t]*\(([^)]*)\)?")
+_cmd_below = lazy_regex(r"(?i)/r[ \t]+(\"[^\"]*\"|[^\s\"]+)")
 
 
 class _CmdReader(_WindowsReader):
     """Reads the command language of cmd.exe."""
-
-    def blanks(self) -> None:
-        self.i = _cmd_blanks.match(self.t, self.i).end()
+    blank, gap = lazy_regex(r"(?:[ \t\r,;=@\ufeff\xa0]+|\^\r?\n)*"), lazy_regex(r"(?:[ \t\r\xa0]+|\^\r?\n)*")
+    redirects = lazy_regex(r"(\d)?(>>|>&|<&|>|<)[ \t]*")
+    ends = "&|\n"
 
     def command(self) -> _ShNode | None:
-        t = self.t
-        c = t[self.i:self.i + 1]
-        if c == "(":
-            self.i += 1
-            return self.tail(self.node("group", [], [self.nested(")")]))
-        if not c or c in "&|\n":
+        if self.eat("("):
+            return self.words(self.node("group", [], self.nested(")")))
+        if self.i >= self.n or self.t[self.i] in self.ends:
             return None
-        word = re.compile(r"(?i)(rem|if|else|for|do)(?=[\s(/]|$)|::|\)").match(t, self.i)
-        if word:
-            name = (word.group(1) or word.group()).lower()
-            self.i = word.end()
-            if name in ("rem", "::"):
-                end = t.find("\n", self.i)
-                self.i = self.n if end < 0 else end
-                return None
-            if name == "if":
-                condition = _cmd_condition.match(t, self.i)
-                self.i = condition.end() if condition else self.i
-                parts: list[_Script] = [[], self.one()]
-                self.blanks()
-                follows = re.compile(r"(?i)else(?=[\s(])").match(t, self.i)
-                if follows:
-                    self.i = follows.end()
-                    parts.append(self.one())
-                return self.node("if", [], parts)
-            loop = _cmd_for.match(t, self.i) if name == "for" else None
-            if loop:
-                return self.loop(loop)
-            self.blanks()
-            return self.command() if name in ("else", "do") else None
-        return self.simple()
+        keyword = self.take(_cmd_keyword)
+        if keyword is None:
+            return self.simple()
+        name = (keyword.group(1) or "").lower()
+        if name == "if":
+            self.take(_cmd_condition)
+            parts: list[_Script] = [[], self.one()]
+            self.take(self.blank)
+            if self.take(_cmd_else):
+                parts.append(self.one())
+            return self.node("if", [], *parts)
+        loop = self.take(_cmd_for) if name == "for" else None
+        if loop:
+            return self.loop(loop.group(1), "%" + loop.group(2)[-1], loop.group(3).strip())
+        self.take(self.blank)
+        return self.command() if name in ("else", "do") else None
 
     def one(self) -> _Script:
         """The one command behind a condition."""
-        self.blanks()
+        self.take(self.blank)
         pipeline = self.pipeline()
         return [pipeline] if pipeline else []
 
-    def loop(self, found: re.Match[str]) -> _ShNode:
+    def loop(self, options: str, name: str, among: str) -> _ShNode:
         """`for /d %i in (SET) do COMMAND`"""
-        options, name = found.group(1).lower(), "%" + found.group(2)[-1]
-        self.i = found.end()
-        end = self.t.find(")", self.i)
-        end = self.n if end < 0 else end
-        inner = self.t[self.i:end].strip()
         values: list[Any] = []
-        if "/f" in options and inner[:1] in "'`" and len(inner) > 1:
-            values = [[("s", _CmdReader(inner[1:-1], self.depth + 1, self.notes).script(), False)]]
-        elif "/l" not in options:
-            reader = _CmdReader(inner, self.depth + 1, self.notes)
-            below = re.search(r"/r[ \t]+(\"[^\"]*\"|[^\s%(\"]+)", found.group(1), re.I)
-            folder = below.group(1).strip('"') + "\\" if below else ""
+        if "/f" in options.lower() and among[:1] in ("'", "`"):
+            values = [[("s", _CmdReader(among[1:-1], self.depth + 1, self.notes).script(), False)]]
+        elif "/l" not in options.lower():
+            below = _cmd_below.search(options)
+            folder = [*_CmdReader(below.group(1)).parts(), ("u", "\\")] if below else []
+            reader = _CmdReader(among, self.depth + 1, self.notes)
             while reader.i < reader.n:
-                reader.blanks()
-                at = reader.i
-                word = reader.word() if reader.i < reader.n else ""
-                values += [folder + word if isinstance(word, str) else [("u", folder), *word]] if word else []
+                reader.take(reader.blank)
+                at, word = reader.i, reader.word()
+                if word and below:
+                    word = folder + ([("u", word)] if isinstance(word, str) else word)
+                values += [word] if word else []
                 reader.i += reader.i == at
-        self.i = end + 1
-        self.blanks()
-        do = re.compile(r"(?i)do\b").match(self.t, self.i)
-        self.i = do.end() if do else self.i
-        return self.node("for", [name, *values], [self.one()])
+        self.take(self.blank)
+        self.take(_cmd_do)
+        return self.node("for", [name, *values], self.one())
 
     def simple(self) -> _ShNode:
-        node = self.node()
-        own = _cmd_own.match(self.t, self.i)
-        if own:
-            node.words.append(own.group(1).lower())
-            self.i = own.end()
-        self.named_here(self.tail(node))
+        glued = self.take(_cmd_glued)
+        node = self.words(self.node("", [glued.group(1).lower()] if glued else []))
         if len(node.words) > 2 and str(node.words[0]).lower() == "set":
             joined: _Parts = []
             for word in node.words[1:]:
@@ -9099,56 +9073,40 @@ class _CmdReader(_WindowsReader):
             node.words[1:] = [joined]
         return node
 
-    def tail(self, node: _ShNode) -> _ShNode:
-        """Words and redirections up to the end of the command."""
-        while True:
-            blanks = re.compile(r"(?:[ \t\r\xa0]+|\^\r?\n)*").match(self.t, self.i)
-            self.i = blanks.end()                       # type: ignore[union-attr]
-            c = self.t[self.i:self.i + 1]
-            first = str(node.words[0]).lower() if node.words else ""
-            if not c or c in "&|\n" or c == ")" and self.depth:
-                return node
-            redirect = _cmd_redirect.match(self.t, self.i)
-            at = self.i
-            if redirect:
-                self.i = redirect.end()
-                self.step()
-                target = self.word()
-                node.redirects.append((redirect.group(1) or "", redirect.group(2), target))
-            elif c in ",;=" and first in _CMD_OWN:
-                self.i += 1
-            elif node.kind:
-                return node
-            else:
-                words = self.word()
-                if first == "start" and c == '"' and len(node.words) == 1:
-                    continue                            # the title
-                node.words += _cmd_switches(words) if first in _CMD_OWN and isinstance(words, str) else [words]
-            self.i += self.i == at
+    def argument(self, node: _ShNode) -> bool:
+        first = str(node.words[0]).lower() if node.words else ""
+        own = first in _CMD_OWN
+        if own and self.eat(*",;="):
+            return True
+        if node.kind:
+            return False
+        title = first == "start" and len(node.words) == 1 and self.at('"')
+        word = self.word()
+        if not title:                                   # `/s/q` and `a,b` are words
+            node.words += [piece for piece in re.split(r"(?=/)|[,;=]" if word[:1] == "/" else "[,;=]", word) if piece] if (
+                own and isinstance(word, str)) else [word]
+        return True
 
     def word(self) -> Any:
-        """The word here: a text when it means itself, else parts."""
+        parts = self.parts()
+        return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts
+
+    def parts(self) -> _Parts:
         parts: _Parts = []
         quoted = False
         while self.i < self.n:
             c = self.t[self.i]
-            plain = _cmd_plain.match(self.t, self.i) if not quoted else None
-            percent = _cmd_percent.match(self.t, self.i) if c in "%!" else None
-            if plain:
-                parts.append(("u", plain.group()))
-                self.i = plain.end()
-            elif percent:
-                name, operation = percent.group(1) or percent.group(3), percent.group(2) or percent.group(4) or ""
-                parts.append(("v", name.lower(), "%" + operation, True) if name else ("v", "%" + percent.group(5), "%", True))
-                self.i = percent.end()
+            if not quoted and (found := self.take(_cmd_plain)):
+                parts.append(("u", found.group()))
+            elif c in "%!" and (found := self.take(_cmd_percent)):
+                name, operation = found.group(1) or found.group(3), found.group(2) or found.group(4) or ""
+                parts.append(("v", name.lower(), "%" + operation, True) if name else ("v", "%" + found.group(5), "%", True))
             elif c == '"':
                 quoted = not quoted
-                parts += [("q", "")]
+                parts.append(("q", ""))
                 self.i += 1
-            elif quoted and c != "\n":
-                end = min(k for k in (self.t.find(mark, self.i + 1) % (self.n + 1) for mark in '"%!\n'))
-                parts.append(("q", self.t[self.i:end]))
-                self.i = end
+            elif quoted and (found := self.take(_cmd_quoted)):
+                parts.append(("q", found.group()))
             elif c == "^":
                 parts.append(("q", self.t[self.i + 1:self.i + 2].replace("\n", "")))
                 self.i += 2
@@ -9157,16 +9115,7 @@ class _CmdReader(_WindowsReader):
             else:
                 parts.append(("u", c))
                 self.i += 1
-        self.i = min(self.i, self.n)
-        return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts
-
-
-_CMD_OWN = frozenset("rd rmdir del erase cd chdir md mkdir type dir copy move ren rename".split())
-
-
-def _cmd_switches(word: str) -> list[str]:
-    """`/s/q` and `a,b` as words."""
-    return [piece for piece in re.split(r"(?=/)|[,;=]" if word[:1] == "/" else "[,;=]", word) if piece]
+        return parts
 
 
 def _windows_variable(run: _ShRun, name: str, operation: str) -> list[str]:
@@ -15699,8 +15648,9 @@ def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[D
     """What is dangerous in a call of *tool*, besides its commands and its places."""
     leaves: list[_DanLeaf] = []
     _dan_walk(arguments, "", (), leaves, look.budget)
-    words = name_words(tool)
-    call = _DanCall(tool, words, frozenset(words), arguments, leaves, look)
+    words, told = _dan_words(tool)
+    call = _DanCall(tool, words, told, arguments, leaves, look)
+    telling = _dan_telling(tool)
     found: list[Danger] = []
     for detect in (_dan_sweeping, _dan_containers, _dan_credentials, _dan_unguarded):
         found += detect(call)
@@ -15717,9 +15667,15 @@ def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[D
         elif name == "$where" and type(value) is str and _dan_where.search("$where " + value) is not None:
             found.append(Danger("hidden_code", path, "a script in a query"))
         elif type(value) is str and len(value) > 1:
-            hit = next(filter(None, (_dan_text(call, name, view.text) for view in look.readings(value))), None)
-            if hit is not None:
-                found.append(hit._replace(path=path))
+            views = look.readings(value)
+            if len(views) == 1 and not telling and len(name) <= 200 and not _dan_in_statement(name) and \
+                    not _dan_may_tell(tool, _dan_member(tool, name), value):
+                continue
+            for view in views:
+                hit = _dan_text(call, name, view.text)
+                if hit is not None:
+                    found.append(hit._replace(path=path))
+                    break
     return found
 
 
@@ -15765,7 +15721,7 @@ _DAN_PIECE, _DAN_REACH = 20_000, 600
 _DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
 _dan_sign = lazy_regex(
     r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|://|@-|%2d|--|constructor|[a-z]\.mainModule|(?i:s\s*c\s*r\s*i\s*p\s*t\s*:)"
-    r"|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)|\A[\0- ]*(?i:(?:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi"
+    r"|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA)|\A[\0- ]*(?i:(?:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi"
     r"|about|file)\s*:|/(?:etc|root|proc|sys|boot|dev|var|run|private)|[a-z]:[\\/])")
 _dan_plain_url = lazy_regex(
     r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
@@ -15782,11 +15738,7 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
         if role == "named":
             return True
         if kind is str:
-            if role == "excused":
-                if len(value) <= _DAN_LINE and _dan_break.search(value) is not None or "root:" in value or "$where" in value:
-                    return True
-            elif role[:3] != "run" and not _dan_calm(value) and (
-                    len(value) > _DAN_PIECE or _dan_plain_url.match(value) is None and _dan_sign.search(value) is not None):
+            if _dan_may_tell(tool, role, value):
                 return True
             if role[-4:] == "verb" and " " not in value.strip() and not _DAN_WORDS.isdisjoint(name_words(value)) or \
                     role == "kind" and "secret" in value.lower():
@@ -15796,6 +15748,15 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
     return False
 
 
+def _dan_may_tell(tool: str, role: str, text: str) -> bool:
+    """The same of one text alone, which stands in a member of that role (see `_dan_member`) of a tool that tells nothing."""
+    if role == "excused":
+        return len(text) <= _DAN_LINE and _dan_break.search(text) is not None or "root:" in text or "$where" in text
+    return role[:3] != "run" and not _dan_calm(text) and (
+        len(text) > _DAN_PIECE or _dan_plain_url.match(text) is None and _dan_sign.search(text) is not None) or \
+        _dan_browses(tool) and ("process" in text or "cookie" in text or "Storage" in text)
+
+
 def _dan_calm(text: str) -> bool:
     """A subset of the texts without a sign, quickly told: words, numbers and plain paths."""
     return _dan_odd.search(text) is None and "--" not in text and " -" not in text and "__" not in text and \
@@ -15803,13 +15764,24 @@ def _dan_calm(text: str) -> bool:
 
 
 _dan_odd = lazy_regex(r"[^\w./, -]")
-_DAN_STARTING = ("-", " ", "gA", "gI", "Y2", "Y3", "KG", "rO0", "AAEAA", "c", "/etc", "/root", "/proc", "/sys", "/boot",
+_DAN_STARTING = ("-", " ", "gA", "gI", "Y2", "Y3", "KG", "rO0", "AAEAA", "/etc", "/root", "/proc", "/sys", "/boot",
                  "/dev", "/var", "/run", "/private")
 
 
 @lru_cache(1024)
+def _dan_words(tool: str) -> tuple[tuple[str, ...], frozenset[str]]:
+    words = name_words(tool)
+    return words, frozenset(words)
+
+
+@lru_cache(1024)
 def _dan_telling(tool: str) -> bool:
-    return not _DAN_WORDS.isdisjoint(name_words(tool))
+    return not (_DAN_WORDS - _DAN_BROWSERS).isdisjoint(name_words(tool))
+
+
+@lru_cache(1024)
+def _dan_browses(tool: str) -> bool:
+    return not _DAN_BROWSERS.isdisjoint(name_words(tool))
 
 
 @lru_cache(4096)
@@ -16282,7 +16254,7 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     if not roles.isdisjoint(_DAN_EXCUSED):
         return _dan_excused_text(call, roles, text)
     if not roles.isdisjoint(("command", "code")):
-        if call.says("browser", "page", "puppeteer", "playwright", "evaluate") and any(
+        if not call.told.isdisjoint(_DAN_BROWSERS) and any(
                 all(_dan_search(regex, text, call.look.budget) is not None for regex in regexes)
                 for regexes in ((_dan_programs,), (_dan_stores, _dan_exits))):
             return Danger("hidden_code", (), "a script that leaves its page")
@@ -16303,10 +16275,17 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     named = named and (len(text) <= _DAN_DOCUMENT or placed or last not in _DAN_MAY_BE_LONG)
     if hit is None and (named or len(text) <= _DAN_SHORT and _dan_markup.match(text) is None):
         hit = _dan_command(text, named, call.look, placed)
-    if hit is None and (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view") and \
-            _dan_statement.search(text) is not None:
+    if hit is None and _dan_in_statement(name[-200:]) and _dan_statement.search(text) is not None:
         hit = Danger("hidden_command", (), "a statement behind a name")
     return hit
+
+
+@lru_cache(1024)
+def _dan_in_statement(name: str) -> bool:
+    """Does an argument name what stands bare in a statement of SQL?"""
+    words = name_words(name)
+    last = next((word for word in reversed(words) if not word.isdigit()), "")
+    return (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view")
 
 
 _dan_local = lazy_regex(r"(?i)[\0- ]*(?:view-source:)?(?:file:|/|~|[a-z]:[\\/])")
@@ -16454,6 +16433,7 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, 
 
 _DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template".split())
 _DAN_SOURCE = frozenset("""code source snippet script scripts lines cell python javascript js diff cells example""".split())
+_DAN_BROWSERS = frozenset("browser page puppeteer playwright evaluate".split())
 # kind | regexes, one of which is found in it; the rows of a kind are joined
 _DAN_CODE = """
 python | __import__\\s*\\(|__builtins__|__globals__|__subclasses__\\s*\\(|__mro__|\\bos\\.(?:system|popen|exec[lv]\\w*)\\s*\\(
@@ -16800,7 +16780,8 @@ def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
     """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is empty, and base64
     of a text is that text."""
     seen = seen or _Seen(message)
-    texts = seen.texts = []
+    texts: list[str] = []
+    seen.texts = texts
     for key, value in message.body.items():     # the envelope's own strings keep their places, but are not looked into
         texts.append(key)
         kind = type(value)
@@ -16914,20 +16895,9 @@ class Subject:
     """One message with what the rules ask about it, each found once and only when asked for."""
 
     # Derived when first asked for; as class attributes they cost nothing to set up, and there are many messages.
-    _texts: list[str] | None = None
-    _blob: str | None = None
-    _seen_parts: _Seen | None = None
-    _names: list[str | None] | None = None
     _roots: list[tuple[tuple[Any, ...], Any]] | None = None
-    _flat: tuple[dict[str, Any], _Names] | tuple[()] | None = None
-    _viewed: bool | None = None
-    _runs: Sequence[tuple[int, int]] | None | bool = False
-    _findings: tuple[Finding, ...] | None = None
     _path_hits: dict[str, Hit] | None = None
-    _haystack: str | None = None
-    _raw = ""
     _given: list[tuple[tuple[Any, ...], Command]] | None = None
-    _injections: tuple[Finding, ...] | None = None
 
     def __init__(self, message: Message, policy: Policy, budget: Budget | None = None,
                  marks: Iterable[str] = (), server: ServerFacts = NO_FACTS) -> None:
@@ -16936,55 +16906,55 @@ class Subject:
         self._budget = budget
         self._derived: dict[Any, Any] = {}
 
-    @property
+    @once
     def _seen(self) -> _Seen:
-        if self._seen_parts is None:
-            self._seen_parts = _Seen(self.message, self.budget)
-        return self._seen_parts
+        return _Seen(self.message, self.budget)
 
-    @property
+    @once
     def texts(self) -> list[str]:
         """The `judged_texts` of the message."""
-        if self._texts is None:
-            self._texts = judged_texts(self.message, self._seen)
-        return self._texts
+        flat, body = self.flat, self.message.body
+        if flat and _OPAQUE_NAMES.isdisjoint(flat[0]) and body.keys() == _CALL_MEMBERS and type(body["id"]) is int and \
+                body["params"].keys() == _CALLED:
+            found: list[str] = []
+            for key in body:                    # as nearly all clients write a call
+                found.append(key)
+                if key == "params":
+                    for name in body[key]:
+                        found += (name, "") if name == "name" else (
+                            name, *[text for pair in flat[0].items() for text in pair if type(text) is str])
+                elif key != "id":
+                    found.append("")
+            return found
+        return judged_texts(self.message, self._seen)
 
-    @property
+    @once
     def blob(self) -> str:
         """All of `texts`, joined by NUL."""
-        if self._blob is None:
-            self._blob = "\0".join(self.texts)
-        return self._blob
+        return "\0".join(self.texts)
 
-    @property
+    @once
     def names(self) -> list[str | None]:
         """For each of `texts` the name of the member it is the value of; None for a name itself."""
-        if self._names is None:
-            self._names = []
-            _collect_names(self.message.body, "", self._names)
-        return self._names
+        found: list[str | None] = []
+        _collect_names(self.message.body, "", found)
+        return found
 
-    @property
+    @once
     def budget(self) -> Budget:
-        if self._budget is None:
-            self._budget = Budget(JUDGE_SECONDS, patience=PATIENCE)
-        return self._budget
+        return self._budget or Budget(JUDGE_SECONDS, patience=PATIENCE)
 
     # -- text
 
-    @property
+    @once
     def runs(self) -> Sequence[tuple[int, int]] | None:
         """`token_runs` of all strings of the message."""
-        if self._runs is False:
-            self._runs = token_runs(self.blob)
-        return self._runs   # type: ignore[return-value]
+        return token_runs(self.blob)
 
-    @property
+    @once
     def viewed(self) -> bool:
         """May any string of the message read differently in a canonical view?"""
-        if self._viewed is None:
-            self._viewed = needs_views(self.blob, self.runs)
-        return self._viewed
+        return needs_views(self.blob, self.runs)
 
     def readings(self, text: str) -> tuple[View, ...]:
         """*text* itself, then what it looks like in the canonical views where that differs."""
@@ -16996,26 +16966,22 @@ class Subject:
             found = self._derived[text] = views(text, self.budget)
         return found
 
-    @property
+    @once
     def haystack(self) -> str:
         """All strings and numbers of the message in all their views, in lower case: where literals are looked for."""
-        if self._haystack is None:
-            parts = ["true", "false"]
-            _collect(self.message.body, parts, None, self.budget)
-            parts += (text for text, _, _, _, number in self._everything(frozenset()) if number)
-            parts += [self.texts[ordinal] for ordinal in self._seen.decoded] if self.texts else []
-            if self.viewed:
-                parts += (view.text for text in self.texts for view in self.readings(text)[1:])
-            self._haystack = "\0".join(parts).lower()
-        return self._haystack
+        parts = ["true", "false"]
+        _collect(self.message.body, parts, None, self.budget)
+        parts += (text for text, _, _, _, number in self._everything(frozenset()) if number)
+        parts += [self.texts[ordinal] for ordinal in self._seen.decoded] if self.texts else []
+        if self.viewed:
+            parts += (view.text for text in self.texts for view in self.readings(text)[1:])
+        return "\0".join(parts).lower()
 
-    @property
+    @once
     def findings(self) -> tuple[Finding, ...]:
         """Secrets anywhere in the message; spans point into `texts`."""
-        if self._findings is None:
-            scanner = self.policy.scanner
-            self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings, self.viewed, self.runs))
-        return self._findings
+        scanner = self.policy.scanner
+        return tuple(scanner.scan(self.texts, self.budget, self.names, self.readings, self.viewed, self.runs))
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
@@ -17058,25 +17024,23 @@ class Subject:
             return any("public" in address.kinds and "loopback" not in address.kinds for address in hosts)
         return not _SENDING.isdisjoint(words) or not _PEOPLE.isdisjoint(words) and not acts <= {"read", "search"}
 
-    @property
+    @once
     def injections(self) -> tuple[Finding, ...]:
         """Injection and concealment in the strings of the message; spans point into `texts`."""
-        if self._injections is None:
-            hits: list[Finding] = []
-            member = defined_in(self.message)
-            if member or len(self.blob) < _SMALL_CHARS or may_inject(self.blob, self.viewed):
-                agreed = self._agreed_texts(member) if self.message.agreed else ()
-                for index, text in enumerate(self.texts):
-                    if text not in SILENT_NAMES and index not in agreed:
-                        self.budget.check()
-                        hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
-                                 for finding in injection_findings(text, "description" if member else "response", self.budget,
-                                                                   self.readings(text))]
-                if member and member != "instructions":
-                    hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
-                             if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
-            self._injections = tuple(hits)
-        return self._injections
+        hits: list[Finding] = []
+        member = defined_in(self.message)
+        if member or len(self.blob) < _SMALL_CHARS or may_inject(self.blob, self.viewed):
+            agreed = self._agreed_texts(member) if self.message.agreed else ()
+            for index, text in enumerate(self.texts):
+                if text not in SILENT_NAMES and index not in agreed:
+                    self.budget.check()
+                    hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
+                             for finding in injection_findings(text, "description" if member else "response", self.budget,
+                                                               self.readings(text))]
+            if member and member != "instructions":
+                hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
+                         if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
+        return tuple(hits)
 
     def _agreed_texts(self, member: str) -> set[int]:
         """The places in `texts` of the definitions that the user has approved."""
@@ -17104,14 +17068,19 @@ class Subject:
 
     def has_literal(self, literals: frozenset[str]) -> bool:
         """Does one of these strings, in lower case, occur?"""
-        if self._haystack is None and not _is_of_numbers(literals):
-            text = self.message.text        # without an escape all strings stand there as they are
-            if "\\" not in text and text.isascii() and not self.viewed and not self._seen.decoded:
-                self._raw = raw = self._raw or text.lower()
-                if not any([literal in raw for literal in literals]):
-                    return False
+        if not _is_of_numbers(literals):
+            raw = self._raw
+            if raw and not any([literal in raw for literal in literals]) and (
+                    "\\" not in raw or "\\u" not in raw and not any(map(_escaped_sign.search, literals))):
+                return False
         text = self.haystack
-        return any(literal in text for literal in literals)
+        return any([literal in text for literal in literals])
+
+    @once
+    def _raw(self) -> str:
+        """The text of the message in lower case, when all strings stand there as they are, but for escapes; else ""."""
+        text = self.message.text
+        return text.lower() if text.isascii() and not self.viewed and not self._seen.decoded else ""
 
     # How to tell whether there is what a rule needs (see Need): something true or false of (subject, what).
     HAS: Mapping[str, Callable[[Subject, Any], Any]] = {
@@ -17120,7 +17089,8 @@ class Subject:
         "addresses": lambda subject, skip: subject.addresses(skip),
         "dangers": lambda subject, _: subject.dangers(),
         "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
-        "size": lambda subject, limit: len(subject.message.text) * 4 > limit}
+        "size": lambda subject, limit: len(subject.message.text) * 4 > limit,
+        "any": lambda subject, needs: any([Subject.HAS[kind](subject, what) for kind, what in needs])}
 
     # -- arguments
 
@@ -17148,21 +17118,26 @@ class Subject:
             params = {key: value for key, value in params.items() if key != "_meta"}
         return [(("params",), params)]
 
+    @once
     def flat(self) -> tuple[dict[str, Any], _Names] | tuple[()]:
         """The arguments of a small tool call, when they are texts and numbers without anything odd about their names, and
         what is known of their names; else nothing. Such calls are judged most often."""
-        found = self._flat
-        if found is None:
-            message = self.message
-            found, params = (), message.body.get("params")
-            if message.method == "tools/call" and message.kind == "request" and message.peer == "client" and \
-                    type(params) is dict and "inputResponses" not in params and len(message.text) < _SMALL_CHARS:
-                arguments = params.get("arguments")
-                if type(arguments) is dict and _CONTAINERS.isdisjoint(map(type, arguments.values())):
-                    known = _names_of(message.tool or "", tuple(arguments))
-                    found = () if known.odd else (arguments, known)
-            self._flat = found
-        return found
+        message = self.message
+        params = message.body.get("params")
+        if message.method == "tools/call" and message.kind == "request" and message.peer == "client" and \
+                type(params) is dict and "inputResponses" not in params and len(message.text) < _SMALL_CHARS:
+            arguments = params.get("arguments")
+            if type(arguments) is dict and _CONTAINERS.isdisjoint(map(type, arguments.values())):
+                known = _names_of(message.tool or "", tuple(arguments))
+                if not known.odd:
+                    return arguments, known
+        return ()
+
+    @once
+    def _runs_nothing(self) -> bool:
+        """Do the names of the arguments say that none of them is a command?"""
+        flat = self.flat
+        return bool(flat and not flat[1].commands)
 
     def member_names(self) -> list[tuple[tuple[Any, ...], str]]:
         """(path, name) of every member below the arguments and `_meta`."""
@@ -17227,8 +17202,7 @@ class Subject:
 
     def commands(self, skip: frozenset[str]) -> _Commands:
         """What the shell commands among the arguments of a tool call would do."""
-        flat = self.flat()
-        if flat and not flat[1].commands:
+        if self._runs_nothing:
             return _NO_COMMANDS
         facts: _Commands | None = self._derived.get(("commands", skip))
         if facts is None:
@@ -17295,9 +17269,8 @@ class Subject:
         found: list[_Address] | None = self._derived.get(("addresses", skip))
         if found is None:
             found = self._derived["addresses", skip] = []
-            flat, ran = self.flat(), _NONE
-            if self.message.tool is not None and not (flat and not flat[1].commands) and self.given_commands() and \
-                    may_fetch(self.blob):
+            ran = _NONE
+            if self.message.tool is not None and not self._runs_nothing and self.given_commands() and may_fetch(self.blob):
                 ran = self._run_hosts(found)
             for base, root in self.roots():
                 if type(root) is dict or type(root) is list:
@@ -17354,13 +17327,17 @@ class Subject:
         its role excuses."""
         found: list[Place] | None = self._derived.get(("places", skip))
         if found is None:
-            found, flat = [], self.flat()
-            walk = _PlaceWalk(self.acting, skip, self._seen, found, self.budget)
-            if flat:
+            found, flat = [], self.flat
+            if flat and skip is None:
                 for name, text in flat[0].items():
                     if type(text) is str:
-                        walk.text(text, name, _ARGUMENTS, name)
+                        use, roles = _use_of(self.acting, name)
+                        if use == "place":
+                            found.append(Place(text, roles, _ARGUMENTS, name))
+                        else:
+                            _PlaceWalk(self.acting, None, self._seen, found, self.budget).text(text, name, _ARGUMENTS, name)
             else:
+                walk = _PlaceWalk(self.acting, skip, self._seen, found, self.budget)
                 for base, root in self.roots():
                     if type(root) is str:
                         walk.text(root, "", base[:-1], base[-1])
@@ -17369,23 +17346,20 @@ class Subject:
             self._derived["places", skip] = found
         return found
 
-    @property
+    @once
     def path_context(self) -> PathContext:
         """Where the paths of this message may start."""
-        found: PathContext | None = self._derived.get("context")
-        if found is None:
-            found, places = self.policy.paths, self.places(None)
-            folders = [place for place in places if "base" in place.roles or place.step == "path"][:4] if len(places) > 1 else ()
-            if folders or self.server.folders or len(self.roots()) > 1:
-                bases = dict.fromkeys(self.server.folders)
-                for base, root in self.roots():
-                    if base[-1] == "inputResponses":
-                        bases.update(dict.fromkeys(path for answer in root.values() for path in folders_told(answer, found)))
-                bases.update(dict.fromkeys(reading.lexical for place in folders if len(place.text) < MAX_PATH_CHARS
-                                           for reading in path_readings(place.text, found._replace(bases=())) if reading.asks))
-                bases.pop(found.cwd, None)
-                found = found._replace(bases=tuple(bases)[:MAX_BASES])
-            self._derived["context"] = found
+        found, places = self.policy.paths, self.places(None)
+        folders = [place for place in places if "base" in place.roles or place.step == "path"][:4] if len(places) > 1 else ()
+        if folders or self.server.folders or len(self.roots()) > 1:
+            bases = dict.fromkeys(self.server.folders)
+            for base, root in self.roots():
+                if base[-1] == "inputResponses":
+                    bases.update(dict.fromkeys(path for answer in root.values() for path in folders_told(answer, found)))
+            bases.update(dict.fromkeys(reading.lexical for place in folders if len(place.text) < MAX_PATH_CHARS
+                                       for reading in path_readings(place.text, found._replace(bases=())) if reading.asks))
+            bases.pop(found.cwd, None)
+            found = found._replace(bases=tuple(bases)[:MAX_BASES])
         return found
 
     def certain_places(self) -> Iterator[Place | None]:
@@ -17520,16 +17494,15 @@ class _PlaceWalk:
 
     def __init__(self, tool: str, skip: frozenset[str] | None, seen: _Seen, found: list[Place], budget: Budget) -> None:
         self._tool, self._skip, self._seen, self._found, self._budget = tool, skip, seen, found, budget
-        low = tool.lower()
-        self._reads = skip is None and (not low.isascii() or any([word in low for word in _READING])) and \
-            _reading_tool.search(tool) is not None
+        self._reads = skip is None and _reads_files(tool)
 
     def below(self, node: Any, name: str, path: tuple[Any, ...]) -> None:
         """All texts in *node*, the value of the member *name*, and the names of members that are paths themselves."""
         skip = self._skip
         if type(node) is dict:
+            many = len(node) > 64
             for key, value in node.items():
-                if len(node) > 64:
+                if many:
                     self._budget.check()
                 if _is_path_name(key):
                     self._found.append(Place(key, _roles_of_name(self._tool, "path"), path, key))
@@ -17560,6 +17533,8 @@ class _PlaceWalk:
             use = "" if "choice" in roles else "place"
         if self._skip is not None:
             use = "" if name in self._skip else "place"
+        if use == "":
+            return
         if use == "place" or self._reads and use in ("said", "patch", "pattern") or \
                 use == "pattern" and is_place_pattern(self._tool, name, text) or\
                 use == "name" and _leads.search(text) is not None:
@@ -17692,16 +17667,25 @@ class _Commands:
 
 _NO_COMMANDS = _Commands()
 
+@lru_cache(1024)
+def _reads_files(tool: str) -> bool:
+    low = tool.lower()
+    return (not low.isascii() or any([word in low for word in _READING])) and _reading_tool.search(tool) is not None
+
+
 # Tools whose name says that they read files
 _READING = ("read", "open", "cat", "view", "load", "stat", "head", "tail", "file")
 _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
 
 
+# What JSON may spell by a backslash and one letter: a literal without it stands in the raw text as it does in the string
+_escaped_sign = lazy_regex(r'["\\/\x00-\x1f]')
 _SMALL_CHARS = 4096         # of a message: the names of its arguments may be remembered
 _CONTAINERS: frozenset[Any] = frozenset((dict, list))
 
 
 _ARGUMENTS = ("params", "arguments")
+_CALL_MEMBERS, _CALLED = {"jsonrpc", "id", "method", "params"}, {"name", "arguments"}
 
 
 class _Names(NamedTuple):
@@ -18393,7 +18377,7 @@ class Hit(NamedTuple):
 HIT = Hit()
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}): there is a path
 # that some rule is about (None: what is passed over is told by roles), or a command with a category; ("secrets", "") and
-# ("injection", kind of text): there is a finding; ("size", bytes): it may be larger than that
+# ("injection", kind of text): there is a finding; ("size", bytes): it may be larger than that; ("any", needs): one of them
 Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
 _HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]   # a condition on the classes and names of a host
@@ -18607,6 +18591,10 @@ class _Compiler:
     def need(self, key: str, matcher: dict[str, Any], strict: bool) -> list[Need]:
         """What a matcher of a single word needs, as a list of one or none."""
         words = set(matcher) - _ABOUT_MATCHERS
+        if len(words) > 1:          # any of the words holds
+            needs = [self.need(key, {name: matcher[name] for name in matcher if name == word or name in _ABOUT_MATCHERS}, strict)
+                     for word in sorted(words)]
+            return [("any", tuple([need for need, in needs]))] if all(needs) else []
         skip = frozenset(_as_list(matcher.get("except_keys", [])))
         if words == {"regex"}:
             literals = [self.regex(source, "").literals for source in _as_list(matcher["regex"])]
@@ -19810,6 +19798,36 @@ def _limited(policy: Policy | None, whose: str = "") -> Iterator[tuple[str, Rule
 
 
 _ALLOWED = Decision("allow")
+# Rules that stand one behind the other and need the same; the number of that need, and how to tell whether it is there:
+# has(subject, what), if they need anything; do they only log?
+_Step = tuple[Sequence[Rule], int, "Callable[[Subject, Any], Any] | None", Any, bool]
+
+
+def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
+    """The steps in which *rules* are asked; *single*: each in a step of its own, and whatever it needs."""
+    steps: list[_Step] = []
+    needs: list[Need] = []
+    for rule in rules:
+        need, lends = None if single else rule.needs, rule.action == "log_only"
+        if need is not None and need not in needs:
+            needs.append(need)
+        number = -1 if need is None else needs.index(need)
+        if steps and steps[-1][1] == number and not single and not lends and not steps[-1][4]:
+            steps[-1] = ([*steps[-1][0], rule], *steps[-1][1:])
+        else:
+            steps.append(([rule], number, Subject.HAS[need[0]] if need is not None else None, need and need[1], lends))
+    return steps
+
+
+def _logged(rule: Rule, has: Callable[[Subject, Any], Any] | None, what: Any, subject: Subject) -> Hit | None:
+    """Whether a rule matches that only logs: it gets half of the time that is left, and makes nothing fail for time."""
+    lent = subject.budget.lend()
+    try:
+        return rule.matches(subject) if has is None or has(subject, what) else None
+    except BudgetSpent:
+        return None
+    finally:
+        subject.budget.take_back(lent)
 
 
 class Wall:
@@ -19823,7 +19841,7 @@ class Wall:
         """*whose* keeps the marks of a policy that is judged apart from those of others."""
         self.policy = policy
         self._whose = whose
-        self._candidates: dict[tuple[Any, ...], tuple[Rule, ...]] = {}
+        self._candidates: dict[tuple[Any, ...], tuple[tuple[Rule, ...], list[_Step]]] = {}
         self._apart = Wall(policy.apart, whose + "apart") if policy.apart is not None else None
         self._machine = Wall(policy.machine, whose + "machine") if policy.machine is not None else None
         self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
@@ -19842,44 +19860,41 @@ class Wall:
         """
         rule: Rule | None = None
         try:
-            lacking: list[Need] = []                # what rules before needed, and is not there
-            for rule in self._rules(subject.message.peer) if every else self._rules_for(subject.message):
-                if every and not rule.scope.covers(*_covered(subject.message)):
-                    yield rule, ELSEWHERE, None
+            lacking: set[int] = set()               # of what rules before needed, and is not there
+            for rules, number, has, what, lends in _steps(self._rules(subject.message.peer), True) if every else \
+                    self._applying(subject.message)[1]:
+                if number in lacking:
                     continue
-                hit, need = None, rule.needs
-                if need is not None and need in lacking and not every:
+                rule = rules[0]
+                if has is not None and not lends and not has(subject, what):
+                    lacking.add(number)
                     continue
-                lent = subject.budget.lend() if rule.action == "log_only" else None
-                try:
-                    if need is None or Subject.HAS[need[0]](subject, need[1]):
-                        hit = rule.matches(subject)
+                for rule in rules:
+                    if every and not rule.scope.covers(*_covered(subject.message)):
+                        yield rule, ELSEWHERE, None
+                        continue
+                    hit = _logged(rule, has, what, subject) if lends else rule.matches(subject)
+                    if hit is None:
+                        if not every:
+                            continue
+                        outcome = PASSED
+                    elif rule.unless is not None and rule.unless(subject) is not None:
+                        outcome = EXCEPTED
+                    elif rule.limit is not None and (
+                            memory is None or not memory.exceeds(rule, rule.limit, subject.counted, again)):
+                        outcome = COUNTS
+                    elif rule.mark:
+                        outcome = MARKS
                     else:
-                        lacking.append(need)
-                except BudgetSpent:         # what is only logged makes nothing fail for time
-                    if lent is None:
-                        raise
-                finally:
-                    if lent is not None:
-                        subject.budget.take_back(lent)
-                if hit is None:
-                    outcome = PASSED
-                elif rule.unless is not None and rule.unless(subject) is not None:
-                    outcome = EXCEPTED
-                elif rule.limit is not None and (memory is None or not memory.exceeds(rule, rule.limit, subject.counted, again)):
-                    outcome = COUNTS
-                elif rule.mark:
-                    outcome = MARKS
-                else:
-                    outcome = DECIDES
-                    if rule.action in ("ask", "log_only"):
-                        self._read_commands(subject)
-                    if rule.action == "redact" and _can_be_cut_out(hit.findings):   # secrets go too, whatever it is about
-                        hit = hit._replace(findings=_joined(subject.findings, hit.findings))
-                if every or outcome is DECIDES or outcome is MARKS:
-                    yield rule, outcome, hit
-                    if outcome is DECIDES and not every:
-                        return
+                        outcome = DECIDES
+                        if rule.action in ("ask", "log_only"):
+                            self._read_commands(subject)
+                        if rule.action == "redact" and _can_be_cut_out(hit.findings):   # secrets go too, whatever it is about
+                            hit = hit._replace(findings=_joined(subject.findings, hit.findings))
+                    if every or outcome is DECIDES or outcome is MARKS:
+                        yield rule, outcome, hit
+                        if outcome is DECIDES and not every:
+                            return
             rule = None
             redacts = subject.message.peer == "server" and self.policy.settings.outbound_default_action == "redact"
             yield None, DECIDES, Hit(findings=subject.findings) if redacts else HIT
@@ -19909,7 +19924,7 @@ class Wall:
                             "check_call(tool, arguments)")
         counted: set[int] = set()
         decision = _ALLOWED
-        for way in self._ways(message):
+        for way in self._ways(message) if message.others else (message,):
             if decision.action != "deny":
                 decision = _stricter(decision, self._decide(way, budget, memory, again, counted))
         for path, part in _input_requests(message) if message.peer == "server" else ():
@@ -19993,14 +20008,19 @@ class Wall:
 
     def _rules_for(self, message: Message) -> tuple[Rule, ...]:
         """The rules that may apply to messages of this kind, method, tool and server."""
-        about = _covered(message)
-        found = self._candidates.get((message.peer, *about))
+        return self._applying(message)[0]
+
+    def _applying(self, message: Message) -> tuple[tuple[Rule, ...], list[_Step]]:
+        """The same, and the steps in which they are asked."""
+        about = message.peer, message.kind, message.method, message.tool, message.server, message.alias
+        found = self._candidates.get(about)
         if found is None:
             if len(self._candidates) >= _MAX_CANDIDATE_SETS:
                 self._candidates.clear()
             rules = self._rules(message.peer)
-            covers = {scope: scope.covers(*about) for scope in {rule.scope for rule in rules}}      # many share one
-            found = self._candidates[(message.peer, *about)] = tuple([rule for rule in rules if covers[rule.scope]])
+            covers = {scope: scope.covers(*about[1:]) for scope in {rule.scope for rule in rules}}      # many share one
+            asked = tuple([rule for rule in rules if covers[rule.scope]])
+            found = self._candidates[about] = asked, _steps(asked)
         return found
 
     def _default(self, message: Message, hit: Hit) -> Decision:
@@ -20104,16 +20124,33 @@ class Close(NamedTuple):
     peer: str
 
 
-class Record(NamedTuple):
+class Record:
     """One audit record as data, with nothing in it that is a secret; `line` is how it is written."""
-    fields: dict[str, Any]
-    written: str = ""           # the line, where it is known already
-    spared: bool = False        # it is not written: the log is full, and it is about an allowed message or noise
+
+    __slots__ = ("_fields", "_written", "spared")
+
+    def __init__(self, fields: dict[str, Any] | None, written: str = "", spared: bool = False) -> None:
+        """*written*: the line, where it is known already; without *fields* they are those of the line, and it is about a
+        message that was simply allowed. *spared*: it is not written, since the log is full, and it is about an allowed
+        message or noise."""
+        self._fields, self._written, self.spared = fields, written, spared
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The members."""
+        if self._fields is None:
+            self._fields = json.loads(self._written)
+        return self._fields
+
+    @property
+    def is_usual(self) -> bool:
+        """Is it about a message that was simply allowed (and was nobody asked for more)?"""
+        return self._fields is None
 
     @property
     def line(self) -> str:
         """The record as one line of JSON."""
-        return self.written or _compact(self.fields)
+        return self._written or _compact(self.fields)
 
     @property
     def data(self) -> bytes:
@@ -20151,8 +20188,7 @@ class Outbox:
         effects: list[Any] = [*self.records, *self.notes, *self.others]
         for peer, lines in self.lines.items():
             if lines:
-                lines.append(b"")
-                effects.append(Send(peer, b"\n".join(lines)))
+                effects.append(Send(peer, lines[0] + b"\n" if len(lines) == 1 else b"\n".join([*lines, b""])))
         return effects
 
 
@@ -21107,6 +21143,8 @@ class Recorder:
         self._salt = salt or os.urandom(16)
         self._about = _compact({"session": self._id})[1:-1]
         self._constant: dict[str, Any] = {}
+        # Of allowed messages with one peer, kind, method and tool: how that part of their records is written
+        self._heads: dict[tuple[str | None, ...], str] = {}
         self.adopt(policy)
         self._day = self._size = self._spared = 0       # the day, in days; bytes recorded in it; records left out since the last
 
@@ -21123,6 +21161,7 @@ class Recorder:
         self._settings = policy.settings
         self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
         self._written = _compact(self._constant)[1:-1]
+        self._heads.clear()
 
     @property
     def session(self) -> str:
@@ -21136,6 +21175,10 @@ class Recorder:
 
     def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
         """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
+        if decision is _ALLOWED and not extra and not self._spared:
+            usual = self._usual(message, size)
+            if usual:
+                return Record(None, usual)
         text, label, ident, ref = self._quoting.text, self._quoting.label, message.body.get("id"), self.ref
         action, note, would = decision.action, decision.message or None, ""
         if self._settings.mode == "monitor" and action not in ("allow", "log_only") and decision is not _STOPPED:
@@ -21143,13 +21186,9 @@ class Recorder:
         method = "response" if message.kind == "response" else message.method
         tool = None if message.tool == UNKNOWN_TOOL else message.tool
         direction = "outbound" if message.peer == "server" else "inbound"
-        moment = int(self._clock() * 1000)
-        second = moment // 1000
-        if second != self._second[0]:
-            self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
         self._seq += 1
         fields: dict[str, Any] = {
-            "ts": f"{self._second[1]}{moment % 1000:03d}Z",
+            "ts": self._stamp(int(self._clock() * 1000)),
             "session": self._id, "seq": self._seq, "ref": ref, "server": label(self._server_name),
             "direction": direction, "method": method and label(method), "tool": tool and label(tool),
             "id": text(ident) if type(ident) is str else ident,
@@ -21175,17 +21214,44 @@ class Recorder:
             return Record(fields, spared=True)
         if self._spared:
             fields["left_out"], self._spared = self._spared, 0
-        if decision is _ALLOWED and not extra and type(ident) is int and "args" not in fields and "left_out" not in fields:
-            spelled, prev = self._quoting.spelled, f'"{self._prev}"' if self._prev else "null"      # as nearly always
-            line = (f'{{"ts":"{fields["ts"]}",{self._about},"seq":{self._seq},"ref":"{ref}",'
-                    f'"server":{spelled(self._server_name)},"direction":"{direction}","method":{spelled(method)},'
-                    f'"tool":{spelled(tool)},"id":{ident},"action":"allow","rule":null,"message":null,'
-                    f'"bytes":{size},{self._written},"prev":{prev}}}')
-        else:
-            line = _compact(fields)
+        return Record(fields, self._chained(_compact(fields)))
+
+    def _stamp(self, moment: int) -> str:
+        """How a time in milliseconds is written."""
+        second = moment // 1000
+        if second != self._second[0]:
+            self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        return f"{self._second[1]}{moment % 1000:03d}Z"
+
+    def _chained(self, line: str) -> str:
+        """*line*, which is the last from now on."""
         self._size += len(line) + 1
         self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
-        return Record(fields, line)
+        return line
+
+    def _usual(self, message: Message, size: int) -> str:
+        """The line of a message that was simply allowed, as most are; "" when there is more to say of it."""
+        ident = message.body.get("id")
+        if type(ident) is not int or self.is_full:
+            return ""
+        about = message.peer, message.kind, message.method, message.tool
+        known = self._heads.get(about)
+        if known is None:
+            if message.peer == "client" and message.kind == "request" and message.tool is not None and \
+                    self._settings.log_args == "full":
+                return ""
+            spelled, answers, of = self._quoting.spelled, message.kind == "response", message.tool
+            direction = "outbound" if message.peer == "server" else "inbound"
+            known = (f'"server":{spelled(self._server_name)},"direction":"{direction}",'
+                     f'"method":{spelled("response" if answers else message.method)},'
+                     f'"tool":{spelled(None if of == UNKNOWN_TOOL else of)},"id":')
+            if len(self._heads) < MAX_LABELS and len(known) < MAX_NAME_CHARS:
+                self._heads[about] = known
+        self._seq = seq = self._seq + 1
+        prev = f'"{self._prev}"' if self._prev else "null"
+        return self._chained(
+            f'{{"ts":"{self._stamp(int(self._clock() * 1000))}",{self._about},"seq":{seq},"ref":"{self._code}-{seq}",'
+            f'{known}{ident},"action":"allow","rule":null,"message":null,"bytes":{size},{self._written},"prev":{prev}}}')
 
     def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
         refused, logged = decision.action in ("deny", "ask"), self._settings.log_args
@@ -21881,9 +21947,9 @@ class Correlation:
         if kind == "response":
             return self._answered(peer, body)
         method: str = body["method"]
-        params: dict[str, Any] = body.get("params") or {}
         if method == "tools/call":
-            return (Pending(method, params["name"]),)
+            return (Pending(method, body["params"]["name"]),)
+        params: dict[str, Any] = body.get("params") or {}
         if peer == "server":
             return self._told(method, params)
         if method.startswith("tasks/") and type(params.get("taskId")) is str:
@@ -21956,19 +22022,24 @@ class Correlation:
 
     def _began(self, message: Message, params: dict[str, Any]) -> None:
         ident, method, tool = message.body["id"], message.method, message.tool
-        task = params.get("taskId") if method is not None and method.startswith("tasks/") else None
-        token = meta_of(message).get("progressToken") if message.peer == "client" and "_meta" in params else None
-        modern = "_meta" in params and _VERSION_META in meta_of(message)
-        waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None, modern)
-        if waiting.progress is not None:
-            self._progress.put(waiting.progress, waiting)
+        waiting = Pending(method, tool)
+        if "_meta" in params or method != "tools/call":
+            task = params.get("taskId") if method is not None and method.startswith("tasks/") else None
+            token = meta_of(message).get("progressToken") if message.peer == "client" and "_meta" in params else None
+            modern = "_meta" in params and _VERSION_META in meta_of(message)
+            waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None, modern)
+            if waiting.progress is not None:
+                self._progress.put(waiting.progress, waiting)
         if method == "tools/call":
             self._running[tool or ""] = self._running.get(tool or "", 0) + 1
         pending = self._pending[message.peer]
         before: tuple[Pending, ...] = pending.get(ident) or ()          # of two under one id nobody knows which is answered
-        for one in before[:-MAX_READINGS]:
-            self._forget(one)
-        pending.put(ident, (*before[-MAX_READINGS:], waiting))
+        if before:
+            for one in before[:-MAX_READINGS]:
+                self._forget(one)
+            pending.put(ident, (*before[-MAX_READINGS:], waiting))
+        else:
+            pending.put(ident, (waiting,))
 
     def _forget(self, waiting: Pending) -> None:
         """A request waits no longer."""
@@ -22267,6 +22338,8 @@ class Session:
     def _record(self, out: Outbox, record: Record) -> None:
         """Have a record written, which the user may be shown (`mcpwall allow REF`); say once a day when the log is full."""
         out.records.append(record)
+        if record.is_usual:
+            return
         if "asked" in record.fields and "digest" in record.fields:
             self._questions.shown(record.fields["digest"], record.fields["rule"], record.data)
         if record.spared and record.fields["ts"][:10] != self._full_on:
@@ -23267,6 +23340,11 @@ class Reporter:
         self._bell.acquire()
         self._started = self._busy = self._hurry = False
 
+    @property
+    def skips_allowed(self) -> bool:
+        """Is nothing said of what was simply allowed?"""
+        return self._least > _WORDS["allow"][2]
+
     def decisions(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Queue a line for each audit record whose action reaches the level."""
         lines = [decision_text(record, self.colour) for record in records
@@ -23961,7 +24039,8 @@ class _Relay:
     def _perform(self, effects: list[Any], peer: str) -> None:
         """Carry out *effects*; *peer*'s pump calls, or the main thread (""), which must not wait."""
         forward: list[bytes] = []
-        decided = [effect.fields for effect in effects if type(effect) is Record]       # most effects are records
+        decided = [effect.fields for effect in effects if type(effect) is Record      # most effects are records
+                   and not (effect.is_usual and self._reporter.skips_allowed)]
         others = [effect for effect in effects if type(effect) is not Record]
         for effect in others:
             kind = type(effect)

@@ -130,6 +130,19 @@ class Unnamed(unittest.TestCase):
             self.assertIn("/home/u/.npmrc", [reading.lexical for reading in found], value)
 
 
+class Words(unittest.TestCase):
+    def test_words_are_a_place_only_where_something_has_their_name(self):
+        there = LINUX._replace(there={"/home/u/proj/read me", "/base/a b c", "/home/u/proj/a"}.__contains__)
+        for text, bases, found in (("read me", (), True), (" read me", (), True), ("read me  ", (), True), ("read you", (), False),
+                                   ("a b c", (), False), ("a b c", ("/base",), True), ("a b", ("/base",), False), ("a", (), True),
+                                   ("a ", (), True), ("b " * 39 + "b", (), False), ("b " * 200, (), False)):
+            with self.subTest(text):
+                self.assertEqual(bool(mcpwall.path_readings(text, there._replace(bases=bases), False)), found)
+
+    def test_words_of_an_argument_that_names_a_place_are_one(self):
+        self.assertIn("/home/u/proj/read you", mcpwall.canonical_paths("read you", LINUX))
+
+
 class Bases(unittest.TestCase):
     """A relative path starts from every folder that it may start from."""
 
