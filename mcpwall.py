@@ -283,6 +283,25 @@ class Budget:
             raise BudgetSpent("judging it took too long; make the rule's regex simpler")
 
 
+if TYPE_CHECKING:
+    once = cached_property
+else:
+    class once:
+        """A property that is found out when it is first asked for, and then is an attribute like any other: without the lock
+        that `cached_property` takes before Python 3.12."""
+
+        def __init__(self, find):
+            self._find = find
+
+        def __set_name__(self, owner, name):
+            self._name = name
+
+        def __get__(self, of, owner=None):
+            found = self._find(of)
+            setattr(of, self._name, found)
+            return found
+
+
 class lazy_regex:
     """A built-in regex, compiled (and, from a function, written) when it is first used: start-up does not pay for what a
     session never needs."""
@@ -2958,7 +2977,7 @@ class _Plan:
         first = node.parts[0] if type(node) is _Cat and node.parts else node
         self.anchored = type(first) is _At and first.what == "^"
         self.window, self.step = -1, 0
-        self._machines: dict[tuple[bool, ...], _Machine] = {}
+        self._machines: dict[tuple[Any, ...], _Machine] = {}
         python = _to_python(node) if _fits_re(node) else None
         if python is None or len(python) > _MAX_PYTHON:
             return
@@ -2972,17 +2991,18 @@ class _Plan:
         if 2 * reach < self.window >= 1024:         # else the machine is quicker
             self.step = self.window - int(reach)
 
-    def machine(self, ahead: bool, ordered: bool, stops: bool) -> _Machine:
-        key = (ahead, ordered, stops)
+    def machine(self, ahead: bool, ordered: bool, stops: bool, look: _Look | None = None) -> _Machine:
+        key = (ahead, ordered, stops, look and look.index)
         if key not in self._machines:
-            self._machines[key] = _Machine(self.node, ahead, ordered, not ordered and not (stops and self.anchored), stops)
+            roams = look is not None or not ordered and not (stops and self.anchored)
+            self._machines[key] = _Machine(look.body if look else self.node, ahead, ordered, roams, stops)
         return self._machines[key]
 
     def marks(self, machine: _Machine, text: str, budget: Budget) -> list[bytearray]:
         """For each look-around, the places of *text* where its body matches: one pass, against its direction."""
         marks: list[bytearray] = []
         for look in self.looks if machine.looks else ():    # those within others come before them
-            marks.append(_Machine(look.body, not look.ahead, False, True, False).places(text, marks, budget))
+            marks.append(self.machine(not look.ahead, False, False, look).places(text, marks, budget))
         return marks
 
     def exists(self, text: str, budget: Budget | None) -> bool:
@@ -2998,13 +3018,12 @@ class _Plan:
     def find(self, text: str, at: int, budget: Budget) -> tuple[int, int] | None:
         """The leftmost match from *at* on, by `re`. A window ends so far behind the last start that counts that no
         match from there can tell it from the text."""
-        last = math.inf if len(text) <= self.window else self.step
         while at <= len(text) and not (at and self.anchored):
             budget.check()
             found = self.search.search(text, at, at + self.window)
-            if found and found.start() - at < last:
-                return found.start(), found.end()
-            at += self.window + 1 if last == math.inf else self.step
+            if len(text) <= self.window or found and found.start() < at + self.step:
+                return (found.start(), found.end()) if found else None
+            at += self.step
         return None
 
 
@@ -3085,8 +3104,8 @@ class _Machine:
         return then
 
     def repeat(self, node: Any, out: int) -> int:
-        least, guard, then, begun = node.least, _width(node.body)[0] == 0, out, len(self.ops)
-        def optional(then: int) -> int:     # one more round; it has to take something
+        least, guard, then, begun = node.least, self.ordered and _width(node.body)[0] == 0, out, len(self.ops)
+        def optional(then: int) -> int:     # one more round; it has to take something, where the order of tries counts
             leave = self.add(_LEAVE, None, then) if guard else then
             body = self.build(node.body, leave)
             return self.add(_ENTER, leave, body) if guard else body
@@ -3518,6 +3537,8 @@ def compile_glob(pattern: str, what: str = "name") -> Glob:
     crosses, no wildcard matches a segment `.` or `..`. PolicyError for what has another meaning elsewhere.
     (minimatch forgets escapes after a star or `?` at the start of a segment, and `\\\\` beside braces; we do not.)
     """
+    if pattern.isascii() and pattern.replace("_", "a").isalnum() and len(pattern) <= MAX_REGEX_LENGTH:     # a plain word
+        return Glob(pattern, lambda text: text.rstrip("/") == pattern, pattern)
     parser = _GlobParser(pattern)
     alternatives = [tokens for tokens in parser.parse() if any(tokens)]     # nothing at all is no alternative
     if not alternatives:
@@ -4091,7 +4112,14 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
         value = _path_shortened(value)
         if len(value) > MAX_PATH_CHARS:
             return []
+    if not named and not value.isalnum() and value.isascii() and len(value) <= 80 and \
+            value.replace(" ", "").isalnum() and " " in value.strip(" ") and \
+            not any([ctx.there(f"{base}/{value.strip(' ')}") for base in (ctx.cwd, *ctx.bases)]):
+        return []               # some words: what `_is_said` finds out of any text
     if _PATH_ODD.search(value) is None:
+        if named and value[:1] == "/" and not ctx.windows:      # as most often
+            lexical = _path_normal("", value)
+            return [PathReading(lexical, (lexical,) if ".." not in value else (lexical, value), True)]
         if not named and "/" not in value and not ctx.bases and _PATH_FILE.fullmatch(value) is None and \
                 not ctx.there(f"{ctx.cwd}/{value}"):
             return []           # one word, as often
@@ -4301,10 +4329,10 @@ class _SplitPath:
 class _PathPattern:
     """One glob of one list; *rank* is its place there. It is taken apart when a path first comes near it."""
 
-    __slots__ = ("name", "rank", "source", "negated", "glob", "_made")
+    __slots__ = ("name", "rank", "source", "negated", "glob", "filed", "_made")
 
     def __init__(self, name: str, rank: int, source: str) -> None:
-        self.name, self.rank, self.source, self.negated = name, rank, source, source[:1] == "!"
+        self.name, self.rank, self.source, self.negated, self.filed = name, rank, source, source[:1] == "!", False
         glob = source[self.negated:]
         self.glob = glob.replace("\\", "/") if glob[1:3] == ":\\" else glob   # a Windows path as people write it
         self._made: list[list[tuple[str, list[Any], str | None]] | None] = [None, None]
@@ -4420,6 +4448,72 @@ def _path_rarest(word: str) -> str:
     return next((part for part in words if part not in _PATH_COMMON), words[0] if words else "")
 
 
+def _path_keys(glob: str) -> tuple[Iterable[str], list[tuple[str, str]]]:
+    """What every path that *glob* (as `_path_same` spells it) matches must have: one of these components, or else of these
+    first (`<abc`) or last (`>abc`) characters of its last one together with a text in it; "" for none."""
+    parts = _PATH_PARTS.findall(glob) if "{" in glob else list(filter(None, glob.split("/")))
+    keys: Sequence[str] = ()
+    best = 0                    # of the components without wildcards, the last rare one, rather with a dot
+    for part in reversed(parts):
+        plain = _PATH_SPECIAL.isdisjoint(part)
+        if part[0] in "*$~" and "/" not in part or part == "." or not plain and "{" not in part:
+            continue
+        words = (part,) if plain else _path_braces(part)
+        if not plain and ("/" in part or not _PATH_SPECIAL.isdisjoint("".join(words))):
+            words = [_path_rarest(word) for word in words]
+        if not all(words):
+            continue
+        score = 1 + 2 * _PATH_COMMON.isdisjoint(words) + (part[0] == ".")
+        if score > best:
+            best, keys = score, words
+            if score == 4:
+                break
+    ends: list[tuple[str, str]] = []
+    for word in () if keys else _path_braces(parts[-1]) if parts else ("",):
+        word = word[word.rfind("/") + 1:]
+        cuts = word.split("*")
+        if not _PATH_SPECIAL.isdisjoint("".join(cuts)):
+            cuts = _PATH_WILD.split(_PATH_SET.sub("*", word))
+        end = "<" + cuts[0][:3] if len(cuts[0]) >= 3 else ">" + cuts[-1][-3:] if len(cuts[-1]) >= 3 else ""
+        ends.append((end, max(cuts, key=len)))
+    return dict.fromkeys(keys), ends
+
+
+def _path_marks(glob: str) -> list[str]:
+    """The same at a glance, of what stands outside braces or in the first of them: components, first or last characters, or `.`
+    for any component that begins with one. A path must have one of them; there is none to be had of every glob."""
+    brace, ended = glob.find("{"), glob.rfind("}") + 1
+    best = ""
+    for part in reversed(glob.split("/") if brace < 0 else
+                         [*glob[:brace].split("/")[:-1], *glob[ended:].split("/")[1:]]):
+        if part and part != "." and _PATH_SPECIAL.isdisjoint(part) and part[0] not in "$~":
+            if part not in _PATH_COMMON:
+                return [part]
+            best = best or part
+    if best:
+        return [best]
+    slash, tail = glob.rfind("/"), glob[-3:]
+    lead = glob[slash + 1:slash + 4]
+    if slash >= ended or slash < 0:                 # what stands behind the last slash is the last component
+        if len(lead) == 3 and _PATH_SPECIAL.isdisjoint(lead):
+            return ["<" + lead]
+    if len(tail) == 3 and _PATH_SPECIAL.isdisjoint(tail) and "/" not in tail:
+        return [">" + tail]
+    if brace < 0 or "\\" in glob or "$" in glob:
+        return []
+    words = glob[brace + 1:ended - 1].split(",")
+    if glob[:brace] in (".", "~/.", "~*/.", "**/."):
+        return ["."] if all([word and word[0] not in "/.{}" for word in words]) else []
+    words = glob[brace + 1:glob.find("}")].split(",")
+    after = glob[glob.find("}") + 1:][:1]
+    if len(words) == 1 or not _PATH_SPECIAL.isdisjoint("".join(words)):
+        return []
+    if not brace and slash < 0 and min(map(len, words)) >= 3:
+        return ["<" + word[:3] for word in words]
+    words = [word.partition("/")[0] for word in words]
+    return words if glob[:brace] in ("~/", "~*/", "**/", "/") and after in ("", "/") and all(words) and "." not in words else []
+
+
 class PathIndex:
     """Named lists of path globs, asked together: which lists does a canonical path hit?
 
@@ -4436,46 +4530,32 @@ class PathIndex:
         # by the first or last three characters of the last component; the text must occur in it
         self._ends: dict[str, list[tuple[str, _PathPattern]]] = {}
         self._others: list[_PathPattern] = []
-        self._text = ""         # all of `_words`
+        # By something of theirs that is told at a glance (see `_path_marks`): they are filed under the above when a path has
+        # that. Most never are, and a start does not multiply out their braces.
+        self._late: dict[str, list[_PathPattern]] = {}
+        self._all: list[_PathPattern] = []
+        self._vocabulary: Iterable[str] = ()                # the words of all
         self._excepts: dict[str, list[_PathPattern]] = {}
         for name, sources in globs.items():
             for rank, source in enumerate(sources):
                 pattern = _PathPattern(name, rank, source)
                 if pattern.negated:
                     self._excepts.setdefault(name, []).append(pattern)
-                else:
+                    continue
+                self._all.append(pattern)
+                marks = _path_marks(_path_same(pattern.glob))
+                for mark in marks:
+                    self._late.setdefault(mark, []).append(pattern)
+                if not marks:
                     self._add(pattern)
 
     def _add(self, pattern: _PathPattern) -> None:
         """File *pattern* under what every path that it matches must have."""
-        glob = _path_same(pattern.glob)
-        parts = _PATH_PARTS.findall(glob) if "{" in glob else list(filter(None, glob.split("/")))
-        keys: Sequence[str] = ()
-        best = 0                # of the components without wildcards, the last rare one, rather with a dot
-        for part in reversed(parts):
-            plain = _PATH_SPECIAL.isdisjoint(part)
-            if part[0] in "*$~" and "/" not in part or not plain and "{" not in part:
-                continue
-            words = (part,) if plain else _path_braces(part)
-            if not plain and ("/" in part or not _PATH_SPECIAL.isdisjoint("".join(words))):
-                words = [_path_rarest(word) for word in words]
-            if not all(words):
-                continue
-            score = 1 + 2 * _PATH_COMMON.isdisjoint(words) + (part[0] == ".")
-            if score > best:
-                best, keys = score, words
-                if score == 4:
-                    break
-        for key in dict.fromkeys(keys):
-            self._words.setdefault(key, []).append(pattern)
-        for word in () if keys else _path_braces(parts[-1]) if parts else ("",):
-            word = word[word.rfind("/") + 1:]
-            cuts = word.split("*")
-            if not _PATH_SPECIAL.isdisjoint("".join(cuts)):
-                cuts = _PATH_WILD.split(_PATH_SET.sub("*", word))
-            text = max(cuts, key=len)
-            if len(cuts[0]) >= 3 or len(cuts[-1]) >= 3:
-                end = "<" + cuts[0][:3] if len(cuts[0]) >= 3 else ">" + cuts[-1][-3:]
+        words, ends = _path_keys(_path_same(pattern.glob))
+        for word in words:
+            self._words.setdefault(word, []).append(pattern)
+        for end, text in ends:
+            if end:
                 self._ends.setdefault(end, []).append((text, pattern))
             else:
                 self._others.append(pattern)
@@ -4484,8 +4564,17 @@ class PathIndex:
         """{name of a list: the glob that decided}, for the lists that *canonical* hits; 1 µs when none does."""
         parts = _path_same(canonical).strip("/").split("/")
         base, candidates = parts[-1], self._others
-        if "<" + base[:3] in self._ends or ">" + base[-3:] in self._ends:
-            near = self._ends.get("<" + base[:3], []) + self._ends.get(">" + base[-3:], [])
+        begin, end = "<" + base[:3], ">" + base[-3:]
+        marks = [mark for mark in ((begin, end, ".", *parts) if "/." in canonical or canonical[:1] == "." else
+                                   (begin, end, *parts)) if mark in self._late]
+        for mark in marks:
+            for pattern in self._late.get(mark, ()):
+                if not pattern.filed:
+                    self._add(pattern)
+                    pattern.filed = True
+            self._late.pop(mark, None)
+        if begin in self._ends or end in self._ends:
+            near = self._ends.get(begin, []) + self._ends.get(end, [])
             candidates = candidates + [pattern for text, pattern in near if text in base]
         if not self._words.keys().isdisjoint(parts):
             candidates = candidates + [pattern for part in dict.fromkeys(parts)
@@ -4517,13 +4606,15 @@ class PathIndex:
             if len(part) < 64 and _PATH_WILD.search(part) is not None:
                 known = 6 * len(_PATH_WILD.sub("", part)) // (4 if part[0] in "*?[" else 3)
                 cut = "" if any([sign in part for sign in "[{\\"]) else max(_PATH_WILD.split(part), key=len)   # must be there
-                if not self._text:
-                    self._text = "/".join(self._words)
+                if not self._vocabulary:
+                    self._vocabulary = dict.fromkeys([word for pattern in self._all
+                                                      for word in _path_keys(_path_same(pattern.glob))[0]])
+                    self._text = "/".join(self._vocabulary)
                 try:
                     test = _path_component(part) if cut in self._text else None
                 except PolicyError:             # no glob after all
                     test = None
-                names += [word for word in (self._words if callable(test) else ()) if known >= len(word) and cut in word
+                names += [word for word in (self._vocabulary if callable(test) else ()) if known >= len(word) and cut in word
                           and (word[0] != "." or part[0] == ".") and test(word)][:4]    # type: ignore[misc]
             made = [path + [name] for path in made for name in names][:64]
         found: dict[str, str] = {}
@@ -5498,7 +5589,8 @@ class _ShReader:
     def gap(self) -> None:
         """Over what stands between two commands; here-document bodies are read at line ends."""
         while self.i < self.n:
-            self.i = _sh_gap.match(self.t, self.i).end()
+            if self.t[self.i] in " \t\r\ufeff\\#":
+                self.i = _sh_gap.match(self.t, self.i).end()
             if not self.t.startswith("\n", self.i):
                 return
             self.i += 1
@@ -7083,11 +7175,13 @@ _sh_tables: list[dict[str, Any]] = []
 def _sh_known() -> list[dict[str, Any]]:
     """[rows, programs with sub-commands, rules]: the tables above as dictionaries by program, made at first use."""
     if not _sh_tables:
-        rows: dict[str, tuple[str, str, str]] = {}      # what `_sh_row` makes a row of, when it is needed
+        rows: dict[str, str] = {}       # what `_sh_row` makes a row of, when it is needed
         for line in re.sub(r"\n +", " ", _SH_PROGRAMS).strip().split("\n"):
             if line[:1] != "#":
-                names, options, operands, traits = [part.strip() for part in (line + " |" * (3 - line.count("|"))).split("|")]
-                row = options, operands, traits
+                names, _, row = line.partition("|")
+                if "/" not in names and "," not in names:
+                    rows.update(dict.fromkeys(names.split(), row))
+                    continue
                 for name in names.split():
                     parts = [part.split(",") for part in name.split("/")]
                     made = parts[0]
@@ -7152,7 +7246,8 @@ def regex_heads(source: str) -> tuple[str, ...]:
 
 
 @lru_cache(None)
-def _sh_row(options: str, operands: str, traits: str) -> _ShRow:
+def _sh_row(row: str) -> _ShRow:
+    options, operands, traits = [part.strip() for part in (row + " |" * (2 - row.count("|"))).split("|")]
     found: dict[str, tuple[bool, str]] = {}
     for token in options.split():
         named = re.fullmatch(r"([-+][^:=]*)(?:([:=])(.*))?", token)
@@ -10533,7 +10628,7 @@ class _ShRun(_ShScripts):
         secret = ""
         if name in rules:
             secret = self.rules(name, rules[name], args)
-        row = _sh_row(*rows[name]) if name in rows else None
+        row = _sh_row(rows[name]) if name in rows else None
         call, before = self.verb(name, args, row) if name in verbs else (None, None)
         if call is None and row is not None:
             call = _ShCall(name, args, row)
@@ -10557,7 +10652,7 @@ class _ShRun(_ShScripts):
             for size in (2, 1):
                 key = "/".join([name, *words[:size]])
                 if len(words) >= size and key in rows:
-                    call = _ShCall(name, args[at + skip + size:], _sh_row(*rows[key]), words[size - 1])
+                    call = _ShCall(name, args[at + skip + size:], _sh_row(rows[key]), words[size - 1])
                     call.sort()
                     return call, front.got
         return None, []
@@ -10880,7 +10975,7 @@ def _sh_listed(run: _ShRun) -> _Flow:
 def _sh_is_shell(run: _ShRun, words: list[str]) -> bool:
     """Is this an interactive or input-reading shell?"""
     made = _sh_tables[0].get(_sh_program(words[0], run.d)) if words else None
-    return made is not None and _sh_row(*made).method is _do_shell and all([word[:1] in "-+" for word in words[1:]])
+    return made is not None and _sh_row(made).method is _do_shell and all([word[:1] in "-+" for word in words[1:]])
 
 
 def _do_enters(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
@@ -15467,6 +15562,8 @@ _PROGRAM_TOOLS = frozenset(
 _QUIET_ROLES = frozenset("pattern exclusion choice number".split())     # of what no tool runs
 _PLACE_ROLES = frozenset("place base address credential".split())       # of what one word is no command
 _run_marks = lazy_regex(r"[\s;|&$`<>(]")
+# (what the next one matches has ( or = and a blank, or begins with one of these)
+_CODE_STARTS = tuple("import from const let var def class async package require use fn func #! <?php %% // @".split())
 _code_first = lazy_regex(
     r"\s*(?:(?:import|from|const|let|var|def|class|async|package|require|use|fn|func) ?[\w'\"({*]|[\w.$]+[ \t]+=[ \t]|"
     r"[\w.]+\([^)\s]|\(?(?:async )?\(\)? ?=>|#!.*(?:python|node|ruby|perl|php)|<\?php|%%|//|@\w)"
@@ -15568,7 +15665,7 @@ def _surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[st
     for key, value in node.items():
         low = key.lower().replace("-", "_")
         if isinstance(value, str):
-            if _folder_name.search(low) and value and "\n" not in value:
+            if value and "\n" not in value and (low == "cwd" or low.endswith(_FOLDER_ENDS) and _folder_name.search(low)):
                 folders[value] = None
             elif low == "path" and value[:1] in "/~":       # perhaps a folder
                 folders.update({"": None, value: None})
@@ -15580,6 +15677,7 @@ def _surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[st
     return tuple(folders)[:8], tuple(env.items())[:64]
 
 
+_FOLDER_ENDS = tuple("cwd pwd chdir dir path directory folder workspace root location".split())
 _folder_name = lazy_regex(
     r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder|workspace|"
     r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
@@ -15618,7 +15716,8 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
         named = "" if named == "sh" else named
     else:
         return "code"               # a command for a tool of that language may be either
-    first = isinstance(value, str) and _code_first.match(value)
+    first = isinstance(value, str) and ("(" in value or "= " in value or "=\t" in value
+                                        or value.lstrip().startswith(_CODE_STARTS)) and _code_first.match(value)
     return named or ("cmd" if words == {"cmd"} else "any" if first else "")
 
 
@@ -15728,8 +15827,9 @@ def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[D
     """What is dangerous in a call of *tool*, besides its commands and its places."""
     leaves: list[_DanLeaf] = []
     _dan_walk(arguments, "", (), leaves, look.budget)
-    words = name_words(tool)
-    call = _DanCall(tool, words, frozenset(words), arguments, leaves, look)
+    words, told = _dan_words(tool)
+    call = _DanCall(tool, words, told, arguments, leaves, look)
+    telling = _dan_telling(tool)
     found: list[Danger] = []
     for detect in (_dan_sweeping, _dan_containers, _dan_credentials, _dan_unguarded):
         found += detect(call)
@@ -15746,9 +15846,15 @@ def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[D
         elif name == "$where" and type(value) is str and _dan_where.search("$where " + value) is not None:
             found.append(Danger("hidden_code", path, "a script in a query"))
         elif type(value) is str and len(value) > 1:
-            hit = next(filter(None, (_dan_text(call, name, view.text) for view in look.readings(value))), None)
-            if hit is not None:
-                found.append(hit._replace(path=path))
+            views = look.readings(value)
+            if len(views) == 1 and not telling and len(name) <= 200 and not _dan_in_statement(name) and \
+                    not _dan_may_tell(tool, _dan_member(tool, name), value):
+                continue
+            for view in views:
+                hit = _dan_text(call, name, view.text)
+                if hit is not None:
+                    found.append(hit._replace(path=path))
+                    break
     return found
 
 
@@ -15794,7 +15900,7 @@ _DAN_PIECE, _DAN_REACH = 20_000, 600
 _DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
 _dan_sign = lazy_regex(
     r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|://|@-|%2d|--|constructor|[a-z]\.mainModule|(?i:s\s*c\s*r\s*i\s*p\s*t\s*:)"
-    r"|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)|\A[\0- ]*(?i:(?:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi"
+    r"|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA)|\A[\0- ]*(?i:(?:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi"
     r"|about|file)\s*:|/(?:etc|root|proc|sys|boot|dev|var|run|private)|[a-z]:[\\/])")
 _dan_plain_url = lazy_regex(
     r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
@@ -15811,11 +15917,7 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
         if role == "named":
             return True
         if kind is str:
-            if role == "excused":
-                if len(value) <= _DAN_LINE and _dan_break.search(value) is not None or "root:" in value or "$where" in value:
-                    return True
-            elif role[:3] != "run" and not _dan_calm(value) and (
-                    len(value) > _DAN_PIECE or _dan_plain_url.match(value) is None and _dan_sign.search(value) is not None):
+            if _dan_may_tell(tool, role, value):
                 return True
             if role[-4:] == "verb" and " " not in value.strip() and not _DAN_WORDS.isdisjoint(name_words(value)) or \
                     role == "kind" and "secret" in value.lower():
@@ -15825,6 +15927,15 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
     return False
 
 
+def _dan_may_tell(tool: str, role: str, text: str) -> bool:
+    """The same of one text alone, which stands in a member of that role (see `_dan_member`) of a tool that tells nothing."""
+    if role == "excused":
+        return len(text) <= _DAN_LINE and _dan_break.search(text) is not None or "root:" in text or "$where" in text
+    return role[:3] != "run" and not _dan_calm(text) and (
+        len(text) > _DAN_PIECE or _dan_plain_url.match(text) is None and _dan_sign.search(text) is not None) or \
+        _dan_browses(tool) and ("process" in text or "cookie" in text or "Storage" in text)
+
+
 def _dan_calm(text: str) -> bool:
     """A subset of the texts without a sign, quickly told: words, numbers and plain paths."""
     return _dan_odd.search(text) is None and "--" not in text and " -" not in text and "__" not in text and \
@@ -15832,13 +15943,24 @@ def _dan_calm(text: str) -> bool:
 
 
 _dan_odd = lazy_regex(r"[^\w./, -]")
-_DAN_STARTING = ("-", " ", "gA", "gI", "Y2", "Y3", "KG", "rO0", "AAEAA", "c", "/etc", "/root", "/proc", "/sys", "/boot",
+_DAN_STARTING = ("-", " ", "gA", "gI", "Y2", "Y3", "KG", "rO0", "AAEAA", "/etc", "/root", "/proc", "/sys", "/boot",
                  "/dev", "/var", "/run", "/private")
 
 
 @lru_cache(1024)
+def _dan_words(tool: str) -> tuple[tuple[str, ...], frozenset[str]]:
+    words = name_words(tool)
+    return words, frozenset(words)
+
+
+@lru_cache(1024)
 def _dan_telling(tool: str) -> bool:
-    return not _DAN_WORDS.isdisjoint(name_words(tool))
+    return not (_DAN_WORDS - _DAN_BROWSERS).isdisjoint(name_words(tool))
+
+
+@lru_cache(1024)
+def _dan_browses(tool: str) -> bool:
+    return not _DAN_BROWSERS.isdisjoint(name_words(tool))
 
 
 @lru_cache(4096)
@@ -16311,7 +16433,7 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     if not roles.isdisjoint(_DAN_EXCUSED):
         return _dan_excused_text(call, roles, text)
     if not roles.isdisjoint(("command", "code")):
-        if call.says("browser", "page", "puppeteer", "playwright", "evaluate") and any(
+        if not call.told.isdisjoint(_DAN_BROWSERS) and any(
                 all(_dan_search(regex, text, call.look.budget) is not None for regex in regexes)
                 for regexes in ((_dan_programs,), (_dan_stores, _dan_exits))):
             return Danger("hidden_code", (), "a script that leaves its page")
@@ -16332,10 +16454,17 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     named = named and (len(text) <= _DAN_DOCUMENT or placed or last not in _DAN_MAY_BE_LONG)
     if hit is None and (named or len(text) <= _DAN_SHORT and _dan_markup.match(text) is None):
         hit = _dan_command(text, named, call.look, placed)
-    if hit is None and (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view") and \
-            _dan_statement.search(text) is not None:
+    if hit is None and _dan_in_statement(name[-200:]) and _dan_statement.search(text) is not None:
         hit = Danger("hidden_command", (), "a statement behind a name")
     return hit
+
+
+@lru_cache(1024)
+def _dan_in_statement(name: str) -> bool:
+    """Does an argument name what stands bare in a statement of SQL?"""
+    words = name_words(name)
+    last = next((word for word in reversed(words) if not word.isdigit()), "")
+    return (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view")
 
 
 _dan_local = lazy_regex(r"(?i)[\0- ]*(?:view-source:)?(?:file:|/|~|[a-z]:[\\/])")
@@ -16483,6 +16612,7 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, 
 
 _DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template".split())
 _DAN_SOURCE = frozenset("""code source snippet script scripts lines cell python javascript js diff cells example""".split())
+_DAN_BROWSERS = frozenset("browser page puppeteer playwright evaluate".split())
 # kind | regexes, one of which is found in it; the rows of a kind are joined
 _DAN_CODE = """
 python | __import__\\s*\\(|__builtins__|__globals__|__subclasses__\\s*\\(|__mro__|\\bos\\.(?:system|popen|exec[lv]\\w*)\\s*\\(
@@ -16829,7 +16959,8 @@ def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
     """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is empty, and base64
     of a text is that text."""
     seen = seen or _Seen(message)
-    texts = seen.texts = []
+    texts: list[str] = []
+    seen.texts = texts
     for key, value in message.body.items():     # the envelope's own strings keep their places, but are not looked into
         texts.append(key)
         kind = type(value)
@@ -16943,20 +17074,9 @@ class Subject:
     """One message with what the rules ask about it, each found once and only when asked for."""
 
     # Derived when first asked for; as class attributes they cost nothing to set up, and there are many messages.
-    _texts: list[str] | None = None
-    _blob: str | None = None
-    _seen_parts: _Seen | None = None
-    _names: list[str | None] | None = None
     _roots: list[tuple[tuple[Any, ...], Any]] | None = None
-    _flat: tuple[dict[str, Any], _Names] | tuple[()] | None = None
-    _viewed: bool | None = None
-    _runs: Sequence[tuple[int, int]] | None | bool = False
-    _findings: tuple[Finding, ...] | None = None
     _path_hits: dict[str, Hit] | None = None
-    _haystack: str | None = None
-    _raw = ""
     _given: list[tuple[tuple[Any, ...], Command]] | None = None
-    _injections: tuple[Finding, ...] | None = None
 
     def __init__(self, message: Message, policy: Policy, budget: Budget | None = None,
                  marks: Iterable[str] = (), server: ServerFacts = NO_FACTS) -> None:
@@ -16965,55 +17085,55 @@ class Subject:
         self._budget = budget
         self._derived: dict[Any, Any] = {}
 
-    @property
+    @once
     def _seen(self) -> _Seen:
-        if self._seen_parts is None:
-            self._seen_parts = _Seen(self.message, self.budget)
-        return self._seen_parts
+        return _Seen(self.message, self.budget)
 
-    @property
+    @once
     def texts(self) -> list[str]:
         """The `judged_texts` of the message."""
-        if self._texts is None:
-            self._texts = judged_texts(self.message, self._seen)
-        return self._texts
+        flat, body = self.flat, self.message.body
+        if flat and _OPAQUE_NAMES.isdisjoint(flat[0]) and body.keys() == _CALL_MEMBERS and type(body["id"]) is int and \
+                body["params"].keys() == _CALLED:
+            found: list[str] = []
+            for key in body:                    # as nearly all clients write a call
+                found.append(key)
+                if key == "params":
+                    for name in body[key]:
+                        found += (name, "") if name == "name" else (
+                            name, *[text for pair in flat[0].items() for text in pair if type(text) is str])
+                elif key != "id":
+                    found.append("")
+            return found
+        return judged_texts(self.message, self._seen)
 
-    @property
+    @once
     def blob(self) -> str:
         """All of `texts`, joined by NUL."""
-        if self._blob is None:
-            self._blob = "\0".join(self.texts)
-        return self._blob
+        return "\0".join(self.texts)
 
-    @property
+    @once
     def names(self) -> list[str | None]:
         """For each of `texts` the name of the member it is the value of; None for a name itself."""
-        if self._names is None:
-            self._names = []
-            _collect_names(self.message.body, "", self._names)
-        return self._names
+        found: list[str | None] = []
+        _collect_names(self.message.body, "", found)
+        return found
 
-    @property
+    @once
     def budget(self) -> Budget:
-        if self._budget is None:
-            self._budget = Budget(JUDGE_SECONDS, patience=PATIENCE)
-        return self._budget
+        return self._budget or Budget(JUDGE_SECONDS, patience=PATIENCE)
 
     # -- text
 
-    @property
+    @once
     def runs(self) -> Sequence[tuple[int, int]] | None:
         """`token_runs` of all strings of the message."""
-        if self._runs is False:
-            self._runs = token_runs(self.blob)
-        return self._runs   # type: ignore[return-value]
+        return token_runs(self.blob)
 
-    @property
+    @once
     def viewed(self) -> bool:
         """May any string of the message read differently in a canonical view?"""
-        if self._viewed is None:
-            self._viewed = needs_views(self.blob, self.runs)
-        return self._viewed
+        return needs_views(self.blob, self.runs)
 
     def readings(self, text: str) -> tuple[View, ...]:
         """*text* itself, then what it looks like in the canonical views where that differs."""
@@ -17025,26 +17145,22 @@ class Subject:
             found = self._derived[text] = views(text, self.budget)
         return found
 
-    @property
+    @once
     def haystack(self) -> str:
         """All strings and numbers of the message in all their views, in lower case: where literals are looked for."""
-        if self._haystack is None:
-            parts = ["true", "false"]
-            _collect(self.message.body, parts, None, self.budget)
-            parts += (text for text, _, _, _, number in self._everything(frozenset()) if number)
-            parts += [self.texts[ordinal] for ordinal in self._seen.decoded] if self.texts else []
-            if self.viewed:
-                parts += (view.text for text in self.texts for view in self.readings(text)[1:])
-            self._haystack = "\0".join(parts).lower()
-        return self._haystack
+        parts = ["true", "false"]
+        _collect(self.message.body, parts, None, self.budget)
+        parts += (text for text, _, _, _, number in self._everything(frozenset()) if number)
+        parts += [self.texts[ordinal] for ordinal in self._seen.decoded] if self.texts else []
+        if self.viewed:
+            parts += (view.text for text in self.texts for view in self.readings(text)[1:])
+        return "\0".join(parts).lower()
 
-    @property
+    @once
     def findings(self) -> tuple[Finding, ...]:
         """Secrets anywhere in the message; spans point into `texts`."""
-        if self._findings is None:
-            scanner = self.policy.scanner
-            self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings, self.viewed, self.runs))
-        return self._findings
+        scanner = self.policy.scanner
+        return tuple(scanner.scan(self.texts, self.budget, self.names, self.readings, self.viewed, self.runs))
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
@@ -17087,25 +17203,23 @@ class Subject:
             return any("public" in address.kinds and "loopback" not in address.kinds for address in hosts)
         return not _SENDING.isdisjoint(words) or not _PEOPLE.isdisjoint(words) and not acts <= {"read", "search"}
 
-    @property
+    @once
     def injections(self) -> tuple[Finding, ...]:
         """Injection and concealment in the strings of the message; spans point into `texts`."""
-        if self._injections is None:
-            hits: list[Finding] = []
-            member = defined_in(self.message)
-            if member or len(self.blob) < _SMALL_CHARS or may_inject(self.blob, self.viewed):
-                agreed = self._agreed_texts(member) if self.message.agreed else ()
-                for index, text in enumerate(self.texts):
-                    if text not in SILENT_NAMES and index not in agreed:
-                        self.budget.check()
-                        hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
-                                 for finding in injection_findings(text, "description" if member else "response", self.budget,
-                                                                   self.readings(text))]
-                if member and member != "instructions":
-                    hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
-                             if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
-            self._injections = tuple(hits)
-        return self._injections
+        hits: list[Finding] = []
+        member = defined_in(self.message)
+        if member or len(self.blob) < _SMALL_CHARS or may_inject(self.blob, self.viewed):
+            agreed = self._agreed_texts(member) if self.message.agreed else ()
+            for index, text in enumerate(self.texts):
+                if text not in SILENT_NAMES and index not in agreed:
+                    self.budget.check()
+                    hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
+                             for finding in injection_findings(text, "description" if member else "response", self.budget,
+                                                               self.readings(text))]
+            if member and member != "instructions":
+                hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
+                         if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
+        return tuple(hits)
 
     def _agreed_texts(self, member: str) -> set[int]:
         """The places in `texts` of the definitions that the user has approved."""
@@ -17133,14 +17247,19 @@ class Subject:
 
     def has_literal(self, literals: frozenset[str]) -> bool:
         """Does one of these strings, in lower case, occur?"""
-        if self._haystack is None and not _is_of_numbers(literals):
-            text = self.message.text        # without an escape all strings stand there as they are
-            if "\\" not in text and text.isascii() and not self.viewed and not self._seen.decoded:
-                self._raw = raw = self._raw or text.lower()
-                if not any([literal in raw for literal in literals]):
-                    return False
+        if not _is_of_numbers(literals):
+            raw = self._raw
+            if raw and not any([literal in raw for literal in literals]) and (
+                    "\\" not in raw or "\\u" not in raw and not any(map(_escaped_sign.search, literals))):
+                return False
         text = self.haystack
-        return any(literal in text for literal in literals)
+        return any([literal in text for literal in literals])
+
+    @once
+    def _raw(self) -> str:
+        """The text of the message in lower case, when all strings stand there as they are, but for escapes; else ""."""
+        text = self.message.text
+        return text.lower() if text.isascii() and not self.viewed and not self._seen.decoded else ""
 
     # How to tell whether there is what a rule needs (see Need): something true or false of (subject, what).
     HAS: Mapping[str, Callable[[Subject, Any], Any]] = {
@@ -17149,7 +17268,8 @@ class Subject:
         "addresses": lambda subject, skip: subject.addresses(skip),
         "dangers": lambda subject, _: subject.dangers(),
         "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
-        "size": lambda subject, limit: len(subject.message.text) * 4 > limit}
+        "size": lambda subject, limit: len(subject.message.text) * 4 > limit,
+        "any": lambda subject, needs: any([Subject.HAS[kind](subject, what) for kind, what in needs])}
 
     # -- arguments
 
@@ -17177,21 +17297,26 @@ class Subject:
             params = {key: value for key, value in params.items() if key != "_meta"}
         return [(("params",), params)]
 
+    @once
     def flat(self) -> tuple[dict[str, Any], _Names] | tuple[()]:
         """The arguments of a small tool call, when they are texts and numbers without anything odd about their names, and
         what is known of their names; else nothing. Such calls are judged most often."""
-        found = self._flat
-        if found is None:
-            message = self.message
-            found, params = (), message.body.get("params")
-            if message.method == "tools/call" and message.kind == "request" and message.peer == "client" and \
-                    type(params) is dict and "inputResponses" not in params and len(message.text) < _SMALL_CHARS:
-                arguments = params.get("arguments")
-                if type(arguments) is dict and _CONTAINERS.isdisjoint(map(type, arguments.values())):
-                    known = _names_of(message.tool or "", tuple(arguments))
-                    found = () if known.odd else (arguments, known)
-            self._flat = found
-        return found
+        message = self.message
+        params = message.body.get("params")
+        if message.method == "tools/call" and message.kind == "request" and message.peer == "client" and \
+                type(params) is dict and "inputResponses" not in params and len(message.text) < _SMALL_CHARS:
+            arguments = params.get("arguments")
+            if type(arguments) is dict and _CONTAINERS.isdisjoint(map(type, arguments.values())):
+                known = _names_of(message.tool or "", tuple(arguments))
+                if not known.odd:
+                    return arguments, known
+        return ()
+
+    @once
+    def _runs_nothing(self) -> bool:
+        """Do the names of the arguments say that none of them is a command?"""
+        flat = self.flat
+        return bool(flat and not flat[1].commands)
 
     def member_names(self) -> list[tuple[tuple[Any, ...], str]]:
         """(path, name) of every member below the arguments and `_meta`."""
@@ -17256,8 +17381,7 @@ class Subject:
 
     def commands(self, skip: frozenset[str]) -> _Commands:
         """What the shell commands among the arguments of a tool call would do."""
-        flat = self.flat()
-        if flat and not flat[1].commands:
+        if self._runs_nothing:
             return _NO_COMMANDS
         facts: _Commands | None = self._derived.get(("commands", skip))
         if facts is None:
@@ -17324,9 +17448,8 @@ class Subject:
         found: list[_Address] | None = self._derived.get(("addresses", skip))
         if found is None:
             found = self._derived["addresses", skip] = []
-            flat, ran = self.flat(), _NONE
-            if self.message.tool is not None and not (flat and not flat[1].commands) and self.given_commands() and \
-                    may_fetch(self.blob):
+            ran = _NONE
+            if self.message.tool is not None and not self._runs_nothing and self.given_commands() and may_fetch(self.blob):
                 ran = self._run_hosts(found)
             for base, root in self.roots():
                 if type(root) is dict or type(root) is list:
@@ -17383,13 +17506,17 @@ class Subject:
         its role excuses."""
         found: list[Place] | None = self._derived.get(("places", skip))
         if found is None:
-            found, flat = [], self.flat()
-            walk = _PlaceWalk(self.acting, skip, self._seen, found, self.budget)
-            if flat:
+            found, flat = [], self.flat
+            if flat and skip is None:
                 for name, text in flat[0].items():
                     if type(text) is str:
-                        walk.text(text, name, _ARGUMENTS, name)
+                        use, roles = _use_of(self.acting, name)
+                        if use == "place":
+                            found.append(Place(text, roles, _ARGUMENTS, name))
+                        else:
+                            _PlaceWalk(self.acting, None, self._seen, found, self.budget).text(text, name, _ARGUMENTS, name)
             else:
+                walk = _PlaceWalk(self.acting, skip, self._seen, found, self.budget)
                 for base, root in self.roots():
                     if type(root) is str:
                         walk.text(root, "", base[:-1], base[-1])
@@ -17398,23 +17525,20 @@ class Subject:
             self._derived["places", skip] = found
         return found
 
-    @property
+    @once
     def path_context(self) -> PathContext:
         """Where the paths of this message may start."""
-        found: PathContext | None = self._derived.get("context")
-        if found is None:
-            found, places = self.policy.paths, self.places(None)
-            folders = [place for place in places if "base" in place.roles or place.step == "path"][:4] if len(places) > 1 else ()
-            if folders or self.server.folders or len(self.roots()) > 1:
-                bases = dict.fromkeys(self.server.folders)
-                for base, root in self.roots():
-                    if base[-1] == "inputResponses":
-                        bases.update(dict.fromkeys(path for answer in root.values() for path in folders_told(answer, found)))
-                bases.update(dict.fromkeys(reading.lexical for place in folders if len(place.text) < MAX_PATH_CHARS
-                                           for reading in path_readings(place.text, found._replace(bases=())) if reading.asks))
-                bases.pop(found.cwd, None)
-                found = found._replace(bases=tuple(bases)[:MAX_BASES])
-            self._derived["context"] = found
+        found, places = self.policy.paths, self.places(None)
+        folders = [place for place in places if "base" in place.roles or place.step == "path"][:4] if len(places) > 1 else ()
+        if folders or self.server.folders or len(self.roots()) > 1:
+            bases = dict.fromkeys(self.server.folders)
+            for base, root in self.roots():
+                if base[-1] == "inputResponses":
+                    bases.update(dict.fromkeys(path for answer in root.values() for path in folders_told(answer, found)))
+            bases.update(dict.fromkeys(reading.lexical for place in folders if len(place.text) < MAX_PATH_CHARS
+                                       for reading in path_readings(place.text, found._replace(bases=())) if reading.asks))
+            bases.pop(found.cwd, None)
+            found = found._replace(bases=tuple(bases)[:MAX_BASES])
         return found
 
     def certain_places(self) -> Iterator[Place | None]:
@@ -17549,14 +17673,15 @@ class _PlaceWalk:
 
     def __init__(self, tool: str, skip: frozenset[str] | None, seen: _Seen, found: list[Place], budget: Budget) -> None:
         self._tool, self._skip, self._seen, self._found, self._budget = tool, skip, seen, found, budget
-        self._reads = skip is None and _reading_tool.search(tool) is not None
+        self._reads = skip is None and _reads_files(tool)
 
     def below(self, node: Any, name: str, path: tuple[Any, ...]) -> None:
         """All texts in *node*, the value of the member *name*, and the names of members that are paths themselves."""
         skip = self._skip
         if type(node) is dict:
+            many = len(node) > 64
             for key, value in node.items():
-                if len(node) > 64:
+                if many:
                     self._budget.check()
                 if _is_path_name(key):
                     self._found.append(Place(key, _roles_of_name(self._tool, "path"), path, key))
@@ -17587,6 +17712,8 @@ class _PlaceWalk:
             use = "" if "choice" in roles else "place"
         if self._skip is not None:
             use = "" if name in self._skip else "place"
+        if use == "":
+            return
         if use == "place" or self._reads and use in ("said", "patch", "pattern") or \
                 use == "pattern" and is_place_pattern(self._tool, name, text) or\
                 use == "name" and _leads.search(text) is not None:
@@ -17719,15 +17846,25 @@ class _Commands:
 
 _NO_COMMANDS = _Commands()
 
+@lru_cache(1024)
+def _reads_files(tool: str) -> bool:
+    low = tool.lower()
+    return (not low.isascii() or any([word in low for word in _READING])) and _reading_tool.search(tool) is not None
+
+
 # Tools whose name says that they read files
+_READING = ("read", "open", "cat", "view", "load", "stat", "head", "tail", "file")
 _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
 
 
+# What JSON may spell by a backslash and one letter: a literal without it stands in the raw text as it does in the string
+_escaped_sign = lazy_regex(r'["\\/\x00-\x1f]')
 _SMALL_CHARS = 4096         # of a message: the names of its arguments may be remembered
 _CONTAINERS: frozenset[Any] = frozenset((dict, list))
 
 
 _ARGUMENTS = ("params", "arguments")
+_CALL_MEMBERS, _CALLED = {"jsonrpc", "id", "method", "params"}, {"name", "arguments"}
 
 
 class _Names(NamedTuple):
@@ -18419,7 +18556,7 @@ class Hit(NamedTuple):
 HIT = Hit()
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}): there is a path
 # that some rule is about (None: what is passed over is told by roles), or a command with a category; ("secrets", "") and
-# ("injection", kind of text): there is a finding; ("size", bytes): it may be larger than that
+# ("injection", kind of text): there is a finding; ("size", bytes): it may be larger than that; ("any", needs): one of them
 Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
 _HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]   # a condition on the classes and names of a host
@@ -18633,6 +18770,10 @@ class _Compiler:
     def need(self, key: str, matcher: dict[str, Any], strict: bool) -> list[Need]:
         """What a matcher of a single word needs, as a list of one or none."""
         words = set(matcher) - _ABOUT_MATCHERS
+        if len(words) > 1:          # any of the words holds
+            needs = [self.need(key, {name: matcher[name] for name in matcher if name == word or name in _ABOUT_MATCHERS}, strict)
+                     for word in sorted(words)]
+            return [("any", tuple([need for need, in needs]))] if all(needs) else []
         skip = frozenset(_as_list(matcher.get("except_keys", [])))
         if words == {"regex"}:
             literals = [self.regex(source, "").literals for source in _as_list(matcher["regex"])]
@@ -19836,6 +19977,36 @@ def _limited(policy: Policy | None, whose: str = "") -> Iterator[tuple[str, Rule
 
 
 _ALLOWED = Decision("allow")
+# Rules that stand one behind the other and need the same; the number of that need, and how to tell whether it is there:
+# has(subject, what), if they need anything; do they only log?
+_Step = tuple[Sequence[Rule], int, "Callable[[Subject, Any], Any] | None", Any, bool]
+
+
+def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
+    """The steps in which *rules* are asked; *single*: each in a step of its own, and whatever it needs."""
+    steps: list[_Step] = []
+    needs: list[Need] = []
+    for rule in rules:
+        need, lends = None if single else rule.needs, rule.action == "log_only"
+        if need is not None and need not in needs:
+            needs.append(need)
+        number = -1 if need is None else needs.index(need)
+        if steps and steps[-1][1] == number and not single and not lends and not steps[-1][4]:
+            steps[-1] = ([*steps[-1][0], rule], *steps[-1][1:])
+        else:
+            steps.append(([rule], number, Subject.HAS[need[0]] if need is not None else None, need and need[1], lends))
+    return steps
+
+
+def _logged(rule: Rule, has: Callable[[Subject, Any], Any] | None, what: Any, subject: Subject) -> Hit | None:
+    """Whether a rule matches that only logs: it gets half of the time that is left, and makes nothing fail for time."""
+    lent = subject.budget.lend()
+    try:
+        return rule.matches(subject) if has is None or has(subject, what) else None
+    except BudgetSpent:
+        return None
+    finally:
+        subject.budget.take_back(lent)
 
 
 class Wall:
@@ -19849,7 +20020,7 @@ class Wall:
         """*whose* keeps the marks of a policy that is judged apart from those of others."""
         self.policy = policy
         self._whose = whose
-        self._candidates: dict[tuple[Any, ...], tuple[Rule, ...]] = {}
+        self._candidates: dict[tuple[Any, ...], tuple[tuple[Rule, ...], list[_Step]]] = {}
         self._apart = Wall(policy.apart, whose + "apart") if policy.apart is not None else None
         self._machine = Wall(policy.machine, whose + "machine") if policy.machine is not None else None
         self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
@@ -19868,44 +20039,41 @@ class Wall:
         """
         rule: Rule | None = None
         try:
-            lacking: list[Need] = []                # what rules before needed, and is not there
-            for rule in self._rules(subject.message.peer) if every else self._rules_for(subject.message):
-                if every and not rule.scope.covers(*_covered(subject.message)):
-                    yield rule, ELSEWHERE, None
+            lacking: set[int] = set()               # of what rules before needed, and is not there
+            for rules, number, has, what, lends in _steps(self._rules(subject.message.peer), True) if every else \
+                    self._applying(subject.message)[1]:
+                if number in lacking:
                     continue
-                hit, need = None, rule.needs
-                if need is not None and need in lacking and not every:
+                rule = rules[0]
+                if has is not None and not lends and not has(subject, what):
+                    lacking.add(number)
                     continue
-                lent = subject.budget.lend() if rule.action == "log_only" else None
-                try:
-                    if need is None or Subject.HAS[need[0]](subject, need[1]):
-                        hit = rule.matches(subject)
+                for rule in rules:
+                    if every and not rule.scope.covers(*_covered(subject.message)):
+                        yield rule, ELSEWHERE, None
+                        continue
+                    hit = _logged(rule, has, what, subject) if lends else rule.matches(subject)
+                    if hit is None:
+                        if not every:
+                            continue
+                        outcome = PASSED
+                    elif rule.unless is not None and rule.unless(subject) is not None:
+                        outcome = EXCEPTED
+                    elif rule.limit is not None and (
+                            memory is None or not memory.exceeds(rule, rule.limit, subject.counted, again)):
+                        outcome = COUNTS
+                    elif rule.mark:
+                        outcome = MARKS
                     else:
-                        lacking.append(need)
-                except BudgetSpent:         # what is only logged makes nothing fail for time
-                    if lent is None:
-                        raise
-                finally:
-                    if lent is not None:
-                        subject.budget.take_back(lent)
-                if hit is None:
-                    outcome = PASSED
-                elif rule.unless is not None and rule.unless(subject) is not None:
-                    outcome = EXCEPTED
-                elif rule.limit is not None and (memory is None or not memory.exceeds(rule, rule.limit, subject.counted, again)):
-                    outcome = COUNTS
-                elif rule.mark:
-                    outcome = MARKS
-                else:
-                    outcome = DECIDES
-                    if rule.action in ("ask", "log_only"):
-                        self._read_commands(subject)
-                    if rule.action == "redact" and _can_be_cut_out(hit.findings):   # secrets go too, whatever it is about
-                        hit = hit._replace(findings=_joined(subject.findings, hit.findings))
-                if every or outcome is DECIDES or outcome is MARKS:
-                    yield rule, outcome, hit
-                    if outcome is DECIDES and not every:
-                        return
+                        outcome = DECIDES
+                        if rule.action in ("ask", "log_only"):
+                            self._read_commands(subject)
+                        if rule.action == "redact" and _can_be_cut_out(hit.findings):   # secrets go too, whatever it is about
+                            hit = hit._replace(findings=_joined(subject.findings, hit.findings))
+                    if every or outcome is DECIDES or outcome is MARKS:
+                        yield rule, outcome, hit
+                        if outcome is DECIDES and not every:
+                            return
             rule = None
             redacts = subject.message.peer == "server" and self.policy.settings.outbound_default_action == "redact"
             yield None, DECIDES, Hit(findings=subject.findings) if redacts else HIT
@@ -19935,7 +20103,7 @@ class Wall:
                             "check_call(tool, arguments)")
         counted: set[int] = set()
         decision = _ALLOWED
-        for way in self._ways(message):
+        for way in self._ways(message) if message.others else (message,):
             if decision.action != "deny":
                 decision = _stricter(decision, self._decide(way, budget, memory, again, counted))
         for path, part in _input_requests(message) if message.peer == "server" else ():
@@ -20019,14 +20187,19 @@ class Wall:
 
     def _rules_for(self, message: Message) -> tuple[Rule, ...]:
         """The rules that may apply to messages of this kind, method, tool and server."""
-        about = _covered(message)
-        found = self._candidates.get((message.peer, *about))
+        return self._applying(message)[0]
+
+    def _applying(self, message: Message) -> tuple[tuple[Rule, ...], list[_Step]]:
+        """The same, and the steps in which they are asked."""
+        about = message.peer, message.kind, message.method, message.tool, message.server, message.alias
+        found = self._candidates.get(about)
         if found is None:
             if len(self._candidates) >= _MAX_CANDIDATE_SETS:
                 self._candidates.clear()
             rules = self._rules(message.peer)
-            covers = {scope: scope.covers(*about) for scope in {rule.scope for rule in rules}}      # many share one
-            found = self._candidates[(message.peer, *about)] = tuple([rule for rule in rules if covers[rule.scope]])
+            covers = {scope: scope.covers(*about[1:]) for scope in {rule.scope for rule in rules}}      # many share one
+            asked = tuple([rule for rule in rules if covers[rule.scope]])
+            found = self._candidates[about] = asked, _steps(asked)
         return found
 
     def _default(self, message: Message, hit: Hit) -> Decision:
@@ -20130,16 +20303,33 @@ class Close(NamedTuple):
     peer: str
 
 
-class Record(NamedTuple):
+class Record:
     """One audit record as data, with nothing in it that is a secret; `line` is how it is written."""
-    fields: dict[str, Any]
-    written: str = ""           # the line, where it is known already
-    spared: bool = False        # it is not written: the log is full, and it is about an allowed message or noise
+
+    __slots__ = ("_fields", "_written", "spared")
+
+    def __init__(self, fields: dict[str, Any] | None, written: str = "", spared: bool = False) -> None:
+        """*written*: the line, where it is known already; without *fields* they are those of the line, and it is about a
+        message that was simply allowed. *spared*: it is not written, since the log is full, and it is about an allowed
+        message or noise."""
+        self._fields, self._written, self.spared = fields, written, spared
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The members."""
+        if self._fields is None:
+            self._fields = json.loads(self._written)
+        return self._fields
+
+    @property
+    def is_usual(self) -> bool:
+        """Is it about a message that was simply allowed (and was nobody asked for more)?"""
+        return self._fields is None
 
     @property
     def line(self) -> str:
         """The record as one line of JSON."""
-        return self.written or _compact(self.fields)
+        return self._written or _compact(self.fields)
 
     @property
     def data(self) -> bytes:
@@ -20177,8 +20367,7 @@ class Outbox:
         effects: list[Any] = [*self.records, *self.notes, *self.others]
         for peer, lines in self.lines.items():
             if lines:
-                lines.append(b"")
-                effects.append(Send(peer, b"\n".join(lines)))
+                effects.append(Send(peer, lines[0] + b"\n" if len(lines) == 1 else b"\n".join([*lines, b""])))
         return effects
 
 
@@ -21125,13 +21314,16 @@ class Recorder:
         self._settings, self._server_name, self._quoting, self._clock = policy.settings, server_name, quoting, clock
         code = "".join(_REF_SIGNS[byte % len(_REF_SIGNS)] for byte in os.urandom(6))
         self._id = session_id or code
-        self._code = self._id if re.fullmatch("[a-z0-9]{1,8}", self._id) else code
+        short = len(self._id) <= 8 and self._id.isascii() and self._id.isalnum() and self._id == self._id.lower()
+        self._code = self._id if short else code
         self._seq = 0
         self._second: tuple[int, str] = (-1, "")        # of the latest record, and how it is written
         self._prev: str | None = None
         self._salt = salt or os.urandom(16)
         self._about = _compact({"session": self._id})[1:-1]
         self._constant: dict[str, Any] = {}
+        # Of allowed messages with one peer, kind, method and tool: how that part of their records is written
+        self._heads: dict[tuple[str | None, ...], str] = {}
         self.adopt(policy)
         self._day = self._size = self._spared = 0       # the day, in days; bytes recorded in it; records left out since the last
 
@@ -21148,6 +21340,7 @@ class Recorder:
         self._settings = policy.settings
         self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
         self._written = _compact(self._constant)[1:-1]
+        self._heads.clear()
 
     @property
     def session(self) -> str:
@@ -21161,6 +21354,10 @@ class Recorder:
 
     def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
         """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
+        if decision is _ALLOWED and not extra and not self._spared:
+            usual = self._usual(message, size)
+            if usual:
+                return Record(None, usual)
         text, label, ident, ref = self._quoting.text, self._quoting.label, message.body.get("id"), self.ref
         action, note, would = decision.action, decision.message or None, ""
         if self._settings.mode == "monitor" and action not in ("allow", "log_only") and decision is not _STOPPED:
@@ -21168,13 +21365,9 @@ class Recorder:
         method = "response" if message.kind == "response" else message.method
         tool = None if message.tool == UNKNOWN_TOOL else message.tool
         direction = "outbound" if message.peer == "server" else "inbound"
-        moment = int(self._clock() * 1000)
-        second = moment // 1000
-        if second != self._second[0]:
-            self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
         self._seq += 1
         fields: dict[str, Any] = {
-            "ts": f"{self._second[1]}{moment % 1000:03d}Z",
+            "ts": self._stamp(int(self._clock() * 1000)),
             "session": self._id, "seq": self._seq, "ref": ref, "server": label(self._server_name),
             "direction": direction, "method": method and label(method), "tool": tool and label(tool),
             "id": text(ident) if type(ident) is str else ident,
@@ -21200,17 +21393,44 @@ class Recorder:
             return Record(fields, spared=True)
         if self._spared:
             fields["left_out"], self._spared = self._spared, 0
-        if decision is _ALLOWED and not extra and type(ident) is int and "args" not in fields and "left_out" not in fields:
-            spelled, prev = self._quoting.spelled, f'"{self._prev}"' if self._prev else "null"      # as nearly always
-            line = (f'{{"ts":"{fields["ts"]}",{self._about},"seq":{self._seq},"ref":"{ref}",'
-                    f'"server":{spelled(self._server_name)},"direction":"{direction}","method":{spelled(method)},'
-                    f'"tool":{spelled(tool)},"id":{ident},"action":"allow","rule":null,"message":null,'
-                    f'"bytes":{size},{self._written},"prev":{prev}}}')
-        else:
-            line = _compact(fields)
+        return Record(fields, self._chained(_compact(fields)))
+
+    def _stamp(self, moment: int) -> str:
+        """How a time in milliseconds is written."""
+        second = moment // 1000
+        if second != self._second[0]:
+            self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        return f"{self._second[1]}{moment % 1000:03d}Z"
+
+    def _chained(self, line: str) -> str:
+        """*line*, which is the last from now on."""
         self._size += len(line) + 1
         self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
-        return Record(fields, line)
+        return line
+
+    def _usual(self, message: Message, size: int) -> str:
+        """The line of a message that was simply allowed, as most are; "" when there is more to say of it."""
+        ident = message.body.get("id")
+        if type(ident) is not int or self.is_full:
+            return ""
+        about = message.peer, message.kind, message.method, message.tool
+        known = self._heads.get(about)
+        if known is None:
+            if message.peer == "client" and message.kind == "request" and message.tool is not None and \
+                    self._settings.log_args == "full":
+                return ""
+            spelled, answers, of = self._quoting.spelled, message.kind == "response", message.tool
+            direction = "outbound" if message.peer == "server" else "inbound"
+            known = (f'"server":{spelled(self._server_name)},"direction":"{direction}",'
+                     f'"method":{spelled("response" if answers else message.method)},'
+                     f'"tool":{spelled(None if of == UNKNOWN_TOOL else of)},"id":')
+            if len(self._heads) < MAX_LABELS and len(known) < MAX_NAME_CHARS:
+                self._heads[about] = known
+        self._seq = seq = self._seq + 1
+        prev = f'"{self._prev}"' if self._prev else "null"
+        return self._chained(
+            f'{{"ts":"{self._stamp(int(self._clock() * 1000))}",{self._about},"seq":{seq},"ref":"{self._code}-{seq}",'
+            f'{known}{ident},"action":"allow","rule":null,"message":null,"bytes":{size},{self._written},"prev":{prev}}}')
 
     def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
         refused, logged = decision.action in ("deny", "ask"), self._settings.log_args
@@ -21906,9 +22126,9 @@ class Correlation:
         if kind == "response":
             return self._answered(peer, body)
         method: str = body["method"]
-        params: dict[str, Any] = body.get("params") or {}
         if method == "tools/call":
-            return (Pending(method, params["name"]),)
+            return (Pending(method, body["params"]["name"]),)
+        params: dict[str, Any] = body.get("params") or {}
         if peer == "server":
             return self._told(method, params)
         if method.startswith("tasks/") and type(params.get("taskId")) is str:
@@ -21981,19 +22201,24 @@ class Correlation:
 
     def _began(self, message: Message, params: dict[str, Any]) -> None:
         ident, method, tool = message.body["id"], message.method, message.tool
-        task = params.get("taskId") if method is not None and method.startswith("tasks/") else None
-        token = meta_of(message).get("progressToken") if message.peer == "client" and "_meta" in params else None
-        modern = "_meta" in params and _VERSION_META in meta_of(message)
-        waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None, modern)
-        if waiting.progress is not None:
-            self._progress.put(waiting.progress, waiting)
+        waiting = Pending(method, tool)
+        if "_meta" in params or method != "tools/call":
+            task = params.get("taskId") if method is not None and method.startswith("tasks/") else None
+            token = meta_of(message).get("progressToken") if message.peer == "client" and "_meta" in params else None
+            modern = "_meta" in params and _VERSION_META in meta_of(message)
+            waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None, modern)
+            if waiting.progress is not None:
+                self._progress.put(waiting.progress, waiting)
         if method == "tools/call":
             self._running[tool or ""] = self._running.get(tool or "", 0) + 1
         pending = self._pending[message.peer]
         before: tuple[Pending, ...] = pending.get(ident) or ()          # of two under one id nobody knows which is answered
-        for one in before[:-MAX_READINGS]:
-            self._forget(one)
-        pending.put(ident, (*before[-MAX_READINGS:], waiting))
+        if before:
+            for one in before[:-MAX_READINGS]:
+                self._forget(one)
+            pending.put(ident, (*before[-MAX_READINGS:], waiting))
+        else:
+            pending.put(ident, (waiting,))
 
     def _forget(self, waiting: Pending) -> None:
         """A request waits no longer."""
@@ -22292,6 +22517,8 @@ class Session:
     def _record(self, out: Outbox, record: Record) -> None:
         """Have a record written, which the user may be shown (`mcpwall allow REF`); say once a day when the log is full."""
         out.records.append(record)
+        if record.is_usual:
+            return
         if "asked" in record.fields and "digest" in record.fields:
             self._questions.shown(record.fields["digest"], record.fields["rule"], record.data)
         if record.spared and record.fields["ts"][:10] != self._full_on:
@@ -23292,6 +23519,11 @@ class Reporter:
         self._bell.acquire()
         self._started = self._busy = self._hurry = False
 
+    @property
+    def skips_allowed(self) -> bool:
+        """Is nothing said of what was simply allowed?"""
+        return self._least > _WORDS["allow"][2]
+
     def decisions(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Queue a line for each audit record whose action reaches the level."""
         lines = [decision_text(record, self.colour) for record in records
@@ -23986,7 +24218,8 @@ class _Relay:
     def _perform(self, effects: list[Any], peer: str) -> None:
         """Carry out *effects*; *peer*'s pump calls, or the main thread (""), which must not wait."""
         forward: list[bytes] = []
-        decided = [effect.fields for effect in effects if type(effect) is Record]       # most effects are records
+        decided = [effect.fields for effect in effects if type(effect) is Record      # most effects are records
+                   and not (effect.is_usual and self._reporter.skips_allowed)]
         others = [effect for effect in effects if type(effect) is not Record]
         for effect in others:
             kind = type(effect)
@@ -28330,7 +28563,7 @@ def _host_of(host: HookHost, fields: Mapping[str, Any], name: str) -> HookHost:
 
 def _event_folder(place: str) -> str:
     """A folder as the system spells it: Cursor writes `/d:/Proj` for `D:\\Proj`."""
-    return place[1:] if re.match(r"/[A-Za-z]:(/|\Z)", place) else place
+    return place[1:] if place[2:3] == ":" and re.match(r"/[A-Za-z]:(/|\Z)", place) else place
 
 
 # -- the calls of an event ---------------------------------------------------------
@@ -28489,17 +28722,17 @@ def _seen_from(folder: str, place: str) -> str:
 
 def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
     """The event with server and tool told apart, if it is about an MCP tool. *servers*: the names that are configured."""
-    prefix = re.match(r"mcp__|MCP:|mcp_|@", event.tool)
-    if prefix is None and (event.server is not None or event.host.name != "copilot" or "-" not in event.tool):
+    prefix = next((start for start in ("mcp__", "MCP:", "mcp_", "@") if event.tool.startswith(start)), "")
+    if not prefix and (event.server is not None or event.host.name != "copilot" or "-" not in event.tool):
         return event
-    rest = event.tool[prefix.end():] if prefix else event.tool
+    rest = event.tool[len(prefix):]
     for server in [event.server] if event.server else sorted(servers, key=len, reverse=True):
         found = re.match(f"(?:{re.escape(server)}|{_server_word(server)})(?:__|[_/-])(?=.)", rest)
         if found:
             return event._replace(server=server, tool=rest[found.end():])
-    if prefix is None or event.server:
+    if not prefix or event.server:
         return event
-    server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/", "MCP:": "\0"}[prefix[0]])
+    server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/", "MCP:": "\0"}[prefix])
     return event._replace(server=server, tool=tool) if tool else event._replace(server="", tool=rest)
 
 
