@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import unittest
 from unittest import mock
 
@@ -72,7 +73,7 @@ class Messages(unittest.TestCase):
         "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {regexp: x}}}, action: deny}\n": ("did you mean 'regex'",),
         "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {}}}, action: deny}\n": ("empty matcher",),
         "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {regex: '(a'}}}, action: deny}\n": ("/rules/0/match/arguments/p/regex",),
-        "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {regex: '^(a+)+$'}}}, action: deny}\n": ("/rules/0/match/arguments/p/regex",),
+        "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {regex: '(?i)a'}}}, action: deny}\n": ("/rules/0/match/arguments/p/regex", "[Rr][Mm]"),
         "version: 1\nrules:\n  - {name: a, match: {tool: 'delete_*|remove_*'}, action: deny}\n": ("/rules/0/match/tool", "{"),
         "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {command: rm}}}, action: deny}\n": ("category",),
         "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {except_keys: [x], regex: a}}}, action: deny}\n": ("_any_value",),
@@ -188,14 +189,14 @@ class Doubts(unittest.TestCase):
 
     def test_many_rules_about_one_tool_do_not_make_the_load_slow(self) -> None:
         looks: list = []
-        is_wider = mcpwall._Shadows._is_wider
-        with mock.patch.object(mcpwall._Shadows, "_is_wider", lambda *args: looks.append(1) or is_wider(*args)):
+        is_wider = mcpwall.Shadows.is_wider
+        with mock.patch.object(mcpwall.Shadows, "is_wider", lambda *args: looks.append(1) or is_wider(*args)):
             for match in (lambda n: {"tool": "run", "server": f"s{n}"}, lambda n: {"tool": [f"t{n}x{m}*" for m in range(20)]}):
                 rules = [{"name": str(n), "match": match(n), "action": "deny"} for n in range(400)]
                 self.assertEqual(mcpwall.policy_doubts(policy({"version": 1, "rules": rules})), [])
-                self.assertLess(len(looks), mcpwall._Shadows._MAX_LOOKS + 1)
+                self.assertLess(len(looks), mcpwall.Shadows.MOST_LOOKS + 1)
                 looks.clear()
-        self.assertLess(mcpwall._Shadows._MAX_LOOKS, 400 * 20 * 20 * 20)
+        self.assertLess(mcpwall.Shadows.MOST_LOOKS, 400 * 20 * 20 * 20)
 
     def test_built_in_policies_leave_no_doubt(self) -> None:
         for name in mcpwall.BUILTIN_NAMES:
@@ -396,6 +397,30 @@ class Scopes(unittest.TestCase):
             self.assertEqual(talk.records[-1]["rule"], f"r{n}")
         self.assertTrue(talk.passes("t", {"x": "word300 wordy"}))
 
+    def test_many_rules_see_in_a_call_what_each_alone_sees(self) -> None:
+        words = ("drop table", "a/b", 'say "no"', "tab\there", "12345", "true", "42e1", "\u00fcber", "kelvin", "x|y", "back\\slash", "new\nline")
+        rules = [{"name": f"filler{n}", "match": {"arguments": {"_any_value": {"regex": f"filler{n}\\b"}}}, "action": "deny"} for n in range(80)]
+        rules += [{"name": word, "match": {"arguments": {"_any_value": {"regex": re.sub(r"([^\w ])", r"\\\1", word)}}}, "action": "deny"}
+                  for word in words]
+        many, *alone = [Talk({"version": 1, "settings": {"max_repeated_denials": 1_000_000}, "rules": some})
+                        for some in (rules, *([rule] for rule in rules[80:]))]
+        fullwidth = {ord(char): ord(char) + 0xFEE0 for char in "abdeilnorptuvxy"}
+        seen = 0
+        for value in (*words, 12345, 123450, True, 420.0, "%64rop%20table", "nothing"):
+            text = str(value)
+            for form in (value, text.upper(), text.translate(fullwidth), {text: 1}, [["a", {"b": value}]]):
+                arguments = json.dumps({"x": form}, ensure_ascii=False)
+                for spelled in {arguments, json.dumps({"x": form}), re.sub("[ro]", lambda char: f"\\u{ord(char[0]):04x}", arguments)}:
+                    line = f'{{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {{"name": "t", "arguments": {spelled}}}}}\n'
+                    for talk in (many, *alone):
+                        talk.records.clear()
+                        talk.feed("client", line.encode())
+                        talk.server({"jsonrpc": "2.0", "id": 1, "result": {}})
+                    expected = next((talk.records[0]["rule"] for talk in alone if talk.records[0]["action"] == "deny"), None)
+                    self.assertEqual(many.records[0]["rule"], expected, line)
+                    seen += expected is not None
+        self.assertGreater(seen, 60)
+
 
 class Outbound(unittest.TestCase):
     def answer(self, match: dict, result: dict, action: str = "deny", tool: str = "t") -> dict:
@@ -538,9 +563,9 @@ class Layers(InEmptyHome):
 
     def test_a_policy_is_read_where_files_have_no_owners(self) -> None:
         about = os.stat_result((0o100666, 1, 1, 1, 4711, 4711, 0, 0, 0, 0))
-        mcpwall._check_owner("x.yml", about, getuid=None)
+        mcpwall.check_file_owner("x.yml", about, getuid=None)
         with self.assertRaises(mcpwall.PolicyError):
-            mcpwall._check_owner("x.yml", about, getuid=lambda: 4712)
+            mcpwall.check_file_owner("x.yml", about, getuid=lambda: 4712)
 
     @unittest.skipUnless(hasattr(os, "mkfifo"), "POSIX files")
     def test_reading_a_policy_never_waits_and_takes_nothing_from_a_stream(self) -> None:
