@@ -14204,7 +14204,6 @@ role_spoof     who3     you act|behave|function|serve|operate|are_acting as ..2 
 role_spoof     who2     when|whenever|if you ..1 *answer|respond|summarise|summarize|describe|reply|are_asked|mention
 role_spoof     who2     reply|answer|respond ~1 *only|exclusively with|by
 role_spoof     who2     in|for|during ..1 FUTURE|later *SESSION|conversation|chat|answers
-role_spoof     who2     graders|reviewers|judges llm|ai
 role_spoof     who1!    *agent|agents|assistant|assistants|model|models|bot|bots STOP
 role_spoof     who2     *BOT ..1 must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
 role_spoof     who2!    *SUBJECT must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
@@ -14219,7 +14218,6 @@ role_spoof     who2     begin|start|end|finish|finishing|after|before|in ..2 you
 role_spoof     who1     your ~1 ..1 *memory|instructions|accuracy|recommendation
 role_spoof     who2     whatever|regardless|no_matter|anything|whoever|whenever ~1 ..2 *USER|they|asks ..1 ask|asks|says|say|wants|requests|mentions
 role_spoof     who2     SYSTEM|agent|ai *override|notice|directive|note|message STOP
-role_spoof     who2     assistant|ai COLON //40 *user|human COLON
 role_spoof     who1     *human|user COLON
 tool_steering  =deed1!  MOVE|DEL|read|open|access|collect|gather|grab|extract|CHANGE|PAY|GIVE|REVEAL|ORDER
 tool_steering  -deed1   you must|should|have_to|are_to|are_asked|need_to|will|shall|are_required|can
@@ -14261,7 +14259,6 @@ tool_steering  deed2    must|should|shall|and MOVE|DO|DEL ..6 URL|MAIL|FUND|PATH
 concealment    hide2    no|not|isn't|don't|needn't|nor ..2 NEED|need_to ..2 to|be? ..1 *bother|mention|tell|inform|notify|alert|consult|report|involve|disturb|mentioned|told|informed
 concealment    hide2    need_not|needn't|won't|not be *mentioned|told|informed|notified|displayed|shown
 concealment    hide2    *SLY
-concealment    hide2    out_of|outside|from|omit|not_in ..1 your|the ANSWER|report|log|logs|summary
 concealment    hide2    without ..1 *showing|telling|mentioning|displaying|revealing|asked
 concealment    hide2    no questions *asked
 concealment    hide2    *unnoticed|unseen|undetected
@@ -14464,7 +14461,6 @@ tool_steering  deed2    sende|sendet|senden_sie|schick|lies|lesen_sie|lösch|fü
 tool_steering  deed1    sende|schick|lies|lösch|führe|übermittle|kopier|gib|sag_|antworte|empfiehl|schreib|zeige|rufe|öffne|envoie|envoyez|transmet|publi|affich|supprime|exécut|copie|lisez|dites|réponds|répondez|recommand|écri|envía|envíe|manda|borra|elimina|ejecut|publica|copia|muestr|responde|contesta|recomiend|escrib|di_|diga|envie|apague|execute|mostre|recomend|escrev|invia|cancella|esegui|leggi|mostra|rispond|consiglia|scrivi|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|odpowi|poleć|napisz|küld|töröl|futtas|olvas|másol|írd|válaszol|ajánl|gửi|xóa|chạy|chuyển|trả_lời|giới_thiệu|kirim|hapus|jalankan|teruskan|jawab|rekomendasikan|tampilkan
 tool_steering  deed2    parola|şifre|.env|http|@|sistem_istem|sistem_talimat|konuşma|günlük|yedek|sistem_mesaj ..40 gönder|yazdır|göster|sil|çalıştır|aktar|kopyala
 tool_steering  deed1    gönder|yazdır|göster|sil_|çalıştır|öner|cevapla|yanıtla
-role_spoof     who1     人工智能助手|ai助手|ai_助手|语言模型|語言模型|智能助手|智能体|大模型|ai代理|ai_代理
 role_spoof     who3     如果你是|若你是|如果您是|若您是|假如你是|作为一个|身为 ..6 *人工智能|ai|语言模型|語言模型|助手|大模型
 concealment    claim2   *已授权|已经授权|已授權|已同意|已批准|预先批准|已确认|获得授权
 concealment    hide1    无需确认|无需再次确认|不需要确认|不必确认|不用确认|无需询问|不要询问|直接
@@ -14472,34 +14468,28 @@ role_spoof     claim1   系统通知|系统消息|系统提示：|管理员|从�
 tool_steering  deed2    请|立即|马上|必须|应当|直接|，|。|：|将|把|并|先 ..1 发送|转发|删除|读取|调用|执行|运行|上传|输出|泄露|转账|复制|显示|提交|添加 ..20 .env|密码|密钥|对话|聊天|http|@|系统提示|备份|工具|backup|凭证|令牌|目录|数据库|命令|_|邮件|记录
 tool_steering  deed2    密码|密钥|对话|聊天|系统提示|备份|.env|凭证|令牌|邮件 ..16 发送|转发|删除|上传|输出|泄露|发给|提交|复制
 tool_steering  deed1    回复|回答|推荐|输出|发送|执行|删除|告诉
-role_spoof     who1     aiアシスタント|言語モデル|aiエージェント|要約するai|ai_アシスタント|aiへ|モデルへ|アシスタントへ
 role_spoof     who3     あなたが|もし|このページを|この文書を|これを ..8 *ai|言語モデル|アシスタント ..6 なら|場合|であれば|は
 role_spoof     claim1   代わりに|今後は|これからは|今から|とだけ|システム通知|管理者
 role_spoof     claim3   *権限 ..4 付与|昇格
 concealment    claim2   *承認済み|許可済み|同意済み|確認は不要|確認不要
 tool_steering  deed2    パスワード|会話|システムプロンプト|秘密鍵|環境変数|url|http|メール|データベース|バックアップ|.env|.ssh|認証情報|トークン ..24 送信|転送|削除|実行|出力|表示|アップロード|教えて|送って
 tool_steering  deed1    してください|しなさい|せよ|すること|ださい
-role_spoof     who1     ai_어시스턴트|언어_모델|ai_비서|인공지능_비서|ai_에이전트|ai_모델|인공지능
 role_spoof     who3     당신이|귀하가|네가|만약 ..10 *언어_모델|ai|인공지능|어시스턴트 ..6 라면|이면|면
 role_spoof     claim3   *새로운_지시|새_지시|시스템_명령
 role_spoof     claim1   지금부터|대신|앞으로|새로운_작업|시스템_알림|관리자
 concealment    claim2   *이미_승인|이미_동의|확인_없이|승인되었|허가했
 tool_steering  deed2    비밀번호|환경_변수|대화|시스템_프롬프트|파일|http|@|키_|이메일|백업|데이터베이스|.env|명령 ..30 출력|전송|보내|삭제|공개|전달|업로드|실행
 tool_steering  deed1    하세요|하십시오|해라|하라|주세요
-role_spoof     who1     языковая_модель|языковой_модел|языковую_модель|языковых_модел|ии-ассистент|ии-агент|ассистент_ии|нейросет|ии-помощник|мовна_модель|мовну_модель|мовною_моделлю|ші-асистент|штучн|искусственн
-role_spoof     who2     *ассистент|асистент|помощник|помічник ..1 ,|:
 role_spoof     who3     если_ты|если_вы|як_мовна|якщо_ти|якщо_ви|как_языковая ..8 *модель|моделлю|ии|ші|ассистент|асистент|нейросет
 role_spoof     claim1   вместо|отныне|с_этого_момента|теперь|замість|віднині|відтепер|системное|новая_задача|нове_завдання
 concealment    claim2   *пользователь|користувач ..10 уже|дал|разрешил|согласил|одобрил|дозволив|погодив|схвалив
 tool_steering  deed2    отправь|отправьте|перешли|перешлите|выполни|выполните|удали|удалите|прочитай|прочитайте|покажи|покажите|выведи|выведите|передай|передайте|скопируй|загрузи|запусти|надішли|надішліть|видали|видаліть|виконай|виконайте|покажи|скопіюй|прочитай|передай ..40 PATH|http|@|парол|ключ|команд|переписк|промпт|curl|список_контакт|контакт|файл|логи|журнал|историю|базу|резервн|сервер|подсказк
 tool_steering  deed1    отправь|перешли|выполни|удали|прочитай|покажи|выведи|скажи|ответь|рекомендуй|напиши|скопируй|надішли|видали|виконай|відповідай|відповідайте|скажіть|рекомендуйте|отвечай|отвечайте
-role_spoof     who1     نموذج_لغوي|نموذجًا_لغويًا|نموذجا_لغويا|نماذج_اللغة|المساعد_الذكي|مساعد_الذكاء|الذكاء_الاصطناعي
 role_spoof     who3     إذا_كنت|اذا_كنت|إن_كنت|بصفتك ..4 *نموذج|مساعد|ذكاء
 role_spoof     claim1   بل_|بدلا|بدلاً|من_الآن|ابتداء|مهمة_جديدة|إشعار_النظام
 concealment    claim2   *المستخدم ..10 وافق|أذن|سمح
 tool_steering  deed2    أرسل|اعرض|احذف|نفذ|انسخ|اقرأ|اطبع|شغل|حول|ارسل ..40 .env|http|@|كلمة|كلمات|المرور|تعليمات|المحادثة|ملف|مفاتيح|رسائل|الأمر|قاعدة|النسخ
 tool_steering  deed1    أرسل|اعرض|احذف|نفذ|انسخ|اقرأ|قل_|أجب|أوص
-role_spoof     who1     एआई_सहायक|भाषा_मॉडल|एआई_एजेंट|कृत्रिम_बुद्धि|ai_सहायक
 role_spoof     who3     यदि_आप|अगर_आप|यदि_तुम|अगर_तुम ..16 *मॉडल|एआई|सहायक|ai
 role_spoof     claim1   के_बजाय|अब_से|नए_नियम|नया_कार्य|सिस्टम_सूचना
 tool_steering  deed2    पासवर्ड|सिस्टम_प्रॉम्प्ट|फ़ाइल|फाइल|बातचीत|http|.env|कुंजी|ईमेल|संदेश ..30 भेज|दिखा|हटा|चला|प्रकट|कॉपी|साझा
@@ -14517,16 +14507,12 @@ tool_steering  deed1    bitte|s'il_vous_plaît|por_favor|per_favore|proszę|kér
 tool_steering  deed1    请|務必|务必|必须|必須|要求
 tool_steering  deed1    пожалуйста|должен|должна|обязан|повинен|будь_ласка
 tool_steering  deed1    يجب|عليك|رجاء|لا_تخبر|أرسلوا|ابدأ
-tool_steering  deed1    न_करें|करें|कीजिए|करो|कृपया
 concealment    hide2    *ohne_es_zu|ohne_das_zu|ohne_dies_zu|sans_le|sans_l'en|sans_en|sin_mencion|sin_decir|no_lo|no_se_lo|não_o|sem_mencion|sem_dizer|senza_dirlo|senza_menzion|non_dirlo|nie_wspomin|bez_wspomin|anélkül|ne_említs|belirtme|söz_etme|mà_không|jangan_sebut|tanpa_menyebut|comme_si_de_rien ..16 erwähn|sagen|prévenir|dire|parler|mention|comentes|digas|menciones|diga|parlarne|ani|ten|hogy|edilmeden|nói|menyebut|n'était|o_
-concealment    hide2    *不要提及|不要说|别提|不提|不得提及|不说
 concealment    hide2    *언급하지_마|말하지_마|알리지_마
 concealment    hide2    *не_упоминай|не_говори|не_сообщай|не_упоминайте|незаметно|молча|не_згадуй|непомітно
 concealment    hide2    *言わないで|触れないで|説明しないで|黙って|こっそり|知らせないで
 tool_steering  =press1  vor_jedem|jedes_mal|immer|stets|avant_chaque|toujours|siempre|antes_de_cada|sempre|prima_di_ogni|antes_de_cada|zawsze|przed_każd|mindig|minden_hívás|her_zaman|her_çağrı|luôn|mỗi_lần|selalu|setiap
 tool_steering  =press1  每次|必须|总是|一律|都要
-tool_steering  =press1  必ず|毎回|常に
-tool_steering  =press1  반드시|항상|때마다
 tool_steering  =press1  всегда|каждый_раз|перед_каждым|завжди|щоразу
 tool_steering  =deed3   *gib|übergib|sende|füge|donne|envoyer|envoie|transmet|envía|envia|incluye|incluir|envie|inclua|invia|includi|podaj|wyślij|küldd|add_meg|gönder|gửi|kirim|sertakan ..60 chatverlauf|gesprächsverlauf|identifiants|mot_de_passe|historial|histórico|historique|cronologia|conversa|conversación|historię|jelsz|beszélgetés|parola|sohbet|mật_khẩu|hội_thoại|kata_sandi|percakapan|passwor|contraseñ|senha
 tool_steering  =deed3   *передавай|передай|отправляй|отправь|вставляй ..40 переписк|историю|парол|диалог
@@ -14606,7 +14592,15 @@ _STEER_FORMS = {
     "MAIL": ("@",),
 }
 _steer_deed = lazy_regex("(?:^|_)(?:delete|remove|wipe|destroy|drop|transfer|send|export|grant|reset|erase|purge|format)(?:_|$)")
-_STEER_COMMON = frozenset("from on here you this list data api access response message system context the be of to in so".split())
+_STEER_COMMON = frozenset("""assistant assistants agent agents model models user user's users tool prompt results outputs system
+    from on here you this list data api access response message system context the be of to in so""".split())
+
+
+def _steer_rarity(part: str) -> tuple[bool, int]:
+    """The least of the parts of an expression is the one that the fewest texts have."""
+    return part in _STEER_COMMON, -len(part)
+
+
 _STEER_TONGUES = """
 nutzer benutzer anwender anweisungen instruktionen vorgaben regeln systemvorgaben befehle richtlinien utilisateur utilisateurs
 ignorez oublie oubliez consignes usuario usuaria usuarios utente utenti gebruiker gebruikers instrucciones indicaciones directrices
@@ -14831,7 +14825,7 @@ class _Steer:
         self.gate: dict[bytes, int] = {}            # word as it stands bare in a text -> the needs that it meets
         self.classes: dict[bytes, int] = {}         # word -> its classes
         for word, bits in self.words.items():
-            bare = (word if word.isalpha() else max(re.split("[-'’]", word), key=len).translate(_steer_leet)).encode()
+            bare = (word if word.isalpha() else min(re.split("[-'’]", word), key=_steer_rarity).translate(_steer_leet)).encode()
             self.classes[bare] = self.classes.get(bare, 0) | bits
         answering = [phrase for phrase in self.phrases if phrase.force[0] not in "=+"]
         # word -> (needs, phrase) of those that hang on it
@@ -14892,7 +14886,7 @@ class _Steer:
             if "_" not in choice:
                 bits |= self.bits[choice]
             for expression in self._several(choice):
-                bits |= self.bits[min(expression.split("_"), key=lambda part: (part in _STEER_COMMON, -len(part)))]
+                bits |= self.bits[min(expression.split("_"), key=_steer_rarity)]
         return bits
 
     def _choices(self, element: str) -> str:
@@ -15047,7 +15041,7 @@ class _SteerAbroad(NamedTuple):
     """The phrases of other languages: by their script, and those in Latin letters by a first word of theirs or its beginning."""
     scripts: dict[str, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]]
     begins: dict[bytes, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]]
-    light: dict[str, tuple[set[str], list[tuple[bool, SteeringPhrase, list[tuple[str, ...]]]]]]     # what is weighed, by words
+    light: dict[str, tuple[set[str], list[tuple[bool, SteeringPhrase, list[tuple[str, ...]]]]]]     # what is weighed
 
 
 @lru_cache(None)
@@ -15059,7 +15053,7 @@ def _steer_abroad() -> _SteerAbroad:
         if phrase.facet == "whole":
             abroad.scripts.setdefault(script, []).append((phrase, parts))
             continue
-        keys, light = abroad.light.setdefault(script, (set(), []))
+        keys, light = abroad.light.setdefault("han" if script in ("60", "61", "signs") else script, (set(), []))
         light.append(("*" in line, phrase, parts))
         light.sort(key=lambda one: not one[0])
         for part, element in zip(parts, [element for element in line.split()[2:] if element[:2] != ".."]):
@@ -15121,7 +15115,7 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
             if keys:
                 bare = b" " + bare + b" "
                 places = [place for word in steer.rare.keys() & words if steer.classes.get(word, 0) & keys
-                          for place in _steer_finds(bare, b" " + word + b" ")]
+                          for place in _steer_finds(bare, b" " + word + b" ") if not block[place:place + len(word)].isdigit()]
                 places += [place for word in steer.strings.keys() & words for string, bit, _ in steer.strings[word] if bit & keys
                            for place in _steer_finds(block, string)]
                 for place in sorted(places):
@@ -15146,8 +15140,8 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
         scripts = set(map(_steer_script, chars))
         if not steer.tongues.isdisjoint(words):
             scripts.add("latin")
-        abroad = _steer_abroad() if scripts else None
-        for script in scripts if abroad else ():
+        for script in scripts:
+            abroad = _steer_abroad()
             some_foreign = abroad.scripts.get(script, ())
             if script == "latin":
                 bare_words = set(bare.split())
@@ -15159,32 +15153,35 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
                 if all(any(word in block for word in choices) for choices in reversed(parts)):
                     for match in phrase.regex.finditer(block):
                         yield SteeringHit(start + match.start(), start + match.end(), phrase)
-            light = abroad.light.get(script)
-            if light:               # what is weighed is looked for around words for a model and their like
-                places: list[int] = []
-                for key in light[0]:
-                    place = block.find(key)
-                    while place >= 0:
-                        if script != "latin" or not (place and block[place - 1].isalnum()) and (
-                                len(key) > 4 or not block[place + len(key):place + len(key) + 1].isalnum()):
-                            places.append(place)
-                        place = block.find(key, place + len(key))
-                zones = []
-                for place in sorted(places):
-                    if zones and place - 100 < zones[-1][1]:
-                        zones[-1][1] = place + 240
-                    else:
-                        zones.append([max(0, place - 100), place + 240])
-                for begin, end in zones:
-                    zone, found = block[begin:end], False
-                    for heavy, phrase, parts in light[1]:
-                        if not heavy and not found:
-                            break       # nothing for it to add to
-                        if all(any(word in zone for word in choices) for choices in reversed(parts)):
-                            for match in phrase.regex.finditer(zone):
-                                if phrase.facet != "deed" or not _inject_never.search(zone[max(0, match.start() - 12):match.end() + 3]):
-                                    found = True
-                                    yield SteeringHit(start + begin + match.start(), start + begin + match.end(), phrase)
+            yield from _steer_lightly(block, start, script)
+
+
+def _steer_lightly(block: str, start: int, script: str) -> Iterator[SteeringHit]:
+    """What is weighed in other languages, around words for a model and their like; *block* stands at *start*."""
+    keys, phrases = _steer_abroad().light.get(script, ((), ()))
+    places: list[int] = []
+    for key in keys:
+        for place in _steer_finds(block, key):
+            if script != "latin" or not (place and block[place - 1].isalnum()) and (
+                    len(key) > 4 or not block[place + len(key):place + len(key) + 1].isalnum()):
+                places.append(place)
+    zones: list[list[int]] = []
+    for place in sorted(places):
+        if zones and place - 100 < zones[-1][1]:
+            zones[-1][1] = place + 240
+        else:
+            zones.append([max(0, place - 100), place + 240])
+    for begin, end in zones:
+        zone, found = block[begin:end], False
+        for heavy, phrase, parts in phrases:
+            if not heavy and not found:
+                break                   # nothing for it to add to
+            if all(any(word in zone for word in choices) for choices in reversed(parts)):
+                for match in phrase.regex.finditer(zone):
+                    around = zone[max(0, match.start() - 12):match.end() + 3]
+                    if phrase.facet != "deed" or not _inject_never.search(around):
+                        found = True
+                        yield SteeringHit(start + begin + match.start(), start + begin + match.end(), phrase)
 
 
 _steer_first_sets: dict[str, list[frozenset[str]]] = {}
@@ -15249,7 +15246,7 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
                 if phrase.kind == "concealment" and low.startswith("without", tokens[first][0]) and any(
                         letter in steer.nots for letter in letters[max(0, first - 8):first].rpartition(".")[2]):
                     continue            # not without
-                if phrase.force[-5:] != "order" and phrase.force[-1] != "!" or (first or not begin) and steer.orders(letters, first):
+                if not phrase.force.endswith(("order", "!")) or (first or not begin) and steer.orders(letters, first):
                     found = True
                     yield SteeringHit(tokens[first][0], tokens[last - 1][1], phrase)
         if not found:
