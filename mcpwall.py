@@ -5497,6 +5497,8 @@ _SH_HOLE = "\ue0f0\ue0f1"       # in a text: anything may stand here; between th
 _sh_holes = lazy_regex("\ue0f0(\\w*)\ue0f1")
 _SH_ENDS = " \t\r\n;&|<>()"     # end a word
 _sh_plain_run = lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+""")
+_sh_plain_words = lazy_regex(r"""(?:[^\s'"\\$`;&|<>(){}=\[#]+(?:[ \t]+|(?=[\n;&|)])|\Z))+""")     # words that mean themselves
+_sh_flat = lazy_regex(r"[\w./:,@%+-]+(?: (?:[\w./:,@%+-]+|-[\w./:,@%+=-]+))*\Z")     # one command of such words
 _sh_inner_run = lazy_regex(r"""[^'"\\$`/:}]+""")           # of a word within ${…}
 _sh_quoted_run = lazy_regex(r'[^"\\$`]+')
 _sh_escaped = lazy_regex(r'\\(?:\n|([$`"\\]))')             # within double quotes
@@ -5912,6 +5914,11 @@ class _ShReader:
         """Words and redirections up to the end of the command, added to *node*."""
         t = self.t
         while self.i < self.n:
+            run = _sh_plain_words.match(t, self.i)
+            if run:
+                node.words += run.group().split()
+                self.i = run.end()
+                continue
             c = t[self.i]
             if c in " \t\r":
                 self.i += 1
@@ -6300,9 +6307,9 @@ def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
     """One stream out of several."""
     if len(flows) == 1 and text is None:
         return flows[0]
-    sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
-    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows),
-                 any(f.made for f in flows), bool(flows) and all(f.below or f is _NOTHING for f in flows))
+    sources = tuple(dict.fromkeys([source for flow in flows for source in flow.sources]))[:64]
+    return _Flow(text, any([f.remote for f in flows]), sources, any([f.coded for f in flows]), any([f.shell for f in flows]),
+                 any([f.made for f in flows]), bool(flows) and all([f.below or f is _NOTHING for f in flows]))
 
 
 def _sh_said(flows: Sequence[_Flow]) -> _Flow:
@@ -7204,8 +7211,8 @@ class _ShCall:
             return found, following, i + found[0]
         if word[:2] == "--" or "=" in word and word.partition("=")[0] in options:
             option, mark, value = word.partition("=")
-            found = options.get(option) or next(
-                (options[name] for name in options if name.startswith(option) and len(option) > 4), None)
+            found = options.get(option) or (next(
+                (options[name] for name in options if name.startswith(option)), None) if len(option) > 4 else None)
             if found and (not mark or found[0]):
                 return found, _sh_from(value, _sh_flow(word)) if mark else following, i + (found[0] and not mark)
             if mark:
@@ -9778,6 +9785,8 @@ class _ShFiles(_ShState):
         known = self.kept(word) if word != "/dev/null" else _EMPTY
         if known is None and self.pipes and self.pipes.intersection(self.keys(word)):
             return _sh_read(["\0pipe " + key for key in self.keys(word)])
+        if known is None and not isinstance(word, _ShWord):
+            return _sh_read(sources)
         known = _sh_flow(word).but(None) if known is None else known
         return _sh_join((known, _sh_read(sources)), known.text)
 
@@ -10667,9 +10676,12 @@ class _ShRun(_ShScripts):
         start = 0
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
             start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
-        words = args[start:start + 300] + args[:start][:20]     # options before a sub-command go behind it
-        words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
-        subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000] + " "
+        words = args[start:start + 300] + args[:start][:20] if start else args[:300]    # options before a sub-command go behind it
+        subject = " ".join(words)
+        if subject.count(" ") >= len(words) or len(subject) > 300 or "\ue0f0" in subject:
+            words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
+            subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000]
+        subject += " "
         padded = " " + subject
         secret = ""
         for category, pattern, reason in rules:
@@ -11853,20 +11865,21 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     if isinstance(text, list):
         words = [_sh_private.sub("?", _sh_text(word)) for word in text]
         if _SH_OPERATORS.isdisjoint(words):
-            run = _ShRun(ctx, _SH_POSIX, cwd, env)
-            run.shown(run.simple(words, _NOTHING))
-            return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
+            return _sh_one(words, ctx, cwd, env)
         text = " ".join(words)
     text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
         raise BudgetSpent("it holds a command too long to follow")
     if not text.isascii() or "\0" in text:
         text = _sh_private.sub("?", text.replace("\0", ""))
+    shell, code = language in ("", "sh", "powershell", "cmd"), language in ("code", "any")
+    dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
+    if shell and dialects == [_SH_POSIX] and "wal" not in text and _sh_flat.match(text) and not (
+            text[0] in _SH_KEYWORD_STARTS and _sh_keyword.match(text)):
+        return _sh_one(text.split(), ctx, cwd, env)
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     changed: set[str] = set()
-    shell, code = language in ("", "sh", "powershell", "cmd"), language in ("code", "any")
-    dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
         run.elsewhere = len(dialects) > 1
@@ -11881,6 +11894,13 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
         paths.update(run.paths)
         changed |= run.altered
     return CommandFacts(facts, tuple(paths), frozenset(changed))
+
+
+def _sh_one(words: list[str], ctx: ShellContext, cwd: str | tuple[str, ...], env: Iterable[tuple[str, str]]) -> CommandFacts:
+    """The facts of one command whose words mean themselves: what reading its text would come to as well."""
+    run = _ShRun(ctx, _SH_POSIX, cwd, env)
+    run.shown(run.simple(words, _NOTHING))
+    return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
 
 
 _sh_private = lazy_regex("[\ue0f0\ue0f1]")
