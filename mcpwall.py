@@ -6730,48 +6730,55 @@ _sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|s
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
 _SH_RULES = r"""
 destructive :: mkfs mke2fs mkswap newfs mkdosfs :: (?=.* (?:/dev/|[A-Za-z]:)) :: makes a new file system on a device
-destructive :: blkdiscard :: (?=.*/dev/) :: wipes a disk
+destructive :: blkdiscard ddrescue dcfldd partclone.restore :: .* /dev/(?!null) :: writes to a raw device
 destructive :: wipefs sgdisk gdisk sfdisk cfdisk badblocks hdparm nvme cryptsetup :: (?=.* /dev/)(?=.* (?:-a|--all|--zap-all|-Z|
     -o|-w|--security-erase|-[dn]|--delete|format|sanitize|luksFormat|erase|--wipe)|[^-]* /dev/\S+ $) :: wipes a disk
-destructive :: parted :: (?=.* (?:mklabel|mktable|rm|mkpart)) :: changes a partition table
-destructive :: fdisk diskpart :: (?!(?:.* )?(?:-l|--list|/\?) ) :: changes a partition table
+destructive :: parted fdisk diskpart :: (?!(?:.* )?(?:-l|--list|/\?|print) ) :: changes a partition table
 destructive :: diskutil :: .*\b(?i:erase|partition|zeroDisk|secureErase|deleteVolume|deleteContainer|reformat) :: erases a disk
-destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock|
-     /dev/)) :: destroys a volume
+destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock| /dev/))
+     :: destroys a volume
 destructive :: format format.com :: (?i) (?:.* )?[a-z]: :: formats a drive
 destructive :: btrfs :: subvolume delete :: destroys a volume
 destructive :: cipher :: (?i).*/w :: wipes free space
 destructive :: vssadmin wbadmin :: (?i) (?:delete|resize) :: deletes backups or shadow copies
-destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|
-    --force\S*) )(?=.* (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|
-    --delete) )(?=.* (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
-git_discard :: git :: (?:reset (?:.* )?--(?:hard|merge) |clean(?=.* (?:-[a-zA-Z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|
-    stash clear |filter-(?:branch|repo)|reflog (?:expire|delete)|
-    (?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|--discard-changes) |
-    checkout (?:.* )?TREE |restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* TREE )|
-    read-tree (?:.* )?--reset |
-    push(?!.* (?:--dry-run|-n) )(?:(?=.* (?:-[a-z]*f[a-z]*|--force|--mirror) )|(?!.*--force-with-lease)(?=.* [+]\S+ ))) ::
-     throws away what is not committed or pushed
-git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |
-    branch(?=.* (?:-[a-z]*D|--delete .*--force|--force .*--delete) )|worktree remove .*(?:-f|--force) |
-    checkout (?:.* )?-- (?!TREE )|
-    restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) ::
-     throws local work away
-persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
+destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|--force\S*) )(?=.*
+     (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|--delete) )(?=.*
+     (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
+destructive :: wsl :: .*--unregister :: deletes a whole distribution
+destructive :: wmic :: (?i).*shadowcopy.* delete :: deletes shadow copies
+destructive :: bcdedit :: (?i) (?:/set|/delete|-set) :: changes how the system starts and recovers
+destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64
+     clear-eventlog remove-eventlog limit-eventlog clear-history :: . :: wipes a disk, a volume, a log or a history
+destructive :: wevtutil :: (?i) (?:cl|clear-log) :: wipes an event log
+destructive :: reg :: (?i) delete (?:HKLM|HKCR|HKEY_LOCAL|HKEY_CLASSES|\S*\\(?:Windows|Software) ) :: deletes registry keys
+destructive :: fsutil :: (?i).*(?:setzerodata|deletejournal) :: wipes file data
+destructive :: history :: (?=.* -\w*[cw]) :: wipes the shell history
+destructive :: unset :: .* HIST(?:FILE|SIZE)  :: switches the shell history off
+destructive :: journalctl :: .*--(?:vacuum|rotate) :: wipes system logs
+destructive :: kill :: .* -1 $ :: kills every process
+destructive :: crontab :: .* -r  :: removes all cron jobs
+destructive :: tmutil :: (?:delete|disable) :: removes backups
+destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
+    desktop|pictures|folder)) :: deletes the user's files
+git_discard :: git :: (?:reset (?:.* )?--(?:hard|merge) |clean(?=.* (?:-[a-zA-Z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|stash
+     clear |filter-(?:branch|repo)|reflog (?:expire|delete)|(?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|
+    --discard-changes) |checkout (?:.* )?TREE |restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))
+    (?=.* TREE )|read-tree (?:.* )?--reset |push(?!.* (?:--dry-run|-n) )(?:(?=.* (?:-[a-z]*f[a-z]*|--force|--mirror) )|
+    (?!.*--force-with-lease)(?=.* [+]\S+ ))) :: throws away what is not committed or pushed
+git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |branch(?=.* (?:-[a-z]*D|--delete .*--force|--force
+     .*--delete) )|worktree remove .*(?:-f|--force) |checkout (?:.* )?-- (?!TREE )|restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|
+    (?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) :: throws local work away
 secret :: pass gopass :: (?:show |otp )?(?!(?:ls|list|git|init|help|version|find|search|grep|insert|edit|generate|rm|mv|cp) |
     -)\S :: STORED_PASSWORD
-secret :: secret-tool :: (?:lookup|search) :: STORED_PASSWORD
+secret :: secret-tool keyring lpass keepassxc-cli bw rbw :: (?:get|show|export|clip|lookup|search) :: STORED_PASSWORD
 secret :: security :: (?:find-\S+-password .*-\w*[wg]|dump-keychain|export) :: STORED_PASSWORD
-secret :: keyring lpass keepassxc-cli bw rbw :: (?:get|show|export|clip) :: STORED_PASSWORD
 secret :: gpg gpg2 :: .*--export-secret :: GPG_KEY
 secret :: gh :: auth (?:token|status .*--show-token|status .*-t ) :: GITHUB_TOKEN
 secret :: glab :: auth status .*(?:-t|--show-token) :: GITLAB_TOKEN
-secret :: aws :: configure (?:export-credentials|get \S*(?:secret|token)) :: AWS_KEY
-secret :: aws :: (?:secretsmanager get-secret-value|ssm get-parameters? .*--with-decryption|sts (?:get-session-token|
-    assume-role)) :: AWS_SECRET
-secret :: gcloud :: secrets versions access :: GOOGLE_SECRET
+secret :: aws :: (?:configure (?:export-credentials|get \S*(?:secret|token))|secretsmanager get-secret-value|ssm
+     get-parameters? .*--with-decryption|sts (?:get-session-token|assume-role)) :: AWS_SECRET
+secret :: gcloud :: secrets versions access|auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
-secret :: gcloud :: auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
 secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
@@ -6779,42 +6786,21 @@ secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read) 
 secret :: heroku :: (?:auth:token|config(?::get)?|authorizations:create) :: HEROKU_TOKEN
 secret :: git :: credential fill :: GIT_PASSWORD
 secret :: netsh :: (?i)wlan show profile.*key=clear :: WIFI_PASSWORD
-persistence :: at batch :: (?!(?:.* )?(?:-[lqrdcV]|list) ) :: schedules a command for later
-destructive :: ddrescue dcfldd partclone.restore :: .* /dev/(?!null) :: writes to a raw device
-destructive :: wsl :: .*--unregister :: deletes a whole distribution
-destructive :: wmic :: (?i).*shadowcopy.* delete :: deletes shadow copies
-destructive :: bcdedit :: (?i) (?:/set|/delete|-set) :: changes how the system starts and recovers
-destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64
-     :: . :: wipes a disk or volume
-destructive :: wevtutil :: (?i) (?:cl|clear-log) :: wipes an event log
-destructive :: clear-eventlog remove-eventlog limit-eventlog :: . :: wipes an event log
-destructive :: reg :: (?i) delete (?:HKLM|HKCR|HKEY_LOCAL|HKEY_CLASSES|\S*\\(?:Windows|Software) ) :: deletes registry keys
-destructive :: fsutil :: (?i).*(?:setzerodata|deletejournal) :: wipes file data
-destructive :: history :: (?=.* -\w*[cw]) :: wipes the shell history
-destructive :: clear-history :: . :: wipes the shell history
-destructive :: unset :: .* HIST(?:FILE|SIZE)  :: switches the shell history off
-destructive :: journalctl :: .*--(?:vacuum|rotate) :: wipes system logs
-destructive :: kill :: .* -1 $ :: kills every process
-destructive :: crontab :: .* -r  :: removes all cron jobs
-destructive :: tmutil :: (?:delete|disable) :: removes backups
-reverse_shell :: ngrok :: (?:http|tcp|tls|start|tunnel) :: opens a tunnel into this machine
+pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote content
+pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
+    javascript:) :: runs remote content
+pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
+reverse_shell :: ngrok cloudflared tailscale code devtunnel :: (?:http|tcp|tls|start|tunnel|funnel|serve|host|access) (?!list|
+    info|login|create|status) :: opens a tunnel into this machine
 reverse_shell :: chisel frpc ligolo-ng gost rathole bore pagekite :: (?!(?:.* )?(?:--help|--version|-h|help) ) :: opens a
      tunnel into this machine
-reverse_shell :: cloudflared :: (?:tunnel|access) (?!list|info|login|create) :: opens a tunnel into this machine
 reverse_shell :: lt localtunnel :: .*-p :: opens a tunnel into this machine
-reverse_shell :: tailscale :: (?:funnel|serve) (?!status) :: opens a tunnel into this machine
 reverse_shell :: ssh autossh plink :: .* -\w*R :: opens a tunnel into this machine
-reverse_shell :: code devtunnel :: (?:tunnel|host) :: opens a tunnel into this machine
 reverse_shell :: tmate sshx gotty ttyd shellinaboxd gs-netcat pwncat pwncat-cs dnscat dnscat2 iodine powercat msfconsole sbd
      rpivot revsocks hans :: (?!.*(?:--help|--version|-h|-V) ) :: opens a shell to the network
 reverse_shell :: msfvenom :: .*-p :: builds a remote shell
 reverse_shell :: ztcp zsh-net-tcp :: . :: opens a socket from the shell
 reverse_shell :: xterm :: .*-display \S+:\d :: opens a shell on another display
-pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote content
-pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
-    javascript:) :: runs remote content
-pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
-pipe_to_shell :: bash sh zsh python perl ruby php node :: (?:-\S* )?https?:// :: runs remote content
 privilege :: pkexec :: (?!--(?:help|version)) . :: runs a program as root
 privilege :: run0 mimikatz mimikatz.exe pypykatz secretsdump.py lazagne nanodump :: (?!.*(?:--help|--version|-h ))(?: )?. ::
      takes rights or passwords of others
@@ -6824,22 +6810,20 @@ privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsas
 privilege :: ntdsutil :: (?i)(?=.*(?:ifm|ntds)) :: copies the password database
 privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
 privilege :: mcpwall :: LOOSENS :: changes what mcpwall lets through
-privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS ::
-     changes what mcpwall lets through
-privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |
-    (?:approve|allow) (?:-\S+ )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) ::
-     changes what mcpwall lets through
+privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS :: changes what mcpwall
+     lets through
+privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |(?:approve|allow) (?:-\S+
+     )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) :: changes what mcpwall lets through
 privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*m[^a-z ]?cp[^a-z ]{0,3}wal :: stops mcpwall
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
-privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
-    --version|-c $|--check|-c -f)) . :: changes users or rights
+privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl new-localuser
+     add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: (?!.*(?:--help|--version|-c $|--check|
+    -c -f)) . :: changes users or rights
 privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
 privilege :: dscl :: .*(?:-create|-append|-passwd) :: changes users or rights
-privilege :: net net1 :: (?i) (?:user|localgroup|group) (?=.*/add|.*/active) :: changes users or rights
-privilege :: net :: (?i) user \S+ \S+ :: changes a password
-privilege :: new-localuser add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: . :: changes
-     users or rights
+privilege :: net net1 :: (?i) (?:user|localgroup|group) (?:(?=.*/(?:add|active))|\S+ [^/\s]) :: changes users, rights or a
+     password
 privilege :: runas psexec psexec64 gsudo :: . :: runs a program as another user
 privilege :: start-process saps :: (?i).*-verb runas :: runs a program as administrator
 privilege :: nsenter :: .*(?:-t|--target|-a|--all|--mount) :: enters the namespaces of another process
@@ -6851,15 +6835,13 @@ privilege :: docker podman nerdctl docker-compose :: (?=.*(?:--privileged|--pid[
 privilege :: kubectl oc :: (?=.*(?:cluster-admin|--privileged(?![= ]false)|hostPID|hostNetwork|"?privileged"?:|hostPath|
     node-shell| debug node/)) :: gives rights over the cluster or its nodes
 privilege :: setenforce :: 0|Permissive|permissive :: turns SELinux off
-privilege :: iptables ip6tables :: .*(?:-F|--flush|-X|-P (?:INPUT|FORWARD|OUTPUT) ACCEPT) :: drops the firewall
-privilege :: nft :: .*flush ruleset :: drops the firewall
+privilege :: iptables ip6tables nft :: .*(?:-F|--flush|-X|-P (?:INPUT|FORWARD|OUTPUT) ACCEPT|flush ruleset) :: drops the firewall
 privilege :: ufw firewall-cmd pfctl :: (?:.*(?:disable|reset|panic-off|-d )|/|$) :: turns protection off
 privilege :: systemctl service sc launchctl rc-service stop-service set-service net :: (?i)(?=.*(?:stop|disable|mask|kill|
     unload|delete|bootout|config))(?=.*(?:firewall|ufw|apparmor|auditd|iptables|nftables|fail2ban|falcon|crowdstrike|windefend|
     mpssvc|defender|wazuh|osquery|clamav|sentinel|selinux|syslog|wscsvc|sysmon|mdatp|edr)) :: turns protection off
-privilege :: set-mppreference add-mppreference :: (?i).*-(?:disable|exclusion|MAPS|SubmitSamples) :: turns virus protection off
-privilege :: uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability :: (?i).*defender :: turns virus
-     protection off
+privilege :: set-mppreference add-mppreference uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability
+     :: (?i).*(?:-disable|-exclusion|-MAPS|-SubmitSamples|defender) :: turns virus protection off
 privilege :: netsh :: (?i).*(?:state off|opmode disable|firewall.*(?:disable|add rule|delete rule|reset)|portproxy add) ::
      opens the firewall
 privilege :: set-netfirewallprofile new-netfirewallrule disable-netfirewallrule remove-netfirewallrule :: (?i).*(?:false|allow|
@@ -6873,21 +6855,20 @@ privilege :: set-executionpolicy :: (?i)(?=.*(?:unrestricted|bypass))(?!.*-scope
 privilege :: reg set-itemproperty new-itemproperty sp :: (?i)(?=.*(?:EnableLUA|DisableAntiSpyware|DisableRealtime|
     DisableTaskMgr|UseLogonCredential|LocalAccountTokenFilterPolicy|Windows Defender|Windows\x00Defender)) :: turns protection
      off
-privilege :: aws :: iam (?:attach-(?:user|role|group)-policy|put-(?:user|role)-policy|create-access-key|create-login-profile|
-    update-assume-role-policy|add-user-to-group|create-user|deactivate-mfa) :: widens cloud rights
-privilege :: gcloud :: .*(?:add-iam-policy-binding|keys create) :: widens cloud rights
-privilege :: az :: (?:role assignment create|ad sp create|ad app credential) :: widens cloud rights
+privilege :: aws gcloud az :: (?:iam (?:attach-(?:user|role|group)-policy|put-(?:user|role)-policy|create-access-key|
+    create-login-profile|update-assume-role-policy|add-user-to-group|create-user|deactivate-mfa)|.*(?:add-iam-policy-binding|
+    keys create)|role assignment create|ad sp create|ad app credential) :: widens cloud rights
 privilege :: bash sh zsh dash ksh :: (?:.* )?-\w*p\w* $ :: keeps the rights of a setuid program
 privilege :: bcdedit :: (?i).*(?:testsigning|nointegritychecks) :: turns protection off
-privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup|(?:--r?bind| -o r?bind)\S* / )) :: mounts
-     a disk of the host
-persistence :: systemctl :: (?:.* )?(?:enable|link|reenable|edit) :: enables a service at start
-persistence :: bitsadmin :: (?i)(?=.*/setnotifycmdline) :: schedules a command
+privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup|(?:--r?bind| -o r?bind)\S* / )) :: mounts a
+     disk of the host
 privilege :: gdb lldb :: (?=.* (?:-p|--pid|attach))(?=.*(?:system|exec\w*|dlopen)\() :: runs code in another process
-persistence :: systemd-run :: (?=.*--(?:on-|timer)) :: schedules a command
+persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
+persistence :: at batch :: (?!(?:.* )?(?:-[lqrdcV]|list) ) :: schedules a command for later
+persistence :: systemctl loginctl pm2 :: (?:.* )?(?:enable|link|reenable|edit|startup) :: enables a service at start
+persistence :: bitsadmin systemd-run :: (?i).*(?:/setnotifycmdline|--on-|--timer) :: schedules a command
 persistence :: ssh-copy-id :: \A(?!.*-[nh](?:\s|\Z)) :: adds a key for log-in
 persistence :: osascript :: (?i)(?=.*login[ \x00]item) :: starts a program at log-in
-persistence :: loginctl :: .*enable-linger :: lets services run without a log-in
 persistence :: update-rc.d chkconfig rc-update insserv :: (?!.*(?:remove|--list|show|off|del)) :: enables a service at start
 persistence :: launchctl :: (?:load|bootstrap|submit|enable|start|kickstart) :: starts an agent at log-in
 persistence :: schtasks :: (?i).*/(?:create|change) :: schedules a task
@@ -6907,87 +6888,70 @@ persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pag
      program
 persistence :: xmrig minerd cpuminer ethminer cgminer t-rex nbminer :: (?!.*--(?:help|version)) :: mines coins in the background
 persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
-persistence :: pm2 :: startup :: enables a service at start
 infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|workspace
      delete|force-unlock)(?!.* -help) :: destroys infrastructure
-infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb :: (?:.* )?(?:destroy|delete|remove|terminate|stack rm)  ::
-     destroys infrastructure
+infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm
+     k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
+    terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
     crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete
      (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
-infrastructure :: eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm k3s-uninstall.sh :: (?:.* )?(?:delete|reset|
-    destroy)  :: destroys a cluster
 infrastructure :: aws :: s3 sync (?!(?:--?\S+ )*(?:\./)?(?:[\w-]+/)*(?:dist|build|out|public|site|_site|www|static|target)/? )
     (?=.*--delete) :: destroys cloud storage
-infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive))|s3api delete-|ec2 (?:terminate-instances|
-    delete-(?!tags)|release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|
-    iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs
-     delete-|eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|
-    purge)-queue|sns delete-topic|logs delete-|cloudtrail (?:delete|stop)|organizations |autoscaling delete-|efs delete-|
-    glacier delete|backup delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|guardduty delete) ::
-     destroys cloud resources
+infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive))|s3api delete-|ec2 (?:terminate-instances|delete-(?!tags)|
+    release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|iam delete-|kms
+     (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs delete-|eks delete-|
+    ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|purge)-queue|sns
+     delete-topic|logs delete-|cloudtrail (?:delete|stop)|organizations |autoscaling delete-|efs delete-|glacier delete|backup
+     delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|guardduty delete) :: destroys cloud resources
 infrastructure :: gcloud :: (?:.* )?(?:delete|storage rm(?=.* (?:-r|--recursive) ))  :: destroys cloud resources
 infrastructure :: bq :: (?:.* )?rm (?=.*-\w*[rfd]) :: destroys cloud data
 infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
 infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
-infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|rm
-     .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
+infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm|remove|prune)|system reset|
+    machine (?:rm|reset)|rm .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
+     containers or volumes and their data
 infrastructure :: dropdb dropuser droplet :: (?!.*--help) :: drops a database
-infrastructure :: mysqladmin :: .*drop :: drops a database
 infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
      deletes a repository
 infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso
-     :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset (?=.*--linked)|
-    branch delete)(?: |$) :: destroys a deployment
-infrastructure :: sequelize sequelize-cli knex :: (?:.* )?(?:db:drop|db:migrate:undo:all|migrate:rollback .*--all) :: drops a
-     database
-infrastructure :: typeorm typeorm-ts-node-commonjs mikro-orm :: (?:.* )?schema:(?:drop|fresh) :: drops a database
-infrastructure :: mix :: (?:do )?ecto\.(?:drop|reset) :: drops a database
+     :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset (?=.*--(?:linked|
+    db-url))|branch delete)(?: |$) :: destroys a deployment
+infrastructure :: sequelize sequelize-cli knex typeorm typeorm-ts-node-commonjs mikro-orm mix liquibase dotnet dotnet-ef rake
+     rails bin/rails prisma :: (?i).*(?:db:(?:drop|reset|purge|migrate:undo:all)|migrate:rollback .*--all|schema:(?:drop|fresh)|
+    ecto\.(?:drop|reset)|drop-?all|database drop|migrate reset|db push (?=.*--force-reset)) :: drops a database
 infrastructure :: flyway :: (?:.* )?clean  :: drops a database
-infrastructure :: liquibase :: (?i)(?:.* )?drop-?all :: drops a database
-infrastructure :: dotnet dotnet-ef :: (?:ef )?database drop :: drops a database
-infrastructure :: drizzle-kit :: drop :: drops a database
-infrastructure :: supabase :: (?:.* )?db reset (?=.*--(?:linked|db-url)) :: drops a database
-infrastructure :: docker podman nerdctl :: (?:volume (?:rm|remove|prune)|system reset|machine (?:rm|reset)) :: deletes volumes
-     and their data
-infrastructure :: rclone :: (?:.* )?(?:purge|delete|deletefile|rmdirs|cleanup)  :: deletes stored files
-infrastructure :: rclone :: (?:.* )?sync \S* ?(?:\S* )*\S*(?:empty|/dev/null)\S* :: deletes stored files
-infrastructure :: s3cmd :: (?:.* )?(?:rb|del|rm) (?=.*(?:-r|--recursive|--force)) :: deletes stored files
-infrastructure :: mc :: (?:.* )?(?:rb |rm (?=.*(?:-r|--recursive|--force))) :: deletes stored files
+infrastructure :: drizzle-kit mysqladmin :: (?:.* )?drop :: drops a database
+infrastructure :: rclone :: (?:.* )?(?:purge|delete|deletefile|rmdirs|cleanup|sync .*(?:empty|/dev/null)\S*)  :: deletes stored
+     files
+infrastructure :: s3cmd mc :: (?:.* )?(?:rb |(?:del|rm) (?=.*(?:-r|--recursive|--force))) :: deletes stored files
 infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
-    elastic|opensearch|\S*es:|/api/v1/namespaces)) :: deletes indices or shared state
+    elastic|opensearch|\S*es:|/namespaces|amazonaws|api\.(?:github|cloudflare|digitalocean|heroku)\.com/)) :: deletes indices
+     or remote state
 infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:del|unlink) (?:.*\$\(|\$\(\)) :: deletes every key it is given
-infrastructure :: vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:destroy|delete)  :: destroys a machine and
-     its data
 infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
-destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
-    desktop|pictures|folder)) :: deletes the user's files
-infrastructure :: rake rails bin/rails :: .*db:(?:drop|reset|purge) :: drops a database
-infrastructure :: prisma :: .*(?:migrate reset|db push (?=.*--force-reset)) :: drops a database
 infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
 infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db)  :: empties a database
 infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
      istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
-     disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|vm\.destroy) ::
-     destroys shared state
+     disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|vm\.destroy) :: destroys
+     shared state
 infrastructure :: npm yarn pnpm :: (?:unpublish|npm unpublish) :: withdraws a published package
-infrastructure :: curl http https xh :: (?=.*(?:-X ?|--request[= ]| |^)DELETE )(?=.*(?:/_all|/\*|:9200/|api\.(?:github|
-    cloudflare|digitalocean|heroku)\.com/|amazonaws|/namespaces/)) :: destroys remote state
 package_install :: npm pnpm yarn bun :: (?:.* )?(?:install|i|add|ci|update|upgrade|global add|dlx|exec)  :: installs packages
 package_install :: yarn npx pnpx bunx uvx :: $|(?!-) . :: installs packages
-package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap
-     flatpak port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks
-     cpan cpanm dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|
-    tool install|package|in)  :: installs packages
+package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap flatpak
+     port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks cpan cpanm
+     dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|tool install|
+    package|in)  :: installs packages
 package_install :: install-module install-package install-script easy_install dpkg rpm :: . :: installs packages
 package_install :: python :: -m (?:pip|ensurepip|easy_install) (?:install|download) :: installs packages
-network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh
-     scp sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer
-     bitsadmin test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|
-    --help|-V) ) :: talks to the network"""
+network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh scp
+     sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer bitsadmin
+     test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|--help|
+    -V) ) :: talks to the network"""
 _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 # Build output: harmless to delete below whatever folder the command starts in.
 _SH_OUTPUT = lazy_regex(r"(?!(?:.*/)?\.\.(?:/|\Z))(?:\./)?(?:[\w.-]+/)*(?:node_modules|dist|build|coverage|target|out|htmlcov|"
