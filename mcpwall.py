@@ -6509,7 +6509,7 @@ nsenter | aCFimnpruUZ t:S:G: --target: -w,--wd:cd | x | t:enters
 setpriv prlimit cgexec chpst firejail proot valgrind faketime aa-exec numactl caffeinate | n:r:b: | p? x
 command | p -v,-V=idle | x
 builtin | | x
-exec | cl a: | x | t:exec
+exec | cl a: | x
 proxychains proxychains4 | q f: | x
 systemd-run | qrSt p:E:u:H:M:G:P: --property: --unit: --uid: --gid: --slice: --setenv:e --working-directory:cd | x
 systemd-inhibit xvfb-run | adl e:f:n:p:s:w: --what: --who: --why: --mode: --server-num: --server-args: | x
@@ -6659,7 +6659,12 @@ cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mkl
 rm unlink rmdir rd del erase remove-item ri rimraf trash trash-put shred srm wipe del-cli remove remove_directory | | | t:remove
 gio/trash,remove | f | d*
 dd | | | t:dd
-truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc | | | t:overwrite
+truncate fallocate | s:r:o:l: --size: --reference: | empty*
+tee tee-object | a=append -a,--append,-append=append -filepath,-literalpath:w -variable: | w* | same
+out-file | -append=append -filepath,-literalpath:w -encoding: -width: | w* | same
+set-content sc | -value:text -path,-literalpath:w -encoding: | w text
+add-content ac | -value:text -path,-literalpath:w -encoding: | w text | append
+sponge clear-content clc | a=append -path:w | w* | same
 split csplit | dksxz a:b:C:l:n:t: -f,--prefix:stem --bytes: --lines: | | t:split
 mkfifo mknod | m: | pipe*
 chmod chown chgrp icacls takeown setfacl | | | t:mode
@@ -6705,14 +6710,15 @@ mail mailx mutt sendmail swaks msmtp send-mailmessage | -a,-A,--attach,--attach-
 xclip pbcopy xsel wl-copy clip set-clipboard | | s* | away:the_clipboard
 gist | | S* | away:a_paste
 dig nslookup host ping resolve-dnsname drill test-connection | | | t:lookup
-bitsadmin certutil | | | t:fetch_tool
+certutil | -decode,-decodehex,-encode,-encodehex,/decode,/encode=codes | u* | t:http
+bitsadmin | | u* | t:http
 # -- Windows; programs whose words are no commands
 start start-process saps start-job start-threadjob invoke-command icm foreach-object % foreach where-object ? where | | | t:start
 get-item gi resolve-path rvpa convert-path cvpa join-path | | | t:items
 select-object select sort-object get-unique out-string | | | same
 forfiles | | | t:forfiles
 new-object | | | t:new_object
-set-alias sal new-alias nal | | | t:set_alias
+set-alias sal new-alias nal | -value,-name:p | p* | t:state
 apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
      heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
 """
@@ -6794,6 +6800,10 @@ reverse_shell :: ngrok cloudflared tailscale code devtunnel :: (?:http|tcp|tls|s
     info|login|create|status) :: opens a tunnel into this machine
 reverse_shell :: chisel frpc ligolo-ng gost rathole bore pagekite :: (?!(?:.* )?(?:--help|--version|-h|help) ) :: opens a
      tunnel into this machine
+reverse_shell :: nc ncat netcat cryptcat :: .* (?:-\w*[ec]|--(?:sh-)?exec|--lua-exec)  :: connects a program to the network
+reverse_shell :: websocat :: (?i).*(?:exec|system|shell|sh-c|cmd): :: connects a program to the network
+reverse_shell :: socat :: (?i)(?=.*(?:exec|system|shell|cmd):)(?=.*(?:tcp|udp|ssl|sctp|vsock|socks|proxy)) :: connects a program
+     to the network
 reverse_shell :: lt localtunnel :: .*-p :: opens a tunnel into this machine
 reverse_shell :: ssh autossh plink :: .* -\w*R :: opens a tunnel into this machine
 reverse_shell :: tmate sshx gotty ttyd shellinaboxd gs-netcat pwncat pwncat-cs dnscat dnscat2 iodine powercat msfconsole sbd
@@ -6918,7 +6928,7 @@ infrastructure :: dropdb dropuser droplet :: (?!.*--help) :: drops a database
 infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
      deletes a repository
 infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso
-     :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset (?=.*--(?:linked|
+     :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset(?=.* --(?:linked|
     db-url))|branch delete)(?: |$) :: destroys a deployment
 infrastructure :: sequelize sequelize-cli knex typeorm typeorm-ts-node-commonjs mikro-orm mix liquibase dotnet dotnet-ef rake
      rails bin/rails prisma :: (?i).*(?:db:(?:drop|reset|purge|migrate:undo:all)|migrate:rollback .*--all|schema:(?:drop|fresh)|
@@ -7027,7 +7037,7 @@ _SH_SUBCOMMANDS = frozenset("""git kubectl oc docker podman nerdctl aws gcloud a
 _SH_FIND_NARROWS = frozenset("-empty -regex -iregex -mtime -mmin -size -newer".split())
 _SH_FIND_RUNS = frozenset("-exec -execdir -ok -okdir -x -X --exec --exec-batch".split())
 _SH_REMOVES_ALL = frozenset("rimraf shred srm wipe trash trash-put del-cli remove remove_directory".split())
-_SH_NAMED_LAST = frozenset("lwp-download axel".split())                     # the last word is the file it goes to
+_SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin".split())      # the last word is the file it goes to
 _SH_NAMED_BY_URL = frozenset("wget wget2 aria2c axel lwp-download".split())  # a file named like the end of the address
 _sh_hidden_program = lazy_regex(r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)")
 _sh_host_folder = lazy_regex(r"(?:/|/(?:etc|root|proc|sys|dev|boot|var|home|usr|Users|var/run/docker\.sock|run/docker\.sock))\Z")
@@ -7111,6 +7121,10 @@ class _ShCall:
 
     def all(self, *roles: str) -> list[str]:
         return [value for role, value in self.got if role in roles]
+
+    @property
+    def appends(self) -> bool:
+        return "append" in self.marks or "append" in self.row.traits
 
     @property
     def rest(self) -> list[str]:
@@ -9866,7 +9880,7 @@ class _ShFiles(_ShState):
             plain = mapped.rstrip("/") or "/"
             if plain == "~" or plain == "/tmp" and not whole or _sh_top.match(plain):
                 return hard
-            if plain.endswith("/.git") and hard or self.climbs(place, here):
+            if plain.endswith("/.git") and hard:
                 return True
             if plain != "/tmp" and any([top == here or top.startswith(here.rstrip("/") + "/")
                                         for tops in self.anchors for top in tops]):
@@ -9878,11 +9892,6 @@ class _ShFiles(_ShState):
         loose = project is None and not cwd and "/" not in text.strip("/") and text[:1] not in "/~"
         return bool(outside) and hard and not loose and not (cwd and _SH_THROWN.match(text))
 
-    def climbs(self, word: str, place: str) -> bool:
-        """Is this spelled as a way up from where one is to other people's homes?"""
-        homes = self.homes or ()
-        return ".." in word and any([place.startswith(home.rpartition("/")[0] + "/") and home.count("/") > 1 for home in homes]
-                                    ) and not any([place.startswith(home + "/") for home in homes])
 
 
 class _ShFields:
@@ -10640,7 +10649,7 @@ class _ShRun(_ShScripts):
         start = 0
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
             start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
-        words = args[start:start + 300] + args[:start][:20] if start else args[:300]    # options before a sub-command go behind it
+        words = args[start:start + 300] + args[:min(start, 20)]     # options before a sub-command go behind it
         subject = " ".join(words)
         if subject.count(" ") >= len(words) or len(subject) > 300 or "\ue0f0" in subject:
             words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
@@ -10668,7 +10677,9 @@ class _ShRun(_ShScripts):
                     fell = self.fell
                     self.go(value)
                     self.fell = fell
-            outs = [self.act(role, value, flow) for role, value in got if role not in _SH_QUIET_ROLES]
+            written = self.text_of(call, flow)
+            outs = [self.act(role, value, written if role == "w" else flow, call.appends) for role, value in got
+                    if role not in _SH_QUIET_ROLES]
         for role in row.inputs if flow.text or flow.remote else ():
             if not call.all(role) and (flow.text or role != "sql"):
                 self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
@@ -10685,6 +10696,13 @@ class _ShRun(_ShScripts):
         if self.links is not links and call.all("vol"):
             self.links = links
         return _sh_said(outs)
+
+    @staticmethod
+    def text_of(call: _ShCall, flow: _Flow) -> _Flow:
+        """What a program writes: the text that stands among its words, or what goes in."""
+        for text in call.all("text"):
+            return _sh_flow(text).but(str(text))
+        return flow
 
     def inside(self, call: _ShCall, flow: _Flow) -> _Flow:
         """The command that stands among the words of another."""
@@ -10724,7 +10742,7 @@ class _ShRun(_ShScripts):
         if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
             self.path(word)
 
-    def act(self, role: str, value: str, flow: _Flow) -> _Flow:
+    def act(self, role: str, value: str, flow: _Flow, appended: bool = False) -> _Flow:
         """What a word does in its role."""
         if role == "sh":
             return self.apart(self.run_text, value, flow)
@@ -10742,7 +10760,10 @@ class _ShRun(_ShScripts):
             return self.act("sh", _sh_from(value[1:], _sh_flow(value)), flow)
         key, mark, text = value.partition("=")
         if role == "w" or role == "new":
-            self.written(value, flow, False, role == "w")
+            self.written(value, flow, appended, role == "w")
+        elif role == "empty":
+            self.written(value, _EMPTY, False)
+            self.delete(value, "empties a system file", False, False)
         elif role == "d":
             self.path(value)
             self.delete(value)
@@ -10922,12 +10943,6 @@ def _do_enters(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     if not call.starts or _sh_is_shell(run, call.rest):
         run.say("privilege", f"{call.name}: opens a shell in another root or namespace")
     return run.inside(call, flow)
-
-
-def _do_exec(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    out = run.inside(call, flow)
-    run.dead = bool(call.starts)
-    return out
 
 
 def _do_inside(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
@@ -11227,6 +11242,10 @@ def _do_state(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         run.aliases = {**run.aliases, **dict([str(word).split("=", 1) for word in args if "=" in word])}
     elif name in ("exit", "return"):
         run.dead = True
+    elif len(_sh_operands(args)) > 1 and name in ("set-alias", "sal", "new-alias", "nal"):
+        node = _ShNode()
+        alias, node.words = _sh_operands(args)[0], [_sh_operands(args)[1], [("v", "@", "", False)]]
+        run.functions = {**run.functions, alias: [[node]]}
     return _NOTHING
 
 
@@ -11390,24 +11409,6 @@ def _do_dd(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     return flow._replace(text=None, made=True) if cut else flow
 
 
-def _do_overwrite(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    """tee, truncate, Set-Content …"""
-    name, args = call.name, call.args
-    appended = name in ("ac", "add-content") or _sh_has(r"(?:-a|--append|-Append)\Z", args)
-    files = [w for w, option in zip(args, ["", *args])
-             if w[:1] != "-" and option.lower() not in ("-s", "-value", "-encoding", "-r", "-o", "-l")]
-    value = next((value for option, value in zip(args, args[1:]) if option.lower() == "-value"), None)
-    if run.d is _SH_POWER and len(files) > 1 and name not in ("tee", "tee-object", "out-file"):
-        value, files = value or files[1], files[:1]
-    shrinks = name in ("truncate", "fallocate")
-    content = _sh_flow(value).but(str(value)) if value is not None else _EMPTY if shrinks else flow
-    for word in files:
-        run.written(word, content, appended)
-        if shrinks:
-            run.delete(word, "empties a system file", False, False)
-    return flow
-
-
 def _do_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     """cp, mv, ln, install …: the content goes along."""
     name, into = call.name, "".join(call.all("into")[-1:])
@@ -11469,6 +11470,9 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     name, urls, target = call.name, call.all("u"), "".join(call.all("w")[-1:])
     if name in _SH_NAMED_LAST and len(urls) > 1 and not target:
         target = urls.pop()
+    if "codes" in call.marks:
+        run.keep(target, run.content(urls[0] if urls else "")._replace(text=None, coded=True))
+        return _NOTHING
     sent: list[_Flow] = []
     if name in ("http", "https", "xh"):
         sent = [flow, *[run.content(word.rpartition("@")[2]) if re.search(r"[=:]@", word) else _sh_flow(word) for word in urls]]
@@ -11485,7 +11489,7 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             sent.append(_sh_flow(value))
         elif role == "r":
             run.path(value)
-        elif role in ("auth", "header") and _sh_other_service(_sh_flow(value), hosts):      # what says who one is
+        elif role in ("auth", "header") and _sh_elsewhere(_sh_flow(value), hosts, True):
             run.ship(_sh_flow(value), name)
     for url in urls[:64]:
         sent.append(_sh_flow(url))
@@ -11494,7 +11498,7 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         if url[:7].lower() == "file://":
             run.path(url)
     for part in sent[:64]:
-        if part.sources and not _sh_own_host(part, hosts):
+        if part.sources and _sh_elsewhere(part, hosts, False):
             run.ship(part, name)
     local = all([url[:5].lower() == "file:" for url in urls])
     got = _Flow(None, not local or flow.remote, ("\0the credentials of this machine",) * bool(_sh_metadata.search(hosts)))
@@ -11508,30 +11512,11 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     return _NOTHING
 
 
-def _do_fetch_tool(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    """certutil, bitsadmin: a URL and the file it goes to; or decoding."""
-    args = call.args
-    verb, at = "".join(args[:1]).lower().lstrip("-/"), next((i for i, word in enumerate(args) if "://" in word), -1)
-    codes = verb in ("encode", "encodehex", "decode", "decodehex") and len(args) > 2
-    got = _REMOTE if not codes else run.content(args[1])._replace(text=None, coded=True)
-    target = args[2] if codes else "" if at < 0 else "".join(args[at + 1:at + 2]) or args[at].rpartition("/")[2]
-    for file in (target, target.replace("\\", "/").rpartition("/")[2]) if target else ():
-        run.keep(file, got)
-        run.files[file] = got
-    return _NOTHING
-
-
 def _do_socket(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    name, text = call.name, " ".join(call.args)
-    if name in ("socat", "websocat"):
-        if re.search(r"(?i)(?:exec|system|shell|sh-c|cmd):", text) and (
-                name == "websocat" or re.search(r"(?i)tcp|udp|ssl|sctp|vsock|socks|proxy", text)):
-            run.say("reverse_shell", f"{name} connects a program to the network")
-        for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)", text):
-            flow = run.content(word)
-    elif name != "telnet" and _sh_has(r"-\w*[ec]\Z|--(?:sh-)?exec|--lua-exec", call.args):
-        run.say("reverse_shell", f"{name} connects a program to the network")
-    return _NOTHING if re.search(r"(?:^| )-\w*z", text) else _sh_connected(run, flow, name)
+    text = " ".join(call.args)
+    for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)", text) if call.name in ("socat", "websocat") else ():
+        flow = run.content(word)
+    return _NOTHING if re.search(r"(?:^| )-\w*z", text) else _sh_connected(run, flow, call.name)
 
 
 def _sh_connected(run: _ShRun, flow: _Flow, way: str) -> _Flow:
@@ -11621,14 +11606,6 @@ def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     return run.read(re.sub(r"(?i)@(?:path|file|relpath|fname)", lambda _: hit, given.get("/c", "")), flow, _SH_CMD)
 
 
-def _do_set_alias(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    for name, meant in [_sh_operands(call.args)[:2]] if len(_sh_operands(call.args)) > 1 else []:
-        node = _ShNode()
-        node.words = [meant, [("v", "@", "", False)]]
-        run.functions = {**run.functions, name: [[node]]}
-    return _NOTHING
-
-
 _sh_harmless = lazy_regex(r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
                           r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|"
                           r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
@@ -11661,21 +11638,16 @@ _SH_SERVICES = dict(pair.split(":") for pair in """npm:npmjs github:github gh:gi
     cloudflare:cloudflare digitalocean:digitalocean azure:azure google:google vercel:vercel netlify:netlify""".split())
 
 
-def _sh_other_service(origin: _Flow, hosts: str) -> bool:
-    """Does a secret go to another service than the one that its name tells?"""
+def _sh_elsewhere(origin: _Flow, hosts: str, lent: bool) -> bool:
+    """Does a secret go to another service than the one that its name tells? One that is *lent* says who one is: that may
+    go to any host unless its name is that of a known service."""
     if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
         return False
-    names = [source.strip("\0$").lower().split("_")[0] if source[:2] == "\0$" else "" for source in origin.sources]
-    return any(not name or name in _SH_SERVICES and name not in hosts and _SH_SERVICES[name] not in hosts for name in names)
-
-
-def _sh_own_host(origin: _Flow, hosts: str) -> bool:
-    """Are secret variables sent to the very service their names speak of, or does all stay on this machine?"""
-    if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
-        return True
-    names = [source[2:].strip("\0").lower().split("_") for source in origin.sources if source[:2] == "\0$"]
-    return len(names) == len(origin.sources) and not origin.coded and all(
-        any(len(part) > 3 and part in hosts for part in name) for name in names)
+    names = [source[2:].strip("\0").lower().split("_") if source[:2] == "\0$" else [""] for source in origin.sources]
+    if lent:
+        return any([not name[0] or name[0] in _SH_SERVICES and name[0] not in hosts and _SH_SERVICES[name[0]] not in hosts
+                    for name in names])
+    return origin.coded or any([not any([len(part) > 3 and part in hosts for part in name]) for name in names])
 
 
 # ---- texts that hold commands in languages of their own
@@ -11765,8 +11737,8 @@ _SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
     "awk": _sh_awk_program, "sed": _sh_sed_text, "esc": _sh_escaped_commands, "make": _sh_make_text, "tcl": _sh_tcl_text,
     "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
     "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
-_SH_QUIET_ROLES = frozenset("""p k h f r n cd u s S @ header auth folder module makefile entry two stem mark file into mode array
-    fd name""".split())
+_SH_QUIET_ROLES = frozenset("""text p k h f r n cd u s S @ header auth folder module makefile
+    entry two stem mark file into mode array fd name""".split())
 
 
 def _sh_text(value: Any) -> str:
