@@ -68,13 +68,15 @@ if sys.version_info < (3, 9):
 # folder joins sys.path, so nothing that lies beside it (a json.py, say) is ever imported.
 _LAUNCHER = """\
 # Starts mcpwall from Python's bytecode cache. mcpwall writes this file, and `mcpwall status` looks at it.
+import gc
 import sys
-from importlib.machinery import SourceFileLoader
+from _frozen_importlib_external import SourceFileLoader     # importlib.machinery has the same, and takes longer
 
 FILE = {file!r}
 sys.pycache_prefix = {cache!r}
 wall = sys.modules["mcpwall"] = type(sys)("mcpwall")
 wall.__file__ = sys.argv[0] = FILE
+gc.disable()                    # nothing of what is loaded is garbage
 try:
     code = SourceFileLoader("mcpwall", FILE).get_code("mcpwall")
 except OSError as fault:
@@ -82,6 +84,7 @@ except OSError as fault:
     sys.exit(2)
 sys.pycache_prefix = None       # the standard library has its own
 exec(code, wall.__dict__)
+gc.enable()
 sys.exit(wall.main())
 """
 
@@ -161,9 +164,9 @@ else:
             return type.__new__(cls, name, bases, space)
 
     class NamedTuple(tuple, metaclass=_Records):
-        def __new__(cls, *values, **named):
+        def __new__(cls, /, *values, **named):
             fields = ", ".join(cls._fields)
-            made = eval(f"lambda cls, {fields}: new(cls, ({fields},))", {"new": tuple.__new__})
+            made = eval(f"lambda _cls, {fields}: _new(_cls, ({fields},))", {"_new": tuple.__new__})
             made.__defaults__, made.__qualname__ = tuple(cls._field_defaults.values()), cls.__name__
             cls.__new__ = made
             return made(cls, *values, **named)
@@ -177,7 +180,7 @@ else:
         def _asdict(self):
             return dict(zip(self._fields, self))
 
-        def _replace(self, **named):
+        def _replace(self, /, **named):
             made = tuple.__new__(type(self), map(named.pop, self._fields, self))
             if named:
                 raise ValueError(f"no such fields: {', '.join(named)}")
@@ -955,14 +958,15 @@ _VIEW_ODD = (
     _VIEW_HIDDEN + _VIEW_MARKS + "\u0250-\u0258\u025a-\u02b8\u02e0-\u02e4\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua4ff"
     "\u2024\u2025\u2071\u207f\u2090-\u209c\u2100-\u2102\u2106-\u2115\u2118-\u2121\u2124-\u214f\u2160-\u2188"
     "\u249c-\u24e9\ua730\ua731\ufb00-\ufb06\ufe50-\ufe6b\uff02-\uff05\uff07\uff0a\uff0b\uff0d-\uff19\uff1c-\uff1e\uff20-\uff5d")
-_VIEW_SAME = re.sub("[\0-~ıə]", "", _VIEW_SAME_LETTERS)
+_VIEW_SAME = "".join([sign for sign in _VIEW_SAME_LETTERS if sign > "~" and sign not in "ıə"])
 # (those that are odd anyway are not repeated here)
-_VIEW_ALIKE = re.sub("[\0-~ıə\u0250-\u02b8\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua4ff\ua730\ua731]", "",
-                     _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)
+_VIEW_ALIKE = "".join([sign for sign in _VIEW_SAME + _VIEW_ALIKE_LETTERS if not (
+    sign <= "~" or sign in "ıə" or "\u0250" <= sign <= "\u02b8" or "\u1d00" <= sign <= "\u1dbf" or "\u13a0" <= sign <= "\u13f5"
+    or "\ua4d0" <= sign <= "\ua4ff" or sign in "\ua730\ua731")])
 _VIEW_ODD_ASTRAL = f"{_VIEW_HIDDEN_ASTRAL}\U0001d400-\U0001d7ff\U0001f110-\U0001f189\U0001fbf0-\U0001fbf9"
 _view_odd = lazy_regex(f"[{_VIEW_ODD}{_VIEW_ALIKE}]")
 # A run without these is what NFKC makes of it
-_view_more = lazy_regex(f"[{_VIEW_HIDDEN}{_VIEW_HIDDEN_ASTRAL}{''.join(_VIEW_JOINERS)}{_VIEW_MARKS}\ufdfa\ufdfb"
+_view_more = lazy_regex(lambda: f"[{_VIEW_HIDDEN}{_VIEW_HIDDEN_ASTRAL}{''.join(_VIEW_JOINERS)}{_VIEW_MARKS}\ufdfa\ufdfb"
                         f"{re.sub('[ -~]', '', _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)}\U0001f150-\U0001f189]")
 _view_odd_astral = lazy_regex(f"[{_VIEW_ODD_ASTRAL}]")
 
@@ -2361,24 +2365,25 @@ def _yaml_scalar(value: Any) -> str:
 # 7. Patterns: regexes and globs of policies
 # Means: says what a policy's patterns match, as JavaScript does.
 # ---------------------------------------------------------------------------
-# Regexes are written in the JavaScript dialect without flags (or with flag i), by code point. One parser makes
-# a small tree; its users are: translation to Python's `re` (never silently different), the ambiguity check (what
-# could take exponential time is refused), the literals a match must contain, and a machine that judges any text
-# in linear time. `re` itself, which backtracks and cannot be interrupted, only ever sees texts and windows on
-# which its worst case is known to be small.
+# Regexes are written in the JavaScript dialect without flags (or with flag i), by code point; globs are read as
+# minimatch does. One tree holds both, and one machine made of the tree judges any text in linear time: a state
+# of it is the set of places in the pattern at which a match may stand, made when a text first leads there, kept
+# while memory lasts, and made anew after that. So no pattern is refused for its shape, and none can stall the
+# wall: the budget is asked as states are made and as the text goes by.
+#
+# Python's `re` backtracks and cannot be interrupted, but it is quick. It gets the texts, and the windows of
+# texts, on which `_worst` proves that it needs few steps; everything else is the machine's. Before either comes
+# a look for the literals that each match must contain.
 
 MAX_REGEX_LENGTH = 20_000       # characters of one pattern
 MAX_REGEX_SIZE = 10_000         # characters it can demand in all, repeats written out
 MAX_REGEX_NESTING = 60          # groups within groups
-MAX_SMALL_REPEAT = 10           # a group repeated more often than this is judged like an endless repeat
-MAX_LOOP_SIZE = 400             # positions inside one repeated group that the ambiguity check looks at
-MAX_LOOP_STEPS = 300_000        # … and the steps it takes
 MAX_LITERALS = 16               # alternatives of a literal prefilter
 _RE_STEPS = 200_000             # backtracking steps `re` may need at worst between looks at the clock: about 2 ms
-_RE_WORK = 100                  # worst steps per start up to which windows of `re` beat the machine
-_BIG_MACHINE = 1_000            # … and the size from which they do so anyway
+_LONG = 150                     # repeats that are the machine's, since windows of `re` would have to be too long
 _MACHINE_BYTES = 8_000_000      # what the states of all machines may take, roughly; then they are made anew
 _MAX_PYTHON = 20_000            # characters of a translation: `re` takes up to 0.1 s to compile these
+_GLOB_SECONDS = 0.8             # for a glob on a long text, where the budget of no message is at hand
 _NEVER = -1                     # "no upper bound" of a repeat
 _LAST = 0x10FFFF
 _WORD_CHARS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
@@ -2399,7 +2404,6 @@ class _Rep(NamedTuple):
     least: int
     most: int
     lazy: bool
-    source: str
 class _At(NamedTuple):      # an assertion about a place: ^ $ b B
     what: str
 class _Look(NamedTuple):
@@ -2438,10 +2442,6 @@ def _ranges_not(ranges: _Ranges) -> _Ranges:
             gaps.append((at, first - 1))
         at = last + 1
     return tuple(gaps + [(at, _LAST)]) if at <= _LAST else tuple(gaps)
-
-
-def _ranges_meet(one: Iterable[tuple[int, int]], other: Iterable[tuple[int, int]]) -> bool:
-    return any(a <= d and c <= b for a, b in one for c, d in other)
 
 
 _DIGIT = ((48, 57),)
@@ -2501,7 +2501,7 @@ class _RegexParser:
     def __init__(self, source: str, fold: bool) -> None:
         self.source, self.fold, self.at, self.looks = source, fold, 0, []  # type: str, bool, int, list[_Look]
         self.names: set[str] = set()
-        self.counted = self.grouped = False     # has {n} / has a repeat of more than one character
+        self.counted = False                    # has {n}
 
     def fail(self, problem: str) -> PolicyError:
         return PolicyError(f"regex {_shown(self.source)}: {problem}")
@@ -2525,15 +2525,12 @@ class _RegexParser:
         while self.source[self.at:self.at + 1] == "|":
             self.at += 1
             branches.append(self.sequence(depth))
-        if len(branches) == 1 or len(branches) > 100:
-            return branches[0] if len(branches) == 1 else _Alt(tuple(branches))
-        spans: list[tuple[int, int]] = []
-        for branch in branches:     # (a|b|\d) is one set; overlapping ones stay apart, to be refused in loops
-            ranges = _one_char(branch)
-            if ranges is None or _ranges_meet(ranges, spans):
-                return _Alt(tuple(branches))
-            spans.extend(ranges)
-        return _Set(_ranges_of(*spans))
+        if len(branches) == 1:
+            return branches[0]
+        sets = [_one_char(branch) for branch in branches]
+        if all(sets):           # (a|b|\d) is one set
+            return _Set(_ranges_of(*[span for ranges in sets for span in ranges or ()]))
+        return _Alt(tuple(branches))
 
     def sequence(self, depth: int) -> Any:
         source, size, parts = self.source, len(self.source), []
@@ -2582,9 +2579,7 @@ class _RegexParser:
             if most != _NEVER and least > most:
                 raise self.fail(f"{times.group()}: numbers out of order; write {{{most},{least}}}")
             self.counted = True
-        if _one_char(atom) is None:
-            self.grouped = True
-        return _Rep(atom, least, most, bool(lazy), source[start:times.end()])
+        return _Rep(atom, least, most, bool(lazy))
 
     def atom(self, depth: int) -> Any:
         source, char = self.source, self.source[self.at]
@@ -2823,130 +2818,11 @@ def _set_to_python(ranges: _Ranges) -> str:
     return f"[{'^' if negate else ''}{inside}]"
 
 
-# --- ambiguity: what a backtracking engine could need exponential time for
-
-class _Paths:
-    """The positions (characters) of a repeated group and which may follow which (a Glushkov automaton).
-
-    A group is exponential when one text can lead from a position back to it in two ways: then n rounds of that
-    text give 2**n ways. Two ways show as an edge that is added twice, or in the search of `ambiguous`.
-    """
-
-    def __init__(self) -> None:
-        self.sets: list[_Ranges] = []
-        self.next: list[set[int]] = []
-        self.twice = False
-
-    def link(self, last: list[int], first: list[int]) -> None:
-        for one in last:
-            follow = self.next[one]
-            for other in first:
-                if other in follow:
-                    self.twice = True
-                follow.add(other)
-
-    def read(self, node: Any) -> tuple[list[int], list[int], int]:
-        """(first positions, last positions, ways to match nothing: 0, 1 or 2 for more)."""
-        kind = type(node)
-        if len(self.sets) > MAX_LOOP_SIZE:
-            raise OverflowError
-        if kind is _Set:
-            self.sets.append(node.ranges)
-            self.next.append(set())
-            return [len(self.sets) - 1], [len(self.sets) - 1], 0
-        if kind is _Lit:
-            return self.chain([self.read(_Set(((ord(char), ord(char)),))) for char in node.text])
-        if kind is _Cat:
-            return self.chain([self.read(part) for part in node.parts])
-        if kind is _Alt:
-            read = [self.read(part) for part in node.parts]
-            return ([at for part in read for at in part[0]], [at for part in read for at in part[1]],
-                    min(2, sum(part[2] for part in read)))
-        if kind is not _Rep:
-            return [], [], 1
-        copies = max(1, node.least) if node.most == _NEVER else node.least
-        read = [self.read(node.body) for _ in range(copies)]
-        tail: tuple[list[int], list[int], int] = ([], [], 1)
-        if node.most == _NEVER:             # only the last copy is repeated: x{3,} = xx(x)+
-            first, last, ways = read[-1]
-            self.link(last, first)
-            read[-1] = (first, last, ways if node.least else 1)
-        for _ in range(node.most - node.least if node.most != _NEVER else 0):
-            first, last, ways = self.chain([self.read(node.body), tail])
-            tail = (first, last, min(2, ways + 1))
-        return self.chain([*read, tail])
-
-    def chain(self, parts: Iterable[tuple[list[int], list[int], int]]) -> tuple[list[int], list[int], int]:
-        """What has been read, one after another."""
-        first: list[int] = []
-        last: list[int] = []
-        ways = 1
-        for one, other, empty in parts:
-            self.link(last, one)
-            first = first + one * ways
-            last = other + last * empty
-            ways = min(2, ways * empty)
-        return first, last, ways
-
-    def ambiguous(self, body: Any) -> bool:
-        """Whether *body*, repeated without end, is exponential."""
-        first, last, _ = self.read(body)
-        self.link(last, first)
-        if self.twice:
-            return True
-        sets, follow, steps = self.sets, self.next, 0
-        todo: list[tuple[int, int]] = []
-        pairs: set[tuple[int, int]] = set()
-        for out in {frozenset(out) for out in follow}:
-            steps += len(out) ** 2
-            if steps > MAX_LOOP_STEPS:
-                raise OverflowError
-            todo += [(a, b) for a in out for b in out if a < b]
-        while todo:     # two ways have parted: can they meet again on the same text?
-            one, other = todo.pop()
-            steps += 1
-            if steps > MAX_LOOP_STEPS:
-                raise OverflowError
-            if (one, other) in pairs or not _ranges_meet(sets[one], sets[other]):
-                continue
-            if one == other:
-                return True
-            pairs.add((one, other))
-            steps += len(follow[one]) * len(follow[other])
-            todo += [(a, b) for a in follow[one] for b in follow[other]]
-        return False
-
-
-def _check_loops(node: Any, fail: Callable[[str], PolicyError], times: int = 1) -> None:
-    """Raise when a backtracking engine could need exponential time (or as good as) for *node*."""
-    if type(node) is not _Rep or _one_char(node.body) is not None:
-        for part in _children(node):
-            _check_loops(part, fail, times)
-    else:
-        if node.most != _NEVER and times * node.most <= MAX_SMALL_REPEAT:
-            return _check_loops(node.body, fail, times * max(1, node.most))
-        try:
-            bad = _Paths().ambiguous(node.body)
-        except (OverflowError, RecursionError):
-            raise fail(f"{_shown(node.source)} repeats a group too large to be checked; make it smaller, or repeat "
-                       "a single class such as [a-z]{1,500}") from None
-        if bad:
-            raise fail(f"{_shown(node.source)} can match the same text in exponentially many ways (a repeat within "
-                       "a repeat, or alternatives that overlap); write it so that each text fits in one way, such "
-                       "as [ab]+ for (a+|b)+, or (?:a+,)+ with a separator")
-        for look in _looks_in(node.body):
-            _check_loops(look.body, fail)
-
-
-def _looks_in(node: Any) -> list[_Look]:
-    """The look-arounds in *node*, but not those within another."""
-    return [node] if type(node) is _Look else [look for part in _children(node) for look in _looks_in(part)]
-
-
 def _size(node: Any) -> int:
     """How many characters *node* is with all its repeats written out."""
-    size = len(node.text) if type(node) is _Lit else 1 + sum([_size(part) for part in _children(node)])
-    return size * max(1, node.least, node.most) if type(node) is _Rep else size
+    if type(node) is _Rep:
+        return _size(node.body) * max(1, node.least, node.most)
+    return len(node.text) if type(node) is _Lit else 1 + sum([_size(part) for part in _children(node)])
 
 
 # --- literals a match must contain
@@ -3021,7 +2897,9 @@ def _trimmed(node: Any, left: bool) -> Any:
     if kind is _Rep:
         if node.least == 0:
             return _VOID
-        return _trimmed(node.body, left) if node.least == 1 else node._replace(most=node.least)
+        if node.least == 1:
+            return _trimmed(node.body, left)
+        return node._replace(most=_NEVER if left and node.least > _LONG else node.least)    # (no end: see `ranked`)
     if kind is _Alt:
         parts = tuple([_trimmed(part, left) for part in node.parts])
         return _VOID if _VOID in parts else _Alt(parts)
@@ -3037,7 +2915,7 @@ def _trimmed(node: Any, left: bool) -> Any:
     return rest[0] if len(rest) == 1 else _Cat(tuple(rest))
 
 
-def _work(node: Any, size: int) -> tuple[float, float]:
+def _worst(node: Any, size: int) -> tuple[float, float]:
     """Upper bounds for a backtracking match at one place of a text of *size*: (ways to match, steps)."""
     kind = type(node)
     if kind is _Lit:
@@ -3045,18 +2923,18 @@ def _work(node: Any, size: int) -> tuple[float, float]:
     if kind is _Cat:
         ways = steps = 1.0
         for part in node.parts:
-            part_ways, part_steps = _work(part, size)
+            part_ways, part_steps = _worst(part, size)
             steps += ways * part_steps
             ways = min(ways * part_ways, 1e18)
         return ways, min(steps, 1e18)
     if kind is _Alt:
-        both = [_work(part, size) for part in node.parts]
-        return sum(ways for ways, _ in both), sum(steps for _, steps in both)
+        both = [_worst(part, size) for part in node.parts]
+        return sum([ways for ways, _ in both]), sum([steps for _, steps in both])
     if kind is _Look:
-        return 1, _work(node.body, size)[1]
+        return 1, _worst(node.body, size)[1]
     if kind is not _Rep:
         return 1, 1
-    ways, steps = _work(node.body, size)
+    ways, steps = _worst(node.body, size)
     most = size + 1 if node.most == _NEVER else min(node.most, size + 1)
     if ways == 1:
         return max(1, most - node.least + 1), steps * most + 1
@@ -3072,93 +2950,81 @@ def _fits_re(node: Any) -> bool:
 
 
 class _Plan:
-    """How a pattern is searched: `short` is the longest text given to `re` whole; `step` is how many places one
-    window of `re` may start at on longer texts, 0 when only the machine will do; `reach` is what a match and
-    its look-aheads can span."""
+    """How a tree is searched. `window` is the longest text that `re` may get; of longer ones it gets windows, each
+    `step` places further, where a match and its look-aheads span less. Where `step` is 0, only machines will do."""
 
     def __init__(self, node: Any, looks: Sequence[_Look]) -> None:
-        self.node, self.looks = node, looks if _looks_in(node) else ()
+        self.node, self.looks = node, looks
         first = node.parts[0] if type(node) is _Cat and node.parts else node
-        self.anchored = first == _At("^")
-        reach = _width(node)[1] + max([_width(look.body)[1] for look in self.looks], default=0) + 2
-        fits = _fits_re(node) and len(_to_python(node)) <= _MAX_PYTHON
-        self.short = self.step = self.reach = 0
-        for size in (16384, 4096, 1024, 256, 64, 16) if fits else ():
-            steps = _work(node, size)[1]
+        self.anchored = type(first) is _At and first.what == "^"
+        self.window, self.step = -1, 0
+        self._machines: dict[tuple[Any, ...], _Machine] = {}
+        python = _to_python(node) if _fits_re(node) else None
+        if python is None or len(python) > _MAX_PYTHON:
+            return
+        self.search = lazy_regex(python, re.ASCII)
+        for size in (16384, 4096, 1024, 256, 64, 16):
+            steps = _worst(node, size)[1]
             if (steps + size if self.anchored else steps * size) <= _RE_STEPS:
-                self.short = size
+                self.window = size
                 break
-        if fits and reach < math.inf:
-            steps = _work(node, int(reach))[1]
-            if steps <= (_RE_STEPS if _size(node) > _BIG_MACHINE else _RE_WORK):
-                self.step, self.reach = int(_RE_STEPS / steps), int(reach)
-        self._regex: re.Pattern[str] | None = None
-        self._machines: dict[tuple[bool, ...], _Machine] = {}
-        self._look_machines: list[_Machine] = []
+        reach = _width(node)[1] + sum([_width(look.body)[1] for look in looks]) + 2
+        if 2 * reach < self.window >= 1024:         # else the machine is quicker
+            self.step = self.window - int(reach)
 
-    def regex(self) -> re.Pattern[str]:
-        if self._regex is None:
-            self._regex = re.compile(_to_python(self.node), re.ASCII)
-        return self._regex
-
-    def find(self, text: str, at: int, budget: Budget) -> re.Match[str] | None:
-        """The leftmost match from *at* on, by windows of `re`. A window ends so far behind its last start that
-        no match from there can tell it from the text."""
-        search = self.regex().search
-        while at <= len(text) and not (at and self.anchored):
-            budget.check()
-            found = search(text, at, at + self.step + self.reach)
-            if found and found.start() < at + self.step:
-                return found
-            at += self.step
-        return None
-
-    def machine(self, ahead: bool = True, ordered: bool = False, roams: bool = True,
-                stops: bool = False) -> _Machine:
-        key = (ahead, ordered, roams, stops)
+    def machine(self, ahead: bool, ordered: bool, stops: bool, look: _Look | None = None) -> _Machine:
+        key = (ahead, ordered, stops, look and look.index)
         if key not in self._machines:
-            self._machines[key] = _Machine(self.node, *key)
+            roams = look is not None or not ordered and not (stops and self.anchored)
+            self._machines[key] = _Machine(look.body if look else self.node, ahead, ordered, roams, stops)
         return self._machines[key]
 
-    def marks(self, text: str, budget: Budget) -> list[bytearray]:
+    def marks(self, machine: _Machine, text: str, budget: Budget) -> list[bytearray]:
         """For each look-around, the places of *text* where its body matches: one pass, against its direction."""
         marks: list[bytearray] = []
-        for number, look in enumerate(self.looks):
-            if number == len(self._look_machines):
-                self._look_machines.append(_Machine(look.body, not look.ahead, False, True, False))
-            mark = bytearray(len(text) + 1)
-            start, end = (len(text), 0) if look.ahead else (0, len(text))
-            for at, hit in self._look_machines[number].walk(text, start, end, marks, budget):
-                mark[at] = hit
-            marks.append(mark)
+        for look in self.looks if machine.looks else ():    # those within others come before them
+            marks.append(self.machine(not look.ahead, False, False, look).places(text, marks, budget))
         return marks
+
+    def exists(self, text: str, budget: Budget | None) -> bool:
+        """Whether *text* has a match."""
+        if len(text) <= self.window:
+            return bool(self.search.search(text))
+        budget = budget or Budget(_GLOB_SECONDS)
+        if self.step:
+            return self.find(text, 0, budget) is not None
+        machine = self.machine(True, False, True)
+        return machine.exists(text, self.marks(machine, text, budget), budget)
+
+    def find(self, text: str, at: int, budget: Budget) -> tuple[int, int] | None:
+        """The leftmost match from *at* on, by `re`. A window ends so far behind the last start that counts that no
+        match from there can tell it from the text."""
+        while at <= len(text) and not (at and self.anchored):
+            budget.check()
+            found = self.search.search(text, at, at + self.window)
+            if len(text) <= self.window or found and found.start() < at + self.step:
+                return (found.start(), found.end()) if found else None
+            at += self.step
+        return None
 
 
 # --- searching in linear time: the pattern as a machine whose states are made when they are first needed
 
 _CHAR, _SPLIT, _TEST, _DONE, _ENTER, _LEAVE = range(6)
-_bytes_used = 0             # by the states of all machines, roughly
-_machines_live: list[_Machine] = []
-
-
-class _Stop(Exception):
-    """Ends a search: *hit* is its answer."""
-
-    def __init__(self, hit: bool) -> None:
-        self.hit = hit
+_states: dict[tuple[Any, ...], _Row] = {}     # the states of all machines
+_state_bytes = 0                             # what they take, roughly
 
 
 class _Row(dict):  # type: ignore[type-arg]
-    """One state: which threads are alive (*core*, in order of preference), what kind of character came before,
-    whether a match ended before that one, and whether new matches may still start. As a mapping: the next state
-    for each symbol met so far."""
+    """One state: where in the pattern matches may stand (*core*, in order of preference), what kind of character came
+    before, and whether a match ended before that one. As a mapping, what is known so far: the next state for a symbol;
+    for a class of symbols; and the threads that wait for a character, once it is known what comes next."""
 
-    __slots__ = ("core", "hit", "machine", "prev", "roams")
+    __slots__ = ("core", "hit", "machine", "prev")
     core: tuple[int, ...]
     hit: bool
     machine: _Machine
     prev: int
-    roams: bool
 
     def __missing__(self, symbol: Any) -> _Row:
         return self.machine.advance(self, symbol)
@@ -3177,17 +3043,17 @@ class _Machine:
         self.ahead, self.ordered, self.roams, self.stops = ahead, ordered, roams, stops
         self.ops: list[tuple[Any, ...]] = [(_DONE,)]
         self.looks: list[int] = []
-        start = self.build(node, 0)
+        self.ranks: dict[int, tuple[int, int]] = {}     # see `ranked`
+        self.words = False                              # does \b occur?
+        self.start = self.build(node, 0)
         sets = {op[1] for op in self.ops if op[0] == _CHAR}
-        spans = [span for ranges in sets for span in ranges]
+        spans = [span for ranges in (*sets, _WORD if self.words else ()) for span in ranges]
         self.bounds = bounds = sorted({0, *[first for first, _ in spans], *[last + 1 for _, last in spans]})
         self.class_of = bisect_right    # characters that no set of the pattern tells apart are of one class
         masks = {ranges: sum([(1 << bisect_right(bounds, last) + 1) - (1 << bisect_right(bounds, first))
                               for first, last in ranges]) for ranges in sets}
         self.ops = [(_CHAR, masks[op[1]], op[2]) if op[0] == _CHAR else op for op in self.ops]
-        self.start, self.work = (start,), 0
-        self.rows: dict[tuple[Any, ...], _Row] = {}
-        self.budget = Budget(math.inf)
+        self.work, self.budget = 0, Budget(math.inf)
 
     def add(self, *op: Any) -> int:
         self.ops.append(op)
@@ -3210,55 +3076,76 @@ class _Machine:
             while starts:
                 then = self.add(_SPLIT, starts.pop(), then)
         elif kind is _Rep:
-            out, least, guard = then, node.least, _width(node.body)[0] == 0
-            def optional(then: int) -> int:     # one more round; it has to take something
-                leave = self.add(_LEAVE, None, then) if guard else then
-                body = self.build(node.body, leave)
-                return self.add(_ENTER, leave, body) if guard else body
-            if node.most == _NEVER:
-                then = self.add()
-                body = optional(then)
-                self.ops[then] = (_SPLIT, out, body) if node.lazy else (_SPLIT, body, out)
-                if least and not guard:
-                    then, least = body, least - 1
-            for _ in range(node.most - least if node.most != _NEVER else 0):
-                body = optional(then)
-                then = self.add(_SPLIT, out, body) if node.lazy else self.add(_SPLIT, body, out)
-            for _ in range(least):
-                then = self.build(node.body, then)
+            then = self.repeat(node, then)
         else:
             if kind is _Look and node.index not in self.looks:
                 self.looks.append(node.index)
+            self.words |= kind is _At and node.what in "bB"
             then = self.add(_TEST, node, then)
         return then
 
-    def row(self, core: tuple[int, ...], prev: int, hit: bool, roams: bool) -> _Row:
-        global _bytes_used
-        key = (core, prev, hit, roams)
-        row = self.rows.get(key)
+    def repeat(self, node: Any, out: int) -> int:
+        least, guard, then, begun = node.least, _width(node.body)[0] == 0, out, len(self.ops)
+        def optional(then: int) -> int:     # one more round; it has to take something
+            leave = self.add(_LEAVE, None, then) if guard else then
+            body = self.build(node.body, leave)
+            return self.add(_ENTER, leave, body) if guard else body
+        if node.most == _NEVER:
+            then = self.add()
+            body = optional(then)
+            self.ops[then] = (_SPLIT, out, body) if node.lazy else (_SPLIT, body, out)
+            if least and not guard:
+                then, least = body, least - 1
+        for _ in range(node.most - least if node.most != _NEVER else 0):
+            body = optional(then)
+            then = self.add(_SPLIT, out, body) if node.lazy else self.add(_SPLIT, body, out)
+        needed = len(self.ops)
+        for _ in range(least):
+            then = self.build(node.body, then)
+        if _one_char(node.body) is not None and not self.ordered:
+            if node.most == _NEVER or self.stops and not out:
+                self.ranked(range(begun if node.most == _NEVER else needed, len(self.ops)), -1)
+            if node.most != _NEVER:
+                self.ranked(range(begun + 1, needed, 2), 1)
+        return then
+
+    def ranked(self, chain: range, sign: int) -> None:
+        """Rank the counts of one counter: what a thread can still match, one of a higher rank can too (of x{9,} the
+        one that has counted more, of x{0,9} the one that has counted less). Only the highest is kept, so that a
+        counter takes as many states as it counts, and each is small."""
+        self.ranks.update({at: (-chain.start, sign * at) for at in chain})
+
+    def row(self, core: tuple[int, ...], prev: int, hit: bool) -> _Row:
+        global _state_bytes
+        key = (self, core, prev, hit)
+        row = _states.get(key)
         if row is None:
-            if not self.rows:
-                _machines_live.append(self)
-            row = self.rows[key] = _Row()
-            row.core, row.prev, row.hit, row.roams, row.machine = core, prev, hit, roams, self
-            _bytes_used += 400 + 8 * len(core)
+            row = _states[key] = _Row()
+            row.core, row.prev, row.hit, row.machine = core, prev, hit, self
+            _state_bytes += 500 + 16 * len(core)
         return row
 
-    def holds(self, test: Any, before: int, after: int, flags: Sequence[int]) -> bool:
+    def holds(self, test: Any, before: int, after: int, flags: tuple[int, ...]) -> bool:
         if type(test) is _Look:
             return bool(flags[self.looks.index(test.index)]) != test.negate
         if test.what in "^$":
             return not (before if test.what == "^" else after)
-        return (before == 2) != (after == 2) if test.what == "b" else (before == 2) == (after == 2)
+        return bool(((before == 2) != (after == 2)) == (test.what == "b"))
 
-    def closure(self, row: _Row, kind: int, flags: Sequence[int]) -> tuple[dict[int, None], bool]:
+    def closure(self, row: _Row, kind: int, flags: tuple[int, ...]) -> tuple[list[int], bool]:
         """The threads of *row* that wait for a character, once it is known what *kind* of character comes next
         (0 none, 1 other, 2 of a word) and which look-arounds hold; and whether a match ends here."""
-        ops, out = self.ops, {}  # type: list[tuple[Any, ...]], dict[int, None]
+        global _state_bytes
+        known = row.get((-kind, flags))
+        if known is not None:
+            return known    # type: ignore[no-any-return]
+        ops, out, hit = self.ops, [], False  # type: list[tuple[Any, ...]], list[int], bool
         before, after = (row.prev, kind) if self.ahead else (kind, row.prev)
         seen: set[tuple[int, tuple[int, ...]]] = set()
-        stack: list[tuple[int, tuple[int, ...]]] = [(at, ()) for at in reversed(row.core)]
-        hit = False
+        stack: list[tuple[int, tuple[int, ...]]] = [
+            (at, ()) for at in reversed(row.core) if self.ordered or ops[at][0] != _CHAR]
+        if not self.ordered:
+            out = [at for at in row.core if ops[at][0] == _CHAR]
         while stack:
             place = stack.pop()
             if place in seen:
@@ -3267,7 +3154,7 @@ class _Machine:
             at, rounds = place      # the rounds of repeats that began here: they must not end here
             op = ops[at]
             if op[0] == _CHAR:
-                out[at] = None
+                out.append(at)
             elif op[0] == _SPLIT:
                 stack += ((op[2], rounds), (op[1], rounds))
             elif op[0] == _DONE:
@@ -3281,80 +3168,95 @@ class _Machine:
                     stack.append((op[2], rounds))
             elif self.holds(op[1], before, after, flags):
                 stack.append((op[2], rounds))
-        self.work += len(seen) + 20
-        if self.work > 5_000:
+        self.work += len(seen) + len(out) + 20
+        if self.work > 10_000:
             self.work = 0
             self.budget.check()
+        _state_bytes += 200 + 8 * len(out)
+        row[-kind, flags] = out, hit
         return out, hit
+
+    def kind(self, char: str) -> int:
+        return 2 if self.words and char in _WORD_CHARS else 1
 
     def advance(self, row: _Row, symbol: Any) -> _Row:
         """The state after *symbol*: a character, or a tuple of it and the marks of the look-arounds."""
-        global _bytes_used
-        char, flags = (symbol[0], symbol[1:]) if self.looks else (symbol, ())
-        kind = 2 if char in _WORD_CHARS else 1
+        global _state_bytes
+        char, *rest = symbol
+        place, flags = self.class_of(self.bounds, ord(char)), tuple(rest)
+        following = row.get((place, flags))
+        if following is None:
+            if _state_bytes > _MACHINE_BYTES:
+                _forget_states()
+            following = self.after(row, place, self.kind(char), flags)
+            row[place, flags] = following
+        _state_bytes += 110
+        row[symbol] = following
+        return following    # type: ignore[no-any-return]
+
+    def after(self, row: _Row, place: int, kind: int, flags: tuple[int, ...]) -> _Row:
         threads, hit = self.closure(row, kind, flags)
-        if hit and self.stops:
-            raise _Stop(True)
-        bit, ops = 1 << self.class_of(self.bounds, ord(char)), self.ops
+        if self.stops and (hit or row.hit):
+            return self.row((), 0, True)
+        ops, ranks, bit = self.ops, self.ranks, 1 << place
         core = dict.fromkeys([ops[at][2] for at in threads if ops[at][1] & bit])
-        roams = row.roams and not (hit and self.ordered)
-        if roams:
-            core[self.start[0]] = None
-        elif self.stops and not core:
-            raise _Stop(False)
-        if _bytes_used > _MACHINE_BYTES:
-            _forget_rows()
-        _bytes_used += 110
-        row[symbol] = following = self.row(tuple(core if self.ordered else sorted(core)), kind, hit, roams)
-        return following
+        if self.roams:
+            core[self.start] = None
+        if self.ordered:
+            return self.row(tuple(core), kind, hit)
+        if ranks and len(core) > 1:
+            best: dict[int, int] = {}
+            for at in core:
+                chain, rank = ranks.get(at, (at, 0))
+                if chain not in best or rank > ranks[best[chain]][1]:
+                    best[chain] = at
+            return self.row(tuple(sorted(best.values())), kind, hit)
+        return self.row(tuple(sorted(core)), kind, hit)
 
-    def search(self, text: str, marks: Sequence[bytearray], budget: Budget) -> bool:
+    def pieces(self, text: str, at: int, marks: Sequence[bytearray], budget: Budget) -> Iterator[Iterable[Any]]:
+        """The symbols of *text* from *at* on, in pieces."""
+        self.budget = budget
+        for first in range(at, len(text), 1024):
+            budget.check()
+            piece = text[first:first + 1024]
+            yield zip(piece, *[mark[first:first + 1024] for mark in marks]) if marks else piece
+
+    def exists(self, text: str, marks: Sequence[bytearray], budget: Budget) -> bool:
         """Whether the pattern matches somewhere in *text*; for a machine that `stops`."""
-        self.budget, row = budget, self.row(self.start, 0, False, self.roams)
-        mine = [marks[number] for number in self.looks]
-        try:
-            for at in range(0, len(text), 16384):
-                budget.check()
-                piece: Any = text[at:at + 16384]
-                if mine:
-                    piece = zip(piece, *[mark[at:at + 16384] for mark in mine])
-                for symbol in piece:
-                    row = row[symbol]
-        except _Stop as stop:
-            return stop.hit
-        return self.closure(row, 0, [mark[-1] for mark in mine])[1]
-
-    def walk(self, text: str, at: int, end: int, marks: Sequence[bytearray],
-             budget: Budget) -> Iterator[tuple[int, bool]]:
-        """(place, whether a match ends there) from *at* to *end*, in the direction of the machine; ends early
-        when no thread is left."""
-        self.budget, size, step = budget, len(text), 1 if self.ahead else -1
-        mine = [marks[number] for number in self.looks]
-        edge, behind = (size, at - 1) if self.ahead else (0, at)
-        prev = 0 if not 0 <= behind < size else 2 if text[behind] in _WORD_CHARS else 1
-        row = self.row(self.start, prev, False, self.roams)
-        shift = 0 if self.ahead else -1
-        for at in range(at, end + step, step):
-            if not at & 1023:
-                budget.check()
-            if at == edge:
-                yield at, self.closure(row, 0, [mark[at] for mark in mine])[1]
-                return
-            row = row[(text[at + shift], *[mark[at] for mark in mine]) if mine else text[at + shift]]
-            yield at, row.hit
+        row, mine = self.row((self.start,), 0, False), [marks[number] for number in self.looks]
+        for piece in self.pieces(text, 0, mine, budget):
+            for symbol in piece:
+                row = row[symbol]
             if not row.core:
-                return
+                break
+        return row.hit or self.closure(row, 0, tuple([mark[-1] for mark in mine]))[1]
+
+    def hits(self, text: str, at: int, marks: Sequence[bytearray], budget: Budget) -> Iterator[bool]:
+        """For each place from *at* on, whether a match ends there; ends early when no thread is left."""
+        mine = [marks[number] for number in self.looks]
+        row = self.row((self.start,), self.kind(text[at - 1]) if at else 0, False)
+        for piece in self.pieces(text, at, mine, budget):
+            for symbol in piece:
+                row = row[symbol]
+                yield row.hit
+                if not row.core:
+                    return
+        yield self.closure(row, 0, tuple([mark[-1] for mark in mine]))[1]
+
+    def places(self, text: str, marks: Sequence[bytearray], budget: Budget) -> bytearray:
+        """For each place of *text*, whether a match ends there, or begins there when read backwards."""
+        if self.ahead:
+            return bytearray(self.hits(text, 0, marks, budget))
+        return bytearray(self.hits(text[::-1], 0, [mark[::-1] for mark in marks], budget))[::-1]
 
 
-def _forget_rows() -> None:
+def _forget_states() -> None:
     """Drop the states of all machines; a run in progress makes anew what it needs."""
-    global _bytes_used
-    _bytes_used = 0
-    while _machines_live:
-        machine = _machines_live.pop()
-        for row in list(machine.rows.values()):
-            row.clear()
-        machine.rows.clear()
+    global _state_bytes
+    _state_bytes = 0
+    for row in list(_states.values()):
+        row.clear()
+    _states.clear()
 
 
 # --- what rules use
@@ -3376,8 +3278,6 @@ class Regex:
             raise parser.fail("nested too deep") from None
         if parser.counted and _size(node) > MAX_REGEX_SIZE:
             raise parser.fail(f"its repeats demand over {MAX_REGEX_SIZE} characters in all; make them smaller")
-        if parser.grouped:
-            _check_loops(node, parser.fail)
         self.source, self._looks = source, parser.looks
         self._plans: list[_Plan | None] = [None, None, None]
         self.literals = _literals(node)
@@ -3402,14 +3302,7 @@ class Regex:
                     break
             else:
                 return False
-        plan = self._plans[0] or self._plan(0)
-        if len(text) <= plan.short:
-            return plan.regex().search(text) is not None
-        budget.check()
-        if plan.step:
-            return plan.find(text, 0, budget) is not None
-        machine = plan.machine(roams=not plan.anchored, stops=True)
-        return machine.search(text, plan.marks(text, budget), budget)
+        return (self._plans[0] or self._plan(0)).exists(text, budget)
 
     def finditer_spans(self, text: str, budget: Budget) -> list[tuple[int, int]]:
         """(start, end) of the matches that are not empty, leftmost first, without overlap: what `re.finditer`
@@ -3417,11 +3310,13 @@ class Regex:
         end; else up to one pass over the text for each match, or BudgetSpent."""
         if not self.search(text, budget):
             return []
-        find = self._finder(text, budget)
+        whole = self._plan(2)
+        by_re = len(text) <= whole.window or whole.step
+        find = whole.find if by_re else self._finder(text, budget)
         spans, at = [], 0
         while at <= len(text):
             budget.check()
-            span = find(at)
+            span = find(text, at, budget)
             if span is None:
                 break
             if span[1] > span[0]:
@@ -3429,36 +3324,26 @@ class Regex:
             at = max(span[1], span[0] + 1)
         return spans
 
-    def _finder(self, text: str, budget: Budget) -> Callable[[int], tuple[int, int] | None]:
-        """A function: the leftmost match from a place on, its end chosen as a backtracking engine would."""
+    def _finder(self, text: str, budget: Budget) -> Callable[[str, int, Budget], tuple[int, int] | None]:
+        """A function as `_Plan.find`, for a text that is too long for it: it finds a start, and from there the end
+        that a backtracking engine would choose."""
         whole, starts = self._plan(2), self._plan(1)
-        if len(text) <= whole.short or whole.step:
-            short = whole.regex().search
-            def find(at: int) -> tuple[int, int] | None:
-                found = short(text, at) if len(text) <= whole.short else whole.find(text, at, budget)
-                return found.span() if found else None
-            return find
-        marks = whole.marks(text, budget)
-        def ending(at: int, roams: bool) -> int | None:
-            machine = whole.machine(ordered=True, roams=roams and not (whole.anchored and at))
-            walk = machine.walk(text, at, len(text), marks, budget)
-            return max((place for place, hit in walk if hit), default=None)
-        def find_far(at: int) -> tuple[int, int] | None:
-            if starts.step:
-                found = starts.find(text, at, budget)
-                end = ending(found.start(), False) if found else None
-                return (found.start(), end) if found and end is not None else None
-            end = ending(at, True)
-            if end is None:
+        machine, back = whole.machine(True, True, False), whole.machine(False, False, False)
+        marks = whole.marks(machine, text, budget)
+        begins = None if starts.step else back.places(text, marks, budget)
+        def find(text: str, at: int, budget: Budget) -> tuple[int, int] | None:
+            found = starts.find(text, at, budget) if begins is None else None
+            start = begins.find(1, at) if begins is not None else found[0] if found else -1
+            if start < 0:
                 return None
-            back = whole.machine(ahead=False, roams=False).walk(text, end, at, marks, budget)
-            return min(place for place, hit in back if hit), end
-        return find_far
+            hits = machine.hits(text, start, marks, budget)
+            return start, max([place for place, hit in enumerate(hits, start) if hit], default=start)
+        return find
 
 
 def compile_regex(source: str, ignore_case: bool = False) -> Regex:
     """The regex *source* in the JavaScript dialect; PolicyError when it means something else there than a reader
-    of Python might think, cannot be translated exactly, or could take exponential time."""
+    of Python might think, or cannot be translated exactly."""
     return Regex(source, ignore_case)
 
 
@@ -3482,7 +3367,7 @@ class Glob(NamedTuple):
     it matches nothing else. `matches` takes time in proportion to the text, the stars and the alternatives."""
 
     pattern: str
-    matches: Callable[[str], bool]
+    matches: Callable[..., bool]       # (text, budget: Budget | None = None)
     literal: str | None
 
 
@@ -3586,72 +3471,6 @@ class _GlobParser:
         return _ranges_not(_ranges_of(*ranges, (47, 47))) if negate else ranges
 
 
-class _Piece:
-    """What stands between two stars, always of one length: a text, or a regex if there are `?` or classes."""
-
-    __slots__ = ("length", "regex", "text")
-
-    def __init__(self, tokens: Sequence[Any]) -> None:
-        self.text = "".join([token for token in tokens if isinstance(token, str)])
-        others = sum([not isinstance(token, str) for token in tokens])
-        self.length = len(self.text) + others
-        self.regex = lazy_regex("".join([re.escape(token) if isinstance(token, str) else _set_to_python(token)
-                                         for token in tokens])) if others else None
-
-    def stands(self, text: str, at: int) -> bool:
-        return text.startswith(self.text, at) if self.regex is None else self.regex.match(text, at) is not None
-
-    def find(self, text: str, at: int) -> int:
-        if self.regex is None:
-            return text.find(self.text, at)
-        found = self.regex.search(text, at)
-        return found.start() if found else -1
-
-
-def _pieces(tokens: Sequence[Any]) -> list[_Piece]:
-    pieces: list[list[Any]] = [[]]
-    for token in tokens:
-        if type(token) is _At:
-            pieces.append([])
-        else:
-            pieces[-1].append(token)
-    return [_Piece(piece) for piece in pieces]
-
-
-def _pieces_fit(pieces: Sequence[_Piece], text: str) -> bool:
-    """Whether *text* is the pieces with anything between them: the first at its start, the last at its end,
-    each other one as far left as it fits."""
-    first, last = pieces[0], pieces[-1]
-    if not first.stands(text, 0):
-        return False
-    at = first.length
-    if len(pieces) == 1:
-        return at == len(text)
-    for piece in pieces[1:-1]:
-        found = piece.find(text, at)
-        if found < 0:
-            return False
-        at = found + piece.length
-    return len(text) - last.length >= at and last.stands(text, len(text) - last.length)
-
-
-def _segments_fit(segments: Sequence[list[_Piece] | None], parts: Sequence[str]) -> bool:
-    """The same for the segments of a path; None stands for `**`, any number of parts."""
-    at = part = back = 0
-    again = -1
-    while part < len(parts):
-        if at < len(segments) and segments[at] is None:
-            again, back, at = at + 1, part, at + 1
-        elif at < len(segments) and _pieces_fit(segments[at] or (), parts[part]):
-            at, part = at + 1, part + 1
-        elif again >= 0:
-            back += 1
-            at, part = again, back
-        else:
-            return False
-    return all(segment is None for segment in segments[at:])
-
-
 def _glob_segments(tokens: Sequence[Any], parser: _GlobParser) -> list[list[Any]]:
     segments: list[list[Any]] = [[]]
     for token in tokens:
@@ -3669,19 +3488,25 @@ def _glob_segments(tokens: Sequence[Any], parser: _GlobParser) -> list[list[Any]
     return segments
 
 
-def _name_pieces(segments: Sequence[list[Any]], parser: _GlobParser) -> list[list[_Piece]]:
-    """The alternatives of a glob for names, where stars cross `/` and match names such as `..` too."""
-    def some(segment: list[Any]) -> list[Any]:      # a star by itself takes at least one character
-        return [((0, _LAST),), *segment] if len(segment) == 1 and type(segment[0]) is _At else segment
-    *folders, leaf = segments
-    found: list[list[Any]] = [[]]
-    for segment in folders:
-        if segment == [_At("**")]:
-            found = parser.cross(found, [[], [*segment, "/"]])
-        else:
-            found = [tokens + some(segment) + ["/"] for tokens in found]
-    leaf = leaf if folders and leaf == [_At("**")] else some(leaf)
-    return [_pieces(tokens + leaf) for tokens in found]
+def _glob_tree(segments: Sequence[list[Any]], star: _Set) -> Any:
+    """One alternative as a tree. *star* is what a star takes: any character for names, none but `/` for paths."""
+    names, parts = star is _ANY, []  # type: bool, list[Any]
+    for number, segment in enumerate(segments):
+        last = number == len(segments) - 1
+        if segment == [_At("**")] and not last:
+            if number == 0 or segments[number - 1] != segment:
+                parts.append(_Rep(_Cat((_Rep(_ANY, 0, _NEVER, False), _Lit("/"))), 0, 1, False))
+            continue
+        least = int(len(segment) == 1)      # a star by itself takes at least one character
+        for token in segment:
+            if token == _At("**"):          # (last: what is below, be it nothing)
+                parts.append(_Rep(_ANY, int(names and number == 0), _NEVER, False))
+            else:
+                parts.append(_Lit(token) if isinstance(token, str) else
+                             _Rep(star, least, _NEVER, False) if type(token) is _At else _Set(token))
+        if not last:
+            parts.append(_Lit("/"))
+    return _Cat(tuple(parts))
 
 
 @lru_cache(maxsize=1000)        # the rules of a policy name few methods and tools, but name them often
@@ -3699,37 +3524,36 @@ def compile_glob(pattern: str, what: str = "name") -> Glob:
         raise parser.fail("is empty; write * for any name")
     plain = len(alternatives) == 1 and all([isinstance(token, str) for token in alternatives[0]])
     literal = "".join(alternatives[0]) if plain else None
+    names = what == "name"
     split = [_glob_segments(tokens, parser) for tokens in alternatives]
-    if what == "name":
-        names = [pieces for segments in split for pieces in _name_pieces(segments, parser)]
-        def name_matches(name: str) -> bool:
-            if "/" not in name:
-                return any([_pieces_fit(pieces, name) for pieces in names])
-            name = _glob_slashes.sub("/", name)
-            both = (name, name[:-1]) if name[-1] == "/" and name != "/" else (name,)
-            return any([_pieces_fit(pieces, text) for text in both for pieces in names])
-        return Glob(pattern, name_matches, literal)
-    paths = [_path_segments(segments) for segments in split]
-    def path_matches(text: str) -> bool:
+    heads = tuple([_glob_head(segments) for segments in split])
+    plans: list[_Plan] = []     # made when a text begins as the glob does
+    def matches(text: str, budget: Budget | None = None) -> bool:
         if text == literal:
             return True
-        parts = _glob_slashes.sub("/", text).split("/")
-        if "." in parts or ".." in parts:
+        if "/" in text:
+            text = _glob_slashes.sub("/", text)
+        if not text.startswith(heads) or not names and "." in text and not {".", ".."}.isdisjoint(text.split("/")):
             return False
-        both = (parts, parts[:-1]) if len(parts) > 1 and not parts[-1] else (parts,)
-        return any([_segments_fit(segments, some) for some in both for segments in paths])
-    return Glob(pattern, path_matches, literal)
+        if not plans:
+            trees = tuple([_glob_tree(segments, _ANY if names else _Set(_NOT_SLASH)) for segments in split])
+            slash = _Rep(_Lit("/"), 0, 1, False)
+            plans.append(_Plan(_Cat((_At("^"), _Alt(trees), slash, _At("$"))), ()))
+        return plans[0].exists(text, budget)
+    return Glob(pattern, matches, literal)
 
 
-def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
-    """One alternative of a glob for paths. A `**` at the end takes at least one segment, `*` one character."""
-    found: list[list[_Piece] | None] = []
+def _glob_head(segments: Sequence[list[Any]]) -> str:
+    """What a text must begin with that this alternative matches."""
+    head = ""
     for segment in segments:
-        if segment == [_At("**")]:
-            found.append(None)
-        else:
-            found.append(_pieces([_NOT_SLASH, *segment] if segment == [_At("*")] else segment))
-    return found + [_pieces([_At("*")])] if found[-1] is None else found
+        for token in segment:
+            if not isinstance(token, str):
+                return head
+            head += token
+        head += "/"
+    return head[:-1]
+
 
 @lru_cache(1024)
 def _is_of_numbers(literals: frozenset[str]) -> bool:
@@ -3804,13 +3628,12 @@ def default_path_context(project_dir: str | None = None, home: str | None = None
     return context if project_problem(project, context) else context._replace(project=project)
 
 
-_SYSTEM_FOLDERS = lazy_regex(
-    r"/(?:usr|var|opt|srv|home|mnt|media|run|root|private|Users|Volumes|tmp|usr/(?:local|share|src)"
-    r"|var/(?:lib|log|tmp|www))"
-    r"|/(?:bin|sbin|lib|lib32|lib64|boot|etc|dev|proc|sys|System|Library|Applications|usr/(?:s?bin|lib\w*|libexec)"
-    r"|private/etc)(?:/.*)?"
-    r"|[A-Za-z]:(?:/(?:Users|ProgramData)|/(?:Windows|Program Files(?: \(x86\))?)(?:/.*)?)?",
-    re.IGNORECASE | re.DOTALL)
+# In small letters; a folder of Windows on any drive. The first are no projects themselves, the others nor what is in them.
+_SYSTEM_FOLDERS = frozenset("""
+    /usr /var /opt /srv /home /mnt /media /run /root /private /users /volumes /tmp /usr/local /usr/share /usr/src /var/lib
+    /var/log /var/tmp /var/www c: c:/users c:/programdata""".split())
+_SYSTEM_TREES = frozenset("""/bin|/sbin|/lib|/lib32|/lib64|/boot|/etc|/dev|/proc|/sys|/system|/library|/applications|/usr/bin
+|/usr/sbin|/private/etc|c:/windows|c:/program files|c:/program files (x86)""".replace("\n", "").split("|"))
 
 
 def project_problem(directory: str, ctx: PathContext) -> str | None:
@@ -3821,13 +3644,19 @@ def project_problem(directory: str, ctx: PathContext) -> str | None:
     """
     here, home = (_path_fold(ctx.resolve(_path_normal(*(_path_absolute(path, ctx) or _path_in(ctx.cwd, path)))), ctx)
                   for path in (_path_slashes(directory), ctx.home))
-    if here.rstrip("/") == "" or re.fullmatch(r"[A-Za-z]:/?|//[^/]+/?(?:[^/]+/?)?", here):
+    if here.rstrip("/") == "" or here[1:2] in (":", "/") and re.fullmatch(r"[A-Za-z]:/?|//[^/]+/?(?:[^/]+/?)?", here):
         return "it is the root of a file system"
     if here == home:
         return "it is the home directory"
     if home.startswith(here.rstrip("/") + "/"):
         return "the home directory lies in it"
-    return "it is a system folder" if _SYSTEM_FOLDERS.fullmatch(here.rstrip("/")) else None
+    name = here.rstrip("/").casefold()
+    name = "c" + name[1:] if name[1:2] == ":" and "a" <= name[0] <= "z" else name
+    top, _, rest = name.lstrip("/").partition("/")
+    second = rest.partition("/")[0]
+    libraries = top == "usr" and second[:3] == "lib" and second.replace("_", "").isalnum() and name[:5] == "/usr/"
+    return "it is a system folder" if name in _SYSTEM_FOLDERS or libraries or not _SYSTEM_TREES.isdisjoint(
+        ("/".join(name.split("/")[:2]), "/".join(name.split("/")[:3]))) else None
 
 
 def server_folders(command: Sequence[str]) -> list[str]:
@@ -4309,7 +4138,7 @@ def _is_said(text: str, ctx: PathContext) -> bool:
             "%" in text and _PATH_CLIMB.search(text) is not None:
         return False
     squeezed = _PATH_CONTROLS.sub("", text[:80]).lstrip()
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]|file:", squeezed, re.IGNORECASE) or \
+    if ":" in squeezed and re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]|file:", squeezed, re.IGNORECASE) or \
             bare and _PATH_BLANKS.search(squeezed.rstrip()) is None:
         return False
     return len(head) > 255 or not any([ctx.there(f"{base}/{head}") for base in (ctx.cwd, *ctx.bases)])
@@ -4430,7 +4259,7 @@ def _path_below(path: str, tops: tuple[str, ...]) -> bool:
 
 _PATH_SPECIAL = frozenset("*?[]\\{}")
 _PATH_WILD = lazy_regex(r"[*?\[\]\\{}]")
-_PATH_SIMPLE = lazy_regex(r"([^{}\\$]*)\{([^{}\\]*,[^{}\\]*)\}([^{}]*)\Z")
+_PATH_PAIRS = lazy_regex(r"\{([^{}]*,[^{}]*)\}")
 _PATH_SET = lazy_regex(r"\[[^\]]*\]")
 _PATH_ANCHORS = (("~*/", "~*"), ("~/", "~"), ("${HOME}/", "~"), ("${PROJECT_DIR}/", "project"), ("/", ""))
 _PATH_HOMES = lazy_regex(
@@ -4534,9 +4363,16 @@ def _path_matches(tests: list[Any], parts: list[str], at: int) -> bool:
 
 def _path_braces(glob: str) -> list[str]:
     """*glob* with its `{a,b}` multiplied out. `${HOME}` is no alternative. Raises PolicyError."""
-    simple = _PATH_SIMPLE.match(glob)           # one pair, as nearly always
-    if simple is not None:
-        return [simple[1] + inner + simple[3] for inner in simple[2].split(",")]
+    if "$" not in glob and "\\" not in glob:       # pairs beside one another, as nearly always
+        pieces: list[str] = _PATH_PAIRS.split(glob)
+        if "{" not in (plain := "".join(pieces[::2])) and "}" not in plain:
+            found = pieces[:1]
+            for words, tail in zip(pieces[1::2], pieces[2::2]):
+                found = [head + word + tail for head in found for word in words.split(",")]
+                if len(found) > _PATH_BRACES and len(pieces) > 3:
+                    break
+            else:
+                return found
     start = glob.find("{")
     while start >= 0 and glob[max(start - 1, 0)] in "$\\":
         start = glob.find("{", start + 1)
@@ -4579,9 +4415,9 @@ def _path_anchored(glob: str) -> tuple[str, list[str]]:
 def _path_rarest(word: str) -> str:
     """The component without wildcards in *word* that fewest paths have; empty when there is none."""
     if "/" not in word:
-        return word if word.isalnum() or _PATH_WILD.search(word) is None else ""
-    words = [part for part in word.split("/") if part and not _PATH_WILD.search(part)]
-    return max(words, key=lambda part: part not in _PATH_COMMON, default="")
+        return word if _PATH_SPECIAL.isdisjoint(word) else ""
+    words = [part for part in word.split("/") if part and _PATH_SPECIAL.isdisjoint(part)]
+    return next((part for part in words if part not in _PATH_COMMON), words[0] if words else "")
 
 
 class PathIndex:
@@ -4614,22 +4450,29 @@ class PathIndex:
         """File *pattern* under what every path that it matches must have."""
         glob = _path_same(pattern.glob)
         parts = _PATH_PARTS.findall(glob) if "{" in glob else list(filter(None, glob.split("/")))
-        best: tuple[bool, bool, int] = (False, False, -1)
-        keys: list[str] = []
-        for at in range(len(parts) - 1, -1, -1):
-            part = parts[at]
-            if part[0] in "*$~" and "/" not in part:
+        keys: Sequence[str] = ()
+        best = 0                # of the components without wildcards, the last rare one, rather with a dot
+        for part in reversed(parts):
+            plain = _PATH_SPECIAL.isdisjoint(part)
+            if part[0] in "*$~" and "/" not in part or not plain and "{" not in part:
                 continue
-            words = [_path_rarest(word) for word in (_path_braces(part) if "{" in part else (part,))]
-            score = (_PATH_COMMON.isdisjoint(words), part[0] == ".", at)
-            if score > best and all(words):
+            words = (part,) if plain else _path_braces(part)
+            if not plain and ("/" in part or not _PATH_SPECIAL.isdisjoint("".join(words))):
+                words = [_path_rarest(word) for word in words]
+            if not all(words):
+                continue
+            score = 1 + 2 * _PATH_COMMON.isdisjoint(words) + (part[0] == ".")
+            if score > best:
                 best, keys = score, words
-                if best[0] and best[1]:
+                if score == 4:
                     break
         for key in dict.fromkeys(keys):
             self._words.setdefault(key, []).append(pattern)
         for word in () if keys else _path_braces(parts[-1]) if parts else ("",):
-            cuts = _PATH_WILD.split(_PATH_SET.sub("*", word.rpartition("/")[2]))
+            word = word[word.rfind("/") + 1:]
+            cuts = word.split("*")
+            if not _PATH_SPECIAL.isdisjoint("".join(cuts)):
+                cuts = _PATH_WILD.split(_PATH_SET.sub("*", word))
             text = max(cuts, key=len)
             if len(cuts[0]) >= 3 or len(cuts[-1]) >= 3:
                 end = "<" + cuts[0][:3] if len(cuts[0]) >= 3 else ">" + cuts[-1][-3:]
@@ -6924,7 +6767,7 @@ infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli e
 infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm|remove|prune)|system reset|
     machine (?:rm|reset)|rm .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
      containers or volumes and their data
-infrastructure :: dropdb dropuser droplet :: (?!.*--help) :: drops a database
+infrastructure :: dropdb dropuser droplet :: (?!.*--help|(?:.* )?(?:test|test_\w+|\w+_test) *$) :: drops a database
 infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
      deletes a repository
 infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso
@@ -8670,57 +8513,63 @@ def _code_commands(text: str) -> str:
 
 
 # ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
-# Two readers that make the nodes of the sh reader, so that following and the table are shared. They differ from it, and from
-# each other, in structure: cmd.exe replaces %…% before it reads, and splits at marks of its own; PowerShell has
-# commands and expressions, in each other. An expression is a list of operators and of operands (base, what is picked of it):
-#   w word's parts · v variable · s script · b block · t type · h table · @ splat      . member · c arguments · i index
-# Its value are words. Unknown values are holes, and keep their origin.
+# Two small readers make the nodes that the sh reader makes, so that following, roles and the table of programs are shared: a
+# cmdlet or a builtin is a row there. What they have in common stands in `_WindowsReader`: scripts are pipelines, joined;
+# pipelines are commands; a command is words and redirections up to a mark that ends it. A dialect says what is blank, how it
+# redirects, what a statement is and how a word is read; they differ there in structure, not in characters:
+#   cmd.exe replaces %…% before it reads (a variable may hold the program and its words), escapes by ^, but not within quotes,
+#   parts some of its own words at `,;=` and `/` (rd/s/q), and has `if`, `for … do` and parentheses.
+#   PowerShell has commands and expressions, in each other. An expression is a list of operators ("o", -join) and operands
+#   (base, value, what is picked of it):
+#     w word's parts · v variable · s script · b block · t type · h table · @ splat      . member · c arguments · i index
+# An expression's value are words (`_power_value`); a block or a table is a word that carries it. Unknown values are holes
+# that keep their origin. Methods of .NET and COM are called by what their names begin with (`_power_call`), whatever their
+# object is: deleting, moving, reading, fetching, sending, running.
+# Left out on purpose: arithmetic, comparisons (both branches are followed), classes, pipelines by property name, `for /f`
+# over files, `setlocal`, arithmetic of `set /a`.
 
 _SH_POWER, _SH_CMD = (_ShDialect(mark, "", *[None] * 6) for mark in "`^")
-_power_alike = {ord(c): to for chars, to in (("\u2013\u2014\u2015\u2212", "-"), ("\u2018\u2019\u201a\u201b", "'"),
-                                             ("\u201c\u201d\u201e", '"')) for c in chars}
-_power_blanks = lazy_regex(r"(?:[ \t\r\f\ufeff\xa0]+|`\r?\n|#[^\n]*|<#[\s\S]*?(?:#>|\Z))*")
-_power_variable = lazy_regex(r"\$(?:\{([^}]*)\}|(\w+:\w+|\w+|[?^$]))")
-_power_here = lazy_regex(r"@(['\"])[ \t]*\r?\n([\s\S]*?)(?:\r?\n\1@|\Z)")
-_power_operator = lazy_regex(r"[-+*/%]?=(?!=)|\+\+|--(?![\w])|-[A-Za-z]+(?![\w-])|\.\.|[-+*/%,!?:<>]|\?\?=?")
-_power_bare = lazy_regex(r"[^\s;|&(){}'\"$`,@#<>][^\s;|&(){}'\"$`,<>]*|[@#]")
-_power_inner = lazy_regex(r"[^\"$`]+|`(?:\r?\n|[\s\S])|\"\"")
-_power_redirect = lazy_regex(r"(\d|\*)?(>>|>&|>|<)[ \t]*")
-_power_keyword = lazy_regex(r"(?i)(if|elseif|else|foreach|for|while|until|do|switch|try|catch|finally|trap|begin|process|end|"
-                            r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
-_POWER_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "", "a": "", "b": "", "f": "", "v": "", "e": "\x1b", "\n": ""}
-_POWER_FOLLOW = frozenset("else elseif catch finally while until process end".split())
-_Expression = list[tuple[Any, ...]]
 
 
 class _WindowsReader:
-    """What both readers share. Total, but for BudgetSpent."""
+    """What both readers share. Total, but for BudgetSpent. *t* is the text, *i* where it is read."""
+    blank = gap = redirects = lazy_regex("")            # between commands, between words; a redirection
+    ends = ""                                           # marks that end a command
 
     def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
-        self.t, self.n, self.i, self.depth = text, len(text), 0, depth
-        self.notes = notes if notes is not None else _ShNotes()
+        self.t, self.n, self.i, self.depth, self.notes = text, len(text), 0, depth, notes or _ShNotes()
 
-    def step(self) -> None:
-        self.notes.commands += 1
-        if self.notes.commands > MAX_SHELL_STEPS:
-            raise BudgetSpent("it holds a command too long to follow")
+    def at(self, *marks: str) -> bool:
+        return self.t.startswith(marks, self.i)
 
-    def node(self, kind: str = "", words: list[Any] | None = None, parts: list[_Script] | None = None) -> _ShNode:
-        self.step()
-        node = _ShNode(kind)
-        node.words, node.parts = words or [], parts or []
+    def eat(self, *marks: str) -> str:
+        """The mark that stands here, stepped over; or nothing."""
+        for mark in marks:
+            if self.t.startswith(mark, self.i):
+                self.i += len(mark)
+                return mark
+        return ""
+
+    def take(self, pattern: Any) -> re.Match[str] | None:
+        """What *pattern* finds here, stepped over."""
+        found: re.Match[str] | None = pattern.match(self.t, self.i)
+        if found:
+            self.i = found.end()
+        return found
+
+    def node(self, kind: str, words: list[Any], *parts: _Script) -> _ShNode:
+        self.notes.spend(1, 0)
+        node = _ShNode(kind, *parts)
+        node.words = words
         return node
 
-    def named_here(self, node: _ShNode) -> _ShNode:
-        """`type` shows files here, and says in sh what a name stands for."""
-        if node.words and isinstance(node.words[0], str) and node.words[0].lower() == "type":
-            node.words[0] = "cat"
-        return node
-
-    def nested(self, closer: str) -> _Script:
+    def deeper(self) -> None:
         self.depth += 1
         if self.depth > 2 * MAX_SHELL_NESTING:
             raise BudgetSpent("it holds commands nested too deeply to follow")
+
+    def nested(self, closer: str) -> _Script:
+        self.deeper()
         found = self.script(closer)
         self.depth -= 1
         return found
@@ -8730,207 +8579,200 @@ class _WindowsReader:
         found: _Script = []
         joint = ""
         while True:
-            self.blanks()
-            c = self.t[self.i:self.i + 1]
-            if not c or c == closer:
-                self.i += 1
+            self.take(self.blank)
+            if self.i >= self.n or closer and self.eat(closer):
                 return found
             at, pipeline = self.i, self.pipeline()
             if pipeline:
                 pipeline[0].joint = joint
                 found.append(pipeline)
-            self.blanks()
-            joint = self.t[self.i:self.i + 2] if self.t[self.i:self.i + 2] in ("&&", "||") else ""
-            self.i += 2 if joint else self.t[self.i:self.i + 1] in ("&", ";", "\n")
-            self.i += self.i == at
+            self.take(self.blank)
+            joint = self.eat("&&", "||")
+            if not joint and not self.eat("&", ";", "\n"):
+                self.i += self.i == at
 
     def pipeline(self) -> list[_ShNode]:
-        nodes = []
+        nodes: list[_ShNode] = []
         while True:
             node = self.command()
             nodes += [node] if node is not None else []
-            self.blanks()
-            if self.t[self.i:self.i + 1] != "|" or self.t[self.i:self.i + 2] == "||":
-                if self.t[self.i:self.i + 1] == "&" and self.t[self.i:self.i + 2] != "&&":
-                    for node in nodes:
-                        node.background = True
-                return nodes
-            self.i += 1
+            self.take(self.blank)
+            if self.at("||") or not self.eat("|"):
+                break
             self.lines()
+        if self.at("&") and not self.at("&&"):
+            for node in nodes:
+                node.background = True
+        return nodes
 
     def lines(self) -> None:
-        """Over line ends."""
-        self.blanks()
-        while self.t[self.i:self.i + 1] == "\n":
-            self.i += 1
-            self.blanks()
+        """Over blanks and line ends."""
+        self.take(self.blank)
+        while self.eat("\n"):
+            self.take(self.blank)
 
-    def blanks(self) -> None:
-        raise NotImplementedError
+    def words(self, node: _ShNode) -> _ShNode:
+        """*node* with the words and redirections up to the end of the command."""
+        while True:
+            self.take(self.gap)
+            at = self.i
+            c = self.t[at:at + 1]
+            if not c or c in self.ends or c == ")" and self.depth:
+                break
+            if not (c in "<>*" or c.isdigit()) or not self.redirect(node):
+                if not self.argument(node):
+                    break
+            self.i += self.i == at
+        if node.words and isinstance(node.words[0], str) and node.words[0].lower() == "type":
+            node.words[0] = "cat"                       # in sh it says what a name stands for
+        return node
+
+    def redirect(self, node: _ShNode) -> bool:
+        found = self.take(self.redirects)
+        if found:
+            self.notes.spend(1, 0)
+            node.redirects.append(((found.group(1) or "").replace("*", "&"), found.group(2), self.word()))
+        return found is not None
 
     def command(self) -> _ShNode | None:
         raise NotImplementedError
+
+    def argument(self, node: _ShNode) -> bool:
+        """Adds what stands here to the words of *node*; false when it is no part of the command."""
+        raise NotImplementedError
+
+    def word(self) -> Any:
+        """The word here: a text when it means itself, else parts."""
+        raise NotImplementedError
+
+
+_POWER_ALIKE = {ord(c): to for chars, to in (("\u2013\u2014\u2015\u2212", "-"), ("\u2018\u2019\u201a\u201b", "'"),
+                                             ("\u201c\u201d\u201e", '"')) for c in chars}
+_POWER_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "", "a": "", "b": "", "f": "", "v": "", "e": "\x1b", "\n": ""}
+_POWER_BARE = r"[^\s;|&(){}'\"$`,@#<>][^\s;|&(){}'\"$`,<>]*|[@#]"
+_power_bare, _power_whole = lazy_regex(_POWER_BARE), lazy_regex(rf"(?:{_POWER_BARE})(?=[\s;|)}},]|\Z)")
+_power_option = lazy_regex(r"(-[A-Za-z]+):(.+)")
+_power_provider = lazy_regex(r"(?i)^(?:microsoft\.powershell\.core\\)?filesystem::")
+_power_variable = lazy_regex(r"\$(?:\{([^}]*)\}|(\w+:\w+|\w+|[?^$]))")
+_power_single = lazy_regex(r"'([^']*(?:''[^']*)*)'?")
+_power_here = lazy_regex(r"@(['\"])[ \t]*\r?\n([\s\S]*?)(?:\r?\n\1@|\Z)")
+_power_inner = lazy_regex(r"[^\"$`]+|`(?:\r?\n|[\s\S])|\"\"")
+_power_splat, _power_type = lazy_regex(r"@(\w*)"), lazy_regex(r"\[([^\]]*)\]{0,2}")
+_power_member = lazy_regex(r"(?:\.|::)(?:(\w+)|\$\w+|'([^']*)'|\"(\w*)\")")
+_power_key = lazy_regex(r"[\s;]*['\"]?([\w.-]+)['\"]?\s*=\s*")
+_power_operator = lazy_regex(r"[-+*/%]?=(?!=)|\+\+|--(?![\w])|-[A-Za-z]+(?![\w-])|\.\.|[-+*/%,!?:<>]|\?\?=?")
+_power_keyword = lazy_regex(r"(?i)(if|elseif|else|foreach|for|while|until|do|switch|try|catch|finally|trap|begin|process|end|"
+                            r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
+_power_follows = lazy_regex(r"(?i)(?:else|elseif|catch|finally|while|until|process|end)(?![\w-])")
+_power_each, _power_name = lazy_regex(r"(?i)\(\s*\$(\w+)\s+in\b"), lazy_regex(r"[\w:-]*")
+_power_called = lazy_regex(r"(?:&|\.(?=[ \t('\"${]))[ \t]*")
+_power_computes = lazy_regex(r"(?i)[$'\"(\[@{!,+\d]|-(?:not|join|split)\b|-(?![a-z])")
+_power_assigns = lazy_regex(r"[-+*/%?]{0,2}=")
+_Expression = list[tuple[Any, ...]]
 
 
 class _PowerReader(_WindowsReader):
     """Reads PowerShell."""
+    blank = gap = lazy_regex(r"(?:[ \t\r\f\ufeff\xa0]+|`\r?\n|#[^\n]*|<#[\s\S]*?(?:#>|\Z))*")
+    redirects = lazy_regex(r"(\d|\*)?(>>|>&|>|<)[ \t]*")
+    ends = ";|)}\n&"
 
     def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
-        super().__init__(text.translate(_power_alike), depth, notes)
-
-    def blanks(self) -> None:
-        self.i = _power_blanks.match(self.t, self.i).end()
+        super().__init__(text.translate(_POWER_ALIKE), depth, notes)
 
     def command(self) -> _ShNode | None:
-        keyword = _power_keyword.match(self.t, self.i)
+        at, keyword = self.i, self.take(_power_keyword)
         if keyword:
             word = keyword.group(1).lower()
-            at, self.i = self.i, keyword.end()
             node = self.statement(word)
             if node is not None or word in ("return", "throw", "exit"):
                 return node or self.command()
             self.i = at                                 # `foreach`, `process` … as a command
-        c = self.t[self.i:self.i + 1]
-        called = c == "&" or c == "." and self.t[self.i + 1:self.i + 2] in (" ", "\t", "(", "'", '"', "$", "{")
-        if called:
-            self.i += 1
-            self.blanks()
-            c = self.t[self.i:self.i + 1]
-        if not c or c in ")};|\n&":
+        called = self.take(_power_called)
+        if self.i >= self.n or self.t[self.i] in ")};|\n&":
             return None
-        if not called and (c in "$'\"([@{!,+" or c.isdigit() or c == "-" and not self.t[self.i + 1:self.i + 2].isalpha() or
-                           re.compile(r"-(?:not|join|split)\b", re.I).match(self.t, self.i)):
-            words = [self.expression()]
-            self.blanks()
-            assigned = re.compile(r"[-+*/%?]{0,2}=").match(self.t, self.i)
-            if assigned:
-                self.i = assigned.end()
-                self.lines()
-                value = self.command()
-                return self.node("$=", [words[0], assigned.group()], [[self.rest(value)]] if value else [])
-            return self.redirected(self.node("$", words))
-        node = self.node()
-        while True:
-            self.blanks()
-            c = self.t[self.i:self.i + 1]
-            if not c or c in ";|)}\n" or c == "&" and not _power_redirect.match(self.t, self.i):
-                return self.named_here(node)
-            at = self.i
-            redirect = _power_redirect.match(self.t, self.i)
-            if redirect:
-                self.redirect(node, redirect)
-            elif c == ",":
-                self.i += 1
-            else:
-                word = self.word()
-                option = re.match(r"(-[A-Za-z]+):(.+)", word) if isinstance(word, str) else None
-                node.words += option.groups() if option else [word]
-            self.i += self.i == at
-
-    def rest(self, node: _ShNode) -> list[_ShNode]:
-        """The pipeline that *node* begins."""
-        self.blanks()
-        if self.t[self.i:self.i + 1] == "|" and self.t[self.i:self.i + 2] != "||":
-            self.i += 1
+        if called or not _power_computes.match(self.t, self.i):
+            return self.words(self.node("", []))
+        value = self.expression()
+        self.take(self.blank)
+        assigned = self.take(_power_assigns)
+        if assigned:
             self.lines()
-            return [node, *self.pipeline()]
-        return [node]
-
-    def redirected(self, node: _ShNode) -> _ShNode:
-        found = _power_redirect.match(self.t, self.i)
-        while found:
-            self.redirect(node, found)
-            self.blanks()
-            found = _power_redirect.match(self.t, self.i)
+            source = self.pipeline()
+            return self.node("$=", [value, assigned.group()], *[[source]] if source else [])
+        node = self.node("$", [value])
+        while self.redirect(node):
+            self.take(self.blank)
         return node
 
-    def redirect(self, node: _ShNode, found: re.Match[str]) -> None:
-        self.i = found.end()
-        self.step()
-        node.redirects.append(((found.group(1) or "").replace("*", "&"), found.group(2), self.word()))
+    def argument(self, node: _ShNode) -> bool:
+        if not self.eat(","):
+            word = self.word()
+            option = _power_option.match(word) if isinstance(word, str) else None
+            node.words += option.groups() if option else [word]
+        return True
 
     def statement(self, word: str) -> _ShNode | None:
         """What a keyword begins: conditions in parentheses, blocks; None when it is a command's name."""
-        self.blanks()
-        parts: list[_Script] = []
-        name, params = "", None
-        if word in ("function", "filter", "class", "enum"):
-            found = re.compile(r"[\w:-]*").match(self.t, self.i)
-            name, self.i = found.group(), found.end()                       # type: ignore[union-attr]
-        elif word == "foreach" and self.t[self.i:self.i + 1] == "(":
-            found = re.compile(r"\(\s*\$(\w+)\s+in\b", re.I).match(self.t, self.i)
-            self.i = found.end() if found else self.i + 1
+        self.take(self.blank)
+        if word in ("return", "throw", "exit") or word in ("if", "foreach", "for", "while") and not self.at("("):
+            return None
+        if word == "foreach":
+            found = self.take(_power_each)
+            self.i += found is None
             values = self.listed(")")
             self.lines()
-            return self.node("for", [found.group(1).lower() if found else "_", [("e", values, False)]], [self.braces()])
-        elif word in ("return", "throw", "exit") or (
-                word in ("if", "foreach", "for", "while") and self.t[self.i:self.i + 1] != "("):
-            return None
+            return self.node("for", [found.group(1).lower() if found else "_", [("e", values, False)]], self.braces())
+        found = self.take(_power_name) if word in ("function", "filter", "class", "enum") else None
+        name = found.group() if found else ""
+        parts: list[_Script] = []
+        params: list[str] | None = None
         while True:
-            if parts or name:
-                self.lines()
-            self.blanks()
-            c = self.t[self.i:self.i + 1]
-            follows = _power_keyword.match(self.t, self.i) if parts else None
-            if c == "(" and params is None and (name or word == "param"):
+            self.lines() if parts or name else self.take(self.blank)
+            if self.at("(") and params is None and (name or word == "param"):
                 params = re.findall(r"\$(\w+)", self.t[self.i:self.i + 2000].partition(")")[0].lower())
                 self.i += 1
                 self.nested(")")
-            elif c == "(":
-                self.i += 1
+            elif self.eat("("):
                 parts.append(self.nested(")"))
-            elif c == "{":
+            elif self.at("{"):
                 parts.append(self.braces())
-            elif c == "[" and word in ("try", "trap", "param"):
-                self.i = self.t.find("]", self.i) % (self.n + 1) + 1
-            elif c == "-" and word == "switch" and not parts:
-                self.i = re.compile(r"-\w*").match(self.t, self.i).end()    # type: ignore[union-attr]
-            elif follows and follows.group(1).lower() in _POWER_FOLLOW:
-                self.i = follows.end()
-            else:
+            elif not (word in ("try", "trap", "param") and self.take(_power_type)
+                      or word == "switch" and not parts and self.eat("-") and self.take(_power_name)
+                      or parts and self.take(_power_follows)):
                 break
         bound = [[self.node("$p", list(params))]] if params else []
         if word in ("function", "filter") and parts:
-            return self.node("function", [name], [bound + parts[-1]])
+            return self.node("function", [name], bound + parts[-1])
         if not parts and params is None:
             return None
-        kind = "if" if word in ("if", "try") else "loop" if word in ("for", "while", "do", "switch") else "group"
-        return self.node(kind, [], parts if kind != "group" else [bound + [line for part in parts for line in part]])
+        kind = "if" if word in ("if", "try") else "loop" if word in ("for", "while", "do", "switch") else ""
+        return self.node(kind, [], *parts) if kind else self.node("group", [], bound + [line for part in parts for line in part])
 
     def braces(self) -> _Script:
         """`{ … }`"""
-        if self.t[self.i:self.i + 1] != "{":
-            return []
-        self.i += 1
-        return self.nested("}")
+        return self.nested("}") if self.eat("{") else []
 
     def word(self) -> Any:
-        """A word of a command: a text when it means itself, else parts."""
-        start = self.i
-        bare = _power_bare.match(self.t, self.i)
-        following = self.t[bare.end():bare.end() + 1] if bare else ""
-        if bare and (not following or following in " \t\r\n;|)},"):
-            self.i = bare.end()
-            return self.named(bare.group())
+        start, whole = self.i, self.take(_power_whole)
+        if whole:
+            return self.named(whole.group())
         parts: _Parts = []
         while self.i < self.n:
             c = self.t[self.i]
-            bare = _power_bare.match(self.t, self.i)
-            if c in "$'\"([@{" or c == "[" and not parts:
+            if c in "$'\"([@{" and (c != "[" or not parts):
                 if c in "({" and parts and parts[-1][0] == "u" and not parts[-1][1].endswith(("=", ":")):
                     break
                 operand = self.operand(not parts)
-                plain = operand[0] == "w" and len(operand) == 2
-                parts += operand[1] if plain else [("e", [operand], False)]
+                parts += operand[1] if operand[0] == "w" and len(operand) == 2 else [("e", [operand], False)]
             elif c == "`":
-                parts.append(("q", _POWER_ESCAPES.get(self.t[self.i + 1:self.i + 2], self.t[self.i + 1:self.i + 2])
-                              if self.t[self.i + 1:self.i + 2] == "\n" else self.t[self.i + 1:self.i + 2]))
+                parts.append(("q", self.t[self.i + 1:self.i + 2].replace("\n", "")))
                 self.i += 2
-            elif bare:
-                parts.append(("u", bare.group()))
-                self.i = bare.end()
             else:
-                break
+                bare = self.take(_power_bare)
+                if bare is None:
+                    break
+                parts.append(("u", bare.group()))
         self.i += self.i == start
         return parts
 
@@ -8941,22 +8783,20 @@ class _PowerReader(_WindowsReader):
     def expression(self, closer: str = "") -> _Expression:
         """Operators and operands up to the end of the statement or *closer*."""
         found: _Expression = []
-        self.depth += 1
-        if self.depth > 2 * MAX_SHELL_NESTING:
-            raise BudgetSpent("it holds commands nested too deeply to follow")
+        self.deeper()
         while True:
-            self.lines() if closer or found[-1:] and found[-1][0] == "o" else self.blanks()
-            c = self.t[self.i:self.i + 1]
-            if not c or c in ";|&)}]\n" or c in "<>" and not closer:
+            joins = not found or found[-1][0] == "o"        # an operand has to follow
+            self.lines() if closer or found and joins else self.take(self.blank)
+            if self.i >= self.n or self.t[self.i] in (";|&)}]\n" if closer else ";|&)}]\n<>"):
                 break
-            operator = _power_operator.match(self.t, self.i)
-            if operator and not (c == "-" and found[-1:] and found[-1][0] != "o" and operator.group() == "--"):
+            at, operator = self.i, self.take(_power_operator)
+            if operator and (joins or operator.group() != "--"):
                 if operator.group()[-1] == "=" and not closer:
+                    self.i = at
                     break
                 found.append(("o", operator.group().lower()))
-                self.i = operator.end()
             else:
-                at = self.i
+                self.i = at
                 found.append(self.operand(True))
                 self.i += self.i == at
         self.depth -= 1
@@ -8964,74 +8804,48 @@ class _PowerReader(_WindowsReader):
 
     def operand(self, types: bool) -> tuple[Any, ...]:
         """One operand: its base and what is picked of it."""
-        t, c = self.t, self.t[self.i]
-        here = _power_here.match(t, self.i) if c == "@" else None
-        variable = _power_variable.match(t, self.i) if c == "$" else None
-        if here:
-            self.i = here.end()
-            inner = _PowerReader(here.group(2), self.depth, self.notes)
-            base: tuple[Any, ...] = ("w", [("q", here.group(2))] if here.group(1) == "'" else inner.double(""))
-        elif c == "'":
-            end = self.i + 1
-            while True:
-                end = t.find("'", end)
-                if end < 0 or t[end + 1:end + 2] != "'":
-                    break
-                end += 2
-            end = self.n if end < 0 else end
-            base = ("w", [("q", self.named(t[self.i + 1:end].replace("''", "'")))])
-            self.i = end + 1
-        elif c == '"':
-            self.i += 1
-            base = ("w", self.double('"') or [("q", "")])
-        elif variable:
-            self.i = variable.end()
-            base = ("v", (variable.group(1) or variable.group(2)).lower())
-        elif t[self.i:self.i + 2] in ("$(", "@("):
-            self.i += 2
-            base = ("s", self.nested(")"))
-        elif t[self.i:self.i + 2] == "@{":
-            self.i += 2
-            base = ("h", self.table())
-        elif c == "@":
-            name = re.compile(r"@(\w*)").match(t, self.i)
-            self.i = name.end()                         # type: ignore[union-attr]
-            base = ("@", name.group(1).lower())         # type: ignore[union-attr]
-        elif c == "(":
-            self.i += 1
-            base = ("s", self.nested(")"))
-        elif c == "{":
-            base = ("b", self.braces())
-        elif c == "[" and types:
-            end = t.find("]", self.i)
-            end = end + 1 + (t[end + 1:end + 2] == "]") if end >= 0 else self.n
-            base = ("t", t[self.i:end].strip("[]").lower().removeprefix("system."))
-            self.i = end
-        else:
-            bare = _power_bare.match(t, self.i)
-            text = bare.group() if bare else c
-            base = ("w", [("u", text)])
-            self.i += len(text)
+        base = self.base(types)
+        bare = base[0] == "w" and base[1][0][0] == "u"
         picked: list[tuple[str, Any]] = []
-        while self.i < self.n:
-            found = re.compile(r"(?:\.|::)(?:(\w+)|\$\w+|'([^']*)'|\"(\w*)\")").match(t, self.i) if t[self.i] in ".:" else None
-            if found and not (base[0] == "w" and base[1][0][0] == "u"):
-                picked.append((".", (found.group(1) or found.group(2) or found.group(3) or "").lower()))
-                self.i = found.end()
-            elif t[self.i] == "(" and picked and picked[-1][0] == ".":
-                self.i += 1
+        while True:
+            if not bare and (member := self.take(_power_member)):
+                picked.append((".", (member.group(1) or member.group(2) or member.group(3) or "").lower()))
+            elif picked and picked[-1][0] == "." and self.eat("("):
                 picked.append(("c", self.listed(")")))
-            elif t[self.i] == "[" and base[0] in "vs@" and not (base[0] == "t" and not picked):
-                self.i += 1
+            elif base[0] in "vs@" and self.eat("["):
                 picked.append(("i", self.listed("]")))
             else:
-                break
-        return (*base, picked) if picked else base
+                return (*base, picked) if picked else base
+
+    def base(self, types: bool) -> tuple[Any, ...]:
+        """What begins an operand."""
+        if found := self.take(_power_here):
+            return "w", [("q", found.group(2))] if found.group(1) == "'" else (
+                _PowerReader(found.group(2), self.depth, self.notes).double())
+        if found := self.take(_power_single):
+            return "w", [("q", self.named(found.group(1).replace("''", "'")))]
+        if found := self.take(_power_variable):
+            return "v", (found.group(1) or found.group(2)).lower()
+        if self.eat('"'):
+            return "w", self.double('"')
+        if self.eat("$(", "@(", "("):
+            return "s", self.nested(")")
+        if self.eat("@{"):
+            return "h", self.table()
+        if self.at("{"):
+            return "b", self.braces()
+        if found := self.take(_power_splat):
+            return "@", found.group(1).lower()
+        if types and (found := self.take(_power_type)):
+            return "t", found.group(1).strip("[]").lower().removeprefix("system.")
+        found = self.take(_power_bare)
+        self.i += found is None
+        return "w", [("u", found.group() if found else self.t[self.i - 1])]
 
     def listed(self, closer: str) -> _Expression:
         """An expression in brackets."""
         found = self.expression(closer)
-        while self.i < self.n and self.t[self.i] != closer:
+        while self.i < self.n and not self.at(closer):
             self.i += 1
             found += self.expression(closer)
         self.i += 1
@@ -9040,131 +8854,108 @@ class _PowerReader(_WindowsReader):
     def table(self) -> dict[str, Any]:
         """`@{ NAME = VALUE; … }`"""
         found: dict[str, Any] = {}
-        while self.i < self.n and self.t[self.i] != "}":
-            key = re.compile(r"[\s;]*['\"]?([\w.-]+)['\"]?\s*=\s*").match(self.t, self.i)
-            self.i = key.end() if key else self.i + 1
+        while self.i < self.n and not self.eat("}"):
+            key = self.take(_power_key)
             if key:
                 found[key.group(1).lower()] = [("e", self.expression(), False)]
-        self.i += 1
+            else:
+                self.i += 1
         return found
 
-    def double(self, closer: str) -> _Parts:
+    def double(self, closer: str = "") -> _Parts:
         """The parts of a string in double quotes, up to its end."""
         parts: _Parts = []
         while self.i < self.n:
-            inner = _power_inner.match(self.t, self.i)
-            if inner and (closer or inner.group() != '""'):
-                text = inner.group()
+            if (closer or not self.at('""')) and (found := self.take(_power_inner)):
+                text = found.group()
                 parts.append(("q", _POWER_ESCAPES.get(text[1:], text[1:]) if text[0] == "`" else '"' if text == '""' else text))
-                self.i = inner.end()
-            elif self.t[self.i] == closer:
-                self.i += 1
+            elif found := self.take(_power_variable):
+                parts.append(("v", (found.group(1) or found.group(2)).lower(), "", True))
+            elif closer and self.eat(closer):
                 break
-            elif self.t[self.i:self.i + 2] == "$(":
-                self.i += 2
+            elif self.eat("$("):
                 parts.append(("s", self.nested(")"), True))
             else:
-                variable = _power_variable.match(self.t, self.i)
-                parts.append(("v", (variable.group(1) or variable.group(2)).lower(), "", True) if variable else (
-                    "q", self.t[self.i]))
-                self.i = variable.end() if variable else self.i + 1
-        return parts
+                parts.append(("q", self.t[self.i]))
+                self.i += 1
+        return parts or [("q", "")]
 
 
-_power_provider = lazy_regex(r"(?i)^(?:microsoft\.powershell\.core\\)?filesystem::")
-_cmd_blanks = lazy_regex(r"(?:[ \t\r,;=@\ufeff\xa0]+|\^\r?\n)*")
+_CMD_OWN = frozenset("rd rmdir del erase cd chdir md mkdir type dir copy move ren rename".split())
 _cmd_percent = lazy_regex(r"%([A-Za-z_][\w()]*)(:[^%\n]*)?%|!([A-Za-z_][\w()]*)(:[^!\n]*)?!|"
                           r"%%?~?(?:[dpnxfsatz]*)(?:\$\w+:)?([A-Za-z0-9*])")
-_cmd_plain = lazy_regex(r"[^\s\"^%!&|<>()]+")
-_cmd_redirect = lazy_regex(r"(\d)?(>>|>&|<&|>|<)[ \t]*")
+_cmd_plain, _cmd_quoted = lazy_regex(r"[^\s\"^%!&|<>()]+"), lazy_regex(r"[^\n][^\"%!\n]*")
 # Commands of cmd.exe itself: what stands behind them without a blank is no part of the name.
-_cmd_own = lazy_regex(r"(?i)(rd|rmdir|del|erase|cd|chdir|md|mkdir|echo|type|dir|copy|move|ren|rename|start|call|set|pushd|"
-                      r"mklink)(?=[/\\.,;=:+(\[])")
+_cmd_glued = lazy_regex(r"(?i)(rd|rmdir|del|erase|cd|chdir|md|mkdir|echo|type|dir|copy|move|ren|rename|start|call|set|pushd|"
+                        r"mklink)(?=[/\\.,;=:+(\[])")
+_cmd_keyword = lazy_regex(r"(?i)(if|else|for|do)(?=[\s(/]|\Z)|(?:rem(?=[\s(/]|\Z)|::)[^\n]*|\)")
+_cmd_else, _cmd_do = lazy_regex(r"(?i)else(?=[\s(])"), lazy_regex(r"(?i)do\b")
 _cmd_condition = lazy_regex(
     r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|cmdextversion)[ \t]+"
     r"(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|lss|leq|gtr|geq)[ \t])[ \t]*"
     r"(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
-_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf][ \t]*(?:\"[^\"\n]*\"|[^\s%(\"]+)?[ \t]*)*)(%%?[A-Za-z])[ \t]+in[ \t]*\(")
+_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf][ \t]*(?:\"[^\"\n]*\"|(?!%%?[a-z][ \t])[^\s(\"]+)?[ \t]*)*)"
+                      r"(%%?[A-Za-z])[ \t]+in[ \t]*\(([^)]*)\)?")
+_cmd_below = lazy_regex(r"(?i)/r[ \t]+(\"[^\"]*\"|[^\s\"]+)")
 
 
 class _CmdReader(_WindowsReader):
     """Reads the command language of cmd.exe."""
-
-    def blanks(self) -> None:
-        self.i = _cmd_blanks.match(self.t, self.i).end()
+    blank, gap = lazy_regex(r"(?:[ \t\r,;=@\ufeff\xa0]+|\^\r?\n)*"), lazy_regex(r"(?:[ \t\r\xa0]+|\^\r?\n)*")
+    redirects = lazy_regex(r"(\d)?(>>|>&|<&|>|<)[ \t]*")
+    ends = "&|\n"
 
     def command(self) -> _ShNode | None:
-        t = self.t
-        c = t[self.i:self.i + 1]
-        if c == "(":
-            self.i += 1
-            return self.tail(self.node("group", [], [self.nested(")")]))
-        if not c or c in "&|\n":
+        if self.eat("("):
+            return self.words(self.node("group", [], self.nested(")")))
+        if self.i >= self.n or self.t[self.i] in self.ends:
             return None
-        word = re.compile(r"(?i)(rem|if|else|for|do)(?=[\s(/]|$)|::|\)").match(t, self.i)
-        if word:
-            name = (word.group(1) or word.group()).lower()
-            self.i = word.end()
-            if name in ("rem", "::"):
-                end = t.find("\n", self.i)
-                self.i = self.n if end < 0 else end
-                return None
-            if name == "if":
-                condition = _cmd_condition.match(t, self.i)
-                self.i = condition.end() if condition else self.i
-                parts: list[_Script] = [[], self.one()]
-                self.blanks()
-                follows = re.compile(r"(?i)else(?=[\s(])").match(t, self.i)
-                if follows:
-                    self.i = follows.end()
-                    parts.append(self.one())
-                return self.node("if", [], parts)
-            loop = _cmd_for.match(t, self.i) if name == "for" else None
-            if loop:
-                return self.loop(loop)
-            self.blanks()
-            return self.command() if name in ("else", "do") else None
-        return self.simple()
+        keyword = self.take(_cmd_keyword)
+        if keyword is None:
+            return self.simple()
+        name = (keyword.group(1) or "").lower()
+        if name == "if":
+            self.take(_cmd_condition)
+            parts: list[_Script] = [[], self.one()]
+            self.take(self.blank)
+            if self.take(_cmd_else):
+                parts.append(self.one())
+            return self.node("if", [], *parts)
+        loop = self.take(_cmd_for) if name == "for" else None
+        if loop:
+            return self.loop(loop.group(1), "%" + loop.group(2)[-1], loop.group(3).strip())
+        self.take(self.blank)
+        return self.command() if name in ("else", "do") else None
 
     def one(self) -> _Script:
         """The one command behind a condition."""
-        self.blanks()
+        self.take(self.blank)
         pipeline = self.pipeline()
         return [pipeline] if pipeline else []
 
-    def loop(self, found: re.Match[str]) -> _ShNode:
+    def loop(self, options: str, name: str, among: str) -> _ShNode:
         """`for /d %i in (SET) do COMMAND`"""
-        options, name = found.group(1).lower(), "%" + found.group(2)[-1]
-        self.i = found.end()
-        end = self.t.find(")", self.i)
-        end = self.n if end < 0 else end
-        inner = self.t[self.i:end].strip()
         values: list[Any] = []
-        if "/f" in options and inner[:1] in "'`" and len(inner) > 1:
-            values = [[("s", _CmdReader(inner[1:-1], self.depth + 1, self.notes).script(), False)]]
-        elif "/l" not in options:
-            reader = _CmdReader(inner, self.depth + 1, self.notes)
-            below = re.search(r"/r[ \t]+(\"[^\"]*\"|[^\s%(\"]+)", found.group(1), re.I)
-            folder = below.group(1).strip('"') + "\\" if below else ""
+        if "/f" in options.lower() and among[:1] in ("'", "`"):
+            values = [[("s", _CmdReader(among[1:-1], self.depth + 1, self.notes).script(), False)]]
+        elif "/l" not in options.lower():
+            below = _cmd_below.search(options)
+            folder = [*_CmdReader(below.group(1)).parts(), ("u", "\\")] if below else []
+            reader = _CmdReader(among, self.depth + 1, self.notes)
             while reader.i < reader.n:
-                reader.blanks()
-                at = reader.i
-                word = reader.word() if reader.i < reader.n else ""
-                values += [folder + word if isinstance(word, str) else [("u", folder), *word]] if word else []
+                reader.take(reader.blank)
+                at, word = reader.i, reader.word()
+                if word and below:
+                    word = folder + ([("u", word)] if isinstance(word, str) else word)
+                values += [word] if word else []
                 reader.i += reader.i == at
-        self.i = end + 1
-        self.blanks()
-        do = re.compile(r"(?i)do\b").match(self.t, self.i)
-        self.i = do.end() if do else self.i
-        return self.node("for", [name, *values], [self.one()])
+        self.take(self.blank)
+        self.take(_cmd_do)
+        return self.node("for", [name, *values], self.one())
 
     def simple(self) -> _ShNode:
-        node = self.node()
-        own = _cmd_own.match(self.t, self.i)
-        if own:
-            node.words.append(own.group(1).lower())
-            self.i = own.end()
-        self.named_here(self.tail(node))
+        glued = self.take(_cmd_glued)
+        node = self.words(self.node("", [glued.group(1).lower()] if glued else []))
         if len(node.words) > 2 and str(node.words[0]).lower() == "set":
             joined: _Parts = []
             for word in node.words[1:]:
@@ -9172,56 +8963,40 @@ class _CmdReader(_WindowsReader):
             node.words[1:] = [joined]
         return node
 
-    def tail(self, node: _ShNode) -> _ShNode:
-        """Words and redirections up to the end of the command."""
-        while True:
-            blanks = re.compile(r"(?:[ \t\r\xa0]+|\^\r?\n)*").match(self.t, self.i)
-            self.i = blanks.end()                       # type: ignore[union-attr]
-            c = self.t[self.i:self.i + 1]
-            first = str(node.words[0]).lower() if node.words else ""
-            if not c or c in "&|\n" or c == ")" and self.depth:
-                return node
-            redirect = _cmd_redirect.match(self.t, self.i)
-            at = self.i
-            if redirect:
-                self.i = redirect.end()
-                self.step()
-                target = self.word()
-                node.redirects.append((redirect.group(1) or "", redirect.group(2), target))
-            elif c in ",;=" and first in _CMD_OWN:
-                self.i += 1
-            elif node.kind:
-                return node
-            else:
-                words = self.word()
-                if first == "start" and c == '"' and len(node.words) == 1:
-                    continue                            # the title
-                node.words += _cmd_switches(words) if first in _CMD_OWN and isinstance(words, str) else [words]
-            self.i += self.i == at
+    def argument(self, node: _ShNode) -> bool:
+        first = str(node.words[0]).lower() if node.words else ""
+        own = first in _CMD_OWN
+        if own and self.eat(*",;="):
+            return True
+        if node.kind:
+            return False
+        title = first == "start" and len(node.words) == 1 and self.at('"')
+        word = self.word()
+        if not title:                                   # `/s/q` and `a,b` are words
+            node.words += [piece for piece in re.split(r"(?=/)|[,;=]" if word[:1] == "/" else "[,;=]", word) if piece] if (
+                own and isinstance(word, str)) else [word]
+        return True
 
     def word(self) -> Any:
-        """The word here: a text when it means itself, else parts."""
+        parts = self.parts()
+        return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts
+
+    def parts(self) -> _Parts:
         parts: _Parts = []
         quoted = False
         while self.i < self.n:
             c = self.t[self.i]
-            plain = _cmd_plain.match(self.t, self.i) if not quoted else None
-            percent = _cmd_percent.match(self.t, self.i) if c in "%!" else None
-            if plain:
-                parts.append(("u", plain.group()))
-                self.i = plain.end()
-            elif percent:
-                name, operation = percent.group(1) or percent.group(3), percent.group(2) or percent.group(4) or ""
-                parts.append(("v", name.lower(), "%" + operation, True) if name else ("v", "%" + percent.group(5), "%", True))
-                self.i = percent.end()
+            if not quoted and (found := self.take(_cmd_plain)):
+                parts.append(("u", found.group()))
+            elif c in "%!" and (found := self.take(_cmd_percent)):
+                name, operation = found.group(1) or found.group(3), found.group(2) or found.group(4) or ""
+                parts.append(("v", name.lower(), "%" + operation, True) if name else ("v", "%" + found.group(5), "%", True))
             elif c == '"':
                 quoted = not quoted
-                parts += [("q", "")]
+                parts.append(("q", ""))
                 self.i += 1
-            elif quoted and c != "\n":
-                end = min(k for k in (self.t.find(mark, self.i + 1) % (self.n + 1) for mark in '"%!\n'))
-                parts.append(("q", self.t[self.i:end]))
-                self.i = end
+            elif quoted and (found := self.take(_cmd_quoted)):
+                parts.append(("q", found.group()))
             elif c == "^":
                 parts.append(("q", self.t[self.i + 1:self.i + 2].replace("\n", "")))
                 self.i += 2
@@ -9230,16 +9005,7 @@ class _CmdReader(_WindowsReader):
             else:
                 parts.append(("u", c))
                 self.i += 1
-        self.i = min(self.i, self.n)
-        return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts
-
-
-_CMD_OWN = frozenset("rd rmdir del erase cd chdir md mkdir type dir copy move ren rename".split())
-
-
-def _cmd_switches(word: str) -> list[str]:
-    """`/s/q` and `a,b` as words."""
-    return [piece for piece in re.split(r"(?=/)|[,;=]" if word[:1] == "/" else "[,;=]", word) if piece]
+        return parts
 
 
 def _windows_variable(run: _ShRun, name: str, operation: str) -> list[str]:
@@ -18561,7 +18327,8 @@ class Policy(NamedTuple):
 #
 # Doubt means no, so a condition is read in one of two ways. *Lenient*, in a rule that refuses: it holds if any item of a
 # list, any value at any depth and any canonical view of a text hits. *Strict*, in a rule that allows: it holds only if
-# every item does, as the bytes stand there. `unless` turns the reading round.
+# every item does, as the bytes stand there. An `unless` is an exception, so it is read
+# the other way.
 
 _NO_PROJECT = "\0no project"    # what ${PROJECT_DIR} expands to when there is none: nothing holds this
 
@@ -18700,7 +18467,7 @@ class _Compiler:
             return lambda text, subject: any(regex.search(text, subject.budget) for regex in regexes)
         if word == "pattern":
             globs = [self.located(compile_glob, at, self.expanded(text, r"\*?[]{}!"), "argument") for at, text in items]
-            return lambda text, subject: any(glob.matches(text) for glob in globs)
+            return lambda text, subject: any(glob.matches(text, subject.budget) for glob in globs)
         paths = self.located(PathGlobs, place, [text for _, text in items])
 
         def in_globs(text: str, subject: Subject) -> bool:
@@ -20532,7 +20299,7 @@ class Toolbox:
         return self._keep({"tools": dict(self._first)}, True)
 
     def ended(self) -> list[Any]:
-        """Effects of the end of the conversation: a first list that never came to its end counts as far as it went."""
+        """Effects of the end of the conversation: of a first list that never came to its end, the pages that came count."""
         return self._adopt() if self._first and not self._listed else []
 
     def _compare(self, name: str, tool: dict[str, Any], pin: dict[str, Any], known: Mapping[str, Any], adopting: bool,
@@ -26664,9 +26431,10 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
 
 
 def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
-    """The same where there are only options by their whole names, each with its value; else None. What hosts start writes it
-    so, and argparse takes 20 ms to import."""
+    """The same where there are only options by their whole names, each with its value, and words in one place; else None. What
+    hosts start writes it so, and argparse takes 20 ms to import."""
     values: dict[str, Any] = {}
+    several = None                  # what takes any number of words
     known: dict[str, tuple[str, Any]] = {}
     for flags, settings in arguments:
         name = flags.split()[-1].lstrip("-").replace("-", "_")
@@ -26674,7 +26442,9 @@ def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
         known.update({flag: (name, settings) for flag in flags.split() if simple})
         flag = settings.get("action") == "store_true"
         values[name] = False if flag else [] if settings.get("default") == [] else settings.get("default")
-        if (
+        if not flags.startswith("-") and settings.get("nargs") == "*" and several is None:
+            several, values[name] = name, []
+        elif (
             not flags.startswith("-")
             and settings.get("nargs") != "?"
             or settings.get("required")
@@ -26683,6 +26453,10 @@ def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
             return None
     words = list(argv)
     while words:
+        if several and not values[several] and words[0][:1] not in ("-", ""):
+            while words and words[0][:1] not in ("-", ""):
+                values[several].append(words.pop(0))
+            continue
         name, settings = known.get(words.pop(0), ("", {}))
         action = settings.get("action", "")
         if (
@@ -28306,12 +28080,14 @@ def _event_text(data: bytes) -> str:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         codecs = ["utf-16"]
     else:
-        codecs = ["utf-8-sig"] + ["cp1252"] * (b"\xff" not in data and b"\xfe" not in data)
+        codecs = ["utf-8"] + ["cp1252"] * (b"\xff" not in data and b"\xfe" not in data)
     for codec in codecs:
         try:
             text = data.decode(codec)
         except UnicodeDecodeError:
             continue
+        if codec == "utf-8":
+            text = text[text[:1] == "\ufeff":]
         if not text.strip():
             raise MessageError("there is none")
         return text
@@ -30651,7 +30427,8 @@ class _Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status. Every mistake is one line on stderr and 2."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    gc.freeze()             # this file's own things stay
+    gc.freeze()                 # this file's own things stay
+    gc.set_threshold(20_000)    # messages hold no circles: they go when nobody names them any more
     _settle_streams()
     try:
         status = dispatch(argv)
@@ -30800,7 +30577,6 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
     gc.freeze()
-    gc.set_threshold(20_000)    # messages hold no circles: they go when nobody names them any more
     gc.enable()
     settings = policy.settings
     reporter = Reporter(sys.stderr, options.log_level or settings.log_level)

@@ -72,7 +72,7 @@ class Messages(unittest.TestCase):
         "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {regexp: x}}}, action: deny}\n": ("did you mean 'regex'",),
         "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {}}}, action: deny}\n": ("empty matcher",),
         "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {regex: '(a'}}}, action: deny}\n": ("/rules/0/match/arguments/p/regex",),
-        "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {regex: '^(a+)+$'}}}, action: deny}\n": ("/rules/0/match/arguments/p/regex",),
+        "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {regex: '(?i)a'}}}, action: deny}\n": ("/rules/0/match/arguments/p/regex", "[Rr][Mm]"),
         "version: 1\nrules:\n  - {name: a, match: {tool: 'delete_*|remove_*'}, action: deny}\n": ("/rules/0/match/tool", "{"),
         "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {command: rm}}}, action: deny}\n": ("category",),
         "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {except_keys: [x], regex: a}}}, action: deny}\n": ("_any_value",),

@@ -51,6 +51,13 @@ class Imports(unittest.TestCase):
                      lambda kind: kind("a")._asdict(), lambda kind: repr(kind("a", 5)).split("(")[1], lambda kind: {kind("a"): 1} == {("a", 0, ()): 1},
                      lambda kind: type(copy.deepcopy(kind("a"))) is kind, lambda kind: kind("a") < ("b",), lambda kind: [*kind("q", 1, ())]):
             self.assertEqual(*map(what, kinds))
+
+        class Odd(mcpwall.NamedTuple):
+            new: str
+            cls: str
+            tuple: int = 1
+
+        self.assertEqual(Odd(new="a", cls="b"), ("a", "b", 1))
         for kind in kinds:
             for values, named in (((), {}), (("a", 1, (), 2), {}), (("a",), {"other": 1}), (("a",), {"name": "b"})):
                 with self.assertRaises(TypeError):
