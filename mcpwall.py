@@ -9646,7 +9646,7 @@ class _ShFiles(_ShState):
             plain = mapped.rstrip("/") or "/"
             if plain == "~" or plain == "/tmp" and not whole or _sh_top.match(plain):
                 return hard
-            if plain.endswith("/.git") and hard:
+            if plain.endswith("/.git") and hard or ".." in place and self.climbs(here):
                 return True
             if plain != "/tmp" and any([top == here or top.startswith(here.rstrip("/") + "/")
                                         for tops in self.anchors for top in tops]):
@@ -9658,6 +9658,12 @@ class _ShFiles(_ShState):
         loose = project is None and not cwd and "/" not in text.strip("/") and text[:1] not in "/~"
         return bool(outside) and hard and not loose and not (cwd and _SH_THROWN.match(text))
 
+
+    def climbs(self, place: str) -> bool:
+        """Is this, spelled as a way up from where one is, in other people's homes?"""
+        homes = self.homes or ()
+        return not any([place.startswith(home + "/") for home in homes]) and any(
+            [home.count("/") > 1 and place.startswith(home.rpartition("/")[0] + "/") for home in homes])
 
 
 class _ShFields:
