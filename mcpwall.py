@@ -5412,21 +5412,7 @@ class ShellContext(NamedTuple):
 # What a shell would refuse, or another one reads otherwise, is a *doubt*: noted with a reason, never taken back, and the
 # text is read on as well as can be. Too deep or too long is no doubt: BudgetSpent, and the message is refused.
 
-class _ShDialect(NamedTuple):
-    """What a character means in a Windows shell. The patterns match: a run that means itself (*plain*), the same and
-    escapes within double quotes (*quoted*, with *escaped* for the escapes), a string in single quotes, a variable's name,
-    and the blanks, separators and comments between two commands of one line (*gap*)."""
-    escape: str
-    ends: str           # characters that end a word
-    plain: Any
-    quoted: Any
-    escaped: Any
-    single: Any
-    name: Any
-    gap: Any
-
-
-_SH_POSIX = _ShDialect("\\", " \t\r\n;&|<>()", *[None] * 6)
+_SH_POSIX, _SH_POWER, _SH_CMD = "sh", "powershell", "cmd"       # the dialects
 _SH_HOLE = "\ue0f0\ue0f1"       # in a text: anything may stand here; between the two the name of the variable it is, if any
 _sh_holes = lazy_regex("\ue0f0(\\w*)\ue0f1")
 _SH_ENDS = " \t\r\n;&|<>()"     # end a word
@@ -6141,36 +6127,23 @@ def _sh_braces(word: _Parts) -> list[Any]:
     for part in word:
         tokens += [c for c in re.split(r"([{},])", part[1]) if c] if part[0] == "u" else [part]
     found: list[Any] = []
-    seen, work = {tuple(map(_sh_token, tokens))}, [tokens]
+    seen: set[Any] = set()
+    work = [tokens]
     while work and len(found) + len(work) <= MAX_SHELL_WORDS and tokens.count("{") <= 64:
         item = work.pop()
         brace = _sh_brace(item)
         if brace is None:
-            found.append(_sh_rejoined(item))
+            plain = all([isinstance(token, str) for token in item])
+            found.append(plain and "".join(item) or [("u", token) if isinstance(token, str) else token for token in item or [""]])
             continue
         start, end, choices = brace
         for made in [item[:start] + choice + item[end + 1:] for choice in reversed(choices)]:
-            key = tuple(map(_sh_token, made))
+            key = tuple([token if isinstance(token, str) else (token[0], token[1]) if isinstance(token[1], str) else id(token)
+                         for token in made])
             if key not in seen:
                 seen.add(key)
                 work.append(made)
     return [[("q", _SH_HOLE)] + [part for part in word if part[0] not in "uq"]] if work else found
-
-
-def _sh_token(token: Any) -> Any:
-    return token if isinstance(token, str) else (token[0], token[1]) if isinstance(token[1], str) else id(token)
-
-
-def _sh_rejoined(tokens: list[Any]) -> Any:
-    parts: _Parts = []
-    for token in tokens:
-        if not isinstance(token, str):
-            parts.append(token)
-        elif parts and parts[-1][0] == "u":
-            parts[-1] = "u", parts[-1][1] + token
-        else:
-            parts.append(("u", token))
-    return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts or [("u", "")]
 
 
 def _sh_brace(tokens: list[Any]) -> tuple[int, int, list[list[Any]]] | None:
@@ -6292,7 +6265,7 @@ def _sh_show(word: str) -> str:
     return word if plain else "…"
 
 
-def _sh_program(word: str, dialect: _ShDialect) -> str:
+def _sh_program(word: str) -> str:
     """The program's name as the tables write it."""
     if word in ("$SHELL", "$BASH"):
         return "sh"
@@ -6416,9 +6389,12 @@ def glob_may_hit(word: str, known: str) -> bool:
 #   sh python node perl ruby php awk sed sql make tcl osascript code esc: text in that language (esc: `!command` in a line)
 #   f perhaps a file · r read · w written · d deleted · n only its name matters · k key or settings, used and not shown
 #   p text that nobody looks at · u address · s text sent · S file sent · @ text or @FILE sent · vol a mount · ssh, git, exec
-#   settings of these programs
-# Behind the last bar: root · t:METHOD of the follower · in:ROLE of its standard input · none: it says nothing that matters
-# lines: some of those that go in · below: names of files here · made: what its words say · secret:WHAT it shows
+#   settings of these programs · text what is written to w · empty a file that is emptied · pipe one that is made
+# Behind the last bar, what goes in and comes out: in:ROLE of its standard input · away:WAY by which input and s, S leave the
+#   machine · none: nothing that matters · same: what goes in · lines: some of it · remote: what the network says · below: names
+#   of files here · made: what its words say · shows:WHAT (private) · append: w grows · root: the command inside runs as root
+#   data: its words are no commands · t:NAME: what no row can say, by the function _do_NAME (9g)
+# Left out on purpose: options that change nothing we follow, and programs whose words are but files: those need no row.
 _SH_PROGRAMS = """
 # -- programs that run another
 sudo | ABbEHKklNnPSVv C:c:g:h:p:r:R:t:T:u:U: --user: --group: --host: --prompt: -D,--chdir:cd -i,-s,--login,--shell=shell
@@ -7056,10 +7032,6 @@ class _ShCall:
 
     def all(self, *roles: str) -> list[str]:
         return [value for role, value in self.got if role in roles]
-
-    @property
-    def appends(self) -> bool:
-        return "append" in self.marks or "append" in self.row.traits
 
     @property
     def rest(self) -> list[str]:
@@ -8810,7 +8782,6 @@ def _code_commands(text: str) -> str:
 # Left out on purpose: arithmetic, comparisons (both branches are followed), classes, pipelines by property name, `for /f`
 # over files, `setlocal`, arithmetic of `set /a`.
 
-_SH_POWER, _SH_CMD = (_ShDialect(mark, "", *[None] * 6) for mark in "`^")
 
 
 class _WindowsReader:
@@ -9577,7 +9548,7 @@ class _ShState:
     homes: list[str] | None = None
     anchors: list[list[str]] | None = None
 
-    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str | tuple[str, ...] = "",
+    def __init__(self, ctx: ShellContext, dialect: str, cwd: str | tuple[str, ...] = "",
                  env: Iterable[tuple[str, str]] = ()) -> None:
         self.ctx, self.at, self.d = ctx, ctx.paths, dialect
         self.posix = self.certain = dialect is _SH_POSIX    # certain: this text is surely meant for a shell: doubts count
@@ -10290,7 +10261,7 @@ class _ShWords(_ShFiles):
 class _ShScripts(_ShWords):
     """Lists, pipes, compound commands, redirections and functions."""
 
-    def read(self, text: str, flow: _Flow = _NOTHING, dialect: _ShDialect | None = None) -> _Flow:
+    def read(self, text: str, flow: _Flow = _NOTHING, dialect: str | None = None) -> _Flow:
         """Follow *text* as a script."""
         self.spend(len(text))
         self.deeper(1)
@@ -10610,7 +10581,7 @@ class _ShRun(_ShScripts):
         """A program by its rules and its row."""
         self.spend(0)
         rows, verbs, rules = _sh_tables or _sh_known()
-        name = _sh_program(first, self.d)
+        name = _sh_program(first)
         if name not in rows and name not in rules:
             name = self.another_name(name)
         secret = ""
@@ -10655,7 +10626,7 @@ class _ShRun(_ShScripts):
         out = self.operands("", args, flow)
         for at, word in enumerate(args):
             worst = ["rm", *args] if _SH_REMOVES.match(word) else ["dd", *args] if word[:3] == "of=" else (
-                ["sh", *args] if word == "-c" else args[at:] if _sh_program(word, self.d) in _SH_DANGEROUS else [])
+                ["sh", *args] if word == "-c" else args[at:] if _sh_program(word) in _SH_DANGEROUS else [])
             if worst:
                 self.apart(self.simple, worst, flow)
                 break
@@ -10665,7 +10636,7 @@ class _ShRun(_ShScripts):
         """A program in no table: it may run what its words say."""
         for at, word in enumerate(args[:64]):
             first = word.split(None, 1)[0] if " " in word else word
-            if args[max(at - 1, 0)] in _SH_TEXT_OPTIONS or _sh_program(first, self.d) not in _SH_DANGEROUS:
+            if args[max(at - 1, 0)] in _SH_TEXT_OPTIONS or _sh_program(first) not in _SH_DANGEROUS:
                 continue
             if first is word:
                 self.apart(self.simple, args[at:], flow)
@@ -10719,8 +10690,10 @@ class _ShRun(_ShScripts):
                     fell = self.fell
                     self.go(value)
                     self.fell = fell
-            written = self.text_of(call, flow)
-            outs = [self.act(role, value, written if role == "w" else flow, call.appends) for role, value in got
+            texts = call.all("text")            # what is written, instead of what goes in
+            written = _sh_flow(texts[0]).but(str(texts[0])) if texts else flow
+            appended = "append" in call.marks or "append" in row.traits
+            outs = [self.act(role, value, written if role == "w" else flow, appended) for role, value in got
                     if role not in _SH_QUIET_ROLES]
         for role in row.inputs if flow.text or flow.remote else ():
             if not call.all(role) and (flow.text or role != "sql"):
@@ -10738,13 +10711,6 @@ class _ShRun(_ShScripts):
         if self.links is not links and call.all("vol"):
             self.links = links
         return _sh_said(outs)
-
-    @staticmethod
-    def text_of(call: _ShCall, flow: _Flow) -> _Flow:
-        """What a program writes: the text that stands among its words, or what goes in."""
-        for text in call.all("text"):
-            return _sh_flow(text).but(str(text))
-        return flow
 
     def inside(self, call: _ShCall, flow: _Flow) -> _Flow:
         """The command that stands among the words of another."""
@@ -10812,7 +10778,7 @@ class _ShRun(_ShScripts):
         elif role == "e":
             self.set(key, _sh_from(text, _sh_flow(value)))
         elif role == "program":                 # in the place of ssh, with options of its own
-            if _sh_program(value, self.d) in _SH_DANGEROUS or " " in value or self.kept(value):
+            if _sh_program(value) in _SH_DANGEROUS or " " in value or self.kept(value):
                 self.apart(self.read, f"{value} -rf {_SH_HOLE}")
         elif role == "list":                    # gcc -wrapper rm,-rf,…
             self.apart(self.simple, value.split(","), flow)
@@ -10888,7 +10854,7 @@ class _ShRun(_ShScripts):
             self.say("pipe_to_shell", "runs decoded content" if origin.coded else "runs a text that this command makes")
         return origin
 
-    def run_text(self, code: str, flow: _Flow, dialect: _ShDialect | None = None) -> _Flow:
+    def run_text(self, code: str, flow: _Flow, dialect: str | None = None) -> _Flow:
         """A word that is run as a script."""
         origin = self.judge_origin(code)
         if origin.other and origin.text and origin.text.rstrip("\n") == code:
@@ -10977,7 +10943,7 @@ def _sh_listed(run: _ShRun) -> _Flow:
 
 def _sh_is_shell(run: _ShRun, words: list[str]) -> bool:
     """Is this an interactive or input-reading shell?"""
-    made = _sh_tables[0].get(_sh_program(words[0], run.d)) if words else None
+    made = _sh_tables[0].get(_sh_program(words[0])) if words else None
     return made is not None and _sh_row(made).method is _do_shell and all([word[:1] in "-+" for word in words[1:]])
 
 
@@ -11044,7 +11010,7 @@ def _do_find(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         elif word in _SH_FIND_RUNS:
             end = next((j for j in range(k + 1, len(tests)) if tests[j] in (";", "+")), len(tests))
             for hit in hits:
-                if shape == "*" and _sh_program("".join(tests[k + 1:k + 2]), run.d) in ("rm", "unlink", "shred"):
+                if shape == "*" and _sh_program("".join(tests[k + 1:k + 2])) in ("rm", "unlink", "shred"):
                     run.delete(hit, "find deletes files outside the project")
                 run.simple([w.replace("{}", hit) for w in tests[k + 1:end]], flow)
         elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(tests):
@@ -11139,7 +11105,7 @@ def _do_code(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             _SH_TEXTS[(call.row.languages or ("code",))[0]](run, name, flow.text)
     files = words[not codes and not module:]
     for at, word in enumerate(words if codes else ()):      # what the code does with its words nobody knows
-        if _sh_program(word, run.d) in _SH_DANGEROUS:
+        if _sh_program(word) in _SH_DANGEROUS:
             run.apart(run.simple, words[at:], flow)
             break
     out = run.operands(name, files, flow)
@@ -11812,12 +11778,12 @@ _SH_OTHER_WORDS = frozenset("""iex irm iwr gci ri del erase rd rmdir icacls fore
 _SH_SPACED = {ord(c): " " for c in "|(&;{\"'"}
 
 
-def _sh_dialects(text: str, language: str) -> list[_ShDialect]:
+def _sh_dialects(text: str, language: str) -> list[str]:
     """The dialects a text has to be read in: POSIX always, unless it is told; the others when it looks like them."""
-    if language in ("powershell", "cmd"):
-        return [_SH_POWER] if language == "powershell" else [_SH_CMD, _SH_POSIX]
+    if language in (_SH_POWER, _SH_CMD):
+        return [_SH_POWER] if language == _SH_POWER else [_SH_CMD, _SH_POSIX]
     found = [_SH_POSIX]
-    if language == "sh":
+    if language == _SH_POSIX:
         return found
     low = text.lower()
     if (any(c in low for c in "\\%^[`") or "$env:" in low or "$_" in low or "net.webclient" in low or _sh_hyphen.search(low)
