@@ -5418,7 +5418,8 @@ _sh_holes = lazy_regex("\ue0f0(\\w*)\ue0f1")
 _SH_ENDS = " \t\r\n;&|<>()"     # end a word
 _sh_plain_run = lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+""")
 _sh_plain_words = lazy_regex(r"""(?:[^\s'"\\$`;&|<>(){}=\[#]+(?:[ \t]+|(?=[\n;&|)])|\Z))+""")     # words that mean themselves
-_sh_flat = lazy_regex(r"[\w./:,@%+-]+(?: (?:[\w./:,@%+-]+|-[\w./:,@%+=-]+))*\Z")     # one command of such words
+_sh_flat = lazy_regex(r"""[\w./:,@%+-]+(?: (?:[\w./:,@%+*?-]+|-[\w./:,@%+=*?-]+|'[^'\n]*'|"[^"$`\\!\n]*"))*\Z""")  # one command,
+_sh_flat_words = lazy_regex(r"""'([^']*)'|"([^"]*)"|([^ ]+)""")                                # of such words
 _sh_inner_run = lazy_regex(r"""[^'"\\$`/:}]+""")           # of a word within ${…}
 _sh_quoted_run = lazy_regex(r'[^"\\$`]+')
 _sh_escaped = lazy_regex(r'\\(?:\n|([$`"\\]))')             # within double quotes
@@ -7169,14 +7170,14 @@ class _ShPattern:
         self._regex: Any = None
         self._heads: tuple[str, ...] | None = None
 
-    def match(self, text: str) -> Any:
-        if self._heads is None:
-            self._heads = regex_heads(self._source)
-        if not text.startswith(self._heads):
-            return None
-        if self._regex is None:
-            self._regex = re.compile(self._source)
-        return self._regex.match(text)
+    def hits(self, words: str, padded: str) -> bool:
+        """Does it match the words, as they stand or behind a blank (*padded*)?"""
+        heads = self._heads = self._heads or regex_heads(self._source)
+        one, two = words.startswith(heads), padded.startswith(heads)
+        if not one and not two:
+            return False
+        regex = self._regex = self._regex or re.compile(self._source)
+        return bool(one and regex.match(words) or two and regex.match(padded))
 
 
 def regex_heads(source: str) -> tuple[str, ...]:
@@ -10635,7 +10636,7 @@ class _ShRun(_ShScripts):
     def carried(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """A program in no table: it may run what its words say."""
         for at, word in enumerate(args[:64]):
-            first = word.split(None, 1)[0] if " " in word else word
+            first = (word.split(None, 1) or [""])[0] if " " in word else word
             if args[max(at - 1, 0)] in _SH_TEXT_OPTIONS or _sh_program(first) not in _SH_DANGEROUS:
                 continue
             if first is word:
@@ -10671,7 +10672,7 @@ class _ShRun(_ShScripts):
         padded = " " + subject
         secret = ""
         for category, pattern, reason in rules:
-            if category not in self.facts and (pattern.match(subject) or pattern.match(padded)):
+            if category not in self.facts and pattern.hits(subject, padded):
                 if category == "secret":
                     secret = reason
                 else:
@@ -11824,10 +11825,8 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
     if shell and dialects == [_SH_POSIX] and "wal" not in text and _sh_flat.match(text) and not (
             text[0] in _SH_KEYWORD_STARTS and _sh_keyword.match(text)):
-        return _sh_one(text.split(), ctx, cwd, env)
-    facts: dict[str, str] = {}
-    paths: dict[str, None] = {}
-    changed: set[str] = set()
+        return _sh_one(["".join(word) for word in _sh_flat_words.findall(text)], ctx, cwd, env)
+    runs = []
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
         run.elsewhere = len(dialects) > 1
@@ -11838,17 +11837,25 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
             run.read(text)
         else:
             judge_program_text(run, language, text)
-        facts = {**facts, **run.facts, **facts}         # the first to say so has the word
-        paths.update(run.paths)
-        changed |= run.altered
-    return CommandFacts(facts, tuple(paths), frozenset(changed))
+        runs.append(run)
+    return _sh_facts(runs)
 
 
 def _sh_one(words: list[str], ctx: ShellContext, cwd: str | tuple[str, ...], env: Iterable[tuple[str, str]]) -> CommandFacts:
     """The facts of one command whose words mean themselves: what reading its text would come to as well."""
     run = _ShRun(ctx, _SH_POSIX, cwd, env)
     run.shown(run.simple(words, _NOTHING))
-    return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
+    return _sh_facts([run])
+
+
+def _sh_facts(runs: list[_ShRun]) -> CommandFacts:
+    """What all readings of a text have come to; the first to say so has the word."""
+    first, *others = runs
+    for run in others:
+        first.facts = {**run.facts, **first.facts}
+        first.paths.update(run.paths)
+        first.altered |= run.altered
+    return CommandFacts(first.facts, tuple(first.paths), frozenset(first.altered))
 
 
 _sh_private = lazy_regex("[\ue0f0\ue0f1]")
