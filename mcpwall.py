@@ -23107,15 +23107,20 @@ def open_log_by_path(directory: str, name: str) -> int:
     return _checked_log(os.open(path, flags, 0o600), None)
 
 
+def file_problem(about: os.stat_result, owner: int | None) -> str:
+    """What keeps a file from being a plain one of *owner* (None: no matter whose) under one name; "" when nothing does."""
+    return "is not a plain file" if about.st_mode & 0o170000 != 0o100000 else \
+        "belongs to another user" if owner is not None and about.st_uid != owner else \
+        "has a second name (hard link)" if about.st_nlink > 1 else ""
+
+
 def _checked_log(fd: int, owner: int | None) -> int:
     """*fd* if it is a plain file of *owner* without other names, made 0600; else closed, and OSError."""
     seen = os.fstat(fd)
-    problem = "the file is not a plain file" if seen.st_mode & 0o170000 != 0o100000 else \
-        "the file belongs to another user" if owner is not None and seen.st_uid != owner else \
-        "the file has a second name (hard link)" if seen.st_nlink > 1 else ""
+    problem = file_problem(seen, owner)
     if problem:
         os.close(fd)
-        raise OSError(1, problem)
+        raise OSError(1, f"the file {problem}")
     if owner is not None and seen.st_mode & 0o077:
         os.fchmod(fd, 0o600)
     return fd
@@ -25538,7 +25543,6 @@ class PrivateFolder:
     def read(self, name: str, limit: int, private: bool = True) -> bytes:
         """What is in a file. Raises FileNotFoundError where there is none, another OSError where it cannot be used. Not
         *private*: others may use the folder, if not the file."""
-        import stat
         if private:
             self.check()
         path = self.place(name)
@@ -25547,10 +25551,10 @@ class PrivateFolder:
         flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         with open(os.open(path, os.O_RDONLY | flags), "rb") as stream:
             about = os.fstat(stream.fileno())
-            if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
-                raise OSError(22, f"{path}: not a plain file of its own")
-            if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o022):
-                raise OSError(1, f"{path}: others can write it")
+            owner = os.getuid() if hasattr(os, "getuid") else None
+            problem = file_problem(about, owner) or ("others can write it" if owner is not None and about.st_mode & 0o022 else "")
+            if problem:
+                raise OSError(1, f"{path}: {problem}")
             data = stream.read(limit + 1)
             if len(data) > limit:
                 raise OSError(27, f"{path}: too large")
