@@ -3545,33 +3545,28 @@ def compile_glob(pattern: str, what: str = "name") -> Glob:
     literal = "".join(alternatives[0]) if plain else None
     names = what == "name"
     split = [_glob_segments(tokens, parser) for tokens in alternatives]
-    heads = tuple([_glob_head(segments) for segments in split])
-    plans: list[_Plan] = []     # made when a text begins as the glob does
+    heads, tails = zip(*map(_glob_ends, split))
+    tails += tuple([tail + "/" for tail in tails])
+    plans: list[_Plan] = []     # made when a text begins and ends as the glob does
     def matches(text: str, budget: Budget | None = None) -> bool:
         if text == literal:
             return True
         if "/" in text:
             text = _glob_slashes.sub("/", text)
-        if not text.startswith(heads) or not names and "." in text and not {".", ".."}.isdisjoint(text.split("/")):
+        if not text.startswith(heads) or not text.endswith(tails) or \
+                not names and "." in text and not {".", ".."}.isdisjoint(text.split("/")):
             return False
         if not plans:
             trees = tuple([_glob_tree(segments, _ANY if names else _Set(_NOT_SLASH)) for segments in split])
-            slash = _Rep(_Lit("/"), 0, 1, False)
-            plans.append(_Plan(_Cat((_At("^"), _Alt(trees), slash, _At("$"))), ()))
+            plans.append(_Plan(_Cat((_At("^"), _Alt(trees), _Rep(_Lit("/"), 0, 1, False), _At("$"))), ()))
         return plans[0].exists(text, budget)
     return Glob(pattern, matches, literal)
 
 
-def _glob_head(segments: Sequence[list[Any]]) -> str:
-    """What a text must begin with that this alternative matches."""
-    head = ""
-    for segment in segments:
-        for token in segment:
-            if not isinstance(token, str):
-                return head
-            head += token
-        head += "/"
-    return head[:-1]
+def _glob_ends(segments: Sequence[list[Any]]) -> tuple[str, str]:
+    """What a text must begin and end with (but for a slash) that this alternative matches."""
+    text = "/".join(["".join([token if isinstance(token, str) else "\n" for token in segment]) for segment in segments])
+    return text.partition("\n")[0], text.rpartition("\n")[2].lstrip("/")      # (the slash of `**/` may be none)
 
 
 @lru_cache(1024)
