@@ -1487,26 +1487,30 @@ _json_pair = lazy_regex(r"(\\u[dD][89abAB]..)\\(?=u[dD])")
 
 
 def _json_offsets(literal: str) -> Callable[[int], int]:
-    """The function from a place in the text that *literal*, the inside of a JSON string, stands for to that in it."""
-    from bisect import bisect_right
-    from itertools import accumulate
+    """The function from a place in the text that *literal*, the inside of a JSON string, stands for to that in it. It is soon
+    done with places in their order."""
     masked = literal.replace("\\\\", "\\\0")         # of the same length, with one backslash for each escape
+    coded = "\\u" in masked
     if "\\ud" in masked or "\\uD" in masked:
-        masked = _json_pair.sub("\\1\0", masked)       # one character, two escapes
-    parts = masked.split("\\")                       # text; then what an escape begins with, and text
-    raw_ends = [size + place for place, size in enumerate(accumulate(map(len, parts)))]     # where the next escape begins
-    lengths = [*map(len, parts)]
-    if "\\u" in masked:
-        for place, part in enumerate(parts):
-            if part[:1] == "u" and place:
-                lengths[place] = max(0, lengths[place] - (10 if part[5:6] == "\0" else 4))
-    ends = [*accumulate(lengths)]
+        masked = _json_pair.sub("\\1\1", masked)       # one character, two escapes
+    at = place = 0              # so far in the text, and in the literal
 
     def raw(offset: int) -> int:
-        place = bisect_right(ends, offset)
-        if place and offset == ends[place - 1]:
-            return raw_ends[place - 1]
-        return raw_ends[place] - ends[place] + offset if place < len(ends) else len(literal)
+        nonlocal at, place
+        if offset < at:
+            at = place = 0
+        while at < offset and place < len(masked):
+            end = place + offset - at                   # or further, but for the escapes
+            last = masked.rfind("\\", place, end)
+            if last >= 0:
+                end = max(end, last + (2 if masked[last + 1:last + 2] != "u" else 12 if masked[last + 6:last + 7] == "\1" else 6))
+            end = min(end, len(masked))
+            at += end - place
+            if last >= 0:
+                at -= masked.count("\\", place, end)
+                at -= 4 * masked.count("\\u", place, end) + 6 * masked.count("\1u", place, end) if coded else 0
+            place = end
+        return place
     return raw
 
 
@@ -13044,9 +13048,10 @@ def _secret_words(abroad: bool) -> list[tuple[str, Any, list[Any]]]:
     heads: dict[str, list[tuple[str, str, Any]]] = {}
     for row in rows:
         heads.setdefault(row[0][0] if row[0][0] in _RARE_LETTERS else row[0][:3], []).append(row)
+    whole = {row[0][0] if len(row) == 1 < len(head) else head: row for head, row in heads.items()}     # soonest looked for
     return [(head, lazy_regex(re.escape(head) + "(?:%s)" % "|".join(
                 f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in row)), [what for *_, what in row])
-            for head, row in heads.items()]
+            for head, row in whole.items()]
 
 
 _RARE_LETTERS = "pk-/:!&z"    # one regex for all words that begin so is quicker than one for each
@@ -13098,7 +13103,7 @@ class _Search:
         self.head = self.rows_to = 0    # where the head of the last table begins, and its last row ends
         self.hits: list[int] = []       # where there are words of names and forms
         self._near: list[tuple[int, str]] | None = None     # where there are _NEAR_WORDS, and which
-        self._before = 0                # how many of them begin before the value at hand
+        self._before = self._asked = 0  # how many of them begin before the value at hand; how often they were looked for
         if tokens:
             self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
         self._words()
@@ -13226,13 +13231,16 @@ class _Search:
         """The last two different ones of _NEAR_WORDS that stand before *left* and near it. (Places hardly ever fall.)"""
         low, places = self.low, self._near
         if places is None:
-            places = self._near = []
+            places, begin, end = [], max(0, left - _NEAR - more), left
+            self._asked += 1
+            if self._asked >= 50:                       # few are looked for where they may be, many everywhere at once
+                self._near, begin, end = places, 0, len(low)
             for word in _NEAR_WORDS:
-                at = low.find(word)
+                at = low.find(word, begin, end)
                 while at >= 0:
                     if word != "key" or low[at - 2:at] != "</" or low[at + 3:at + 4] != ">":
                         places.append((at, word))
-                    at = low.find(word, at + 1)
+                    at = low.find(word, at + 1, end)
             places.sort()
         found: list[tuple[int, str]] = []
         size, before = len(places), self._before
@@ -13240,7 +13248,7 @@ class _Search:
             before += 1
         while before and places[before - 1][0] >= left:     # a value may begin before the last one
             before -= 1
-        self._before = before
+        self._before = before if self._near is not None else 0
         while before and len(found) < 2:
             before -= 1
             at, word = places[before]
@@ -15130,10 +15138,12 @@ def may_inject(text: str, viewed: bool | None = None) -> bool:
     steer = _steer()
     if any(head in low and regex.search(low) for head, regex, _ in steer.marks):
         return True
+    around = 2 * (_STEER_BEFORE + _STEER_AFTER)         # all that a phrase may need is nearer to the word it hangs on
     for start in range(0, len(low), _STEER_BLOCK):
-        block = low[start:start + _STEER_BLOCK + _STEER_AFTER]
+        block = low[max(0, start - around):start + _STEER_BLOCK + around]
         words = _steer_words(block)[1]
-        if not steer.hangs.isdisjoint(words) or b"n" in words and b"r" in words:
+        if b"n" in words and b"r" in words or not steer.tongues.isdisjoint(words) or \
+                not steer.hangs.isdisjoint(words) and steer.look(block, words):
             return True
     return False
 
@@ -15189,7 +15199,7 @@ def _inject_hidden(text: str, viewed: bool, budget: Budget) -> list[tuple[int, i
     """Spans of characters and escapes that carry text nobody sees; unseen characters give a text further views."""
     found: list[tuple[int, int]] = []
     regexes = [(_inject_escape, _inject_conceals)] if "\x1b" in text else []
-    if "\x1b[" in text or "\x1b]8;" in text:
+    if regexes and ("\x1b[" in text or "\x1b]8;" in text):
         found = [match.span() for match in _inject_overwrites.finditer(text)][:MAX_INJECTION_HITS]
     if viewed and not text.isascii():
         regexes.append((_inject_unseen_one, _inject_unseen))
@@ -16809,6 +16819,7 @@ def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.2 s a megabyte, if that is more); then it is refused
 PATIENCE = 5                # times as long may pass on a busy machine, where the time of the processor counts
 _LARGE = JUDGE_SECONDS * 5e6    # bytes: from here on it is more
+_TOGETHER = 2000            # characters of short texts that are searched together for what may steer
 _MEDIA_TYPES = ("image", "audio")
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
 _INTRODUCTIONS = ("initialize", "server/discover")      # methods whose answers bring the server's `instructions`
@@ -17276,7 +17287,8 @@ class Subject:
             if member or len(self.blob) < _SMALL_CHARS or may_inject(self.blob, self.viewed):
                 agreed = self._agreed_texts(member) if self.message.agreed else ()
                 texts, found = self.texts, {}
-                for text in dict.fromkeys([text for index, text in enumerate(texts) if index not in agreed] if agreed else texts):
+                asked = dict.fromkeys([text for index, text in enumerate(texts) if index not in agreed] if agreed else texts)
+                for text in asked if member else self._may_steer(asked):
                     if text not in SILENT_NAMES:
                         self.budget.check()
                         some = injection_findings(text, "description" if member else "response", self.budget, self.readings(text))
@@ -17290,6 +17302,24 @@ class Subject:
                              if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
             self._injections = tuple(hits)
         return self._injections
+
+    def _may_steer(self, texts: Iterable[str]) -> Iterator[str]:
+        """Those of *texts* in which something may steer: short ones are looked at together."""
+        some: list[str] = []
+        size = 0
+        for text in texts:
+            if len(text) > _TOGETHER:
+                yield text
+            elif text not in SILENT_NAMES:
+                if size + len(text) > _TOGETHER:
+                    self.budget.check()
+                    if len(some) < 2 or may_inject("\0".join(some), None if self.viewed else False):
+                        yield from some
+                    some, size = [], 0
+                some.append(text)
+                size += len(text) + 1
+        if len(some) < 2 or may_inject("\0".join(some), None if self.viewed else False):
+            yield from some
 
     def _agreed_texts(self, member: str) -> set[int]:
         """The places in `texts` of the definitions that the user has approved."""
@@ -21109,8 +21139,11 @@ def edited(message: Message, edits: Edits) -> str:
 
 def _marker(text: str, at: int) -> str:
     """What stands in place of a secret at that place: in a URL, what a URL may hold."""
-    before = re.split(r"[\s\"'<>()]", text[max(0, at - 2000):at])[-1]
-    return MARKER if "://" not in before else MARKER_IN_URL
+    begin = text.rfind("://", max(0, at - 2000), at)
+    return MARKER if begin < 0 or _url_ends.search(text, begin, at) else MARKER_IN_URL
+
+
+_url_ends = lazy_regex(r"[\s\"'<>()]")
 
 
 def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
