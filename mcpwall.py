@@ -68,13 +68,15 @@ if sys.version_info < (3, 9):
 # folder joins sys.path, so nothing that lies beside it (a json.py, say) is ever imported.
 _LAUNCHER = """\
 # Starts mcpwall from Python's bytecode cache. mcpwall writes this file, and `mcpwall status` looks at it.
+import gc
 import sys
-from importlib.machinery import SourceFileLoader
+from _frozen_importlib_external import SourceFileLoader     # importlib.machinery has the same, and takes longer
 
 FILE = {file!r}
 sys.pycache_prefix = {cache!r}
 wall = sys.modules["mcpwall"] = type(sys)("mcpwall")
 wall.__file__ = sys.argv[0] = FILE
+gc.disable()                    # nothing of what is loaded is garbage
 try:
     code = SourceFileLoader("mcpwall", FILE).get_code("mcpwall")
 except OSError as fault:
@@ -82,6 +84,7 @@ except OSError as fault:
     sys.exit(2)
 sys.pycache_prefix = None       # the standard library has its own
 exec(code, wall.__dict__)
+gc.enable()
 sys.exit(wall.main())
 """
 
@@ -135,12 +138,54 @@ import math
 import re
 import threading
 import time
+from collections import _tuplegetter    # type: ignore[attr-defined]
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import chain
-from typing import Any, NamedTuple
 
 __version__ = "0.1.0"
+
+# Every record in this file is a `NamedTuple`: typing's for those who check types, at run time the one below, which is
+# used, compared, unpacked and copied alike. To import typing and to make some eighty of its classes would take half of a
+# start (30 ms). The class below leaves the compiling of a constructor to the first instance, and most have none.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NamedTuple
+else:
+    Any = object
+
+    class _Records(type):
+        """Makes a class with annotations the tuple that has them as its fields, with their defaults."""
+
+        def __new__(cls, name, bases, space):
+            fields = space["_fields"] = tuple(space.get("__annotations__", ()))
+            space["_field_defaults"] = {field: space[field] for field in fields if field in space}
+            space.update((field, _tuplegetter(index, None)) for index, field in enumerate(fields))
+            space["__slots__"] = ()
+            return type.__new__(cls, name, bases, space)
+
+    class NamedTuple(tuple, metaclass=_Records):
+        def __new__(cls, /, *values, **named):
+            fields = ", ".join(cls._fields)
+            made = eval(f"lambda _cls, {fields}: _new(_cls, ({fields},))", {"_new": tuple.__new__})
+            made.__defaults__, made.__qualname__ = tuple(cls._field_defaults.values()), cls.__name__
+            cls.__new__ = made
+            return made(cls, *values, **named)
+
+        def __getnewargs__(self):
+            return tuple(self)
+
+        def __repr__(self):
+            return f"{type(self).__name__}({', '.join(map('{}={!r}'.format, self._fields, self))})"
+
+        def _asdict(self):
+            return dict(zip(self._fields, self))
+
+        def _replace(self, /, **named):
+            made = tuple.__new__(type(self), map(named.pop, self._fields, self))
+            if named:
+                raise ValueError(f"no such fields: {', '.join(named)}")
+            return made
 
 # ---------------------------------------------------------------------------
 # 2. Errors, budgets, late regexes
@@ -986,14 +1031,15 @@ _VIEW_ODD = (
     _VIEW_HIDDEN + _VIEW_MARKS + "\u0250-\u0258\u025a-\u02b8\u02e0-\u02e4\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua4ff"
     "\u2024\u2025\u2071\u207f\u2090-\u209c\u2100-\u2102\u2106-\u2115\u2118-\u2121\u2124-\u214f\u2160-\u2188"
     "\u249c-\u24e9\ua730\ua731\ufb00-\ufb06\ufe50-\ufe6b\uff02-\uff05\uff07\uff0a\uff0b\uff0d-\uff19\uff1c-\uff1e\uff20-\uff5d")
-_VIEW_SAME = re.sub("[\0-~ıə]", "", _VIEW_SAME_LETTERS)
+_VIEW_SAME = "".join([sign for sign in _VIEW_SAME_LETTERS if sign > "~" and sign not in "ıə"])
 # (those that are odd anyway are not repeated here)
-_VIEW_ALIKE = re.sub("[\0-~ıə\u0250-\u02b8\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua4ff\ua730\ua731]", "",
-                     _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)
+_VIEW_ALIKE = "".join([sign for sign in _VIEW_SAME + _VIEW_ALIKE_LETTERS if not (
+    sign <= "~" or sign in "ıə" or "\u0250" <= sign <= "\u02b8" or "\u1d00" <= sign <= "\u1dbf" or "\u13a0" <= sign <= "\u13f5"
+    or "\ua4d0" <= sign <= "\ua4ff" or sign in "\ua730\ua731")])
 _VIEW_ODD_ASTRAL = f"{_VIEW_HIDDEN_ASTRAL}\U0001d400-\U0001d7ff\U0001f110-\U0001f189\U0001fbf0-\U0001fbf9"
 _view_odd = lazy_regex(f"[{_VIEW_ODD}{_VIEW_ALIKE}]")
 # A run without these is what NFKC makes of it
-_view_more = lazy_regex(f"[{_VIEW_HIDDEN}{_VIEW_HIDDEN_ASTRAL}{''.join(_VIEW_JOINERS)}{_VIEW_MARKS}\ufdfa\ufdfb"
+_view_more = lazy_regex(lambda: f"[{_VIEW_HIDDEN}{_VIEW_HIDDEN_ASTRAL}{''.join(_VIEW_JOINERS)}{_VIEW_MARKS}\ufdfa\ufdfb"
                         f"{re.sub('[ -~]', '', _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)}\U0001f150-\U0001f189]")
 _view_odd_astral = lazy_regex(f"[{_VIEW_ODD_ASTRAL}]")
 
@@ -2393,24 +2439,25 @@ def _yaml_scalar(value: Any) -> str:
 # 7. Patterns: regexes and globs of policies
 # Means: says what a policy's patterns match, as JavaScript does.
 # ---------------------------------------------------------------------------
-# Regexes are written in the JavaScript dialect without flags (or with flag i), by code point. One parser makes
-# a small tree; its users are: translation to Python's `re` (never silently different), the ambiguity check (what
-# could take exponential time is refused), the literals a match must contain, and a machine that judges any text
-# in linear time. `re` itself, which backtracks and cannot be interrupted, only ever sees texts and windows on
-# which its worst case is known to be small.
+# Regexes are written in the JavaScript dialect without flags (or with flag i), by code point; globs are read as
+# minimatch does. One tree holds both, and one machine made of the tree judges any text in linear time: a state
+# of it is the set of places in the pattern at which a match may stand, made when a text first leads there, kept
+# while memory lasts, and made anew after that. So no pattern is refused for its shape, and none can stall the
+# wall: the budget is asked as states are made and as the text goes by.
+#
+# Python's `re` backtracks and cannot be interrupted, but it is quick. It gets the texts, and the windows of
+# texts, on which `_worst` proves that it needs few steps; everything else is the machine's. Before either comes
+# a look for the literals that each match must contain.
 
 MAX_REGEX_LENGTH = 20_000       # characters of one pattern
 MAX_REGEX_SIZE = 10_000         # characters it can demand in all, repeats written out
 MAX_REGEX_NESTING = 60          # groups within groups
-MAX_SMALL_REPEAT = 10           # a group repeated more often than this is judged like an endless repeat
-MAX_LOOP_SIZE = 400             # positions inside one repeated group that the ambiguity check looks at
-MAX_LOOP_STEPS = 300_000        # … and the steps it takes
 MAX_LITERALS = 16               # alternatives of a literal prefilter
 _RE_STEPS = 200_000             # backtracking steps `re` may need at worst between looks at the clock: about 2 ms
-_RE_WORK = 100                  # worst steps per start up to which windows of `re` beat the machine
-_BIG_MACHINE = 1_000            # … and the size from which they do so anyway
+_LONG = 150                     # repeats that are the machine's, since windows of `re` would have to be too long
 _MACHINE_BYTES = 8_000_000      # what the states of all machines may take, roughly; then they are made anew
 _MAX_PYTHON = 20_000            # characters of a translation: `re` takes up to 0.1 s to compile these
+_GLOB_SECONDS = 0.8             # for a glob on a long text, where the budget of no message is at hand
 _NEVER = -1                     # "no upper bound" of a repeat
 _LAST = 0x10FFFF
 _WORD_CHARS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
@@ -2431,7 +2478,6 @@ class _Rep(NamedTuple):
     least: int
     most: int
     lazy: bool
-    source: str
 class _At(NamedTuple):      # an assertion about a place: ^ $ b B
     what: str
 class _Look(NamedTuple):
@@ -2470,10 +2516,6 @@ def _ranges_not(ranges: _Ranges) -> _Ranges:
             gaps.append((at, first - 1))
         at = last + 1
     return tuple(gaps + [(at, _LAST)]) if at <= _LAST else tuple(gaps)
-
-
-def _ranges_meet(one: Iterable[tuple[int, int]], other: Iterable[tuple[int, int]]) -> bool:
-    return any(a <= d and c <= b for a, b in one for c, d in other)
 
 
 _DIGIT = ((48, 57),)
@@ -2533,7 +2575,7 @@ class _RegexParser:
     def __init__(self, source: str, fold: bool) -> None:
         self.source, self.fold, self.at, self.looks = source, fold, 0, []  # type: str, bool, int, list[_Look]
         self.names: set[str] = set()
-        self.counted = self.grouped = False     # has {n} / has a repeat of more than one character
+        self.counted = False                    # has {n}
 
     def fail(self, problem: str) -> PolicyError:
         return PolicyError(f"regex {_shown(self.source)}: {problem}")
@@ -2557,15 +2599,12 @@ class _RegexParser:
         while self.source[self.at:self.at + 1] == "|":
             self.at += 1
             branches.append(self.sequence(depth))
-        if len(branches) == 1 or len(branches) > 100:
-            return branches[0] if len(branches) == 1 else _Alt(tuple(branches))
-        spans: list[tuple[int, int]] = []
-        for branch in branches:     # (a|b|\d) is one set; overlapping ones stay apart, to be refused in loops
-            ranges = _one_char(branch)
-            if ranges is None or _ranges_meet(ranges, spans):
-                return _Alt(tuple(branches))
-            spans.extend(ranges)
-        return _Set(_ranges_of(*spans))
+        if len(branches) == 1:
+            return branches[0]
+        sets = [_one_char(branch) for branch in branches]
+        if all(sets):           # (a|b|\d) is one set
+            return _Set(_ranges_of(*[span for ranges in sets for span in ranges or ()]))
+        return _Alt(tuple(branches))
 
     def sequence(self, depth: int) -> Any:
         source, size, parts = self.source, len(self.source), []
@@ -2614,9 +2653,7 @@ class _RegexParser:
             if most != _NEVER and least > most:
                 raise self.fail(f"{times.group()}: numbers out of order; write {{{most},{least}}}")
             self.counted = True
-        if _one_char(atom) is None:
-            self.grouped = True
-        return _Rep(atom, least, most, bool(lazy), source[start:times.end()])
+        return _Rep(atom, least, most, bool(lazy))
 
     def atom(self, depth: int) -> Any:
         source, char = self.source, self.source[self.at]
@@ -2855,130 +2892,11 @@ def _set_to_python(ranges: _Ranges) -> str:
     return f"[{'^' if negate else ''}{inside}]"
 
 
-# --- ambiguity: what a backtracking engine could need exponential time for
-
-class _Paths:
-    """The positions (characters) of a repeated group and which may follow which (a Glushkov automaton).
-
-    A group is exponential when one text can lead from a position back to it in two ways: then n rounds of that
-    text give 2**n ways. Two ways show as an edge that is added twice, or in the search of `ambiguous`.
-    """
-
-    def __init__(self) -> None:
-        self.sets: list[_Ranges] = []
-        self.next: list[set[int]] = []
-        self.twice = False
-
-    def link(self, last: list[int], first: list[int]) -> None:
-        for one in last:
-            follow = self.next[one]
-            for other in first:
-                if other in follow:
-                    self.twice = True
-                follow.add(other)
-
-    def read(self, node: Any) -> tuple[list[int], list[int], int]:
-        """(first positions, last positions, ways to match nothing: 0, 1 or 2 for more)."""
-        kind = type(node)
-        if len(self.sets) > MAX_LOOP_SIZE:
-            raise OverflowError
-        if kind is _Set:
-            self.sets.append(node.ranges)
-            self.next.append(set())
-            return [len(self.sets) - 1], [len(self.sets) - 1], 0
-        if kind is _Lit:
-            return self.chain([self.read(_Set(((ord(char), ord(char)),))) for char in node.text])
-        if kind is _Cat:
-            return self.chain([self.read(part) for part in node.parts])
-        if kind is _Alt:
-            read = [self.read(part) for part in node.parts]
-            return ([at for part in read for at in part[0]], [at for part in read for at in part[1]],
-                    min(2, sum(part[2] for part in read)))
-        if kind is not _Rep:
-            return [], [], 1
-        copies = max(1, node.least) if node.most == _NEVER else node.least
-        read = [self.read(node.body) for _ in range(copies)]
-        tail: tuple[list[int], list[int], int] = ([], [], 1)
-        if node.most == _NEVER:             # only the last copy is repeated: x{3,} = xx(x)+
-            first, last, ways = read[-1]
-            self.link(last, first)
-            read[-1] = (first, last, ways if node.least else 1)
-        for _ in range(node.most - node.least if node.most != _NEVER else 0):
-            first, last, ways = self.chain([self.read(node.body), tail])
-            tail = (first, last, min(2, ways + 1))
-        return self.chain([*read, tail])
-
-    def chain(self, parts: Iterable[tuple[list[int], list[int], int]]) -> tuple[list[int], list[int], int]:
-        """What has been read, one after another."""
-        first: list[int] = []
-        last: list[int] = []
-        ways = 1
-        for one, other, empty in parts:
-            self.link(last, one)
-            first = first + one * ways
-            last = other + last * empty
-            ways = min(2, ways * empty)
-        return first, last, ways
-
-    def ambiguous(self, body: Any) -> bool:
-        """Whether *body*, repeated without end, is exponential."""
-        first, last, _ = self.read(body)
-        self.link(last, first)
-        if self.twice:
-            return True
-        sets, follow, steps = self.sets, self.next, 0
-        todo: list[tuple[int, int]] = []
-        pairs: set[tuple[int, int]] = set()
-        for out in {frozenset(out) for out in follow}:
-            steps += len(out) ** 2
-            if steps > MAX_LOOP_STEPS:
-                raise OverflowError
-            todo += [(a, b) for a in out for b in out if a < b]
-        while todo:     # two ways have parted: can they meet again on the same text?
-            one, other = todo.pop()
-            steps += 1
-            if steps > MAX_LOOP_STEPS:
-                raise OverflowError
-            if (one, other) in pairs or not _ranges_meet(sets[one], sets[other]):
-                continue
-            if one == other:
-                return True
-            pairs.add((one, other))
-            steps += len(follow[one]) * len(follow[other])
-            todo += [(a, b) for a in follow[one] for b in follow[other]]
-        return False
-
-
-def _check_loops(node: Any, fail: Callable[[str], PolicyError], times: int = 1) -> None:
-    """Raise when a backtracking engine could need exponential time (or as good as) for *node*."""
-    if type(node) is not _Rep or _one_char(node.body) is not None:
-        for part in _children(node):
-            _check_loops(part, fail, times)
-    else:
-        if node.most != _NEVER and times * node.most <= MAX_SMALL_REPEAT:
-            return _check_loops(node.body, fail, times * max(1, node.most))
-        try:
-            bad = _Paths().ambiguous(node.body)
-        except (OverflowError, RecursionError):
-            raise fail(f"{_shown(node.source)} repeats a group too large to be checked; make it smaller, or repeat "
-                       "a single class such as [a-z]{1,500}") from None
-        if bad:
-            raise fail(f"{_shown(node.source)} can match the same text in exponentially many ways (a repeat within "
-                       "a repeat, or alternatives that overlap); write it so that each text fits in one way, such "
-                       "as [ab]+ for (a+|b)+, or (?:a+,)+ with a separator")
-        for look in _looks_in(node.body):
-            _check_loops(look.body, fail)
-
-
-def _looks_in(node: Any) -> list[_Look]:
-    """The look-arounds in *node*, but not those within another."""
-    return [node] if type(node) is _Look else [look for part in _children(node) for look in _looks_in(part)]
-
-
 def _size(node: Any) -> int:
     """How many characters *node* is with all its repeats written out."""
-    size = len(node.text) if type(node) is _Lit else 1 + sum([_size(part) for part in _children(node)])
-    return size * max(1, node.least, node.most) if type(node) is _Rep else size
+    if type(node) is _Rep:
+        return _size(node.body) * max(1, node.least, node.most)
+    return len(node.text) if type(node) is _Lit else 1 + sum([_size(part) for part in _children(node)])
 
 
 # --- literals a match must contain
@@ -3053,7 +2971,9 @@ def _trimmed(node: Any, left: bool) -> Any:
     if kind is _Rep:
         if node.least == 0:
             return _VOID
-        return _trimmed(node.body, left) if node.least == 1 else node._replace(most=node.least)
+        if node.least == 1:
+            return _trimmed(node.body, left)
+        return node._replace(most=_NEVER if left and node.least > _LONG else node.least)    # (no end: see `ranked`)
     if kind is _Alt:
         parts = tuple([_trimmed(part, left) for part in node.parts])
         return _VOID if _VOID in parts else _Alt(parts)
@@ -3069,7 +2989,7 @@ def _trimmed(node: Any, left: bool) -> Any:
     return rest[0] if len(rest) == 1 else _Cat(tuple(rest))
 
 
-def _work(node: Any, size: int) -> tuple[float, float]:
+def _worst(node: Any, size: int) -> tuple[float, float]:
     """Upper bounds for a backtracking match at one place of a text of *size*: (ways to match, steps)."""
     kind = type(node)
     if kind is _Lit:
@@ -3077,18 +2997,18 @@ def _work(node: Any, size: int) -> tuple[float, float]:
     if kind is _Cat:
         ways = steps = 1.0
         for part in node.parts:
-            part_ways, part_steps = _work(part, size)
+            part_ways, part_steps = _worst(part, size)
             steps += ways * part_steps
             ways = min(ways * part_ways, 1e18)
         return ways, min(steps, 1e18)
     if kind is _Alt:
-        both = [_work(part, size) for part in node.parts]
-        return sum(ways for ways, _ in both), sum(steps for _, steps in both)
+        both = [_worst(part, size) for part in node.parts]
+        return sum([ways for ways, _ in both]), sum([steps for _, steps in both])
     if kind is _Look:
-        return 1, _work(node.body, size)[1]
+        return 1, _worst(node.body, size)[1]
     if kind is not _Rep:
         return 1, 1
-    ways, steps = _work(node.body, size)
+    ways, steps = _worst(node.body, size)
     most = size + 1 if node.most == _NEVER else min(node.most, size + 1)
     if ways == 1:
         return max(1, most - node.least + 1), steps * most + 1
@@ -3104,93 +3024,81 @@ def _fits_re(node: Any) -> bool:
 
 
 class _Plan:
-    """How a pattern is searched: `short` is the longest text given to `re` whole; `step` is how many places one
-    window of `re` may start at on longer texts, 0 when only the machine will do; `reach` is what a match and
-    its look-aheads can span."""
+    """How a tree is searched. `window` is the longest text that `re` may get; of longer ones it gets windows, each
+    `step` places further, where a match and its look-aheads span less. Where `step` is 0, only machines will do."""
 
     def __init__(self, node: Any, looks: Sequence[_Look]) -> None:
-        self.node, self.looks = node, looks if _looks_in(node) else ()
+        self.node, self.looks = node, looks
         first = node.parts[0] if type(node) is _Cat and node.parts else node
-        self.anchored = first == _At("^")
-        reach = _width(node)[1] + max([_width(look.body)[1] for look in self.looks], default=0) + 2
-        fits = _fits_re(node) and len(_to_python(node)) <= _MAX_PYTHON
-        self.short = self.step = self.reach = 0
-        for size in (16384, 4096, 1024, 256, 64, 16) if fits else ():
-            steps = _work(node, size)[1]
+        self.anchored = type(first) is _At and first.what == "^"
+        self.window, self.step = -1, 0
+        self._machines: dict[tuple[Any, ...], _Machine] = {}
+        python = _to_python(node) if _fits_re(node) else None
+        if python is None or len(python) > _MAX_PYTHON:
+            return
+        self.search = lazy_regex(python, re.ASCII)
+        for size in (16384, 4096, 1024, 256, 64, 16):
+            steps = _worst(node, size)[1]
             if (steps + size if self.anchored else steps * size) <= _RE_STEPS:
-                self.short = size
+                self.window = size
                 break
-        if fits and reach < math.inf:
-            steps = _work(node, int(reach))[1]
-            if steps <= (_RE_STEPS if _size(node) > _BIG_MACHINE else _RE_WORK):
-                self.step, self.reach = int(_RE_STEPS / steps), int(reach)
-        self._regex: re.Pattern[str] | None = None
-        self._machines: dict[tuple[bool, ...], _Machine] = {}
-        self._look_machines: list[_Machine] = []
+        reach = _width(node)[1] + sum([_width(look.body)[1] for look in looks]) + 2
+        if 2 * reach < self.window >= 1024:         # else the machine is quicker
+            self.step = self.window - int(reach)
 
-    def regex(self) -> re.Pattern[str]:
-        if self._regex is None:
-            self._regex = re.compile(_to_python(self.node), re.ASCII)
-        return self._regex
-
-    def find(self, text: str, at: int, budget: Budget) -> re.Match[str] | None:
-        """The leftmost match from *at* on, by windows of `re`. A window ends so far behind its last start that
-        no match from there can tell it from the text."""
-        search = self.regex().search
-        while at <= len(text) and not (at and self.anchored):
-            budget.check()
-            found = search(text, at, at + self.step + self.reach)
-            if found and found.start() < at + self.step:
-                return found
-            at += self.step
-        return None
-
-    def machine(self, ahead: bool = True, ordered: bool = False, roams: bool = True,
-                stops: bool = False) -> _Machine:
-        key = (ahead, ordered, roams, stops)
+    def machine(self, ahead: bool, ordered: bool, stops: bool, look: _Look | None = None) -> _Machine:
+        key = (ahead, ordered, stops, look and look.index)
         if key not in self._machines:
-            self._machines[key] = _Machine(self.node, *key)
+            roams = look is not None or not ordered and not (stops and self.anchored)
+            self._machines[key] = _Machine(look.body if look else self.node, ahead, ordered, roams, stops)
         return self._machines[key]
 
-    def marks(self, text: str, budget: Budget) -> list[bytearray]:
+    def marks(self, machine: _Machine, text: str, budget: Budget) -> list[bytearray]:
         """For each look-around, the places of *text* where its body matches: one pass, against its direction."""
         marks: list[bytearray] = []
-        for number, look in enumerate(self.looks):
-            if number == len(self._look_machines):
-                self._look_machines.append(_Machine(look.body, not look.ahead, False, True, False))
-            mark = bytearray(len(text) + 1)
-            start, end = (len(text), 0) if look.ahead else (0, len(text))
-            for at, hit in self._look_machines[number].walk(text, start, end, marks, budget):
-                mark[at] = hit
-            marks.append(mark)
+        for look in self.looks if machine.looks else ():    # those within others come before them
+            marks.append(self.machine(not look.ahead, False, False, look).places(text, marks, budget))
         return marks
+
+    def exists(self, text: str, budget: Budget | None) -> bool:
+        """Whether *text* has a match."""
+        if len(text) <= self.window:
+            return bool(self.search.search(text))
+        budget = budget or Budget(_GLOB_SECONDS)
+        if self.step:
+            return self.find(text, 0, budget) is not None
+        machine = self.machine(True, False, True)
+        return machine.exists(text, self.marks(machine, text, budget), budget)
+
+    def find(self, text: str, at: int, budget: Budget) -> tuple[int, int] | None:
+        """The leftmost match from *at* on, by `re`. A window ends so far behind the last start that counts that no
+        match from there can tell it from the text."""
+        while at <= len(text) and not (at and self.anchored):
+            budget.check()
+            found = self.search.search(text, at, at + self.window)
+            if len(text) <= self.window or found and found.start() < at + self.step:
+                return (found.start(), found.end()) if found else None
+            at += self.step
+        return None
 
 
 # --- searching in linear time: the pattern as a machine whose states are made when they are first needed
 
 _CHAR, _SPLIT, _TEST, _DONE, _ENTER, _LEAVE = range(6)
-_bytes_used = 0             # by the states of all machines, roughly
-_machines_live: list[_Machine] = []
-
-
-class _Stop(Exception):
-    """Ends a search: *hit* is its answer."""
-
-    def __init__(self, hit: bool) -> None:
-        self.hit = hit
+_states: dict[tuple[Any, ...], _Row] = {}     # the states of all machines
+_state_bytes = 0                             # what they take, roughly
 
 
 class _Row(dict):  # type: ignore[type-arg]
-    """One state: which threads are alive (*core*, in order of preference), what kind of character came before,
-    whether a match ended before that one, and whether new matches may still start. As a mapping: the next state
-    for each symbol met so far."""
+    """One state: where in the pattern matches may stand (*core*, in order of preference), what kind of character came
+    before, and whether a match ended before that one. As a mapping, what is known so far: the next state for a symbol;
+    for a class of symbols; and the threads that wait for a character, once it is known what comes next."""
 
-    __slots__ = ("core", "hit", "machine", "prev", "roams")
+    __slots__ = ("core", "hit", "machine", "prev")
     core: tuple[int, ...]
     hit: bool
     machine: _Machine
     prev: int
-    roams: bool
 
     def __missing__(self, symbol: Any) -> _Row:
         return self.machine.advance(self, symbol)
@@ -3209,17 +3117,17 @@ class _Machine:
         self.ahead, self.ordered, self.roams, self.stops = ahead, ordered, roams, stops
         self.ops: list[tuple[Any, ...]] = [(_DONE,)]
         self.looks: list[int] = []
-        start = self.build(node, 0)
+        self.ranks: dict[int, tuple[int, int]] = {}     # see `ranked`
+        self.words = False                              # does \b occur?
+        self.start = self.build(node, 0)
         sets = {op[1] for op in self.ops if op[0] == _CHAR}
-        spans = [span for ranges in sets for span in ranges]
+        spans = [span for ranges in (*sets, _WORD if self.words else ()) for span in ranges]
         self.bounds = bounds = sorted({0, *[first for first, _ in spans], *[last + 1 for _, last in spans]})
         self.class_of = bisect_right    # characters that no set of the pattern tells apart are of one class
         masks = {ranges: sum([(1 << bisect_right(bounds, last) + 1) - (1 << bisect_right(bounds, first))
                               for first, last in ranges]) for ranges in sets}
         self.ops = [(_CHAR, masks[op[1]], op[2]) if op[0] == _CHAR else op for op in self.ops]
-        self.start, self.work = (start,), 0
-        self.rows: dict[tuple[Any, ...], _Row] = {}
-        self.budget = Budget(math.inf)
+        self.work, self.budget = 0, Budget(math.inf)
 
     def add(self, *op: Any) -> int:
         self.ops.append(op)
@@ -3242,55 +3150,76 @@ class _Machine:
             while starts:
                 then = self.add(_SPLIT, starts.pop(), then)
         elif kind is _Rep:
-            out, least, guard = then, node.least, _width(node.body)[0] == 0
-            def optional(then: int) -> int:     # one more round; it has to take something
-                leave = self.add(_LEAVE, None, then) if guard else then
-                body = self.build(node.body, leave)
-                return self.add(_ENTER, leave, body) if guard else body
-            if node.most == _NEVER:
-                then = self.add()
-                body = optional(then)
-                self.ops[then] = (_SPLIT, out, body) if node.lazy else (_SPLIT, body, out)
-                if least and not guard:
-                    then, least = body, least - 1
-            for _ in range(node.most - least if node.most != _NEVER else 0):
-                body = optional(then)
-                then = self.add(_SPLIT, out, body) if node.lazy else self.add(_SPLIT, body, out)
-            for _ in range(least):
-                then = self.build(node.body, then)
+            then = self.repeat(node, then)
         else:
             if kind is _Look and node.index not in self.looks:
                 self.looks.append(node.index)
+            self.words |= kind is _At and node.what in "bB"
             then = self.add(_TEST, node, then)
         return then
 
-    def row(self, core: tuple[int, ...], prev: int, hit: bool, roams: bool) -> _Row:
-        global _bytes_used
-        key = (core, prev, hit, roams)
-        row = self.rows.get(key)
+    def repeat(self, node: Any, out: int) -> int:
+        least, guard, then, begun = node.least, _width(node.body)[0] == 0, out, len(self.ops)
+        def optional(then: int) -> int:     # one more round; it has to take something
+            leave = self.add(_LEAVE, None, then) if guard else then
+            body = self.build(node.body, leave)
+            return self.add(_ENTER, leave, body) if guard else body
+        if node.most == _NEVER:
+            then = self.add()
+            body = optional(then)
+            self.ops[then] = (_SPLIT, out, body) if node.lazy else (_SPLIT, body, out)
+            if least and not guard:
+                then, least = body, least - 1
+        for _ in range(node.most - least if node.most != _NEVER else 0):
+            body = optional(then)
+            then = self.add(_SPLIT, out, body) if node.lazy else self.add(_SPLIT, body, out)
+        needed = len(self.ops)
+        for _ in range(least):
+            then = self.build(node.body, then)
+        if _one_char(node.body) is not None and not self.ordered:
+            if node.most == _NEVER or self.stops and not out:
+                self.ranked(range(begun if node.most == _NEVER else needed, len(self.ops)), -1)
+            if node.most != _NEVER:
+                self.ranked(range(begun + 1, needed, 2), 1)
+        return then
+
+    def ranked(self, chain: range, sign: int) -> None:
+        """Rank the counts of one counter: what a thread can still match, one of a higher rank can too (of x{9,} the
+        one that has counted more, of x{0,9} the one that has counted less). Only the highest is kept, so that a
+        counter takes as many states as it counts, and each is small."""
+        self.ranks.update({at: (-chain.start, sign * at) for at in chain})
+
+    def row(self, core: tuple[int, ...], prev: int, hit: bool) -> _Row:
+        global _state_bytes
+        key = (self, core, prev, hit)
+        row = _states.get(key)
         if row is None:
-            if not self.rows:
-                _machines_live.append(self)
-            row = self.rows[key] = _Row()
-            row.core, row.prev, row.hit, row.roams, row.machine = core, prev, hit, roams, self
-            _bytes_used += 400 + 8 * len(core)
+            row = _states[key] = _Row()
+            row.core, row.prev, row.hit, row.machine = core, prev, hit, self
+            _state_bytes += 500 + 16 * len(core)
         return row
 
-    def holds(self, test: Any, before: int, after: int, flags: Sequence[int]) -> bool:
+    def holds(self, test: Any, before: int, after: int, flags: tuple[int, ...]) -> bool:
         if type(test) is _Look:
             return bool(flags[self.looks.index(test.index)]) != test.negate
         if test.what in "^$":
             return not (before if test.what == "^" else after)
-        return (before == 2) != (after == 2) if test.what == "b" else (before == 2) == (after == 2)
+        return bool(((before == 2) != (after == 2)) == (test.what == "b"))
 
-    def closure(self, row: _Row, kind: int, flags: Sequence[int]) -> tuple[dict[int, None], bool]:
+    def closure(self, row: _Row, kind: int, flags: tuple[int, ...]) -> tuple[list[int], bool]:
         """The threads of *row* that wait for a character, once it is known what *kind* of character comes next
         (0 none, 1 other, 2 of a word) and which look-arounds hold; and whether a match ends here."""
-        ops, out = self.ops, {}  # type: list[tuple[Any, ...]], dict[int, None]
+        global _state_bytes
+        known = row.get((-kind, flags))
+        if known is not None:
+            return known    # type: ignore[no-any-return]
+        ops, out, hit = self.ops, [], False  # type: list[tuple[Any, ...]], list[int], bool
         before, after = (row.prev, kind) if self.ahead else (kind, row.prev)
         seen: set[tuple[int, tuple[int, ...]]] = set()
-        stack: list[tuple[int, tuple[int, ...]]] = [(at, ()) for at in reversed(row.core)]
-        hit = False
+        stack: list[tuple[int, tuple[int, ...]]] = [
+            (at, ()) for at in reversed(row.core) if self.ordered or ops[at][0] != _CHAR]
+        if not self.ordered:
+            out = [at for at in row.core if ops[at][0] == _CHAR]
         while stack:
             place = stack.pop()
             if place in seen:
@@ -3299,7 +3228,7 @@ class _Machine:
             at, rounds = place      # the rounds of repeats that began here: they must not end here
             op = ops[at]
             if op[0] == _CHAR:
-                out[at] = None
+                out.append(at)
             elif op[0] == _SPLIT:
                 stack += ((op[2], rounds), (op[1], rounds))
             elif op[0] == _DONE:
@@ -3313,80 +3242,95 @@ class _Machine:
                     stack.append((op[2], rounds))
             elif self.holds(op[1], before, after, flags):
                 stack.append((op[2], rounds))
-        self.work += len(seen) + 20
-        if self.work > 5_000:
+        self.work += len(seen) + len(out) + 20
+        if self.work > 10_000:
             self.work = 0
             self.budget.check()
+        _state_bytes += 200 + 8 * len(out)
+        row[-kind, flags] = out, hit
         return out, hit
+
+    def kind(self, char: str) -> int:
+        return 2 if self.words and char in _WORD_CHARS else 1
 
     def advance(self, row: _Row, symbol: Any) -> _Row:
         """The state after *symbol*: a character, or a tuple of it and the marks of the look-arounds."""
-        global _bytes_used
-        char, flags = (symbol[0], symbol[1:]) if self.looks else (symbol, ())
-        kind = 2 if char in _WORD_CHARS else 1
+        global _state_bytes
+        char, *rest = symbol
+        place, flags = self.class_of(self.bounds, ord(char)), tuple(rest)
+        following = row.get((place, flags))
+        if following is None:
+            if _state_bytes > _MACHINE_BYTES:
+                _forget_states()
+            following = self.after(row, place, self.kind(char), flags)
+            row[place, flags] = following
+        _state_bytes += 110
+        row[symbol] = following
+        return following    # type: ignore[no-any-return]
+
+    def after(self, row: _Row, place: int, kind: int, flags: tuple[int, ...]) -> _Row:
         threads, hit = self.closure(row, kind, flags)
-        if hit and self.stops:
-            raise _Stop(True)
-        bit, ops = 1 << self.class_of(self.bounds, ord(char)), self.ops
+        if self.stops and (hit or row.hit):
+            return self.row((), 0, True)
+        ops, ranks, bit = self.ops, self.ranks, 1 << place
         core = dict.fromkeys([ops[at][2] for at in threads if ops[at][1] & bit])
-        roams = row.roams and not (hit and self.ordered)
-        if roams:
-            core[self.start[0]] = None
-        elif self.stops and not core:
-            raise _Stop(False)
-        if _bytes_used > _MACHINE_BYTES:
-            _forget_rows()
-        _bytes_used += 110
-        row[symbol] = following = self.row(tuple(core if self.ordered else sorted(core)), kind, hit, roams)
-        return following
+        if self.roams:
+            core[self.start] = None
+        if self.ordered:
+            return self.row(tuple(core), kind, hit)
+        if ranks and len(core) > 1:
+            best: dict[int, int] = {}
+            for at in core:
+                chain, rank = ranks.get(at, (at, 0))
+                if chain not in best or rank > ranks[best[chain]][1]:
+                    best[chain] = at
+            return self.row(tuple(sorted(best.values())), kind, hit)
+        return self.row(tuple(sorted(core)), kind, hit)
 
-    def search(self, text: str, marks: Sequence[bytearray], budget: Budget) -> bool:
+    def pieces(self, text: str, at: int, marks: Sequence[bytearray], budget: Budget) -> Iterator[Iterable[Any]]:
+        """The symbols of *text* from *at* on, in pieces."""
+        self.budget = budget
+        for first in range(at, len(text), 1024):
+            budget.check()
+            piece = text[first:first + 1024]
+            yield zip(piece, *[mark[first:first + 1024] for mark in marks]) if marks else piece
+
+    def exists(self, text: str, marks: Sequence[bytearray], budget: Budget) -> bool:
         """Whether the pattern matches somewhere in *text*; for a machine that `stops`."""
-        self.budget, row = budget, self.row(self.start, 0, False, self.roams)
-        mine = [marks[number] for number in self.looks]
-        try:
-            for at in range(0, len(text), 16384):
-                budget.check()
-                piece: Any = text[at:at + 16384]
-                if mine:
-                    piece = zip(piece, *[mark[at:at + 16384] for mark in mine])
-                for symbol in piece:
-                    row = row[symbol]
-        except _Stop as stop:
-            return stop.hit
-        return self.closure(row, 0, [mark[-1] for mark in mine])[1]
-
-    def walk(self, text: str, at: int, end: int, marks: Sequence[bytearray],
-             budget: Budget) -> Iterator[tuple[int, bool]]:
-        """(place, whether a match ends there) from *at* to *end*, in the direction of the machine; ends early
-        when no thread is left."""
-        self.budget, size, step = budget, len(text), 1 if self.ahead else -1
-        mine = [marks[number] for number in self.looks]
-        edge, behind = (size, at - 1) if self.ahead else (0, at)
-        prev = 0 if not 0 <= behind < size else 2 if text[behind] in _WORD_CHARS else 1
-        row = self.row(self.start, prev, False, self.roams)
-        shift = 0 if self.ahead else -1
-        for at in range(at, end + step, step):
-            if not at & 1023:
-                budget.check()
-            if at == edge:
-                yield at, self.closure(row, 0, [mark[at] for mark in mine])[1]
-                return
-            row = row[(text[at + shift], *[mark[at] for mark in mine]) if mine else text[at + shift]]
-            yield at, row.hit
+        row, mine = self.row((self.start,), 0, False), [marks[number] for number in self.looks]
+        for piece in self.pieces(text, 0, mine, budget):
+            for symbol in piece:
+                row = row[symbol]
             if not row.core:
-                return
+                break
+        return row.hit or self.closure(row, 0, tuple([mark[-1] for mark in mine]))[1]
+
+    def hits(self, text: str, at: int, marks: Sequence[bytearray], budget: Budget) -> Iterator[bool]:
+        """For each place from *at* on, whether a match ends there; ends early when no thread is left."""
+        mine = [marks[number] for number in self.looks]
+        row = self.row((self.start,), self.kind(text[at - 1]) if at else 0, False)
+        for piece in self.pieces(text, at, mine, budget):
+            for symbol in piece:
+                row = row[symbol]
+                yield row.hit
+                if not row.core:
+                    return
+        yield self.closure(row, 0, tuple([mark[-1] for mark in mine]))[1]
+
+    def places(self, text: str, marks: Sequence[bytearray], budget: Budget) -> bytearray:
+        """For each place of *text*, whether a match ends there, or begins there when read backwards."""
+        if self.ahead:
+            return bytearray(self.hits(text, 0, marks, budget))
+        return bytearray(self.hits(text[::-1], 0, [mark[::-1] for mark in marks], budget))[::-1]
 
 
-def _forget_rows() -> None:
+def _forget_states() -> None:
     """Drop the states of all machines; a run in progress makes anew what it needs."""
-    global _bytes_used
-    _bytes_used = 0
-    while _machines_live:
-        machine = _machines_live.pop()
-        for row in list(machine.rows.values()):
-            row.clear()
-        machine.rows.clear()
+    global _state_bytes
+    _state_bytes = 0
+    for row in list(_states.values()):
+        row.clear()
+    _states.clear()
 
 
 # --- what rules use
@@ -3408,8 +3352,6 @@ class Regex:
             raise parser.fail("nested too deep") from None
         if parser.counted and _size(node) > MAX_REGEX_SIZE:
             raise parser.fail(f"its repeats demand over {MAX_REGEX_SIZE} characters in all; make them smaller")
-        if parser.grouped:
-            _check_loops(node, parser.fail)
         self.source, self._looks = source, parser.looks
         self._plans: list[_Plan | None] = [None, None, None]
         self.literals = _literals(node)
@@ -3434,14 +3376,7 @@ class Regex:
                     break
             else:
                 return False
-        plan = self._plans[0] or self._plan(0)
-        if len(text) <= plan.short:
-            return plan.regex().search(text) is not None
-        budget.check()
-        if plan.step:
-            return plan.find(text, 0, budget) is not None
-        machine = plan.machine(roams=not plan.anchored, stops=True)
-        return machine.search(text, plan.marks(text, budget), budget)
+        return (self._plans[0] or self._plan(0)).exists(text, budget)
 
     def finditer_spans(self, text: str, budget: Budget) -> list[tuple[int, int]]:
         """(start, end) of the matches that are not empty, leftmost first, without overlap: what `re.finditer`
@@ -3449,11 +3384,13 @@ class Regex:
         end; else up to one pass over the text for each match, or BudgetSpent."""
         if not self.search(text, budget):
             return []
-        find = self._finder(text, budget)
+        whole = self._plan(2)
+        by_re = len(text) <= whole.window or whole.step
+        find = whole.find if by_re else self._finder(text, budget)
         spans, at = [], 0
         while at <= len(text):
             budget.check()
-            span = find(at)
+            span = find(text, at, budget)
             if span is None:
                 break
             if span[1] > span[0]:
@@ -3461,36 +3398,26 @@ class Regex:
             at = max(span[1], span[0] + 1)
         return spans
 
-    def _finder(self, text: str, budget: Budget) -> Callable[[int], tuple[int, int] | None]:
-        """A function: the leftmost match from a place on, its end chosen as a backtracking engine would."""
+    def _finder(self, text: str, budget: Budget) -> Callable[[str, int, Budget], tuple[int, int] | None]:
+        """A function as `_Plan.find`, for a text that is too long for it: it finds a start, and from there the end
+        that a backtracking engine would choose."""
         whole, starts = self._plan(2), self._plan(1)
-        if len(text) <= whole.short or whole.step:
-            short = whole.regex().search
-            def find(at: int) -> tuple[int, int] | None:
-                found = short(text, at) if len(text) <= whole.short else whole.find(text, at, budget)
-                return found.span() if found else None
-            return find
-        marks = whole.marks(text, budget)
-        def ending(at: int, roams: bool) -> int | None:
-            machine = whole.machine(ordered=True, roams=roams and not (whole.anchored and at))
-            walk = machine.walk(text, at, len(text), marks, budget)
-            return max((place for place, hit in walk if hit), default=None)
-        def find_far(at: int) -> tuple[int, int] | None:
-            if starts.step:
-                found = starts.find(text, at, budget)
-                end = ending(found.start(), False) if found else None
-                return (found.start(), end) if found and end is not None else None
-            end = ending(at, True)
-            if end is None:
+        machine, back = whole.machine(True, True, False), whole.machine(False, False, False)
+        marks = whole.marks(machine, text, budget)
+        begins = None if starts.step else back.places(text, marks, budget)
+        def find(text: str, at: int, budget: Budget) -> tuple[int, int] | None:
+            found = starts.find(text, at, budget) if begins is None else None
+            start = begins.find(1, at) if begins is not None else found[0] if found else -1
+            if start < 0:
                 return None
-            back = whole.machine(ahead=False, roams=False).walk(text, end, at, marks, budget)
-            return min(place for place, hit in back if hit), end
-        return find_far
+            hits = machine.hits(text, start, marks, budget)
+            return start, max([place for place, hit in enumerate(hits, start) if hit], default=start)
+        return find
 
 
 def compile_regex(source: str, ignore_case: bool = False) -> Regex:
     """The regex *source* in the JavaScript dialect; PolicyError when it means something else there than a reader
-    of Python might think, cannot be translated exactly, or could take exponential time."""
+    of Python might think, or cannot be translated exactly."""
     return Regex(source, ignore_case)
 
 
@@ -3514,7 +3441,7 @@ class Glob(NamedTuple):
     it matches nothing else. `matches` takes time in proportion to the text, the stars and the alternatives."""
 
     pattern: str
-    matches: Callable[[str], bool]
+    matches: Callable[..., bool]       # (text, budget: Budget | None = None)
     literal: str | None
 
 
@@ -3618,72 +3545,6 @@ class _GlobParser:
         return _ranges_not(_ranges_of(*ranges, (47, 47))) if negate else ranges
 
 
-class _Piece:
-    """What stands between two stars, always of one length: a text, or a regex if there are `?` or classes."""
-
-    __slots__ = ("length", "regex", "text")
-
-    def __init__(self, tokens: Sequence[Any]) -> None:
-        self.text = "".join([token for token in tokens if isinstance(token, str)])
-        others = sum([not isinstance(token, str) for token in tokens])
-        self.length = len(self.text) + others
-        self.regex = lazy_regex("".join([re.escape(token) if isinstance(token, str) else _set_to_python(token)
-                                         for token in tokens])) if others else None
-
-    def stands(self, text: str, at: int) -> bool:
-        return text.startswith(self.text, at) if self.regex is None else self.regex.match(text, at) is not None
-
-    def find(self, text: str, at: int) -> int:
-        if self.regex is None:
-            return text.find(self.text, at)
-        found = self.regex.search(text, at)
-        return found.start() if found else -1
-
-
-def _pieces(tokens: Sequence[Any]) -> list[_Piece]:
-    pieces: list[list[Any]] = [[]]
-    for token in tokens:
-        if type(token) is _At:
-            pieces.append([])
-        else:
-            pieces[-1].append(token)
-    return [_Piece(piece) for piece in pieces]
-
-
-def _pieces_fit(pieces: Sequence[_Piece], text: str) -> bool:
-    """Whether *text* is the pieces with anything between them: the first at its start, the last at its end,
-    each other one as far left as it fits."""
-    first, last = pieces[0], pieces[-1]
-    if not first.stands(text, 0):
-        return False
-    at = first.length
-    if len(pieces) == 1:
-        return at == len(text)
-    for piece in pieces[1:-1]:
-        found = piece.find(text, at)
-        if found < 0:
-            return False
-        at = found + piece.length
-    return len(text) - last.length >= at and last.stands(text, len(text) - last.length)
-
-
-def _segments_fit(segments: Sequence[list[_Piece] | None], parts: Sequence[str]) -> bool:
-    """The same for the segments of a path; None stands for `**`, any number of parts."""
-    at = part = back = 0
-    again = -1
-    while part < len(parts):
-        if at < len(segments) and segments[at] is None:
-            again, back, at = at + 1, part, at + 1
-        elif at < len(segments) and _pieces_fit(segments[at] or (), parts[part]):
-            at, part = at + 1, part + 1
-        elif again >= 0:
-            back += 1
-            at, part = again, back
-        else:
-            return False
-    return all(segment is None for segment in segments[at:])
-
-
 def _glob_segments(tokens: Sequence[Any], parser: _GlobParser) -> list[list[Any]]:
     segments: list[list[Any]] = [[]]
     for token in tokens:
@@ -3701,19 +3562,25 @@ def _glob_segments(tokens: Sequence[Any], parser: _GlobParser) -> list[list[Any]
     return segments
 
 
-def _name_pieces(segments: Sequence[list[Any]], parser: _GlobParser) -> list[list[_Piece]]:
-    """The alternatives of a glob for names, where stars cross `/` and match names such as `..` too."""
-    def some(segment: list[Any]) -> list[Any]:      # a star by itself takes at least one character
-        return [((0, _LAST),), *segment] if len(segment) == 1 and type(segment[0]) is _At else segment
-    *folders, leaf = segments
-    found: list[list[Any]] = [[]]
-    for segment in folders:
-        if segment == [_At("**")]:
-            found = parser.cross(found, [[], [*segment, "/"]])
-        else:
-            found = [tokens + some(segment) + ["/"] for tokens in found]
-    leaf = leaf if folders and leaf == [_At("**")] else some(leaf)
-    return [_pieces(tokens + leaf) for tokens in found]
+def _glob_tree(segments: Sequence[list[Any]], star: _Set) -> Any:
+    """One alternative as a tree. *star* is what a star takes: any character for names, none but `/` for paths."""
+    names, parts = star is _ANY, []  # type: bool, list[Any]
+    for number, segment in enumerate(segments):
+        last = number == len(segments) - 1
+        if segment == [_At("**")] and not last:
+            if number == 0 or segments[number - 1] != segment:
+                parts.append(_Rep(_Cat((_Rep(_ANY, 0, _NEVER, False), _Lit("/"))), 0, 1, False))
+            continue
+        least = int(len(segment) == 1)      # a star by itself takes at least one character
+        for token in segment:
+            if token == _At("**"):          # (last: what is below, be it nothing)
+                parts.append(_Rep(_ANY, int(names and number == 0), _NEVER, False))
+            else:
+                parts.append(_Lit(token) if isinstance(token, str) else
+                             _Rep(star, least, _NEVER, False) if type(token) is _At else _Set(token))
+        if not last:
+            parts.append(_Lit("/"))
+    return _Cat(tuple(parts))
 
 
 @lru_cache(maxsize=1000)        # the rules of a policy name few methods and tools, but name them often
@@ -3731,37 +3598,36 @@ def compile_glob(pattern: str, what: str = "name") -> Glob:
         raise parser.fail("is empty; write * for any name")
     plain = len(alternatives) == 1 and all([isinstance(token, str) for token in alternatives[0]])
     literal = "".join(alternatives[0]) if plain else None
+    names = what == "name"
     split = [_glob_segments(tokens, parser) for tokens in alternatives]
-    if what == "name":
-        names = [pieces for segments in split for pieces in _name_pieces(segments, parser)]
-        def name_matches(name: str) -> bool:
-            if "/" not in name:
-                return any([_pieces_fit(pieces, name) for pieces in names])
-            name = _glob_slashes.sub("/", name)
-            both = (name, name[:-1]) if name[-1] == "/" and name != "/" else (name,)
-            return any([_pieces_fit(pieces, text) for text in both for pieces in names])
-        return Glob(pattern, name_matches, literal)
-    paths = [_path_segments(segments) for segments in split]
-    def path_matches(text: str) -> bool:
+    heads = tuple([_glob_head(segments) for segments in split])
+    plans: list[_Plan] = []     # made when a text begins as the glob does
+    def matches(text: str, budget: Budget | None = None) -> bool:
         if text == literal:
             return True
-        parts = _glob_slashes.sub("/", text).split("/")
-        if "." in parts or ".." in parts:
+        if "/" in text:
+            text = _glob_slashes.sub("/", text)
+        if not text.startswith(heads) or not names and "." in text and not {".", ".."}.isdisjoint(text.split("/")):
             return False
-        both = (parts, parts[:-1]) if len(parts) > 1 and not parts[-1] else (parts,)
-        return any([_segments_fit(segments, some) for some in both for segments in paths])
-    return Glob(pattern, path_matches, literal)
+        if not plans:
+            trees = tuple([_glob_tree(segments, _ANY if names else _Set(_NOT_SLASH)) for segments in split])
+            slash = _Rep(_Lit("/"), 0, 1, False)
+            plans.append(_Plan(_Cat((_At("^"), _Alt(trees), slash, _At("$"))), ()))
+        return plans[0].exists(text, budget)
+    return Glob(pattern, matches, literal)
 
 
-def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
-    """One alternative of a glob for paths. A `**` at the end takes at least one segment, `*` one character."""
-    found: list[list[_Piece] | None] = []
+def _glob_head(segments: Sequence[list[Any]]) -> str:
+    """What a text must begin with that this alternative matches."""
+    head = ""
     for segment in segments:
-        if segment == [_At("**")]:
-            found.append(None)
-        else:
-            found.append(_pieces([_NOT_SLASH, *segment] if segment == [_At("*")] else segment))
-    return found + [_pieces([_At("*")])] if found[-1] is None else found
+        for token in segment:
+            if not isinstance(token, str):
+                return head
+            head += token
+        head += "/"
+    return head[:-1]
+
 
 @lru_cache(1024)
 def _is_of_numbers(literals: frozenset[str]) -> bool:
@@ -3836,13 +3702,12 @@ def default_path_context(project_dir: str | None = None, home: str | None = None
     return context if project_problem(project, context) else context._replace(project=project)
 
 
-_SYSTEM_FOLDERS = lazy_regex(
-    r"/(?:usr|var|opt|srv|home|mnt|media|run|root|private|Users|Volumes|tmp|usr/(?:local|share|src)"
-    r"|var/(?:lib|log|tmp|www))"
-    r"|/(?:bin|sbin|lib|lib32|lib64|boot|etc|dev|proc|sys|System|Library|Applications|usr/(?:s?bin|lib\w*|libexec)"
-    r"|private/etc)(?:/.*)?"
-    r"|[A-Za-z]:(?:/(?:Users|ProgramData)|/(?:Windows|Program Files(?: \(x86\))?)(?:/.*)?)?",
-    re.IGNORECASE | re.DOTALL)
+# In small letters; a folder of Windows on any drive. The first are no projects themselves, the others nor what is in them.
+_SYSTEM_FOLDERS = frozenset("""
+    /usr /var /opt /srv /home /mnt /media /run /root /private /users /volumes /tmp /usr/local /usr/share /usr/src /var/lib
+    /var/log /var/tmp /var/www c: c:/users c:/programdata""".split())
+_SYSTEM_TREES = frozenset("""/bin|/sbin|/lib|/lib32|/lib64|/boot|/etc|/dev|/proc|/sys|/system|/library|/applications|/usr/bin
+|/usr/sbin|/private/etc|c:/windows|c:/program files|c:/program files (x86)""".replace("\n", "").split("|"))
 
 
 def project_problem(directory: str, ctx: PathContext) -> str | None:
@@ -3853,13 +3718,19 @@ def project_problem(directory: str, ctx: PathContext) -> str | None:
     """
     here, home = (_path_fold(ctx.resolve(_path_normal(*(_path_absolute(path, ctx) or _path_in(ctx.cwd, path)))), ctx)
                   for path in (_path_slashes(directory), ctx.home))
-    if here.rstrip("/") == "" or re.fullmatch(r"[A-Za-z]:/?|//[^/]+/?(?:[^/]+/?)?", here):
+    if here.rstrip("/") == "" or here[1:2] in (":", "/") and re.fullmatch(r"[A-Za-z]:/?|//[^/]+/?(?:[^/]+/?)?", here):
         return "it is the root of a file system"
     if here == home:
         return "it is the home directory"
     if home.startswith(here.rstrip("/") + "/"):
         return "the home directory lies in it"
-    return "it is a system folder" if _SYSTEM_FOLDERS.fullmatch(here.rstrip("/")) else None
+    name = here.rstrip("/").casefold()
+    name = "c" + name[1:] if name[1:2] == ":" and "a" <= name[0] <= "z" else name
+    top, _, rest = name.lstrip("/").partition("/")
+    second = rest.partition("/")[0]
+    libraries = top == "usr" and second[:3] == "lib" and second.replace("_", "").isalnum() and name[:5] == "/usr/"
+    return "it is a system folder" if name in _SYSTEM_FOLDERS or libraries or not _SYSTEM_TREES.isdisjoint(
+        ("/".join(name.split("/")[:2]), "/".join(name.split("/")[:3]))) else None
 
 
 def server_folders(command: Sequence[str]) -> list[str]:
@@ -4341,7 +4212,7 @@ def _is_said(text: str, ctx: PathContext) -> bool:
             "%" in text and _PATH_CLIMB.search(text) is not None:
         return False
     squeezed = _PATH_CONTROLS.sub("", text[:80]).lstrip()
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]|file:", squeezed, re.IGNORECASE) or \
+    if ":" in squeezed and re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]|file:", squeezed, re.IGNORECASE) or \
             bare and _PATH_BLANKS.search(squeezed.rstrip()) is None:
         return False
     return len(head) > 255 or not any([ctx.there(f"{base}/{head}") for base in (ctx.cwd, *ctx.bases)])
@@ -4462,7 +4333,7 @@ def _path_below(path: str, tops: tuple[str, ...]) -> bool:
 
 _PATH_SPECIAL = frozenset("*?[]\\{}")
 _PATH_WILD = lazy_regex(r"[*?\[\]\\{}]")
-_PATH_SIMPLE = lazy_regex(r"([^{}\\$]*)\{([^{}\\]*,[^{}\\]*)\}([^{}]*)\Z")
+_PATH_PAIRS = lazy_regex(r"\{([^{}]*,[^{}]*)\}")
 _PATH_SET = lazy_regex(r"\[[^\]]*\]")
 _PATH_ANCHORS = (("~*/", "~*"), ("~/", "~"), ("${HOME}/", "~"), ("${PROJECT_DIR}/", "project"), ("/", ""))
 _PATH_HOMES = lazy_regex(
@@ -4566,9 +4437,16 @@ def _path_matches(tests: list[Any], parts: list[str], at: int) -> bool:
 
 def _path_braces(glob: str) -> list[str]:
     """*glob* with its `{a,b}` multiplied out. `${HOME}` is no alternative. Raises PolicyError."""
-    simple = _PATH_SIMPLE.match(glob)           # one pair, as nearly always
-    if simple is not None:
-        return [simple[1] + inner + simple[3] for inner in simple[2].split(",")]
+    if "$" not in glob and "\\" not in glob:       # pairs beside one another, as nearly always
+        pieces: list[str] = _PATH_PAIRS.split(glob)
+        if "{" not in (plain := "".join(pieces[::2])) and "}" not in plain:
+            found = pieces[:1]
+            for words, tail in zip(pieces[1::2], pieces[2::2]):
+                found = [head + word + tail for head in found for word in words.split(",")]
+                if len(found) > _PATH_BRACES and len(pieces) > 3:
+                    break
+            else:
+                return found
     start = glob.find("{")
     while start >= 0 and glob[max(start - 1, 0)] in "$\\":
         start = glob.find("{", start + 1)
@@ -4611,9 +4489,9 @@ def _path_anchored(glob: str) -> tuple[str, list[str]]:
 def _path_rarest(word: str) -> str:
     """The component without wildcards in *word* that fewest paths have; empty when there is none."""
     if "/" not in word:
-        return word if word.isalnum() or _PATH_WILD.search(word) is None else ""
-    words = [part for part in word.split("/") if part and not _PATH_WILD.search(part)]
-    return max(words, key=lambda part: part not in _PATH_COMMON, default="")
+        return word if _PATH_SPECIAL.isdisjoint(word) else ""
+    words = [part for part in word.split("/") if part and _PATH_SPECIAL.isdisjoint(part)]
+    return next((part for part in words if part not in _PATH_COMMON), words[0] if words else "")
 
 
 class PathIndex:
@@ -4646,22 +4524,29 @@ class PathIndex:
         """File *pattern* under what every path that it matches must have."""
         glob = _path_same(pattern.glob)
         parts = _PATH_PARTS.findall(glob) if "{" in glob else list(filter(None, glob.split("/")))
-        best: tuple[bool, bool, int] = (False, False, -1)
-        keys: list[str] = []
-        for at in range(len(parts) - 1, -1, -1):
-            part = parts[at]
-            if part[0] in "*$~" and "/" not in part:
+        keys: Sequence[str] = ()
+        best = 0                # of the components without wildcards, the last rare one, rather with a dot
+        for part in reversed(parts):
+            plain = _PATH_SPECIAL.isdisjoint(part)
+            if part[0] in "*$~" and "/" not in part or not plain and "{" not in part:
                 continue
-            words = [_path_rarest(word) for word in (_path_braces(part) if "{" in part else (part,))]
-            score = (_PATH_COMMON.isdisjoint(words), part[0] == ".", at)
-            if score > best and all(words):
+            words = (part,) if plain else _path_braces(part)
+            if not plain and ("/" in part or not _PATH_SPECIAL.isdisjoint("".join(words))):
+                words = [_path_rarest(word) for word in words]
+            if not all(words):
+                continue
+            score = 1 + 2 * _PATH_COMMON.isdisjoint(words) + (part[0] == ".")
+            if score > best:
                 best, keys = score, words
-                if best[0] and best[1]:
+                if score == 4:
                     break
         for key in dict.fromkeys(keys):
             self._words.setdefault(key, []).append(pattern)
         for word in () if keys else _path_braces(parts[-1]) if parts else ("",):
-            cuts = _PATH_WILD.split(_PATH_SET.sub("*", word.rpartition("/")[2]))
+            word = word[word.rfind("/") + 1:]
+            cuts = word.split("*")
+            if not _PATH_SPECIAL.isdisjoint("".join(cuts)):
+                cuts = _PATH_WILD.split(_PATH_SET.sub("*", word))
             text = max(cuts, key=len)
             if len(cuts[0]) >= 3 or len(cuts[-1]) >= 3:
                 end = "<" + cuts[0][:3] if len(cuts[0]) >= 3 else ">" + cuts[-1][-3:]
@@ -6355,12 +6240,18 @@ def _sh_whole(words: Sequence[str], between: str = " ", flow: _Flow | None = Non
     if len(words) == 1 and flow is None:
         return words[0]
     flows = [w.flow for w in words if isinstance(w, _ShWord) and w.flow is not _NOTHING] + ([flow] if flow else [])
+    block = next((w.block for w in words if isinstance(w, _ShWord) and w.block is not None), None)
     text = between.join(words)
-    if not flows:
+    if not flows and block is None:
         return text
     made = _ShWord(text)
-    made.flow = _sh_join(flows)
+    made.flow, made.block = _sh_join(flows) if flows else _NOTHING, block
     return made
+
+
+def _sh_lost(possible: Iterable[Iterable[str]]) -> str:
+    """One word for too many: it may be anything, from wherever one of them comes."""
+    return _sh_from(_SH_HOLE, _sh_join([_sh_flow(text) for texts in possible for text in texts] or [_NOTHING]))
 
 
 def _sh_from(text: str, flow: _Flow) -> str:
@@ -6452,6 +6343,13 @@ def _sh_cut(text: str, operator: str, pattern: str, new: str) -> str:
     return text
 
 
+def _sh_slice(start: str, size: str | None) -> tuple[int, int | None] | None:
+    """Where `${x:START:SIZE}` begins and how long it is, when both are numbers."""
+    found = [re.fullmatch(r"\s*\(?\s*(-?\s*\d{1,6}|)\s*\)?\s*", text) for text in (start, size or "")]
+    numbers = [int(one.group(1).replace(" ", "") or 0) for one in found if one]
+    return None if len(numbers) < 2 else (numbers[0], None if size is None else numbers[1])
+
+
 def _sh_wild(pattern: str, name: str) -> bool:
     """Does one path segment with wildcards fit *name*? Time: the product of the lengths at worst."""
     if name[:1] == "." and pattern[:1] not in (".", "[") or len(pattern) > 200:
@@ -6540,7 +6438,7 @@ direnv/exec | | p x
 doppler,op,dotenvx,infisical/run | p:c:f:e: --env-file:k --command:sh | x
 dotenv cross-env chamber/exec aws-vault/exec | p:c:f:e: --env-file:k | e* p? x
 git/bisect/run | | x
-cmake | D:G:S:B: -P:script -E=tool | p? x | t:cmake
+cmake | -P:script -E:x. | f*
 trap | lp | sh p*
 # -- programs that run a text
 su | flmp g:G:w: --user: -s,--shell:k -c,--command,--session-command:sh | p* | t:su
@@ -6553,8 +6451,8 @@ concurrently | krs n:p:c: --names: | sh*
 nodemon watchexec onchange chokidar | qrc p:e:i:d:w: --watch: --ext: --delay: -x,--exec:sh | p? x
 nix-shell | p:A:I: --run,--command:sh | f*
 nix/develop,shell,run | -c,--command:x. | p*
-ssh plink autossh | 46AaCfGgKkMNnqsTtVvXxYy b:B:c:D:E:e:I:J:L:l:m:O:p:Q:R:S:W:w: -i,-F:k -o:ssh | h sh+ | t:ssh
-mosh | p: --ssh:sh | h sh+ | t:ssh
+ssh plink autossh | 46AaCfGgKkMNnqsTtVvXxYy b:B:c:D:E:e:I:J:L:l:m:O:p:Q:R:S:W:w: -i,-F:k -o:ssh | h sh+ | in:sh away:ssh remote
+mosh | p: --ssh:sh | h sh+ | in:sh away:ssh remote
 sshpass | f:p:d: | x
 scp sftp | 346ABCpqRrTv c:l:P:s:X:b: -i,-F:k -o:ssh -S:program -D:sh J: | | t:remote_copy
 rsync | -e,--rsh,--rsync-path:sh --exclude: --include: --filter: --remove-source-files=moved | | t:remote_copy
@@ -6603,21 +6501,23 @@ git/rm,mv,commit,tag,notes,merge,revert,cherry-pick,stash,branch,checkout,switch
 gcc g++ cc c++ clang clang++ | -wrapper:list -x: o:I:L:D:l: | f*
 just | f: -c,--command:x. | p*
 make gmake ninja | j:l:o:O:W: -C,--directory:cd -f,--file,--makefile:makefile --eval,-E:make | p* | t:make
-vim vi nvim ex view vimdiff | esnRZ -c,--cmd:esc -S,-u:script w: | f* | t:editor
-ed red lldb less more most | P:p: -o,-O,--one-line:esc -s,--source:script | f* | t:editor
-gdb | p:d: -ex,-iex,-eval-command,--eval-command,--ex:esc -x,--command:script | f* | t:editor
+vim vi nvim view vimdiff | esnRZ -c,--cmd,+:esc -S,-u:script w: | f*
+less more most | P:p:o: +:esc | f*
+ed red | p: +:esc | f* | in:esc
+ex gdb lldb | p:d:w: -c,--cmd,-o,-O,--one-line,-ex,-iex,-eval-command,--eval-command,--ex,+:esc -S,-s,--source,-x,--command:script
+     | f* | in:esc
 emacs guile racket sbcl ecl clojure | -eval,--eval,-e,-c:strings -l,--load,--script:script | f*
 ghci | -e:esc | f*
 man | P:M:C: -P,--pager,-H,--html:sh | p*
-sqlite3 sqlite duckdb | -separator: -nullvalue: -cmd,-c:sql -init:script | f sql* | t:sql
+sqlite3 sqlite duckdb | -separator: -nullvalue: -cmd,-c:sql -init:script | f sql* | in:sql
 psql | AaEeLlnqSstwWxXzb1 d:h:L:p:P:R:F:T:U:v: -o,--output:w -c,--command:sql -f,--file:script --dbname: --host: --username:
-     | p* | t:sql
+     | p* | in:sql
 mysql mariadb | AbBCEfGHiInNqrsStTvwXV D:h:P:u:S: --user: --host: --database: -e,--execute,--init-command:sql --pager:sh
-     | p* | t:sql
+     | p* | in:sql
 sqlcmd clickhouse-client cqlsh snowsql trino usql bq/query dolt/sql | S:U:P:d:h:u:p: -i,-f,--file:script
-     -Q,-q,-e,-c,--query,--execute:sql | p* | t:sql
-mongosh mongo | u:p: --eval:node -f,--file:script | f* | t:sql
-redis-cli valkey-cli | x h:p:a:n:u: | sql+ | t:sql
+     -Q,-q,-e,-c,--query,--execute:sql | p* | in:sql
+mongosh mongo | u:p: --eval:node -f,--file:script | f* | in:node
+redis-cli valkey-cli | x h:p:a:n:u: | sql+ | in:sql
 # -- interpreters
 sh bash dash zsh ksh ash fish csh tcsh mksh rbash yash | | | t:shell
 powershell pwsh powershell_ise | | | t:power
@@ -6635,7 +6535,7 @@ osascript | l: -e:osascript! | ~script f* | t:code
 tclsh wish expect | d: -c:tcl! -f:script! | ~script f* | t:code
 m4 | D:I:s: | f* | in:tcl
 awk gawk mawk nawk | bcCghIkLMnNOPrsStV F:E:l: -v:p -f,--file:awkfile! -e,--source:awk! | ~awk f*
-sed gsed | bEnrsuz l: -e,--expression:sed! -f,--file:sedfile! -i,--in-place=inplace | ~sed f* | t:sed
+sed gsed | bEnrsuz l: -e,--expression:sed! -f,--file:sedfile! -i,--in-place=inplace | ~sed f*
 iex invoke-expression eval | | | t:evaluate
 source . import-module | | | t:source
 # -- what reads, writes, deletes
@@ -6666,11 +6566,12 @@ openssl/enc,base64 | -in:r -out:w -pass: -k: -K: -iv: -kfile:k | f* | t:openssl
 openssl | -in:r -out:w -passin: -passout: | f*
 cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy | abdfilLnPpRrsTuvxZ o:g:S:B:
      -t,--target-directory,-destination:into -m,--mode:mode --suffix: -path,-literalpath:f -newname:into | p* | t:copy
-rm unlink rmdir rd del erase remove-item ri rimraf trash trash-put shred srm wipe del-cli | | | t:remove
+rm unlink rmdir rd del erase remove-item ri rimraf trash trash-put shred srm wipe del-cli remove remove_directory | | | t:remove
 gio/trash,remove | f | d*
-dd truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc | | | t:overwrite
+dd | | | t:dd
+truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc | | | t:overwrite
 split csplit | dksxz a:b:C:l:n:t: -f,--prefix:stem --bytes: --lines: | | t:split
-mkfifo mknod | m: | p* | t:pipe
+mkfifo mknod | m: | pipe*
 chmod chown chgrp icacls takeown setfacl | | | t:mode
 base64 base32 xxd uudecode gunzip zcat bunzip2 bzcat xzcat unxz gzip rev tr zstdcat od hexdump zstd xz bzip2 | | | t:decode
 gpg gpg2 | u:r: --recipient: --local-user: --output,-o:w | f* | t:decode
@@ -6678,10 +6579,7 @@ cd pushd popd chdir set-location sl | | | t:change
 export printenv set declare typeset local readonly setx | | | t:environment
 read | ers d:i:n:N:p:t: -a:array -u:fd | name* | t:read_variable
 mapfile readarray | t d:n:O:s:c: -C:sh -u:fd | array* | t:read_variable
-shift | | | t:shift
-exit return | | | t:ends
-alias | | | t:alias
-hash | | | t:hash
+shift exit return alias hash | | | t:state
 # -- containers
 docker,podman,nerdctl/run,create | diPtT -v,--volume:vol --mount:vol -e,--env:k --env-file:k -u: -w: -p: -m: -l: -h: -c: -n:
      --name: --network: --user: --workdir: --publish: --label: --hostname: --memory: --cpus: --platform: --pull: --restart:
@@ -6690,6 +6588,7 @@ docker,podman,nerdctl/run,create | diPtT -v,--volume:vol --mount:vol -e,--env:k 
 docker,podman,nerdctl/exec | dit u:w:e: --user: --workdir: --env: --env-file:k | p x | t:inside
 docker,docker-compose/compose/run,exec docker-compose/run,exec | dTiP u:w:e:l:n:p: -v,--volume:vol --name: --user: --index:
      --workdir: --entrypoint:entry | p x | t:inside
+docker,podman,nerdctl,docker-compose,kubectl,oc/cp | | f*
 docker,podman,nerdctl,docker-compose | c:H:l:f:p: --context: --host: --config: --file:k --project-name: | | data t:container
 kubectl,oc,k3s/exec,debug,rsh | itq n:c:s: --namespace: --container: --context: --cluster: --image: --kubeconfig:k | p x
      | t:inside
@@ -6712,13 +6611,15 @@ invoke-webrequest iwr invoke-restmethod irm start-bitstransfer | -uri,-source:u 
 nc ncat netcat telnet socat websocat cryptcat | | | t:socket
 aws az gcloud gh rclone tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend pscp s5cmd robocopy
      | | | data t:remote_copy
-mail mailx mutt sendmail swaks msmtp send-mailmessage xclip pbcopy xsel wl-copy clip set-clipboard gist | | | t:mail
+mail mailx mutt sendmail swaks msmtp send-mailmessage | -a,-A,--attach,--attach-file:S | s* | away:mail
+xclip pbcopy xsel wl-copy clip set-clipboard | | s* | away:the_clipboard
+gist | | S* | away:a_paste
 dig nslookup host ping resolve-dnsname drill test-connection | | | t:lookup
 bitsadmin certutil | | | t:fetch_tool
 # -- Windows; programs whose words are no commands
 start start-process saps start-job start-threadjob invoke-command icm foreach-object % foreach where-object ? where | | | t:start
 get-item gi resolve-path rvpa convert-path cvpa join-path | | | t:items
-select-object select sort-object get-unique out-string | | | t:passes
+select-object select sort-object get-unique out-string | | | same
 forfiles | | | t:forfiles
 new-object | | | t:new_object
 set-alias sal new-alias nal | | | t:set_alias
@@ -6944,7 +6845,7 @@ infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli e
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
 infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|rm
      .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
-infrastructure :: dropdb dropuser droplet :: (?!.*--help) :: drops a database
+infrastructure :: dropdb dropuser droplet :: (?!.*--help|(?:.* )?(?:test|test_\w+|\w+_test) *$) :: drops a database
 infrastructure :: mysqladmin :: .*drop :: drops a database
 infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
      deletes a repository
@@ -7042,6 +6943,11 @@ _SH_PRIVILEGED = lazy_regex(r"(?:/etc/(?:sudoers\S*|passwd-?|shadow-?|group-?|gs
                             r"/dev/(?:k?mem|port)\Z|\S*/release_agent\Z)")
 _SH_DEVICE = lazy_regex(r"(?:/dev/(?:r?disk\d|[shv]d[a-z]|xvd|nvme\d|mmcblk\d|dm-\d|mapper/|md\d|loop\d|sr\d|block/)|"
                         r"\\\\[.?]\\(?:Physical|[A-Z]:)|//[.?]/)", re.I)
+_sh_system_file = lazy_regex(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib)|(?i:[A-Z]:/Windows/)")
+_sh_top = lazy_regex(r"(?:/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*)\Z")
+_sh_unknown_front = lazy_regex("()\ue0f0(\\w*)\ue0f1(/?.*)", re.S)
+_sh_windows_front = lazy_regex("(?:\\$\\{?(\\w+)\\}?|\ue0f0(\\w*)\ue0f1)(/?.*)", re.S)
+_sh_passing_name = lazy_regex(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file")    # of a variable
 _SH_HISTORY = lazy_regex(r".*(?:_history|\.histfile|ConsoleHost_history\.txt|\.lesshst)\Z")
 _SH_PRIVATE = lazy_regex(
     r"(?:~/?\Z|/\Z|/(?:etc|root|home|Users|proc|var/lib/\w+sql|var/backups)/?\Z|/home/\*|/etc/(?:passwd|shadow|group|gshadow|"
@@ -7064,6 +6970,18 @@ _SH_VALUED_GLOBAL = frozenset("""-n -C -c -H -s -u --profile --region --output -
     --kubeconfig --subscription --git-dir --work-tree --host --endpoint-url --kube-context --config""".split())
 _SH_SUBCOMMANDS = frozenset("""git kubectl oc docker podman nerdctl aws gcloud az gsutil helm terraform tofu terragrunt gh npm
     pnpm yarn pip cargo apt apt-get brew systemctl redis-cli nomad vault""".split())
+_SH_FIND_NARROWS = frozenset("-empty -regex -iregex -mtime -mmin -size -newer".split())
+_SH_FIND_RUNS = frozenset("-exec -execdir -ok -okdir -x -X --exec --exec-batch".split())
+_SH_REMOVES_ALL = frozenset("rimraf shred srm wipe trash trash-put del-cli remove remove_directory".split())
+_SH_NAMED_LAST = frozenset("lwp-download axel".split())                     # the last word is the file it goes to
+_SH_NAMED_BY_URL = frozenset("wget wget2 aria2c axel lwp-download".split())  # a file named like the end of the address
+_sh_hidden_program = lazy_regex(r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)")
+_sh_host_folder = lazy_regex(r"(?:/|/(?:etc|root|proc|sys|dev|boot|var|home|usr|Users|var/run/docker\.sock|run/docker\.sock))\Z")
+_sh_git_runs = lazy_regex(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass|gitproxy)|alias\..+|diff\..*|pager\..+|"
+                          r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper|\S+\.(?:tool|cmd|"
+                          r"command|textconv|pager|editor))\Z")
+_sh_metadata = lazy_regex(r"169\.254\.169\.254|metadata\.google|169\.254\.170\.2|100\.100\.100\.200")
+_sh_prints_remote = lazy_regex(r"gh (?:api|gist view)|(?:gsutil|rclone) .*\bcat |aws s3 cp .* -\Z")
 # With one of these a program does nothing; the others say what options and operands of some programs mean.
 _SH_HARMLESS_OPTIONS = frozenset("--help --version --dry-run --dryrun --dry-run=client --dry-run=server -WhatIf".split())
 # Variables that nobody need set, and those that are set surely.
@@ -7115,14 +7033,20 @@ class _ShRow(NamedTuple):
     variables: bool = False
     missing: bool = False
     inputs: tuple[str, ...] = ()        # roles of its standard input
+    away: tuple[str, ...] = ()          # ways by which its input and words leave the machine
+    shows: tuple[str, ...] = ()         # what it says, when that is private
+    languages: tuple[str, ...] = ()     # of the texts among its options
+
+
+_NO_ROW = _ShRow({})
 
 
 class _ShCall:
     """The words of one command, sorted by the row of its program."""
-    __slots__ = ("name", "args", "row", "got", "words", "marks", "starts", "plain", "doubt", "background", "said")
+    __slots__ = ("name", "verb", "args", "row", "got", "words", "marks", "starts", "plain", "doubt", "background", "said")
 
-    def __init__(self, name: str, args: list[str], row: _ShRow) -> None:
-        self.name, self.args, self.row, self.background = name, args, row, False
+    def __init__(self, name: str, args: list[str], row: _ShRow, verb: str = "") -> None:
+        self.name, self.verb, self.args, self.row, self.background = name, verb, args, row, False
         self.got: list[tuple[str, str]] = []    # (role, value) of options, then of operands
         self.words: list[str] = []              # operands
         self.plain: list[str] = []              # words that may be files
@@ -7133,6 +7057,11 @@ class _ShCall:
 
     def all(self, *roles: str) -> list[str]:
         return [value for role, value in self.got if role in roles]
+
+    @property
+    def rest(self) -> list[str]:
+        """The command inside."""
+        return self.args[self.starts[0]:] if self.starts else []
 
     def sort(self, verbs: bool = False) -> int:
         """Sort *args*; with *verbs* only up to the first operand, whose place comes back."""
@@ -7161,6 +7090,9 @@ class _ShCall:
                 continue
             if verbs:
                 return i - 1
+            if word[:1] == "+" and "+" in row.options:
+                self.got.append((row.options["+"][1], _sh_from(word[1:], _sh_flow(word))))
+                continue
             if before >= 0:
                 if row.variables and not words and "=" in word and _sh_assignment.match(word):
                     self.got.append(("e", word))
@@ -7297,17 +7229,22 @@ def regex_heads(source: str) -> tuple[str, ...]:
 def _sh_row(options: str, operands: str, traits: str) -> _ShRow:
     found: dict[str, tuple[bool, str]] = {}
     for token in options.split():
-        named = re.fullmatch(r"(-[^:=]*)(?:([:=])(.*))?", token)
+        named = re.fullmatch(r"([-+][^:=]*)(?:([:=])(.*))?", token)
         if named:
             found.update(dict.fromkeys(named.group(1).split(","), (named.group(2) == ":", named.group(3) or "")))
         else:
             found.update({"-" + letter: (bool(valued), "") for letter, valued in re.findall("(.)(:?)", token)})
-    method = next((trait[2:] for trait in traits.split() if trait[:2] == "t:"), "")
+    said: dict[str, list[str]] = {}
+    for trait in traits.split():
+        kind, _, value = trait.partition(":")
+        said.setdefault(kind, []).append(value.replace("_", " ") if kind in ("away", "shows") else value)
     roles = [role for role in operands.split() if role != "e*"]
     before = roles.index("x") if "x" in roles else -1
-    return _ShRow(found, tuple(roles), frozenset(traits.split()), getattr(_ShRun, "_" + method) if method else None, before,
-                  operands[:2] == "e*", before > 0 and roles[before - 1] == "p?",
-                  tuple([trait[3:] for trait in traits.split() if trait[:3] == "in:"]))
+    method = globals()["_do_" + said["t"][0]] if "t" in said else None
+    languages = dict.fromkeys([role.rstrip(".!") for _, role in found.values() if role.rstrip(".!") in _SH_TEXTS])
+    inputs, away, shows = [tuple(said.get(kind, ())) for kind in ("in", "away", "shows")]
+    return _ShRow(found, tuple(roles), frozenset(traits.split()), method, before, operands[:2] == "e*",
+                  before > 0 and roles[before - 1] == "p?", inputs, away, shows, tuple(languages))
 
 
 # ---- 9d. Commands: SQL -----------------------------------------------------------------------------------
@@ -8665,57 +8602,63 @@ def _code_commands(text: str) -> str:
 
 
 # ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
-# Two readers that make the nodes of the sh reader, so that following and the table are shared. They differ from it, and from
-# each other, in structure: cmd.exe replaces %…% before it reads, and splits at marks of its own; PowerShell has
-# commands and expressions, in each other. An expression is a list of operators and of operands (base, what is picked of it):
-#   w word's parts · v variable · s script · b block · t type · h table · @ splat      . member · c arguments · i index
-# Its value are words. Unknown values are holes, and keep their origin.
+# Two small readers make the nodes that the sh reader makes, so that following, roles and the table of programs are shared: a
+# cmdlet or a builtin is a row there. What they have in common stands in `_WindowsReader`: scripts are pipelines, joined;
+# pipelines are commands; a command is words and redirections up to a mark that ends it. A dialect says what is blank, how it
+# redirects, what a statement is and how a word is read; they differ there in structure, not in characters:
+#   cmd.exe replaces %…% before it reads (a variable may hold the program and its words), escapes by ^, but not within quotes,
+#   parts some of its own words at `,;=` and `/` (rd/s/q), and has `if`, `for … do` and parentheses.
+#   PowerShell has commands and expressions, in each other. An expression is a list of operators ("o", -join) and operands
+#   (base, value, what is picked of it):
+#     w word's parts · v variable · s script · b block · t type · h table · @ splat      . member · c arguments · i index
+# An expression's value are words (`_power_value`); a block or a table is a word that carries it. Unknown values are holes
+# that keep their origin. Methods of .NET and COM are called by what their names begin with (`_power_call`), whatever their
+# object is: deleting, moving, reading, fetching, sending, running.
+# Left out on purpose: arithmetic, comparisons (both branches are followed), classes, pipelines by property name, `for /f`
+# over files, `setlocal`, arithmetic of `set /a`.
 
 _SH_POWER, _SH_CMD = (_ShDialect(mark, "", *[None] * 6) for mark in "`^")
-_power_alike = {ord(c): to for chars, to in (("\u2013\u2014\u2015\u2212", "-"), ("\u2018\u2019\u201a\u201b", "'"),
-                                             ("\u201c\u201d\u201e", '"')) for c in chars}
-_power_blanks = lazy_regex(r"(?:[ \t\r\f\ufeff\xa0]+|`\r?\n|#[^\n]*|<#[\s\S]*?(?:#>|\Z))*")
-_power_variable = lazy_regex(r"\$(?:\{([^}]*)\}|(\w+:\w+|\w+|[?^$]))")
-_power_here = lazy_regex(r"@(['\"])[ \t]*\r?\n([\s\S]*?)(?:\r?\n\1@|\Z)")
-_power_operator = lazy_regex(r"[-+*/%]?=(?!=)|\+\+|--(?![\w])|-[A-Za-z]+(?![\w-])|\.\.|[-+*/%,!?:<>]|\?\?=?")
-_power_bare = lazy_regex(r"[^\s;|&(){}'\"$`,@#<>][^\s;|&(){}'\"$`,<>]*|[@#]")
-_power_inner = lazy_regex(r"[^\"$`]+|`(?:\r?\n|[\s\S])|\"\"")
-_power_redirect = lazy_regex(r"(\d|\*)?(>>|>&|>|<)[ \t]*")
-_power_keyword = lazy_regex(r"(?i)(if|elseif|else|foreach|for|while|until|do|switch|try|catch|finally|trap|begin|process|end|"
-                            r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
-_POWER_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "", "a": "", "b": "", "f": "", "v": "", "e": "\x1b", "\n": ""}
-_POWER_FOLLOW = frozenset("else elseif catch finally while until process end".split())
-_Expression = list[tuple[Any, ...]]
 
 
 class _WindowsReader:
-    """What both readers share. Total, but for BudgetSpent."""
+    """What both readers share. Total, but for BudgetSpent. *t* is the text, *i* where it is read."""
+    blank = gap = redirects = lazy_regex("")            # between commands, between words; a redirection
+    ends = ""                                           # marks that end a command
 
     def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
-        self.t, self.n, self.i, self.depth = text, len(text), 0, depth
-        self.notes = notes if notes is not None else _ShNotes()
+        self.t, self.n, self.i, self.depth, self.notes = text, len(text), 0, depth, notes or _ShNotes()
 
-    def step(self) -> None:
-        self.notes.commands += 1
-        if self.notes.commands > MAX_SHELL_STEPS:
-            raise BudgetSpent("it holds a command too long to follow")
+    def at(self, *marks: str) -> bool:
+        return self.t.startswith(marks, self.i)
 
-    def node(self, kind: str = "", words: list[Any] | None = None, parts: list[_Script] | None = None) -> _ShNode:
-        self.step()
-        node = _ShNode(kind)
-        node.words, node.parts = words or [], parts or []
+    def eat(self, *marks: str) -> str:
+        """The mark that stands here, stepped over; or nothing."""
+        for mark in marks:
+            if self.t.startswith(mark, self.i):
+                self.i += len(mark)
+                return mark
+        return ""
+
+    def take(self, pattern: Any) -> re.Match[str] | None:
+        """What *pattern* finds here, stepped over."""
+        found: re.Match[str] | None = pattern.match(self.t, self.i)
+        if found:
+            self.i = found.end()
+        return found
+
+    def node(self, kind: str, words: list[Any], *parts: _Script) -> _ShNode:
+        self.notes.spend(1, 0)
+        node = _ShNode(kind, *parts)
+        node.words = words
         return node
 
-    def named_here(self, node: _ShNode) -> _ShNode:
-        """`type` shows files here, and says in sh what a name stands for."""
-        if node.words and isinstance(node.words[0], str) and node.words[0].lower() == "type":
-            node.words[0] = "cat"
-        return node
-
-    def nested(self, closer: str) -> _Script:
+    def deeper(self) -> None:
         self.depth += 1
         if self.depth > 2 * MAX_SHELL_NESTING:
             raise BudgetSpent("it holds commands nested too deeply to follow")
+
+    def nested(self, closer: str) -> _Script:
+        self.deeper()
         found = self.script(closer)
         self.depth -= 1
         return found
@@ -8725,207 +8668,200 @@ class _WindowsReader:
         found: _Script = []
         joint = ""
         while True:
-            self.blanks()
-            c = self.t[self.i:self.i + 1]
-            if not c or c == closer:
-                self.i += 1
+            self.take(self.blank)
+            if self.i >= self.n or closer and self.eat(closer):
                 return found
             at, pipeline = self.i, self.pipeline()
             if pipeline:
                 pipeline[0].joint = joint
                 found.append(pipeline)
-            self.blanks()
-            joint = self.t[self.i:self.i + 2] if self.t[self.i:self.i + 2] in ("&&", "||") else ""
-            self.i += 2 if joint else self.t[self.i:self.i + 1] in ("&", ";", "\n")
-            self.i += self.i == at
+            self.take(self.blank)
+            joint = self.eat("&&", "||")
+            if not joint and not self.eat("&", ";", "\n"):
+                self.i += self.i == at
 
     def pipeline(self) -> list[_ShNode]:
-        nodes = []
+        nodes: list[_ShNode] = []
         while True:
             node = self.command()
             nodes += [node] if node is not None else []
-            self.blanks()
-            if self.t[self.i:self.i + 1] != "|" or self.t[self.i:self.i + 2] == "||":
-                if self.t[self.i:self.i + 1] == "&" and self.t[self.i:self.i + 2] != "&&":
-                    for node in nodes:
-                        node.background = True
-                return nodes
-            self.i += 1
+            self.take(self.blank)
+            if self.at("||") or not self.eat("|"):
+                break
             self.lines()
+        if self.at("&") and not self.at("&&"):
+            for node in nodes:
+                node.background = True
+        return nodes
 
     def lines(self) -> None:
-        """Over line ends."""
-        self.blanks()
-        while self.t[self.i:self.i + 1] == "\n":
-            self.i += 1
-            self.blanks()
+        """Over blanks and line ends."""
+        self.take(self.blank)
+        while self.eat("\n"):
+            self.take(self.blank)
 
-    def blanks(self) -> None:
-        raise NotImplementedError
+    def words(self, node: _ShNode) -> _ShNode:
+        """*node* with the words and redirections up to the end of the command."""
+        while True:
+            self.take(self.gap)
+            at = self.i
+            c = self.t[at:at + 1]
+            if not c or c in self.ends or c == ")" and self.depth:
+                break
+            if not (c in "<>*" or c.isdigit()) or not self.redirect(node):
+                if not self.argument(node):
+                    break
+            self.i += self.i == at
+        if node.words and isinstance(node.words[0], str) and node.words[0].lower() == "type":
+            node.words[0] = "cat"                       # in sh it says what a name stands for
+        return node
+
+    def redirect(self, node: _ShNode) -> bool:
+        found = self.take(self.redirects)
+        if found:
+            self.notes.spend(1, 0)
+            node.redirects.append(((found.group(1) or "").replace("*", "&"), found.group(2), self.word()))
+        return found is not None
 
     def command(self) -> _ShNode | None:
         raise NotImplementedError
+
+    def argument(self, node: _ShNode) -> bool:
+        """Adds what stands here to the words of *node*; false when it is no part of the command."""
+        raise NotImplementedError
+
+    def word(self) -> Any:
+        """The word here: a text when it means itself, else parts."""
+        raise NotImplementedError
+
+
+_POWER_ALIKE = {ord(c): to for chars, to in (("\u2013\u2014\u2015\u2212", "-"), ("\u2018\u2019\u201a\u201b", "'"),
+                                             ("\u201c\u201d\u201e", '"')) for c in chars}
+_POWER_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "", "a": "", "b": "", "f": "", "v": "", "e": "\x1b", "\n": ""}
+_POWER_BARE = r"[^\s;|&(){}'\"$`,@#<>][^\s;|&(){}'\"$`,<>]*|[@#]"
+_power_bare, _power_whole = lazy_regex(_POWER_BARE), lazy_regex(rf"(?:{_POWER_BARE})(?=[\s;|)}},]|\Z)")
+_power_option = lazy_regex(r"(-[A-Za-z]+):(.+)")
+_power_provider = lazy_regex(r"(?i)^(?:microsoft\.powershell\.core\\)?filesystem::")
+_power_variable = lazy_regex(r"\$(?:\{([^}]*)\}|(\w+:\w+|\w+|[?^$]))")
+_power_single = lazy_regex(r"'([^']*(?:''[^']*)*)'?")
+_power_here = lazy_regex(r"@(['\"])[ \t]*\r?\n([\s\S]*?)(?:\r?\n\1@|\Z)")
+_power_inner = lazy_regex(r"[^\"$`]+|`(?:\r?\n|[\s\S])|\"\"")
+_power_splat, _power_type = lazy_regex(r"@(\w*)"), lazy_regex(r"\[([^\]]*)\]{0,2}")
+_power_member = lazy_regex(r"(?:\.|::)(?:(\w+)|\$\w+|'([^']*)'|\"(\w*)\")")
+_power_key = lazy_regex(r"[\s;]*['\"]?([\w.-]+)['\"]?\s*=\s*")
+_power_operator = lazy_regex(r"[-+*/%]?=(?!=)|\+\+|--(?![\w])|-[A-Za-z]+(?![\w-])|\.\.|[-+*/%,!?:<>]|\?\?=?")
+_power_keyword = lazy_regex(r"(?i)(if|elseif|else|foreach|for|while|until|do|switch|try|catch|finally|trap|begin|process|end|"
+                            r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
+_power_follows = lazy_regex(r"(?i)(?:else|elseif|catch|finally|while|until|process|end)(?![\w-])")
+_power_each, _power_name = lazy_regex(r"(?i)\(\s*\$(\w+)\s+in\b"), lazy_regex(r"[\w:-]*")
+_power_called = lazy_regex(r"(?:&|\.(?=[ \t('\"${]))[ \t]*")
+_power_computes = lazy_regex(r"(?i)[$'\"(\[@{!,+\d]|-(?:not|join|split)\b|-(?![a-z])")
+_power_assigns = lazy_regex(r"[-+*/%?]{0,2}=")
+_Expression = list[tuple[Any, ...]]
 
 
 class _PowerReader(_WindowsReader):
     """Reads PowerShell."""
+    blank = gap = lazy_regex(r"(?:[ \t\r\f\ufeff\xa0]+|`\r?\n|#[^\n]*|<#[\s\S]*?(?:#>|\Z))*")
+    redirects = lazy_regex(r"(\d|\*)?(>>|>&|>|<)[ \t]*")
+    ends = ";|)}\n&"
 
     def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
-        super().__init__(text.translate(_power_alike), depth, notes)
-
-    def blanks(self) -> None:
-        self.i = _power_blanks.match(self.t, self.i).end()
+        super().__init__(text.translate(_POWER_ALIKE), depth, notes)
 
     def command(self) -> _ShNode | None:
-        keyword = _power_keyword.match(self.t, self.i)
+        at, keyword = self.i, self.take(_power_keyword)
         if keyword:
             word = keyword.group(1).lower()
-            at, self.i = self.i, keyword.end()
             node = self.statement(word)
             if node is not None or word in ("return", "throw", "exit"):
                 return node or self.command()
             self.i = at                                 # `foreach`, `process` … as a command
-        c = self.t[self.i:self.i + 1]
-        called = c == "&" or c == "." and self.t[self.i + 1:self.i + 2] in (" ", "\t", "(", "'", '"', "$", "{")
-        if called:
-            self.i += 1
-            self.blanks()
-            c = self.t[self.i:self.i + 1]
-        if not c or c in ")};|\n&":
+        called = self.take(_power_called)
+        if self.i >= self.n or self.t[self.i] in ")};|\n&":
             return None
-        if not called and (c in "$'\"([@{!,+" or c.isdigit() or c == "-" and not self.t[self.i + 1:self.i + 2].isalpha() or
-                           re.compile(r"-(?:not|join|split)\b", re.I).match(self.t, self.i)):
-            words = [self.expression()]
-            self.blanks()
-            assigned = re.compile(r"[-+*/%?]{0,2}=").match(self.t, self.i)
-            if assigned:
-                self.i = assigned.end()
-                self.lines()
-                value = self.command()
-                return self.node("$=", [words[0], assigned.group()], [[self.rest(value)]] if value else [])
-            return self.redirected(self.node("$", words))
-        node = self.node()
-        while True:
-            self.blanks()
-            c = self.t[self.i:self.i + 1]
-            if not c or c in ";|)}\n" or c == "&" and not _power_redirect.match(self.t, self.i):
-                return self.named_here(node)
-            at = self.i
-            redirect = _power_redirect.match(self.t, self.i)
-            if redirect:
-                self.redirect(node, redirect)
-            elif c == ",":
-                self.i += 1
-            else:
-                word = self.word()
-                option = re.match(r"(-[A-Za-z]+):(.+)", word) if isinstance(word, str) else None
-                node.words += option.groups() if option else [word]
-            self.i += self.i == at
-
-    def rest(self, node: _ShNode) -> list[_ShNode]:
-        """The pipeline that *node* begins."""
-        self.blanks()
-        if self.t[self.i:self.i + 1] == "|" and self.t[self.i:self.i + 2] != "||":
-            self.i += 1
+        if called or not _power_computes.match(self.t, self.i):
+            return self.words(self.node("", []))
+        value = self.expression()
+        self.take(self.blank)
+        assigned = self.take(_power_assigns)
+        if assigned:
             self.lines()
-            return [node, *self.pipeline()]
-        return [node]
-
-    def redirected(self, node: _ShNode) -> _ShNode:
-        found = _power_redirect.match(self.t, self.i)
-        while found:
-            self.redirect(node, found)
-            self.blanks()
-            found = _power_redirect.match(self.t, self.i)
+            source = self.pipeline()
+            return self.node("$=", [value, assigned.group()], *[[source]] if source else [])
+        node = self.node("$", [value])
+        while self.redirect(node):
+            self.take(self.blank)
         return node
 
-    def redirect(self, node: _ShNode, found: re.Match[str]) -> None:
-        self.i = found.end()
-        self.step()
-        node.redirects.append(((found.group(1) or "").replace("*", "&"), found.group(2), self.word()))
+    def argument(self, node: _ShNode) -> bool:
+        if not self.eat(","):
+            word = self.word()
+            option = _power_option.match(word) if isinstance(word, str) else None
+            node.words += option.groups() if option else [word]
+        return True
 
     def statement(self, word: str) -> _ShNode | None:
         """What a keyword begins: conditions in parentheses, blocks; None when it is a command's name."""
-        self.blanks()
-        parts: list[_Script] = []
-        name, params = "", None
-        if word in ("function", "filter", "class", "enum"):
-            found = re.compile(r"[\w:-]*").match(self.t, self.i)
-            name, self.i = found.group(), found.end()                       # type: ignore[union-attr]
-        elif word == "foreach" and self.t[self.i:self.i + 1] == "(":
-            found = re.compile(r"\(\s*\$(\w+)\s+in\b", re.I).match(self.t, self.i)
-            self.i = found.end() if found else self.i + 1
+        self.take(self.blank)
+        if word in ("return", "throw", "exit") or word in ("if", "foreach", "for", "while") and not self.at("("):
+            return None
+        if word == "foreach":
+            found = self.take(_power_each)
+            self.i += found is None
             values = self.listed(")")
             self.lines()
-            return self.node("for", [found.group(1).lower() if found else "_", [("e", values, False)]], [self.braces()])
-        elif word in ("return", "throw", "exit") or (
-                word in ("if", "foreach", "for", "while") and self.t[self.i:self.i + 1] != "("):
-            return None
+            return self.node("for", [found.group(1).lower() if found else "_", [("e", values, False)]], self.braces())
+        found = self.take(_power_name) if word in ("function", "filter", "class", "enum") else None
+        name = found.group() if found else ""
+        parts: list[_Script] = []
+        params: list[str] | None = None
         while True:
-            if parts or name:
-                self.lines()
-            self.blanks()
-            c = self.t[self.i:self.i + 1]
-            follows = _power_keyword.match(self.t, self.i) if parts else None
-            if c == "(" and params is None and (name or word == "param"):
+            self.lines() if parts or name else self.take(self.blank)
+            if self.at("(") and params is None and (name or word == "param"):
                 params = re.findall(r"\$(\w+)", self.t[self.i:self.i + 2000].partition(")")[0].lower())
                 self.i += 1
                 self.nested(")")
-            elif c == "(":
-                self.i += 1
+            elif self.eat("("):
                 parts.append(self.nested(")"))
-            elif c == "{":
+            elif self.at("{"):
                 parts.append(self.braces())
-            elif c == "[" and word in ("try", "trap", "param"):
-                self.i = self.t.find("]", self.i) % (self.n + 1) + 1
-            elif c == "-" and word == "switch" and not parts:
-                self.i = re.compile(r"-\w*").match(self.t, self.i).end()    # type: ignore[union-attr]
-            elif follows and follows.group(1).lower() in _POWER_FOLLOW:
-                self.i = follows.end()
-            else:
+            elif not (word in ("try", "trap", "param") and self.take(_power_type)
+                      or word == "switch" and not parts and self.eat("-") and self.take(_power_name)
+                      or parts and self.take(_power_follows)):
                 break
         bound = [[self.node("$p", list(params))]] if params else []
         if word in ("function", "filter") and parts:
-            return self.node("function", [name], [bound + parts[-1]])
+            return self.node("function", [name], bound + parts[-1])
         if not parts and params is None:
             return None
-        kind = "if" if word in ("if", "try") else "loop" if word in ("for", "while", "do", "switch") else "group"
-        return self.node(kind, [], parts if kind != "group" else [bound + [line for part in parts for line in part]])
+        kind = "if" if word in ("if", "try") else "loop" if word in ("for", "while", "do", "switch") else ""
+        return self.node(kind, [], *parts) if kind else self.node("group", [], bound + [line for part in parts for line in part])
 
     def braces(self) -> _Script:
         """`{ … }`"""
-        if self.t[self.i:self.i + 1] != "{":
-            return []
-        self.i += 1
-        return self.nested("}")
+        return self.nested("}") if self.eat("{") else []
 
     def word(self) -> Any:
-        """A word of a command: a text when it means itself, else parts."""
-        start = self.i
-        bare = _power_bare.match(self.t, self.i)
-        following = self.t[bare.end():bare.end() + 1] if bare else ""
-        if bare and (not following or following in " \t\r\n;|)},"):
-            self.i = bare.end()
-            return self.named(bare.group())
+        start, whole = self.i, self.take(_power_whole)
+        if whole:
+            return self.named(whole.group())
         parts: _Parts = []
         while self.i < self.n:
             c = self.t[self.i]
-            bare = _power_bare.match(self.t, self.i)
-            if c in "$'\"([@{" or c == "[" and not parts:
+            if c in "$'\"([@{" and (c != "[" or not parts):
                 if c in "({" and parts and parts[-1][0] == "u" and not parts[-1][1].endswith(("=", ":")):
                     break
                 operand = self.operand(not parts)
-                plain = operand[0] == "w" and len(operand) == 2
-                parts += operand[1] if plain else [("e", [operand], False)]
+                parts += operand[1] if operand[0] == "w" and len(operand) == 2 else [("e", [operand], False)]
             elif c == "`":
-                parts.append(("q", _POWER_ESCAPES.get(self.t[self.i + 1:self.i + 2], self.t[self.i + 1:self.i + 2])
-                              if self.t[self.i + 1:self.i + 2] == "\n" else self.t[self.i + 1:self.i + 2]))
+                parts.append(("q", self.t[self.i + 1:self.i + 2].replace("\n", "")))
                 self.i += 2
-            elif bare:
-                parts.append(("u", bare.group()))
-                self.i = bare.end()
             else:
-                break
+                bare = self.take(_power_bare)
+                if bare is None:
+                    break
+                parts.append(("u", bare.group()))
         self.i += self.i == start
         return parts
 
@@ -8936,22 +8872,20 @@ class _PowerReader(_WindowsReader):
     def expression(self, closer: str = "") -> _Expression:
         """Operators and operands up to the end of the statement or *closer*."""
         found: _Expression = []
-        self.depth += 1
-        if self.depth > 2 * MAX_SHELL_NESTING:
-            raise BudgetSpent("it holds commands nested too deeply to follow")
+        self.deeper()
         while True:
-            self.lines() if closer or found[-1:] and found[-1][0] == "o" else self.blanks()
-            c = self.t[self.i:self.i + 1]
-            if not c or c in ";|&)}]\n" or c in "<>" and not closer:
+            joins = not found or found[-1][0] == "o"        # an operand has to follow
+            self.lines() if closer or found and joins else self.take(self.blank)
+            if self.i >= self.n or self.t[self.i] in (";|&)}]\n" if closer else ";|&)}]\n<>"):
                 break
-            operator = _power_operator.match(self.t, self.i)
-            if operator and not (c == "-" and found[-1:] and found[-1][0] != "o" and operator.group() == "--"):
+            at, operator = self.i, self.take(_power_operator)
+            if operator and (joins or operator.group() != "--"):
                 if operator.group()[-1] == "=" and not closer:
+                    self.i = at
                     break
                 found.append(("o", operator.group().lower()))
-                self.i = operator.end()
             else:
-                at = self.i
+                self.i = at
                 found.append(self.operand(True))
                 self.i += self.i == at
         self.depth -= 1
@@ -8959,74 +8893,48 @@ class _PowerReader(_WindowsReader):
 
     def operand(self, types: bool) -> tuple[Any, ...]:
         """One operand: its base and what is picked of it."""
-        t, c = self.t, self.t[self.i]
-        here = _power_here.match(t, self.i) if c == "@" else None
-        variable = _power_variable.match(t, self.i) if c == "$" else None
-        if here:
-            self.i = here.end()
-            inner = _PowerReader(here.group(2), self.depth, self.notes)
-            base: tuple[Any, ...] = ("w", [("q", here.group(2))] if here.group(1) == "'" else inner.double(""))
-        elif c == "'":
-            end = self.i + 1
-            while True:
-                end = t.find("'", end)
-                if end < 0 or t[end + 1:end + 2] != "'":
-                    break
-                end += 2
-            end = self.n if end < 0 else end
-            base = ("w", [("q", self.named(t[self.i + 1:end].replace("''", "'")))])
-            self.i = end + 1
-        elif c == '"':
-            self.i += 1
-            base = ("w", self.double('"') or [("q", "")])
-        elif variable:
-            self.i = variable.end()
-            base = ("v", (variable.group(1) or variable.group(2)).lower())
-        elif t[self.i:self.i + 2] in ("$(", "@("):
-            self.i += 2
-            base = ("s", self.nested(")"))
-        elif t[self.i:self.i + 2] == "@{":
-            self.i += 2
-            base = ("h", self.table())
-        elif c == "@":
-            name = re.compile(r"@(\w*)").match(t, self.i)
-            self.i = name.end()                         # type: ignore[union-attr]
-            base = ("@", name.group(1).lower())         # type: ignore[union-attr]
-        elif c == "(":
-            self.i += 1
-            base = ("s", self.nested(")"))
-        elif c == "{":
-            base = ("b", self.braces())
-        elif c == "[" and types:
-            end = t.find("]", self.i)
-            end = end + 1 + (t[end + 1:end + 2] == "]") if end >= 0 else self.n
-            base = ("t", t[self.i:end].strip("[]").lower().removeprefix("system."))
-            self.i = end
-        else:
-            bare = _power_bare.match(t, self.i)
-            text = bare.group() if bare else c
-            base = ("w", [("u", text)])
-            self.i += len(text)
+        base = self.base(types)
+        bare = base[0] == "w" and base[1][0][0] == "u"
         picked: list[tuple[str, Any]] = []
-        while self.i < self.n:
-            found = re.compile(r"(?:\.|::)(?:(\w+)|\$\w+|'([^']*)'|\"(\w*)\")").match(t, self.i) if t[self.i] in ".:" else None
-            if found and not (base[0] == "w" and base[1][0][0] == "u"):
-                picked.append((".", (found.group(1) or found.group(2) or found.group(3) or "").lower()))
-                self.i = found.end()
-            elif t[self.i] == "(" and picked and picked[-1][0] == ".":
-                self.i += 1
+        while True:
+            if not bare and (member := self.take(_power_member)):
+                picked.append((".", (member.group(1) or member.group(2) or member.group(3) or "").lower()))
+            elif picked and picked[-1][0] == "." and self.eat("("):
                 picked.append(("c", self.listed(")")))
-            elif t[self.i] == "[" and base[0] in "vs@" and not (base[0] == "t" and not picked):
-                self.i += 1
+            elif base[0] in "vs@" and self.eat("["):
                 picked.append(("i", self.listed("]")))
             else:
-                break
-        return (*base, picked) if picked else base
+                return (*base, picked) if picked else base
+
+    def base(self, types: bool) -> tuple[Any, ...]:
+        """What begins an operand."""
+        if found := self.take(_power_here):
+            return "w", [("q", found.group(2))] if found.group(1) == "'" else (
+                _PowerReader(found.group(2), self.depth, self.notes).double())
+        if found := self.take(_power_single):
+            return "w", [("q", self.named(found.group(1).replace("''", "'")))]
+        if found := self.take(_power_variable):
+            return "v", (found.group(1) or found.group(2)).lower()
+        if self.eat('"'):
+            return "w", self.double('"')
+        if self.eat("$(", "@(", "("):
+            return "s", self.nested(")")
+        if self.eat("@{"):
+            return "h", self.table()
+        if self.at("{"):
+            return "b", self.braces()
+        if found := self.take(_power_splat):
+            return "@", found.group(1).lower()
+        if types and (found := self.take(_power_type)):
+            return "t", found.group(1).strip("[]").lower().removeprefix("system.")
+        found = self.take(_power_bare)
+        self.i += found is None
+        return "w", [("u", found.group() if found else self.t[self.i - 1])]
 
     def listed(self, closer: str) -> _Expression:
         """An expression in brackets."""
         found = self.expression(closer)
-        while self.i < self.n and self.t[self.i] != closer:
+        while self.i < self.n and not self.at(closer):
             self.i += 1
             found += self.expression(closer)
         self.i += 1
@@ -9035,131 +8943,108 @@ class _PowerReader(_WindowsReader):
     def table(self) -> dict[str, Any]:
         """`@{ NAME = VALUE; … }`"""
         found: dict[str, Any] = {}
-        while self.i < self.n and self.t[self.i] != "}":
-            key = re.compile(r"[\s;]*['\"]?([\w.-]+)['\"]?\s*=\s*").match(self.t, self.i)
-            self.i = key.end() if key else self.i + 1
+        while self.i < self.n and not self.eat("}"):
+            key = self.take(_power_key)
             if key:
                 found[key.group(1).lower()] = [("e", self.expression(), False)]
-        self.i += 1
+            else:
+                self.i += 1
         return found
 
-    def double(self, closer: str) -> _Parts:
+    def double(self, closer: str = "") -> _Parts:
         """The parts of a string in double quotes, up to its end."""
         parts: _Parts = []
         while self.i < self.n:
-            inner = _power_inner.match(self.t, self.i)
-            if inner and (closer or inner.group() != '""'):
-                text = inner.group()
+            if (closer or not self.at('""')) and (found := self.take(_power_inner)):
+                text = found.group()
                 parts.append(("q", _POWER_ESCAPES.get(text[1:], text[1:]) if text[0] == "`" else '"' if text == '""' else text))
-                self.i = inner.end()
-            elif self.t[self.i] == closer:
-                self.i += 1
+            elif found := self.take(_power_variable):
+                parts.append(("v", (found.group(1) or found.group(2)).lower(), "", True))
+            elif closer and self.eat(closer):
                 break
-            elif self.t[self.i:self.i + 2] == "$(":
-                self.i += 2
+            elif self.eat("$("):
                 parts.append(("s", self.nested(")"), True))
             else:
-                variable = _power_variable.match(self.t, self.i)
-                parts.append(("v", (variable.group(1) or variable.group(2)).lower(), "", True) if variable else (
-                    "q", self.t[self.i]))
-                self.i = variable.end() if variable else self.i + 1
-        return parts
+                parts.append(("q", self.t[self.i]))
+                self.i += 1
+        return parts or [("q", "")]
 
 
-_power_provider = lazy_regex(r"(?i)^(?:microsoft\.powershell\.core\\)?filesystem::")
-_cmd_blanks = lazy_regex(r"(?:[ \t\r,;=@\ufeff\xa0]+|\^\r?\n)*")
+_CMD_OWN = frozenset("rd rmdir del erase cd chdir md mkdir type dir copy move ren rename".split())
 _cmd_percent = lazy_regex(r"%([A-Za-z_][\w()]*)(:[^%\n]*)?%|!([A-Za-z_][\w()]*)(:[^!\n]*)?!|"
                           r"%%?~?(?:[dpnxfsatz]*)(?:\$\w+:)?([A-Za-z0-9*])")
-_cmd_plain = lazy_regex(r"[^\s\"^%!&|<>()]+")
-_cmd_redirect = lazy_regex(r"(\d)?(>>|>&|<&|>|<)[ \t]*")
+_cmd_plain, _cmd_quoted = lazy_regex(r"[^\s\"^%!&|<>()]+"), lazy_regex(r"[^\n][^\"%!\n]*")
 # Commands of cmd.exe itself: what stands behind them without a blank is no part of the name.
-_cmd_own = lazy_regex(r"(?i)(rd|rmdir|del|erase|cd|chdir|md|mkdir|echo|type|dir|copy|move|ren|rename|start|call|set|pushd|"
-                      r"mklink)(?=[/\\.,;=:+(\[])")
+_cmd_glued = lazy_regex(r"(?i)(rd|rmdir|del|erase|cd|chdir|md|mkdir|echo|type|dir|copy|move|ren|rename|start|call|set|pushd|"
+                        r"mklink)(?=[/\\.,;=:+(\[])")
+_cmd_keyword = lazy_regex(r"(?i)(if|else|for|do)(?=[\s(/]|\Z)|(?:rem(?=[\s(/]|\Z)|::)[^\n]*|\)")
+_cmd_else, _cmd_do = lazy_regex(r"(?i)else(?=[\s(])"), lazy_regex(r"(?i)do\b")
 _cmd_condition = lazy_regex(
     r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|cmdextversion)[ \t]+"
     r"(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|lss|leq|gtr|geq)[ \t])[ \t]*"
     r"(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
-_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf][ \t]*(?:\"[^\"\n]*\"|[^\s%(\"]+)?[ \t]*)*)(%%?[A-Za-z])[ \t]+in[ \t]*\(")
+_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf][ \t]*(?:\"[^\"\n]*\"|(?!%%?[a-z][ \t])[^\s(\"]+)?[ \t]*)*)"
+                      r"(%%?[A-Za-z])[ \t]+in[ \t]*\(([^)]*)\)?")
+_cmd_below = lazy_regex(r"(?i)/r[ \t]+(\"[^\"]*\"|[^\s\"]+)")
 
 
 class _CmdReader(_WindowsReader):
     """Reads the command language of cmd.exe."""
-
-    def blanks(self) -> None:
-        self.i = _cmd_blanks.match(self.t, self.i).end()
+    blank, gap = lazy_regex(r"(?:[ \t\r,;=@\ufeff\xa0]+|\^\r?\n)*"), lazy_regex(r"(?:[ \t\r\xa0]+|\^\r?\n)*")
+    redirects = lazy_regex(r"(\d)?(>>|>&|<&|>|<)[ \t]*")
+    ends = "&|\n"
 
     def command(self) -> _ShNode | None:
-        t = self.t
-        c = t[self.i:self.i + 1]
-        if c == "(":
-            self.i += 1
-            return self.tail(self.node("group", [], [self.nested(")")]))
-        if not c or c in "&|\n":
+        if self.eat("("):
+            return self.words(self.node("group", [], self.nested(")")))
+        if self.i >= self.n or self.t[self.i] in self.ends:
             return None
-        word = re.compile(r"(?i)(rem|if|else|for|do)(?=[\s(/]|$)|::|\)").match(t, self.i)
-        if word:
-            name = (word.group(1) or word.group()).lower()
-            self.i = word.end()
-            if name in ("rem", "::"):
-                end = t.find("\n", self.i)
-                self.i = self.n if end < 0 else end
-                return None
-            if name == "if":
-                condition = _cmd_condition.match(t, self.i)
-                self.i = condition.end() if condition else self.i
-                parts: list[_Script] = [[], self.one()]
-                self.blanks()
-                follows = re.compile(r"(?i)else(?=[\s(])").match(t, self.i)
-                if follows:
-                    self.i = follows.end()
-                    parts.append(self.one())
-                return self.node("if", [], parts)
-            loop = _cmd_for.match(t, self.i) if name == "for" else None
-            if loop:
-                return self.loop(loop)
-            self.blanks()
-            return self.command() if name in ("else", "do") else None
-        return self.simple()
+        keyword = self.take(_cmd_keyword)
+        if keyword is None:
+            return self.simple()
+        name = (keyword.group(1) or "").lower()
+        if name == "if":
+            self.take(_cmd_condition)
+            parts: list[_Script] = [[], self.one()]
+            self.take(self.blank)
+            if self.take(_cmd_else):
+                parts.append(self.one())
+            return self.node("if", [], *parts)
+        loop = self.take(_cmd_for) if name == "for" else None
+        if loop:
+            return self.loop(loop.group(1), "%" + loop.group(2)[-1], loop.group(3).strip())
+        self.take(self.blank)
+        return self.command() if name in ("else", "do") else None
 
     def one(self) -> _Script:
         """The one command behind a condition."""
-        self.blanks()
+        self.take(self.blank)
         pipeline = self.pipeline()
         return [pipeline] if pipeline else []
 
-    def loop(self, found: re.Match[str]) -> _ShNode:
+    def loop(self, options: str, name: str, among: str) -> _ShNode:
         """`for /d %i in (SET) do COMMAND`"""
-        options, name = found.group(1).lower(), "%" + found.group(2)[-1]
-        self.i = found.end()
-        end = self.t.find(")", self.i)
-        end = self.n if end < 0 else end
-        inner = self.t[self.i:end].strip()
         values: list[Any] = []
-        if "/f" in options and inner[:1] in "'`" and len(inner) > 1:
-            values = [[("s", _CmdReader(inner[1:-1], self.depth + 1, self.notes).script(), False)]]
-        elif "/l" not in options:
-            reader = _CmdReader(inner, self.depth + 1, self.notes)
-            below = re.search(r"/r[ \t]+(\"[^\"]*\"|[^\s%(\"]+)", found.group(1), re.I)
-            folder = below.group(1).strip('"') + "\\" if below else ""
+        if "/f" in options.lower() and among[:1] in ("'", "`"):
+            values = [[("s", _CmdReader(among[1:-1], self.depth + 1, self.notes).script(), False)]]
+        elif "/l" not in options.lower():
+            below = _cmd_below.search(options)
+            folder = [*_CmdReader(below.group(1)).parts(), ("u", "\\")] if below else []
+            reader = _CmdReader(among, self.depth + 1, self.notes)
             while reader.i < reader.n:
-                reader.blanks()
-                at = reader.i
-                word = reader.word() if reader.i < reader.n else ""
-                values += [folder + word if isinstance(word, str) else [("u", folder), *word]] if word else []
+                reader.take(reader.blank)
+                at, word = reader.i, reader.word()
+                if word and below:
+                    word = folder + ([("u", word)] if isinstance(word, str) else word)
+                values += [word] if word else []
                 reader.i += reader.i == at
-        self.i = end + 1
-        self.blanks()
-        do = re.compile(r"(?i)do\b").match(self.t, self.i)
-        self.i = do.end() if do else self.i
-        return self.node("for", [name, *values], [self.one()])
+        self.take(self.blank)
+        self.take(_cmd_do)
+        return self.node("for", [name, *values], self.one())
 
     def simple(self) -> _ShNode:
-        node = self.node()
-        own = _cmd_own.match(self.t, self.i)
-        if own:
-            node.words.append(own.group(1).lower())
-            self.i = own.end()
-        self.named_here(self.tail(node))
+        glued = self.take(_cmd_glued)
+        node = self.words(self.node("", [glued.group(1).lower()] if glued else []))
         if len(node.words) > 2 and str(node.words[0]).lower() == "set":
             joined: _Parts = []
             for word in node.words[1:]:
@@ -9167,56 +9052,40 @@ class _CmdReader(_WindowsReader):
             node.words[1:] = [joined]
         return node
 
-    def tail(self, node: _ShNode) -> _ShNode:
-        """Words and redirections up to the end of the command."""
-        while True:
-            blanks = re.compile(r"(?:[ \t\r\xa0]+|\^\r?\n)*").match(self.t, self.i)
-            self.i = blanks.end()                       # type: ignore[union-attr]
-            c = self.t[self.i:self.i + 1]
-            first = str(node.words[0]).lower() if node.words else ""
-            if not c or c in "&|\n" or c == ")" and self.depth:
-                return node
-            redirect = _cmd_redirect.match(self.t, self.i)
-            at = self.i
-            if redirect:
-                self.i = redirect.end()
-                self.step()
-                target = self.word()
-                node.redirects.append((redirect.group(1) or "", redirect.group(2), target))
-            elif c in ",;=" and first in _CMD_OWN:
-                self.i += 1
-            elif node.kind:
-                return node
-            else:
-                words = self.word()
-                if first == "start" and c == '"' and len(node.words) == 1:
-                    continue                            # the title
-                node.words += _cmd_switches(words) if first in _CMD_OWN and isinstance(words, str) else [words]
-            self.i += self.i == at
+    def argument(self, node: _ShNode) -> bool:
+        first = str(node.words[0]).lower() if node.words else ""
+        own = first in _CMD_OWN
+        if own and self.eat(*",;="):
+            return True
+        if node.kind:
+            return False
+        title = first == "start" and len(node.words) == 1 and self.at('"')
+        word = self.word()
+        if not title:                                   # `/s/q` and `a,b` are words
+            node.words += [piece for piece in re.split(r"(?=/)|[,;=]" if word[:1] == "/" else "[,;=]", word) if piece] if (
+                own and isinstance(word, str)) else [word]
+        return True
 
     def word(self) -> Any:
-        """The word here: a text when it means itself, else parts."""
+        parts = self.parts()
+        return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts
+
+    def parts(self) -> _Parts:
         parts: _Parts = []
         quoted = False
         while self.i < self.n:
             c = self.t[self.i]
-            plain = _cmd_plain.match(self.t, self.i) if not quoted else None
-            percent = _cmd_percent.match(self.t, self.i) if c in "%!" else None
-            if plain:
-                parts.append(("u", plain.group()))
-                self.i = plain.end()
-            elif percent:
-                name, operation = percent.group(1) or percent.group(3), percent.group(2) or percent.group(4) or ""
-                parts.append(("v", name.lower(), "%" + operation, True) if name else ("v", "%" + percent.group(5), "%", True))
-                self.i = percent.end()
+            if not quoted and (found := self.take(_cmd_plain)):
+                parts.append(("u", found.group()))
+            elif c in "%!" and (found := self.take(_cmd_percent)):
+                name, operation = found.group(1) or found.group(3), found.group(2) or found.group(4) or ""
+                parts.append(("v", name.lower(), "%" + operation, True) if name else ("v", "%" + found.group(5), "%", True))
             elif c == '"':
                 quoted = not quoted
-                parts += [("q", "")]
+                parts.append(("q", ""))
                 self.i += 1
-            elif quoted and c != "\n":
-                end = min(k for k in (self.t.find(mark, self.i + 1) % (self.n + 1) for mark in '"%!\n'))
-                parts.append(("q", self.t[self.i:end]))
-                self.i = end
+            elif quoted and (found := self.take(_cmd_quoted)):
+                parts.append(("q", found.group()))
             elif c == "^":
                 parts.append(("q", self.t[self.i + 1:self.i + 2].replace("\n", "")))
                 self.i += 2
@@ -9225,16 +9094,7 @@ class _CmdReader(_WindowsReader):
             else:
                 parts.append(("u", c))
                 self.i += 1
-        self.i = min(self.i, self.n)
-        return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts
-
-
-_CMD_OWN = frozenset("rd rmdir del erase cd chdir md mkdir type dir copy move ren rename".split())
-
-
-def _cmd_switches(word: str) -> list[str]:
-    """`/s/q` and `a,b` as words."""
-    return [piece for piece in re.split(r"(?=/)|[,;=]" if word[:1] == "/" else "[,;=]", word) if piece]
+        return parts
 
 
 def _windows_variable(run: _ShRun, name: str, operation: str) -> list[str]:
@@ -9484,6 +9344,18 @@ def windows_whole(run: _ShRun, text: str) -> None:
 
 
 # ---- 9g. Commands: following -----------------------------------------------------------------------------
+# A script is followed as the shell would run it, with texts in place of acts. Five layers, each a class that knows only
+# those above it (and `script`, by which a substitution comes back to the top):
+#   _ShState   variables, working directories, functions, descriptors; how they fork (a pipe, a branch) and join again
+#   _ShFiles   words as places: what is read, written, deleted, sent away, and whether that may be
+#   _ShWords   expansion: what a word may become, each possibility with the origin of its text (_Flow)
+#   _ShScripts lists, pipes, compounds, redirections, functions
+#   _ShRun     one command: the rules of _SH_RULES, then its row of _SH_PROGRAMS: the roles of its words and what comes out
+# What a row cannot say is said by a function `_do_NAME(run, call, flow)`: *flow* is the input, the output comes back.
+# Both ways are always taken: a branch, a loop that may not run, a `cd` that may fail; afterwards a variable has several
+# values, the working directory several places. What was not computed is unknown (_SH_HOLE) and counts as the worst.
+# Left out on purpose: exit codes, arithmetic beyond one operator, job control, traps' timing, what is on the disk, links
+# that others made. Steps, characters and depth are counted: what is too long or too deep is refused, never cut.
 class _State(NamedTuple):
     """What commands change for those that come after them, as it was at one point; dictionaries are not changed later."""
     vars: dict[str, Any]
@@ -9495,63 +9367,9 @@ class _State(NamedTuple):
     dead: bool
 
 
-class _ShFields:
-    """The fields that one word becomes, as they grow."""
-    __slots__ = ("fields", "texts", "flows", "quoted", "block")
-
-    def __init__(self) -> None:
-        self.fields: list[str] = []
-        self.texts: list[str] = []
-        self.flows: list[_Flow] = []
-        self.quoted, self.block = False, None
-
-    def copy(self) -> _ShFields:
-        made = _ShFields()
-        made.fields, made.texts, made.flows = list(self.fields), list(self.texts), list(self.flows)
-        made.quoted, made.block = self.quoted, self.block
-        return made
-
-    def add(self, text: str, quoted: bool) -> None:
-        self.texts.append(text)
-        self.quoted = self.quoted or quoted
-        if isinstance(text, _ShWord):
-            self.block = self.block or text.block
-            if text.flow is not _NOTHING:
-                self.flows.append(text.flow)
-
-    def end(self) -> None:
-        text = "".join(self.texts)
-        if text or self.quoted or self.flows or self.block is not None:
-            word: str = _sh_from(text, _sh_join(self.flows)) if self.flows else text
-            if self.block is not None:
-                word = _ShWord(word)
-                word.flow, word.block = _sh_join(self.flows) if self.flows else _NOTHING, self.block
-            self.fields.append(word)
-        self.texts, self.flows, self.quoted = [], [], False
-
-    def put(self, texts: list[str], quoted: bool, split: Callable[[str], list[str]]) -> None:
-        """Add what a variable or substitution yields; a list (`"$@"`) makes fields of its own."""
-        for number, text in enumerate(texts):
-            if number:
-                self.end()
-            if quoted:
-                self.add(text, True)
-                continue
-            pieces = split(text)
-            if text[:1].isspace() and self.texts:
-                self.end()
-            for piece_number, piece in enumerate(pieces):
-                if piece_number:
-                    self.end()
-                self.add(text if piece == text else _sh_from(piece, _sh_flow(text)), False)
-            if pieces and text[-1:].isspace():
-                self.end()
-
-
-class _ShRun:
-    """Follows one command text and collects its facts. Methods `_name(name, args, flow)` are the programs it knows:
-    each gets its arguments and standard input and returns its standard output."""
-    # The state (see _State): a value is a text, a dict (an array), or a tuple of values it may have.
+class _ShState:
+    """What is known while one text is followed. A variable is a text, a dict (an array), or a tuple of values it may have."""
+    # The state (see _State):
     cwds: tuple[str, ...] = ("",)               # as seen from where the command started
     functions: Mapping[str, Any] = {}
     aliases: Mapping[str, str] = {}
@@ -9573,28 +9391,32 @@ class _ShRun:
     sinks: Mapping[str, Any] = {}               # what stands behind `>(…)`
     number = 63                                 # of the next process substitution
     calls: tuple[int, ...] = ()                 # functions and aliases that are being followed
-    call_: _ShCall | None = None                # the command whose row is being followed
-    steps, room, depth, nested = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0
+    steps, room, depth = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0
     elsewhere = False                           # the text is read as PowerShell or for cmd.exe, too
     homes: list[str] | None = None
-    anchors: list[tuple[str, list[str]]] | None = None
+    anchors: list[list[str]] | None = None
 
     def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str | tuple[str, ...] = "",
                  env: Iterable[tuple[str, str]] = ()) -> None:
         self.ctx, self.at, self.d = ctx, ctx.paths, dialect
+        self.posix = self.certain = dialect is _SH_POSIX    # certain: this text is surely meant for a shell: doubts count
         self.facts: dict[str, str] = {}
         self.paths: dict[str, None] = {}
         self.altered: set[str] = set()      # those among them that are written or deleted
-        self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
+        self.files: dict[str, _Flow] = {}   # what this command has written, by `keys`
         self.vars: dict[str, Any] = {}
-        self.certain = dialect is _SH_POSIX     # this text is surely meant for a shell: doubts count
         if cwd:
-            folders = [cwd] if isinstance(cwd, str) else list(cwd)
+            folders = [cwd] if isinstance(cwd, str) else cwd
             self.cwds = tuple(dict.fromkeys(["" if folder == "." else folder[:1000] for folder in folders])) or ("",)
         for name, value in env:
             self.set(name, _sh_private.sub("?", value))
 
-    # -- bookkeeping
+    def script(self, script: Any, flow: _Flow = _NOTHING) -> _Flow:
+        raise NotImplementedError
+
+    def set(self, name: str, value: Any) -> None:
+        raise NotImplementedError
+
     def say(self, category: str, reason: str, word: str | None = None) -> None:
         if category not in self.facts:
             self.facts[category] = f"{reason}: {_sh_show(word)}" if word else reason
@@ -9609,10 +9431,9 @@ class _ShRun:
 
     def deeper(self, step: int) -> None:
         self.depth += step
-        if self.depth > MAX_SHELL_NESTING * 2:
+        if self.depth > MAX_SHELL_NESTING * 3:
             raise BudgetSpent("it holds commands nested too deeply to follow")
 
-    # -- state
     def state(self) -> _State:
         return _State(dict(self.vars), self.cwds, self.functions, self.aliases, self.fds, self.out, self.dead)
 
@@ -9666,19 +9487,22 @@ class _ShRun:
         self.merge(ends[:-1])
         return _sh_said(outs)
 
-    def apart(self, run: Callable[[], _Flow]) -> _Flow:
+    def apart(self, run: Callable[..., _Flow], *args: Any) -> _Flow:
         """What *run* does changes nothing here: a subshell."""
         before, self.out = self.state(), ""
-        out = run()
+        out = run(*args)
         self.become(before)
         self.fell = ()
         return out
 
-    # -- places
+
+class _ShFiles(_ShState):
+    """Words as places: what is read and written, what may not be deleted, and what leaves the machine."""
+
     def where(self, word: str, cwd: str | None = None) -> str:
         """*word* as seen from where the command started, after the `cd`s on the way."""
         cwd = self.cwds[0] if cwd is None else cwd
-        if cwd and not (word[:1] in "/~%" or self.d is not _SH_POSIX and word[:1] == "$" or _sh_drive.match(word)):
+        if cwd and not (word[:1] in "/~%" or not self.posix and word[:1] == "$" or _sh_drive.match(word)):
             word = f"{cwd.rstrip('/')}/{word}"
         for link, place in self.links.items() if self.links else ():
             if word.startswith(link + "/") or word == link and link[:1] == "/":
@@ -9727,6 +9551,121 @@ class _ShRun:
         """Where *word* is, in the form the tables have."""
         return [mapped for _, mapped in self.spots(word)]
 
+    def in_project(self, word: str) -> bool:
+        """Is this surely in the project?"""
+        project = self.at.project
+        return project is not None and all([place.startswith(project.rstrip("/") + "/") for place, _ in self.spots(word)])
+
+    # -- the working directory
+    def folder(self) -> Any:
+        """The working directory as a value: an absolute path, or several."""
+        found = []
+        for cwd in self.cwds:
+            place = cwd if cwd[:1] in ("/", "~", "\ue0f0") or _sh_drive.match(cwd) else f"{self.at.cwd.rstrip('/')}/{cwd}"
+            found.append(re.sub(r"^~(?=/|\Z)", lambda _: self.at.home, os.path.normpath(place).replace("\\", "/")))
+        return found[0] if len(found) == 1 else tuple(found)
+
+    def go(self, word: str) -> None:
+        """The working directory changes, unless that fails; a failure is left out where it would say little."""
+        before, folders = self.cwds, self.vars.get("CDPATH", "")
+        self.cwds = tuple(dict.fromkeys([self.where(word, cwd)[:1000] for cwd in before] + [
+            f"{folder}/{word}" for one in _sh_each(folders) if isinstance(one, str) and word[:1] not in "/~." for folder in
+            one.split(":") if folder]))[:9]
+        if not self.posix:
+            return
+        self.spend(len(word) * 20)
+        self.vars["OLDPWD"] = _sh_either(*[cwd or "." for cwd in before])
+        kept = tuple([cwd for cwd in before if cwd or word[:1] in "/~\ue0f0" and not self.in_project(word)])
+        if kept and not self.strict and word.rstrip("/") not in self.made and word not in ("/", "~", ".", ".."):
+            self.fell = [self.state()._replace(cwds=kept)]
+
+    # -- reading
+    def keys(self, word: str) -> list[str]:
+        """How the table of files written by this command names *word*."""
+        word = word.replace("\\", "/").lower()
+        found = []
+        for cwd in self.cwds:
+            place = re.sub(r"^~(?=/|\Z)", lambda _: self.at.home.lower(), self.where(word, cwd.lower()))
+            place = place.removeprefix(self.at.cwd.lower().rstrip("/") + "/")
+            found.append(os.path.normpath(place).replace("\\", "/") if "./" in place or "//" in place else place)
+        return found
+
+    def keep(self, word: str, flow: _Flow) -> None:
+        """The file *word* holds *flow* now."""
+        self.files[self.keys(word)[0]] = flow
+
+    def kept(self, word: str) -> _Flow | None:
+        """What this command has written to the file *word* (with wildcards: to one of the files)."""
+        if not self.files:
+            return None
+        keys = self.keys(word)
+        found = [flow for flow in map(self.files.get, keys) if flow is not None]
+        if not found and any([c in word for c in "*?[\ue0f0"]):
+            self.spend(100 * len(self.files))
+            pattern = _sh_holes.sub("*", word).lower()
+            found = [flow for key, flow in self.files.items() if glob_may_hit(pattern, key)]
+        found = found or [flow for key, flow in self.files.items() if "*" in key and any(
+            [glob_may_hit(key, one) for one in keys])]
+        return _sh_join(found, found[0].text if len(found) == 1 else None) if found else None
+
+    def content(self, word: str) -> _Flow:
+        """Reading a file."""
+        sources: list[str] = []
+        self.path(word, sources)
+        if word[:8] == "/dev/fd/" and word not in self.sinks:
+            held = self.fds.get(word[8:])
+            return held if isinstance(held, _Flow) else _sh_flow(word)
+        known = self.kept(word) if word != "/dev/null" else _EMPTY
+        if known is None and self.pipes and self.pipes.intersection(self.keys(word)):
+            return _sh_read(["\0pipe " + key for key in self.keys(word)])
+        known = _sh_flow(word).but(None) if known is None else known
+        return _sh_join((known, _sh_read(sources)), known.text)
+
+    # -- writing
+    def written(self, word: str, flow: _Flow, appended: bool, named: bool = True) -> None:
+        """A file is written, overwritten or appended to."""
+        if word.startswith(("/dev/tcp/", "/dev/udp/")):
+            if flow.shell:
+                self.say("reverse_shell", "connects a shell to the network")
+            return self.ship(flow, "a socket")
+        if word in self.sinks:
+            self.apart(self.script, self.sinks[word], flow)
+            return
+        if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", _SH_HOLE) or word.startswith("/dev/fd/"):
+            return
+        if flow.text == "" and not appended:
+            self.emptied(word)
+        self.spend(len(word))
+        if named:
+            self.path(word)
+            self.altered.update(self.reported(word))
+        for key in self.keys(word):
+            self.files[key] = _sh_join((self.files[key], flow)) if appended and key in self.files else flow
+            if key in self.ran and (flow.remote or flow.coded):
+                self.say("pipe_to_shell", "runs a file while it is being downloaded", word)
+        for place in self.places(word):
+            if _SH_DEVICE.match(place) or _SH_DEVICE.match(word):
+                self.say("destructive", "writes to a raw device", word)
+            elif place == "/proc/sysrq-trigger":
+                self.say("destructive", "crashes or restarts the machine")
+            elif _SH_PRIVILEGED.match(place):
+                self.say("privilege", "changes who may do what", word)
+            elif _SH_PERSIST.match(place):
+                if "cron" in place or "ssh" in place or not _sh_harmless_lines(flow.text):
+                    self.say("persistence", "changes what runs by itself", word)
+                else:
+                    self.altered.difference_update(self.reported(word))
+            elif _SH_HISTORY.match(place) and not appended:
+                self.say("destructive", "wipes a history or log", word)
+            elif not appended and _sh_system_file.match(place):
+                self.say("destructive", "overwrites a system file", word)
+
+    def emptied(self, word: str) -> None:
+        """A file's content is gone; that matters where people keep theirs."""
+        if not self.in_project(word) and any(map(_SH_OWN_FILE.match, self.places(word))):
+            self.say("destructive", "empties a file outside the project", word)
+
+    # -- sending
     def ship(self, flow: _Flow, way: str) -> None:
         """Something leaves the machine; does it hold anything private?"""
         for source in flow.sources if "exfiltration" not in self.facts else ():
@@ -9741,7 +9680,432 @@ class _ShRun:
             if source[-1:] == "\0":
                 self.say("exfiltration", f"shows a secret: {source.strip(chr(0))}")
 
-    # -- structure
+    # -- deleting
+    def delete(self, word: str, reason: str = "deletes outside the project", recursive: bool = True, forced: bool = True) -> None:
+        """A file or folder is deleted, with all that is in it unless it is said otherwise."""
+        self.altered.update(self.reported(word))
+        if self.doomed(word, recursive, forced):
+            self.say("destructive", reason, word)
+
+    def doomed(self, word: str, recursive: bool, forced: bool) -> bool:
+        """Would deleting *word* hit something outside the project's own files?"""
+        self.spend(len(word) + 100)
+        text = word.replace("\\", "/") if not self.posix or _sh_drive.match(word) else str(word)
+        if not text or text in ("-", "}", "{}") or text[:2] == "--":
+            return False
+        *above, last = text.rstrip("/").split("/")
+        whole = False                       # all that is in a folder: `folder/*`
+        while last and not last.strip("*?.![]^") and last not in (".", "..", "~"):
+            whole = True
+            if not above:
+                text = last = "."
+                break
+            text = "/".join(above) or "/"
+            *above, last = above
+        if _SH_OUTPUT.match(_sh_holes.sub("x", text)):
+            return False
+        return any([self.lost(text, cwd, whole, recursive, forced, _sh_flow(word)) for cwd in self.cwds])
+
+    def lost(self, text: str, cwd: str, whole: bool, recursive: bool, forced: bool, origin: _Flow) -> bool:
+        """The same for *text* as it is named in the folder *cwd*; *whole*: all that lies in it."""
+        place, hard, project = self.where(text, cwd), recursive or forced, self.at.project
+        unknown = (_sh_unknown_front if self.posix else _sh_windows_front).match(place)
+        name = unknown and (unknown.group(1) or unknown.group(2)) or ""
+        if unknown and name.lower() not in _SH_KNOWN_FOLDERS:
+            below = unknown.group(3)
+            if name == "number" or origin.below and not cwd:
+                return False
+            if name and _sh_passing_name.search(name) and (below != "/" and not (whole and not below) or name in self.checked):
+                return False
+            if not name:
+                return recursive or forced and not origin.sources
+            return hard and (name == "OLDPWD" or below in ("", "/") or bool(_SH_SYSTEM.match(below)))
+        if re.match(r"~[A-Za-z_][\w.-]*(?:/|\Z)", place):
+            return hard
+        spots = self.spots(text, cwd)
+        if project and all([here.startswith(project + "/") and "/.git" not in mapped for here, mapped in spots]):
+            return False                    # well inside, whatever the links
+        if self.anchors is None:
+            self.anchors = [[p.rstrip("/") for p in canonical_paths(top, self.at)] if top else []
+                            for top in (project, self.at.cwd, self.at.home)]
+        outside = []
+        for here, mapped in spots:
+            plain = mapped.rstrip("/") or "/"
+            if plain == "~" or plain == "/tmp" and not whole or _sh_top.match(plain):
+                return hard
+            if plain.endswith("/.git") and hard or self.climbs(place, here):
+                return True
+            if plain != "/tmp" and any([top == here or top.startswith(here.rstrip("/") + "/")
+                                        for tops in self.anchors for top in tops]):
+                return recursive or whole and forced
+            if not _SH_TEMPORARY.match(mapped) and not any([here.startswith(top + "/") for top in self.anchors[0]]):
+                outside.append(mapped)
+        if any(map(_SH_SYSTEM.match, outside)):
+            return True
+        loose = project is None and not cwd and "/" not in text.strip("/") and text[:1] not in "/~"
+        return bool(outside) and hard and not loose and not (cwd and _SH_THROWN.match(text))
+
+    def climbs(self, word: str, place: str) -> bool:
+        """Is this spelled as a way up from where one is to other people's homes?"""
+        homes = self.homes or ()
+        return ".." in word and any([place.startswith(home.rpartition("/")[0] + "/") and home.count("/") > 1 for home in homes]
+                                    ) and not any([place.startswith(home + "/") for home in homes])
+
+
+class _ShFields:
+    """The fields that one word becomes, as they grow."""
+    __slots__ = ("fields", "texts", "quoted")
+
+    def __init__(self, fields: Iterable[str] = (), texts: Iterable[str] = (), quoted: bool = False) -> None:
+        self.fields, self.texts, self.quoted = list(fields), list(texts), quoted
+
+    def end(self) -> None:
+        if self.texts:
+            word = _sh_whole(self.texts, "")
+            if word or self.quoted or isinstance(word, _ShWord):
+                self.fields.append(word)
+        self.texts, self.quoted = [], False
+
+    def put(self, texts: list[str], quoted: bool, split: Callable[[str], list[str]]) -> None:
+        """Add what a variable or substitution yields; a list (`"$@"`) makes fields of its own."""
+        for number, text in enumerate(texts):
+            if number:
+                self.end()
+            if quoted:
+                self.texts.append(text)
+                self.quoted = True
+                continue
+            pieces = split(text)
+            if text[:1].isspace() and self.texts:
+                self.end()
+            for piece_number, piece in enumerate(pieces):
+                if piece_number:
+                    self.end()
+                self.texts.append(text if piece == text else _sh_from(piece, _sh_flow(text)))
+            if pieces and text[-1:].isspace():
+                self.end()
+
+
+class _ShWords(_ShFiles):
+    """Expansion: what words may become."""
+
+    def argvs(self, words: list[Any]) -> list[list[str]]:
+        """The command lines that *words* may become: one, unless variables have several values."""
+        lines: list[list[str]] = [[]]
+        for word in words:
+            if isinstance(word, str) and not (word[:1] == "~" and (self.vars or word[1:2] in ("+", "-"))):
+                for line in lines:
+                    line.append(word)
+                continue
+            made = self.readings(word)
+            if len(made) > 1 and len(lines) * len(made) > 32:
+                made = [[_sh_lost(made)]]
+            lines = [line + fields for line in lines for fields in made]
+        return lines
+
+    def expand_all(self, words: list[Any]) -> list[str]:
+        return [made for word in words for made in ((word,) if isinstance(word, str) else self.expand(word))]
+
+    def expand(self, word: Any) -> list[str]:
+        """The words one word becomes; when it may become several things, all of them."""
+        if isinstance(word, str):
+            return [word]
+        made = self.readings(word)
+        return made[0] if len(made) == 1 else list(dict.fromkeys(one for fields in made for one in fields))
+
+    def whole(self, word: Any, between: str = "") -> str:
+        """*word* expanded, as one text."""
+        return _sh_whole(self.expand(word) or [""], between) if word else ""
+
+    def quoted(self, text: str) -> list[str]:
+        """*text* expanded as within double quotes."""
+        return self.expand(_ShReader(str(text)).double(""))
+
+    def readings(self, word: Any, split: bool = True) -> list[list[str]]:
+        """What one word may become, each as its fields."""
+        if not self.posix:
+            return [[word] if isinstance(word, str) else _windows_expand(self, word)]  # type: ignore[arg-type]
+        found = [_ShFields()]
+        for number, part in enumerate([("u", word)] if isinstance(word, str) else word):
+            kind = part[0]
+            if kind == "q" or kind == "u" and not (number == 0 and part[1][:1] == "~"):
+                for one in found:
+                    one.texts.append(part[1])
+                    one.quoted = one.quoted or kind == "q"
+                continue
+            values, quoted = self.part(part)
+            if len(values) > 1 and len(values) * len(found) > 16:
+                values = [[_sh_lost(values)]]
+            made = []
+            for value in values:
+                self.spend(sum(map(len, value)))
+                for one in found:
+                    one = _ShFields(one.fields, one.texts, one.quoted) if len(values) > 1 else one
+                    one.put(value, quoted or not split, self.fields)
+                    made.append(one)
+            found = made
+        for one in found:
+            one.end()
+        return [one.fields for one in found]
+
+    def part(self, part: tuple[Any, ...]) -> tuple[list[list[str]], bool]:
+        """What a part that expands may become, and whether it is not split."""
+        kind, value = part[0], part[1]
+        if kind == "$":
+            return self.parameter(value, part[2]), part[2]
+        if kind == "s":
+            flow = self.apart(self.script, value)
+            return [[_sh_from(_SH_HOLE if flow.text is None else flow.text.rstrip("\n"), flow)]], part[2]
+        if kind == "a":
+            return [[self.sum(value)]], True
+        if kind == "p":
+            name = f"/dev/fd/{self.number}"
+            self.number -= 1
+            if part[2] == ">":
+                self.sinks = {**self.sinks, name: value}
+                return [[name]], True
+            return [[_sh_from(name, self.apart(self.script, value))]], True
+        if kind == "l":
+            carrier = _ShWord("")
+            carrier.block = self.array(value)
+            return [[carrier]], True
+        user, slash, rest = value[1:].partition("/")        # a tilde
+        named = {"": self.vars.get("HOME"), "+": self.folder(), "-": self.vars.get("OLDPWD", _sh_hole("OLDPWD"))}.get(user)
+        if not isinstance(named, (str, tuple)):
+            return [[value]], True
+        return [[str(one) + slash + rest] for one in _sh_each(named)], True
+
+    def fields(self, text: str) -> list[str]:
+        """Word splitting, by IFS when the command sets it; when that may be several things, by all of them."""
+        if "IFS" not in self.vars:
+            return text.split()
+        values = [one for one in _sh_each(self.vars["IFS"]) if isinstance(one, str)]
+        marks = "".join([":,;|/ " if _sh_open(one) else one[:8] for one in values])
+        return [one for one in re.split(f"[{re.escape(marks)}]", text) if one] if marks else [text]
+
+    # -- variables
+    def values_of(self, name: str, index: Any = None) -> list[list[str] | None]:
+        """What a variable may hold: each a list (of one text, unless it is an array); None when it is not set here."""
+        value = self.vars.get("@" if name == "*" else name)
+        if value is None:
+            if name.isdigit() and name != "0" or name == "#":
+                return [self.positioned(name, one) for one in _sh_each(self.vars.get("@") or {})]
+            value = {} if name in ("@", "*") else self.folder() if name == "PWD" else (
+                self.at.home if name == "HOME" else _SH_VARIABLES.get(name))
+            if value is None:
+                return [None]
+        found: list[list[str] | None] = []
+        for one in value if isinstance(value, tuple) else (value,):
+            if not isinstance(one, dict):
+                found.append([one])
+            elif index in ("@", "*") or name in ("@", "*"):
+                found.append(list(one.values()))
+            elif index is None:
+                found.append([one.get("0", "")])
+            else:
+                for key in self.expand(index) or [""]:
+                    items = list(one.values())
+                    if key in one:
+                        found.append([one[key]])
+                    elif re.fullmatch(r"-\d{1,4}", key) and -int(key) <= len(items):
+                        found.append([items[int(key)]])
+                    else:                       # not known which: any of them
+                        found += [[item] for item in items[:16]] if not key.isdigit() else [[""]]
+        return found or [[""]]
+
+    @staticmethod
+    def positioned(name: str, args: dict[str, str]) -> list[str]:
+        """`$#` or `$1`, `$2` …, when these are the words of a call."""
+        values = list(args.values())
+        if name == "#":
+            return [str(len(values))]
+        at = int(name[:6])
+        return [values[at - 1] if at <= len(values) else _SH_HOLE if _SH_HOLE in values else ""]
+
+    def unset(self, name: str) -> str:
+        """A variable that this command has not set: whatever the environment holds."""
+        return _sh_from(_sh_hole(name), _sh_read((f"\0${name[:40]}",))) if _SH_SECRET_NAME.search(name) else _sh_hole(name)
+
+    def parameter(self, p: _ShParameter, quoted: bool) -> list[list[str]]:
+        """What `$NAME` or `${…}` may become: for each possibility its texts (several of a list)."""
+        if not p.operator and not p.prefix and p.key is None and p.name not in ("@", "*"):       # the usual case
+            return [[self.unset(p.name)] if one is None else one for one in self.values_of(p.name)]
+        star = p.key if p.key in ("@", "*") else p.name if p.name in ("@", "*") else ""
+        if p.key and not star:
+            for text in self.expand(p.key):
+                self.subscript("[" + text)
+        if p.prefix == "!":
+            values, star = self.indirect(p), ""
+        else:
+            values = self.values_of(p.name, p.key)
+        if p.prefix == "#":
+            return [[str(len(one) if star else len(one[0])) if one is not None and not any(map(_sh_open, one))
+                     else _sh_hole("number")] for one in values]
+        if p.operator and not (p.prefix == "!" and p.operator in ("*", "@")):
+            values = self.operated(p, values, bool(star))
+        made = [[self.unset(p.name)] if one is None else one for one in values]
+        if star == "*" and quoted:
+            marks = self.vars.get("IFS")
+            made = [[_sh_whole(one, marks[:1] if isinstance(marks, str) else " ")] if one else [] for one in made]
+        return made
+
+    def indirect(self, p: _ShParameter) -> list[list[str] | None]:
+        """`${!NAME}`: the variable that another names; `${!PREFIX*}`, `${!ARRAY[@]}`: names and keys."""
+        if p.operator in ("*", "@") and p.key is None:
+            return [[name for name in self.vars if name.startswith(p.name)]]
+        if p.key in ("@", "*"):
+            value = self.vars.get(p.name)
+            return [list(value) if isinstance(value, dict) else [_sh_hole("number")]]
+        found: list[list[str] | None] = []
+        for one in self.values_of(p.name, p.key):
+            text = one[0] if one else ""
+            self.subscript(text)
+            named = re.fullmatch(r"([A-Za-z_]\w*|\d+|[@*])(?:\[([^\]]*)\])?", text)
+            key = named and named.group(2)
+            found += self.values_of(named.group(1), [("q", key)] if key and key not in "@*" else key) if named else [
+                [_sh_from(_SH_HOLE, _sh_flow(text))]]
+        return found
+
+    def operated(self, p: _ShParameter, values: list[list[str] | None], listed: bool) -> list[list[str] | None]:
+        """The values with an operator of `${…}` applied."""
+        operator, argument, bare = p.operator, p.arguments[0], p.operator.lstrip(":")
+        if bare == "?":
+            self.checked |= {p.name}
+            return values
+        if bare in ("-", "=", "+"):
+            return self.defaulted(p, values, bare)
+        patterns = [_sh_whole(one, "") for one in self.readings(argument)] if argument else [""]
+        pattern = patterns[0] if len(patterns) == 1 else _SH_HOLE
+        second = self.whole(p.arguments[1]) if len(p.arguments) > 1 else ""
+        if operator == ":":
+            self.subscript("[" + pattern)
+            self.subscript("[" + second)
+            cut = _sh_slice(pattern, second if len(p.arguments) > 1 else None)
+            return [self.sliced(p, one or [self.unset(p.name)], cut, listed) for one in values]
+        return [[self.changed(p.name, operator, text, pattern, second) for text in (one or [self.unset(p.name)])]
+                for one in values]
+
+    def defaulted(self, p: _ShParameter, values: list[list[str] | None], operator: str) -> list[list[str] | None]:
+        """`${NAME:-WORD}`, `${NAME:=WORD}`, `${NAME:+WORD}`."""
+        default: list[list[str] | None] = [one or [""] for one in self.readings(p.arguments[0])] if p.arguments[0] else [[""]]
+        found: list[list[str] | None] = []
+        for one in values:
+            empty = not one or p.operator[0] == ":" and not "".join(one)
+            unknown = p.name not in _SH_SET if one is None else any(map(_sh_open, one))
+            if operator == "+":
+                found += (default if not empty or one is None else []) + ([[""]] if empty or unknown else [])
+            else:
+                found += (default if empty else [one]) + (default if unknown and not empty else [])
+        if operator == "=":
+            self.vars[p.name] = _sh_either(*[one[0] for one in found if one] or [""])
+        return found
+
+    def sliced(self, p: _ShParameter, texts: list[str], cut: tuple[int, int | None] | None,
+               listed: bool) -> list[str]:
+        flow = _sh_join([_sh_flow(text) for text in texts] or [_NOTHING])
+        if listed:
+            items = ["bash", *texts] if p.name in ("@", "*") else texts
+            return items[cut[0]:][:cut[1]] if cut is not None else [_sh_from(_SH_HOLE, flow)] * bool(texts)
+        text = "".join(texts[:1])
+        return [_sh_from(_SH_HOLE if cut is None or _sh_open(text) else text[cut[0]:][:cut[1]], flow)]
+
+    def changed(self, name: str, operator: str, text: str, pattern: str, new: str) -> str:
+        """One text after `#`, `%`, `/`, `^`, `,` or `@`."""
+        flow, plain, mark = _sh_flow(text), str(text), operator[0]
+        self.spend(len(text))
+        if operator == "@P":
+            return _sh_whole(self.quoted(plain) or [""], "")
+        if mark == "@":
+            changes: dict[str, Callable[[str], str]] = {"@U": str.upper, "@L": str.lower, "@E": _sh_unescape, "@Q": str}
+            plain = changes[operator](plain) if operator in changes else _SH_HOLE
+        elif _sh_open(plain) or _sh_open(pattern):
+            return text if mark in "#%" and plain == _sh_hole(name) else _sh_from(_SH_HOLE, _sh_join([flow, _sh_flow(pattern)]))
+        elif mark in "^,~":
+            turn = str.upper if mark == "^" else str.lower if mark == "," else str.swapcase
+            plain = _SH_HOLE if pattern else turn(plain) if len(operator) > 1 else turn(plain[:1]) + plain[1:]
+        else:
+            self.spend(len(plain) * len(pattern))
+            plain = _sh_cut(plain, operator, pattern, new)
+        return _sh_from(plain[:MAX_SHELL_VALUE], flow)
+
+    # -- sums and arrays
+    def sum(self, parts: _Parts) -> str:
+        """An arithmetic expression: what it runs and sets; its value where that is plain."""
+        text = self.whole(parts, " ")
+        for name in set(re.findall(r"[A-Za-z_]\w*", text)):
+            for one in self.values_of(name) if name in self.vars else ():
+                for value in one or ():
+                    self.subscript(value)
+        self.subscript(text)
+        for name, mark in re.findall(r"([A-Za-z_]\w*)(?:\[[^\]]*\])?\s*((?:[-+*/%&|^]|<<|>>)?=(?!=)|\+\+|--)", text):
+            number = re.search(rf"\b{name}\s*=\s*(\d+)\s*(?:,|\Z)", text) if mark == "=" else None
+            self.vars[name] = number.group(1) if number else _sh_hole("number")
+        found = re.fullmatch(r"\s*(\d{1,9})(?:\s*([-+*])\s*(\d{1,9}))?\s*", text)
+        if not found:
+            return _sh_hole("number")
+        a, b = int(found.group(1)), int(found.group(3) or 0)
+        return str({"+": a + b, "-": a - b, "*": a * b}.get(found.group(2), a))
+
+    def subscript(self, text: str) -> None:
+        """A text that is evaluated as a sum or the name of an array's element: what stands in it as substitution is run."""
+        if "[" in text and ("$(" in text or "`" in text):
+            self.spend(len(text))
+            self.deeper(1)
+            self.quoted(text)
+            self.depth -= 1
+
+    def array(self, elements: list[tuple[_Parts | None, Any]]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        at = 0
+        for index, word in elements[:MAX_SHELL_STEPS]:
+            if index is None:
+                for text in self.expand(word):
+                    found[str(at)] = text
+                    at += 1
+            else:
+                key = str(self.whole(index))
+                self.subscript("[" + key)
+                found[key] = self.whole(word, " ")
+                at = int(key) + 1 if key.isdigit() and len(key) < 6 else at + 1
+        return found
+
+    def assign(self, name: str, index: Any, appended: bool, word: Any) -> None:
+        """`NAME=WORD`, `NAME[INDEX]=WORD`, `NAME+=WORD`, `NAME=(…)`."""
+        before = self.vars.get(name)
+        if isinstance(word, list) and word[:1] and word[0][0] == "l":
+            value: Any = self.array(word[0][1])
+            if appended and before is not None:
+                held = list(before.values()) if isinstance(before, dict) else [before if isinstance(before, str) else _SH_HOLE]
+                value = {str(at): text for at, text in enumerate(held + list(value.values()))}
+        else:
+            value = _sh_either(*[_sh_whole(one) for one in self.readings(word, False)])
+            if appended and isinstance(before, (str, tuple)):
+                value = _sh_either(*[_sh_whole([a, b], "") for a in _sh_each(before) for b in _sh_each(value)
+                                     if isinstance(a, str)][:17])
+        if index is not None:
+            key = str(self.whole(index))
+            self.subscript("[" + key)
+            value = {**(before if isinstance(before, dict) else {"0": before} if isinstance(before, str) else {}),
+                     key: value if isinstance(value, str) else _SH_HOLE}
+        self.set(name, value)
+
+    def set(self, name: str, value: Any) -> None:
+        """A variable gets a value; some variables hold what programs run: a command, a script file, or more options."""
+        self.vars[name] = value if not isinstance(value, str) or len(value) <= MAX_SHELL_VALUE else _sh_from(
+            _SH_HOLE, _sh_flow(value))
+        if self.posix and (name in _SH_RUNS_VARIABLES or name[:17] == "GIT_CONFIG_VALUE_"):
+            for one in _sh_each(value):
+                if isinstance(one, str) and one:
+                    self.apart(self.played, _SH_RUNS_VARIABLES.get(name, "sh"), one)
+
+    def played(self, role: str, text: str) -> _Flow:
+        """What such a text does in the role of a command (sh), a script file (script) or a program's options (`-NAME`)."""
+        raise NotImplementedError
+
+
+class _ShScripts(_ShWords):
+    """Lists, pipes, compound commands, redirections and functions."""
+
     def read(self, text: str, flow: _Flow = _NOTHING, dialect: _ShDialect | None = None) -> _Flow:
         """Follow *text* as a script."""
         self.spend(len(text))
@@ -9749,16 +10113,17 @@ class _ShRun:
         if "wal" in text and _sh_kills.search(text):
             self.say("privilege", "stops mcpwall")
         before, self.d = self.d, dialect or self.d
-        if self.d is _SH_POSIX:
+        self.posix = self.d is _SH_POSIX
+        if self.posix:
             reader = _ShReader(text)
             script = reader.script()
             if reader.notes.doubt and self.certain:
                 self.doubted(reader.notes.doubt, text)
         else:
             script = (_PowerReader if self.d is _SH_POWER else _CmdReader)(text).script()
-            windows_whole(self, text)
+            windows_whole(self, text)  # type: ignore[arg-type]
         result = self.script(script, flow)
-        self.d = before
+        self.d, self.posix = before, before is _SH_POSIX
         self.depth -= 1
         return result
 
@@ -9805,7 +10170,7 @@ class _ShRun:
             self.out = self.out if node is nodes[-1] else ""
             out = self.node(node, _SOME if out is _NOTHING and node is not nodes[0] else out)
             self.settle()
-        if nodes[-1].background and self.d is _SH_POSIX:
+        if nodes[-1].background and self.posix:
             self.become(before)
         else:                                   # zsh runs the last command in the shell itself
             self.merge([before])
@@ -9820,47 +10185,43 @@ class _ShRun:
         networked, self.networked = self.networked, False
         outs: list[tuple[str, str, str]] = []
         lines = self.argvs(node.words) if not node.kind else []
-        fds, alone = self.fds, len(node.words) == 1 and node.words[0] == "exec"
-        kept = {name: self.vars.get(name) for name, *_ in node.assigns} if node.assigns and lines != [[]] else {}
+        if not node.redirects and not node.assigns:
+            out = self.run(node, lines, flow, outs)
+            self.networked = networked
+            return out
+        fds = self.fds
+        kept = {name: self.vars.get(name) for name, *_ in node.assigns} if lines != [[]] else {}
         for name, index, appended, word in node.assigns:
             self.assign(name, index, appended, word)
         for fd, operator, word in node.redirects:
-            flow = self.redirected(fd, operator, _sh_whole(self.expand(word)), flow, outs)
+            flow = self.redirected(fd, operator, self.whole(word, " "), flow, outs)
         out = self.run(node, lines, flow, outs)
-        if node.redirects and not alone:
+        if node.redirects and node.words != ["exec"]:
             self.fds = fds
         for fd, operator, target in outs:
             self.written(target, _NOTHING if fd == "2" else out, ">>" in operator)
             out = out if fd == "2" else _NOTHING
         for name, value in kept.items():
-            if value is None:
-                self.vars.pop(name, None)
-            else:
-                self.vars[name] = value
+            self.restore(name, value)
         self.networked = networked
         return out
+
+    def restore(self, name: str, value: Any) -> None:
+        self.vars[name] = value
+        if value is None:
+            del self.vars[name]
 
     def run(self, node: _ShNode, lines: list[list[str]], flow: _Flow, outs: list[tuple[str, str, str]]) -> _Flow:
         """What a command does, its redirections apart."""
         kind, parts = node.kind, node.parts
         if not kind:
-            if node.redirects and lines == [["exec"]]:
-                self.exec_redirected(node, outs)
-                return _NOTHING
-            first = node.words[0] if node.words and self.d is _SH_CMD else ""
-            if isinstance(first, list) and first[0][0] == "v" and lines[0] and " " in lines[0][0]:
-                return self.read(" ".join(lines[0]), flow)      # %X% is replaced before the line is read
-            if len(lines) == 1:
-                return self.simple(lines[0], flow, node.background) if lines[0] else _NOTHING if (
-                    node.assigns or not outs) else _EMPTY if flow is _NOTHING else flow
-            return self.branches([lambda words=words: self.simple(words, flow, node.background)  # type: ignore[misc]
-                                  for words in lines])
+            return self.line(node, lines, flow, outs)
         if kind[0] == "$":
-            return windows_node(self, node, flow)
+            return windows_node(self, node, flow)  # type: ignore[arg-type]
         if kind == "for":
             return self.each(node, flow)
         if kind == "subshell":
-            return self.apart(lambda: self.script(parts[0], flow))
+            return self.apart(self.script, parts[0], flow)
         if kind == "if":
             return self.either(parts, flow)
         if kind == "loop":
@@ -9869,32 +10230,44 @@ class _ShRun:
                 out = _sh_said([out, *[self.script(part, flow) for part in parts]])
                 self.settle()
                 if not again or self.cwds == before.cwds and self.vars.keys() == before.vars.keys() and all(
-                        value is before.vars[name] for name, value in self.vars.items()):
+                        [value is before.vars[name] for name, value in self.vars.items()]):
                     break
             self.merge([before])
             return out
         if kind == "case":
-            for word in [*node.words, *[word for arm in node.arms for word in arm]]:
-                self.expand(word)
-            return self.branches([*[lambda part=part: self.script(part, flow) for part in parts],  # type: ignore[misc]
-                                  lambda: _NOTHING])
-        if kind == "test":
+            self.expand_all([*node.words, *[word for arm in node.arms for word in arm]])
+            return self.branches([*[partial(self.script, part, flow) for part in parts], lambda: _NOTHING])
+        if kind in ("test", "sum"):
             for word in self.expand_all(node.words):
                 self.subscript(word)
             return _NOTHING
-        if kind == "sum":
-            self.expand_all(node.words)
-            return _NOTHING
         if kind == "coproc":
-            name, body = str(node.words[0]), parts[0] if parts else []
-            into, back = f"/dev/fd/{self.number}", f"/dev/fd/{self.number - 1}"
+            body, into, back = parts[0] if parts else [], f"/dev/fd/{self.number}", str(self.number - 1)
             self.number -= 2
             self.sinks = {**self.sinks, into: body}
             self.fds = {**self.fds, into[8:]: into}
-            self.vars[name] = {"0": back[8:], "1": into[8:]}
-            self.apart(lambda: self.script(body, _NOTHING))
+            self.vars[str(node.words[0])] = {"0": back, "1": into[8:]}
+            self.apart(self.script, body)
             return _NOTHING
         return self.script(parts[0], flow) if parts else _NOTHING
+
+    def simple(self, words: list[str], flow: _Flow, background: bool = False) -> _Flow:
+        """One command with its words; what comes out of it."""
+        raise NotImplementedError
+
+    def line(self, node: _ShNode, lines: list[list[str]], flow: _Flow, outs: list[tuple[str, str, str]]) -> _Flow:
+        """A simple command, for each of the words it may have."""
+        if node.redirects and lines == [["exec"]]:
+            self.exec_redirected(node, outs)
+            return _NOTHING
+        words = lines[0]
+        if len(lines) > 1:
+            return self.branches([partial(self.simple, words, flow, node.background) for words in lines])
+        if not words:
+            return _NOTHING if node.assigns or not outs else _EMPTY if flow is _NOTHING else flow
+        if self.d is _SH_CMD and " " in words[0] and isinstance(node.words[0], list) and node.words[0][0][0] == "v":
+            return self.read(" ".join(words), flow)         # %X% is replaced before the line is read
+        return self.simple(words, flow, node.background)
 
     def either(self, parts: list[Any], flow: _Flow) -> _Flow:
         """`if`: the conditions in turn, and one branch or none."""
@@ -9914,10 +10287,22 @@ class _ShRun:
         self.merge(ends)
         return _sh_said(outs)
 
+    def each(self, node: _ShNode, flow: _Flow) -> _Flow:
+        """A `for` loop: its body with each value."""
+        name, *values = self.expand_all(node.words)
+        outs, before = [], self.state()
+        for value in dict.fromkeys(values[:MAX_SHELL_WORDS]) or [_SH_HOLE if self.posix else "$" + name]:
+            self.vars[name] = value
+            outs.append(self.script(node.parts[0], flow))
+            self.settle()
+        self.merge([before])
+        return _sh_said(outs)
+
+    # -- redirections
     def exec_redirected(self, node: _ShNode, outs: list[tuple[str, str, str]]) -> None:
         """`exec` with redirections alone: for all that follows."""
         if self.networked:
-            self.net_fds = self.net_fds.union(fd or "0" for fd, _, _ in node.redirects)
+            self.net_fds = self.net_fds.union([fd or "0" for fd, _, _ in node.redirects])
             if not re.match(r"/dev/\w+/(?:localhost|127\.)", self.last_net):
                 self.say("reverse_shell", "opens a socket from the shell")
         for fd, operator, target in outs:
@@ -9927,7 +10312,7 @@ class _ShRun:
                     self.written(target, _EMPTY, ">>" in operator)
             elif fd != "2":
                 self.fds = {**self.fds, fd.strip("{}"): target}
-        if not outs and any(operator == ">&" for _, operator, _ in node.redirects):
+        if not outs and any([operator == ">&" for _, operator, _ in node.redirects]):
             self.out = ""
         outs.clear()
 
@@ -9939,31 +10324,33 @@ class _ShRun:
                 return _REMOTE
         descriptor = target.isdigit() or target == "-"
         held = self.fds.get(target.removeprefix("/dev/fd/")) if descriptor or target[:8] == "/dev/fd/" else None
-        if operator in ("<<", "<<<", "<", "<&", "<>"):
-            if operator in ("<<", "<<<"):
-                made = _sh_flow(target).but(str(target) + "\n" * (operator == "<<<"))
-            elif held is not None:
-                made = held if isinstance(held, _Flow) else self.content(held)
-            else:
-                made = self.content(target) if not descriptor else _REMOTE if target in self.net_fds else flow
-            if fd in ("", "0"):
-                return made
-            if fd[0] == "{":
-                self.number -= 1
-                self.vars[fd.strip("{}")] = fd = str(self.number + 1)
-            if fd != "2":
-                self.fds = {**self.fds, fd.strip("{}"): made}
-            if operator == "<>" and not descriptor:
-                self.written(target, _EMPTY, True)
-        elif operator == ">&" and descriptor:
-            if target in self.net_fds:
+        if operator[0] != "<":
+            if operator != ">&" or not descriptor:
+                if target.lower() != "nul" and target[:5] != "$null":
+                    outs.append((fd, operator, target))
+            elif target in self.net_fds:
                 outs.append((fd, operator, "/dev/tcp/"))
             elif isinstance(held, str):
                 outs.append((fd, operator, held))
-        elif target.lower() != "nul" and target[:5] != "$null":
-            outs.append((fd, operator, target))
+            return flow
+        if operator in ("<<", "<<<"):
+            made = _sh_flow(target).but(str(target) + "\n" * (operator == "<<<"))
+        elif held is not None:
+            made = held if isinstance(held, _Flow) else self.content(held)
+        else:
+            made = self.content(target) if not descriptor else _REMOTE if target in self.net_fds else flow
+        if fd in ("", "0"):
+            return made
+        if fd[0] == "{":
+            self.vars[fd.strip("{}")] = fd = str(self.number)
+            self.number -= 1
+        if fd != "2":
+            self.fds = {**self.fds, fd: made}
+        if operator == "<>" and not descriptor:
+            self.written(target, _EMPTY, True)
         return flow
 
+    # -- functions
     def define(self, name: str, node: _ShNode) -> None:
         """A function; one that calls itself twice, or in the background, is a fork bomb."""
         self.functions = {**self.functions, name: node.parts[0] if node.parts else []}
@@ -9975,379 +10362,50 @@ class _ShRun:
                     calls += (part.words[:1] == [name]) * (1 + part.background)
                     part = part.parts
                 stack.append(part)
-        if calls > 1 and self.d is _SH_POSIX:
+        if calls > 1 and self.posix:
             self.say("destructive", "fork bomb")
         if name == "()":                        # zsh runs it at once
             self.call(self.functions[name], [], _NOTHING)
 
-    def each(self, node: _ShNode, flow: _Flow) -> _Flow:
-        """A `for` loop: its body with each value."""
-        name, *values = self.expand_all(node.words)
-        outs, before = [], self.state()
-        for value in dict.fromkeys(values[:MAX_SHELL_WORDS]) if values else [_SH_HOLE] if self.d is _SH_POSIX else ["$" + name]:
-            self.vars[name] = value
-            outs.append(self.script(node.parts[0], flow))
-            self.settle()
-        self.merge([before])
-        return _sh_said(outs)
-
-    # -- words
-    def argvs(self, words: list[Any]) -> list[list[str]]:
-        """The command lines that *words* may become: one, unless variables have several values."""
-        lines: list[list[str]] = [[]]
-        for word in words:
-            if isinstance(word, str) and not (word[:1] == "~" and (self.vars or word[1:2] in ("+", "-"))):
-                for line in lines:
-                    line.append(word)
-                continue
-            made = self.readings(word)
-            if len(made) > 1 and len(lines) * len(made) > 32:
-                made = [[_sh_from(_SH_HOLE, _sh_join([_sh_flow(one) for fields in made for one in fields] or [_NOTHING]))]]
-            if len(made) == 1:
-                for line in lines:
-                    line += made[0]
-            else:
-                lines = [line + fields for line in lines for fields in made]
-        return lines
-
-    def expand_all(self, words: list[Any]) -> list[str]:
-        return [made for word in words for made in ((word,) if isinstance(word, str) else self.expand(word))]
-
-    def expand(self, word: Any) -> list[str]:
-        """The words one word becomes; when it may become several things, all of them."""
-        if isinstance(word, str):
-            return [word]
-        made = self.readings(word)
-        return made[0] if len(made) == 1 else list(dict.fromkeys(one for fields in made for one in fields))
-
-    def readings(self, word: Any, split: bool = True) -> list[list[str]]:
-        """What one word may become, each as its fields."""
-        if self.d is not _SH_POSIX:
-            return [[word] if isinstance(word, str) else _windows_expand(self, word)]
-        if isinstance(word, str):
-            word = [("u", word)]
-        found = [_ShFields()]
-        for number, part in enumerate(word):
-            kind = part[0]
-            if kind == "q" or kind == "u" and not (number == 0 and part[1][:1] == "~"):
-                for one in found:
-                    one.add(part[1], kind == "q")
-                continue
-            values, quoted = self.part(part)
-            if len(values) > 1 and len(values) * len(found) > 16:
-                values = [[_sh_from(_SH_HOLE, _sh_join([_sh_flow(text) for value in values for text in value] or [_NOTHING]))]]
-            made = []
-            for value in values:
-                self.spend(sum(map(len, value)))
-                for one in found:
-                    one = one.copy() if len(values) > 1 else one
-                    one.put(value, quoted or not split, self.fields)
-                    made.append(one)
-            found = made
-        for one in found:
-            one.end()
-        return [one.fields for one in found]
-
-    def part(self, part: tuple[Any, ...]) -> tuple[list[list[str]], bool]:
-        """What a part that expands may become, and whether it is not split."""
-        kind, value = part[0], part[1]
-        if kind == "$":
-            return self.parameter(value, part[2]), part[2]
-        if kind == "s":
-            flow = self.apart(lambda: self.script(value))
-            return [[_sh_from(_SH_HOLE if flow.text is None else flow.text.rstrip("\n"), flow)]], part[2]
-        if kind == "a":
-            return [[self.sum(value)]], True
-        if kind == "p":
-            name = f"/dev/fd/{self.number}"
-            self.number -= 1
-            if part[2] == ">":
-                self.sinks = {**self.sinks, name: value}
-                return [[name]], True
-            return [[_sh_from(name, self.apart(lambda: self.script(value)))]], True
-        if kind == "l":
-            carrier = _ShWord("")
-            carrier.block = self.array(value)
-            return [[carrier]], True
-        rest = value[1:].partition("/")         # a tilde
-        named = {"": self.vars.get("HOME"), "+": self.folder(), "-": self.vars.get("OLDPWD", _sh_hole("OLDPWD"))}.get(rest[0])
-        if named is None or not isinstance(named, (str, tuple)):
-            return [[value]], True
-        return [[str(one) + value[1 + len(rest[0]):]] for one in (named if isinstance(named, tuple) else (named,))], True
-
-    def fields(self, text: str) -> list[str]:
-        """Word splitting, by IFS when the command sets it; when that may be several things, by all of them."""
-        if "IFS" not in self.vars:
-            return text.split()
-        values = [one for one in _sh_each(self.vars["IFS"]) if isinstance(one, str)]
-        marks = "".join([":,;|/ " if _sh_open(one) else one[:8] for one in values])
-        return [one for one in re.split(f"[{re.escape(marks)}]", text) if one] if marks else [text]
-
-    def folder(self) -> Any:
-        """The working directory as a value: an absolute path, or several."""
-        found = []
-        for cwd in self.cwds:
-            place = cwd if cwd[:1] in ("/", "~", "\ue0f0") or _sh_drive.match(cwd) else f"{self.at.cwd.rstrip('/')}/{cwd}"
-            found.append(re.sub(r"^~(?=/|\Z)", lambda _: self.at.home, os.path.normpath(place).replace("\\", "/")))
-        return found[0] if len(found) == 1 else tuple(found)
-
-    def values_of(self, name: str, index: Any = None) -> list[list[str] | None]:
-        """What a variable may hold: each a list (of one text, unless it is an array); None when it is not set here."""
-        value = self.vars.get(name)
-        if value is None:
-            if name in ("@", "*"):
-                value = self.vars.get("@", {})
-            elif name == "PWD":
-                value = self.folder()
-            elif name in _SH_VARIABLES:
-                value = _SH_VARIABLES[name]
-            elif name == "HOME":
-                value = self.at.home
-            elif name.isdigit() or name == "#":
-                args = self.vars.get("@")
-                values = args if isinstance(args, tuple) else (args or {},)
-                return [[str(len(one)) if name == "#" else list(one.values())[int(name[:6]) - 1] if 0 < int(name[:6]) <= len(one)
-                         else _SH_HOLE if _SH_HOLE in one.values() else ""] for one in values]
-            else:
-                return [None]
-        found: list[list[str] | None] = []
-        for one in value if isinstance(value, tuple) else (value,):
-            if not isinstance(one, dict):
-                found.append([one])
-            elif index in ("@", "*") or name in ("@", "*"):
-                found.append(list(one.values()))
-            elif index is None:
-                found.append([one.get("0", "")])
-            else:
-                for key in self.expand(index) or [""]:
-                    items = list(one.values())
-                    if key in one:
-                        found.append([one[key]])
-                    elif re.fullmatch(r"-\d{1,4}", key) and -int(key) <= len(items):
-                        found.append([items[int(key)]])
-                    else:                       # not known which: any of them
-                        found += [[item] for item in items[:16]] if not key.isdigit() else [[""]]
-        return found or [[""]]
-
-    def parameter(self, p: _ShParameter, quoted: bool) -> list[list[str]]:
-        """What `$NAME` or `${…}` may become: for each possibility its texts (several of a list)."""
-        if not p.operator and not p.prefix and p.key is None and p.name not in ("@", "*"):       # the usual case
-            return [[self.unset(p.name)] if one is None else one for one in self.values_of(p.name)]
-        star = p.key if p.key in ("@", "*") else p.name if p.name in ("@", "*") else ""
-        if p.key and not star:
-            for text in self.expand(p.key):
-                self.subscript("[" + text)
-        if p.prefix == "!":
-            values, star = self.indirect(p), ""
-        else:
-            values = self.values_of(p.name, p.key)
-        if p.prefix == "#":
-            return [[str(len(one) if star else len(one[0])) if one is not None and not any(map(_sh_open, one))
-                     else _sh_hole("number")] for one in values]
-        if p.operator and not (p.prefix == "!" and p.operator in ("*", "@")):
-            values = self.operated(p, values, bool(star))
-        made = [[self.unset(p.name)] if one is None else one for one in values]
-        if star == "*" and quoted:
-            marks = self.vars.get("IFS")
-            made = [[_sh_whole(one, marks[:1] if isinstance(marks, str) else " ")] if one else [] for one in made]
-        return made
-
-    def unset(self, name: str) -> str:
-        """A variable that this command has not set: whatever the environment holds."""
-        return _sh_from(_sh_hole(name), _sh_read((f"\0${name[:40]}",))) if _SH_SECRET_NAME.search(name) else _sh_hole(name)
-
-    def indirect(self, p: _ShParameter) -> list[list[str] | None]:
-        """`${!NAME}`: the variable that another names; `${!PREFIX*}`, `${!ARRAY[@]}`: names and keys."""
-        if p.operator in ("*", "@") and p.key is None:
-            return [[name for name in self.vars if name.startswith(p.name)]]
-        if p.key in ("@", "*"):
-            value = self.vars.get(p.name)
-            return [list(value) if isinstance(value, dict) else [_sh_hole("number")]]
-        found: list[list[str] | None] = []
-        for one in self.values_of(p.name, p.key):
-            text = one[0] if one else ""
-            self.subscript(text)
-            named = re.fullmatch(r"([A-Za-z_]\w*|\d+|[@*])(?:\[([^\]]*)\])?", text)
-            if named:
-                found += self.values_of(named.group(1), None if named.group(2) is None else named.group(2)
-                                        if named.group(2) in ("@", "*") else [("q", named.group(2))])
-            else:
-                found.append([_sh_from(_SH_HOLE, _sh_flow(text))])
-        return found
-
-    def operated(self, p: _ShParameter, values: list[list[str] | None], listed: bool) -> list[list[str] | None]:
-        """The values with an operator of `${…}` applied."""
-        operator, argument = p.operator, p.arguments[0]
-        bare = operator.lstrip(":")
-        if bare in ("-", "=", "+", "?") and bare:
-            default: list[list[str] | None] = [one or [""] for one in self.readings(argument)] if argument else [[""]]
-            found: list[list[str] | None] = []
-            if bare == "?":
-                self.checked |= {p.name}
-                return values
-            for one in values:
-                empty = one is None or operator[0] == ":" and not "".join(one) or not one
-                unknown = one is None and p.name not in _SH_SET or one is not None and any(map(_sh_open, one))
-                if bare == "+":
-                    found += (default if not empty or one is None else []) + ([[""]] if empty or unknown else [])
-                else:
-                    found += (default if empty else [one]) + (default if unknown and not empty else [])
-            if bare == "=":
-                self.vars[p.name] = _sh_either(*[one[0] for one in found if one] or [""])
-            return found
-        patterns = [_sh_whole(one, "") for one in self.readings(argument)] if argument else [""]
-        pattern = patterns[0] if len(patterns) == 1 and patterns else _SH_HOLE
-        second = _sh_whole(self.expand(p.arguments[1]), "") if len(p.arguments) > 1 and p.arguments[1] else ""
-        if operator == ":":
-            self.subscript("[" + pattern)
-            self.subscript("[" + second)
-            ends = [self.count(pattern), self.count(second) if len(p.arguments) > 1 else None]
-            return [self.sliced(p, one or [self.unset(p.name)], ends, listed or p.name in ("@", "*")) for one in values]
-        return [[self.changed(p.name, operator, text, pattern, second) for text in (one or [self.unset(p.name)])]
-                for one in values]
-
-    def count(self, text: str) -> int | None:
-        """The number that a slice names, when it is one."""
-        found = re.fullmatch(r"\s*\(?\s*(-?\s*\d{1,6})\s*\)?\s*", text)
-        return int(found.group(1).replace(" ", "")) if found else 0 if not text.strip() else None
-
-    def sliced(self, p: _ShParameter, texts: list[str], ends: list[int | None], listed: bool) -> list[str]:
-        start, size = ends
-        known = start is not None and (size is not None or len(p.arguments) < 2)
-        flow = _sh_join([_sh_flow(text) for text in texts] or [_NOTHING])
-        if listed:
-            if not known or start is None:
-                return [_sh_from(_SH_HOLE, flow)] * (len(texts) > 0)
-            items = (["bash"] + texts if p.name in ("@", "*") else texts)[start:]
-            return items if size is None else items[:size]
-        text = texts[0] if texts else ""
-        if not known or start is None or _sh_open(text):
-            return [_sh_from(_SH_HOLE, flow)]
-        text = str(text)[start:]
-        return [_sh_from(text if size is None else text[:size], flow)]
-
-    def changed(self, name: str, operator: str, text: str, pattern: str, new: str) -> str:
-        """One text after `#`, `%`, `/`, `^`, `,` or `@`."""
-        flow = _sh_flow(text)
-        self.spend(len(text))
-        plain, mark = str(text), operator[0]
-        if mark == "@":
-            if operator == "@P":
-                return _sh_whole(self.expand(_ShReader(plain).double("")) or [""], "")
-            changes: dict[str, Callable[[str], str]] = {"@U": str.upper, "@L": str.lower, "@E": _sh_unescape, "@Q": str}
-            plain = changes[operator](plain) if operator in changes else _SH_HOLE
-        elif _sh_open(plain) or _sh_open(pattern):
-            return text if mark in "#%" and plain == _sh_hole(name) else _sh_from(_SH_HOLE, _sh_join([flow, _sh_flow(pattern)]))
-        elif mark in "^,~":
-            whole = len(operator) > 1
-            turn = str.upper if mark == "^" else str.lower if mark == "," else str.swapcase
-            plain = _SH_HOLE if pattern else turn(plain) if whole else turn(plain[:1]) + plain[1:]
-        else:
-            self.spend(len(plain) * len(pattern))
-            plain = _sh_cut(plain, operator, pattern, new)
-        return _sh_from(plain[:MAX_SHELL_VALUE], flow)
-
-    def sum(self, parts: _Parts) -> str:
-        """An arithmetic expression: what it runs and sets; its value where that is plain."""
-        text = _sh_whole(self.expand(parts) or [""])
-        for name in set(re.findall(r"[A-Za-z_]\w*", text)):
-            for one in self.values_of(name) if name in self.vars else ():
-                for value in one or ():
-                    self.subscript(value)
-        self.subscript(text)
-        for name, mark in re.findall(r"([A-Za-z_]\w*)(?:\[[^\]]*\])?\s*((?:[-+*/%&|^]|<<|>>)?=(?!=)|\+\+|--)", text):
-            number = re.search(rf"\b{name}\s*=\s*(\d+)\s*(?:,|\Z)", text) if mark == "=" else None
-            self.vars[name] = number.group(1) if number else _sh_hole("number")
-        found = re.fullmatch(r"\s*(\d{1,9})(?:\s*([-+*])\s*(\d{1,9}))?\s*", text)
-        if not found:
-            return _sh_hole("number")
-        a, b = int(found.group(1)), int(found.group(3) or 0)
-        return str({"+": a + b, "-": a - b, "*": a * b}.get(found.group(2), a))
-
-    def subscript(self, text: str) -> None:
-        """A text that is evaluated as a sum or the name of an array's element: what stands in it as substitution is run."""
-        if "[" in text and ("$(" in text or "`" in text):
-            self.spend(len(text))
-            self.deeper(1)
-            self.expand(_ShReader(str(text)).double(""))
-            self.depth -= 1
-
-    def array(self, elements: list[tuple[_Parts | None, Any]]) -> dict[str, str]:
-        found: dict[str, str] = {}
-        at = 0
-        for index, word in elements[:MAX_SHELL_STEPS]:
-            if index is None:
-                for text in self.expand(word):
-                    found[str(at)] = text
-                    at += 1
-            else:
-                key = _sh_whole(self.expand(index) or [""], "")
-                self.subscript("[" + key)
-                found[str(key)] = _sh_whole(self.expand(word) or [""])
-                at = int(key) + 1 if key.isdigit() and len(key) < 6 else at + 1
-        return found
-
-    def assign(self, name: str, index: Any, appended: bool, word: Any) -> None:
-        """`NAME=WORD`, `NAME[INDEX]=WORD`, `NAME+=WORD`, `NAME=(…)`."""
-        before = self.vars.get(name)
-        if isinstance(word, list) and word[:1] and word[0][0] == "l":
-            value: Any = self.array(word[0][1])
-            if appended and before is not None:
-                held = list(before.values()) if isinstance(before, dict) else [before] if isinstance(before, str) else [_SH_HOLE]
-                value = {str(at): text for at, text in enumerate(held + list(value.values()))}
-        else:
-            value = _sh_either(*[_sh_whole(one) for one in self.readings(word, False)])
-            if appended and isinstance(before, (str, tuple)):
-                value = _sh_either(*[_sh_whole([a, b], "") for a in _sh_each(before) for b in _sh_each(value)
-                                     if isinstance(a, str)][:17])
-        if index is not None:
-            key = _sh_whole(self.expand(index) or [""], "")
-            self.subscript("[" + key)
-            value = {**(before if isinstance(before, dict) else {"0": before} if isinstance(before, str) else {}),
-                     str(key): value if isinstance(value, str) else _SH_HOLE}
-        self.set(name, value)
-
-    def set(self, name: str, value: Any) -> None:
-        """A variable gets a value; some variables hold what programs run."""
-        self.vars[name] = value if not isinstance(value, str) or len(value) <= MAX_SHELL_VALUE else _sh_from(
-            _SH_HOLE, _sh_flow(value))
-        if self.d is _SH_POSIX and (name in _SH_RUNS_VARIABLES or name[:17] == "GIT_CONFIG_VALUE_"):
-            for one in _sh_each(value):
-                if isinstance(one, str) and one:
-                    self.run_variable(name, one)
-
-    def run_variable(self, name: str, value: str) -> None:
-        """A variable of _SH_RUNS_VARIABLES: its value is a command, a script, or options of a program that runs things."""
-        role = _SH_RUNS_VARIABLES.get(name, "sh")
-        self.apart(lambda: self.played(role, value))
-
-    def played(self, role: str, text: str) -> _Flow:
-        """What a text does in the role of a command (sh), a script file (script) or a program's options (`-NAME`)."""
-        if role == "script":
-            self.expand(_ShReader(str(text)).double(""))
-            return self.run_operand(text, _NOTHING)
-        if role[:1] == "-":
-            return self.read(f"{role[1:]} {text}")
-        if role in _SH_TEXTS:
-            return self.act(role, text, _NOTHING)
-        return self.run_text(_sh_from(text.lstrip("!|"), _sh_flow(text)), _NOTHING)
-
-    # -- commands
-    def simple(self, words: list[str], flow: _Flow, background: bool = False) -> _Flow:
-        """One command with its words; what comes out of it."""
-        if not words:
-            return _NOTHING
-        self.nested += 1
-        if self.nested > MAX_SHELL_NESTING * 2:
-            raise BudgetSpent("it holds commands nested too deeply to follow")
-        out = self.program(words, flow, background)
-        self.nested -= 1
+    def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
+        """A function (a script) or alias (a text) with its arguments."""
+        self.deeper(1)
+        calls, self.calls = self.calls, (*self.calls, id(body))
+        before, dead = self.vars.get("@"), self.dead
+        self.positional(args)
+        out = self.read(body + ' "$@"', flow) if isinstance(body, str) else self.script(body, flow)
+        self.dead, self.calls = dead, calls
+        self.restore("@", before)
+        self.depth -= 1
         return out
 
-    def program(self, words: list[str], flow: _Flow, background: bool) -> _Flow:
+    def positional(self, args: list[str]) -> None:
+        self.vars["@"] = {str(at): word for at, word in enumerate(args)}
+
+
+class _ShRun(_ShScripts):
+    """Follows one command text and collects its facts: each command by the tables of programs and rules."""
+
+    row = _NO_ROW                               # of the program whose words are being followed
+
+    def simple(self, words: list[str], flow: _Flow, background: bool = False) -> _Flow:
+        if not words:
+            return _NOTHING
+        self.deeper(1)
         first, args = words[0], words[1:]
-        if "=" in first and self.d is _SH_POSIX and not isinstance(first, _ShWord) and _sh_assignment.match(first) and args:
+        if "=" in first and args and self.posix and not isinstance(first, _ShWord) and _sh_assignment.match(first):
             first, args = "env", words              # in an argv list
+        out = self.own(first, args, flow) if self.functions or self.aliases or self.files or isinstance(first, _ShWord) else None
+        if out is None and "\ue0f0" in first and _sh_open(first.rpartition("/")[2]):
+            out = self.unknown(first, args, flow)
+        if background and out is None and "node_modules" not in first and _sh_hidden_program.match(first):
+            self.say("persistence", "leaves a program from a hidden or temporary folder running", first)
+        out = self.program(first, args, flow, background) if out is None else out
+        self.depth -= 1
+        return out
+
+    def own(self, first: str, args: list[str], flow: _Flow) -> _Flow | None:
+        """What this very text has made: a block, a function, an alias; a file that it has written is run as well."""
         if isinstance(first, _ShWord):
             if first.block is not None and not isinstance(first.block, dict):
                 return self.script(first.block, flow)
@@ -10356,33 +10414,52 @@ class _ShRun:
         body = self.functions.get(first) or self.aliases.get(first)
         if body is not None and id(body) not in self.calls:
             return self.call(body, args, flow)
-        if self.files and (self.kept(first) is not None) and (
-                "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
+        if self.kept(first) is not None and (
+                "/" in first or "\\" in first or not self.posix or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
             self.run_file(first)
-        elif self.files and "/" not in first and any(key.endswith("bin/" + first) for key in self.files):
-            self.run_file(next(key for key in self.files if key.endswith("bin/" + first)))
-        if _sh_open(first) and _sh_open(first.rpartition("/")[2]):
-            return self.unknown(first, args, flow)
-        if background and "node_modules" not in first and re.match(
-                r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)", first):
-            self.say("persistence", "leaves a program from a hidden or temporary folder running", first)
+        elif "/" not in first:
+            for key in [key for key in self.files if key.endswith("bin/" + first)][:1]:
+                self.run_file(key)
+        return None
+
+    def program(self, first: str, args: list[str], flow: _Flow, background: bool) -> _Flow:
+        """A program by its rules and its row."""
         self.spend(0)
-        rows, _, rules = _sh_tables or _sh_known()
+        rows, verbs, rules = _sh_tables or _sh_known()
         name = _sh_program(first, self.d)
         if name not in rows and name not in rules:
             name = self.another_name(name)
         secret = ""
-        if name in rules and (self.d is not _SH_POSIX or name not in ("if", "for")):
+        if name in rules:
             secret = self.rules(name, rules[name], args)
-        found = self.row_of(name, args)
-        if found is None:
+        row = _sh_row(*rows[name]) if name in rows else None
+        call, before = self.verb(name, args, row) if name in verbs else (None, None)
+        if call is None and row is not None:
+            call = _ShCall(name, args, row)
+            call.sort()
+        if call is None:
             out = self.carried(name, args, flow)
-        elif "data" in found[1].row.traits and not {"--", "exec"}.isdisjoint(args):
-            out = self.carried(name, args[min(args.index(word) for word in ("--", "exec") if word in args) + 1:], flow)
+        elif "data" in call.row.traits and not {"--", "exec"}.isdisjoint(args):
+            out = self.carried(name, args[min([args.index(word) for word in ("--", "exec") if word in args]) + 1:], flow)
         else:
-            found[1].background = background or name in ("nohup", "setsid")
-            out = self.play(found[0], found[1], found[2], flow)
+            call.background = background or name in ("nohup", "setsid")
+            out = self.play(call, before or [], flow)
         return out._replace(sources=(*out.sources, f"\0${secret}\0")) if secret else out
+
+    def verb(self, name: str, args: list[str], row: _ShRow | None) -> tuple[_ShCall | None, list[tuple[str, str]]]:
+        """The row of a sub-command, its sorted words, and what stands before it."""
+        rows = _sh_tables[0]
+        front = _ShCall(name, args, row or _NO_ROW)
+        at = front.sort(True)
+        for skip in range(3 if front.doubt else 2) if row is None else (0,):
+            words = args[at + skip:at + skip + 2]
+            for size in (2, 1):
+                key = "/".join([name, *words[:size]])
+                if len(words) >= size and key in rows:
+                    call = _ShCall(name, args[at + skip + size:], _sh_row(*rows[key]), words[size - 1])
+                    call.sort()
+                    return call, front.got
+        return None, []
 
     def unknown(self, first: str, args: list[str], flow: _Flow) -> _Flow:
         """A program that nobody can name: the worst one for its arguments."""
@@ -10393,42 +10470,29 @@ class _ShRun:
             self.say("pipe_to_shell", "hands what comes from the network to a program nobody can name")
         out = self.operands("", args, flow)
         for at, word in enumerate(args):
-            if _SH_REMOVES.match(word):
-                self.apart(lambda: self.simple(["rm", *args], flow))
-                break
-            if word[:3] == "of=":
-                self.apart(lambda: self.simple(["dd", *args], flow))
-                break
-            if word == "-c":
-                self.apart(lambda: self.simple(["sh", *args], flow))
-                break
-            if _sh_program(word, self.d) in _SH_DANGEROUS:
-                self.apart(lambda rest=args[at:]: self.simple(rest, flow))  # type: ignore[misc]
+            worst = ["rm", *args] if _SH_REMOVES.match(word) else ["dd", *args] if word[:3] == "of=" else (
+                ["sh", *args] if word == "-c" else args[at:] if _sh_program(word, self.d) in _SH_DANGEROUS else [])
+            if worst:
+                self.apart(self.simple, worst, flow)
                 break
         return out
 
-    def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
-        """A function (a script) or alias (a text) with its arguments."""
-        self.deeper(1)
-        calls, self.calls = self.calls, (*self.calls, id(body))
-        before, dead = self.vars.get("@"), self.dead
-        self.positional(args)
-        out = self.read(body + ' "$@"', flow) if isinstance(body, str) else self.script(body, flow)
-        self.dead = dead
-        if before is None:
-            self.vars.pop("@", None)
-        else:
-            self.vars["@"] = before
-        self.calls = calls
-        self.depth -= 1
-        return out
-
-    def positional(self, args: list[str]) -> None:
-        self.vars["@"] = {str(at): word for at, word in enumerate(args)}
+    def carried(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """A program in no table: it may run what its words say."""
+        for at, word in enumerate(args[:64]):
+            first = word.split(None, 1)[0] if " " in word else word
+            if args[max(at - 1, 0)] in _SH_TEXT_OPTIONS or _sh_program(first, self.d) not in _SH_DANGEROUS:
+                continue
+            if first is word:
+                self.apart(self.simple, args[at:], flow)
+                break
+            if self.certain:
+                self.apart(self.run_text, word, flow)
+        return self.operands(name, args, flow)
 
     def another_name(self, name: str) -> str:
         """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
-        rows, _, rules = _sh_known()
+        rows, _, rules = _sh_tables
         for known in (name.rstrip("0123456789."), name.split(".")[0]):
             if known in rows or known in rules:
                 return known
@@ -10456,30 +10520,11 @@ class _ShRun:
                     self.say(category, f"{name}: {reason}")
         return secret
 
-    def row_of(self, name: str, args: list[str]) -> tuple[str, _ShCall, list[tuple[str, str]]] | None:
-        """The row of a program or of its sub-command: its name, the sorted words, and what stands before a sub-command."""
-        rows, verbs, _ = _sh_known()
-        row = _sh_row(*rows[name]) if name in rows else None
-        if name in verbs:
-            front = _ShCall(name, args, row or _NO_ROW)
-            at = front.sort(True)
-            for skip in range(3 if front.doubt else 2) if row is None else (0,):
-                verb = "".join(args[at + skip:at + skip + 1])
-                for key, size in ((f"{name}/{verb}/{''.join(args[at + skip + 1:at + skip + 2])}", 2), (f"{name}/{verb}", 1)):
-                    if key in rows:
-                        call = _ShCall(key, args[at + skip + size:], _sh_row(*rows[key]))
-                        call.sort()
-                        return key, call, front.got
-        if row is None:
-            return None
-        call = _ShCall(name, args, row)
-        call.sort()
-        return name, call, []
-
-    def play(self, name: str, call: _ShCall, before: list[tuple[str, str]], flow: _Flow) -> _Flow:
+    # -- a command by its row
+    def play(self, call: _ShCall, before: list[tuple[str, str]], flow: _Flow) -> _Flow:
         """One command by the row of its program: the roles of its words, then the command inside or the program's method."""
-        row, kept, got = call.row, (self.call_, self.root, self.cwds, self.links), before + call.got if before else call.got
-        self.call_, self.root = call, self.root or "root" in row.traits
+        row, got, kept = call.row, before + call.got if before else call.got, (self.row, self.root, self.cwds, self.links)
+        self.row, self.root = row, self.root or "root" in row.traits
         outs: list[_Flow] = []
         if got:
             for role, value in got:
@@ -10488,52 +10533,55 @@ class _ShRun:
                     self.go(value)
                     self.fell = fell
             outs = [self.act(role, value, flow) for role, value in got if role not in _SH_QUIET_ROLES]
-        if flow.text or flow.remote:
-            for role in row.inputs:
+        for role in row.inputs if flow.text or flow.remote else ():
+            if not call.all(role) and (flow.text or role != "sql"):
                 self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
         if row.method is not None:
             call.said = _sh_said(outs)
-            outs = [row.method(self, name.partition("/")[0], call.args, flow), *([] if row.method is _ShRun._code else outs)]
+            outs = [row.method(self, call, flow), *([] if row.method is _do_code else outs)]
         elif call.starts:
-            outs.append(self.inside(flow))
+            outs.append(self.inside(call, flow))
         else:
             outs.append(self.by_row(call, flow))
-        self.call_, self.root, cwds, links = kept
+        self.row, self.root, cwds, links = kept
         if got and self.cwds is not cwds and any([role == "cd" for role, _ in got]):
             self.cwds = cwds
         if self.links is not links and call.all("vol"):
             self.links = links
         return _sh_said(outs)
 
-    def inside(self, flow: _Flow) -> _Flow:
+    def inside(self, call: _ShCall, flow: _Flow) -> _Flow:
         """The command that stands among the words of another."""
-        call = self.call_
-        if call is None or not call.starts or "idle" in call.marks:
+        if not call.starts or "idle" in call.marks:
             return _NOTHING
-        args, background = call.args, call.background
-        if len(call.starts) == 1:
-            rest = args[call.starts[0]:]
-            return self.act("sh", rest[0], flow) if len(rest) == 1 and " " in rest[0] else self.simple(rest, flow, background)
-        return self.branches([lambda at=at: self.simple(args[at:], flow, background) for at in call.starts])  # type: ignore[misc]
+        if len(call.starts) > 1:
+            return self.branches([partial(self.simple, call.args[at:], flow, call.background) for at in call.starts])
+        rest = call.rest
+        return self.act("sh", rest[0], flow) if len(rest) == 1 and " " in rest[0] else self.simple(rest, flow, call.background)
 
     def by_row(self, call: _ShCall, flow: _Flow) -> _Flow:
-        """What a program without a method says: its row knows what becomes of what goes in."""
-        traits = call.row.traits
-        out = self.operands(call.name, call.plain + call.all("f", "r"), flow)
+        """What a program without a method does and says: its row knows what becomes of what goes in."""
+        traits, files = call.row.traits, call.plain + call.all("f", "r")
+        for trait in call.row.away:
+            self.ship(_sh_join([flow, *map(_sh_flow, call.all("s")), *map(self.content, call.all("S"))]), trait)
+        out = self.operands(call.name, files, flow)
         for word in call.all("n"):
             self.named(call.name, word)
             if call.name in ("mkdir", "md"):
                 self.made |= {word.rstrip("/")}
+        if "inplace" in call.marks:
+            for word in files:
+                self.written(word, _NOTHING, True)
         if "none" in traits:
             return _EMPTY if call.name in (":", "true") else _NOTHING
-        shows = [trait[6:].replace("_", " ") for trait in traits if trait[:6] == "shows:"]
-        if shows:
-            return _sh_read(["\0" + one for one in shows])
+        if call.row.shows:
+            return _sh_read(["\0" + one for one in call.row.shows])
         if "lines" in traits and "part" not in call.marks and not call.all("f", "r") and flow.text is not None:
             return out._replace(text=flow.text, made=flow.made, below=flow.below)
-        if "below" in traits:
-            return out._replace(below=True)
-        return out._replace(made=True) if "made" in traits else out
+        if "remote" in traits:
+            return _REMOTE._replace(sources=flow.sources)
+        return flow if "same" in traits else out._replace(below=True) if "below" in traits else (
+            out._replace(made=True) if "made" in traits else out)
 
     def named(self, name: str, word: str) -> None:
         """A word whose name alone matters: that is nobody's business only in a few places."""
@@ -10543,37 +10591,8 @@ class _ShRun:
     def act(self, role: str, value: str, flow: _Flow) -> _Flow:
         """What a word does in its role."""
         if role == "sh":
-            return self.apart(lambda: self.run_text(value, flow))
-        if role in ("f", "r", "n", "cd"):
-            return _NOTHING                     # by_row
-        if role == "w" and value[:1] in ("|", "!"):
-            return self.act("sh", _sh_from(value[1:], _sh_flow(value)), flow)
-        if role == "w" or role == "new":
-            self.written(value, flow, False, role == "w")
-        elif role == "d":
-            self.path(value)
-            self.delete(value)
-        elif role == "e":
-            key, _, text = value.partition("=")
-            self.set(key, _sh_from(text, _sh_flow(value)))
-        elif role == "script":
-            return self.run_operand(value, flow)
-        elif role == "program":                 # in the place of ssh, with options of its own
-            if _sh_program(value, self.d) in _SH_DANGEROUS or " " in value or self.kept(value):
-                self.apart(lambda: self.read(f"{value} -rf {_SH_HOLE}"))
-        elif role == "list":                    # gcc -wrapper rm,-rf,…
-            self.apart(lambda: self.simple(value.split(","), flow))
-        elif role == "vol":
-            self.mount(value)
-        elif role == "ssh":
-            key, _, text = value.replace("=", " ", 1).partition(" ")
-            if key.lower() in ("proxycommand", "localcommand", "knownhostscommand"):
-                self.apart(lambda: self.run_text(_sh_from(text, _sh_flow(value)), flow))
-        elif role == "exec":
-            return self.act("sh", value.removeprefix("exec="), flow) if value[:5] == "exec=" else _NOTHING
-        elif role == "git":
-            self.git_setting(*value.partition("=")[::2])
-        elif role in _SH_TEXTS:
+            return self.apart(self.run_text, value, flow)
+        if role in _SH_TEXTS:
             self.judge_origin(value)
             if flow.remote and _sh_runs_input.search(value):
                 self.say("pipe_to_shell", "runs what comes from the network")
@@ -10581,464 +10600,86 @@ class _ShRun:
             out = _SH_TEXTS[role](self, role, value)
             self.become(before)
             return out if isinstance(out, _Flow) else _NOTHING
+        if role == "script":
+            return self.run_operand(value, flow)
+        if role == "w" and value[:1] in ("|", "!"):
+            return self.act("sh", _sh_from(value[1:], _sh_flow(value)), flow)
+        key, mark, text = value.partition("=")
+        if role == "w" or role == "new":
+            self.written(value, flow, False, role == "w")
+        elif role == "d":
+            self.path(value)
+            self.delete(value)
+        elif role == "e":
+            self.set(key, _sh_from(text, _sh_flow(value)))
+        elif role == "program":                 # in the place of ssh, with options of its own
+            if _sh_program(value, self.d) in _SH_DANGEROUS or " " in value or self.kept(value):
+                self.apart(self.read, f"{value} -rf {_SH_HOLE}")
+        elif role == "list":                    # gcc -wrapper rm,-rf,…
+            self.apart(self.simple, value.split(","), flow)
+        elif role == "vol":
+            self.mount(value)
+        elif role == "pipe":
+            self.pipes = self.pipes.union(self.keys(value))
+        elif role == "ssh":
+            key, _, text = value.replace("=", " ", 1).partition(" ")
+            if key.lower() in ("proxycommand", "localcommand", "knownhostscommand"):
+                self.act("sh", _sh_from(text, _sh_flow(value)), flow)
+        elif role == "exec" and key == "exec":
+            return self.act("sh", text, flow)
+        elif role == "git":
+            self.git_setting(key, text)
         return _NOTHING
 
     def git_setting(self, key: str, value: str) -> None:
         """A setting of git: some are commands."""
-        runs = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass|gitproxy)|alias\..+|diff\..*|pager\..+|"
-                        r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper|\S+\.(?:tool|cmd|"
-                        r"command|textconv|pager|editor))\Z", key)
-        if runs and value and not re.match(r"(?i)(?:true|false|\d+)\Z", value) and (value[0] == "!" or key[:5] != "alias"):
+        if value and _sh_git_runs.match(key) and not re.match(r"(?i)(?:true|false|\d+)\Z", value) and (
+                value[0] == "!" or key[:5] != "alias"):
             self.act("sh", _sh_from(value.removeprefix("!"), _sh_flow(value)), _NOTHING)
 
     def mount(self, value: str) -> None:
         """A folder of the host in a container: `HOST:INSIDE`, `type=bind,source=HOST,target=INSIDE`."""
-        fields = dict(field.partition("=")[::2] for field in value.split(",")) if "=" in value else {}
+        fields = dict([field.partition("=")[::2] for field in value.split(",")]) if "=" in value else {}
         short = (value + "::").split(":")
         source = fields.get("source") or fields.get("src") or short[0]
         target = fields.get("target") or fields.get("dst") or fields.get("destination") or short[1]
         if source[:1] in ("/", "~", ".", "$", "\ue0f0"):
             self.path(source)
-            for place in self.places(source):
-                if re.fullmatch(r"/|/(?:etc|root|proc|sys|dev|boot|var|home|usr|Users|var/run/docker\.sock|run/docker\.sock)",
-                                place.rstrip("/") or "/"):
-                    self.say("privilege", "gives a container rights over the host", source)
+            if any([_sh_host_folder.match(place.rstrip("/") or "/") for place in self.places(source)]):
+                self.say("privilege", "gives a container rights over the host", source)
             if target[:1] == "/":
                 self.links = {**self.links, target.rstrip("/"): source}
-
-    def shells(self, words: list[str]) -> bool:
-        """Is this an interactive or input-reading shell?"""
-        made = _sh_known()[0].get(_sh_program(words[0], self.d)) if words else None
-        row = _sh_row(*made) if made is not None else None
-        return row is not None and row.method is _ShRun._shell and all(word[:1] in "-+" for word in words[1:])
-
-    # -- programs that run another
-    def _sudo(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        call = self.call_
-        rest = call.args[call.starts[0]:] if call and call.starts else []
-        if call and "shell" in call.marks and (not rest or rest[0] in ("bash", "sh", "su", "zsh")):
-            self.say("privilege", "opens a root shell")
-        if "LD_PRELOAD" in self.vars:
-            self.say("privilege", "loads a library into a program that runs as root")
-        if _sh_has(r":?!(?:/bin/)?(?:ba|z|da)?sh\b", rest):
-            self.say("privilege", "opens a root shell")
-        return self.inside(flow)
-
-    def _env(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        call = self.call_
-        if call and not call.starts and not call.all("sh"):
-            return self.listed_variables()
-        return self.inside(flow)
-
-    def _enters(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        call = self.call_
-        if call and (not call.starts or self.shells(call.args[call.starts[0]:])):
-            self.say("privilege", f"{name}: opens a shell in another root or namespace")
-        return self.inside(flow)
-
-    def _exec(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        out = self.inside(flow)
-        self.dead = bool(self.call_ and self.call_.starts)
-        return out
-
-    def _cmake(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """`cmake -E TOOL …`: small tools of its own, and programs."""
-        call = self.call_
-        if call is None or "tool" not in call.marks:
-            return self.operands(name, args, flow)
-        rest = args[args.index("-E") + 1:] if "-E" in args else []
-        tool = {"rm": "rm", "remove": "rm", "remove_directory": "rm", "env": "env", "time": "env", "rename": "mv"}.get(
-            "".join(rest[:1]))
-        return self.simple([tool] + ["-rf"] * (rest[0][:6] == "remove") + rest[1:], flow) if tool else _NOTHING
-
-    def _xargs(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        call = self.call_
-        rest = args[call.starts[0]:] if call and call.starts else []
-        for file in call.all("file") if call else []:
-            flow = self.content(file)
-        if not rest or call is None:
-            return flow
-        return self.simple(self.from_input(rest, call, flow) if flow is not _NOTHING else rest, flow)
-
-    def _parallel(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        rest = args[self.call_.starts[0]:] if self.call_ and self.call_.starts else []
-        at = next((at for at, word in enumerate(rest) if word[:3] == ":::"), len(rest))
-        text, values = _sh_whole(rest[:at]), rest[at + 1:]
-        if at == 0:
-            return self.read("\n".join(values), flow) if values else self._shell(name, [], flow)
-        for value in values or (flow.text.split() if flow.text else []) or [_sh_from(_SH_HOLE, flow)]:
-            line = _sh_whole([text.replace("{}", value) if "{}" in text else f"{text} {value}"], "", _sh_join(
-                [_sh_flow(text), _sh_flow(value)]))
-            self.act("sh", line, flow)
-        return _NOTHING
-
-    def from_input(self, rest: list[str], call: _ShCall, flow: _Flow) -> list[str]:
-        """The words of an `xargs` command with what its input holds."""
-        replaced = "".join(call.all("mark")[:1]) or "{}" * ("braces" in call.marks or any("{}" in word for word in rest))
-        lines = [] if flow.text is None else flow.text.split("\n") if replaced else flow.text.split()
-        items = [item for item in lines if item.strip()][:MAX_SHELL_WORDS]
-        if not items or flow.remote or flow.sources:
-            items = items or [_sh_from(_SH_HOLE, flow)]
-            if flow.remote and self.shells(rest):
-                self.say("pipe_to_shell", "runs downloaded text")
-        if replaced:
-            return [_sh_from(w.replace(replaced, items[0]), flow) if replaced in w else w for w in rest]
-        return rest + [_sh_from(item, flow) if flow.below or flow.remote else item for item in items]
-
-    def _ssh(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        self.ship(flow, "ssh")
-        if flow.text and self.call_ and not self.call_.all("sh"):
-            self.act("sh", _sh_from(flow.text, flow), _NOTHING)
-        return _REMOTE._replace(sources=flow.sources)
-
-    def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        call = self.call_
-        users = [word for word in call.words if word != "-"] if call else []
-        if call and "--help" not in args and (not call.all("sh") or users[:1] in ([], ["root"])):
-            self.say("privilege", "becomes another user")
-        return _NOTHING
-
-    def _editor(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Editors and viewers: `+COMMAND`, and commands on standard input."""
-        for word in args:
-            if word[:1] == "+":
-                self.act("esc", _sh_from(word[1:], _sh_flow(word)), flow)
-        if flow.text and name in ("ed", "red", "ex", "gdb", "lldb"):
-            self.act("esc", _sh_from(flow.text, flow), _NOTHING)
-        return self.operands(name, self.call_.all("f") if self.call_ else args, flow)
-
-    def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """docker, kubectl: all but the commands that run inside."""
-        words = [word for word in args if word[:1] != "-"]
-        verb = words[0] if words else ""
-        if verb == "cp":
-            return self.operands(name, args[args.index("cp") + 1:], flow)
-        if name in ("kubectl", "oc") and verb in ("get", "describe", "config"):
-            secret = words[1:2] == ["view"] or any(re.match(r"secrets?(?:/|\Z)", word) for word in words[1:])
-            return _sh_read(("\0cluster secrets",)) if secret else _NOTHING
-        return self.operands(name, [w for w in args if w[:1] == "-" and "file" in w], flow)
-
-    def _inside(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """A command in a container, where root is nobody and folders of the host may be mounted."""
-        self.root = False
-        call = self.call_
-        entry = call.all("entry") if call else []
-        if call and entry:
-            return self.simple(entry + call.args[call.starts[0]:] if call.starts else entry, flow)
-        return self.inside(flow)
-
-    # -- files that are run, or that say what to run
-    def _pipe(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in self.call_.words if self.call_ else []:
-            self.pipes = self.pipes.union(self.keys(word))
-        return _NOTHING
-
-    def _make(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """make: its file, when this command has written it or feeds it."""
-        call = self.call_
-        files = call.all("makefile") if call else []
-        for file in files or ["Makefile", "makefile", "GNUmakefile", "justfile", "build.ninja"]:
-            known = flow if file in ("-", "/dev/stdin") else self.kept(file) if file[:8] != "/dev/fd/" else _sh_flow(file)
-            if known is not None and known.remote:
-                self.say("pipe_to_shell", "runs a file it has just downloaded", file)
-            elif known is not None and known.text:
-                self.act("make", _sh_from(known.text, known), _NOTHING)
-        for word in args:
-            if word[:6] == "SHELL=":
-                self.act("sh", word[6:], flow)
-        return _NOTHING
-
-    def _split(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        words = self.call_.words if self.call_ else []
-        content = flow if words[:1] in ([], ["-"]) else self.content(words[0])
-        stem = "".join(self.call_.all("stem")) if self.call_ else ""
-        stem = stem or ("xx" if name == "csplit" else words[1] if len(words) > 1 else "x")
-        self.files[self.key(stem) + "*"] = content.but(None)
-        return _NOTHING
-
-    # -- files
-    def go(self, word: str) -> None:
-        """The working directory changes, unless that fails; a failure is left out where it would say little."""
-        before = self.cwds
-        folders = self.vars.get("CDPATH", "")
-        self.cwds = tuple(dict.fromkeys([self.where(word, cwd)[:1000] for cwd in before] + [
-            f"{folder}/{word}" for one in _sh_each(folders) if isinstance(one, str) and word[:1] not in "/~." for folder in
-            one.split(":") if folder]))[:9]
-        if self.d is not _SH_POSIX:
-            return
-        self.spend(len(word) * 20)
-        self.vars["OLDPWD"] = _sh_either(*[cwd or "." for cwd in before])
-        kept = tuple([cwd for cwd in before if cwd or word[:1] in "/~\ue0f0" and not self.in_project(word)])
-        if kept and not self.strict and word.rstrip("/") not in self.made and word not in ("/", "~", ".", ".."):
-            self.fell = [self.state()._replace(cwds=kept)]
-
-    def in_project(self, word: str) -> bool:
-        """Is this surely in the project?"""
-        project = self.ctx.paths.project
-        return project is not None and all(place.startswith(project.rstrip("/") + "/") for place, _ in self.spots(word))
-
-    def keys(self, word: str) -> list[str]:
-        """How the table of files written by this command names *word*."""
-        word = word.replace("\\", "/").lower()
-        found = []
-        for cwd in self.cwds:
-            place = self.where(word, cwd.lower())
-            place = re.sub(r"^~(?=/|\Z)", lambda _: self.at.home.lower(), place)
-            here = self.at.cwd.lower().rstrip("/") + "/"
-            place = place[len(here):] if place.startswith(here) else place
-            found.append(os.path.normpath(place).replace("\\", "/") if "./" in place or "//" in place else place)
-        return found
-
-    def key(self, word: str) -> str:
-        return self.keys(word)[0]
-
-    def kept(self, word: str) -> _Flow | None:
-        """What this command has written to the file *word* (with wildcards: to one of the files)."""
-        if not self.files:
-            return None
-        found = [flow for flow in map(self.files.get, self.keys(word)) if flow is not None]
-        if not found and any(c in word for c in "*?[\ue0f0"):
-            self.spend(100 * len(self.files))
-            pattern = _sh_holes.sub("*", word).lower()
-            found = [flow for key, flow in self.files.items() if glob_may_hit(pattern, key)]
-        if not found:
-            names = self.keys(word)
-            found = [flow for key, flow in self.files.items() if "*" in key and any(glob_may_hit(key, one) for one in names)]
-        return _sh_join(found, found[0].text if len(found) == 1 else None) if found else None
-
-    def content(self, word: str) -> _Flow:
-        """Reading a file."""
-        sources: list[str] = []
-        self.path(word, sources)
-        known = self.kept(word) if word != "/dev/null" else _EMPTY
-        carried = _sh_flow(word)
-        if word[:8] == "/dev/fd/" and word not in self.sinks:
-            held = self.fds.get(word[8:])
-            return held if isinstance(held, _Flow) else carried
-        if self.pipes and known is None and self.pipes.intersection(self.keys(word)):
-            return _sh_read(["\0pipe " + key for key in self.keys(word)])
-        if known is None:
-            known = carried.but(None)
-        return _sh_join((known, _sh_read(sources)), known.text)
-
-    def run_file(self, word: str) -> None:
-        """A file of this command is run."""
-        known = self.kept(word) or self.files.get(word)
-        if known is None:
-            return
-        word = _sh_plain(word, self.at.home)
-        if known.remote or known.coded and known.text is None:
-            self.say("pipe_to_shell", "runs a file it has just downloaded" if known.remote else "runs decoded content", word)
-        elif known.made and known.text is None:
-            self.say("pipe_to_shell", "runs a text that this command makes", word)
-        elif known.text:
-            judge_code(self, "" if word.endswith(".sh") else "code", known.text)
-            self.read(known.text)
-
-    def written(self, word: str, flow: _Flow, appended: bool, named: bool = True) -> None:
-        """A file is written, overwritten or appended to."""
-        if word.startswith(("/dev/tcp/", "/dev/udp/")):
-            if flow.shell:
-                self.say("reverse_shell", "connects a shell to the network")
-            return self.ship(flow, "a socket")
-        if word in self.sinks:
-            self.apart(lambda: self.script(self.sinks[word], flow))
-            return
-        if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", _SH_HOLE) or word.startswith("/dev/fd/"):
-            return
-        if flow.text == "" and not appended:
-            self.emptied(word)
-        self.spend(len(word))
-        if named:
-            self.path(word)
-            self.altered.update(self.reported(word))
-        for key in self.keys(word):
-            self.files[key] = _sh_join((self.files[key], flow)) if appended and key in self.files else flow
-            if key in self.ran and (flow.remote or flow.coded):
-                self.say("pipe_to_shell", "runs a file while it is being downloaded", word)
-        for place in self.places(word):
-            if _SH_DEVICE.match(place) or _SH_DEVICE.match(word):
-                self.say("destructive", "writes to a raw device", word)
-            elif place == "/proc/sysrq-trigger":
-                self.say("destructive", "crashes or restarts the machine")
-            elif _SH_PRIVILEGED.match(place):
-                self.say("privilege", "changes who may do what", word)
-            elif _SH_PERSIST.match(place):
-                if "cron" in place or "ssh" in place or not _sh_harmless_lines(flow.text):
-                    self.say("persistence", "changes what runs by itself", word)
-                else:
-                    self.altered.difference_update(self.reported(word))
-            elif _SH_HISTORY.match(place) and not appended:
-                self.say("destructive", "wipes a history or log", word)
-            elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib)|(?i:[A-Z]:/Windows/)", place):
-                self.say("destructive", "overwrites a system file", word)
-
-    def emptied(self, word: str) -> None:
-        """A file's content is gone; that matters where people keep theirs."""
-        if not self.in_project(word) and any(map(_SH_OWN_FILE.match, self.places(word))):
-            self.say("destructive", "empties a file outside the project", word)
-
-    def delete(self, word: str, reason: str = "deletes outside the project", recursive: bool = True, forced: bool = True) -> None:
-        """A file or folder is deleted, with all that is in it unless it is said otherwise."""
-        self.altered.update(self.reported(word))
-        if self.doomed(word, recursive, forced):
-            self.say("destructive", reason, word)
-
-    def doomed(self, word: str, recursive: bool, forced: bool) -> bool:
-        """Would deleting *word* hit something outside the project's own files?"""
-        self.spend(len(word) + 100)
-        text = word.replace("\\", "/") if _sh_drive.match(word) or self.d is not _SH_POSIX else str(word)
-        if not text or text in ("-", "}", "{}") or text[:2] == "--":
-            return False
-        *above, last = text.rstrip("/").split("/")
-        whole = False                       # all that is in a folder: `folder/*`
-        while last and not last.strip("*?.![]^") and last not in (".", "..", "~"):
-            whole = True
-            if not above:
-                text = last = "."
-                break
-            text = "/".join(above) or "/"
-            *above, last = above
-        if _SH_OUTPUT.match(_sh_holes.sub("x", text)):
-            return False
-        return any(self.lost(text, cwd, whole, recursive, forced, _sh_flow(word)) for cwd in self.cwds)
-
-    def lost(self, text: str, cwd: str, whole: bool, recursive: bool, forced: bool, origin: _Flow) -> bool:
-        """The same for *text* as it is named in the folder *cwd*; *whole*: all that lies in it."""
-        hard = recursive or forced
-        place = self.where(text, cwd)
-        unknown = re.match(r"(?:\$\{?(\w+)\}?|\ue0f0(\w*)\ue0f1)(/?.*)", place, re.S) if self.d is not _SH_POSIX else re.match(
-            "()\ue0f0(\\w*)\ue0f1(/?.*)", place, re.S)
-        name = unknown and (unknown.group(1) or unknown.group(2)) or ""
-        if unknown and name.lower() not in _SH_KNOWN_FOLDERS:
-            below = unknown.group(3)
-            if name == "number" or origin.below and not cwd:
-                return False
-            if name and re.search(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file", name) and (
-                    below != "/" and not (whole and not below) or name in self.checked):
-                return False
-            if not name:
-                return recursive or forced and not origin.sources
-            return hard and (name == "OLDPWD" or below in ("", "/") or bool(_SH_SYSTEM.match(below)))
-        if re.match(r"~[A-Za-z_][\w.-]*(?:/|\Z)", place):
-            return hard
-        project = self.ctx.paths.project
-        spots = self.spots(text, cwd)
-        if project and all(here.startswith(project + "/") and "/.git" not in mapped for here, mapped in spots):
-            return False                    # well inside, whatever the links
-        if self.anchors is None:
-            self.anchors = [(top, [p.rstrip("/") for p in canonical_paths(top, self.at)]) for top in
-                            dict.fromkeys(a for a in (project, self.ctx.paths.cwd, self.at.home) if a)]
-        outside = []
-        for here, mapped in spots:
-            plain = mapped.rstrip("/") or "/"
-            if plain == "~" or plain == "/tmp" and not whole or re.fullmatch(
-                    r"/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*", plain):
-                return hard
-            if plain.endswith("/.git") and hard or self.climbs(place, here):
-                return True
-            if plain != "/tmp" and any(top == here or top.startswith(here.rstrip("/") + "/")
-                                       for _, tops in self.anchors for top in tops):
-                return recursive or whole and forced
-            anchor, tops = self.anchors[0] if self.anchors else ("", [])
-            if not _SH_TEMPORARY.match(mapped) and not (
-                    anchor == project and any(here.startswith(top + "/") for top in tops)):
-                outside.append(mapped)
-        if any(map(_SH_SYSTEM.match, outside)):
-            return True
-        loose = project is None and not cwd and "/" not in text.strip("/") and text[:1] not in "/~"
-        return bool(outside) and hard and not loose and not (cwd and _SH_THROWN.match(text))
-
-    def climbs(self, word: str, place: str) -> bool:
-        """Is this spelled as a way up from where one is to other people's homes?"""
-        above = [home.rpartition("/")[0] + "/" for home in self.homes or ()]
-        return ".." in word and any(place.startswith(top) and len(top) > 1 for top in above) and not any(
-            place.startswith(home + "/") for home in self.homes or ())
 
     def operands(self, name: str, args: list[str], flow: _Flow = _NOTHING) -> _Flow:
         """Words that may be files of a program; what goes in may come out."""
         sources = [source for source in flow.sources if source[-1:] != "\0" or name in _SH_PASSING]
         flows = [flow]
-        args = _sh_kept(name, args)
-        for word, previous in zip(args, [""] + args):
-            if isinstance(word, _ShWord) and word.flow is not _NOTHING:
-                flows.append(word.flow)
-            if isinstance(word, _ShWord) and isinstance(word.block, list):
-                self.script(word.block)
+        previous = ""
+        for word in _sh_kept(name, args):
+            if isinstance(word, _ShWord):
+                if word.flow is not _NOTHING:
+                    flows.append(word.flow)
+                if isinstance(word.block, list):
+                    self.script(word.block)
             if previous in _SH_TEXT_OPTIONS:
-                continue
-            if word[:1] == "-":
+                pass
+            elif word[:1] == "-":
                 option, mark, value = word.partition("=")
                 if mark and option not in _SH_TEXT_OPTIONS:
                     self.path(value, sources)
-            elif name not in _SH_SUBCOMMANDS or name == "git" or any(c in word for c in "/.~\\\ue0f0*"):
-                value = word.partition("=")[2] if not word.startswith(("/", ".", "~")) else ""
+            elif name not in _SH_SUBCOMMANDS or name == "git" or any([c in word for c in "/.~\\\ue0f0*"]):
+                value = word.partition("=")[2] if word[:1] not in ("/", ".", "~") else ""
                 self.path(value.lstrip("@") or word.lstrip("@"), sources)
                 known = self.kept(word)
                 flows += [] if known is None else [known]
-        out = _sh_join(flows) if len(flows) > 1 else flow
+            previous = word
+        if len(flows) == 1 and not sources and flow is _NOTHING:
+            return _NOTHING
+        out = _sh_join(flows)
         made = out.made or bool(flow.text and _sh_holes.sub("", flow.text).strip())
-        return _Flow(None, out.remote, tuple(sources[:64]), out.coded, made=made) if sources or out is not _NOTHING else _NOTHING
+        return _Flow(None, out.remote, tuple(sources[:64]), out.coded, made=made)
 
-    def carried(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """A program in no table: it may run what its words say."""
-        for at, word in enumerate(args[:64]):
-            first = word.split(None, 1)[0] if " " in word else word
-            if args[max(at - 1, 0)] not in _SH_TEXT_OPTIONS and _sh_program(first, self.d) in _SH_DANGEROUS:
-                if first is not word and not self.certain:
-                    continue
-                if first is not word:
-                    self.apart(lambda text=word: self.run_text(text, flow))  # type: ignore[misc]
-                    continue
-                self.apart(lambda rest=args[at:]: self.simple(rest, flow))  # type: ignore[misc]
-                break
-        return self.operands(name, args, flow)
-
-    # -- interpreters
-    def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        given: list[str] = []                   # words for a script on standard input
-        for i, word in enumerate(args):
-            if word[:1] in "-+" and word[:2] != "--" and "c" in word or word == "--command":
-                rest = args[i + 1:]
-                while len(rest) > 1 and rest[0][:1] == "-" and " " not in rest[0]:
-                    rest = rest[1:]
-                return self.with_words(rest, flow)
-            if word in ("--rcfile", "--init-file") and i + 1 < len(args):
-                self.run_operand(args[i + 1], _NOTHING)
-            if word == "-s":
-                given = args[i + 1:]
-                break
-            if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
-                return self.run_operand(word, flow)
-        if self.networked:
-            self.say("reverse_shell", "connects a shell to the network")
-        self.ran = self.ran.union(source[6:] for source in flow.sources if source[:6] == "\0pipe ")
-        if flow.remote:
-            self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
-                     f"{name} runs what comes from the network")
-        elif flow.text:
-            def fed(text: str) -> _Flow:
-                self.positional([word for word in given if word != "--"])
-                return self.read(text, _NOTHING, _SH_POSIX)
-            for text in (flow.other,) * bool(flow.other) + (flow.text,):
-                out = self.apart(lambda text=text: fed(text))  # type: ignore[misc]
-            return out
-        elif flow.made:
-            self.say("pipe_to_shell", f"{name} runs a text that this command makes")
-        elif flow.coded:
-            self.say("pipe_to_shell", f"{name} runs decoded content")
-        elif flow is _NOTHING and self.root:
-            self.say("privilege", "opens a root shell")
-        return _Flow(None, flow.remote, flow.sources, False, True)
-
-    def with_words(self, words: list[str], flow: _Flow) -> _Flow:
-        """`sh -c CODE NAME WORD…`"""
-        def run() -> _Flow:
-            self.positional(words[2:])
-            self.vars["0"] = "".join(words[1:2]) or "bash"
-            return self.run_text(words[0] if words else "", flow)
-        return self.apart(run)
-
+    # -- texts and files that are run
     def judge_origin(self, word: str) -> _Flow:
         """A word is about to be run: where does it come from?"""
         origin = _sh_flow(word)
@@ -11052,23 +10693,20 @@ class _ShRun:
         """A word that is run as a script."""
         origin = self.judge_origin(code)
         if origin.other and origin.text and origin.text.rstrip("\n") == code:
-            self.apart(lambda: self.read(origin.other, flow, _SH_POSIX))
+            self.apart(self.read, origin.other, flow, _SH_POSIX)
         return self.read(code, flow, dialect or _SH_POSIX)
 
     def run_script(self, text: str, flow: _Flow) -> _Flow:
         """The text of a script file, in the language of the program that runs it."""
-        roles = {role.rstrip(".!") for _, role in self.call_.row.options.values()} & _SH_TEXTS.keys() if self.call_ else ()
-        for role in roles:
+        for role in self.row.languages:
             _SH_TEXTS[role](self, role, text)
-        return _NOTHING if roles else self.read(text, flow, _SH_POSIX)
+        return _NOTHING if self.row.languages else self.read(text, flow, _SH_POSIX)
 
     def run_operand(self, word: str, flow: _Flow) -> _Flow:
         """A script file."""
-        origin = self.judge_origin(word)
+        self.judge_origin(word)
         if word[:8] == "/dev/fd/":
-            carrier = _ShWord(word)
-            carrier.flow = self.content(word)
-            origin = self.judge_origin(carrier)
+            origin = self.judge_origin(_sh_from(str(word), self.content(word)))
             if origin.text and not origin.remote:
                 return self.run_script(origin.text, flow)
         if self.pipes:
@@ -11082,653 +10720,777 @@ class _ShRun:
             self.path(word)
         return _Flow(None, flow.remote, flow.sources)
 
-    def _evaluate(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        if not args and flow is not _NOTHING:
-            args = [_sh_from(flow.text or "", flow)]
-        return self.run_text(_sh_whole(args), _NOTHING, self.d if name == "eval" else _SH_POWER)
+    def run_file(self, word: str) -> None:
+        """A file is run; that is told from what this command has written to it."""
+        known = self.kept(word) or self.files.get(word)
+        if known is None:
+            return
+        word = _sh_plain(word, self.at.home)
+        if known.remote or known.coded and known.text is None:
+            self.say("pipe_to_shell", "runs a file it has just downloaded" if known.remote else "runs decoded content", word)
+        elif known.made and known.text is None:
+            self.say("pipe_to_shell", "runs a text that this command makes", word)
+        elif known.text:
+            judge_code(self, "" if word.endswith(".sh") else "code", known.text)
+            self.read(known.text)
 
-    def _source(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        if args and (self.ctx.is_sensitive(args[0]) or any(map(_SH_PRIVATE.match, self.places(args[0])))):
-            self.loaded = True
-        return self.run_operand(args[0], flow) if args else self._shell(name, [], flow)
-
-    def _code(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """python, perl, node …: after the code in its options, a script file or standard input."""
-        call = self.call_
-        if call is None:
-            return _NOTHING
-        role = next((role.rstrip(".!") for valued, role in call.row.options.values() if role.rstrip(".!") in _SH_TEXTS), "code")
-        language, words = name.partition("/")[0], call.words
-        codes = any(role in _SH_TEXTS for role, _ in call.got)
-        module = call.all("module")
-        if self.networked:
-            self.say("reverse_shell", "connects an interpreter to the network")
-        if any(_sh_main.search(code) for role, code in call.got if role in _SH_TEXTS and "mcpwall" in code):
-            self.say("privilege", "changes what mcpwall lets through")
-        if module and module[0][:7] == "mcpwall" or any(
-                "mcpwall" in source for word in words[:1]
-                for source in (flow if word in ("-", "/dev/stdin") else self.kept(word) or _NOTHING).sources):
-            self.rules("mcpwall", _sh_known()[2]["mcpwall"], words[1 - len(module):])
-        if not codes and not module and not words or words[:1] in (["-"], ["/dev/stdin"]) and not codes:
-            if flow.remote or flow.coded and not flow.text:
-                self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
-                         else f"{name} runs decoded content")
-            elif flow.text:
-                _SH_TEXTS[role](self, language, flow.text)
-        files = words[not codes and not module:]
-        for at, word in enumerate(words):       # what the code does with its words nobody knows
-            if _sh_program(word, self.d) in _SH_DANGEROUS and codes:
-                self.apart(lambda rest=words[at:]: self.simple(rest, flow))  # type: ignore[misc]
-                break
-        out = self.operands(name, files, flow)
-        if codes:
-            said = call.said
-            return _sh_join((said, out), said.text)._replace(
-                made=said.text is None and not files, remote=said.remote or flow.remote
-            )
-        return out._replace(remote=flow.remote, made=flow.made)
-
-    def _cat(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        files = _sh_operands(args)
-        return flow if not files else self.content(files[0]) if len(args) == 1 else self.operands(name, args, flow)
-
-    def _sed(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        call = self.call_
-        files = call.all("f") if call else []
-        if call and "inplace" in call.marks:
-            for word in files:
-                self.written(word, _NOTHING, True)
-        return self.operands(name, files, flow).but(None)
-
-    def _power(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for i, word in enumerate(args):
-            option, rest = word.lower()[1:] if word[:1] in "-/" else "", args[i + 1:]
-            if option and "encodedcommand".startswith(option) or option in ("ec", "enc"):
-                text = _sh_decoded(rest[0] if rest else "", "base64")
-                if text is None:
-                    self.say("pipe_to_shell", "runs encoded content that cannot be read")
-                return self.read(text or "", flow, _SH_POWER)
-            if option and "command".startswith(option) or option in ("c", "cwa"):
-                return self.run_text(_sh_whole([w for w in rest if w != "-"] or [flow.text or ""]), flow, _SH_POWER)
-            if option and "file".startswith(option):
-                return self.run_operand(rest[0], flow) if rest else _NOTHING
-            if word[:1] not in "-/" and not (i and args[i - 1].lower()[:2] in ("-e", "-w", "-v", "-i", "-o", "-p")):
-                return self.run_text(_sh_whole(args[i:]), flow, _SH_POWER)
-        return self._dos(name, [], flow) if flow.remote or not flow.text else self.read(flow.text, _NOTHING, _SH_POWER)
-
-    def _dos(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for i, word in enumerate(args):
-            if word[:2].lower() in ("/c", "/k", "/r"):
-                return self.read(" ".join(([word[2:]] if len(word) > 2 else []) + args[i + 1:]), flow, _SH_CMD)
-        if flow.remote:
-            self.say("pipe_to_shell", f"{name} runs what comes from the network")
-        return _Flow(flow.text, flow.remote, flow.sources, False, True)
-
-    # -- text in, text out
-    def _echo(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        words, escapes = list(args), name == "printf" and self.d is _SH_POSIX
-        while name == "echo" and words and re.match(r"-[neE]+\Z", words[0]):
-            escapes = escapes or "e" in words.pop(0)
-        if name == "printf" and words[:1] == ["-v"] and len(words) > 2:
-            self.subscript(words[1])
-            shape = words[2]
-            made = self._echo(name, words[2:], flow)
-            self.set(words[1].partition("[")[0], _sh_from(_SH_HOLE if made.text is None else made.text, made))
-            return _NOTHING
-        if name == "printf" and words[:1] == ["--"]:
-            words = words[1:]
-        shape = words[0] if words else ""
-        if name == "printf" and "%" in shape:
-            pieces: list[str] = []
-            rest, left = words[1:], -1
-            while len(rest) != left and len(pieces) < MAX_SHELL_WORDS and (rest or not pieces):
-                left = len(rest)
-                pieces.append(re.sub(r"%[-0-9.]*([sdbqxc%])", lambda m: "%" if m.group(1) == "%"
-                                     else rest.pop(0) if rest else "", shape))
-            words = [_sh_from("".join(pieces), _sh_join([_sh_flow(w) for w in words]))]
-        text = _sh_whole(words)
-        origin, plain = _sh_flow(text), str(text)[:MAX_SHELL_VALUE]
-        read = _sh_unescape(plain.replace("\\0", "\\")) if "\\" in plain else plain
-        known = origin.text is not None or not (origin.remote or origin.coded)
-        if not known:
-            return origin
-        return origin._replace(text=(read if escapes else plain) + "\n" * (name != "printf"),
-                               other=read if name == "echo" and not escapes and read != plain else "")
-
-    def _decode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Programs that decode or turn text: what they yield is known when their input is."""
-        if name == "gpg" and not any(w in ("-d", "--decrypt", "--dearmor") for w in args):
-            export = any(w.startswith("--export-secret") for w in args)
-            return _sh_read(("\0a private key",)) if export else self.operands(name, args, flow)
-        here, text = _sh_operands(args), None
-        if name == "tr" and "-d" in args:
-            return flow.but(None)
-        if here and (flow is _NOTHING or flow.text is None and name not in ("xxd", "od", "hexdump", "rev")):
-            flow = self.content(here[-1])
-        if flow.text is not None and name in ("base64", "base32", "xxd") and _sh_has(r"--?\w*[dDr]", args):
-            text = _sh_decoded(flow.text, name)
-        return _Flow(text, flow.remote, flow.sources, True)
-
-    def _archive(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        sources, into, tar, args = list(flow.sources), "", name in ("tar", "bsdtar", "gtar"), _sh_kept(name, args)
-        make = bool(args) and (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args)
-        for i, word in enumerate(args):
-            if word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
-                    not i or word[:1] == "-" and word[:2] != "--")):
-                into = "".join(args[i + 1:i + 2])
-            elif not tar and not into and (word == "-" or word[:1] != "-") and word not in ("a", "x") and (
-                    name != "compress-archive"):
-                into = word
-            elif word[:1] != "-" and word != into and (i or not tar):
-                self.path(word, sources if make else None)
-                if "--remove-files" in args or self.call_ and "moved" in self.call_.marks:
-                    self.delete(word, "deletes what it packs, outside the project")
-        if into not in ("", "-") and not make:
-            return self.content(into).but(None)
-        packed = _Flow(None, False, tuple(sources[:64]), True)
-        if into not in ("", "-"):
-            self.files[self.key(into)] = packed
-        return packed._replace(remote=flow.remote)
-
-    def _environment(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """export, set, declare …: assignments, or a list of all variables."""
-        for word in args if name not in ("set", "printenv") or self.d is not _SH_POSIX else []:
-            self.subscript(word)
-            found = _sh_assignment.match(word)
-            if found and name != "setx":
-                key = found.group(1) if self.d is _SH_POSIX else found.group(1).lower()
-                block = word.block if isinstance(word, _ShWord) else None
-                value = block if isinstance(block, dict) else _sh_from(word[found.end():], _sh_flow(word))
-                if "-n" in args[:1] and isinstance(value, str):
-                    named = self.values_of(value)[0]
-                    value = named[0] if named else _SH_HOLE
-                self.set(key, value)
-        if name == "set" and self.d is _SH_POSIX and args:
-            at = next((i for i, word in enumerate(args) if word[:1] not in "-+" or word in ("-", "--")), len(args))
-            self.strict = self.strict or any("e" in word and word[:1] == "-" or word == "errexit" for word in args[:at + 1])
-            rest = args[at + (args[at:at + 1] in (["--"], ["-"])):]
-            if rest and not (at and args[at - 1][-1:] == "o") or "--" in args[at:at + 1]:
-                self.positional(rest)
-        listing = args in ([], ["-p"], ["-x"]) or name == "printenv" or bool(args) and name != "set" and all(
-            word[:1] == "-" and word != "-" for word in args)
-        return self.listed_variables() if listing and name != "setx" and not (name == "printenv" and args) else _NOTHING
-
-    def listed_variables(self) -> _Flow:
-        return _sh_read(("\0the environment\0" if self.loaded else "\0the environment",))
-
-    def _shift(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for values in _sh_each(self.vars.get("@", {})):
-            count = int(args[0][:4]) if args and args[0].isdigit() else 1
-            self.positional(list(values.values())[count:])
-        return _NOTHING
-
-    def _ends(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        self.dead = True
-        return _NOTHING
-
-    def _alias(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args:
-            key, mark, value = word.partition("=")
-            if mark and self.d is _SH_POSIX:
-                self.aliases = {**self.aliases, key: str(value)}
-        return _NOTHING
-
-    def _hash(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        if args[:1] == ["-p"] and len(args) > 2:
-            self.aliases = {**self.aliases, args[2]: args[1]}
-        return _NOTHING
-
-    def _subscripts(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """test, unset, let …: words that may be names of an array's elements, or sums."""
-        for word in args:
-            self.subscript(word)
-            if name == "let":
-                self.sum([("q", word)])
-        return _NOTHING
-
-    def _prints(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Programs whose output is told by their name alone."""
-        if name in ("date", "whoami", "logname"):
-            return _Flow(None, made=any(" " in word for word in args))
-        spots = _sh_operands(args)
-        if name in ("realpath", "readlink"):
-            return _Flow("\n".join(spots), made=False) if spots else _NOTHING
-        if name == "dirname":
-            return _Flow("\n".join([os.path.dirname(word.rstrip("/")) or ("/" if word[:1] == "/" else ".") if not _sh_open(word)
-                                    else _SH_HOLE for word in spots]))
-        if name == "basename":
-            end = spots[1] if len(spots) > 1 and "-a" not in args else ""
-            return _Flow(spots[0].rstrip("/").rpartition("/")[2].removesuffix(end)) if spots else _NOTHING
-        if name in ("pwd", "get-location", "gl"):
-            return _Flow("\n".join(map(str, _sh_each(self.folder()))) if self.d is _SH_POSIX else ".")
-        return _Flow({"mktemp": "/tmp/tmp.x", "which": args[-1] if args else ""}.get(name, "."))
-
-    def _read_variable(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """read, mapfile: lines of the input as values."""
-        call, marks = self.call_, self.vars.get("IFS")
-        if call is None:
-            return _NOTHING
-        for _, word in call.got:
-            self.subscript(word)
-        for word in call.all("fd"):
-            held = self.fds.get(word)
-            flow = held if isinstance(held, _Flow) else flow
-        for word in call.all("array"):
-            lines = [_SH_HOLE] if flow.text is None else flow.text.split("\n")
-            fields = lines if name != "read" else self.fields(lines[0])
-            self.set(word, {str(at): _sh_from(one, flow) for at, one in enumerate(fields[:MAX_SHELL_WORDS])})
-        names = [word.partition("[")[0] for word in call.all("name")]
-        text = _SH_HOLE if flow.text is None else flow.text
-        lines = text.rstrip("\n").split("\n")[:16]
-        rows = []
-        for line in lines:
-            split = re.split(f"[{re.escape(marks[:8])}]" if isinstance(marks, str) and marks else r"[ \t]+", line.strip(),
-                             maxsplit=len(names) - 1) if marks != "" and len(names) > 1 else [line.strip()]
-            rows.append(split + [""] * len(names))
-        for at, word in enumerate(names or ["REPLY"] if name == "read" else []):
-            self.set(word, _sh_either(*[_sh_from(_SH_HOLE if _sh_open(row[at]) or _sh_open(line) else row[at], flow.but(None))
-                                        for row, line in zip(rows, lines)]))
-        return _NOTHING
-
-    def _listing(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args:
-            self.named(name, word)
-        spots = [w for w in _sh_operands(args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
-        shape = next((value for option, value in zip(args, args[1:]) if option.lower() in ("-filter", "-include")), "*")
-        return _Flow((spots[0].rstrip("/\\") + "/" if spots else "") + (shape if shape.strip("*.") else "*"), below=not spots)
-
-    def _find(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """find: what it deletes or runs, with stand-ins for the files it would find."""
-        if name in ("fd", "fdfind"):
-            at = next((k for k, w in enumerate(args) if re.match(r"-[xX]\Z|--exec", w)), len(args))
-            root = (_sh_operands(args[:at])[1:2] or ["."])[0]
-            return self.simple([w.replace("{}", root + "/x") for w in args[at + 1:]], flow)
-        while args and re.match(r"-(?:[HLP]|O\d|D)\Z", args[0]):
-            args = args[1 + (args[0] == "-D"):]
-        i = next((i for i, w in enumerate(args) if w[:1] in "-(!"), len(args))
-        roots, tests = _sh_operands(args[:i]) or ["."], args[i:i + 200]
-        shape = (_sh_after(tests, "-name", "-iname", "-path") or "").rpartition("/")[2]
-        narrow = any(w in ("-empty", "-regex", "-iregex", "-mtime", "-mmin", "-size", "-newer") for w in tests)
-        shape = shape if shape.strip("*.") else "x" if narrow else "*"
-        hits = [f"{root.rstrip('/')}/{shape}" for root in roots[:16]]
-        for k, word in enumerate(tests):
-            if word == "-delete":
-                for hit in hits:
-                    self.delete(hit, "find deletes files outside the project")
-            elif word in ("-exec", "-execdir", "-ok", "-okdir"):
-                end = next((j for j in range(k + 1, len(tests)) if tests[j] in (";", "+")), len(tests))
-                for hit in hits:
-                    if shape == "*" and _sh_program("".join(tests[k + 1:k + 2]), self.d) in ("rm", "unlink", "shred"):
-                        self.delete(hit, "find deletes files outside the project")
-                    self.simple([w.replace("{}", hit) for w in tests[k + 1:end]], flow)
-            elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(tests):
-                self.written(tests[k + 1], _NOTHING, False)
-        return _Flow("\n".join(hits))
-
-    def _change(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        spots = [w for w in args if (w[:1] != "-" or w == "-") and w.lower() != "/d"]
-        if name == "popd" or name == "pushd" and not spots:
-            stack = [one for one in (self.vars.get("\0stack"),) if one]
-            self.cwds = tuple(dict.fromkeys((*(stack[0] if stack else ()), *self.cwds))) if not stack else stack[0]
-            return _NOTHING
-        if name == "pushd" and self.d is _SH_POSIX:
-            self.vars["\0stack"] = self.cwds
-        word = spots[0] if spots else "~" if name == "cd" else ""
-        if word == "-":
-            before = self.vars.get("OLDPWD", _sh_hole("OLDPWD"))
-            self.vars["OLDPWD"] = _sh_either(*[cwd or "." for cwd in self.cwds])
-            self.cwds = tuple("" if one == "." else str(one) for one in _sh_each(before))
-        elif word:
-            self.go(word)
-        return _NOTHING
-
-    # -- files
-    def _remove(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        if self.elsewhere and name in _SH_ELSEWHERE.get(self.d, ()):
-            return _NOTHING
-        windows = name in ("del", "erase", "rd", "rmdir", "ri", "remove-item") or self.d is not _SH_POSIX
-        recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "trash-put", "del-cli")
-        targets: list[str] = []
-        end = args.index("--") if "--" in args else len(args)
-        for i, word in enumerate(args):
-            low, previous = word.lower(), args[i - 1].lower() if i else ""
-            if low in ("--help", "--version", "-whatif", "-wh") and i < end:
-                return _NOTHING
-            if low[:1] == "-" and i < end:
-                long = low[1:2] == "-" or re.match(r"-(?:rec|for|pat|lit|con|err|inc|exc|fil)", low)
-                recursive = recursive or (low.lstrip("-")[:3] == "rec" if long else "r" in low and name not in ("shred", "rmdir"))
-                forced = forced or (low.lstrip("-")[:3] == "for" if long else "f" in low)
-            elif windows and re.match(r"(?:/[a-z](?::\S*)?)+\Z", low):
-                recursive = recursive or "/s" in low
-                forced = forced or "/f" in low or "/q" in low
-            elif i != end and previous not in _SH_REMOVE_VALUED:
-                targets += word.split(",") if windows and "," in word and not isinstance(word, _ShWord) else [word]
-        if not targets and flow.text and name not in ("rm", "unlink"):
-            targets, recursive = flow.text.split("\n"), True
-        for word in targets:
-            self.path(word)
-            if name != "rmdir" or recursive or _sh_drive.match(word):
-                self.delete(word, "deletes the project" if word in ("*", ".", ".git") else "deletes outside the project",
-                            recursive, forced)
-        return _NOTHING
-
-    def _overwrite(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """dd, tee, truncate, Set-Content …"""
-        if name == "dd":
-            for word in sorted(args, key=lambda word: word[:3] == "of="):       # read before it is written
-                if word[:3] == "if=":
-                    flow = self.content(word[3:])
-                elif word[:3] == "of=":
-                    self.written(word[3:], flow, False)
-                    if not {"if=/dev/zero", "if=/dev/urandom", "if=/dev/random"}.isdisjoint(args):
-                        self.emptied(word[3:])
-            cut = _sh_has("skip=|count=|conv=|bs=|ibs=|cbs=", args) and flow.text is not None
-            return flow._replace(text=None, made=True) if cut else flow
-        appended = name in ("ac", "add-content") or any(w in ("-a", "--append", "-Append") for w in args)
-        files = [w for w, option in zip(args, [""] + args)
-                 if w[:1] != "-" and option.lower() not in ("-s", "-value", "-encoding", "-r", "-o", "-l")]
-        value = next((value for option, value in zip(args, args[1:]) if option.lower() == "-value"), None)
-        if self.d is _SH_POWER and len(files) > 1 and name not in ("tee", "tee-object", "out-file"):
-            value, files = value or files[1], files[:1]
-        shrinks = name in ("truncate", "fallocate")
-        content = _sh_flow(value).but(str(value)) if value is not None else _EMPTY if shrinks else flow
-        for word in files:
-            self.written(word, content, appended)
-            if shrinks:
-                self.delete(word, "empties a system file", False, False)
-        return flow
-
-    def _copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """cp, mv, ln, install …: the content goes along."""
-        call = self.call_
-        if call is None:
-            return _NOTHING
-        into, words = "".join(call.all("into")[-1:]), [word for word in call.all("f") + call.words if not (
-            self.d is not _SH_POSIX and re.match(r"/[A-Za-z]\Z", word))]
-        if any(re.match(r"0?[2467]\d{3}\Z|.*\+\w*s", mode) for mode in call.all("mode")):
-            self.say("privilege", "sets the setuid or setgid bit")
-        if not into and len(words) > 1:
-            into = words.pop()
-        template = any(re.search(r"\.(?:example|sample|template|dist)\Z", w) for w in words)
-        flows = [_NOTHING if template else self.content(w) for w in words]
-        content = self.kept(words[0]) if words else None
-        content = content or _sh_join(flows or [_NOTHING])
-        for word in words if name in _SH_MOVES else []:
-            if any(map(_SH_TEMPORARY.match, [place.rstrip("/") + "/x" for place in self.places(into)])) and not self.in_project(
-                    word) and any(map(_SH_OWN_PLACE.match, self.places(word))):
-                self.say("destructive", "moves the user's files where they do not last", word)
-            if into.lower() in ("/dev/null", "nul") or _sh_has(
-                    r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", self.places(word)):
-                self.delete(word, "moves away what is outside the project")
-        if into:
-            leaf = into + words[0].rpartition("/")[2] if words and into[-1:] in "/\\" else into
-            if not template or ".env" not in leaf:
-                self.written(leaf, content, False)
-            self.files[self.key(leaf)] = content
-        if name in ("ln", "mklink") and words:
-            link = into or words[0].rstrip("/").rpartition("/")[2]
-            self.links = {**self.links, self.where(link).removeprefix("./"): self.where(words[0])}
-        return _NOTHING
-
-    def _mode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """chmod, chown, icacls …"""
-        recursive = _sh_has(r"-\w*R|--recursive|/[tTrR]\Z", args)
-        words = [w for w in args if w[:1] != "-" or re.match(r"-[rwxst]+\Z", w)]
-        spec, *targets = words or [""]
-        if name in ("icacls", "takeown"):
-            targets = [w for w in args if _sh_drive.match(w)]
-            spec = "777" if any(re.search(r"(?i)/grant|everyone|/f|/reset", w) for w in args) else ""
-        for word in targets:
-            self.named("chmod", word)
-            places, change = self.places(word), name == "chmod"
-            outside = any(p in ("/", "~", "/home", "/Users") or _SH_SYSTEM.match(p) and not _SH_TEMPORARY.match(p)
-                          for p in places)
-            if name in ("chown", "chgrp") and any(map(_SH_PRIVILEGED.match, places)) and not re.match(
-                    r"(?:root|0)?:?(?:root|0|wheel|shadow)?\Z", spec):
-                self.say("privilege", "changes who may do what", word)
-            elif change and re.search(r"(?:^|,)[ugoa]*[+=][rwx]*s|^0?[2467]\d{3}\Z", spec):
-                self.say("privilege", "sets the setuid or setgid bit", word)
-            elif outside and (spec == "777" or change and re.search(
-                    r"0?\d?\d[2367]\Z|[oa]\+\w*w|^\+\w*w|[oa]=\w*w", spec)):
-                self.say("privilege", "lets everybody write system files", word)
-            elif recursive and outside:
-                self.say("destructive", f"{name}: changes rights of everything below", word)
-            elif change and outside and re.match(r"0?0\d\d\Z|[ugoa]*-\w*[rwx]", spec):
-                self.say("destructive", "takes rights from system files", word)
-        return _NOTHING
-
-    # -- the network
-    def _http(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """curl, wget, Invoke-WebRequest …: what they send, and the file or stream they fetch."""
-        call = self.call_
-        if call is None:
-            return _NOTHING
-        sent: list[_Flow] = []
-        lent: list[_Flow] = []                  # what says who one is
-        target, folder = "".join(call.all("w")[-1:]), "".join(f"{one.rstrip('/')}/" for one in call.all("folder")[-1:])
-        named = "named" in call.marks or name in ("wget", "wget2", "aria2c", "axel", "lwp-download")
-        urls = call.all("u")
-        if name in ("lwp-download", "axel") and len(urls) > 1 and not target:
-            target = urls.pop()
-        if name in ("http", "https", "xh"):
-            sent += [flow, *[self.content(word.rpartition("@")[2]) if re.search(r"[=:]@", word) else _sh_flow(word)
-                             for word in urls]]
-            urls = [word for word in urls if not re.search(r"[=:]", word) or "://" in word]
-        for role, value in call.got:
-            if role == "S":
-                sent.append(flow if value in ("-", ".") else self.content(value))
-            elif role == "@":
-                at = re.search(r"(?:^|=)[@<](.*)\Z|^[\w.-]*@([./~\ue0f0].*)\Z", value, re.S)
-                file = (at.group(1) or at.group(2) or "").split(";")[0] if at else ""
-                sent.append(flow if file == "-" else self.content(_sh_from(file, _sh_flow(value))) if file else _sh_flow(value))
-            elif role == "s":
-                sent.append(_sh_flow(value))
-            elif role == "auth" or role == "header":
-                lent.append(_sh_flow(value))
-            elif role == "r":
-                self.path(value)
-        for url in urls[:64]:
-            origin = _sh_flow(url)
-            if origin.coded and not origin.sources:
-                self.say("exfiltration", "sends encoded command output in an address")
-            sent.append(origin)
-            if url[:7].lower() == "file://":
-                self.path(url)
-        hosts = " ".join(re.sub(r"^\w+://|[/?].*", "", url[:300]) for url in urls[:8]).lower()
-        for part in sent[:64]:
-            if part.sources and not _sh_own_host(part, hosts):
-                self.ship(part, name)
-        for part in lent[:16]:
-            if part.sources and _sh_other_service(part, hosts):
-                self.ship(part, name)
-        local = bool(urls) and all(url[:5].lower() == "file:" for url in urls)
-        got = _Flow(None, bool(urls) and not local or flow.remote, ("\0the credentials of this machine",) * bool(
-            re.search(r"169\.254\.169\.254|metadata\.google|169\.254\.170\.2|100\.100\.100\.200", hosts)))
-        if named and not target and urls:
-            target = re.sub(r"[?#].*", "", urls[0].rstrip("/")).rpartition("/")[2]
-        target = folder + target if target else ""
-        if target in ("", "-", "/dev/stdout"):
-            return got
-        self.written(target, got, False)
-        self.files[target] = got
-        return _NOTHING
-
-    def _fetch_tool(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """certutil, bitsadmin: a URL and the file it goes to; or decoding."""
-        at = next((i for i, w in enumerate(args) if "://" in w), -1)
-        verb = args[0].lower().lstrip("-/") if args else ""
-        if verb in ("encode", "encodehex") and len(args) > 2:
-            self.files[self.key(args[2])] = self.content(args[1])._replace(coded=True)
-            return _NOTHING
-        decodes = verb in ("decode", "decodehex")
-        target = args[2] if decodes and len(args) > 2 else ""
-        if at >= 0 and not target:
-            target = args[at + 1] if at + 1 < len(args) else args[at].rpartition("/")[2]
-        for file in (target, target.replace("\\", "/").rpartition("/")[2]) if target else ():
-            self.files[self.key(file)] = self.files[file] = _Flow(None, not decodes, (), decodes)
-        return _NOTHING
-
-    def _openssl(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """openssl s_client, enc, base64."""
-        call = self.call_
-        verb, files = (call.name.rpartition("/")[2], call.all("r")) if call else ("", [])
-        if verb in ("s_client", "s_server"):
-            return self.connected(flow, name)
-        if verb not in ("enc", "base64"):
-            return _NOTHING
-        flow = self.content(files[0]) if files else flow
-        plain = flow.text and "-d" in args and ("-base64" in args or "-a" in args or verb == "base64")
-        return _Flow(_sh_decoded(flow.text or "", "base64") if plain else None, flow.remote, flow.sources, True)
-
-    def _socket(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        text = " ".join(args)
-        if name in ("socat", "websocat"):
-            if re.search(r"(?i)(?:exec|system|shell|sh-c|cmd):", text) and (
-                    name == "websocat" or re.search(r"(?i)tcp|udp|ssl|sctp|vsock|socks|proxy", text)):
-                self.say("reverse_shell", f"{name} connects a program to the network")
-            for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)", text):
-                flow = self.content(word)
-        elif name != "telnet" and _sh_has(r"-\w*[ec]\Z|--(?:sh-)?exec|--lua-exec", args):
-            self.say("reverse_shell", f"{name} connects a program to the network")
-        return _NOTHING if re.search(r"(?:^| )-\w*z", text) else self.connected(flow, name)
-
-    def connected(self, flow: _Flow, way: str) -> _Flow:
-        """A stream goes into a network connection; what comes back."""
-        if flow.shell:
-            self.say("reverse_shell", "connects a shell to the network")
-        self.ship(_sh_read(s for s in flow.sources if s != "\0socket"), way)
-        return _Flow(None, True, ("\0socket",))
-
-    def _remote_copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        if re.match(r"gh (?:api|gist view)|(?:gsutil|rclone) .*\bcat |aws s3 cp .* -\Z", " ".join([name, *args])[:2000]):
-            self.operands(name, args, flow)
-            return _REMOTE
-        if name in ("aws", "az", "gcloud", "gh") and not (args[:1] in (["s3"], ["storage"], ["gist"]) and set(args) & {
-                "cp", "mv", "sync", "upload", "create", "upload-batch", "rsync"}):
-            return self.operands(name, args, flow)
-        robocopy, rsync = name == "robocopy", name == "rsync"
-        words = [w for w, option in zip(args, [""] + args) if option not in _SH_COPY_VALUED and w[:1] != "-" and not (
-            robocopy and w[:1] == "/")]
-        for option, word in zip(args, args[1:]):
-            if rsync and option in ("-e", "--rsh"):
-                self.read(word)
-        for word in words[:-1] if rsync and self.call_ and "moved" in self.call_.marks else []:
-            self.delete(word, "moves away what is outside the project")
-        if (robocopy or rsync) and len(words) > 1 and _sh_has(r"(?i)--del|/mir|/purge", args):
-            target = words[-1 if rsync else 1].rstrip("/") or "/"
-            if ":" not in target[2:]:
-                self.delete(target)
-        remote = re.compile(r"(?![A-Za-z]:[\\/])[^/\\]*:")
-        sources = list(flow.sources)
-        for word in words:
-            if not remote.match(word) and word not in _SH_COPY_VERBS:
-                self.path(word, sources)
-                sources += (self.kept(word) or _NOTHING).sources
-        script = flow.text or ""
-        if name == "lftp":
-            script += " ".join(word for option, word in zip(args, args[1:]) if option in ("-e", "-c"))
-        for word in re.findall(r"\b(?:m?put|mirror -R)\s+([^\s;]+)", script[:5000]):
-            self.path(word, sources)
-        if name in _SH_ALWAYS_AWAY or not robocopy and words and remote.match(words[-1]):
-            self.ship(_sh_read(sources), name)
-        return _NOTHING
-
-    def _mail(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        clipboard = "clip" in name or name in ("pbcopy", "xsel", "wl-copy")
-        way = "the clipboard" if clipboard else "mail" if name != "gist" else "a paste"
-        self.ship(_sh_join([flow] + [_sh_flow(w) for w in args]), way)
-        for word, option in zip(args, [""] + args):
-            if option in ("-a", "-A", "--attach", "--attach-file") or name == "gist" and word[:1] != "-":
-                self.ship(self.content(word.lstrip("@")), way)
-        return _NOTHING
-
-    def _lookup(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args:
-            origin = _sh_flow(word)
-            self.ship(origin, "a name look-up")
-            if origin.coded or _sh_open(word) and not re.fullmatch("\ue0f0\\w+\ue0f1.*", word) and word.count(".") > 1:
-                self.say("exfiltration", "sends command output away in a host name")
-        return _NOTHING if name in ("ping", "test-connection") else _REMOTE
-
-    # -- particular programs
-    def _git(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        call = self.call_
-        verb = call.name.rpartition("/")[2] if call and "/" in call.name else "".join(args[:1])
-        for word in args:
-            if word[:5] == "ext::":
-                self.act("sh", _sh_from(word[5:].replace("% ", " "), _sh_flow(word)), flow)
-        words = call.words if call else args
-        if verb == "config" and len(words) > 1:
-            self.git_setting(words[0], words[1])
-        elif verb == "clean" and _sh_has(r"-\w*f|--force", args) and not _sh_has(r"-\w*n|--dry-run", args):
-            for word in [word for word in words if word[:1] in "/~"] or ["./untracked"] * (self.cwds != ("",)):
-                self.delete(word)
-        if verb in ("commit", "tag", "notes", "config", "clean") or verb == "archive" and flow is not _NOTHING:
-            return _NOTHING
-        return self.operands(name, call.all("f") + call.plain if call else args, flow)
-
-    def _sql(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Database clients: statements on standard input as well."""
-        if flow.text:
-            self.act("node" if name in ("mongo", "mongosh") else "sql", _sh_from(flow.text, flow), _NOTHING)
-        return self.operands(name, [word for word in self.call_.all("f") if " " not in word] if self.call_ else args, flow)
+    def played(self, role: str, text: str) -> _Flow:
+        if role == "script":
+            self.quoted(text)
+            return self.run_operand(text, _NOTHING)
+        if role[:1] == "-":
+            return self.read(f"{role[1:]} {text}")
+        if role in _SH_TEXTS:
+            return self.act(role, text, _NOTHING)
+        return self.run_text(_sh_from(text.lstrip("!|"), _sh_flow(text)), _NOTHING)
 
     def sql(self, text: str) -> None:
         """Statements in the language of a database."""
         follow_acts(self, sql_acts(text))
 
-    # -- PowerShell and cmd.exe
-    def _start(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Commands that run a command or a block: start, Start-Process, Start-Job, ForEach-Object …"""
-        outs: list[_Flow] = []
-        for word in args:
-            if isinstance(word, _ShWord) and isinstance(word.block, list):
-                for line in _power_lines(flow) or [_SH_HOLE]:
-                    self.vars["_"] = line
-                    outs.append(self.script(word.block))
-        at = 0
-        while at < len(args) and (args[at][:1] == "-" or name == "start" and re.match(r"/\w+\Z", args[at])):
-            at += 1 + (args[at].lower() in ("/d", "-verb", "-windowstyle", "-workingdirectory", "-wd"))
-        rest = [word for word in args[at:] if name == "start" or word[:1] != "-" and word]
-        if name in ("start", "start-process", "saps") and rest and not rest[0].startswith(("http", _SH_HOLE)):
-            self.run_file(rest[0])
-            return self.simple(rest, flow)
-        return _sh_join(outs) if any(out.text or out.remote for out in outs) else flow
 
-    def _items(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Get-Item, Resolve-Path, Join-Path: places."""
-        spots = _sh_operands(args)
-        self.operands("get-item", args)
-        return (
-            _Flow("\\".join(word.rstrip("\\/") for word in spots) if name == "join-path" else "\n".join(spots))
-            if spots
-            else flow
-        )
+# ---- what single programs do, where their rows cannot say it: (run, the sorted words, input) -> output
+def _do_sudo(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    rest = call.rest
+    if "LD_PRELOAD" in run.vars:
+        run.say("privilege", "loads a library into a program that runs as root")
+    if "shell" in call.marks and (not rest or rest[0] in ("bash", "sh", "su", "zsh")) or _sh_has(
+            r":?!(?:/bin/)?(?:ba|z|da)?sh\b", rest):
+        run.say("privilege", "opens a root shell")
+    return run.inside(call, flow)
 
-    def _passes(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Select-Object and its like let through what they get."""
-        return flow
 
-    def _new_object(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        client = _sh_has(r"(?i)(?:system\.)?net\.(?:webclient|http\.httpclient)\Z", args)
-        return _REMOTE if client else self.operands(name, args, flow)
+def _do_su(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    users = [word for word in call.words if word != "-"]
+    if "--help" not in call.args and (not call.all("sh") or users[:1] in ([], ["root"])):
+        run.say("privilege", "becomes another user")
+    return _NOTHING
 
-    def _forfiles(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        low = [word.lower() for word in args]
-        place, command = (
-            next((value for option, value in zip(low, args[1:]) if option == wanted), "") for wanted in ("/p", "/c")
-        )
-        shape = next((value for option, value in zip(low, args[1:]) if option == "/m"), "*")
-        hit = (place or ".").rstrip("\\") + "\\" + (shape if shape.strip("*.") else "*")
-        return self.read(re.sub(r"(?i)@(?:path|file|relpath|fname)", lambda _: hit, command), flow, _SH_CMD)
 
-    def _set_alias(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        words = _sh_operands(args)
-        if len(words) > 1:
-            node = _ShNode()
-            node.words = [words[1], [("v", "@", "", False)]]
-            self.functions = {**self.functions, words[0]: [[node]]}
+def _do_env(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    return run.inside(call, flow) if call.starts or call.all("sh") else _sh_listed(run)
+
+
+def _sh_listed(run: _ShRun) -> _Flow:
+    """All variables."""
+    return _sh_read(("\0the environment\0" if run.loaded else "\0the environment",))
+
+
+def _sh_is_shell(run: _ShRun, words: list[str]) -> bool:
+    """Is this an interactive or input-reading shell?"""
+    made = _sh_tables[0].get(_sh_program(words[0], run.d)) if words else None
+    return made is not None and _sh_row(*made).method is _do_shell and all([word[:1] in "-+" for word in words[1:]])
+
+
+def _do_enters(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    if not call.starts or _sh_is_shell(run, call.rest):
+        run.say("privilege", f"{call.name}: opens a shell in another root or namespace")
+    return run.inside(call, flow)
+
+
+def _do_exec(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    out = run.inside(call, flow)
+    run.dead = bool(call.starts)
+    return out
+
+
+def _do_inside(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """A command in a container, where root is nobody and folders of the host may be mounted."""
+    run.root = False
+    entry = call.all("entry")
+    return run.simple(entry + call.rest, flow) if entry else run.inside(call, flow)
+
+
+def _do_xargs(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """The command with the words that the input holds."""
+    rest = call.rest
+    for file in call.all("file"):
+        flow = run.content(file)
+    if not rest or flow is _NOTHING:
+        return run.simple(rest, flow) if rest else flow
+    replaced = "".join(call.all("mark")[:1]) or "{}" * ("braces" in call.marks or any(["{}" in word for word in rest]))
+    lines = [] if flow.text is None else flow.text.split("\n") if replaced else flow.text.split()
+    items = [item for item in lines if item.strip()][:MAX_SHELL_WORDS] or [_sh_from(_SH_HOLE, flow)]
+    if flow.remote and _sh_is_shell(run, rest):
+        run.say("pipe_to_shell", "runs downloaded text")
+    if replaced:
+        rest = [_sh_from(word.replace(replaced, items[0]), flow) if replaced in word else word for word in rest]
+    else:
+        rest = rest + [_sh_from(item, flow) if flow.below or flow.remote else item for item in items]
+    return run.simple(rest, flow)
+
+
+def _do_parallel(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    rest = call.rest
+    at = next((at for at, word in enumerate(rest) if word[:3] == ":::"), len(rest))
+    text, values = _sh_whole(rest[:at]), rest[at + 1:]
+    if at == 0:
+        return run.read("\n".join(values), flow) if values else run.simple(["sh"], flow)
+    for value in values or (flow.text.split() if flow.text else []) or [_sh_from(_SH_HOLE, flow)]:
+        line = text.replace("{}", value) if "{}" in text else f"{text} {value}"
+        run.act("sh", _sh_from(line, _sh_join([_sh_flow(text), _sh_flow(value)])), flow)
+    return _NOTHING
+
+
+def _do_find(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """find, fd: what they delete or run, with stand-ins for the files they would find."""
+    args = call.args
+    while args and re.match(r"-(?:[HLP]|O\d|D)\Z", args[0]):
+        args = args[1 + (args[0] == "-D"):]
+    finds = call.name == "find"
+    i = next((i for i, w in enumerate(args) if (w[:1] in "-(!" if finds else w in _SH_FIND_RUNS)), len(args))
+    roots, tests = _sh_operands(args[:i])[not finds:] or ["."], args[i:i + 200]
+    shape = (_sh_after(tests, "-name", "-iname", "-path") or "").rpartition("/")[2]
+    narrow = not finds or not _SH_FIND_NARROWS.isdisjoint(tests)
+    shape = shape if shape.strip("*.") else "x" if narrow else "*"
+    hits = [f"{root.rstrip('/')}/{shape}" for root in roots[:16]]
+    for k, word in enumerate(tests):
+        if word == "-delete":
+            for hit in hits:
+                run.delete(hit, "find deletes files outside the project")
+        elif word in _SH_FIND_RUNS:
+            end = next((j for j in range(k + 1, len(tests)) if tests[j] in (";", "+")), len(tests))
+            for hit in hits:
+                if shape == "*" and _sh_program("".join(tests[k + 1:k + 2]), run.d) in ("rm", "unlink", "shred"):
+                    run.delete(hit, "find deletes files outside the project")
+                run.simple([w.replace("{}", hit) for w in tests[k + 1:end]], flow)
+        elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(tests):
+            run.written(tests[k + 1], _NOTHING, False)
+    return _Flow("\n".join(hits))
+
+
+# -- interpreters, and files that say what to run
+def _do_shell(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    name, args = call.name, call.args
+    given: list[str] = []                       # words for a script on standard input
+    for i, word in enumerate(args):
+        if word[:1] in "-+" and word[:2] != "--" and "c" in word or word == "--command":
+            rest = args[i + 1:]
+            while len(rest) > 1 and rest[0][:1] == "-" and " " not in rest[0]:
+                rest = rest[1:]
+            return run.apart(_sh_with_words, run, rest, flow)
+        if word in ("--rcfile", "--init-file") and i + 1 < len(args):
+            run.run_operand(args[i + 1], _NOTHING)
+        if word == "-s":
+            given = args[i + 1:]
+            break
+        if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
+            return run.run_operand(word, flow)
+    if run.networked:
+        run.say("reverse_shell", "connects a shell to the network")
+    run.ran = run.ran.union([source[6:] for source in flow.sources if source[:6] == "\0pipe "])
+    if flow.remote:
+        run.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
+                f"{name} runs what comes from the network")
+    elif flow.text:
+        words = ["", *[word for word in given if word != "--"]]
+        if flow.other:
+            run.apart(_sh_with_words, run, [flow.other, *words], _NOTHING)
+        return run.apart(_sh_with_words, run, [str(flow.text), *words], _NOTHING)
+    elif flow.made or flow.coded:
+        run.say("pipe_to_shell", f"{name} runs " + ("a text that this command makes" if flow.made else "decoded content"))
+    elif flow is _NOTHING and run.root:
+        run.say("privilege", "opens a root shell")
+    return _Flow(None, flow.remote, flow.sources, False, True)
+
+
+def _sh_with_words(run: _ShRun, words: list[str], flow: _Flow) -> _Flow:
+    """`sh -c CODE NAME WORD…`"""
+    run.positional(words[2:])
+    run.vars["0"] = "".join(words[1:2]) or "bash"
+    return run.run_text(words[0] if words else "", flow)
+
+
+def _do_power(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    args = call.args
+    for i, word in enumerate(args):
+        option, rest = word.lower()[1:] if word[:1] in "-/" else "", args[i + 1:]
+        if option and "encodedcommand".startswith(option) or option in ("ec", "enc"):
+            text = _sh_decoded("".join(rest[:1]), "base64")
+            if text is None:
+                run.say("pipe_to_shell", "runs encoded content that cannot be read")
+            return run.read(text or "", flow, _SH_POWER)
+        if option and "command".startswith(option) or option in ("c", "cwa"):
+            return run.run_text(_sh_whole([w for w in rest if w != "-"] or [flow.text or ""]), flow, _SH_POWER)
+        if option and "file".startswith(option):
+            return run.run_operand(rest[0], flow) if rest else _NOTHING
+        if word[:1] not in "-/" and not (i and args[i - 1].lower()[:2] in ("-e", "-w", "-v", "-i", "-o", "-p")):
+            return run.run_text(_sh_whole(args[i:]), flow, _SH_POWER)
+    return run.read(flow.text, _NOTHING, _SH_POWER) if flow.text and not flow.remote else _do_dos(run, call, flow)
+
+
+def _do_dos(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    for i, word in enumerate(call.args):
+        if word[:2].lower() in ("/c", "/k", "/r"):
+            return run.read(" ".join([word[2:]] * (len(word) > 2) + call.args[i + 1:]), flow, _SH_CMD)
+    if flow.remote:
+        run.say("pipe_to_shell", f"{call.name} runs what comes from the network")
+    return _Flow(flow.text, flow.remote, flow.sources, False, True)
+
+
+def _do_code(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """python, perl, node …: after the code in its options, a script file or standard input."""
+    name, words, module = call.name, call.words, call.all("module")
+    codes = [code for role, code in call.got if role in _SH_TEXTS]
+    first = flow if words[:1] in (["-"], ["/dev/stdin"]) else run.kept(words[0]) or _NOTHING if words else _NOTHING
+    if run.networked:
+        run.say("reverse_shell", "connects an interpreter to the network")
+    if any(["mcpwall" in code and _sh_main.search(code) for code in codes]):
+        run.say("privilege", "changes what mcpwall lets through")
+    if module and module[0][:7] == "mcpwall" or any(["mcpwall" in source for source in first.sources]):
+        run.rules("mcpwall", _sh_tables[2]["mcpwall"], words[1 - len(module):])
+    if not codes and (not module and not words or words[:1] in (["-"], ["/dev/stdin"])):
+        if flow.remote or flow.coded and not flow.text:
+            run.say("pipe_to_shell", f"{name} runs {'what comes from the network' if flow.remote else 'decoded content'}")
+        elif flow.text:
+            _SH_TEXTS[(call.row.languages or ("code",))[0]](run, name, flow.text)
+    files = words[not codes and not module:]
+    for at, word in enumerate(words if codes else ()):      # what the code does with its words nobody knows
+        if _sh_program(word, run.d) in _SH_DANGEROUS:
+            run.apart(run.simple, words[at:], flow)
+            break
+    out = run.operands(name, files, flow)
+    if codes:
+        said = call.said
+        return _sh_join((said, out), said.text)._replace(made=said.text is None and not files, remote=said.remote or flow.remote)
+    return out._replace(remote=flow.remote, made=flow.made)
+
+
+def _do_evaluate(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    args = call.args if call.args or flow is _NOTHING else [_sh_from(flow.text or "", flow)]
+    return run.run_text(_sh_whole(args), _NOTHING, run.d if call.name == "eval" else _SH_POWER)
+
+
+def _do_source(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    for file in call.args[:1]:
+        run.loaded = run.loaded or run.ctx.is_sensitive(file) or any(map(_SH_PRIVATE.match, run.places(file)))
+        return run.run_operand(file, flow)
+    return _do_shell(run, call, flow)
+
+
+def _do_make(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """make: its file, when this command has written it or feeds it."""
+    for file in call.all("makefile") or ["Makefile", "makefile", "GNUmakefile", "justfile", "build.ninja"]:
+        known = flow if file in ("-", "/dev/stdin") else run.kept(file) if file[:8] != "/dev/fd/" else _sh_flow(file)
+        if known is not None and known.remote:
+            run.say("pipe_to_shell", "runs a file it has just downloaded", file)
+        elif known is not None and known.text:
+            run.act("make", _sh_from(known.text, known), _NOTHING)
+    for word in call.args:
+        if word[:6] == "SHELL=":
+            run.act("sh", word[6:], flow)
+    return _NOTHING
+
+
+def _do_git(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    args, words, verb = call.args, call.words, call.verb
+    for word in args:
+        if word[:5] == "ext::":
+            run.act("sh", _sh_from(word[5:].replace("% ", " "), _sh_flow(word)), flow)
+    if verb == "config" and len(words) > 1:
+        run.git_setting(words[0], words[1])
+    elif verb == "clean" and _sh_has(r"-\w*f|--force", args) and not _sh_has(r"-\w*n|--dry-run", args):
+        for word in [word for word in words if word[:1] in "/~"] or ["./untracked"] * (run.cwds != ("",)):
+            run.delete(word)
+    return run.operands("git", call.all("f") + call.plain, flow)
+
+
+def _do_container(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """docker, kubectl: all but the commands that run inside."""
+    verb, *words = _sh_operands(call.args) or [""]
+    if verb in ("get", "describe", "config") and call.name in ("kubectl", "oc"):
+        secret = words[:1] == ["view"] or _sh_has(r"secrets?(?:/|\Z)", words)
+        return _sh_read(("\0cluster secrets",)) if secret else _NOTHING
+    return run.operands(call.name, [word for word in call.args if word[:1] == "-" and "file" in word], flow)
+
+
+# -- variables and the state of the shell
+def _do_environment(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """export, set, declare …: assignments, or a list of all variables."""
+    name, args = call.name, call.args
+    for word in args if name not in ("set", "printenv") or not run.posix else []:
+        run.subscript(word)
+        found = _sh_assignment.match(word)
+        if found and name != "setx":
+            block = word.block if isinstance(word, _ShWord) else None
+            value = block if isinstance(block, dict) else _sh_from(word[found.end():], _sh_flow(word))
+            if args[0] == "-n" and isinstance(value, str):
+                value = (run.values_of(value)[0] or [_SH_HOLE])[0]
+            run.set(found.group(1) if run.posix else found.group(1).lower(), value)
+    if name == "set" and run.posix:
+        at = next((i for i, word in enumerate(args) if word[:1] not in "-+" or word in ("-", "--")), len(args))
+        run.strict = run.strict or any(["e" in word and word[:1] == "-" or word == "errexit" for word in args[:at + 1]])
+        given = args[at:at + 1] in (["--"], ["-"])
+        if args[at + given:] and not (at and args[at - 1][-1:] == "o") or args[at:at + 1] == ["--"]:
+            run.positional(args[at + given:])
+        return _sh_listed(run) if args in ([], ["-p"], ["-x"]) else _NOTHING
+    listing = name != "setx" and (not args or name not in ("set", "printenv") and all(
+        [word[:1] == "-" and word != "-" for word in args]))
+    return _sh_listed(run) if listing else _NOTHING
+
+
+def _do_read_variable(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """read, mapfile: lines of the input as values."""
+    marks, reads = run.vars.get("IFS"), call.name == "read"
+    for _, word in call.got:
+        run.subscript(word)
+    for word in call.all("fd"):
+        held = run.fds.get(word)
+        flow = held if isinstance(held, _Flow) else flow
+    text = _SH_HOLE if flow.text is None else flow.text
+    for word in call.all("array"):
+        fields = run.fields(text.split("\n")[0]) if reads else text.split("\n")
+        run.set(word, {str(at): _sh_from(one, flow) for at, one in enumerate(fields[:MAX_SHELL_WORDS])})
+    names = [word.partition("[")[0] for word in call.all("name")]
+    shape = f"[{re.escape(marks[:8])}]" if isinstance(marks, str) and marks else r"[ \t]+"
+    values: list[list[str]] = []
+    for line in text.rstrip("\n").split("\n")[:16]:
+        row = re.split(shape, line.strip(), maxsplit=len(names) - 1) if marks != "" and len(names) > 1 else [line.strip()]
+        values.append([_SH_HOLE] * len(names or "1") if _sh_open(line) else row + [""] * len(names))
+    for at, word in enumerate(names or ["REPLY"] if reads else []):
+        run.set(word, _sh_either(*[_sh_from(row[at], flow.but(None)) for row in values]))
+    return _NOTHING
+
+
+def _do_change(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    name, spots = call.name, [w for w in call.args if (w[:1] != "-" or w == "-") and w.lower() != "/d"]
+    if name == "popd" or name == "pushd" and not spots:
+        run.cwds = run.vars.get("\0stack") or run.cwds
         return _NOTHING
+    if name == "pushd" and run.posix:
+        run.vars["\0stack"] = run.cwds
+    word = spots[0] if spots else "~" if name == "cd" else ""
+    if word == "-":
+        before = run.vars.get("OLDPWD", _sh_hole("OLDPWD"))
+        run.vars["OLDPWD"] = _sh_either(*[cwd or "." for cwd in run.cwds])
+        run.cwds = tuple(["" if one == "." else str(one) for one in _sh_each(before)])
+    elif word:
+        run.go(word)
+    return _NOTHING
+
+
+def _do_subscripts(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """test, unset, let …: words that may be names of an array's elements, or sums."""
+    for word in call.args:
+        run.subscript(word)
+        if call.name == "let":
+            run.sum([("q", word)])
+    return _NOTHING
+
+
+def _do_state(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """shift, exit, return, alias, hash."""
+    name, args = call.name, call.args
+    if name == "shift":
+        count = int(args[0][:4]) if args and args[0].isdigit() else 1
+        for values in _sh_each(run.vars.get("@", {})):
+            run.positional(list(values.values())[count:])
+    elif name == "hash" and args[:1] == ["-p"] and len(args) > 2:
+        run.aliases = {**run.aliases, args[2]: args[1]}
+    elif name == "alias" and run.posix:
+        run.aliases = {**run.aliases, **dict([str(word).split("=", 1) for word in args if "=" in word])}
+    elif name in ("exit", "return"):
+        run.dead = True
+    return _NOTHING
+
+
+# -- text in, text out
+def _do_cat(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    files = _sh_operands(call.args)
+    return flow if not files else run.content(files[0]) if len(call.args) == 1 else run.operands(call.name, call.args, flow)
+
+
+def _do_echo(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    words, formats, echoes = list(call.args), call.name == "printf", call.name == "echo"
+    escapes, into = formats and run.posix, ""
+    while echoes and words and re.match(r"-[neE]+\Z", words[0]):
+        escapes = "e" in words.pop(0) or escapes
+    if formats and words[:1] == ["-v"]:
+        into, words = "".join(words[1:2]), words[2:]
+        run.subscript(into)
+    words = words[formats and words[:1] == ["--"]:]
+    if formats and "%" in "".join(words[:1]):
+        pieces: list[str] = []
+        rest, left = words[1:], -1
+        while len(rest) != left and len(pieces) < MAX_SHELL_WORDS and (rest or not pieces):
+            left = len(rest)
+            pieces.append(re.sub(r"%[-0-9.]*([sdbqxc%])", lambda m: "%" if m.group(1) == "%"
+                                 else rest.pop(0) if rest else "", words[0]))
+        words = [_sh_from("".join(pieces), _sh_join([_sh_flow(w) for w in words]))]
+    text = _sh_whole(words)
+    out, plain = _sh_flow(text), str(text)[:MAX_SHELL_VALUE]
+    if out.text is not None or not (out.remote or out.coded):
+        read = _sh_unescape(plain.replace("\\0", "\\")) if "\\" in plain else plain
+        out = out._replace(text=(read if escapes else plain) + "\n" * (not formats),
+                           other=read if echoes and not escapes and read != plain else "")
+    if into:
+        run.set(into.partition("[")[0], _sh_from(_SH_HOLE if out.text is None else out.text, out))
+    return _NOTHING if into else out
+
+
+def _do_decode(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """Programs that decode or turn text: what they yield is known when their input is."""
+    name, args = call.name, call.args
+    if name == "gpg" and not _sh_has(r"(?:-d|--decrypt|--dearmor)\Z", args):
+        return _sh_read(("\0a private key",)) if _sh_has("--export-secret", args) else run.operands(name, args, flow)
+    if name == "tr" and "-d" in args:
+        return flow.but(None)
+    here = _sh_operands(args)
+    if here and (flow is _NOTHING or flow.text is None and name not in ("xxd", "od", "hexdump", "rev")):
+        flow = run.content(here[-1])
+    decodes = name in ("base64", "base32", "xxd") and _sh_has(r"--?\w*[dDr]", args)
+    return _Flow(_sh_decoded(flow.text, name) if decodes and flow.text is not None else None, flow.remote, flow.sources, True)
+
+
+def _do_openssl(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """openssl s_client, enc, base64."""
+    if call.verb in ("s_client", "s_server"):
+        return _sh_connected(run, flow, "openssl")
+    if call.verb not in ("enc", "base64"):
+        return _NOTHING
+    for file in call.all("r")[:1]:
+        flow = run.content(file)
+    plain = flow.text and "-d" in call.args and (call.verb == "base64" or _sh_has(r"-(?:base64|a)\Z", call.args))
+    return _Flow(_sh_decoded(flow.text or "", "base64") if plain else None, flow.remote, flow.sources, True)
+
+
+def _do_prints(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """Programs whose output is told by their name alone."""
+    name, spots = call.name, _sh_operands(call.args)
+    if name in ("date", "whoami", "logname"):
+        return _Flow(None, made=any([" " in word for word in call.args]))
+    if name in ("realpath", "readlink"):
+        return _Flow("\n".join(spots)) if spots else _NOTHING
+    if name == "dirname":
+        return _Flow("\n".join([_SH_HOLE if _sh_open(word) else os.path.dirname(word.rstrip("/")) or (
+            "/" if word[:1] == "/" else ".") for word in spots]))
+    if name == "basename":
+        end = spots[1] if len(spots) > 1 and "-a" not in call.args else ""
+        return _Flow(spots[0].rstrip("/").rpartition("/")[2].removesuffix(end)) if spots else _NOTHING
+    if name in ("pwd", "get-location", "gl"):
+        return _Flow("\n".join(map(str, _sh_each(run.folder()))) if run.posix else ".")
+    return _Flow({"mktemp": "/tmp/tmp.x", "which": "".join(call.args[-1:])}.get(name, "."))
+
+
+def _do_listing(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    for word in call.args:
+        run.named(call.name, word)
+    spots = [w for w in _sh_operands(call.args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
+    shape = next((value for option, value in zip(call.args, call.args[1:]) if option.lower() in ("-filter", "-include")), "*")
+    return _Flow((spots[0].rstrip("/\\") + "/" if spots else "") + (shape if shape.strip("*.") else "*"), below=not spots)
+
+
+# -- files
+def _do_archive(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    sources, into, args, tar = list(flow.sources), "", _sh_kept(call.name, call.args), call.name in ("tar", "bsdtar", "gtar")
+    make = bool(args) and (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args)
+    for i, word in enumerate(args):
+        if word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
+                not i or word[:1] == "-" and word[:2] != "--")):
+            into = "".join(args[i + 1:i + 2])
+        elif not tar and not into and (word == "-" or word[:1] != "-") and word not in ("a", "x") and (
+                call.name != "compress-archive"):
+            into = word
+        elif word[:1] != "-" and word != into and (i or not tar):
+            run.path(word, sources if make else None)
+            if "--remove-files" in args or "moved" in call.marks:
+                run.delete(word, "deletes what it packs, outside the project")
+    if into not in ("", "-") and not make:
+        return run.content(into).but(None)
+    packed = _Flow(None, False, tuple(sources[:64]), True)
+    if into not in ("", "-"):
+        run.keep(into, packed)
+    return packed._replace(remote=flow.remote)
+
+
+def _do_split(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    words = call.words
+    stem = "".join(call.all("stem")) or ("xx" if call.name == "csplit" else "".join(words[1:2]) or "x")
+    run.files[run.keys(stem)[0] + "*"] = (flow if words[:1] in ([], ["-"]) else run.content(words[0])).but(None)
+    return _NOTHING
+
+
+def _do_remove(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    name, args = call.name, call.args
+    if run.elsewhere and name in _SH_ELSEWHERE.get(run.d, ()):
+        return _NOTHING
+    windows = not run.posix or name in ("del", "erase", "rd", "rmdir", "ri", "remove-item")
+    recursive = forced = name in _SH_REMOVES_ALL
+    targets: list[str] = []
+    end = args.index("--") if "--" in args else len(args)
+    for i, word in enumerate(args):
+        low = word.lower()
+        if low[:1] == "-" and i < end:
+            if low in ("--help", "--version", "-whatif", "-wh"):
+                return _NOTHING
+            option = low.lstrip("-")
+            long = low[1:2] == "-" or re.match(r"rec|for|pat|lit|con|err|inc|exc|fil", option)
+            recursive = recursive or (option[:3] == "rec" if long else "r" in option and name != "rmdir")
+            forced = forced or (option[:3] == "for" if long else "f" in option)
+        elif windows and re.match(r"(?:/[a-z](?::\S*)?)+\Z", low):
+            recursive = recursive or "/s" in low
+            forced = forced or "/f" in low or "/q" in low
+        elif i != end and (not i or args[i - 1].lower() not in _SH_REMOVE_VALUED):
+            targets += word.split(",") if windows and not isinstance(word, _ShWord) else [word]
+    if not targets and flow.text and name not in ("rm", "unlink"):
+        targets, recursive = flow.text.split("\n"), True
+    for word in targets:
+        run.path(word)
+        if name != "rmdir" or recursive or _sh_drive.match(word):
+            run.delete(word, "deletes the project" if word in ("*", ".", ".git") else "deletes outside the project",
+                       recursive, forced)
+    return _NOTHING
+
+
+def _do_dd(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    settings = dict([word.partition("=")[::2] for word in call.args])
+    if "if" in settings:
+        flow = run.content(settings["if"])
+    if "of" in settings:
+        run.written(settings["of"], flow, False)
+        if settings.get("if") in ("/dev/zero", "/dev/urandom", "/dev/random"):
+            run.emptied(settings["of"])
+    cut = flow.text is not None and not settings.keys().isdisjoint(("skip", "count", "conv", "bs", "ibs", "cbs"))
+    return flow._replace(text=None, made=True) if cut else flow
+
+
+def _do_overwrite(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """tee, truncate, Set-Content …"""
+    name, args = call.name, call.args
+    appended = name in ("ac", "add-content") or _sh_has(r"(?:-a|--append|-Append)\Z", args)
+    files = [w for w, option in zip(args, ["", *args])
+             if w[:1] != "-" and option.lower() not in ("-s", "-value", "-encoding", "-r", "-o", "-l")]
+    value = next((value for option, value in zip(args, args[1:]) if option.lower() == "-value"), None)
+    if run.d is _SH_POWER and len(files) > 1 and name not in ("tee", "tee-object", "out-file"):
+        value, files = value or files[1], files[:1]
+    shrinks = name in ("truncate", "fallocate")
+    content = _sh_flow(value).but(str(value)) if value is not None else _EMPTY if shrinks else flow
+    for word in files:
+        run.written(word, content, appended)
+        if shrinks:
+            run.delete(word, "empties a system file", False, False)
+    return flow
+
+
+def _do_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """cp, mv, ln, install …: the content goes along."""
+    name, into = call.name, "".join(call.all("into")[-1:])
+    words = [word for word in call.all("f") + call.words if run.posix or not re.match(r"/[A-Za-z]\Z", word)]
+    if any([re.match(r"0?[2467]\d{3}\Z|.*\+\w*s", mode) for mode in call.all("mode")]):
+        run.say("privilege", "sets the setuid or setgid bit")
+    if not into and len(words) > 1:
+        into = words.pop()
+    template = any([re.search(r"\.(?:example|sample|template|dist)\Z", word) for word in words])
+    content = _sh_join([_NOTHING if template else run.content(word) for word in words] or [_NOTHING])
+    content = words and run.kept(words[0]) or content
+    lasting = not any([_SH_TEMPORARY.match(place.rstrip("/") + "/x") for place in run.places(into)])
+    for word in words if name in _SH_MOVES else []:
+        places = run.places(word)
+        if not lasting and not run.in_project(word) and any(map(_SH_OWN_PLACE.match, places)):
+            run.say("destructive", "moves the user's files where they do not last", word)
+        if into.lower() in ("/dev/null", "nul") or _sh_has(r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", places):
+            run.delete(word, "moves away what is outside the project")
+    if into:
+        leaf = into + words[0].rpartition("/")[2] if words and into[-1:] in "/\\" else into
+        if not template or ".env" not in leaf:
+            run.written(leaf, content, False)
+        run.keep(leaf, content)
+    if name in ("ln", "mklink") and words:
+        link = into or words[0].rstrip("/").rpartition("/")[2]
+        run.links = {**run.links, run.where(link).removeprefix("./"): run.where(words[0])}
+    return _NOTHING
+
+
+def _do_mode(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """chmod, chown, icacls …"""
+    name, args = call.name, call.args
+    recursive, change = _sh_has(r"-\w*R|--recursive|/[tTrR]\Z", args), name == "chmod"
+    spec, *targets = [w for w in args if w[:1] != "-" or re.match(r"-[rwxst]+\Z", w)] or [""]
+    if name in ("icacls", "takeown"):
+        targets = [w for w in args if _sh_drive.match(w)]
+        spec = "777" if any([re.search(r"(?i)/grant|everyone|/f|/reset", w) for w in args]) else ""
+    for word in targets:
+        run.named("chmod", word)
+        places = run.places(word)
+        outside = any([p in ("/", "~", "/home", "/Users") or _SH_SYSTEM.match(p) and not _SH_TEMPORARY.match(p) for p in places])
+        if name in ("chown", "chgrp") and any(map(_SH_PRIVILEGED.match, places)) and not re.match(
+                r"(?:root|0)?:?(?:root|0|wheel|shadow)?\Z", spec):
+            run.say("privilege", "changes who may do what", word)
+        elif change and re.search(r"(?:^|,)[ugoa]*[+=][rwx]*s|^0?[2467]\d{3}\Z", spec):
+            run.say("privilege", "sets the setuid or setgid bit", word)
+        elif outside and (spec == "777" or change and re.search(r"0?\d?\d[2367]\Z|[oa]\+\w*w|^\+\w*w|[oa]=\w*w", spec)):
+            run.say("privilege", "lets everybody write system files", word)
+        elif recursive and outside:
+            run.say("destructive", f"{name}: changes rights of everything below", word)
+        elif change and outside and re.match(r"0?0\d\d\Z|[ugoa]*-\w*[rwx]", spec):
+            run.say("destructive", "takes rights from system files", word)
+    return _NOTHING
+
+
+# -- the network
+def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """curl, wget, Invoke-WebRequest …: what they send, and the file or stream they fetch."""
+    name, urls, target = call.name, call.all("u"), "".join(call.all("w")[-1:])
+    if name in _SH_NAMED_LAST and len(urls) > 1 and not target:
+        target = urls.pop()
+    sent: list[_Flow] = []
+    if name in ("http", "https", "xh"):
+        sent = [flow, *[run.content(word.rpartition("@")[2]) if re.search(r"[=:]@", word) else _sh_flow(word) for word in urls]]
+        urls = [word for word in urls if not re.search(r"[=:]", word) or "://" in word]
+    hosts = " ".join([re.sub(r"^\w+://|[/?].*", "", url[:300]) for url in urls[:8]]).lower()
+    for role, value in call.got:
+        if role == "S":
+            sent.append(flow if value in ("-", ".") else run.content(value))
+        elif role == "@":
+            at = re.search(r"(?:^|=)[@<](.*)\Z|^[\w.-]*@([./~\ue0f0].*)\Z", value, re.S)
+            file = (at.group(1) or at.group(2) or "").split(";")[0] if at else ""
+            sent.append(flow if file == "-" else run.content(_sh_from(file, _sh_flow(value))) if file else _sh_flow(value))
+        elif role == "s":
+            sent.append(_sh_flow(value))
+        elif role == "r":
+            run.path(value)
+        elif role in ("auth", "header") and _sh_other_service(_sh_flow(value), hosts):      # what says who one is
+            run.ship(_sh_flow(value), name)
+    for url in urls[:64]:
+        sent.append(_sh_flow(url))
+        if sent[-1].coded and not sent[-1].sources:
+            run.say("exfiltration", "sends encoded command output in an address")
+        if url[:7].lower() == "file://":
+            run.path(url)
+    for part in sent[:64]:
+        if part.sources and not _sh_own_host(part, hosts):
+            run.ship(part, name)
+    local = all([url[:5].lower() == "file:" for url in urls])
+    got = _Flow(None, not local or flow.remote, ("\0the credentials of this machine",) * bool(_sh_metadata.search(hosts)))
+    if not target and urls and ("named" in call.marks or name in _SH_NAMED_BY_URL):
+        target = re.sub(r"[?#].*", "", urls[0].rstrip("/")).rpartition("/")[2]
+    target = "".join([f"{one.rstrip('/')}/" for one in call.all("folder")[-1:]]) * bool(target) + target
+    if target in ("", "-", "/dev/stdout"):
+        return got
+    run.written(target, got, False)
+    run.files[target] = got
+    return _NOTHING
+
+
+def _do_fetch_tool(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """certutil, bitsadmin: a URL and the file it goes to; or decoding."""
+    args = call.args
+    verb, at = "".join(args[:1]).lower().lstrip("-/"), next((i for i, word in enumerate(args) if "://" in word), -1)
+    codes = verb in ("encode", "encodehex", "decode", "decodehex") and len(args) > 2
+    got = _REMOTE if not codes else run.content(args[1])._replace(text=None, coded=True)
+    target = args[2] if codes else "" if at < 0 else "".join(args[at + 1:at + 2]) or args[at].rpartition("/")[2]
+    for file in (target, target.replace("\\", "/").rpartition("/")[2]) if target else ():
+        run.keep(file, got)
+        run.files[file] = got
+    return _NOTHING
+
+
+def _do_socket(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    name, text = call.name, " ".join(call.args)
+    if name in ("socat", "websocat"):
+        if re.search(r"(?i)(?:exec|system|shell|sh-c|cmd):", text) and (
+                name == "websocat" or re.search(r"(?i)tcp|udp|ssl|sctp|vsock|socks|proxy", text)):
+            run.say("reverse_shell", f"{name} connects a program to the network")
+        for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)", text):
+            flow = run.content(word)
+    elif name != "telnet" and _sh_has(r"-\w*[ec]\Z|--(?:sh-)?exec|--lua-exec", call.args):
+        run.say("reverse_shell", f"{name} connects a program to the network")
+    return _NOTHING if re.search(r"(?:^| )-\w*z", text) else _sh_connected(run, flow, name)
+
+
+def _sh_connected(run: _ShRun, flow: _Flow, way: str) -> _Flow:
+    """A stream goes into a network connection; what comes back."""
+    if flow.shell:
+        run.say("reverse_shell", "connects a shell to the network")
+    run.ship(_sh_read([source for source in flow.sources if source != "\0socket"]), way)
+    return _Flow(None, True, ("\0socket",))
+
+
+def _do_remote_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    name, args = call.name, call.args
+    if _sh_prints_remote.match(" ".join([name, *args])[:2000]):
+        run.operands(name, args, flow)
+        return _REMOTE
+    if name in ("aws", "az", "gcloud", "gh") and not (args[:1] in (["s3"], ["storage"], ["gist"]) and set(args) & {
+            "cp", "mv", "sync", "upload", "create", "upload-batch", "rsync"}):
+        return run.operands(name, args, flow)
+    robocopy, rsync = name == "robocopy", name == "rsync"
+    words = [w for w, option in zip(args, ["", *args]) if option not in _SH_COPY_VALUED and w[:1] != "-" and not (
+        robocopy and w[:1] == "/")]
+    for word in words[:-1] if "moved" in call.marks else []:
+        run.delete(word, "moves away what is outside the project")
+    if (robocopy or rsync) and len(words) > 1 and _sh_has(r"(?i)--del|/mir|/purge", args):
+        target = words[-1 if rsync else 1].rstrip("/") or "/"
+        if ":" not in target[2:]:
+            run.delete(target)
+    remote = re.compile(r"(?![A-Za-z]:[\\/])[^/\\]*:")
+    sources = list(flow.sources)
+    for word in words:
+        if not remote.match(word) and word not in _SH_COPY_VERBS:
+            run.path(word, sources)
+            sources += (run.kept(word) or _NOTHING).sources
+    for word in re.findall(r"\b(?:m?put|mirror -R)\s+([^\s;]+)", " ".join([flow.text or "", *call.all("esc")])[:5000]):
+        run.path(word, sources)
+    if name in _SH_ALWAYS_AWAY or not robocopy and words and remote.match(words[-1]):
+        run.ship(_sh_read(sources), name)
+    return _NOTHING
+
+
+def _do_lookup(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    for word in call.args:
+        origin = _sh_flow(word)
+        run.ship(origin, "a name look-up")
+        if origin.coded or _sh_open(word) and not re.fullmatch("\ue0f0\\w+\ue0f1.*", word) and word.count(".") > 1:
+            run.say("exfiltration", "sends command output away in a host name")
+    return _NOTHING if call.name in ("ping", "test-connection") else _REMOTE
+
+
+# -- PowerShell and cmd.exe
+def _do_start(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """Commands that run a command or a block: start, Start-Process, Start-Job, ForEach-Object …"""
+    name, args = call.name, call.args
+    outs: list[_Flow] = []
+    for word in args:
+        if isinstance(word, _ShWord) and isinstance(word.block, list):
+            for line in _power_lines(flow) or [_SH_HOLE]:
+                run.vars["_"] = line
+                outs.append(run.script(word.block))
+    at = 0
+    while at < len(args) and (args[at][:1] == "-" or name == "start" and re.match(r"/\w+\Z", args[at])):
+        at += 1 + (args[at].lower() in ("/d", "-verb", "-windowstyle", "-workingdirectory", "-wd"))
+    rest = [word for word in args[at:] if name == "start" or word[:1] != "-" and word]
+    if name in ("start", "start-process", "saps") and rest and not rest[0].startswith(("http", _SH_HOLE)):
+        run.run_file(rest[0])
+        return run.simple(rest, flow)
+    return _sh_join(outs) if any([out.text or out.remote for out in outs]) else flow
+
+
+def _do_items(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """Get-Item, Resolve-Path, Join-Path: places."""
+    spots = _sh_operands(call.args)
+    run.operands("get-item", call.args)
+    return flow if not spots else _Flow("\\".join([word.rstrip("\\/") for word in spots]) if call.name == "join-path"
+                                        else "\n".join(spots))
+
+
+def _do_new_object(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    client = _sh_has(r"(?i)(?:system\.)?net\.(?:webclient|http\.httpclient)\Z", call.args)
+    return _REMOTE if client else run.operands(call.name, call.args, flow)
+
+
+def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    given = {option.lower(): value for option, value in zip(call.args, call.args[1:])}
+    shape = given.get("/m", "*")
+    hit = given.get("/p", ".").rstrip("\\") + "\\" + (shape if shape.strip("*.") else "*")
+    return run.read(re.sub(r"(?i)@(?:path|file|relpath|fname)", lambda _: hit, given.get("/c", "")), flow, _SH_CMD)
+
+
+def _do_set_alias(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    for name, meant in [_sh_operands(call.args)[:2]] if len(_sh_operands(call.args)) > 1 else []:
+        node = _ShNode()
+        node.words = [meant, [("v", "@", "", False)]]
+        run.functions = {**run.functions, name: [[node]]}
+    return _NOTHING
 
 
 _sh_harmless = lazy_regex(r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
@@ -11869,9 +11631,6 @@ _SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
     "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
 _SH_QUIET_ROLES = frozenset("""p k h f r n cd u s S @ header auth folder module makefile entry two stem mark file into mode array
     fd name""".split())
-
-
-_NO_ROW = _ShRow({})
 
 
 def _sh_text(value: Any) -> str:
@@ -14640,24 +14399,33 @@ class _Steer:
             bare = (word if word.isalpha() else max(re.split("[-'’]", word), key=len).translate(_steer_leet)).encode()
             self.classes[bare] = self.classes.get(bare, 0) | bits
         answering = [phrase for phrase in self.phrases if phrase.force[0] not in "=+"]
-        # word -> (needs, phrase) of those that hang on it
-        self.rare: dict[bytes, Sequence[tuple[int, SteeringPhrase]]] = {}
+        # word -> (needs, phrase) of those that hang on it, by one of the needs, for which there are the fewest words
+        self.rare: dict[bytes, Sequence[tuple[int, Sequence[tuple[int, SteeringPhrase]]]]] = {}
+        scarce = {bit: (any(need & self.bits.get(word, 0) for word in _STEER_COMMON),
+                        sum([1 for bits in self.classes.values() if bits & need]))
+                  for need, bit in parts.items() if not bit & self.formed}
         hung: dict[int, list[SteeringPhrase]] = {}
         for one_phrase in answering:
             for bit in _bits(one_phrase.key):
                 hung.setdefault(bit, []).append(one_phrase)
         told: dict[int, tuple[int, list[tuple[int, SteeringPhrase]]]] = {}      # classes -> what they are good for
+        grouped: dict[int, list[tuple[int, list[tuple[int, SteeringPhrase]]]]] = {}
         for bare, bits in self.classes.items():
             if bits not in told:
                 met = 0
                 for bit in _bits(bits):
                     met |= meets.get(bit, 0)
                 told[bits] = met, list({id(one): (one.needs, one) for bit in _bits(bits) for one in hung.get(bit, ())}.values())
+                groups: dict[int, list[tuple[int, SteeringPhrase]]] = {}
+                for needs, one_phrase in told[bits][1]:
+                    others = [bit for bit in _bits(needs & ~met) if bit in scarce]
+                    groups.setdefault(min(others, key=scarce.__getitem__, default=0), []).append((needs, one_phrase))
+                grouped[bits] = [*groups.items()]
             met, hanging = told[bits]
             if met:
                 self.gate[bare] = met
             if hanging:
-                self.rare[bare] = hanging
+                self.rare[bare] = grouped[bits]
         # the same for forms, by a bare word of theirs
         self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}
         for name in ("PATH", "SETUP", "DANGER", "HOOK"):
@@ -14784,10 +14552,11 @@ class _Steer:
     def _hanging(self, text: str, words: frozenset[bytes], lacking: int) -> list[SteeringPhrase]:
         """The phrases that hang on one of the *words* of *text* and need nothing that is *lacking*, some more than once."""
         rare = self.rare
-        some = [phrase for word in words if word in rare for needs, phrase in rare[word] if not needs & lacking]
+        some = [phrase for word in words if word in rare for need, hung in rare[word] if not need & lacking
+                for needs, phrase in hung if not needs & lacking]
         if not self.strings.keys().isdisjoint(words):
-            some += [phrase for word in self.strings.keys() & words for string, _, hung in self.strings[word] if string in text
-                     for phrase in hung if not phrase.needs & lacking]
+            some += [phrase for word in self.strings.keys() & words for string, _, those in self.strings[word] if string in text
+                     for phrase in those if not phrase.needs & lacking]
         return some
 
 
@@ -18323,12 +18092,12 @@ def unknown_word(word: Any, known: Iterable[str], what: str) -> str:
 
 
 _unknown_variable = lazy_regex(r"(?<!\\)\$\{([A-Za-z_]\w*)\}")
-_TOP_KEYS = ("version", "extends", "without", "settings", "rules", "outbound_rules", "secrets", "tests", "policy")
-_RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "hint", "last")
-_MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
-_OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "asks", "response_contains",
+TOP_KEYS = ("version", "extends", "without", "settings", "rules", "outbound_rules", "secrets", "tests", "policy")
+RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "hint", "last")
+MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
+OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "asks", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
-_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "sql", "secrets", "all",
+MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "sql", "secrets", "all",
                   "except_keys", "access")
 _ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
 _DIRECTIONS = ("request", "response", "notification", "definition")
@@ -18408,7 +18177,7 @@ def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], n
     check = _Checker(file, lines)
     if data is None or data == {}:
         raise check.fail("", "the policy is empty; write at least `version: 1`")
-    check.keys(data, _TOP_KEYS, "", "a map of " + ", ".join(_TOP_KEYS))
+    check.keys(data, TOP_KEYS, "", "a map of " + ", ".join(TOP_KEYS))
     if data.get("version", 1) != 1 or isinstance(data.get("version"), (bool, float)):
         raise check.fail("/version", f"version {_quoted_value(data['version'])} is not known; write 1")
     for item in check.texts(data["extends"], "/extends") if data.get("extends", []) != [] else ():
@@ -18417,8 +18186,8 @@ def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], n
     if data.get("without", []) != []:
         check.texts(data["without"], "/without")
     _check_settings(check, data.get("settings", {}))
-    _check_rules(check, data.get("rules", []), "/rules", _MATCH_KEYS, REQUEST_ACTIONS)
-    _check_rules(check, data.get("outbound_rules", []), "/outbound_rules", _OUTBOUND_MATCH_KEYS, RESPONSE_ACTIONS)
+    _check_rules(check, data.get("rules", []), "/rules", MATCH_KEYS, REQUEST_ACTIONS)
+    _check_rules(check, data.get("outbound_rules", []), "/outbound_rules", OUTBOUND_MATCH_KEYS, RESPONSE_ACTIONS)
     _check_secrets(check, data.get("secrets", {}))
     check_examples(check, data.get("tests", []), "/tests")
     if "policy" in data:
@@ -18461,7 +18230,7 @@ def _check_rules(check: _Checker, rules: Any, place: str, match_keys: Sequence[s
     remembered = 0
     for index, rule in enumerate(rules):
         here = f"{place}/{index}"
-        check.keys(rule, _RULE_KEYS, here, "a rule (a map with name, match and action)")
+        check.keys(rule, RULE_KEYS, here, "a rule (a map with name, match and action)")
         for key in ("name", "match") if "mark" in rule else ("name", "match", "action"):
             if key not in rule:
                 raise check.fail(here, f"the rule has no {key!r}; write one")
@@ -18513,7 +18282,7 @@ def _check_effect(check: _Checker, rule: dict[str, Any], here: str, actions: Seq
 
 def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -> None:
     check.keys(match, keys, place)
-    if keys is _OUTBOUND_MATCH_KEYS and not match:
+    if keys is OUTBOUND_MATCH_KEYS and not match:
         raise check.fail(place, f"an outbound rule needs at least one of {', '.join(keys)}")
     if match == {"secrets": False}:
         raise check.fail(place + "/secrets", "`secrets: false` says nothing; write true or leave it out")
@@ -18547,10 +18316,10 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
 
 
 def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None:
-    check.keys(matcher, _MATCHER_WORDS, place, "a matcher (a map of " + ", ".join(_MATCHER_WORDS) + ")")
+    check.keys(matcher, MATCHER_WORDS, place, "a matcher (a map of " + ", ".join(MATCHER_WORDS) + ")")
     words = [key for key in matcher if key not in _ABOUT_MATCHERS]
     if not words:
-        raise check.fail(place, f"an empty matcher; write one of {', '.join(_MATCHER_WORDS[:-2])}")
+        raise check.fail(place, f"an empty matcher; write one of {', '.join(MATCHER_WORDS[:-2])}")
     if [matcher[word] for word in words] == [False]:
         raise check.fail(place + "/secrets", "`secrets: false` says nothing; write true or leave it out")
     for word in set(words) & {"under", "not_under", "address", "command"} if name == "_any_key" else ():
@@ -18764,7 +18533,8 @@ class Policy(NamedTuple):
 #
 # Doubt means no, so a condition is read in one of two ways. *Lenient*, in a rule that refuses: it holds if any item of a
 # list, any value at any depth and any canonical view of a text hits. *Strict*, in a rule that allows: it holds only if
-# every item does, as the bytes stand there. `unless` turns the reading round.
+# every item does, as the bytes stand there. An `unless` is an exception, so it is read
+# the other way.
 
 _NO_PROJECT = "\0no project"    # what ${PROJECT_DIR} expands to when there is none: nothing holds this
 
@@ -18903,7 +18673,7 @@ class _Compiler:
             return lambda text, subject: any(regex.search(text, subject.budget) for regex in regexes)
         if word == "pattern":
             globs = [self.located(compile_glob, at, self.expanded(text, r"\*?[]{}!"), "argument") for at, text in items]
-            return lambda text, subject: any(glob.matches(text) for glob in globs)
+            return lambda text, subject: any(glob.matches(text, subject.budget) for glob in globs)
         paths = self.located(PathGlobs, place, [text for _, text in items])
 
         def in_globs(text: str, subject: Subject) -> bool:
@@ -19522,7 +19292,7 @@ def policy_doubts(policy: Policy) -> list[str]:
              if "mark" in rule}
     has_base = any(layer.built_in for layer in layers)
     for key in ("rules", "outbound_rules"):
-        seen = _Shadows(key == "outbound_rules")
+        seen = Shadows(key == "outbound_rules")
         for layer in layers:
             check = _Checker(layer.file, layer.lines)
             for index, rule in enumerate(() if layer.built_in else layer.data.get(key, [])):
@@ -19531,7 +19301,7 @@ def policy_doubts(policy: Policy) -> list[str]:
     return found
 
 
-def _doubts(rule: dict[str, Any], seen: _Shadows, marks: set[str], has_base: bool) -> Iterator[str]:
+def _doubts(rule: dict[str, Any], seen: Shadows, marks: set[str], has_base: bool) -> Iterator[str]:
     """What is valid in *rule*, but hardly meant."""
     name = rule["name"]
     before = seen.shadow_of(rule)
@@ -19566,12 +19336,12 @@ def _is_closed(regex: str) -> bool:
     return inner.startswith("^") and inner.endswith("$")
 
 
-class _Shadows:
+class Shadows:
     """The rules so far that end the walk, to tell whether one of them always matches before a later one does."""
 
     _SCOPE = frozenset(("method", "tool", "server", "direction"))
     _MAX_WIDE = 20              # so many rules with wildcards, and with the same tool, are held against each later one
-    _MAX_LOOKS = 100_000        # comparisons of names in all; a policy made to take longer is told less
+    MOST_LOOKS = 100_000        # comparisons of names in all; a policy made to take longer is told less
 
     def __init__(self, outbound: bool) -> None:
         self._outbound = outbound
@@ -19611,13 +19381,13 @@ class _Shadows:
         for key, globs in wide.items():
             texts = narrow.get(key, ())
             self._looks += len(globs) * len(texts)
-            if not texts or self._looks > self._MAX_LOOKS:
+            if not texts or self._looks > self.MOST_LOOKS:
                 return False
-            if not all(any(self._is_wider(glob, text) for glob in globs) for text in texts):
+            if not all(any(self.is_wider(glob, text) for glob in globs) for text in texts):
                 return False
         return True
 
-    def _is_wider(self, glob: str, text: str) -> bool:
+    def is_wider(self, glob: str, text: str) -> bool:
         """Does *glob* match all names that *text*, a name or a glob, does?"""
         if glob in ("*", text) or any(c in text for c in "*?[{"):
             return glob in ("*", text)
@@ -20742,7 +20512,7 @@ class Toolbox:
         return self._keep({"tools": dict(self._first)}, True)
 
     def ended(self) -> list[Any]:
-        """Effects of the end of the conversation: a first list that never came to its end counts as far as it went."""
+        """Effects of the end of the conversation: of a first list that never came to its end, the pages that came count."""
         return self._adopt() if self._first and not self._listed else []
 
     def _compare(self, name: str, tool: dict[str, Any], pin: dict[str, Any], known: Mapping[str, Any], adopting: bool,
@@ -21587,7 +21357,7 @@ _VERSION_META = "io.modelcontextprotocol/protocolVersion"
 _CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
 _APPROVAL = "mcpwall-approval"      # the key of our question among `inputRequests`
 _YES = ("once", "session")
-_ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
+ANSWER_WORDS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
 _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
              "cancelled": "the call was cancelled", "gone": "the client or the server is gone"}
 GRANT_S = 900               # so long a yes that was given in a terminal waits for the call to come again
@@ -21625,7 +21395,7 @@ def can_elicit(capabilities: Any) -> bool:
 def elicitation(text: str) -> dict[str, Any]:
     """The params of an `elicitation/create` that asks for one of our answers."""
     answer = {"type": "string", "title": "Answer", "description": "What mcpwall should do with this call",
-              "enum": list(_ANSWERS)}
+              "enum": list(ANSWER_WORDS)}
     return {"message": text, "requestedSchema": {"type": "object", "properties": {"answer": answer}, "required": ["answer"]}}
 
 
@@ -21633,7 +21403,7 @@ def elicited(result: Any) -> str:
     """"once", "session" or "deny": what a client's answer to such a question means. Whatever is odd is a no."""
     content = result.get("content") if type(result) is dict and result.get("action") == "accept" else None
     answer = content.get("answer") if type(content) is dict else None
-    return _ANSWERS.get(answer, "deny") if type(answer) is str else "deny"
+    return ANSWER_WORDS.get(answer, "deny") if type(answer) is str else "deny"
 
 
 def approval_request(ref: str, session: str, digest: str, message: Message, tool: str, decision: Decision, arguments: str,
@@ -22905,7 +22675,7 @@ def read_policy_file(path: str, check_owner: bool = True, of_project: bool = Fal
             if about.st_mode & 0o170000 != 0o100000:
                 raise PolicyError("is no regular file; name a file", path)
             if check_owner:
-                _check_owner(path, about)
+                check_file_owner(path, about)
             data = stream.read(MAX_POLICY_BYTES + 1)
     except OSError as fault:
         remedy = "name a file, not a directory" if os.path.isdir(path) else "check the path and its permissions"
@@ -22945,7 +22715,7 @@ def _check_links(path: str) -> None:
         rest[:0] = target.split("/")
 
 
-def _check_owner(path: str, about: os.stat_result, getuid: Callable[[], int] | None = getattr(os, "getuid", None)) -> None:
+def check_file_owner(path: str, about: os.stat_result, getuid: Callable[[], int] | None = getattr(os, "getuid", None)) -> None:
     """A policy that somebody else can change is not the user's policy. Windows has no such bits to look at."""
     if getuid is None:
         return
@@ -23251,7 +23021,7 @@ class AuditLog:
             data = "\n".join(lines).encode("utf-8", "backslashreplace")     # lone surrogates become \\udxxx
             if self._torn:
                 data = b"\n" + data
-            written = _log_write(self._fd, data)
+            written = log_write(self._fd, data)
             if written != len(data):
                 self._torn = True
                 raise OSError(28, "No space left on device")
@@ -23283,7 +23053,7 @@ class AuditLog:
         if not current:
             self.close()
             self._path = path
-            self._fd = _open_log(self._directory, name)
+            self._fd = open_log(self._directory, name)
             if self._keep_days:
                 _remove_old_logs(self._directory, time.strftime("%Y-%m-%d", time.gmtime((day - self._keep_days) * 86400)))
             self._torn = _ends_torn(self._fd)
@@ -23348,7 +23118,7 @@ def _open_log_at(directory: str, name: str) -> int:
     return _checked_log(fd, trusted[0])
 
 
-def _open_log_by_path(directory: str, name: str) -> int:
+def open_log_by_path(directory: str, name: str) -> int:
     """The same where links can only be looked for beforehand (Windows)."""
     _make_directories(directory)
     path = os.path.join(directory, name)
@@ -23387,7 +23157,7 @@ def _make_directories(directory: str) -> None:
         _make_directories(directory)        # another wall may have made it meanwhile
 
 
-def _log_write_locked(fd: int, data: bytes) -> int:
+def log_write_locked(fd: int, data: bytes) -> int:
     """Append *data* under a byte-range lock: on Windows, appending alone is not atomic between processes."""
     import msvcrt
     os.lseek(fd, 1 << 40, 0)                        # a byte far behind any log, as the common lock
@@ -23403,7 +23173,7 @@ def _log_write_locked(fd: int, data: bytes) -> int:
             pass
 
 
-def _try_lock(fd: int, windows: bool = os.name == "nt") -> bool:
+def try_lock(fd: int, windows: bool = os.name == "nt") -> bool:
     """Lock the file (Windows: the byte we stand at) for this process; False when somebody else has it."""
     try:
         if windows:
@@ -23422,18 +23192,18 @@ def _try_lock(fd: int, windows: bool = os.name == "nt") -> bool:
 def _lock(fd: int, wait_s: float, pause_s: float, windows: bool = os.name == "nt") -> bool:
     """Lock the file as soon as it can be had; False after *wait_s*. (Windows' own waiting is by the second.)"""
     end = time.monotonic() + wait_s
-    while not _try_lock(fd, windows):
+    while not try_lock(fd, windows):
         if time.monotonic() > end:
             return False
         time.sleep(pause_s)
     return True
 
 
-_open_log = _open_log_at if os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW") else _open_log_by_path
-_log_write = os.write if os.name == "posix" else _log_write_locked
+open_log = _open_log_at if os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW") else open_log_by_path
+log_write = os.write if os.name == "posix" else log_write_locked
 
 
-def _kernel32(windows: bool = os.name == "nt") -> Any:
+def windows_kernel(windows: bool = os.name == "nt") -> Any:
     """Windows' own functions, their handles being whole numbers; None elsewhere, and where Python has no ctypes."""
     if not windows:     # and no time for an import
         return None
@@ -23455,7 +23225,7 @@ def _kernel32(windows: bool = os.name == "nt") -> Any:
     return kernel
 
 
-def _shows_colours(kernel: Any) -> bool:
+def shows_colours(kernel: Any) -> bool:
     """Does the terminal at stderr understand colours? That of Windows does once it has been asked to."""
     if kernel is None:
         return True
@@ -23499,7 +23269,7 @@ class Reporter:
                  clock: Callable[[], float] = time.time) -> None:
         terminal = stream is not None and stream.isatty()
         if colour is None:
-            colour = terminal and not os.environ.get("NO_COLOR") and _shows_colours(_kernel32())
+            colour = terminal and not os.environ.get("NO_COLOR") and shows_colours(windows_kernel())
         self.colour = colour
         self._stream, self._clock = stream, clock
         self._least = _LEVELS[level] if stream is not None else math.inf
@@ -23706,13 +23476,13 @@ class _Child(NamedTuple):
     dismiss: Callable[[], None] = lambda: None      # whoever would end it if this process were killed
 
 
-def _start(command: Sequence[str], environ: Mapping[str, str]) -> _Child:
+def start_process(command: Sequence[str], environ: Mapping[str, str]) -> _Child:
     """Start the server in a process group of its own, with our stderr but nothing else. CommandError."""
     if not command:
         raise CommandError("no server command given after --", 127)
     path = find_command(command[0], environ)
     if os.name == "nt":
-        return _start_windows(path, list(command), environ, _kernel32())
+        return start_windows(path, list(command), environ, windows_kernel())
     try:
         try:
             return _start_posix(path, list(command), environ)
@@ -23812,8 +23582,8 @@ def _hide_descriptors() -> None:
             pass
 
 
-def _start_windows(path: str, argv: list[str], environ: Mapping[str, str], kernel: Any = None) -> _Child:
-    """By subprocess, in a job of its own where *kernel* (`_kernel32`) has jobs."""
+def start_windows(path: str, argv: list[str], environ: Mapping[str, str], kernel: Any = None) -> _Child:
+    """By subprocess, in a job of its own where *kernel* (`windows_kernel`) has jobs."""
     import signal
     import subprocess
     path = os.path.abspath(path)
@@ -23822,7 +23592,7 @@ def _start_windows(path: str, argv: list[str], environ: Mapping[str, str], kerne
     if ending in _program_endings(environ) and ending not in (".exe", ".com"):
         command = batch_command_line(path, argv[1:], environ)
     group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
-    job = _Job(kernel)
+    job = Job(kernel)
     try:
         child = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  env=dict(environ), creationflags=group)
@@ -23854,7 +23624,7 @@ def _start_windows(path: str, argv: list[str], environ: Mapping[str, str], kerne
     return _Child(ends[0], ends[1], child.wait, send)
 
 
-class _Job:
+class Job:
     """A job object of Windows: what is put into it, and what that starts, ends with us, however we end.
 
     Where there are no jobs it does nothing: then a killed wall leaves its server behind.
@@ -23912,7 +23682,7 @@ def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str
 _POLLIN, _POLLOUT, _POLLERR, _POLLHUP = 1, 4, 8, 16     # the same on all systems that have poll(2)
 
 
-def _poll(fd: int, events: int, seconds: float = 0.0) -> int:
+def poll_fd(fd: int, events: int, seconds: float = 0.0) -> int:
     """What poll(2) says about *fd*, 0 for nothing; always 0 where pipes cannot be polled (Windows)."""
     import select
     if not hasattr(select, "poll"):
@@ -23923,18 +23693,18 @@ def _poll(fd: int, events: int, seconds: float = 0.0) -> int:
     return dict(poll.poll(seconds * 1000)).get(fd, 0)
 
 
-def _room_for(fd: int) -> int:
+def room_for(fd: int) -> int:
     """Bytes that a write to *fd* takes at once without blocking (PIPE_BUF, if ready); 0: unknown."""
     import select
-    return getattr(select, "PIPE_BUF", 512) if _poll(fd, _POLLOUT) == _POLLOUT else 0
+    return getattr(select, "PIPE_BUF", 512) if poll_fd(fd, _POLLOUT) == _POLLOUT else 0
 
 
-def _reader_gone(fd: int) -> bool:
+def reader_gone(fd: int) -> bool:
     """True when nobody can read any more what is written to *fd*. (macOS tells only who asks for something.)"""
-    return bool(_poll(fd, _POLLOUT) & (_POLLERR | _POLLHUP))
+    return bool(poll_fd(fd, _POLLOUT) & (_POLLERR | _POLLHUP))
 
 
-def _keep_bytes(*fds: int, windows: bool = os.name == "nt") -> None:
+def keep_bytes(*fds: int, windows: bool = os.name == "nt") -> None:
     """Have *fds* carry bytes as they are: Windows' text mode ends at Ctrl-Z and turns `\\n` into `\\r\\n`."""
     if windows:
         import msvcrt
@@ -23945,7 +23715,7 @@ def _keep_bytes(*fds: int, windows: bool = os.name == "nt") -> None:
                 pass
 
 
-def _parent_watch(kernel: Any = None, getppid: Callable[[], int] = os.getppid) -> Callable[[], bool]:
+def parent_watch(kernel: Any = None, getppid: Callable[[], int] = os.getppid) -> Callable[[], bool]:
     """Returns what says whether the process that started us has gone."""
     parent = getppid()
     if kernel is None:
@@ -23971,7 +23741,7 @@ def _widen(*fds: int) -> None:
 
 # -- writing to a peer
 
-class _Outlet:
+class Outlet:
     """The way out to one peer. Lines leave whole and in order, whichever thread hands them in.
 
     `send` may block: it is for the pump of the other direction, whose back-pressure this is. `post` is for
@@ -24060,7 +23830,7 @@ class _Outlet:
         rest = memoryview(data)
         try:
             while rest and self.open and not self.broken:
-                room = _room_for(self.fd)
+                room = room_for(self.fd)
                 if not room:
                     break
                 rest = rest[os.write(self.fd, rest[:room]):]
@@ -24082,7 +23852,7 @@ class _Outlet:
                 rest = rest[os.write(self.fd, rest):]
                 self.written += 1
             except BlockingIOError:     # somebody who shares the descriptor made it non-blocking
-                _poll(self.fd, _POLLOUT, 1.0)
+                poll_fd(self.fd, _POLLOUT, 1.0)
             except OSError:
                 self.broken = True
 
@@ -24102,7 +23872,7 @@ class _Relay:
         self._bell = threading.Lock()           # wakes the main thread when released
         self._bell.acquire()
         self._inputs = {"client": stdin, "server": child.stdout}
-        self._outlets = {"client": _Outlet(stdout, _shut_stdio), "server": _Outlet(child.stdin, os.close)}
+        self._outlets = {"client": Outlet(stdout, _shut_stdio), "server": Outlet(child.stdin, os.close)}
         self._sizes = {"client": READ_BYTES, "server": READ_BYTES}      # of the next read
         self._wide: set[str] = set()            # who has sent a big message
         self._ended: set[str] = set()           # whose pump is done
@@ -24114,7 +23884,7 @@ class _Relay:
         self._changed: tuple[Policy, str] | None = None     # a policy to be taken up, and what to say of it
         self._signals: list[int] = []           # taken, not yet passed on
         self._interrupts = 0
-        self._parent_gone = _parent_watch(_kernel32())
+        self._parent_gone = parent_watch(windows_kernel())
         self._terminate_at = self._kill_at = self._linger_until = math.inf
 
     # in any thread
@@ -24165,7 +23935,7 @@ class _Relay:
         try:
             data = os.read(fd, self._sizes[peer])
         except BlockingIOError:                 # somebody who shares the descriptor made it non-blocking
-            _poll(fd, _POLLIN, 1.0)
+            poll_fd(fd, _POLLIN, 1.0)
             return True
         except OSError:                         # a terminal hung up, a connection reset
             data = b""
@@ -24288,8 +24058,8 @@ class _Relay:
             self._linger_until = min(self._linger_until, now + self._patience.linger)
         if self._killed or "server" in self._ended or now >= self._linger_until or not self._child.signal(0):
             return False
-        holds_input = not server.open or not server.broken and not _reader_gone(server.fd)
-        return holds_input and not _poll(self._inputs["server"], _POLLIN) & _POLLHUP
+        holds_input = not server.open or not server.broken and not reader_gone(server.fd)
+        return holds_input and not poll_fd(self._inputs["server"], _POLLIN) & _POLLHUP
 
     def _look_at_policy(self, now: float) -> None:
         """Take up a changed policy; one that does not load leaves the old one in force, and is said."""
@@ -24331,7 +24101,7 @@ class _Relay:
         if self._terminate_at < math.inf or self._kill_at < math.inf:
             return
         outlet = self._outlets["client"]
-        if self._parent_gone() or outlet.broken or (outlet.open and _reader_gone(outlet.fd)):
+        if self._parent_gone() or outlet.broken or (outlet.open and reader_gone(outlet.fd)):
             outlet.broken = True
             self._outlets["server"].close()
             self._terminate_at = now + self._patience.vanished
@@ -24417,10 +24187,10 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     running: _Relay | None = None
     child: _Child | None = None
     early: list[int] = []               # signals before there is a server to pass them to
-    restore = _catch_signals(lambda signum, _: running.take_signal(signum) if running else early.append(signum))
+    restore = catch_signals(lambda signum, _: running.take_signal(signum) if running else early.append(signum))
     try:
-        child = _start(command, os.environ if environ is None else environ)
-        _keep_bytes(stdin, stdout, child.stdin, child.stdout)
+        child = start_process(command, os.environ if environ is None else environ)
+        keep_bytes(stdin, stdout, child.stdin, child.stdout)
         running = _Relay(session, child, audit, reporter, patience, stdin, stdout, consent, watch, shown)
         try:
             for signum in early:
@@ -24437,7 +24207,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
         reporter.close()
 
 
-def _catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
+def catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
     """Have *handler* called for the signals that end a program; returns what undoes it.
 
     SIGHUP and SIGINT stay ignored if we were started that way (nohup, a background job). Only the main thread
@@ -24471,10 +24241,10 @@ _MAX_SERVERS = 2000                   # in one map (or projects in one file); a 
 _LOCK_WAIT_S = 60.0                    # many wraps at once, each of a file of megabytes
 
 # Where hosts keep their servers, one row per file: client names, scope, where the server map is, file.
-# `~` home; `./` the project; $APP, $CONF, $CODE, $LOCAL, ${VAR:-else}: see `_expand_path`; {a,b} either; `*` a glob;
+# `~` home; `./` the project; $APP, $CONF, $CODE, $LOCAL, ${VAR:-else}: see `host_paths`; {a,b} either; `*` a glob;
 # `linux:`, `darwin:`, `win32:`, `posix:`: only there. `?`: without that key the document itself is the map.
 # Scope `managed` is an administrator's: listed, never edited.
-_HOST_FILES = """
+HOST_FILES = """
 claude-desktop | user | mcpServers | $APP/Claude/claude_desktop_config.json
 claude-desktop | user | mcpServers | win32:$LOCAL/Packages/Claude_*/LocalCache/Roaming/Claude/claude_desktop_config.json
 claude-code | user | mcpServers | ${CLAUDE_CONFIG_DIR:-~}/.claude.json
@@ -24578,7 +24348,7 @@ class Server(NamedTuple):
 
 # -- finding ------------------------------------------------------------------
 
-def _expand_path(template: str, home: str, project: str, environ: Mapping[str, str],
+def host_paths(template: str, home: str, project: str, environ: Mapping[str, str],
                  platform: str) -> list[str]:
     """The globs one cell of the table means here; [] when it is for another platform or an unset variable."""
     import glob
@@ -24638,12 +24408,12 @@ def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
     """
     import glob
     found: dict[tuple[str, str], ConfigFile] = {}
-    for row in _HOST_FILES.strip().splitlines():
+    for row in HOST_FILES.strip().splitlines():
         hosts, scope, keys, template = (cell.strip() for cell in row.split("|"))
         if clients and not set(clients) & set(hosts.split()):
             continue
         for project in project_folders(cwd, home) if scope == "project" else [""]:
-            for pattern in _expand_path(template, home, project, environ, platform):
+            for pattern in host_paths(template, home, project, environ, platform):
                 if scope == "managed":
                     pattern = root + pattern
                 for path in sorted(glob.glob(os.path.join(glob.escape(cwd), pattern)))[:_MAX_FILES_A_ROW]:
@@ -24661,7 +24431,7 @@ def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
 
 def known_clients() -> list[str]:
     """The names `--client` takes, in the table's order."""
-    rows = _HOST_FILES.strip().splitlines()
+    rows = HOST_FILES.strip().splitlines()
     return list(dict.fromkeys(name for row in rows for name in row.split("|")[0].split()))
 
 
@@ -25277,7 +25047,7 @@ def _toml_source(value: Any, is_key: bool = False) -> str:
 
 # The hosts: NAME | how it is told (see `hook_answer`), `asks` when it can put a question to its user, `changes` and how the
 # result of a tool is changed | the variable that holds the project's folder | what runs the command on Windows | where its hooks
-# stand, as in _HOST_FILES. Below that: the events before the tool; those after it. One of our entries, for the list
+# stand, as in HOST_FILES. Below that: the events before the tool; those after it. One of our entries, for the list
 # hooks.EVENT. And what the user has to know or do.
 _HOOK_HOSTS = """
 claude-code | claude asks changes output | CLAUDE_PROJECT_DIR | bash | ${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json
@@ -25375,7 +25145,7 @@ def hook_files(host: HookHost, home: str, environ: Mapping[str, str], platform: 
     """Where the user's hooks of *host* stand, there or not; of a glob, the files that are there."""
     import glob
     found: list[str] = []
-    for pattern in _expand_path(host.file, home, "", environ, platform) if host.file else ():
+    for pattern in host_paths(host.file, home, "", environ, platform) if host.file else ():
         found += sorted(glob.glob(pattern))[:_MAX_FILES_A_ROW] if "*" in host.file else \
             [re.sub(r"\[([*?[])\]", r"\1", pattern)]
     return [os.path.abspath(path) for path in found]
@@ -25641,7 +25411,7 @@ def backup_of(path: str, backups: str) -> str:
     target = os.path.realpath(path)
     kept = os.path.join(backups, f"{os.path.basename(target)[:100]}-{sha256(os.path.normcase(target).encode())[:16]}")
     beside = target + BACKUP_SUFFIX
-    return beside if not os.path.lexists(kept) and _is_own_backup(beside) else kept
+    return beside if not os.path.lexists(kept) and is_own_backup(beside) else kept
 
 
 def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs: Any = os, backups: str = "") -> None:
@@ -25653,7 +25423,7 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
     something else than *old*, ConfigError when it cannot be written; it is then as it was.
     """
     import stat
-    if _is_kept_private(path):
+    if is_kept_private(path):
         raise ConfigError(f"{path}: this Python, from the Microsoft Store, keeps what it writes below AppData to itself, "
                           "so the host would not see the change; run mcpwall with one from python.org")
     target = os.path.realpath(path)
@@ -25675,22 +25445,22 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
         unchanged()
         backups = backups or os.path.join(user_home() or os.path.dirname(target), ".mcpwall", "backups")
         backup, owner = backup_of(path, backups), (status.st_uid, status.st_gid)
-        if not (keep_backup and _is_own_backup(backup)):
+        if not (keep_backup and is_own_backup(backup)):
             _make_directories(backups)
             write_whole(backup, old, 0o600, fs=fs)
         write_whole(target, new, stat.S_IMODE(status.st_mode), owner, unchanged, fs)
-        if _is_own_backup(backup) and read_config(backup) == new:
+        if is_own_backup(backup) and read_config(backup) == new:
             fs.unlink(backup)
     except OSError as fault:
         raise ConfigError(f"{path}: {fault.strerror or fault}") from None
 
 
-def _is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
+def is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
     """Is *path* where a Python at *prefix* may write only a copy for itself? A packaged one of Windows may, below AppData."""
     return all(word in re.split(r"[/\\]", place.lower()) for word, place in (("windowsapps", prefix), ("appdata", path)))
 
 
-def _is_own_backup(path: str, windows: bool = os.name == "nt") -> bool:
+def is_own_backup(path: str, windows: bool = os.name == "nt") -> bool:
     """Is it a backup that mcpwall made (a file, 0600), and not something that came with a checkout?"""
     import stat
     try:
@@ -25727,7 +25497,7 @@ def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock
 def read_backup(path: str, lock: str) -> bytes:
     """The backup of a config file. Raises ConfigError where there is none."""
     backup = backup_of(path, os.path.join(os.path.dirname(lock), "backups"))
-    if not _is_own_backup(backup):
+    if not is_own_backup(backup):
         raise ConfigError(f"{path}: there is no backup of it; mcpwall makes one when it changes a file")
     return read_config(backup)
 
@@ -26877,9 +26647,10 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
 
 
 def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
-    """The same where there are only options by their whole names, each with its value; else None. What hosts start writes it
-    so, and argparse takes 20 ms to import."""
+    """The same where there are only options by their whole names, each with its value, and words in one place; else None. What
+    hosts start writes it so, and argparse takes 20 ms to import."""
     values: dict[str, Any] = {}
+    several = None                  # what takes any number of words
     known: dict[str, tuple[str, Any]] = {}
     for flags, settings in arguments:
         name = flags.split()[-1].lstrip("-").replace("-", "_")
@@ -26887,7 +26658,9 @@ def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
         known.update({flag: (name, settings) for flag in flags.split() if simple})
         flag = settings.get("action") == "store_true"
         values[name] = False if flag else [] if settings.get("default") == [] else settings.get("default")
-        if (
+        if not flags.startswith("-") and settings.get("nargs") == "*" and several is None:
+            several, values[name] = name, []
+        elif (
             not flags.startswith("-")
             and settings.get("nargs") != "?"
             or settings.get("required")
@@ -26896,6 +26669,10 @@ def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
             return None
     words = list(argv)
     while words:
+        if several and not values[several] and words[0][:1] not in ("-", ""):
+            while words and words[0][:1] not in ("-", ""):
+                values[several].append(words.pop(0))
+            continue
         name, settings = known.get(words.pop(0), ("", {}))
         action = settings.get("action", "")
         if (
@@ -27046,11 +26823,11 @@ def _ask_files(io: Surroundings, files: dict[str, tuple[str, str]]) -> dict[str,
 def _say_searched(io: Surroundings, clients: Sequence[str]) -> None:
     """Where servers were looked for, host by host."""
     places: dict[str, list[str]] = {}
-    for row in _HOST_FILES.strip().splitlines():
+    for row in HOST_FILES.strip().splitlines():
         hosts, scope, _, template = (cell.strip() for cell in row.split("|"))
         for name in hosts.split():
             if not clients or name in clients:
-                for path in _expand_path(template, io.home, io.cwd, io.environ, io.platform):
+                for path in host_paths(template, io.home, io.cwd, io.environ, io.platform):
                     shown = io.short(re.sub(r"\[([*?[])\]", r"\1", path))
                     if shown not in places.setdefault(name, []):
                         places[name].append(shown)
@@ -27150,7 +26927,7 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
                       action="append", default=[]),
         _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
         _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"),
-        _setup_flag("--yes", "for programs; what is named is written at once anyway"), _SETUP_PROJECT,
+        _setup_flag("--yes", "without a terminal: give an entry that is walled already another policy"), _SETUP_PROJECT,
         _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
@@ -27187,7 +26964,15 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
             plan.append((server, words))
             _say_left_out(io, found, server)
     files = _show_plan(io, found, plan)
+    if options and any(server.wrapper and not _foreign_wall(io, server) for server, _ in plan):
+        _need_consent(io, args, "wrap", "give a walled entry another policy")
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
+
+
+def _need_consent(io: Surroundings, args: Any, command: str, what: str) -> None:
+    """What loosens the wall is done at a terminal, or by a program that says `--yes`. Raises UsageError."""
+    if not (args.yes or args.dry_run):
+        io.need_terminal(command, f"to {what} without one, add --yes")
 
 
 def _say_by_hand(io: Surroundings, server: Server, words: Sequence[str]) -> None:
@@ -27281,6 +27066,8 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
     files = _show_plan(io, found, plan)
     if args.all and not files:
         io.say("Nothing to unwrap.")
+    if files:
+        _need_consent(io, args, "unwrap", "take the wall away")
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
 
 
@@ -27340,6 +27127,10 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
     for plan in changes:
         old, new = ([] if text is None else _shown_text(text).split("\n") for text in (plan.old, plan.new))
         _say_diff(io, old, new, plan.path)
+    if not on and changes:
+        _need_consent(io, args, "unwrap", "take our hooks out")
+    elif options and any(plan.old and hook_commands(plan.old, config_form(plan.path)) for plan in changes):
+        _need_consent(io, args, "wrap", "give a registered hook another policy")
     if args.dry_run:
         return 0 if done else 1
     for plan in changes:
@@ -27406,7 +27197,7 @@ def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | No
 
 def _servers_in(path: str, data: bytes) -> list[Server]:
     """The servers of a config file under whatever key they usually are; [] for one that cannot be read."""
-    keys = {row.split("|")[2].strip().rstrip("?") for row in _HOST_FILES.strip().splitlines()}
+    keys = {row.split("|")[2].strip().rstrip("?") for row in HOST_FILES.strip().splitlines()}
     found: list[Server] = []
     for key in keys:
         try:
@@ -27666,13 +27457,13 @@ def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str,
     if sys.version_info < (3, 9):
         yield "python", sys.executable, f"Python {sys.version.split()[0]} is too old; 3.9 or later is needed"
     yield from _policy_attention(io)
-    if _file_mode(io.folder) & 0o022:
+    if file_mode(io.folder) & 0o022:
         yield "permissions", io.folder, "others can write here, and so change your policy; run: chmod go-w"
     for problem in found.problems:
         place, _, problem = problem.partition(": ")
         yield "config", place, problem
     for file in found.texts:
-        if _file_mode(file.path) & 0o002:
+        if file_mode(file.path) & 0o002:
             yield "permissions", file.path, "can be written by everybody; run: chmod o-w"
     for server in found.servers:
         yield from _server_attention(io, found, server)
@@ -27708,7 +27499,7 @@ def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> It
         yield "uncovered", place, f"{name}: not covered: {server.why_not}"
     else:
         yield "unwrapped", place, f"{name}: not wrapped; see: mcpwall wrap, mcpwall init"
-    for kind, problem in _package_problems(server.argv):
+    for kind, problem in package_problems(server.argv):
         yield kind, place, f"{name}: {problem}"
 
 
@@ -27765,7 +27556,7 @@ _pinned_pypi = lazy_regex(r"[^=@<>~!]+(==|@)[0-9][^*\s,]*\Z|.*@[0-9a-f]{7,40}\Z|
 _bad_mcp_remote = lazy_regex(r"mcp-remote@v?0\.(0\.[0-9]+|1\.([0-9]|1[0-5]))(?![0-9])")
 
 
-def _package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+def package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(kind, problem) of a package that is fetched anew at every start, or is known to be bad."""
     for word in argv:
         if _bad_mcp_remote.match(word):
@@ -27818,11 +27609,11 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, ...]]:
         yield "log", log, "the log directory is not a directory of its own; records cannot be written"
     elif os.path.isdir(log) and not os.access(log, os.R_OK | os.W_OK | os.X_OK):
         yield "log", log, "the log directory cannot be read and written; make it yours: chmod 700"
-    elif _file_mode(log) & 0o077:
+    elif file_mode(log) & 0o077:
         yield "permissions", log, "others can read the log; run: chmod 700"
 
 
-def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
+def file_mode(path: str, windows: bool = os.name == "nt") -> int:
     """Permission bits; 0 where there is nothing, or no such bits."""
     try:
         return os.stat(path).st_mode & 0o777 if not windows else 0
@@ -27974,7 +27765,7 @@ def _answer_call(io: Surroundings, ref: str, yes: bool = False) -> int:
             if text:
                 io.say(f"  {word:<7} {_harmless(text)[:1000]}")
         io.say("  arguments (they may have been written by a model: judge what they do, not what they say):")
-        for line in _wrapped(_harmless(about["arguments"])):
+        for line in wrapped_lines(_harmless(about["arguments"])):
             io.say("    | " + line)
         answer = (
             "once"
@@ -28207,7 +27998,7 @@ def _definition_lines(pin: Mapping[str, Any], secrets: _Secrets) -> list[str]:
         return [_too_long(pin)]
     lines = []
     for line in json.dumps(_definition(pin), indent=2, ensure_ascii=False).split("\n"):
-        lines += _wrapped(_harmless(_masked(secrets, line, len(line) + 1)))
+        lines += wrapped_lines(_harmless(_masked(secrets, line, len(line) + 1)))
     return lines
 
 
@@ -28217,7 +28008,7 @@ def _harmless(text: str) -> str:
     return str(_view_invisible.sub(lambda run: run.group().encode("unicode_escape").decode(), text))
 
 
-def _wrapped(text: str, width: int = 100) -> list[str]:
+def wrapped_lines(text: str, width: int = 100) -> list[str]:
     """One line as several that together are the same: a sentence begins a new one, so that it is compared by itself."""
     import textwrap
     if len(text) <= width:
@@ -28505,12 +28296,14 @@ def _event_text(data: bytes) -> str:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         codecs = ["utf-16"]
     else:
-        codecs = ["utf-8-sig"] + ["cp1252"] * (b"\xff" not in data and b"\xfe" not in data)
+        codecs = ["utf-8"] + ["cp1252"] * (b"\xff" not in data and b"\xfe" not in data)
     for codec in codecs:
         try:
             text = data.decode(codec)
         except UnicodeDecodeError:
             continue
+        if codec == "utf-8":
+            text = text[text[:1] == "\ufeff":]
         if not text.strip():
             raise MessageError("there is none")
         return text
@@ -29103,7 +28896,7 @@ def _with_media(value: Any, before: Any) -> Any:
     return before if type(value) is str and _is_media(before) else value
 
 
-_HOST_CLIENTS = {"copilot": ("copilot", "vscode"), "kiro": ("kiro", "amazon-q")}     # what _HOST_FILES calls them
+_HOST_CLIENTS = {"copilot": ("copilot", "vscode"), "kiro": ("kiro", "amazon-q")}     # what HOST_FILES calls them
 
 
 class _HostServers:
@@ -30850,17 +30643,18 @@ class _Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status. Every mistake is one line on stderr and 2."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    gc.freeze()             # this file's own things stay
+    gc.freeze()                 # this file's own things stay
+    gc.set_threshold(20_000)    # messages hold no circles: they go when nobody names them any more
     _settle_streams()
     try:
-        status = _dispatch(argv)
+        status = dispatch(argv)
         sys.stdout.flush()
         return status
     except WallError as fault:
         problem, status = str(fault), fault.status if isinstance(fault, CommandError) else 2
     except OSError as fault:    # the disk is full, the working directory is gone
         lost = _drop_output()
-        if _is_unread(fault):
+        if is_unread(fault):
             return 1
         problem, status = f"{fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", 2
         if fault.filename is None and (lost or fault.errno == 28):
@@ -30871,7 +30665,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _is_unread(fault: OSError, windows: bool = os.name == "nt") -> bool:
+def is_unread(fault: OSError, windows: bool = os.name == "nt") -> bool:
     """Has whoever read our output gone, as in `mcpwall rules | head -1`? Windows says EINVAL, and names no file."""
     return isinstance(fault, BrokenPipeError) or windows and fault.errno == 22 and fault.filename is None
 
@@ -30898,7 +30692,7 @@ def _settle_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _dispatch(argv: list[str]) -> int:
+def dispatch(argv: list[str]) -> int:
     at = argv.index("--") if "--" in argv else len(argv)
     verb_at = 0
     while verb_at < at and argv[verb_at].startswith("-"):       # options may stand before the verb
@@ -30999,7 +30793,6 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
     gc.freeze()
-    gc.set_threshold(20_000)    # messages hold no circles: they go when nobody names them any more
     gc.enable()
     settings = policy.settings
     reporter = Reporter(sys.stderr, options.log_level or settings.log_level)

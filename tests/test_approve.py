@@ -916,7 +916,7 @@ class Servers(Verb):
         dice = random.Random(seed)
         for _ in range(300):
             text = "".join(dice.choice(["a", " ", "  ", ". ", "-", "\\n", "word", "? ", "x" * 90]) for _ in range(dice.randrange(120)))
-            lines = mcpwall._wrapped(text)
+            lines = mcpwall.wrapped_lines(text)
             indent = " " * min(len(text) - len(text.lstrip()) + 4, 40)
             self.assertTrue(all(line.startswith(indent) for line in lines[1:]), seed)
             self.assertEqual("".join([lines[0], *(line[len(indent):] for line in lines[1:])]), text, seed)

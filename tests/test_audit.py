@@ -84,7 +84,7 @@ class Writing(LogCase):
         self.assertTrue(self.log.append(['{"n":1}']))
 
     def test_one_write_for_all(self):
-        with mock.patch.object(mcpwall, "_log_write", side_effect=os.write) as write:
+        with mock.patch.object(mcpwall, "log_write", side_effect=os.write) as write:
             self.log.append([{"n": number} for number in range(50)])
         self.assertEqual(write.call_count, 1)
 
@@ -208,7 +208,7 @@ class Trouble(LogCase):
 
     def test_disk_full(self):
         self.log.append(['{"n":1}'])
-        with mock.patch.object(mcpwall, "_log_write", side_effect=OSError(28, "No space left on device")):
+        with mock.patch.object(mcpwall, "log_write", side_effect=OSError(28, "No space left on device")):
             self.refused("No space left on device")
         self.log.append(['{"n":3}'])
         self.assertEqual([line["n"] for line in self.lines()], [1, 3])
@@ -217,9 +217,9 @@ class Trouble(LogCase):
         def torn(fd, data):
             return os.write(fd, data[:-4])
         for _ in range(2):
-            with mock.patch.object(mcpwall, "_log_write", side_effect=torn):
+            with mock.patch.object(mcpwall, "log_write", side_effect=torn):
                 self.refused("No space left")
-        with mock.patch.object(mcpwall, "_log_write", side_effect=OSError(28, "No space left on device")):
+        with mock.patch.object(mcpwall, "log_write", side_effect=OSError(28, "No space left on device")):
             self.refused("No space left")
         self.assertTrue(self.log.append(['{"n":4}']))
         self.assertTrue(self.log.append(['{"n":5}']))
@@ -357,7 +357,7 @@ class OtherPlatform(LogCase):
 
     def setUp(self):
         super().setUp()
-        patch = mock.patch.object(mcpwall, "_open_log", mcpwall._open_log_by_path)
+        patch = mock.patch.object(mcpwall, "open_log", mcpwall.open_log_by_path)
         patch.start()
         self.addCleanup(patch.stop)
 
@@ -384,7 +384,7 @@ class OtherPlatform(LogCase):
                 raise PermissionError(13, refusals.pop())       # another wall is writing
         fake = types.SimpleNamespace(LK_NBLCK=1, LK_UNLCK=2, locking=locking)
         with mock.patch.dict(sys.modules, msvcrt=fake), \
-                mock.patch.object(mcpwall, "_log_write", mcpwall._log_write_locked):
+                mock.patch.object(mcpwall, "log_write", mcpwall.log_write_locked):
             self.assertTrue(self.log.append(['{"n":1}']))
             self.assertTrue(self.log.append(['{"n":2}']))
         self.assertEqual(calls, [(1, 1, 1 << 40), *[(1, 1, 1 << 40), (2, 1, 1 << 40)] * 2])
@@ -395,7 +395,7 @@ class OtherPlatform(LogCase):
             raise OSError(fault, "no")
         fake = types.SimpleNamespace(LK_NBLCK=1, LK_UNLCK=2, locking=locking)
         with mock.patch.dict(sys.modules, msvcrt=fake), mock.patch.object(mcpwall, "_LOG_LOCK_S", 0.0), \
-                mock.patch.object(mcpwall, "_log_write", mcpwall._log_write_locked):
+                mock.patch.object(mcpwall, "log_write", mcpwall.log_write_locked):
             fault = 13
             self.assertFalse(self.log.append(['{"n":1}']))
             self.assertIn("another wall holds it", self.log.problem)
@@ -410,19 +410,19 @@ class OtherPlatform(LogCase):
         def kernel(knows, allows):
             return types.SimpleNamespace(GetStdHandle=lambda which: which, GetConsoleMode=lambda handle, mode: knows,
                                          SetConsoleMode=lambda handle, mode: modes.append((handle, mode)) or allows)
-        self.assertEqual([mcpwall._shows_colours(kernel(*answers)) for answers in ((1, 1), (1, 0), (0, 1))], [True, False, False])
+        self.assertEqual([mcpwall.shows_colours(kernel(*answers)) for answers in ((1, 1), (1, 0), (0, 1))], [True, False, False])
         self.assertEqual(modes, [(0xFFFFFFF4, 4)] * 2)
-        self.assertTrue(mcpwall._shows_colours(None))
+        self.assertTrue(mcpwall.shows_colours(None))
 
     def test_windows_functions_are_not_to_be_had_elsewhere_or_are_all_there(self):
         import ctypes
         with mock.patch.object(ctypes, "WinDLL", lambda name: mock.Mock(), create=True):
-            kernel = mcpwall._kernel32(windows=True)
+            kernel = mcpwall.windows_kernel(windows=True)
         self.assertEqual(kernel.OpenProcess.restype, ctypes.c_void_p)
         with mock.patch.dict(sys.modules, ctypes=None):
-            self.assertIsNone(mcpwall._kernel32(windows=True))
+            self.assertIsNone(mcpwall.windows_kernel(windows=True))
         with mock.patch.dict(sys.modules, ctypes=mock.Mock(WinDLL=self.fail)):
-            self.assertIsNone(mcpwall._kernel32(windows=False))
+            self.assertIsNone(mcpwall.windows_kernel(windows=False))
 
 
 def told(**more):

@@ -263,10 +263,10 @@ class Relaying(Cli):
             self.assertIn("✓.txt".encode(encoding, "backslashreplace"), both[0])
 
     def test_a_reader_that_has_gone_on_windows(self) -> None:
-        self.assertTrue(mcpwall._is_unread(OSError(22, "Invalid argument"), windows=True))
-        self.assertFalse(mcpwall._is_unread(OSError(22, "Invalid argument", "policy.yml"), windows=True))
-        self.assertFalse(mcpwall._is_unread(OSError(22, "Invalid argument"), windows=False))
-        self.assertTrue(mcpwall._is_unread(BrokenPipeError(32, "Broken pipe"), windows=False))
+        self.assertTrue(mcpwall.is_unread(OSError(22, "Invalid argument"), windows=True))
+        self.assertFalse(mcpwall.is_unread(OSError(22, "Invalid argument", "policy.yml"), windows=True))
+        self.assertFalse(mcpwall.is_unread(OSError(22, "Invalid argument"), windows=False))
+        self.assertTrue(mcpwall.is_unread(BrokenPipeError(32, "Broken pipe"), windows=False))
 
     @unittest.skipUnless(os.path.exists("/dev/full"), "a disk that is full")
     def test_full_stdout_is_one_clear_line(self) -> None:
@@ -294,7 +294,7 @@ class Relaying(Cli):
     def test_the_name_of_a_file_that_fails_does_not_act_on_the_terminal(self) -> None:
         said = io.StringIO()
         fault = PermissionError(13, "Permission denied", "a\x1b]0;b\nc")
-        with mock.patch.object(mcpwall, "_dispatch", mock.Mock(side_effect=fault)), contextlib.redirect_stderr(said):
+        with mock.patch.object(mcpwall, "dispatch", mock.Mock(side_effect=fault)), contextlib.redirect_stderr(said):
             self.assertEqual(mcpwall.main([]), 2)
         self.assertRegex(said.getvalue(), r"\Amcpwall: Permission denied: a[ -~]*c\n\Z")
 

@@ -136,11 +136,11 @@ class Hosts(Folder):
 
     def test_every_row_of_the_table_has_a_case(self) -> None:
         cases = host_cases()
-        for row in mcpwall._HOST_FILES.strip().splitlines():
+        for row in mcpwall.HOST_FILES.strip().splitlines():
             clients, scope, _, template = (cell.strip() for cell in row.split("|"))
             for client in clients.split():
                 hit = any(case["client"] == client and case["scope"] == scope and fnmatch.fnmatch(case["path"], pattern)
-                          for case in cases for pattern in mcpwall._expand_path(
+                          for case in cases for pattern in mcpwall.host_paths(
                               template, "~", ".", case.get("environ", {}), case["platform"]))
                 self.assertTrue(hit, row)
 
@@ -642,7 +642,7 @@ class Saving(Folder):
         def lock(name: str, *fault: Any) -> bool:
             fake = mock.Mock(LOCK_EX=2, LOCK_NB=4, LK_NBLCK=2, **{name + ".side_effect": OSError(*fault) if fault else None})
             with mock.patch.dict(sys.modules, fcntl=fake, msvcrt=fake):
-                return mcpwall._try_lock(3, windows=name == "locking")
+                return mcpwall.try_lock(3, windows=name == "locking")
         self.assertTrue(lock("flock"))
         self.assertFalse(lock("flock", errno.EWOULDBLOCK, "held"))
         self.assertTrue(lock("flock", errno.ENOLCK, "no locks"))
@@ -674,17 +674,17 @@ class Saving(Folder):
     def test_where_files_have_no_permission_bits(self) -> None:
         path = self.file("old").path
         os.chmod(path, 0o666)
-        self.assertEqual((mcpwall._file_mode(path, windows=True), mcpwall._file_mode(path, windows=False)), (0, 0o666))
-        self.assertEqual((mcpwall._is_own_backup(path, windows=True), mcpwall._is_own_backup(path, windows=False)), (True, False))
+        self.assertEqual((mcpwall.file_mode(path, windows=True), mcpwall.file_mode(path, windows=False)), (0, 0o666))
+        self.assertEqual((mcpwall.is_own_backup(path, windows=True), mcpwall.is_own_backup(path, windows=False)), (True, False))
 
     def test_a_python_whose_files_the_host_does_not_see(self) -> None:
         store = "C:\\Program Files\\WindowsApps\\PythonSoftwareFoundation.Python.3.12_3.12.2800.0_x64__qbz5n2kfra8p0"
         config_path = "C:\\Users\\u\\AppData\\Roaming\\Claude\\claude_desktop_config.json"
-        self.assertTrue(mcpwall._is_kept_private(config_path, store))
-        self.assertFalse(mcpwall._is_kept_private("C:\\Users\\u\\.cursor\\mcp.json", store))
-        self.assertFalse(mcpwall._is_kept_private(config_path, "C:\\Python312"))
+        self.assertTrue(mcpwall.is_kept_private(config_path, store))
+        self.assertFalse(mcpwall.is_kept_private("C:\\Users\\u\\.cursor\\mcp.json", store))
+        self.assertFalse(mcpwall.is_kept_private(config_path, "C:\\Python312"))
         file = self.file(self.OLD)
-        with mock.patch.object(mcpwall, "_is_kept_private", lambda path: True), self.assertRaisesRegex(mcpwall.ConfigError, "python.org"):
+        with mock.patch.object(mcpwall, "is_kept_private", lambda path: True), self.assertRaisesRegex(mcpwall.ConfigError, "python.org"):
             self.change(file)
         self.assertEqual(read(file.path), self.OLD.encode())
 

@@ -132,7 +132,7 @@ class Asking(unittest.TestCase):
             self.assertNotIn(part, text)
         schema = question["params"]["requestedSchema"]
         self.assertEqual(schema["required"], ["answer"])
-        self.assertEqual(schema["properties"]["answer"]["enum"], list(mcpwall._ANSWERS))
+        self.assertEqual(schema["properties"]["answer"]["enum"], list(mcpwall.ANSWER_WORDS))
 
     def test_secrets_are_not_shown_in_the_question(self) -> None:
         rules = {"version": 1, "rules": [{"name": "a", "match": {"tool": "send"}, "action": "ask"}]}
@@ -748,7 +748,7 @@ outbound_rules:
 
     def from_client(self, ident: object) -> dict:
         kind, choice = self.random.randrange(6), self.random.choice
-        word = {"action": "accept", "content": {"answer": choice(list(mcpwall._ANSWERS))}}
+        word = {"action": "accept", "content": {"answer": choice(list(mcpwall.ANSWER_WORDS))}}
         if kind == 0:
             return {"jsonrpc": "2.0", "id": choice([*self.asked, ident]), choice(["result", "error"]): word}
         if kind == 1:

@@ -627,7 +627,9 @@ class SetUp(InHome):
         path = os.path.join(self.home, ".codex", "hooks.json")
         self.assertEqual(self.run_("wrap", "--hook", "codex", "--server-policy", "team.yml"), 0)
         self.assertTrue(all(command.endswith(f"hook --host codex -c {policy}") for command in self.commands(path)))
-        self.assertEqual(self.run_("wrap", "--hook", "codex", "--profile", "strict"), 0)
+        self.assertEqual(self.run_("wrap", "--hook", "codex", "--profile", "strict"), 2)
+        self.assertIn("no terminal", self.err)
+        self.assertEqual(self.run_("wrap", "--hook", "codex", "--profile", "strict", "--yes"), 0)
         self.assertTrue(all(command.endswith("--profile strict") for command in self.commands(path)))
         self.assertEqual(len(self.commands(path)), 2)
         self.assertEqual(self.run_("wrap", "--hook", "codex", "--server-policy", "nowhere.yml"), 2)
@@ -638,7 +640,9 @@ class SetUp(InHome):
         self.assertEqual(self.commands(path), [])
         self.assertEqual(self.run_("wrap", "--hook", "claude-code", "--config", ".claude/settings.json"), 0)
         self.assertEqual(len(self.commands(path)), 3)
-        self.assertEqual(self.run_("unwrap", "--hook", "claude-code", "--config", ".claude/settings.json"), 0)
+        self.assertEqual(self.run_("unwrap", "--hook", "claude-code", "--config", ".claude/settings.json"), 2)
+        self.assertEqual(len(self.commands(path)), 3)
+        self.assertEqual(self.run_("unwrap", "--yes", "--hook", "claude-code", "--config", ".claude/settings.json"), 0)
         with open(path) as stream:
             self.assertEqual(stream.read(), '{"permissions": {}}')
 
@@ -650,7 +654,7 @@ class SetUp(InHome):
         self.assertIn("config.toml", self.err)
 
     def test_mistakes(self) -> None:
-        for words in (("wrap",), ("wrap", "x", "--hook", "codex"), ("wrap", "--hook", "nobody"), ("wrap", "--hook", "antigravity"), ("unwrap", "--hook", "codex", "--all"),
+        for words in (("wrap",), ("wrap", "x", "--hook", "codex"), ("wrap", "--hook", "nobody"), ("wrap", "--hook", "antigravity"), ("unwrap", "--yes", "--hook", "codex", "--all"),
                       ("wrap", "--hook", "codex", "--hook", "cursor", "--config", "x")):
             self.assertEqual(self.run_(*words), 2, words)
         self.write("../home/.cursor/hooks.json", '{"hooks": [')
@@ -728,12 +732,12 @@ class Installed(InEmptyHome):
         status = self.setup("status")
         self.assertEqual(status.count(": registered"), len([host for host in HOSTS.values() if host.file]))
         self.assertNotIn("protected", status)
-        self.setup("unwrap", "--hook", "all")
+        self.setup("unwrap", "--yes", "--hook", "all")
         left = [os.path.join(folder, name) for folder, _, names in os.walk(self.home) if ".mcpwall" not in folder for name in names]
         self.assertEqual(left, [agents])
         with open(agents) as stream:
             self.assertEqual(stream.read(), '{\n  "name": "mine"\n}\n')
-        self.assertIn("no hook of ours", self.setup("unwrap", "--hook", "all"))
+        self.assertIn("no hook of ours", self.setup("unwrap", "--yes", "--hook", "all"))
 
     def test_init(self) -> None:
         os.makedirs(os.path.join(self.home, ".codex"))

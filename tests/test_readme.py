@@ -34,8 +34,8 @@ class Readme(InEmptyHome):
                 self.assertEqual(done.stdout.decode() + done.stderr.decode(), expected, command)
 
     def test_every_key_is_described(self) -> None:
-        words = [*mcpwall.Settings._fields, *mcpwall._TOP_KEYS, *mcpwall._RULE_KEYS, *mcpwall._MATCH_KEYS, *mcpwall._OUTBOUND_MATCH_KEYS,
-                 *mcpwall._MATCHER_WORDS, *mcpwall.COMMAND_CATEGORIES, *mcpwall.INJECTION_KINDS, *mcpwall.REQUEST_ACTIONS,
+        words = [*mcpwall.Settings._fields, *mcpwall.TOP_KEYS, *mcpwall.RULE_KEYS, *mcpwall.MATCH_KEYS, *mcpwall.OUTBOUND_MATCH_KEYS,
+                 *mcpwall.MATCHER_WORDS, *mcpwall.COMMAND_CATEGORIES, *mcpwall.INJECTION_KINDS, *mcpwall.REQUEST_ACTIONS,
                  *mcpwall.RESPONSE_ACTIONS, "_any_value", "_any_key"]
         for word in words:
             self.assertRegex(self.text, rf"`[^`\n]*\b{re.escape(word)}\b[^`\n]*`", word)

@@ -793,7 +793,7 @@ class Outlets(unittest.TestCase):
     def setUp(self):
         self.read_end, write_end = os.pipe()
         self.shut = []
-        self.outlet = mcpwall._Outlet(write_end, lambda fd: (self.shut.append(fd), os.close(fd)))
+        self.outlet = mcpwall.Outlet(write_end, lambda fd: (self.shut.append(fd), os.close(fd)))
         self.addCleanup(os.close, self.read_end)
 
     def read(self, size):
@@ -822,13 +822,13 @@ class Outlets(unittest.TestCase):
 
     def test_post_without_poll(self):
         """Where pipes cannot be polled (Windows) every post goes by a thread."""
-        whole, mcpwall._poll = mcpwall._poll, lambda *_: 0
+        whole, mcpwall.poll_fd = mcpwall.poll_fd, lambda *_: 0
         try:
             for number in range(20):
                 self.outlet.post(b"%d\n" % number)
-                self.assertFalse(mcpwall._reader_gone(self.outlet.fd))
+                self.assertFalse(mcpwall.reader_gone(self.outlet.fd))
         finally:
-            mcpwall._poll = whole
+            mcpwall.poll_fd = whole
         self.assertEqual(self.read(50), b"".join(b"%d\n" % number for number in range(20)))
 
     def test_lines_of_two_threads_stay_whole(self):
@@ -863,9 +863,9 @@ class Outlets(unittest.TestCase):
 
     def test_reader_goes_away(self):
         other, write_end = os.pipe()
-        outlet = mcpwall._Outlet(write_end, os.close)
+        outlet = mcpwall.Outlet(write_end, os.close)
         os.close(other)
-        self.assertTrue(not POSIX or mcpwall._reader_gone(write_end))
+        self.assertTrue(not POSIX or mcpwall.reader_gone(write_end))
         outlet.send(b"x")
         self.assertTrue(outlet.broken)
         outlet.send(b"x")
@@ -922,7 +922,7 @@ class OnWindows(unittest.TestCase):
     def start(self, *habit, kernel=None):
         fd, pids = tempfile.mkstemp(dir=TOP)
         os.close(fd)
-        child = mcpwall._start_windows(SERVER[0], [*SERVER, *(habit or ("good", "5"))], {**os.environ, "PIDS": pids}, kernel)
+        child = mcpwall.start_windows(SERVER[0], [*SERVER, *(habit or ("good", "5"))], {**os.environ, "PIDS": pids}, kernel)
         self.addCleanup(os.close, child.stdout)
         return child
 
@@ -952,7 +952,7 @@ class OnWindows(unittest.TestCase):
         long, word, size = ctypes.c_int64, ctypes.c_uint32, ctypes.c_size_t
         fields = [long, long, word, size, size, word, size, word, word, *[ctypes.c_uint64] * 6, *[size] * 4]
         made = type("Limits", (ctypes.Structure,), {"_fields_": [(f"f{n}", kind) for n, kind in enumerate(fields)]})
-        self.assertEqual((made.f2.offset, ctypes.sizeof(made)), (16, mcpwall._Job(None)._size))
+        self.assertEqual((made.f2.offset, ctypes.sizeof(made)), (16, mcpwall.Job(None)._size))
 
     def test_a_server_starts_where_there_are_no_jobs(self):
         for refusing in ("CreateJobObjectW", "SetInformationJobObject", "AssignProcessToJobObject"):
@@ -986,7 +986,7 @@ class OnWindows(unittest.TestCase):
         with mock.patch.object(subprocess, "Popen", side_effect=lambda command, **_: seen.append(command) or self.fail_to_start()):
             for name in ("npx.cmd", "x.BAT", "x.py", "x.exe", "x"):
                 with self.assertRaises(mcpwall.CommandError):
-                    mcpwall._start_windows("/a/" + name, [name, "1"], {"PATHEXT": ".COM;.EXE;.BAT;.CMD;.PY"})
+                    mcpwall.start_windows("/a/" + name, [name, "1"], {"PATHEXT": ".COM;.EXE;.BAT;.CMD;.PY"})
         self.assertEqual([type(command) for command in seen], [str, str, str, list, list])
 
     def fail_to_start(self):
@@ -1000,19 +1000,19 @@ class OnWindows(unittest.TestCase):
                 raise OSError(9, "Bad file descriptor")
             modes.append((fd, mode))
         with mock.patch.dict(sys.modules, msvcrt=types.SimpleNamespace(setmode=setmode)):
-            mcpwall._keep_bytes(0, 9, 1, windows=True)
-            mcpwall._keep_bytes(3, windows=False)
+            mcpwall.keep_bytes(0, 9, 1, windows=True)
+            mcpwall.keep_bytes(3, windows=False)
         self.assertEqual(modes, [(0, 0x8000), (1, 0x8000)])
 
     def test_a_host_that_has_gone_is_noticed_though_its_number_stays(self):
         running = types.SimpleNamespace(OpenProcess=lambda *_: 5, WaitForSingleObject=lambda *_: 258)
-        gone = mcpwall._parent_watch(running, lambda: 4711)
+        gone = mcpwall.parent_watch(running, lambda: 4711)
         self.assertFalse(gone())
         running.WaitForSingleObject = lambda *_: 0
         self.assertTrue(gone())
-        self.assertFalse(mcpwall._parent_watch(Kernel("OpenProcess"), lambda: 4711)())      # no right to look
+        self.assertFalse(mcpwall.parent_watch(Kernel("OpenProcess"), lambda: 4711)())      # no right to look
         numbers = [4711, 4711, 1]
-        elsewhere = mcpwall._parent_watch(None, lambda: numbers.pop(0))
+        elsewhere = mcpwall.parent_watch(None, lambda: numbers.pop(0))
         self.assertEqual([elsewhere(), elsewhere()], [False, True])
 
     @unittest.skipUnless(POSIX, "where the means are others")
@@ -1034,9 +1034,9 @@ class OnWindows(unittest.TestCase):
                                         patience=patience, stdin=stdin, stdout=stdout))
 
         def start(command, environ):
-            return mcpwall._start_windows(command[0], list(command), environ, kernel)
-        with mock.patch.dict(sys.modules, fakes), mock.patch.object(mcpwall, "_start", start), \
-                mock.patch.object(mcpwall, "_kernel32", lambda: kernel):
+            return mcpwall.start_windows(command[0], list(command), environ, kernel)
+        with mock.patch.dict(sys.modules, fakes), mock.patch.object(mcpwall, "start_process", start), \
+                mock.patch.object(mcpwall, "windows_kernel", lambda: kernel):
             thread = threading.Thread(target=run)
             thread.start()
             with open(host_in, "rb") as answers:
@@ -1056,20 +1056,20 @@ class OnWindows(unittest.TestCase):
         fake = types.SimpleNamespace(SIGTERM=15, SIGINT=2, SIGBREAK=21, SIG_IGN="ignored", getsignal=set_to.get,
                                      signal=lambda signum, handler: set_to.__setitem__(signum, handler) or f"before {signum}")
         with mock.patch.dict(sys.modules, signal=fake):
-            restore = mcpwall._catch_signals("handler")
+            restore = mcpwall.catch_signals("handler")
             self.assertEqual(set_to, {15: "handler", 2: "handler", 21: "handler"})
             restore()
         self.assertEqual(set_to[21], "before 21")
 
     def test_no_poll(self):
         with mock.patch.dict(sys.modules, select=types.SimpleNamespace()):
-            self.assertEqual((mcpwall._poll(1, 4), mcpwall._room_for(1), mcpwall._reader_gone(1)), (0, 0, False))
+            self.assertEqual((mcpwall.poll_fd(1, 4), mcpwall.room_for(1), mcpwall.reader_gone(1)), (0, 0, False))
 
 
 class OnMacOS(unittest.TestCase):
     def test_a_reader_that_has_gone_is_noticed_where_poll_tells_only_who_asks(self):
-        with mock.patch.object(mcpwall, "_poll", lambda fd, events, seconds=0.0: 16 if events else 0):
-            self.assertTrue(mcpwall._reader_gone(1))
+        with mock.patch.object(mcpwall, "poll_fd", lambda fd, events, seconds=0.0: 16 if events else 0):
+            self.assertTrue(mcpwall.reader_gone(1))
 
 
 if __name__ == "__main__":

@@ -266,9 +266,9 @@ class Init(Desk):
         self.assertEqual(self.out.count("wrote "), 1)
         self.assertIn('"--server-name", "a", "--project", "/p", "--", "x"', read(path))
         self.assertEqual(read(self.backup(path)), text)
-        self.assertEqual(self.run_("unwrap", "a"), 0)
+        self.assertEqual(self.run_("unwrap", "--yes", "a"), 0)
         self.assertEqual(read(self.backup(path)), text)
-        self.assertEqual(self.run_("unwrap", "b"), 0)
+        self.assertEqual(self.run_("unwrap", "--yes", "b"), 0)
         self.assertEqual((read(path), sorted(os.listdir(self.home))), (text, [".claude.json", ".mcpwall"]))
 
     def test_no_hosts(self) -> None:
@@ -316,11 +316,25 @@ class WrapAndUnwrap(Desk):
         self.assertEqual(self.wrapped(self.cursor), ["files"])
         self.assertEqual(self.run_("wrap", "files"), 0)
         self.assertIn("already wrapped", self.out)
-        self.assertEqual(self.run_("unwrap", "files"), 0)
+        self.assertEqual(self.run_("unwrap", "--yes", "files"), 0)
         self.assertEqual(read(self.cursor), CURSOR)
         self.assertEqual(os.listdir(os.path.dirname(self.cursor)), ["mcp.json"])
-        self.assertEqual(self.run_("unwrap", "files"), 0)
+        self.assertEqual(self.run_("unwrap", "--yes", "files"), 0)
         self.assertIn("not wrapped", self.out)
+
+    def test_nobody_takes_the_wall_away_without_a_terminal_or_yes(self) -> None:
+        write(self.cursor, CURSOR)
+        self.run_("init", "--all", "--yes")
+        walled = read(self.cursor)
+        for argv in (["files"], ["--all"]):
+            self.assertEqual(self.run_("unwrap", *argv), 2, argv)
+            self.assertIn("unwrap: there is no terminal to ask at; to take the wall away without one, add --yes", self.err)
+            self.assertEqual(self.run_("unwrap", *argv, "--dry-run"), 0, argv)
+            self.assertEqual(read(self.cursor), walled)
+        self.assertEqual(self.run_("unwrap", "files", answers=""), 0)
+        self.assertEqual(self.wrapped(self.cursor), ["db"])
+        self.assertEqual(self.run_("unwrap", "--all", "--yes"), 0)
+        self.assertEqual(read(self.cursor), CURSOR)
 
     def test_in_every_file_that_names_it(self) -> None:
         paths = [write(os.path.join(self.home, *parts), CURSOR) for parts in
@@ -329,9 +343,9 @@ class WrapAndUnwrap(Desk):
         self.assertEqual([self.wrapped(path) for path in paths], [["db"], [], ["db"]])
         self.assertEqual(self.run_("wrap", "db"), 0)
         self.assertEqual([self.wrapped(path) for path in paths], [["db"]] * 3)
-        self.assertEqual(self.run_("unwrap", "--all"), 0)
+        self.assertEqual(self.run_("unwrap", "--yes", "--all"), 0)
         self.assertEqual({read(path) for path in paths}, {CURSOR})
-        self.assertEqual(self.run_("unwrap", "--all"), 0)
+        self.assertEqual(self.run_("unwrap", "--yes", "--all"), 0)
         self.assertIn("Nothing to unwrap.", self.out)
 
     def test_policies(self) -> None:
@@ -341,7 +355,10 @@ class WrapAndUnwrap(Desk):
         self.assertIn('"--server-name", "db", "--profile", "strict", "--", "pg-mcp"', read(self.cursor))
         self.assertEqual(self.run_("wrap", "db"), 0)
         self.assertIn("already wrapped", self.out)
-        self.assertEqual(self.run_("wrap", "db", "--server-policy", "p.yml"), 0)
+        self.assertEqual(self.run_("wrap", "db", "--server-policy", "p.yml"), 2)
+        self.assertIn("no terminal", self.err)
+        self.assertIn("strict", read(self.cursor))
+        self.assertEqual(self.run_("wrap", "db", "--server-policy", "p.yml", "--yes"), 0)
         self.assertIn(f'"-c", "{policy}", "--", "pg-mcp"', read(self.cursor))
         self.assertNotIn("strict", read(self.cursor))
         self.assertEqual(self.run_("wrap", "db", "--server-policy", "none.yml"), 2)
@@ -363,7 +380,7 @@ class WrapAndUnwrap(Desk):
         self.assertEqual(read(self.cursor).count(TOKEN), 1)
         self.assertEqual(self.run_("wrap", "db"), 0)
         self.assertEqual(self.out.count("already wrapped"), 2)
-        self.assertEqual(self.run_("unwrap", "db"), 0)
+        self.assertEqual(self.run_("unwrap", "--yes", "db"), 0)
         self.assertEqual((read(self.cursor), read(path)), (text, codex))
         self.assertEqual(self.run_("wrap", "files"), 0)
         self.assertNotIn("--env", read(self.cursor))
@@ -378,7 +395,7 @@ class WrapAndUnwrap(Desk):
         self.assertEqual(args[1:], ["--env", "B_*", "--log-level", "warn", "--env", "A", "--", "x"])
         self.assertEqual(self.run_("wrap", "s"), 0)
         self.assertIn("already wrapped", self.out)
-        self.assertEqual(self.run_("wrap", "s", "--profile", "strict"), 0)
+        self.assertEqual(self.run_("wrap", "s", "--profile", "strict", "--yes"), 0)
         args = json.loads(read(self.cursor))["mcpServers"]["s"]["args"]
         self.assertEqual(args[1:], ["--server-name", "s", "--profile", "strict", "--env", "B_*,A", "--", "x"])
 
@@ -405,7 +422,7 @@ class WrapAndUnwrap(Desk):
         self.assertEqual(self.run_("wrap", "db"), 0)
         self.assertNotIn("nowhere", read(self.cursor))
         self.assertIn('"--profile", "strict", "--"', read(self.cursor))
-        self.assertEqual(self.run_("unwrap", "db"), 0)
+        self.assertEqual(self.run_("unwrap", "--yes", "db"), 0)
         self.assertEqual(read(self.cursor), CURSOR)
 
     def test_what_is_not_wrapped_by_itself(self) -> None:
@@ -419,7 +436,7 @@ class WrapAndUnwrap(Desk):
         self.assertEqual(read(goose), GOOSE)
         pasted = [line.strip() for line in self.out.split("\n") if line.startswith("    ")]
         write(goose, GOOSE.replace("cmd: git-mcp", pasted[0]).replace("args: [x]", pasted[1]))
-        self.assertEqual(self.run_("unwrap", "git"), 1)
+        self.assertEqual(self.run_("unwrap", "--yes", "git"), 1)
         self.assertIn('cmd: "git-mcp"\n    args: ["x"]', self.out)
         write(os.path.join(self.home, ".codex", "config.toml"), 'mcp_servers.t = {command = "x", args = ["1"]}')
         self.assertEqual(self.run_("wrap", "t"), 1)
@@ -436,7 +453,7 @@ class WrapAndUnwrap(Desk):
         for name in ("git", "in"):
             self.assertEqual(self.run_("wrap", name), 0)
             self.assertIn("already wrapped", self.out)
-            self.assertEqual(self.run_("unwrap", name), 1)
+            self.assertEqual(self.run_("unwrap", "--yes", name), 1)
         self.assertIn('in = { command = "npx", args = ["q"] }', self.out)
 
     def test_only_what_happened_is_said(self) -> None:
@@ -444,7 +461,7 @@ class WrapAndUnwrap(Desk):
         self.assertEqual(self.run_("wrap", "db"), 0)
         self.assertIn("(as it was: ~/.mcpwall/backups/mcp.json-", self.out)
         self.assertIn("Restart the hosts", self.out)
-        self.assertEqual(self.run_("unwrap", "db"), 0)
+        self.assertEqual(self.run_("unwrap", "--yes", "db"), 0)
         self.assertIn("wrote ~/.cursor/mcp.json\n", self.out)
         os.chmod(self.cursor, 0o444)
         self.assertEqual(self.run_("wrap", "db"), 1)
@@ -475,7 +492,7 @@ class WrapAndUnwrap(Desk):
         path = write(os.path.join(self.home, ".codex", "config.toml"), text)
         self.assertEqual(self.run_("wrap", "t"), 0)
         self.assertIn('command = "/usr/bin/env"\r\nargs = [ "', read(path))
-        self.assertEqual(self.run_("unwrap", "t"), 0)
+        self.assertEqual(self.run_("unwrap", "--yes", "t"), 0)
         self.assertEqual(read(path), text)
 
     def test_a_host_that_is_not_known(self) -> None:
@@ -484,7 +501,7 @@ class WrapAndUnwrap(Desk):
         self.assertEqual(self.run_("wrap", "s", "--config", "mine.json", "--key", "/a.b/c~1d"), 0)
         self.assertEqual(self.wrapped(path, ("a.b", "c/d")), ["s"])
         self.assertEqual(self.run_("wrap", "s", "--config", "mine.json", "--key", "t.u"), 0)
-        self.assertEqual(self.run_("unwrap", "s", "--config", "mine.json", "--key", "t.u"), 0)
+        self.assertEqual(self.run_("unwrap", "--yes", "s", "--config", "mine.json", "--key", "t.u"), 0)
         self.assertEqual(self.wrapped(path, ("t", "u")), [])
         self.assertEqual(self.run_("wrap", "s", "--key", "t.u"), 2)
         self.assertEqual(self.run_("wrap", "s", "--config", "mine.json"), 2)
@@ -583,7 +600,7 @@ class Status(Desk):
                 (["npx", "mcp-remote@0.0.22"], {"bridge"}), (["npx", "-y", "mcp-remote@0.1.16"], set()),
                 (["npx", "-y", "mcp-remote@0.1.150"], set()), (["npx", "mcp-remote"], {"unpinned"}), ([], set())):
             with self.subTest(argv=argv):
-                self.assertEqual({kind for kind, _ in mcpwall._package_problems(argv)}, expected)
+                self.assertEqual({kind for kind, _ in mcpwall.package_problems(argv)}, expected)
 
     def test_secrets_are_named_not_shown(self) -> None:
         write(self.cursor, json.dumps({"mcpServers": {"a/b": {"command": "x", "env": {"GITHUB_TOKEN": TOKEN}},
@@ -864,7 +881,7 @@ class WholeProgram(Desk):
             os.path.abspath(sys.executable), "-I", "-S", os.path.join(self.home, ".mcpwall", "bin", "mcpwall"), "--server-name", "toy", "--",
             sys.executable, "-c", "raise SystemExit(7)"])
         self.assertEqual(self.program(entry["command"], *entry["args"]).returncode, 7)
-        self.assertEqual(self.program(*wall, "unwrap", "toy").returncode, 0)
+        self.assertEqual(self.program(*wall, "unwrap", "--yes", "toy").returncode, 0)
         self.assertEqual(read(self.cursor), text)
 
     def test_how_the_wall_is_named(self) -> None:

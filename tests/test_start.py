@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import ast
 import collections
+import copy
 import json
 import os
 import re
 import subprocess
 import sys
+import typing
 import unittest
 
 from tests import sections
@@ -24,8 +26,48 @@ class Imports(unittest.TestCase):
         done = subprocess.run([sys.executable, "-I", "-S", "-c", code, FOLDER], capture_output=True, check=True, timeout=60)
         loaded = set(done.stdout.decode().split())
         self.assertIn("mcpwall", loaded)
-        self.assertEqual(loaded & {"subprocess", "dataclasses", "inspect", "hashlib", "_hashlib", "tempfile", "difflib", "shlex", "argparse"}, set())
+        self.assertEqual(loaded & {"subprocess", "dataclasses", "inspect", "hashlib", "_hashlib", "tempfile", "difflib", "shlex", "argparse", "typing"}, set())
 
+    def test_records_are_named_tuples(self) -> None:
+        class Theirs(typing.NamedTuple):
+            name: str
+            size: int = 0
+            parts: tuple[str, ...] = ()
+
+            def twice(self) -> int:
+                return 2 * self.size
+
+        class Ours(mcpwall.NamedTuple):
+            name: str
+            size: int = 0
+            parts: tuple[str, ...] = ()
+
+            def twice(self) -> int:
+                return 2 * self.size
+
+        kinds: list[typing.Any] = [Theirs, Ours]
+        for what in (lambda kind: tuple(kind("a")), lambda kind: kind(size=2, name="b").twice(), lambda kind: kind._fields,
+                     lambda kind: kind._field_defaults, lambda kind: kind("a", 1)._replace(size=3, parts=("x",))[1:],
+                     lambda kind: kind("a")._asdict(), lambda kind: repr(kind("a", 5)).split("(")[1], lambda kind: {kind("a"): 1} == {("a", 0, ()): 1},
+                     lambda kind: type(copy.deepcopy(kind("a"))) is kind, lambda kind: kind("a") < ("b",), lambda kind: [*kind("q", 1, ())]):
+            self.assertEqual(*map(what, kinds))
+
+        class Odd(mcpwall.NamedTuple):
+            new: str
+            cls: str
+            tuple: int = 1
+
+        self.assertEqual(Odd(new="a", cls="b"), ("a", "b", 1))
+        for kind in kinds:
+            for values, named in (((), {}), (("a", 1, (), 2), {}), (("a",), {"other": 1}), (("a",), {"name": "b"})):
+                with self.assertRaises(TypeError):
+                    kind(*values, **named)
+            with self.assertRaises(AttributeError):
+                kind("a").name = "b"
+            with self.assertRaises(AttributeError):
+                kind("a").other = "b"
+            with self.assertRaises((ValueError, TypeError)):
+                kind("a")._replace(other="b")
 
     def test_importing_it_leaves_the_garbage_collector_as_it_was(self) -> None:
         for switch, on in (("enable", "True"), ("disable", "False")):
@@ -111,7 +153,7 @@ class Launchers(InEmptyHome):
         self.assertRegex(kept[0], r"^mcpwall\..*\.pyc$")
         again = self.run_wall("wrap", "toy")
         self.assertIn("already wrapped", again.stdout)
-        self.assertEqual(self.run_wall("unwrap", "toy").returncode, 0)
+        self.assertEqual(self.run_wall("unwrap", "--yes", "toy").returncode, 0)
         with open(self.cursor, encoding="utf-8") as stream:
             self.assertEqual(stream.read(), before)
 
@@ -119,7 +161,7 @@ class Launchers(InEmptyHome):
         one, two = self.copy("one"), self.copy("two")
         self.run_wall("wrap", "toy", file=one)
         first = self.words()[3]
-        self.run_wall("unwrap", "toy", file=one)
+        self.run_wall("unwrap", "--yes", "toy", file=one)
         self.run_wall("wrap", "toy", file=two)
         second = self.words()[3]
         self.assertNotEqual(first, second)
