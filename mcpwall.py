@@ -14399,33 +14399,24 @@ class _Steer:
             bare = (word if word.isalpha() else max(re.split("[-'’]", word), key=len).translate(_steer_leet)).encode()
             self.classes[bare] = self.classes.get(bare, 0) | bits
         answering = [phrase for phrase in self.phrases if phrase.force[0] not in "=+"]
-        # word -> (needs, phrase) of those that hang on it, by one of the needs, for which there are the fewest words
-        self.rare: dict[bytes, Sequence[tuple[int, Sequence[tuple[int, SteeringPhrase]]]]] = {}
-        scarce = {bit: (any(need & self.bits.get(word, 0) for word in _STEER_COMMON),
-                        sum([1 for bits in self.classes.values() if bits & need]))
-                  for need, bit in parts.items() if not bit & self.formed}
+        # word -> (needs, phrase) of those that hang on it
+        self.rare: dict[bytes, Sequence[tuple[int, SteeringPhrase]]] = {}
         hung: dict[int, list[SteeringPhrase]] = {}
         for one_phrase in answering:
             for bit in _bits(one_phrase.key):
                 hung.setdefault(bit, []).append(one_phrase)
         told: dict[int, tuple[int, list[tuple[int, SteeringPhrase]]]] = {}      # classes -> what they are good for
-        grouped: dict[int, list[tuple[int, list[tuple[int, SteeringPhrase]]]]] = {}
         for bare, bits in self.classes.items():
             if bits not in told:
                 met = 0
                 for bit in _bits(bits):
                     met |= meets.get(bit, 0)
                 told[bits] = met, list({id(one): (one.needs, one) for bit in _bits(bits) for one in hung.get(bit, ())}.values())
-                groups: dict[int, list[tuple[int, SteeringPhrase]]] = {}
-                for needs, one_phrase in told[bits][1]:
-                    others = [bit for bit in _bits(needs & ~met) if bit in scarce]
-                    groups.setdefault(min(others, key=scarce.__getitem__, default=0), []).append((needs, one_phrase))
-                grouped[bits] = [*groups.items()]
             met, hanging = told[bits]
             if met:
                 self.gate[bare] = met
             if hanging:
-                self.rare[bare] = grouped[bits]
+                self.rare[bare] = hanging
         # the same for forms, by a bare word of theirs
         self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}
         for name in ("PATH", "SETUP", "DANGER", "HOOK"):
@@ -14552,11 +14543,10 @@ class _Steer:
     def _hanging(self, text: str, words: frozenset[bytes], lacking: int) -> list[SteeringPhrase]:
         """The phrases that hang on one of the *words* of *text* and need nothing that is *lacking*, some more than once."""
         rare = self.rare
-        some = [phrase for word in words if word in rare for need, hung in rare[word] if not need & lacking
-                for needs, phrase in hung if not needs & lacking]
+        some = [phrase for word in words if word in rare for needs, phrase in rare[word] if not needs & lacking]
         if not self.strings.keys().isdisjoint(words):
-            some += [phrase for word in self.strings.keys() & words for string, _, those in self.strings[word] if string in text
-                     for phrase in those if not phrase.needs & lacking]
+            some += [phrase for word in self.strings.keys() & words for string, _, hung in self.strings[word] if string in text
+                     for phrase in hung if not phrase.needs & lacking]
         return some
 
 
