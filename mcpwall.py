@@ -284,6 +284,25 @@ class Budget:
             raise BudgetSpent("judging it took too long; make the rule's regex simpler")
 
 
+if TYPE_CHECKING:
+    once = cached_property
+else:
+    class once:
+        """A property that is found out when it is first asked for, and then is an attribute like any other: without the lock
+        that `cached_property` takes before Python 3.12."""
+
+        def __init__(self, find):
+            self._find = find
+
+        def __set_name__(self, owner, name):
+            self._name = name
+
+        def __get__(self, of, owner=None):
+            found = self._find(of)
+            setattr(of, self._name, found)
+            return found
+
+
 class lazy_regex:
     """A built-in regex, compiled (and, from a function, written) when it is first used: start-up does not pay for what a
     session never needs."""
@@ -3159,8 +3178,8 @@ class _Machine:
         return then
 
     def repeat(self, node: Any, out: int) -> int:
-        least, guard, then, begun = node.least, _width(node.body)[0] == 0, out, len(self.ops)
-        def optional(then: int) -> int:     # one more round; it has to take something
+        least, guard, then, begun = node.least, self.ordered and _width(node.body)[0] == 0, out, len(self.ops)
+        def optional(then: int) -> int:     # one more round; it has to take something, where the order of tries counts
             leave = self.add(_LEAVE, None, then) if guard else then
             body = self.build(node.body, leave)
             return self.add(_ENTER, leave, body) if guard else body
@@ -3592,6 +3611,8 @@ def compile_glob(pattern: str, what: str = "name") -> Glob:
     crosses, no wildcard matches a segment `.` or `..`. PolicyError for what has another meaning elsewhere.
     (minimatch forgets escapes after a star or `?` at the start of a segment, and `\\\\` beside braces; we do not.)
     """
+    if pattern.isascii() and pattern.replace("_", "a").isalnum() and len(pattern) <= MAX_REGEX_LENGTH:     # a plain word
+        return Glob(pattern, lambda text: text.rstrip("/") == pattern, pattern)
     parser = _GlobParser(pattern)
     alternatives = [tokens for tokens in parser.parse() if any(tokens)]     # nothing at all is no alternative
     if not alternatives:
@@ -4165,7 +4186,14 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
         value = _path_shortened(value)
         if len(value) > MAX_PATH_CHARS:
             return []
+    if not named and not value.isalnum() and value.isascii() and len(value) <= 80 and \
+            value.replace(" ", "").isalnum() and " " in value.strip(" ") and \
+            not any([ctx.there(f"{base}/{value.strip(' ')}") for base in (ctx.cwd, *ctx.bases)]):
+        return []               # some words: what `_is_said` finds out of any text
     if _PATH_ODD.search(value) is None:
+        if named and value[:1] == "/" and not ctx.windows:      # as most often
+            lexical = _path_normal("", value)
+            return [PathReading(lexical, (lexical,) if ".." not in value else (lexical, value), True)]
         if not named and "/" not in value and not ctx.bases and _PATH_FILE.fullmatch(value) is None and \
                 not ctx.there(f"{ctx.cwd}/{value}"):
             return []           # one word, as often
@@ -4375,10 +4403,10 @@ class _SplitPath:
 class _PathPattern:
     """One glob of one list; *rank* is its place there. It is taken apart when a path first comes near it."""
 
-    __slots__ = ("name", "rank", "source", "negated", "glob", "_made")
+    __slots__ = ("name", "rank", "source", "negated", "glob", "filed", "_made")
 
     def __init__(self, name: str, rank: int, source: str) -> None:
-        self.name, self.rank, self.source, self.negated = name, rank, source, source[:1] == "!"
+        self.name, self.rank, self.source, self.negated, self.filed = name, rank, source, source[:1] == "!", False
         glob = source[self.negated:]
         self.glob = glob.replace("\\", "/") if glob[1:3] == ":\\" else glob   # a Windows path as people write it
         self._made: list[list[tuple[str, list[Any], str | None]] | None] = [None, None]
@@ -4494,6 +4522,72 @@ def _path_rarest(word: str) -> str:
     return next((part for part in words if part not in _PATH_COMMON), words[0] if words else "")
 
 
+def _path_keys(glob: str) -> tuple[Iterable[str], list[tuple[str, str]]]:
+    """What every path that *glob* (as `_path_same` spells it) matches must have: one of these components, or else of these
+    first (`<abc`) or last (`>abc`) characters of its last one together with a text in it; "" for none."""
+    parts = _PATH_PARTS.findall(glob) if "{" in glob else list(filter(None, glob.split("/")))
+    keys: Sequence[str] = ()
+    best = 0                    # of the components without wildcards, the last rare one, rather with a dot
+    for part in reversed(parts):
+        plain = _PATH_SPECIAL.isdisjoint(part)
+        if part[0] in "*$~" and "/" not in part or part == "." or not plain and "{" not in part:
+            continue
+        words = (part,) if plain else _path_braces(part)
+        if not plain and ("/" in part or not _PATH_SPECIAL.isdisjoint("".join(words))):
+            words = [_path_rarest(word) for word in words]
+        if not all(words):
+            continue
+        score = 1 + 2 * _PATH_COMMON.isdisjoint(words) + (part[0] == ".")
+        if score > best:
+            best, keys = score, words
+            if score == 4:
+                break
+    ends: list[tuple[str, str]] = []
+    for word in () if keys else _path_braces(parts[-1]) if parts else ("",):
+        word = word[word.rfind("/") + 1:]
+        cuts = word.split("*")
+        if not _PATH_SPECIAL.isdisjoint("".join(cuts)):
+            cuts = _PATH_WILD.split(_PATH_SET.sub("*", word))
+        end = "<" + cuts[0][:3] if len(cuts[0]) >= 3 else ">" + cuts[-1][-3:] if len(cuts[-1]) >= 3 else ""
+        ends.append((end, max(cuts, key=len)))
+    return dict.fromkeys(keys), ends
+
+
+def _path_marks(glob: str) -> list[str]:
+    """The same at a glance, of what stands outside braces or in the first of them: components, first or last characters, or `.`
+    for any component that begins with one. A path must have one of them; there is none to be had of every glob."""
+    brace, ended = glob.find("{"), glob.rfind("}") + 1
+    best = ""
+    for part in reversed(glob.split("/") if brace < 0 else
+                         [*glob[:brace].split("/")[:-1], *glob[ended:].split("/")[1:]]):
+        if part and part != "." and _PATH_SPECIAL.isdisjoint(part) and part[0] not in "$~":
+            if part not in _PATH_COMMON:
+                return [part]
+            best = best or part
+    if best:
+        return [best]
+    slash, tail = glob.rfind("/"), glob[-3:]
+    lead = glob[slash + 1:slash + 4]
+    if slash >= ended or slash < 0:                 # what stands behind the last slash is the last component
+        if len(lead) == 3 and _PATH_SPECIAL.isdisjoint(lead):
+            return ["<" + lead]
+    if len(tail) == 3 and _PATH_SPECIAL.isdisjoint(tail) and "/" not in tail:
+        return [">" + tail]
+    if brace < 0 or "\\" in glob or "$" in glob:
+        return []
+    words = glob[brace + 1:ended - 1].split(",")
+    if glob[:brace] in (".", "~/.", "~*/.", "**/."):
+        return ["."] if all([word and word[0] not in "/.{}" for word in words]) else []
+    words = glob[brace + 1:glob.find("}")].split(",")
+    after = glob[glob.find("}") + 1:][:1]
+    if len(words) == 1 or not _PATH_SPECIAL.isdisjoint("".join(words)):
+        return []
+    if not brace and slash < 0 and min(map(len, words)) >= 3:
+        return ["<" + word[:3] for word in words]
+    words = [word.partition("/")[0] for word in words]
+    return words if glob[:brace] in ("~/", "~*/", "**/", "/") and after in ("", "/") and all(words) and "." not in words else []
+
+
 class PathIndex:
     """Named lists of path globs, asked together: which lists does a canonical path hit?
 
@@ -4510,46 +4604,32 @@ class PathIndex:
         # by the first or last three characters of the last component; the text must occur in it
         self._ends: dict[str, list[tuple[str, _PathPattern]]] = {}
         self._others: list[_PathPattern] = []
-        self._text = ""         # all of `_words`
+        # By something of theirs that is told at a glance (see `_path_marks`): they are filed under the above when a path has
+        # that. Most never are, and a start does not multiply out their braces.
+        self._late: dict[str, list[_PathPattern]] = {}
+        self._all: list[_PathPattern] = []
+        self._vocabulary: Iterable[str] = ()                # the words of all
         self._excepts: dict[str, list[_PathPattern]] = {}
         for name, sources in globs.items():
             for rank, source in enumerate(sources):
                 pattern = _PathPattern(name, rank, source)
                 if pattern.negated:
                     self._excepts.setdefault(name, []).append(pattern)
-                else:
+                    continue
+                self._all.append(pattern)
+                marks = _path_marks(_path_same(pattern.glob))
+                for mark in marks:
+                    self._late.setdefault(mark, []).append(pattern)
+                if not marks:
                     self._add(pattern)
 
     def _add(self, pattern: _PathPattern) -> None:
         """File *pattern* under what every path that it matches must have."""
-        glob = _path_same(pattern.glob)
-        parts = _PATH_PARTS.findall(glob) if "{" in glob else list(filter(None, glob.split("/")))
-        keys: Sequence[str] = ()
-        best = 0                # of the components without wildcards, the last rare one, rather with a dot
-        for part in reversed(parts):
-            plain = _PATH_SPECIAL.isdisjoint(part)
-            if part[0] in "*$~" and "/" not in part or not plain and "{" not in part:
-                continue
-            words = (part,) if plain else _path_braces(part)
-            if not plain and ("/" in part or not _PATH_SPECIAL.isdisjoint("".join(words))):
-                words = [_path_rarest(word) for word in words]
-            if not all(words):
-                continue
-            score = 1 + 2 * _PATH_COMMON.isdisjoint(words) + (part[0] == ".")
-            if score > best:
-                best, keys = score, words
-                if score == 4:
-                    break
-        for key in dict.fromkeys(keys):
-            self._words.setdefault(key, []).append(pattern)
-        for word in () if keys else _path_braces(parts[-1]) if parts else ("",):
-            word = word[word.rfind("/") + 1:]
-            cuts = word.split("*")
-            if not _PATH_SPECIAL.isdisjoint("".join(cuts)):
-                cuts = _PATH_WILD.split(_PATH_SET.sub("*", word))
-            text = max(cuts, key=len)
-            if len(cuts[0]) >= 3 or len(cuts[-1]) >= 3:
-                end = "<" + cuts[0][:3] if len(cuts[0]) >= 3 else ">" + cuts[-1][-3:]
+        words, ends = _path_keys(_path_same(pattern.glob))
+        for word in words:
+            self._words.setdefault(word, []).append(pattern)
+        for end, text in ends:
+            if end:
                 self._ends.setdefault(end, []).append((text, pattern))
             else:
                 self._others.append(pattern)
@@ -4558,8 +4638,17 @@ class PathIndex:
         """{name of a list: the glob that decided}, for the lists that *canonical* hits; 1 µs when none does."""
         parts = _path_same(canonical).strip("/").split("/")
         base, candidates = parts[-1], self._others
-        if "<" + base[:3] in self._ends or ">" + base[-3:] in self._ends:
-            near = self._ends.get("<" + base[:3], []) + self._ends.get(">" + base[-3:], [])
+        begin, end = "<" + base[:3], ">" + base[-3:]
+        marks = [mark for mark in ((begin, end, ".", *parts) if "/." in canonical or canonical[:1] == "." else
+                                   (begin, end, *parts)) if mark in self._late]
+        for mark in marks:
+            for pattern in self._late.get(mark, ()):
+                if not pattern.filed:
+                    self._add(pattern)
+                    pattern.filed = True
+            self._late.pop(mark, None)
+        if begin in self._ends or end in self._ends:
+            near = self._ends.get(begin, []) + self._ends.get(end, [])
             candidates = candidates + [pattern for text, pattern in near if text in base]
         if not self._words.keys().isdisjoint(parts):
             candidates = candidates + [pattern for part in dict.fromkeys(parts)
@@ -4591,13 +4680,15 @@ class PathIndex:
             if len(part) < 64 and _PATH_WILD.search(part) is not None:
                 known = 6 * len(_PATH_WILD.sub("", part)) // (4 if part[0] in "*?[" else 3)
                 cut = "" if any([sign in part for sign in "[{\\"]) else max(_PATH_WILD.split(part), key=len)   # must be there
-                if not self._text:
-                    self._text = "/".join(self._words)
+                if not self._vocabulary:
+                    self._vocabulary = dict.fromkeys([word for pattern in self._all
+                                                      for word in _path_keys(_path_same(pattern.glob))[0]])
+                    self._text = "/".join(self._vocabulary)
                 try:
                     test = _path_component(part) if cut in self._text else None
                 except PolicyError:             # no glob after all
                     test = None
-                names += [word for word in (self._words if callable(test) else ()) if known >= len(word) and cut in word
+                names += [word for word in (self._vocabulary if callable(test) else ()) if known >= len(word) and cut in word
                           and (word[0] != "." or part[0] == ".") and test(word)][:4]    # type: ignore[misc]
             made = [path + [name] for path in made for name in names][:64]
         found: dict[str, str] = {}
@@ -5572,7 +5663,8 @@ class _ShReader:
     def gap(self) -> None:
         """Over what stands between two commands; here-document bodies are read at line ends."""
         while self.i < self.n:
-            self.i = _sh_gap.match(self.t, self.i).end()
+            if self.t[self.i] in " \t\r\ufeff\\#":
+                self.i = _sh_gap.match(self.t, self.i).end()
             if not self.t.startswith("\n", self.i):
                 return
             self.i += 1
@@ -7157,11 +7249,13 @@ _sh_tables: list[dict[str, Any]] = []
 def _sh_known() -> list[dict[str, Any]]:
     """[rows, programs with sub-commands, rules]: the tables above as dictionaries by program, made at first use."""
     if not _sh_tables:
-        rows: dict[str, tuple[str, str, str]] = {}      # what `_sh_row` makes a row of, when it is needed
+        rows: dict[str, str] = {}       # what `_sh_row` makes a row of, when it is needed
         for line in re.sub(r"\n +", " ", _SH_PROGRAMS).strip().split("\n"):
             if line[:1] != "#":
-                names, options, operands, traits = [part.strip() for part in (line + " |" * (3 - line.count("|"))).split("|")]
-                row = options, operands, traits
+                names, _, row = line.partition("|")
+                if "/" not in names and "," not in names:
+                    rows.update(dict.fromkeys(names.split(), row))
+                    continue
                 for name in names.split():
                     parts = [part.split(",") for part in name.split("/")]
                     made = parts[0]
@@ -7226,7 +7320,8 @@ def regex_heads(source: str) -> tuple[str, ...]:
 
 
 @lru_cache(None)
-def _sh_row(options: str, operands: str, traits: str) -> _ShRow:
+def _sh_row(row: str) -> _ShRow:
+    options, operands, traits = [part.strip() for part in (row + " |" * (2 - row.count("|"))).split("|")]
     found: dict[str, tuple[bool, str]] = {}
     for token in options.split():
         named = re.fullmatch(r"([-+][^:=]*)(?:([:=])(.*))?", token)
@@ -7543,12 +7638,17 @@ _sql_every = lazy_regex(
 
 # ---- 9e. Commands: code of other languages ---------------------------------------------------------------
 # Python, JavaScript, TypeScript, Ruby, PHP, Perl, Lua, R, Java, Groovy and their like are read by one evaluator, which follows
-# only what the argument of a call *says*: literals, joins, formats, lists, variables, loops, homes, paths, base64. The text is
-# cut into tokens (families differ in comments, quotes and sigils), which are reduced from the innermost brackets outwards,
-# every branch once. Variables and parameters hold whatever is assigned or passed to them anywhere; when a name got a value
-# behind its use, the text is read again. What is called is looked up by its last names, whatever it was imported as. What
-# cannot be computed is a hole with a name and an origin: a hole that is deleted or run is nobody's loss, or `rmtree(tmp)`
+# only what the argument of a call *says*: literals, joins, formats, lists, variables, loops, homes, paths, base64. Its parts:
+#   _CODE_CALLS   the table: last names of what is called, whatever it was imported as -> roles (run, eval, delete, send …)
+#   _CodeValue    what is known of a value: texts it may be, items, fields, a name, where it comes from
+#   _CodeText     cuts one text into tokens (families of languages differ in comments, quotes and sigils) and reduces them from
+#                 the innermost brackets outwards, every branch once
+#   _CodeValues   variables, which hold whatever is assigned or passed to them anywhere, and what values are made of
+#   _CodeCalls    what a call computes (_CODE_VALUES) and does (_CODE_ACTS): a method for each role
+#   CodeReader    reads a text, again when a name got a value behind its use, and collects its acts; `follow_acts` follows them
+# What cannot be computed is a hole with a name and an origin: a hole that is deleted or run is nobody's loss, or `rmtree(tmp)`
 # could not be said; run with an origin (fetched, decoded) it is refused. Code of an unknown language is read in several families.
+# Left out on purpose: arithmetic, conditions, scopes, classes (a method is known by its name), and what files on disk hold.
 
 def _code_dirname(path: str) -> str:
     return path.rpartition("/")[0] or ("/" if path[:1] == "/" else ".")
@@ -7566,6 +7666,7 @@ eval =source runInNewContext runInContext create_function evaluate eval_string p
 eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
 eval globalThis.eval window.eval global.eval
 delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_f rm remove_entry remove_dir remove_tree
+delete remove_entry_secure rm_tree
 delete rimraf rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively
 delete deleteDirectory os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove
 delete deleteSync trashItem FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
@@ -7607,8 +7708,8 @@ list Dir.entries eachFile iglob opendir Files.list""".splitlines():
 _CODE_RUNNERS = frozenset("""os subprocess child_process cp vm commands pty Kernel IO Open3 runpy builtins Process Runtime io
     shell pickle marshal window globalThis global asyncio posix nt""".split())
 _CODE_TEXTS: dict[str, Callable[..., str]] = {name: function for function, names in (
-    (lambda t, *_: t.lower(), "lower toLowerCase downcase strtolower"),
-    (lambda t, *_: t.upper(), "upper toUpperCase upcase strtoupper"),
+    (lambda t, *_: t.lower(), "lower toLowerCase tolower downcase strtolower"),
+    (lambda t, *_: t.upper(), "upper toUpperCase toupper upcase strtoupper"),
     (lambda t, *_: t[::-1], "reverse strrev reversed"), (lambda t, a="", b="", *_: t.replace(a, b), "replace replaceAll"),
     (lambda t, *_: _code_dirname(t), "dirname parent"), (lambda t, *_: t.rpartition("/")[2], "basename"),
     ) for name in names.split()}
@@ -7616,7 +7717,7 @@ _CODE_DECODES = {name: how for how, names in (
     ("base64", """b64decode urlsafe_b64decode standard_b64decode a2b_base64 atob base64_decode decode64 strict_decode64
         decode_base64"""),
     ("hex", "fromhex unhexlify hex2bin a2b_hex"), ("base32", "b32decode"),
-    ("", "decompress a85decode b85decode gzinflate gzuncompress gunzipSync inflateSync")) for name in names.split()}
+    ("", "decompress a85decode b85decode gzinflate gzuncompress gunzipSync inflateSync from")) for name in names.split()}
 _CODE_HOMES = frozenset("HOME USERPROFILE HOMEPATH user.home".split())
 _CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), ("/tmp/x_", """mkdtemp mkdtempSync mktmpdir tmpdir
     gettempdir tempdir TemporaryDirectory NamedTemporaryFile mkstemp createTempDirectory tempnam sys_get_temp_dir createTempFile
@@ -7642,7 +7743,7 @@ _code_mongo = lazy_regex(r"\s*db\.")
 _code_fork = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
                         r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
 _code_imports = lazy_regex(
-    r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+\(?([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|"
+    r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+([\w ,]+|\([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|"
     r"\bimport\s+(?:([\w$]+)\s*,?\s*)?(?:\*\s*as\s+([\w$]+)|\{([^{}]*)\})?\s*from\s*['\"](?:node:)?([^'\"]+)|"
     r"\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)",
     re.M)
@@ -7661,18 +7762,19 @@ _code_hole = lazy_regex(f"{_CODE_HOLE}([^{_CODE_HOLE}]*){_CODE_HOLE}")
 _CODE_SHORT = (r"'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)|'[^'\\\n]*(?:\\[\s\S][^'\\\n]*)*'?|"
           r"\"[^\"\\\n]*(?:\\[\s\S][^\"\\\n]*)*\"?")
 _CODE_LONG = r"'[^'\\]*(?:\\[\s\S][^'\\]*)*'?|\"[^\"\\]*(?:\\[\s\S][^\"\\]*)*\"?|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?"
+_CODE_TOKENS = {                # of each family: comments, strings, names
+    "hash": (r"#[^\n]*", rf"(?:[rRbBuUfF]{{1,2}}(?=['\"]))?(?:{_CODE_SHORT})", r"[^\W\d]\w*"),
+    "slash": (r"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z)", rf"{_CODE_SHORT}|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?", r"[$#]?[^\W\d][\w$]*|\$"),
+    "sigil": (r"#[^\n]*", rf"{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|"
+              r"(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>|/[^/\n]*/|"
+              r"\|[^|\n]*\||![^!\n]*!)", r"[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+"),
+    "php": (r"<\?(?:php|=)?|\?>|(?:#(?!\[)|//)[^\n]*|/\*[\s\S]*?(?:\*/|\Z)", _CODE_LONG, r"\$*\\?[^\W\d][\w\\]*"),
+    "lua": (r"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*", rf"{_CODE_SHORT}|\[(?P<y>=*)\[[\s\S]*?(?:\](?P=y)\]|\Z)",
+            r"[^\W\d]\w*")}
 _CODE_FAMILIES = {family: lazy_regex(
-    r"(?:[ \t\r\f\ufeff]+|\\\r?\n|" + pattern + r")|(?P<l>[\n;])|(?P<d>0[xXob][\da-fA-F_]+|\d[\w.]*)|"
-    r"(?P<p>=>|->|<-|\?\.|::|\.\.\.?|\*\*|[-+*/.|&?~<>:]=|\?\?=?|\|\|=?|&&|[=!]==?|<<|[\s\S])") for family, pattern in {
-    "hash": rf"#[^\n]*)|(?P<s>(?:[rRbBuUfF]{{1,2}}(?=['\"]))?(?:{_CODE_SHORT}))|(?P<n>[^\W\d]\w*",
-    "slash": rf"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_SHORT}|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?)|(?P<n>[$#]?[^\W\d][\w$]*|\$",
-    "sigil": rf"#[^\n]*)|(?P<s>{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|"
-             r"(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>|/[^/\n]*/|"
-             r"\|[^|\n]*\||![^!\n]*!))|(?P<n>[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+",
-    "php": rf"<\?(?:php|=)?|\?>|(?:#(?!\[)|//)[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_LONG})|(?P<n>\$*\\?[^\W\d][\w\\]*",
-    "lua": rf"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*)|(?P<s>{_CODE_SHORT}|"
-           r"\[(?P<y>=*)\[[\s\S]*?(?:\](?P=y)\]|\Z))|(?P<n>[^\W\d]\w*",
-    }.items()}
+    rf"(?:[ \t\r\f\ufeff]+|\\\r?\n|{blank})*(?:(?P<s>{string})|(?P<n>{name})|(?P<l>[\n;])|(?P<d>0[xXob][\da-fA-F_]+|\d[\w.]*)|"
+    r"(?P<p>=>|->|<-|\?\.|::|\.\.\.?|\*\*|[-+*/.|&?~<>:]=|\?\?=?|\|\|=?|&&|[=!]==?|<<|[\s\S])|\Z)")
+    for family, (blank, string, name) in _CODE_TOKENS.items()}
 _CODE_FAMILY_OF = {name: family for family, names in (
     ("hash", "python pypy ipython r rscript awk"), ("slash", "node nodejs deno bun java jshell groovy"), ("sigil", "ruby perl"),
     ("php", "php"), ("lua", "lua luajit")) for name in names.split()}
@@ -7737,9 +7839,47 @@ def _code_either(values: Sequence[_CodeValue]) -> _CodeValue:
     return made
 
 
+def _code_function(params: list[str]) -> _CodeValue:
+    made = _CodeValue()
+    made.params = params
+    return made
+
+
+def _code_list(texts: Iterable[str], name: str = "") -> _CodeValue:
+    return _CodeValue((), [_CodeValue((text,), None, name) for text in texts])
+
+
 def _code_shown(text: str) -> str:
     """A text with holes, as a word of a command or path."""
     return _code_hole.sub("x_", text) if _CODE_HOLE in text else text
+
+
+class _CodeCall(NamedTuple):
+    """A call: the whole name and its last part, whose member it is, what is passed by place and by name, the origins of all."""
+    name: str
+    last: str
+    of: _CodeValue | None
+    args: list[_CodeValue]
+    fields: dict[str, _CodeValue]
+    origins: frozenset[str]
+
+    @property
+    def first(self) -> _CodeValue:
+        named = next((value for key, value in self.fields.items() if key in _CODE_FIRST), _CODE_UNKNOWN)
+        return self.args[0] if self.args and not (self.args[0].fields and named.known()) else named
+
+    @property
+    def owner(self) -> _CodeValue | None:
+        """The text whose method this is."""
+        return self.of if self.of is not None and self.of.texts else None
+
+    @property
+    def subject(self) -> _CodeValue:
+        return self.owner or self.first
+
+    def some(self, *more: str) -> _CodeValue:
+        """What nobody knows comes back, with all origins."""
+        return _CodeValue((), None, self.name, self.origins.union(more) if more else self.origins)
 
 
 class _CodeFrame:
@@ -7754,158 +7894,144 @@ class _CodeFrame:
         self.fields: dict[str, _CodeValue] = {}
 
 
-class CodeReader:
-    """Evaluates one text in one family and collects its acts."""
+class _CodeText:
+    """One text: cut into tokens, which are reduced from the innermost brackets outwards."""
+    __slots__ = ("reader", "family", "text", "at", "stack", "last", "pick", "defines")
 
-    def __init__(self, text: str, family: str, language: str, home: str, passes: int = 2) -> None:
-        self.family, self.home = family, home
-        self.templates = family in ("sigil", "php") or language in ("java", "groovy", "jshell")    # "$x" is computed
-        self.picks = frozenset(_CODE_PICKS[family].split())
-        self.old: dict[str, _CodeValue] = {}        # variables of the reading before
-        self.vars: dict[str, _CodeValue] = {}
-        self.room = 200 * MAX_SHELL_SOURCE      # characters of joined texts, and of texts within texts
-        for found in _code_imports.finditer(text):
-            source, names, plain, whole, star, braces, module, picked, required = found.groups()
-            module = source or module or required or ""
-            for part in (names or plain or braces or picked or "").split(","):
-                name, _, alias = re.sub(r"\s+as\s+|\s*:\s*", ":", part.strip()).partition(":")
-                if name:
-                    name = name.partition(".")[0] if plain and not alias else name
-                    self.old[alias or name] = _CodeValue((), None, f"{module}.{name}" if module else name)
-            self.old.update((name, _CodeValue((), None, module)) for name in (whole, star) if name)
-        if family in ("sigil", "php") and "<<" in text:
-            text = _code_heredoc.sub(lambda m: '"' + m.group(4).replace('"', '\\"') + '"' + m.group(3), text)
-        for _ in range(3 if len(text) < 20_000 else passes):
-            self.acts: list[Act] = []
-            self.files: dict[str, _CodeValue] = {}  # what the code has written
-            self.named: dict[str, int] = {}     # texts that may be files; those only looked at or said are taken out
-            self.real = self.scratch = self.depth = 0       # connections to databases; to such as nobody will miss
-            self.missed: set[str] = set()
-            self.read(text)
-            if not any(name in self.vars and (name not in self.old or self.old[name].texts != self.vars[name].texts or
-                                              self.old[name].origins != self.vars[name].origins) for name in self.missed):
-                break
-            self.old.update(self.vars)
-            self.vars = {}
+    def __init__(self, reader: CodeReader, text: str) -> None:
+        self.reader, self.family, self.text, self.at = reader, reader.family, text, 0
+        self.stack, self.last = [_CodeFrame("", None, False)], _CODE_UNKNOWN
+        self.pick = self.defines = False                # behind `.`; behind `def`
 
-    # -- reading
-    def read(self, text: str) -> _CodeValue:
-        """Evaluate a text; the value of its last statement."""
-        family, goes_on, picks = self.family, _code_goes_on.match, self.picks
-        match, at, n, last = _CODE_FAMILIES[family].match, 0, len(text), _CODE_UNKNOWN
-        frame = _CodeFrame("", None, False)
-        stack, pick, defines = [frame], False, False
-        while at < n:
-            token = match(text, at)
-            kind, start, at = token.lastgroup, at, token.end()
-            if kind is None:                            # blanks and comments
-                continue
-            word, atoms = text[start:at], frame.atoms
-            top: Any = atoms[-1] if atoms else ""
-            ends = type(top) is _CodeValue                  # may an operator, index or call follow?
+    def read(self) -> _CodeValue:
+        """The value of the last statement."""
+        text, n, stack, literal = self.text, len(self.text), self.stack, self.reader.literal
+        match = _CODE_FAMILIES[self.family].match
+        while self.at < n:
+            token = match(text, self.at)
+            kind, self.at = token.lastgroup, token.end()
             if kind == "n":
-                if pick and ends:
-                    atoms[-1] = self.member(top, word)
-                elif word in _CODE_DEFINES and (family != "slash" or word != "def"):
-                    defines = True
-                elif word == "lambda" and family == "hash":
-                    names = text[at:at + 400].partition(":")[0]
-                    at += len(names) + 1
-                    atoms.append(self.function(re.findall(r"\w+", names)))
-                elif word in _CODE_KEPT:
-                    atoms.append(word)
-                elif word in ("do", "then") and family == "lua":
-                    last = self.finish(frame) or last
-                elif word not in _CODE_SKIPPED:
-                    atoms.append(self.variable(word))
-                pick = False
+                self.named(token.group("n"), stack[-1].atoms)
             elif kind == "s":
-                atoms.append(self.literal(word, start))
+                stack[-1].atoms.append(literal(token.group("s"), token.start("s")))
             elif kind == "d":
-                atoms.append(_CodeValue((word,)))
+                stack[-1].atoms.append(_CodeValue((token.group("d"),)))
             elif kind == "l":
-                if frame.opening not in ("(", "[") and not (word == "\n" and family != "hash" and (
-                        top in _CODE_ASSIGNS if not ends else goes_on(text, at))):
-                    last = self.finish(frame) or last
-            elif ends and word in picks and (word != "." or family != "sigil" or text[start - 1] not in " \t\n") and (
-                    word != ":" or text[start - 1] != " "):
-                pick = True
-            elif word in "([{":
-                spaced = start > 0 and text[start - 1] in " \t\n"
-                if word == "{" and ends and top.name == "eval":      # a block
-                    atoms.pop()
-                    ends = False
-                called = ends and (word == "(" or not spaced and (word == "[" or family == "sigil"))
-                frame = _CodeFrame(word, atoms.pop() if called else None, defines)
-                frame.atoms += [atoms.pop()] if top in ("for", "foreach") and not called and word == "(" else []
-                stack.append(frame)
-                pick = defines = False
-            elif word in ")]}":
-                if len(stack) > 1:
-                    value = self.closed(stack.pop(), stack[-1])
-                    frame = stack[-1]
-                    frame.atoms += [value] if value is not None else []
-            elif word == ",":
-                if len(atoms) > 1 and (atoms[0] in ("for", "foreach") if type(atoms[0]) is str else frame.opening in ("", "{") and
-                                       self.commands(atoms) or "for" in atoms and atoms[-2] in ("for", ",")):
-                    atoms.append(word)
-                else:
-                    self.piece(frame)
-            elif word == "/" and not ends and family in ("slash", "sigil") and _code_regex.match(text, start):
-                at = _code_regex.match(text, start).end()
-                atoms.append(_CodeValue((), None, "regex"))
-            elif ends and word in ("=>", "->") and family == "slash":
-                atoms[-1] = self.function([item.ref for item in top.each()])
-            elif ends and word == "=>":
-                frame.key, frame.atoms = top.pieces()[0], []
-            elif word == ":":
-                if "?" in atoms or "for" in atoms and family == "slash":
-                    atoms.append(":")
-                elif ends and len(atoms) == 1 and frame.opening in ("", "{") and _code_typed.match(text, at):
-                    at = text.index("=", at)            # NAME: TYPE = VALUE
-                else:
-                    value = self.reduce(atoms)
-                    frame.key, frame.atoms = value.pieces()[0] if value.texts else value.ref, []
-            elif word == "|" and family == "sigil" and _code_params.match(text, at):        # each { |NAME| …
-                names = _code_params.match(text, at)
-                over = top if ends else stack[-2].atoms[-1] if len(stack) > 1 and stack[-2].atoms else ""
-                self.bind(re.findall(r"\w+", names.group(1)), over.each() if type(over) is _CodeValue else ())
-                at = names.end()
-            else:
-                atoms.append(word)
+                self.line(token.group("l"), stack[-1])
+            elif kind == "p":
+                self.mark(token.group("p"), token.start("p"), stack[-1])
         while len(stack) > 1:
-            value = self.closed(stack.pop(), stack[-1])
-            stack[-1].atoms += [value] if value is not None else []
-        return self.finish(stack[0]) or last
+            self.close()
+        return self.finish(stack[0]) or self.last
+
+    def named(self, word: str, atoms: list[Any]) -> None:
+        if self.pick and atoms and type(atoms[-1]) is _CodeValue:
+            atoms[-1] = self.reader.member(atoms[-1], word)
+        elif word in _CODE_DEFINES and (self.family != "slash" or word != "def"):
+            self.defines = True
+        elif word == "lambda" and self.family == "hash":
+            names = self.text[self.at:self.at + 400].partition(":")[0]
+            self.at += len(names) + 1
+            atoms.append(_code_function(re.findall(r"\w+", names)))
+        elif word in _CODE_KEPT:
+            atoms.append(word)
+        elif word in ("do", "then") and self.family == "lua":
+            self.last = self.finish(self.stack[-1]) or self.last
+        elif word not in _CODE_SKIPPED:
+            atoms.append(self.reader.variable(word))
+        self.pick = False
+
+    def line(self, word: str, frame: _CodeFrame) -> None:
+        """A statement ends, unless brackets are open or the next line goes on."""
+        top: Any = frame.atoms[-1] if frame.atoms else ""
+        if frame.opening not in ("(", "[") and not (word == "\n" and self.family != "hash" and (
+                _code_goes_on.match(self.text, self.at) if type(top) is _CodeValue else top in _CODE_ASSIGNS)):
+            self.last = self.finish(frame) or self.last
+
+    def mark(self, word: str, start: int, frame: _CodeFrame) -> None:
+        """An operator or bracket."""
+        family, atoms, before = self.family, frame.atoms, self.text[start - 1:start]
+        top: Any = atoms[-1] if atoms else ""
+        ends = type(top) is _CodeValue                  # may an operator, index or call follow?
+        if ends and word in self.reader.picks and not (
+                word in (".", ":") and family in ("sigil", "lua") and before.isspace()):
+            self.pick = True
+        elif word in "([{":
+            if word == "{" and ends and top.name == "eval":     # a block
+                ends = False
+                atoms.pop()
+            called = ends and (word == "(" or not before.isspace() and (word == "[" or family == "sigil"))
+            opened = _CodeFrame(word, atoms.pop() if called else None, self.defines)
+            if word == "(" and top in ("for", "foreach"):
+                opened.atoms.append(atoms.pop())
+            self.stack.append(opened)
+            self.pick = self.defines = False
+        elif word in ")]}":
+            if len(self.stack) > 1:
+                self.close()
+        elif word == ",":
+            if len(atoms) > 1 and (atoms[0] in ("for", "foreach") if type(atoms[0]) is str else frame.opening in ("", "{") and
+                                   self.commands(atoms) or "for" in atoms and atoms[-2] in ("for", ",")):
+                atoms.append(word)
+            else:
+                self.piece(frame)
+        elif word == "/" and not ends and family in ("slash", "sigil") and (found := _code_regex.match(self.text, start)):
+            self.at = found.end()
+            atoms.append(_CodeValue((), None, "regex"))
+        elif ends and word in ("=>", "->") and family == "slash":
+            atoms[-1] = _code_function([item.ref for item in top.each()])
+        elif ends and word == "=>":
+            frame.key, frame.atoms = top.pieces()[0], []
+        elif word == ":":
+            self.colon(frame, ends)
+        elif word == "|" and family == "sigil" and (found := _code_params.match(self.text, self.at)):     # each { |NAME| …
+            below = self.stack[-2].atoms[-1:] if len(self.stack) > 1 else []
+            over: Any = top if ends else below[0] if below else ""
+            self.reader.bind(re.findall(r"\w+", found.group(1)), over.each() if type(over) is _CodeValue else ())
+            self.at = found.end()
+        else:
+            atoms.append(word)
+
+    def colon(self, frame: _CodeFrame, ends: bool) -> None:
+        atoms = frame.atoms
+        if "?" in atoms or "for" in atoms and self.family == "slash":
+            atoms.append(":")
+        elif ends and len(atoms) == 1 and frame.opening in ("", "{") and _code_typed.match(self.text, self.at):
+            self.at = self.text.index("=", self.at)     # NAME: TYPE = VALUE
+        else:
+            value = self.reduce(atoms)
+            frame.key, frame.atoms = value.pieces()[0] if value.texts else value.ref, []
+
+    def close(self) -> None:
+        frame = self.stack.pop()
+        value = self.closed(frame, self.stack[-1])
+        if value is not None:
+            self.stack[-1].atoms.append(value)
 
     def closed(self, frame: _CodeFrame, below: _CodeFrame) -> _CodeValue | None:
         """The value of what stood in brackets, or of the call or index that they are."""
         alone = not frame.values
         self.piece(frame)
-        values, fields, callee, opening = frame.values, frame.fields, frame.callee, frame.opening
-        if frame.defines:                       # def NAME(PARAMS)
-            made = self.function([*[value.ref for value in values], *fields])
+        reader, values, fields, callee, opening = self.reader, frame.values, frame.fields, frame.callee, frame.opening
+        if frame.defines:                               # def NAME(PARAMS)
+            made = _code_function([*[value.ref for value in values], *fields])
             for name, value in fields.items():
-                self.assign(name, value)            # what they are when nothing is passed
+                reader.assign(name, value)              # what they are when nothing is passed
             if callee is None:
                 return made
-            self.assign((callee.ref or callee.name).rpartition(".")[2], made)
-            return None
-        if callee is None:
+            reader.assign((callee.ref or callee.name).rpartition(".")[2], made)
+        elif callee is None:
             if opening == "(" and alone and len(values) == 1 and not fields:
                 return values[0]
             listed = values if values or not fields and opening != "{" else None
             return _CodeValue((), listed, "", _code_origins(*values, *fields.values()), fields)
-        if opening == "(" and self.family == "sigil" and below.atoms and below.atoms[-1] in ("for", "foreach"):
-            # for my NAME (LIST)
-            self.bind([callee.ref], [item for value in values for item in value.each()])
-            return None
-        if opening != "(":
-            return self.picked(callee, values)
-        if callee.ref and callee.of is not None and callee.name.endswith(("append", "push", "add")) and values:
-            listed = [*(callee.of.items or ()), *values][:64]
-            self.put(callee.of.ref, _CodeValue((), listed, "", _code_origins(callee.of, *values)))
-        return self.call(callee, values, fields)
+        elif opening == "(" and self.family == "sigil" and below.atoms and below.atoms[-1] in ("for", "foreach"):
+            reader.bind([callee.ref], [item for value in values for item in value.each()])      # for my NAME (LIST)
+        elif opening != "(":
+            return reader.picked(callee, values)
+        else:
+            return reader.call(callee, values, fields)
+        return None
 
     def piece(self, frame: _CodeFrame) -> None:
         """A comma or bracket: what stands before it becomes a value."""
@@ -7926,9 +8052,9 @@ class CodeReader:
             self.piece(frame)
         elif frame.atoms or frame.values:
             value = self.reduce(frame.atoms)
-            self.quiet(value)
+            self.reader.quiet(value)
             for number, target in enumerate(frame.values):              # A, B = VALUES
-                self.assign(target.ref, value.items[number] if value.items and number < len(value.items) else value)
+                self.reader.assign(target.ref, value.items[number] if value.items and number < len(value.items) else value)
             frame.atoms, frame.values, frame.key, frame.fields = [], [], "", {}
             return value
         return None
@@ -7938,34 +8064,44 @@ class CodeReader:
         if atoms and type(atoms[0]) is _CodeValue:
             if len(atoms) == 1:
                 return self.settled(atoms[0])
-            if atoms[0].params is not None:         # a function and its body
+            if atoms[0].params is not None:             # a function and its body
                 self.reduce(atoms[1:])
-                return atoms[0]                     # type: ignore[no-any-return]
+                return atoms[0]                         # type: ignore[no-any-return]
         marks = [k for k, atom in enumerate(atoms) if type(atom) is str]
         for loop in [k for k in marks if atoms[k] in ("for", "foreach")][-4:][::-1]:
             stop = next((k for k in marks if loop < k < len(atoms) and atoms[k] in ("in", "of", ":")), 0)
             if stop:
                 end = next((k for k in marks if stop < k < len(atoms) and atoms[k] in ("if", "for")), len(atoms))
-                self.bind([v.ref for v in atoms[loop:stop] if type(v) is _CodeValue], self.reduce(atoms[stop + 1:end]).each())
+                self.bind(atoms[loop:stop], self.reduce(atoms[stop + 1:end]).each())
                 atoms = atoms[:loop]
         marks = [k for k in marks if k < len(atoms)]
         equals = [k for k in marks if atoms[k] in _CODE_ASSIGNS]
         if equals:
-            value = self.reduce(atoms[equals[-1] + 1:])
-            for k in equals[::-1]:
-                target = next((atoms[j] for j in range(k - 1, -1, -1) if type(atoms[j]) is _CodeValue), _CODE_UNKNOWN)
-                if frame is not None and frame.opening == "(" and k == 1 and atoms[k] == "=":
-                    frame.key = target.ref              # an argument by name
-                else:
-                    value = self.join(target, value) if atoms[k] in ("+=", ".=", "<<") else value
-                    self.assign(target.ref, value)
-            return value
+            return self.assigned(atoms, equals, frame)
         cut = next((k for k in marks if atoms[k] == "as"), 0)
         if cut:
             value = self.reduce(atoms[:cut])
-            self.bind([v.ref for v in atoms[cut + 1:] if type(v) is _CodeValue],
-                      value.each() if self.family == "php" else (value,))
+            self.bind(atoms[cut + 1:], value.each() if self.family == "php" else (value,))
             return value
+        return self.chosen(atoms)
+
+    def bind(self, atoms: list[Any], values: Sequence[_CodeValue]) -> None:
+        self.reader.bind([atom.ref for atom in atoms if type(atom) is _CodeValue], values)
+
+    def assigned(self, atoms: list[Any], equals: list[int], frame: _CodeFrame | None) -> _CodeValue:
+        """A = B = VALUE"""
+        value = self.reduce(atoms[equals[-1] + 1:])
+        for k in equals[::-1]:
+            target = next((atoms[j] for j in range(k - 1, -1, -1) if type(atoms[j]) is _CodeValue), _CODE_UNKNOWN)
+            if frame is not None and frame.opening == "(" and k == 1 and atoms[k] == "=":
+                frame.key = target.ref                  # an argument by name
+            else:
+                value = self.reader.join(target, value) if atoms[k] in ("+=", ".=", "<<") else value
+                self.reader.assign(target.ref, value)
+        return value
+
+    def chosen(self, atoms: list[Any]) -> _CodeValue:
+        """Any of the values between choices and tests."""
         parts: list[list[Any]] = [[]]
         tests = False
         for atom in atoms:
@@ -7977,13 +8113,13 @@ class CodeReader:
                 parts.append([])
         values = [self.folded(part) for part in parts if part]
         if tests:
-            self.quiet(*values)
+            self.reader.quiet(*values)
             return _CodeValue((), None, "", _code_origins(*values))
         return _code_either(values or [_CODE_UNKNOWN])
 
     def folded(self, atoms: list[Any]) -> _CodeValue:
-        """The same without choices and tests: joins, formats, and calls without parentheses."""
-        value, operator = None, ""
+        """The value without choices and tests: joins, formats, and calls without parentheses."""
+        value, operator, reader = None, "", self.reader
         for k, atom in enumerate(atoms):
             if type(atom) is str:
                 operator = atom
@@ -7991,21 +8127,21 @@ class CodeReader:
             if value is None:
                 value = _CodeValue(["-" + text for text in atom.texts]) if operator == "-" else atom
             elif operator in ("+", "..", ".", "/"):
-                value = self.join(self.settled(value), self.settled(atom), "/" if operator == "/" else "")
+                value = reader.join(self.settled(value), self.settled(atom), "/" if operator == "/" else "")
             elif operator == "%":
-                value = self.formatted(value, atom.each())
+                value = reader.formatted(value, atom.each())
             elif operator:
                 value = _CodeValue((), None, "", value.origins | atom.origins)
             elif value.params is not None:
                 break
             elif value.at >= 0 and atom.at >= 0:
-                value = self.join(value, atom)
+                value = reader.join(value, atom)
             elif self.commands([value, atom]):
                 args: list[list[Any]] = [[]]
                 for other in atoms[k:]:
                     args += [[]] if other == "," else []
                     args[-1] += [other] if other != "," else []
-                return self.call(value, [self.folded(arg) for arg in args if arg], {})
+                return reader.call(value, [self.folded(arg) for arg in args if arg], {})
             else:
                 value = atom
             operator = ""
@@ -8015,15 +8151,26 @@ class CodeReader:
         """Is this a call without parentheses: a known name and what it is given?"""
         first = atoms[0]
         return type(first) is _CodeValue and type(atoms[1]) is _CodeValue and not first.known() and bool(
-            first.name and first.name != "import" and self.roles(first.name))
+            first.name and first.name != "import" and self.reader.roles(first.name))
 
     def settled(self, value: _CodeValue) -> _CodeValue:
         """A member that Ruby calls without saying so."""
         calls = value.of is not None and self.family == "sigil" and (
-            self.roles(value.name) or value.name.endswith("Dir.home") or _code_loss.match(value.name))
-        return self.call(value, [], {}) if calls else value
+            self.reader.roles(value.name) or value.name.endswith("Dir.home") or _code_loss.match(value.name))
+        return self.reader.call(value, [], {}) if calls else value
 
-    # -- variables
+
+class _CodeValues:
+    """Variables, and what values are made of."""
+    family: str
+    home: str
+    room: int                                   # characters that joined texts and texts within texts may still have
+    old: dict[str, _CodeValue]                  # variables of the reading before
+    vars: dict[str, _CodeValue]
+    missed: set[str]                            # names that had no value where they stood
+    files: dict[str, _CodeValue]                # what the code has written
+    named: dict[str, int]                       # texts that may be files; those only looked at or said are taken out
+
     def variable(self, word: str) -> _CodeValue:
         name = word.lstrip("$@%&\\") or "$"
         value = self.vars.get(name)
@@ -8056,79 +8203,6 @@ class CodeReader:
         """Loop variables and parameters get one of these values."""
         for name in names if values else ():
             self.assign(name.lstrip("$@%&*"), _code_either(values))
-
-    def function(self, params: list[str]) -> _CodeValue:
-        made = _CodeValue()
-        made.params = params
-        return made
-
-    def literal(self, word: str, at: int) -> _CodeValue:
-        """The value of a string: what it says, and holes where it computes."""
-        family, quote, prefix = self.family, word[0], ""
-        if quote in "rRbBuUfF":
-            prefix = word[:2 if word[1] not in "'\"" else 1].lower()
-            word = word[len(prefix):]
-            quote = word[0]
-        if quote == ":":
-            return _CodeValue((word[1:],))
-        if quote == "[":
-            word = word.strip("=[]")
-        elif quote in "q%":
-            how = re.match(r"[q%]([a-zA-Z]?)", word).group(1)               # type: ignore[union-attr]
-            word = re.sub(r"^\W?\w+[ ]?", "", word)[1:-1]
-            if how in ("w", "W", "i"):
-                return _CodeValue((), [_CodeValue((item,)) for item in word.split()])
-            quote = {"x": "`", "q": '"', "Q": '"'}.get(how, "'")
-        else:
-            size = 3 if word[:3] in ("'''", '"""') else 1
-            word = word[size:len(word) - size if word[-1:] == quote and len(word) > size else len(word)]
-        value = _CodeValue((word if "r" in prefix or quote == "'" and family in ("sigil", "php") else _sh_unescape(word),))
-        if "f" in prefix or quote == "`" and family in ("slash", "sigil", "php") or quote == '"' and self.templates:
-            made, last = _CodeValue(("",)), 0
-            for found in list(_CODE_HOLES[family].finditer(word))[:100]:
-                inner = next((group for group in found.groups() if group), "")
-                made = self.join(made, _CodeValue((_sh_unescape(word[last:found.start()]),)))
-                made = self.join(made, self.within(inner) if inner else _CodeValue((found.group()[:1],)))
-                last = found.end()
-            value = self.join(made, _CodeValue((_sh_unescape(word[last:]),))) if last else value
-        if quote == "`" and family in ("sigil", "php"):
-            return self.run([value], {}, "system", None)
-        value.at = at
-        self.path(value.texts[0] if len(value.texts) == 1 else "", at)
-        return value
-
-    def within(self, text: str) -> _CodeValue:
-        """The value of an expression within a string."""
-        if text[0] in "$@":
-            left, right = ("['", "']") if "{" in text[2:] else ("", "")
-            text = text.replace("->", "").replace("{", left).replace("}", right)
-        name = text.lstrip("$@")
-        return self.variable(name) if name.isidentifier() else self.nested(text)
-
-    def nested(self, text: str) -> _CodeValue:
-        """Evaluate another text with the same variables."""
-        self.room -= len(text) + 50
-        if self.depth > 4 or self.room < 0:
-            return _CODE_UNKNOWN
-        self.depth += 1
-        value = self.read(text)
-        self.depth -= 1
-        return value
-
-    # -- what values are made of
-    def join(self, a: _CodeValue, b: _CodeValue, between: str = "") -> _CodeValue:
-        """*a* and then *b*: texts, lists, or with a slash between them a path."""
-        if a.items is not None and b.items is not None:
-            return _CodeValue((), [*a.items, *b.items][:64], "", a.origins | b.origins)
-        made = []
-        for left in a.pieces():
-            for right in b.pieces()[:max(1, 16 // len(a.pieces()))]:
-                absolute = between and (right[:1] in ("/", "~") or right[1:3] == ":\\")
-                made.append(right if absolute else left.rstrip("/") + "/" + right if between and left else left + right)
-        self.room -= sum(map(len, made))
-        if self.room < 0:
-            raise BudgetSpent("it holds code too long to follow")
-        return _CodeValue(made if len(made[0]) < 4000 else (), None, a.name or b.name, a.origins | b.origins)
 
     def member(self, value: _CodeValue, name: str) -> _CodeValue:
         """`value.name`."""
@@ -8165,6 +8239,20 @@ class CodeReader:
         named = key and not value.texts and not key.isdigit()
         return self.member(value, key) if named else _CodeValue((), None, value.name, value.origins)
 
+    def join(self, a: _CodeValue, b: _CodeValue, between: str = "") -> _CodeValue:
+        """*a* and then *b*: texts, lists, or with a slash between them a path."""
+        if a.items is not None and b.items is not None:
+            return _CodeValue((), [*a.items, *b.items][:64], "", a.origins | b.origins)
+        made = []
+        for left in a.pieces():
+            for right in b.pieces()[:max(1, 16 // len(a.pieces()))]:
+                absolute = between and (right[:1] in ("/", "~") or right[1:3] == ":\\")
+                made.append(right if absolute else left.rstrip("/") + "/" + right if between and left else left + right)
+        self.room -= sum(map(len, made))
+        if self.room < 0:
+            raise BudgetSpent("it holds code too long to follow")
+        return _CodeValue(made if len(made[0]) < 4000 else (), None, a.name or b.name, a.origins | b.origins)
+
     def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue],
                   fields: dict[str, _CodeValue] | None = None) -> _CodeValue:
         """`"%s" % items`, `"{}".format(items)`."""
@@ -8173,11 +8261,13 @@ class CodeReader:
         for text in shape.texts[:4]:
             rest, value = list(items), _CodeValue(("",), None, "", shape.origins)
             for number, piece in enumerate(_code_places.split(text)[:64]):
-                place = piece[1:-1] if number % 2 and piece[0] == "{" else ""
-                item = items[int(place)] if place.isdigit() and len(place) < 4 and int(place) < len(items) else None
-                item = item or number % 2 and fields.get(_code_word.sub("", piece.rpartition(")")[0] or piece)) or None
-                item = item or (rest.pop(0) if rest and number % 2 else _CODE_UNKNOWN)
-                value = self.join(value, item if number % 2 else _CodeValue((piece,)))
+                if number % 2 == 0:
+                    value = self.join(value, _CodeValue((piece,)))
+                    continue
+                place = piece[1:-1] if piece[0] == "{" else ""
+                item = items[int(place)] if place.isdigit() and len(place) < 4 and int(place) < len(items) else (
+                    fields.get(_code_word.sub("", piece.rpartition(")")[0] or piece)))
+                value = self.join(value, item or (rest.pop(0) if rest else _CODE_UNKNOWN))
             made.append(value)
         return _code_either(made or [_CODE_UNKNOWN])
 
@@ -8200,10 +8290,21 @@ class CodeReader:
                 len(self.named) < 4000):
             self.named.setdefault(_code_shown(text), at)
 
+
+class _CodeCalls(_CodeValues):
+    """What is called, and what that does: first what can be computed (`_CODE_VALUES`: last names -> method), else the acts
+    of its roles (`_CODE_ACTS`)."""
+    acts: list[Act]
+    tests: bool                                 # is it code of a test?
+    real: int                                   # connections to databases,
+    scratch: int                                # and to such as nobody will miss
+
+    def nested(self, text: str) -> _CodeValue:
+        raise NotImplementedError
+
     def tell(self, kind: str, value: Any, more: Any = None) -> None:
         self.acts.append(Act(kind, value, more))
 
-    # -- calls
     def roles(self, name: str) -> str:
         """What a call of this name does."""
         known, parts = _CODE_CALLS.get, name.rsplit(".", 3)[-3:]
@@ -8220,36 +8321,53 @@ class CodeReader:
         name = callee.texts[0] if of is None and callee.texts else callee.name      # a name in a variable
         base, _, last = name.rpartition(".")
         given = [*args, *fields.values()]
+        if callee.ref and of is not None and last.endswith(("append", "push", "add")) and args:
+            self.put(of.ref, _CodeValue((), [*(of.items or ()), *args][:64], "", _code_origins(of, *args)))
         if base[:7] == "a shell" and args and args[0].texts:    # what is written to it
             self.tell("sh", _code_shown(args[0].texts[0]), "")
-        origins = _code_origins(callee, *given)
         if last in _CODE_CALLERS:
             inner = args[0].texts[0] if last not in ("call", "apply", "bind") and args and args[0].texts else base
             if inner and self.roles(inner):
                 return self.call(_CodeValue((), None, inner), args[1:], fields)
         for arg in args:
             fields = {**arg.fields, **fields} if arg.fields else fields
+        call = _CodeCall(name, last, of, args, fields, _code_origins(callee, *given))
         roles = self.roles(name)
-        value = self.computed(name, last, of, args, fields, origins)
+        computes = _CODE_VALUES.get(last)
+        value = computes(self, call) if computes else None
         for role in roles.split() if value is None else ():
-            value = self.act(role, name, last, of, args, fields, origins) or value
-        for arg in given:                       # a function among the arguments is called with the others
+            act = _CODE_ACTS.get(role)
+            value = act(self, call) if act else self.program(role, call)
+        value = self.passed(call, given, value)
+        self.loses(call, given)
+        return value if value is not None else self.unknown(call, given, roles)
+
+    def passed(self, call: _CodeCall, given: list[_CodeValue], value: _CodeValue | None) -> _CodeValue | None:
+        """A function among the arguments is called with the others."""
+        for arg in given:
             named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
-            if arg.params is not None or named and named not in _CODE_NOUNS and self.roles(named).startswith(
-                    ("run", "eval", "delete")):
-                others = [other for other in (of, *given) if other is not None and other is not arg]
-                over = _code_either([item for other in others for item in other.each()] or [_CODE_UNKNOWN])
-                over = _CodeValue(over.texts, over.items, over.name, origins | value.origins if value else origins)
-                if arg.params is not None:
-                    self.bind(arg.params, (over,))
-                else:
-                    value = self.call(_CodeValue((), None, named), [over], {})
-        every = last in ("deleteMany", "delete_many") and args and args[0].fields == {} and not args[0].items
-        lost = _code_loss.match(name) or every
-        if (lost or last == "dropDatabase") and not any(_code_scratch.search(text) for arg in given for text in arg.texts):
-            self.tell("loss", "destroys a database or cloud resource: " + last[:40])
-        if value is not None:
-            return value
+            if arg.params is None and not (named and named not in _CODE_NOUNS and self.roles(named).startswith(
+                    ("run", "eval", "delete"))):
+                continue
+            others = [other for other in (call.of, *given) if other is not None and other is not arg]
+            over = _code_either([item for other in others for item in other.each()] or [_CODE_UNKNOWN])
+            over = _CodeValue(over.texts, over.items, over.name, call.origins | value.origins if value else call.origins)
+            if arg.params is not None:
+                self.bind(arg.params, (over,))
+            else:
+                value = self.call(_CodeValue((), None, named), [over], {})
+        return value
+
+    def loses(self, call: _CodeCall, given: list[_CodeValue]) -> None:
+        """Databases and clouds have methods that destroy."""
+        every = call.last in ("deleteMany", "delete_many") and call.args and call.args[0].fields == {} and not call.args[0].items
+        if (every or call.last == "dropDatabase" or _code_loss.match(call.name)) and not any(
+                _code_scratch.search(text) for arg in given for text in arg.texts):
+            self.tell("loss", "destroys a database or cloud resource: " + call.last[:40])
+
+    def unknown(self, call: _CodeCall, given: list[_CodeValue], roles: str) -> _CodeValue:
+        """A call that has no role: clients of clouds and databases, and texts that may be files."""
+        name, last = call.name, call.last
         text = next((text for arg in given for text in arg.texts), "")
         if name[:4] == "aws ":
             verb = re.sub(r"(?<=[a-z])(?=[A-Z])|_", "-", last).lower()
@@ -8264,133 +8382,183 @@ class CodeReader:
         for arg in given:
             for text in arg.texts if arg.at < 0 else ():
                 self.path(text)
-        url = not roles and any("://" in text for arg in args for text in arg.texts)
-        return _CodeValue((), None, name, origins | {"net"} if url else origins)
+        return call.some("net") if not roles and any("://" in text for arg in call.args for text in arg.texts) else call.some()
 
-    def computed(self, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
-                 origins: frozenset[str]) -> _CodeValue | None:
-        """What can be computed of a call; None when nothing can."""
-        first = args[0] if args else _CODE_UNKNOWN
-        texts = [arg.texts[0] if arg.texts else "" for arg in args] + ["", "", ""]
-        subject, more = (of, texts) if of is not None and of.known() else (first, texts[1:])
-        if last in ("items", "values", "entries") and (of or first) is not None and (of or first).fields:
-            return _CodeValue((), list(((of or first).fields or {}).values()))
-        if last in _CODE_PLACES:
-            return _CodeValue((_CODE_PLACES[last],), None, "Path")
-        if last in ("home", "homedir", "UserHomeDir") and not args:
-            return _CodeValue((self.home,), None, "Path")
-        if last in _CODE_IMPORTERS and texts[0]:
-            if "://" in texts[0]:
-                self.tell("say", "pipe_to_shell", "runs downloaded text")
-            return self.files.get(texts[0]) or _CodeValue((), None, texts[0].removeprefix("node:"))
-        if last == "getattr" and texts[1]:
-            return self.member(first, texts[1])
-        environment = of is not None and "env" in of.origins and last in ("get", "fetch")
-        if texts[0] and (environment or last in ("getenv", "getProperty")):
-            return self.picked(_CodeValue((), None, "", frozenset(("env",))), args[:1])
-        if last in ("join", "implode", "paste", "paste0") or last == "concat" and self.family == "lua":
-            given = [arg for arg in (of, *args) if arg is not None and (arg is not of or arg.known())]
-            lists = [arg.items for arg in given if arg.items is not None]
-            plain = [arg for arg in given if arg.items is None]
-            if last[:5] == "paste":
-                return self.glued(plain, fields.get("sep") or _CodeValue((" " * (last == "paste"),)))
-            if lists or not self.roles(name):
-                return self.glued(lists[0] if lists else plain[1:], plain[0] if plain else _CodeValue(("",)))
-        if last in ("format", "sprintf"):
-            return self.formatted(of, args, fields) if of is not None and of.texts else self.formatted(first, args[1:], fields)
-        if last in _CODE_TEXTS and subject.texts:
-            return _CodeValue([_CODE_TEXTS[last](text, *more) for text in subject.texts], None, "", origins)
-        if last in ("chr", "fromCharCode", "bytes", "bytearray") or last == "map" and first.name == "chr":
-            codes = [item.texts[0] if len(item.texts) == 1 else "" for arg in args for item in arg.each() if item.name != "chr"]
-            if codes and all(code.isdigit() and int(code[:7]) < 0x110000 for code in codes):
-                made = [chr(int(code)) for code in codes]
-                return _CodeValue((), [_CodeValue((c,)) for c in made]) if last == "map" else _CodeValue(("".join(made),))
-            return _CodeValue((), None, "", origins | {"coded"}) if last == "chr" else None
-        how = _CODE_DECODES.get(last) if last != "from" else texts[1] if texts[1] in ("base64", "hex") else None
-        if how is not None:
-            plains = [_sh_decoded(text, how) for text in first.texts] if how else []
-            return _CodeValue([text for text in plains if text], None, "", origins | {"coded"})
-        if last == "split" and subject.texts:
-            words = subject.texts[0].split(more[0] if subject is of and more[0] else None)
-            return _CodeValue((), [_CodeValue((word,)) for word in words[:64]])
+    # -- what can be computed; None when nothing can
+    def held(self, call: _CodeCall) -> _CodeValue | None:
+        """The values of an object."""
+        of = call.of or (call.args[0] if call.args else _CODE_UNKNOWN)
+        return _CodeValue((), list(of.fields.values())) if of.fields else None
+
+    def place(self, call: _CodeCall) -> _CodeValue | None:
+        return _CodeValue((_CODE_PLACES[call.last],), None, "Path")
+
+    def own_home(self, call: _CodeCall) -> _CodeValue | None:
+        return None if call.args else _CodeValue((self.home,), None, "Path")
+
+    def imported(self, call: _CodeCall) -> _CodeValue | None:
+        name = call.args[0].texts[0] if call.args and call.args[0].texts else ""
+        if "://" in name:
+            self.tell("say", "pipe_to_shell", "runs downloaded text")
+        return (self.files.get(name) or _CodeValue((), None, name.removeprefix("node:"))) if name else None
+
+    def attribute(self, call: _CodeCall) -> _CodeValue | None:
+        return self.member(call.args[0], call.args[1].texts[0]) if len(call.args) > 1 and call.args[1].texts else None
+
+    def environment(self, call: _CodeCall) -> _CodeValue | None:
+        known = call.last in ("getenv", "getProperty") or call.of is not None and "env" in call.of.origins
+        return self.picked(_CodeValue((), None, "", frozenset(("env",))), call.args[:1]) if (
+            known and call.args and call.args[0].texts) else None
+
+    def joined(self, call: _CodeCall) -> _CodeValue | None:
+        last, of = call.last, call.of
+        given = [arg for arg in (of, *call.args) if arg is not None and (arg is not of or arg.known())]
+        lists = [arg.items for arg in given if arg.items is not None]
+        plain = [arg for arg in given if arg.items is None]
+        if last[:5] == "paste":
+            return self.glued(plain, call.fields.get("sep") or _CodeValue((" " * (last == "paste"),)))
+        if (lists or not self.roles(call.name)) and (last != "concat" or self.family == "lua"):
+            return self.glued(lists[0] if lists else plain[1:], plain[0] if plain else _CodeValue(("",)))
         return None
 
-    def act(self, role: str, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
-            origins: frozenset[str]) -> _CodeValue | None:
-        """What a call does in one role; its value, when the role tells it."""
-        named = next((value for key, value in fields.items() if key in _CODE_FIRST), _CODE_UNKNOWN)
-        first = args[0] if args and not (args[0].fields and named.known()) else named
-        second = args[1] if len(args) > 1 else fields.get("data", _CODE_UNKNOWN)
-        owner = of if of is not None and of.texts else None
-        subject = owner or first
-        if role == "run":
-            return self.run([first, *args[1:]], fields, last if self.bare(name) else "." + last, of)
-        if role == "eval":
-            self.suspect(first, name, True)
-            for text in first.texts[:4]:
-                if "://" in text[:12] or "net" in self.files.get(text, _CODE_UNKNOWN).origins:
-                    self.tell("say", "pipe_to_shell", "runs downloaded text")
-                return self.nested(_code_shown(text))
-            return _CodeValue((), None, name, origins)
-        if role == "delete":
-            for item in [owner] if owner else args or [first]:
-                for text in [text for one in item.each() for text in one.texts if text and text[0] not in ("-", _CODE_HOLE)]:
-                    self.tell("delete", _code_shown(text))
-        elif role == "write" or role == "save":
-            what = _CodeValue((), None, "", frozenset(("net",))) if role == "save" else first if owner else second
-            self.written(second if role == "save" else subject, what, "ppend" in last)
-        elif role == "open" or role == "read":
-            texts = [text for arg in [*args[1:], *fields.values()] for text in arg.texts]
-            mode = next((text for text in texts if re.fullmatch(r"[rwaxbt+<>|-]{1,4}", text)), "")
-            piped = [args[-1]] if "|" in mode else [
-                _CodeValue((text.strip("| "),)) for text in [*first.texts, *texts] if "|" in (text[:1], text[-1:])]
-            if role == "open" and piped:
-                return self.run(piped, {}, "system", None)
-            if not {"w", "a", "x", ">", "+"}.isdisjoint(mode):
-                self.written(subject, _CODE_UNKNOWN, "a" in mode or ">>" in mode)
-            net = any("://" in text[:12] for text in subject.texts)
-            for text in subject.texts if not net else ():
-                self.path(text)
-            held = _code_origins(*[self.files.get(text) for text in subject.texts])
-            held |= {"net"} if net else _CODE_NO_ORIGINS
-            return _CodeValue((), None, f"open {subject.pieces()[0]}\0"[-80:], origins | held)
-        elif role == "sql":
-            for text in [text for arg in args for text in arg.texts[:4]]:
-                self.tell("sql", _code_hole.sub(lambda hole: hole.group(1) or "x", text))
-            return _CodeValue((), None, name, origins)
-        elif role == "fetch" or role == "send":
-            if role == "send" or "env" in origins or not _CODE_SENT.isdisjoint(fields) or len(args) > 1 and last == "urlopen":
-                self.tell("send", sorted(origins), last)
-            return _CodeValue((), None, name, origins | {"net"})
-        elif role == "say" or role == "test":
-            self.quiet(*args, *fields.values())
-            if name[:5] == "open " and last == "write":
-                self.files[name[5:].partition("\0")[0]] = first
-            elif role == "test":
-                return _CodeValue((), None, name, origins)
-            elif last in _CODE_PRINTS and first.texts and first.texts[0][:1] != _CODE_HOLE:
-                self.tell("print", _code_shown(first.texts[0]))
-        elif role == "path":
-            value = owner or (args.pop(0) if args else _CODE_UNKNOWN)
-            for arg in args:
-                value = self.join(value, arg, "/")
-            return _CodeValue(value.texts, None, "Path", origins)
-        elif role == "same":
-            whole = of if of is not None and (of.known() or not args) else first if len(args) < 2 else _CodeValue((), args)
-            return _CodeValue(whole.texts, whole.items, whole.name or name, origins, whole.fields)
-        elif role == "list":
-            if "glob" in last and not owner:
-                return _CodeValue((), [_CodeValue((text,), None, "Path") for text in first.texts], "list", origins)
-            child = first if "glob" in last else _CodeValue((), None, "name")
-            bare = last in ("listdir", "readdir", "readdirSync", "entries", "opendir")
-            made = _CodeValue((child if bare else self.join(subject, child, "/")).texts, None, "Path", origins)
-            return _CodeValue((), [made, subject] if "walk" in last else [made], "list", origins)
-        else:                                           # what a program of the shell does, too
-            words = [text for arg in args for text in arg.pieces()[:1]]
-            if role == "chmod" and len(words) > 1:
-                words = [oct(int(words[1]))[2:] if words[1].isdigit() and words[1][0] != "0" else words[1].lstrip("0o"), words[0]]
-            if words and words[0][:1] != _CODE_HOLE:
-                self.tell("argv", role.split(":") + list(map(_code_shown, words)), "")
+    def format(self, call: _CodeCall) -> _CodeValue | None:
+        if call.owner:
+            return self.formatted(call.owner, call.args, call.fields)
+        return self.formatted(call.args[0] if call.args else _CODE_UNKNOWN, call.args[1:], call.fields)
+
+    def changed(self, call: _CodeCall) -> _CodeValue | None:
+        """A text with its letters, parts or words changed."""
+        of = call.of if call.of is not None and call.of.known() else None
+        subject = of or (call.args[0] if call.args else _CODE_UNKNOWN)
+        more = [arg.texts[0] if arg.texts else "" for arg in (call.args if of else call.args[1:])]
+        if not subject.texts:
+            return None
+        if call.last == "split":
+            return _code_list(subject.texts[0].split(more[0] if of and more and more[0] else None)[:64])
+        return _CodeValue([_CODE_TEXTS[call.last](text, *more) for text in subject.texts], None, "", call.origins)
+
+    def characters(self, call: _CodeCall) -> _CodeValue | None:
+        if call.last == "map" and not (call.args and call.args[0].name == "chr"):
+            return None
+        codes = [item.texts[0] if len(item.texts) == 1 else "" for arg in call.args for item in arg.each() if item.name != "chr"]
+        if codes and all(code.isdigit() and int(code[:7]) < 0x110000 for code in codes):
+            made = [chr(int(code)) for code in codes]
+            return _code_list(made) if call.last == "map" else _CodeValue(("".join(made),))
+        return call.some("coded") if call.last == "chr" else None
+
+    def decoded(self, call: _CodeCall) -> _CodeValue | None:
+        how: str | None = _CODE_DECODES[call.last]
+        if call.last == "from":                         # Buffer.from(TEXT, "base64")
+            how = next((text for arg in call.args[1:2] for text in arg.texts[:1] if text in ("base64", "hex")), None)
+        if how is None:
+            return None
+        plains = [_sh_decoded(text, how) for arg in call.args[:1] for text in arg.texts] if how else []
+        return _CodeValue([text for text in plains if text], None, "", call.origins | {"coded"})
+
+    # -- what is done
+    def runs(self, call: _CodeCall) -> _CodeValue:
+        if self.tests and _code_judges.search(call.name.rpartition(".")[0]):
+            return self.looks(call)                     # what a test gives to the judge that it tests
+        last = call.last if self.bare(call.name) else "." + call.last
+        return self.run([call.first, *call.args[1:]], call.fields, last, call.of)
+
+    def evaluates(self, call: _CodeCall) -> _CodeValue:
+        self.suspect(call.first, call.name, True)
+        for text in call.first.texts[:4]:
+            if "://" in text[:12] or "net" in self.files.get(text, _CODE_UNKNOWN).origins:
+                self.tell("say", "pipe_to_shell", "runs downloaded text")
+            return self.nested(_code_shown(text))
+        return call.some()
+
+    def deletes(self, call: _CodeCall) -> _CodeValue:
+        for item in [call.owner] if call.owner else call.args or [call.first]:
+            for text in [text for one in item.each() for text in one.texts if text and text[0] not in ("-", _CODE_HOLE)]:
+                self.tell("delete", _code_shown(text))
+        return _CODE_UNKNOWN
+
+    def writes(self, call: _CodeCall) -> _CodeValue:
+        second = call.args[1] if len(call.args) > 1 else call.fields.get("data", _CODE_UNKNOWN)
+        self.written(call.subject, call.first if call.owner else second, "ppend" in call.last)
+        return _CODE_UNKNOWN
+
+    def saves(self, call: _CodeCall) -> _CodeValue:
+        self.written(call.args[1] if len(call.args) > 1 else _CODE_UNKNOWN, _CodeValue((), None, "", frozenset(("net",))), False)
+        return _CODE_UNKNOWN
+
+    def opens(self, call: _CodeCall) -> _CodeValue:
+        texts = [text for arg in call.args[1:] for text in arg.texts]
+        bars = [text.strip("| ") for text in [*call.first.texts, *texts] if "|" in (text[:1], text[-1:])]
+        if bars:                                        # a program's output or input
+            return self.run([call.args[-1]] if {"|-", "-|"}.intersection(texts) else list(map(_CodeValue, zip(bars))),
+                            {}, "system", None)
+        return self.reads(call)
+
+    def reads(self, call: _CodeCall) -> _CodeValue:
+        texts = [text for arg in [*call.args[1:], *call.fields.values()] for text in arg.texts]
+        mode = next((text for text in texts if _code_mode.match(text)), "")
+        if not {"w", "a", "x", ">", "+"}.isdisjoint(mode):
+            self.written(call.subject, _CODE_UNKNOWN, "a" in mode or ">>" in mode)
+        net = any("://" in text[:12] for text in call.subject.texts)
+        for text in call.subject.texts if not net else ():
+            self.path(text)
+        held = _code_origins(*[self.files.get(text) for text in call.subject.texts])
+        return _CodeValue((), None, f"open {call.subject.pieces()[0]}\0"[-80:],
+                          call.origins | held | ({"net"} if net else _CODE_NO_ORIGINS))
+
+    def asks(self, call: _CodeCall) -> _CodeValue:
+        for text in [text for arg in call.args for text in arg.texts[:4]]:
+            self.tell("sql", _code_hole.sub(lambda hole: hole.group(1) or "x", text))
+        return call.some()
+
+    def fetches(self, call: _CodeCall) -> _CodeValue:
+        if "env" in call.origins or not _CODE_SENT.isdisjoint(call.fields) or len(call.args) > 1 and call.last == "urlopen":
+            return self.sends(call)
+        return call.some("net")
+
+    def sends(self, call: _CodeCall) -> _CodeValue:
+        self.tell("send", sorted(call.origins), call.last)
+        return call.some("net")
+
+    def says(self, call: _CodeCall) -> _CodeValue:
+        self.quiet(*call.args, *call.fields.values())
+        if call.name[:5] == "open " and call.last == "write":
+            self.files[call.name[5:].partition("\0")[0]] = call.first
+        elif call.last in _CODE_PRINTS and call.first.texts and call.first.texts[0][:1] != _CODE_HOLE:
+            self.tell("print", _code_shown(call.first.texts[0]))
+        return _CODE_UNKNOWN
+
+    def looks(self, call: _CodeCall) -> _CodeValue:
+        self.quiet(*call.args, *call.fields.values())
+        return call.some()
+
+    def paths(self, call: _CodeCall) -> _CodeValue:
+        value, *more = [call.owner, *call.args] if call.owner else call.args or [_CODE_UNKNOWN]
+        for arg in more:
+            value = self.join(value, arg, "/")
+        return _CodeValue(value.texts, None, "Path", call.origins)
+
+    def passes(self, call: _CodeCall) -> _CodeValue:
+        """What comes back is what was given."""
+        of, args = call.of, call.args
+        whole = of if of is not None and (of.known() or not args) else call.first if len(args) < 2 else _CodeValue((), args)
+        return _CodeValue(whole.texts, whole.items, whole.name or call.name, call.origins, whole.fields)
+
+    def lists(self, call: _CodeCall) -> _CodeValue:
+        globs = "glob" in call.last
+        if globs and not call.owner:
+            return _CodeValue((), _code_list(call.first.texts, "Path").items, "list", call.origins)
+        child = call.first if globs else _CodeValue((), None, "name")
+        bare = call.last in ("listdir", "readdir", "readdirSync", "entries", "opendir")
+        made = _CodeValue((child if bare else self.join(call.subject, child, "/")).texts, None, "Path", call.origins)
+        return _CodeValue((), [made, call.subject] if "walk" in call.last else [made], "list", call.origins)
+
+    def program(self, role: str, call: _CodeCall) -> _CodeValue:
+        """What a program of the shell does, too."""
+        words = [text for arg in call.args for text in arg.pieces()[:1]]
+        if role == "chmod" and len(words) > 1:
+            words = [oct(int(words[1]))[2:] if words[1].isdigit() and words[1][0] != "0" else words[1].lstrip("0o"), words[0]]
+        if words and words[0][:1] != _CODE_HOLE:
+            self.tell("argv", role.split(":") + list(map(_code_shown, words)), "")
         return _CODE_UNKNOWN
 
     def written(self, where: _CodeValue, what: _CodeValue, appended: bool) -> None:
@@ -8418,17 +8586,9 @@ class CodeReader:
         first = args[0] if args else _CODE_UNKNOWN
         if of is not None and of.known() and not first.known():
             first, args = of, [of]                      # "a b".execute()
-        more = [arg for arg in args[1:] if not arg.fields]
-        twice = re.match(r"\.?(exec|spawn|posix_spawn)([lv]|(?<=x_spawn))", last)    # these name the program twice
-        if twice:
-            more = more[1:] if twice.group(1) == "spawn" else more
-            words = [*more[0].each()] if twice.group(2) != "l" and more else [first, *more[1:]]
-        else:
-            more += [fields["args"]] if "args" in fields and first is not fields["args"] else []
-            words = [word for arg in [first, *more] for word in arg.each()]
-        words = [word for word in words if word.texts or word.name or word.origins]
+        words = self.argv(first, [arg for arg in args[1:] if not arg.fields], fields, last)
         self.suspect(words[0] if words else _CODE_UNKNOWN, last, False)
-        shell = words and re.search(r"(?:^|/)(?:(?:ba|z|da)?sh|python[\d.]*|node|cmd|powershell|pwsh)\Z", words[0].pieces()[0])
+        shell = words and _code_shell.search(words[0].pieces()[0])
         if shell and any("net" in word.origins and not word.texts for word in words[1:]):
             self.tell("say", "pipe_to_shell", "runs downloaded text")
         fed = fields["input"].pieces()[0] if "input" in fields else ""
@@ -8442,17 +8602,139 @@ class CodeReader:
                 self.tell("sh", texts[0], fed)
                 if _code_sql.match(texts[0]):
                     self.tell("sql", texts[0])
-        fetches = any(re.search(r"\b(?:curl|wget|iwr|irm)\b", text) for word in words for text in word.texts)
+        fetches = any(_code_fetches.search(text) for word in words for text in word.texts)
         reads = shell and not any(word.texts and word.texts[0][:2] == "-c" for word in words)
-        origins = _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS)
-        return _CodeValue((), None, "a shell" if reads else "output", origins)
+        return _CodeValue((), None, "a shell" if reads else "output",
+                          _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS))
+
+    def argv(self, first: _CodeValue, more: list[_CodeValue], fields: dict[str, _CodeValue], last: str) -> list[_CodeValue]:
+        """The words of a program that is started."""
+        twice = _code_twice.match(last)                 # these name the program twice
+        if twice:
+            more = more[1:] if twice.group(1) == "spawn" else more
+            words = [*more[0].each()] if twice.group(2) != "l" and more else [first, *more[1:]]
+        else:
+            more += [fields["args"]] if "args" in fields and first is not fields["args"] else []
+            words = [word for arg in [first, *more] for word in arg.each()]
+        return [word for word in words if word.texts or word.name or word.origins]
 
 
+class CodeReader(_CodeCalls):
+    """Evaluates one text in one family and collects its acts."""
+
+    def __init__(self, text: str, family: str, language: str, home: str, passes: int = 2) -> None:
+        self.family, self.home = family, home
+        self.templates = family in ("sigil", "php") or language in ("java", "groovy", "jshell")    # "$x" is computed
+        self.picks = frozenset(_CODE_PICKS[family].split())
+        self.old, self.vars, self.room = {}, {}, 200 * MAX_SHELL_SOURCE
+        self.tests = _code_tests.search(text) is not None
+        self.imports(text)
+        if family in ("sigil", "php") and "<<" in text:
+            text = _code_heredoc.sub(lambda m: '"' + m.group(4).replace('"', '\\"') + '"' + m.group(3), text)
+        for _ in range(3 if len(text) < 20_000 else passes):
+            self.acts, self.files, self.named, self.missed = [], {}, {}, set()
+            self.real = self.scratch = self.depth = 0
+            _CodeText(self, text).read()
+            if not any(name in self.vars and (name not in self.old or self.old[name].texts != self.vars[name].texts or
+                                              self.old[name].origins != self.vars[name].origins) for name in self.missed):
+                break
+            self.old.update(self.vars)
+            self.vars = {}
+
+    def imports(self, text: str) -> None:
+        """Names that stand for modules and what is in them."""
+        for found in _code_imports.finditer(text):
+            source, names, plain, whole, star, braces, module, picked, required = found.groups()
+            module = source or module or required or ""
+            for part in (names or plain or braces or picked or "").split(","):
+                name, _, alias = re.sub(r"\s+as\s+|\s*:\s*", ":", part.strip(" \t\n\r(")).partition(":")
+                if name:
+                    name = name.partition(".")[0] if plain and not alias else name
+                    self.old[alias or name] = _CodeValue((), None, f"{module}.{name}" if module else name)
+            self.old.update((name, _CodeValue((), None, module)) for name in (whole, star) if name)
+
+    def literal(self, word: str, at: int) -> _CodeValue:
+        """The value of a string: what it says, and holes where it computes."""
+        family, quote, prefix = self.family, word[0], ""
+        if quote in "rRbBuUfF":
+            prefix = word[:2 if word[1] not in "'\"" else 1].lower()
+            word = word[len(prefix):]
+            quote = word[0]
+        if quote == ":":
+            return _CodeValue((word[1:],))
+        if quote == "[":
+            word = word.strip("=[]")
+        elif quote in "q%":
+            how = re.match(r"[q%]([a-zA-Z]?)", word).group(1)               # type: ignore[union-attr]
+            word = re.sub(r"^\W?\w+[ ]?", "", word)[1:-1]
+            if how in ("w", "W", "i"):
+                return _code_list(word.split())
+            quote = {"x": "`", "q": '"', "Q": '"'}.get(how, "'")
+        else:
+            size = 3 if word[:3] in ("'''", '"""') else 1
+            word = word[size:len(word) - size if word[-1:] == quote and len(word) > size else len(word)]
+        value = _CodeValue((word if "r" in prefix or quote == "'" and family in ("sigil", "php") else _sh_unescape(word),))
+        if "f" in prefix or quote == "`" and family in ("slash", "sigil", "php") or quote == '"' and self.templates:
+            value = self.filled(word, value)
+        if quote == "`" and family in ("sigil", "php"):
+            return self.run([value], {}, "system", None)
+        value.at = at
+        self.path(value.texts[0] if len(value.texts) == 1 else "", at)
+        return value
+
+    def filled(self, word: str, value: _CodeValue) -> _CodeValue:
+        """A string with what is computed in it."""
+        made, last = _CodeValue(("",)), 0
+        for found in list(_CODE_HOLES[self.family].finditer(word))[:100]:
+            inner = next((group for group in found.groups() if group), "")
+            made = self.join(made, _CodeValue((_sh_unescape(word[last:found.start()]),)))
+            made = self.join(made, self.within(inner) if inner else _CodeValue((found.group()[:1],)))
+            last = found.end()
+        return self.join(made, _CodeValue((_sh_unescape(word[last:]),))) if last else value
+
+    def within(self, text: str) -> _CodeValue:
+        """The value of an expression within a string."""
+        if text[0] in "$@":
+            left, right = ("['", "']") if "{" in text[2:] else ("", "")
+            text = text.replace("->", "").replace("{", left).replace("}", right)
+        name = text.lstrip("$@")
+        return self.variable(name) if name.isidentifier() else self.nested(text)
+
+    def nested(self, text: str) -> _CodeValue:
+        """Evaluate another text with the same variables."""
+        self.room -= len(text) + 50
+        if self.depth > 4 or self.room < 0:
+            return _CODE_UNKNOWN
+        self.depth += 1
+        value = _CodeText(self, text).read()
+        self.depth -= 1
+        return value
+
+
+_CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue | None]] = {name: method for method, names in (
+    (_CodeCalls.held, "items values entries"), (_CodeCalls.place, " ".join(_CODE_PLACES)),
+    (_CodeCalls.own_home, "home homedir UserHomeDir"), (_CodeCalls.imported, "__import__ import_module require import"),
+    (_CodeCalls.attribute, "getattr"), (_CodeCalls.environment, "get fetch getenv getProperty"),
+    (_CodeCalls.joined, "join implode paste paste0 concat"), (_CodeCalls.format, "format sprintf"),
+    (_CodeCalls.changed, "split " + " ".join(_CODE_TEXTS)), (_CodeCalls.characters, "chr fromCharCode bytes bytearray map"),
+    (_CodeCalls.decoded, " ".join(_CODE_DECODES)),
+    ) for name in names.split()}
+_CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
+    "run": _CodeCalls.runs, "eval": _CodeCalls.evaluates, "delete": _CodeCalls.deletes, "write": _CodeCalls.writes,
+    "save": _CodeCalls.saves, "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
+    "fetch": _CodeCalls.fetches, "send": _CodeCalls.sends, "say": _CodeCalls.says, "test": _CodeCalls.looks,
+    "path": _CodeCalls.paths, "same": _CodeCalls.passes, "list": _CodeCalls.lists}
 _CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
-_CODE_IMPORTERS = frozenset("__import__ import_module require import".split())
 _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())      # rather variables
 _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
+# Code of a test; objects in it that judge what they are given and do not run it.
+_code_tests = lazy_regex(r"\bassert|\bexpect\s*\(|\.should\b|\bdef test_|\b(?:it|test|describe)\s*\(?\s*['\"]")
+_code_judges = lazy_regex(r"(?i)guard|polic|\bwall|firewall|judge|validat|checker|rules?\b|filter|classif|detect|scanner|linter")
+_code_mode = lazy_regex(r"[rwaxbt+<>|-]{1,4}\Z")
+_code_twice = lazy_regex(r"\.?(exec|spawn|posix_spawn)([lv]|(?<=x_spawn))")
+_code_shell = lazy_regex(r"(?:^|/)(?:(?:ba|z|da)?sh|python[\d.]*|node|cmd|powershell|pwsh)\Z")
+_code_fetches = lazy_regex(r"\b(?:curl|wget|iwr|irm)\b")
 
 
 def code_acts(text: str, language: str, home: str) -> list[Act]:
@@ -9097,33 +9379,28 @@ class _CmdReader(_WindowsReader):
         return parts
 
 
+_WINDOWS_OWN = {"pwd": ".", "true": "", "false": "", "null": "", "input": "", "comspec": "cmd.exe"}
+_windows_cut = lazy_regex(r":~(-?\d{1,5})(?:,(-?\d{1,5}))?")
+
+
 def _windows_variable(run: _ShRun, name: str, operation: str) -> list[str]:
     """The words that a variable holds."""
-    known = run.vars.get(name)
+    known = run.vars.get("@", {}) if name in ("args", "@") else run.vars.get(name, _WINDOWS_OWN.get(name))
     if isinstance(known, dict):
         return list(known.values())
     if known is None:
-        if name in ("pwd", "true", "false", "null", "args", "input", "@"):
-            return list(run.vars.get("@", {}).values()) if name in ("args", "@") else ["."] if name == "pwd" else [""]
-        if name == "comspec":
-            return ["cmd.exe"]
-        secret = _SH_SECRET_NAME.search(name)
-        text = f"%{name}%" if operation else "$" + name
-        origin = _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING
-        return [_sh_from(_SH_HOLE if operation[1:] else text, origin)]
+        origin = _sh_read((f"\0${name.split(':')[-1][:40]}",)) if _SH_SECRET_NAME.search(name) else _NOTHING
+        return [_sh_from(_SH_HOLE if operation[1:] else f"%{name}%" if operation else "$" + name, origin)]
     found = []
     for value in _sh_each(known):
         text = str(value)
-        cut = re.match(r":~(-?\d{1,5})(?:,(-?\d{1,5}))?", operation[1:])
+        cut = _windows_cut.match(operation[1:])
         if cut:
             text = text[int(cut.group(1)):][:int(cut.group(2)) if cut.group(2) else None]
         elif "=" in operation:
             old, _, new = operation.lstrip("%:").partition("=")
             text = re.sub(re.escape(old), lambda _: new, text, flags=re.I)[:MAX_SHELL_VALUE] if old else text       # noqa: B023
-        kept = _sh_from(text, _sh_flow(value))
-        if isinstance(value, _ShWord) and value.block is not None:
-            kept = value
-        found.append(kept)
+        found.append(value if isinstance(value, _ShWord) and value.block is not None else _sh_from(text, _sh_flow(value)))
     return found[:1] if operation else found
 
 
@@ -9236,45 +9513,40 @@ def _power_operand(run: _ShRun, operand: tuple[Any, ...]) -> list[str]:
     """The words of one operand, with what is picked of it."""
     base, value, picked = operand[0], operand[1], operand[2] if len(operand) > 2 else []
     run.spend(8)
-    if base == "w":
-        words = _windows_expand(run, value)
-    elif base == "v":
-        words = _windows_variable(run, value, "")
-    elif base == "s":
-        words = _power_lines(run.script(value))
-    elif base == "b":
-        block = _ShWord("")
-        block.block, words = value, [block]
-        return words
-    elif base == "h":
-        held = {str(key): _sh_whole(_windows_expand(run, item)) for key, item in value.items()}
-        table = _ShWord("")
-        table.block = held
-        return [table]
-    elif base == "@":
-        words = []
-        for word in _windows_variable(run, value, ""):
-            block = word.block if isinstance(word, _ShWord) else None       # type: ignore[assignment]
-            words += [word] if not isinstance(block, dict) else [
-                one for key, item in block.items() for one in ("-" + key, item) if one not in ("", "$true")]
-        return words
-    else:
-        words = []
-    name = ""
-    for what, inner in picked:
-        if what == ".":
-            name = inner
-            following = picked[picked.index((what, inner)) + 1:][:1]
-            if following and following[0][0] == "c":
-                continue
-            block = words[0].block if len(words) == 1 and isinstance(words[0], _ShWord) else None      # type: ignore[assignment]
-            words = [block[name]] if isinstance(block, dict) and name in block else words or [_SH_HOLE]
-        elif what == "c":
+    words, name = _power_base(run, base, value), ""
+    for number, (what, inner) in enumerate(picked):
+        if what == "c":
             words = _power_call(run, value if base == "t" else "", words, name, _power_value(run, inner))
+        elif what == ".":
+            name = inner
+            block = words[0].block if len(words) == 1 and isinstance(words[0], _ShWord) else None
+            if not (picked[number + 1:] and picked[number + 1][0] == "c"):
+                words = [block[name]] if isinstance(block, dict) and name in block else words or [_SH_HOLE]
         else:
             index = _power_value(run, inner)
-            number = int(index[0][:6]) if len(index) == 1 and re.fullmatch(r"-?\d{1,5}", index[0]) else len(words)
-            words = [words[number]] if len(words) > 1 and -len(words) <= number < len(words) else words
+            at = int(index[0][:6]) if len(index) == 1 and re.fullmatch(r"-?\d{1,5}", index[0]) else len(words)
+            words = [words[at]] if len(words) > 1 and -len(words) <= at < len(words) else words
+    return words
+
+
+def _power_base(run: _ShRun, base: str, value: Any) -> list[str]:
+    if base == "w":
+        return _windows_expand(run, value)
+    if base == "v":
+        return _windows_variable(run, value, "")
+    if base == "s":
+        return _power_lines(run.script(value))
+    if base in ("b", "h"):
+        held = _ShWord("")
+        held.block = value if base == "b" else {key: _sh_whole(_windows_expand(run, item)) for key, item in value.items()}
+        return [held]
+    if base == "t":
+        return []
+    words: list[str] = []
+    for word in _windows_variable(run, value, ""):          # @splatted
+        table = word.block if isinstance(word, _ShWord) else None
+        words += [word] if not isinstance(table, dict) else [
+            one for key, item in table.items() for one in ("-" + key, item) if one not in ("", "$true")]
     return words
 
 
@@ -9316,10 +9588,8 @@ def _power_call(run: _ShRun, kind: str, words: list[str], name: str, args: list[
         run.judge_origin(first)
     elif name in ("start", "run", "exec", "shellexecute", "create"):
         run.read(" ".join(args[:2] if name != "run" else args[:1]), _NOTHING, _SH_CMD)
-    elif name == "replace" and len(args) > 1:
-        return [_sh_from(word.replace(first, second), _sh_flow(word)) for word in words]
-    elif name in ("tolower", "toupper"):
-        return [_sh_from(word.lower() if name == "tolower" else word.upper(), _sh_flow(word)) for word in words]
+    elif name in _CODE_TEXTS:
+        return [_sh_from(_CODE_TEXTS[name](word, *args), _sh_flow(word)) for word in words]
     elif name in ("concat", "join", "combine"):
         between = {"concat": "", "combine": "\\", "join": first}[name]
         return [_sh_whole([word.rstrip("\\") if name == "combine" else word for word in args[name == "join":]], between)]
@@ -10432,7 +10702,7 @@ class _ShRun(_ShScripts):
         secret = ""
         if name in rules:
             secret = self.rules(name, rules[name], args)
-        row = _sh_row(*rows[name]) if name in rows else None
+        row = _sh_row(rows[name]) if name in rows else None
         call, before = self.verb(name, args, row) if name in verbs else (None, None)
         if call is None and row is not None:
             call = _ShCall(name, args, row)
@@ -10456,7 +10726,7 @@ class _ShRun(_ShScripts):
             for size in (2, 1):
                 key = "/".join([name, *words[:size]])
                 if len(words) >= size and key in rows:
-                    call = _ShCall(name, args[at + skip + size:], _sh_row(*rows[key]), words[size - 1])
+                    call = _ShCall(name, args[at + skip + size:], _sh_row(rows[key]), words[size - 1])
                     call.sort()
                     return call, front.got
         return None, []
@@ -10779,7 +11049,7 @@ def _sh_listed(run: _ShRun) -> _Flow:
 def _sh_is_shell(run: _ShRun, words: list[str]) -> bool:
     """Is this an interactive or input-reading shell?"""
     made = _sh_tables[0].get(_sh_program(words[0], run.d)) if words else None
-    return made is not None and _sh_row(*made).method is _do_shell and all([word[:1] in "-+" for word in words[1:]])
+    return made is not None and _sh_row(made).method is _do_shell and all([word[:1] in "-+" for word in words[1:]])
 
 
 def _do_enters(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
@@ -11446,6 +11716,9 @@ def _do_lookup(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 # -- PowerShell and cmd.exe
+_sh_start_value = lazy_regex(r"(?i)(?:/d|-(?:verb|windowstyle|workingdirectory|wd|credential|redirect\w+))\Z")
+
+
 def _do_start(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     """Commands that run a command or a block: start, Start-Process, Start-Job, ForEach-Object …"""
     name, args = call.name, call.args
@@ -11455,10 +11728,11 @@ def _do_start(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             for line in _power_lines(flow) or [_SH_HOLE]:
                 run.vars["_"] = line
                 outs.append(run.script(word.block))
-    at = 0
-    while at < len(args) and (args[at][:1] == "-" or name == "start" and re.match(r"/\w+\Z", args[at])):
-        at += 1 + (args[at].lower() in ("/d", "-verb", "-windowstyle", "-workingdirectory", "-wd"))
-    rest = [word for word in args[at:] if name == "start" or word[:1] != "-" and word]
+    rest: list[str] = []
+    for before, word in zip(["", *args], args):         # without its options, and the values of some
+        own = word[:1] == "-" and (name != "start" or not rest) or name == "start" and not rest and re.match(r"/\w+\Z", word)
+        if word and not own and not _sh_start_value.match(before):
+            rest.append(word)
     if name in ("start", "start-process", "saps") and rest and not rest[0].startswith(("http", _SH_HOLE)):
         run.run_file(rest[0])
         return run.simple(rest, flow)
@@ -15375,6 +15649,8 @@ _PROGRAM_TOOLS = frozenset(
 _QUIET_ROLES = frozenset("pattern exclusion choice number".split())     # of what no tool runs
 _PLACE_ROLES = frozenset("place base address credential".split())       # of what one word is no command
 _run_marks = lazy_regex(r"[\s;|&$`<>(]")
+# (what the next one matches has ( or = and a blank, or begins with one of these)
+_CODE_STARTS = tuple("import from const let var def class async package require use fn func #! <?php %% // @".split())
 _code_first = lazy_regex(
     r"\s*(?:(?:import|from|const|let|var|def|class|async|package|require|use|fn|func) ?[\w'\"({*]|[\w.$]+[ \t]+=[ \t]|"
     r"[\w.]+\([^)\s]|\(?(?:async )?\(\)? ?=>|#!.*(?:python|node|ruby|perl|php)|<\?php|%%|//|@\w)"
@@ -15476,7 +15752,7 @@ def _surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[st
     for key, value in node.items():
         low = key.lower().replace("-", "_")
         if isinstance(value, str):
-            if _folder_name.search(low) and value and "\n" not in value:
+            if value and "\n" not in value and (low == "cwd" or low.endswith(_FOLDER_ENDS) and _folder_name.search(low)):
                 folders[value] = None
             elif low == "path" and value[:1] in "/~":       # perhaps a folder
                 folders.update({"": None, value: None})
@@ -15488,6 +15764,7 @@ def _surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[st
     return tuple(folders)[:8], tuple(env.items())[:64]
 
 
+_FOLDER_ENDS = tuple("cwd pwd chdir dir path directory folder workspace root location".split())
 _folder_name = lazy_regex(
     r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder|workspace|"
     r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
@@ -15526,7 +15803,8 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
         named = "" if named == "sh" else named
     else:
         return "code"               # a command for a tool of that language may be either
-    first = isinstance(value, str) and _code_first.match(value)
+    first = isinstance(value, str) and ("(" in value or "= " in value or "=\t" in value
+                                        or value.lstrip().startswith(_CODE_STARTS)) and _code_first.match(value)
     return named or ("cmd" if words == {"cmd"} else "any" if first else "")
 
 
@@ -15636,8 +15914,9 @@ def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[D
     """What is dangerous in a call of *tool*, besides its commands and its places."""
     leaves: list[_DanLeaf] = []
     _dan_walk(arguments, "", (), leaves, look.budget)
-    words = name_words(tool)
-    call = _DanCall(tool, words, frozenset(words), arguments, leaves, look)
+    words, told = _dan_words(tool)
+    call = _DanCall(tool, words, told, arguments, leaves, look)
+    telling = _dan_telling(tool)
     found: list[Danger] = []
     for detect in (_dan_sweeping, _dan_containers, _dan_credentials, _dan_unguarded):
         found += detect(call)
@@ -15654,9 +15933,15 @@ def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[D
         elif name == "$where" and type(value) is str and _dan_where.search("$where " + value) is not None:
             found.append(Danger("hidden_code", path, "a script in a query"))
         elif type(value) is str and len(value) > 1:
-            hit = next(filter(None, (_dan_text(call, name, view.text) for view in look.readings(value))), None)
-            if hit is not None:
-                found.append(hit._replace(path=path))
+            views = look.readings(value)
+            if len(views) == 1 and not telling and len(name) <= 200 and not _dan_in_statement(name) and \
+                    not _dan_may_tell(tool, _dan_member(tool, name), value):
+                continue
+            for view in views:
+                hit = _dan_text(call, name, view.text)
+                if hit is not None:
+                    found.append(hit._replace(path=path))
+                    break
     return found
 
 
@@ -15702,7 +15987,7 @@ _DAN_PIECE, _DAN_REACH = 20_000, 600
 _DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
 _dan_sign = lazy_regex(
     r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|://|@-|%2d|--|constructor|[a-z]\.mainModule|(?i:s\s*c\s*r\s*i\s*p\s*t\s*:)"
-    r"|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)|\A[\0- ]*(?i:(?:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi"
+    r"|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA)|\A[\0- ]*(?i:(?:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi"
     r"|about|file)\s*:|/(?:etc|root|proc|sys|boot|dev|var|run|private)|[a-z]:[\\/])")
 _dan_plain_url = lazy_regex(
     r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
@@ -15719,11 +16004,7 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
         if role == "named":
             return True
         if kind is str:
-            if role == "excused":
-                if len(value) <= _DAN_LINE and _dan_break.search(value) is not None or "root:" in value or "$where" in value:
-                    return True
-            elif role[:3] != "run" and not _dan_calm(value) and (
-                    len(value) > _DAN_PIECE or _dan_plain_url.match(value) is None and _dan_sign.search(value) is not None):
+            if _dan_may_tell(tool, role, value):
                 return True
             if role[-4:] == "verb" and " " not in value.strip() and not _DAN_WORDS.isdisjoint(name_words(value)) or \
                     role == "kind" and "secret" in value.lower():
@@ -15733,6 +16014,15 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
     return False
 
 
+def _dan_may_tell(tool: str, role: str, text: str) -> bool:
+    """The same of one text alone, which stands in a member of that role (see `_dan_member`) of a tool that tells nothing."""
+    if role == "excused":
+        return len(text) <= _DAN_LINE and _dan_break.search(text) is not None or "root:" in text or "$where" in text
+    return role[:3] != "run" and not _dan_calm(text) and (
+        len(text) > _DAN_PIECE or _dan_plain_url.match(text) is None and _dan_sign.search(text) is not None) or \
+        _dan_browses(tool) and ("process" in text or "cookie" in text or "Storage" in text)
+
+
 def _dan_calm(text: str) -> bool:
     """A subset of the texts without a sign, quickly told: words, numbers and plain paths."""
     return _dan_odd.search(text) is None and "--" not in text and " -" not in text and "__" not in text and \
@@ -15740,13 +16030,24 @@ def _dan_calm(text: str) -> bool:
 
 
 _dan_odd = lazy_regex(r"[^\w./, -]")
-_DAN_STARTING = ("-", " ", "gA", "gI", "Y2", "Y3", "KG", "rO0", "AAEAA", "c", "/etc", "/root", "/proc", "/sys", "/boot",
+_DAN_STARTING = ("-", " ", "gA", "gI", "Y2", "Y3", "KG", "rO0", "AAEAA", "/etc", "/root", "/proc", "/sys", "/boot",
                  "/dev", "/var", "/run", "/private")
 
 
 @lru_cache(1024)
+def _dan_words(tool: str) -> tuple[tuple[str, ...], frozenset[str]]:
+    words = name_words(tool)
+    return words, frozenset(words)
+
+
+@lru_cache(1024)
 def _dan_telling(tool: str) -> bool:
-    return not _DAN_WORDS.isdisjoint(name_words(tool))
+    return not (_DAN_WORDS - _DAN_BROWSERS).isdisjoint(name_words(tool))
+
+
+@lru_cache(1024)
+def _dan_browses(tool: str) -> bool:
+    return not _DAN_BROWSERS.isdisjoint(name_words(tool))
 
 
 @lru_cache(4096)
@@ -16219,7 +16520,7 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     if not roles.isdisjoint(_DAN_EXCUSED):
         return _dan_excused_text(call, roles, text)
     if not roles.isdisjoint(("command", "code")):
-        if call.says("browser", "page", "puppeteer", "playwright", "evaluate") and any(
+        if not call.told.isdisjoint(_DAN_BROWSERS) and any(
                 all(_dan_search(regex, text, call.look.budget) is not None for regex in regexes)
                 for regexes in ((_dan_programs,), (_dan_stores, _dan_exits))):
             return Danger("hidden_code", (), "a script that leaves its page")
@@ -16240,10 +16541,17 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     named = named and (len(text) <= _DAN_DOCUMENT or placed or last not in _DAN_MAY_BE_LONG)
     if hit is None and (named or len(text) <= _DAN_SHORT and _dan_markup.match(text) is None):
         hit = _dan_command(text, named, call.look, placed)
-    if hit is None and (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view") and \
-            _dan_statement.search(text) is not None:
+    if hit is None and _dan_in_statement(name[-200:]) and _dan_statement.search(text) is not None:
         hit = Danger("hidden_command", (), "a statement behind a name")
     return hit
+
+
+@lru_cache(1024)
+def _dan_in_statement(name: str) -> bool:
+    """Does an argument name what stands bare in a statement of SQL?"""
+    words = name_words(name)
+    last = next((word for word in reversed(words) if not word.isdigit()), "")
+    return (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view")
 
 
 _dan_local = lazy_regex(r"(?i)[\0- ]*(?:view-source:)?(?:file:|/|~|[a-z]:[\\/])")
@@ -16391,6 +16699,7 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, 
 
 _DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template".split())
 _DAN_SOURCE = frozenset("""code source snippet script scripts lines cell python javascript js diff cells example""".split())
+_DAN_BROWSERS = frozenset("browser page puppeteer playwright evaluate".split())
 # kind | regexes, one of which is found in it; the rows of a kind are joined
 _DAN_CODE = """
 python | __import__\\s*\\(|__builtins__|__globals__|__subclasses__\\s*\\(|__mro__|\\bos\\.(?:system|popen|exec[lv]\\w*)\\s*\\(
@@ -16779,7 +17088,8 @@ def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
     """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is empty, and base64
     of a text is that text."""
     seen = seen or _Seen(message)
-    texts = seen.texts = []
+    texts: list[str] = []
+    seen.texts = texts
     for key, value in message.body.items():     # the envelope's own strings keep their places, but are not looked into
         texts.append(key)
         kind = type(value)
@@ -16893,20 +17203,9 @@ class Subject:
     """One message with what the rules ask about it, each found once and only when asked for."""
 
     # Derived when first asked for; as class attributes they cost nothing to set up, and there are many messages.
-    _texts: list[str] | None = None
-    _blob: str | None = None
-    _seen_parts: _Seen | None = None
-    _names: list[str | None] | None = None
     _roots: list[tuple[tuple[Any, ...], Any]] | None = None
-    _flat: tuple[dict[str, Any], _Names] | tuple[()] | None = None
-    _viewed: bool | None = None
-    _runs: Sequence[tuple[int, int]] | None | bool = False
-    _findings: tuple[Finding, ...] | None = None
     _path_hits: dict[str, Hit] | None = None
-    _haystack: str | None = None
-    _raw = ""
     _given: list[tuple[tuple[Any, ...], Command]] | None = None
-    _injections: tuple[Finding, ...] | None = None
 
     def __init__(self, message: Message, policy: Policy, budget: Budget | None = None,
                  marks: Iterable[str] = (), server: ServerFacts = NO_FACTS) -> None:
@@ -16915,55 +17214,55 @@ class Subject:
         self._budget = budget
         self._derived: dict[Any, Any] = {}
 
-    @property
+    @once
     def _seen(self) -> _Seen:
-        if self._seen_parts is None:
-            self._seen_parts = _Seen(self.message, self.budget)
-        return self._seen_parts
+        return _Seen(self.message, self.budget)
 
-    @property
+    @once
     def texts(self) -> list[str]:
         """The `judged_texts` of the message."""
-        if self._texts is None:
-            self._texts = judged_texts(self.message, self._seen)
-        return self._texts
+        flat, body = self.flat, self.message.body
+        if flat and _OPAQUE_NAMES.isdisjoint(flat[0]) and body.keys() == _CALL_MEMBERS and type(body["id"]) is int and \
+                body["params"].keys() == _CALLED:
+            found: list[str] = []
+            for key in body:                    # as nearly all clients write a call
+                found.append(key)
+                if key == "params":
+                    for name in body[key]:
+                        found += (name, "") if name == "name" else (
+                            name, *[text for pair in flat[0].items() for text in pair if type(text) is str])
+                elif key != "id":
+                    found.append("")
+            return found
+        return judged_texts(self.message, self._seen)
 
-    @property
+    @once
     def blob(self) -> str:
         """All of `texts`, joined by NUL."""
-        if self._blob is None:
-            self._blob = "\0".join(self.texts)
-        return self._blob
+        return "\0".join(self.texts)
 
-    @property
+    @once
     def names(self) -> list[str | None]:
         """For each of `texts` the name of the member it is the value of; None for a name itself."""
-        if self._names is None:
-            self._names = []
-            _collect_names(self.message.body, "", self._names)
-        return self._names
+        found: list[str | None] = []
+        _collect_names(self.message.body, "", found)
+        return found
 
-    @property
+    @once
     def budget(self) -> Budget:
-        if self._budget is None:
-            self._budget = Budget(JUDGE_SECONDS, patience=PATIENCE)
-        return self._budget
+        return self._budget or Budget(JUDGE_SECONDS, patience=PATIENCE)
 
     # -- text
 
-    @property
+    @once
     def runs(self) -> Sequence[tuple[int, int]] | None:
         """`token_runs` of all strings of the message."""
-        if self._runs is False:
-            self._runs = token_runs(self.blob)
-        return self._runs   # type: ignore[return-value]
+        return token_runs(self.blob)
 
-    @property
+    @once
     def viewed(self) -> bool:
         """May any string of the message read differently in a canonical view?"""
-        if self._viewed is None:
-            self._viewed = needs_views(self.blob, self.runs)
-        return self._viewed
+        return needs_views(self.blob, self.runs)
 
     def readings(self, text: str) -> tuple[View, ...]:
         """*text* itself, then what it looks like in the canonical views where that differs."""
@@ -16975,26 +17274,21 @@ class Subject:
             found = self._derived[text] = views(text, self.budget)
         return found
 
-    @property
+    @once
     def haystack(self) -> str:
         """All strings and numbers of the message in all their views, in lower case: where literals are looked for."""
-        if self._haystack is None:
-            parts = ["true", "false"]
-            _collect(self.message.body, parts, None, self.budget)
-            parts += (text for text, _, _, _, number in self._everything(frozenset()) if number)
-            parts += [self.texts[ordinal] for ordinal in self._seen.decoded] if self.texts else []
-            if self.viewed:
-                parts += (view.text for text in self.texts for view in self.readings(text)[1:])
-            self._haystack = "\0".join(parts).lower()
-        return self._haystack
+        parts = ["true", "false"]
+        _collect(self.message.body, parts, None, self.budget)
+        parts += (text for text, _, _, _, number in self._everything(frozenset()) if number)
+        parts += [self.texts[ordinal] for ordinal in self._seen.decoded] if self.texts else []
+        if self.viewed:
+            parts += (view.text for text in self.texts for view in self.readings(text)[1:])
+        return "\0".join(parts).lower()
 
-    @property
+    @once
     def findings(self) -> tuple[Finding, ...]:
         """Secrets anywhere in the message; spans point into `texts`."""
-        if self._findings is None:
-            self._findings = tuple(self.policy.scanner.scan(self.texts, self.budget, lambda: self.names, self.readings,
-                                                            self.viewed, self.runs))
-        return self._findings
+        return tuple(self.policy.scanner.scan(self.texts, self.budget, lambda: self.names, self.readings, self.viewed, self.runs))
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
@@ -17037,30 +17331,28 @@ class Subject:
             return any("public" in address.kinds and "loopback" not in address.kinds for address in hosts)
         return not _SENDING.isdisjoint(words) or not _PEOPLE.isdisjoint(words) and not acts <= {"read", "search"}
 
-    @property
+    @once
     def injections(self) -> tuple[Finding, ...]:
         """Injection and concealment in the strings of the message; spans point into `texts`."""
-        if self._injections is None:
-            hits: list[Finding] = []
-            member = defined_in(self.message)
-            if member or len(self.blob) < _SMALL_CHARS or may_inject(self.blob, self.viewed):
-                agreed = self._agreed_texts(member) if self.message.agreed else ()
-                texts, found = self.texts, {}
-                asked = dict.fromkeys([text for index, text in enumerate(texts) if index not in agreed] if agreed else texts)
-                for text in asked if member else self._may_steer(asked):
-                    if text not in SILENT_NAMES:
-                        self.budget.check()
-                        some = injection_findings(text, "description" if member else "response", self.budget, self.readings(text))
-                        if some:
-                            found[text] = some
-                hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
-                         for index, text in enumerate(texts if found else ()) if text in found and index not in agreed
-                         for finding in found[text]]
-                if member and member != "instructions":
-                    hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
-                             if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
-            self._injections = tuple(hits)
-        return self._injections
+        hits: list[Finding] = []
+        member = defined_in(self.message)
+        if member or len(self.blob) < _SMALL_CHARS or may_inject(self.blob, self.viewed):
+            agreed = self._agreed_texts(member) if self.message.agreed else ()
+            texts, found = self.texts, {}
+            asked = dict.fromkeys([text for index, text in enumerate(texts) if index not in agreed] if agreed else texts)
+            for text in asked if member else self._may_steer(asked):
+                if text not in SILENT_NAMES:
+                    self.budget.check()
+                    some = injection_findings(text, "description" if member else "response", self.budget, self.readings(text))
+                    if some:
+                        found[text] = some
+            hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
+                     for index, text in enumerate(texts if found else ()) if text in found and index not in agreed
+                     for finding in found[text]]
+            if member and member != "instructions":
+                hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
+                         if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
+        return tuple(hits)
 
     def _may_steer(self, texts: Iterable[str]) -> Iterator[str]:
         """Those of *texts* in which something may steer: short ones are looked at together."""
@@ -17106,14 +17398,19 @@ class Subject:
 
     def has_literal(self, literals: frozenset[str]) -> bool:
         """Does one of these strings, in lower case, occur?"""
-        if self._haystack is None and not _is_of_numbers(literals):
-            text = self.message.text        # without an escape all strings stand there as they are
-            if "\\" not in text and text.isascii() and not self.viewed and not self._seen.decoded:
-                self._raw = raw = self._raw or text.lower()
-                if not any([literal in raw for literal in literals]):
-                    return False
+        if not _is_of_numbers(literals):
+            raw = self._raw
+            if raw and not any([literal in raw for literal in literals]) and (
+                    "\\" not in raw or "\\u" not in raw and not any(map(_escaped_sign.search, literals))):
+                return False
         text = self.haystack
-        return any(literal in text for literal in literals)
+        return any([literal in text for literal in literals])
+
+    @once
+    def _raw(self) -> str:
+        """The text of the message in lower case, when all strings stand there as they are, but for escapes; else ""."""
+        text = self.message.text
+        return text.lower() if text.isascii() and not self.viewed and not self._seen.decoded else ""
 
     # How to tell whether there is what a rule needs (see Need): something true or false of (subject, what).
     HAS: Mapping[str, Callable[[Subject, Any], Any]] = {
@@ -17122,7 +17419,8 @@ class Subject:
         "addresses": lambda subject, skip: subject.addresses(skip),
         "dangers": lambda subject, _: subject.dangers(),
         "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
-        "size": lambda subject, limit: len(subject.message.text) * 4 > limit}
+        "size": lambda subject, limit: len(subject.message.text) * 4 > limit,
+        "any": lambda subject, needs: any([Subject.HAS[kind](subject, what) for kind, what in needs])}
 
     # -- arguments
 
@@ -17150,21 +17448,26 @@ class Subject:
             params = {key: value for key, value in params.items() if key != "_meta"}
         return [(("params",), params)]
 
+    @once
     def flat(self) -> tuple[dict[str, Any], _Names] | tuple[()]:
         """The arguments of a small tool call, when they are texts and numbers without anything odd about their names, and
         what is known of their names; else nothing. Such calls are judged most often."""
-        found = self._flat
-        if found is None:
-            message = self.message
-            found, params = (), message.body.get("params")
-            if message.method == "tools/call" and message.kind == "request" and message.peer == "client" and \
-                    type(params) is dict and "inputResponses" not in params and len(message.text) < _SMALL_CHARS:
-                arguments = params.get("arguments")
-                if type(arguments) is dict and _CONTAINERS.isdisjoint(map(type, arguments.values())):
-                    known = _names_of(message.tool or "", tuple(arguments))
-                    found = () if known.odd else (arguments, known)
-            self._flat = found
-        return found
+        message = self.message
+        params = message.body.get("params")
+        if message.method == "tools/call" and message.kind == "request" and message.peer == "client" and \
+                type(params) is dict and "inputResponses" not in params and len(message.text) < _SMALL_CHARS:
+            arguments = params.get("arguments")
+            if type(arguments) is dict and _CONTAINERS.isdisjoint(map(type, arguments.values())):
+                known = _names_of(message.tool or "", tuple(arguments))
+                if not known.odd:
+                    return arguments, known
+        return ()
+
+    @once
+    def _runs_nothing(self) -> bool:
+        """Do the names of the arguments say that none of them is a command?"""
+        flat = self.flat
+        return bool(flat and not flat[1].commands)
 
     def member_names(self) -> list[tuple[tuple[Any, ...], str]]:
         """(path, name) of every member below the arguments and `_meta`."""
@@ -17229,8 +17532,7 @@ class Subject:
 
     def commands(self, skip: frozenset[str]) -> _Commands:
         """What the shell commands among the arguments of a tool call would do."""
-        flat = self.flat()
-        if flat and not flat[1].commands:
+        if self._runs_nothing:
             return _NO_COMMANDS
         facts: _Commands | None = self._derived.get(("commands", skip))
         if facts is None:
@@ -17297,9 +17599,8 @@ class Subject:
         found: list[_Address] | None = self._derived.get(("addresses", skip))
         if found is None:
             found = self._derived["addresses", skip] = []
-            flat, ran = self.flat(), _NONE
-            if self.message.tool is not None and not (flat and not flat[1].commands) and self.given_commands() and \
-                    may_fetch(self.blob):
+            ran = _NONE
+            if self.message.tool is not None and not self._runs_nothing and self.given_commands() and may_fetch(self.blob):
                 ran = self._run_hosts(found)
             for base, root in self.roots():
                 if type(root) is dict or type(root) is list:
@@ -17356,13 +17657,17 @@ class Subject:
         its role excuses."""
         found: list[Place] | None = self._derived.get(("places", skip))
         if found is None:
-            found, flat = [], self.flat()
-            walk = _PlaceWalk(self.acting, skip, self._seen, found, self.budget)
-            if flat:
+            found, flat = [], self.flat
+            if flat and skip is None:
                 for name, text in flat[0].items():
                     if type(text) is str:
-                        walk.text(text, name, _ARGUMENTS, name)
+                        use, roles = _use_of(self.acting, name)
+                        if use == "place":
+                            found.append(Place(text, roles, _ARGUMENTS, name))
+                        else:
+                            _PlaceWalk(self.acting, None, self._seen, found, self.budget).text(text, name, _ARGUMENTS, name)
             else:
+                walk = _PlaceWalk(self.acting, skip, self._seen, found, self.budget)
                 for base, root in self.roots():
                     if type(root) is str:
                         walk.text(root, "", base[:-1], base[-1])
@@ -17371,23 +17676,20 @@ class Subject:
             self._derived["places", skip] = found
         return found
 
-    @property
+    @once
     def path_context(self) -> PathContext:
         """Where the paths of this message may start."""
-        found: PathContext | None = self._derived.get("context")
-        if found is None:
-            found, places = self.policy.paths, self.places(None)
-            folders = [place for place in places if "base" in place.roles or place.step == "path"][:4] if len(places) > 1 else ()
-            if folders or self.server.folders or len(self.roots()) > 1:
-                bases = dict.fromkeys(self.server.folders)
-                for base, root in self.roots():
-                    if base[-1] == "inputResponses":
-                        bases.update(dict.fromkeys(path for answer in root.values() for path in folders_told(answer, found)))
-                bases.update(dict.fromkeys(reading.lexical for place in folders if len(place.text) < MAX_PATH_CHARS
-                                           for reading in path_readings(place.text, found._replace(bases=())) if reading.asks))
-                bases.pop(found.cwd, None)
-                found = found._replace(bases=tuple(bases)[:MAX_BASES])
-            self._derived["context"] = found
+        found, places = self.policy.paths, self.places(None)
+        folders = [place for place in places if "base" in place.roles or place.step == "path"][:4] if len(places) > 1 else ()
+        if folders or self.server.folders or len(self.roots()) > 1:
+            bases = dict.fromkeys(self.server.folders)
+            for base, root in self.roots():
+                if base[-1] == "inputResponses":
+                    bases.update(dict.fromkeys(path for answer in root.values() for path in folders_told(answer, found)))
+            bases.update(dict.fromkeys(reading.lexical for place in folders if len(place.text) < MAX_PATH_CHARS
+                                       for reading in path_readings(place.text, found._replace(bases=())) if reading.asks))
+            bases.pop(found.cwd, None)
+            found = found._replace(bases=tuple(bases)[:MAX_BASES])
         return found
 
     def certain_places(self) -> Iterator[Place | None]:
@@ -17522,14 +17824,15 @@ class _PlaceWalk:
 
     def __init__(self, tool: str, skip: frozenset[str] | None, seen: _Seen, found: list[Place], budget: Budget) -> None:
         self._tool, self._skip, self._seen, self._found, self._budget = tool, skip, seen, found, budget
-        self._reads = skip is None and _reading_tool.search(tool) is not None
+        self._reads = skip is None and _reads_files(tool)
 
     def below(self, node: Any, name: str, path: tuple[Any, ...]) -> None:
         """All texts in *node*, the value of the member *name*, and the names of members that are paths themselves."""
         skip = self._skip
         if type(node) is dict:
+            many = len(node) > 64
             for key, value in node.items():
-                if len(node) > 64:
+                if many:
                     self._budget.check()
                 if _is_path_name(key):
                     self._found.append(Place(key, _roles_of_name(self._tool, "path"), path, key))
@@ -17560,6 +17863,8 @@ class _PlaceWalk:
             use = "" if "choice" in roles else "place"
         if self._skip is not None:
             use = "" if name in self._skip else "place"
+        if use == "":
+            return
         if use == "place" or self._reads and use in ("said", "patch", "pattern") or \
                 use == "pattern" and is_place_pattern(self._tool, name, text) or\
                 use == "name" and _leads.search(text) is not None:
@@ -17692,15 +17997,25 @@ class _Commands:
 
 _NO_COMMANDS = _Commands()
 
+@lru_cache(1024)
+def _reads_files(tool: str) -> bool:
+    low = tool.lower()
+    return (not low.isascii() or any([word in low for word in _READING])) and _reading_tool.search(tool) is not None
+
+
 # Tools whose name says that they read files
+_READING = ("read", "open", "cat", "view", "load", "stat", "head", "tail", "file")
 _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
 
 
+# What JSON may spell by a backslash and one letter: a literal without it stands in the raw text as it does in the string
+_escaped_sign = lazy_regex(r'["\\/\x00-\x1f]')
 _SMALL_CHARS = 4096         # of a message: the names of its arguments may be remembered
 _CONTAINERS: frozenset[Any] = frozenset((dict, list))
 
 
 _ARGUMENTS = ("params", "arguments")
+_CALL_MEMBERS, _CALLED = {"jsonrpc", "id", "method", "params"}, {"name", "arguments"}
 
 
 class _Names(NamedTuple):
@@ -18392,7 +18707,7 @@ class Hit(NamedTuple):
 HIT = Hit()
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}): there is a path
 # that some rule is about (None: what is passed over is told by roles), or a command with a category; ("secrets", "") and
-# ("injection", kind of text): there is a finding; ("size", bytes): it may be larger than that
+# ("injection", kind of text): there is a finding; ("size", bytes): it may be larger than that; ("any", needs): one of them
 Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
 _HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]   # a condition on the classes and names of a host
@@ -18606,6 +18921,10 @@ class _Compiler:
     def need(self, key: str, matcher: dict[str, Any], strict: bool) -> list[Need]:
         """What a matcher of a single word needs, as a list of one or none."""
         words = set(matcher) - _ABOUT_MATCHERS
+        if len(words) > 1:          # any of the words holds
+            needs = [self.need(key, {name: matcher[name] for name in matcher if name == word or name in _ABOUT_MATCHERS}, strict)
+                     for word in sorted(words)]
+            return [("any", tuple([need for need, in needs]))] if all(needs) else []
         skip = frozenset(_as_list(matcher.get("except_keys", [])))
         if words == {"regex"}:
             literals = [self.regex(source, "").literals for source in _as_list(matcher["regex"])]
@@ -19816,6 +20135,36 @@ def _limited(policy: Policy | None, whose: str = "") -> Iterator[tuple[str, Rule
 
 
 _ALLOWED = Decision("allow")
+# Rules that stand one behind the other and need the same; the number of that need, and how to tell whether it is there:
+# has(subject, what), if they need anything; do they only log?
+_Step = tuple[Sequence[Rule], int, "Callable[[Subject, Any], Any] | None", Any, bool]
+
+
+def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
+    """The steps in which *rules* are asked; *single*: each in a step of its own, and whatever it needs."""
+    steps: list[_Step] = []
+    needs: list[Need] = []
+    for rule in rules:
+        need, lends = None if single else rule.needs, rule.action == "log_only"
+        if need is not None and need not in needs:
+            needs.append(need)
+        number = -1 if need is None else needs.index(need)
+        if steps and steps[-1][1] == number and not single and not lends and not steps[-1][4]:
+            steps[-1] = ([*steps[-1][0], rule], *steps[-1][1:])
+        else:
+            steps.append(([rule], number, Subject.HAS[need[0]] if need is not None else None, need and need[1], lends))
+    return steps
+
+
+def _logged(rule: Rule, has: Callable[[Subject, Any], Any] | None, what: Any, subject: Subject) -> Hit | None:
+    """Whether a rule matches that only logs: it gets half of the time that is left, and makes nothing fail for time."""
+    lent = subject.budget.lend()
+    try:
+        return rule.matches(subject) if has is None or has(subject, what) else None
+    except BudgetSpent:
+        return None
+    finally:
+        subject.budget.take_back(lent)
 
 
 class Wall:
@@ -19829,7 +20178,7 @@ class Wall:
         """*whose* keeps the marks of a policy that is judged apart from those of others."""
         self.policy = policy
         self._whose = whose
-        self._candidates: dict[tuple[Any, ...], tuple[Rule, ...]] = {}
+        self._candidates: dict[tuple[Any, ...], tuple[tuple[Rule, ...], list[_Step]]] = {}
         self._apart = Wall(policy.apart, whose + "apart") if policy.apart is not None else None
         self._machine = Wall(policy.machine, whose + "machine") if policy.machine is not None else None
         self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
@@ -19848,44 +20197,41 @@ class Wall:
         """
         rule: Rule | None = None
         try:
-            lacking: list[Need] = []                # what rules before needed, and is not there
-            for rule in self._rules(subject.message.peer) if every else self._rules_for(subject.message):
-                if every and not rule.scope.covers(*_covered(subject.message)):
-                    yield rule, ELSEWHERE, None
+            lacking: set[int] = set()               # of what rules before needed, and is not there
+            for rules, number, has, what, lends in _steps(self._rules(subject.message.peer), True) if every else \
+                    self._applying(subject.message)[1]:
+                if number in lacking:
                     continue
-                hit, need = None, rule.needs
-                if need is not None and need in lacking and not every:
+                rule = rules[0]
+                if has is not None and not lends and not has(subject, what):
+                    lacking.add(number)
                     continue
-                lent = subject.budget.lend() if rule.action == "log_only" else None
-                try:
-                    if need is None or Subject.HAS[need[0]](subject, need[1]):
-                        hit = rule.matches(subject)
+                for rule in rules:
+                    if every and not rule.scope.covers(*_covered(subject.message)):
+                        yield rule, ELSEWHERE, None
+                        continue
+                    hit = _logged(rule, has, what, subject) if lends else rule.matches(subject)
+                    if hit is None:
+                        if not every:
+                            continue
+                        outcome = PASSED
+                    elif rule.unless is not None and rule.unless(subject) is not None:
+                        outcome = EXCEPTED
+                    elif rule.limit is not None and (
+                            memory is None or not memory.exceeds(rule, rule.limit, subject.counted, again)):
+                        outcome = COUNTS
+                    elif rule.mark:
+                        outcome = MARKS
                     else:
-                        lacking.append(need)
-                except BudgetSpent:         # what is only logged makes nothing fail for time
-                    if lent is None:
-                        raise
-                finally:
-                    if lent is not None:
-                        subject.budget.take_back(lent)
-                if hit is None:
-                    outcome = PASSED
-                elif rule.unless is not None and rule.unless(subject) is not None:
-                    outcome = EXCEPTED
-                elif rule.limit is not None and (memory is None or not memory.exceeds(rule, rule.limit, subject.counted, again)):
-                    outcome = COUNTS
-                elif rule.mark:
-                    outcome = MARKS
-                else:
-                    outcome = DECIDES
-                    if rule.action in ("ask", "log_only"):
-                        self._read_commands(subject)
-                    if rule.action == "redact" and _can_be_cut_out(hit.findings):   # secrets go too, whatever it is about
-                        hit = hit._replace(findings=_joined(subject.findings, hit.findings))
-                if every or outcome is DECIDES or outcome is MARKS:
-                    yield rule, outcome, hit
-                    if outcome is DECIDES and not every:
-                        return
+                        outcome = DECIDES
+                        if rule.action in ("ask", "log_only"):
+                            self._read_commands(subject)
+                        if rule.action == "redact" and _can_be_cut_out(hit.findings):   # secrets go too, whatever it is about
+                            hit = hit._replace(findings=_joined(subject.findings, hit.findings))
+                    if every or outcome is DECIDES or outcome is MARKS:
+                        yield rule, outcome, hit
+                        if outcome is DECIDES and not every:
+                            return
             rule = None
             redacts = subject.message.peer == "server" and self.policy.settings.outbound_default_action == "redact"
             yield None, DECIDES, Hit(findings=subject.findings) if redacts else HIT
@@ -19915,7 +20261,7 @@ class Wall:
                             "check_call(tool, arguments)")
         counted: set[int] = set()
         decision = _ALLOWED
-        for way in self._ways(message):
+        for way in self._ways(message) if message.others else (message,):
             if decision.action != "deny":
                 decision = _stricter(decision, self._decide(way, budget, memory, again, counted))
         for path, part in _input_requests(message) if message.peer == "server" else ():
@@ -19999,14 +20345,19 @@ class Wall:
 
     def _rules_for(self, message: Message) -> tuple[Rule, ...]:
         """The rules that may apply to messages of this kind, method, tool and server."""
-        about = _covered(message)
-        found = self._candidates.get((message.peer, *about))
+        return self._applying(message)[0]
+
+    def _applying(self, message: Message) -> tuple[tuple[Rule, ...], list[_Step]]:
+        """The same, and the steps in which they are asked."""
+        about = message.peer, message.kind, message.method, message.tool, message.server, message.alias
+        found = self._candidates.get(about)
         if found is None:
             if len(self._candidates) >= _MAX_CANDIDATE_SETS:
                 self._candidates.clear()
             rules = self._rules(message.peer)
-            covers = {scope: scope.covers(*about) for scope in {rule.scope for rule in rules}}      # many share one
-            found = self._candidates[(message.peer, *about)] = tuple([rule for rule in rules if covers[rule.scope]])
+            covers = {scope: scope.covers(*about[1:]) for scope in {rule.scope for rule in rules}}      # many share one
+            asked = tuple([rule for rule in rules if covers[rule.scope]])
+            found = self._candidates[about] = asked, _steps(asked)
         return found
 
     def _default(self, message: Message, hit: Hit) -> Decision:
@@ -20110,16 +20461,33 @@ class Close(NamedTuple):
     peer: str
 
 
-class Record(NamedTuple):
+class Record:
     """One audit record as data, with nothing in it that is a secret; `line` is how it is written."""
-    fields: dict[str, Any]
-    written: str = ""           # the line, where it is known already
-    spared: bool = False        # it is not written: the log is full, and it is about an allowed message or noise
+
+    __slots__ = ("_fields", "_written", "spared")
+
+    def __init__(self, fields: dict[str, Any] | None, written: str = "", spared: bool = False) -> None:
+        """*written*: the line, where it is known already; without *fields* they are those of the line, and it is about a
+        message that was simply allowed. *spared*: it is not written, since the log is full, and it is about an allowed
+        message or noise."""
+        self._fields, self._written, self.spared = fields, written, spared
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The members."""
+        if self._fields is None:
+            self._fields = json.loads(self._written)
+        return self._fields
+
+    @property
+    def is_usual(self) -> bool:
+        """Is it about a message that was simply allowed (and was nobody asked for more)?"""
+        return self._fields is None
 
     @property
     def line(self) -> str:
         """The record as one line of JSON."""
-        return self.written or _compact(self.fields)
+        return self._written or _compact(self.fields)
 
     @property
     def data(self) -> bytes:
@@ -20157,8 +20525,7 @@ class Outbox:
         effects: list[Any] = [*self.records, *self.notes, *self.others]
         for peer, lines in self.lines.items():
             if lines:
-                lines.append(b"")
-                effects.append(Send(peer, b"\n".join(lines)))
+                effects.append(Send(peer, lines[0] + b"\n" if len(lines) == 1 else b"\n".join([*lines, b""])))
         return effects
 
 
@@ -21108,13 +21475,16 @@ class Recorder:
         self._settings, self._server_name, self._quoting, self._clock = policy.settings, server_name, quoting, clock
         code = "".join(_REF_SIGNS[byte % len(_REF_SIGNS)] for byte in os.urandom(6))
         self._id = session_id or code
-        self._code = self._id if re.fullmatch("[a-z0-9]{1,8}", self._id) else code
+        short = len(self._id) <= 8 and self._id.isascii() and self._id.isalnum() and self._id == self._id.lower()
+        self._code = self._id if short else code
         self._seq = 0
         self._second: tuple[int, str] = (-1, "")        # of the latest record, and how it is written
         self._prev: str | None = None
         self._salt = salt or os.urandom(16)
         self._about = _compact({"session": self._id})[1:-1]
         self._constant: dict[str, Any] = {}
+        # Of allowed messages with one peer, kind, method and tool: how that part of their records is written
+        self._heads: dict[tuple[str | None, ...], str] = {}
         self.adopt(policy)
         self._day = self._size = self._spared = 0       # the day, in days; bytes recorded in it; records left out since the last
 
@@ -21131,6 +21501,7 @@ class Recorder:
         self._settings = policy.settings
         self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
         self._written = _compact(self._constant)[1:-1]
+        self._heads.clear()
 
     @property
     def session(self) -> str:
@@ -21144,6 +21515,10 @@ class Recorder:
 
     def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
         """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
+        if decision is _ALLOWED and not extra and not self._spared:
+            usual = self._usual(message, size)
+            if usual:
+                return Record(None, usual)
         text, label, ident, ref = self._quoting.text, self._quoting.label, message.body.get("id"), self.ref
         action, note, would = decision.action, decision.message or None, ""
         if self._settings.mode == "monitor" and action not in ("allow", "log_only") and decision is not _STOPPED:
@@ -21151,13 +21526,9 @@ class Recorder:
         method = "response" if message.kind == "response" else message.method
         tool = None if message.tool == UNKNOWN_TOOL else message.tool
         direction = "outbound" if message.peer == "server" else "inbound"
-        moment = int(self._clock() * 1000)
-        second = moment // 1000
-        if second != self._second[0]:
-            self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
         self._seq += 1
         fields: dict[str, Any] = {
-            "ts": f"{self._second[1]}{moment % 1000:03d}Z",
+            "ts": self._stamp(int(self._clock() * 1000)),
             "session": self._id, "seq": self._seq, "ref": ref, "server": label(self._server_name),
             "direction": direction, "method": method and label(method), "tool": tool and label(tool),
             "id": text(ident) if type(ident) is str else ident,
@@ -21183,17 +21554,44 @@ class Recorder:
             return Record(fields, spared=True)
         if self._spared:
             fields["left_out"], self._spared = self._spared, 0
-        if decision is _ALLOWED and not extra and type(ident) is int and "args" not in fields and "left_out" not in fields:
-            spelled, prev = self._quoting.spelled, f'"{self._prev}"' if self._prev else "null"      # as nearly always
-            line = (f'{{"ts":"{fields["ts"]}",{self._about},"seq":{self._seq},"ref":"{ref}",'
-                    f'"server":{spelled(self._server_name)},"direction":"{direction}","method":{spelled(method)},'
-                    f'"tool":{spelled(tool)},"id":{ident},"action":"allow","rule":null,"message":null,'
-                    f'"bytes":{size},{self._written},"prev":{prev}}}')
-        else:
-            line = _compact(fields)
+        return Record(fields, self._chained(_compact(fields)))
+
+    def _stamp(self, moment: int) -> str:
+        """How a time in milliseconds is written."""
+        second = moment // 1000
+        if second != self._second[0]:
+            self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        return f"{self._second[1]}{moment % 1000:03d}Z"
+
+    def _chained(self, line: str) -> str:
+        """*line*, which is the last from now on."""
         self._size += len(line) + 1
         self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
-        return Record(fields, line)
+        return line
+
+    def _usual(self, message: Message, size: int) -> str:
+        """The line of a message that was simply allowed, as most are; "" when there is more to say of it."""
+        ident = message.body.get("id")
+        if type(ident) is not int or self.is_full:
+            return ""
+        about = message.peer, message.kind, message.method, message.tool
+        known = self._heads.get(about)
+        if known is None:
+            if message.peer == "client" and message.kind == "request" and message.tool is not None and \
+                    self._settings.log_args == "full":
+                return ""
+            spelled, answers, of = self._quoting.spelled, message.kind == "response", message.tool
+            direction = "outbound" if message.peer == "server" else "inbound"
+            known = (f'"server":{spelled(self._server_name)},"direction":"{direction}",'
+                     f'"method":{spelled("response" if answers else message.method)},'
+                     f'"tool":{spelled(None if of == UNKNOWN_TOOL else of)},"id":')
+            if len(self._heads) < MAX_LABELS and len(known) < MAX_NAME_CHARS:
+                self._heads[about] = known
+        self._seq = seq = self._seq + 1
+        prev = f'"{self._prev}"' if self._prev else "null"
+        return self._chained(
+            f'{{"ts":"{self._stamp(int(self._clock() * 1000))}",{self._about},"seq":{seq},"ref":"{self._code}-{seq}",'
+            f'{known}{ident},"action":"allow","rule":null,"message":null,"bytes":{size},{self._written},"prev":{prev}}}')
 
     def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
         refused, logged = decision.action in ("deny", "ask"), self._settings.log_args
@@ -21889,9 +22287,9 @@ class Correlation:
         if kind == "response":
             return self._answered(peer, body)
         method: str = body["method"]
-        params: dict[str, Any] = body.get("params") or {}
         if method == "tools/call":
-            return (Pending(method, params["name"]),)
+            return (Pending(method, body["params"]["name"]),)
+        params: dict[str, Any] = body.get("params") or {}
         if peer == "server":
             return self._told(method, params)
         if method.startswith("tasks/") and type(params.get("taskId")) is str:
@@ -21964,19 +22362,24 @@ class Correlation:
 
     def _began(self, message: Message, params: dict[str, Any]) -> None:
         ident, method, tool = message.body["id"], message.method, message.tool
-        task = params.get("taskId") if method is not None and method.startswith("tasks/") else None
-        token = meta_of(message).get("progressToken") if message.peer == "client" and "_meta" in params else None
-        modern = "_meta" in params and _VERSION_META in meta_of(message)
-        waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None, modern)
-        if waiting.progress is not None:
-            self._progress.put(waiting.progress, waiting)
+        waiting = Pending(method, tool)
+        if "_meta" in params or method != "tools/call":
+            task = params.get("taskId") if method is not None and method.startswith("tasks/") else None
+            token = meta_of(message).get("progressToken") if message.peer == "client" and "_meta" in params else None
+            modern = "_meta" in params and _VERSION_META in meta_of(message)
+            waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None, modern)
+            if waiting.progress is not None:
+                self._progress.put(waiting.progress, waiting)
         if method == "tools/call":
             self._running[tool or ""] = self._running.get(tool or "", 0) + 1
         pending = self._pending[message.peer]
         before: tuple[Pending, ...] = pending.get(ident) or ()          # of two under one id nobody knows which is answered
-        for one in before[:-MAX_READINGS]:
-            self._forget(one)
-        pending.put(ident, (*before[-MAX_READINGS:], waiting))
+        if before:
+            for one in before[:-MAX_READINGS]:
+                self._forget(one)
+            pending.put(ident, (*before[-MAX_READINGS:], waiting))
+        else:
+            pending.put(ident, (waiting,))
 
     def _forget(self, waiting: Pending) -> None:
         """A request waits no longer."""
@@ -22275,6 +22678,8 @@ class Session:
     def _record(self, out: Outbox, record: Record) -> None:
         """Have a record written, which the user may be shown (`mcpwall allow REF`); say once a day when the log is full."""
         out.records.append(record)
+        if record.is_usual:
+            return
         if "asked" in record.fields and "digest" in record.fields:
             self._questions.shown(record.fields["digest"], record.fields["rule"], record.data)
         if record.spared and record.fields["ts"][:10] != self._full_on:
@@ -23275,6 +23680,11 @@ class Reporter:
         self._bell.acquire()
         self._started = self._busy = self._hurry = False
 
+    @property
+    def skips_allowed(self) -> bool:
+        """Is nothing said of what was simply allowed?"""
+        return self._least > _WORDS["allow"][2]
+
     def decisions(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Queue a line for each audit record whose action reaches the level."""
         lines = [decision_text(record, self.colour) for record in records
@@ -23969,7 +24379,8 @@ class _Relay:
     def _perform(self, effects: list[Any], peer: str) -> None:
         """Carry out *effects*; *peer*'s pump calls, or the main thread (""), which must not wait."""
         forward: list[bytes] = []
-        decided = [effect.fields for effect in effects if type(effect) is Record]       # most effects are records
+        decided = [effect.fields for effect in effects if type(effect) is Record      # most effects are records
+                   and not (effect.is_usual and self._reporter.skips_allowed)]
         others = [effect for effect in effects if type(effect) is not Record]
         for effect in others:
             kind = type(effect)
@@ -28313,7 +28724,7 @@ def _host_of(host: HookHost, fields: Mapping[str, Any], name: str) -> HookHost:
 
 def _event_folder(place: str) -> str:
     """A folder as the system spells it: Cursor writes `/d:/Proj` for `D:\\Proj`."""
-    return place[1:] if re.match(r"/[A-Za-z]:(/|\Z)", place) else place
+    return place[1:] if place[2:3] == ":" and re.match(r"/[A-Za-z]:(/|\Z)", place) else place
 
 
 # -- the calls of an event ---------------------------------------------------------
@@ -28472,17 +28883,17 @@ def _seen_from(folder: str, place: str) -> str:
 
 def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
     """The event with server and tool told apart, if it is about an MCP tool. *servers*: the names that are configured."""
-    prefix = re.match(r"mcp__|MCP:|mcp_|@", event.tool)
-    if prefix is None and (event.server is not None or event.host.name != "copilot" or "-" not in event.tool):
+    prefix = next((start for start in ("mcp__", "MCP:", "mcp_", "@") if event.tool.startswith(start)), "")
+    if not prefix and (event.server is not None or event.host.name != "copilot" or "-" not in event.tool):
         return event
-    rest = event.tool[prefix.end():] if prefix else event.tool
+    rest = event.tool[len(prefix):]
     for server in [event.server] if event.server else sorted(servers, key=len, reverse=True):
         found = re.match(f"(?:{re.escape(server)}|{_server_word(server)})(?:__|[_/-])(?=.)", rest)
         if found:
             return event._replace(server=server, tool=rest[found.end():])
-    if prefix is None or event.server:
+    if not prefix or event.server:
         return event
-    server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/", "MCP:": "\0"}[prefix[0]])
+    server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/", "MCP:": "\0"}[prefix])
     return event._replace(server=server, tool=tool) if tool else event._replace(server="", tool=rest)
 
 

@@ -70,7 +70,7 @@ class Side:
     def session(self, policy: str, pins: dict) -> object:
         self.now = 1000.0
         return self.module.Session(self.walls[policy], "s", clock=lambda: 1_800_000_000.25, session_id="diff", identity="s",
-                                   pins=lambda: pins, monotonic=lambda: self.now)
+                                   pins=lambda: pins, monotonic=lambda: self.now, salt=b"salt")
 
     def effects(self, session: object, peer: str, data: bytes, pins: dict) -> dict:
         """What *data* leads to, as plain data; a fault is an effect, too."""

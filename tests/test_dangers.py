@@ -79,10 +79,19 @@ class Prefilter(unittest.TestCase):
                     arguments = {"options": arguments, "list": [rng.choice(pieces)[1]]}
             else:
                 tool, arguments, _ = given[turn]
-            if mcpwall.dangers_in(tool, arguments, look()):
-                with self.subTest(seed=number, tool=tool, arguments=arguments):
-                    self.assertTrue(mcpwall.may_endanger(tool, arguments))
+            whole = look()._replace(readings=lambda text: (mcpwall.View("raw", text, ()),) * 2)     # every text is looked into
+            found = mcpwall.dangers_in(tool, arguments, whole)
+            with self.subTest(seed=number, tool=tool, arguments=arguments):
+                self.assertTrue(not found or mcpwall.may_endanger(tool, arguments))
+                self.assertEqual(mcpwall.dangers_in(tool, arguments, look()), found)
 
+    def test_a_script_for_a_browser_is_looked_into(self) -> None:
+        for tool, key in (("browser_evaluate", "script"), ("page", "function"), ("puppeteer_run", "code"), ("playwright_do", "it")):
+            for text, bad in (("return document.cookie", False), ("fetch('/x?' + document.cookie)", True),
+                              ("new Image().src = localStorage.a", True), ("require('child_process')", True), ("a", False)):
+                with self.subTest(tool=tool, text=text):
+                    self.assertEqual(bool(mcpwall.dangers_in(tool, {key: text}, look())), bad)
+                    self.assertEqual(bad, bad and mcpwall.may_endanger(tool, {key: text}))
 
     def test_random_calm_texts_have_no_sign(self) -> None:
         number = seed()
