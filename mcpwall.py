@@ -5505,6 +5505,8 @@ _SH_HOLE = "\ue0f0\ue0f1"       # in a text: anything may stand here; between th
 _sh_holes = lazy_regex("\ue0f0(\\w*)\ue0f1")
 _SH_ENDS = " \t\r\n;&|<>()"     # end a word
 _sh_plain_run = lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+""")
+_sh_plain_words = lazy_regex(r"""(?:[^\s'"\\$`;&|<>(){}=\[#]+(?:[ \t]+|(?=[\n;&|)])|\Z))+""")     # words that mean themselves
+_sh_flat = lazy_regex(r"[\w./:,@%+-]+(?: (?:[\w./:,@%+-]+|-[\w./:,@%+=-]+))*\Z")     # one command of such words
 _sh_inner_run = lazy_regex(r"""[^'"\\$`/:}]+""")           # of a word within ${…}
 _sh_quoted_run = lazy_regex(r'[^"\\$`]+')
 _sh_escaped = lazy_regex(r'\\(?:\n|([$`"\\]))')             # within double quotes
@@ -5921,6 +5923,11 @@ class _ShReader:
         """Words and redirections up to the end of the command, added to *node*."""
         t = self.t
         while self.i < self.n:
+            run = _sh_plain_words.match(t, self.i)
+            if run:
+                node.words += run.group().split()
+                self.i = run.end()
+                continue
             c = t[self.i]
             if c in " \t\r":
                 self.i += 1
@@ -6309,9 +6316,9 @@ def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
     """One stream out of several."""
     if len(flows) == 1 and text is None:
         return flows[0]
-    sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
-    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows),
-                 any(f.made for f in flows), bool(flows) and all(f.below or f is _NOTHING for f in flows))
+    sources = tuple(dict.fromkeys([source for flow in flows for source in flow.sources]))[:64]
+    return _Flow(text, any([f.remote for f in flows]), sources, any([f.coded for f in flows]), any([f.shell for f in flows]),
+                 any([f.made for f in flows]), bool(flows) and all([f.below or f is _NOTHING for f in flows]))
 
 
 def _sh_said(flows: Sequence[_Flow]) -> _Flow:
@@ -6511,7 +6518,7 @@ nsenter | aCFimnpruUZ t:S:G: --target: -w,--wd:cd | x | t:enters
 setpriv prlimit cgexec chpst firejail proot valgrind faketime aa-exec numactl caffeinate | n:r:b: | p? x
 command | p -v,-V=idle | x
 builtin | | x
-exec | cl a: | x | t:exec
+exec | cl a: | x
 proxychains proxychains4 | q f: | x
 systemd-run | qrSt p:E:u:H:M:G:P: --property: --unit: --uid: --gid: --slice: --setenv:e --working-directory:cd | x
 systemd-inhibit xvfb-run | adl e:f:n:p:s:w: --what: --who: --why: --mode: --server-num: --server-args: | x
@@ -6661,7 +6668,12 @@ cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mkl
 rm unlink rmdir rd del erase remove-item ri rimraf trash trash-put shred srm wipe del-cli remove remove_directory | | | t:remove
 gio/trash,remove | f | d*
 dd | | | t:dd
-truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc | | | t:overwrite
+truncate fallocate | s:r:o:l: --size: --reference: | empty*
+tee tee-object | a=append -a,--append,-append=append -filepath,-literalpath:w -variable: | w* | same
+out-file | -append=append -filepath,-literalpath:w -encoding: -width: | w* | same
+set-content sc | -value:text -path,-literalpath:w -encoding: | w text
+add-content ac | -value:text -path,-literalpath:w -encoding: | w text | append
+sponge clear-content clc | a=append -path:w | w* | same
 split csplit | dksxz a:b:C:l:n:t: -f,--prefix:stem --bytes: --lines: | | t:split
 mkfifo mknod | m: | pipe*
 chmod chown chgrp icacls takeown setfacl | | | t:mode
@@ -6707,14 +6719,15 @@ mail mailx mutt sendmail swaks msmtp send-mailmessage | -a,-A,--attach,--attach-
 xclip pbcopy xsel wl-copy clip set-clipboard | | s* | away:the_clipboard
 gist | | S* | away:a_paste
 dig nslookup host ping resolve-dnsname drill test-connection | | | t:lookup
-bitsadmin certutil | | | t:fetch_tool
+certutil | -decode,-decodehex,-encode,-encodehex,/decode,/encode=codes | u* | t:http
+bitsadmin | | u* | t:http
 # -- Windows; programs whose words are no commands
 start start-process saps start-job start-threadjob invoke-command icm foreach-object % foreach where-object ? where | | | t:start
 get-item gi resolve-path rvpa convert-path cvpa join-path | | | t:items
 select-object select sort-object get-unique out-string | | | same
 forfiles | | | t:forfiles
 new-object | | | t:new_object
-set-alias sal new-alias nal | | | t:set_alias
+set-alias sal new-alias nal | -value,-name:p | p* | t:state
 apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
      heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
 """
@@ -6732,48 +6745,55 @@ _sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|s
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
 _SH_RULES = r"""
 destructive :: mkfs mke2fs mkswap newfs mkdosfs :: (?=.* (?:/dev/|[A-Za-z]:)) :: makes a new file system on a device
-destructive :: blkdiscard :: (?=.*/dev/) :: wipes a disk
+destructive :: blkdiscard ddrescue dcfldd partclone.restore :: .* /dev/(?!null) :: writes to a raw device
 destructive :: wipefs sgdisk gdisk sfdisk cfdisk badblocks hdparm nvme cryptsetup :: (?=.* /dev/)(?=.* (?:-a|--all|--zap-all|-Z|
     -o|-w|--security-erase|-[dn]|--delete|format|sanitize|luksFormat|erase|--wipe)|[^-]* /dev/\S+ $) :: wipes a disk
-destructive :: parted :: (?=.* (?:mklabel|mktable|rm|mkpart)) :: changes a partition table
-destructive :: fdisk diskpart :: (?!(?:.* )?(?:-l|--list|/\?) ) :: changes a partition table
+destructive :: parted fdisk diskpart :: (?!(?:.* )?(?:-l|--list|/\?|print) ) :: changes a partition table
 destructive :: diskutil :: .*\b(?i:erase|partition|zeroDisk|secureErase|deleteVolume|deleteContainer|reformat) :: erases a disk
-destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock|
-     /dev/)) :: destroys a volume
+destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock| /dev/))
+     :: destroys a volume
 destructive :: format format.com :: (?i) (?:.* )?[a-z]: :: formats a drive
 destructive :: btrfs :: subvolume delete :: destroys a volume
 destructive :: cipher :: (?i).*/w :: wipes free space
 destructive :: vssadmin wbadmin :: (?i) (?:delete|resize) :: deletes backups or shadow copies
-destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|
-    --force\S*) )(?=.* (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|
-    --delete) )(?=.* (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
-git_discard :: git :: (?:reset (?:.* )?--(?:hard|merge) |clean(?=.* (?:-[a-zA-Z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|
-    stash clear |filter-(?:branch|repo)|reflog (?:expire|delete)|
-    (?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|--discard-changes) |
-    checkout (?:.* )?TREE |restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* TREE )|
-    read-tree (?:.* )?--reset |
-    push(?!.* (?:--dry-run|-n) )(?:(?=.* (?:-[a-z]*f[a-z]*|--force|--mirror) )|(?!.*--force-with-lease)(?=.* [+]\S+ ))) ::
-     throws away what is not committed or pushed
-git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |
-    branch(?=.* (?:-[a-z]*D|--delete .*--force|--force .*--delete) )|worktree remove .*(?:-f|--force) |
-    checkout (?:.* )?-- (?!TREE )|
-    restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) ::
-     throws local work away
-persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
+destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|--force\S*) )(?=.*
+     (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|--delete) )(?=.*
+     (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
+destructive :: wsl :: .*--unregister :: deletes a whole distribution
+destructive :: wmic :: (?i).*shadowcopy.* delete :: deletes shadow copies
+destructive :: bcdedit :: (?i) (?:/set|/delete|-set) :: changes how the system starts and recovers
+destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64
+     clear-eventlog remove-eventlog limit-eventlog clear-history :: . :: wipes a disk, a volume, a log or a history
+destructive :: wevtutil :: (?i) (?:cl|clear-log) :: wipes an event log
+destructive :: reg :: (?i) delete (?:HKLM|HKCR|HKEY_LOCAL|HKEY_CLASSES|\S*\\(?:Windows|Software) ) :: deletes registry keys
+destructive :: fsutil :: (?i).*(?:setzerodata|deletejournal) :: wipes file data
+destructive :: history :: (?=.* -\w*[cw]) :: wipes the shell history
+destructive :: unset :: .* HIST(?:FILE|SIZE)  :: switches the shell history off
+destructive :: journalctl :: .*--(?:vacuum|rotate) :: wipes system logs
+destructive :: kill :: .* -1 $ :: kills every process
+destructive :: crontab :: .* -r  :: removes all cron jobs
+destructive :: tmutil :: (?:delete|disable) :: removes backups
+destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
+    desktop|pictures|folder)) :: deletes the user's files
+git_discard :: git :: (?:reset (?:.* )?--(?:hard|merge) |clean(?=.* (?:-[a-zA-Z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|stash
+     clear |filter-(?:branch|repo)|reflog (?:expire|delete)|(?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|
+    --discard-changes) |checkout (?:.* )?TREE |restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))
+    (?=.* TREE )|read-tree (?:.* )?--reset |push(?!.* (?:--dry-run|-n) )(?:(?=.* (?:-[a-z]*f[a-z]*|--force|--mirror) )|
+    (?!.*--force-with-lease)(?=.* [+]\S+ ))) :: throws away what is not committed or pushed
+git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |branch(?=.* (?:-[a-z]*D|--delete .*--force|--force
+     .*--delete) )|worktree remove .*(?:-f|--force) |checkout (?:.* )?-- (?!TREE )|restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|
+    (?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) :: throws local work away
 secret :: pass gopass :: (?:show |otp )?(?!(?:ls|list|git|init|help|version|find|search|grep|insert|edit|generate|rm|mv|cp) |
     -)\S :: STORED_PASSWORD
-secret :: secret-tool :: (?:lookup|search) :: STORED_PASSWORD
+secret :: secret-tool keyring lpass keepassxc-cli bw rbw :: (?:get|show|export|clip|lookup|search) :: STORED_PASSWORD
 secret :: security :: (?:find-\S+-password .*-\w*[wg]|dump-keychain|export) :: STORED_PASSWORD
-secret :: keyring lpass keepassxc-cli bw rbw :: (?:get|show|export|clip) :: STORED_PASSWORD
 secret :: gpg gpg2 :: .*--export-secret :: GPG_KEY
 secret :: gh :: auth (?:token|status .*--show-token|status .*-t ) :: GITHUB_TOKEN
 secret :: glab :: auth status .*(?:-t|--show-token) :: GITLAB_TOKEN
-secret :: aws :: configure (?:export-credentials|get \S*(?:secret|token)) :: AWS_KEY
-secret :: aws :: (?:secretsmanager get-secret-value|ssm get-parameters? .*--with-decryption|sts (?:get-session-token|
-    assume-role)) :: AWS_SECRET
-secret :: gcloud :: secrets versions access :: GOOGLE_SECRET
+secret :: aws :: (?:configure (?:export-credentials|get \S*(?:secret|token))|secretsmanager get-secret-value|ssm
+     get-parameters? .*--with-decryption|sts (?:get-session-token|assume-role)) :: AWS_SECRET
+secret :: gcloud :: secrets versions access|auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
-secret :: gcloud :: auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
 secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
@@ -6781,42 +6801,25 @@ secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read) 
 secret :: heroku :: (?:auth:token|config(?::get)?|authorizations:create) :: HEROKU_TOKEN
 secret :: git :: credential fill :: GIT_PASSWORD
 secret :: netsh :: (?i)wlan show profile.*key=clear :: WIFI_PASSWORD
-persistence :: at batch :: (?!(?:.* )?(?:-[lqrdcV]|list) ) :: schedules a command for later
-destructive :: ddrescue dcfldd partclone.restore :: .* /dev/(?!null) :: writes to a raw device
-destructive :: wsl :: .*--unregister :: deletes a whole distribution
-destructive :: wmic :: (?i).*shadowcopy.* delete :: deletes shadow copies
-destructive :: bcdedit :: (?i) (?:/set|/delete|-set) :: changes how the system starts and recovers
-destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64
-     :: . :: wipes a disk or volume
-destructive :: wevtutil :: (?i) (?:cl|clear-log) :: wipes an event log
-destructive :: clear-eventlog remove-eventlog limit-eventlog :: . :: wipes an event log
-destructive :: reg :: (?i) delete (?:HKLM|HKCR|HKEY_LOCAL|HKEY_CLASSES|\S*\\(?:Windows|Software) ) :: deletes registry keys
-destructive :: fsutil :: (?i).*(?:setzerodata|deletejournal) :: wipes file data
-destructive :: history :: (?=.* -\w*[cw]) :: wipes the shell history
-destructive :: clear-history :: . :: wipes the shell history
-destructive :: unset :: .* HIST(?:FILE|SIZE)  :: switches the shell history off
-destructive :: journalctl :: .*--(?:vacuum|rotate) :: wipes system logs
-destructive :: kill :: .* -1 $ :: kills every process
-destructive :: crontab :: .* -r  :: removes all cron jobs
-destructive :: tmutil :: (?:delete|disable) :: removes backups
-reverse_shell :: ngrok :: (?:http|tcp|tls|start|tunnel) :: opens a tunnel into this machine
+pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote content
+pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
+    javascript:) :: runs remote content
+pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
+reverse_shell :: ngrok cloudflared tailscale code devtunnel :: (?:http|tcp|tls|start|tunnel|funnel|serve|host|access) (?!list|
+    info|login|create|status) :: opens a tunnel into this machine
 reverse_shell :: chisel frpc ligolo-ng gost rathole bore pagekite :: (?!(?:.* )?(?:--help|--version|-h|help) ) :: opens a
      tunnel into this machine
-reverse_shell :: cloudflared :: (?:tunnel|access) (?!list|info|login|create) :: opens a tunnel into this machine
+reverse_shell :: nc ncat netcat cryptcat :: .* (?:-\w*[ec]|--(?:sh-)?exec|--lua-exec)  :: connects a program to the network
+reverse_shell :: websocat :: (?i).*(?:exec|system|shell|sh-c|cmd): :: connects a program to the network
+reverse_shell :: socat :: (?i)(?=.*(?:exec|system|shell|cmd):)(?=.*(?:tcp|udp|ssl|sctp|vsock|socks|proxy)) :: connects a program
+     to the network
 reverse_shell :: lt localtunnel :: .*-p :: opens a tunnel into this machine
-reverse_shell :: tailscale :: (?:funnel|serve) (?!status) :: opens a tunnel into this machine
 reverse_shell :: ssh autossh plink :: .* -\w*R :: opens a tunnel into this machine
-reverse_shell :: code devtunnel :: (?:tunnel|host) :: opens a tunnel into this machine
 reverse_shell :: tmate sshx gotty ttyd shellinaboxd gs-netcat pwncat pwncat-cs dnscat dnscat2 iodine powercat msfconsole sbd
      rpivot revsocks hans :: (?!.*(?:--help|--version|-h|-V) ) :: opens a shell to the network
 reverse_shell :: msfvenom :: .*-p :: builds a remote shell
 reverse_shell :: ztcp zsh-net-tcp :: . :: opens a socket from the shell
 reverse_shell :: xterm :: .*-display \S+:\d :: opens a shell on another display
-pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote content
-pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
-    javascript:) :: runs remote content
-pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
-pipe_to_shell :: bash sh zsh python perl ruby php node :: (?:-\S* )?https?:// :: runs remote content
 privilege :: pkexec :: (?!--(?:help|version)) . :: runs a program as root
 privilege :: run0 mimikatz mimikatz.exe pypykatz secretsdump.py lazagne nanodump :: (?!.*(?:--help|--version|-h ))(?: )?. ::
      takes rights or passwords of others
@@ -6826,22 +6829,20 @@ privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsas
 privilege :: ntdsutil :: (?i)(?=.*(?:ifm|ntds)) :: copies the password database
 privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
 privilege :: mcpwall :: LOOSENS :: changes what mcpwall lets through
-privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS ::
-     changes what mcpwall lets through
-privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |
-    (?:approve|allow) (?:-\S+ )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) ::
-     changes what mcpwall lets through
+privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS :: changes what mcpwall
+     lets through
+privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |(?:approve|allow) (?:-\S+
+     )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) :: changes what mcpwall lets through
 privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*m[^a-z ]?cp[^a-z ]{0,3}wal :: stops mcpwall
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
-privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
-    --version|-c $|--check|-c -f)) . :: changes users or rights
+privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl new-localuser
+     add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: (?!.*(?:--help|--version|-c $|--check|
+    -c -f)) . :: changes users or rights
 privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
 privilege :: dscl :: .*(?:-create|-append|-passwd) :: changes users or rights
-privilege :: net net1 :: (?i) (?:user|localgroup|group) (?=.*/add|.*/active) :: changes users or rights
-privilege :: net :: (?i) user \S+ \S+ :: changes a password
-privilege :: new-localuser add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: . :: changes
-     users or rights
+privilege :: net net1 :: (?i) (?:user|localgroup|group) (?:(?=.*/(?:add|active))|\S+ [^/\s]) :: changes users, rights or a
+     password
 privilege :: runas psexec psexec64 gsudo :: . :: runs a program as another user
 privilege :: start-process saps :: (?i).*-verb runas :: runs a program as administrator
 privilege :: nsenter :: .*(?:-t|--target|-a|--all|--mount) :: enters the namespaces of another process
@@ -6853,15 +6854,13 @@ privilege :: docker podman nerdctl docker-compose :: (?=.*(?:--privileged|--pid[
 privilege :: kubectl oc :: (?=.*(?:cluster-admin|--privileged(?![= ]false)|hostPID|hostNetwork|"?privileged"?:|hostPath|
     node-shell| debug node/)) :: gives rights over the cluster or its nodes
 privilege :: setenforce :: 0|Permissive|permissive :: turns SELinux off
-privilege :: iptables ip6tables :: .*(?:-F|--flush|-X|-P (?:INPUT|FORWARD|OUTPUT) ACCEPT) :: drops the firewall
-privilege :: nft :: .*flush ruleset :: drops the firewall
+privilege :: iptables ip6tables nft :: .*(?:-F|--flush|-X|-P (?:INPUT|FORWARD|OUTPUT) ACCEPT|flush ruleset) :: drops the firewall
 privilege :: ufw firewall-cmd pfctl :: (?:.*(?:disable|reset|panic-off|-d )|/|$) :: turns protection off
 privilege :: systemctl service sc launchctl rc-service stop-service set-service net :: (?i)(?=.*(?:stop|disable|mask|kill|
     unload|delete|bootout|config))(?=.*(?:firewall|ufw|apparmor|auditd|iptables|nftables|fail2ban|falcon|crowdstrike|windefend|
     mpssvc|defender|wazuh|osquery|clamav|sentinel|selinux|syslog|wscsvc|sysmon|mdatp|edr)) :: turns protection off
-privilege :: set-mppreference add-mppreference :: (?i).*-(?:disable|exclusion|MAPS|SubmitSamples) :: turns virus protection off
-privilege :: uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability :: (?i).*defender :: turns virus
-     protection off
+privilege :: set-mppreference add-mppreference uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability
+     :: (?i).*(?:-disable|-exclusion|-MAPS|-SubmitSamples|defender) :: turns virus protection off
 privilege :: netsh :: (?i).*(?:state off|opmode disable|firewall.*(?:disable|add rule|delete rule|reset)|portproxy add) ::
      opens the firewall
 privilege :: set-netfirewallprofile new-netfirewallrule disable-netfirewallrule remove-netfirewallrule :: (?i).*(?:false|allow|
@@ -6875,21 +6874,20 @@ privilege :: set-executionpolicy :: (?i)(?=.*(?:unrestricted|bypass))(?!.*-scope
 privilege :: reg set-itemproperty new-itemproperty sp :: (?i)(?=.*(?:EnableLUA|DisableAntiSpyware|DisableRealtime|
     DisableTaskMgr|UseLogonCredential|LocalAccountTokenFilterPolicy|Windows Defender|Windows\x00Defender)) :: turns protection
      off
-privilege :: aws :: iam (?:attach-(?:user|role|group)-policy|put-(?:user|role)-policy|create-access-key|create-login-profile|
-    update-assume-role-policy|add-user-to-group|create-user|deactivate-mfa) :: widens cloud rights
-privilege :: gcloud :: .*(?:add-iam-policy-binding|keys create) :: widens cloud rights
-privilege :: az :: (?:role assignment create|ad sp create|ad app credential) :: widens cloud rights
+privilege :: aws gcloud az :: (?:iam (?:attach-(?:user|role|group)-policy|put-(?:user|role)-policy|create-access-key|
+    create-login-profile|update-assume-role-policy|add-user-to-group|create-user|deactivate-mfa)|.*(?:add-iam-policy-binding|
+    keys create)|role assignment create|ad sp create|ad app credential) :: widens cloud rights
 privilege :: bash sh zsh dash ksh :: (?:.* )?-\w*p\w* $ :: keeps the rights of a setuid program
 privilege :: bcdedit :: (?i).*(?:testsigning|nointegritychecks) :: turns protection off
-privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup|(?:--r?bind| -o r?bind)\S* / )) :: mounts
-     a disk of the host
-persistence :: systemctl :: (?:.* )?(?:enable|link|reenable|edit) :: enables a service at start
-persistence :: bitsadmin :: (?i)(?=.*/setnotifycmdline) :: schedules a command
+privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup|(?:--r?bind| -o r?bind)\S* / )) :: mounts a
+     disk of the host
 privilege :: gdb lldb :: (?=.* (?:-p|--pid|attach))(?=.*(?:system|exec\w*|dlopen)\() :: runs code in another process
-persistence :: systemd-run :: (?=.*--(?:on-|timer)) :: schedules a command
+persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
+persistence :: at batch :: (?!(?:.* )?(?:-[lqrdcV]|list) ) :: schedules a command for later
+persistence :: systemctl loginctl pm2 :: (?:.* )?(?:enable|link|reenable|edit|startup) :: enables a service at start
+persistence :: bitsadmin systemd-run :: (?i).*(?:/setnotifycmdline|--on-|--timer) :: schedules a command
 persistence :: ssh-copy-id :: \A(?!.*-[nh](?:\s|\Z)) :: adds a key for log-in
 persistence :: osascript :: (?i)(?=.*login[ \x00]item) :: starts a program at log-in
-persistence :: loginctl :: .*enable-linger :: lets services run without a log-in
 persistence :: update-rc.d chkconfig rc-update insserv :: (?!.*(?:remove|--list|show|off|del)) :: enables a service at start
 persistence :: launchctl :: (?:load|bootstrap|submit|enable|start|kickstart) :: starts an agent at log-in
 persistence :: schtasks :: (?i).*/(?:create|change) :: schedules a task
@@ -6909,87 +6907,70 @@ persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pag
      program
 persistence :: xmrig minerd cpuminer ethminer cgminer t-rex nbminer :: (?!.*--(?:help|version)) :: mines coins in the background
 persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
-persistence :: pm2 :: startup :: enables a service at start
 infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|workspace
      delete|force-unlock)(?!.* -help) :: destroys infrastructure
-infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb :: (?:.* )?(?:destroy|delete|remove|terminate|stack rm)  ::
-     destroys infrastructure
+infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm
+     k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
+    terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
     crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete
      (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
-infrastructure :: eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm k3s-uninstall.sh :: (?:.* )?(?:delete|reset|
-    destroy)  :: destroys a cluster
 infrastructure :: aws :: s3 sync (?!(?:--?\S+ )*(?:\./)?(?:[\w-]+/)*(?:dist|build|out|public|site|_site|www|static|target)/? )
     (?=.*--delete) :: destroys cloud storage
-infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive))|s3api delete-|ec2 (?:terminate-instances|
-    delete-(?!tags)|release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|
-    iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs
-     delete-|eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|
-    purge)-queue|sns delete-topic|logs delete-|cloudtrail (?:delete|stop)|organizations |autoscaling delete-|efs delete-|
-    glacier delete|backup delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|guardduty delete) ::
-     destroys cloud resources
+infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive))|s3api delete-|ec2 (?:terminate-instances|delete-(?!tags)|
+    release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|iam delete-|kms
+     (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs delete-|eks delete-|
+    ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|purge)-queue|sns
+     delete-topic|logs delete-|cloudtrail (?:delete|stop)|organizations |autoscaling delete-|efs delete-|glacier delete|backup
+     delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|guardduty delete) :: destroys cloud resources
 infrastructure :: gcloud :: (?:.* )?(?:delete|storage rm(?=.* (?:-r|--recursive) ))  :: destroys cloud resources
 infrastructure :: bq :: (?:.* )?rm (?=.*-\w*[rfd]) :: destroys cloud data
 infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
 infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
-infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|rm
-     .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
+infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm|remove|prune)|system reset|
+    machine (?:rm|reset)|rm .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
+     containers or volumes and their data
 infrastructure :: dropdb dropuser droplet :: (?!.*--help|(?:.* )?(?:test|test_\w+|\w+_test) *$) :: drops a database
-infrastructure :: mysqladmin :: .*drop :: drops a database
 infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
      deletes a repository
 infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso
-     :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset (?=.*--linked)|
-    branch delete)(?: |$) :: destroys a deployment
-infrastructure :: sequelize sequelize-cli knex :: (?:.* )?(?:db:drop|db:migrate:undo:all|migrate:rollback .*--all) :: drops a
-     database
-infrastructure :: typeorm typeorm-ts-node-commonjs mikro-orm :: (?:.* )?schema:(?:drop|fresh) :: drops a database
-infrastructure :: mix :: (?:do )?ecto\.(?:drop|reset) :: drops a database
+     :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset(?=.* --(?:linked|
+    db-url))|branch delete)(?: |$) :: destroys a deployment
+infrastructure :: sequelize sequelize-cli knex typeorm typeorm-ts-node-commonjs mikro-orm mix liquibase dotnet dotnet-ef rake
+     rails bin/rails prisma :: (?i).*(?:db:(?:drop|reset|purge|migrate:undo:all)|migrate:rollback .*--all|schema:(?:drop|fresh)|
+    ecto\.(?:drop|reset)|drop-?all|database drop|migrate reset|db push (?=.*--force-reset)) :: drops a database
 infrastructure :: flyway :: (?:.* )?clean  :: drops a database
-infrastructure :: liquibase :: (?i)(?:.* )?drop-?all :: drops a database
-infrastructure :: dotnet dotnet-ef :: (?:ef )?database drop :: drops a database
-infrastructure :: drizzle-kit :: drop :: drops a database
-infrastructure :: supabase :: (?:.* )?db reset (?=.*--(?:linked|db-url)) :: drops a database
-infrastructure :: docker podman nerdctl :: (?:volume (?:rm|remove|prune)|system reset|machine (?:rm|reset)) :: deletes volumes
-     and their data
-infrastructure :: rclone :: (?:.* )?(?:purge|delete|deletefile|rmdirs|cleanup)  :: deletes stored files
-infrastructure :: rclone :: (?:.* )?sync \S* ?(?:\S* )*\S*(?:empty|/dev/null)\S* :: deletes stored files
-infrastructure :: s3cmd :: (?:.* )?(?:rb|del|rm) (?=.*(?:-r|--recursive|--force)) :: deletes stored files
-infrastructure :: mc :: (?:.* )?(?:rb |rm (?=.*(?:-r|--recursive|--force))) :: deletes stored files
+infrastructure :: drizzle-kit mysqladmin :: (?:.* )?drop :: drops a database
+infrastructure :: rclone :: (?:.* )?(?:purge|delete|deletefile|rmdirs|cleanup|sync .*(?:empty|/dev/null)\S*)  :: deletes stored
+     files
+infrastructure :: s3cmd mc :: (?:.* )?(?:rb |(?:del|rm) (?=.*(?:-r|--recursive|--force))) :: deletes stored files
 infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
-    elastic|opensearch|\S*es:|/api/v1/namespaces)) :: deletes indices or shared state
+    elastic|opensearch|\S*es:|/namespaces|amazonaws|api\.(?:github|cloudflare|digitalocean|heroku)\.com/)) :: deletes indices
+     or remote state
 infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:del|unlink) (?:.*\$\(|\$\(\)) :: deletes every key it is given
-infrastructure :: vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:destroy|delete)  :: destroys a machine and
-     its data
 infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
-destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
-    desktop|pictures|folder)) :: deletes the user's files
-infrastructure :: rake rails bin/rails :: .*db:(?:drop|reset|purge) :: drops a database
-infrastructure :: prisma :: .*(?:migrate reset|db push (?=.*--force-reset)) :: drops a database
 infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
 infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db)  :: empties a database
 infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
      istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
-     disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|vm\.destroy) ::
-     destroys shared state
+     disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|vm\.destroy) :: destroys
+     shared state
 infrastructure :: npm yarn pnpm :: (?:unpublish|npm unpublish) :: withdraws a published package
-infrastructure :: curl http https xh :: (?=.*(?:-X ?|--request[= ]| |^)DELETE )(?=.*(?:/_all|/\*|:9200/|api\.(?:github|
-    cloudflare|digitalocean|heroku)\.com/|amazonaws|/namespaces/)) :: destroys remote state
 package_install :: npm pnpm yarn bun :: (?:.* )?(?:install|i|add|ci|update|upgrade|global add|dlx|exec)  :: installs packages
 package_install :: yarn npx pnpx bunx uvx :: $|(?!-) . :: installs packages
-package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap
-     flatpak port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks
-     cpan cpanm dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|
-    tool install|package|in)  :: installs packages
+package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap flatpak
+     port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks cpan cpanm
+     dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|tool install|
+    package|in)  :: installs packages
 package_install :: install-module install-package install-script easy_install dpkg rpm :: . :: installs packages
 package_install :: python :: -m (?:pip|ensurepip|easy_install) (?:install|download) :: installs packages
-network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh
-     scp sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer
-     bitsadmin test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|
-    --help|-V) ) :: talks to the network"""
+network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh scp
+     sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer bitsadmin
+     test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|--help|
+    -V) ) :: talks to the network"""
 _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 # Build output: harmless to delete below whatever folder the command starts in.
 _SH_OUTPUT = lazy_regex(r"(?!(?:.*/)?\.\.(?:/|\Z))(?:\./)?(?:[\w.-]+/)*(?:node_modules|dist|build|coverage|target|out|htmlcov|"
@@ -7065,7 +7046,7 @@ _SH_SUBCOMMANDS = frozenset("""git kubectl oc docker podman nerdctl aws gcloud a
 _SH_FIND_NARROWS = frozenset("-empty -regex -iregex -mtime -mmin -size -newer".split())
 _SH_FIND_RUNS = frozenset("-exec -execdir -ok -okdir -x -X --exec --exec-batch".split())
 _SH_REMOVES_ALL = frozenset("rimraf shred srm wipe trash trash-put del-cli remove remove_directory".split())
-_SH_NAMED_LAST = frozenset("lwp-download axel".split())                     # the last word is the file it goes to
+_SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin".split())      # the last word is the file it goes to
 _SH_NAMED_BY_URL = frozenset("wget wget2 aria2c axel lwp-download".split())  # a file named like the end of the address
 _sh_hidden_program = lazy_regex(r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)")
 _sh_host_folder = lazy_regex(r"(?:/|/(?:etc|root|proc|sys|dev|boot|var|home|usr|Users|var/run/docker\.sock|run/docker\.sock))\Z")
@@ -7151,6 +7132,10 @@ class _ShCall:
         return [value for role, value in self.got if role in roles]
 
     @property
+    def appends(self) -> bool:
+        return "append" in self.marks or "append" in self.row.traits
+
+    @property
     def rest(self) -> list[str]:
         """The command inside."""
         return self.args[self.starts[0]:] if self.starts else []
@@ -7213,8 +7198,8 @@ class _ShCall:
             return found, following, i + found[0]
         if word[:2] == "--" or "=" in word and word.partition("=")[0] in options:
             option, mark, value = word.partition("=")
-            found = options.get(option) or next(
-                (options[name] for name in options if name.startswith(option) and len(option) > 4), None)
+            found = options.get(option) or (next(
+                (options[name] for name in options if name.startswith(option)), None) if len(option) > 4 else None)
             if found and (not mark or found[0]):
                 return found, _sh_from(value, _sh_flow(word)) if mark else following, i + (found[0] and not mark)
             if mark:
@@ -9888,6 +9873,8 @@ class _ShFiles(_ShState):
         known = self.kept(word) if word != "/dev/null" else _EMPTY
         if known is None and self.pipes and self.pipes.intersection(self.keys(word)):
             return _sh_read(["\0pipe " + key for key in self.keys(word)])
+        if known is None and not isinstance(word, _ShWord):
+            return _sh_read(sources)
         known = _sh_flow(word).but(None) if known is None else known
         return _sh_join((known, _sh_read(sources)), known.text)
 
@@ -10003,7 +9990,7 @@ class _ShFiles(_ShState):
             plain = mapped.rstrip("/") or "/"
             if plain == "~" or plain == "/tmp" and not whole or _sh_top.match(plain):
                 return hard
-            if plain.endswith("/.git") and hard or self.climbs(place, here):
+            if plain.endswith("/.git") and hard or ".." in place and self.climbs(here):
                 return True
             if plain != "/tmp" and any([top == here or top.startswith(here.rstrip("/") + "/")
                                         for tops in self.anchors for top in tops]):
@@ -10015,11 +10002,12 @@ class _ShFiles(_ShState):
         loose = project is None and not cwd and "/" not in text.strip("/") and text[:1] not in "/~"
         return bool(outside) and hard and not loose and not (cwd and _SH_THROWN.match(text))
 
-    def climbs(self, word: str, place: str) -> bool:
-        """Is this spelled as a way up from where one is to other people's homes?"""
+
+    def climbs(self, place: str) -> bool:
+        """Is this, spelled as a way up from where one is, in other people's homes?"""
         homes = self.homes or ()
-        return ".." in word and any([place.startswith(home.rpartition("/")[0] + "/") and home.count("/") > 1 for home in homes]
-                                    ) and not any([place.startswith(home + "/") for home in homes])
+        return not any([place.startswith(home + "/") for home in homes]) and any(
+            [home.count("/") > 1 and place.startswith(home.rpartition("/")[0] + "/") for home in homes])
 
 
 class _ShFields:
@@ -10777,9 +10765,12 @@ class _ShRun(_ShScripts):
         start = 0
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
             start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
-        words = args[start:start + 300] + args[:start][:20]     # options before a sub-command go behind it
-        words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
-        subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000] + " "
+        words = args[start:start + 300] + args[:min(start, 20)]     # options before a sub-command go behind it
+        subject = " ".join(words)
+        if subject.count(" ") >= len(words) or len(subject) > 300 or "\ue0f0" in subject:
+            words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
+            subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000]
+        subject += " "
         padded = " " + subject
         secret = ""
         for category, pattern, reason in rules:
@@ -10802,7 +10793,9 @@ class _ShRun(_ShScripts):
                     fell = self.fell
                     self.go(value)
                     self.fell = fell
-            outs = [self.act(role, value, flow) for role, value in got if role not in _SH_QUIET_ROLES]
+            written = self.text_of(call, flow)
+            outs = [self.act(role, value, written if role == "w" else flow, call.appends) for role, value in got
+                    if role not in _SH_QUIET_ROLES]
         for role in row.inputs if flow.text or flow.remote else ():
             if not call.all(role) and (flow.text or role != "sql"):
                 self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
@@ -10819,6 +10812,13 @@ class _ShRun(_ShScripts):
         if self.links is not links and call.all("vol"):
             self.links = links
         return _sh_said(outs)
+
+    @staticmethod
+    def text_of(call: _ShCall, flow: _Flow) -> _Flow:
+        """What a program writes: the text that stands among its words, or what goes in."""
+        for text in call.all("text"):
+            return _sh_flow(text).but(str(text))
+        return flow
 
     def inside(self, call: _ShCall, flow: _Flow) -> _Flow:
         """The command that stands among the words of another."""
@@ -10858,7 +10858,7 @@ class _ShRun(_ShScripts):
         if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
             self.path(word)
 
-    def act(self, role: str, value: str, flow: _Flow) -> _Flow:
+    def act(self, role: str, value: str, flow: _Flow, appended: bool = False) -> _Flow:
         """What a word does in its role."""
         if role == "sh":
             return self.apart(self.run_text, value, flow)
@@ -10876,7 +10876,10 @@ class _ShRun(_ShScripts):
             return self.act("sh", _sh_from(value[1:], _sh_flow(value)), flow)
         key, mark, text = value.partition("=")
         if role == "w" or role == "new":
-            self.written(value, flow, False, role == "w")
+            self.written(value, flow, appended, role == "w")
+        elif role == "empty":
+            self.written(value, _EMPTY, False)
+            self.delete(value, "empties a system file", False, False)
         elif role == "d":
             self.path(value)
             self.delete(value)
@@ -11056,12 +11059,6 @@ def _do_enters(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     if not call.starts or _sh_is_shell(run, call.rest):
         run.say("privilege", f"{call.name}: opens a shell in another root or namespace")
     return run.inside(call, flow)
-
-
-def _do_exec(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    out = run.inside(call, flow)
-    run.dead = bool(call.starts)
-    return out
 
 
 def _do_inside(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
@@ -11361,6 +11358,10 @@ def _do_state(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         run.aliases = {**run.aliases, **dict([str(word).split("=", 1) for word in args if "=" in word])}
     elif name in ("exit", "return"):
         run.dead = True
+    elif len(_sh_operands(args)) > 1 and name in ("set-alias", "sal", "new-alias", "nal"):
+        node = _ShNode()
+        alias, node.words = _sh_operands(args)[0], [_sh_operands(args)[1], [("v", "@", "", False)]]
+        run.functions = {**run.functions, alias: [[node]]}
     return _NOTHING
 
 
@@ -11524,24 +11525,6 @@ def _do_dd(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     return flow._replace(text=None, made=True) if cut else flow
 
 
-def _do_overwrite(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    """tee, truncate, Set-Content …"""
-    name, args = call.name, call.args
-    appended = name in ("ac", "add-content") or _sh_has(r"(?:-a|--append|-Append)\Z", args)
-    files = [w for w, option in zip(args, ["", *args])
-             if w[:1] != "-" and option.lower() not in ("-s", "-value", "-encoding", "-r", "-o", "-l")]
-    value = next((value for option, value in zip(args, args[1:]) if option.lower() == "-value"), None)
-    if run.d is _SH_POWER and len(files) > 1 and name not in ("tee", "tee-object", "out-file"):
-        value, files = value or files[1], files[:1]
-    shrinks = name in ("truncate", "fallocate")
-    content = _sh_flow(value).but(str(value)) if value is not None else _EMPTY if shrinks else flow
-    for word in files:
-        run.written(word, content, appended)
-        if shrinks:
-            run.delete(word, "empties a system file", False, False)
-    return flow
-
-
 def _do_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     """cp, mv, ln, install …: the content goes along."""
     name, into = call.name, "".join(call.all("into")[-1:])
@@ -11603,6 +11586,9 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     name, urls, target = call.name, call.all("u"), "".join(call.all("w")[-1:])
     if name in _SH_NAMED_LAST and len(urls) > 1 and not target:
         target = urls.pop()
+    if "codes" in call.marks:
+        run.keep(target, run.content(urls[0] if urls else "")._replace(text=None, coded=True))
+        return _NOTHING
     sent: list[_Flow] = []
     if name in ("http", "https", "xh"):
         sent = [flow, *[run.content(word.rpartition("@")[2]) if re.search(r"[=:]@", word) else _sh_flow(word) for word in urls]]
@@ -11619,7 +11605,7 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             sent.append(_sh_flow(value))
         elif role == "r":
             run.path(value)
-        elif role in ("auth", "header") and _sh_other_service(_sh_flow(value), hosts):      # what says who one is
+        elif role in ("auth", "header") and _sh_elsewhere(_sh_flow(value), hosts, True):
             run.ship(_sh_flow(value), name)
     for url in urls[:64]:
         sent.append(_sh_flow(url))
@@ -11628,7 +11614,7 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         if url[:7].lower() == "file://":
             run.path(url)
     for part in sent[:64]:
-        if part.sources and not _sh_own_host(part, hosts):
+        if part.sources and _sh_elsewhere(part, hosts, False):
             run.ship(part, name)
     local = all([url[:5].lower() == "file:" for url in urls])
     got = _Flow(None, not local or flow.remote, ("\0the credentials of this machine",) * bool(_sh_metadata.search(hosts)))
@@ -11642,30 +11628,11 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     return _NOTHING
 
 
-def _do_fetch_tool(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    """certutil, bitsadmin: a URL and the file it goes to; or decoding."""
-    args = call.args
-    verb, at = "".join(args[:1]).lower().lstrip("-/"), next((i for i, word in enumerate(args) if "://" in word), -1)
-    codes = verb in ("encode", "encodehex", "decode", "decodehex") and len(args) > 2
-    got = _REMOTE if not codes else run.content(args[1])._replace(text=None, coded=True)
-    target = args[2] if codes else "" if at < 0 else "".join(args[at + 1:at + 2]) or args[at].rpartition("/")[2]
-    for file in (target, target.replace("\\", "/").rpartition("/")[2]) if target else ():
-        run.keep(file, got)
-        run.files[file] = got
-    return _NOTHING
-
-
 def _do_socket(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    name, text = call.name, " ".join(call.args)
-    if name in ("socat", "websocat"):
-        if re.search(r"(?i)(?:exec|system|shell|sh-c|cmd):", text) and (
-                name == "websocat" or re.search(r"(?i)tcp|udp|ssl|sctp|vsock|socks|proxy", text)):
-            run.say("reverse_shell", f"{name} connects a program to the network")
-        for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)", text):
-            flow = run.content(word)
-    elif name != "telnet" and _sh_has(r"-\w*[ec]\Z|--(?:sh-)?exec|--lua-exec", call.args):
-        run.say("reverse_shell", f"{name} connects a program to the network")
-    return _NOTHING if re.search(r"(?:^| )-\w*z", text) else _sh_connected(run, flow, name)
+    text = " ".join(call.args)
+    for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)", text) if call.name in ("socat", "websocat") else ():
+        flow = run.content(word)
+    return _NOTHING if re.search(r"(?:^| )-\w*z", text) else _sh_connected(run, flow, call.name)
 
 
 def _sh_connected(run: _ShRun, flow: _Flow, way: str) -> _Flow:
@@ -11759,14 +11726,6 @@ def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     return run.read(re.sub(r"(?i)@(?:path|file|relpath|fname)", lambda _: hit, given.get("/c", "")), flow, _SH_CMD)
 
 
-def _do_set_alias(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    for name, meant in [_sh_operands(call.args)[:2]] if len(_sh_operands(call.args)) > 1 else []:
-        node = _ShNode()
-        node.words = [meant, [("v", "@", "", False)]]
-        run.functions = {**run.functions, name: [[node]]}
-    return _NOTHING
-
-
 _sh_harmless = lazy_regex(r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
                           r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|"
                           r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
@@ -11799,21 +11758,16 @@ _SH_SERVICES = dict(pair.split(":") for pair in """npm:npmjs github:github gh:gi
     cloudflare:cloudflare digitalocean:digitalocean azure:azure google:google vercel:vercel netlify:netlify""".split())
 
 
-def _sh_other_service(origin: _Flow, hosts: str) -> bool:
-    """Does a secret go to another service than the one that its name tells?"""
+def _sh_elsewhere(origin: _Flow, hosts: str, lent: bool) -> bool:
+    """Does a secret go to another service than the one that its name tells? One that is *lent* says who one is: that may
+    go to any host unless its name is that of a known service."""
     if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
         return False
-    names = [source.strip("\0$").lower().split("_")[0] if source[:2] == "\0$" else "" for source in origin.sources]
-    return any(not name or name in _SH_SERVICES and name not in hosts and _SH_SERVICES[name] not in hosts for name in names)
-
-
-def _sh_own_host(origin: _Flow, hosts: str) -> bool:
-    """Are secret variables sent to the very service their names speak of, or does all stay on this machine?"""
-    if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
-        return True
-    names = [source[2:].strip("\0").lower().split("_") for source in origin.sources if source[:2] == "\0$"]
-    return len(names) == len(origin.sources) and not origin.coded and all(
-        any(len(part) > 3 and part in hosts for part in name) for name in names)
+    names = [source[2:].strip("\0").lower().split("_") if source[:2] == "\0$" else [""] for source in origin.sources]
+    if lent:
+        return any([not name[0] or name[0] in _SH_SERVICES and name[0] not in hosts and _SH_SERVICES[name[0]] not in hosts
+                    for name in names])
+    return origin.coded or any([not any([len(part) > 3 and part in hosts for part in name]) for name in names])
 
 
 # ---- texts that hold commands in languages of their own
@@ -11903,8 +11857,8 @@ _SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
     "awk": _sh_awk_program, "sed": _sh_sed_text, "esc": _sh_escaped_commands, "make": _sh_make_text, "tcl": _sh_tcl_text,
     "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
     "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
-_SH_QUIET_ROLES = frozenset("""p k h f r n cd u s S @ header auth folder module makefile entry two stem mark file into mode array
-    fd name""".split())
+_SH_QUIET_ROLES = frozenset("""text p k h f r n cd u s S @ header auth folder module makefile
+    entry two stem mark file into mode array fd name""".split())
 
 
 def _sh_text(value: Any) -> str:
@@ -11967,20 +11921,21 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     if isinstance(text, list):
         words = [_sh_private.sub("?", _sh_text(word)) for word in text]
         if _SH_OPERATORS.isdisjoint(words):
-            run = _ShRun(ctx, _SH_POSIX, cwd, env)
-            run.shown(run.simple(words, _NOTHING))
-            return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
+            return _sh_one(words, ctx, cwd, env)
         text = " ".join(words)
     text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
         raise BudgetSpent("it holds a command too long to follow")
     if not text.isascii() or "\0" in text:
         text = _sh_private.sub("?", text.replace("\0", ""))
+    shell, code = language in ("", "sh", "powershell", "cmd"), language in ("code", "any")
+    dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
+    if shell and dialects == [_SH_POSIX] and "wal" not in text and _sh_flat.match(text) and not (
+            text[0] in _SH_KEYWORD_STARTS and _sh_keyword.match(text)):
+        return _sh_one(text.split(), ctx, cwd, env)
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     changed: set[str] = set()
-    shell, code = language in ("", "sh", "powershell", "cmd"), language in ("code", "any")
-    dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
         run.elsewhere = len(dialects) > 1
@@ -11995,6 +11950,13 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
         paths.update(run.paths)
         changed |= run.altered
     return CommandFacts(facts, tuple(paths), frozenset(changed))
+
+
+def _sh_one(words: list[str], ctx: ShellContext, cwd: str | tuple[str, ...], env: Iterable[tuple[str, str]]) -> CommandFacts:
+    """The facts of one command whose words mean themselves: what reading its text would come to as well."""
+    run = _ShRun(ctx, _SH_POSIX, cwd, env)
+    run.shown(run.simple(words, _NOTHING))
+    return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
 
 
 _sh_private = lazy_regex("[\ue0f0\ue0f1]")
@@ -17406,6 +17368,19 @@ class Subject:
         text = self.haystack
         return any([literal in text for literal in literals])
 
+    @staticmethod
+    def is_plain(literals: frozenset[str]) -> bool:
+        """Do these stand in the text of a message as they are, unless it has escapes by number?"""
+        return not _is_of_numbers(literals) and not any(map(_escaped_sign.search, literals))
+
+    def lacking(self, by_literal: Mapping[str, set[int]]) -> set[int]:
+        """The numbers of what is not there as none of its literals is; all of these are plain (`is_plain`)."""
+        raw = self._raw
+        if not raw or "\\u" in raw:
+            return set()
+        there = [numbers for literal, numbers in by_literal.items() if literal in raw]
+        return set().union(*by_literal.values()).difference(*there)
+
     @once
     def _raw(self) -> str:
         """The text of the message in lower case, when all strings stand there as they are, but for escapes; else ""."""
@@ -20143,17 +20118,29 @@ _Step = tuple[Sequence[Rule], int, "Callable[[Subject, Any], Any] | None", Any, 
 def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
     """The steps in which *rules* are asked; *single*: each in a step of its own, and whatever it needs."""
     steps: list[_Step] = []
-    needs: list[Need] = []
+    numbers: dict[Need, int] = {}
     for rule in rules:
         need, lends = None if single else rule.needs, rule.action == "log_only"
-        if need is not None and need not in needs:
-            needs.append(need)
-        number = -1 if need is None else needs.index(need)
+        number = -1 if need is None else numbers.setdefault(need, len(numbers))
         if steps and steps[-1][1] == number and not single and not lends and not steps[-1][4]:
             steps[-1] = ([*steps[-1][0], rule], *steps[-1][1:])
         else:
             steps.append(([rule], number, Subject.HAS[need[0]] if need is not None else None, need and need[1], lends))
     return steps
+
+
+_MANY_LITERALS = 50         # from so many steps on it pays to look for the literals of all of them at once
+
+
+def _by_literal(steps: Sequence[_Step]) -> dict[str, set[int]]:
+    """literal → the numbers of the steps that need it, of those that `Subject.lacking` can tell of; {} for few."""
+    plain = [(number, what) for _, number, has, what, lends in steps
+             if has is Subject.has_literal and not lends and Subject.is_plain(what)]
+    found: dict[str, set[int]] = {}
+    for number, what in plain if len(plain) >= _MANY_LITERALS else ():
+        for literal in what:
+            found.setdefault(literal, set()).add(number)
+    return found
 
 
 def _logged(rule: Rule, has: Callable[[Subject, Any], Any] | None, what: Any, subject: Subject) -> Hit | None:
@@ -20178,7 +20165,7 @@ class Wall:
         """*whose* keeps the marks of a policy that is judged apart from those of others."""
         self.policy = policy
         self._whose = whose
-        self._candidates: dict[tuple[Any, ...], tuple[tuple[Rule, ...], list[_Step]]] = {}
+        self._candidates: dict[tuple[Any, ...], tuple[tuple[Rule, ...], list[_Step], dict[str, set[int]]]] = {}
         self._apart = Wall(policy.apart, whose + "apart") if policy.apart is not None else None
         self._machine = Wall(policy.machine, whose + "machine") if policy.machine is not None else None
         self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
@@ -20197,9 +20184,10 @@ class Wall:
         """
         rule: Rule | None = None
         try:
-            lacking: set[int] = set()               # of what rules before needed, and is not there
-            for rules, number, has, what, lends in _steps(self._rules(subject.message.peer), True) if every else \
-                    self._applying(subject.message)[1]:
+            steps, by_literal = (_steps(self._rules(subject.message.peer), True), {}) if every else \
+                self._applying(subject.message)[1:]
+            lacking = subject.lacking(by_literal) if by_literal else set()        # what is needed, and is not there
+            for rules, number, has, what, lends in steps:
                 if number in lacking:
                     continue
                 rule = rules[0]
@@ -20347,8 +20335,8 @@ class Wall:
         """The rules that may apply to messages of this kind, method, tool and server."""
         return self._applying(message)[0]
 
-    def _applying(self, message: Message) -> tuple[tuple[Rule, ...], list[_Step]]:
-        """The same, and the steps in which they are asked."""
+    def _applying(self, message: Message) -> tuple[tuple[Rule, ...], list[_Step], dict[str, set[int]]]:
+        """The same, the steps in which they are asked, and which literals these need."""
         about = message.peer, message.kind, message.method, message.tool, message.server, message.alias
         found = self._candidates.get(about)
         if found is None:
@@ -20357,7 +20345,8 @@ class Wall:
             rules = self._rules(message.peer)
             covers = {scope: scope.covers(*about[1:]) for scope in {rule.scope for rule in rules}}      # many share one
             asked = tuple([rule for rule in rules if covers[rule.scope]])
-            found = self._candidates[about] = asked, _steps(asked)
+            steps = _steps(asked)
+            found = self._candidates[about] = asked, steps, _by_literal(steps)
         return found
 
     def _default(self, message: Message, hit: Hit) -> Decision:
