@@ -141,6 +141,7 @@ import time
 from collections import _tuplegetter    # type: ignore[attr-defined]
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
+from itertools import chain
 
 __version__ = "0.1.0"
 
@@ -347,6 +348,9 @@ def _refuse_constant(name: str) -> Any:
 
 _scan_json: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(
     object_pairs_hook=_unique_members, parse_constant=_refuse_constant).scan_once     # type: ignore[attr-defined]
+# The same but for names that occur twice: twice as fast where there are many objects
+_scan_members: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(
+    parse_constant=_refuse_constant).scan_once      # type: ignore[attr-defined]
 _BLANKS = " \t\n\r"
 # Pythons without a digit limit of their own read such an integer in quadratic time: refuse it before.
 _long_number = None if hasattr(sys, "get_int_max_str_digits") else lazy_regex("[0-9]{%d}" % (MAX_INTEGER_DIGITS + 1))
@@ -369,7 +373,7 @@ def load_json(text: str) -> Any:
     if text[:1] in _BLANKS:
         start = len(text) - len(text.lstrip(_BLANKS))
     try:
-        value, end = _scan_json(text, start)
+        value, end, deep = (*_scan_json(text, start), False) if opened <= MAX_DEPTH else _scan_many(text, start)
     except StopIteration:
         raise MessageError("not JSON") from None
     except RecursionError:
@@ -380,22 +384,49 @@ def load_json(text: str) -> Any:
         raise MessageError("an integer is too long to read") from None
     if end != len(text) and text[end:].strip(_BLANKS):
         raise MessageError(f"not JSON: something follows the value at character {end}")
-    if opened > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
+    if deep:
         raise MessageError(f"nested deeper than {MAX_DEPTH} levels", -32600)
     if "\\u" in text and ("\\ud" in text or "\\uD" in text):
         _refuse_lone_surrogates(value)
     return value
 
 
-def _is_deeper(value: Any, limit: int) -> bool:
-    """Are there more than *limit* levels of objects and arrays?"""
-    level = [value]
-    for _ in range(limit):
-        level = [child for node in level if isinstance(node, (dict, list))
-                 for child in (node.values() if isinstance(node, dict) else node)]
-        if not level:
-            return False
-    return any(isinstance(node, (dict, list)) for node in level)
+def _scan_many(text: str, start: int) -> tuple[Any, int, bool]:
+    """What `_scan_json` gives, or raises, for a text with many objects, and whether it is nested too deep.
+
+    Each colon outside of strings stands behind a name. When there are as many as the objects have members, no name occurred
+    twice, and that without a look at each object.
+    """
+    try:
+        value, end = _scan_members(text, start)
+    except (ValueError, MessageError, StopIteration, RecursionError):
+        return (*_scan_json(text, start), False)        # it may say that a name occurred twice before that
+    deep, members = _survey(value)
+    if deep:
+        return (*_scan_json(text, start), True)
+    if text.count(":", start, end) != members and \
+            "".join(_plain_quotes(text[start:end]).split('"')[::2]).count(":") != members:
+        raise MessageError("the same member name occurs twice in one object")
+    return value, end, False
+
+
+def _plain_quotes(raw: str) -> str:
+    """A strict JSON text, of the same length, in which every quote begins or ends a string."""
+    return raw.replace("\\\\", "\0\0").replace('\\"', "\0\0") if "\\" in raw else raw
+
+
+def _survey(value: Any) -> tuple[bool, int]:
+    """(Are there more than MAX_DEPTH levels of objects and arrays?, how many members the objects have), level by level."""
+    level, members = [value], 0
+    for _ in range(MAX_DEPTH + 1):
+        kinds = {*map(type, level)}
+        if dict not in kinds and list not in kinds:
+            return False, members
+        objects = [node for node in level if type(node) is dict] if len(kinds) > 1 else level if dict in kinds else []
+        arrays = [node for node in level if type(node) is list] if list in kinds else []
+        members += sum(map(len, objects))
+        level = [*chain.from_iterable(map(dict.values, objects)), *chain.from_iterable(arrays)]
+    return True, members
 
 
 def _refuse_lone_surrogates(value: Any) -> None:
@@ -438,21 +469,48 @@ def strings_of(value: Any, budget: Budget | None = None) -> tuple[list[str], lis
     return texts, names
 
 
-def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None,
-             budget: Budget | None = None) -> None:
-    """*seen* says what counts as the text of (object, member, text); it is asked about members in _OPAQUE_NAMES only."""
-    if budget is not None:
-        budget.check()
+_MANY = 64                  # items of a list that are worth a look whether they are alike
+_AT_ONCE = 4096             # items of a list between two looks at the budget
+
+
+def _flat(items: list[Any]) -> tuple[list[str], list[str]] | None:
+    """(names, values) of the members of many objects, one after the other, if there are nothing but strings in them: such are
+    gone through without a step for each."""
+    if len(items) < _MANY or {*map(type, items)} != {dict}:
+        return None
+    values = [*chain.from_iterable(map(dict.values, items))]
+    return ([*chain.from_iterable(items)], values) if {*map(type, values)} <= {str} else None
+
+
+def _in_turn(names: Sequence[Any], values: Sequence[str]) -> list[Any]:
+    """Each name, and behind it its value."""
+    both: list[Any] = [None] * (2 * len(names))
+    both[::2], both[1::2] = names, values
+    return both
+
+
+def _collect(node: Any, texts: list[str], seen: _Seen | None, budget: Budget | None = None) -> None:
+    """*seen* says what counts as the text of members in _OPAQUE_NAMES that are not empty."""
     if type(node) is dict:
         for key, value in node.items():
             texts.append(key)
             kind = type(value)
             if kind is str:
-                texts.append(value if key not in _OPAQUE_NAMES or seen is None else seen(node, key, value))
+                texts.append(value if key not in _OPAQUE_NAMES or not value or seen is None else seen(node, key, value))
             elif kind is dict or kind is list:
                 _collect(value, texts, seen, budget)
-    else:
-        for value in node:
+        return
+    for start in range(0, len(node), _AT_ONCE):
+        if budget is not None:
+            budget.check()
+        items = node if len(node) <= _AT_ONCE else node[start:start + _AT_ONCE]
+        members = _flat(items)
+        if members is not None:
+            values = members[1] if seen is None else seen.of_many(node, items, *members)
+            if values is not None:
+                texts += _in_turn(members[0], values)
+                continue
+        for value in items:
             kind = type(value)
             if kind is str:
                 texts.append(value)
@@ -469,6 +527,10 @@ def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
                 names.append(key)
             elif type(value) is dict or type(value) is list:
                 _collect_names(value, key, names)
+        return
+    members = _flat(node)
+    if members is not None:
+        names += _in_turn([None] * len(members[0]), members[0])
     else:
         for value in node:
             if type(value) is str:
@@ -482,25 +544,36 @@ _compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode 
 
 def paths_of(value: Any, ordinals: Iterable[int]) -> dict[int, tuple[Any, ...]]:
     """The paths (member names and indices) to the strings at these *ordinals* of `strings_of(value)`, found in one walk."""
-    wanted = set(ordinals)
-    last, count, found = max(wanted, default=-1), 0, {}
+    from bisect import bisect_left, bisect_right
+    from itertools import accumulate
+    wanted = sorted({*ordinals})
+    last, count, found = wanted[-1] if wanted else -1, 0, {}
 
     def walk(node: Any, path: tuple[Any, ...]) -> None:
         nonlocal count
+        if type(node) is list and _flat(node) is not None:
+            ends = [*accumulate(map(len, node))]
+            first, count = count, count + 2 * ends[-1]
+            for ordinal in wanted[bisect_left(wanted, first):bisect_left(wanted, count)]:
+                member = (ordinal - first) // 2
+                index = bisect_right(ends, member)
+                found[ordinal] = (*path, index, [*node[index]][member - ends[index]])       # counted from its end
+            return
         for step, child in node.items() if type(node) is dict else enumerate(node):
             if count > last:
                 return
             for text in (type(node) is dict, type(child) is str):
                 if text:
-                    if count in wanted:
+                    if count in places:
                         found[count] = path + (step,)
                     count += 1
             if type(child) is dict or type(child) is list:
                 walk(child, path + (step,))
 
+    places = {*wanted}
     if type(value) is dict or type(value) is list:
         walk(value, ())
-    elif 0 in wanted:
+    elif 0 in places:
         found[0] = ()
     return found
 
@@ -1479,26 +1552,30 @@ _json_pair = lazy_regex(r"(\\u[dD][89abAB]..)\\(?=u[dD])")
 
 
 def _json_offsets(literal: str) -> Callable[[int], int]:
-    """The function from a place in the text that *literal*, the inside of a JSON string, stands for to that in it."""
-    from bisect import bisect_right
-    from itertools import accumulate
+    """The function from a place in the text that *literal*, the inside of a JSON string, stands for to that in it. It is soon
+    done with places in their order."""
     masked = literal.replace("\\\\", "\\\0")         # of the same length, with one backslash for each escape
+    coded = "\\u" in masked
     if "\\ud" in masked or "\\uD" in masked:
-        masked = _json_pair.sub("\\1\0", masked)       # one character, two escapes
-    parts = masked.split("\\")                       # text; then what an escape begins with, and text
-    raw_ends = [size + place for place, size in enumerate(accumulate(map(len, parts)))]     # where the next escape begins
-    lengths = [*map(len, parts)]
-    if "\\u" in masked:
-        for place, part in enumerate(parts):
-            if part[:1] == "u" and place:
-                lengths[place] = max(0, lengths[place] - (10 if part[5:6] == "\0" else 4))
-    ends = [*accumulate(lengths)]
+        masked = _json_pair.sub("\\1\1", masked)       # one character, two escapes
+    at = place = 0              # so far in the text, and in the literal
 
     def raw(offset: int) -> int:
-        place = bisect_right(ends, offset)
-        if place and offset == ends[place - 1]:
-            return raw_ends[place - 1]
-        return raw_ends[place] - ends[place] + offset if place < len(ends) else len(literal)
+        nonlocal at, place
+        if offset < at:
+            at = place = 0
+        while at < offset and place < len(masked):
+            end = place + offset - at                   # or further, but for the escapes
+            last = masked.rfind("\\", place, end)
+            if last >= 0:
+                end = max(end, last + (2 if masked[last + 1:last + 2] != "u" else 12 if masked[last + 6:last + 7] == "\1" else 6))
+            end = min(end, len(masked))
+            at += end - place
+            if last >= 0:
+                at -= masked.count("\\", place, end)
+                at -= 4 * masked.count("\\u", place, end) + 6 * masked.count("\1u", place, end) if coded else 0
+            place = end
+        return place
     return raw
 
 
@@ -1510,10 +1587,7 @@ def edit_json_strings(raw: str, edits: Mapping[int, Sequence[tuple[int, int, str
     another name of their object get " 2", " 3" … appended.
     """
     from itertools import accumulate
-    masked = raw
-    if "\\" in raw:                     # the same length; every quote that is left begins or ends a string
-        masked = raw.replace("\\\\", "\0\0").replace('\\"', "\0\0")
-    parts = masked.split('"', 2 * max(edits, default=0) + 2)     # outside, inside, outside, …
+    parts = _plain_quotes(raw).split('"', 2 * max(edits, default=0) + 2)     # outside, inside, outside, …
     ends = list(accumulate(map(len, parts)))
     kept: list[str] = []
     done, names = 0, False
@@ -3547,33 +3621,28 @@ def compile_glob(pattern: str, what: str = "name") -> Glob:
     literal = "".join(alternatives[0]) if plain else None
     names = what == "name"
     split = [_glob_segments(tokens, parser) for tokens in alternatives]
-    heads = tuple([_glob_head(segments) for segments in split])
-    plans: list[_Plan] = []     # made when a text begins as the glob does
+    heads, tails = zip(*map(_glob_ends, split))
+    tails += tuple([tail + "/" for tail in tails])
+    plans: list[_Plan] = []     # made when a text begins and ends as the glob does
     def matches(text: str, budget: Budget | None = None) -> bool:
         if text == literal:
             return True
         if "/" in text:
             text = _glob_slashes.sub("/", text)
-        if not text.startswith(heads) or not names and "." in text and not {".", ".."}.isdisjoint(text.split("/")):
+        if not text.startswith(heads) or not text.endswith(tails) or \
+                not names and "." in text and not {".", ".."}.isdisjoint(text.split("/")):
             return False
         if not plans:
             trees = tuple([_glob_tree(segments, _ANY if names else _Set(_NOT_SLASH)) for segments in split])
-            slash = _Rep(_Lit("/"), 0, 1, False)
-            plans.append(_Plan(_Cat((_At("^"), _Alt(trees), slash, _At("$"))), ()))
+            plans.append(_Plan(_Cat((_At("^"), _Alt(trees), _Rep(_Lit("/"), 0, 1, False), _At("$"))), ()))
         return plans[0].exists(text, budget)
     return Glob(pattern, matches, literal)
 
 
-def _glob_head(segments: Sequence[list[Any]]) -> str:
-    """What a text must begin with that this alternative matches."""
-    head = ""
-    for segment in segments:
-        for token in segment:
-            if not isinstance(token, str):
-                return head
-            head += token
-        head += "/"
-    return head[:-1]
+def _glob_ends(segments: Sequence[list[Any]]) -> tuple[str, str]:
+    """What a text must begin and end with (but for a slash) that this alternative matches."""
+    text = "/".join(["".join([token if isinstance(token, str) else "\n" for token in segment]) for segment in segments])
+    return text.partition("\n")[0], text.rpartition("\n")[2].lstrip("/")      # (the slash of `**/` may be none)
 
 
 @lru_cache(1024)
@@ -12942,9 +13011,10 @@ def _secret_words(abroad: bool) -> list[tuple[str, Any, list[Any]]]:
     heads: dict[str, list[tuple[str, str, Any]]] = {}
     for row in rows:
         heads.setdefault(row[0][0] if row[0][0] in _RARE_LETTERS else row[0][:3], []).append(row)
+    whole = {row[0][0] if len(row) == 1 < len(head) else head: row for head, row in heads.items()}     # soonest looked for
     return [(head, lazy_regex(re.escape(head) + "(?:%s)" % "|".join(
                 f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in row)), [what for *_, what in row])
-            for head, row in heads.items()]
+            for head, row in whole.items()]
 
 
 _RARE_LETTERS = "pk-/:!&z"    # one regex for all words that begin so is quicker than one for each
@@ -12996,7 +13066,7 @@ class _Search:
         self.head = self.rows_to = 0    # where the head of the last table begins, and its last row ends
         self.hits: list[int] = []       # where there are words of names and forms
         self._near: list[tuple[int, str]] | None = None     # where there are _NEAR_WORDS, and which
-        self._before = 0                # how many of them begin before the value at hand
+        self._before = self._asked = 0  # how many of them begin before the value at hand; how often they were looked for
         if tokens:
             self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
         self._words()
@@ -13124,13 +13194,16 @@ class _Search:
         """The last two different ones of _NEAR_WORDS that stand before *left* and near it. (Places hardly ever fall.)"""
         low, places = self.low, self._near
         if places is None:
-            places = self._near = []
+            places, begin, end = [], max(0, left - _NEAR - more), left
+            self._asked += 1
+            if self._asked >= 50:                       # few are looked for where they may be, many everywhere at once
+                self._near, begin, end = places, 0, len(low)
             for word in _NEAR_WORDS:
-                at = low.find(word)
+                at = low.find(word, begin, end)
                 while at >= 0:
                     if word != "key" or low[at - 2:at] != "</" or low[at + 3:at + 4] != ">":
                         places.append((at, word))
-                    at = low.find(word, at + 1)
+                    at = low.find(word, at + 1, end)
             places.sort()
         found: list[tuple[int, str]] = []
         size, before = len(places), self._before
@@ -13138,7 +13211,7 @@ class _Search:
             before += 1
         while before and places[before - 1][0] >= left:     # a value may begin before the last one
             before -= 1
-        self._before = before
+        self._before = before if self._near is not None else 0
         while before and len(found) < 2:
             before -= 1
             at, word = places[before]
@@ -13277,6 +13350,7 @@ _cut_at = lazy_regex(r"[\s\"'<>\0]")
 _escaped_line = lazy_regex(r'\\[nrt"/]')
 _NAMED_KINDS = frozenset("password client-secret api-key aws-secret-key aws-session-token azure-key basic-auth".split())
 _Readings = Callable[[str], tuple[View, ...]]
+_NamesOf = Sequence["str | None"]
 
 
 def _secret_pieces(text: str) -> Iterator[tuple[int, int]]:
@@ -13304,10 +13378,11 @@ class SecretScanner:
         literals = [regex.literals for _, regex, _ in self._own]
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
-    def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None,
+    def scan(self, texts: Sequence[str], budget: Budget, names: _NamesOf | Callable[[], _NamesOf] | None = None,
              readings: _Readings | None = None, viewed: bool = True,
              runs: Sequence[tuple[int, int]] | None = None) -> list[Finding]:
-        """Every secret in the strings of one message. names[i]: the member that a value stands in. May raise BudgetSpent.
+        """Every secret in the strings of one message. names[i]: the member that a value stands in (a function is asked for them
+        when they are needed, and the texts hold all names, too). May raise BudgetSpent.
 
         What the caller knows of the texts joined by NUL: *viewed* is false when `needs_views` of them is; *runs* are their
         `token_runs`.
@@ -13317,14 +13392,16 @@ class SecretScanner:
             blob = "\0".join(texts)
             if not _is_plain(blob, viewed, runs):
                 findings += self._builtin(blob, texts, names, budget, viewed, runs)
+        if callable(names):
+            names = names() if "text" in texts else None
         if names is not None and names.count("text") > 1:
             findings += self._split(texts, names, budget)
         if self._own and self._own_may_match(texts, budget, readings):
             findings += self._own_findings(texts, budget, readings)
         return findings
 
-    def _builtin(self, blob: str, texts: Sequence[str], names: Sequence[str | None] | None, budget: Budget, viewed: bool,
-                 runs: Sequence[tuple[int, int]] | None) -> Iterator[Finding]:
+    def _builtin(self, blob: str, texts: Sequence[str], names: _NamesOf | Callable[[], _NamesOf] | None, budget: Budget,
+                 viewed: bool, runs: Sequence[tuple[int, int]] | None) -> Iterator[Finding]:
         from bisect import bisect_left, bisect_right
         from itertools import accumulate
         search = _Search(blob, budget, runs)
@@ -13345,7 +13422,10 @@ class SecretScanner:
                     if not place or raw[place - 1][1] < last:
                         found.append((kind, pieces, view, before == "\0"))
                         break
-        ends = list(accumulate(len(text) + 1 for text in texts)) if found else []
+        if not found:
+            return
+        ends = [end + place for place, end in enumerate(accumulate(map(len, texts)), 1)]
+        names = names() if callable(names) else names
         seen = set()
         for kind, pieces, view, member in found:
             if kind not in self._kinds or (kind, pieces) in seen:
@@ -15021,10 +15101,12 @@ def may_inject(text: str, viewed: bool | None = None) -> bool:
     steer = _steer()
     if any(head in low and regex.search(low) for head, regex, _ in steer.marks):
         return True
+    around = 2 * (_STEER_BEFORE + _STEER_AFTER)         # all that a phrase may need is nearer to the word it hangs on
     for start in range(0, len(low), _STEER_BLOCK):
-        block = low[start:start + _STEER_BLOCK + _STEER_AFTER]
+        block = low[max(0, start - around):start + _STEER_BLOCK + around]
         words = _steer_words(block)[1]
-        if not steer.hangs.isdisjoint(words) or b"n" in words and b"r" in words:
+        if b"n" in words and b"r" in words or not steer.tongues.isdisjoint(words) or \
+                not steer.hangs.isdisjoint(words) and steer.look(block, words):
             return True
     return False
 
@@ -15080,7 +15162,7 @@ def _inject_hidden(text: str, viewed: bool, budget: Budget) -> list[tuple[int, i
     """Spans of characters and escapes that carry text nobody sees; unseen characters give a text further views."""
     found: list[tuple[int, int]] = []
     regexes = [(_inject_escape, _inject_conceals)] if "\x1b" in text else []
-    if "\x1b[" in text or "\x1b]8;" in text:
+    if regexes and ("\x1b[" in text or "\x1b]8;" in text):
         found = [match.span() for match in _inject_overwrites.finditer(text)][:MAX_INJECTION_HITS]
     if viewed and not text.isascii():
         regexes.append((_inject_unseen_one, _inject_unseen))
@@ -16735,6 +16817,7 @@ def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.2 s a megabyte, if that is more); then it is refused
 PATIENCE = 5                # times as long may pass on a busy machine, where the time of the processor counts
 _LARGE = JUDGE_SECONDS * 5e6    # bytes: from here on it is more
+_TOGETHER = 2000            # characters of short texts that are searched together for what may steer
 _MEDIA_TYPES = ("image", "audio")
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
 _INTRODUCTIONS = ("initialize", "server/discover")      # methods whose answers bring the server's `instructions`
@@ -16770,11 +16853,16 @@ class _Seen:
     By their place, not by their name alone: an argument called "cursor" is text like any other.
     """
 
-    __slots__ = ("_message", "budget", "_tokens", "_media", "texts", "decoded")
+    __slots__ = ("_message", "budget", "_tokens", "_tasks", "_blocks", "_lists", "_media", "_read", "texts", "decoded")
 
     def __init__(self, message: Message, budget: Budget | None = None) -> None:
         self._message, self.budget = message, budget
-        self._tokens: dict[int, frozenset[str]] | None = None   # id of an object -> which of its members are tokens
+        self._tokens: dict[int, Sequence[str]] | None = None    # id of an object -> which of its members are tokens
+        self._tasks = 0                         # id of the list of tasks
+        self._blocks: list[list[Any]] = []      # lists of content blocks, and their ids
+        self._lists: set[int] = set()
+        self._media: set[int] | None = None     # ids of the blocks
+        self._read: dict[str, tuple[str, str]] = {}             # short base64 in this message -> what it says
         self.texts: list[str] = []              # while `judged_texts` gathers them: what it has
         self.decoded: dict[int, str] = {}       # ordinals of texts that are base64 in the message -> their encoding
 
@@ -16784,28 +16872,61 @@ class _Seen:
             message = self._message
             return "" if message.method in _WITH_ARGUMENTS and node is message.body.get("params") else text
         if self._tokens is None:
-            self._tokens = {id(holder): frozenset(names) for holder, names in self._find_tokens() if type(holder) is dict}
-            self._media = {id(block) for block in self._find_media()}
-        if self.budget is not None:
-            self.budget.check()
+            self._look()
         if name == "blob" or name == "data" and node.get("type") in _MEDIA_TYPES:
+            if self._media is None:
+                self._media = {id(block) for blocks in self._blocks for block in blocks}
             if id(node) not in self._media:
                 return text
-            seen, encoding = text_in_base64(text)
+            seen, encoding = self._said(text)
             if encoding:
                 self.decoded[len(self.texts)] = encoding
             return seen
-        if name in self._tokens.get(id(node), ()) and (name not in ("traceparent", "tracestate") or _trace.match(text)):
+        if name in self._tokens.get(id(node), ()) and (         # type: ignore[union-attr]
+                name not in ("traceparent", "tracestate") or _trace.match(text)):
             return ""
         return text
 
-    def _find_tokens(self) -> Iterator[tuple[Any, Sequence[str]]]:
-        """(object, names of its members that are tokens), where the protocol has them."""
+    def of_many(self, holder: list[Any], items: list[Any], names: list[str], values: list[str]) -> list[str] | None:
+        """What is seen of *values*, those of the members *names* of objects in the list *holder*; None where each of these
+        *items* has to be looked at by itself."""
+        opaque = _OPAQUE_NAMES.intersection(names)
+        if not opaque:
+            return values
+        if self._tokens is None:
+            self._look()
+        media = id(holder) in self._lists and (
+            opaque == {"blob"} or opaque == {"data"} and {item.get("type") for item in items} <= {*_MEDIA_TYPES})
+        if media:
+            said = {value for name, value in zip(names, values) if name in opaque}
+            media = all([self._said(text)[0] == "" for text in said])
+        if media or id(holder) == self._tasks and opaque == {"taskId"}:
+            return ["" if name in opaque else value for name, value in zip(names, values)]
+        return None
+
+    def _said(self, text: str) -> tuple[str, str]:
+        """`text_in_base64` of a text, read once where it is short: many are equal."""
+        if len(text) > 100:
+            return text_in_base64(text)
+        said = self._read.get(text)
+        if said is None:
+            said = text_in_base64(text)
+            if len(self._read) < 1000:
+                self._read[text] = said
+        return said
+
+    def _look(self) -> None:
+        """Where the protocol has tokens and media in this message."""
+        self._tokens, self._blocks = self._find_tokens(), [*self._find_blocks()]
+        self._lists = {*map(id, self._blocks)}
+
+    def _find_tokens(self) -> dict[int, Sequence[str]]:
+        """The id of each object in which the protocol has tokens, and the names of these."""
         message = self._message
         method, result = message.method or "", message.kind == "response"
         top = message.body.get("result" if result else "params")
         if type(top) is not dict:
-            return
+            return {}
         names = ["subscriptionId"]
         if method.endswith("/list"):
             names.append("nextCursor" if result else "cursor")
@@ -16814,16 +16935,18 @@ class _Seen:
         if method.startswith(("tasks/", "notifications/tasks")) or result and top.get("resultType") == "task":
             names.append("taskId")
         names += {"notifications/progress": ["progressToken"], "notifications/cancelled": ["requestId"]}.get(method, ())
-        yield top, names
-        meta, tasks = top.get("_meta"), top.get("tasks")
-        yield meta, ("progressToken", "traceparent", "tracestate", "subscriptionId")
-        yield top.get("task"), ("taskId",)
-        yield (meta.get(_TASK_NOTE) if type(meta) is dict else None), ("taskId",)
-        for task in tasks if type(tasks) is list else ():
-            yield task, ("taskId",)
+        meta = top.get("_meta")
+        self._tasks = id(top.get("tasks"))
+        ident = ("taskId",)
+        found: dict[int, Sequence[str]] = dict.fromkeys(map(id, _listed_blocks(top.get("tasks"))), ident)
+        for holder, tokens in ((top, names), (meta, ("progressToken", "traceparent", "tracestate", "subscriptionId")),
+                               (top.get("task"), ident), (meta.get(_TASK_NOTE) if type(meta) is dict else None, ident)):
+            if type(holder) is dict:
+                found[id(holder)] = tokens
+        return found
 
-    def _find_media(self) -> Iterator[Any]:
-        """The content blocks of a result, prompt or sampling message, and the resources in them."""
+    def _find_blocks(self) -> Iterator[list[Any]]:
+        """The content blocks of a result, prompt or sampling message, and the resources in them: the lists they stand in."""
         message = self._message
         top = message.body.get("result" if message.kind == "response" else "params")
         if type(top) is not dict:
@@ -16837,14 +16960,15 @@ class _Seen:
         for holder in holders:
             if type(holder) is not dict or holder is top and message.kind == "notification":
                 continue
-            blocks = [*_listed_blocks(holder.get("content")), *_listed_blocks(holder.get("contents"))]
-            for one in _listed_blocks(holder.get("messages")):
-                blocks += _listed_blocks(one.get("content"))
-            for number, block in enumerate(blocks):
-                yield block
-                yield block.get("resource")
-                blocks += _listed_blocks(block.get("content"))      # of a tool result within a message
-                if self.budget is not None and number % 100 == 99:
+            lists: list[Any] = [holder.get("content"), holder.get("contents"),
+                     *[one.get("content") for one in _listed_blocks(holder.get("messages"))]]
+            while lists:
+                lists = [value if type(value) is list else [value] for value in lists]
+                yield from lists
+                blocks = [one for one in chain.from_iterable(lists) if type(one) is dict]
+                yield [block["resource"] for block in blocks if "resource" in block]
+                lists = [block["content"] for block in blocks if "content" in block]      # of a tool result within a message
+                if self.budget is not None:
                     self.budget.check()
 
 
@@ -17094,8 +17218,7 @@ class Subject:
     @once
     def findings(self) -> tuple[Finding, ...]:
         """Secrets anywhere in the message; spans point into `texts`."""
-        scanner = self.policy.scanner
-        return tuple(scanner.scan(self.texts, self.budget, self.names, self.readings, self.viewed, self.runs))
+        return tuple(self.policy.scanner.scan(self.texts, self.budget, lambda: self.names, self.readings, self.viewed, self.runs))
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
@@ -17145,16 +17268,39 @@ class Subject:
         member = defined_in(self.message)
         if member or len(self.blob) < _SMALL_CHARS or may_inject(self.blob, self.viewed):
             agreed = self._agreed_texts(member) if self.message.agreed else ()
-            for index, text in enumerate(self.texts):
-                if text not in SILENT_NAMES and index not in agreed:
+            texts, found = self.texts, {}
+            asked = dict.fromkeys([text for index, text in enumerate(texts) if index not in agreed] if agreed else texts)
+            for text in asked if member else self._may_steer(asked):
+                if text not in SILENT_NAMES:
                     self.budget.check()
-                    hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
-                             for finding in injection_findings(text, "description" if member else "response", self.budget,
-                                                               self.readings(text))]
+                    some = injection_findings(text, "description" if member else "response", self.budget, self.readings(text))
+                    if some:
+                        found[text] = some
+            hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
+                     for index, text in enumerate(texts if found else ()) if text in found and index not in agreed
+                     for finding in found[text]]
             if member and member != "instructions":
                 hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
                          if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
         return tuple(hits)
+
+    def _may_steer(self, texts: Iterable[str]) -> Iterator[str]:
+        """Those of *texts* in which something may steer: short ones are looked at together."""
+        some: list[str] = []
+        size = 0
+        for text in texts:
+            if len(text) > _TOGETHER:
+                yield text
+            elif text not in SILENT_NAMES:
+                if size + len(text) > _TOGETHER:
+                    self.budget.check()
+                    if len(some) < 2 or may_inject("\0".join(some), None if self.viewed else False):
+                        yield from some
+                    some, size = [], 0
+                some.append(text)
+                size += len(text) + 1
+        if len(some) < 2 or may_inject("\0".join(some), None if self.viewed else False):
+            yield from some
 
     def _agreed_texts(self, member: str) -> set[int]:
         """The places in `texts` of the definitions that the user has approved."""
@@ -19186,6 +19332,8 @@ def _size_exceeds(limit: int) -> Test:
         if len(text) * 4 <= limit or len(text.encode()) <= limit:
             return None     # as compact JSON it is hardly longer
         content = body.get("result", body.get("error", body.get("params")))
+        if len(subject.blob) - limit > MAX_NAME_CHARS + 100 and body.keys() <= {"jsonrpc", "id", "result"}:
+            return Hit(None, f"more than {limit} bytes")        # what is seen of its strings alone
         parts: list[str] = []
         _collect([content], parts, None)
         size = sum(map(len, parts))             # of the strings alone: often enough to know
@@ -19284,13 +19432,18 @@ def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
         blocks = [text for text, name in zip(subject.texts, subject.names) if name == "text"]
         joined = [(-1, "\n".join(blocks))] if len(blocks) > 1 else []
         for regex in regexes:
-            for index, text in joined + texts:
+            hits: dict[str, View] = {}              # equal texts are looked at once
+            for text in dict.fromkeys([text for _, text in joined + texts]):
                 for view in subject.readings(text)[:1 if strict else None]:
                     if regex.search(view.text, subject.budget):
-                        seen = seen or view.name
-                        spans = regex.finditer_spans(view.text, subject.budget) if index >= 0 else ()
-                        found += [(index, *raw_span(view, start, end)) for start, end in spans if end > start]
+                        hits[text] = view
                         break
+            for index, text in joined + texts if hits else ():
+                if text in hits:
+                    view = hits[text]
+                    seen = seen or view.name
+                    spans = regex.finditer_spans(view.text, subject.budget) if index >= 0 else ()
+                    found += [(index, *raw_span(view, start, end)) for start, end in spans if end > start]
         return Hit(None, "", seen, (Finding("response_contains_regex", tuple(found), seen),)) if seen else None
     return matches
 
@@ -21070,8 +21223,11 @@ def edited(message: Message, edits: Edits) -> str:
 
 def _marker(text: str, at: int) -> str:
     """What stands in place of a secret at that place: in a URL, what a URL may hold."""
-    before = re.split(r"[\s\"'<>()]", text[max(0, at - 2000):at])[-1]
-    return MARKER if "://" not in before else MARKER_IN_URL
+    begin = text.rfind("://", max(0, at - 2000), at)
+    return MARKER if begin < 0 or _url_ends.search(text, begin, at) else MARKER_IN_URL
+
+
+_url_ends = lazy_regex(r"[\s\"'<>()]")
 
 
 def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
@@ -23324,15 +23480,20 @@ def open_log_by_path(directory: str, name: str) -> int:
     return _checked_log(os.open(path, flags, 0o600), None)
 
 
+def file_problem(about: os.stat_result, owner: int | None) -> str:
+    """What keeps a file from being a plain one of *owner* (None: no matter whose) under one name; "" when nothing does."""
+    return "is not a plain file" if about.st_mode & 0o170000 != 0o100000 else \
+        "belongs to another user" if owner is not None and about.st_uid != owner else \
+        "has a second name (hard link)" if about.st_nlink > 1 else ""
+
+
 def _checked_log(fd: int, owner: int | None) -> int:
     """*fd* if it is a plain file of *owner* without other names, made 0600; else closed, and OSError."""
     seen = os.fstat(fd)
-    problem = "the file is not a plain file" if seen.st_mode & 0o170000 != 0o100000 else \
-        "the file belongs to another user" if owner is not None and seen.st_uid != owner else \
-        "the file has a second name (hard link)" if seen.st_nlink > 1 else ""
+    problem = file_problem(seen, owner)
     if problem:
         os.close(fd)
-        raise OSError(1, problem)
+        raise OSError(1, f"the file {problem}")
     if owner is not None and seen.st_mode & 0o077:
         os.fchmod(fd, 0o600)
     return fd
@@ -25755,7 +25916,6 @@ class PrivateFolder:
     def read(self, name: str, limit: int, private: bool = True) -> bytes:
         """What is in a file. Raises FileNotFoundError where there is none, another OSError where it cannot be used. Not
         *private*: others may use the folder, if not the file."""
-        import stat
         if private:
             self.check()
         path = self.place(name)
@@ -25764,10 +25924,10 @@ class PrivateFolder:
         flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         with open(os.open(path, os.O_RDONLY | flags), "rb") as stream:
             about = os.fstat(stream.fileno())
-            if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
-                raise OSError(22, f"{path}: not a plain file of its own")
-            if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o022):
-                raise OSError(1, f"{path}: others can write it")
+            owner = os.getuid() if hasattr(os, "getuid") else None
+            problem = file_problem(about, owner) or ("others can write it" if owner is not None and about.st_mode & 0o022 else "")
+            if problem:
+                raise OSError(1, f"{path}: {problem}")
             data = stream.read(limit + 1)
             if len(data) > limit:
                 raise OSError(27, f"{path}: too large")
