@@ -7683,6 +7683,7 @@ _CODE_CHOICES = frozenset("if else unless or and || && ?? ? :".split())
 _CODE_TESTS = frozenset("== === != !== < > <= >= in is of instanceof =~ eq ne not <=> as & ^ * ** >> | ! ~ \\ @ %".split())
 _CODE_ASSIGNS = frozenset("= := <- += .= ||= ??= <<".split())
 _CODE_KEPT = _CODE_CHOICES | _CODE_TESTS | {"for", "foreach"}
+_CODE_WORDS = _CODE_KEPT | _CODE_SKIPPED | _CODE_DEFINES | {"lambda"}
 _CODE_HOLE = "\ue011"                           # on both sides of the name of what is not known
 _code_hole = lazy_regex(f"{_CODE_HOLE}([^{_CODE_HOLE}]*){_CODE_HOLE}")
 _CODE_SHORT = (r"'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)|'[^'\\\n]*(?:\\[\s\S][^'\\\n]*)*'?|"
@@ -7831,13 +7832,17 @@ class _CodeText:
 
     def read(self) -> _CodeValue:
         """The value of the last statement."""
-        text, n, stack, literal = self.text, len(self.text), self.stack, self.reader.literal
+        text, n, stack, literal, variable = self.text, len(self.text), self.stack, self.reader.literal, self.reader.variable
         match = _CODE_FAMILIES[self.family].match
         while self.at < n:
             token = match(text, self.at)
             kind, self.at = token.lastgroup, token.end()
             if kind == "n":
-                self.named(token.group("n"), stack[-1].atoms)
+                word = token.group("n")
+                if self.pick or word in _CODE_WORDS:
+                    self.word(word, stack[-1].atoms)
+                else:
+                    stack[-1].atoms.append(variable(word))
             elif kind == "s":
                 stack[-1].atoms.append(literal(token.group("s"), token.start("s")))
             elif kind == "d":
@@ -7850,7 +7855,8 @@ class _CodeText:
             self.close()
         return self.finish(stack[0]) or self.last
 
-    def named(self, word: str, atoms: list[Any]) -> None:
+    def word(self, word: str, atoms: list[Any]) -> None:
+        """A member, or a word with a meaning of its own in some language."""
         if self.pick and atoms and type(atoms[-1]) is _CodeValue:
             atoms[-1] = self.reader.member(atoms[-1], word)
         elif word in _CODE_DEFINES and (self.family != "slash" or word != "def"):
@@ -7994,6 +8000,8 @@ class _CodeText:
                 self.reduce(atoms[1:])
                 return atoms[0]                         # type: ignore[no-any-return]
         marks = [k for k, atom in enumerate(atoms) if type(atom) is str]
+        if not marks:
+            return self.folded(atoms) if atoms else _CODE_UNKNOWN
         for loop in [k for k in marks if atoms[k] in ("for", "foreach")][-4:][::-1]:
             stop = next((k for k in marks if loop < k < len(atoms) and atoms[k] in ("in", "of", ":")), 0)
             if stop:
@@ -8221,7 +8229,8 @@ class _CodeCalls(_CodeValues):
     """What is called, and what that does: first what can be computed (`_CODE_VALUES`: last names -> method), else the acts
     of its roles (`_CODE_ACTS`)."""
     acts: list[Act]
-    tests: bool                                 # is it code of a test?
+    text: str
+    looked: dict[str, str]                      # roles by name
     real: int                                   # connections to databases,
     scratch: int                                # and to such as nobody will miss
 
@@ -8233,9 +8242,12 @@ class _CodeCalls(_CodeValues):
 
     def roles(self, name: str) -> str:
         """What a call of this name does."""
-        known, parts = _CODE_CALLS.get, name.rsplit(".", 3)[-3:]
-        return (known("=" + name, "") + " " + known(parts[-1], "")).strip() if len(parts) < 2 else known(
-            ".".join(parts)) or known(".".join(parts[-2:])) or known(parts[-1], "")
+        found = self.looked.get(name)
+        if found is None:
+            known, parts = _CODE_CALLS.get, name.rsplit(".", 3)[-3:]
+            found = self.looked[name] = (known("=" + name, "") + " " + known(parts[-1], "")).strip() if len(parts) < 2 else known(
+                ".".join(parts)) or known(".".join(parts[-2:])) or known(parts[-1], "")
+        return found
 
     def call(self, callee: _CodeValue, args: list[_CodeValue], fields: dict[str, _CodeValue]) -> _CodeValue:
         """Call *callee*; what comes back."""
@@ -8383,7 +8395,7 @@ class _CodeCalls(_CodeValues):
 
     # -- what is done
     def runs(self, call: _CodeCall) -> _CodeValue:
-        if self.tests and _code_judges.search(call.name.rpartition(".")[0]):
+        if "." in call.name and _code_judges.search(call.name.rpartition(".")[0]) and _code_tests.search(self.text):
             return self.looks(call)                     # what a test gives to the judge that it tests
         last = call.last if self.bare(call.name) else "." + call.last
         return self.run([call.first, *call.args[1:]], call.fields, last, call.of)
@@ -8553,7 +8565,7 @@ class CodeReader(_CodeCalls):
         self.templates = family in ("sigil", "php") or language in ("java", "groovy", "jshell")    # "$x" is computed
         self.picks = frozenset(_CODE_PICKS[family].split())
         self.old, self.vars, self.room = {}, {}, 200 * MAX_SHELL_SOURCE
-        self.tests = _code_tests.search(text) is not None
+        self.text, self.looked = text, {}
         self.imports(text)
         if family in ("sigil", "php") and "<<" in text:
             text = _code_heredoc.sub(lambda m: '"' + m.group(4).replace('"', '\\"') + '"' + m.group(3), text)
@@ -8569,7 +8581,7 @@ class CodeReader(_CodeCalls):
 
     def imports(self, text: str) -> None:
         """Names that stand for modules and what is in them."""
-        for found in _code_imports.finditer(text):
+        for found in _code_imports.finditer(text) if "import" in text or "require" in text else ():
             source, names, plain, whole, star, braces, module, picked, required = found.groups()
             module = source or module or required or ""
             for part in (names or plain or braces or picked or "").split(","):
@@ -8911,8 +8923,7 @@ class _WindowsReader:
     def words(self, node: _ShNode) -> _ShNode:
         """*node* with the words and redirections up to the end of the command."""
         while True:
-            self.take(self.gap)
-            at = self.i
+            at = self.i = self.gap.match(self.t, self.i).end()
             c = self.t[at:at + 1]
             if not c or c in self.ends or c == ")" and self.depth:
                 break
@@ -9003,10 +9014,12 @@ class _PowerReader(_WindowsReader):
         return node
 
     def argument(self, node: _ShNode) -> bool:
-        if not self.eat(","):
-            word = self.word()
-            option = _power_option.match(word) if isinstance(word, str) else None
-            node.words += option.groups() if option else [word]
+        if self.t[self.i] == ",":
+            self.i += 1
+            return True
+        word = self.word()
+        option = _power_option.match(word) if isinstance(word, str) and word[:1] == "-" else None
+        node.words += option.groups() if option else [word]
         return True
 
     def statement(self, word: str) -> _ShNode | None:
@@ -9105,35 +9118,37 @@ class _PowerReader(_WindowsReader):
         bare = base[0] == "w" and base[1][0][0] == "u"
         picked: list[tuple[str, Any]] = []
         while True:
-            if not bare and (member := self.take(_power_member)):
+            c = self.t[self.i:self.i + 1]
+            if c in (".", ":") and not bare and (member := self.take(_power_member)):
                 picked.append((".", (member.group(1) or member.group(2) or member.group(3) or "").lower()))
-            elif picked and picked[-1][0] == "." and self.eat("("):
+            elif c == "(" and picked and picked[-1][0] == "." and self.eat("("):
                 picked.append(("c", self.listed(")")))
-            elif base[0] in "vs@" and self.eat("["):
+            elif c == "[" and base[0] in "vs@" and self.eat("["):
                 picked.append(("i", self.listed("]")))
             else:
                 return (*base, picked) if picked else base
 
     def base(self, types: bool) -> tuple[Any, ...]:
         """What begins an operand."""
-        if found := self.take(_power_here):
+        c = self.t[self.i]
+        if c == "@" and (found := self.take(_power_here)):
             return "w", [("q", found.group(2))] if found.group(1) == "'" else (
                 _PowerReader(found.group(2), self.depth, self.notes).double())
-        if found := self.take(_power_single):
+        if c == "'" and (found := self.take(_power_single)):
             return "w", [("q", self.named(found.group(1).replace("''", "'")))]
-        if found := self.take(_power_variable):
+        if c == "$" and (found := self.take(_power_variable)):
             return "v", (found.group(1) or found.group(2)).lower()
         if self.eat('"'):
             return "w", self.double('"')
-        if self.eat("$(", "@(", "("):
+        if c in "$@(" and self.eat("$(", "@(", "("):
             return "s", self.nested(")")
-        if self.eat("@{"):
+        if c == "@" and self.eat("@{"):
             return "h", self.table()
-        if self.at("{"):
+        if c == "{":
             return "b", self.braces()
-        if found := self.take(_power_splat):
+        if c == "@" and (found := self.take(_power_splat)):
             return "@", found.group(1).lower()
-        if types and (found := self.take(_power_type)):
+        if types and c == "[" and (found := self.take(_power_type)):
             return "t", found.group(1).strip("[]").lower().removeprefix("system.")
         found = self.take(_power_bare)
         self.i += found is None
