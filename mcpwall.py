@@ -8328,12 +8328,6 @@ class _CodeCalls(_CodeValues):
         of = call.of or (call.args[0] if call.args else _CODE_UNKNOWN)
         return _CodeValue((), list(of.fields.values())) if of.fields else None
 
-    def place(self, call: _CodeCall) -> _CodeValue | None:
-        return _CodeValue((_CODE_PLACES[call.last],), None, "Path")
-
-    def own_home(self, call: _CodeCall) -> _CodeValue | None:
-        return None if call.args else _CodeValue((self.home,), None, "Path")
-
     def imported(self, call: _CodeCall) -> _CodeValue | None:
         name = call.args[0].texts[0] if call.args and call.args[0].texts else ""
         if "://" in name:
@@ -8416,12 +8410,7 @@ class _CodeCalls(_CodeValues):
 
     def writes(self, call: _CodeCall) -> _CodeValue:
         second = call.args[1] if len(call.args) > 1 else call.fields.get("data", _CODE_UNKNOWN)
-        self.written(call.subject, call.first if call.owner else second, "ppend" in call.last)
-        return _CODE_UNKNOWN
-
-    def saves(self, call: _CodeCall) -> _CodeValue:
-        self.written(call.args[1] if len(call.args) > 1 else _CODE_UNKNOWN, _CodeValue((), None, "", frozenset(("net",))), False)
-        return _CODE_UNKNOWN
+        return self.written(call.subject, call.first if call.owner else second, "ppend" in call.last)
 
     def opens(self, call: _CodeCall) -> _CodeValue:
         texts = [text for arg in call.args[1:] for text in arg.texts]
@@ -8499,12 +8488,13 @@ class _CodeCalls(_CodeValues):
             self.tell("argv", role.split(":") + list(map(_code_shown, words)), "")
         return _CODE_UNKNOWN
 
-    def written(self, where: _CodeValue, what: _CodeValue, appended: bool) -> None:
+    def written(self, where: _CodeValue, what: _CodeValue, appended: bool = False) -> _CodeValue:
         """Files are written."""
         for text in where.texts:
             if text[:1] != _CODE_HOLE:
                 self.tell("write", _code_shown(text), (what.texts[0] if what.texts else None, "net" in what.origins, appended))
                 self.files[text] = what
+        return _CODE_UNKNOWN
 
     def bare(self, name: str) -> bool:
         """Does a call of this name run what it is given, and not search for it?"""
@@ -8650,8 +8640,10 @@ class CodeReader(_CodeCalls):
 
 
 _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue | None]] = {name: method for method, names in (
-    (_CodeCalls.held, "items values entries"), (_CodeCalls.place, " ".join(_CODE_PLACES)),
-    (_CodeCalls.own_home, "home homedir UserHomeDir"), (_CodeCalls.imported, "__import__ import_module require import"),
+    (_CodeCalls.held, "items values entries"),
+    (lambda reader, call: _CodeValue((_CODE_PLACES[call.last],), None, "Path"), " ".join(_CODE_PLACES)),
+    (lambda reader, call: None if call.args else _CodeValue((reader.home,), None, "Path"), "home homedir UserHomeDir"),
+    (_CodeCalls.imported, "__import__ import_module require import"),
     (_CodeCalls.attribute, "getattr"), (_CodeCalls.environment, "get fetch getenv getProperty"),
     (_CodeCalls.joined, "join implode paste paste0 concat"), (_CodeCalls.format, "format sprintf"),
     (_CodeCalls.changed, "split " + " ".join(_CODE_TEXTS)), (_CodeCalls.characters, "chr fromCharCode bytes bytearray map"),
@@ -8659,9 +8651,11 @@ _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue | None]] = 
     ) for name in names.split()}
 _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     "run": _CodeCalls.runs, "eval": _CodeCalls.evaluates, "delete": _CodeCalls.deletes, "write": _CodeCalls.writes,
-    "save": _CodeCalls.saves, "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
+    "save": lambda reader, call: reader.written(call.args[1] if len(call.args) > 1 else _CODE_UNKNOWN, _CODE_FETCHED),
+    "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
     "fetch": _CodeCalls.fetches, "send": _CodeCalls.sends, "say": _CodeCalls.says, "test": _CodeCalls.looks,
     "path": _CodeCalls.paths, "same": _CodeCalls.passes, "list": _CodeCalls.lists}
+_CODE_FETCHED = _CodeValue((), None, "", frozenset(("net",)))
 _CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
 _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())      # rather variables
