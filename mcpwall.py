@@ -146,7 +146,7 @@ __version__ = "0.1.0"
 
 # Every record in this file is a `NamedTuple`: typing's for those who check types, at run time the one below, which is
 # used, compared, unpacked and copied alike. To import typing and to make some eighty of its classes would take half of a
-# start (30 ms). The class below leaves the compiling of a constructor to the first instance, and most have none.
+# start (30 ms). The class below leaves its constructor to the first instance, and compiles one for each number of fields.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NamedTuple
@@ -163,11 +163,17 @@ else:
             space["__slots__"] = ()
             return type.__new__(cls, name, bases, space)
 
+    @lru_cache(None)
+    def _constructor(size):
+        names = ", ".join(map("_{}".format, range(size)))
+        return eval(f"lambda _cls, {names}: _new(_cls, ({names},))", {"_new": tuple.__new__})
+
     class NamedTuple(tuple, metaclass=_Records):
         def __new__(cls, /, *values, **named):
-            fields = ", ".join(cls._fields)
-            made = eval(f"lambda _cls, {fields}: _new(_cls, ({fields},))", {"_new": tuple.__new__})
-            made.__defaults__, made.__qualname__ = tuple(cls._field_defaults.values()), cls.__name__
+            of_size = _constructor(len(cls._fields))
+            code = of_size.__code__.replace(co_varnames=("_cls", *cls._fields))
+            made = type(of_size)(code, of_size.__globals__, cls.__name__, tuple(cls._field_defaults.values()))
+            made.__qualname__ = cls.__name__
             cls.__new__ = made
             return made(cls, *values, **named)
 
@@ -3537,8 +3543,13 @@ def compile_glob(pattern: str, what: str = "name") -> Glob:
     crosses, no wildcard matches a segment `.` or `..`. PolicyError for what has another meaning elsewhere.
     (minimatch forgets escapes after a star or `?` at the start of a segment, and `\\\\` beside braces; we do not.)
     """
-    if pattern.isascii() and pattern.replace("_", "a").isalnum() and len(pattern) <= MAX_REGEX_LENGTH:     # a plain word
-        return Glob(pattern, lambda text: text.rstrip("/") == pattern, pattern)
+    if pattern == "*" and what == "name":
+        return Glob(pattern, bool, None)
+    words = pattern.split("/")
+    if all(words) and "".join(words).replace("_", "a").isalnum() and pattern.isascii() and len(pattern) <= MAX_REGEX_LENGTH:
+        def word_matches(text: str) -> bool:
+            return text == pattern or "/" in text and _glob_slashes.sub("/", text) in (pattern, pattern + "/")
+        return Glob(pattern, word_matches, pattern)
     parser = _GlobParser(pattern)
     alternatives = [tokens for tokens in parser.parse() if any(tokens)]     # nothing at all is no alternative
     if not alternatives:
@@ -15383,7 +15394,14 @@ _PROGRAM_TOOLS = frozenset(
 _QUIET_ROLES = frozenset("pattern exclusion choice number".split())     # of what no tool runs
 _PLACE_ROLES = frozenset("place base address credential".split())       # of what one word is no command
 _run_marks = lazy_regex(r"[\s;|&$`<>(]")
-# (what the next one matches has ( or = and a blank, or begins with one of these)
+def _may_begin_code(text: str) -> bool:
+    """True for all that `_code_first` matches, and little else."""
+    text = text.lstrip()
+    head, called, _ = text.partition("(")
+    return "= " in text or "=\t" in text or text.startswith(_CODE_STARTS) or bool(called) and (
+        "=>" in text or head.replace(".", "a").replace("_", "a").isalnum())
+
+
 _CODE_STARTS = tuple("import from const let var def class async package require use fn func #! <?php %% // @".split())
 _code_first = lazy_regex(
     r"\s*(?:(?:import|from|const|let|var|def|class|async|package|require|use|fn|func) ?[\w'\"({*]|[\w.$]+[ \t]+=[ \t]|"
@@ -15537,8 +15555,7 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
         named = "" if named == "sh" else named
     else:
         return "code"               # a command for a tool of that language may be either
-    first = isinstance(value, str) and ("(" in value or "= " in value or "=\t" in value
-                                        or value.lstrip().startswith(_CODE_STARTS)) and _code_first.match(value)
+    first = isinstance(value, str) and _may_begin_code(value) and _code_first.match(value)
     return named or ("cmd" if words == {"cmd"} else "any" if first else "")
 
 
