@@ -147,7 +147,7 @@ __version__ = "0.1.0"
 
 # Every record in this file is a `NamedTuple`: typing's for those who check types, at run time the one below, which is
 # used, compared, unpacked and copied alike. To import typing and to make some eighty of its classes would take half of a
-# start (30 ms). The class below leaves the compiling of a constructor to the first instance, and most have none.
+# start (30 ms). The class below leaves its constructor to the first instance, and compiles one for each number of fields.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NamedTuple
@@ -164,11 +164,17 @@ else:
             space["__slots__"] = ()
             return type.__new__(cls, name, bases, space)
 
+    @lru_cache(None)
+    def _constructor(size):
+        names = ", ".join(map("_{}".format, range(size)))
+        return eval(f"lambda _cls, {names}: _new(_cls, ({names},))", {"_new": tuple.__new__})
+
     class NamedTuple(tuple, metaclass=_Records):
         def __new__(cls, /, *values, **named):
-            fields = ", ".join(cls._fields)
-            made = eval(f"lambda _cls, {fields}: _new(_cls, ({fields},))", {"_new": tuple.__new__})
-            made.__defaults__, made.__qualname__ = tuple(cls._field_defaults.values()), cls.__name__
+            of_size = _constructor(len(cls._fields))
+            code = of_size.__code__.replace(co_varnames=("_cls", *cls._fields))
+            made = type(of_size)(code, of_size.__globals__, cls.__name__, tuple(cls._field_defaults.values()))
+            made.__qualname__ = cls.__name__
             cls.__new__ = made
             return made(cls, *values, **named)
 
@@ -3611,8 +3617,13 @@ def compile_glob(pattern: str, what: str = "name") -> Glob:
     crosses, no wildcard matches a segment `.` or `..`. PolicyError for what has another meaning elsewhere.
     (minimatch forgets escapes after a star or `?` at the start of a segment, and `\\\\` beside braces; we do not.)
     """
-    if pattern.isascii() and pattern.replace("_", "a").isalnum() and len(pattern) <= MAX_REGEX_LENGTH:     # a plain word
-        return Glob(pattern, lambda text: text.rstrip("/") == pattern, pattern)
+    if pattern == "*" and what == "name":
+        return Glob(pattern, bool, None)
+    words = pattern.split("/")
+    if all(words) and "".join(words).replace("_", "a").isalnum() and pattern.isascii() and len(pattern) <= MAX_REGEX_LENGTH:
+        def word_matches(text: str) -> bool:
+            return text == pattern or "/" in text and _glob_slashes.sub("/", text) in (pattern, pattern + "/")
+        return Glob(pattern, word_matches, pattern)
     parser = _GlobParser(pattern)
     alternatives = [tokens for tokens in parser.parse() if any(tokens)]     # nothing at all is no alternative
     if not alternatives:
@@ -7710,6 +7721,7 @@ _CODE_CHOICES = frozenset("if else unless or and || && ?? ? :".split())
 _CODE_TESTS = frozenset("== === != !== < > <= >= in is of instanceof =~ eq ne not <=> as & ^ * ** >> | ! ~ \\ @ %".split())
 _CODE_ASSIGNS = frozenset("= := <- += .= ||= ??= <<".split())
 _CODE_KEPT = _CODE_CHOICES | _CODE_TESTS | {"for", "foreach"}
+_CODE_WORDS = _CODE_KEPT | _CODE_SKIPPED | _CODE_DEFINES | {"lambda"}
 _CODE_HOLE = "\ue011"                           # on both sides of the name of what is not known
 _code_hole = lazy_regex(f"{_CODE_HOLE}([^{_CODE_HOLE}]*){_CODE_HOLE}")
 _CODE_SHORT = (r"'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)|'[^'\\\n]*(?:\\[\s\S][^'\\\n]*)*'?|"
@@ -7858,13 +7870,17 @@ class _CodeText:
 
     def read(self) -> _CodeValue:
         """The value of the last statement."""
-        text, n, stack, literal = self.text, len(self.text), self.stack, self.reader.literal
+        text, n, stack, literal, variable = self.text, len(self.text), self.stack, self.reader.literal, self.reader.variable
         match = _CODE_FAMILIES[self.family].match
         while self.at < n:
             token = match(text, self.at)
             kind, self.at = token.lastgroup, token.end()
             if kind == "n":
-                self.named(token.group("n"), stack[-1].atoms)
+                word = token.group("n")
+                if self.pick or word in _CODE_WORDS:
+                    self.word(word, stack[-1].atoms)
+                else:
+                    stack[-1].atoms.append(variable(word))
             elif kind == "s":
                 stack[-1].atoms.append(literal(token.group("s"), token.start("s")))
             elif kind == "d":
@@ -7877,7 +7893,8 @@ class _CodeText:
             self.close()
         return self.finish(stack[0]) or self.last
 
-    def named(self, word: str, atoms: list[Any]) -> None:
+    def word(self, word: str, atoms: list[Any]) -> None:
+        """A member, or a word with a meaning of its own in some language."""
         if self.pick and atoms and type(atoms[-1]) is _CodeValue:
             atoms[-1] = self.reader.member(atoms[-1], word)
         elif word in _CODE_DEFINES and (self.family != "slash" or word != "def"):
@@ -8021,6 +8038,8 @@ class _CodeText:
                 self.reduce(atoms[1:])
                 return atoms[0]                         # type: ignore[no-any-return]
         marks = [k for k, atom in enumerate(atoms) if type(atom) is str]
+        if not marks:
+            return self.folded(atoms) if atoms else _CODE_UNKNOWN
         for loop in [k for k in marks if atoms[k] in ("for", "foreach")][-4:][::-1]:
             stop = next((k for k in marks if loop < k < len(atoms) and atoms[k] in ("in", "of", ":")), 0)
             if stop:
@@ -8248,7 +8267,8 @@ class _CodeCalls(_CodeValues):
     """What is called, and what that does: first what can be computed (`_CODE_VALUES`: last names -> method), else the acts
     of its roles (`_CODE_ACTS`)."""
     acts: list[Act]
-    tests: bool                                 # is it code of a test?
+    text: str
+    looked: dict[str, str]                      # roles by name
     real: int                                   # connections to databases,
     scratch: int                                # and to such as nobody will miss
 
@@ -8260,9 +8280,12 @@ class _CodeCalls(_CodeValues):
 
     def roles(self, name: str) -> str:
         """What a call of this name does."""
-        known, parts = _CODE_CALLS.get, name.rsplit(".", 3)[-3:]
-        return (known("=" + name, "") + " " + known(parts[-1], "")).strip() if len(parts) < 2 else known(
-            ".".join(parts)) or known(".".join(parts[-2:])) or known(parts[-1], "")
+        found = self.looked.get(name)
+        if found is None:
+            known, parts = _CODE_CALLS.get, name.rsplit(".", 3)[-3:]
+            found = self.looked[name] = (known("=" + name, "") + " " + known(parts[-1], "")).strip() if len(parts) < 2 else known(
+                ".".join(parts)) or known(".".join(parts[-2:])) or known(parts[-1], "")
+        return found
 
     def call(self, callee: _CodeValue, args: list[_CodeValue], fields: dict[str, _CodeValue]) -> _CodeValue:
         """Call *callee*; what comes back."""
@@ -8343,12 +8366,6 @@ class _CodeCalls(_CodeValues):
         of = call.of or (call.args[0] if call.args else _CODE_UNKNOWN)
         return _CodeValue((), list(of.fields.values())) if of.fields else None
 
-    def place(self, call: _CodeCall) -> _CodeValue | None:
-        return _CodeValue((_CODE_PLACES[call.last],), None, "Path")
-
-    def own_home(self, call: _CodeCall) -> _CodeValue | None:
-        return None if call.args else _CodeValue((self.home,), None, "Path")
-
     def imported(self, call: _CodeCall) -> _CodeValue | None:
         name = call.args[0].texts[0] if call.args and call.args[0].texts else ""
         if "://" in name:
@@ -8410,7 +8427,7 @@ class _CodeCalls(_CodeValues):
 
     # -- what is done
     def runs(self, call: _CodeCall) -> _CodeValue:
-        if self.tests and _code_judges.search(call.name.rpartition(".")[0]):
+        if "." in call.name and _code_judges.search(call.name.rpartition(".")[0]) and _code_tests.search(self.text):
             return self.looks(call)                     # what a test gives to the judge that it tests
         last = call.last if self.bare(call.name) else "." + call.last
         return self.run([call.first, *call.args[1:]], call.fields, last, call.of)
@@ -8431,12 +8448,7 @@ class _CodeCalls(_CodeValues):
 
     def writes(self, call: _CodeCall) -> _CodeValue:
         second = call.args[1] if len(call.args) > 1 else call.fields.get("data", _CODE_UNKNOWN)
-        self.written(call.subject, call.first if call.owner else second, "ppend" in call.last)
-        return _CODE_UNKNOWN
-
-    def saves(self, call: _CodeCall) -> _CodeValue:
-        self.written(call.args[1] if len(call.args) > 1 else _CODE_UNKNOWN, _CodeValue((), None, "", frozenset(("net",))), False)
-        return _CODE_UNKNOWN
+        return self.written(call.subject, call.first if call.owner else second, "ppend" in call.last)
 
     def opens(self, call: _CodeCall) -> _CodeValue:
         texts = [text for arg in call.args[1:] for text in arg.texts]
@@ -8514,12 +8526,13 @@ class _CodeCalls(_CodeValues):
             self.tell("argv", role.split(":") + list(map(_code_shown, words)), "")
         return _CODE_UNKNOWN
 
-    def written(self, where: _CodeValue, what: _CodeValue, appended: bool) -> None:
+    def written(self, where: _CodeValue, what: _CodeValue, appended: bool = False) -> _CodeValue:
         """Files are written."""
         for text in where.texts:
             if text[:1] != _CODE_HOLE:
                 self.tell("write", _code_shown(text), (what.texts[0] if what.texts else None, "net" in what.origins, appended))
                 self.files[text] = what
+        return _CODE_UNKNOWN
 
     def bare(self, name: str) -> bool:
         """Does a call of this name run what it is given, and not search for it?"""
@@ -8580,7 +8593,7 @@ class CodeReader(_CodeCalls):
         self.templates = family in ("sigil", "php") or language in ("java", "groovy", "jshell")    # "$x" is computed
         self.picks = frozenset(_CODE_PICKS[family].split())
         self.old, self.vars, self.room = {}, {}, 200 * MAX_SHELL_SOURCE
-        self.tests = _code_tests.search(text) is not None
+        self.text, self.looked = text, {}
         self.imports(text)
         if family in ("sigil", "php") and "<<" in text:
             text = _code_heredoc.sub(lambda m: '"' + m.group(4).replace('"', '\\"') + '"' + m.group(3), text)
@@ -8596,7 +8609,7 @@ class CodeReader(_CodeCalls):
 
     def imports(self, text: str) -> None:
         """Names that stand for modules and what is in them."""
-        for found in _code_imports.finditer(text):
+        for found in _code_imports.finditer(text) if "import" in text or "require" in text else ():
             source, names, plain, whole, star, braces, module, picked, required = found.groups()
             module = source or module or required or ""
             for part in (names or plain or braces or picked or "").split(","):
@@ -8665,8 +8678,10 @@ class CodeReader(_CodeCalls):
 
 
 _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue | None]] = {name: method for method, names in (
-    (_CodeCalls.held, "items values entries"), (_CodeCalls.place, " ".join(_CODE_PLACES)),
-    (_CodeCalls.own_home, "home homedir UserHomeDir"), (_CodeCalls.imported, "__import__ import_module require import"),
+    (_CodeCalls.held, "items values entries"),
+    (lambda reader, call: _CodeValue((_CODE_PLACES[call.last],), None, "Path"), " ".join(_CODE_PLACES)),
+    (lambda reader, call: None if call.args else _CodeValue((reader.home,), None, "Path"), "home homedir UserHomeDir"),
+    (_CodeCalls.imported, "__import__ import_module require import"),
     (_CodeCalls.attribute, "getattr"), (_CodeCalls.environment, "get fetch getenv getProperty"),
     (_CodeCalls.joined, "join implode paste paste0 concat"), (_CodeCalls.format, "format sprintf"),
     (_CodeCalls.changed, "split " + " ".join(_CODE_TEXTS)), (_CodeCalls.characters, "chr fromCharCode bytes bytearray map"),
@@ -8674,9 +8689,11 @@ _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue | None]] = 
     ) for name in names.split()}
 _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     "run": _CodeCalls.runs, "eval": _CodeCalls.evaluates, "delete": _CodeCalls.deletes, "write": _CodeCalls.writes,
-    "save": _CodeCalls.saves, "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
+    "save": lambda reader, call: reader.written(call.args[1] if len(call.args) > 1 else _CODE_UNKNOWN, _CODE_FETCHED),
+    "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
     "fetch": _CodeCalls.fetches, "send": _CodeCalls.sends, "say": _CodeCalls.says, "test": _CodeCalls.looks,
     "path": _CodeCalls.paths, "same": _CodeCalls.passes, "list": _CodeCalls.lists}
+_CODE_FETCHED = _CodeValue((), None, "", frozenset(("net",)))
 _CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
 _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())      # rather variables
@@ -8937,8 +8954,7 @@ class _WindowsReader:
     def words(self, node: _ShNode) -> _ShNode:
         """*node* with the words and redirections up to the end of the command."""
         while True:
-            self.take(self.gap)
-            at = self.i
+            at = self.i = self.gap.match(self.t, self.i).end()
             c = self.t[at:at + 1]
             if not c or c in self.ends or c == ")" and self.depth:
                 break
@@ -9029,10 +9045,12 @@ class _PowerReader(_WindowsReader):
         return node
 
     def argument(self, node: _ShNode) -> bool:
-        if not self.eat(","):
-            word = self.word()
-            option = _power_option.match(word) if isinstance(word, str) else None
-            node.words += option.groups() if option else [word]
+        if self.t[self.i] == ",":
+            self.i += 1
+            return True
+        word = self.word()
+        option = _power_option.match(word) if isinstance(word, str) and word[:1] == "-" else None
+        node.words += option.groups() if option else [word]
         return True
 
     def statement(self, word: str) -> _ShNode | None:
@@ -9131,35 +9149,37 @@ class _PowerReader(_WindowsReader):
         bare = base[0] == "w" and base[1][0][0] == "u"
         picked: list[tuple[str, Any]] = []
         while True:
-            if not bare and (member := self.take(_power_member)):
+            c = self.t[self.i:self.i + 1]
+            if c in (".", ":") and not bare and (member := self.take(_power_member)):
                 picked.append((".", (member.group(1) or member.group(2) or member.group(3) or "").lower()))
-            elif picked and picked[-1][0] == "." and self.eat("("):
+            elif c == "(" and picked and picked[-1][0] == "." and self.eat("("):
                 picked.append(("c", self.listed(")")))
-            elif base[0] in "vs@" and self.eat("["):
+            elif c == "[" and base[0] in "vs@" and self.eat("["):
                 picked.append(("i", self.listed("]")))
             else:
                 return (*base, picked) if picked else base
 
     def base(self, types: bool) -> tuple[Any, ...]:
         """What begins an operand."""
-        if found := self.take(_power_here):
+        c = self.t[self.i]
+        if c == "@" and (found := self.take(_power_here)):
             return "w", [("q", found.group(2))] if found.group(1) == "'" else (
                 _PowerReader(found.group(2), self.depth, self.notes).double())
-        if found := self.take(_power_single):
+        if c == "'" and (found := self.take(_power_single)):
             return "w", [("q", self.named(found.group(1).replace("''", "'")))]
-        if found := self.take(_power_variable):
+        if c == "$" and (found := self.take(_power_variable)):
             return "v", (found.group(1) or found.group(2)).lower()
         if self.eat('"'):
             return "w", self.double('"')
-        if self.eat("$(", "@(", "("):
+        if c in "$@(" and self.eat("$(", "@(", "("):
             return "s", self.nested(")")
-        if self.eat("@{"):
+        if c == "@" and self.eat("@{"):
             return "h", self.table()
-        if self.at("{"):
+        if c == "{":
             return "b", self.braces()
-        if found := self.take(_power_splat):
+        if c == "@" and (found := self.take(_power_splat)):
             return "@", found.group(1).lower()
-        if types and (found := self.take(_power_type)):
+        if types and c == "[" and (found := self.take(_power_type)):
             return "t", found.group(1).strip("[]").lower().removeprefix("system.")
         found = self.take(_power_bare)
         self.i += found is None
@@ -15579,7 +15599,14 @@ _PROGRAM_TOOLS = frozenset(
 _QUIET_ROLES = frozenset("pattern exclusion choice number".split())     # of what no tool runs
 _PLACE_ROLES = frozenset("place base address credential".split())       # of what one word is no command
 _run_marks = lazy_regex(r"[\s;|&$`<>(]")
-# (what the next one matches has ( or = and a blank, or begins with one of these)
+def _may_begin_code(text: str) -> bool:
+    """True for all that `_code_first` matches, and little else."""
+    text = text.lstrip()
+    head, called, _ = text.partition("(")
+    return "= " in text or "=\t" in text or text.startswith(_CODE_STARTS) or bool(called) and (
+        "=>" in text or head.replace(".", "a").replace("_", "a").isalnum())
+
+
 _CODE_STARTS = tuple("import from const let var def class async package require use fn func #! <?php %% // @".split())
 _code_first = lazy_regex(
     r"\s*(?:(?:import|from|const|let|var|def|class|async|package|require|use|fn|func) ?[\w'\"({*]|[\w.$]+[ \t]+=[ \t]|"
@@ -15733,8 +15760,7 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
         named = "" if named == "sh" else named
     else:
         return "code"               # a command for a tool of that language may be either
-    first = isinstance(value, str) and ("(" in value or "= " in value or "=\t" in value
-                                        or value.lstrip().startswith(_CODE_STARTS)) and _code_first.match(value)
+    first = isinstance(value, str) and _may_begin_code(value) and _code_first.match(value)
     return named or ("cmd" if words == {"cmd"} else "any" if first else "")
 
 
