@@ -141,12 +141,13 @@ import time
 from collections import _tuplegetter    # type: ignore[attr-defined]
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
+from itertools import chain
 
 __version__ = "0.1.0"
 
 # Every record in this file is a `NamedTuple`: typing's for those who check types, at run time the one below, which is
 # used, compared, unpacked and copied alike. To import typing and to make some eighty of its classes would take half of a
-# start (30 ms). The class below leaves the compiling of a constructor to the first instance, and most have none.
+# start (30 ms). The class below leaves its constructor to the first instance, and compiles one for each number of fields.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NamedTuple
@@ -163,11 +164,17 @@ else:
             space["__slots__"] = ()
             return type.__new__(cls, name, bases, space)
 
+    @lru_cache(None)
+    def _constructor(size):
+        names = ", ".join(map("_{}".format, range(size)))
+        return eval(f"lambda _cls, {names}: _new(_cls, ({names},))", {"_new": tuple.__new__})
+
     class NamedTuple(tuple, metaclass=_Records):
         def __new__(cls, /, *values, **named):
-            fields = ", ".join(cls._fields)
-            made = eval(f"lambda _cls, {fields}: _new(_cls, ({fields},))", {"_new": tuple.__new__})
-            made.__defaults__, made.__qualname__ = tuple(cls._field_defaults.values()), cls.__name__
+            of_size = _constructor(len(cls._fields))
+            code = of_size.__code__.replace(co_varnames=("_cls", *cls._fields))
+            made = type(of_size)(code, of_size.__globals__, cls.__name__, tuple(cls._field_defaults.values()))
+            made.__qualname__ = cls.__name__
             cls.__new__ = made
             return made(cls, *values, **named)
 
@@ -347,6 +354,9 @@ def _refuse_constant(name: str) -> Any:
 
 _scan_json: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(
     object_pairs_hook=_unique_members, parse_constant=_refuse_constant).scan_once     # type: ignore[attr-defined]
+# The same but for names that occur twice: twice as fast where there are many objects
+_scan_members: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(
+    parse_constant=_refuse_constant).scan_once      # type: ignore[attr-defined]
 _BLANKS = " \t\n\r"
 # Pythons without a digit limit of their own read such an integer in quadratic time: refuse it before.
 _long_number = None if hasattr(sys, "get_int_max_str_digits") else lazy_regex("[0-9]{%d}" % (MAX_INTEGER_DIGITS + 1))
@@ -369,7 +379,7 @@ def load_json(text: str) -> Any:
     if text[:1] in _BLANKS:
         start = len(text) - len(text.lstrip(_BLANKS))
     try:
-        value, end = _scan_json(text, start)
+        value, end, deep = (*_scan_json(text, start), False) if opened <= MAX_DEPTH else _scan_many(text, start)
     except StopIteration:
         raise MessageError("not JSON") from None
     except RecursionError:
@@ -380,22 +390,49 @@ def load_json(text: str) -> Any:
         raise MessageError("an integer is too long to read") from None
     if end != len(text) and text[end:].strip(_BLANKS):
         raise MessageError(f"not JSON: something follows the value at character {end}")
-    if opened > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
+    if deep:
         raise MessageError(f"nested deeper than {MAX_DEPTH} levels", -32600)
     if "\\u" in text and ("\\ud" in text or "\\uD" in text):
         _refuse_lone_surrogates(value)
     return value
 
 
-def _is_deeper(value: Any, limit: int) -> bool:
-    """Are there more than *limit* levels of objects and arrays?"""
-    level = [value]
-    for _ in range(limit):
-        level = [child for node in level if isinstance(node, (dict, list))
-                 for child in (node.values() if isinstance(node, dict) else node)]
-        if not level:
-            return False
-    return any(isinstance(node, (dict, list)) for node in level)
+def _scan_many(text: str, start: int) -> tuple[Any, int, bool]:
+    """What `_scan_json` gives, or raises, for a text with many objects, and whether it is nested too deep.
+
+    Each colon outside of strings stands behind a name. When there are as many as the objects have members, no name occurred
+    twice, and that without a look at each object.
+    """
+    try:
+        value, end = _scan_members(text, start)
+    except (ValueError, MessageError, StopIteration, RecursionError):
+        return (*_scan_json(text, start), False)        # it may say that a name occurred twice before that
+    deep, members = _survey(value)
+    if deep:
+        return (*_scan_json(text, start), True)
+    if text.count(":", start, end) != members and \
+            "".join(_plain_quotes(text[start:end]).split('"')[::2]).count(":") != members:
+        raise MessageError("the same member name occurs twice in one object")
+    return value, end, False
+
+
+def _plain_quotes(raw: str) -> str:
+    """A strict JSON text, of the same length, in which every quote begins or ends a string."""
+    return raw.replace("\\\\", "\0\0").replace('\\"', "\0\0") if "\\" in raw else raw
+
+
+def _survey(value: Any) -> tuple[bool, int]:
+    """(Are there more than MAX_DEPTH levels of objects and arrays?, how many members the objects have), level by level."""
+    level, members = [value], 0
+    for _ in range(MAX_DEPTH + 1):
+        kinds = {*map(type, level)}
+        if dict not in kinds and list not in kinds:
+            return False, members
+        objects = [node for node in level if type(node) is dict] if len(kinds) > 1 else level if dict in kinds else []
+        arrays = [node for node in level if type(node) is list] if list in kinds else []
+        members += sum(map(len, objects))
+        level = [*chain.from_iterable(map(dict.values, objects)), *chain.from_iterable(arrays)]
+    return True, members
 
 
 def _refuse_lone_surrogates(value: Any) -> None:
@@ -438,21 +475,48 @@ def strings_of(value: Any, budget: Budget | None = None) -> tuple[list[str], lis
     return texts, names
 
 
-def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None,
-             budget: Budget | None = None) -> None:
-    """*seen* says what counts as the text of (object, member, text); it is asked about members in _OPAQUE_NAMES only."""
-    if budget is not None:
-        budget.check()
+_MANY = 64                  # items of a list that are worth a look whether they are alike
+_AT_ONCE = 4096             # items of a list between two looks at the budget
+
+
+def _flat(items: list[Any]) -> tuple[list[str], list[str]] | None:
+    """(names, values) of the members of many objects, one after the other, if there are nothing but strings in them: such are
+    gone through without a step for each."""
+    if len(items) < _MANY or {*map(type, items)} != {dict}:
+        return None
+    values = [*chain.from_iterable(map(dict.values, items))]
+    return ([*chain.from_iterable(items)], values) if {*map(type, values)} <= {str} else None
+
+
+def _in_turn(names: Sequence[Any], values: Sequence[str]) -> list[Any]:
+    """Each name, and behind it its value."""
+    both: list[Any] = [None] * (2 * len(names))
+    both[::2], both[1::2] = names, values
+    return both
+
+
+def _collect(node: Any, texts: list[str], seen: _Seen | None, budget: Budget | None = None) -> None:
+    """*seen* says what counts as the text of members in _OPAQUE_NAMES that are not empty."""
     if type(node) is dict:
         for key, value in node.items():
             texts.append(key)
             kind = type(value)
             if kind is str:
-                texts.append(value if key not in _OPAQUE_NAMES or seen is None else seen(node, key, value))
+                texts.append(value if key not in _OPAQUE_NAMES or not value or seen is None else seen(node, key, value))
             elif kind is dict or kind is list:
                 _collect(value, texts, seen, budget)
-    else:
-        for value in node:
+        return
+    for start in range(0, len(node), _AT_ONCE):
+        if budget is not None:
+            budget.check()
+        items = node if len(node) <= _AT_ONCE else node[start:start + _AT_ONCE]
+        members = _flat(items)
+        if members is not None:
+            values = members[1] if seen is None else seen.of_many(node, items, *members)
+            if values is not None:
+                texts += _in_turn(members[0], values)
+                continue
+        for value in items:
             kind = type(value)
             if kind is str:
                 texts.append(value)
@@ -469,6 +533,10 @@ def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
                 names.append(key)
             elif type(value) is dict or type(value) is list:
                 _collect_names(value, key, names)
+        return
+    members = _flat(node)
+    if members is not None:
+        names += _in_turn([None] * len(members[0]), members[0])
     else:
         for value in node:
             if type(value) is str:
@@ -482,25 +550,36 @@ _compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode 
 
 def paths_of(value: Any, ordinals: Iterable[int]) -> dict[int, tuple[Any, ...]]:
     """The paths (member names and indices) to the strings at these *ordinals* of `strings_of(value)`, found in one walk."""
-    wanted = set(ordinals)
-    last, count, found = max(wanted, default=-1), 0, {}
+    from bisect import bisect_left, bisect_right
+    from itertools import accumulate
+    wanted = sorted({*ordinals})
+    last, count, found = wanted[-1] if wanted else -1, 0, {}
 
     def walk(node: Any, path: tuple[Any, ...]) -> None:
         nonlocal count
+        if type(node) is list and _flat(node) is not None:
+            ends = [*accumulate(map(len, node))]
+            first, count = count, count + 2 * ends[-1]
+            for ordinal in wanted[bisect_left(wanted, first):bisect_left(wanted, count)]:
+                member = (ordinal - first) // 2
+                index = bisect_right(ends, member)
+                found[ordinal] = (*path, index, [*node[index]][member - ends[index]])       # counted from its end
+            return
         for step, child in node.items() if type(node) is dict else enumerate(node):
             if count > last:
                 return
             for text in (type(node) is dict, type(child) is str):
                 if text:
-                    if count in wanted:
+                    if count in places:
                         found[count] = path + (step,)
                     count += 1
             if type(child) is dict or type(child) is list:
                 walk(child, path + (step,))
 
+    places = {*wanted}
     if type(value) is dict or type(value) is list:
         walk(value, ())
-    elif 0 in wanted:
+    elif 0 in places:
         found[0] = ()
     return found
 
@@ -1479,26 +1558,30 @@ _json_pair = lazy_regex(r"(\\u[dD][89abAB]..)\\(?=u[dD])")
 
 
 def _json_offsets(literal: str) -> Callable[[int], int]:
-    """The function from a place in the text that *literal*, the inside of a JSON string, stands for to that in it."""
-    from bisect import bisect_right
-    from itertools import accumulate
+    """The function from a place in the text that *literal*, the inside of a JSON string, stands for to that in it. It is soon
+    done with places in their order."""
     masked = literal.replace("\\\\", "\\\0")         # of the same length, with one backslash for each escape
+    coded = "\\u" in masked
     if "\\ud" in masked or "\\uD" in masked:
-        masked = _json_pair.sub("\\1\0", masked)       # one character, two escapes
-    parts = masked.split("\\")                       # text; then what an escape begins with, and text
-    raw_ends = [size + place for place, size in enumerate(accumulate(map(len, parts)))]     # where the next escape begins
-    lengths = [*map(len, parts)]
-    if "\\u" in masked:
-        for place, part in enumerate(parts):
-            if part[:1] == "u" and place:
-                lengths[place] = max(0, lengths[place] - (10 if part[5:6] == "\0" else 4))
-    ends = [*accumulate(lengths)]
+        masked = _json_pair.sub("\\1\1", masked)       # one character, two escapes
+    at = place = 0              # so far in the text, and in the literal
 
     def raw(offset: int) -> int:
-        place = bisect_right(ends, offset)
-        if place and offset == ends[place - 1]:
-            return raw_ends[place - 1]
-        return raw_ends[place] - ends[place] + offset if place < len(ends) else len(literal)
+        nonlocal at, place
+        if offset < at:
+            at = place = 0
+        while at < offset and place < len(masked):
+            end = place + offset - at                   # or further, but for the escapes
+            last = masked.rfind("\\", place, end)
+            if last >= 0:
+                end = max(end, last + (2 if masked[last + 1:last + 2] != "u" else 12 if masked[last + 6:last + 7] == "\1" else 6))
+            end = min(end, len(masked))
+            at += end - place
+            if last >= 0:
+                at -= masked.count("\\", place, end)
+                at -= 4 * masked.count("\\u", place, end) + 6 * masked.count("\1u", place, end) if coded else 0
+            place = end
+        return place
     return raw
 
 
@@ -1510,10 +1593,7 @@ def edit_json_strings(raw: str, edits: Mapping[int, Sequence[tuple[int, int, str
     another name of their object get " 2", " 3" … appended.
     """
     from itertools import accumulate
-    masked = raw
-    if "\\" in raw:                     # the same length; every quote that is left begins or ends a string
-        masked = raw.replace("\\\\", "\0\0").replace('\\"', "\0\0")
-    parts = masked.split('"', 2 * max(edits, default=0) + 2)     # outside, inside, outside, …
+    parts = _plain_quotes(raw).split('"', 2 * max(edits, default=0) + 2)     # outside, inside, outside, …
     ends = list(accumulate(map(len, parts)))
     kept: list[str] = []
     done, names = 0, False
@@ -3537,8 +3617,13 @@ def compile_glob(pattern: str, what: str = "name") -> Glob:
     crosses, no wildcard matches a segment `.` or `..`. PolicyError for what has another meaning elsewhere.
     (minimatch forgets escapes after a star or `?` at the start of a segment, and `\\\\` beside braces; we do not.)
     """
-    if pattern.isascii() and pattern.replace("_", "a").isalnum() and len(pattern) <= MAX_REGEX_LENGTH:     # a plain word
-        return Glob(pattern, lambda text: text.rstrip("/") == pattern, pattern)
+    if pattern == "*" and what == "name":
+        return Glob(pattern, bool, None)
+    words = pattern.split("/")
+    if all(words) and "".join(words).replace("_", "a").isalnum() and pattern.isascii() and len(pattern) <= MAX_REGEX_LENGTH:
+        def word_matches(text: str) -> bool:
+            return text == pattern or "/" in text and _glob_slashes.sub("/", text) in (pattern, pattern + "/")
+        return Glob(pattern, word_matches, pattern)
     parser = _GlobParser(pattern)
     alternatives = [tokens for tokens in parser.parse() if any(tokens)]     # nothing at all is no alternative
     if not alternatives:
@@ -3547,33 +3632,28 @@ def compile_glob(pattern: str, what: str = "name") -> Glob:
     literal = "".join(alternatives[0]) if plain else None
     names = what == "name"
     split = [_glob_segments(tokens, parser) for tokens in alternatives]
-    heads = tuple([_glob_head(segments) for segments in split])
-    plans: list[_Plan] = []     # made when a text begins as the glob does
+    heads, tails = zip(*map(_glob_ends, split))
+    tails += tuple([tail + "/" for tail in tails])
+    plans: list[_Plan] = []     # made when a text begins and ends as the glob does
     def matches(text: str, budget: Budget | None = None) -> bool:
         if text == literal:
             return True
         if "/" in text:
             text = _glob_slashes.sub("/", text)
-        if not text.startswith(heads) or not names and "." in text and not {".", ".."}.isdisjoint(text.split("/")):
+        if not text.startswith(heads) or not text.endswith(tails) or \
+                not names and "." in text and not {".", ".."}.isdisjoint(text.split("/")):
             return False
         if not plans:
             trees = tuple([_glob_tree(segments, _ANY if names else _Set(_NOT_SLASH)) for segments in split])
-            slash = _Rep(_Lit("/"), 0, 1, False)
-            plans.append(_Plan(_Cat((_At("^"), _Alt(trees), slash, _At("$"))), ()))
+            plans.append(_Plan(_Cat((_At("^"), _Alt(trees), _Rep(_Lit("/"), 0, 1, False), _At("$"))), ()))
         return plans[0].exists(text, budget)
     return Glob(pattern, matches, literal)
 
 
-def _glob_head(segments: Sequence[list[Any]]) -> str:
-    """What a text must begin with that this alternative matches."""
-    head = ""
-    for segment in segments:
-        for token in segment:
-            if not isinstance(token, str):
-                return head
-            head += token
-        head += "/"
-    return head[:-1]
+def _glob_ends(segments: Sequence[list[Any]]) -> tuple[str, str]:
+    """What a text must begin and end with (but for a slash) that this alternative matches."""
+    text = "/".join(["".join([token if isinstance(token, str) else "\n" for token in segment]) for segment in segments])
+    return text.partition("\n")[0], text.rpartition("\n")[2].lstrip("/")      # (the slash of `**/` may be none)
 
 
 @lru_cache(1024)
@@ -5412,25 +5492,14 @@ class ShellContext(NamedTuple):
 # What a shell would refuse, or another one reads otherwise, is a *doubt*: noted with a reason, never taken back, and the
 # text is read on as well as can be. Too deep or too long is no doubt: BudgetSpent, and the message is refused.
 
-class _ShDialect(NamedTuple):
-    """What a character means in a Windows shell. The patterns match: a run that means itself (*plain*), the same and
-    escapes within double quotes (*quoted*, with *escaped* for the escapes), a string in single quotes, a variable's name,
-    and the blanks, separators and comments between two commands of one line (*gap*)."""
-    escape: str
-    ends: str           # characters that end a word
-    plain: Any
-    quoted: Any
-    escaped: Any
-    single: Any
-    name: Any
-    gap: Any
-
-
-_SH_POSIX = _ShDialect("\\", " \t\r\n;&|<>()", *[None] * 6)
+_SH_POSIX, _SH_POWER, _SH_CMD = "sh", "powershell", "cmd"       # the dialects
 _SH_HOLE = "\ue0f0\ue0f1"       # in a text: anything may stand here; between the two the name of the variable it is, if any
 _sh_holes = lazy_regex("\ue0f0(\\w*)\ue0f1")
 _SH_ENDS = " \t\r\n;&|<>()"     # end a word
 _sh_plain_run = lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+""")
+_sh_plain_words = lazy_regex(r"""(?:[^\s'"\\$`;&|<>(){}=\[#]+(?:[ \t]+|(?=[\n;&|)])|\Z))+""")     # words that mean themselves
+_sh_flat = lazy_regex(r"""[\w./:,@%+-]+(?: (?:[\w./:,@%+*?-]+|-[\w./:,@%+=*?-]+|'[^'\n]*'|"[^"$`\\!\n]*"))*\Z""")  # one command,
+_sh_flat_words = lazy_regex(r"""'([^']*)'|"([^"]*)"|([^ ]+)""")                                # of such words
 _sh_inner_run = lazy_regex(r"""[^'"\\$`/:}]+""")           # of a word within ${…}
 _sh_quoted_run = lazy_regex(r'[^"\\$`]+')
 _sh_escaped = lazy_regex(r'\\(?:\n|([$`"\\]))')             # within double quotes
@@ -5847,6 +5916,11 @@ class _ShReader:
         """Words and redirections up to the end of the command, added to *node*."""
         t = self.t
         while self.i < self.n:
+            run = _sh_plain_words.match(t, self.i)
+            if run:
+                node.words += run.group().split()
+                self.i = run.end()
+                continue
             c = t[self.i]
             if c in " \t\r":
                 self.i += 1
@@ -6134,36 +6208,23 @@ def _sh_braces(word: _Parts) -> list[Any]:
     for part in word:
         tokens += [c for c in re.split(r"([{},])", part[1]) if c] if part[0] == "u" else [part]
     found: list[Any] = []
-    seen, work = {tuple(map(_sh_token, tokens))}, [tokens]
+    seen: set[Any] = set()
+    work = [tokens]
     while work and len(found) + len(work) <= MAX_SHELL_WORDS and tokens.count("{") <= 64:
         item = work.pop()
         brace = _sh_brace(item)
         if brace is None:
-            found.append(_sh_rejoined(item))
+            plain = all([isinstance(token, str) for token in item])
+            found.append(plain and "".join(item) or [("u", token) if isinstance(token, str) else token for token in item or [""]])
             continue
         start, end, choices = brace
         for made in [item[:start] + choice + item[end + 1:] for choice in reversed(choices)]:
-            key = tuple(map(_sh_token, made))
+            key = tuple([token if isinstance(token, str) else (token[0], token[1]) if isinstance(token[1], str) else id(token)
+                         for token in made])
             if key not in seen:
                 seen.add(key)
                 work.append(made)
     return [[("q", _SH_HOLE)] + [part for part in word if part[0] not in "uq"]] if work else found
-
-
-def _sh_token(token: Any) -> Any:
-    return token if isinstance(token, str) else (token[0], token[1]) if isinstance(token[1], str) else id(token)
-
-
-def _sh_rejoined(tokens: list[Any]) -> Any:
-    parts: _Parts = []
-    for token in tokens:
-        if not isinstance(token, str):
-            parts.append(token)
-        elif parts and parts[-1][0] == "u":
-            parts[-1] = "u", parts[-1][1] + token
-        else:
-            parts.append(("u", token))
-    return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts or [("u", "")]
 
 
 def _sh_brace(tokens: list[Any]) -> tuple[int, int, list[list[Any]]] | None:
@@ -6235,9 +6296,9 @@ def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
     """One stream out of several."""
     if len(flows) == 1 and text is None:
         return flows[0]
-    sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
-    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows),
-                 any(f.made for f in flows), bool(flows) and all(f.below or f is _NOTHING for f in flows))
+    sources = tuple(dict.fromkeys([source for flow in flows for source in flow.sources]))[:64]
+    return _Flow(text, any([f.remote for f in flows]), sources, any([f.coded for f in flows]), any([f.shell for f in flows]),
+                 any([f.made for f in flows]), bool(flows) and all([f.below or f is _NOTHING for f in flows]))
 
 
 def _sh_said(flows: Sequence[_Flow]) -> _Flow:
@@ -6285,7 +6346,7 @@ def _sh_show(word: str) -> str:
     return word if plain else "…"
 
 
-def _sh_program(word: str, dialect: _ShDialect) -> str:
+def _sh_program(word: str) -> str:
     """The program's name as the tables write it."""
     if word in ("$SHELL", "$BASH"):
         return "sh"
@@ -6409,9 +6470,12 @@ def glob_may_hit(word: str, known: str) -> bool:
 #   sh python node perl ruby php awk sed sql make tcl osascript code esc: text in that language (esc: `!command` in a line)
 #   f perhaps a file · r read · w written · d deleted · n only its name matters · k key or settings, used and not shown
 #   p text that nobody looks at · u address · s text sent · S file sent · @ text or @FILE sent · vol a mount · ssh, git, exec
-#   settings of these programs
-# Behind the last bar: root · t:METHOD of the follower · in:ROLE of its standard input · none: it says nothing that matters
-# lines: some of those that go in · below: names of files here · made: what its words say · secret:WHAT it shows
+#   settings of these programs · text what is written to w · empty a file that is emptied · pipe one that is made
+# Behind the last bar, what goes in and comes out: in:ROLE of its standard input · away:WAY by which input and s, S leave the
+#   machine · none: nothing that matters · same: what goes in · lines: some of it · remote: what the network says · below: names
+#   of files here · made: what its words say · shows:WHAT (private) · append: w grows · root: the command inside runs as root
+#   data: its words are no commands · t:NAME: what no row can say, by the function _do_NAME (9g)
+# Left out on purpose: options that change nothing we follow, and programs whose words are but files: those need no row.
 _SH_PROGRAMS = """
 # -- programs that run another
 sudo | ABbEHKklNnPSVv C:c:g:h:p:r:R:t:T:u:U: --user: --group: --host: --prompt: -D,--chdir:cd -i,-s,--login,--shell=shell
@@ -6437,7 +6501,7 @@ nsenter | aCFimnpruUZ t:S:G: --target: -w,--wd:cd | x | t:enters
 setpriv prlimit cgexec chpst firejail proot valgrind faketime aa-exec numactl caffeinate | n:r:b: | p? x
 command | p -v,-V=idle | x
 builtin | | x
-exec | cl a: | x | t:exec
+exec | cl a: | x
 proxychains proxychains4 | q f: | x
 systemd-run | qrSt p:E:u:H:M:G:P: --property: --unit: --uid: --gid: --slice: --setenv:e --working-directory:cd | x
 systemd-inhibit xvfb-run | adl e:f:n:p:s:w: --what: --who: --why: --mode: --server-num: --server-args: | x
@@ -6587,7 +6651,12 @@ cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mkl
 rm unlink rmdir rd del erase remove-item ri rimraf trash trash-put shred srm wipe del-cli remove remove_directory | | | t:remove
 gio/trash,remove | f | d*
 dd | | | t:dd
-truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc | | | t:overwrite
+truncate fallocate | s:r:o:l: --size: --reference: | empty*
+tee tee-object | a=append -a,--append,-append=append -filepath,-literalpath:w -variable: | w* | same
+out-file | -append=append -filepath,-literalpath:w -encoding: -width: | w* | same
+set-content sc | -value:text -path,-literalpath:w -encoding: | w text
+add-content ac | -value:text -path,-literalpath:w -encoding: | w text | append
+sponge clear-content clc | a=append -path:w | w* | same
 split csplit | dksxz a:b:C:l:n:t: -f,--prefix:stem --bytes: --lines: | | t:split
 mkfifo mknod | m: | pipe*
 chmod chown chgrp icacls takeown setfacl | | | t:mode
@@ -6633,14 +6702,15 @@ mail mailx mutt sendmail swaks msmtp send-mailmessage | -a,-A,--attach,--attach-
 xclip pbcopy xsel wl-copy clip set-clipboard | | s* | away:the_clipboard
 gist | | S* | away:a_paste
 dig nslookup host ping resolve-dnsname drill test-connection | | | t:lookup
-bitsadmin certutil | | | t:fetch_tool
+certutil | -decode,-decodehex,-encode,-encodehex,/decode,/encode=codes | u* | t:http
+bitsadmin | | u* | t:http
 # -- Windows; programs whose words are no commands
 start start-process saps start-job start-threadjob invoke-command icm foreach-object % foreach where-object ? where | | | t:start
 get-item gi resolve-path rvpa convert-path cvpa join-path | | | t:items
 select-object select sort-object get-unique out-string | | | same
 forfiles | | | t:forfiles
 new-object | | | t:new_object
-set-alias sal new-alias nal | | | t:set_alias
+set-alias sal new-alias nal | -value,-name:p | p* | t:state
 apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
      heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
 """
@@ -6658,48 +6728,55 @@ _sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|s
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
 _SH_RULES = r"""
 destructive :: mkfs mke2fs mkswap newfs mkdosfs :: (?=.* (?:/dev/|[A-Za-z]:)) :: makes a new file system on a device
-destructive :: blkdiscard :: (?=.*/dev/) :: wipes a disk
+destructive :: blkdiscard ddrescue dcfldd partclone.restore :: .* /dev/(?!null) :: writes to a raw device
 destructive :: wipefs sgdisk gdisk sfdisk cfdisk badblocks hdparm nvme cryptsetup :: (?=.* /dev/)(?=.* (?:-a|--all|--zap-all|-Z|
     -o|-w|--security-erase|-[dn]|--delete|format|sanitize|luksFormat|erase|--wipe)|[^-]* /dev/\S+ $) :: wipes a disk
-destructive :: parted :: (?=.* (?:mklabel|mktable|rm|mkpart)) :: changes a partition table
-destructive :: fdisk diskpart :: (?!(?:.* )?(?:-l|--list|/\?) ) :: changes a partition table
+destructive :: parted fdisk diskpart :: (?!(?:.* )?(?:-l|--list|/\?|print) ) :: changes a partition table
 destructive :: diskutil :: .*\b(?i:erase|partition|zeroDisk|secureErase|deleteVolume|deleteContainer|reformat) :: erases a disk
-destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock|
-     /dev/)) :: destroys a volume
+destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock| /dev/))
+     :: destroys a volume
 destructive :: format format.com :: (?i) (?:.* )?[a-z]: :: formats a drive
 destructive :: btrfs :: subvolume delete :: destroys a volume
 destructive :: cipher :: (?i).*/w :: wipes free space
 destructive :: vssadmin wbadmin :: (?i) (?:delete|resize) :: deletes backups or shadow copies
-destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|
-    --force\S*) )(?=.* (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|
-    --delete) )(?=.* (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
-git_discard :: git :: (?:reset (?:.* )?--(?:hard|merge) |clean(?=.* (?:-[a-zA-Z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|
-    stash clear |filter-(?:branch|repo)|reflog (?:expire|delete)|
-    (?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|--discard-changes) |
-    checkout (?:.* )?TREE |restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* TREE )|
-    read-tree (?:.* )?--reset |
-    push(?!.* (?:--dry-run|-n) )(?:(?=.* (?:-[a-z]*f[a-z]*|--force|--mirror) )|(?!.*--force-with-lease)(?=.* [+]\S+ ))) ::
-     throws away what is not committed or pushed
-git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |
-    branch(?=.* (?:-[a-z]*D|--delete .*--force|--force .*--delete) )|worktree remove .*(?:-f|--force) |
-    checkout (?:.* )?-- (?!TREE )|
-    restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) ::
-     throws local work away
-persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
+destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|--force\S*) )(?=.*
+     (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|--delete) )(?=.*
+     (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
+destructive :: wsl :: .*--unregister :: deletes a whole distribution
+destructive :: wmic :: (?i).*shadowcopy.* delete :: deletes shadow copies
+destructive :: bcdedit :: (?i) (?:/set|/delete|-set) :: changes how the system starts and recovers
+destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64
+     clear-eventlog remove-eventlog limit-eventlog clear-history :: . :: wipes a disk, a volume, a log or a history
+destructive :: wevtutil :: (?i) (?:cl|clear-log) :: wipes an event log
+destructive :: reg :: (?i) delete (?:HKLM|HKCR|HKEY_LOCAL|HKEY_CLASSES|\S*\\(?:Windows|Software) ) :: deletes registry keys
+destructive :: fsutil :: (?i).*(?:setzerodata|deletejournal) :: wipes file data
+destructive :: history :: (?=.* -\w*[cw]) :: wipes the shell history
+destructive :: unset :: .* HIST(?:FILE|SIZE)  :: switches the shell history off
+destructive :: journalctl :: .*--(?:vacuum|rotate) :: wipes system logs
+destructive :: kill :: .* -1 $ :: kills every process
+destructive :: crontab :: .* -r  :: removes all cron jobs
+destructive :: tmutil :: (?:delete|disable) :: removes backups
+destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
+    desktop|pictures|folder)) :: deletes the user's files
+git_discard :: git :: (?:reset (?:.* )?--(?:hard|merge) |clean(?=.* (?:-[a-zA-Z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|stash
+     clear |filter-(?:branch|repo)|reflog (?:expire|delete)|(?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|
+    --discard-changes) |checkout (?:.* )?TREE |restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))
+    (?=.* TREE )|read-tree (?:.* )?--reset |push(?!.* (?:--dry-run|-n) )(?:(?=.* (?:-[a-z]*f[a-z]*|--force|--mirror) )|
+    (?!.*--force-with-lease)(?=.* [+]\S+ ))) :: throws away what is not committed or pushed
+git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |branch(?=.* (?:-[a-z]*D|--delete .*--force|--force
+     .*--delete) )|worktree remove .*(?:-f|--force) |checkout (?:.* )?-- (?!TREE )|restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|
+    (?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) :: throws local work away
 secret :: pass gopass :: (?:show |otp )?(?!(?:ls|list|git|init|help|version|find|search|grep|insert|edit|generate|rm|mv|cp) |
     -)\S :: STORED_PASSWORD
-secret :: secret-tool :: (?:lookup|search) :: STORED_PASSWORD
+secret :: secret-tool keyring lpass keepassxc-cli bw rbw :: (?:get|show|export|clip|lookup|search) :: STORED_PASSWORD
 secret :: security :: (?:find-\S+-password .*-\w*[wg]|dump-keychain|export) :: STORED_PASSWORD
-secret :: keyring lpass keepassxc-cli bw rbw :: (?:get|show|export|clip) :: STORED_PASSWORD
 secret :: gpg gpg2 :: .*--export-secret :: GPG_KEY
 secret :: gh :: auth (?:token|status .*--show-token|status .*-t ) :: GITHUB_TOKEN
 secret :: glab :: auth status .*(?:-t|--show-token) :: GITLAB_TOKEN
-secret :: aws :: configure (?:export-credentials|get \S*(?:secret|token)) :: AWS_KEY
-secret :: aws :: (?:secretsmanager get-secret-value|ssm get-parameters? .*--with-decryption|sts (?:get-session-token|
-    assume-role)) :: AWS_SECRET
-secret :: gcloud :: secrets versions access :: GOOGLE_SECRET
+secret :: aws :: (?:configure (?:export-credentials|get \S*(?:secret|token))|secretsmanager get-secret-value|ssm
+     get-parameters? .*--with-decryption|sts (?:get-session-token|assume-role)) :: AWS_SECRET
+secret :: gcloud :: secrets versions access|auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
-secret :: gcloud :: auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
 secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
@@ -6707,42 +6784,25 @@ secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read) 
 secret :: heroku :: (?:auth:token|config(?::get)?|authorizations:create) :: HEROKU_TOKEN
 secret :: git :: credential fill :: GIT_PASSWORD
 secret :: netsh :: (?i)wlan show profile.*key=clear :: WIFI_PASSWORD
-persistence :: at batch :: (?!(?:.* )?(?:-[lqrdcV]|list) ) :: schedules a command for later
-destructive :: ddrescue dcfldd partclone.restore :: .* /dev/(?!null) :: writes to a raw device
-destructive :: wsl :: .*--unregister :: deletes a whole distribution
-destructive :: wmic :: (?i).*shadowcopy.* delete :: deletes shadow copies
-destructive :: bcdedit :: (?i) (?:/set|/delete|-set) :: changes how the system starts and recovers
-destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64
-     :: . :: wipes a disk or volume
-destructive :: wevtutil :: (?i) (?:cl|clear-log) :: wipes an event log
-destructive :: clear-eventlog remove-eventlog limit-eventlog :: . :: wipes an event log
-destructive :: reg :: (?i) delete (?:HKLM|HKCR|HKEY_LOCAL|HKEY_CLASSES|\S*\\(?:Windows|Software) ) :: deletes registry keys
-destructive :: fsutil :: (?i).*(?:setzerodata|deletejournal) :: wipes file data
-destructive :: history :: (?=.* -\w*[cw]) :: wipes the shell history
-destructive :: clear-history :: . :: wipes the shell history
-destructive :: unset :: .* HIST(?:FILE|SIZE)  :: switches the shell history off
-destructive :: journalctl :: .*--(?:vacuum|rotate) :: wipes system logs
-destructive :: kill :: .* -1 $ :: kills every process
-destructive :: crontab :: .* -r  :: removes all cron jobs
-destructive :: tmutil :: (?:delete|disable) :: removes backups
-reverse_shell :: ngrok :: (?:http|tcp|tls|start|tunnel) :: opens a tunnel into this machine
+pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote content
+pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
+    javascript:) :: runs remote content
+pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
+reverse_shell :: ngrok cloudflared tailscale code devtunnel :: (?:http|tcp|tls|start|tunnel|funnel|serve|host|access) (?!list|
+    info|login|create|status) :: opens a tunnel into this machine
 reverse_shell :: chisel frpc ligolo-ng gost rathole bore pagekite :: (?!(?:.* )?(?:--help|--version|-h|help) ) :: opens a
      tunnel into this machine
-reverse_shell :: cloudflared :: (?:tunnel|access) (?!list|info|login|create) :: opens a tunnel into this machine
+reverse_shell :: nc ncat netcat cryptcat :: .* (?:-\w*[ec]|--(?:sh-)?exec|--lua-exec)  :: connects a program to the network
+reverse_shell :: websocat :: (?i).*(?:exec|system|shell|sh-c|cmd): :: connects a program to the network
+reverse_shell :: socat :: (?i)(?=.*(?:exec|system|shell|cmd):)(?=.*(?:tcp|udp|ssl|sctp|vsock|socks|proxy)) :: connects a program
+     to the network
 reverse_shell :: lt localtunnel :: .*-p :: opens a tunnel into this machine
-reverse_shell :: tailscale :: (?:funnel|serve) (?!status) :: opens a tunnel into this machine
 reverse_shell :: ssh autossh plink :: .* -\w*R :: opens a tunnel into this machine
-reverse_shell :: code devtunnel :: (?:tunnel|host) :: opens a tunnel into this machine
 reverse_shell :: tmate sshx gotty ttyd shellinaboxd gs-netcat pwncat pwncat-cs dnscat dnscat2 iodine powercat msfconsole sbd
      rpivot revsocks hans :: (?!.*(?:--help|--version|-h|-V) ) :: opens a shell to the network
 reverse_shell :: msfvenom :: .*-p :: builds a remote shell
 reverse_shell :: ztcp zsh-net-tcp :: . :: opens a socket from the shell
 reverse_shell :: xterm :: .*-display \S+:\d :: opens a shell on another display
-pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote content
-pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
-    javascript:) :: runs remote content
-pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
-pipe_to_shell :: bash sh zsh python perl ruby php node :: (?:-\S* )?https?:// :: runs remote content
 privilege :: pkexec :: (?!--(?:help|version)) . :: runs a program as root
 privilege :: run0 mimikatz mimikatz.exe pypykatz secretsdump.py lazagne nanodump :: (?!.*(?:--help|--version|-h ))(?: )?. ::
      takes rights or passwords of others
@@ -6752,22 +6812,20 @@ privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsas
 privilege :: ntdsutil :: (?i)(?=.*(?:ifm|ntds)) :: copies the password database
 privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
 privilege :: mcpwall :: LOOSENS :: changes what mcpwall lets through
-privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS ::
-     changes what mcpwall lets through
-privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |
-    (?:approve|allow) (?:-\S+ )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) ::
-     changes what mcpwall lets through
+privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS :: changes what mcpwall
+     lets through
+privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |(?:approve|allow) (?:-\S+
+     )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) :: changes what mcpwall lets through
 privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*m[^a-z ]?cp[^a-z ]{0,3}wal :: stops mcpwall
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
-privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
-    --version|-c $|--check|-c -f)) . :: changes users or rights
+privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl new-localuser
+     add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: (?!.*(?:--help|--version|-c $|--check|
+    -c -f)) . :: changes users or rights
 privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
 privilege :: dscl :: .*(?:-create|-append|-passwd) :: changes users or rights
-privilege :: net net1 :: (?i) (?:user|localgroup|group) (?=.*/add|.*/active) :: changes users or rights
-privilege :: net :: (?i) user \S+ \S+ :: changes a password
-privilege :: new-localuser add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: . :: changes
-     users or rights
+privilege :: net net1 :: (?i) (?:user|localgroup|group) (?:(?=.*/(?:add|active))|\S+ [^/\s]) :: changes users, rights or a
+     password
 privilege :: runas psexec psexec64 gsudo :: . :: runs a program as another user
 privilege :: start-process saps :: (?i).*-verb runas :: runs a program as administrator
 privilege :: nsenter :: .*(?:-t|--target|-a|--all|--mount) :: enters the namespaces of another process
@@ -6779,15 +6837,13 @@ privilege :: docker podman nerdctl docker-compose :: (?=.*(?:--privileged|--pid[
 privilege :: kubectl oc :: (?=.*(?:cluster-admin|--privileged(?![= ]false)|hostPID|hostNetwork|"?privileged"?:|hostPath|
     node-shell| debug node/)) :: gives rights over the cluster or its nodes
 privilege :: setenforce :: 0|Permissive|permissive :: turns SELinux off
-privilege :: iptables ip6tables :: .*(?:-F|--flush|-X|-P (?:INPUT|FORWARD|OUTPUT) ACCEPT) :: drops the firewall
-privilege :: nft :: .*flush ruleset :: drops the firewall
+privilege :: iptables ip6tables nft :: .*(?:-F|--flush|-X|-P (?:INPUT|FORWARD|OUTPUT) ACCEPT|flush ruleset) :: drops the firewall
 privilege :: ufw firewall-cmd pfctl :: (?:.*(?:disable|reset|panic-off|-d )|/|$) :: turns protection off
 privilege :: systemctl service sc launchctl rc-service stop-service set-service net :: (?i)(?=.*(?:stop|disable|mask|kill|
     unload|delete|bootout|config))(?=.*(?:firewall|ufw|apparmor|auditd|iptables|nftables|fail2ban|falcon|crowdstrike|windefend|
     mpssvc|defender|wazuh|osquery|clamav|sentinel|selinux|syslog|wscsvc|sysmon|mdatp|edr)) :: turns protection off
-privilege :: set-mppreference add-mppreference :: (?i).*-(?:disable|exclusion|MAPS|SubmitSamples) :: turns virus protection off
-privilege :: uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability :: (?i).*defender :: turns virus
-     protection off
+privilege :: set-mppreference add-mppreference uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability
+     :: (?i).*(?:-disable|-exclusion|-MAPS|-SubmitSamples|defender) :: turns virus protection off
 privilege :: netsh :: (?i).*(?:state off|opmode disable|firewall.*(?:disable|add rule|delete rule|reset)|portproxy add) ::
      opens the firewall
 privilege :: set-netfirewallprofile new-netfirewallrule disable-netfirewallrule remove-netfirewallrule :: (?i).*(?:false|allow|
@@ -6801,21 +6857,20 @@ privilege :: set-executionpolicy :: (?i)(?=.*(?:unrestricted|bypass))(?!.*-scope
 privilege :: reg set-itemproperty new-itemproperty sp :: (?i)(?=.*(?:EnableLUA|DisableAntiSpyware|DisableRealtime|
     DisableTaskMgr|UseLogonCredential|LocalAccountTokenFilterPolicy|Windows Defender|Windows\x00Defender)) :: turns protection
      off
-privilege :: aws :: iam (?:attach-(?:user|role|group)-policy|put-(?:user|role)-policy|create-access-key|create-login-profile|
-    update-assume-role-policy|add-user-to-group|create-user|deactivate-mfa) :: widens cloud rights
-privilege :: gcloud :: .*(?:add-iam-policy-binding|keys create) :: widens cloud rights
-privilege :: az :: (?:role assignment create|ad sp create|ad app credential) :: widens cloud rights
+privilege :: aws gcloud az :: (?:iam (?:attach-(?:user|role|group)-policy|put-(?:user|role)-policy|create-access-key|
+    create-login-profile|update-assume-role-policy|add-user-to-group|create-user|deactivate-mfa)|.*(?:add-iam-policy-binding|
+    keys create)|role assignment create|ad sp create|ad app credential) :: widens cloud rights
 privilege :: bash sh zsh dash ksh :: (?:.* )?-\w*p\w* $ :: keeps the rights of a setuid program
 privilege :: bcdedit :: (?i).*(?:testsigning|nointegritychecks) :: turns protection off
-privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup|(?:--r?bind| -o r?bind)\S* / )) :: mounts
-     a disk of the host
-persistence :: systemctl :: (?:.* )?(?:enable|link|reenable|edit) :: enables a service at start
-persistence :: bitsadmin :: (?i)(?=.*/setnotifycmdline) :: schedules a command
+privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup|(?:--r?bind| -o r?bind)\S* / )) :: mounts a
+     disk of the host
 privilege :: gdb lldb :: (?=.* (?:-p|--pid|attach))(?=.*(?:system|exec\w*|dlopen)\() :: runs code in another process
-persistence :: systemd-run :: (?=.*--(?:on-|timer)) :: schedules a command
+persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
+persistence :: at batch :: (?!(?:.* )?(?:-[lqrdcV]|list) ) :: schedules a command for later
+persistence :: systemctl loginctl pm2 :: (?:.* )?(?:enable|link|reenable|edit|startup) :: enables a service at start
+persistence :: bitsadmin systemd-run :: (?i).*(?:/setnotifycmdline|--on-|--timer) :: schedules a command
 persistence :: ssh-copy-id :: \A(?!.*-[nh](?:\s|\Z)) :: adds a key for log-in
 persistence :: osascript :: (?i)(?=.*login[ \x00]item) :: starts a program at log-in
-persistence :: loginctl :: .*enable-linger :: lets services run without a log-in
 persistence :: update-rc.d chkconfig rc-update insserv :: (?!.*(?:remove|--list|show|off|del)) :: enables a service at start
 persistence :: launchctl :: (?:load|bootstrap|submit|enable|start|kickstart) :: starts an agent at log-in
 persistence :: schtasks :: (?i).*/(?:create|change) :: schedules a task
@@ -6835,87 +6890,70 @@ persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pag
      program
 persistence :: xmrig minerd cpuminer ethminer cgminer t-rex nbminer :: (?!.*--(?:help|version)) :: mines coins in the background
 persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
-persistence :: pm2 :: startup :: enables a service at start
 infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|workspace
      delete|force-unlock)(?!.* -help) :: destroys infrastructure
-infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb :: (?:.* )?(?:destroy|delete|remove|terminate|stack rm)  ::
-     destroys infrastructure
+infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm
+     k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
+    terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
     crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete
      (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
-infrastructure :: eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm k3s-uninstall.sh :: (?:.* )?(?:delete|reset|
-    destroy)  :: destroys a cluster
 infrastructure :: aws :: s3 sync (?!(?:--?\S+ )*(?:\./)?(?:[\w-]+/)*(?:dist|build|out|public|site|_site|www|static|target)/? )
     (?=.*--delete) :: destroys cloud storage
-infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive))|s3api delete-|ec2 (?:terminate-instances|
-    delete-(?!tags)|release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|
-    iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs
-     delete-|eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|
-    purge)-queue|sns delete-topic|logs delete-|cloudtrail (?:delete|stop)|organizations |autoscaling delete-|efs delete-|
-    glacier delete|backup delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|guardduty delete) ::
-     destroys cloud resources
+infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive))|s3api delete-|ec2 (?:terminate-instances|delete-(?!tags)|
+    release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|iam delete-|kms
+     (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs delete-|eks delete-|
+    ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|purge)-queue|sns
+     delete-topic|logs delete-|cloudtrail (?:delete|stop)|organizations |autoscaling delete-|efs delete-|glacier delete|backup
+     delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|guardduty delete) :: destroys cloud resources
 infrastructure :: gcloud :: (?:.* )?(?:delete|storage rm(?=.* (?:-r|--recursive) ))  :: destroys cloud resources
 infrastructure :: bq :: (?:.* )?rm (?=.*-\w*[rfd]) :: destroys cloud data
 infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
 infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
-infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|rm
-     .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
+infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm|remove|prune)|system reset|
+    machine (?:rm|reset)|rm .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
+     containers or volumes and their data
 infrastructure :: dropdb dropuser droplet :: (?!.*--help|(?:.* )?(?:test|test_\w+|\w+_test) *$) :: drops a database
-infrastructure :: mysqladmin :: .*drop :: drops a database
 infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
      deletes a repository
 infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso
-     :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset (?=.*--linked)|
-    branch delete)(?: |$) :: destroys a deployment
-infrastructure :: sequelize sequelize-cli knex :: (?:.* )?(?:db:drop|db:migrate:undo:all|migrate:rollback .*--all) :: drops a
-     database
-infrastructure :: typeorm typeorm-ts-node-commonjs mikro-orm :: (?:.* )?schema:(?:drop|fresh) :: drops a database
-infrastructure :: mix :: (?:do )?ecto\.(?:drop|reset) :: drops a database
+     :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset(?=.* --(?:linked|
+    db-url))|branch delete)(?: |$) :: destroys a deployment
+infrastructure :: sequelize sequelize-cli knex typeorm typeorm-ts-node-commonjs mikro-orm mix liquibase dotnet dotnet-ef rake
+     rails bin/rails prisma :: (?i).*(?:db:(?:drop|reset|purge|migrate:undo:all)|migrate:rollback .*--all|schema:(?:drop|fresh)|
+    ecto\.(?:drop|reset)|drop-?all|database drop|migrate reset|db push (?=.*--force-reset)) :: drops a database
 infrastructure :: flyway :: (?:.* )?clean  :: drops a database
-infrastructure :: liquibase :: (?i)(?:.* )?drop-?all :: drops a database
-infrastructure :: dotnet dotnet-ef :: (?:ef )?database drop :: drops a database
-infrastructure :: drizzle-kit :: drop :: drops a database
-infrastructure :: supabase :: (?:.* )?db reset (?=.*--(?:linked|db-url)) :: drops a database
-infrastructure :: docker podman nerdctl :: (?:volume (?:rm|remove|prune)|system reset|machine (?:rm|reset)) :: deletes volumes
-     and their data
-infrastructure :: rclone :: (?:.* )?(?:purge|delete|deletefile|rmdirs|cleanup)  :: deletes stored files
-infrastructure :: rclone :: (?:.* )?sync \S* ?(?:\S* )*\S*(?:empty|/dev/null)\S* :: deletes stored files
-infrastructure :: s3cmd :: (?:.* )?(?:rb|del|rm) (?=.*(?:-r|--recursive|--force)) :: deletes stored files
-infrastructure :: mc :: (?:.* )?(?:rb |rm (?=.*(?:-r|--recursive|--force))) :: deletes stored files
+infrastructure :: drizzle-kit mysqladmin :: (?:.* )?drop :: drops a database
+infrastructure :: rclone :: (?:.* )?(?:purge|delete|deletefile|rmdirs|cleanup|sync .*(?:empty|/dev/null)\S*)  :: deletes stored
+     files
+infrastructure :: s3cmd mc :: (?:.* )?(?:rb |(?:del|rm) (?=.*(?:-r|--recursive|--force))) :: deletes stored files
 infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
-    elastic|opensearch|\S*es:|/api/v1/namespaces)) :: deletes indices or shared state
+    elastic|opensearch|\S*es:|/namespaces|amazonaws|api\.(?:github|cloudflare|digitalocean|heroku)\.com/)) :: deletes indices
+     or remote state
 infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:del|unlink) (?:.*\$\(|\$\(\)) :: deletes every key it is given
-infrastructure :: vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:destroy|delete)  :: destroys a machine and
-     its data
 infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
-destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
-    desktop|pictures|folder)) :: deletes the user's files
-infrastructure :: rake rails bin/rails :: .*db:(?:drop|reset|purge) :: drops a database
-infrastructure :: prisma :: .*(?:migrate reset|db push (?=.*--force-reset)) :: drops a database
 infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
 infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db)  :: empties a database
 infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
      istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
-     disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|vm\.destroy) ::
-     destroys shared state
+     disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|vm\.destroy) :: destroys
+     shared state
 infrastructure :: npm yarn pnpm :: (?:unpublish|npm unpublish) :: withdraws a published package
-infrastructure :: curl http https xh :: (?=.*(?:-X ?|--request[= ]| |^)DELETE )(?=.*(?:/_all|/\*|:9200/|api\.(?:github|
-    cloudflare|digitalocean|heroku)\.com/|amazonaws|/namespaces/)) :: destroys remote state
 package_install :: npm pnpm yarn bun :: (?:.* )?(?:install|i|add|ci|update|upgrade|global add|dlx|exec)  :: installs packages
 package_install :: yarn npx pnpx bunx uvx :: $|(?!-) . :: installs packages
-package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap
-     flatpak port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks
-     cpan cpanm dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|
-    tool install|package|in)  :: installs packages
+package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap flatpak
+     port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks cpan cpanm
+     dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|tool install|
+    package|in)  :: installs packages
 package_install :: install-module install-package install-script easy_install dpkg rpm :: . :: installs packages
 package_install :: python :: -m (?:pip|ensurepip|easy_install) (?:install|download) :: installs packages
-network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh
-     scp sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer
-     bitsadmin test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|
-    --help|-V) ) :: talks to the network"""
+network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh scp
+     sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer bitsadmin
+     test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|--help|
+    -V) ) :: talks to the network"""
 _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 # Build output: harmless to delete below whatever folder the command starts in.
 _SH_OUTPUT = lazy_regex(r"(?!(?:.*/)?\.\.(?:/|\Z))(?:\./)?(?:[\w.-]+/)*(?:node_modules|dist|build|coverage|target|out|htmlcov|"
@@ -6991,7 +7029,7 @@ _SH_SUBCOMMANDS = frozenset("""git kubectl oc docker podman nerdctl aws gcloud a
 _SH_FIND_NARROWS = frozenset("-empty -regex -iregex -mtime -mmin -size -newer".split())
 _SH_FIND_RUNS = frozenset("-exec -execdir -ok -okdir -x -X --exec --exec-batch".split())
 _SH_REMOVES_ALL = frozenset("rimraf shred srm wipe trash trash-put del-cli remove remove_directory".split())
-_SH_NAMED_LAST = frozenset("lwp-download axel".split())                     # the last word is the file it goes to
+_SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin".split())      # the last word is the file it goes to
 _SH_NAMED_BY_URL = frozenset("wget wget2 aria2c axel lwp-download".split())  # a file named like the end of the address
 _sh_hidden_program = lazy_regex(r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)")
 _sh_host_folder = lazy_regex(r"(?:/|/(?:etc|root|proc|sys|dev|boot|var|home|usr|Users|var/run/docker\.sock|run/docker\.sock))\Z")
@@ -7139,8 +7177,8 @@ class _ShCall:
             return found, following, i + found[0]
         if word[:2] == "--" or "=" in word and word.partition("=")[0] in options:
             option, mark, value = word.partition("=")
-            found = options.get(option) or next(
-                (options[name] for name in options if name.startswith(option) and len(option) > 4), None)
+            found = options.get(option) or (next(
+                (options[name] for name in options if name.startswith(option)), None) if len(option) > 4 else None)
             if found and (not mark or found[0]):
                 return found, _sh_from(value, _sh_flow(word)) if mark else following, i + (found[0] and not mark)
             if mark:
@@ -7212,14 +7250,14 @@ class _ShPattern:
         self._regex: Any = None
         self._heads: tuple[str, ...] | None = None
 
-    def match(self, text: str) -> Any:
-        if self._heads is None:
-            self._heads = regex_heads(self._source)
-        if not text.startswith(self._heads):
-            return None
-        if self._regex is None:
-            self._regex = re.compile(self._source)
-        return self._regex.match(text)
+    def hits(self, words: str, padded: str) -> bool:
+        """Does it match the words, as they stand or behind a blank (*padded*)?"""
+        heads = self._heads = self._heads or regex_heads(self._source)
+        one, two = words.startswith(heads), padded.startswith(heads)
+        if not one and not two:
+            return False
+        regex = self._regex = self._regex or re.compile(self._source)
+        return bool(one and regex.match(words) or two and regex.match(padded))
 
 
 def regex_heads(source: str) -> tuple[str, ...]:
@@ -7683,6 +7721,7 @@ _CODE_CHOICES = frozenset("if else unless or and || && ?? ? :".split())
 _CODE_TESTS = frozenset("== === != !== < > <= >= in is of instanceof =~ eq ne not <=> as & ^ * ** >> | ! ~ \\ @ %".split())
 _CODE_ASSIGNS = frozenset("= := <- += .= ||= ??= <<".split())
 _CODE_KEPT = _CODE_CHOICES | _CODE_TESTS | {"for", "foreach"}
+_CODE_WORDS = _CODE_KEPT | _CODE_SKIPPED | _CODE_DEFINES | {"lambda"}
 _CODE_HOLE = "\ue011"                           # on both sides of the name of what is not known
 _code_hole = lazy_regex(f"{_CODE_HOLE}([^{_CODE_HOLE}]*){_CODE_HOLE}")
 _CODE_SHORT = (r"'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)|'[^'\\\n]*(?:\\[\s\S][^'\\\n]*)*'?|"
@@ -7831,13 +7870,17 @@ class _CodeText:
 
     def read(self) -> _CodeValue:
         """The value of the last statement."""
-        text, n, stack, literal = self.text, len(self.text), self.stack, self.reader.literal
+        text, n, stack, literal, variable = self.text, len(self.text), self.stack, self.reader.literal, self.reader.variable
         match = _CODE_FAMILIES[self.family].match
         while self.at < n:
             token = match(text, self.at)
             kind, self.at = token.lastgroup, token.end()
             if kind == "n":
-                self.named(token.group("n"), stack[-1].atoms)
+                word = token.group("n")
+                if self.pick or word in _CODE_WORDS:
+                    self.word(word, stack[-1].atoms)
+                else:
+                    stack[-1].atoms.append(variable(word))
             elif kind == "s":
                 stack[-1].atoms.append(literal(token.group("s"), token.start("s")))
             elif kind == "d":
@@ -7850,7 +7893,8 @@ class _CodeText:
             self.close()
         return self.finish(stack[0]) or self.last
 
-    def named(self, word: str, atoms: list[Any]) -> None:
+    def word(self, word: str, atoms: list[Any]) -> None:
+        """A member, or a word with a meaning of its own in some language."""
         if self.pick and atoms and type(atoms[-1]) is _CodeValue:
             atoms[-1] = self.reader.member(atoms[-1], word)
         elif word in _CODE_DEFINES and (self.family != "slash" or word != "def"):
@@ -7994,6 +8038,8 @@ class _CodeText:
                 self.reduce(atoms[1:])
                 return atoms[0]                         # type: ignore[no-any-return]
         marks = [k for k, atom in enumerate(atoms) if type(atom) is str]
+        if not marks:
+            return self.folded(atoms) if atoms else _CODE_UNKNOWN
         for loop in [k for k in marks if atoms[k] in ("for", "foreach")][-4:][::-1]:
             stop = next((k for k in marks if loop < k < len(atoms) and atoms[k] in ("in", "of", ":")), 0)
             if stop:
@@ -8221,7 +8267,8 @@ class _CodeCalls(_CodeValues):
     """What is called, and what that does: first what can be computed (`_CODE_VALUES`: last names -> method), else the acts
     of its roles (`_CODE_ACTS`)."""
     acts: list[Act]
-    tests: bool                                 # is it code of a test?
+    text: str
+    looked: dict[str, str]                      # roles by name
     real: int                                   # connections to databases,
     scratch: int                                # and to such as nobody will miss
 
@@ -8233,9 +8280,12 @@ class _CodeCalls(_CodeValues):
 
     def roles(self, name: str) -> str:
         """What a call of this name does."""
-        known, parts = _CODE_CALLS.get, name.rsplit(".", 3)[-3:]
-        return (known("=" + name, "") + " " + known(parts[-1], "")).strip() if len(parts) < 2 else known(
-            ".".join(parts)) or known(".".join(parts[-2:])) or known(parts[-1], "")
+        found = self.looked.get(name)
+        if found is None:
+            known, parts = _CODE_CALLS.get, name.rsplit(".", 3)[-3:]
+            found = self.looked[name] = (known("=" + name, "") + " " + known(parts[-1], "")).strip() if len(parts) < 2 else known(
+                ".".join(parts)) or known(".".join(parts[-2:])) or known(parts[-1], "")
+        return found
 
     def call(self, callee: _CodeValue, args: list[_CodeValue], fields: dict[str, _CodeValue]) -> _CodeValue:
         """Call *callee*; what comes back."""
@@ -8316,12 +8366,6 @@ class _CodeCalls(_CodeValues):
         of = call.of or (call.args[0] if call.args else _CODE_UNKNOWN)
         return _CodeValue((), list(of.fields.values())) if of.fields else None
 
-    def place(self, call: _CodeCall) -> _CodeValue | None:
-        return _CodeValue((_CODE_PLACES[call.last],), None, "Path")
-
-    def own_home(self, call: _CodeCall) -> _CodeValue | None:
-        return None if call.args else _CodeValue((self.home,), None, "Path")
-
     def imported(self, call: _CodeCall) -> _CodeValue | None:
         name = call.args[0].texts[0] if call.args and call.args[0].texts else ""
         if "://" in name:
@@ -8383,7 +8427,7 @@ class _CodeCalls(_CodeValues):
 
     # -- what is done
     def runs(self, call: _CodeCall) -> _CodeValue:
-        if self.tests and _code_judges.search(call.name.rpartition(".")[0]):
+        if "." in call.name and _code_judges.search(call.name.rpartition(".")[0]) and _code_tests.search(self.text):
             return self.looks(call)                     # what a test gives to the judge that it tests
         last = call.last if self.bare(call.name) else "." + call.last
         return self.run([call.first, *call.args[1:]], call.fields, last, call.of)
@@ -8404,12 +8448,7 @@ class _CodeCalls(_CodeValues):
 
     def writes(self, call: _CodeCall) -> _CodeValue:
         second = call.args[1] if len(call.args) > 1 else call.fields.get("data", _CODE_UNKNOWN)
-        self.written(call.subject, call.first if call.owner else second, "ppend" in call.last)
-        return _CODE_UNKNOWN
-
-    def saves(self, call: _CodeCall) -> _CodeValue:
-        self.written(call.args[1] if len(call.args) > 1 else _CODE_UNKNOWN, _CodeValue((), None, "", frozenset(("net",))), False)
-        return _CODE_UNKNOWN
+        return self.written(call.subject, call.first if call.owner else second, "ppend" in call.last)
 
     def opens(self, call: _CodeCall) -> _CodeValue:
         texts = [text for arg in call.args[1:] for text in arg.texts]
@@ -8487,12 +8526,13 @@ class _CodeCalls(_CodeValues):
             self.tell("argv", role.split(":") + list(map(_code_shown, words)), "")
         return _CODE_UNKNOWN
 
-    def written(self, where: _CodeValue, what: _CodeValue, appended: bool) -> None:
+    def written(self, where: _CodeValue, what: _CodeValue, appended: bool = False) -> _CodeValue:
         """Files are written."""
         for text in where.texts:
             if text[:1] != _CODE_HOLE:
                 self.tell("write", _code_shown(text), (what.texts[0] if what.texts else None, "net" in what.origins, appended))
                 self.files[text] = what
+        return _CODE_UNKNOWN
 
     def bare(self, name: str) -> bool:
         """Does a call of this name run what it is given, and not search for it?"""
@@ -8553,7 +8593,7 @@ class CodeReader(_CodeCalls):
         self.templates = family in ("sigil", "php") or language in ("java", "groovy", "jshell")    # "$x" is computed
         self.picks = frozenset(_CODE_PICKS[family].split())
         self.old, self.vars, self.room = {}, {}, 200 * MAX_SHELL_SOURCE
-        self.tests = _code_tests.search(text) is not None
+        self.text, self.looked = text, {}
         self.imports(text)
         if family in ("sigil", "php") and "<<" in text:
             text = _code_heredoc.sub(lambda m: '"' + m.group(4).replace('"', '\\"') + '"' + m.group(3), text)
@@ -8569,7 +8609,7 @@ class CodeReader(_CodeCalls):
 
     def imports(self, text: str) -> None:
         """Names that stand for modules and what is in them."""
-        for found in _code_imports.finditer(text):
+        for found in _code_imports.finditer(text) if "import" in text or "require" in text else ():
             source, names, plain, whole, star, braces, module, picked, required = found.groups()
             module = source or module or required or ""
             for part in (names or plain or braces or picked or "").split(","):
@@ -8638,8 +8678,10 @@ class CodeReader(_CodeCalls):
 
 
 _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue | None]] = {name: method for method, names in (
-    (_CodeCalls.held, "items values entries"), (_CodeCalls.place, " ".join(_CODE_PLACES)),
-    (_CodeCalls.own_home, "home homedir UserHomeDir"), (_CodeCalls.imported, "__import__ import_module require import"),
+    (_CodeCalls.held, "items values entries"),
+    (lambda reader, call: _CodeValue((_CODE_PLACES[call.last],), None, "Path"), " ".join(_CODE_PLACES)),
+    (lambda reader, call: None if call.args else _CodeValue((reader.home,), None, "Path"), "home homedir UserHomeDir"),
+    (_CodeCalls.imported, "__import__ import_module require import"),
     (_CodeCalls.attribute, "getattr"), (_CodeCalls.environment, "get fetch getenv getProperty"),
     (_CodeCalls.joined, "join implode paste paste0 concat"), (_CodeCalls.format, "format sprintf"),
     (_CodeCalls.changed, "split " + " ".join(_CODE_TEXTS)), (_CodeCalls.characters, "chr fromCharCode bytes bytearray map"),
@@ -8647,9 +8689,11 @@ _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue | None]] = 
     ) for name in names.split()}
 _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     "run": _CodeCalls.runs, "eval": _CodeCalls.evaluates, "delete": _CodeCalls.deletes, "write": _CodeCalls.writes,
-    "save": _CodeCalls.saves, "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
+    "save": lambda reader, call: reader.written(call.args[1] if len(call.args) > 1 else _CODE_UNKNOWN, _CODE_FETCHED),
+    "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
     "fetch": _CodeCalls.fetches, "send": _CodeCalls.sends, "say": _CodeCalls.says, "test": _CodeCalls.looks,
     "path": _CodeCalls.paths, "same": _CodeCalls.passes, "list": _CodeCalls.lists}
+_CODE_FETCHED = _CodeValue((), None, "", frozenset(("net",)))
 _CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
 _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())      # rather variables
@@ -8825,7 +8869,6 @@ def _code_commands(text: str) -> str:
 # Left out on purpose: arithmetic, comparisons (both branches are followed), classes, pipelines by property name, `for /f`
 # over files, `setlocal`, arithmetic of `set /a`.
 
-_SH_POWER, _SH_CMD = (_ShDialect(mark, "", *[None] * 6) for mark in "`^")
 
 
 class _WindowsReader:
@@ -8911,8 +8954,7 @@ class _WindowsReader:
     def words(self, node: _ShNode) -> _ShNode:
         """*node* with the words and redirections up to the end of the command."""
         while True:
-            self.take(self.gap)
-            at = self.i
+            at = self.i = self.gap.match(self.t, self.i).end()
             c = self.t[at:at + 1]
             if not c or c in self.ends or c == ")" and self.depth:
                 break
@@ -9003,10 +9045,12 @@ class _PowerReader(_WindowsReader):
         return node
 
     def argument(self, node: _ShNode) -> bool:
-        if not self.eat(","):
-            word = self.word()
-            option = _power_option.match(word) if isinstance(word, str) else None
-            node.words += option.groups() if option else [word]
+        if self.t[self.i] == ",":
+            self.i += 1
+            return True
+        word = self.word()
+        option = _power_option.match(word) if isinstance(word, str) and word[:1] == "-" else None
+        node.words += option.groups() if option else [word]
         return True
 
     def statement(self, word: str) -> _ShNode | None:
@@ -9105,35 +9149,37 @@ class _PowerReader(_WindowsReader):
         bare = base[0] == "w" and base[1][0][0] == "u"
         picked: list[tuple[str, Any]] = []
         while True:
-            if not bare and (member := self.take(_power_member)):
+            c = self.t[self.i:self.i + 1]
+            if c in (".", ":") and not bare and (member := self.take(_power_member)):
                 picked.append((".", (member.group(1) or member.group(2) or member.group(3) or "").lower()))
-            elif picked and picked[-1][0] == "." and self.eat("("):
+            elif c == "(" and picked and picked[-1][0] == "." and self.eat("("):
                 picked.append(("c", self.listed(")")))
-            elif base[0] in "vs@" and self.eat("["):
+            elif c == "[" and base[0] in "vs@" and self.eat("["):
                 picked.append(("i", self.listed("]")))
             else:
                 return (*base, picked) if picked else base
 
     def base(self, types: bool) -> tuple[Any, ...]:
         """What begins an operand."""
-        if found := self.take(_power_here):
+        c = self.t[self.i]
+        if c == "@" and (found := self.take(_power_here)):
             return "w", [("q", found.group(2))] if found.group(1) == "'" else (
                 _PowerReader(found.group(2), self.depth, self.notes).double())
-        if found := self.take(_power_single):
+        if c == "'" and (found := self.take(_power_single)):
             return "w", [("q", self.named(found.group(1).replace("''", "'")))]
-        if found := self.take(_power_variable):
+        if c == "$" and (found := self.take(_power_variable)):
             return "v", (found.group(1) or found.group(2)).lower()
         if self.eat('"'):
             return "w", self.double('"')
-        if self.eat("$(", "@(", "("):
+        if c in "$@(" and self.eat("$(", "@(", "("):
             return "s", self.nested(")")
-        if self.eat("@{"):
+        if c == "@" and self.eat("@{"):
             return "h", self.table()
-        if self.at("{"):
+        if c == "{":
             return "b", self.braces()
-        if found := self.take(_power_splat):
+        if c == "@" and (found := self.take(_power_splat)):
             return "@", found.group(1).lower()
-        if types and (found := self.take(_power_type)):
+        if types and c == "[" and (found := self.take(_power_type)):
             return "t", found.group(1).strip("[]").lower().removeprefix("system.")
         found = self.take(_power_bare)
         self.i += found is None
@@ -9592,7 +9638,7 @@ class _ShState:
     homes: list[str] | None = None
     anchors: list[list[str]] | None = None
 
-    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str | tuple[str, ...] = "",
+    def __init__(self, ctx: ShellContext, dialect: str, cwd: str | tuple[str, ...] = "",
                  env: Iterable[tuple[str, str]] = ()) -> None:
         self.ctx, self.at, self.d = ctx, ctx.paths, dialect
         self.posix = self.certain = dialect is _SH_POSIX    # certain: this text is surely meant for a shell: doubts count
@@ -9814,6 +9860,8 @@ class _ShFiles(_ShState):
         known = self.kept(word) if word != "/dev/null" else _EMPTY
         if known is None and self.pipes and self.pipes.intersection(self.keys(word)):
             return _sh_read(["\0pipe " + key for key in self.keys(word)])
+        if known is None and not isinstance(word, _ShWord):
+            return _sh_read(sources)
         known = _sh_flow(word).but(None) if known is None else known
         return _sh_join((known, _sh_read(sources)), known.text)
 
@@ -9929,7 +9977,7 @@ class _ShFiles(_ShState):
             plain = mapped.rstrip("/") or "/"
             if plain == "~" or plain == "/tmp" and not whole or _sh_top.match(plain):
                 return hard
-            if plain.endswith("/.git") and hard or self.climbs(place, here):
+            if plain.endswith("/.git") and hard or ".." in place and self.climbs(here):
                 return True
             if plain != "/tmp" and any([top == here or top.startswith(here.rstrip("/") + "/")
                                         for tops in self.anchors for top in tops]):
@@ -9941,11 +9989,12 @@ class _ShFiles(_ShState):
         loose = project is None and not cwd and "/" not in text.strip("/") and text[:1] not in "/~"
         return bool(outside) and hard and not loose and not (cwd and _SH_THROWN.match(text))
 
-    def climbs(self, word: str, place: str) -> bool:
-        """Is this spelled as a way up from where one is to other people's homes?"""
+
+    def climbs(self, place: str) -> bool:
+        """Is this, spelled as a way up from where one is, in other people's homes?"""
         homes = self.homes or ()
-        return ".." in word and any([place.startswith(home.rpartition("/")[0] + "/") and home.count("/") > 1 for home in homes]
-                                    ) and not any([place.startswith(home + "/") for home in homes])
+        return not any([place.startswith(home + "/") for home in homes]) and any(
+            [home.count("/") > 1 and place.startswith(home.rpartition("/")[0] + "/") for home in homes])
 
 
 class _ShFields:
@@ -10302,7 +10351,7 @@ class _ShWords(_ShFiles):
 class _ShScripts(_ShWords):
     """Lists, pipes, compound commands, redirections and functions."""
 
-    def read(self, text: str, flow: _Flow = _NOTHING, dialect: _ShDialect | None = None) -> _Flow:
+    def read(self, text: str, flow: _Flow = _NOTHING, dialect: str | None = None) -> _Flow:
         """Follow *text* as a script."""
         self.spend(len(text))
         self.deeper(1)
@@ -10622,7 +10671,7 @@ class _ShRun(_ShScripts):
         """A program by its rules and its row."""
         self.spend(0)
         rows, verbs, rules = _sh_tables or _sh_known()
-        name = _sh_program(first, self.d)
+        name = _sh_program(first)
         if name not in rows and name not in rules:
             name = self.another_name(name)
         secret = ""
@@ -10667,7 +10716,7 @@ class _ShRun(_ShScripts):
         out = self.operands("", args, flow)
         for at, word in enumerate(args):
             worst = ["rm", *args] if _SH_REMOVES.match(word) else ["dd", *args] if word[:3] == "of=" else (
-                ["sh", *args] if word == "-c" else args[at:] if _sh_program(word, self.d) in _SH_DANGEROUS else [])
+                ["sh", *args] if word == "-c" else args[at:] if _sh_program(word) in _SH_DANGEROUS else [])
             if worst:
                 self.apart(self.simple, worst, flow)
                 break
@@ -10676,8 +10725,8 @@ class _ShRun(_ShScripts):
     def carried(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """A program in no table: it may run what its words say."""
         for at, word in enumerate(args[:64]):
-            first = word.split(None, 1)[0] if " " in word else word
-            if args[max(at - 1, 0)] in _SH_TEXT_OPTIONS or _sh_program(first, self.d) not in _SH_DANGEROUS:
+            first = (word.split(None, 1) or [""])[0] if " " in word else word
+            if args[max(at - 1, 0)] in _SH_TEXT_OPTIONS or _sh_program(first) not in _SH_DANGEROUS:
                 continue
             if first is word:
                 self.apart(self.simple, args[at:], flow)
@@ -10703,13 +10752,16 @@ class _ShRun(_ShScripts):
         start = 0
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
             start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
-        words = args[start:start + 300] + args[:start][:20]     # options before a sub-command go behind it
-        words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
-        subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000] + " "
+        words = args[start:start + 300] + args[:min(start, 20)]     # options before a sub-command go behind it
+        subject = " ".join(words)
+        if subject.count(" ") >= len(words) or len(subject) > 300 or "\ue0f0" in subject:
+            words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
+            subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000]
+        subject += " "
         padded = " " + subject
         secret = ""
         for category, pattern, reason in rules:
-            if category not in self.facts and (pattern.match(subject) or pattern.match(padded)):
+            if category not in self.facts and pattern.hits(subject, padded):
                 if category == "secret":
                     secret = reason
                 else:
@@ -10728,7 +10780,11 @@ class _ShRun(_ShScripts):
                     fell = self.fell
                     self.go(value)
                     self.fell = fell
-            outs = [self.act(role, value, flow) for role, value in got if role not in _SH_QUIET_ROLES]
+            texts = call.all("text")            # what is written, instead of what goes in
+            written = _sh_flow(texts[0]).but(str(texts[0])) if texts else flow
+            appended = "append" in call.marks or "append" in row.traits
+            outs = [self.act(role, value, written if role == "w" else flow, appended) for role, value in got
+                    if role not in _SH_QUIET_ROLES]
         for role in row.inputs if flow.text or flow.remote else ():
             if not call.all(role) and (flow.text or role != "sql"):
                 self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
@@ -10784,7 +10840,7 @@ class _ShRun(_ShScripts):
         if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
             self.path(word)
 
-    def act(self, role: str, value: str, flow: _Flow) -> _Flow:
+    def act(self, role: str, value: str, flow: _Flow, appended: bool = False) -> _Flow:
         """What a word does in its role."""
         if role == "sh":
             return self.apart(self.run_text, value, flow)
@@ -10802,14 +10858,17 @@ class _ShRun(_ShScripts):
             return self.act("sh", _sh_from(value[1:], _sh_flow(value)), flow)
         key, mark, text = value.partition("=")
         if role == "w" or role == "new":
-            self.written(value, flow, False, role == "w")
+            self.written(value, flow, appended, role == "w")
+        elif role == "empty":
+            self.written(value, _EMPTY, False)
+            self.delete(value, "empties a system file", False, False)
         elif role == "d":
             self.path(value)
             self.delete(value)
         elif role == "e":
             self.set(key, _sh_from(text, _sh_flow(value)))
         elif role == "program":                 # in the place of ssh, with options of its own
-            if _sh_program(value, self.d) in _SH_DANGEROUS or " " in value or self.kept(value):
+            if _sh_program(value) in _SH_DANGEROUS or " " in value or self.kept(value):
                 self.apart(self.read, f"{value} -rf {_SH_HOLE}")
         elif role == "list":                    # gcc -wrapper rm,-rf,…
             self.apart(self.simple, value.split(","), flow)
@@ -10885,7 +10944,7 @@ class _ShRun(_ShScripts):
             self.say("pipe_to_shell", "runs decoded content" if origin.coded else "runs a text that this command makes")
         return origin
 
-    def run_text(self, code: str, flow: _Flow, dialect: _ShDialect | None = None) -> _Flow:
+    def run_text(self, code: str, flow: _Flow, dialect: str | None = None) -> _Flow:
         """A word that is run as a script."""
         origin = self.judge_origin(code)
         if origin.other and origin.text and origin.text.rstrip("\n") == code:
@@ -10974,7 +11033,7 @@ def _sh_listed(run: _ShRun) -> _Flow:
 
 def _sh_is_shell(run: _ShRun, words: list[str]) -> bool:
     """Is this an interactive or input-reading shell?"""
-    made = _sh_tables[0].get(_sh_program(words[0], run.d)) if words else None
+    made = _sh_tables[0].get(_sh_program(words[0])) if words else None
     return made is not None and _sh_row(made).method is _do_shell and all([word[:1] in "-+" for word in words[1:]])
 
 
@@ -10982,12 +11041,6 @@ def _do_enters(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     if not call.starts or _sh_is_shell(run, call.rest):
         run.say("privilege", f"{call.name}: opens a shell in another root or namespace")
     return run.inside(call, flow)
-
-
-def _do_exec(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    out = run.inside(call, flow)
-    run.dead = bool(call.starts)
-    return out
 
 
 def _do_inside(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
@@ -11047,7 +11100,7 @@ def _do_find(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         elif word in _SH_FIND_RUNS:
             end = next((j for j in range(k + 1, len(tests)) if tests[j] in (";", "+")), len(tests))
             for hit in hits:
-                if shape == "*" and _sh_program("".join(tests[k + 1:k + 2]), run.d) in ("rm", "unlink", "shred"):
+                if shape == "*" and _sh_program("".join(tests[k + 1:k + 2])) in ("rm", "unlink", "shred"):
                     run.delete(hit, "find deletes files outside the project")
                 run.simple([w.replace("{}", hit) for w in tests[k + 1:end]], flow)
         elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(tests):
@@ -11142,7 +11195,7 @@ def _do_code(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             _SH_TEXTS[(call.row.languages or ("code",))[0]](run, name, flow.text)
     files = words[not codes and not module:]
     for at, word in enumerate(words if codes else ()):      # what the code does with its words nobody knows
-        if _sh_program(word, run.d) in _SH_DANGEROUS:
+        if _sh_program(word) in _SH_DANGEROUS:
             run.apart(run.simple, words[at:], flow)
             break
     out = run.operands(name, files, flow)
@@ -11287,6 +11340,10 @@ def _do_state(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         run.aliases = {**run.aliases, **dict([str(word).split("=", 1) for word in args if "=" in word])}
     elif name in ("exit", "return"):
         run.dead = True
+    elif len(_sh_operands(args)) > 1 and name in ("set-alias", "sal", "new-alias", "nal"):
+        node = _ShNode()
+        alias, node.words = _sh_operands(args)[0], [_sh_operands(args)[1], [("v", "@", "", False)]]
+        run.functions = {**run.functions, alias: [[node]]}
     return _NOTHING
 
 
@@ -11450,24 +11507,6 @@ def _do_dd(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     return flow._replace(text=None, made=True) if cut else flow
 
 
-def _do_overwrite(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    """tee, truncate, Set-Content …"""
-    name, args = call.name, call.args
-    appended = name in ("ac", "add-content") or _sh_has(r"(?:-a|--append|-Append)\Z", args)
-    files = [w for w, option in zip(args, ["", *args])
-             if w[:1] != "-" and option.lower() not in ("-s", "-value", "-encoding", "-r", "-o", "-l")]
-    value = next((value for option, value in zip(args, args[1:]) if option.lower() == "-value"), None)
-    if run.d is _SH_POWER and len(files) > 1 and name not in ("tee", "tee-object", "out-file"):
-        value, files = value or files[1], files[:1]
-    shrinks = name in ("truncate", "fallocate")
-    content = _sh_flow(value).but(str(value)) if value is not None else _EMPTY if shrinks else flow
-    for word in files:
-        run.written(word, content, appended)
-        if shrinks:
-            run.delete(word, "empties a system file", False, False)
-    return flow
-
-
 def _do_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     """cp, mv, ln, install …: the content goes along."""
     name, into = call.name, "".join(call.all("into")[-1:])
@@ -11529,6 +11568,9 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     name, urls, target = call.name, call.all("u"), "".join(call.all("w")[-1:])
     if name in _SH_NAMED_LAST and len(urls) > 1 and not target:
         target = urls.pop()
+    if "codes" in call.marks:
+        run.keep(target, run.content(urls[0] if urls else "")._replace(text=None, coded=True))
+        return _NOTHING
     sent: list[_Flow] = []
     if name in ("http", "https", "xh"):
         sent = [flow, *[run.content(word.rpartition("@")[2]) if re.search(r"[=:]@", word) else _sh_flow(word) for word in urls]]
@@ -11545,7 +11587,7 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             sent.append(_sh_flow(value))
         elif role == "r":
             run.path(value)
-        elif role in ("auth", "header") and _sh_other_service(_sh_flow(value), hosts):      # what says who one is
+        elif role in ("auth", "header") and _sh_elsewhere(_sh_flow(value), hosts, True):
             run.ship(_sh_flow(value), name)
     for url in urls[:64]:
         sent.append(_sh_flow(url))
@@ -11554,7 +11596,7 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         if url[:7].lower() == "file://":
             run.path(url)
     for part in sent[:64]:
-        if part.sources and not _sh_own_host(part, hosts):
+        if part.sources and _sh_elsewhere(part, hosts, False):
             run.ship(part, name)
     local = all([url[:5].lower() == "file:" for url in urls])
     got = _Flow(None, not local or flow.remote, ("\0the credentials of this machine",) * bool(_sh_metadata.search(hosts)))
@@ -11568,30 +11610,11 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     return _NOTHING
 
 
-def _do_fetch_tool(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    """certutil, bitsadmin: a URL and the file it goes to; or decoding."""
-    args = call.args
-    verb, at = "".join(args[:1]).lower().lstrip("-/"), next((i for i, word in enumerate(args) if "://" in word), -1)
-    codes = verb in ("encode", "encodehex", "decode", "decodehex") and len(args) > 2
-    got = _REMOTE if not codes else run.content(args[1])._replace(text=None, coded=True)
-    target = args[2] if codes else "" if at < 0 else "".join(args[at + 1:at + 2]) or args[at].rpartition("/")[2]
-    for file in (target, target.replace("\\", "/").rpartition("/")[2]) if target else ():
-        run.keep(file, got)
-        run.files[file] = got
-    return _NOTHING
-
-
 def _do_socket(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    name, text = call.name, " ".join(call.args)
-    if name in ("socat", "websocat"):
-        if re.search(r"(?i)(?:exec|system|shell|sh-c|cmd):", text) and (
-                name == "websocat" or re.search(r"(?i)tcp|udp|ssl|sctp|vsock|socks|proxy", text)):
-            run.say("reverse_shell", f"{name} connects a program to the network")
-        for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)", text):
-            flow = run.content(word)
-    elif name != "telnet" and _sh_has(r"-\w*[ec]\Z|--(?:sh-)?exec|--lua-exec", call.args):
-        run.say("reverse_shell", f"{name} connects a program to the network")
-    return _NOTHING if re.search(r"(?:^| )-\w*z", text) else _sh_connected(run, flow, name)
+    text = " ".join(call.args)
+    for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)", text) if call.name in ("socat", "websocat") else ():
+        flow = run.content(word)
+    return _NOTHING if re.search(r"(?:^| )-\w*z", text) else _sh_connected(run, flow, call.name)
 
 
 def _sh_connected(run: _ShRun, flow: _Flow, way: str) -> _Flow:
@@ -11685,14 +11708,6 @@ def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     return run.read(re.sub(r"(?i)@(?:path|file|relpath|fname)", lambda _: hit, given.get("/c", "")), flow, _SH_CMD)
 
 
-def _do_set_alias(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    for name, meant in [_sh_operands(call.args)[:2]] if len(_sh_operands(call.args)) > 1 else []:
-        node = _ShNode()
-        node.words = [meant, [("v", "@", "", False)]]
-        run.functions = {**run.functions, name: [[node]]}
-    return _NOTHING
-
-
 _sh_harmless = lazy_regex(r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
                           r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|"
                           r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
@@ -11725,21 +11740,16 @@ _SH_SERVICES = dict(pair.split(":") for pair in """npm:npmjs github:github gh:gi
     cloudflare:cloudflare digitalocean:digitalocean azure:azure google:google vercel:vercel netlify:netlify""".split())
 
 
-def _sh_other_service(origin: _Flow, hosts: str) -> bool:
-    """Does a secret go to another service than the one that its name tells?"""
+def _sh_elsewhere(origin: _Flow, hosts: str, lent: bool) -> bool:
+    """Does a secret go to another service than the one that its name tells? One that is *lent* says who one is: that may
+    go to any host unless its name is that of a known service."""
     if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
         return False
-    names = [source.strip("\0$").lower().split("_")[0] if source[:2] == "\0$" else "" for source in origin.sources]
-    return any(not name or name in _SH_SERVICES and name not in hosts and _SH_SERVICES[name] not in hosts for name in names)
-
-
-def _sh_own_host(origin: _Flow, hosts: str) -> bool:
-    """Are secret variables sent to the very service their names speak of, or does all stay on this machine?"""
-    if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
-        return True
-    names = [source[2:].strip("\0").lower().split("_") for source in origin.sources if source[:2] == "\0$"]
-    return len(names) == len(origin.sources) and not origin.coded and all(
-        any(len(part) > 3 and part in hosts for part in name) for name in names)
+    names = [source[2:].strip("\0").lower().split("_") if source[:2] == "\0$" else [""] for source in origin.sources]
+    if lent:
+        return any([not name[0] or name[0] in _SH_SERVICES and name[0] not in hosts and _SH_SERVICES[name[0]] not in hosts
+                    for name in names])
+    return origin.coded or any([not any([len(part) > 3 and part in hosts for part in name]) for name in names])
 
 
 # ---- texts that hold commands in languages of their own
@@ -11829,8 +11839,8 @@ _SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
     "awk": _sh_awk_program, "sed": _sh_sed_text, "esc": _sh_escaped_commands, "make": _sh_make_text, "tcl": _sh_tcl_text,
     "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
     "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
-_SH_QUIET_ROLES = frozenset("""p k h f r n cd u s S @ header auth folder module makefile entry two stem mark file into mode array
-    fd name""".split())
+_SH_QUIET_ROLES = frozenset("""text p k h f r n cd u s S @ header auth folder module makefile
+    entry two stem mark file into mode array fd name""".split())
 
 
 def _sh_text(value: Any) -> str:
@@ -11858,12 +11868,12 @@ _SH_OTHER_WORDS = frozenset("""iex irm iwr gci ri del erase rd rmdir icacls fore
 _SH_SPACED = {ord(c): " " for c in "|(&;{\"'"}
 
 
-def _sh_dialects(text: str, language: str) -> list[_ShDialect]:
+def _sh_dialects(text: str, language: str) -> list[str]:
     """The dialects a text has to be read in: POSIX always, unless it is told; the others when it looks like them."""
-    if language in ("powershell", "cmd"):
-        return [_SH_POWER] if language == "powershell" else [_SH_CMD, _SH_POSIX]
+    if language in (_SH_POWER, _SH_CMD):
+        return [_SH_POWER] if language == _SH_POWER else [_SH_CMD, _SH_POSIX]
     found = [_SH_POSIX]
-    if language == "sh":
+    if language == _SH_POSIX:
         return found
     low = text.lower()
     if (any(c in low for c in "\\%^[`") or "$env:" in low or "$_" in low or "net.webclient" in low or _sh_hyphen.search(low)
@@ -11893,20 +11903,19 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     if isinstance(text, list):
         words = [_sh_private.sub("?", _sh_text(word)) for word in text]
         if _SH_OPERATORS.isdisjoint(words):
-            run = _ShRun(ctx, _SH_POSIX, cwd, env)
-            run.shown(run.simple(words, _NOTHING))
-            return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
+            return _sh_one(words, ctx, cwd, env)
         text = " ".join(words)
     text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
         raise BudgetSpent("it holds a command too long to follow")
     if not text.isascii() or "\0" in text:
         text = _sh_private.sub("?", text.replace("\0", ""))
-    facts: dict[str, str] = {}
-    paths: dict[str, None] = {}
-    changed: set[str] = set()
     shell, code = language in ("", "sh", "powershell", "cmd"), language in ("code", "any")
     dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
+    if shell and dialects == [_SH_POSIX] and "wal" not in text and _sh_flat.match(text) and not (
+            text[0] in _SH_KEYWORD_STARTS and _sh_keyword.match(text)):
+        return _sh_one(["".join(word) for word in _sh_flat_words.findall(text)], ctx, cwd, env)
+    runs = []
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
         run.elsewhere = len(dialects) > 1
@@ -11917,10 +11926,25 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
             run.read(text)
         else:
             judge_program_text(run, language, text)
-        facts = {**facts, **run.facts, **facts}         # the first to say so has the word
-        paths.update(run.paths)
-        changed |= run.altered
-    return CommandFacts(facts, tuple(paths), frozenset(changed))
+        runs.append(run)
+    return _sh_facts(runs)
+
+
+def _sh_one(words: list[str], ctx: ShellContext, cwd: str | tuple[str, ...], env: Iterable[tuple[str, str]]) -> CommandFacts:
+    """The facts of one command whose words mean themselves: what reading its text would come to as well."""
+    run = _ShRun(ctx, _SH_POSIX, cwd, env)
+    run.shown(run.simple(words, _NOTHING))
+    return _sh_facts([run])
+
+
+def _sh_facts(runs: list[_ShRun]) -> CommandFacts:
+    """What all readings of a text have come to; the first to say so has the word."""
+    first, *others = runs
+    for run in others:
+        first.facts = {**run.facts, **first.facts}
+        first.paths.update(run.paths)
+        first.altered |= run.altered
+    return CommandFacts(first.facts, tuple(first.paths), frozenset(first.altered))
 
 
 _sh_private = lazy_regex("[\ue0f0\ue0f1]")
@@ -13007,9 +13031,10 @@ def _secret_words(abroad: bool) -> list[tuple[str, Any, list[Any]]]:
     heads: dict[str, list[tuple[str, str, Any]]] = {}
     for row in rows:
         heads.setdefault(row[0][0] if row[0][0] in _RARE_LETTERS else row[0][:3], []).append(row)
+    whole = {row[0][0] if len(row) == 1 < len(head) else head: row for head, row in heads.items()}     # soonest looked for
     return [(head, lazy_regex(re.escape(head) + "(?:%s)" % "|".join(
                 f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in row)), [what for *_, what in row])
-            for head, row in heads.items()]
+            for head, row in whole.items()]
 
 
 _RARE_LETTERS = "pk-/:!&z"    # one regex for all words that begin so is quicker than one for each
@@ -13061,7 +13086,7 @@ class _Search:
         self.head = self.rows_to = 0    # where the head of the last table begins, and its last row ends
         self.hits: list[int] = []       # where there are words of names and forms
         self._near: list[tuple[int, str]] | None = None     # where there are _NEAR_WORDS, and which
-        self._before = 0                # how many of them begin before the value at hand
+        self._before = self._asked = 0  # how many of them begin before the value at hand; how often they were looked for
         if tokens:
             self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
         self._words()
@@ -13189,13 +13214,16 @@ class _Search:
         """The last two different ones of _NEAR_WORDS that stand before *left* and near it. (Places hardly ever fall.)"""
         low, places = self.low, self._near
         if places is None:
-            places = self._near = []
+            places, begin, end = [], max(0, left - _NEAR - more), left
+            self._asked += 1
+            if self._asked >= 50:                       # few are looked for where they may be, many everywhere at once
+                self._near, begin, end = places, 0, len(low)
             for word in _NEAR_WORDS:
-                at = low.find(word)
+                at = low.find(word, begin, end)
                 while at >= 0:
                     if word != "key" or low[at - 2:at] != "</" or low[at + 3:at + 4] != ">":
                         places.append((at, word))
-                    at = low.find(word, at + 1)
+                    at = low.find(word, at + 1, end)
             places.sort()
         found: list[tuple[int, str]] = []
         size, before = len(places), self._before
@@ -13203,7 +13231,7 @@ class _Search:
             before += 1
         while before and places[before - 1][0] >= left:     # a value may begin before the last one
             before -= 1
-        self._before = before
+        self._before = before if self._near is not None else 0
         while before and len(found) < 2:
             before -= 1
             at, word = places[before]
@@ -13342,6 +13370,7 @@ _cut_at = lazy_regex(r"[\s\"'<>\0]")
 _escaped_line = lazy_regex(r'\\[nrt"/]')
 _NAMED_KINDS = frozenset("password client-secret api-key aws-secret-key aws-session-token azure-key basic-auth".split())
 _Readings = Callable[[str], tuple[View, ...]]
+_NamesOf = Sequence["str | None"]
 
 
 def _secret_pieces(text: str) -> Iterator[tuple[int, int]]:
@@ -13369,10 +13398,11 @@ class SecretScanner:
         literals = [regex.literals for _, regex, _ in self._own]
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
-    def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None,
+    def scan(self, texts: Sequence[str], budget: Budget, names: _NamesOf | Callable[[], _NamesOf] | None = None,
              readings: _Readings | None = None, viewed: bool = True,
              runs: Sequence[tuple[int, int]] | None = None) -> list[Finding]:
-        """Every secret in the strings of one message. names[i]: the member that a value stands in. May raise BudgetSpent.
+        """Every secret in the strings of one message. names[i]: the member that a value stands in (a function is asked for them
+        when they are needed, and the texts hold all names, too). May raise BudgetSpent.
 
         What the caller knows of the texts joined by NUL: *viewed* is false when `needs_views` of them is; *runs* are their
         `token_runs`.
@@ -13382,14 +13412,16 @@ class SecretScanner:
             blob = "\0".join(texts)
             if not _is_plain(blob, viewed, runs):
                 findings += self._builtin(blob, texts, names, budget, viewed, runs)
+        if callable(names):
+            names = names() if "text" in texts else None
         if names is not None and names.count("text") > 1:
             findings += self._split(texts, names, budget)
         if self._own and self._own_may_match(texts, budget, readings):
             findings += self._own_findings(texts, budget, readings)
         return findings
 
-    def _builtin(self, blob: str, texts: Sequence[str], names: Sequence[str | None] | None, budget: Budget, viewed: bool,
-                 runs: Sequence[tuple[int, int]] | None) -> Iterator[Finding]:
+    def _builtin(self, blob: str, texts: Sequence[str], names: _NamesOf | Callable[[], _NamesOf] | None, budget: Budget,
+                 viewed: bool, runs: Sequence[tuple[int, int]] | None) -> Iterator[Finding]:
         from bisect import bisect_left, bisect_right
         from itertools import accumulate
         search = _Search(blob, budget, runs)
@@ -13410,7 +13442,10 @@ class SecretScanner:
                     if not place or raw[place - 1][1] < last:
                         found.append((kind, pieces, view, before == "\0"))
                         break
-        ends = list(accumulate(len(text) + 1 for text in texts)) if found else []
+        if not found:
+            return
+        ends = [end + place for place, end in enumerate(accumulate(map(len, texts)), 1)]
+        names = names() if callable(names) else names
         seen = set()
         for kind, pieces, view, member in found:
             if kind not in self._kinds or (kind, pieces) in seen:
@@ -15407,10 +15442,12 @@ def may_inject(text: str, viewed: bool | None = None) -> bool:
     steer = _steer()
     if any(head in low and regex.search(low) for head, regex, _ in steer.marks):
         return True
+    around = 2 * (_STEER_BEFORE + _STEER_AFTER)         # all that a phrase may need is nearer to the word it hangs on
     for start in range(0, len(low), _STEER_BLOCK):
-        block = low[start:start + _STEER_BLOCK + _STEER_AFTER]
+        block = low[max(0, start - around):start + _STEER_BLOCK + around]
         words = _steer_words(block)[1]
-        if not steer.hangs.isdisjoint(words) or b"n" in words and b"r" in words:
+        if b"n" in words and b"r" in words or not steer.tongues.isdisjoint(words) or \
+                not steer.hangs.isdisjoint(words) and steer.look(block, words):
             return True
     return False
 
@@ -15466,7 +15503,7 @@ def _inject_hidden(text: str, viewed: bool, budget: Budget) -> list[tuple[int, i
     """Spans of characters and escapes that carry text nobody sees; unseen characters give a text further views."""
     found: list[tuple[int, int]] = []
     regexes = [(_inject_escape, _inject_conceals)] if "\x1b" in text else []
-    if "\x1b[" in text or "\x1b]8;" in text:
+    if regexes and ("\x1b[" in text or "\x1b]8;" in text):
         found = [match.span() for match in _inject_overwrites.finditer(text)][:MAX_INJECTION_HITS]
     if viewed and not text.isascii():
         regexes.append((_inject_unseen_one, _inject_unseen))
@@ -15883,7 +15920,14 @@ _PROGRAM_TOOLS = frozenset(
 _QUIET_ROLES = frozenset("pattern exclusion choice number".split())     # of what no tool runs
 _PLACE_ROLES = frozenset("place base address credential".split())       # of what one word is no command
 _run_marks = lazy_regex(r"[\s;|&$`<>(]")
-# (what the next one matches has ( or = and a blank, or begins with one of these)
+def _may_begin_code(text: str) -> bool:
+    """True for all that `_code_first` matches, and little else."""
+    text = text.lstrip()
+    head, called, _ = text.partition("(")
+    return "= " in text or "=\t" in text or text.startswith(_CODE_STARTS) or bool(called) and (
+        "=>" in text or head.replace(".", "a").replace("_", "a").isalnum())
+
+
 _CODE_STARTS = tuple("import from const let var def class async package require use fn func #! <?php %% // @".split())
 _code_first = lazy_regex(
     r"\s*(?:(?:import|from|const|let|var|def|class|async|package|require|use|fn|func) ?[\w'\"({*]|[\w.$]+[ \t]+=[ \t]|"
@@ -16037,8 +16081,7 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
         named = "" if named == "sh" else named
     else:
         return "code"               # a command for a tool of that language may be either
-    first = isinstance(value, str) and ("(" in value or "= " in value or "=\t" in value
-                                        or value.lstrip().startswith(_CODE_STARTS)) and _code_first.match(value)
+    first = isinstance(value, str) and _may_begin_code(value) and _code_first.match(value)
     return named or ("cmd" if words == {"cmd"} else "any" if first else "")
 
 
@@ -17121,6 +17164,7 @@ def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.2 s a megabyte, if that is more); then it is refused
 PATIENCE = 5                # times as long may pass on a busy machine, where the time of the processor counts
 _LARGE = JUDGE_SECONDS * 5e6    # bytes: from here on it is more
+_TOGETHER = 2000            # characters of short texts that are searched together for what may steer
 _MEDIA_TYPES = ("image", "audio")
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
 _INTRODUCTIONS = ("initialize", "server/discover")      # methods whose answers bring the server's `instructions`
@@ -17156,11 +17200,16 @@ class _Seen:
     By their place, not by their name alone: an argument called "cursor" is text like any other.
     """
 
-    __slots__ = ("_message", "budget", "_tokens", "_media", "texts", "decoded")
+    __slots__ = ("_message", "budget", "_tokens", "_tasks", "_blocks", "_lists", "_media", "_read", "texts", "decoded")
 
     def __init__(self, message: Message, budget: Budget | None = None) -> None:
         self._message, self.budget = message, budget
-        self._tokens: dict[int, frozenset[str]] | None = None   # id of an object -> which of its members are tokens
+        self._tokens: dict[int, Sequence[str]] | None = None    # id of an object -> which of its members are tokens
+        self._tasks = 0                         # id of the list of tasks
+        self._blocks: list[list[Any]] = []      # lists of content blocks, and their ids
+        self._lists: set[int] = set()
+        self._media: set[int] | None = None     # ids of the blocks
+        self._read: dict[str, tuple[str, str]] = {}             # short base64 in this message -> what it says
         self.texts: list[str] = []              # while `judged_texts` gathers them: what it has
         self.decoded: dict[int, str] = {}       # ordinals of texts that are base64 in the message -> their encoding
 
@@ -17170,28 +17219,61 @@ class _Seen:
             message = self._message
             return "" if message.method in _WITH_ARGUMENTS and node is message.body.get("params") else text
         if self._tokens is None:
-            self._tokens = {id(holder): frozenset(names) for holder, names in self._find_tokens() if type(holder) is dict}
-            self._media = {id(block) for block in self._find_media()}
-        if self.budget is not None:
-            self.budget.check()
+            self._look()
         if name == "blob" or name == "data" and node.get("type") in _MEDIA_TYPES:
+            if self._media is None:
+                self._media = {id(block) for blocks in self._blocks for block in blocks}
             if id(node) not in self._media:
                 return text
-            seen, encoding = text_in_base64(text)
+            seen, encoding = self._said(text)
             if encoding:
                 self.decoded[len(self.texts)] = encoding
             return seen
-        if name in self._tokens.get(id(node), ()) and (name not in ("traceparent", "tracestate") or _trace.match(text)):
+        if name in self._tokens.get(id(node), ()) and (         # type: ignore[union-attr]
+                name not in ("traceparent", "tracestate") or _trace.match(text)):
             return ""
         return text
 
-    def _find_tokens(self) -> Iterator[tuple[Any, Sequence[str]]]:
-        """(object, names of its members that are tokens), where the protocol has them."""
+    def of_many(self, holder: list[Any], items: list[Any], names: list[str], values: list[str]) -> list[str] | None:
+        """What is seen of *values*, those of the members *names* of objects in the list *holder*; None where each of these
+        *items* has to be looked at by itself."""
+        opaque = _OPAQUE_NAMES.intersection(names)
+        if not opaque:
+            return values
+        if self._tokens is None:
+            self._look()
+        media = id(holder) in self._lists and (
+            opaque == {"blob"} or opaque == {"data"} and {item.get("type") for item in items} <= {*_MEDIA_TYPES})
+        if media:
+            said = {value for name, value in zip(names, values) if name in opaque}
+            media = all([self._said(text)[0] == "" for text in said])
+        if media or id(holder) == self._tasks and opaque == {"taskId"}:
+            return ["" if name in opaque else value for name, value in zip(names, values)]
+        return None
+
+    def _said(self, text: str) -> tuple[str, str]:
+        """`text_in_base64` of a text, read once where it is short: many are equal."""
+        if len(text) > 100:
+            return text_in_base64(text)
+        said = self._read.get(text)
+        if said is None:
+            said = text_in_base64(text)
+            if len(self._read) < 1000:
+                self._read[text] = said
+        return said
+
+    def _look(self) -> None:
+        """Where the protocol has tokens and media in this message."""
+        self._tokens, self._blocks = self._find_tokens(), [*self._find_blocks()]
+        self._lists = {*map(id, self._blocks)}
+
+    def _find_tokens(self) -> dict[int, Sequence[str]]:
+        """The id of each object in which the protocol has tokens, and the names of these."""
         message = self._message
         method, result = message.method or "", message.kind == "response"
         top = message.body.get("result" if result else "params")
         if type(top) is not dict:
-            return
+            return {}
         names = ["subscriptionId"]
         if method.endswith("/list"):
             names.append("nextCursor" if result else "cursor")
@@ -17200,16 +17282,18 @@ class _Seen:
         if method.startswith(("tasks/", "notifications/tasks")) or result and top.get("resultType") == "task":
             names.append("taskId")
         names += {"notifications/progress": ["progressToken"], "notifications/cancelled": ["requestId"]}.get(method, ())
-        yield top, names
-        meta, tasks = top.get("_meta"), top.get("tasks")
-        yield meta, ("progressToken", "traceparent", "tracestate", "subscriptionId")
-        yield top.get("task"), ("taskId",)
-        yield (meta.get(_TASK_NOTE) if type(meta) is dict else None), ("taskId",)
-        for task in tasks if type(tasks) is list else ():
-            yield task, ("taskId",)
+        meta = top.get("_meta")
+        self._tasks = id(top.get("tasks"))
+        ident = ("taskId",)
+        found: dict[int, Sequence[str]] = dict.fromkeys(map(id, _listed_blocks(top.get("tasks"))), ident)
+        for holder, tokens in ((top, names), (meta, ("progressToken", "traceparent", "tracestate", "subscriptionId")),
+                               (top.get("task"), ident), (meta.get(_TASK_NOTE) if type(meta) is dict else None, ident)):
+            if type(holder) is dict:
+                found[id(holder)] = tokens
+        return found
 
-    def _find_media(self) -> Iterator[Any]:
-        """The content blocks of a result, prompt or sampling message, and the resources in them."""
+    def _find_blocks(self) -> Iterator[list[Any]]:
+        """The content blocks of a result, prompt or sampling message, and the resources in them: the lists they stand in."""
         message = self._message
         top = message.body.get("result" if message.kind == "response" else "params")
         if type(top) is not dict:
@@ -17223,14 +17307,15 @@ class _Seen:
         for holder in holders:
             if type(holder) is not dict or holder is top and message.kind == "notification":
                 continue
-            blocks = [*_listed_blocks(holder.get("content")), *_listed_blocks(holder.get("contents"))]
-            for one in _listed_blocks(holder.get("messages")):
-                blocks += _listed_blocks(one.get("content"))
-            for number, block in enumerate(blocks):
-                yield block
-                yield block.get("resource")
-                blocks += _listed_blocks(block.get("content"))      # of a tool result within a message
-                if self.budget is not None and number % 100 == 99:
+            lists: list[Any] = [holder.get("content"), holder.get("contents"),
+                     *[one.get("content") for one in _listed_blocks(holder.get("messages"))]]
+            while lists:
+                lists = [value if type(value) is list else [value] for value in lists]
+                yield from lists
+                blocks = [one for one in chain.from_iterable(lists) if type(one) is dict]
+                yield [block["resource"] for block in blocks if "resource" in block]
+                lists = [block["content"] for block in blocks if "content" in block]      # of a tool result within a message
+                if self.budget is not None:
                     self.budget.check()
 
 
@@ -17480,8 +17565,7 @@ class Subject:
     @once
     def findings(self) -> tuple[Finding, ...]:
         """Secrets anywhere in the message; spans point into `texts`."""
-        scanner = self.policy.scanner
-        return tuple(scanner.scan(self.texts, self.budget, self.names, self.readings, self.viewed, self.runs))
+        return tuple(self.policy.scanner.scan(self.texts, self.budget, lambda: self.names, self.readings, self.viewed, self.runs))
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
@@ -17531,16 +17615,39 @@ class Subject:
         member = defined_in(self.message)
         if member or len(self.blob) < _SMALL_CHARS or may_inject(self.blob, self.viewed):
             agreed = self._agreed_texts(member) if self.message.agreed else ()
-            for index, text in enumerate(self.texts):
-                if text not in SILENT_NAMES and index not in agreed:
+            texts, found = self.texts, {}
+            asked = dict.fromkeys([text for index, text in enumerate(texts) if index not in agreed] if agreed else texts)
+            for text in asked if member else self._may_steer(asked):
+                if text not in SILENT_NAMES:
                     self.budget.check()
-                    hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
-                             for finding in injection_findings(text, "description" if member else "response", self.budget,
-                                                               self.readings(text))]
+                    some = injection_findings(text, "description" if member else "response", self.budget, self.readings(text))
+                    if some:
+                        found[text] = some
+            hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
+                     for index, text in enumerate(texts if found else ()) if text in found and index not in agreed
+                     for finding in found[text]]
             if member and member != "instructions":
                 hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
                          if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
         return tuple(hits)
+
+    def _may_steer(self, texts: Iterable[str]) -> Iterator[str]:
+        """Those of *texts* in which something may steer: short ones are looked at together."""
+        some: list[str] = []
+        size = 0
+        for text in texts:
+            if len(text) > _TOGETHER:
+                yield text
+            elif text not in SILENT_NAMES:
+                if size + len(text) > _TOGETHER:
+                    self.budget.check()
+                    if len(some) < 2 or may_inject("\0".join(some), None if self.viewed else False):
+                        yield from some
+                    some, size = [], 0
+                some.append(text)
+                size += len(text) + 1
+        if len(some) < 2 or may_inject("\0".join(some), None if self.viewed else False):
+            yield from some
 
     def _agreed_texts(self, member: str) -> set[int]:
         """The places in `texts` of the definitions that the user has approved."""
@@ -19572,6 +19679,8 @@ def _size_exceeds(limit: int) -> Test:
         if len(text) * 4 <= limit or len(text.encode()) <= limit:
             return None     # as compact JSON it is hardly longer
         content = body.get("result", body.get("error", body.get("params")))
+        if len(subject.blob) - limit > MAX_NAME_CHARS + 100 and body.keys() <= {"jsonrpc", "id", "result"}:
+            return Hit(None, f"more than {limit} bytes")        # what is seen of its strings alone
         parts: list[str] = []
         _collect([content], parts, None)
         size = sum(map(len, parts))             # of the strings alone: often enough to know
@@ -19670,13 +19779,18 @@ def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
         blocks = [text for text, name in zip(subject.texts, subject.names) if name == "text"]
         joined = [(-1, "\n".join(blocks))] if len(blocks) > 1 else []
         for regex in regexes:
-            for index, text in joined + texts:
+            hits: dict[str, View] = {}              # equal texts are looked at once
+            for text in dict.fromkeys([text for _, text in joined + texts]):
                 for view in subject.readings(text)[:1 if strict else None]:
                     if regex.search(view.text, subject.budget):
-                        seen = seen or view.name
-                        spans = regex.finditer_spans(view.text, subject.budget) if index >= 0 else ()
-                        found += [(index, *raw_span(view, start, end)) for start, end in spans if end > start]
+                        hits[text] = view
                         break
+            for index, text in joined + texts if hits else ():
+                if text in hits:
+                    view = hits[text]
+                    seen = seen or view.name
+                    spans = regex.finditer_spans(view.text, subject.budget) if index >= 0 else ()
+                    found += [(index, *raw_span(view, start, end)) for start, end in spans if end > start]
         return Hit(None, "", seen, (Finding("response_contains_regex", tuple(found), seen),)) if seen else None
     return matches
 
@@ -21456,8 +21570,11 @@ def edited(message: Message, edits: Edits) -> str:
 
 def _marker(text: str, at: int) -> str:
     """What stands in place of a secret at that place: in a URL, what a URL may hold."""
-    before = re.split(r"[\s\"'<>()]", text[max(0, at - 2000):at])[-1]
-    return MARKER if "://" not in before else MARKER_IN_URL
+    begin = text.rfind("://", max(0, at - 2000), at)
+    return MARKER if begin < 0 or _url_ends.search(text, begin, at) else MARKER_IN_URL
+
+
+_url_ends = lazy_regex(r"[\s\"'<>()]")
 
 
 def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
@@ -23710,15 +23827,20 @@ def open_log_by_path(directory: str, name: str) -> int:
     return _checked_log(os.open(path, flags, 0o600), None)
 
 
+def file_problem(about: os.stat_result, owner: int | None) -> str:
+    """What keeps a file from being a plain one of *owner* (None: no matter whose) under one name; "" when nothing does."""
+    return "is not a plain file" if about.st_mode & 0o170000 != 0o100000 else \
+        "belongs to another user" if owner is not None and about.st_uid != owner else \
+        "has a second name (hard link)" if about.st_nlink > 1 else ""
+
+
 def _checked_log(fd: int, owner: int | None) -> int:
     """*fd* if it is a plain file of *owner* without other names, made 0600; else closed, and OSError."""
     seen = os.fstat(fd)
-    problem = "the file is not a plain file" if seen.st_mode & 0o170000 != 0o100000 else \
-        "the file belongs to another user" if owner is not None and seen.st_uid != owner else \
-        "the file has a second name (hard link)" if seen.st_nlink > 1 else ""
+    problem = file_problem(seen, owner)
     if problem:
         os.close(fd)
-        raise OSError(1, problem)
+        raise OSError(1, f"the file {problem}")
     if owner is not None and seen.st_mode & 0o077:
         os.fchmod(fd, 0o600)
     return fd
@@ -26141,7 +26263,6 @@ class PrivateFolder:
     def read(self, name: str, limit: int, private: bool = True) -> bytes:
         """What is in a file. Raises FileNotFoundError where there is none, another OSError where it cannot be used. Not
         *private*: others may use the folder, if not the file."""
-        import stat
         if private:
             self.check()
         path = self.place(name)
@@ -26150,10 +26271,10 @@ class PrivateFolder:
         flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         with open(os.open(path, os.O_RDONLY | flags), "rb") as stream:
             about = os.fstat(stream.fileno())
-            if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
-                raise OSError(22, f"{path}: not a plain file of its own")
-            if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o022):
-                raise OSError(1, f"{path}: others can write it")
+            owner = os.getuid() if hasattr(os, "getuid") else None
+            problem = file_problem(about, owner) or ("others can write it" if owner is not None and about.st_mode & 0o022 else "")
+            if problem:
+                raise OSError(1, f"{path}: {problem}")
             data = stream.read(limit + 1)
             if len(data) > limit:
                 raise OSError(27, f"{path}: too large")
