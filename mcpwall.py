@@ -3728,6 +3728,17 @@ def _path_ask_kernel(path: str) -> str | None:
     return real if real[:1] == "/" and not real.endswith(" (deleted)") else None
 
 
+def _is_no_link(path: str) -> bool:
+    """Is there something by that name, and no link? One question, where the kernel takes three to say where something is."""
+    try:
+        os.readlink(path)
+    except OSError as fault:
+        return fault.errno == 22                # EINVAL
+    except ValueError:
+        pass
+    return False
+
+
 def _path_follow(path: str) -> str:
     done: list[str] = []
     left, links, gone = path.split("/")[::-1], 0, 0     # gone: from this depth on nothing exists
@@ -3803,8 +3814,8 @@ class DiskLooks:
     def _folder(self, path: str) -> str:
         """The same for the folder of something: that is there more often than not, so the kernel is asked at once."""
         real = self._known.get(path)
-        if real is None and path.count("/") < 64 and path != self._edge and path == _path_normal("", path):
-            real = _path_ask_kernel(path)
+        if real is None and path != self._edge and path.count("/") < 64 and path == _path_normal("", path):
+            real = path if path.rfind("/") == 0 and _is_no_link(path) else _path_ask_kernel(path)
             if real is not None:
                 self._known[path] = real
         return self.resolve(path) if real is None else real
@@ -15338,6 +15349,7 @@ def commands_in(tool: str, arguments: Any) -> list[Command]:
     found: list[Command] = []
     if isinstance(arguments, str):
         return [Command((), arguments)] if kind == "run" else found
+    runs, asks, parts = kind == "run", not words.isdisjoint(_SQL_WORDS), not words.isdisjoint(_SQL_PARTS)
     stack: list[tuple[Any, tuple[Any, ...]]] = [(arguments, ())]
     while stack:
         node, path = stack.pop()
@@ -15347,21 +15359,22 @@ def commands_in(tool: str, arguments: Any) -> list[Command]:
         if isinstance(node, list):
             stack.extend((item, path + (i,)) for i, item in enumerate(node[:1000]) if isinstance(item, (dict, list)))
         for key, value in node.items() if isinstance(node, dict) else ():
-            if not isinstance(value, (str, list, dict)) or not value:
+            shape = type(value)
+            if not value or shape is not str and shape is not list and shape is not dict:
                 continue
-            low = key.lower().replace("-", "_")
-            if _command_key(node, low, value, words, kind) and not isinstance(value, dict):
+            low, says = (_command_name if len(key) <= 200 else _command_name.__wrapped__)(tool, key)
+            if (says if says is not None else _runs_beside(node, low, value, kind)) and shape is not dict:
                 found += _run_of(node, path, key, low, value, words)
-            elif isinstance(value, str):
-                if low == "sql" or low in ("query", "statement") and words & _SQL_WORDS or (
-                        ";" in value and words & _SQL_PARTS and low not in _PROSE_WORDS):
+            elif shape is str:
+                if low == "sql" or asks and (low == "query" or low == "statement") or (
+                        parts and ";" in value and low not in _PROSE_WORDS):
                     found.append(Command(path + (key,), value, "", "sql"))
-                elif kind == "run" and low not in _ARGS_KEYS and not _excused(tool, node, key, low, value):
+                elif runs and low not in _ARGS_KEYS and not _excused(tool, node, key, low, value):
                     found.append(Command(path + (key,), value, "", "code"))
-            elif isinstance(value, list) and kind == "run" and all(isinstance(item, str) for item in value):
+            elif shape is list and runs and all([type(item) is str for item in value]):
                 if low not in _ARGS_KEYS and not _excused(tool, node, key, low, "\n".join(value)):
                     found += [Command(path + (key,), value), Command(path + (key,), "\n".join(value), "", "code")]
-            elif low in _ENV_KEYS or isinstance(value, dict) and low in _PROSE_WORDS:
+            elif low in _ENV_KEYS or shape is dict and low in _PROSE_WORDS:
                 pass
             else:
                 stack.append((value, path + (key,)))
@@ -15373,21 +15386,29 @@ def commands_in(tool: str, arguments: Any) -> list[Command]:
     return found
 
 
-def _command_key(node: dict[str, Any], low: str, value: Any, words: frozenset[str], kind: str) -> bool:
-    """Does the name of a member say that it is a command or code?"""
+@lru_cache(4096)
+def _command_name(tool: str, key: str) -> tuple[str, bool | None]:
+    """The name of a member in lower case with _ for -, and whether it says that this is a command or code; None when what
+    stands beside it tells (see `_runs_beside`)."""
+    kind, words = _tool_kind(tool)
+    low = key.lower().replace("-", "_")
     if kind == "explain":
-        return False
+        return low, False
     if low in _COMMAND_KEYS or low[-7:] == "command" and low != "subcommand" or low[-4:] == "_cmd":
-        return True
+        return low, True
     if kind == "look":
-        return False
+        return low, False
     if kind == "run" and low in _CODE_KEYS and not (low == "query" and words & _SQL_WORDS):
-        return True
-    if low in _PROGRAM_KEYS and isinstance(value, str):
-        beside = _beside(node)
-        return isinstance(beside, list) or beside is not None and (kind == "run" or low[:4] in ("prog", "exec", "bina"))
-    return (kind == "run" or not words & _WRITE_WORDS) and (
+        return low, True
+    script = (kind == "run" or not words & _WRITE_WORDS) and (
         low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _CODE_LANGUAGES)
+    return low, script if low not in _PROGRAM_KEYS else None
+
+
+def _runs_beside(node: dict[str, Any], low: str, value: Any, kind: str) -> bool:
+    """Does *value* name a program, whose arguments stand beside it?"""
+    beside = _beside(node) if isinstance(value, str) else None
+    return isinstance(beside, list) or beside is not None and (kind == "run" or low[:4] in ("prog", "exec", "bina"))
 
 
 def _beside(node: dict[str, Any]) -> Any:
@@ -21155,9 +21176,9 @@ class Recorder:
 
     def _usual(self, message: Message, size: int) -> str:
         """The line of a message that was simply allowed, as most are; "" when there is more to say of it."""
-        ident = message.body.get("id")
-        if type(ident) is not int or self.is_full:
-            return ""
+        ident, moment = message.body.get("id"), int(self._clock() * 1000)
+        if type(ident) is not int or moment // 86_400_000 != self._day or 0 < self._settings.log_max_mb << 20 <= self._size:
+            return ""                           # of the first of a day, too
         about = message.peer, message.kind, message.method, message.tool
         known = self._heads.get(about)
         if known is None:
@@ -21174,7 +21195,7 @@ class Recorder:
         self._seq = seq = self._seq + 1
         prev = f'"{self._prev}"' if self._prev else "null"
         return self._chained(
-            f'{{"ts":"{self._stamp(int(self._clock() * 1000))}",{self._about},"seq":{seq},"ref":"{self._code}-{seq}",'
+            f'{{"ts":"{self._stamp(moment)}",{self._about},"seq":{seq},"ref":"{self._code}-{seq}",'
             f'{known}{ident},"action":"allow","rule":null,"message":null,"bytes":{size},{self._written},"prev":{prev}}}')
 
     def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
