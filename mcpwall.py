@@ -243,22 +243,36 @@ class BudgetSpent(WallError):
 _thread_time: Callable[[], float] = getattr(time, "thread_time", time.monotonic)      # not every system has it
 
 
+# The system is asked for the time of a thread no more often than this: it takes longer than some messages. So what the
+# thread worked shortly before a message may count as worked on it.
+_COUNTS_ANEW_S = 0.05
+
+
 class Budget:
     """Seconds one message may take to judge. Whatever can be slow on hostile input calls `check` between steps."""
 
-    __slots__ = ("_clock", "_end", "_last", "_patience", "_worked")
+    __slots__ = ("_clock", "_end", "_last", "_patience", "_worked", "_counted")
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic, patience: float = 1) -> None:
         """On a busy machine it may take *patience* times as long by the *clock*, as long as this thread has not worked
         for *seconds*."""
         self._clock, self._patience = clock, patience
+        self._counted: dict[int, tuple[float, float]] = {}      # thread -> when its time was asked for last, and what it was
         self.renew(seconds)
 
     def renew(self, seconds: float) -> None:
         """Begin anew."""
         now = self._clock()
         self._end, self._last = now + seconds, now + seconds * self._patience
-        self._worked = _thread_time() + seconds if self._patience > 1 else 0.0
+        self._worked = 0.0
+        if self._patience > 1:
+            thread = threading.get_ident()
+            known = self._counted.get(thread)
+            if known is None or not 0 <= now - known[0] < _COUNTS_ANEW_S:
+                if len(self._counted) > 8:
+                    self._counted.clear()
+                known = self._counted[thread] = now, _thread_time()
+            self._worked = known[1] + seconds
 
     def lend(self) -> tuple[float, float, float]:
         """Leave only half of what is left, for what may fail; `take_back` what this returns gives the rest."""
@@ -16851,7 +16865,8 @@ class Subject:
                  marks: Iterable[str] = (), server: ServerFacts = NO_FACTS) -> None:
         self.message, self.policy, self.marks, self.server = message, policy, marks, server
         self.counted: set[int] = set()      # rules with a limit, by their id, that have counted the message
-        self._budget = budget
+        if budget is not None:
+            self.budget = budget
         self._derived: dict[Any, Any] = {}
 
     @once
@@ -16890,7 +16905,7 @@ class Subject:
 
     @once
     def budget(self) -> Budget:
-        return self._budget or Budget(JUDGE_SECONDS, patience=PATIENCE)
+        return Budget(JUDGE_SECONDS, patience=PATIENCE)
 
     # -- text
 
@@ -17526,10 +17541,16 @@ def is_place_pattern(tool: str, name: str, text: str) -> bool:
     nor does what is looked for in the content of files. `!.env` leaves out."""
     if text[:1] == "!":
         return False
+    masks, includes, finds = _pattern_use(tool, name)
+    return (includes or _pattern_leads.match(text) is not None) if masks else finds and _pattern_leads.match(text) is not None
+
+
+@lru_cache(1024)
+def _pattern_use(tool: str, name: str) -> tuple[bool, bool, bool]:
+    """Of a pattern in the argument *name*: is it one of names of files, does it only let in, and does the tool find files?"""
     words = frozenset(name_words(name))
-    if not words.isdisjoint(("include", "includes", "glob", "globs", "file", "files", "mask")):
-        return "include" in words or "includes" in words or _pattern_leads.match(text) is not None
-    return _LOOKING.isdisjoint(name_words(tool)) and _pattern_leads.match(text) is not None
+    return not words.isdisjoint(("include", "includes", "glob", "globs", "file", "files", "mask")), \
+        not words.isdisjoint(("include", "includes")), _LOOKING.isdisjoint(name_words(tool))
 
 
 _RUN_ROLES = frozenset(("command", "code"))
