@@ -141,6 +141,7 @@ import time
 from collections import _tuplegetter    # type: ignore[attr-defined]
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
+from itertools import chain
 
 __version__ = "0.1.0"
 
@@ -361,6 +362,9 @@ def _refuse_constant(name: str) -> Any:
 
 _scan_json: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(
     object_pairs_hook=_unique_members, parse_constant=_refuse_constant).scan_once     # type: ignore[attr-defined]
+# The same but for names that occur twice: twice as fast where there are many objects
+_scan_members: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(
+    parse_constant=_refuse_constant).scan_once      # type: ignore[attr-defined]
 _BLANKS = " \t\n\r"
 # Pythons without a digit limit of their own read such an integer in quadratic time: refuse it before.
 _long_number = None if hasattr(sys, "get_int_max_str_digits") else lazy_regex("[0-9]{%d}" % (MAX_INTEGER_DIGITS + 1))
@@ -383,7 +387,7 @@ def load_json(text: str) -> Any:
     if text[:1] in _BLANKS:
         start = len(text) - len(text.lstrip(_BLANKS))
     try:
-        value, end = _scan_json(text, start)
+        value, end, deep = (*_scan_json(text, start), False) if opened <= MAX_DEPTH else _scan_many(text, start)
     except StopIteration:
         raise MessageError("not JSON") from None
     except RecursionError:
@@ -394,22 +398,49 @@ def load_json(text: str) -> Any:
         raise MessageError("an integer is too long to read") from None
     if end != len(text) and text[end:].strip(_BLANKS):
         raise MessageError(f"not JSON: something follows the value at character {end}")
-    if opened > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
+    if deep:
         raise MessageError(f"nested deeper than {MAX_DEPTH} levels", -32600)
     if "\\u" in text and ("\\ud" in text or "\\uD" in text):
         _refuse_lone_surrogates(value)
     return value
 
 
-def _is_deeper(value: Any, limit: int) -> bool:
-    """Are there more than *limit* levels of objects and arrays?"""
-    level = [value]
-    for _ in range(limit):
-        level = [child for node in level if isinstance(node, (dict, list))
-                 for child in (node.values() if isinstance(node, dict) else node)]
-        if not level:
-            return False
-    return any(isinstance(node, (dict, list)) for node in level)
+def _scan_many(text: str, start: int) -> tuple[Any, int, bool]:
+    """What `_scan_json` gives, or raises, for a text with many objects, and whether it is nested too deep.
+
+    Each colon outside of strings stands behind a name. When there are as many as the objects have members, no name occurred
+    twice, and that without a look at each object.
+    """
+    try:
+        value, end = _scan_members(text, start)
+    except (ValueError, MessageError, StopIteration, RecursionError):
+        return (*_scan_json(text, start), False)        # it may say that a name occurred twice before that
+    deep, members = _survey(value)
+    if deep:
+        return (*_scan_json(text, start), True)
+    if text.count(":", start, end) != members and \
+            "".join(_plain_quotes(text[start:end]).split('"')[::2]).count(":") != members:
+        raise MessageError("the same member name occurs twice in one object")
+    return value, end, False
+
+
+def _plain_quotes(raw: str) -> str:
+    """A strict JSON text, of the same length, in which every quote begins or ends a string."""
+    return raw.replace("\\\\", "\0\0").replace('\\"', "\0\0") if "\\" in raw else raw
+
+
+def _survey(value: Any) -> tuple[bool, int]:
+    """(Are there more than MAX_DEPTH levels of objects and arrays?, how many members the objects have), level by level."""
+    level, members = [value], 0
+    for _ in range(MAX_DEPTH + 1):
+        kinds = {*map(type, level)}
+        if dict not in kinds and list not in kinds:
+            return False, members
+        objects = [node for node in level if type(node) is dict] if len(kinds) > 1 else level if dict in kinds else []
+        arrays = [node for node in level if type(node) is list] if list in kinds else []
+        members += sum(map(len, objects))
+        level = [*chain.from_iterable(map(dict.values, objects)), *chain.from_iterable(arrays)]
+    return True, members
 
 
 def _refuse_lone_surrogates(value: Any) -> None:
@@ -452,21 +483,48 @@ def strings_of(value: Any, budget: Budget | None = None) -> tuple[list[str], lis
     return texts, names
 
 
-def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None,
-             budget: Budget | None = None) -> None:
-    """*seen* says what counts as the text of (object, member, text); it is asked about members in _OPAQUE_NAMES only."""
-    if budget is not None:
-        budget.check()
+_MANY = 64                  # items of a list that are worth a look whether they are alike
+_AT_ONCE = 4096             # items of a list between two looks at the budget
+
+
+def _flat(items: list[Any]) -> tuple[list[str], list[str]] | None:
+    """(names, values) of the members of many objects, one after the other, if there are nothing but strings in them: such are
+    gone through without a step for each."""
+    if len(items) < _MANY or {*map(type, items)} != {dict}:
+        return None
+    values = [*chain.from_iterable(map(dict.values, items))]
+    return ([*chain.from_iterable(items)], values) if {*map(type, values)} <= {str} else None
+
+
+def _in_turn(names: Sequence[Any], values: Sequence[str]) -> list[Any]:
+    """Each name, and behind it its value."""
+    both: list[Any] = [None] * (2 * len(names))
+    both[::2], both[1::2] = names, values
+    return both
+
+
+def _collect(node: Any, texts: list[str], seen: _Seen | None, budget: Budget | None = None) -> None:
+    """*seen* says what counts as the text of members in _OPAQUE_NAMES that are not empty."""
     if type(node) is dict:
         for key, value in node.items():
             texts.append(key)
             kind = type(value)
             if kind is str:
-                texts.append(value if key not in _OPAQUE_NAMES or seen is None else seen(node, key, value))
+                texts.append(value if key not in _OPAQUE_NAMES or not value or seen is None else seen(node, key, value))
             elif kind is dict or kind is list:
                 _collect(value, texts, seen, budget)
-    else:
-        for value in node:
+        return
+    for start in range(0, len(node), _AT_ONCE):
+        if budget is not None:
+            budget.check()
+        items = node if len(node) <= _AT_ONCE else node[start:start + _AT_ONCE]
+        members = _flat(items)
+        if members is not None:
+            values = members[1] if seen is None else seen.of_many(node, items, *members)
+            if values is not None:
+                texts += _in_turn(members[0], values)
+                continue
+        for value in items:
             kind = type(value)
             if kind is str:
                 texts.append(value)
@@ -483,6 +541,10 @@ def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
                 names.append(key)
             elif type(value) is dict or type(value) is list:
                 _collect_names(value, key, names)
+        return
+    members = _flat(node)
+    if members is not None:
+        names += _in_turn([None] * len(members[0]), members[0])
     else:
         for value in node:
             if type(value) is str:
@@ -496,25 +558,36 @@ _compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode 
 
 def paths_of(value: Any, ordinals: Iterable[int]) -> dict[int, tuple[Any, ...]]:
     """The paths (member names and indices) to the strings at these *ordinals* of `strings_of(value)`, found in one walk."""
-    wanted = set(ordinals)
-    last, count, found = max(wanted, default=-1), 0, {}
+    from bisect import bisect_left, bisect_right
+    from itertools import accumulate
+    wanted = sorted({*ordinals})
+    last, count, found = wanted[-1] if wanted else -1, 0, {}
 
     def walk(node: Any, path: tuple[Any, ...]) -> None:
         nonlocal count
+        if type(node) is list and _flat(node) is not None:
+            ends = [*accumulate(map(len, node))]
+            first, count = count, count + 2 * ends[-1]
+            for ordinal in wanted[bisect_left(wanted, first):bisect_left(wanted, count)]:
+                member = (ordinal - first) // 2
+                index = bisect_right(ends, member)
+                found[ordinal] = (*path, index, [*node[index]][member - ends[index]])       # counted from its end
+            return
         for step, child in node.items() if type(node) is dict else enumerate(node):
             if count > last:
                 return
             for text in (type(node) is dict, type(child) is str):
                 if text:
-                    if count in wanted:
+                    if count in places:
                         found[count] = path + (step,)
                     count += 1
             if type(child) is dict or type(child) is list:
                 walk(child, path + (step,))
 
+    places = {*wanted}
     if type(value) is dict or type(value) is list:
         walk(value, ())
-    elif 0 in wanted:
+    elif 0 in places:
         found[0] = ()
     return found
 
@@ -1493,26 +1566,30 @@ _json_pair = lazy_regex(r"(\\u[dD][89abAB]..)\\(?=u[dD])")
 
 
 def _json_offsets(literal: str) -> Callable[[int], int]:
-    """The function from a place in the text that *literal*, the inside of a JSON string, stands for to that in it."""
-    from bisect import bisect_right
-    from itertools import accumulate
+    """The function from a place in the text that *literal*, the inside of a JSON string, stands for to that in it. It is soon
+    done with places in their order."""
     masked = literal.replace("\\\\", "\\\0")         # of the same length, with one backslash for each escape
+    coded = "\\u" in masked
     if "\\ud" in masked or "\\uD" in masked:
-        masked = _json_pair.sub("\\1\0", masked)       # one character, two escapes
-    parts = masked.split("\\")                       # text; then what an escape begins with, and text
-    raw_ends = [size + place for place, size in enumerate(accumulate(map(len, parts)))]     # where the next escape begins
-    lengths = [*map(len, parts)]
-    if "\\u" in masked:
-        for place, part in enumerate(parts):
-            if part[:1] == "u" and place:
-                lengths[place] = max(0, lengths[place] - (10 if part[5:6] == "\0" else 4))
-    ends = [*accumulate(lengths)]
+        masked = _json_pair.sub("\\1\1", masked)       # one character, two escapes
+    at = place = 0              # so far in the text, and in the literal
 
     def raw(offset: int) -> int:
-        place = bisect_right(ends, offset)
-        if place and offset == ends[place - 1]:
-            return raw_ends[place - 1]
-        return raw_ends[place] - ends[place] + offset if place < len(ends) else len(literal)
+        nonlocal at, place
+        if offset < at:
+            at = place = 0
+        while at < offset and place < len(masked):
+            end = place + offset - at                   # or further, but for the escapes
+            last = masked.rfind("\\", place, end)
+            if last >= 0:
+                end = max(end, last + (2 if masked[last + 1:last + 2] != "u" else 12 if masked[last + 6:last + 7] == "\1" else 6))
+            end = min(end, len(masked))
+            at += end - place
+            if last >= 0:
+                at -= masked.count("\\", place, end)
+                at -= 4 * masked.count("\\u", place, end) + 6 * masked.count("\1u", place, end) if coded else 0
+            place = end
+        return place
     return raw
 
 
@@ -1524,10 +1601,7 @@ def edit_json_strings(raw: str, edits: Mapping[int, Sequence[tuple[int, int, str
     another name of their object get " 2", " 3" … appended.
     """
     from itertools import accumulate
-    masked = raw
-    if "\\" in raw:                     # the same length; every quote that is left begins or ends a string
-        masked = raw.replace("\\\\", "\0\0").replace('\\"', "\0\0")
-    parts = masked.split('"', 2 * max(edits, default=0) + 2)     # outside, inside, outside, …
+    parts = _plain_quotes(raw).split('"', 2 * max(edits, default=0) + 2)     # outside, inside, outside, …
     ends = list(accumulate(map(len, parts)))
     kept: list[str] = []
     done, names = 0, False
@@ -3118,8 +3192,8 @@ class _Machine:
         return then
 
     def repeat(self, node: Any, out: int) -> int:
-        least, guard, then, begun = node.least, _width(node.body)[0] == 0, out, len(self.ops)
-        def optional(then: int) -> int:     # one more round; it has to take something
+        least, guard, then, begun = node.least, self.ordered and _width(node.body)[0] == 0, out, len(self.ops)
+        def optional(then: int) -> int:     # one more round; it has to take something, where the order of tries counts
             leave = self.add(_LEAVE, None, then) if guard else then
             body = self.build(node.body, leave)
             return self.add(_ENTER, leave, body) if guard else body
@@ -3551,6 +3625,8 @@ def compile_glob(pattern: str, what: str = "name") -> Glob:
     crosses, no wildcard matches a segment `.` or `..`. PolicyError for what has another meaning elsewhere.
     (minimatch forgets escapes after a star or `?` at the start of a segment, and `\\\\` beside braces; we do not.)
     """
+    if pattern.isascii() and pattern.replace("_", "a").isalnum() and len(pattern) <= MAX_REGEX_LENGTH:     # a plain word
+        return Glob(pattern, lambda text: text.rstrip("/") == pattern, pattern)
     parser = _GlobParser(pattern)
     alternatives = [tokens for tokens in parser.parse() if any(tokens)]     # nothing at all is no alternative
     if not alternatives:
@@ -3559,33 +3635,28 @@ def compile_glob(pattern: str, what: str = "name") -> Glob:
     literal = "".join(alternatives[0]) if plain else None
     names = what == "name"
     split = [_glob_segments(tokens, parser) for tokens in alternatives]
-    heads = tuple([_glob_head(segments) for segments in split])
-    plans: list[_Plan] = []     # made when a text begins as the glob does
+    heads, tails = zip(*map(_glob_ends, split))
+    tails += tuple([tail + "/" for tail in tails])
+    plans: list[_Plan] = []     # made when a text begins and ends as the glob does
     def matches(text: str, budget: Budget | None = None) -> bool:
         if text == literal:
             return True
         if "/" in text:
             text = _glob_slashes.sub("/", text)
-        if not text.startswith(heads) or not names and "." in text and not {".", ".."}.isdisjoint(text.split("/")):
+        if not text.startswith(heads) or not text.endswith(tails) or \
+                not names and "." in text and not {".", ".."}.isdisjoint(text.split("/")):
             return False
         if not plans:
             trees = tuple([_glob_tree(segments, _ANY if names else _Set(_NOT_SLASH)) for segments in split])
-            slash = _Rep(_Lit("/"), 0, 1, False)
-            plans.append(_Plan(_Cat((_At("^"), _Alt(trees), slash, _At("$"))), ()))
+            plans.append(_Plan(_Cat((_At("^"), _Alt(trees), _Rep(_Lit("/"), 0, 1, False), _At("$"))), ()))
         return plans[0].exists(text, budget)
     return Glob(pattern, matches, literal)
 
 
-def _glob_head(segments: Sequence[list[Any]]) -> str:
-    """What a text must begin with that this alternative matches."""
-    head = ""
-    for segment in segments:
-        for token in segment:
-            if not isinstance(token, str):
-                return head
-            head += token
-        head += "/"
-    return head[:-1]
+def _glob_ends(segments: Sequence[list[Any]]) -> tuple[str, str]:
+    """What a text must begin and end with (but for a slash) that this alternative matches."""
+    text = "/".join(["".join([token if isinstance(token, str) else "\n" for token in segment]) for segment in segments])
+    return text.partition("\n")[0], text.rpartition("\n")[2].lstrip("/")      # (the slash of `**/` may be none)
 
 
 @lru_cache(1024)
@@ -4352,10 +4423,10 @@ class _SplitPath:
 class _PathPattern:
     """One glob of one list; *rank* is its place there. It is taken apart when a path first comes near it."""
 
-    __slots__ = ("name", "rank", "source", "negated", "glob", "_made")
+    __slots__ = ("name", "rank", "source", "negated", "glob", "filed", "_made")
 
     def __init__(self, name: str, rank: int, source: str) -> None:
-        self.name, self.rank, self.source, self.negated = name, rank, source, source[:1] == "!"
+        self.name, self.rank, self.source, self.negated, self.filed = name, rank, source, source[:1] == "!", False
         glob = source[self.negated:]
         self.glob = glob.replace("\\", "/") if glob[1:3] == ":\\" else glob   # a Windows path as people write it
         self._made: list[list[tuple[str, list[Any], str | None]] | None] = [None, None]
@@ -4471,6 +4542,72 @@ def _path_rarest(word: str) -> str:
     return next((part for part in words if part not in _PATH_COMMON), words[0] if words else "")
 
 
+def _path_keys(glob: str) -> tuple[Iterable[str], list[tuple[str, str]]]:
+    """What every path that *glob* (as `_path_same` spells it) matches must have: one of these components, or else of these
+    first (`<abc`) or last (`>abc`) characters of its last one together with a text in it; "" for none."""
+    parts = _PATH_PARTS.findall(glob) if "{" in glob else list(filter(None, glob.split("/")))
+    keys: Sequence[str] = ()
+    best = 0                    # of the components without wildcards, the last rare one, rather with a dot
+    for part in reversed(parts):
+        plain = _PATH_SPECIAL.isdisjoint(part)
+        if part[0] in "*$~" and "/" not in part or part == "." or not plain and "{" not in part:
+            continue
+        words = (part,) if plain else _path_braces(part)
+        if not plain and ("/" in part or not _PATH_SPECIAL.isdisjoint("".join(words))):
+            words = [_path_rarest(word) for word in words]
+        if not all(words):
+            continue
+        score = 1 + 2 * _PATH_COMMON.isdisjoint(words) + (part[0] == ".")
+        if score > best:
+            best, keys = score, words
+            if score == 4:
+                break
+    ends: list[tuple[str, str]] = []
+    for word in () if keys else _path_braces(parts[-1]) if parts else ("",):
+        word = word[word.rfind("/") + 1:]
+        cuts = word.split("*")
+        if not _PATH_SPECIAL.isdisjoint("".join(cuts)):
+            cuts = _PATH_WILD.split(_PATH_SET.sub("*", word))
+        end = "<" + cuts[0][:3] if len(cuts[0]) >= 3 else ">" + cuts[-1][-3:] if len(cuts[-1]) >= 3 else ""
+        ends.append((end, max(cuts, key=len)))
+    return dict.fromkeys(keys), ends
+
+
+def _path_marks(glob: str) -> list[str]:
+    """The same at a glance, of what stands outside braces or in the first of them: components, first or last characters, or `.`
+    for any component that begins with one. A path must have one of them; there is none to be had of every glob."""
+    brace, ended = glob.find("{"), glob.rfind("}") + 1
+    best = ""
+    for part in reversed(glob.split("/") if brace < 0 else
+                         [*glob[:brace].split("/")[:-1], *glob[ended:].split("/")[1:]]):
+        if part and part != "." and _PATH_SPECIAL.isdisjoint(part) and part[0] not in "$~":
+            if part not in _PATH_COMMON:
+                return [part]
+            best = best or part
+    if best:
+        return [best]
+    slash, tail = glob.rfind("/"), glob[-3:]
+    lead = glob[slash + 1:slash + 4]
+    if slash >= ended or slash < 0:                 # what stands behind the last slash is the last component
+        if len(lead) == 3 and _PATH_SPECIAL.isdisjoint(lead):
+            return ["<" + lead]
+    if len(tail) == 3 and _PATH_SPECIAL.isdisjoint(tail) and "/" not in tail:
+        return [">" + tail]
+    if brace < 0 or "\\" in glob or "$" in glob:
+        return []
+    words = glob[brace + 1:ended - 1].split(",")
+    if glob[:brace] in (".", "~/.", "~*/.", "**/."):
+        return ["."] if all([word and word[0] not in "/.{}" for word in words]) else []
+    words = glob[brace + 1:glob.find("}")].split(",")
+    after = glob[glob.find("}") + 1:][:1]
+    if len(words) == 1 or not _PATH_SPECIAL.isdisjoint("".join(words)):
+        return []
+    if not brace and slash < 0 and min(map(len, words)) >= 3:
+        return ["<" + word[:3] for word in words]
+    words = [word.partition("/")[0] for word in words]
+    return words if glob[:brace] in ("~/", "~*/", "**/", "/") and after in ("", "/") and all(words) and "." not in words else []
+
+
 class PathIndex:
     """Named lists of path globs, asked together: which lists does a canonical path hit?
 
@@ -4487,46 +4624,32 @@ class PathIndex:
         # by the first or last three characters of the last component; the text must occur in it
         self._ends: dict[str, list[tuple[str, _PathPattern]]] = {}
         self._others: list[_PathPattern] = []
-        self._text = ""         # all of `_words`
+        # By something of theirs that is told at a glance (see `_path_marks`): they are filed under the above when a path has
+        # that. Most never are, and a start does not multiply out their braces.
+        self._late: dict[str, list[_PathPattern]] = {}
+        self._all: list[_PathPattern] = []
+        self._vocabulary: Iterable[str] = ()                # the words of all
         self._excepts: dict[str, list[_PathPattern]] = {}
         for name, sources in globs.items():
             for rank, source in enumerate(sources):
                 pattern = _PathPattern(name, rank, source)
                 if pattern.negated:
                     self._excepts.setdefault(name, []).append(pattern)
-                else:
+                    continue
+                self._all.append(pattern)
+                marks = _path_marks(_path_same(pattern.glob))
+                for mark in marks:
+                    self._late.setdefault(mark, []).append(pattern)
+                if not marks:
                     self._add(pattern)
 
     def _add(self, pattern: _PathPattern) -> None:
         """File *pattern* under what every path that it matches must have."""
-        glob = _path_same(pattern.glob)
-        parts = _PATH_PARTS.findall(glob) if "{" in glob else list(filter(None, glob.split("/")))
-        keys: Sequence[str] = ()
-        best = 0                # of the components without wildcards, the last rare one, rather with a dot
-        for part in reversed(parts):
-            plain = _PATH_SPECIAL.isdisjoint(part)
-            if part[0] in "*$~" and "/" not in part or not plain and "{" not in part:
-                continue
-            words = (part,) if plain else _path_braces(part)
-            if not plain and ("/" in part or not _PATH_SPECIAL.isdisjoint("".join(words))):
-                words = [_path_rarest(word) for word in words]
-            if not all(words):
-                continue
-            score = 1 + 2 * _PATH_COMMON.isdisjoint(words) + (part[0] == ".")
-            if score > best:
-                best, keys = score, words
-                if score == 4:
-                    break
-        for key in dict.fromkeys(keys):
-            self._words.setdefault(key, []).append(pattern)
-        for word in () if keys else _path_braces(parts[-1]) if parts else ("",):
-            word = word[word.rfind("/") + 1:]
-            cuts = word.split("*")
-            if not _PATH_SPECIAL.isdisjoint("".join(cuts)):
-                cuts = _PATH_WILD.split(_PATH_SET.sub("*", word))
-            text = max(cuts, key=len)
-            if len(cuts[0]) >= 3 or len(cuts[-1]) >= 3:
-                end = "<" + cuts[0][:3] if len(cuts[0]) >= 3 else ">" + cuts[-1][-3:]
+        words, ends = _path_keys(_path_same(pattern.glob))
+        for word in words:
+            self._words.setdefault(word, []).append(pattern)
+        for end, text in ends:
+            if end:
                 self._ends.setdefault(end, []).append((text, pattern))
             else:
                 self._others.append(pattern)
@@ -4535,8 +4658,17 @@ class PathIndex:
         """{name of a list: the glob that decided}, for the lists that *canonical* hits; 1 µs when none does."""
         parts = _path_same(canonical).strip("/").split("/")
         base, candidates = parts[-1], self._others
-        if "<" + base[:3] in self._ends or ">" + base[-3:] in self._ends:
-            near = self._ends.get("<" + base[:3], []) + self._ends.get(">" + base[-3:], [])
+        begin, end = "<" + base[:3], ">" + base[-3:]
+        marks = [mark for mark in ((begin, end, ".", *parts) if "/." in canonical or canonical[:1] == "." else
+                                   (begin, end, *parts)) if mark in self._late]
+        for mark in marks:
+            for pattern in self._late.get(mark, ()):
+                if not pattern.filed:
+                    self._add(pattern)
+                    pattern.filed = True
+            self._late.pop(mark, None)
+        if begin in self._ends or end in self._ends:
+            near = self._ends.get(begin, []) + self._ends.get(end, [])
             candidates = candidates + [pattern for text, pattern in near if text in base]
         if not self._words.keys().isdisjoint(parts):
             candidates = candidates + [pattern for part in dict.fromkeys(parts)
@@ -4568,13 +4700,15 @@ class PathIndex:
             if len(part) < 64 and _PATH_WILD.search(part) is not None:
                 known = 6 * len(_PATH_WILD.sub("", part)) // (4 if part[0] in "*?[" else 3)
                 cut = "" if any([sign in part for sign in "[{\\"]) else max(_PATH_WILD.split(part), key=len)   # must be there
-                if not self._text:
-                    self._text = "/".join(self._words)
+                if not self._vocabulary:
+                    self._vocabulary = dict.fromkeys([word for pattern in self._all
+                                                      for word in _path_keys(_path_same(pattern.glob))[0]])
+                    self._text = "/".join(self._vocabulary)
                 try:
                     test = _path_component(part) if cut in self._text else None
                 except PolicyError:             # no glob after all
                     test = None
-                names += [word for word in (self._words if callable(test) else ()) if known >= len(word) and cut in word
+                names += [word for word in (self._vocabulary if callable(test) else ()) if known >= len(word) and cut in word
                           and (word[0] != "." or part[0] == ".") and test(word)][:4]    # type: ignore[misc]
             made = [path + [name] for path in made for name in names][:64]
         found: dict[str, str] = {}
@@ -5391,6 +5525,8 @@ _SH_HOLE = "\ue0f0\ue0f1"       # in a text: anything may stand here; between th
 _sh_holes = lazy_regex("\ue0f0(\\w*)\ue0f1")
 _SH_ENDS = " \t\r\n;&|<>()"     # end a word
 _sh_plain_run = lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+""")
+_sh_plain_words = lazy_regex(r"""(?:[^\s'"\\$`;&|<>(){}=\[#]+(?:[ \t]+|(?=[\n;&|)])|\Z))+""")     # words that mean themselves
+_sh_flat = lazy_regex(r"[\w./:,@%+-]+(?: (?:[\w./:,@%+-]+|-[\w./:,@%+=-]+))*\Z")     # one command of such words
 _sh_inner_run = lazy_regex(r"""[^'"\\$`/:}]+""")           # of a word within ${…}
 _sh_quoted_run = lazy_regex(r'[^"\\$`]+')
 _sh_escaped = lazy_regex(r'\\(?:\n|([$`"\\]))')             # within double quotes
@@ -5549,7 +5685,8 @@ class _ShReader:
     def gap(self) -> None:
         """Over what stands between two commands; here-document bodies are read at line ends."""
         while self.i < self.n:
-            self.i = _sh_gap.match(self.t, self.i).end()
+            if self.t[self.i] in " \t\r\ufeff\\#":
+                self.i = _sh_gap.match(self.t, self.i).end()
             if not self.t.startswith("\n", self.i):
                 return
             self.i += 1
@@ -5806,6 +5943,11 @@ class _ShReader:
         """Words and redirections up to the end of the command, added to *node*."""
         t = self.t
         while self.i < self.n:
+            run = _sh_plain_words.match(t, self.i)
+            if run:
+                node.words += run.group().split()
+                self.i = run.end()
+                continue
             c = t[self.i]
             if c in " \t\r":
                 self.i += 1
@@ -6194,9 +6336,9 @@ def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
     """One stream out of several."""
     if len(flows) == 1 and text is None:
         return flows[0]
-    sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
-    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows),
-                 any(f.made for f in flows), bool(flows) and all(f.below or f is _NOTHING for f in flows))
+    sources = tuple(dict.fromkeys([source for flow in flows for source in flow.sources]))[:64]
+    return _Flow(text, any([f.remote for f in flows]), sources, any([f.coded for f in flows]), any([f.shell for f in flows]),
+                 any([f.made for f in flows]), bool(flows) and all([f.below or f is _NOTHING for f in flows]))
 
 
 def _sh_said(flows: Sequence[_Flow]) -> _Flow:
@@ -6396,7 +6538,7 @@ nsenter | aCFimnpruUZ t:S:G: --target: -w,--wd:cd | x | t:enters
 setpriv prlimit cgexec chpst firejail proot valgrind faketime aa-exec numactl caffeinate | n:r:b: | p? x
 command | p -v,-V=idle | x
 builtin | | x
-exec | cl a: | x | t:exec
+exec | cl a: | x
 proxychains proxychains4 | q f: | x
 systemd-run | qrSt p:E:u:H:M:G:P: --property: --unit: --uid: --gid: --slice: --setenv:e --working-directory:cd | x
 systemd-inhibit xvfb-run | adl e:f:n:p:s:w: --what: --who: --why: --mode: --server-num: --server-args: | x
@@ -6546,7 +6688,12 @@ cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mkl
 rm unlink rmdir rd del erase remove-item ri rimraf trash trash-put shred srm wipe del-cli remove remove_directory | | | t:remove
 gio/trash,remove | f | d*
 dd | | | t:dd
-truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc | | | t:overwrite
+truncate fallocate | s:r:o:l: --size: --reference: | empty*
+tee tee-object | a=append -a,--append,-append=append -filepath,-literalpath:w -variable: | w* | same
+out-file | -append=append -filepath,-literalpath:w -encoding: -width: | w* | same
+set-content sc | -value:text -path,-literalpath:w -encoding: | w text
+add-content ac | -value:text -path,-literalpath:w -encoding: | w text | append
+sponge clear-content clc | a=append -path:w | w* | same
 split csplit | dksxz a:b:C:l:n:t: -f,--prefix:stem --bytes: --lines: | | t:split
 mkfifo mknod | m: | pipe*
 chmod chown chgrp icacls takeown setfacl | | | t:mode
@@ -6592,14 +6739,15 @@ mail mailx mutt sendmail swaks msmtp send-mailmessage | -a,-A,--attach,--attach-
 xclip pbcopy xsel wl-copy clip set-clipboard | | s* | away:the_clipboard
 gist | | S* | away:a_paste
 dig nslookup host ping resolve-dnsname drill test-connection | | | t:lookup
-bitsadmin certutil | | | t:fetch_tool
+certutil | -decode,-decodehex,-encode,-encodehex,/decode,/encode=codes | u* | t:http
+bitsadmin | | u* | t:http
 # -- Windows; programs whose words are no commands
 start start-process saps start-job start-threadjob invoke-command icm foreach-object % foreach where-object ? where | | | t:start
 get-item gi resolve-path rvpa convert-path cvpa join-path | | | t:items
 select-object select sort-object get-unique out-string | | | same
 forfiles | | | t:forfiles
 new-object | | | t:new_object
-set-alias sal new-alias nal | | | t:set_alias
+set-alias sal new-alias nal | -value,-name:p | p* | t:state
 apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
      heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
 """
@@ -6617,48 +6765,55 @@ _sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|s
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
 _SH_RULES = r"""
 destructive :: mkfs mke2fs mkswap newfs mkdosfs :: (?=.* (?:/dev/|[A-Za-z]:)) :: makes a new file system on a device
-destructive :: blkdiscard :: (?=.*/dev/) :: wipes a disk
+destructive :: blkdiscard ddrescue dcfldd partclone.restore :: .* /dev/(?!null) :: writes to a raw device
 destructive :: wipefs sgdisk gdisk sfdisk cfdisk badblocks hdparm nvme cryptsetup :: (?=.* /dev/)(?=.* (?:-a|--all|--zap-all|-Z|
     -o|-w|--security-erase|-[dn]|--delete|format|sanitize|luksFormat|erase|--wipe)|[^-]* /dev/\S+ $) :: wipes a disk
-destructive :: parted :: (?=.* (?:mklabel|mktable|rm|mkpart)) :: changes a partition table
-destructive :: fdisk diskpart :: (?!(?:.* )?(?:-l|--list|/\?) ) :: changes a partition table
+destructive :: parted fdisk diskpart :: (?!(?:.* )?(?:-l|--list|/\?|print) ) :: changes a partition table
 destructive :: diskutil :: .*\b(?i:erase|partition|zeroDisk|secureErase|deleteVolume|deleteContainer|reformat) :: erases a disk
-destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock|
-     /dev/)) :: destroys a volume
+destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock| /dev/))
+     :: destroys a volume
 destructive :: format format.com :: (?i) (?:.* )?[a-z]: :: formats a drive
 destructive :: btrfs :: subvolume delete :: destroys a volume
 destructive :: cipher :: (?i).*/w :: wipes free space
 destructive :: vssadmin wbadmin :: (?i) (?:delete|resize) :: deletes backups or shadow copies
-destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|
-    --force\S*) )(?=.* (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|
-    --delete) )(?=.* (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
-git_discard :: git :: (?:reset (?:.* )?--(?:hard|merge) |clean(?=.* (?:-[a-zA-Z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|
-    stash clear |filter-(?:branch|repo)|reflog (?:expire|delete)|
-    (?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|--discard-changes) |
-    checkout (?:.* )?TREE |restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* TREE )|
-    read-tree (?:.* )?--reset |
-    push(?!.* (?:--dry-run|-n) )(?:(?=.* (?:-[a-z]*f[a-z]*|--force|--mirror) )|(?!.*--force-with-lease)(?=.* [+]\S+ ))) ::
-     throws away what is not committed or pushed
-git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |
-    branch(?=.* (?:-[a-z]*D|--delete .*--force|--force .*--delete) )|worktree remove .*(?:-f|--force) |
-    checkout (?:.* )?-- (?!TREE )|
-    restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) ::
-     throws local work away
-persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
+destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|--force\S*) )(?=.*
+     (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|--delete) )(?=.*
+     (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
+destructive :: wsl :: .*--unregister :: deletes a whole distribution
+destructive :: wmic :: (?i).*shadowcopy.* delete :: deletes shadow copies
+destructive :: bcdedit :: (?i) (?:/set|/delete|-set) :: changes how the system starts and recovers
+destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64
+     clear-eventlog remove-eventlog limit-eventlog clear-history :: . :: wipes a disk, a volume, a log or a history
+destructive :: wevtutil :: (?i) (?:cl|clear-log) :: wipes an event log
+destructive :: reg :: (?i) delete (?:HKLM|HKCR|HKEY_LOCAL|HKEY_CLASSES|\S*\\(?:Windows|Software) ) :: deletes registry keys
+destructive :: fsutil :: (?i).*(?:setzerodata|deletejournal) :: wipes file data
+destructive :: history :: (?=.* -\w*[cw]) :: wipes the shell history
+destructive :: unset :: .* HIST(?:FILE|SIZE)  :: switches the shell history off
+destructive :: journalctl :: .*--(?:vacuum|rotate) :: wipes system logs
+destructive :: kill :: .* -1 $ :: kills every process
+destructive :: crontab :: .* -r  :: removes all cron jobs
+destructive :: tmutil :: (?:delete|disable) :: removes backups
+destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
+    desktop|pictures|folder)) :: deletes the user's files
+git_discard :: git :: (?:reset (?:.* )?--(?:hard|merge) |clean(?=.* (?:-[a-zA-Z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|stash
+     clear |filter-(?:branch|repo)|reflog (?:expire|delete)|(?:checkout|switch) (?:.* )?(?:-[a-z]*f[a-z]*|--force|
+    --discard-changes) |checkout (?:.* )?TREE |restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|(?=.* (?:--worktree|-[a-zA-Z]*W)))
+    (?=.* TREE )|read-tree (?:.* )?--reset |push(?!.* (?:--dry-run|-n) )(?:(?=.* (?:-[a-z]*f[a-z]*|--force|--mirror) )|
+    (?!.*--force-with-lease)(?=.* [+]\S+ ))) :: throws away what is not committed or pushed
+git_rewrite :: git :: (?:gc .*--prune=now|stash drop|update-ref .*-d |branch(?=.* (?:-[a-z]*D|--delete .*--force|--force
+     .*--delete) )|worktree remove .*(?:-f|--force) |checkout (?:.* )?-- (?!TREE )|restore(?:(?!.* (?:--staged|-[a-zA-Z]*S))|
+    (?=.* (?:--worktree|-[a-zA-Z]*W)))(?=.* [^-\s])(?!.* TREE )) :: throws local work away
 secret :: pass gopass :: (?:show |otp )?(?!(?:ls|list|git|init|help|version|find|search|grep|insert|edit|generate|rm|mv|cp) |
     -)\S :: STORED_PASSWORD
-secret :: secret-tool :: (?:lookup|search) :: STORED_PASSWORD
+secret :: secret-tool keyring lpass keepassxc-cli bw rbw :: (?:get|show|export|clip|lookup|search) :: STORED_PASSWORD
 secret :: security :: (?:find-\S+-password .*-\w*[wg]|dump-keychain|export) :: STORED_PASSWORD
-secret :: keyring lpass keepassxc-cli bw rbw :: (?:get|show|export|clip) :: STORED_PASSWORD
 secret :: gpg gpg2 :: .*--export-secret :: GPG_KEY
 secret :: gh :: auth (?:token|status .*--show-token|status .*-t ) :: GITHUB_TOKEN
 secret :: glab :: auth status .*(?:-t|--show-token) :: GITLAB_TOKEN
-secret :: aws :: configure (?:export-credentials|get \S*(?:secret|token)) :: AWS_KEY
-secret :: aws :: (?:secretsmanager get-secret-value|ssm get-parameters? .*--with-decryption|sts (?:get-session-token|
-    assume-role)) :: AWS_SECRET
-secret :: gcloud :: secrets versions access :: GOOGLE_SECRET
+secret :: aws :: (?:configure (?:export-credentials|get \S*(?:secret|token))|secretsmanager get-secret-value|ssm
+     get-parameters? .*--with-decryption|sts (?:get-session-token|assume-role)) :: AWS_SECRET
+secret :: gcloud :: secrets versions access|auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
-secret :: gcloud :: auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
 secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
@@ -6666,42 +6821,25 @@ secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read) 
 secret :: heroku :: (?:auth:token|config(?::get)?|authorizations:create) :: HEROKU_TOKEN
 secret :: git :: credential fill :: GIT_PASSWORD
 secret :: netsh :: (?i)wlan show profile.*key=clear :: WIFI_PASSWORD
-persistence :: at batch :: (?!(?:.* )?(?:-[lqrdcV]|list) ) :: schedules a command for later
-destructive :: ddrescue dcfldd partclone.restore :: .* /dev/(?!null) :: writes to a raw device
-destructive :: wsl :: .*--unregister :: deletes a whole distribution
-destructive :: wmic :: (?i).*shadowcopy.* delete :: deletes shadow copies
-destructive :: bcdedit :: (?i) (?:/set|/delete|-set) :: changes how the system starts and recovers
-destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64
-     :: . :: wipes a disk or volume
-destructive :: wevtutil :: (?i) (?:cl|clear-log) :: wipes an event log
-destructive :: clear-eventlog remove-eventlog limit-eventlog :: . :: wipes an event log
-destructive :: reg :: (?i) delete (?:HKLM|HKCR|HKEY_LOCAL|HKEY_CLASSES|\S*\\(?:Windows|Software) ) :: deletes registry keys
-destructive :: fsutil :: (?i).*(?:setzerodata|deletejournal) :: wipes file data
-destructive :: history :: (?=.* -\w*[cw]) :: wipes the shell history
-destructive :: clear-history :: . :: wipes the shell history
-destructive :: unset :: .* HIST(?:FILE|SIZE)  :: switches the shell history off
-destructive :: journalctl :: .*--(?:vacuum|rotate) :: wipes system logs
-destructive :: kill :: .* -1 $ :: kills every process
-destructive :: crontab :: .* -r  :: removes all cron jobs
-destructive :: tmutil :: (?:delete|disable) :: removes backups
-reverse_shell :: ngrok :: (?:http|tcp|tls|start|tunnel) :: opens a tunnel into this machine
+pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote content
+pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
+    javascript:) :: runs remote content
+pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
+reverse_shell :: ngrok cloudflared tailscale code devtunnel :: (?:http|tcp|tls|start|tunnel|funnel|serve|host|access) (?!list|
+    info|login|create|status) :: opens a tunnel into this machine
 reverse_shell :: chisel frpc ligolo-ng gost rathole bore pagekite :: (?!(?:.* )?(?:--help|--version|-h|help) ) :: opens a
      tunnel into this machine
-reverse_shell :: cloudflared :: (?:tunnel|access) (?!list|info|login|create) :: opens a tunnel into this machine
+reverse_shell :: nc ncat netcat cryptcat :: .* (?:-\w*[ec]|--(?:sh-)?exec|--lua-exec)  :: connects a program to the network
+reverse_shell :: websocat :: (?i).*(?:exec|system|shell|sh-c|cmd): :: connects a program to the network
+reverse_shell :: socat :: (?i)(?=.*(?:exec|system|shell|cmd):)(?=.*(?:tcp|udp|ssl|sctp|vsock|socks|proxy)) :: connects a program
+     to the network
 reverse_shell :: lt localtunnel :: .*-p :: opens a tunnel into this machine
-reverse_shell :: tailscale :: (?:funnel|serve) (?!status) :: opens a tunnel into this machine
 reverse_shell :: ssh autossh plink :: .* -\w*R :: opens a tunnel into this machine
-reverse_shell :: code devtunnel :: (?:tunnel|host) :: opens a tunnel into this machine
 reverse_shell :: tmate sshx gotty ttyd shellinaboxd gs-netcat pwncat pwncat-cs dnscat dnscat2 iodine powercat msfconsole sbd
      rpivot revsocks hans :: (?!.*(?:--help|--version|-h|-V) ) :: opens a shell to the network
 reverse_shell :: msfvenom :: .*-p :: builds a remote shell
 reverse_shell :: ztcp zsh-net-tcp :: . :: opens a socket from the shell
 reverse_shell :: xterm :: .*-display \S+:\d :: opens a shell on another display
-pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote content
-pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
-    javascript:) :: runs remote content
-pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
-pipe_to_shell :: bash sh zsh python perl ruby php node :: (?:-\S* )?https?:// :: runs remote content
 privilege :: pkexec :: (?!--(?:help|version)) . :: runs a program as root
 privilege :: run0 mimikatz mimikatz.exe pypykatz secretsdump.py lazagne nanodump :: (?!.*(?:--help|--version|-h ))(?: )?. ::
      takes rights or passwords of others
@@ -6711,22 +6849,20 @@ privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsas
 privilege :: ntdsutil :: (?i)(?=.*(?:ifm|ntds)) :: copies the password database
 privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
 privilege :: mcpwall :: LOOSENS :: changes what mcpwall lets through
-privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS ::
-     changes what mcpwall lets through
-privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |
-    (?:approve|allow) (?:-\S+ )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) ::
-     changes what mcpwall lets through
+privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? LOOSENS :: changes what mcpwall
+     lets through
+privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |(?:approve|allow) (?:-\S+
+     )*[a-z0-9]{0,5}[0-9][a-z0-9]{0,5}-[0-9]+ ) :: changes what mcpwall lets through
 privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*m[^a-z ]?cp[^a-z ]{0,3}wal :: stops mcpwall
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
-privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
-    --version|-c $|--check|-c -f)) . :: changes users or rights
+privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl new-localuser
+     add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: (?!.*(?:--help|--version|-c $|--check|
+    -c -f)) . :: changes users or rights
 privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
 privilege :: dscl :: .*(?:-create|-append|-passwd) :: changes users or rights
-privilege :: net net1 :: (?i) (?:user|localgroup|group) (?=.*/add|.*/active) :: changes users or rights
-privilege :: net :: (?i) user \S+ \S+ :: changes a password
-privilege :: new-localuser add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: . :: changes
-     users or rights
+privilege :: net net1 :: (?i) (?:user|localgroup|group) (?:(?=.*/(?:add|active))|\S+ [^/\s]) :: changes users, rights or a
+     password
 privilege :: runas psexec psexec64 gsudo :: . :: runs a program as another user
 privilege :: start-process saps :: (?i).*-verb runas :: runs a program as administrator
 privilege :: nsenter :: .*(?:-t|--target|-a|--all|--mount) :: enters the namespaces of another process
@@ -6738,15 +6874,13 @@ privilege :: docker podman nerdctl docker-compose :: (?=.*(?:--privileged|--pid[
 privilege :: kubectl oc :: (?=.*(?:cluster-admin|--privileged(?![= ]false)|hostPID|hostNetwork|"?privileged"?:|hostPath|
     node-shell| debug node/)) :: gives rights over the cluster or its nodes
 privilege :: setenforce :: 0|Permissive|permissive :: turns SELinux off
-privilege :: iptables ip6tables :: .*(?:-F|--flush|-X|-P (?:INPUT|FORWARD|OUTPUT) ACCEPT) :: drops the firewall
-privilege :: nft :: .*flush ruleset :: drops the firewall
+privilege :: iptables ip6tables nft :: .*(?:-F|--flush|-X|-P (?:INPUT|FORWARD|OUTPUT) ACCEPT|flush ruleset) :: drops the firewall
 privilege :: ufw firewall-cmd pfctl :: (?:.*(?:disable|reset|panic-off|-d )|/|$) :: turns protection off
 privilege :: systemctl service sc launchctl rc-service stop-service set-service net :: (?i)(?=.*(?:stop|disable|mask|kill|
     unload|delete|bootout|config))(?=.*(?:firewall|ufw|apparmor|auditd|iptables|nftables|fail2ban|falcon|crowdstrike|windefend|
     mpssvc|defender|wazuh|osquery|clamav|sentinel|selinux|syslog|wscsvc|sysmon|mdatp|edr)) :: turns protection off
-privilege :: set-mppreference add-mppreference :: (?i).*-(?:disable|exclusion|MAPS|SubmitSamples) :: turns virus protection off
-privilege :: uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability :: (?i).*defender :: turns virus
-     protection off
+privilege :: set-mppreference add-mppreference uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability
+     :: (?i).*(?:-disable|-exclusion|-MAPS|-SubmitSamples|defender) :: turns virus protection off
 privilege :: netsh :: (?i).*(?:state off|opmode disable|firewall.*(?:disable|add rule|delete rule|reset)|portproxy add) ::
      opens the firewall
 privilege :: set-netfirewallprofile new-netfirewallrule disable-netfirewallrule remove-netfirewallrule :: (?i).*(?:false|allow|
@@ -6760,21 +6894,20 @@ privilege :: set-executionpolicy :: (?i)(?=.*(?:unrestricted|bypass))(?!.*-scope
 privilege :: reg set-itemproperty new-itemproperty sp :: (?i)(?=.*(?:EnableLUA|DisableAntiSpyware|DisableRealtime|
     DisableTaskMgr|UseLogonCredential|LocalAccountTokenFilterPolicy|Windows Defender|Windows\x00Defender)) :: turns protection
      off
-privilege :: aws :: iam (?:attach-(?:user|role|group)-policy|put-(?:user|role)-policy|create-access-key|create-login-profile|
-    update-assume-role-policy|add-user-to-group|create-user|deactivate-mfa) :: widens cloud rights
-privilege :: gcloud :: .*(?:add-iam-policy-binding|keys create) :: widens cloud rights
-privilege :: az :: (?:role assignment create|ad sp create|ad app credential) :: widens cloud rights
+privilege :: aws gcloud az :: (?:iam (?:attach-(?:user|role|group)-policy|put-(?:user|role)-policy|create-access-key|
+    create-login-profile|update-assume-role-policy|add-user-to-group|create-user|deactivate-mfa)|.*(?:add-iam-policy-binding|
+    keys create)|role assignment create|ad sp create|ad app credential) :: widens cloud rights
 privilege :: bash sh zsh dash ksh :: (?:.* )?-\w*p\w* $ :: keeps the rights of a setuid program
 privilege :: bcdedit :: (?i).*(?:testsigning|nointegritychecks) :: turns protection off
-privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup|(?:--r?bind| -o r?bind)\S* / )) :: mounts
-     a disk of the host
-persistence :: systemctl :: (?:.* )?(?:enable|link|reenable|edit) :: enables a service at start
-persistence :: bitsadmin :: (?i)(?=.*/setnotifycmdline) :: schedules a command
+privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup|(?:--r?bind| -o r?bind)\S* / )) :: mounts a
+     disk of the host
 privilege :: gdb lldb :: (?=.* (?:-p|--pid|attach))(?=.*(?:system|exec\w*|dlopen)\() :: runs code in another process
-persistence :: systemd-run :: (?=.*--(?:on-|timer)) :: schedules a command
+persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
+persistence :: at batch :: (?!(?:.* )?(?:-[lqrdcV]|list) ) :: schedules a command for later
+persistence :: systemctl loginctl pm2 :: (?:.* )?(?:enable|link|reenable|edit|startup) :: enables a service at start
+persistence :: bitsadmin systemd-run :: (?i).*(?:/setnotifycmdline|--on-|--timer) :: schedules a command
 persistence :: ssh-copy-id :: \A(?!.*-[nh](?:\s|\Z)) :: adds a key for log-in
 persistence :: osascript :: (?i)(?=.*login[ \x00]item) :: starts a program at log-in
-persistence :: loginctl :: .*enable-linger :: lets services run without a log-in
 persistence :: update-rc.d chkconfig rc-update insserv :: (?!.*(?:remove|--list|show|off|del)) :: enables a service at start
 persistence :: launchctl :: (?:load|bootstrap|submit|enable|start|kickstart) :: starts an agent at log-in
 persistence :: schtasks :: (?i).*/(?:create|change) :: schedules a task
@@ -6794,87 +6927,70 @@ persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pag
      program
 persistence :: xmrig minerd cpuminer ethminer cgminer t-rex nbminer :: (?!.*--(?:help|version)) :: mines coins in the background
 persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
-persistence :: pm2 :: startup :: enables a service at start
 infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|workspace
      delete|force-unlock)(?!.* -help) :: destroys infrastructure
-infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb :: (?:.* )?(?:destroy|delete|remove|terminate|stack rm)  ::
-     destroys infrastructure
+infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm
+     k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
+    terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
     crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete
      (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
-infrastructure :: eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm k3s-uninstall.sh :: (?:.* )?(?:delete|reset|
-    destroy)  :: destroys a cluster
 infrastructure :: aws :: s3 sync (?!(?:--?\S+ )*(?:\./)?(?:[\w-]+/)*(?:dist|build|out|public|site|_site|www|static|target)/? )
     (?=.*--delete) :: destroys cloud storage
-infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive))|s3api delete-|ec2 (?:terminate-instances|
-    delete-(?!tags)|release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|
-    iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs
-     delete-|eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|
-    purge)-queue|sns delete-topic|logs delete-|cloudtrail (?:delete|stop)|organizations |autoscaling delete-|efs delete-|
-    glacier delete|backup delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|guardduty delete) ::
-     destroys cloud resources
+infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive))|s3api delete-|ec2 (?:terminate-instances|delete-(?!tags)|
+    release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|iam delete-|kms
+     (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs delete-|eks delete-|
+    ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|purge)-queue|sns
+     delete-topic|logs delete-|cloudtrail (?:delete|stop)|organizations |autoscaling delete-|efs delete-|glacier delete|backup
+     delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|guardduty delete) :: destroys cloud resources
 infrastructure :: gcloud :: (?:.* )?(?:delete|storage rm(?=.* (?:-r|--recursive) ))  :: destroys cloud resources
 infrastructure :: bq :: (?:.* )?rm (?=.*-\w*[rfd]) :: destroys cloud data
 infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
 infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
-infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|rm
-     .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
+infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm|remove|prune)|system reset|
+    machine (?:rm|reset)|rm .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
+     containers or volumes and their data
 infrastructure :: dropdb dropuser droplet :: (?!.*--help|(?:.* )?(?:test|test_\w+|\w+_test) *$) :: drops a database
-infrastructure :: mysqladmin :: .*drop :: drops a database
 infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
      deletes a repository
 infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso
-     :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset (?=.*--linked)|
-    branch delete)(?: |$) :: destroys a deployment
-infrastructure :: sequelize sequelize-cli knex :: (?:.* )?(?:db:drop|db:migrate:undo:all|migrate:rollback .*--all) :: drops a
-     database
-infrastructure :: typeorm typeorm-ts-node-commonjs mikro-orm :: (?:.* )?schema:(?:drop|fresh) :: drops a database
-infrastructure :: mix :: (?:do )?ecto\.(?:drop|reset) :: drops a database
+     :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset(?=.* --(?:linked|
+    db-url))|branch delete)(?: |$) :: destroys a deployment
+infrastructure :: sequelize sequelize-cli knex typeorm typeorm-ts-node-commonjs mikro-orm mix liquibase dotnet dotnet-ef rake
+     rails bin/rails prisma :: (?i).*(?:db:(?:drop|reset|purge|migrate:undo:all)|migrate:rollback .*--all|schema:(?:drop|fresh)|
+    ecto\.(?:drop|reset)|drop-?all|database drop|migrate reset|db push (?=.*--force-reset)) :: drops a database
 infrastructure :: flyway :: (?:.* )?clean  :: drops a database
-infrastructure :: liquibase :: (?i)(?:.* )?drop-?all :: drops a database
-infrastructure :: dotnet dotnet-ef :: (?:ef )?database drop :: drops a database
-infrastructure :: drizzle-kit :: drop :: drops a database
-infrastructure :: supabase :: (?:.* )?db reset (?=.*--(?:linked|db-url)) :: drops a database
-infrastructure :: docker podman nerdctl :: (?:volume (?:rm|remove|prune)|system reset|machine (?:rm|reset)) :: deletes volumes
-     and their data
-infrastructure :: rclone :: (?:.* )?(?:purge|delete|deletefile|rmdirs|cleanup)  :: deletes stored files
-infrastructure :: rclone :: (?:.* )?sync \S* ?(?:\S* )*\S*(?:empty|/dev/null)\S* :: deletes stored files
-infrastructure :: s3cmd :: (?:.* )?(?:rb|del|rm) (?=.*(?:-r|--recursive|--force)) :: deletes stored files
-infrastructure :: mc :: (?:.* )?(?:rb |rm (?=.*(?:-r|--recursive|--force))) :: deletes stored files
+infrastructure :: drizzle-kit mysqladmin :: (?:.* )?drop :: drops a database
+infrastructure :: rclone :: (?:.* )?(?:purge|delete|deletefile|rmdirs|cleanup|sync .*(?:empty|/dev/null)\S*)  :: deletes stored
+     files
+infrastructure :: s3cmd mc :: (?:.* )?(?:rb |(?:del|rm) (?=.*(?:-r|--recursive|--force))) :: deletes stored files
 infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
-    elastic|opensearch|\S*es:|/api/v1/namespaces)) :: deletes indices or shared state
+    elastic|opensearch|\S*es:|/namespaces|amazonaws|api\.(?:github|cloudflare|digitalocean|heroku)\.com/)) :: deletes indices
+     or remote state
 infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:del|unlink) (?:.*\$\(|\$\(\)) :: deletes every key it is given
-infrastructure :: vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:destroy|delete)  :: destroys a machine and
-     its data
 infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
-destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
-    desktop|pictures|folder)) :: deletes the user's files
-infrastructure :: rake rails bin/rails :: .*db:(?:drop|reset|purge) :: drops a database
-infrastructure :: prisma :: .*(?:migrate reset|db push (?=.*--force-reset)) :: drops a database
 infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
 infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db)  :: empties a database
 infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
      istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
-     disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|vm\.destroy) ::
-     destroys shared state
+     disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|vm\.destroy) :: destroys
+     shared state
 infrastructure :: npm yarn pnpm :: (?:unpublish|npm unpublish) :: withdraws a published package
-infrastructure :: curl http https xh :: (?=.*(?:-X ?|--request[= ]| |^)DELETE )(?=.*(?:/_all|/\*|:9200/|api\.(?:github|
-    cloudflare|digitalocean|heroku)\.com/|amazonaws|/namespaces/)) :: destroys remote state
 package_install :: npm pnpm yarn bun :: (?:.* )?(?:install|i|add|ci|update|upgrade|global add|dlx|exec)  :: installs packages
 package_install :: yarn npx pnpx bunx uvx :: $|(?!-) . :: installs packages
-package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap
-     flatpak port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks
-     cpan cpanm dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|
-    tool install|package|in)  :: installs packages
+package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap flatpak
+     port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks cpan cpanm
+     dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|tool install|
+    package|in)  :: installs packages
 package_install :: install-module install-package install-script easy_install dpkg rpm :: . :: installs packages
 package_install :: python :: -m (?:pip|ensurepip|easy_install) (?:install|download) :: installs packages
-network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh
-     scp sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer
-     bitsadmin test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|
-    --help|-V) ) :: talks to the network"""
+network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh scp
+     sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer bitsadmin
+     test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|--help|
+    -V) ) :: talks to the network"""
 _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 # Build output: harmless to delete below whatever folder the command starts in.
 _SH_OUTPUT = lazy_regex(r"(?!(?:.*/)?\.\.(?:/|\Z))(?:\./)?(?:[\w.-]+/)*(?:node_modules|dist|build|coverage|target|out|htmlcov|"
@@ -6950,7 +7066,7 @@ _SH_SUBCOMMANDS = frozenset("""git kubectl oc docker podman nerdctl aws gcloud a
 _SH_FIND_NARROWS = frozenset("-empty -regex -iregex -mtime -mmin -size -newer".split())
 _SH_FIND_RUNS = frozenset("-exec -execdir -ok -okdir -x -X --exec --exec-batch".split())
 _SH_REMOVES_ALL = frozenset("rimraf shred srm wipe trash trash-put del-cli remove remove_directory".split())
-_SH_NAMED_LAST = frozenset("lwp-download axel".split())                     # the last word is the file it goes to
+_SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin".split())      # the last word is the file it goes to
 _SH_NAMED_BY_URL = frozenset("wget wget2 aria2c axel lwp-download".split())  # a file named like the end of the address
 _sh_hidden_program = lazy_regex(r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)")
 _sh_host_folder = lazy_regex(r"(?:/|/(?:etc|root|proc|sys|dev|boot|var|home|usr|Users|var/run/docker\.sock|run/docker\.sock))\Z")
@@ -7036,6 +7152,10 @@ class _ShCall:
         return [value for role, value in self.got if role in roles]
 
     @property
+    def appends(self) -> bool:
+        return "append" in self.marks or "append" in self.row.traits
+
+    @property
     def rest(self) -> list[str]:
         """The command inside."""
         return self.args[self.starts[0]:] if self.starts else []
@@ -7098,8 +7218,8 @@ class _ShCall:
             return found, following, i + found[0]
         if word[:2] == "--" or "=" in word and word.partition("=")[0] in options:
             option, mark, value = word.partition("=")
-            found = options.get(option) or next(
-                (options[name] for name in options if name.startswith(option) and len(option) > 4), None)
+            found = options.get(option) or (next(
+                (options[name] for name in options if name.startswith(option)), None) if len(option) > 4 else None)
             if found and (not mark or found[0]):
                 return found, _sh_from(value, _sh_flow(word)) if mark else following, i + (found[0] and not mark)
             if mark:
@@ -7134,11 +7254,13 @@ _sh_tables: list[dict[str, Any]] = []
 def _sh_known() -> list[dict[str, Any]]:
     """[rows, programs with sub-commands, rules]: the tables above as dictionaries by program, made at first use."""
     if not _sh_tables:
-        rows: dict[str, tuple[str, str, str]] = {}      # what `_sh_row` makes a row of, when it is needed
+        rows: dict[str, str] = {}       # what `_sh_row` makes a row of, when it is needed
         for line in re.sub(r"\n +", " ", _SH_PROGRAMS).strip().split("\n"):
             if line[:1] != "#":
-                names, options, operands, traits = [part.strip() for part in (line + " |" * (3 - line.count("|"))).split("|")]
-                row = options, operands, traits
+                names, _, row = line.partition("|")
+                if "/" not in names and "," not in names:
+                    rows.update(dict.fromkeys(names.split(), row))
+                    continue
                 for name in names.split():
                     parts = [part.split(",") for part in name.split("/")]
                     made = parts[0]
@@ -7203,7 +7325,8 @@ def regex_heads(source: str) -> tuple[str, ...]:
 
 
 @lru_cache(None)
-def _sh_row(options: str, operands: str, traits: str) -> _ShRow:
+def _sh_row(row: str) -> _ShRow:
+    options, operands, traits = [part.strip() for part in (row + " |" * (2 - row.count("|"))).split("|")]
     found: dict[str, tuple[bool, str]] = {}
     for token in options.split():
         named = re.fullmatch(r"([-+][^:=]*)(?:([:=])(.*))?", token)
@@ -7520,12 +7643,17 @@ _sql_every = lazy_regex(
 
 # ---- 9e. Commands: code of other languages ---------------------------------------------------------------
 # Python, JavaScript, TypeScript, Ruby, PHP, Perl, Lua, R, Java, Groovy and their like are read by one evaluator, which follows
-# only what the argument of a call *says*: literals, joins, formats, lists, variables, loops, homes, paths, base64. The text is
-# cut into tokens (families differ in comments, quotes and sigils), which are reduced from the innermost brackets outwards,
-# every branch once. Variables and parameters hold whatever is assigned or passed to them anywhere; when a name got a value
-# behind its use, the text is read again. What is called is looked up by its last names, whatever it was imported as. What
-# cannot be computed is a hole with a name and an origin: a hole that is deleted or run is nobody's loss, or `rmtree(tmp)`
+# only what the argument of a call *says*: literals, joins, formats, lists, variables, loops, homes, paths, base64. Its parts:
+#   _CODE_CALLS   the table: last names of what is called, whatever it was imported as -> roles (run, eval, delete, send …)
+#   _CodeValue    what is known of a value: texts it may be, items, fields, a name, where it comes from
+#   _CodeText     cuts one text into tokens (families of languages differ in comments, quotes and sigils) and reduces them from
+#                 the innermost brackets outwards, every branch once
+#   _CodeValues   variables, which hold whatever is assigned or passed to them anywhere, and what values are made of
+#   _CodeCalls    what a call computes (_CODE_VALUES) and does (_CODE_ACTS): a method for each role
+#   CodeReader    reads a text, again when a name got a value behind its use, and collects its acts; `follow_acts` follows them
+# What cannot be computed is a hole with a name and an origin: a hole that is deleted or run is nobody's loss, or `rmtree(tmp)`
 # could not be said; run with an origin (fetched, decoded) it is refused. Code of an unknown language is read in several families.
+# Left out on purpose: arithmetic, conditions, scopes, classes (a method is known by its name), and what files on disk hold.
 
 def _code_dirname(path: str) -> str:
     return path.rpartition("/")[0] or ("/" if path[:1] == "/" else ".")
@@ -7543,6 +7671,7 @@ eval =source runInNewContext runInContext create_function evaluate eval_string p
 eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
 eval globalThis.eval window.eval global.eval
 delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_f rm remove_entry remove_dir remove_tree
+delete remove_entry_secure rm_tree
 delete rimraf rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively
 delete deleteDirectory os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove
 delete deleteSync trashItem FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
@@ -7584,8 +7713,8 @@ list Dir.entries eachFile iglob opendir Files.list""".splitlines():
 _CODE_RUNNERS = frozenset("""os subprocess child_process cp vm commands pty Kernel IO Open3 runpy builtins Process Runtime io
     shell pickle marshal window globalThis global asyncio posix nt""".split())
 _CODE_TEXTS: dict[str, Callable[..., str]] = {name: function for function, names in (
-    (lambda t, *_: t.lower(), "lower toLowerCase downcase strtolower"),
-    (lambda t, *_: t.upper(), "upper toUpperCase upcase strtoupper"),
+    (lambda t, *_: t.lower(), "lower toLowerCase tolower downcase strtolower"),
+    (lambda t, *_: t.upper(), "upper toUpperCase toupper upcase strtoupper"),
     (lambda t, *_: t[::-1], "reverse strrev reversed"), (lambda t, a="", b="", *_: t.replace(a, b), "replace replaceAll"),
     (lambda t, *_: _code_dirname(t), "dirname parent"), (lambda t, *_: t.rpartition("/")[2], "basename"),
     ) for name in names.split()}
@@ -7593,7 +7722,7 @@ _CODE_DECODES = {name: how for how, names in (
     ("base64", """b64decode urlsafe_b64decode standard_b64decode a2b_base64 atob base64_decode decode64 strict_decode64
         decode_base64"""),
     ("hex", "fromhex unhexlify hex2bin a2b_hex"), ("base32", "b32decode"),
-    ("", "decompress a85decode b85decode gzinflate gzuncompress gunzipSync inflateSync")) for name in names.split()}
+    ("", "decompress a85decode b85decode gzinflate gzuncompress gunzipSync inflateSync from")) for name in names.split()}
 _CODE_HOMES = frozenset("HOME USERPROFILE HOMEPATH user.home".split())
 _CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), ("/tmp/x_", """mkdtemp mkdtempSync mktmpdir tmpdir
     gettempdir tempdir TemporaryDirectory NamedTemporaryFile mkstemp createTempDirectory tempnam sys_get_temp_dir createTempFile
@@ -7619,7 +7748,7 @@ _code_mongo = lazy_regex(r"\s*db\.")
 _code_fork = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
                         r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
 _code_imports = lazy_regex(
-    r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+\(?([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|"
+    r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+([\w ,]+|\([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|"
     r"\bimport\s+(?:([\w$]+)\s*,?\s*)?(?:\*\s*as\s+([\w$]+)|\{([^{}]*)\})?\s*from\s*['\"](?:node:)?([^'\"]+)|"
     r"\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)",
     re.M)
@@ -7638,18 +7767,19 @@ _code_hole = lazy_regex(f"{_CODE_HOLE}([^{_CODE_HOLE}]*){_CODE_HOLE}")
 _CODE_SHORT = (r"'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)|'[^'\\\n]*(?:\\[\s\S][^'\\\n]*)*'?|"
           r"\"[^\"\\\n]*(?:\\[\s\S][^\"\\\n]*)*\"?")
 _CODE_LONG = r"'[^'\\]*(?:\\[\s\S][^'\\]*)*'?|\"[^\"\\]*(?:\\[\s\S][^\"\\]*)*\"?|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?"
+_CODE_TOKENS = {                # of each family: comments, strings, names
+    "hash": (r"#[^\n]*", rf"(?:[rRbBuUfF]{{1,2}}(?=['\"]))?(?:{_CODE_SHORT})", r"[^\W\d]\w*"),
+    "slash": (r"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z)", rf"{_CODE_SHORT}|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?", r"[$#]?[^\W\d][\w$]*|\$"),
+    "sigil": (r"#[^\n]*", rf"{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|"
+              r"(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>|/[^/\n]*/|"
+              r"\|[^|\n]*\||![^!\n]*!)", r"[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+"),
+    "php": (r"<\?(?:php|=)?|\?>|(?:#(?!\[)|//)[^\n]*|/\*[\s\S]*?(?:\*/|\Z)", _CODE_LONG, r"\$*\\?[^\W\d][\w\\]*"),
+    "lua": (r"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*", rf"{_CODE_SHORT}|\[(?P<y>=*)\[[\s\S]*?(?:\](?P=y)\]|\Z)",
+            r"[^\W\d]\w*")}
 _CODE_FAMILIES = {family: lazy_regex(
-    r"(?:[ \t\r\f\ufeff]+|\\\r?\n|" + pattern + r")|(?P<l>[\n;])|(?P<d>0[xXob][\da-fA-F_]+|\d[\w.]*)|"
-    r"(?P<p>=>|->|<-|\?\.|::|\.\.\.?|\*\*|[-+*/.|&?~<>:]=|\?\?=?|\|\|=?|&&|[=!]==?|<<|[\s\S])") for family, pattern in {
-    "hash": rf"#[^\n]*)|(?P<s>(?:[rRbBuUfF]{{1,2}}(?=['\"]))?(?:{_CODE_SHORT}))|(?P<n>[^\W\d]\w*",
-    "slash": rf"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_SHORT}|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?)|(?P<n>[$#]?[^\W\d][\w$]*|\$",
-    "sigil": rf"#[^\n]*)|(?P<s>{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|"
-             r"(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>|/[^/\n]*/|"
-             r"\|[^|\n]*\||![^!\n]*!))|(?P<n>[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+",
-    "php": rf"<\?(?:php|=)?|\?>|(?:#(?!\[)|//)[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_LONG})|(?P<n>\$*\\?[^\W\d][\w\\]*",
-    "lua": rf"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*)|(?P<s>{_CODE_SHORT}|"
-           r"\[(?P<y>=*)\[[\s\S]*?(?:\](?P=y)\]|\Z))|(?P<n>[^\W\d]\w*",
-    }.items()}
+    rf"(?:[ \t\r\f\ufeff]+|\\\r?\n|{blank})*(?:(?P<s>{string})|(?P<n>{name})|(?P<l>[\n;])|(?P<d>0[xXob][\da-fA-F_]+|\d[\w.]*)|"
+    r"(?P<p>=>|->|<-|\?\.|::|\.\.\.?|\*\*|[-+*/.|&?~<>:]=|\?\?=?|\|\|=?|&&|[=!]==?|<<|[\s\S])|\Z)")
+    for family, (blank, string, name) in _CODE_TOKENS.items()}
 _CODE_FAMILY_OF = {name: family for family, names in (
     ("hash", "python pypy ipython r rscript awk"), ("slash", "node nodejs deno bun java jshell groovy"), ("sigil", "ruby perl"),
     ("php", "php"), ("lua", "lua luajit")) for name in names.split()}
@@ -7714,9 +7844,47 @@ def _code_either(values: Sequence[_CodeValue]) -> _CodeValue:
     return made
 
 
+def _code_function(params: list[str]) -> _CodeValue:
+    made = _CodeValue()
+    made.params = params
+    return made
+
+
+def _code_list(texts: Iterable[str], name: str = "") -> _CodeValue:
+    return _CodeValue((), [_CodeValue((text,), None, name) for text in texts])
+
+
 def _code_shown(text: str) -> str:
     """A text with holes, as a word of a command or path."""
     return _code_hole.sub("x_", text) if _CODE_HOLE in text else text
+
+
+class _CodeCall(NamedTuple):
+    """A call: the whole name and its last part, whose member it is, what is passed by place and by name, the origins of all."""
+    name: str
+    last: str
+    of: _CodeValue | None
+    args: list[_CodeValue]
+    fields: dict[str, _CodeValue]
+    origins: frozenset[str]
+
+    @property
+    def first(self) -> _CodeValue:
+        named = next((value for key, value in self.fields.items() if key in _CODE_FIRST), _CODE_UNKNOWN)
+        return self.args[0] if self.args and not (self.args[0].fields and named.known()) else named
+
+    @property
+    def owner(self) -> _CodeValue | None:
+        """The text whose method this is."""
+        return self.of if self.of is not None and self.of.texts else None
+
+    @property
+    def subject(self) -> _CodeValue:
+        return self.owner or self.first
+
+    def some(self, *more: str) -> _CodeValue:
+        """What nobody knows comes back, with all origins."""
+        return _CodeValue((), None, self.name, self.origins.union(more) if more else self.origins)
 
 
 class _CodeFrame:
@@ -7731,158 +7899,144 @@ class _CodeFrame:
         self.fields: dict[str, _CodeValue] = {}
 
 
-class CodeReader:
-    """Evaluates one text in one family and collects its acts."""
+class _CodeText:
+    """One text: cut into tokens, which are reduced from the innermost brackets outwards."""
+    __slots__ = ("reader", "family", "text", "at", "stack", "last", "pick", "defines")
 
-    def __init__(self, text: str, family: str, language: str, home: str, passes: int = 2) -> None:
-        self.family, self.home = family, home
-        self.templates = family in ("sigil", "php") or language in ("java", "groovy", "jshell")    # "$x" is computed
-        self.picks = frozenset(_CODE_PICKS[family].split())
-        self.old: dict[str, _CodeValue] = {}        # variables of the reading before
-        self.vars: dict[str, _CodeValue] = {}
-        self.room = 200 * MAX_SHELL_SOURCE      # characters of joined texts, and of texts within texts
-        for found in _code_imports.finditer(text):
-            source, names, plain, whole, star, braces, module, picked, required = found.groups()
-            module = source or module or required or ""
-            for part in (names or plain or braces or picked or "").split(","):
-                name, _, alias = re.sub(r"\s+as\s+|\s*:\s*", ":", part.strip()).partition(":")
-                if name:
-                    name = name.partition(".")[0] if plain and not alias else name
-                    self.old[alias or name] = _CodeValue((), None, f"{module}.{name}" if module else name)
-            self.old.update((name, _CodeValue((), None, module)) for name in (whole, star) if name)
-        if family in ("sigil", "php") and "<<" in text:
-            text = _code_heredoc.sub(lambda m: '"' + m.group(4).replace('"', '\\"') + '"' + m.group(3), text)
-        for _ in range(3 if len(text) < 20_000 else passes):
-            self.acts: list[Act] = []
-            self.files: dict[str, _CodeValue] = {}  # what the code has written
-            self.named: dict[str, int] = {}     # texts that may be files; those only looked at or said are taken out
-            self.real = self.scratch = self.depth = 0       # connections to databases; to such as nobody will miss
-            self.missed: set[str] = set()
-            self.read(text)
-            if not any(name in self.vars and (name not in self.old or self.old[name].texts != self.vars[name].texts or
-                                              self.old[name].origins != self.vars[name].origins) for name in self.missed):
-                break
-            self.old.update(self.vars)
-            self.vars = {}
+    def __init__(self, reader: CodeReader, text: str) -> None:
+        self.reader, self.family, self.text, self.at = reader, reader.family, text, 0
+        self.stack, self.last = [_CodeFrame("", None, False)], _CODE_UNKNOWN
+        self.pick = self.defines = False                # behind `.`; behind `def`
 
-    # -- reading
-    def read(self, text: str) -> _CodeValue:
-        """Evaluate a text; the value of its last statement."""
-        family, goes_on, picks = self.family, _code_goes_on.match, self.picks
-        match, at, n, last = _CODE_FAMILIES[family].match, 0, len(text), _CODE_UNKNOWN
-        frame = _CodeFrame("", None, False)
-        stack, pick, defines = [frame], False, False
-        while at < n:
-            token = match(text, at)
-            kind, start, at = token.lastgroup, at, token.end()
-            if kind is None:                            # blanks and comments
-                continue
-            word, atoms = text[start:at], frame.atoms
-            top: Any = atoms[-1] if atoms else ""
-            ends = type(top) is _CodeValue                  # may an operator, index or call follow?
+    def read(self) -> _CodeValue:
+        """The value of the last statement."""
+        text, n, stack, literal = self.text, len(self.text), self.stack, self.reader.literal
+        match = _CODE_FAMILIES[self.family].match
+        while self.at < n:
+            token = match(text, self.at)
+            kind, self.at = token.lastgroup, token.end()
             if kind == "n":
-                if pick and ends:
-                    atoms[-1] = self.member(top, word)
-                elif word in _CODE_DEFINES and (family != "slash" or word != "def"):
-                    defines = True
-                elif word == "lambda" and family == "hash":
-                    names = text[at:at + 400].partition(":")[0]
-                    at += len(names) + 1
-                    atoms.append(self.function(re.findall(r"\w+", names)))
-                elif word in _CODE_KEPT:
-                    atoms.append(word)
-                elif word in ("do", "then") and family == "lua":
-                    last = self.finish(frame) or last
-                elif word not in _CODE_SKIPPED:
-                    atoms.append(self.variable(word))
-                pick = False
+                self.named(token.group("n"), stack[-1].atoms)
             elif kind == "s":
-                atoms.append(self.literal(word, start))
+                stack[-1].atoms.append(literal(token.group("s"), token.start("s")))
             elif kind == "d":
-                atoms.append(_CodeValue((word,)))
+                stack[-1].atoms.append(_CodeValue((token.group("d"),)))
             elif kind == "l":
-                if frame.opening not in ("(", "[") and not (word == "\n" and family != "hash" and (
-                        top in _CODE_ASSIGNS if not ends else goes_on(text, at))):
-                    last = self.finish(frame) or last
-            elif ends and word in picks and (word != "." or family != "sigil" or text[start - 1] not in " \t\n") and (
-                    word != ":" or text[start - 1] != " "):
-                pick = True
-            elif word in "([{":
-                spaced = start > 0 and text[start - 1] in " \t\n"
-                if word == "{" and ends and top.name == "eval":      # a block
-                    atoms.pop()
-                    ends = False
-                called = ends and (word == "(" or not spaced and (word == "[" or family == "sigil"))
-                frame = _CodeFrame(word, atoms.pop() if called else None, defines)
-                frame.atoms += [atoms.pop()] if top in ("for", "foreach") and not called and word == "(" else []
-                stack.append(frame)
-                pick = defines = False
-            elif word in ")]}":
-                if len(stack) > 1:
-                    value = self.closed(stack.pop(), stack[-1])
-                    frame = stack[-1]
-                    frame.atoms += [value] if value is not None else []
-            elif word == ",":
-                if len(atoms) > 1 and (atoms[0] in ("for", "foreach") if type(atoms[0]) is str else frame.opening in ("", "{") and
-                                       self.commands(atoms) or "for" in atoms and atoms[-2] in ("for", ",")):
-                    atoms.append(word)
-                else:
-                    self.piece(frame)
-            elif word == "/" and not ends and family in ("slash", "sigil") and _code_regex.match(text, start):
-                at = _code_regex.match(text, start).end()
-                atoms.append(_CodeValue((), None, "regex"))
-            elif ends and word in ("=>", "->") and family == "slash":
-                atoms[-1] = self.function([item.ref for item in top.each()])
-            elif ends and word == "=>":
-                frame.key, frame.atoms = top.pieces()[0], []
-            elif word == ":":
-                if "?" in atoms or "for" in atoms and family == "slash":
-                    atoms.append(":")
-                elif ends and len(atoms) == 1 and frame.opening in ("", "{") and _code_typed.match(text, at):
-                    at = text.index("=", at)            # NAME: TYPE = VALUE
-                else:
-                    value = self.reduce(atoms)
-                    frame.key, frame.atoms = value.pieces()[0] if value.texts else value.ref, []
-            elif word == "|" and family == "sigil" and _code_params.match(text, at):        # each { |NAME| …
-                names = _code_params.match(text, at)
-                over = top if ends else stack[-2].atoms[-1] if len(stack) > 1 and stack[-2].atoms else ""
-                self.bind(re.findall(r"\w+", names.group(1)), over.each() if type(over) is _CodeValue else ())
-                at = names.end()
-            else:
-                atoms.append(word)
+                self.line(token.group("l"), stack[-1])
+            elif kind == "p":
+                self.mark(token.group("p"), token.start("p"), stack[-1])
         while len(stack) > 1:
-            value = self.closed(stack.pop(), stack[-1])
-            stack[-1].atoms += [value] if value is not None else []
-        return self.finish(stack[0]) or last
+            self.close()
+        return self.finish(stack[0]) or self.last
+
+    def named(self, word: str, atoms: list[Any]) -> None:
+        if self.pick and atoms and type(atoms[-1]) is _CodeValue:
+            atoms[-1] = self.reader.member(atoms[-1], word)
+        elif word in _CODE_DEFINES and (self.family != "slash" or word != "def"):
+            self.defines = True
+        elif word == "lambda" and self.family == "hash":
+            names = self.text[self.at:self.at + 400].partition(":")[0]
+            self.at += len(names) + 1
+            atoms.append(_code_function(re.findall(r"\w+", names)))
+        elif word in _CODE_KEPT:
+            atoms.append(word)
+        elif word in ("do", "then") and self.family == "lua":
+            self.last = self.finish(self.stack[-1]) or self.last
+        elif word not in _CODE_SKIPPED:
+            atoms.append(self.reader.variable(word))
+        self.pick = False
+
+    def line(self, word: str, frame: _CodeFrame) -> None:
+        """A statement ends, unless brackets are open or the next line goes on."""
+        top: Any = frame.atoms[-1] if frame.atoms else ""
+        if frame.opening not in ("(", "[") and not (word == "\n" and self.family != "hash" and (
+                _code_goes_on.match(self.text, self.at) if type(top) is _CodeValue else top in _CODE_ASSIGNS)):
+            self.last = self.finish(frame) or self.last
+
+    def mark(self, word: str, start: int, frame: _CodeFrame) -> None:
+        """An operator or bracket."""
+        family, atoms, before = self.family, frame.atoms, self.text[start - 1:start]
+        top: Any = atoms[-1] if atoms else ""
+        ends = type(top) is _CodeValue                  # may an operator, index or call follow?
+        if ends and word in self.reader.picks and not (
+                word in (".", ":") and family in ("sigil", "lua") and before.isspace()):
+            self.pick = True
+        elif word in "([{":
+            if word == "{" and ends and top.name == "eval":     # a block
+                ends = False
+                atoms.pop()
+            called = ends and (word == "(" or not before.isspace() and (word == "[" or family == "sigil"))
+            opened = _CodeFrame(word, atoms.pop() if called else None, self.defines)
+            if word == "(" and top in ("for", "foreach"):
+                opened.atoms.append(atoms.pop())
+            self.stack.append(opened)
+            self.pick = self.defines = False
+        elif word in ")]}":
+            if len(self.stack) > 1:
+                self.close()
+        elif word == ",":
+            if len(atoms) > 1 and (atoms[0] in ("for", "foreach") if type(atoms[0]) is str else frame.opening in ("", "{") and
+                                   self.commands(atoms) or "for" in atoms and atoms[-2] in ("for", ",")):
+                atoms.append(word)
+            else:
+                self.piece(frame)
+        elif word == "/" and not ends and family in ("slash", "sigil") and (found := _code_regex.match(self.text, start)):
+            self.at = found.end()
+            atoms.append(_CodeValue((), None, "regex"))
+        elif ends and word in ("=>", "->") and family == "slash":
+            atoms[-1] = _code_function([item.ref for item in top.each()])
+        elif ends and word == "=>":
+            frame.key, frame.atoms = top.pieces()[0], []
+        elif word == ":":
+            self.colon(frame, ends)
+        elif word == "|" and family == "sigil" and (found := _code_params.match(self.text, self.at)):     # each { |NAME| …
+            below = self.stack[-2].atoms[-1:] if len(self.stack) > 1 else []
+            over: Any = top if ends else below[0] if below else ""
+            self.reader.bind(re.findall(r"\w+", found.group(1)), over.each() if type(over) is _CodeValue else ())
+            self.at = found.end()
+        else:
+            atoms.append(word)
+
+    def colon(self, frame: _CodeFrame, ends: bool) -> None:
+        atoms = frame.atoms
+        if "?" in atoms or "for" in atoms and self.family == "slash":
+            atoms.append(":")
+        elif ends and len(atoms) == 1 and frame.opening in ("", "{") and _code_typed.match(self.text, self.at):
+            self.at = self.text.index("=", self.at)     # NAME: TYPE = VALUE
+        else:
+            value = self.reduce(atoms)
+            frame.key, frame.atoms = value.pieces()[0] if value.texts else value.ref, []
+
+    def close(self) -> None:
+        frame = self.stack.pop()
+        value = self.closed(frame, self.stack[-1])
+        if value is not None:
+            self.stack[-1].atoms.append(value)
 
     def closed(self, frame: _CodeFrame, below: _CodeFrame) -> _CodeValue | None:
         """The value of what stood in brackets, or of the call or index that they are."""
         alone = not frame.values
         self.piece(frame)
-        values, fields, callee, opening = frame.values, frame.fields, frame.callee, frame.opening
-        if frame.defines:                       # def NAME(PARAMS)
-            made = self.function([*[value.ref for value in values], *fields])
+        reader, values, fields, callee, opening = self.reader, frame.values, frame.fields, frame.callee, frame.opening
+        if frame.defines:                               # def NAME(PARAMS)
+            made = _code_function([*[value.ref for value in values], *fields])
             for name, value in fields.items():
-                self.assign(name, value)            # what they are when nothing is passed
+                reader.assign(name, value)              # what they are when nothing is passed
             if callee is None:
                 return made
-            self.assign((callee.ref or callee.name).rpartition(".")[2], made)
-            return None
-        if callee is None:
+            reader.assign((callee.ref or callee.name).rpartition(".")[2], made)
+        elif callee is None:
             if opening == "(" and alone and len(values) == 1 and not fields:
                 return values[0]
             listed = values if values or not fields and opening != "{" else None
             return _CodeValue((), listed, "", _code_origins(*values, *fields.values()), fields)
-        if opening == "(" and self.family == "sigil" and below.atoms and below.atoms[-1] in ("for", "foreach"):
-            # for my NAME (LIST)
-            self.bind([callee.ref], [item for value in values for item in value.each()])
-            return None
-        if opening != "(":
-            return self.picked(callee, values)
-        if callee.ref and callee.of is not None and callee.name.endswith(("append", "push", "add")) and values:
-            listed = [*(callee.of.items or ()), *values][:64]
-            self.put(callee.of.ref, _CodeValue((), listed, "", _code_origins(callee.of, *values)))
-        return self.call(callee, values, fields)
+        elif opening == "(" and self.family == "sigil" and below.atoms and below.atoms[-1] in ("for", "foreach"):
+            reader.bind([callee.ref], [item for value in values for item in value.each()])      # for my NAME (LIST)
+        elif opening != "(":
+            return reader.picked(callee, values)
+        else:
+            return reader.call(callee, values, fields)
+        return None
 
     def piece(self, frame: _CodeFrame) -> None:
         """A comma or bracket: what stands before it becomes a value."""
@@ -7903,9 +8057,9 @@ class CodeReader:
             self.piece(frame)
         elif frame.atoms or frame.values:
             value = self.reduce(frame.atoms)
-            self.quiet(value)
+            self.reader.quiet(value)
             for number, target in enumerate(frame.values):              # A, B = VALUES
-                self.assign(target.ref, value.items[number] if value.items and number < len(value.items) else value)
+                self.reader.assign(target.ref, value.items[number] if value.items and number < len(value.items) else value)
             frame.atoms, frame.values, frame.key, frame.fields = [], [], "", {}
             return value
         return None
@@ -7915,34 +8069,44 @@ class CodeReader:
         if atoms and type(atoms[0]) is _CodeValue:
             if len(atoms) == 1:
                 return self.settled(atoms[0])
-            if atoms[0].params is not None:         # a function and its body
+            if atoms[0].params is not None:             # a function and its body
                 self.reduce(atoms[1:])
-                return atoms[0]                     # type: ignore[no-any-return]
+                return atoms[0]                         # type: ignore[no-any-return]
         marks = [k for k, atom in enumerate(atoms) if type(atom) is str]
         for loop in [k for k in marks if atoms[k] in ("for", "foreach")][-4:][::-1]:
             stop = next((k for k in marks if loop < k < len(atoms) and atoms[k] in ("in", "of", ":")), 0)
             if stop:
                 end = next((k for k in marks if stop < k < len(atoms) and atoms[k] in ("if", "for")), len(atoms))
-                self.bind([v.ref for v in atoms[loop:stop] if type(v) is _CodeValue], self.reduce(atoms[stop + 1:end]).each())
+                self.bind(atoms[loop:stop], self.reduce(atoms[stop + 1:end]).each())
                 atoms = atoms[:loop]
         marks = [k for k in marks if k < len(atoms)]
         equals = [k for k in marks if atoms[k] in _CODE_ASSIGNS]
         if equals:
-            value = self.reduce(atoms[equals[-1] + 1:])
-            for k in equals[::-1]:
-                target = next((atoms[j] for j in range(k - 1, -1, -1) if type(atoms[j]) is _CodeValue), _CODE_UNKNOWN)
-                if frame is not None and frame.opening == "(" and k == 1 and atoms[k] == "=":
-                    frame.key = target.ref              # an argument by name
-                else:
-                    value = self.join(target, value) if atoms[k] in ("+=", ".=", "<<") else value
-                    self.assign(target.ref, value)
-            return value
+            return self.assigned(atoms, equals, frame)
         cut = next((k for k in marks if atoms[k] == "as"), 0)
         if cut:
             value = self.reduce(atoms[:cut])
-            self.bind([v.ref for v in atoms[cut + 1:] if type(v) is _CodeValue],
-                      value.each() if self.family == "php" else (value,))
+            self.bind(atoms[cut + 1:], value.each() if self.family == "php" else (value,))
             return value
+        return self.chosen(atoms)
+
+    def bind(self, atoms: list[Any], values: Sequence[_CodeValue]) -> None:
+        self.reader.bind([atom.ref for atom in atoms if type(atom) is _CodeValue], values)
+
+    def assigned(self, atoms: list[Any], equals: list[int], frame: _CodeFrame | None) -> _CodeValue:
+        """A = B = VALUE"""
+        value = self.reduce(atoms[equals[-1] + 1:])
+        for k in equals[::-1]:
+            target = next((atoms[j] for j in range(k - 1, -1, -1) if type(atoms[j]) is _CodeValue), _CODE_UNKNOWN)
+            if frame is not None and frame.opening == "(" and k == 1 and atoms[k] == "=":
+                frame.key = target.ref                  # an argument by name
+            else:
+                value = self.reader.join(target, value) if atoms[k] in ("+=", ".=", "<<") else value
+                self.reader.assign(target.ref, value)
+        return value
+
+    def chosen(self, atoms: list[Any]) -> _CodeValue:
+        """Any of the values between choices and tests."""
         parts: list[list[Any]] = [[]]
         tests = False
         for atom in atoms:
@@ -7954,13 +8118,13 @@ class CodeReader:
                 parts.append([])
         values = [self.folded(part) for part in parts if part]
         if tests:
-            self.quiet(*values)
+            self.reader.quiet(*values)
             return _CodeValue((), None, "", _code_origins(*values))
         return _code_either(values or [_CODE_UNKNOWN])
 
     def folded(self, atoms: list[Any]) -> _CodeValue:
-        """The same without choices and tests: joins, formats, and calls without parentheses."""
-        value, operator = None, ""
+        """The value without choices and tests: joins, formats, and calls without parentheses."""
+        value, operator, reader = None, "", self.reader
         for k, atom in enumerate(atoms):
             if type(atom) is str:
                 operator = atom
@@ -7968,21 +8132,21 @@ class CodeReader:
             if value is None:
                 value = _CodeValue(["-" + text for text in atom.texts]) if operator == "-" else atom
             elif operator in ("+", "..", ".", "/"):
-                value = self.join(self.settled(value), self.settled(atom), "/" if operator == "/" else "")
+                value = reader.join(self.settled(value), self.settled(atom), "/" if operator == "/" else "")
             elif operator == "%":
-                value = self.formatted(value, atom.each())
+                value = reader.formatted(value, atom.each())
             elif operator:
                 value = _CodeValue((), None, "", value.origins | atom.origins)
             elif value.params is not None:
                 break
             elif value.at >= 0 and atom.at >= 0:
-                value = self.join(value, atom)
+                value = reader.join(value, atom)
             elif self.commands([value, atom]):
                 args: list[list[Any]] = [[]]
                 for other in atoms[k:]:
                     args += [[]] if other == "," else []
                     args[-1] += [other] if other != "," else []
-                return self.call(value, [self.folded(arg) for arg in args if arg], {})
+                return reader.call(value, [self.folded(arg) for arg in args if arg], {})
             else:
                 value = atom
             operator = ""
@@ -7992,15 +8156,26 @@ class CodeReader:
         """Is this a call without parentheses: a known name and what it is given?"""
         first = atoms[0]
         return type(first) is _CodeValue and type(atoms[1]) is _CodeValue and not first.known() and bool(
-            first.name and first.name != "import" and self.roles(first.name))
+            first.name and first.name != "import" and self.reader.roles(first.name))
 
     def settled(self, value: _CodeValue) -> _CodeValue:
         """A member that Ruby calls without saying so."""
         calls = value.of is not None and self.family == "sigil" and (
-            self.roles(value.name) or value.name.endswith("Dir.home") or _code_loss.match(value.name))
-        return self.call(value, [], {}) if calls else value
+            self.reader.roles(value.name) or value.name.endswith("Dir.home") or _code_loss.match(value.name))
+        return self.reader.call(value, [], {}) if calls else value
 
-    # -- variables
+
+class _CodeValues:
+    """Variables, and what values are made of."""
+    family: str
+    home: str
+    room: int                                   # characters that joined texts and texts within texts may still have
+    old: dict[str, _CodeValue]                  # variables of the reading before
+    vars: dict[str, _CodeValue]
+    missed: set[str]                            # names that had no value where they stood
+    files: dict[str, _CodeValue]                # what the code has written
+    named: dict[str, int]                       # texts that may be files; those only looked at or said are taken out
+
     def variable(self, word: str) -> _CodeValue:
         name = word.lstrip("$@%&\\") or "$"
         value = self.vars.get(name)
@@ -8033,79 +8208,6 @@ class CodeReader:
         """Loop variables and parameters get one of these values."""
         for name in names if values else ():
             self.assign(name.lstrip("$@%&*"), _code_either(values))
-
-    def function(self, params: list[str]) -> _CodeValue:
-        made = _CodeValue()
-        made.params = params
-        return made
-
-    def literal(self, word: str, at: int) -> _CodeValue:
-        """The value of a string: what it says, and holes where it computes."""
-        family, quote, prefix = self.family, word[0], ""
-        if quote in "rRbBuUfF":
-            prefix = word[:2 if word[1] not in "'\"" else 1].lower()
-            word = word[len(prefix):]
-            quote = word[0]
-        if quote == ":":
-            return _CodeValue((word[1:],))
-        if quote == "[":
-            word = word.strip("=[]")
-        elif quote in "q%":
-            how = re.match(r"[q%]([a-zA-Z]?)", word).group(1)               # type: ignore[union-attr]
-            word = re.sub(r"^\W?\w+[ ]?", "", word)[1:-1]
-            if how in ("w", "W", "i"):
-                return _CodeValue((), [_CodeValue((item,)) for item in word.split()])
-            quote = {"x": "`", "q": '"', "Q": '"'}.get(how, "'")
-        else:
-            size = 3 if word[:3] in ("'''", '"""') else 1
-            word = word[size:len(word) - size if word[-1:] == quote and len(word) > size else len(word)]
-        value = _CodeValue((word if "r" in prefix or quote == "'" and family in ("sigil", "php") else _sh_unescape(word),))
-        if "f" in prefix or quote == "`" and family in ("slash", "sigil", "php") or quote == '"' and self.templates:
-            made, last = _CodeValue(("",)), 0
-            for found in list(_CODE_HOLES[family].finditer(word))[:100]:
-                inner = next((group for group in found.groups() if group), "")
-                made = self.join(made, _CodeValue((_sh_unescape(word[last:found.start()]),)))
-                made = self.join(made, self.within(inner) if inner else _CodeValue((found.group()[:1],)))
-                last = found.end()
-            value = self.join(made, _CodeValue((_sh_unescape(word[last:]),))) if last else value
-        if quote == "`" and family in ("sigil", "php"):
-            return self.run([value], {}, "system", None)
-        value.at = at
-        self.path(value.texts[0] if len(value.texts) == 1 else "", at)
-        return value
-
-    def within(self, text: str) -> _CodeValue:
-        """The value of an expression within a string."""
-        if text[0] in "$@":
-            left, right = ("['", "']") if "{" in text[2:] else ("", "")
-            text = text.replace("->", "").replace("{", left).replace("}", right)
-        name = text.lstrip("$@")
-        return self.variable(name) if name.isidentifier() else self.nested(text)
-
-    def nested(self, text: str) -> _CodeValue:
-        """Evaluate another text with the same variables."""
-        self.room -= len(text) + 50
-        if self.depth > 4 or self.room < 0:
-            return _CODE_UNKNOWN
-        self.depth += 1
-        value = self.read(text)
-        self.depth -= 1
-        return value
-
-    # -- what values are made of
-    def join(self, a: _CodeValue, b: _CodeValue, between: str = "") -> _CodeValue:
-        """*a* and then *b*: texts, lists, or with a slash between them a path."""
-        if a.items is not None and b.items is not None:
-            return _CodeValue((), [*a.items, *b.items][:64], "", a.origins | b.origins)
-        made = []
-        for left in a.pieces():
-            for right in b.pieces()[:max(1, 16 // len(a.pieces()))]:
-                absolute = between and (right[:1] in ("/", "~") or right[1:3] == ":\\")
-                made.append(right if absolute else left.rstrip("/") + "/" + right if between and left else left + right)
-        self.room -= sum(map(len, made))
-        if self.room < 0:
-            raise BudgetSpent("it holds code too long to follow")
-        return _CodeValue(made if len(made[0]) < 4000 else (), None, a.name or b.name, a.origins | b.origins)
 
     def member(self, value: _CodeValue, name: str) -> _CodeValue:
         """`value.name`."""
@@ -8142,6 +8244,20 @@ class CodeReader:
         named = key and not value.texts and not key.isdigit()
         return self.member(value, key) if named else _CodeValue((), None, value.name, value.origins)
 
+    def join(self, a: _CodeValue, b: _CodeValue, between: str = "") -> _CodeValue:
+        """*a* and then *b*: texts, lists, or with a slash between them a path."""
+        if a.items is not None and b.items is not None:
+            return _CodeValue((), [*a.items, *b.items][:64], "", a.origins | b.origins)
+        made = []
+        for left in a.pieces():
+            for right in b.pieces()[:max(1, 16 // len(a.pieces()))]:
+                absolute = between and (right[:1] in ("/", "~") or right[1:3] == ":\\")
+                made.append(right if absolute else left.rstrip("/") + "/" + right if between and left else left + right)
+        self.room -= sum(map(len, made))
+        if self.room < 0:
+            raise BudgetSpent("it holds code too long to follow")
+        return _CodeValue(made if len(made[0]) < 4000 else (), None, a.name or b.name, a.origins | b.origins)
+
     def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue],
                   fields: dict[str, _CodeValue] | None = None) -> _CodeValue:
         """`"%s" % items`, `"{}".format(items)`."""
@@ -8150,11 +8266,13 @@ class CodeReader:
         for text in shape.texts[:4]:
             rest, value = list(items), _CodeValue(("",), None, "", shape.origins)
             for number, piece in enumerate(_code_places.split(text)[:64]):
-                place = piece[1:-1] if number % 2 and piece[0] == "{" else ""
-                item = items[int(place)] if place.isdigit() and len(place) < 4 and int(place) < len(items) else None
-                item = item or number % 2 and fields.get(_code_word.sub("", piece.rpartition(")")[0] or piece)) or None
-                item = item or (rest.pop(0) if rest and number % 2 else _CODE_UNKNOWN)
-                value = self.join(value, item if number % 2 else _CodeValue((piece,)))
+                if number % 2 == 0:
+                    value = self.join(value, _CodeValue((piece,)))
+                    continue
+                place = piece[1:-1] if piece[0] == "{" else ""
+                item = items[int(place)] if place.isdigit() and len(place) < 4 and int(place) < len(items) else (
+                    fields.get(_code_word.sub("", piece.rpartition(")")[0] or piece)))
+                value = self.join(value, item or (rest.pop(0) if rest else _CODE_UNKNOWN))
             made.append(value)
         return _code_either(made or [_CODE_UNKNOWN])
 
@@ -8177,10 +8295,21 @@ class CodeReader:
                 len(self.named) < 4000):
             self.named.setdefault(_code_shown(text), at)
 
+
+class _CodeCalls(_CodeValues):
+    """What is called, and what that does: first what can be computed (`_CODE_VALUES`: last names -> method), else the acts
+    of its roles (`_CODE_ACTS`)."""
+    acts: list[Act]
+    tests: bool                                 # is it code of a test?
+    real: int                                   # connections to databases,
+    scratch: int                                # and to such as nobody will miss
+
+    def nested(self, text: str) -> _CodeValue:
+        raise NotImplementedError
+
     def tell(self, kind: str, value: Any, more: Any = None) -> None:
         self.acts.append(Act(kind, value, more))
 
-    # -- calls
     def roles(self, name: str) -> str:
         """What a call of this name does."""
         known, parts = _CODE_CALLS.get, name.rsplit(".", 3)[-3:]
@@ -8197,36 +8326,53 @@ class CodeReader:
         name = callee.texts[0] if of is None and callee.texts else callee.name      # a name in a variable
         base, _, last = name.rpartition(".")
         given = [*args, *fields.values()]
+        if callee.ref and of is not None and last.endswith(("append", "push", "add")) and args:
+            self.put(of.ref, _CodeValue((), [*(of.items or ()), *args][:64], "", _code_origins(of, *args)))
         if base[:7] == "a shell" and args and args[0].texts:    # what is written to it
             self.tell("sh", _code_shown(args[0].texts[0]), "")
-        origins = _code_origins(callee, *given)
         if last in _CODE_CALLERS:
             inner = args[0].texts[0] if last not in ("call", "apply", "bind") and args and args[0].texts else base
             if inner and self.roles(inner):
                 return self.call(_CodeValue((), None, inner), args[1:], fields)
         for arg in args:
             fields = {**arg.fields, **fields} if arg.fields else fields
+        call = _CodeCall(name, last, of, args, fields, _code_origins(callee, *given))
         roles = self.roles(name)
-        value = self.computed(name, last, of, args, fields, origins)
+        computes = _CODE_VALUES.get(last)
+        value = computes(self, call) if computes else None
         for role in roles.split() if value is None else ():
-            value = self.act(role, name, last, of, args, fields, origins) or value
-        for arg in given:                       # a function among the arguments is called with the others
+            act = _CODE_ACTS.get(role)
+            value = act(self, call) if act else self.program(role, call)
+        value = self.passed(call, given, value)
+        self.loses(call, given)
+        return value if value is not None else self.unknown(call, given, roles)
+
+    def passed(self, call: _CodeCall, given: list[_CodeValue], value: _CodeValue | None) -> _CodeValue | None:
+        """A function among the arguments is called with the others."""
+        for arg in given:
             named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
-            if arg.params is not None or named and named not in _CODE_NOUNS and self.roles(named).startswith(
-                    ("run", "eval", "delete")):
-                others = [other for other in (of, *given) if other is not None and other is not arg]
-                over = _code_either([item for other in others for item in other.each()] or [_CODE_UNKNOWN])
-                over = _CodeValue(over.texts, over.items, over.name, origins | value.origins if value else origins)
-                if arg.params is not None:
-                    self.bind(arg.params, (over,))
-                else:
-                    value = self.call(_CodeValue((), None, named), [over], {})
-        every = last in ("deleteMany", "delete_many") and args and args[0].fields == {} and not args[0].items
-        lost = _code_loss.match(name) or every
-        if (lost or last == "dropDatabase") and not any(_code_scratch.search(text) for arg in given for text in arg.texts):
-            self.tell("loss", "destroys a database or cloud resource: " + last[:40])
-        if value is not None:
-            return value
+            if arg.params is None and not (named and named not in _CODE_NOUNS and self.roles(named).startswith(
+                    ("run", "eval", "delete"))):
+                continue
+            others = [other for other in (call.of, *given) if other is not None and other is not arg]
+            over = _code_either([item for other in others for item in other.each()] or [_CODE_UNKNOWN])
+            over = _CodeValue(over.texts, over.items, over.name, call.origins | value.origins if value else call.origins)
+            if arg.params is not None:
+                self.bind(arg.params, (over,))
+            else:
+                value = self.call(_CodeValue((), None, named), [over], {})
+        return value
+
+    def loses(self, call: _CodeCall, given: list[_CodeValue]) -> None:
+        """Databases and clouds have methods that destroy."""
+        every = call.last in ("deleteMany", "delete_many") and call.args and call.args[0].fields == {} and not call.args[0].items
+        if (every or call.last == "dropDatabase" or _code_loss.match(call.name)) and not any(
+                _code_scratch.search(text) for arg in given for text in arg.texts):
+            self.tell("loss", "destroys a database or cloud resource: " + call.last[:40])
+
+    def unknown(self, call: _CodeCall, given: list[_CodeValue], roles: str) -> _CodeValue:
+        """A call that has no role: clients of clouds and databases, and texts that may be files."""
+        name, last = call.name, call.last
         text = next((text for arg in given for text in arg.texts), "")
         if name[:4] == "aws ":
             verb = re.sub(r"(?<=[a-z])(?=[A-Z])|_", "-", last).lower()
@@ -8241,133 +8387,183 @@ class CodeReader:
         for arg in given:
             for text in arg.texts if arg.at < 0 else ():
                 self.path(text)
-        url = not roles and any("://" in text for arg in args for text in arg.texts)
-        return _CodeValue((), None, name, origins | {"net"} if url else origins)
+        return call.some("net") if not roles and any("://" in text for arg in call.args for text in arg.texts) else call.some()
 
-    def computed(self, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
-                 origins: frozenset[str]) -> _CodeValue | None:
-        """What can be computed of a call; None when nothing can."""
-        first = args[0] if args else _CODE_UNKNOWN
-        texts = [arg.texts[0] if arg.texts else "" for arg in args] + ["", "", ""]
-        subject, more = (of, texts) if of is not None and of.known() else (first, texts[1:])
-        if last in ("items", "values", "entries") and (of or first) is not None and (of or first).fields:
-            return _CodeValue((), list(((of or first).fields or {}).values()))
-        if last in _CODE_PLACES:
-            return _CodeValue((_CODE_PLACES[last],), None, "Path")
-        if last in ("home", "homedir", "UserHomeDir") and not args:
-            return _CodeValue((self.home,), None, "Path")
-        if last in _CODE_IMPORTERS and texts[0]:
-            if "://" in texts[0]:
-                self.tell("say", "pipe_to_shell", "runs downloaded text")
-            return self.files.get(texts[0]) or _CodeValue((), None, texts[0].removeprefix("node:"))
-        if last == "getattr" and texts[1]:
-            return self.member(first, texts[1])
-        environment = of is not None and "env" in of.origins and last in ("get", "fetch")
-        if texts[0] and (environment or last in ("getenv", "getProperty")):
-            return self.picked(_CodeValue((), None, "", frozenset(("env",))), args[:1])
-        if last in ("join", "implode", "paste", "paste0") or last == "concat" and self.family == "lua":
-            given = [arg for arg in (of, *args) if arg is not None and (arg is not of or arg.known())]
-            lists = [arg.items for arg in given if arg.items is not None]
-            plain = [arg for arg in given if arg.items is None]
-            if last[:5] == "paste":
-                return self.glued(plain, fields.get("sep") or _CodeValue((" " * (last == "paste"),)))
-            if lists or not self.roles(name):
-                return self.glued(lists[0] if lists else plain[1:], plain[0] if plain else _CodeValue(("",)))
-        if last in ("format", "sprintf"):
-            return self.formatted(of, args, fields) if of is not None and of.texts else self.formatted(first, args[1:], fields)
-        if last in _CODE_TEXTS and subject.texts:
-            return _CodeValue([_CODE_TEXTS[last](text, *more) for text in subject.texts], None, "", origins)
-        if last in ("chr", "fromCharCode", "bytes", "bytearray") or last == "map" and first.name == "chr":
-            codes = [item.texts[0] if len(item.texts) == 1 else "" for arg in args for item in arg.each() if item.name != "chr"]
-            if codes and all(code.isdigit() and int(code[:7]) < 0x110000 for code in codes):
-                made = [chr(int(code)) for code in codes]
-                return _CodeValue((), [_CodeValue((c,)) for c in made]) if last == "map" else _CodeValue(("".join(made),))
-            return _CodeValue((), None, "", origins | {"coded"}) if last == "chr" else None
-        how = _CODE_DECODES.get(last) if last != "from" else texts[1] if texts[1] in ("base64", "hex") else None
-        if how is not None:
-            plains = [_sh_decoded(text, how) for text in first.texts] if how else []
-            return _CodeValue([text for text in plains if text], None, "", origins | {"coded"})
-        if last == "split" and subject.texts:
-            words = subject.texts[0].split(more[0] if subject is of and more[0] else None)
-            return _CodeValue((), [_CodeValue((word,)) for word in words[:64]])
+    # -- what can be computed; None when nothing can
+    def held(self, call: _CodeCall) -> _CodeValue | None:
+        """The values of an object."""
+        of = call.of or (call.args[0] if call.args else _CODE_UNKNOWN)
+        return _CodeValue((), list(of.fields.values())) if of.fields else None
+
+    def place(self, call: _CodeCall) -> _CodeValue | None:
+        return _CodeValue((_CODE_PLACES[call.last],), None, "Path")
+
+    def own_home(self, call: _CodeCall) -> _CodeValue | None:
+        return None if call.args else _CodeValue((self.home,), None, "Path")
+
+    def imported(self, call: _CodeCall) -> _CodeValue | None:
+        name = call.args[0].texts[0] if call.args and call.args[0].texts else ""
+        if "://" in name:
+            self.tell("say", "pipe_to_shell", "runs downloaded text")
+        return (self.files.get(name) or _CodeValue((), None, name.removeprefix("node:"))) if name else None
+
+    def attribute(self, call: _CodeCall) -> _CodeValue | None:
+        return self.member(call.args[0], call.args[1].texts[0]) if len(call.args) > 1 and call.args[1].texts else None
+
+    def environment(self, call: _CodeCall) -> _CodeValue | None:
+        known = call.last in ("getenv", "getProperty") or call.of is not None and "env" in call.of.origins
+        return self.picked(_CodeValue((), None, "", frozenset(("env",))), call.args[:1]) if (
+            known and call.args and call.args[0].texts) else None
+
+    def joined(self, call: _CodeCall) -> _CodeValue | None:
+        last, of = call.last, call.of
+        given = [arg for arg in (of, *call.args) if arg is not None and (arg is not of or arg.known())]
+        lists = [arg.items for arg in given if arg.items is not None]
+        plain = [arg for arg in given if arg.items is None]
+        if last[:5] == "paste":
+            return self.glued(plain, call.fields.get("sep") or _CodeValue((" " * (last == "paste"),)))
+        if (lists or not self.roles(call.name)) and (last != "concat" or self.family == "lua"):
+            return self.glued(lists[0] if lists else plain[1:], plain[0] if plain else _CodeValue(("",)))
         return None
 
-    def act(self, role: str, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
-            origins: frozenset[str]) -> _CodeValue | None:
-        """What a call does in one role; its value, when the role tells it."""
-        named = next((value for key, value in fields.items() if key in _CODE_FIRST), _CODE_UNKNOWN)
-        first = args[0] if args and not (args[0].fields and named.known()) else named
-        second = args[1] if len(args) > 1 else fields.get("data", _CODE_UNKNOWN)
-        owner = of if of is not None and of.texts else None
-        subject = owner or first
-        if role == "run":
-            return self.run([first, *args[1:]], fields, last if self.bare(name) else "." + last, of)
-        if role == "eval":
-            self.suspect(first, name, True)
-            for text in first.texts[:4]:
-                if "://" in text[:12] or "net" in self.files.get(text, _CODE_UNKNOWN).origins:
-                    self.tell("say", "pipe_to_shell", "runs downloaded text")
-                return self.nested(_code_shown(text))
-            return _CodeValue((), None, name, origins)
-        if role == "delete":
-            for item in [owner] if owner else args or [first]:
-                for text in [text for one in item.each() for text in one.texts if text and text[0] not in ("-", _CODE_HOLE)]:
-                    self.tell("delete", _code_shown(text))
-        elif role == "write" or role == "save":
-            what = _CodeValue((), None, "", frozenset(("net",))) if role == "save" else first if owner else second
-            self.written(second if role == "save" else subject, what, "ppend" in last)
-        elif role == "open" or role == "read":
-            texts = [text for arg in [*args[1:], *fields.values()] for text in arg.texts]
-            mode = next((text for text in texts if re.fullmatch(r"[rwaxbt+<>|-]{1,4}", text)), "")
-            piped = [args[-1]] if "|" in mode else [
-                _CodeValue((text.strip("| "),)) for text in [*first.texts, *texts] if "|" in (text[:1], text[-1:])]
-            if role == "open" and piped:
-                return self.run(piped, {}, "system", None)
-            if not {"w", "a", "x", ">", "+"}.isdisjoint(mode):
-                self.written(subject, _CODE_UNKNOWN, "a" in mode or ">>" in mode)
-            net = any("://" in text[:12] for text in subject.texts)
-            for text in subject.texts if not net else ():
-                self.path(text)
-            held = _code_origins(*[self.files.get(text) for text in subject.texts])
-            held |= {"net"} if net else _CODE_NO_ORIGINS
-            return _CodeValue((), None, f"open {subject.pieces()[0]}\0"[-80:], origins | held)
-        elif role == "sql":
-            for text in [text for arg in args for text in arg.texts[:4]]:
-                self.tell("sql", _code_hole.sub(lambda hole: hole.group(1) or "x", text))
-            return _CodeValue((), None, name, origins)
-        elif role == "fetch" or role == "send":
-            if role == "send" or "env" in origins or not _CODE_SENT.isdisjoint(fields) or len(args) > 1 and last == "urlopen":
-                self.tell("send", sorted(origins), last)
-            return _CodeValue((), None, name, origins | {"net"})
-        elif role == "say" or role == "test":
-            self.quiet(*args, *fields.values())
-            if name[:5] == "open " and last == "write":
-                self.files[name[5:].partition("\0")[0]] = first
-            elif role == "test":
-                return _CodeValue((), None, name, origins)
-            elif last in _CODE_PRINTS and first.texts and first.texts[0][:1] != _CODE_HOLE:
-                self.tell("print", _code_shown(first.texts[0]))
-        elif role == "path":
-            value = owner or (args.pop(0) if args else _CODE_UNKNOWN)
-            for arg in args:
-                value = self.join(value, arg, "/")
-            return _CodeValue(value.texts, None, "Path", origins)
-        elif role == "same":
-            whole = of if of is not None and (of.known() or not args) else first if len(args) < 2 else _CodeValue((), args)
-            return _CodeValue(whole.texts, whole.items, whole.name or name, origins, whole.fields)
-        elif role == "list":
-            if "glob" in last and not owner:
-                return _CodeValue((), [_CodeValue((text,), None, "Path") for text in first.texts], "list", origins)
-            child = first if "glob" in last else _CodeValue((), None, "name")
-            bare = last in ("listdir", "readdir", "readdirSync", "entries", "opendir")
-            made = _CodeValue((child if bare else self.join(subject, child, "/")).texts, None, "Path", origins)
-            return _CodeValue((), [made, subject] if "walk" in last else [made], "list", origins)
-        else:                                           # what a program of the shell does, too
-            words = [text for arg in args for text in arg.pieces()[:1]]
-            if role == "chmod" and len(words) > 1:
-                words = [oct(int(words[1]))[2:] if words[1].isdigit() and words[1][0] != "0" else words[1].lstrip("0o"), words[0]]
-            if words and words[0][:1] != _CODE_HOLE:
-                self.tell("argv", role.split(":") + list(map(_code_shown, words)), "")
+    def format(self, call: _CodeCall) -> _CodeValue | None:
+        if call.owner:
+            return self.formatted(call.owner, call.args, call.fields)
+        return self.formatted(call.args[0] if call.args else _CODE_UNKNOWN, call.args[1:], call.fields)
+
+    def changed(self, call: _CodeCall) -> _CodeValue | None:
+        """A text with its letters, parts or words changed."""
+        of = call.of if call.of is not None and call.of.known() else None
+        subject = of or (call.args[0] if call.args else _CODE_UNKNOWN)
+        more = [arg.texts[0] if arg.texts else "" for arg in (call.args if of else call.args[1:])]
+        if not subject.texts:
+            return None
+        if call.last == "split":
+            return _code_list(subject.texts[0].split(more[0] if of and more and more[0] else None)[:64])
+        return _CodeValue([_CODE_TEXTS[call.last](text, *more) for text in subject.texts], None, "", call.origins)
+
+    def characters(self, call: _CodeCall) -> _CodeValue | None:
+        if call.last == "map" and not (call.args and call.args[0].name == "chr"):
+            return None
+        codes = [item.texts[0] if len(item.texts) == 1 else "" for arg in call.args for item in arg.each() if item.name != "chr"]
+        if codes and all(code.isdigit() and int(code[:7]) < 0x110000 for code in codes):
+            made = [chr(int(code)) for code in codes]
+            return _code_list(made) if call.last == "map" else _CodeValue(("".join(made),))
+        return call.some("coded") if call.last == "chr" else None
+
+    def decoded(self, call: _CodeCall) -> _CodeValue | None:
+        how: str | None = _CODE_DECODES[call.last]
+        if call.last == "from":                         # Buffer.from(TEXT, "base64")
+            how = next((text for arg in call.args[1:2] for text in arg.texts[:1] if text in ("base64", "hex")), None)
+        if how is None:
+            return None
+        plains = [_sh_decoded(text, how) for arg in call.args[:1] for text in arg.texts] if how else []
+        return _CodeValue([text for text in plains if text], None, "", call.origins | {"coded"})
+
+    # -- what is done
+    def runs(self, call: _CodeCall) -> _CodeValue:
+        if self.tests and _code_judges.search(call.name.rpartition(".")[0]):
+            return self.looks(call)                     # what a test gives to the judge that it tests
+        last = call.last if self.bare(call.name) else "." + call.last
+        return self.run([call.first, *call.args[1:]], call.fields, last, call.of)
+
+    def evaluates(self, call: _CodeCall) -> _CodeValue:
+        self.suspect(call.first, call.name, True)
+        for text in call.first.texts[:4]:
+            if "://" in text[:12] or "net" in self.files.get(text, _CODE_UNKNOWN).origins:
+                self.tell("say", "pipe_to_shell", "runs downloaded text")
+            return self.nested(_code_shown(text))
+        return call.some()
+
+    def deletes(self, call: _CodeCall) -> _CodeValue:
+        for item in [call.owner] if call.owner else call.args or [call.first]:
+            for text in [text for one in item.each() for text in one.texts if text and text[0] not in ("-", _CODE_HOLE)]:
+                self.tell("delete", _code_shown(text))
+        return _CODE_UNKNOWN
+
+    def writes(self, call: _CodeCall) -> _CodeValue:
+        second = call.args[1] if len(call.args) > 1 else call.fields.get("data", _CODE_UNKNOWN)
+        self.written(call.subject, call.first if call.owner else second, "ppend" in call.last)
+        return _CODE_UNKNOWN
+
+    def saves(self, call: _CodeCall) -> _CodeValue:
+        self.written(call.args[1] if len(call.args) > 1 else _CODE_UNKNOWN, _CodeValue((), None, "", frozenset(("net",))), False)
+        return _CODE_UNKNOWN
+
+    def opens(self, call: _CodeCall) -> _CodeValue:
+        texts = [text for arg in call.args[1:] for text in arg.texts]
+        bars = [text.strip("| ") for text in [*call.first.texts, *texts] if "|" in (text[:1], text[-1:])]
+        if bars:                                        # a program's output or input
+            return self.run([call.args[-1]] if {"|-", "-|"}.intersection(texts) else list(map(_CodeValue, zip(bars))),
+                            {}, "system", None)
+        return self.reads(call)
+
+    def reads(self, call: _CodeCall) -> _CodeValue:
+        texts = [text for arg in [*call.args[1:], *call.fields.values()] for text in arg.texts]
+        mode = next((text for text in texts if _code_mode.match(text)), "")
+        if not {"w", "a", "x", ">", "+"}.isdisjoint(mode):
+            self.written(call.subject, _CODE_UNKNOWN, "a" in mode or ">>" in mode)
+        net = any("://" in text[:12] for text in call.subject.texts)
+        for text in call.subject.texts if not net else ():
+            self.path(text)
+        held = _code_origins(*[self.files.get(text) for text in call.subject.texts])
+        return _CodeValue((), None, f"open {call.subject.pieces()[0]}\0"[-80:],
+                          call.origins | held | ({"net"} if net else _CODE_NO_ORIGINS))
+
+    def asks(self, call: _CodeCall) -> _CodeValue:
+        for text in [text for arg in call.args for text in arg.texts[:4]]:
+            self.tell("sql", _code_hole.sub(lambda hole: hole.group(1) or "x", text))
+        return call.some()
+
+    def fetches(self, call: _CodeCall) -> _CodeValue:
+        if "env" in call.origins or not _CODE_SENT.isdisjoint(call.fields) or len(call.args) > 1 and call.last == "urlopen":
+            return self.sends(call)
+        return call.some("net")
+
+    def sends(self, call: _CodeCall) -> _CodeValue:
+        self.tell("send", sorted(call.origins), call.last)
+        return call.some("net")
+
+    def says(self, call: _CodeCall) -> _CodeValue:
+        self.quiet(*call.args, *call.fields.values())
+        if call.name[:5] == "open " and call.last == "write":
+            self.files[call.name[5:].partition("\0")[0]] = call.first
+        elif call.last in _CODE_PRINTS and call.first.texts and call.first.texts[0][:1] != _CODE_HOLE:
+            self.tell("print", _code_shown(call.first.texts[0]))
+        return _CODE_UNKNOWN
+
+    def looks(self, call: _CodeCall) -> _CodeValue:
+        self.quiet(*call.args, *call.fields.values())
+        return call.some()
+
+    def paths(self, call: _CodeCall) -> _CodeValue:
+        value, *more = [call.owner, *call.args] if call.owner else call.args or [_CODE_UNKNOWN]
+        for arg in more:
+            value = self.join(value, arg, "/")
+        return _CodeValue(value.texts, None, "Path", call.origins)
+
+    def passes(self, call: _CodeCall) -> _CodeValue:
+        """What comes back is what was given."""
+        of, args = call.of, call.args
+        whole = of if of is not None and (of.known() or not args) else call.first if len(args) < 2 else _CodeValue((), args)
+        return _CodeValue(whole.texts, whole.items, whole.name or call.name, call.origins, whole.fields)
+
+    def lists(self, call: _CodeCall) -> _CodeValue:
+        globs = "glob" in call.last
+        if globs and not call.owner:
+            return _CodeValue((), _code_list(call.first.texts, "Path").items, "list", call.origins)
+        child = call.first if globs else _CodeValue((), None, "name")
+        bare = call.last in ("listdir", "readdir", "readdirSync", "entries", "opendir")
+        made = _CodeValue((child if bare else self.join(call.subject, child, "/")).texts, None, "Path", call.origins)
+        return _CodeValue((), [made, call.subject] if "walk" in call.last else [made], "list", call.origins)
+
+    def program(self, role: str, call: _CodeCall) -> _CodeValue:
+        """What a program of the shell does, too."""
+        words = [text for arg in call.args for text in arg.pieces()[:1]]
+        if role == "chmod" and len(words) > 1:
+            words = [oct(int(words[1]))[2:] if words[1].isdigit() and words[1][0] != "0" else words[1].lstrip("0o"), words[0]]
+        if words and words[0][:1] != _CODE_HOLE:
+            self.tell("argv", role.split(":") + list(map(_code_shown, words)), "")
         return _CODE_UNKNOWN
 
     def written(self, where: _CodeValue, what: _CodeValue, appended: bool) -> None:
@@ -8395,17 +8591,9 @@ class CodeReader:
         first = args[0] if args else _CODE_UNKNOWN
         if of is not None and of.known() and not first.known():
             first, args = of, [of]                      # "a b".execute()
-        more = [arg for arg in args[1:] if not arg.fields]
-        twice = re.match(r"\.?(exec|spawn|posix_spawn)([lv]|(?<=x_spawn))", last)    # these name the program twice
-        if twice:
-            more = more[1:] if twice.group(1) == "spawn" else more
-            words = [*more[0].each()] if twice.group(2) != "l" and more else [first, *more[1:]]
-        else:
-            more += [fields["args"]] if "args" in fields and first is not fields["args"] else []
-            words = [word for arg in [first, *more] for word in arg.each()]
-        words = [word for word in words if word.texts or word.name or word.origins]
+        words = self.argv(first, [arg for arg in args[1:] if not arg.fields], fields, last)
         self.suspect(words[0] if words else _CODE_UNKNOWN, last, False)
-        shell = words and re.search(r"(?:^|/)(?:(?:ba|z|da)?sh|python[\d.]*|node|cmd|powershell|pwsh)\Z", words[0].pieces()[0])
+        shell = words and _code_shell.search(words[0].pieces()[0])
         if shell and any("net" in word.origins and not word.texts for word in words[1:]):
             self.tell("say", "pipe_to_shell", "runs downloaded text")
         fed = fields["input"].pieces()[0] if "input" in fields else ""
@@ -8419,17 +8607,139 @@ class CodeReader:
                 self.tell("sh", texts[0], fed)
                 if _code_sql.match(texts[0]):
                     self.tell("sql", texts[0])
-        fetches = any(re.search(r"\b(?:curl|wget|iwr|irm)\b", text) for word in words for text in word.texts)
+        fetches = any(_code_fetches.search(text) for word in words for text in word.texts)
         reads = shell and not any(word.texts and word.texts[0][:2] == "-c" for word in words)
-        origins = _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS)
-        return _CodeValue((), None, "a shell" if reads else "output", origins)
+        return _CodeValue((), None, "a shell" if reads else "output",
+                          _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS))
+
+    def argv(self, first: _CodeValue, more: list[_CodeValue], fields: dict[str, _CodeValue], last: str) -> list[_CodeValue]:
+        """The words of a program that is started."""
+        twice = _code_twice.match(last)                 # these name the program twice
+        if twice:
+            more = more[1:] if twice.group(1) == "spawn" else more
+            words = [*more[0].each()] if twice.group(2) != "l" and more else [first, *more[1:]]
+        else:
+            more += [fields["args"]] if "args" in fields and first is not fields["args"] else []
+            words = [word for arg in [first, *more] for word in arg.each()]
+        return [word for word in words if word.texts or word.name or word.origins]
 
 
+class CodeReader(_CodeCalls):
+    """Evaluates one text in one family and collects its acts."""
+
+    def __init__(self, text: str, family: str, language: str, home: str, passes: int = 2) -> None:
+        self.family, self.home = family, home
+        self.templates = family in ("sigil", "php") or language in ("java", "groovy", "jshell")    # "$x" is computed
+        self.picks = frozenset(_CODE_PICKS[family].split())
+        self.old, self.vars, self.room = {}, {}, 200 * MAX_SHELL_SOURCE
+        self.tests = _code_tests.search(text) is not None
+        self.imports(text)
+        if family in ("sigil", "php") and "<<" in text:
+            text = _code_heredoc.sub(lambda m: '"' + m.group(4).replace('"', '\\"') + '"' + m.group(3), text)
+        for _ in range(3 if len(text) < 20_000 else passes):
+            self.acts, self.files, self.named, self.missed = [], {}, {}, set()
+            self.real = self.scratch = self.depth = 0
+            _CodeText(self, text).read()
+            if not any(name in self.vars and (name not in self.old or self.old[name].texts != self.vars[name].texts or
+                                              self.old[name].origins != self.vars[name].origins) for name in self.missed):
+                break
+            self.old.update(self.vars)
+            self.vars = {}
+
+    def imports(self, text: str) -> None:
+        """Names that stand for modules and what is in them."""
+        for found in _code_imports.finditer(text):
+            source, names, plain, whole, star, braces, module, picked, required = found.groups()
+            module = source or module or required or ""
+            for part in (names or plain or braces or picked or "").split(","):
+                name, _, alias = re.sub(r"\s+as\s+|\s*:\s*", ":", part.strip(" \t\n\r(")).partition(":")
+                if name:
+                    name = name.partition(".")[0] if plain and not alias else name
+                    self.old[alias or name] = _CodeValue((), None, f"{module}.{name}" if module else name)
+            self.old.update((name, _CodeValue((), None, module)) for name in (whole, star) if name)
+
+    def literal(self, word: str, at: int) -> _CodeValue:
+        """The value of a string: what it says, and holes where it computes."""
+        family, quote, prefix = self.family, word[0], ""
+        if quote in "rRbBuUfF":
+            prefix = word[:2 if word[1] not in "'\"" else 1].lower()
+            word = word[len(prefix):]
+            quote = word[0]
+        if quote == ":":
+            return _CodeValue((word[1:],))
+        if quote == "[":
+            word = word.strip("=[]")
+        elif quote in "q%":
+            how = re.match(r"[q%]([a-zA-Z]?)", word).group(1)               # type: ignore[union-attr]
+            word = re.sub(r"^\W?\w+[ ]?", "", word)[1:-1]
+            if how in ("w", "W", "i"):
+                return _code_list(word.split())
+            quote = {"x": "`", "q": '"', "Q": '"'}.get(how, "'")
+        else:
+            size = 3 if word[:3] in ("'''", '"""') else 1
+            word = word[size:len(word) - size if word[-1:] == quote and len(word) > size else len(word)]
+        value = _CodeValue((word if "r" in prefix or quote == "'" and family in ("sigil", "php") else _sh_unescape(word),))
+        if "f" in prefix or quote == "`" and family in ("slash", "sigil", "php") or quote == '"' and self.templates:
+            value = self.filled(word, value)
+        if quote == "`" and family in ("sigil", "php"):
+            return self.run([value], {}, "system", None)
+        value.at = at
+        self.path(value.texts[0] if len(value.texts) == 1 else "", at)
+        return value
+
+    def filled(self, word: str, value: _CodeValue) -> _CodeValue:
+        """A string with what is computed in it."""
+        made, last = _CodeValue(("",)), 0
+        for found in list(_CODE_HOLES[self.family].finditer(word))[:100]:
+            inner = next((group for group in found.groups() if group), "")
+            made = self.join(made, _CodeValue((_sh_unescape(word[last:found.start()]),)))
+            made = self.join(made, self.within(inner) if inner else _CodeValue((found.group()[:1],)))
+            last = found.end()
+        return self.join(made, _CodeValue((_sh_unescape(word[last:]),))) if last else value
+
+    def within(self, text: str) -> _CodeValue:
+        """The value of an expression within a string."""
+        if text[0] in "$@":
+            left, right = ("['", "']") if "{" in text[2:] else ("", "")
+            text = text.replace("->", "").replace("{", left).replace("}", right)
+        name = text.lstrip("$@")
+        return self.variable(name) if name.isidentifier() else self.nested(text)
+
+    def nested(self, text: str) -> _CodeValue:
+        """Evaluate another text with the same variables."""
+        self.room -= len(text) + 50
+        if self.depth > 4 or self.room < 0:
+            return _CODE_UNKNOWN
+        self.depth += 1
+        value = _CodeText(self, text).read()
+        self.depth -= 1
+        return value
+
+
+_CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue | None]] = {name: method for method, names in (
+    (_CodeCalls.held, "items values entries"), (_CodeCalls.place, " ".join(_CODE_PLACES)),
+    (_CodeCalls.own_home, "home homedir UserHomeDir"), (_CodeCalls.imported, "__import__ import_module require import"),
+    (_CodeCalls.attribute, "getattr"), (_CodeCalls.environment, "get fetch getenv getProperty"),
+    (_CodeCalls.joined, "join implode paste paste0 concat"), (_CodeCalls.format, "format sprintf"),
+    (_CodeCalls.changed, "split " + " ".join(_CODE_TEXTS)), (_CodeCalls.characters, "chr fromCharCode bytes bytearray map"),
+    (_CodeCalls.decoded, " ".join(_CODE_DECODES)),
+    ) for name in names.split()}
+_CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
+    "run": _CodeCalls.runs, "eval": _CodeCalls.evaluates, "delete": _CodeCalls.deletes, "write": _CodeCalls.writes,
+    "save": _CodeCalls.saves, "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
+    "fetch": _CodeCalls.fetches, "send": _CodeCalls.sends, "say": _CodeCalls.says, "test": _CodeCalls.looks,
+    "path": _CodeCalls.paths, "same": _CodeCalls.passes, "list": _CodeCalls.lists}
 _CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
-_CODE_IMPORTERS = frozenset("__import__ import_module require import".split())
 _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())      # rather variables
 _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
+# Code of a test; objects in it that judge what they are given and do not run it.
+_code_tests = lazy_regex(r"\bassert|\bexpect\s*\(|\.should\b|\bdef test_|\b(?:it|test|describe)\s*\(?\s*['\"]")
+_code_judges = lazy_regex(r"(?i)guard|polic|\bwall|firewall|judge|validat|checker|rules?\b|filter|classif|detect|scanner|linter")
+_code_mode = lazy_regex(r"[rwaxbt+<>|-]{1,4}\Z")
+_code_twice = lazy_regex(r"\.?(exec|spawn|posix_spawn)([lv]|(?<=x_spawn))")
+_code_shell = lazy_regex(r"(?:^|/)(?:(?:ba|z|da)?sh|python[\d.]*|node|cmd|powershell|pwsh)\Z")
+_code_fetches = lazy_regex(r"\b(?:curl|wget|iwr|irm)\b")
 
 
 def code_acts(text: str, language: str, home: str) -> list[Act]:
@@ -9074,33 +9384,28 @@ class _CmdReader(_WindowsReader):
         return parts
 
 
+_WINDOWS_OWN = {"pwd": ".", "true": "", "false": "", "null": "", "input": "", "comspec": "cmd.exe"}
+_windows_cut = lazy_regex(r":~(-?\d{1,5})(?:,(-?\d{1,5}))?")
+
+
 def _windows_variable(run: _ShRun, name: str, operation: str) -> list[str]:
     """The words that a variable holds."""
-    known = run.vars.get(name)
+    known = run.vars.get("@", {}) if name in ("args", "@") else run.vars.get(name, _WINDOWS_OWN.get(name))
     if isinstance(known, dict):
         return list(known.values())
     if known is None:
-        if name in ("pwd", "true", "false", "null", "args", "input", "@"):
-            return list(run.vars.get("@", {}).values()) if name in ("args", "@") else ["."] if name == "pwd" else [""]
-        if name == "comspec":
-            return ["cmd.exe"]
-        secret = _SH_SECRET_NAME.search(name)
-        text = f"%{name}%" if operation else "$" + name
-        origin = _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING
-        return [_sh_from(_SH_HOLE if operation[1:] else text, origin)]
+        origin = _sh_read((f"\0${name.split(':')[-1][:40]}",)) if _SH_SECRET_NAME.search(name) else _NOTHING
+        return [_sh_from(_SH_HOLE if operation[1:] else f"%{name}%" if operation else "$" + name, origin)]
     found = []
     for value in _sh_each(known):
         text = str(value)
-        cut = re.match(r":~(-?\d{1,5})(?:,(-?\d{1,5}))?", operation[1:])
+        cut = _windows_cut.match(operation[1:])
         if cut:
             text = text[int(cut.group(1)):][:int(cut.group(2)) if cut.group(2) else None]
         elif "=" in operation:
             old, _, new = operation.lstrip("%:").partition("=")
             text = re.sub(re.escape(old), lambda _: new, text, flags=re.I)[:MAX_SHELL_VALUE] if old else text       # noqa: B023
-        kept = _sh_from(text, _sh_flow(value))
-        if isinstance(value, _ShWord) and value.block is not None:
-            kept = value
-        found.append(kept)
+        found.append(value if isinstance(value, _ShWord) and value.block is not None else _sh_from(text, _sh_flow(value)))
     return found[:1] if operation else found
 
 
@@ -9213,45 +9518,40 @@ def _power_operand(run: _ShRun, operand: tuple[Any, ...]) -> list[str]:
     """The words of one operand, with what is picked of it."""
     base, value, picked = operand[0], operand[1], operand[2] if len(operand) > 2 else []
     run.spend(8)
-    if base == "w":
-        words = _windows_expand(run, value)
-    elif base == "v":
-        words = _windows_variable(run, value, "")
-    elif base == "s":
-        words = _power_lines(run.script(value))
-    elif base == "b":
-        block = _ShWord("")
-        block.block, words = value, [block]
-        return words
-    elif base == "h":
-        held = {str(key): _sh_whole(_windows_expand(run, item)) for key, item in value.items()}
-        table = _ShWord("")
-        table.block = held
-        return [table]
-    elif base == "@":
-        words = []
-        for word in _windows_variable(run, value, ""):
-            block = word.block if isinstance(word, _ShWord) else None       # type: ignore[assignment]
-            words += [word] if not isinstance(block, dict) else [
-                one for key, item in block.items() for one in ("-" + key, item) if one not in ("", "$true")]
-        return words
-    else:
-        words = []
-    name = ""
-    for what, inner in picked:
-        if what == ".":
-            name = inner
-            following = picked[picked.index((what, inner)) + 1:][:1]
-            if following and following[0][0] == "c":
-                continue
-            block = words[0].block if len(words) == 1 and isinstance(words[0], _ShWord) else None      # type: ignore[assignment]
-            words = [block[name]] if isinstance(block, dict) and name in block else words or [_SH_HOLE]
-        elif what == "c":
+    words, name = _power_base(run, base, value), ""
+    for number, (what, inner) in enumerate(picked):
+        if what == "c":
             words = _power_call(run, value if base == "t" else "", words, name, _power_value(run, inner))
+        elif what == ".":
+            name = inner
+            block = words[0].block if len(words) == 1 and isinstance(words[0], _ShWord) else None
+            if not (picked[number + 1:] and picked[number + 1][0] == "c"):
+                words = [block[name]] if isinstance(block, dict) and name in block else words or [_SH_HOLE]
         else:
             index = _power_value(run, inner)
-            number = int(index[0][:6]) if len(index) == 1 and re.fullmatch(r"-?\d{1,5}", index[0]) else len(words)
-            words = [words[number]] if len(words) > 1 and -len(words) <= number < len(words) else words
+            at = int(index[0][:6]) if len(index) == 1 and re.fullmatch(r"-?\d{1,5}", index[0]) else len(words)
+            words = [words[at]] if len(words) > 1 and -len(words) <= at < len(words) else words
+    return words
+
+
+def _power_base(run: _ShRun, base: str, value: Any) -> list[str]:
+    if base == "w":
+        return _windows_expand(run, value)
+    if base == "v":
+        return _windows_variable(run, value, "")
+    if base == "s":
+        return _power_lines(run.script(value))
+    if base in ("b", "h"):
+        held = _ShWord("")
+        held.block = value if base == "b" else {key: _sh_whole(_windows_expand(run, item)) for key, item in value.items()}
+        return [held]
+    if base == "t":
+        return []
+    words: list[str] = []
+    for word in _windows_variable(run, value, ""):          # @splatted
+        table = word.block if isinstance(word, _ShWord) else None
+        words += [word] if not isinstance(table, dict) else [
+            one for key, item in table.items() for one in ("-" + key, item) if one not in ("", "$true")]
     return words
 
 
@@ -9293,10 +9593,8 @@ def _power_call(run: _ShRun, kind: str, words: list[str], name: str, args: list[
         run.judge_origin(first)
     elif name in ("start", "run", "exec", "shellexecute", "create"):
         run.read(" ".join(args[:2] if name != "run" else args[:1]), _NOTHING, _SH_CMD)
-    elif name == "replace" and len(args) > 1:
-        return [_sh_from(word.replace(first, second), _sh_flow(word)) for word in words]
-    elif name in ("tolower", "toupper"):
-        return [_sh_from(word.lower() if name == "tolower" else word.upper(), _sh_flow(word)) for word in words]
+    elif name in _CODE_TEXTS:
+        return [_sh_from(_CODE_TEXTS[name](word, *args), _sh_flow(word)) for word in words]
     elif name in ("concat", "join", "combine"):
         between = {"concat": "", "combine": "\\", "join": first}[name]
         return [_sh_whole([word.rstrip("\\") if name == "combine" else word for word in args[name == "join":]], between)]
@@ -9595,6 +9893,8 @@ class _ShFiles(_ShState):
         known = self.kept(word) if word != "/dev/null" else _EMPTY
         if known is None and self.pipes and self.pipes.intersection(self.keys(word)):
             return _sh_read(["\0pipe " + key for key in self.keys(word)])
+        if known is None and not isinstance(word, _ShWord):
+            return _sh_read(sources)
         known = _sh_flow(word).but(None) if known is None else known
         return _sh_join((known, _sh_read(sources)), known.text)
 
@@ -9710,7 +10010,7 @@ class _ShFiles(_ShState):
             plain = mapped.rstrip("/") or "/"
             if plain == "~" or plain == "/tmp" and not whole or _sh_top.match(plain):
                 return hard
-            if plain.endswith("/.git") and hard or self.climbs(place, here):
+            if plain.endswith("/.git") and hard or ".." in place and self.climbs(here):
                 return True
             if plain != "/tmp" and any([top == here or top.startswith(here.rstrip("/") + "/")
                                         for tops in self.anchors for top in tops]):
@@ -9722,11 +10022,12 @@ class _ShFiles(_ShState):
         loose = project is None and not cwd and "/" not in text.strip("/") and text[:1] not in "/~"
         return bool(outside) and hard and not loose and not (cwd and _SH_THROWN.match(text))
 
-    def climbs(self, word: str, place: str) -> bool:
-        """Is this spelled as a way up from where one is to other people's homes?"""
+
+    def climbs(self, place: str) -> bool:
+        """Is this, spelled as a way up from where one is, in other people's homes?"""
         homes = self.homes or ()
-        return ".." in word and any([place.startswith(home.rpartition("/")[0] + "/") and home.count("/") > 1 for home in homes]
-                                    ) and not any([place.startswith(home + "/") for home in homes])
+        return not any([place.startswith(home + "/") for home in homes]) and any(
+            [home.count("/") > 1 and place.startswith(home.rpartition("/")[0] + "/") for home in homes])
 
 
 class _ShFields:
@@ -10409,7 +10710,7 @@ class _ShRun(_ShScripts):
         secret = ""
         if name in rules:
             secret = self.rules(name, rules[name], args)
-        row = _sh_row(*rows[name]) if name in rows else None
+        row = _sh_row(rows[name]) if name in rows else None
         call, before = self.verb(name, args, row) if name in verbs else (None, None)
         if call is None and row is not None:
             call = _ShCall(name, args, row)
@@ -10433,7 +10734,7 @@ class _ShRun(_ShScripts):
             for size in (2, 1):
                 key = "/".join([name, *words[:size]])
                 if len(words) >= size and key in rows:
-                    call = _ShCall(name, args[at + skip + size:], _sh_row(*rows[key]), words[size - 1])
+                    call = _ShCall(name, args[at + skip + size:], _sh_row(rows[key]), words[size - 1])
                     call.sort()
                     return call, front.got
         return None, []
@@ -10484,9 +10785,12 @@ class _ShRun(_ShScripts):
         start = 0
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
             start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
-        words = args[start:start + 300] + args[:start][:20]     # options before a sub-command go behind it
-        words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
-        subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000] + " "
+        words = args[start:start + 300] + args[:min(start, 20)]     # options before a sub-command go behind it
+        subject = " ".join(words)
+        if subject.count(" ") >= len(words) or len(subject) > 300 or "\ue0f0" in subject:
+            words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
+            subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000]
+        subject += " "
         padded = " " + subject
         secret = ""
         for category, pattern, reason in rules:
@@ -10509,7 +10813,9 @@ class _ShRun(_ShScripts):
                     fell = self.fell
                     self.go(value)
                     self.fell = fell
-            outs = [self.act(role, value, flow) for role, value in got if role not in _SH_QUIET_ROLES]
+            written = self.text_of(call, flow)
+            outs = [self.act(role, value, written if role == "w" else flow, call.appends) for role, value in got
+                    if role not in _SH_QUIET_ROLES]
         for role in row.inputs if flow.text or flow.remote else ():
             if not call.all(role) and (flow.text or role != "sql"):
                 self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
@@ -10526,6 +10832,13 @@ class _ShRun(_ShScripts):
         if self.links is not links and call.all("vol"):
             self.links = links
         return _sh_said(outs)
+
+    @staticmethod
+    def text_of(call: _ShCall, flow: _Flow) -> _Flow:
+        """What a program writes: the text that stands among its words, or what goes in."""
+        for text in call.all("text"):
+            return _sh_flow(text).but(str(text))
+        return flow
 
     def inside(self, call: _ShCall, flow: _Flow) -> _Flow:
         """The command that stands among the words of another."""
@@ -10565,7 +10878,7 @@ class _ShRun(_ShScripts):
         if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
             self.path(word)
 
-    def act(self, role: str, value: str, flow: _Flow) -> _Flow:
+    def act(self, role: str, value: str, flow: _Flow, appended: bool = False) -> _Flow:
         """What a word does in its role."""
         if role == "sh":
             return self.apart(self.run_text, value, flow)
@@ -10583,7 +10896,10 @@ class _ShRun(_ShScripts):
             return self.act("sh", _sh_from(value[1:], _sh_flow(value)), flow)
         key, mark, text = value.partition("=")
         if role == "w" or role == "new":
-            self.written(value, flow, False, role == "w")
+            self.written(value, flow, appended, role == "w")
+        elif role == "empty":
+            self.written(value, _EMPTY, False)
+            self.delete(value, "empties a system file", False, False)
         elif role == "d":
             self.path(value)
             self.delete(value)
@@ -10756,19 +11072,13 @@ def _sh_listed(run: _ShRun) -> _Flow:
 def _sh_is_shell(run: _ShRun, words: list[str]) -> bool:
     """Is this an interactive or input-reading shell?"""
     made = _sh_tables[0].get(_sh_program(words[0], run.d)) if words else None
-    return made is not None and _sh_row(*made).method is _do_shell and all([word[:1] in "-+" for word in words[1:]])
+    return made is not None and _sh_row(made).method is _do_shell and all([word[:1] in "-+" for word in words[1:]])
 
 
 def _do_enters(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     if not call.starts or _sh_is_shell(run, call.rest):
         run.say("privilege", f"{call.name}: opens a shell in another root or namespace")
     return run.inside(call, flow)
-
-
-def _do_exec(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    out = run.inside(call, flow)
-    run.dead = bool(call.starts)
-    return out
 
 
 def _do_inside(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
@@ -11068,6 +11378,10 @@ def _do_state(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         run.aliases = {**run.aliases, **dict([str(word).split("=", 1) for word in args if "=" in word])}
     elif name in ("exit", "return"):
         run.dead = True
+    elif len(_sh_operands(args)) > 1 and name in ("set-alias", "sal", "new-alias", "nal"):
+        node = _ShNode()
+        alias, node.words = _sh_operands(args)[0], [_sh_operands(args)[1], [("v", "@", "", False)]]
+        run.functions = {**run.functions, alias: [[node]]}
     return _NOTHING
 
 
@@ -11231,24 +11545,6 @@ def _do_dd(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     return flow._replace(text=None, made=True) if cut else flow
 
 
-def _do_overwrite(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    """tee, truncate, Set-Content …"""
-    name, args = call.name, call.args
-    appended = name in ("ac", "add-content") or _sh_has(r"(?:-a|--append|-Append)\Z", args)
-    files = [w for w, option in zip(args, ["", *args])
-             if w[:1] != "-" and option.lower() not in ("-s", "-value", "-encoding", "-r", "-o", "-l")]
-    value = next((value for option, value in zip(args, args[1:]) if option.lower() == "-value"), None)
-    if run.d is _SH_POWER and len(files) > 1 and name not in ("tee", "tee-object", "out-file"):
-        value, files = value or files[1], files[:1]
-    shrinks = name in ("truncate", "fallocate")
-    content = _sh_flow(value).but(str(value)) if value is not None else _EMPTY if shrinks else flow
-    for word in files:
-        run.written(word, content, appended)
-        if shrinks:
-            run.delete(word, "empties a system file", False, False)
-    return flow
-
-
 def _do_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     """cp, mv, ln, install …: the content goes along."""
     name, into = call.name, "".join(call.all("into")[-1:])
@@ -11310,6 +11606,9 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     name, urls, target = call.name, call.all("u"), "".join(call.all("w")[-1:])
     if name in _SH_NAMED_LAST and len(urls) > 1 and not target:
         target = urls.pop()
+    if "codes" in call.marks:
+        run.keep(target, run.content(urls[0] if urls else "")._replace(text=None, coded=True))
+        return _NOTHING
     sent: list[_Flow] = []
     if name in ("http", "https", "xh"):
         sent = [flow, *[run.content(word.rpartition("@")[2]) if re.search(r"[=:]@", word) else _sh_flow(word) for word in urls]]
@@ -11326,7 +11625,7 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             sent.append(_sh_flow(value))
         elif role == "r":
             run.path(value)
-        elif role in ("auth", "header") and _sh_other_service(_sh_flow(value), hosts):      # what says who one is
+        elif role in ("auth", "header") and _sh_elsewhere(_sh_flow(value), hosts, True):
             run.ship(_sh_flow(value), name)
     for url in urls[:64]:
         sent.append(_sh_flow(url))
@@ -11335,7 +11634,7 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         if url[:7].lower() == "file://":
             run.path(url)
     for part in sent[:64]:
-        if part.sources and not _sh_own_host(part, hosts):
+        if part.sources and _sh_elsewhere(part, hosts, False):
             run.ship(part, name)
     local = all([url[:5].lower() == "file:" for url in urls])
     got = _Flow(None, not local or flow.remote, ("\0the credentials of this machine",) * bool(_sh_metadata.search(hosts)))
@@ -11349,30 +11648,11 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     return _NOTHING
 
 
-def _do_fetch_tool(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    """certutil, bitsadmin: a URL and the file it goes to; or decoding."""
-    args = call.args
-    verb, at = "".join(args[:1]).lower().lstrip("-/"), next((i for i, word in enumerate(args) if "://" in word), -1)
-    codes = verb in ("encode", "encodehex", "decode", "decodehex") and len(args) > 2
-    got = _REMOTE if not codes else run.content(args[1])._replace(text=None, coded=True)
-    target = args[2] if codes else "" if at < 0 else "".join(args[at + 1:at + 2]) or args[at].rpartition("/")[2]
-    for file in (target, target.replace("\\", "/").rpartition("/")[2]) if target else ():
-        run.keep(file, got)
-        run.files[file] = got
-    return _NOTHING
-
-
 def _do_socket(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    name, text = call.name, " ".join(call.args)
-    if name in ("socat", "websocat"):
-        if re.search(r"(?i)(?:exec|system|shell|sh-c|cmd):", text) and (
-                name == "websocat" or re.search(r"(?i)tcp|udp|ssl|sctp|vsock|socks|proxy", text)):
-            run.say("reverse_shell", f"{name} connects a program to the network")
-        for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)", text):
-            flow = run.content(word)
-    elif name != "telnet" and _sh_has(r"-\w*[ec]\Z|--(?:sh-)?exec|--lua-exec", call.args):
-        run.say("reverse_shell", f"{name} connects a program to the network")
-    return _NOTHING if re.search(r"(?:^| )-\w*z", text) else _sh_connected(run, flow, name)
+    text = " ".join(call.args)
+    for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)", text) if call.name in ("socat", "websocat") else ():
+        flow = run.content(word)
+    return _NOTHING if re.search(r"(?:^| )-\w*z", text) else _sh_connected(run, flow, call.name)
 
 
 def _sh_connected(run: _ShRun, flow: _Flow, way: str) -> _Flow:
@@ -11423,6 +11703,9 @@ def _do_lookup(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 # -- PowerShell and cmd.exe
+_sh_start_value = lazy_regex(r"(?i)(?:/d|-(?:verb|windowstyle|workingdirectory|wd|credential|redirect\w+))\Z")
+
+
 def _do_start(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     """Commands that run a command or a block: start, Start-Process, Start-Job, ForEach-Object …"""
     name, args = call.name, call.args
@@ -11432,10 +11715,11 @@ def _do_start(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             for line in _power_lines(flow) or [_SH_HOLE]:
                 run.vars["_"] = line
                 outs.append(run.script(word.block))
-    at = 0
-    while at < len(args) and (args[at][:1] == "-" or name == "start" and re.match(r"/\w+\Z", args[at])):
-        at += 1 + (args[at].lower() in ("/d", "-verb", "-windowstyle", "-workingdirectory", "-wd"))
-    rest = [word for word in args[at:] if name == "start" or word[:1] != "-" and word]
+    rest: list[str] = []
+    for before, word in zip(["", *args], args):         # without its options, and the values of some
+        own = word[:1] == "-" and (name != "start" or not rest) or name == "start" and not rest and re.match(r"/\w+\Z", word)
+        if word and not own and not _sh_start_value.match(before):
+            rest.append(word)
     if name in ("start", "start-process", "saps") and rest and not rest[0].startswith(("http", _SH_HOLE)):
         run.run_file(rest[0])
         return run.simple(rest, flow)
@@ -11460,14 +11744,6 @@ def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     shape = given.get("/m", "*")
     hit = given.get("/p", ".").rstrip("\\") + "\\" + (shape if shape.strip("*.") else "*")
     return run.read(re.sub(r"(?i)@(?:path|file|relpath|fname)", lambda _: hit, given.get("/c", "")), flow, _SH_CMD)
-
-
-def _do_set_alias(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
-    for name, meant in [_sh_operands(call.args)[:2]] if len(_sh_operands(call.args)) > 1 else []:
-        node = _ShNode()
-        node.words = [meant, [("v", "@", "", False)]]
-        run.functions = {**run.functions, name: [[node]]}
-    return _NOTHING
 
 
 _sh_harmless = lazy_regex(r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
@@ -11502,21 +11778,16 @@ _SH_SERVICES = dict(pair.split(":") for pair in """npm:npmjs github:github gh:gi
     cloudflare:cloudflare digitalocean:digitalocean azure:azure google:google vercel:vercel netlify:netlify""".split())
 
 
-def _sh_other_service(origin: _Flow, hosts: str) -> bool:
-    """Does a secret go to another service than the one that its name tells?"""
+def _sh_elsewhere(origin: _Flow, hosts: str, lent: bool) -> bool:
+    """Does a secret go to another service than the one that its name tells? One that is *lent* says who one is: that may
+    go to any host unless its name is that of a known service."""
     if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
         return False
-    names = [source.strip("\0$").lower().split("_")[0] if source[:2] == "\0$" else "" for source in origin.sources]
-    return any(not name or name in _SH_SERVICES and name not in hosts and _SH_SERVICES[name] not in hosts for name in names)
-
-
-def _sh_own_host(origin: _Flow, hosts: str) -> bool:
-    """Are secret variables sent to the very service their names speak of, or does all stay on this machine?"""
-    if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
-        return True
-    names = [source[2:].strip("\0").lower().split("_") for source in origin.sources if source[:2] == "\0$"]
-    return len(names) == len(origin.sources) and not origin.coded and all(
-        any(len(part) > 3 and part in hosts for part in name) for name in names)
+    names = [source[2:].strip("\0").lower().split("_") if source[:2] == "\0$" else [""] for source in origin.sources]
+    if lent:
+        return any([not name[0] or name[0] in _SH_SERVICES and name[0] not in hosts and _SH_SERVICES[name[0]] not in hosts
+                    for name in names])
+    return origin.coded or any([not any([len(part) > 3 and part in hosts for part in name]) for name in names])
 
 
 # ---- texts that hold commands in languages of their own
@@ -11606,8 +11877,8 @@ _SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
     "awk": _sh_awk_program, "sed": _sh_sed_text, "esc": _sh_escaped_commands, "make": _sh_make_text, "tcl": _sh_tcl_text,
     "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
     "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
-_SH_QUIET_ROLES = frozenset("""p k h f r n cd u s S @ header auth folder module makefile entry two stem mark file into mode array
-    fd name""".split())
+_SH_QUIET_ROLES = frozenset("""text p k h f r n cd u s S @ header auth folder module makefile
+    entry two stem mark file into mode array fd name""".split())
 
 
 def _sh_text(value: Any) -> str:
@@ -11670,20 +11941,21 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     if isinstance(text, list):
         words = [_sh_private.sub("?", _sh_text(word)) for word in text]
         if _SH_OPERATORS.isdisjoint(words):
-            run = _ShRun(ctx, _SH_POSIX, cwd, env)
-            run.shown(run.simple(words, _NOTHING))
-            return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
+            return _sh_one(words, ctx, cwd, env)
         text = " ".join(words)
     text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
         raise BudgetSpent("it holds a command too long to follow")
     if not text.isascii() or "\0" in text:
         text = _sh_private.sub("?", text.replace("\0", ""))
+    shell, code = language in ("", "sh", "powershell", "cmd"), language in ("code", "any")
+    dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
+    if shell and dialects == [_SH_POSIX] and "wal" not in text and _sh_flat.match(text) and not (
+            text[0] in _SH_KEYWORD_STARTS and _sh_keyword.match(text)):
+        return _sh_one(text.split(), ctx, cwd, env)
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     changed: set[str] = set()
-    shell, code = language in ("", "sh", "powershell", "cmd"), language in ("code", "any")
-    dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
         run.elsewhere = len(dialects) > 1
@@ -11698,6 +11970,13 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
         paths.update(run.paths)
         changed |= run.altered
     return CommandFacts(facts, tuple(paths), frozenset(changed))
+
+
+def _sh_one(words: list[str], ctx: ShellContext, cwd: str | tuple[str, ...], env: Iterable[tuple[str, str]]) -> CommandFacts:
+    """The facts of one command whose words mean themselves: what reading its text would come to as well."""
+    run = _ShRun(ctx, _SH_POSIX, cwd, env)
+    run.shown(run.simple(words, _NOTHING))
+    return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
 
 
 _sh_private = lazy_regex("[\ue0f0\ue0f1]")
@@ -12784,9 +13063,10 @@ def _secret_words(abroad: bool) -> list[tuple[str, Any, list[Any]]]:
     heads: dict[str, list[tuple[str, str, Any]]] = {}
     for row in rows:
         heads.setdefault(row[0][0] if row[0][0] in _RARE_LETTERS else row[0][:3], []).append(row)
+    whole = {row[0][0] if len(row) == 1 < len(head) else head: row for head, row in heads.items()}     # soonest looked for
     return [(head, lazy_regex(re.escape(head) + "(?:%s)" % "|".join(
                 f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in row)), [what for *_, what in row])
-            for head, row in heads.items()]
+            for head, row in whole.items()]
 
 
 _RARE_LETTERS = "pk-/:!&z"    # one regex for all words that begin so is quicker than one for each
@@ -12838,7 +13118,7 @@ class _Search:
         self.head = self.rows_to = 0    # where the head of the last table begins, and its last row ends
         self.hits: list[int] = []       # where there are words of names and forms
         self._near: list[tuple[int, str]] | None = None     # where there are _NEAR_WORDS, and which
-        self._before = 0                # how many of them begin before the value at hand
+        self._before = self._asked = 0  # how many of them begin before the value at hand; how often they were looked for
         if tokens:
             self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
         self._words()
@@ -12966,13 +13246,16 @@ class _Search:
         """The last two different ones of _NEAR_WORDS that stand before *left* and near it. (Places hardly ever fall.)"""
         low, places = self.low, self._near
         if places is None:
-            places = self._near = []
+            places, begin, end = [], max(0, left - _NEAR - more), left
+            self._asked += 1
+            if self._asked >= 50:                       # few are looked for where they may be, many everywhere at once
+                self._near, begin, end = places, 0, len(low)
             for word in _NEAR_WORDS:
-                at = low.find(word)
+                at = low.find(word, begin, end)
                 while at >= 0:
                     if word != "key" or low[at - 2:at] != "</" or low[at + 3:at + 4] != ">":
                         places.append((at, word))
-                    at = low.find(word, at + 1)
+                    at = low.find(word, at + 1, end)
             places.sort()
         found: list[tuple[int, str]] = []
         size, before = len(places), self._before
@@ -12980,7 +13263,7 @@ class _Search:
             before += 1
         while before and places[before - 1][0] >= left:     # a value may begin before the last one
             before -= 1
-        self._before = before
+        self._before = before if self._near is not None else 0
         while before and len(found) < 2:
             before -= 1
             at, word = places[before]
@@ -13119,6 +13402,7 @@ _cut_at = lazy_regex(r"[\s\"'<>\0]")
 _escaped_line = lazy_regex(r'\\[nrt"/]')
 _NAMED_KINDS = frozenset("password client-secret api-key aws-secret-key aws-session-token azure-key basic-auth".split())
 _Readings = Callable[[str], tuple[View, ...]]
+_NamesOf = Sequence["str | None"]
 
 
 def _secret_pieces(text: str) -> Iterator[tuple[int, int]]:
@@ -13146,10 +13430,11 @@ class SecretScanner:
         literals = [regex.literals for _, regex, _ in self._own]
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
-    def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None,
+    def scan(self, texts: Sequence[str], budget: Budget, names: _NamesOf | Callable[[], _NamesOf] | None = None,
              readings: _Readings | None = None, viewed: bool = True,
              runs: Sequence[tuple[int, int]] | None = None) -> list[Finding]:
-        """Every secret in the strings of one message. names[i]: the member that a value stands in. May raise BudgetSpent.
+        """Every secret in the strings of one message. names[i]: the member that a value stands in (a function is asked for them
+        when they are needed, and the texts hold all names, too). May raise BudgetSpent.
 
         What the caller knows of the texts joined by NUL: *viewed* is false when `needs_views` of them is; *runs* are their
         `token_runs`.
@@ -13159,14 +13444,16 @@ class SecretScanner:
             blob = "\0".join(texts)
             if not _is_plain(blob, viewed, runs):
                 findings += self._builtin(blob, texts, names, budget, viewed, runs)
+        if callable(names):
+            names = names() if "text" in texts else None
         if names is not None and names.count("text") > 1:
             findings += self._split(texts, names, budget)
         if self._own and self._own_may_match(texts, budget, readings):
             findings += self._own_findings(texts, budget, readings)
         return findings
 
-    def _builtin(self, blob: str, texts: Sequence[str], names: Sequence[str | None] | None, budget: Budget, viewed: bool,
-                 runs: Sequence[tuple[int, int]] | None) -> Iterator[Finding]:
+    def _builtin(self, blob: str, texts: Sequence[str], names: _NamesOf | Callable[[], _NamesOf] | None, budget: Budget,
+                 viewed: bool, runs: Sequence[tuple[int, int]] | None) -> Iterator[Finding]:
         from bisect import bisect_left, bisect_right
         from itertools import accumulate
         search = _Search(blob, budget, runs)
@@ -13187,7 +13474,10 @@ class SecretScanner:
                     if not place or raw[place - 1][1] < last:
                         found.append((kind, pieces, view, before == "\0"))
                         break
-        ends = list(accumulate(len(text) + 1 for text in texts)) if found else []
+        if not found:
+            return
+        ends = [end + place for place, end in enumerate(accumulate(map(len, texts)), 1)]
+        names = names() if callable(names) else names
         seen = set()
         for kind, pieces, view, member in found:
             if kind not in self._kinds or (kind, pieces) in seen:
@@ -14863,10 +15153,12 @@ def may_inject(text: str, viewed: bool | None = None) -> bool:
     steer = _steer()
     if any(head in low and regex.search(low) for head, regex, _ in steer.marks):
         return True
+    around = 2 * (_STEER_BEFORE + _STEER_AFTER)         # all that a phrase may need is nearer to the word it hangs on
     for start in range(0, len(low), _STEER_BLOCK):
-        block = low[start:start + _STEER_BLOCK + _STEER_AFTER]
+        block = low[max(0, start - around):start + _STEER_BLOCK + around]
         words = _steer_words(block)[1]
-        if not steer.hangs.isdisjoint(words) or b"n" in words and b"r" in words:
+        if b"n" in words and b"r" in words or not steer.tongues.isdisjoint(words) or \
+                not steer.hangs.isdisjoint(words) and steer.look(block, words):
             return True
     return False
 
@@ -14922,7 +15214,7 @@ def _inject_hidden(text: str, viewed: bool, budget: Budget) -> list[tuple[int, i
     """Spans of characters and escapes that carry text nobody sees; unseen characters give a text further views."""
     found: list[tuple[int, int]] = []
     regexes = [(_inject_escape, _inject_conceals)] if "\x1b" in text else []
-    if "\x1b[" in text or "\x1b]8;" in text:
+    if regexes and ("\x1b[" in text or "\x1b]8;" in text):
         found = [match.span() for match in _inject_overwrites.finditer(text)][:MAX_INJECTION_HITS]
     if viewed and not text.isascii():
         regexes.append((_inject_unseen_one, _inject_unseen))
@@ -15339,6 +15631,8 @@ _PROGRAM_TOOLS = frozenset(
 _QUIET_ROLES = frozenset("pattern exclusion choice number".split())     # of what no tool runs
 _PLACE_ROLES = frozenset("place base address credential".split())       # of what one word is no command
 _run_marks = lazy_regex(r"[\s;|&$`<>(]")
+# (what the next one matches has ( or = and a blank, or begins with one of these)
+_CODE_STARTS = tuple("import from const let var def class async package require use fn func #! <?php %% // @".split())
 _code_first = lazy_regex(
     r"\s*(?:(?:import|from|const|let|var|def|class|async|package|require|use|fn|func) ?[\w'\"({*]|[\w.$]+[ \t]+=[ \t]|"
     r"[\w.]+\([^)\s]|\(?(?:async )?\(\)? ?=>|#!.*(?:python|node|ruby|perl|php)|<\?php|%%|//|@\w)"
@@ -15450,7 +15744,7 @@ def _surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[st
     for key, value in node.items():
         low = key.lower().replace("-", "_")
         if isinstance(value, str):
-            if _folder_name.search(low) and value and "\n" not in value:
+            if value and "\n" not in value and (low == "cwd" or low.endswith(_FOLDER_ENDS) and _folder_name.search(low)):
                 folders[value] = None
             elif low == "path" and value[:1] in "/~":       # perhaps a folder
                 folders.update({"": None, value: None})
@@ -15462,6 +15756,7 @@ def _surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[st
     return tuple(folders)[:8], tuple(env.items())[:64]
 
 
+_FOLDER_ENDS = tuple("cwd pwd chdir dir path directory folder workspace root location".split())
 _folder_name = lazy_regex(
     r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder|workspace|"
     r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
@@ -15500,7 +15795,8 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
         named = "" if named == "sh" else named
     else:
         return "code"               # a command for a tool of that language may be either
-    first = isinstance(value, str) and _code_first.match(value)
+    first = isinstance(value, str) and ("(" in value or "= " in value or "=\t" in value
+                                        or value.lstrip().startswith(_CODE_STARTS)) and _code_first.match(value)
     return named or ("cmd" if words == {"cmd"} else "any" if first else "")
 
 
@@ -16583,6 +16879,7 @@ def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.2 s a megabyte, if that is more); then it is refused
 PATIENCE = 5                # times as long may pass on a busy machine, where the time of the processor counts
 _LARGE = JUDGE_SECONDS * 5e6    # bytes: from here on it is more
+_TOGETHER = 2000            # characters of short texts that are searched together for what may steer
 _MEDIA_TYPES = ("image", "audio")
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
 _INTRODUCTIONS = ("initialize", "server/discover")      # methods whose answers bring the server's `instructions`
@@ -16618,11 +16915,16 @@ class _Seen:
     By their place, not by their name alone: an argument called "cursor" is text like any other.
     """
 
-    __slots__ = ("_message", "budget", "_tokens", "_media", "texts", "decoded")
+    __slots__ = ("_message", "budget", "_tokens", "_tasks", "_blocks", "_lists", "_media", "_read", "texts", "decoded")
 
     def __init__(self, message: Message, budget: Budget | None = None) -> None:
         self._message, self.budget = message, budget
-        self._tokens: dict[int, frozenset[str]] | None = None   # id of an object -> which of its members are tokens
+        self._tokens: dict[int, Sequence[str]] | None = None    # id of an object -> which of its members are tokens
+        self._tasks = 0                         # id of the list of tasks
+        self._blocks: list[list[Any]] = []      # lists of content blocks, and their ids
+        self._lists: set[int] = set()
+        self._media: set[int] | None = None     # ids of the blocks
+        self._read: dict[str, tuple[str, str]] = {}             # short base64 in this message -> what it says
         self.texts: list[str] = []              # while `judged_texts` gathers them: what it has
         self.decoded: dict[int, str] = {}       # ordinals of texts that are base64 in the message -> their encoding
 
@@ -16632,28 +16934,61 @@ class _Seen:
             message = self._message
             return "" if message.method in _WITH_ARGUMENTS and node is message.body.get("params") else text
         if self._tokens is None:
-            self._tokens = {id(holder): frozenset(names) for holder, names in self._find_tokens() if type(holder) is dict}
-            self._media = {id(block) for block in self._find_media()}
-        if self.budget is not None:
-            self.budget.check()
+            self._look()
         if name == "blob" or name == "data" and node.get("type") in _MEDIA_TYPES:
+            if self._media is None:
+                self._media = {id(block) for blocks in self._blocks for block in blocks}
             if id(node) not in self._media:
                 return text
-            seen, encoding = text_in_base64(text)
+            seen, encoding = self._said(text)
             if encoding:
                 self.decoded[len(self.texts)] = encoding
             return seen
-        if name in self._tokens.get(id(node), ()) and (name not in ("traceparent", "tracestate") or _trace.match(text)):
+        if name in self._tokens.get(id(node), ()) and (         # type: ignore[union-attr]
+                name not in ("traceparent", "tracestate") or _trace.match(text)):
             return ""
         return text
 
-    def _find_tokens(self) -> Iterator[tuple[Any, Sequence[str]]]:
-        """(object, names of its members that are tokens), where the protocol has them."""
+    def of_many(self, holder: list[Any], items: list[Any], names: list[str], values: list[str]) -> list[str] | None:
+        """What is seen of *values*, those of the members *names* of objects in the list *holder*; None where each of these
+        *items* has to be looked at by itself."""
+        opaque = _OPAQUE_NAMES.intersection(names)
+        if not opaque:
+            return values
+        if self._tokens is None:
+            self._look()
+        media = id(holder) in self._lists and (
+            opaque == {"blob"} or opaque == {"data"} and {item.get("type") for item in items} <= {*_MEDIA_TYPES})
+        if media:
+            said = {value for name, value in zip(names, values) if name in opaque}
+            media = all([self._said(text)[0] == "" for text in said])
+        if media or id(holder) == self._tasks and opaque == {"taskId"}:
+            return ["" if name in opaque else value for name, value in zip(names, values)]
+        return None
+
+    def _said(self, text: str) -> tuple[str, str]:
+        """`text_in_base64` of a text, read once where it is short: many are equal."""
+        if len(text) > 100:
+            return text_in_base64(text)
+        said = self._read.get(text)
+        if said is None:
+            said = text_in_base64(text)
+            if len(self._read) < 1000:
+                self._read[text] = said
+        return said
+
+    def _look(self) -> None:
+        """Where the protocol has tokens and media in this message."""
+        self._tokens, self._blocks = self._find_tokens(), [*self._find_blocks()]
+        self._lists = {*map(id, self._blocks)}
+
+    def _find_tokens(self) -> dict[int, Sequence[str]]:
+        """The id of each object in which the protocol has tokens, and the names of these."""
         message = self._message
         method, result = message.method or "", message.kind == "response"
         top = message.body.get("result" if result else "params")
         if type(top) is not dict:
-            return
+            return {}
         names = ["subscriptionId"]
         if method.endswith("/list"):
             names.append("nextCursor" if result else "cursor")
@@ -16662,16 +16997,18 @@ class _Seen:
         if method.startswith(("tasks/", "notifications/tasks")) or result and top.get("resultType") == "task":
             names.append("taskId")
         names += {"notifications/progress": ["progressToken"], "notifications/cancelled": ["requestId"]}.get(method, ())
-        yield top, names
-        meta, tasks = top.get("_meta"), top.get("tasks")
-        yield meta, ("progressToken", "traceparent", "tracestate", "subscriptionId")
-        yield top.get("task"), ("taskId",)
-        yield (meta.get(_TASK_NOTE) if type(meta) is dict else None), ("taskId",)
-        for task in tasks if type(tasks) is list else ():
-            yield task, ("taskId",)
+        meta = top.get("_meta")
+        self._tasks = id(top.get("tasks"))
+        ident = ("taskId",)
+        found: dict[int, Sequence[str]] = dict.fromkeys(map(id, _listed_blocks(top.get("tasks"))), ident)
+        for holder, tokens in ((top, names), (meta, ("progressToken", "traceparent", "tracestate", "subscriptionId")),
+                               (top.get("task"), ident), (meta.get(_TASK_NOTE) if type(meta) is dict else None, ident)):
+            if type(holder) is dict:
+                found[id(holder)] = tokens
+        return found
 
-    def _find_media(self) -> Iterator[Any]:
-        """The content blocks of a result, prompt or sampling message, and the resources in them."""
+    def _find_blocks(self) -> Iterator[list[Any]]:
+        """The content blocks of a result, prompt or sampling message, and the resources in them: the lists they stand in."""
         message = self._message
         top = message.body.get("result" if message.kind == "response" else "params")
         if type(top) is not dict:
@@ -16685,14 +17022,15 @@ class _Seen:
         for holder in holders:
             if type(holder) is not dict or holder is top and message.kind == "notification":
                 continue
-            blocks = [*_listed_blocks(holder.get("content")), *_listed_blocks(holder.get("contents"))]
-            for one in _listed_blocks(holder.get("messages")):
-                blocks += _listed_blocks(one.get("content"))
-            for number, block in enumerate(blocks):
-                yield block
-                yield block.get("resource")
-                blocks += _listed_blocks(block.get("content"))      # of a tool result within a message
-                if self.budget is not None and number % 100 == 99:
+            lists: list[Any] = [holder.get("content"), holder.get("contents"),
+                     *[one.get("content") for one in _listed_blocks(holder.get("messages"))]]
+            while lists:
+                lists = [value if type(value) is list else [value] for value in lists]
+                yield from lists
+                blocks = [one for one in chain.from_iterable(lists) if type(one) is dict]
+                yield [block["resource"] for block in blocks if "resource" in block]
+                lists = [block["content"] for block in blocks if "content" in block]      # of a tool result within a message
+                if self.budget is not None:
                     self.budget.check()
 
 
@@ -16943,8 +17281,7 @@ class Subject:
     @once
     def findings(self) -> tuple[Finding, ...]:
         """Secrets anywhere in the message; spans point into `texts`."""
-        scanner = self.policy.scanner
-        return tuple(scanner.scan(self.texts, self.budget, self.names, self.readings, self.viewed, self.runs))
+        return tuple(self.policy.scanner.scan(self.texts, self.budget, lambda: self.names, self.readings, self.viewed, self.runs))
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
@@ -16994,16 +17331,39 @@ class Subject:
         member = defined_in(self.message)
         if member or len(self.blob) < _SMALL_CHARS or may_inject(self.blob, self.viewed):
             agreed = self._agreed_texts(member) if self.message.agreed else ()
-            for index, text in enumerate(self.texts):
-                if text not in SILENT_NAMES and index not in agreed:
+            texts, found = self.texts, {}
+            asked = dict.fromkeys([text for index, text in enumerate(texts) if index not in agreed] if agreed else texts)
+            for text in asked if member else self._may_steer(asked):
+                if text not in SILENT_NAMES:
                     self.budget.check()
-                    hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
-                             for finding in injection_findings(text, "description" if member else "response", self.budget,
-                                                               self.readings(text))]
+                    some = injection_findings(text, "description" if member else "response", self.budget, self.readings(text))
+                    if some:
+                        found[text] = some
+            hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
+                     for index, text in enumerate(texts if found else ()) if text in found and index not in agreed
+                     for finding in found[text]]
             if member and member != "instructions":
                 hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
                          if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
         return tuple(hits)
+
+    def _may_steer(self, texts: Iterable[str]) -> Iterator[str]:
+        """Those of *texts* in which something may steer: short ones are looked at together."""
+        some: list[str] = []
+        size = 0
+        for text in texts:
+            if len(text) > _TOGETHER:
+                yield text
+            elif text not in SILENT_NAMES:
+                if size + len(text) > _TOGETHER:
+                    self.budget.check()
+                    if len(some) < 2 or may_inject("\0".join(some), None if self.viewed else False):
+                        yield from some
+                    some, size = [], 0
+                some.append(text)
+                size += len(text) + 1
+        if len(some) < 2 or may_inject("\0".join(some), None if self.viewed else False):
+            yield from some
 
     def _agreed_texts(self, member: str) -> set[int]:
         """The places in `texts` of the definitions that the user has approved."""
@@ -17038,6 +17398,19 @@ class Subject:
                 return False
         text = self.haystack
         return any([literal in text for literal in literals])
+
+    @staticmethod
+    def is_plain(literals: frozenset[str]) -> bool:
+        """Do these stand in the text of a message as they are, unless it has escapes by number?"""
+        return not _is_of_numbers(literals) and not any(map(_escaped_sign.search, literals))
+
+    def lacking(self, by_literal: Mapping[str, set[int]]) -> set[int]:
+        """The numbers of what is not there as none of its literals is; all of these are plain (`is_plain`)."""
+        raw = self._raw
+        if not raw or "\\u" in raw:
+            return set()
+        there = [numbers for literal, numbers in by_literal.items() if literal in raw]
+        return set().union(*by_literal.values()).difference(*there)
 
     @once
     def _raw(self) -> str:
@@ -17638,10 +18011,12 @@ _NO_COMMANDS = _Commands()
 
 @lru_cache(1024)
 def _reads_files(tool: str) -> bool:
-    return _reading_tool.search(tool) is not None
+    low = tool.lower()
+    return (not low.isascii() or any([word in low for word in _READING])) and _reading_tool.search(tool) is not None
 
 
 # Tools whose name says that they read files
+_READING = ("read", "open", "cat", "view", "load", "stat", "head", "tail", "file")
 _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
 
 
@@ -19026,6 +19401,8 @@ def _size_exceeds(limit: int) -> Test:
         if len(text) * 4 <= limit or len(text.encode()) <= limit:
             return None     # as compact JSON it is hardly longer
         content = body.get("result", body.get("error", body.get("params")))
+        if len(subject.blob) - limit > MAX_NAME_CHARS + 100 and body.keys() <= {"jsonrpc", "id", "result"}:
+            return Hit(None, f"more than {limit} bytes")        # what is seen of its strings alone
         parts: list[str] = []
         _collect([content], parts, None)
         size = sum(map(len, parts))             # of the strings alone: often enough to know
@@ -19124,13 +19501,18 @@ def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
         blocks = [text for text, name in zip(subject.texts, subject.names) if name == "text"]
         joined = [(-1, "\n".join(blocks))] if len(blocks) > 1 else []
         for regex in regexes:
-            for index, text in joined + texts:
+            hits: dict[str, View] = {}              # equal texts are looked at once
+            for text in dict.fromkeys([text for _, text in joined + texts]):
                 for view in subject.readings(text)[:1 if strict else None]:
                     if regex.search(view.text, subject.budget):
-                        seen = seen or view.name
-                        spans = regex.finditer_spans(view.text, subject.budget) if index >= 0 else ()
-                        found += [(index, *raw_span(view, start, end)) for start, end in spans if end > start]
+                        hits[text] = view
                         break
+            for index, text in joined + texts if hits else ():
+                if text in hits:
+                    view = hits[text]
+                    seen = seen or view.name
+                    spans = regex.finditer_spans(view.text, subject.budget) if index >= 0 else ()
+                    found += [(index, *raw_span(view, start, end)) for start, end in spans if end > start]
         return Hit(None, "", seen, (Finding("response_contains_regex", tuple(found), seen),)) if seen else None
     return matches
 
@@ -19773,17 +20155,29 @@ _Step = tuple[Sequence[Rule], int, "Callable[[Subject, Any], Any] | None", Any, 
 def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
     """The steps in which *rules* are asked; *single*: each in a step of its own, and whatever it needs."""
     steps: list[_Step] = []
-    needs: list[Need] = []
+    numbers: dict[Need, int] = {}
     for rule in rules:
         need, lends = None if single else rule.needs, rule.action == "log_only"
-        if need is not None and need not in needs:
-            needs.append(need)
-        number = -1 if need is None else needs.index(need)
+        number = -1 if need is None else numbers.setdefault(need, len(numbers))
         if steps and steps[-1][1] == number and not single and not lends and not steps[-1][4]:
             steps[-1] = ([*steps[-1][0], rule], *steps[-1][1:])
         else:
             steps.append(([rule], number, Subject.HAS[need[0]] if need is not None else None, need and need[1], lends))
     return steps
+
+
+_MANY_LITERALS = 50         # from so many steps on it pays to look for the literals of all of them at once
+
+
+def _by_literal(steps: Sequence[_Step]) -> dict[str, set[int]]:
+    """literal → the numbers of the steps that need it, of those that `Subject.lacking` can tell of; {} for few."""
+    plain = [(number, what) for _, number, has, what, lends in steps
+             if has is Subject.has_literal and not lends and Subject.is_plain(what)]
+    found: dict[str, set[int]] = {}
+    for number, what in plain if len(plain) >= _MANY_LITERALS else ():
+        for literal in what:
+            found.setdefault(literal, set()).add(number)
+    return found
 
 
 def _logged(rule: Rule, has: Callable[[Subject, Any], Any] | None, what: Any, subject: Subject) -> Hit | None:
@@ -19808,7 +20202,7 @@ class Wall:
         """*whose* keeps the marks of a policy that is judged apart from those of others."""
         self.policy = policy
         self._whose = whose
-        self._candidates: dict[tuple[Any, ...], tuple[tuple[Rule, ...], list[_Step]]] = {}
+        self._candidates: dict[tuple[Any, ...], tuple[tuple[Rule, ...], list[_Step], dict[str, set[int]]]] = {}
         self._apart = Wall(policy.apart, whose + "apart") if policy.apart is not None else None
         self._machine = Wall(policy.machine, whose + "machine") if policy.machine is not None else None
         self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
@@ -19827,9 +20221,10 @@ class Wall:
         """
         rule: Rule | None = None
         try:
-            lacking: set[int] = set()               # of what rules before needed, and is not there
-            for rules, number, has, what, lends in _steps(self._rules(subject.message.peer), True) if every else \
-                    self._applying(subject.message)[1]:
+            steps, by_literal = (_steps(self._rules(subject.message.peer), True), {}) if every else \
+                self._applying(subject.message)[1:]
+            lacking = subject.lacking(by_literal) if by_literal else set()        # what is needed, and is not there
+            for rules, number, has, what, lends in steps:
                 if number in lacking:
                     continue
                 rule = rules[0]
@@ -19977,8 +20372,8 @@ class Wall:
         """The rules that may apply to messages of this kind, method, tool and server."""
         return self._applying(message)[0]
 
-    def _applying(self, message: Message) -> tuple[tuple[Rule, ...], list[_Step]]:
-        """The same, and the steps in which they are asked."""
+    def _applying(self, message: Message) -> tuple[tuple[Rule, ...], list[_Step], dict[str, set[int]]]:
+        """The same, the steps in which they are asked, and which literals these need."""
         about = message.peer, message.kind, message.method, message.tool, message.server, message.alias
         found = self._candidates.get(about)
         if found is None:
@@ -19987,7 +20382,8 @@ class Wall:
             rules = self._rules(message.peer)
             covers = {scope: scope.covers(*about[1:]) for scope in {rule.scope for rule in rules}}      # many share one
             asked = tuple([rule for rule in rules if covers[rule.scope]])
-            found = self._candidates[about] = asked, _steps(asked)
+            steps = _steps(asked)
+            found = self._candidates[about] = asked, steps, _by_literal(steps)
         return found
 
     def _default(self, message: Message, hit: Hit) -> Decision:
@@ -20896,8 +21292,11 @@ def edited(message: Message, edits: Edits) -> str:
 
 def _marker(text: str, at: int) -> str:
     """What stands in place of a secret at that place: in a URL, what a URL may hold."""
-    before = re.split(r"[\s\"'<>()]", text[max(0, at - 2000):at])[-1]
-    return MARKER if "://" not in before else MARKER_IN_URL
+    begin = text.rfind("://", max(0, at - 2000), at)
+    return MARKER if begin < 0 or _url_ends.search(text, begin, at) else MARKER_IN_URL
+
+
+_url_ends = lazy_regex(r"[\s\"'<>()]")
 
 
 def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
@@ -21102,7 +21501,8 @@ class Recorder:
         self._settings, self._server_name, self._quoting, self._clock = policy.settings, server_name, quoting, clock
         code = "".join(_REF_SIGNS[byte % len(_REF_SIGNS)] for byte in os.urandom(6))
         self._id = session_id or code
-        self._code = self._id if re.fullmatch("[a-z0-9]{1,8}", self._id) else code
+        short = len(self._id) <= 8 and self._id.isascii() and self._id.isalnum() and self._id == self._id.lower()
+        self._code = self._id if short else code
         self._seq = 0
         self._second: tuple[int, str] = (-1, "")        # of the latest record, and how it is written
         self._prev: str | None = None
@@ -23149,15 +23549,20 @@ def open_log_by_path(directory: str, name: str) -> int:
     return _checked_log(os.open(path, flags, 0o600), None)
 
 
+def file_problem(about: os.stat_result, owner: int | None) -> str:
+    """What keeps a file from being a plain one of *owner* (None: no matter whose) under one name; "" when nothing does."""
+    return "is not a plain file" if about.st_mode & 0o170000 != 0o100000 else \
+        "belongs to another user" if owner is not None and about.st_uid != owner else \
+        "has a second name (hard link)" if about.st_nlink > 1 else ""
+
+
 def _checked_log(fd: int, owner: int | None) -> int:
     """*fd* if it is a plain file of *owner* without other names, made 0600; else closed, and OSError."""
     seen = os.fstat(fd)
-    problem = "the file is not a plain file" if seen.st_mode & 0o170000 != 0o100000 else \
-        "the file belongs to another user" if owner is not None and seen.st_uid != owner else \
-        "the file has a second name (hard link)" if seen.st_nlink > 1 else ""
+    problem = file_problem(seen, owner)
     if problem:
         os.close(fd)
-        raise OSError(1, problem)
+        raise OSError(1, f"the file {problem}")
     if owner is not None and seen.st_mode & 0o077:
         os.fchmod(fd, 0o600)
     return fd
@@ -25580,7 +25985,6 @@ class PrivateFolder:
     def read(self, name: str, limit: int, private: bool = True) -> bytes:
         """What is in a file. Raises FileNotFoundError where there is none, another OSError where it cannot be used. Not
         *private*: others may use the folder, if not the file."""
-        import stat
         if private:
             self.check()
         path = self.place(name)
@@ -25589,10 +25993,10 @@ class PrivateFolder:
         flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         with open(os.open(path, os.O_RDONLY | flags), "rb") as stream:
             about = os.fstat(stream.fileno())
-            if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
-                raise OSError(22, f"{path}: not a plain file of its own")
-            if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o022):
-                raise OSError(1, f"{path}: others can write it")
+            owner = os.getuid() if hasattr(os, "getuid") else None
+            problem = file_problem(about, owner) or ("others can write it" if owner is not None and about.st_mode & 0o022 else "")
+            if problem:
+                raise OSError(1, f"{path}: {problem}")
             data = stream.read(limit + 1)
             if len(data) > limit:
                 raise OSError(27, f"{path}: too large")
@@ -28350,7 +28754,7 @@ def _host_of(host: HookHost, fields: Mapping[str, Any], name: str) -> HookHost:
 
 def _event_folder(place: str) -> str:
     """A folder as the system spells it: Cursor writes `/d:/Proj` for `D:\\Proj`."""
-    return place[1:] if re.match(r"/[A-Za-z]:(/|\Z)", place) else place
+    return place[1:] if place[2:3] == ":" and re.match(r"/[A-Za-z]:(/|\Z)", place) else place
 
 
 # -- the calls of an event ---------------------------------------------------------
@@ -28509,17 +28913,17 @@ def _seen_from(folder: str, place: str) -> str:
 
 def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
     """The event with server and tool told apart, if it is about an MCP tool. *servers*: the names that are configured."""
-    prefix = re.match(r"mcp__|MCP:|mcp_|@", event.tool)
-    if prefix is None and (event.server is not None or event.host.name != "copilot" or "-" not in event.tool):
+    prefix = next((start for start in ("mcp__", "MCP:", "mcp_", "@") if event.tool.startswith(start)), "")
+    if not prefix and (event.server is not None or event.host.name != "copilot" or "-" not in event.tool):
         return event
-    rest = event.tool[prefix.end():] if prefix else event.tool
+    rest = event.tool[len(prefix):]
     for server in [event.server] if event.server else sorted(servers, key=len, reverse=True):
         found = re.match(f"(?:{re.escape(server)}|{_server_word(server)})(?:__|[_/-])(?=.)", rest)
         if found:
             return event._replace(server=server, tool=rest[found.end():])
-    if prefix is None or event.server:
+    if not prefix or event.server:
         return event
-    server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/", "MCP:": "\0"}[prefix[0]])
+    server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/", "MCP:": "\0"}[prefix])
     return event._replace(server=server, tool=tool) if tool else event._replace(server="", tool=rest)
 
 

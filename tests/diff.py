@@ -85,9 +85,10 @@ class Side:
                 got[effect.peer] += effect.data.decode("utf-8", "replace")
             elif kind == "Record":
                 fields = json.loads(effect.line)
-                for finding in fields.get("findings", ()):
-                    if "hash" in finding:
-                        finding["hash"] = "salted"
+                salted = [(finding, "hash") for finding in fields.get("findings", ())]
+                for part, name in ((fields, "digest"), (fields, "prev"), *salted):
+                    if part.get(name):
+                        part[name] = "salted"
                 got["records"].append(fields)
             elif kind == "Note":
                 got["notes"].append(effect.text)

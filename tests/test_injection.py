@@ -223,7 +223,8 @@ class QuickTest(unittest.TestCase):
                     [])
                 if found:
                     self.assertTrue(mcpwall.may_inject(text))
-                    self.assertTrue(mcpwall.may_inject("\0".join(("x", text, "y"))))
+                    for filler in ("x", "word " * rng.randrange(1200), "x " * rng.randrange(1850, 2100)):
+                        self.assertTrue(mcpwall.may_inject("\0".join((filler, text, "y"))))
 
     def test_random_text_never_fails(self) -> None:
         start = seed()

@@ -1,9 +1,11 @@
 """Strict JSON, the order of strings, envelopes."""
 from __future__ import annotations
 
+import base64
 import json
 import random
 import unittest
+from typing import Any
 
 from tests.support import mcpwall, seed
 
@@ -27,8 +29,88 @@ class StrictJson(unittest.TestCase):
         with self.assertRaisesRegex(mcpwall.MessageError, "two million"):
             mcpwall.load_json("[" + "1," * 2_000_001 + "1]")
 
+    def test_a_name_that_occurs_twice_among_many_objects_is_found_property(self) -> None:
+        rng = random.Random(seed())
+        words = ("a", "b:", ":", '"', "\\", '\\":', "c\n", "", "\u00e9:", "{", '":', "[,]")
+        for _ in range(50):
+            objects = [[(rng.choice(words) + str(number), rng.choice((rng.choice(words), 1, None, "x:" * 5, [rng.choice(words)])))
+                        for number in range(rng.randrange(3))] for _ in range(300)]
+            twice = rng.random() < .5
+            if twice:
+                pairs = objects[rng.randrange(300)]
+                pairs += [("n:", 1)] * 2
+                rng.shuffle(pairs)
+            raws = ["{" + ", ".join(f"{json.dumps(key)}{rng.choice(('', ' '))}: {json.dumps(value)}" for key, value in pairs) + "}"
+                    for pairs in objects]
+            text = f'[{rng.choice((",", " , ")).join(raws)}]'
+            if twice:
+                with self.assertRaisesRegex(mcpwall.MessageError, "twice"):
+                    mcpwall.load_json(text)
+            else:
+                self.assertEqual(mcpwall.load_json(text), json.loads(text))
+
+    def test_depth_is_found_among_many_objects(self) -> None:
+        many, limit = "[" + '{"a":1},' * 300 + "%s]", mcpwall.MAX_DEPTH
+        mcpwall.load_json(many % ("[" * (limit - 1) + "]" * (limit - 1)))
+        for text, why in (("[" * limit + "]" * limit, "nested"), ('{"a":1,"a":2}' + "," + "[" * limit + "]" * limit, "twice"),
+                          ("[" * limit + '{"a":1,"a":2}' + "]" * limit, "twice"), ('{"a":1,"a":2},nul', "twice"), ("nul", "not JSON")):
+            with self.assertRaisesRegex(mcpwall.MessageError, why):
+                mcpwall.load_json(many % text)
+
+
+def simple_strings(value: Any, name: str = "", path: "tuple[Any, ...]" = ()) -> "list[tuple[str, str | None, tuple[Any, ...]]]":
+    """(text, name, path) of every string, one step at a time."""
+    if isinstance(value, str):
+        return [(value, name, path)]
+    if isinstance(value, dict):
+        return [row for key, child in value.items()
+                for row in [(key, None, (*path, key)), *simple_strings(child, key, (*path, key))]]
+    return [row for index, child in enumerate(value) for row in simple_strings(child, name, (*path, index))
+            ] if isinstance(value, list) else []
+
+
+def judged(member: str, items: "list[Any]") -> "list[str]":
+    """What is judged of a result with these *items*."""
+    body = json.loads(json.dumps({"jsonrpc": "2.0", "id": 1, "result": {member: items}}))
+    method = "tasks/list" if member == "tasks" else "tools/call"
+    texts: "list[str]" = mcpwall.judged_texts(mcpwall.Message("server", "response", body, "", method, None, "s"))
+    return texts
+
 
 class Strings(unittest.TestCase):
+    def test_many_alike_are_read_as_each_alone_property(self) -> None:
+        rng = random.Random(seed())
+
+        def item() -> Any:
+            return rng.choice((
+                lambda: {rng.choice("abc"): rng.choice(("", "x", "y")) for _ in range(rng.randrange(4))},
+                lambda: {}, lambda: "text", lambda: {"n": 1, "t": "s"}, lambda: {"l": ["x", {"k": "v"}]}, lambda: [{"q": "r"}] * 70))()
+
+        for _ in range(12):
+            kinds = [item() for _ in range(rng.randrange(1, 3))]
+            value = {"first": [rng.choice(kinds) for _ in range(rng.choice((3, 70, 5000)))], "then": {"a": [item()] * 65, "b": "c"}}
+            rows = simple_strings(value)
+            texts, names = mcpwall.strings_of(value)
+            self.assertEqual([*zip(texts, names)], [row[:2] for row in rows])
+            asked = rng.sample(range(len(rows)), min(len(rows), 20)) + [len(rows) + 5]
+            self.assertEqual(mcpwall.paths_of(value, asked), {place: rows[place][2] for place in asked[:-1]})
+
+    def test_media_and_tokens_are_seen_the_same_among_many_property(self) -> None:
+        rng = random.Random(seed())
+        said = base64.b64encode(b"a text, said in base64").decode()
+        items: "list[Any]" = [
+            {"type": "image", "data": ""}, {"type": "image", "data": "AAAA"}, {"type": "image", "data": said},
+            {"type": "text", "data": said}, {"type": "audio", "data": "no base64!"}, {"blob": "AAAA"}, {"blob": said, "uri": "u"},
+            {"taskId": ""}, {"taskId": "task"}, {"taskId": "task", "cursor": "c"}, {"type": "text", "text": "t"},
+            {"name": "n", "text": "t"}, {"type": "resource", "resource": {"blob": "AAAA"}}, {"data": "AAAA", "n": 1}]
+        for _ in range(30):
+            some = rng.sample(items, rng.randrange(1, 3))
+            many = [rng.choice(some) for _ in range(rng.choice((64, 100)))]
+            for where in ("content", "contents", "tasks", "other"):
+                head = len(judged(where, []))
+                alone = [text for one in many for text in judged(where, [one])[head:]]
+                self.assertEqual(judged(where, many)[head:], alone, (where, some))
+
     def test_document_order_and_names(self) -> None:
         value = json.loads('{"a":"1","b":{"c":["2",{"d":"3"}]},"e":5}')
         texts, names = mcpwall.strings_of(value)

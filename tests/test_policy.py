@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import unittest
 from unittest import mock
 
@@ -395,6 +396,30 @@ class Scopes(unittest.TestCase):
             self.assertFalse(talk.passes("t", {"x": f"a WORD word{n} b"}))
             self.assertEqual(talk.records[-1]["rule"], f"r{n}")
         self.assertTrue(talk.passes("t", {"x": "word300 wordy"}))
+
+    def test_many_rules_see_in_a_call_what_each_alone_sees(self) -> None:
+        words = ("drop table", "a/b", 'say "no"', "tab\there", "12345", "true", "42e1", "\u00fcber", "kelvin", "x|y", "back\\slash", "new\nline")
+        rules = [{"name": f"filler{n}", "match": {"arguments": {"_any_value": {"regex": f"filler{n}\\b"}}}, "action": "deny"} for n in range(80)]
+        rules += [{"name": word, "match": {"arguments": {"_any_value": {"regex": re.sub(r"([^\w ])", r"\\\1", word)}}}, "action": "deny"}
+                  for word in words]
+        many, *alone = [Talk({"version": 1, "settings": {"max_repeated_denials": 1_000_000}, "rules": some})
+                        for some in (rules, *([rule] for rule in rules[80:]))]
+        fullwidth = {ord(char): ord(char) + 0xFEE0 for char in "abdeilnorptuvxy"}
+        seen = 0
+        for value in (*words, 12345, 123450, True, 420.0, "%64rop%20table", "nothing"):
+            text = str(value)
+            for form in (value, text.upper(), text.translate(fullwidth), {text: 1}, [["a", {"b": value}]]):
+                arguments = json.dumps({"x": form}, ensure_ascii=False)
+                for spelled in {arguments, json.dumps({"x": form}), re.sub("[ro]", lambda char: f"\\u{ord(char[0]):04x}", arguments)}:
+                    line = f'{{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {{"name": "t", "arguments": {spelled}}}}}\n'
+                    for talk in (many, *alone):
+                        talk.records.clear()
+                        talk.feed("client", line.encode())
+                        talk.server({"jsonrpc": "2.0", "id": 1, "result": {}})
+                    expected = next((talk.records[0]["rule"] for talk in alone if talk.records[0]["action"] == "deny"), None)
+                    self.assertEqual(many.records[0]["rule"], expected, line)
+                    seen += expected is not None
+        self.assertGreater(seen, 60)
 
 
 class Outbound(unittest.TestCase):

@@ -69,6 +69,22 @@ class Cases(unittest.TestCase):
         self.assertTrue(judged("rm -rf '/opt/\x1b[2Ja\u202e'")[0]["destructive"].isprintable())
 
 
+class PlainWords(unittest.TestCase):
+    """A command of plain words alone takes a short way; it must come to what reading it comes to."""
+
+    def test_the_short_way_says_the_same_as_the_reader(self):
+        with open(DATA, encoding="utf-8") as file:
+            words = [word for group in json.load(file) for case in group["commands"] if isinstance(case, str)
+                     for word in case.split() if re.fullmatch(r"[\w./:,@%+=-]+", word)]
+        words += "if time ! while case in do function coproc then [[ declare a=1 export".split()
+        number = seed()
+        rng = random.Random(number)
+        for _ in range(4000):
+            text = " ".join(rng.choices(words, k=rng.randrange(1, 7)))
+            with self.subTest(seed=number, text=text):
+                self.assertEqual(judge_command(text, CONTEXT), judge_command(text + " ", CONTEXT))
+
+
 class Helpers(unittest.TestCase):
     """Categories that policies use beside the refused ones."""
 
