@@ -1283,6 +1283,16 @@ def _view_encoded(text: str, runs: Iterable[tuple[int, int]] | None = None) -> I
             yield lines, said
 
 
+def holds_coded_run(text: str, runs: Iterable[tuple[int, int]]) -> bool:
+    """A superset of what `_view_encoded` finds, which goes by each run alone, wherever it stands."""
+    for start, end in runs:
+        token = text[start:end]
+        if (token == token.lower()) == (token == token.upper()) or token[0] in _VIEW_HEX_STARTS and (
+                _view_hex_start.match(token) or "/" in token and _view_hex_step.search(token)):
+            return True
+    return False
+
+
 def line_gap(gap: str) -> str:
     """What stands between two lines, without what differs from line to line: numbers, times, digests, the width of blanks.
 
@@ -13430,6 +13440,11 @@ class SecretScanner:
         literals = [regex.literals for _, regex, _ in self._own]
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
+    def finds_nothing(self, text: str, runs: Sequence[tuple[int, int]]) -> bool:
+        """False when `scan` finds something in the strings that stand one behind the other in *text*, which needs no views, has
+        these `token_runs` and holds no string twice that has a name; also when that takes a closer look."""
+        return not self._own and (not self._kinds or _is_plain(text, False, runs))
+
     def scan(self, texts: Sequence[str], budget: Budget, names: _NamesOf | Callable[[], _NamesOf] | None = None,
              readings: _Readings | None = None, viewed: bool = True,
              runs: Sequence[tuple[int, int]] | None = None) -> list[Finding]:
@@ -17255,7 +17270,25 @@ class Subject:
     @once
     def viewed(self) -> bool:
         """May any string of the message read differently in a canonical view?"""
-        return needs_views(self.blob, self.runs)
+        return self._plain is None and needs_views(self.blob, self.runs)
+
+    @once
+    def _plain(self) -> tuple[str, Sequence[tuple[int, int]]] | None:
+        """The raw text of a short request, with escaped quotes, tabs and line ends as what they stand for, and its `token_runs`;
+        None when any of its strings could need a canonical view. So most calls need not be taken to pieces for that."""
+        message, text = self.message, self.message.text
+        if message.peer != "client" or message.kind != "request" or not 0 < len(text) < _SMALL_CHARS or not text.isascii() or \
+                "%" in text or "&" in text or '"blob"' in text or '"data"' in text:
+            return None
+        escapes = text.count("\\")
+        if escapes:
+            if escapes != text.count("\\n") + text.count('\\"') + text.count("\\t"):
+                return None
+            if token_runs(text):        # the n of a line end would belong to it
+                return None
+            return text.replace('\\"', '"').replace("\\n", "\n").replace("\\t", "\t"), ()
+        runs = token_runs(text)
+        return None if runs is None or holds_coded_run(text, runs) else (text, runs)
 
     def readings(self, text: str) -> tuple[View, ...]:
         """*text* itself, then what it looks like in the canonical views where that differs."""
@@ -17281,7 +17314,10 @@ class Subject:
     @once
     def findings(self) -> tuple[Finding, ...]:
         """Secrets anywhere in the message; spans point into `texts`."""
-        return tuple(self.policy.scanner.scan(self.texts, self.budget, lambda: self.names, self.readings, self.viewed, self.runs))
+        scanner, plain = self.policy.scanner, self._plain
+        if plain is not None and '"text"' not in plain[0] and scanner.finds_nothing(*plain):
+            return ()
+        return tuple(scanner.scan(self.texts, self.budget, lambda: self.names, self.readings, self.viewed, self.runs))
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
