@@ -7334,11 +7334,17 @@ def _sh_row(row: str) -> _ShRow:
 
 
 # ---- 9d. Commands: SQL -----------------------------------------------------------------------------------
-# SQL is cut into tokens, in every way in which the databases we know would cut it (they differ in comments, in quotes and
-# in what a backslash does), so that comments and strings are neither words nor hiding places. A word acts only where a
-# statement may start: `drop` in a name, a string or a comment is none. `sql_acts` says what a text does, for rules that
-# refuse. `pure_select` is the certain reading, for rules that allow: one statement that reads in every dialect and calls
-# nothing but SQL_READ_FUNCTIONS; what a view or an operator of the user's own does is not known here.
+# SQL is cut into tokens by one reader (`_sql_tokens`), in every way in which the databases we know would cut it: they differ in
+# comments (nested or not, `--` with a blank or without, `#`, `/*! … */`), in quotes (`"…"` a name or a string, `[…]`, `$tag$`)
+# and in what a backslash does. So comments and strings are neither words nor hiding places. Two readings rest on it:
+#   refusing   `sql_acts` says what a text does in any of the readings. A word acts only where a statement may start: `drop` in a
+#              name, a string or a comment is none. `_SqlText` knows the clauses of each statement, so it tells a condition that
+#              always holds from one that chooses, tables that this text has made, and names that nobody will miss. Strings count
+#              by the word or function before them (`_SQL_TEXTS`: files, programs); with a word that runs text, all are read.
+#   certain    `pure_select`, for rules that allow, stands in a section of its own below: one statement that looks in *every*
+#              reading and calls nothing but SQL_READ_FUNCTIONS.
+# Left out on purpose: types, joins, what a view, a trigger or an operator of the user's own does, schema changes that lose a
+# column, and `MERGE`, whose condition stands in two places.
 
 class Act(NamedTuple):
     """What a text in another language does, for the follower of commands. *kind* says what *value* is: `say` a category
@@ -7413,6 +7419,8 @@ _SQL_BEFORE = frozenset("BEGIN THEN ELSE LOOP DO AS GO ANALYZE ANALYSE VERBOSE A
 # In the statements of a batch without semicolons, which begin with these, also anywhere.
 _SQL_BATCH = frozenset("SELECT INSERT UPDATE DELETE DECLARE SET USE IF EXEC EXECUTE PRINT WITH DROP TRUNCATE".split())
 _SQL_CLAUSES = frozenset("EXPLAIN DESCRIBE DESC DELETE UPDATE FROM WHERE SET LIMIT TOP".split())
+# Languages of functions that may do whatever the server may; `$libdir` is where extensions are.
+_SQL_UNTRUSTED = frozenset("C PLPYTHONU PLPYTHON3U PLPERLU PLTCLU PLSH".split())
 _SQL_STRONG = frozenset(("DROP TABLE", "DROP DATABASE", "DROP SCHEMA", "TRUNCATE TABLE", "DELETE FROM"))
 # What the string behind a word, or between the parentheses of a function, is.
 _SQL_TEXTS = {name: kind for kind, names in (
@@ -7448,7 +7456,7 @@ def sql_acts(text: str, depth: int = 0) -> list[Act]:
 
 
 _SQL_DOING = _SQL_DYNAMIC | frozenset(
-    "DROP TRUNCATE DELETE UPDATE PRAGMA FLUSHALL FLUSHDB SHUTDOWN PG_TERMINATE_BACKEND".split())
+    "LANGUAGE DROP TRUNCATE DELETE UPDATE PRAGMA FLUSHALL FLUSHDB SHUTDOWN PG_TERMINATE_BACKEND".split())
 _sql_words = lazy_regex(r"[A-Z_]\w*")
 _sql_leading = lazy_regex(r"\b([A-Z_]\w*)\b\s*(?:=\s*)?(?:[A-Z]?['\"]|\()")     # to a string, or to parentheses
 
@@ -7524,6 +7532,9 @@ class _SqlText:
                     lost = self.lost(word, at + 1)
                     if lost:
                         yield Act("say", "infrastructure", "destroys a database: " + lost)
+                if word == "LANGUAGE" and self.word(at + 1) in _SQL_UNTRUSTED and not (
+                        self.word(at + 1) == "C" and any(text.startswith("$libdir/") for _, text in self.t)):
+                    yield Act("say", "privilege", "loads code into the database's server")
                 if word == "PG_TERMINATE_BACKEND" and self.word(at + 2, "n") == "" and "STATE" not in names:
                     yield Act("say", "infrastructure", "ends everybody's sessions")
 
@@ -7657,7 +7668,7 @@ eval =source runInNewContext runInContext create_function evaluate eval_string p
 eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
 eval globalThis.eval window.eval global.eval
 delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_f rm remove_entry remove_dir remove_tree
-delete remove_entry_secure rm_tree
+delete remove_entry_secure rm_tree Deno.remove Deno.removeSync
 delete rimraf rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively
 delete deleteDirectory os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove
 delete deleteSync trashItem FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
@@ -7812,7 +7823,7 @@ class _CodeValue:
         return bool(self.texts) or self.items is not None
 
 
-_CODE_UNKNOWN = _CodeValue()
+_CODE_UNKNOWN, _CODE_FETCHED = _CodeValue(), _CodeValue((), None, "", frozenset(("net",)))
 
 
 def _code_origins(*values: _CodeValue | None) -> frozenset[str]:
@@ -8034,6 +8045,8 @@ class _CodeText:
         """A comma or bracket: what stands before it becomes a value."""
         atoms = frame.atoms
         if atoms:
+            if len(atoms) == 2 and atoms[0] == "&" and self.family == "sigil":      # each(&:METHOD)
+                atoms = [_CodeValue((), None, atoms[1].pieces()[0])]
             value = self.reduce(atoms, frame)
             if frame.key:
                 frame.fields[frame.key] = value
@@ -8178,7 +8191,7 @@ class _CodeValues:
             value = self.old.get(name)
         if value is None:
             value = _CodeValue((), None, name.replace("::", "."),
-                               frozenset(("env",)) if name in ("ENV", "_ENV", "_SERVER") else _CODE_NO_ORIGINS)
+                               frozenset(("env",)) if name in ("ENV", "_ENV", "_SERVER", "environ") else _CODE_NO_ORIGINS)
             value.ref = name
         return value
 
@@ -8211,12 +8224,14 @@ class _CodeValues:
             value.ref in ("self", "this", "cls") and (self.vars.get(name) or self.old.get(name)))
         if known:
             return known
-        if value.name.endswith("process.env"):
+        if name == "pw_dir":                            # of the password database
+            return _CodeValue((self.home,), None, "Path")
+        if value.name.endswith(("process.env", "Bun.env")):
             return self.picked(value, [_CodeValue((name,))])
         path = f"{value.name or value.ref}.{name}"[-80:] if value.name or value.ref else name
         texts: Sequence[str] = ("python3",) if path == "sys.executable" else value.texts
         texts = [_code_dirname(text) for text in texts] if name == "parent" else texts
-        env = path.endswith(("process.env", "os.environ"))
+        env = path.endswith(("process.env", "os.environ", "Bun.env", "Deno.env"))
         made = _CodeValue(texts, value.items, path, frozenset(("env",)) if env else value.origins, None, value)
         made.ref = ref
         return made
@@ -8398,6 +8413,9 @@ class _CodeCalls(_CodeValues):
         if "://" in name:
             self.tell("say", "pipe_to_shell", "runs downloaded text")
         return (self.files.get(name) or _CodeValue((), None, name.removeprefix("node:"))) if name else None
+
+    def expanded(self, call: _CodeCall) -> _CodeValue | None:
+        return _CodeValue([_code_home.sub(lambda _: self.home, text) for text in call.first.texts], None, "Path", call.origins)
 
     def attribute(self, call: _CodeCall) -> _CodeValue | None:
         return self.member(call.args[0], call.args[1].texts[0]) if len(call.args) > 1 and call.args[1].texts else None
@@ -8712,7 +8730,7 @@ _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue | None]] = 
     (_CodeCalls.attribute, "getattr"), (_CodeCalls.environment, "get fetch getenv getProperty"),
     (_CodeCalls.joined, "join implode paste paste0 concat"), (_CodeCalls.format, "format sprintf"),
     (_CodeCalls.changed, "split " + " ".join(_CODE_TEXTS)), (_CodeCalls.characters, "chr fromCharCode bytes bytearray map"),
-    (_CodeCalls.decoded, " ".join(_CODE_DECODES)),
+    (_CodeCalls.decoded, " ".join(_CODE_DECODES)), (_CodeCalls.expanded, "expandvars"),
     ) for name in names.split()}
 _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     "run": _CodeCalls.runs, "eval": _CodeCalls.evaluates, "delete": _CodeCalls.deletes, "write": _CodeCalls.writes,
@@ -8720,7 +8738,6 @@ _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
     "fetch": _CodeCalls.fetches, "send": _CodeCalls.sends, "say": _CodeCalls.says, "test": _CodeCalls.looks,
     "path": _CodeCalls.paths, "same": _CodeCalls.passes, "list": _CodeCalls.lists}
-_CODE_FETCHED = _CodeValue((), None, "", frozenset(("net",)))
 _CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
 _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())      # rather variables
@@ -8728,6 +8745,7 @@ _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
 # Code of a test; objects in it that judge what they are given and do not run it.
 _code_tests = lazy_regex(r"\bassert|\bexpect\s*\(|\.should\b|\bdef test_|\b(?:it|test|describe)\s*\(?\s*['\"]")
 _code_judges = lazy_regex(r"(?i)guard|polic|\bwall|firewall|judge|validat|checker|rules?\b|filter|classif|detect|scanner|linter")
+_code_home = lazy_regex(r"\$\{?HOME\b\}?|%USERPROFILE%")
 _code_mode = lazy_regex(r"[rwaxbt+<>|-]{1,4}\Z")
 _code_twice = lazy_regex(r"\.?(exec|spawn|posix_spawn)([lv]|(?<=x_spawn))")
 _code_shell = lazy_regex(r"(?:^|/)(?:(?:ba|z|da)?sh|python[\d.]*|node|cmd|powershell|pwsh)\Z")
