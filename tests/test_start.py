@@ -6,6 +6,7 @@ import collections
 import copy
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -80,6 +81,40 @@ class Imports(unittest.TestCase):
         done = subprocess.run([sys.executable, "-c", code, mcpwall.__file__], capture_output=True, timeout=60)
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, rb"^mcpwall needs Python 3\.9 or later, not \S+\s*$")
+
+
+class Shortcuts(unittest.TestCase):
+    """What spares a start the compiling of a regex leaves out nothing that the regex matches."""
+
+    def texts(self, words: str, most: int) -> typing.Iterator[str]:
+        seed = random.randrange(1 << 32)
+        rng, pieces = random.Random(seed), words.split("|")
+        with self.subTest(seed=seed):
+            for _ in range(20_000):
+                yield "".join(rng.choice(pieces) for _ in range(rng.randint(0, most)))
+
+    def test_code(self) -> None:
+        found = [text for text in self.texts("import|from|fn|x|a.b|$| |\t|\n|= |=|(|)|()|=>|async |#!|python|<?php|%%|//|@|é|_|1|git", 6)
+                 if mcpwall._code_first.match(text)]
+        self.assertGreater(len(found), 1000)
+        self.assertEqual([text for text in found if not mcpwall._may_begin_code(text)], [])
+
+    def test_folders(self) -> None:
+        found = [text for text in self.texts("dir|cwd|_|work|ing|path|project|root|base|location|folder|workspace|x|pwd|chdir|directory", 4)
+                 if mcpwall._folder_name.search(text)]
+        self.assertGreater(len(found), 1000)
+        self.assertEqual([text for text in found if not text.endswith(mcpwall._FOLDER_ENDS)], [])
+
+    def test_tools_that_read(self) -> None:
+        for text in self.texts("read|open|get|_|file|tail|load|Stat|-|\u017f|tat|a|view|Cat|head|down", 4):
+            self.assertEqual(mcpwall._reads_files(text), mcpwall._reading_tool.search(text) is not None, text)
+
+    def test_globs_of_plain_words(self) -> None:
+        for text in self.texts("tools|/|call|x_1|//|.|a", 5):
+            for what in ("name", "path"):
+                spelled = mcpwall.compile_glob("[t]ools/call", what)        # no plain word, and the same names
+                self.assertEqual(mcpwall.compile_glob("tools/call", what).matches(text), spelled.matches(text), (what, text))
+            self.assertEqual(mcpwall.compile_glob("*").matches(text), mcpwall.compile_glob("{*,*}").matches(text), text)
 
 
 class Contents(unittest.TestCase):
