@@ -23160,7 +23160,7 @@ class Session:
             asked = self._questions.hold(message, decision, size, out)
             answer = _compact(asked) if asked is not None else None
         elif action != "deny":
-            forward = edited(message, edits or {})
+            forward = edited(message, edits) if edits else message.text
             self._passed(message, decision, answered, out)
         elif message.kind == "request":
             times = self._refusals.refused(message, decision) if message.peer == "client" else 1
@@ -23184,10 +23184,11 @@ class Session:
 
     def _passed(self, message: Message, decision: Decision, answered: Pending, out: Outbox) -> None:
         """The message goes on: everybody keeps what later messages are judged by."""
-        if self._memory.commit(decision.marks):
+        if decision.marks and self._memory.commit(decision.marks):
             self._refusals.reconsider()
         self._correlation.passed(message, answered)
-        self._whereabouts.passed(message, answered)
+        if message.kind == "response":
+            self._whereabouts.passed(message, answered)
         self._questions.passed(message, decision)
         if message.kind == "request" and message.peer == "client":
             out.requests.append(message)
