@@ -3789,7 +3789,8 @@ def server_folders(command: Sequence[str]) -> list[str]:
     the first). `--root=/x`, `-v /x:/y` and `type=bind,src=/x` hold some, too."""
     found: dict[str, None] = {}
     for word in command[1:]:
-        for piece in (word, *re.split(r"[=,;]|:(?![\\/]{1,2}\w)|:(?=/)", word)):
+        parted = any([sign in word for sign in "=,;:"])
+        for piece in (word, *(re.split(r"[=,;]|:(?![\\/]{1,2}\w)|:(?=/)", word) if parted else ())):
             folder = os.path.expanduser(piece)
             if (piece == word or os.path.isabs(folder)) and len(folder) < 4096 and os.path.isdir(folder):
                 found[_path_slashes(os.path.abspath(folder))] = None
@@ -6297,6 +6298,12 @@ def _sh_series(text: str) -> list[list[Any]]:
 
 
 # ---- 9b. Commands: values, streams and words -------------------------------------------------------------
+# What is known of a text while it is followed. A value is a text in which holes (_SH_HOLE) stand for what nobody can tell; a
+# word that carries where it came from is a _ShWord, with its origin as a _Flow. Streams and contents of files are the same
+# type, so that `$(cat f)`, `cat f |` and `< f` say the same. Several flows become one in two ways: joined (any of their
+# origins counts, the text is lost) and said in turn (the texts stand one below the other, as a shell would read them).
+# A variable that may hold several things is a tuple of them (_sh_either), at most 16; more become one hole with all origins.
+# Left out on purpose: what texts mean. An operator that is not modelled yields a hole, never a wrong text.
 class _Flow(NamedTuple):
     """What is known of a stream, a file's content or a word's value."""
     text: str | None = None             # the content, when it can be seen
@@ -7664,8 +7671,8 @@ def _code_dirname(path: str) -> str:
     return path.rpartition("/")[0] or ("/" if path[:1] == "/" else ".")
 
 
-_CODE_CALLS: dict[str, str] = {}        # last names of what is called -> roles; `=name` stands for that name alone
-for _line in """\
+# Roles, each before the last names of what is called; `=name` stands for that name alone.
+_CODE_CALLS = """\
 run exec_command system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output
 run check_call getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell
 run create_subprocess_exec execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
@@ -7711,9 +7718,17 @@ same str String expanduser path.expand abspath realpath fspath normpath list tup
 same to_a toFile toPath strip trim rstrip chomp encode decode bytes text toString to_s expand_path escapeshellarg absolute
 same resolve dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
 list iterdir listdir readdirSync readdir glob rglob walk scandir entries children list.files globSync Files.walk listFiles
-list Dir.entries eachFile iglob opendir Files.list""".splitlines():
-    for _name in _line.split()[1:]:
-        _CODE_CALLS[_name] = (_CODE_CALLS.get(_name, "") + " " + _line.split()[0]).strip()
+list Dir.entries eachFile iglob opendir Files.list"""
+
+
+@lru_cache(None)
+def _code_calls() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in _CODE_CALLS.splitlines():
+        role, *names = line.split()
+        for name in names:
+            found[name] = f"{found[name]} {role}" if name in found else role
+    return found
 # Whose methods run what they are given; of anything else `exec` may be a regex's.
 _CODE_RUNNERS = frozenset("""os subprocess child_process cp vm commands pty Kernel IO Open3 runpy builtins Process Runtime io
     shell pickle marshal window globalThis global asyncio posix nt""".split())
@@ -8332,7 +8347,7 @@ class _CodeCalls(_CodeValues):
         """What a call of this name does."""
         found = self.looked.get(name)
         if found is None:
-            known, parts = _CODE_CALLS.get, name.rsplit(".", 3)[-3:]
+            known, parts = _code_calls().get, name.rsplit(".", 3)[-3:]
             found = self.looked[name] = (known("=" + name, "") + " " + known(parts[-1], "")).strip() if len(parts) < 2 else known(
                 ".".join(parts)) or known(".".join(parts[-2:])) or known(parts[-1], "")
         return found
@@ -11901,6 +11916,11 @@ def _sh_text(value: Any) -> str:
 
 
 # ---- 9h. Commands: judging -------------------------------------------------------------------------------
+# From a text, an argv list or a `Command` to its facts. A text is read in each dialect that it may be meant for: POSIX sh
+# always, PowerShell and cmd.exe when it looks like them (_sh_windows and its kin are wide on purpose), and what any reading
+# finds counts. Code of other languages goes to 9e first. One command of plain and plainly quoted words (_sh_flat) has but one
+# reading in sh and goes to its program at once; a test holds this short way against the reader. What is too long or too deep,
+# what spends the budget and any fault of ours raise BudgetSpent: the message is refused, since nobody has read it.
 _sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|(?<!%)\w\\[\w%$]|\$_[.\s}|)]|\w`\w|"
                          r"net\.webclient|\$env:|"
                          r"(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|task"
@@ -31640,12 +31660,15 @@ _RUNNERS = frozenset("npx npm pnpm yarn bunx bun uvx uv pipx node deno python py
 def server_name_of(command: Sequence[str]) -> str:
     """A name for a server that was given none, from its command: `npx -y @scope/server-filesystem ~/p` is `filesystem`."""
     for word in command:
-        base = re.split(r"[/\\]", word.rstrip("/\\"))[-1]
-        stem = re.sub(r"(@[^/@]*|\.(exe|cmd|bat|js|mjs|cjs|ts|py))$", "", base) or base
+        base = stem = word.replace("\\", "/").rstrip("/").rpartition("/")[2]
+        if "@" in base or "." in base:
+            stem = re.sub(r"(@[^/@]*|\.(exe|cmd|bat|js|mjs|cjs|ts|py))$", "", base) or base
         if word.startswith("-") or word.lower() in ("/c", "/k") or stem.lower() in _RUNNERS \
-                or re.fullmatch(r"python[0-9.]*", stem) or stem in ("run", "exec", "tool", "dlx", "x", "/c") or "=" in word:
+                or stem.startswith("python") and re.fullmatch(r"python[0-9.]*", stem) \
+                or stem in ("run", "exec", "tool", "dlx", "x", "/c") or "=" in word:
             continue
-        return re.sub(r"^(mcp[-_])?server[-_]|^mcp[-_]|[-_]mcp([-_]server)?$|[-_]server$", "", stem) or stem
+        plain = "mcp" not in stem and "server" not in stem
+        return stem if plain else re.sub(r"^(mcp[-_])?server[-_]|^mcp[-_]|[-_]mcp([-_]server)?$|[-_]server$", "", stem) or stem
     return os.path.basename(command[0])
 
 
@@ -31677,16 +31700,22 @@ def server_identity(name: str | None, command: Sequence[str]) -> str:
 def normal_command(command: Sequence[str]) -> list[str]:
     """A command without what differs from machine to machine and from day to day: versions, places, secrets."""
     rest = list(command)
-    if len(rest) > 2 and re.fullmatch(r"(?i)(.*[/\\])?cmd(\.exe)?", rest[0]) and rest[1].lower() == "/c":
+    if len(rest) > 2 and rest[1].lower() == "/c" and re.fullmatch(r"(?i)(.*[/\\])?cmd(\.exe)?", rest[0]):
         del rest[:2]
-    program = re.sub(r"\.(exe|cmd|bat|ps1)$", "", re.split(r"[/\\]", rest.pop(0))[-1].lower())
-    words, named = [_settled_runner.sub(r"\1", program)], program not in _RUNNERS and not _settled_runner.match(program)
+    program = rest.pop(0).replace("\\", "/").rpartition("/")[2].lower()
+    program = re.sub(r"\.(exe|cmd|bat|ps1)$", "", program) if "." in program else program
+    words, named = [program], program not in _RUNNERS
+    if program.startswith(("python", "pypy")):
+        words, named = [_settled_runner.sub(r"\1", program)], named and not _settled_runner.match(program)
     while rest:
         word = rest.pop(0)
-        if _secret_option.match(word):
+        if word[:1] == "-" and _secret_option.match(word):
             word, equals, _ = word.partition("=")
             del rest[:not equals]
-        word = _package_version.sub("", _secret_part.sub(_without_value, word))
+        if "=" in word or "://" in word:
+            word = _secret_part.sub(_without_value, word)
+        if any([sign in word for sign in "@=<>"]):
+            word = _package_version.sub("", word)
         word = _image_version.sub("", word) if program in ("docker", "podman") else word
         option, equals, value = word.partition("=")
         if equals and _place_word.match(value):
