@@ -16390,6 +16390,8 @@ def _dan_may_tell(tool: str, role: str, text: str) -> bool:
 
 def _dan_calm(text: str) -> bool:
     """A subset of the texts without a sign, quickly told: words, numbers and plain paths."""
+    if text.replace(" ", "").isalnum():
+        return text[:1] != " " and "constructor" not in text and text[:2] not in _DAN_BEGINNINGS
     return _dan_odd.search(text) is None and "--" not in text and " -" not in text and "__" not in text and \
         "constructor" not in text and ".mainModule" not in text and not text.startswith(_DAN_STARTING)
 
@@ -16397,6 +16399,9 @@ def _dan_calm(text: str) -> bool:
 _dan_odd = lazy_regex(r"[^\w./, -]")
 _DAN_STARTING = ("-", " ", "gA", "gI", "Y2", "Y3", "KG", "rO0", "AAEAA", "/etc", "/root", "/proc", "/sys", "/boot",
                  "/dev", "/var", "/run", "/private")
+
+
+_DAN_BEGINNINGS = frozenset(start[:2] for start in _DAN_STARTING)
 
 
 @lru_cache(1024)
