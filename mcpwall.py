@@ -269,8 +269,10 @@ class Budget:
 
     def lend(self) -> tuple[float, float, float]:
         """Leave only half of what is left, for what may fail; `take_back` what this returns gives the rest."""
-        lent, half = (self._end, self._last, self._worked), self.left() / 2
-        self._end, self._worked = self._clock() + half, self._worked - half
+        lent, now = (self._end, self._last, self._worked), self._clock()
+        left = self._end - now
+        half = (left if left >= 0 else self.left()) / 2
+        self._end, self._worked = now + half, self._worked - half
         return lent
 
     def take_back(self, lent: tuple[float, float, float]) -> None:
@@ -15028,6 +15030,8 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
     data = low[:80].lstrip()[:1] in ("{", "[")
     hits = [hit for found in (_steer_phrases(low, defining, budget), _steer_marks(low)) for hit in found
             if (defining or hit.phrase.force[0] != "=") and not _steer_excused(low, hit, data, defining)]
+    if not hits:
+        return hits
     hits.sort(key=lambda hit: (*hit[:2], hit.phrase.row))
     kept: list[SteeringHit] = []
     latest: dict[str, SteeringHit] = {}
@@ -17314,7 +17318,7 @@ class Subject:
             agreed = self._agreed_texts(member) if self.message.agreed else ()
             texts, found = self.texts, {}
             asked = dict.fromkeys([text for index, text in enumerate(texts) if index not in agreed] if agreed else texts)
-            for text in asked if member else self._may_steer(asked):
+            for text in asked if member or len(self.blob) < _TOGETHER else self._may_steer(asked):
                 if text not in SILENT_NAMES:
                     self.budget.check()
                     some = injection_findings(text, "description" if member else "response", self.budget, self.readings(text))
