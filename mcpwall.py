@@ -5494,27 +5494,14 @@ class ShellContext(NamedTuple):
 # What a shell would refuse, or another one reads otherwise, is a *doubt*: noted with a reason, never taken back, and the
 # text is read on as well as can be. Too deep or too long is no doubt: BudgetSpent, and the message is refused.
 
-class _ShDialect(NamedTuple):
-    """What a character means in a Windows shell. The patterns match: a run that means itself (*plain*), the same and
-    escapes within double quotes (*quoted*, with *escaped* for the escapes), a string in single quotes, a variable's name,
-    and the blanks, separators and comments between two commands of one line (*gap*)."""
-    escape: str
-    ends: str           # characters that end a word
-    plain: Any
-    quoted: Any
-    escaped: Any
-    single: Any
-    name: Any
-    gap: Any
-
-
-_SH_POSIX = _ShDialect("\\", " \t\r\n;&|<>()", *[None] * 6)
+_SH_POSIX, _SH_POWER, _SH_CMD = "sh", "powershell", "cmd"       # the dialects
 _SH_HOLE = "\ue0f0\ue0f1"       # in a text: anything may stand here; between the two the name of the variable it is, if any
 _sh_holes = lazy_regex("\ue0f0(\\w*)\ue0f1")
 _SH_ENDS = " \t\r\n;&|<>()"     # end a word
 _sh_plain_run = lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+""")
 _sh_plain_words = lazy_regex(r"""(?:[^\s'"\\$`;&|<>(){}=\[#]+(?:[ \t]+|(?=[\n;&|)])|\Z))+""")     # words that mean themselves
-_sh_flat = lazy_regex(r"[\w./:,@%+-]+(?: (?:[\w./:,@%+-]+|-[\w./:,@%+=-]+))*\Z")     # one command of such words
+_sh_flat = lazy_regex(r"""[\w./:,@%+-]+(?: (?:[\w./:,@%+*?-]+|-[\w./:,@%+=*?-]+|'[^'\n]*'|"[^"$`\\!\n]*"))*\Z""")  # one command,
+_sh_flat_words = lazy_regex(r"""'([^']*)'|"([^"]*)"|([^ ]+)""")                                # of such words
 _sh_inner_run = lazy_regex(r"""[^'"\\$`/:}]+""")           # of a word within ${…}
 _sh_quoted_run = lazy_regex(r'[^"\\$`]+')
 _sh_escaped = lazy_regex(r'\\(?:\n|([$`"\\]))')             # within double quotes
@@ -6223,36 +6210,23 @@ def _sh_braces(word: _Parts) -> list[Any]:
     for part in word:
         tokens += [c for c in re.split(r"([{},])", part[1]) if c] if part[0] == "u" else [part]
     found: list[Any] = []
-    seen, work = {tuple(map(_sh_token, tokens))}, [tokens]
+    seen: set[Any] = set()
+    work = [tokens]
     while work and len(found) + len(work) <= MAX_SHELL_WORDS and tokens.count("{") <= 64:
         item = work.pop()
         brace = _sh_brace(item)
         if brace is None:
-            found.append(_sh_rejoined(item))
+            plain = all([isinstance(token, str) for token in item])
+            found.append(plain and "".join(item) or [("u", token) if isinstance(token, str) else token for token in item or [""]])
             continue
         start, end, choices = brace
         for made in [item[:start] + choice + item[end + 1:] for choice in reversed(choices)]:
-            key = tuple(map(_sh_token, made))
+            key = tuple([token if isinstance(token, str) else (token[0], token[1]) if isinstance(token[1], str) else id(token)
+                         for token in made])
             if key not in seen:
                 seen.add(key)
                 work.append(made)
     return [[("q", _SH_HOLE)] + [part for part in word if part[0] not in "uq"]] if work else found
-
-
-def _sh_token(token: Any) -> Any:
-    return token if isinstance(token, str) else (token[0], token[1]) if isinstance(token[1], str) else id(token)
-
-
-def _sh_rejoined(tokens: list[Any]) -> Any:
-    parts: _Parts = []
-    for token in tokens:
-        if not isinstance(token, str):
-            parts.append(token)
-        elif parts and parts[-1][0] == "u":
-            parts[-1] = "u", parts[-1][1] + token
-        else:
-            parts.append(("u", token))
-    return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts or [("u", "")]
 
 
 def _sh_brace(tokens: list[Any]) -> tuple[int, int, list[list[Any]]] | None:
@@ -6374,7 +6348,7 @@ def _sh_show(word: str) -> str:
     return word if plain else "…"
 
 
-def _sh_program(word: str, dialect: _ShDialect) -> str:
+def _sh_program(word: str) -> str:
     """The program's name as the tables write it."""
     if word in ("$SHELL", "$BASH"):
         return "sh"
@@ -6498,9 +6472,12 @@ def glob_may_hit(word: str, known: str) -> bool:
 #   sh python node perl ruby php awk sed sql make tcl osascript code esc: text in that language (esc: `!command` in a line)
 #   f perhaps a file · r read · w written · d deleted · n only its name matters · k key or settings, used and not shown
 #   p text that nobody looks at · u address · s text sent · S file sent · @ text or @FILE sent · vol a mount · ssh, git, exec
-#   settings of these programs
-# Behind the last bar: root · t:METHOD of the follower · in:ROLE of its standard input · none: it says nothing that matters
-# lines: some of those that go in · below: names of files here · made: what its words say · secret:WHAT it shows
+#   settings of these programs · text what is written to w · empty a file that is emptied · pipe one that is made
+# Behind the last bar, what goes in and comes out: in:ROLE of its standard input · away:WAY by which input and s, S leave the
+#   machine · none: nothing that matters · same: what goes in · lines: some of it · remote: what the network says · below: names
+#   of files here · made: what its words say · shows:WHAT (private) · append: w grows · root: the command inside runs as root
+#   data: its words are no commands · t:NAME: what no row can say, by the function _do_NAME (9g)
+# Left out on purpose: options that change nothing we follow, and programs whose words are but files: those need no row.
 _SH_PROGRAMS = """
 # -- programs that run another
 sudo | ABbEHKklNnPSVv C:c:g:h:p:r:R:t:T:u:U: --user: --group: --host: --prompt: -D,--chdir:cd -i,-s,--login,--shell=shell
@@ -7140,10 +7117,6 @@ class _ShCall:
         return [value for role, value in self.got if role in roles]
 
     @property
-    def appends(self) -> bool:
-        return "append" in self.marks or "append" in self.row.traits
-
-    @property
     def rest(self) -> list[str]:
         """The command inside."""
         return self.args[self.starts[0]:] if self.starts else []
@@ -7279,14 +7252,14 @@ class _ShPattern:
         self._regex: Any = None
         self._heads: tuple[str, ...] | None = None
 
-    def match(self, text: str) -> Any:
-        if self._heads is None:
-            self._heads = regex_heads(self._source)
-        if not text.startswith(self._heads):
-            return None
-        if self._regex is None:
-            self._regex = re.compile(self._source)
-        return self._regex.match(text)
+    def hits(self, words: str, padded: str) -> bool:
+        """Does it match the words, as they stand or behind a blank (*padded*)?"""
+        heads = self._heads = self._heads or regex_heads(self._source)
+        one, two = words.startswith(heads), padded.startswith(heads)
+        if not one and not two:
+            return False
+        regex = self._regex = self._regex or re.compile(self._source)
+        return bool(one and regex.match(words) or two and regex.match(padded))
 
 
 def regex_heads(source: str) -> tuple[str, ...]:
@@ -7750,6 +7723,7 @@ _CODE_CHOICES = frozenset("if else unless or and || && ?? ? :".split())
 _CODE_TESTS = frozenset("== === != !== < > <= >= in is of instanceof =~ eq ne not <=> as & ^ * ** >> | ! ~ \\ @ %".split())
 _CODE_ASSIGNS = frozenset("= := <- += .= ||= ??= <<".split())
 _CODE_KEPT = _CODE_CHOICES | _CODE_TESTS | {"for", "foreach"}
+_CODE_WORDS = _CODE_KEPT | _CODE_SKIPPED | _CODE_DEFINES | {"lambda"}
 _CODE_HOLE = "\ue011"                           # on both sides of the name of what is not known
 _code_hole = lazy_regex(f"{_CODE_HOLE}([^{_CODE_HOLE}]*){_CODE_HOLE}")
 _CODE_SHORT = (r"'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)|'[^'\\\n]*(?:\\[\s\S][^'\\\n]*)*'?|"
@@ -7898,13 +7872,17 @@ class _CodeText:
 
     def read(self) -> _CodeValue:
         """The value of the last statement."""
-        text, n, stack, literal = self.text, len(self.text), self.stack, self.reader.literal
+        text, n, stack, literal, variable = self.text, len(self.text), self.stack, self.reader.literal, self.reader.variable
         match = _CODE_FAMILIES[self.family].match
         while self.at < n:
             token = match(text, self.at)
             kind, self.at = token.lastgroup, token.end()
             if kind == "n":
-                self.named(token.group("n"), stack[-1].atoms)
+                word = token.group("n")
+                if self.pick or word in _CODE_WORDS:
+                    self.word(word, stack[-1].atoms)
+                else:
+                    stack[-1].atoms.append(variable(word))
             elif kind == "s":
                 stack[-1].atoms.append(literal(token.group("s"), token.start("s")))
             elif kind == "d":
@@ -7917,7 +7895,8 @@ class _CodeText:
             self.close()
         return self.finish(stack[0]) or self.last
 
-    def named(self, word: str, atoms: list[Any]) -> None:
+    def word(self, word: str, atoms: list[Any]) -> None:
+        """A member, or a word with a meaning of its own in some language."""
         if self.pick and atoms and type(atoms[-1]) is _CodeValue:
             atoms[-1] = self.reader.member(atoms[-1], word)
         elif word in _CODE_DEFINES and (self.family != "slash" or word != "def"):
@@ -8061,6 +8040,8 @@ class _CodeText:
                 self.reduce(atoms[1:])
                 return atoms[0]                         # type: ignore[no-any-return]
         marks = [k for k, atom in enumerate(atoms) if type(atom) is str]
+        if not marks:
+            return self.folded(atoms) if atoms else _CODE_UNKNOWN
         for loop in [k for k in marks if atoms[k] in ("for", "foreach")][-4:][::-1]:
             stop = next((k for k in marks if loop < k < len(atoms) and atoms[k] in ("in", "of", ":")), 0)
             if stop:
@@ -8288,7 +8269,8 @@ class _CodeCalls(_CodeValues):
     """What is called, and what that does: first what can be computed (`_CODE_VALUES`: last names -> method), else the acts
     of its roles (`_CODE_ACTS`)."""
     acts: list[Act]
-    tests: bool                                 # is it code of a test?
+    text: str
+    looked: dict[str, str]                      # roles by name
     real: int                                   # connections to databases,
     scratch: int                                # and to such as nobody will miss
 
@@ -8300,9 +8282,12 @@ class _CodeCalls(_CodeValues):
 
     def roles(self, name: str) -> str:
         """What a call of this name does."""
-        known, parts = _CODE_CALLS.get, name.rsplit(".", 3)[-3:]
-        return (known("=" + name, "") + " " + known(parts[-1], "")).strip() if len(parts) < 2 else known(
-            ".".join(parts)) or known(".".join(parts[-2:])) or known(parts[-1], "")
+        found = self.looked.get(name)
+        if found is None:
+            known, parts = _CODE_CALLS.get, name.rsplit(".", 3)[-3:]
+            found = self.looked[name] = (known("=" + name, "") + " " + known(parts[-1], "")).strip() if len(parts) < 2 else known(
+                ".".join(parts)) or known(".".join(parts[-2:])) or known(parts[-1], "")
+        return found
 
     def call(self, callee: _CodeValue, args: list[_CodeValue], fields: dict[str, _CodeValue]) -> _CodeValue:
         """Call *callee*; what comes back."""
@@ -8383,12 +8368,6 @@ class _CodeCalls(_CodeValues):
         of = call.of or (call.args[0] if call.args else _CODE_UNKNOWN)
         return _CodeValue((), list(of.fields.values())) if of.fields else None
 
-    def place(self, call: _CodeCall) -> _CodeValue | None:
-        return _CodeValue((_CODE_PLACES[call.last],), None, "Path")
-
-    def own_home(self, call: _CodeCall) -> _CodeValue | None:
-        return None if call.args else _CodeValue((self.home,), None, "Path")
-
     def imported(self, call: _CodeCall) -> _CodeValue | None:
         name = call.args[0].texts[0] if call.args and call.args[0].texts else ""
         if "://" in name:
@@ -8450,7 +8429,7 @@ class _CodeCalls(_CodeValues):
 
     # -- what is done
     def runs(self, call: _CodeCall) -> _CodeValue:
-        if self.tests and _code_judges.search(call.name.rpartition(".")[0]):
+        if "." in call.name and _code_judges.search(call.name.rpartition(".")[0]) and _code_tests.search(self.text):
             return self.looks(call)                     # what a test gives to the judge that it tests
         last = call.last if self.bare(call.name) else "." + call.last
         return self.run([call.first, *call.args[1:]], call.fields, last, call.of)
@@ -8471,12 +8450,7 @@ class _CodeCalls(_CodeValues):
 
     def writes(self, call: _CodeCall) -> _CodeValue:
         second = call.args[1] if len(call.args) > 1 else call.fields.get("data", _CODE_UNKNOWN)
-        self.written(call.subject, call.first if call.owner else second, "ppend" in call.last)
-        return _CODE_UNKNOWN
-
-    def saves(self, call: _CodeCall) -> _CodeValue:
-        self.written(call.args[1] if len(call.args) > 1 else _CODE_UNKNOWN, _CodeValue((), None, "", frozenset(("net",))), False)
-        return _CODE_UNKNOWN
+        return self.written(call.subject, call.first if call.owner else second, "ppend" in call.last)
 
     def opens(self, call: _CodeCall) -> _CodeValue:
         texts = [text for arg in call.args[1:] for text in arg.texts]
@@ -8554,12 +8528,13 @@ class _CodeCalls(_CodeValues):
             self.tell("argv", role.split(":") + list(map(_code_shown, words)), "")
         return _CODE_UNKNOWN
 
-    def written(self, where: _CodeValue, what: _CodeValue, appended: bool) -> None:
+    def written(self, where: _CodeValue, what: _CodeValue, appended: bool = False) -> _CodeValue:
         """Files are written."""
         for text in where.texts:
             if text[:1] != _CODE_HOLE:
                 self.tell("write", _code_shown(text), (what.texts[0] if what.texts else None, "net" in what.origins, appended))
                 self.files[text] = what
+        return _CODE_UNKNOWN
 
     def bare(self, name: str) -> bool:
         """Does a call of this name run what it is given, and not search for it?"""
@@ -8620,7 +8595,7 @@ class CodeReader(_CodeCalls):
         self.templates = family in ("sigil", "php") or language in ("java", "groovy", "jshell")    # "$x" is computed
         self.picks = frozenset(_CODE_PICKS[family].split())
         self.old, self.vars, self.room = {}, {}, 200 * MAX_SHELL_SOURCE
-        self.tests = _code_tests.search(text) is not None
+        self.text, self.looked = text, {}
         self.imports(text)
         if family in ("sigil", "php") and "<<" in text:
             text = _code_heredoc.sub(lambda m: '"' + m.group(4).replace('"', '\\"') + '"' + m.group(3), text)
@@ -8636,7 +8611,7 @@ class CodeReader(_CodeCalls):
 
     def imports(self, text: str) -> None:
         """Names that stand for modules and what is in them."""
-        for found in _code_imports.finditer(text):
+        for found in _code_imports.finditer(text) if "import" in text or "require" in text else ():
             source, names, plain, whole, star, braces, module, picked, required = found.groups()
             module = source or module or required or ""
             for part in (names or plain or braces or picked or "").split(","):
@@ -8705,8 +8680,10 @@ class CodeReader(_CodeCalls):
 
 
 _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue | None]] = {name: method for method, names in (
-    (_CodeCalls.held, "items values entries"), (_CodeCalls.place, " ".join(_CODE_PLACES)),
-    (_CodeCalls.own_home, "home homedir UserHomeDir"), (_CodeCalls.imported, "__import__ import_module require import"),
+    (_CodeCalls.held, "items values entries"),
+    (lambda reader, call: _CodeValue((_CODE_PLACES[call.last],), None, "Path"), " ".join(_CODE_PLACES)),
+    (lambda reader, call: None if call.args else _CodeValue((reader.home,), None, "Path"), "home homedir UserHomeDir"),
+    (_CodeCalls.imported, "__import__ import_module require import"),
     (_CodeCalls.attribute, "getattr"), (_CodeCalls.environment, "get fetch getenv getProperty"),
     (_CodeCalls.joined, "join implode paste paste0 concat"), (_CodeCalls.format, "format sprintf"),
     (_CodeCalls.changed, "split " + " ".join(_CODE_TEXTS)), (_CodeCalls.characters, "chr fromCharCode bytes bytearray map"),
@@ -8714,9 +8691,11 @@ _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue | None]] = 
     ) for name in names.split()}
 _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     "run": _CodeCalls.runs, "eval": _CodeCalls.evaluates, "delete": _CodeCalls.deletes, "write": _CodeCalls.writes,
-    "save": _CodeCalls.saves, "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
+    "save": lambda reader, call: reader.written(call.args[1] if len(call.args) > 1 else _CODE_UNKNOWN, _CODE_FETCHED),
+    "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
     "fetch": _CodeCalls.fetches, "send": _CodeCalls.sends, "say": _CodeCalls.says, "test": _CodeCalls.looks,
     "path": _CodeCalls.paths, "same": _CodeCalls.passes, "list": _CodeCalls.lists}
+_CODE_FETCHED = _CodeValue((), None, "", frozenset(("net",)))
 _CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
 _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())      # rather variables
@@ -8892,7 +8871,6 @@ def _code_commands(text: str) -> str:
 # Left out on purpose: arithmetic, comparisons (both branches are followed), classes, pipelines by property name, `for /f`
 # over files, `setlocal`, arithmetic of `set /a`.
 
-_SH_POWER, _SH_CMD = (_ShDialect(mark, "", *[None] * 6) for mark in "`^")
 
 
 class _WindowsReader:
@@ -8978,8 +8956,7 @@ class _WindowsReader:
     def words(self, node: _ShNode) -> _ShNode:
         """*node* with the words and redirections up to the end of the command."""
         while True:
-            self.take(self.gap)
-            at = self.i
+            at = self.i = self.gap.match(self.t, self.i).end()
             c = self.t[at:at + 1]
             if not c or c in self.ends or c == ")" and self.depth:
                 break
@@ -9070,10 +9047,12 @@ class _PowerReader(_WindowsReader):
         return node
 
     def argument(self, node: _ShNode) -> bool:
-        if not self.eat(","):
-            word = self.word()
-            option = _power_option.match(word) if isinstance(word, str) else None
-            node.words += option.groups() if option else [word]
+        if self.t[self.i] == ",":
+            self.i += 1
+            return True
+        word = self.word()
+        option = _power_option.match(word) if isinstance(word, str) and word[:1] == "-" else None
+        node.words += option.groups() if option else [word]
         return True
 
     def statement(self, word: str) -> _ShNode | None:
@@ -9172,35 +9151,37 @@ class _PowerReader(_WindowsReader):
         bare = base[0] == "w" and base[1][0][0] == "u"
         picked: list[tuple[str, Any]] = []
         while True:
-            if not bare and (member := self.take(_power_member)):
+            c = self.t[self.i:self.i + 1]
+            if c in (".", ":") and not bare and (member := self.take(_power_member)):
                 picked.append((".", (member.group(1) or member.group(2) or member.group(3) or "").lower()))
-            elif picked and picked[-1][0] == "." and self.eat("("):
+            elif c == "(" and picked and picked[-1][0] == "." and self.eat("("):
                 picked.append(("c", self.listed(")")))
-            elif base[0] in "vs@" and self.eat("["):
+            elif c == "[" and base[0] in "vs@" and self.eat("["):
                 picked.append(("i", self.listed("]")))
             else:
                 return (*base, picked) if picked else base
 
     def base(self, types: bool) -> tuple[Any, ...]:
         """What begins an operand."""
-        if found := self.take(_power_here):
+        c = self.t[self.i]
+        if c == "@" and (found := self.take(_power_here)):
             return "w", [("q", found.group(2))] if found.group(1) == "'" else (
                 _PowerReader(found.group(2), self.depth, self.notes).double())
-        if found := self.take(_power_single):
+        if c == "'" and (found := self.take(_power_single)):
             return "w", [("q", self.named(found.group(1).replace("''", "'")))]
-        if found := self.take(_power_variable):
+        if c == "$" and (found := self.take(_power_variable)):
             return "v", (found.group(1) or found.group(2)).lower()
         if self.eat('"'):
             return "w", self.double('"')
-        if self.eat("$(", "@(", "("):
+        if c in "$@(" and self.eat("$(", "@(", "("):
             return "s", self.nested(")")
-        if self.eat("@{"):
+        if c == "@" and self.eat("@{"):
             return "h", self.table()
-        if self.at("{"):
+        if c == "{":
             return "b", self.braces()
-        if found := self.take(_power_splat):
+        if c == "@" and (found := self.take(_power_splat)):
             return "@", found.group(1).lower()
-        if types and (found := self.take(_power_type)):
+        if types and c == "[" and (found := self.take(_power_type)):
             return "t", found.group(1).strip("[]").lower().removeprefix("system.")
         found = self.take(_power_bare)
         self.i += found is None
@@ -9659,7 +9640,7 @@ class _ShState:
     homes: list[str] | None = None
     anchors: list[list[str]] | None = None
 
-    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str | tuple[str, ...] = "",
+    def __init__(self, ctx: ShellContext, dialect: str, cwd: str | tuple[str, ...] = "",
                  env: Iterable[tuple[str, str]] = ()) -> None:
         self.ctx, self.at, self.d = ctx, ctx.paths, dialect
         self.posix = self.certain = dialect is _SH_POSIX    # certain: this text is surely meant for a shell: doubts count
@@ -10372,7 +10353,7 @@ class _ShWords(_ShFiles):
 class _ShScripts(_ShWords):
     """Lists, pipes, compound commands, redirections and functions."""
 
-    def read(self, text: str, flow: _Flow = _NOTHING, dialect: _ShDialect | None = None) -> _Flow:
+    def read(self, text: str, flow: _Flow = _NOTHING, dialect: str | None = None) -> _Flow:
         """Follow *text* as a script."""
         self.spend(len(text))
         self.deeper(1)
@@ -10692,7 +10673,7 @@ class _ShRun(_ShScripts):
         """A program by its rules and its row."""
         self.spend(0)
         rows, verbs, rules = _sh_tables or _sh_known()
-        name = _sh_program(first, self.d)
+        name = _sh_program(first)
         if name not in rows and name not in rules:
             name = self.another_name(name)
         secret = ""
@@ -10737,7 +10718,7 @@ class _ShRun(_ShScripts):
         out = self.operands("", args, flow)
         for at, word in enumerate(args):
             worst = ["rm", *args] if _SH_REMOVES.match(word) else ["dd", *args] if word[:3] == "of=" else (
-                ["sh", *args] if word == "-c" else args[at:] if _sh_program(word, self.d) in _SH_DANGEROUS else [])
+                ["sh", *args] if word == "-c" else args[at:] if _sh_program(word) in _SH_DANGEROUS else [])
             if worst:
                 self.apart(self.simple, worst, flow)
                 break
@@ -10746,8 +10727,8 @@ class _ShRun(_ShScripts):
     def carried(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """A program in no table: it may run what its words say."""
         for at, word in enumerate(args[:64]):
-            first = word.split(None, 1)[0] if " " in word else word
-            if args[max(at - 1, 0)] in _SH_TEXT_OPTIONS or _sh_program(first, self.d) not in _SH_DANGEROUS:
+            first = (word.split(None, 1) or [""])[0] if " " in word else word
+            if args[max(at - 1, 0)] in _SH_TEXT_OPTIONS or _sh_program(first) not in _SH_DANGEROUS:
                 continue
             if first is word:
                 self.apart(self.simple, args[at:], flow)
@@ -10782,7 +10763,7 @@ class _ShRun(_ShScripts):
         padded = " " + subject
         secret = ""
         for category, pattern, reason in rules:
-            if category not in self.facts and (pattern.match(subject) or pattern.match(padded)):
+            if category not in self.facts and pattern.hits(subject, padded):
                 if category == "secret":
                     secret = reason
                 else:
@@ -10801,8 +10782,10 @@ class _ShRun(_ShScripts):
                     fell = self.fell
                     self.go(value)
                     self.fell = fell
-            written = self.text_of(call, flow)
-            outs = [self.act(role, value, written if role == "w" else flow, call.appends) for role, value in got
+            texts = call.all("text")            # what is written, instead of what goes in
+            written = _sh_flow(texts[0]).but(str(texts[0])) if texts else flow
+            appended = "append" in call.marks or "append" in row.traits
+            outs = [self.act(role, value, written if role == "w" else flow, appended) for role, value in got
                     if role not in _SH_QUIET_ROLES]
         for role in row.inputs if flow.text or flow.remote else ():
             if not call.all(role) and (flow.text or role != "sql"):
@@ -10820,13 +10803,6 @@ class _ShRun(_ShScripts):
         if self.links is not links and call.all("vol"):
             self.links = links
         return _sh_said(outs)
-
-    @staticmethod
-    def text_of(call: _ShCall, flow: _Flow) -> _Flow:
-        """What a program writes: the text that stands among its words, or what goes in."""
-        for text in call.all("text"):
-            return _sh_flow(text).but(str(text))
-        return flow
 
     def inside(self, call: _ShCall, flow: _Flow) -> _Flow:
         """The command that stands among the words of another."""
@@ -10894,7 +10870,7 @@ class _ShRun(_ShScripts):
         elif role == "e":
             self.set(key, _sh_from(text, _sh_flow(value)))
         elif role == "program":                 # in the place of ssh, with options of its own
-            if _sh_program(value, self.d) in _SH_DANGEROUS or " " in value or self.kept(value):
+            if _sh_program(value) in _SH_DANGEROUS or " " in value or self.kept(value):
                 self.apart(self.read, f"{value} -rf {_SH_HOLE}")
         elif role == "list":                    # gcc -wrapper rm,-rf,…
             self.apart(self.simple, value.split(","), flow)
@@ -10970,7 +10946,7 @@ class _ShRun(_ShScripts):
             self.say("pipe_to_shell", "runs decoded content" if origin.coded else "runs a text that this command makes")
         return origin
 
-    def run_text(self, code: str, flow: _Flow, dialect: _ShDialect | None = None) -> _Flow:
+    def run_text(self, code: str, flow: _Flow, dialect: str | None = None) -> _Flow:
         """A word that is run as a script."""
         origin = self.judge_origin(code)
         if origin.other and origin.text and origin.text.rstrip("\n") == code:
@@ -11059,7 +11035,7 @@ def _sh_listed(run: _ShRun) -> _Flow:
 
 def _sh_is_shell(run: _ShRun, words: list[str]) -> bool:
     """Is this an interactive or input-reading shell?"""
-    made = _sh_tables[0].get(_sh_program(words[0], run.d)) if words else None
+    made = _sh_tables[0].get(_sh_program(words[0])) if words else None
     return made is not None and _sh_row(made).method is _do_shell and all([word[:1] in "-+" for word in words[1:]])
 
 
@@ -11126,7 +11102,7 @@ def _do_find(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         elif word in _SH_FIND_RUNS:
             end = next((j for j in range(k + 1, len(tests)) if tests[j] in (";", "+")), len(tests))
             for hit in hits:
-                if shape == "*" and _sh_program("".join(tests[k + 1:k + 2]), run.d) in ("rm", "unlink", "shred"):
+                if shape == "*" and _sh_program("".join(tests[k + 1:k + 2])) in ("rm", "unlink", "shred"):
                     run.delete(hit, "find deletes files outside the project")
                 run.simple([w.replace("{}", hit) for w in tests[k + 1:end]], flow)
         elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(tests):
@@ -11221,7 +11197,7 @@ def _do_code(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             _SH_TEXTS[(call.row.languages or ("code",))[0]](run, name, flow.text)
     files = words[not codes and not module:]
     for at, word in enumerate(words if codes else ()):      # what the code does with its words nobody knows
-        if _sh_program(word, run.d) in _SH_DANGEROUS:
+        if _sh_program(word) in _SH_DANGEROUS:
             run.apart(run.simple, words[at:], flow)
             break
     out = run.operands(name, files, flow)
@@ -11894,12 +11870,12 @@ _SH_OTHER_WORDS = frozenset("""iex irm iwr gci ri del erase rd rmdir icacls fore
 _SH_SPACED = {ord(c): " " for c in "|(&;{\"'"}
 
 
-def _sh_dialects(text: str, language: str) -> list[_ShDialect]:
+def _sh_dialects(text: str, language: str) -> list[str]:
     """The dialects a text has to be read in: POSIX always, unless it is told; the others when it looks like them."""
-    if language in ("powershell", "cmd"):
-        return [_SH_POWER] if language == "powershell" else [_SH_CMD, _SH_POSIX]
+    if language in (_SH_POWER, _SH_CMD):
+        return [_SH_POWER] if language == _SH_POWER else [_SH_CMD, _SH_POSIX]
     found = [_SH_POSIX]
-    if language == "sh":
+    if language == _SH_POSIX:
         return found
     low = text.lower()
     if (any(c in low for c in "\\%^[`") or "$env:" in low or "$_" in low or "net.webclient" in low or _sh_hyphen.search(low)
@@ -11940,10 +11916,8 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
     if shell and dialects == [_SH_POSIX] and "wal" not in text and _sh_flat.match(text) and not (
             text[0] in _SH_KEYWORD_STARTS and _sh_keyword.match(text)):
-        return _sh_one(text.split(), ctx, cwd, env)
-    facts: dict[str, str] = {}
-    paths: dict[str, None] = {}
-    changed: set[str] = set()
+        return _sh_one(["".join(word) for word in _sh_flat_words.findall(text)], ctx, cwd, env)
+    runs = []
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
         run.elsewhere = len(dialects) > 1
@@ -11954,17 +11928,25 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
             run.read(text)
         else:
             judge_program_text(run, language, text)
-        facts = {**facts, **run.facts, **facts}         # the first to say so has the word
-        paths.update(run.paths)
-        changed |= run.altered
-    return CommandFacts(facts, tuple(paths), frozenset(changed))
+        runs.append(run)
+    return _sh_facts(runs)
 
 
 def _sh_one(words: list[str], ctx: ShellContext, cwd: str | tuple[str, ...], env: Iterable[tuple[str, str]]) -> CommandFacts:
     """The facts of one command whose words mean themselves: what reading its text would come to as well."""
     run = _ShRun(ctx, _SH_POSIX, cwd, env)
     run.shown(run.simple(words, _NOTHING))
-    return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
+    return _sh_facts([run])
+
+
+def _sh_facts(runs: list[_ShRun]) -> CommandFacts:
+    """What all readings of a text have come to; the first to say so has the word."""
+    first, *others = runs
+    for run in others:
+        first.facts = {**run.facts, **first.facts}
+        first.paths.update(run.paths)
+        first.altered |= run.altered
+    return CommandFacts(first.facts, tuple(first.paths), frozenset(first.altered))
 
 
 _sh_private = lazy_regex("[\ue0f0\ue0f1]")
@@ -13751,7 +13733,8 @@ INJECTION_KINDS = {
     "harvest": "parameters of a tool that ask for the conversation, the system prompt or keys",
 }
 MAX_INJECTION_HITS = 4      # findings told of one text for each kind: a deny needs one, a log not more than these
-_STEER_NEAR = 600           # characters within which two weak hits support each other
+_STEER_NEAR = 400           # characters within which weak hits support each other
+_STEER_ENOUGH = 4           # what hits of different facets must weigh together
 _STEER_BLOCK = 4096         # characters in which the words that phrases hang on are looked for together
 _STEER_SHORT = 20_000       # characters of a message that is looked at as a whole first
 _STEER_BEFORE, _STEER_AFTER = 180, 260  # the part of the text around such a word in which its phrases are looked for
@@ -13771,8 +13754,8 @@ RULES      rules commands constraints restrictions programming safeguards policy
            requests messages limits limitations filters controls
 TASK       request requests question task query goal brief job assignment wishes
 BEFORE     said told instructed above asked taught written given
-NOT        do_not don't dont never must_not mustn't should_not shouldn't shall_not may_not need_not needn't ought_not avoid
-           refrain_from no_need_to cannot can't not_to without
+NOT        under_no_circumstances do_not don't dont never must_not mustn't should_not shouldn't shall_not may_not need_not needn't ought_not avoid
+           refrain_from no_need_to not_to without
 TELL       tell inform mention reveal disclose explain admit report notify alert warn confess describe expose show say discuss
            acknowledge display telling informing mentioning revealing disclosing notifying alerting showing reporting warn
            advise advising let bother
@@ -13799,7 +13782,7 @@ HARM       stop delete push approve merge transfer send forward reveal disclose 
            mark click accept install execute upload submit grant disable skip overwrite buy pay book wire praise export give
 YOU        you i_you
 MUST       must should shall will to have_to need_to needs_to has_to is_required are_required are_to is_to always
-LEAD       please kindly now then and just simply immediately first instead also so but always you therefore hence thus
+LEAD       please kindly pls plz btw automatically silently quietly secretly now then and just simply immediately first instead also so but always you therefore hence thus
            there's there_is important critical note nb ps p.s urgent attention warning next finally
 MAKE       make ensure be_sure see_to
 DO         ignore disregard forget stop send forward transfer delete remove call invoke run execute read open fetch reveal output
@@ -13808,12 +13791,12 @@ DO         ignore disregard forget stop send forward transfer delete remove call
            pay contact star click subscribe rewrite replace change grant assign close push deploy praise
 ACT        delete transfer send export forward e-mail email disable run execute grant wipe upload submit wire drop remove
            share post call invoke exporting
-MOVE       send pass include append attach upload paste forward provide put insert leak exfiltrate post submit share transmit
+MOVE       export push relay send pass include append attach upload paste forward provide put insert leak exfiltrate post submit share transmit
            email e-mail copy output print add encode embed deliver write supply give hand hand_over return place fill store
            report quote expose dump mirror sync mail bcc
 TOLD       passed sent included attached forwarded posted submitted shared transmitted uploaded copied mirrored bcc'd
 READ       read open cat load access retrieve get fetch grab collect obtain dump print extract gather scan use check
-REVEAL     reveal disclose summarise summarize print output repeat show display leak disclose recite reproduce share tell give return include dump
+REVEAL     expose hand_over reveal disclose summarise summarize print output repeat show display leak disclose recite reproduce share tell give return include dump
            translate quote write
 CALL       call invoke run execute use trigger
 RUN        run execute launch issue perform
@@ -13827,7 +13810,7 @@ TALK       conversation_history chat_history chat_log message_history conversati
            conversation dialogue chat chat_context
 LAST       previous last recent preceding earlier
 SAID       messages message prompt prompts turns outputs results reply
-PROMPT     system_prompt system_prompts system_instructions hidden_prompt initial_prompt developer_prompt
+PROMPT     hidden_instructions secret_instructions initial_message your_instructions your_guidelines system_message system_prompt system_prompts system_instructions hidden_prompt initial_prompt developer_prompt
            original_instructions initial_instructions
 WEALTH     secrets credential credentials password passwords api_key api_keys access_token access_tokens ssh_key ssh_keys
            tokens private_key private_keys environment_variable environment_variables inbox contacts address_book
@@ -13851,7 +13834,7 @@ ROLE       ai assistant agent model chatbot attacker hacker persona terminal int
 MODE       mode
 SPECIAL    developer dan jailbreak god debug unrestricted admin root sudo maintenance_override unsafe
 SYSTEM     system admin administrator assistant
-NOTICE     message override prompt notice note alert instruction instructions update command directive policy_update policy
+NOTICE     message override notice note alert instruction instructions update command directive policy_update policy
            announcement order guidelines
 NEW        new updated hidden revised real secret additional next
 CHIEF      developer developers admin administrator operator owner system security_team management openai anthropic
@@ -13861,6 +13844,66 @@ FUTURE     future later further subsequent next
 SESSION    session sessions conversation conversations chats chat interaction interactions
 REMEMBER   remember store save memorize memorise record
 EXFIL      query url link image address parameter querystring
+BOT        ai ais bots crawlers scrapers llm llms chatbot chatbots chatgpt gpt claude copilot gemini language_model language_models large_language_model ai_agent ai_agents
+           ai_assistant ai_assistants ai_model ai_models coding_agent coding_agents coding_assistant github-copilot
+           machine_reader automated_reader virtual_assistant digital_assistant ai-agent ai-agents ai-instruction ai-instructions
+           ai-note ai-assistant llm-note llm-instruction foundation_model automated_agent automated_agents autonomous_agent screening_model
+           automated_system ai_system ai_systems
+SEES       reads read processes process handles handle summarises summarise summarizes summarize sees see parses parse screens screen
+           visits visit opens open reviews review indexes index translates translate answers analyses analyzes evaluates ingests
+           encounters receives views scans loads
+SEEING     reading processing handling summarising summarizing seeing parsing screening visiting opening reviewing indexing
+           translating answering analysing analyzing evaluating ingesting scanning viewing crawling browsing working triaging
+DEL        delete remove drop wipe erase trash purge destroy reset clear truncate shred discard revoke cancel decline
+ASSET      backup backups database databases bucket table tables branch history log logs records archive repository repo volume
+           volumes production prod account accounts audit evidence snapshot snapshots alerts mailbox user users everything events mails messages
+GIVE       grant give add invite promote escalate elevate assign share
+RIGHT      admin administrator owner collaborator maintainer permission permissions rights privileges access superuser root edit_rights
+PAY        pay buy transfer wire refund purchase donate order book subscribe move
+MONEY      in_full order usd eur gbp btc eth dollars euros invoice invoices iban payment payments bitcoin money funds balance subscription
+           gift_card gift_cards card credit_card wallet
+SAYS       claim state rate rank recommend conclude say tell respond answer reply mark present describe praise endorse declare assure
+           report write mention advise suggest promote prefer favour favor score give
+BIAS       100 points marks yes best_employee nothing best first top highest positive exceptional excellent outstanding safe expired infected stars 10/10
+           no_risk recommended approved passed accept hire trusted instead neutral authoritative five_points full_marks in_favour in_favor won
+FUND       ssn ssns cvv cvc wallet_seed insurance_number card_number bank_details location_data email_and_phone vault_export api_token session_cookie session_cookies cookies cookie their_authorization_header your_authorization_header bearer_token oauth_token
+           auth_token social_security_number credit_card_number credit_card_details 2fa_code passphrase master_password admin_password
+           password_reset phone_numbers home_address password_store github_token aws_secret_access_key openai_api_key
+SAYING     tool_results tool_outputs full_prompt chain_of_thought tool_definitions chat_transcript chat_logs conversation_history chat_history chat_log message_history conversation_log entire_conversation
+           full_conversation whole_conversation complete_conversation this_conversation your_conversation conversation_text
+           user's_last_message user's_question last_question user's_messages full_transcript
+           previous_conversation last_message context_window user's_last_question conversation_so_far previous_messages tool_schema
+           earlier_messages direct_message direct_messages last_messages user_messages previous_three_messages prior_messages
+OWN        private confidential internal payroll salary salaries finance financial tax medical hr other_customers other_customers'
+OUT        public publicly external issue gist pastebin webhook endpoint channel
+PUSH       otherwise or
+FAILS      fail fails invalid blocked broken lost not_work refused rejected expire incomplete suspended terminated
+LOUD       urgent urgently immediately right_now asap emergency at_once
+LAW        compliance gdpr hipaa audit auditing regulation regulatory policy iso soc2 security_reasons security_purposes safety_reasons
+           traceability accountability disaster_recovery quality_assurance legal diagnostics telemetry calibrate identity
+MASTER     administrator admin developer developers owner operator creator creators management security_team it_department it_team supervisor
+           boss ceo support_team vendor provider platform
+DOING      collecting reading passing appending sending adding including forwarding fetching uploading posting attaching calling
+           exporting copying pasting running executing putting inserting opening deleting writing sharing
+NOTHING    nothing_happened nothing_had_happened normal usual your_own_idea
+NEED       need needed necessary needs required reason point must
+BOTHER     bother mention tell inform notify ask alert consult report involve disturb mentioned told informed asked display show
+           displayed shown know disclose disclosed
+CONFIG     settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
+           payout_address payout wallet recipient iban ci_check
+GUARD      safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
+           safety_settings safety_checks confirmation_step approval_step permission_prompts approval_dialog safety_policy safety_guidelines
+LIFTED     redundant not_applicable inapplicable offline lifted removed disabled off unlocked suspended void revoked deactivated waived cancelled unnecessary
+PRESS      additionally precondition prerequisite unless irrespective must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
+ORDER      raise rate accept list overwrite star pretend emphasise emphasize portray complete insist peek hard-code hardcode do take
+           give set enter record let make treat consider assume continue proceed start stop begin end switch turn go
+           select choose pick remove modify replace change update edit rename move copy
+           confirm deny decline refuse avoid omit add insert append attach embed include exclude comply act behave play
+           speak translate convert encode decode follow disobey obey tell urge steer nudge convince
+           persuade ask request obtain collect gather harvest fetch load import connect log schedule cancel book wire
+           disclose unlock lock close block unblock whitelist allow authorise authorize sign confirm swap round mirror
+YOURS      real actual true sole only hidden secret
+SUBJECT    the_assistant the_model the_agent the_bot the_agents assistant assistants agents models bots
 """    # noqa: E501 (a table: whole rows)
 # kind | force | phrase, one a line. A phrase is made of words, CLASSES, alternatives with `|`, `?` behind what may be missing;
 # `~N` is up to N words of FILL (or PRIOR), `..N` up to N words of a clause or more in one sentence, `//N` up to N
@@ -13878,14 +13921,14 @@ override       order    *IGNORE ~3 ALL ~3 ORDERS if|that|which|in|from|of ~1 you
 override       order    *IGNORE ~4 ORDERS|RULES above|so_far|you_were_given|given_to_you|you_have_been_given|you_received|given_before
 override       order    *IGNORE ..3 everything|anything|all|whatever ..4 BEFORE
 override       order    *IGNORE ~2 above and|instead|directions
-override       order    *IGNORE ~2 what ..3 BEFORE
+override       order    *IGNORE ~2 what ..1 you|they|user ..2 BEFORE
 override       order    *IGNORE ~2 USERS TASK|ORDERS
 override       said     these|this|following|below ..3 *overrides|override|supersedes|supersede|replaces ~5 PROMPT|ORDERS
 override       said     these|this ~1 ORDERS *overrides|override|supersede|supersedes|replace ~5 ones|prompt|instructions
 override       said     takes_precedence_over|has_precedence_over|has_higher_priority_than|have_priority_over ~3 *PROMPT|ORDERS
 override       said     your|previous|prior|earlier ~2 RULES|ORDERS ..3 *void|revoked|rescinded|lifted|cancelled|suspended END
 override       said     safety|content|security ~1 filters|policies|guidelines|checks|restrictions are|is ..1 *off|disabled|lifted|suspended END|for|in
-override       hint     disable|turn_off|deactivate ~2 *safety|content|security ~1 filters|policies|guidelines|checks|restrictions|features|mechanisms|protocols|measures
+override       claim3   disable|turn_off|deactivate ~2 *safety|content|security ~1 filters|policies|guidelines|checks|restrictions|features|mechanisms|protocols|measures
 override       said     *DISOBEY ~2 USERS TASK|ORDERS
 override       said     must|should|shall not obey|follow ~2 *PROMPT
 override       said     ORDERS|RULES ..1 you received|were_given ..2 are|is ..1 *void|revoked|rescinded|lifted|cancelled
@@ -13894,15 +13937,14 @@ override       =said    override|overrides whatever|what|everything ..2 USER
 concealment    order    NOT ..3 TELL ~6 *USER END
 concealment    order    NOT ..3 TELL ~6 *USER ABOUT THIS|you|what|these
 concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 this|that|these|any_of_it ~2 THING? END
-concealment    hint     NOT ..1 *mention|reveal|disclose it|them END
+concealment    hide2    NOT ..1 *mention|reveal|disclose it|them END
 concealment    order    NOT ..1 mention|say|reveal|report to ~1 *USER that
 concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 THIS ~2 THING? in|to|when|anywhere|about ..2 ANSWER|USER
 concealment    order    NOT ..1 include|show|reference|display THIS ..3 *ANSWER
-concealment    hint     NOT *tell|inform|notify|alert them|him|her END
 concealment    order    NOT ..1 let|make ~2 *USER KNOW
 concealment    order    HIDE ~1 THIS|following ..4 from ~2 *USER
 concealment    +order   HIDE ..6 from|to ~2 USER
-concealment    said     keep ~1 THIS between *us|ourselves
+concealment    hide3    keep ~1 THIS between *us|ourselves
 concealment    order    keep *quiet about
 concealment    said     keep ~2 *USER unaware|in_the_dark|out_of_this|out_of_it
 concealment    said     *USER ..1 must|should|shall|may not|never ..1 KNOW ABOUT|END
@@ -13912,30 +13954,21 @@ concealment    said     *USER ..1 remain|remains|stay|stays|kept unaware|ignoran
 concealment    order    *OMIT ~1 THIS ..3 from|of|out_of|in ..2 ANSWER
 concealment    said     in your ANSWER *leave_out|omit
 concealment    said     *pretend ..2 nothing_happened
-concealment    hint     *nothing_happened
 concealment    said     without *leaving ..1 TRACE|trace
 concealment    said     *leave no TRACE
 concealment    order    remove|erase|delete|strip|hide ALL *TRACE ~1 THIS|your|from
 concealment    said     so_that *nobody can|may|will ..1 TRACE|notice|know
-concealment    order    *SLY call|invoke|send|forward|upload|post|transmit|exfiltrate|copy
 concealment    order    do THIS ..2 *SLY
-concealment    hint     *SLY END
-concealment    hint     without ..1 TELL|asking|prompting ~2 *USER|CHECK
-concealment    hint     without *asking END
 concealment    said     say|tell ..2 *USER that ..6 although|even_though|regardless
 concealment    =order   tell|say ..3 USER that ..6 whatever|regardless|always|all_tests_passed
 concealment    said     if ..1 *USER asks END say|claim|answer|pretend that
-concealment    said     *USER ..2 already|has|have ..2 CONSENT ..8 without|skip|no_need|do_not_ask|don't_ask
-concealment    hint     *USER ..1 already|has|have ..1 CONSENT
-concealment    hint     they_already|they_have *CONSENT
+concealment    claim3   *USER ..2 already|has|have ..2 CONSENT ..8 without|skip|no_need|do_not_ask|don't_ask
 concealment    said     no_need|need_not|needn't ..1 ask|check_with|confirm_with|check ..2 *USER
-concealment    hint     *pre-approved|preapproved|approved_in_advance|pre-authorized|pre-authorised|preauthorized
-concealment    hint     SKIP ~3 *CHECK
-concealment    +said    assume consent
+concealment    claim2   *pre-approved|preapproved|approved_in_advance|pre-authorized|pre-authorised|preauthorized
+concealment    hide2    SKIP ~3 *CHECK
 role_spoof     said     NEW ~1 *ORDERS|task|goal|objective|mission STOP DO
 role_spoof     said     NEW *ORDERS from ~1 CHIEF STOP
 role_spoof     said     hidden|secret|private ~1 ORDERS|message|note for|to ~2 *AGENT
-role_spoof     hint     ORDERS for|to ~2 *AGENT COLON
 role_spoof     said     you_are|you're now ~3 *EVIL
 role_spoof     said     you_are|you're *now|henceforth a|an|the|my ..2 ROLE|pirate|agent
 role_spoof     said     you_are|you're no *longer a|an|the ..2 ROLE
@@ -13946,11 +13979,8 @@ role_spoof     order    *enter|activate ~1 SPECIAL MODE
 role_spoof     said     *FROMNOW ..2 you|AGENT ..2 are|respond|act|will|must|obey|always ..4 EVIL|ROLE|obey|no_restrictions|only
 role_spoof     said     FROMNOW|from_this_moment *obey|ignore|disregard
 role_spoof     said     *FROMNOW ..3 recommend|forward|approve|include|append|reply|respond|answer|speak|prefer
-role_spoof     said     *attention ~1 AGENT STOP ..6 DO
-role_spoof     said     *USER wants|asked|asks|instructed you to ..1 disregard|ignore|delete|wire|visit|forward|transfer
 role_spoof     order    *act|behave|respond|pretend|imagine|answer as_if|as_though|that|like? ~1 you_are|you_were|you_have|you're ..4 EVIL|admin|administrator|root|developer|allowed|superuser|no_rules|no_restrictions|no_limits
 role_spoof     order    begin|start|end ~2 *PROMPT END
-role_spoof     said     *SYSTEM NOTICE COLON ..5 you must|are|should|will|have_to|need_to
 role_spoof     said     *SYSTEM COLON ..3 you must|will|have_to|are_now
 role_spoof     said     *SYSTEM NOTICE COLON ..3 IGNORE|DO
 role_spoof     said     SYSTEM NOTICE for ~1 *AGENT COLON
@@ -13958,100 +13988,75 @@ role_spoof     said     NOTICE for ~1 *assistant|ai|llm ..2 STOP you|before|alwa
 role_spoof     said     *SYSTEM NOTICE? COLON ..10 CHECK ..2 disabled|unnecessary|not_needed|no_longer
 role_spoof     said     SYSTEM NOTICE? COLON ..6 *permissions|rights|privileges ..4 extended|elevated|granted|lifted
 role_spoof     said     *SYSTEM COLON IGNORE|EVIL|obey|execute|grant
-role_spoof     said     admin|administrator|system|developer *override
 role_spoof     said     to|for|dear|note|any ..2 AGENT *reading|processing|parsing|seeing|viewing this
-role_spoof     said     AGENT *reading|processing|parsing|seeing|viewing this ..4 should|must|will|COLON
-role_spoof     hint     AGENT *reading|processing|parsing|seeing|viewing this
-role_spoof     said     *AGENT who|that|which reads|processes|summarises|summarizes|sees|parses|screens this
-role_spoof     said     if you_are|you're ~2 *AI ..6 DO|MUST
 role_spoof     said     as ~2 *AGENT you MUST ..3 DO|obey
-role_spoof     hint     note|message|attention|reminder|dear|hey|hello|hi ..2 *AGENT END
-role_spoof     hint     note|message|instruction|directive|hint for|to ~2 *AGENT
+role_spoof     who2     note|message|instruction|directive|hint for|to ~2 *AGENT
 role_spoof     said     hey|dear|hello|hi|attention ~2 *AGENT ..12 USER has|already|asked|wants
 role_spoof     =said    whatever comes_next|the_user_says|the_user_asks prefer|use|call|follow|ignore|disregard|answer
 role_spoof     said     *USER ~1 changed|changes ..1 mind|request
 role_spoof     said     *USER asked|told me to tell you
-role_spoof     hint     *USER wants you to
-role_spoof     said     human|user COLON ..3 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
+role_spoof     claim2   *USER wants you to
+role_spoof     who2     human|user COLON ..3 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
 role_spoof     =said    human COLON ..3 ACT
 role_spoof     said     *end of ~1 document|file|page|output|tool_output|tool|context|data|transcript|email ..1 //6 NEW ..1 task|message|instruction|instructions|user|command|order
 role_spoof     said     treat ..6 as_if|as_though ..4 from ~1 *USER
 role_spoof     said     *AGENT must|shall|should|will|has_to ~2 OBEY ..3 ORDERS|RULES|orders|developer
-role_spoof     order    *obey ~1 the|every|these|only ..2 RULES|ORDERS|messages
+role_spoof     -order   *obey ~1 the|every|these|only ..2 RULES|ORDERS|messages
 role_spoof     +said    any request of ~1 USER
-tool_steering  hint     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|is_obliged_to ..1 READ|MOVE|RUN|CALL|delete|reveal|disclose|obtain
 tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will ..3 READ|MOVE|REVEAL|obtain ..8 PATH|WEALTH|TALK|PROMPT
 tool_steering  said     AGENT COLON ..8 *PATH|DANGER
-tool_steering  said     *AGENT COLON ..2 fetch|open|visit|curl|execute|run|request ..3 URL
 tool_steering  said     AGENT STOP ..3 collect|find|gather|reveal|print|send ~4 *WEALTH
 tool_steering  order    READ ..6 *PATH ..8 and|then ..1 MOVE
 tool_steering  said     REVEAL|obtain ..2 HAVING of ..3 *PATH
 tool_steering  order    read|cat|dump|extract|grab ..3 *WEALTH ..3 and|then ..1 paste|send|post|include|quote|forward|upload|share|output|print
-tool_steering  said     thought|assistant COLON i ..5 send|e-mail|delete|transfer|forward|upload ..3 *WEALTH|TALK
+tool_steering  said     thought|assistant COLON i ..5 send|e-mail|email|delete|transfer|forward|upload ..3 *WEALTH|TALK
 tool_steering  said     MOVE ..6 *PATH ..6 to|in|into|as|with|via ..4 URL|MAIL|ticket|comment|argument|parameter|field|sidenote|note|notes|query|answer|reply|context
 tool_steering  order    before ..8 READ ..4 *PATH
 tool_steering  order    also check|read|look_at ..3 *PATH
-tool_steering  said     MOVE ..3 HAVING of ..3 *PATH
 tool_steering  =order   include|pass|attach|supply|send|put|forward|submit|upload ..3 the|entire|full|whole|complete|your TALK ..4 in|to|into|as|with|argument|parameter
-tool_steering  order    send|post|upload|forward|submit|append|include|attach|paste|pass|copy ..4 *TALK ..6 to|in|into|as|with URL|MAIL|ticket|comment|argument|parameter|field|query|answer|reply|context
-tool_steering  order    REVEAL ..4 your|LAST ..2 *PROMPT
-tool_steering  order    REVEAL ..2 your *ORDERS END|verbatim|and|word|in
 tool_steering  order    REVEAL ~2 *PROMPT END
 tool_steering  order    REVEAL ~2 text|everything|prompt|message|messages|words *above END|verbatim|starting|word|including|between
 tool_steering  order    REVEAL ~2 *above prompt|text|instructions|message
-tool_steering  order    REVEAL *everything in your context_window|context|memory
-tool_steering  order    reply|respond|answer only? with ~1 your|the ~1 *PROMPT|ORDERS
 tool_steering  +said    CALL this_tool|this_function first|before ..3 ALL ..1 request|requests|question|questions|message|messages|conversation|conversations|answer|response
 tool_steering  order    ROUTE ..3 ALL ..6 *through|via ~1 this_one|this_tool|this_server|this_proxy|proxy|NAME
 tool_steering  =said    ALL ..3 TOOL ..6 be_routed|go_through
-tool_steering  hint     other|those|existing|built-in ..1 TOOL are|is|have_been ..1 *OLD
+tool_steering  deed2    other|those|existing|built-in ..1 TOOL are|is|have_been ..1 *OLD
 tool_steering  =said    other|all|built-in|normal|native|standard ..3 TOOL ..2 are|is ..1 OLD
 tool_steering  =said    they|which are|is ..1 compromised|buggy|insecure|malicious|unsafe|hacked
 tool_steering  =said    NAME ..2 are|is ..1 OLD ..3 use|call|prefer NAME
 tool_steering  =order   ignore|never_use|never_call|avoid|refuse_to_use|do_not_use|don't_use ~1 ALL other ..2 TOOL
 tool_steering  =said    use this_tool|this_one|it whatever|regardless|no_matter
 tool_steering  +said    disregard ..1 what ..2 others
-tool_steering  order    use|call ~1 shell|bash|terminal|command|exec ..1 TOOL to run|execute ..8 *DANGER
 tool_steering  said     AFTER|before ..6 reading|read|viewing|view|answer|begin|summarising ..4 run|execute ..6 *DANGER
 tool_steering  said     to view|to_view|to_render|to_display ..5 run|execute ..3 *DANGER
-tool_steering  said     AGENT ..10 run|execute|curl ..6 *DANGER
 tool_steering  =said    BEFOREHAND|AFTER|prior ..8 DANGER
 tool_steering  =said    requires|needs|require|need|run|execute ..5 DANGER
 tool_steering  =said    PRETEXT ..12 DANGER
 tool_steering  said     *SYSTEM|override|urgent|important ..4 you must now? CALL
 tool_steering  said     you must *now|immediately CALL ..3 NAME
 tool_steering  said     after *reading this ..3 run|execute|call|invoke|send|delete|open
-tool_steering  order    before ..1 *doing|answering|replying|responding|continuing ..3 CALL ..1 NAME
 tool_steering  order    after|before ALL ..2 call|request|response|answer|message|turn ..4 *post|send|upload|forward|submit ..8 URL|MAIL
 tool_steering  =said    when|whenever|if|once ..6 NAME|tool ..2 LOADED ..10 CHANGE ..6 AIM
 tool_steering  =said    when|whenever|if|once|after ..4 TOOL|NAME ..2 LOADED|exists ..12 must|should|always|set|change|replace|has_to ..6 be_replaced|MAIL|AIM|be_addressed|be_sent
-tool_steering  +order   CHANGE ..2 AIM of|to|in|with|by ..6 NAME|MAIL
 tool_steering  =order   modify|change|alter|rewrite ~1 arguments|parameters|argument|parameter
 tool_steering  =said    AIM must|should|always ..1 be ..1 replaced|changed|set
 tool_steering  +said    must|should|always|has_to ..1 be_replaced|be_changed_to ..2 by|with
 tool_steering  said     *always ~1 CHANGE|add|bcc|cc ..4 MAIL
 tool_steering  said     *always ..2 add|include ..2 bcc|MAIL
-tool_steering  =said    ALL|each|every ..4 must|should|has_to|have_to|need_to|are_to|will ..2 GO|be_bcc'd|be_sent|be_addressed ..3 MAIL|URL
 tool_steering  =said    must|has_to|have_to|always|need_to ..2 MOVE|TOLD|bcc ..10 MAIL|URL
 tool_steering  =said    AFTER|before|also|additionally|in_addition ..4 MOVE|let ..10 MAIL|URL
 tool_steering  =said    PRETEXT ..6 must|always|required|requires|mandatory|also|you ..8 READ|MOVE|CALL|grant ..8 PATH|WEALTH|TALK|NAME|admin
 tool_steering  =said    results|data|queries|inputs|everything ..6 TOLD|go|goes|sent|mirrored ..6 our|URL|MAIL|research_team|attacker|third_party
 tool_steering  =said    READ|MOVE|give|hand|supply ..8 PATH ..12 MOVE|URL|MAIL|parameter|argument|field|sidenote|attacker|along
 tool_steering  =said    compresses|uploads|sends|collects|copies ..12 PATH ..12 URL|MAIL|sends|uploads|attacker|to
-tool_steering  =said    READ|MOVE|obtain|requires_that_you_read ..4 PATH ..12 first|before|END MOVE|and|then
-tool_steering  =said    first|beforehand|before|also|prior|must|always ..6 READ|open|load|retrieve ..4 PATH
 tool_steering  =said    HAVING of ..4 PATH ..4 here|as|in|into|for|must|needed
 tool_steering  =said    embed|include|print|pass|hand|insert|put ..2 output of ..4 NAME|env|list_directory within|into|in|as|to
 tool_steering  =said    NAME ..3 and|then hand|pass|give|send ..1 its|the output|result|results|content|values to|as|in
 tool_steering  =said    when|whenever|if ..8 CHANGE ~1 AIM by|with|to
-tool_steering  =said    install|send|delete|forward|execute|transfer|run ..12 without asking|confirmation|permission END
 tool_steering  =said    PRETEXT ..4 include|pass|send|add|collect ..10 USERS|open_files
 tool_steering  =said    recommend it|this|us to ~1 USER
-tool_steering  =said    cat|cp|scp|tar|base64|curl ..3 PATH
-tool_steering  =said    also grant ..4 admin|root|owner|full
 tool_steering  =said    HAVING of ..3 PATH END
 tool_steering  =order   steal|exfiltrate|hijack|leak ..6 WEALTH|MAILS|TALK|communication|data|traffic
-tool_steering  =said    MOVE ..4 WEALTH ..6 attacker|URL|MAIL|collect|field|parameter|argument
 tool_steering  =order   write|add|append ..3 key|allow|server|line ..6 to|in|into SETUP
 tool_steering  order    write|save|add|append|store ..6 to|in|into *SETUP ..6 so_that|future|all|every
 tool_steering  said     *remember ..2 for|in ..2 FUTURE|all ..1 SESSION
@@ -14059,7 +14064,6 @@ tool_steering  order    REMEMBER ..3 *memory ..4 never|always|user|that
 tool_steering  order    never ask ..2 *CHECK
 tool_steering  said     always ~1 *recommend|rank|prefer|promote ..6 first|and ..3 claim|tell|say
 tool_steering  =said    rank ..3 products|results|items of ..4 first|top
-tool_steering  said     *AGENT ..3 should|must|to ..6 recommend|rate|mark|state|claim|rank ..8 acceptance|10|qualified|exceptionally|groundbreaking|positive|first|stars
 tool_steering  said     do_not|don't highlight ..3 *weaknesses|negatives
 tool_steering  said     positive *review only
 tool_steering  order    ask|request ~1 *USER|USERS ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
@@ -14068,7 +14072,7 @@ tool_steering  said     seed_phrase|recovery_phrase ..4 of ..2 *wallet
 tool_steering  said     provide|pass|enter|send ..6 code that ~1 *USER received
 tool_steering  said     *please call|use|invoke ..3 NAME|fetch|browser with ..3 URL ..3 to
 tool_steering  said     and|then do|follow what|as ..2 it|they *says|say|tells
-tool_steering  said     *decode ..8 and|then ..1 follow|execute|act_on|obey
+tool_steering  said     *decode ..8 and|then ..1 follow|execute|act_on|obey|comply
 tool_steering  =said    follow ..3 orders|instructions|commands in ..2 output|result|response
 tool_steering  =said    approve ..2 ALL ..4 without|pull|tool|regardless
 tool_steering  =said    delete|remove|clear ..3 log|logs|history ..6 so_that|trace|nobody
@@ -14092,7 +14096,6 @@ exfil_link     order    append|encode|attach|include|put|insert|embed ..6 *TALK|
 exfil_link     order    render|display|show|insert|embed|output|include|load ..2 image|link|url|picture with|containing|including|carrying ..4 *WEALTH|TALK
 exfil_link     said     fetch|open|visit|request|load|curl URL ..3 *followed_by|plus|filling
 exfil_link     order    fetch|open|visit|load|browse ..1 *HOOK
-exfil_link     order    make|build ..3 address|url|link URL ..6 and *open|fetch|visit
 concealment    order    DO|install ..9 without ..1 telling|informing|asking|notifying|alerting|warning ~1 *USER
 concealment    order    DO|always ..9 *secretly|covertly|discreetly END
 concealment    said     *USER ..3 need|needs ..1 be told|informed|notified|aware
@@ -14104,13 +14107,9 @@ role_spoof     order    *execute|obey every|all|the|each command|commands|instru
 role_spoof     said     NEW ORDERS|task|directive for ~1 *AGENT COLON
 role_spoof     said     assistant|ai|agent|model|bot without ~1 *restrictions|rules|limits|filters|limitations
 role_spoof     said     i *instruct|authorize|authorise you to
-role_spoof     order    dear|hey|hello|hi ~1 *AGENT STOP please? ..2 DO
-tool_steering  said     *TALK ..3 and append|add|attach|send|post it ..2 to
 tool_steering  order    REVEAL ~2 *WEALTH ..4 your
 tool_steering  order    tell|give|send|show me ~1 ..1 *WEALTH|password
 tool_steering  order    CALL ..1 NAME with ~1 entire|full|whole|complete|this *TALK
-tool_steering  order    include|pass|attach|put|send ~2 *WEALTH in|as|to ..3 field|parameter|argument|metadata|call
-tool_steering  =order   include|pass|attach|put|send|supply ..2 PROMPT in|as|to|into
 tool_steering  =said    when|whenever|if|once ..4 LOADED ..6 CHANGE ~1 ..1 account|recipient|payee|iban|beneficiary|destination|address
 concealment    =order   do_not|don't|never ..1 tell|inform|reveal|notify|alert ~1 USER that|about|what|how|of
 override       order    stop|cease|scrap|abandon|ignore|disregard ~2 current|whole|entire|original|earlier ~1 *brief|task|job|assignment|question
@@ -14130,27 +14129,21 @@ concealment    said     must|should|will ..1 stay|remain|be|is *invisible|hidden
 concealment    said     no *reason to inform|tell|notify|mention
 concealment    said     asked ..2 STOP *deny it|that|everything
 concealment    said     you may|can|should *skip asking for
-concealment    hint     *without asking for confirmation|permission|approval
-concealment    hint     no CHECK is|are *needed|required|necessary
-concealment    hint     CHECK|consent has|have *been given|granted|obtained already?
-concealment    hint     go_on|proceed|continue|carry_on without ~1 *prompt|asking|CHECK
+concealment    claim2   no CHECK is|are *needed|required|necessary
+concealment    claim2   CHECK|consent has|have *been given|granted|obtained already?
+concealment    hide2    go_on|proceed|continue|carry_on without ~1 *prompt|asking|CHECK
 concealment    said     *auto-approve|autoapprove ~1 next|all|every|following
 concealment    order    NOT ..1 *disclose|mention|tell|say to ~1 USER that
 concealment    =said    if|should|when ~1 USER asks|questions|wonders|notices|complains ..5 tell|say|claim|answer
 concealment    =said    keep|leave ~1 this|it out_of your ANSWER|explanations|explanation
-concealment    =said    so it|that|this can't|cannot|won't be traced|noticed|seen|found
 role_spoof     said     *switch_to|enter|activate unrestricted|developer|god|jailbreak|dan MODE
 role_spoof     said     SYSTEM COLON //10 *disclose|reveal|grant|transfer|export
 role_spoof     said     user COLON ..8 *approve|confirm|agree|allow //14 assistant COLON
 role_spoof     said     NEW *rule|rules STOP DO|always|never
 role_spoof     said     *USER then|also|now|just said|asked|wrote|requested|added STOP ..2 ACT
-role_spoof     said     to any|every|all ~1 *AGENT COLON
 role_spoof     said     note|message|hint|reminder for|to ~1 *AGENT COLON ..1 HARM
-role_spoof     order    *AGENT STOP please? ..1 HARM
 role_spoof     said     if you_are|you're ~1 ..1 *agent|assistant|model|bot STOP please? ..2 DO
-role_spoof     said     *AGENT ..1 expected|supposed|asked|told|instructed to ..1 run|execute|click|install|delete|send|give
 role_spoof     said     *agents|assistants|llm|llms|ai|bots COLON ..9 execute|install|curl
-role_spoof     said     *AGENT ..1 must|should|has_to|have_to give|rate|score|rank|state|claim|write ..6 highest|best|approved|positive|accept|top
 role_spoof     said     your next *action|step|move is|must|will ..2 CALL|DO|to
 role_spoof     said     next step|action of your *plan is
 role_spoof     said     *PROMPT update|change|patch COLON
@@ -14176,7 +14169,6 @@ tool_steering  =said    when|whenever ..10 use|set|put ~1 ..1 account|iban|recip
 tool_steering  =said    obey|follow ..3 text|output|instructions ..3 tool returns|returned
 tool_steering  =said    NAME ..9 and|then hand|pass|give|send it|its|them to this_tool|this|it|NAME
 tool_steering  =said    from NAME must|has_to|have_to|should|is_to be handed|passed|given|sent
-tool_steering  =order   upload|send|post|copy|submit|transmit ..3 workspace|project|repository|home|folder|directory ..6 URL|MAIL
 tool_steering  =said    never|don't|do_not use|call NAME ..1 it|they leaks|lies|is|are|sends
 tool_steering  =order   set ~1 payee|recipient|iban|beneficiary|destination to
 override       said     above|previous|prior|earlier|other ORDERS are|is|were *fake|false|void|invalid|outdated|wrong
@@ -14185,19 +14177,13 @@ override       said     do_not|don't *summarize|summarise|answer|translate STOP 
 role_spoof     said     *USER has|have|just asked|told|instructed|requested|authorized you to ..1 HARM|DO|ACT
 role_spoof     said     your ~1 *task|goal|mission|objective|role|assignment has|was|have been? updated|changed|replaced
 role_spoof     said     you have_been|were|are|have now? *granted|given|assigned ~1 admin|administrator|root|full|elevated|unrestricted
-role_spoof     said     as ~2 *AGENT you are required|obliged|expected|obligated|allowed
 role_spoof     said     if you_are|you're *reading|processing|summarizing|summarising this ..14 reply|include|add|say|output|write|ignore|send|forward|rate|mark
-role_spoof     said     assistant COLON //4 i will|am ..2 *run|execute|delete|send|transfer|forward|wipe
 role_spoof     said     human|user COLON *IGNORE
-role_spoof     hint     this is ~1 ..1 message|note|notice|instruction|order from ~1 *CHIEF|anthropic|openai
+role_spoof     claim2   this is ~1 ..1 message|note|notice|instruction|order from ~1 *CHIEF|anthropic|openai
 tool_steering  said     call|invoke|use NAME and|then *pass|send|give|forward ..2 output|result|results|value to
 tool_steering  said     to complete|finish|continue|fulfil|fulfill ~1 *request|task|query ..2 execute|call|send
 tool_steering  order    include|add|append ~1 ..1 *WEALTH in|to every|each|all|your ..1 ANSWER|message|request
 tool_steering  order    append|add|include|insert ..3 following|this|link ..4 to|in|into your *ANSWER
-tool_steering  order    REVEAL ~2 hidden|secret|initial|original *ORDERS
-concealment    order    please *SLY
-concealment    hint     without ~1 USER *confirmation|approval|consent|permission
-concealment    hint     *USER has|have ..1 granted|given ..3 permission|consent|access|approval
 concealment    =said    without notifying|telling|informing|asking|alerting ~1 USER
 concealment    =said    USER has|have ..2 granted|given|approved ..3 permission|consent|access|operations|everything
 tool_steering  =said    USERS ..1 message|prompt|question|request|input|words ..1 must|should|has_to be passed|sent|included|forwarded
@@ -14214,27 +14200,20 @@ tool_steering  =order   do_not|don't|never use ~2 ..1 TOOL of|from ~1 other|anot
 override       order    *IGNORE ~2 PRIOR role|persona|identity|personality|character|purpose
 override       order    *IGNORE ~1 user|users|human|humans|owner|customer END
 concealment    order    make_sure|be_sure|ensure|make ..1 not to|do *mention|tell|reveal|disclose|inform
-concealment    order    DO|HARM ..10 without ~1 *asking|confirmation|approval|permission END
-concealment    order    do so|it|this|that without ~1 *asking|confirmation|approval|permission
-concealment    order    bypass ~1 *CHECK
+concealment    -order   DO|HARM ..10 without ~1 *asking|confirmation|approval|permission END
 concealment    =said    not allowed|permitted to ..1 TELL ..2 USER
 concealment    =said    so_that|so no_one|nobody ..1 notices|notice|knows|sees|suspects
 role_spoof     said     *claude|copilot|gpt|chatgpt|gemini|assistant|ai STOP ..7 please ..1 HARM|run|call|forget|reply
 role_spoof     said     NEW ..1 *task|instructions|assignment|orders for ~1 you
 role_spoof     said     you will|must|shall now *act|become|behave|pretend|respond|play
 role_spoof     said     *treat ..7 as coming_from|from|if_from ~1 system|developer|admin|user
-role_spoof     said     *AGENT visiting|browsing|crawling|accessing|opening|scanning|indexing this|the ..5 should|must|please|will|are
-role_spoof     said     *AGENT|reviewer ORDERS|guidelines|rules COLON ..2 DO|never|always|when
+role_spoof     who2     *AGENT|reviewer ORDERS|guidelines|rules COLON ..2 DO|never|always|when
 role_spoof     said     you have no *rules|restrictions|limits|limitations|guidelines
 tool_steering  order    REVEAL ~2 *contents|content of your context|memory|configuration|prompt|instructions
 tool_steering  order    search|find|look_for|collect ..10 and|then ..1 *upload|send|post|submit ..5 URL
 tool_steering  order    tell ~1 *USER that ..8 safe|official|legitimate|trustworthy|secure
-tool_steering  =said    note|message|instruction|directive ..1 for|to ~1 AGENT COLON ..7 append|include|send|forward|pass|silently|secretly
-tool_steering  =said    SYSTEM ..1 directive|override|notice|instruction|policy|message COLON
 tool_steering  =said    AGENT must|shall|is_required_to|has_to ..1 MOVE|disclose|reveal ..8 NAME|PATH|WEALTH|TALK|PROMPT|results|output
 tool_steering  =order   include|pass|put|send|attach|supply|provide|copy|paste|embed ..3 USERS|entire|full|whole|current|last|all|previous ..3 TALK|SAID
-tool_steering  =said    must|also|additionally ..2 include|send|pass|provide|attach|supply ..3 content|contents|copy ..1 of
-tool_steering  =said    this_tool overrides|override|replaces|supersedes|shadows NAME
 tool_steering  =said    overrides NAME COLON
 tool_steering  =said    if|when asked|asks about ..4 say|answer|tell|claim
 tool_steering  =said    all|every|each ..3 must|should|have_to ..1 first? be sent|passed|routed|submitted|forwarded ..3 this_tool|this_server|through|here
@@ -14243,6 +14222,150 @@ tool_steering  =said    in every|each call ..1 put|include|pass|send|add
 tool_steering  =said    along_with|together_with every|each call|request|message
 tool_steering  =order   get|take|fetch|grab|read ..5 clipboard|keychain|screenshots ..6 and|then ..1 MOVE
 tool_steering  =said    call NAME ..3 and ..1 MOVE ..2 it|them|result|output
+role_spoof     who3     *BOT|assistant|agents|reviewer|reviewers|model who|that|which|whoever ..1 SEES
+role_spoof     who3     *BOT|assistant|agents|bots|bot|agent|reviewer|reader|model|models SEEING ..1 this|it|the|my|these|text|a
+role_spoof     who3     if|in_case|as|since|because ~1 you_are|you're|you ~3 *BOT
+role_spoof     who1     if|in_case|as|since you_are|you're ~2 *agent|assistant|bot|model
+role_spoof     who2     whichever|whatever|whoever|any ..2 *BOT|assistant|agent|model
+role_spoof     who3     note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly|consigne|favour|request ~2 ..1 *BOT ..1 STOP
+role_spoof     who3     dear|hey|hello *assistant|model STOP
+role_spoof     who2     note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..2 *AGENT|reviewer|reviewers STOP
+role_spoof     who2     to|for ~1 ..2 *AGENT|reviewers COLON
+role_spoof     who2     *BOT STOP
+role_spoof     who2     *BOT helper|helpers|scribe|scribes|reviewer|reader|readers|colleague|friend|user STOP
+role_spoof     who3     as ~1 *BOT ..3 you
+role_spoof     who2     as ~1 *assistant|agent|model ..1 you
+role_spoof     who2     the *human|humans
+role_spoof     who3     treat ..6 as|as_if|as_though ..2 *command|order|orders|commands|instruction|instructions of|from|by
+role_spoof     who3     you act|behave|function|serve|operate|are_acting as ..2 *ROLE|console|shell|interpreter
+role_spoof     who2     when|whenever|if you ..1 *answer|respond|summarise|summarize|describe|reply|are_asked|mention
+role_spoof     who2     reply|answer|respond ~1 *only|exclusively with|by
+role_spoof     who2     in|for|during ..1 FUTURE|later *SESSION|conversation|chat|answers
+role_spoof     who1!    *agent|agents|assistant|assistants|model|models|bot|bots STOP
+role_spoof     who2     *BOT ..1 must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
+role_spoof     who2!    *SUBJECT must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
+role_spoof     who1     *assistant|agent|agents|assistants|model|bot|bots ..1 must|should|shall|has_to|have_to|needs_to|is_required|will
+role_spoof     who2!    *claude|copilot|gemini|chatgpt|gpt|github-copilot|assistant|ai|agent|bot please|pls|plz|after|when|whenever|once|now|also|kindly|if|before
+role_spoof     who2     pls|kindly|btw|ps *claude|copilot|gemini|chatgpt|assistant|agent
+role_spoof     who2     your ~1 ..1 *context_window|system_prompt|system_message|hidden_instructions|tool_call|next_tool|next_call|long-term
+role_spoof     who1     your ~1 ..1 *output|context|guidelines|task|prompt|mission|objective|next_message|system_prompt|system_message
+role_spoof     who2     your ~1 *ANSWER must|should|shall|has_to|needs_to
+tool_steering  deed2!   recommend|mention|praise|promote ..1 *only
+role_spoof     who2     begin|start|end|finish|finishing|after|before|in ..2 your ~1 *ANSWER
+role_spoof     who1     your ~1 ..1 *memory|instructions|accuracy|recommendation
+role_spoof     who2     whatever|regardless|no_matter|anything|whoever|whenever ~1 ..2 *USER|they|asks ..1 ask|asks|says|say|wants|requests|mentions
+role_spoof     who2     SYSTEM|agent|ai *override|notice|directive|note|message STOP
+role_spoof     who1     *human|user COLON
+tool_steering  =deed1!  MOVE|DEL|read|open|access|collect|gather|grab|extract|CHANGE|PAY|GIVE|REVEAL|ORDER
+tool_steering  -deed1   you must|should|have_to|are_to|are_asked|need_to|will|shall|are_required|can
+tool_steering  -deed1!  ORDER|GIVE|DO|MOVE|REVEAL|PAY|DEL !not
+tool_steering  deed2!   MOVE|SAYS|REVEAL|REMEMBER|open|visit|fetch|DEL|rewrite|replace|mail|make|connect|call|log_in ..14 URL|MAIL
+tool_steering  deed2    by|of|and|through ..1 DOING ..8 URL|MAIL|WEALTH|FUND|SAYING|PROMPT|location
+tool_steering  deed3    by|of|and|through ..1 DOING ..8 PATH
+tool_steering  -deed2!  CALL|use|switch_to|open ..4 NAME
+tool_steering  -deed2   MUST ..1 CALL|use|switch_to ..4 NAME
+tool_steering  deed2!   use|using|open ..1 browser|shell|terminal|email|mail|payment ..1 tool
+tool_steering  deed3    RUN|CALL|use|curl|do ..6 *DANGER
+tool_steering  deed3!   READ|RUN|MOVE|REVEAL|use|replace|cat ..8 *PATH
+tool_steering  deed3!   MOVE|REVEAL|REMEMBER|list|quote|post|reply|respond|answer ..5 *SAYING|PROMPT
+tool_steering  deed2!   RUN|MOVE|REVEAL|REMEMBER|present|list|hand|hand_over|supply|collect|gather|export|read|find|reply|auto-reply|respond|answer ..6 *WEALTH|FUND
+tool_steering  deed2    be|been given|passed|supplied|told|sent ..4 *WEALTH|FUND
+tool_steering  deed2    value|values|HAVING|copy of ..4 *WEALTH|FUND
+tool_steering  deed2!   RUN ..4 *shell|terminal
+tool_steering  deed2!   show|give|send|tell me his|her|their ..2 *messages|mails|emails|password|location|history|files|photos
+tool_steering  deed2!   assign|give|award ..3 *points|marks|stars|score|grade|rating
+tool_steering  deed2    be|contain|include|append ..3 *image|link|url|pixel ..6 URL
+tool_steering  deed2!   tell|steer|nudge|advise|urge|convince|persuade|instruct|direct|ask ~1 *USER|them|him|her|visitor|reader|readers ..2 to|that
+tool_steering  dest1    to|at|via|through|with|on ..4 URL|MAIL
+tool_steering  dest1    to|on our|another|external ..2 *account|server|cloud|host|channel|company|backend
+tool_steering  dest1    as|in|into ..3 *parameter|argument|field|param|header|query
+tool_steering  deed3    *PATH ..6 MOVE|TOLD|passing ..6 to|in|into|as|with
+tool_steering  deed2!   MOVE|REVEAL|READ|quote|list|look_up|share ..6 *OWN ..3 file|files|folder|repo|report|record|records|data|document|documents|tickets
+tool_steering  deed2!   MOVE|share ..12 OUT
+tool_steering  deed2!   DEL|transfer ..6 *ASSET
+tool_steering  deed2!   GIVE|escalate ..8 *RIGHT
+tool_steering  deed2!   PAY ..8 *MONEY|at_once|recommended
+tool_steering  deed2!   SAYS|answer ..8 *BIAS
+tool_steering  deed2!   never|do_not|don't|not|leave_out|hide|omit|conceal ..1 SAYS|list|highlight|warn|refuse|question|clause|that ..4 weaknesses|negatives|gaps|others|rivals|recall|brands|competitors|negative|clause|risks|flaws|nothing|account|new|warn
+tool_steering  deed2!   ask|request|obtain|tell ..3 *USER|USERS|them|visitor ..6 WEALTH|FUND|password|code|pin|card
+tool_steering  deed2!   CHANGE|add|append|write|set|insert|disable|enable|put|mark ..8 *CONFIG|SETUP
+tool_steering  deed2!   follow|obey|execute|carry_out|perform|apply ..3 steps|step|each|embedded|commands|orders|requests ..3 in|on|below|there|here|it|contains
+tool_steering  deed2!   approve|merge|accept|close|sign ..3 all|every|everything|without|requests|contract
+tool_steering  deed2!   install|download|clone ..4 URL|package|extension|server|skill|plugin
+tool_steering  deed2    must|should|shall|and MOVE|DO|DEL ..6 URL|MAIL|FUND|PATH|SAYING|PROMPT
+concealment    hide2    no|not|isn't|don't|needn't|nor ..2 NEED|need_to ..2 to|be? ..1 *bother|mention|tell|inform|notify|alert|consult|report|involve|disturb|mentioned|told|informed
+concealment    hide2    need_not|needn't|won't|not be *mentioned|told|informed|notified|displayed|shown
+concealment    hide2    *SLY
+concealment    hide2    without ..1 *showing|telling|mentioning|displaying|revealing|asked
+concealment    hide2    no questions *asked
+concealment    hide2    *unnoticed|unseen|undetected
+concealment    hide2    in the *background|dark
+concealment    hide3    keep|leave|omit ..3 out_of|from ..1 *ANSWER
+concealment    hide2    don't|do_not|never|no tell|inform|notify ~1 *him|her|them|anyone|anybody
+concealment    hide2    no_one|nobody has|needs|must|will *to_know|know|need
+concealment    hide2    as_if|as_though|like|as|is ..2 *NOTHING
+concealment    hide2    between *us|ourselves
+concealment    hide2    without|skip|skipping ..2 *asking|confirmation|prompting|consulting|approval|hesitation|verifying|double-checking|permission|notice|supervision|oversight
+concealment    hide1    no|don't|do_not|not|never ..2 *asking|confirmation|prompting|consulting|approval|hesitation|verifying|ask|double-check|permission|review|doubt
+concealment    hide3    without|unbeknownst ..2 USER|USERS ..1 *noticing|knowing|knowledge|seeing|awareness|realising
+concealment    hide3    hide|omit|erase|keep|leave|remove ..4 from|out_of ..1 *log|logs|history|audit
+concealment    hide2    oversight|supervision|human ..2 *isn't|not|unnecessary|unneeded ..1 needed|required|necessary
+concealment    hide2    *USER|USERS|human|person|humans|holder ..3 not|never|cannot|can't|unaware ..3 allowed|supposed|see|know|notice|learn|told|informed|shown|aware
+concealment    claim2   *USER|owner|operator|they|i|customer has_already|have_already|had_already|already|has|have|had|earlier|previously ~1 CONSENT|told|granted|permission
+concealment    claim1   i *approve|confirm|consent|authorise|authorize|agree
+concealment    claim1   in *advance
+role_spoof     claim1   for|due_to|because_of|per|under|as|required_by|to|in ..2 *LAW
+role_spoof     claim1   *LOUD
+role_spoof     claim1   PUSH ..6 *FAILS
+role_spoof     claim2   i_am|i'm|as|this_is|we_are ~1 ..1 *MASTER of|who|i|here|and|speaking
+role_spoof     claim1   by|from ~1 ..1 *MASTER
+role_spoof     claim2   SYSTEM|admin|security|priority|maintenance|priority ..1 *notice|notification|override|directive|alert|session|instruction STOP
+override       claim2   *GUARD|restrictions|mode|rules|limits ..3 LIFTED
+tool_steering  deed2!   override|bypass|ignore|disable|drop|forget|disregard|skip|turn_off|deactivate ~2 *GUARD
+override       claim3   do_not|never|don't|stop believe|trust|listen_to|believing|trusting ~1 *USER !input|data|content|supplied|agent
+override       claim3   your YOURS ..1 *assignment|task|job|purpose|orders|mission|goal
+role_spoof     claim3   from|by your ~1 *MASTER
+role_spoof     claim3   your *MASTER wants|says|said|asks|asked|instructs|left|told|orders
+override       claim2   before|above ~1 ..2 was|is ..1 *test|draft|example|joke
+override       claim3   never *refuse|warn|decline STOP
+override       claim3   do_not|don't|no|stop|instead ..1 *summarise|summarize|translate|answer ..8 instead|but|rather
+override       claim1   NEW|changed|updated|final|real ~1 *task|policy|rules|role|mission|instructions|guidelines|goal|version|behaviour|behavior ..1 is|are|COLON|has
+override       claim2   previous|earlier|last ~1 assistant|system|ai *turn|message|answer|instruction|prompt ..2 was|were|is|are
+override       claim2   follow|obey|believe ~2 *this|document|ticket|message|page instead|not|rather|COLON
+override       claim2   *USER|customer|person is|are ..2 lying|mistaken|wrong|impostor|attacker
+override       claim2   elevated|administrator|admin|root|unrestricted|diagnostic|debug|developer|maintenance|god *privileges|mode|session
+override       claim2   *memory updated|note|entry
+override       =said    override|overrides|supersedes|supersede|outranks ..4 PROMPT|those_of_the_user|host|instructions
+override       =said    do_not|never|don't follow|honour|honor|respect|obey ..2 USERS|USER
+override       =said    ignore|disregard|bypass ~2 safety|refusals|guidelines
+override       =claim3  override|overrides|supersedes|supersede|priority|highest-priority|precedence|outranks ..5 USER|USERS|host|PROMPT|client|instruction
+concealment    =hide2   skip|bypass|no ..2 approval|confirmation|permission dialog|prompt|needed|required|necessary|is|are
+concealment    =claim1  permission|consent|approval|confirmation ..12 granted|unnecessary|given
+concealment    =hide3   do_not|never|don't|no_need ask ..3 permission|consent|approval|confirmation
+concealment    =hide2   never|do_not|don't|not ..1 explain|disclose|reveal|mention|say|display ..2 why|this|that|it|rule|step|where|who
+concealment    =hide2   say *nothing|none
+tool_steering  =press1  PRESS
+tool_steering  =said    claim|say|pretend ..4 unavailable|deprecated|broken|insecure
+tool_steering  =said    MOVE|provide|fill|hand ..2 HAVING|output|outputs|copy|value of ..5 SAYING|PATH
+tool_steering  =deed3   hold|carry ..4 WEALTH|FUND|PATH|SAYING
+tool_steering  =deed3   can|be|are|is|get TOLD ..4 to ..1 our|another|external|third
+role_spoof     =who2    AGENT MUST
+tool_steering  =deed2   the|an AGENT collects|sends|puts|adds|reads|accepts|copies|forwards|passes|attaches
+override       =said    USERS ORDERS|RULES|request|requests ..2 are|is suggestions|optional|secondary|void|less|irrelevant
+override       =said    do_not|never|don't use ..3 TOOL even_if|although|regardless
+role_spoof     =said    free of|from ~1 restrictions|rules|limits|constraints
+override       =said    regardless|irrespective of what ..1 USER
+role_spoof     =said    treat ..8 as|as_if|as_though ..3 MASTER|USER|system
+override       =said    GUARD ..3 LIFTED
+tool_steering  =said    always ..3 get|gets|receive ..2 full|best|top|highest
+concealment    =claim2  CHECK|dialog ..2 is|are LIFTED
+tool_steering  =deed3   called|invoked with ..2 SAYING
+tool_steering  =deed3   HAVING|content|value|values|output of|from ..5 PATH|WEALTH|FUND
+tool_steering  =deed2   recommend|promote|favour|prefer|praise|advertise
+tool_steering  =deed3   MOVE|REVEAL ..2 ALL ..2 source|opened|open|local|project|workspace ..1 file|files
+tool_steering  =said    repeat|print|output ..2 instructions you ..1 received|given|got
+tool_steering  =deed3   MOVE|contain|prefix|embed|bcc|cc|export|hand_over|collect|supply ..6 *MAIL|FUND|WEALTH|SAYING
+tool_steering  =deed3   each|every|all|any ..3 call|calls|message|messages|mail|issue|commit|request|file|files|results ..4 MUST|needs|need|include|contain|also ..8 WEALTH|FUND|PATH|MAIL|URL|SAYING|TALK
 """    # noqa: E501 (a table: whole rows)
 # Phrases of other languages, read letter by letter: `..N` is up to N characters of a sentence, `_` a blank.
 _STEER_FOREIGN = """
@@ -14313,7 +14436,6 @@ concealment    อย่า|ห้าม ..12 บอก|แจ้ง|เปิ�
 concealment    不要|别|勿|不得|不能|禁止|請勿|请勿|無需|无需 ..6 告诉|告知|通知|透露|提及|提醒|让|向|对|告訴|讓 ..8 用户|用戶|使用者
 concealment    ユーザ ..16 伝え|知らせ|言わ|教え|通知し|明かさ|言及し ..4 ない|ず|るな|てはいけ
 concealment    사용자 ..16 말하지|알리지|언급하지|알려주지|밝히지|보고하지
-tool_steering  lies|lesen|öffne|lade|kopiere|liest ..20 PATH ..60 gib|sende|schick|übergib|übermittle|füge|kopiere|inhalt
 tool_steering  lis|lisez|ouvre|ouvrez|envoie|envoyez|copie ..30 PATH ..60 envoie|transmet|transmettez|envoyez|passe|passez|contenu|mets|ne_le
 tool_steering  lee|lea|abre|abra|envía|envia|copia ..30 PATH ..60 envía|envia|pasa|pase|incluye|contenido|manda
 tool_steering  leia|abra|envie|copie|leggi|apri|invia ..30 PATH ..60 envie|passe|conteúdo|inclua|mande|invia|passa|contenuto|includi
@@ -14367,6 +14489,72 @@ override       ユーザ ..4 要求|依頼|指示|質問 ..4 無視
 override       사용자 ..4 요청|요구|지시|질문 ..4 무시
 tool_steering  完整对话|对话内容|聊天记录|对话历史 ..8 传|发|给|填|放
 tool_steering  传入|发送|提供 ..6 完整对话|对话内容|聊天记录|对话历史
+role_spoof     who1     sprachmodell|ki-assistent|ki-agent|ki-modell|ki-system|assistant_ia|assistants_ia|modèle_de_langage|modèles_de_langage|agent_ia|une_ia|intelligence_artificielle|asistente_de_ia|asistentes_de_ia|agente_de_ia|modelo_de_lenguaje|modelos_de_lenguaje|inteligencia_artificial|modelo_de_linguagem|modelos_de_linguagem|assistente_de_ia|assistente_ia|inteligência_artificial|modello_linguistico|modelli_linguistici|intelligenza_artificiale|asystent_ai|asystenta_ai|asystencie_ai|model_językowy|modelem_językowym|modeli_językowych|jazykový_model|taalmodel|ai-assistent|språkmodell|sprogmodel|kielimalli|nyelvi_modell|mi-asszisztens|ai-asszisztens|model_lingvistic|dil_modeli|yapay_zek|mô_hình_ngôn_ngữ|trợ_lý_ai|trí_tuệ_nhân_tạo|model_bahasa|asisten_ai|kecerdasan_buatan
+role_spoof     who3     wenn_du|wenn_sie|falls_du|falls_sie|solltest_du|als_ki|si_vous_êtes|si_tu_es|si_eres|si_usted_es|como_modelo|se_você_é|se_você_for|se_és|se_sei|se_siete|jeśli_jesteś|als_je|als_jij|om_du_är|hvis_du|ha_nyelvi|ha_egy|ha_ön|ha_te|eğer_bir|eğer_sen|bir_dil_modeliysen|nếu_bạn|nếu_là|jika_anda|jika_kamu|dacă_ești|jos_olet|pokud_jsi ..12 *sprachmodell|ki|ia_|ia,|assistent|modèle|modelo|modello|asystent|model|språkmodell|modell|dil_modeli|mô_hình|trợ_lý|ai_|ai,|kielimalli
+role_spoof     who2     *assistent|assistant|asistente|assistente|asystent|asystenc|asisten|assistance ..1 ,|:
+role_spoof     claim1   statt|anstatt|stattdessen|au_lieu_de|à_la_place|en_lugar_de|en_vez_de|em_vez_de|em_vez_disso|invece|zamiast|helyett|yerine|thay_vì|alih-alih|ab_sofort|ab_jetzt|à_partir_de_maintenant|désormais|a_partir_de_ahora|de_agora_em_diante|a_partir_de_agora|d'ora_in_poi|od_teraz|mostantól|bundan_böyle|şu_andan|từ_bây_giờ|mulai_sekarang|neue_aufgabe|neuer_auftrag|nouvelle_tâche|nueva_tarea|nova_tarefa|nuovo_compito|nowe_zadanie
+concealment    claim2   *nutzer_hat|anwender_hat|benutzer_hat|utilisateur_a_|usuario_ya|usuário_já|utente_ha|użytkownik|felhasználó|kullanıcı|người_dùng_đã|pengguna_telah|pengguna_sudah ..16 zugestimmt|genehmigt|erlaubt|autorisé|approuvé|consenti|aprob|autoriz|aprov|approvato|autorizzato|zgod|zatwierdz|jóváhagy|engedély|onayla|izin|đồng_ý|cho_phép|setuju|menyetujui
+tool_steering  deed2    sende|sendet|senden_sie|schick|lies|lesen_sie|lösch|führe|führen_sie|übermittle|übermitteln_sie|kopier|gib|geben_sie|veröffentlich|leite|envoie|envoyez|transmet|transfér|publie|affich|supprime|exécut|copie|lis_|lisez|récupér|envía|envíe|envia|manda|borra|borrar|elimina|ejecuta|ejecute|publica|copia|lee_|lea_|muestra|muestre|envie|apague|execute|copie|mostre|leia|exiba|invia|inviate|cancella|esegui|leggi|mostra|pubblica|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|przeczytaj|küldd|küldje|töröld|törölje|futtasd|olvasd|másold|gửi|xóa|chạy|chuyển_tiếp|sao_chép|in_ra|kirim|hapus|jalankan|teruskan|salin|tampilkan ..60 PATH|@|http|passw|kennw|zugangsd|mot_de_passe|mots_de_passe|contraseñ|senha|hasł|jelsz|parol|mật_khẩu|kata_sandi|schlüssel|api-key|clé|clave|chave|chiav|klucz|kulcs|khóa|kunci|kontaktliste|contacts|contactos|contatos|contatti|kontakt|conversa|conversation|conversación|verlauf|historial|histórico|historique|cronologia|protokoll|registros|logs|napló|system-prompt|systemprompt|prompt|systemanweisung|curl|rm_-|email|e-mail|courriels|correos|hội_thoại|percakapan
+tool_steering  deed1    sende|schick|lies|lösch|führe|übermittle|kopier|gib|sag_|antworte|empfiehl|schreib|zeige|rufe|öffne|envoie|envoyez|transmet|publi|affich|supprime|exécut|copie|lisez|dites|réponds|répondez|recommand|écri|envía|envíe|manda|borra|elimina|ejecut|publica|copia|muestr|responde|contesta|recomiend|escrib|di_|diga|envie|apague|execute|mostre|recomend|escrev|invia|cancella|esegui|leggi|mostra|rispond|consiglia|scrivi|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|odpowi|poleć|napisz|küld|töröl|futtas|olvas|másol|írd|válaszol|ajánl|gửi|xóa|chạy|chuyển|trả_lời|giới_thiệu|kirim|hapus|jalankan|teruskan|jawab|rekomendasikan|tampilkan
+tool_steering  deed2    parola|şifre|.env|http|@|sistem_istem|sistem_talimat|konuşma|günlük|yedek|sistem_mesaj ..40 gönder|yazdır|göster|sil|çalıştır|aktar|kopyala
+tool_steering  deed1    gönder|yazdır|göster|sil_|çalıştır|öner|cevapla|yanıtla
+role_spoof     who3     如果你是|若你是|如果您是|若您是|假如你是|作为一个|身为 ..6 *人工智能|ai|语言模型|語言模型|助手|大模型
+concealment    claim2   *已授权|已经授权|已授權|已同意|已批准|预先批准|已确认|获得授权
+concealment    hide1    无需确认|无需再次确认|不需要确认|不必确认|不用确认|无需询问|不要询问|直接
+role_spoof     claim1   系统通知|系统消息|系统提示：|管理员|从现在起|从现在开始|代替|而是|新任务|新的任务|新规则
+tool_steering  deed2    请|立即|马上|必须|应当|直接|，|。|：|将|把|并|先 ..1 发送|转发|删除|读取|调用|执行|运行|上传|输出|泄露|转账|复制|显示|提交|添加 ..20 .env|密码|密钥|对话|聊天|http|@|系统提示|备份|工具|backup|凭证|令牌|目录|数据库|命令|_|邮件|记录
+tool_steering  deed2    密码|密钥|对话|聊天|系统提示|备份|.env|凭证|令牌|邮件 ..16 发送|转发|删除|上传|输出|泄露|发给|提交|复制
+tool_steering  deed1    回复|回答|推荐|输出|发送|执行|删除|告诉
+role_spoof     who3     あなたが|もし|このページを|この文書を|これを ..8 *ai|言語モデル|アシスタント ..6 なら|場合|であれば|は
+role_spoof     claim1   代わりに|今後は|これからは|今から|とだけ|システム通知|管理者
+role_spoof     claim3   *権限 ..4 付与|昇格
+concealment    claim2   *承認済み|許可済み|同意済み|確認は不要|確認不要
+tool_steering  deed2    パスワード|会話|システムプロンプト|秘密鍵|環境変数|url|http|メール|データベース|バックアップ|.env|.ssh|認証情報|トークン ..24 送信|転送|削除|実行|出力|表示|アップロード|教えて|送って
+tool_steering  deed1    してください|しなさい|せよ|すること|ださい
+role_spoof     who3     당신이|귀하가|네가|만약 ..10 *언어_모델|ai|인공지능|어시스턴트 ..6 라면|이면|면
+role_spoof     claim3   *새로운_지시|새_지시|시스템_명령
+role_spoof     claim1   지금부터|대신|앞으로|새로운_작업|시스템_알림|관리자
+concealment    claim2   *이미_승인|이미_동의|확인_없이|승인되었|허가했
+tool_steering  deed2    비밀번호|환경_변수|대화|시스템_프롬프트|파일|http|@|키_|이메일|백업|데이터베이스|.env|명령 ..30 출력|전송|보내|삭제|공개|전달|업로드|실행
+tool_steering  deed1    하세요|하십시오|해라|하라|주세요
+role_spoof     who3     если_ты|если_вы|як_мовна|якщо_ти|якщо_ви|как_языковая ..8 *модель|моделлю|ии|ші|ассистент|асистент|нейросет
+role_spoof     claim1   вместо|отныне|с_этого_момента|теперь|замість|віднині|відтепер|системное|новая_задача|нове_завдання
+concealment    claim2   *пользователь|користувач ..10 уже|дал|разрешил|согласил|одобрил|дозволив|погодив|схвалив
+tool_steering  deed2    отправь|отправьте|перешли|перешлите|выполни|выполните|удали|удалите|прочитай|прочитайте|покажи|покажите|выведи|выведите|передай|передайте|скопируй|загрузи|запусти|надішли|надішліть|видали|видаліть|виконай|виконайте|покажи|скопіюй|прочитай|передай ..40 PATH|http|@|парол|ключ|команд|переписк|промпт|curl|список_контакт|контакт|файл|логи|журнал|историю|базу|резервн|сервер|подсказк
+tool_steering  deed1    отправь|перешли|выполни|удали|прочитай|покажи|выведи|скажи|ответь|рекомендуй|напиши|скопируй|надішли|видали|виконай|відповідай|відповідайте|скажіть|рекомендуйте|отвечай|отвечайте
+role_spoof     who3     إذا_كنت|اذا_كنت|إن_كنت|بصفتك ..4 *نموذج|مساعد|ذكاء
+role_spoof     claim1   بل_|بدلا|بدلاً|من_الآن|ابتداء|مهمة_جديدة|إشعار_النظام
+concealment    claim2   *المستخدم ..10 وافق|أذن|سمح
+tool_steering  deed2    أرسل|اعرض|احذف|نفذ|انسخ|اقرأ|اطبع|شغل|حول|ارسل ..40 .env|http|@|كلمة|كلمات|المرور|تعليمات|المحادثة|ملف|مفاتيح|رسائل|الأمر|قاعدة|النسخ
+tool_steering  deed1    أرسل|اعرض|احذف|نفذ|انسخ|اقرأ|قل_|أجب|أوص
+role_spoof     who3     यदि_आप|अगर_आप|यदि_तुम|अगर_तुम ..16 *मॉडल|एआई|सहायक|ai
+role_spoof     claim1   के_बजाय|अब_से|नए_नियम|नया_कार्य|सिस्टम_सूचना
+tool_steering  deed2    पासवर्ड|सिस्टम_प्रॉम्प्ट|फ़ाइल|फाइल|बातचीत|http|.env|कुंजी|ईमेल|संदेश ..30 भेज|दिखा|हटा|चला|प्रकट|कॉपी|साझा
+tool_steering  deed1    भेजें|दिखाइए|दिखाएं|हटाएं|चलाएं|लिखें|कहें|बताएं
+role_spoof     who3     an_die|an_den|an_alle|für_die|für_alle|für|hey|hallo|liebe|lieber|cher|chère|à_l'attention|pour_les|pour|à_|querid|estimad|para_los|para|a_los|olá|caro|cara|prezad|ai_|per_gli|per|all|al_|drog|dla|do_|szanown|kedves|az_|sevgili|gửi|thân|halo|untuk|kepada|beste|voor|kära|till|kære|hyvä ..12 *sprachmodell|ki-assist|ki-agent|ki|assistant|assistants|ia|modèle|asistente|modelo|assistente|modello|asystent|asystenc|model|mi|asszisztens|yapay_zek|asistan|trợ_lý|mô_hình|asisten|ai-assistent|språkmodell|sprogmodel ..14 ,|:|!
+role_spoof     who3     *人工智能|ai助手|ai_助手|语言模型|語言模型|智能助手|智能体|大模型|助手|模型 ..1 ：|:|，请|,请|请|必须|必須|应当|須|注意
+role_spoof     who3     *从现在开始|从现在起|现在起|自此 ..4 你是|你将|你必须|你要
+role_spoof     who3     *アシスタント|ai|モデル|言語モデル|エージェント ..4 へ|は|各位|に告 ..6 ：|、|確認なし|すべて|必ず|代わり|お願い
+role_spoof     who3     *ai|어시스턴트|언어_모델|비서|모델|에이전트 ..3 여러분|에게|님|께|는|는_반드시|야
+role_spoof     who3     *нейросет|ассистент|ии-ассист|ии-агент|ии-агентов|ші-помічник|асистент|помічник|ии ..8 !|,|:
+role_spoof     who3     уважаем|дорог|шановн|внимание|увага|для ..8 *нейросет|модел|ассистент|ии|ші|асистент|помічник
+role_spoof     who3     *المساعد|لنماذج|للنماذج|النموذج|الذكاء|نموذج ..8 :|،
+role_spoof     who3     प्रिय|नोट|ध्यान|सूचना ..8 *एआई|मॉडल|सहायक|ai
+tool_steering  deed1    bitte|s'il_vous_plaît|por_favor|per_favore|proszę|kérjük|kérlek|lütfen|xin|hãy|tolong|mohon|harap|alstublieft|du_musst|sie_müssen|vous_devez|tu_dois|debes|debe_|deve_|deves|devi|dovete|musisz|phải|harus|moet
+tool_steering  deed1    请|務必|务必|必须|必須|要求
+tool_steering  deed1    пожалуйста|должен|должна|обязан|повинен|будь_ласка
+tool_steering  deed1    يجب|عليك|رجاء|لا_تخبر|أرسلوا|ابدأ
+concealment    hide2    *ohne_es_zu|ohne_das_zu|ohne_dies_zu|sans_le|sans_l'en|sans_en|sin_mencion|sin_decir|no_lo|no_se_lo|não_o|sem_mencion|sem_dizer|senza_dirlo|senza_menzion|non_dirlo|nie_wspomin|bez_wspomin|anélkül|ne_említs|belirtme|söz_etme|mà_không|jangan_sebut|tanpa_menyebut|comme_si_de_rien ..16 erwähn|sagen|prévenir|dire|parler|mention|comentes|digas|menciones|diga|parlarne|ani|ten|hogy|edilmeden|nói|menyebut|n'était|o_
+concealment    hide2    *언급하지_마|말하지_마|알리지_마
+concealment    hide2    *не_упоминай|не_говори|не_сообщай|не_упоминайте|незаметно|молча|не_згадуй|непомітно
+concealment    hide2    *言わないで|触れないで|説明しないで|黙って|こっそり|知らせないで
+tool_steering  =press1  vor_jedem|jedes_mal|immer|stets|avant_chaque|toujours|siempre|antes_de_cada|sempre|prima_di_ogni|antes_de_cada|zawsze|przed_każd|mindig|minden_hívás|her_zaman|her_çağrı|luôn|mỗi_lần|selalu|setiap
+tool_steering  =press1  每次|必须|总是|一律|都要
+tool_steering  =press1  всегда|каждый_раз|перед_каждым|завжди|щоразу
+tool_steering  =deed3   *gib|übergib|sende|füge|donne|envoyer|envoie|transmet|envía|envia|incluye|incluir|envie|inclua|invia|includi|podaj|wyślij|küldd|add_meg|gönder|gửi|kirim|sertakan ..60 chatverlauf|gesprächsverlauf|identifiants|mot_de_passe|historial|histórico|historique|cronologia|conversa|conversación|historię|jelsz|beszélgetés|parola|sohbet|mật_khẩu|hội_thoại|kata_sandi|percakapan|passwor|contraseñ|senha
+tool_steering  =deed3   *передавай|передай|отправляй|отправь|вставляй ..40 переписк|историю|парол|диалог
+tool_steering  =deed3   *对话记录|聊天记录|对话|密码 ..16 放入|传入|填入|发送|参数
+tool_steering  =deed4   lies|lesen_sie|lis|lisez|lee|lea|leia|leggi|przeczytaj|odczytaj|olvasd|đọc|baca|lees|přečti|прочитай|прочти|прочитайте ..20 *PATH
 """    # noqa: E501 (a table: whole rows)
 
 # kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried where one
@@ -14385,10 +14573,12 @@ role_spoof       said   [system [admin [priority [assistant [override [new+instr
 role_spoof       said   (system_message) ###system |||admin ###admin "role":"system" "role":+"system"  [^\n]{0,120}?\b(?:lifted|without|override|you (?:now|must)|follow|disable|must|execute|run)\b
 role_spoof       said   "assistant_instruction "ai_instruction "llm_instruction "agent_instruction "system_override  .
 role_spoof       said   <instruction <command> <task>  s?>?\s{0,3}(?:leak|exfiltrate|reveal|send|forward|delete|transfer|ignore|disregard)\b
+role_spoof       who3   to="assistant to="ai to="model to="agent for="ai for="assistant  .
+template_tokens  said   <function_calls> <invoke+name= <tool_call> assistant+to=functions  .?\s*\S
 role_spoof       said   [[assistant]] [[system]]  \s*\w
 template_tokens  said   ###+instruction:        [\s\S]{1,400}?###\s?response:
 exfil_link       said   ](http                  s?://[^)\s]{0,300}(?:\{\{?|<|%7b|\[)[\w .%-]{0,20}?(?:history|conversation|secret|prompt|password|chat)
-role_spoof       =said  llm-only ai-only (assistant+only) (ai+only) (for+the+model) (llm+only) [system+note [system+comp [assistant+dir |||admin assistant+directive admin+mode <tool_override  .
+role_spoof       =said  <assistant-only <ai-only <llm-only <model-only <agent-only llm-only ai-only (assistant+only) (ai+only) (for+the+model) (llm+only) [system+note [system+comp [assistant+dir |||admin assistant+directive admin+mode <tool_override  .
 role_spoof       =said  ${system <!-- [//]:  [^\n]{0,12}?\b(?:assistant|ai|model|agent|llm|system)\b\s{0,2}[:,][^\n]{0,90}?\b(?:run|send|store|read|collect|ignore|call|fetch|include|upload)\b
 hidden_text      said   <!-- [//]:              (?=[^<>]{0,200}?\b(?:ai(?! generated)|llm|llms|assistants?|agents?|chatbots?|models?|claude|chatgpt|gpt|copilot|hidden)\b)[^<>]{0,300}?(?:\b(?:ignore|run|execute|send|curl|call|must|should|forget|include|delete|do not|don['’]t|open|read|write|upload|say|recommend|visit|forward|append|reveal|output|print|fetch|install|add)\s|you are an? (?:ai|llm))
 hidden_text      said   style=                  ["'][^"'>]{0,160}?(?:display:\s{0,2}none|visibility:\s{0,2}hidden|font-size:\s{0,2}[01](?:px|pt)?\b|opacity:\s{0,2}0(?![.\d])|(?<!-)color:\s{0,2}(?:#fff(?:fff)?|white)\b)[^>]{0,100}>[^<]{0,200}?\b(?:ai|llms?|assistants?|agents?|models?|claude|chatgpt|gpt|copilot|ignore|disregard|you must|from now on|do not|reveal|forget|obey|send|append|upload|forward|transfer)\b
@@ -14401,16 +14591,16 @@ _STEER_TOKEN = (
     r"[^\W_]+(?:(?:['’-]|\.(?=[a-z0-9]{1,7}\b)|_+(?=[^\W_]))[^\W_]+)*(?:\(\))?|://[^\s\"'`)]*[^\s\"'`).,;!?]|[,;:]|\n(?!\s)"
     r"|[.!?…。！？]+(?=[\s\"'”’)\]*_`<]|$)|\n\s*\n|\n\s{0,8}(?:[-*#>•]|\d{1,3}[.)])\s"
     r"|@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}\b"
-    r"|(?<=rm )-[a-z]*[rf]|\|\s{0,3}(?:sudo\s+)?(?:ba|z|k)?sh\b|\|\s{0,3}nc\s|/dev/tcp/"
+    r"|(?<=rm )-[a-z]*[rf]|\|\s{0,3}(?:sudo\s+)?(?:ba|z|k)?sh\b|\|\s{0,3}(?:nc|curl)\s|/dev/tcp/"
     r"|<!--[^<>\n]{0,16}-->|</?[a-z][^<>\n]{0,80}>"
-    r"|(?<![\w.])(?:~|\$home|[a-z]:|\.{1,2})?[/\\][\w.@*$+-]+(?:[/\\][\w.@*$+-]*)*|(?<![\w.])\*?\.[a-z][\w.-]*(?:/[\w.-]+)*|[^\w\s]|\w|\n")
+    r"|(?<![\w.])(?:~|\$home|[a-z]:|\.{1,2})?[/\\][\w.@*$+-]+(?:[/\\][\w.@*$+-]*)*|(?<![\w.])\*?\.[a-z][\w.-]*(?:/[\w.-]+)*|<\(curl\b|[^\w\s]|\w|\n")
 _steer_piece = lazy_regex(r"\S+|\n\s*\n|\n\s{0,8}(?:[-*#>•]|\d{1,3}[.)])\s|\n")
 _steer_token = lazy_regex(_STEER_TOKEN)
 _steer_path = lazy_regex(
     r"\bid_(?:rsa|ed25519|ecdsa|dsa)\b(?!\.pub)|\.ssh\b(?![^\s]*(?:\.pub|known_hosts))|\.aws\b|\.env\b(?!\.(?:example|sample|template|dist))"
     r"|\.netrc|\.kube\b|kubeconfig|\.gnupg|\.docker/config|\.git-credentials|\.pgpass|\.npmrc|\.pypirc|/etc/(?:passwd|shadow|sudoers)"
     r"|\.\w+_history$|\.config/(?:gh|gcloud|github)|application_default_credentials|mcp\.json|claude_desktop_config"
-    r"|/credentials\b|\*credentials|^\*.*\.(?:pem|key)$|keychain|wallet\.dat|confidential$|secrets?\.(?:ya?ml|json|txt|toml)$")
+    r"|/credentials\b|credentials\.json|/proc/self/environ|process\.env\b|\*credentials|^\*.*\.(?:pem|key)$|keychain|wallet\.dat|confidential$|secrets?\.(?:ya?ml|json|txt|toml)$")
 _steer_setup = lazy_regex(
     r"\.(?:bash|zsh)rc|\.bash_profile|\.profile|\.claude/settings|\.cursor/(?:mcp|rules)|\.cursorrules|claude\.md|agents\.md|\.git/hooks|"
     r"\.vscode/(?:settings|tasks|mcp)|crontab|authorized_keys")
@@ -14420,14 +14610,15 @@ _steer_leet = str.maketrans("01345@$", "oieasas")
 
 # What is told by its form, and the strings of which one is in a text then (in lower case).
 _STEER_FORMS = {
-    "PATH": (".ssh", "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", ".aws", ".env", ".netrc", ".kube",
+    "PATH": ("/proc/self", "credentials.json", "process.env",
+             ".ssh", "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", ".aws", ".env", ".netrc", ".kube",
              "kubeconfig", ".gnupg", ".docker/config", ".git-credentials", ".pgpass", ".npmrc", ".pypirc",
              "/etc/", "_history", ".config/gh", ".config/gcloud", "_credentials", "/credentials",
              "*credentials", "mcp.json", "claude_desktop_config", "*.pem", "*.key", "keychain", "wallet.dat",
              "://confidential", "secrets."),
     "SETUP": ("shrc", "_profile", ".claude", ".cursor", "claude.md", "agents.md", ".git/hooks", ".vscode",
               "crontab", "authorized_keys"),
-    "DANGER": ("rm -", "| sh", "|sh", "| bash", "|bash", "| sudo", "|sudo", "| zsh", "| nc", "<(curl", "chmod 7",
+    "DANGER": ("rm -", "| sh", "|sh", "| bash", "|bash", "| sudo", "|sudo", "| zsh", "| nc", "| curl", "<(curl", "chmod 7",
                "chmod -r", "/dev/tcp", "histfile", "https_proxy=", "http_proxy="),
     "URL": ("://",),
     "HOOK": ("=<", "={", "=[", "=$", "/{", "/<"),
@@ -14438,7 +14629,15 @@ _STEER_FORMS = {
     "MAIL": ("@",),
 }
 _steer_deed = lazy_regex("(?:^|_)(?:delete|remove|wipe|destroy|drop|transfer|send|export|grant|reset|erase|purge|format)(?:_|$)")
-_STEER_COMMON = frozenset("from on here you this list data api access response message system context the be of to in so".split())
+_STEER_COMMON = frozenset("""assistant assistants agent agents model models user user's users tool prompt results outputs system
+    from on here you this list data api access response message system context the be of to in so""".split())
+
+
+def _steer_rarity(part: str) -> tuple[bool, int]:
+    """The least of the parts of an expression is the one that the fewest texts have."""
+    return part in _STEER_COMMON, -len(part)
+
+
 _STEER_TONGUES = """
 nutzer benutzer anwender anweisungen instruktionen vorgaben regeln systemvorgaben befehle richtlinien utilisateur utilisateurs
 ignorez oublie oubliez consignes usuario usuaria usuarios utente utenti gebruiker gebruikers instrucciones indicaciones directrices
@@ -14524,9 +14723,9 @@ class _SteerLetters(dict[str, str]):
                 bits = steer.bits["URL"] | (steer.bits["HOOK"] if _steer_hook.search(token) else 0)
             elif first == "@" and len(token) > 1:
                 bits = steer.bits["MAIL"]
-            elif first == "<":
+            elif first == "<" and token != "<(curl":
                 return ","
-            elif first in "|-" and len(token) > 1 or token.startswith("/dev/tcp"):
+            elif first in "|-<" and len(token) > 1 or token.startswith("/dev/tcp"):
                 bits = steer.bits["DANGER"]
             elif first in ".!?…" and not token.strip(".!?…"):
                 return "."
@@ -14534,7 +14733,7 @@ class _SteerLetters(dict[str, str]):
                 bits = sum(steer.bits[name] for name, is_one in (
                     ("PATH", _steer_path.search(token)), ("SETUP", _steer_setup.search(token)),
                     ("HOME", token.startswith(("~/", "/home/", "/users/")))) if is_one)
-                if not bits:
+                if not bits and not token.isdigit():
                     bits = steer.words.get(token.translate(_steer_leet))
                 if not bits and ("_" in token.strip("_") or token.endswith("()")):
                     bits = steer.bits["NAME"] | (steer.bits["DEED"] if _steer_deed.search(token) else 0)
@@ -14543,7 +14742,7 @@ class _SteerLetters(dict[str, str]):
         return steer.codes.get(bits, "w")
 
 
-_STEER_SIGNS = {"END": "(?=[.,:]|$)", "COLON": ",*:"}
+_STEER_SIGNS = {"END": "(?=[.,:]|$)", "COLON": ",*:", "CALLED": "[,:]"}
 
 
 class SteeringPhrase(NamedTuple):
@@ -14554,6 +14753,24 @@ class SteeringPhrase(NamedTuple):
     regex: Any
     needs: int                  # its parts, a bit each: a text that lacks one does not hold the phrase
     key: int                    # bits of the words that the phrase hangs on: `*` in the table
+    facet: str                  # which side of steering it shows, and how much of _STEER_ENOUGH that is
+    weight: int
+
+    def where(self, defining: bool) -> int:
+        """What it weighs in an answer, or in a definition; 0: there it says nothing."""
+        sign = self.force[0]
+        if sign == ("-" if defining else "="):
+            return 0
+        return 2 if sign == "+" and not defining else self.weight
+
+
+def _steer_row(row: str, kind: str, force: str, regex: Any, needs: int = 0, key: int = 0) -> SteeringPhrase:
+    """A row of the tables: *force* tells its facet and weight."""
+    bare = force.strip("+=-!")
+    facet, weight = (row, 2) if bare == "hint" else ("whole", _STEER_ENOUGH)
+    if bare[-1].isdigit():
+        facet, weight = bare[:-1], int(bare[-1])
+    return SteeringPhrase(row, kind, force, regex, needs, key, facet, weight)
 
 
 class _Steer:
@@ -14570,9 +14787,12 @@ class _Steer:
         parts: dict[int, int] = {}                  # classes and words of which one is needed -> bit of that need
         self.phrases = []
         for kind, force, phrase in rows:
-            regex, needs, key = self._compile(phrase)
+            bare = force.strip("+=-!")
+            light = bare[-1] == "1" or bare == "deed2"
+            regex, needs, key = self._compile(phrase, not light)
             mask = sum({parts.setdefault(need, 1 << len(parts)) for need in needs})
-            self.phrases.append(SteeringPhrase(" | ".join((kind, force, phrase)), kind, force, regex, mask, key))
+            self.phrases.append(_steer_row(" | ".join((kind, force, phrase)), kind, force, regex, mask, key))
+        self.loose = [phrase for phrase in self.phrases if not phrase.key and phrase.force[0] not in "+="]
         self.forms = [(bit, [string for name, strings in _STEER_FORMS.items() if need & self.bits[name] for string in strings])
                       for need, bit in parts.items() if any(need & self.bits[name] for name in _STEER_FORMS)]
         self.formed = sum(bit for bit, _ in self.forms)
@@ -14581,6 +14801,8 @@ class _Steer:
         self.marks = _steer_marking([_steer_mark(line) for line in _STEER_MARKS.strip().split("\n")])
         self.leads = self._any(self.bits["LEAD"] | self.bits["AGENT"])
         self.musts, self.yous = self._any(self.bits["MUST"]), self._any(self.bits["YOU"] | self.bits["AGENT"])
+        self.to = self._any(self.bits["to"])
+        self.nots = self._any(self.bits["not"] | self.bits["never"] | self.bits["don't"])
         self.candidates: dict[int, tuple[SteeringPhrase, ...]] = {}
 
     def _learn_words(self, rows: list[list[str]]) -> None:
@@ -14640,7 +14862,7 @@ class _Steer:
         self.gate: dict[bytes, int] = {}            # word as it stands bare in a text -> the needs that it meets
         self.classes: dict[bytes, int] = {}         # word -> its classes
         for word, bits in self.words.items():
-            bare = (word if word.isalpha() else max(re.split("[-'’]", word), key=len).translate(_steer_leet)).encode()
+            bare = (word if word.isalpha() else min(re.split("[-'’]", word), key=_steer_rarity).translate(_steer_leet)).encode()
             self.classes[bare] = self.classes.get(bare, 0) | bits
         answering = [phrase for phrase in self.phrases if phrase.force[0] not in "=+"]
         # word -> (needs, phrase) of those that hang on it
@@ -14701,7 +14923,7 @@ class _Steer:
             if "_" not in choice:
                 bits |= self.bits[choice]
             for expression in self._several(choice):
-                bits |= self.bits[min(expression.split("_"), key=lambda part: (part in _STEER_COMMON, -len(part)))]
+                bits |= self.bits[min(expression.split("_"), key=_steer_rarity)]
         return bits
 
     def _choices(self, element: str) -> str:
@@ -14716,13 +14938,13 @@ class _Steer:
                         for expression in self._several(choice)]
         return f"(?:{'|'.join(choices)})"
 
-    def _compile(self, phrase: str) -> tuple[Any, tuple[int, ...], int]:
-        """(regex over letters, needs, bits of the words that the phrase hangs on) of a phrase."""
+    def _compile(self, phrase: str, heavy: bool) -> tuple[Any, tuple[int, ...], int]:
+        """(regex over letters, needs, bits of the words that the phrase hangs on; 0 unless it is *heavy*) of a phrase."""
         needs, key = [], 0
         for element in phrase.split():
             if element[0] not in ".~/!" and element != "STOP":
                 bits = self._needed(element.strip("*?"))
-                if element[0] == "*":
+                if element[0] == "*" and heavy:
                     key = bits
                 if element[-1] != "?" and bits > 0:
                     needs.append(bits)
@@ -14753,7 +14975,7 @@ class _Steer:
         if last in self.musts:
             clause = letters[max(0, first - 6):first - 1]
             clause = clause[clause.rfind(".") + 1:]
-            return not clause or any(letter in self.yous for letter in clause)
+            return any(letter in self.yous for letter in clause) if clause else last not in self.to
         return False
 
     def met(self, words: Iterable[bytes]) -> int:
@@ -14804,10 +15026,12 @@ def _steer_script(char: str) -> str:
 
 def _steer_spell(line: str) -> tuple[SteeringPhrase, list[tuple[str, ...]]]:
     """A phrase of another language, and for each of its parts what one of is there."""
-    kind, phrase = line.split(None, 1)
+    kind, force, phrase = line.split(None, 2)
+    if not re.fullmatch(r"=?[a-z]{3,5}\d", force):        # the most are whole orders
+        force, phrase = "foreign", f"{force} {phrase}"
     regex = ""
     parts: list[tuple[str, ...]] = []
-    for element in phrase.split():
+    for element in phrase.replace("*", "").split():
         gap = re.fullmatch(r"\.\.(\d+)", element)
         if gap:
             regex += ("[^.!?,;。！？\\n]{0," if kind == "override" else "[^.!?。！？\\n]{0,") + gap[1] + "}?"
@@ -14821,13 +15045,13 @@ def _steer_spell(line: str) -> tuple[SteeringPhrase, list[tuple[str, ...]]]:
             regex += "(?:" + "|".join(map(re.escape, choices)) + ")"
     if regex[3:4].isascii() and not regex.startswith(r"\S"):
         regex = r"(?<!\w)" + regex
-    return SteeringPhrase(" | ".join((kind, "foreign", phrase)), kind, "said", lazy_regex(regex), 0, 0), parts
+    return _steer_row(" | ".join((kind, force, phrase)), kind, force, lazy_regex(regex)), parts
 
 
 def _steer_mark(line: str) -> tuple[SteeringPhrase, tuple[str, ...]]:
     kind, force, rest = line.split(None, 2)
     words, regex = re.split(r"\s{2,}", rest, maxsplit=1)
-    return (SteeringPhrase(" | ".join((kind, force, words)), kind, force, lazy_regex(regex, re.S), 0, 0),
+    return (_steer_row(" | ".join((kind, force, words)), kind, force, lazy_regex(regex, re.S)),
             tuple(word.replace("+", " ") for word in words.split(" ")))
 
 
@@ -14854,14 +15078,24 @@ class _SteerAbroad(NamedTuple):
     """The phrases of other languages: by their script, and those in Latin letters by a first word of theirs or its beginning."""
     scripts: dict[str, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]]
     begins: dict[bytes, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]]
+    light: dict[str, tuple[set[str], list[tuple[bool, SteeringPhrase, list[tuple[str, ...]]]]]]     # what is weighed
 
 
 @lru_cache(None)
 def _steer_abroad() -> _SteerAbroad:
-    abroad = _SteerAbroad({}, {})
+    abroad = _SteerAbroad({}, {}, {})
     for line in _STEER_FOREIGN.strip().split("\n"):
-        script = max(_steer_script(char) for char in line) or "latin"
-        abroad.scripts.setdefault(script, []).append(_steer_spell(line))
+        script = max(_steer_script(char) for char in line if char < "\ue000") or "latin"
+        phrase, parts = _steer_spell(line)
+        if phrase.facet == "whole":
+            abroad.scripts.setdefault(script, []).append((phrase, parts))
+            continue
+        keys, light = abroad.light.setdefault("han" if script in ("60", "61", "signs") else script, (set(), []))
+        light.append(("*" in line, phrase, parts))
+        light.sort(key=lambda one: not one[0])
+        for part, element in zip(parts, [element for element in line.split()[2:] if element[:2] != ".."]):
+            if element[0] == "*":
+                keys.update(part)
     for one in abroad.scripts["latin"]:
         for begin in _steer_begins(one[1]):
             abroad.begins.setdefault(begin, []).append(one)
@@ -14871,7 +15105,9 @@ def _steer_abroad() -> _SteerAbroad:
 def steering_rows() -> list[SteeringPhrase]:
     """All rows of the tables: phrases, those of other languages, marks."""
     steer = _steer()
-    others = [phrase for phrases in _steer_abroad().scripts.values() for phrase, _ in phrases]
+    abroad = _steer_abroad()
+    others = [phrase for phrases in abroad.scripts.values() for phrase, _ in phrases]
+    others += [phrase for _, light in abroad.light.values() for _, phrase, _ in light]
     others += [phrase for _, _, marks in steer.marks for found in marks.values() for phrase, _ in found]
     return list({phrase.row: phrase for phrase in (*steer.phrases, *others)}.values())
 
@@ -14916,7 +15152,7 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
             if keys:
                 bare = b" " + bare + b" "
                 places = [place for word in steer.rare.keys() & words if steer.classes.get(word, 0) & keys
-                          for place in _steer_finds(bare, b" " + word + b" ")]
+                          for place in _steer_finds(bare, b" " + word + b" ") if not block[place:place + len(word)].isdigit()]
                 places += [place for word in steer.strings.keys() & words for string, bit, _ in steer.strings[word] if bit & keys
                            for place in _steer_finds(block, string)]
                 for place in sorted(places):
@@ -14935,7 +15171,7 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
                     some.update(before)
                 hot.append((begin, end, some))
         for begin, end, some in hot:
-            yield from _steer_zone(low, begin, end, list(some.values()), spaced)
+            yield from _steer_zone(low, begin, end, list(some.values()), spaced, () if defining or spaced else steer.loose)
         chars = set() if plain or block.isascii() else set(
             block.encode("utf-8", "replace").translate(None, _VIEW_ASCII).decode())
         scripts = set(map(_steer_script, chars))
@@ -14945,7 +15181,8 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
             abroad = _steer_abroad()
             some_foreign = abroad.scripts.get(script, ())
             if script == "latin":
-                begins = abroad.begins.keys() & {begin for word in set(bare.split()) for begin in (word, word[:3], b"")}
+                bare_words = set(bare.split())
+                begins = abroad.begins.keys() & {begin for word in bare_words for begin in (word, word[:3], b"")}
                 some_foreign = list({id(one): one for begin in begins for one in abroad.begins[begin]}.values())
             for phrase, parts in some_foreign:
                 if script not in ("latin", "8") and any(chars.isdisjoint(firsts) for firsts in _steer_firsts(phrase.row, parts)):
@@ -14953,6 +15190,35 @@ def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steerin
                 if all(any(word in block for word in choices) for choices in reversed(parts)):
                     for match in phrase.regex.finditer(block):
                         yield SteeringHit(start + match.start(), start + match.end(), phrase)
+            yield from _steer_lightly(block, start, script)
+
+
+def _steer_lightly(block: str, start: int, script: str) -> Iterator[SteeringHit]:
+    """What is weighed in other languages, around words for a model and their like; *block* stands at *start*."""
+    keys, phrases = _steer_abroad().light.get(script, ((), ()))
+    places: list[int] = []
+    for key in keys:
+        for place in _steer_finds(block, key):
+            if script != "latin" or not (place and block[place - 1].isalnum()) and (
+                    len(key) > 4 or not block[place + len(key):place + len(key) + 1].isalnum()):
+                places.append(place)
+    zones: list[list[int]] = []
+    for place in sorted(places):
+        if zones and place - 100 < zones[-1][1]:
+            zones[-1][1] = place + 240
+        else:
+            zones.append([max(0, place - 100), place + 240])
+    for begin, end in zones:
+        zone, found = block[begin:end], False
+        for heavy, phrase, parts in phrases:
+            if not heavy and not found:
+                break                   # nothing for it to add to
+            if all(any(word in zone for word in choices) for choices in reversed(parts)):
+                for match in phrase.regex.finditer(zone):
+                    around = zone[max(0, match.start() - 12):match.end() + 3]
+                    if phrase.facet != "deed" or not _inject_never.search(around):
+                        found = True
+                        yield SteeringHit(start + begin + match.start(), start + begin + match.end(), phrase)
 
 
 _steer_first_sets: dict[str, list[frozenset[str]]] = {}
@@ -14989,9 +15255,9 @@ def _steer_finds(text: Any, part: Any) -> Iterator[int]:
         place = text.find(part, place + 1)
 
 
-def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase],
-                spaced: bool) -> Iterator[SteeringHit]:
-    """The *phrases* in a part of *low*."""
+def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase], spaced: bool,
+                light: Sequence[SteeringPhrase]) -> Iterator[SteeringHit]:
+    """The *phrases* in a part of *low*, and where it holds one of them the *light* ones too, which are nothing alone."""
     steer = _steer()
     begin = max(low.rfind(" ", 0, begin), low.rfind("\n", 0, begin), begin - 40, 0)
     zone = low[begin:end]
@@ -15007,11 +15273,21 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
                 tokens.append((start + first, start + last))
                 read.append(letter)
         letters = "".join(read)
-    for phrase in phrases:
-        for match in phrase.regex.finditer(letters):
-            first, last = match.span()
-            if phrase.force[-5:] != "order" or steer.orders(letters, first):
-                yield SteeringHit(tokens[first][0], tokens[last - 1][1], phrase)
+    found = False
+    for some in (phrases, light):
+        for phrase in some if some is phrases else steer.look(zone, _steer_words(zone)[1], light):
+            for match in phrase.regex.finditer(letters):
+                first, last = match.span()
+                if phrase.facet == "deed" and first and letters[first - 1] in steer.nots:
+                    continue            # told not to
+                if phrase.kind == "concealment" and low.startswith("without", tokens[first][0]) and any(
+                        letter in steer.nots for letter in letters[max(0, first - 8):first].rpartition(".")[2]):
+                    continue            # not without
+                if not phrase.force.endswith(("order", "!")) or (first or not begin) and steer.orders(letters, first):
+                    found = True
+                    yield SteeringHit(tokens[first][0], tokens[last - 1][1], phrase)
+        if not found:
+            return
 
 
 def _steer_marks(low: str) -> Iterator[SteeringHit]:
@@ -15025,25 +15301,40 @@ def _steer_marks(low: str) -> Iterator[SteeringHit]:
 
 
 def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit]:
-    """What steers a model in *text* itself: strong hits, and weak ones near which a different one stands; in text order."""
+    """What steers a model in *text* itself, in text order: hits that are enough alone, or together with those near them."""
+    return steering_weighed(steering_signs(text, defining, budget), defining)
+
+
+def steering_signs(text: str, defining: bool, budget: Budget) -> list[SteeringHit]:
+    """The phrases and marks in *text* that say anything here and are no talk about orders, in text order."""
     low = _steer_lower(text)
     data = low[:80].lstrip()[:1] in ("{", "[")
     hits = [hit for found in (_steer_phrases(low, defining, budget), _steer_marks(low)) for hit in found
-            if (defining or hit.phrase.force[0] != "=") and not _steer_excused(low, hit, data, defining)]
-    if not hits:
-        return hits
-    hits.sort(key=lambda hit: (*hit[:2], hit.phrase.row))
-    kept: list[SteeringHit] = []
-    latest: dict[str, SteeringHit] = {}
+            if hit.phrase.where(defining) and not _steer_excused(low, hit, data, defining)]
+    return sorted(set(hits), key=lambda hit: (*hit[:2], hit.phrase.row))
+
+
+def steering_weighed(hits: Sequence[SteeringHit], defining: bool) -> list[SteeringHit]:
+    """Those of *hits* that weigh enough with what is near them: of each facet the heaviest counts, once."""
+    kept: set[SteeringHit] = set()
+    latest: dict[tuple[str, int], SteeringHit] = {}     # of each facet and weight
     for hit in hits:
-        force = hit.phrase.force
-        if force != "hint" and (defining or force[0] != "+"):
-            kept.append(hit)
-        for row, other in latest.items():
-            if row != hit.phrase.row and other.end <= hit.start < other.end + _STEER_NEAR:
-                kept += [other, hit]
-        latest[hit.phrase.row] = hit
-    return sorted(set(kept), key=lambda hit: (*hit[:2], hit.phrase.row))
+        facet, weight = hit.phrase.facet, hit.phrase.where(defining)
+        latest[facet, weight] = hit
+        if weight >= _STEER_ENOUGH:
+            kept.add(hit)
+            continue
+        best = {facet: (weight, hit)}
+        for (other, much), near in latest.items():
+            if other != facet and near.end > hit.start - _STEER_NEAR and best.get(other, (0, near))[0] < much < _STEER_ENOUGH:
+                best[other] = much, near
+        if "deed" not in best:      # a destination or a must of nothing
+            best.pop("dest", None)
+            best.pop("press", None)
+        if sum(much for much, _ in best.values()) >= _STEER_ENOUGH and (defining or max(    # no common deed to somewhere alone
+                much - (facet in ("deed", "dest")) for facet, (much, _) in best.items()) >= 2):
+            kept |= {near for _, near in best.values()}
+    return sorted(kept, key=lambda hit: (*hit[:2], hit.phrase.row))
 
 
 # Letters apart: any word that is looked for so has as many
@@ -15060,6 +15351,12 @@ _inject_spoken = lazy_regex(    # words that announce an example, not an order
     r"|contain(?:s|ing)|detect\w*|reject\w*|blocks?|blocked|refus\w*|classif\w*|assert\w*|expect\w*|fixture"
     r"|test\w*|verif(?:y|ies|ying) (?:that|how|if)|sample|beispiel\w*|exemple|ejemplo|esempio|exemplo|voorbeeld"
     r"|przykład\w*|например|例如|例えば)(?![\w@/-])[^.!?;\n]{0,60}$")
+_inject_never = lazy_regex(     # told not to, in other languages
+    r"\b(?:nicht|kein\w*|niemals|ne|n|pas|jamais|no|não|nunca|jamás|non|mai|nie|nigdy|ikke|inte|niet|geen|ei|älä|jangan|đừng|không|chớ|не|ніколи|никогда)\b"
+    r"|mayın|meyin|不要|请勿|勿|不得|ないで|しない|지 ?마|지 ?않|\bلا |मत |न ")
+_inject_templated = lazy_regex(r"\{%|\{\{|\b(?:chat )?templates?\b|\btokens?\b|\bwraps?\b|\bdelimiters?\b|\bformat\b")
+_inject_may = lazy_regex(       # leave, not an order, in other languages
+    r"(?:\b(?:puede[ns]?|podrá[ns]?|kann|können|peut|peuvent|pouvez|può|possono|pode[m]?|może|mogą|kan|může|voi)\s|можете\s|может\s|可以|可能|能够)$")
 _inject_labelled = lazy_regex(  # the rest of a row of examples
     r"[^\n|,\t]{0,60}[|,\t]\s{0,3}[\"']?(?:attacks?|inject\w*|prompt.inject\w*|jailbreak\w*|malicious|unsafe|harmful|adversarial)"
     r"[\"']?\s{0,20}(?:[|,\t\n]|$)")
@@ -15082,11 +15379,13 @@ _inject_unseen = lazy_regex(    # flags of regions are told apart by their first
 def _steer_excused(low: str, hit: SteeringHit, data: bool, defining: bool) -> bool:
     """Is this talk about an order rather than one? *data*: the text is JSON, where quotes say nothing."""
     start, end, phrase = hit
-    if phrase.kind in ("hidden_text", "exfil_link"):
+    if phrase.kind == "hidden_text" or phrase.kind == "exfil_link" and not phrase.key:
         return False
     if phrase.kind == "template_tokens":
         return _steer_coded(low, start, end)
     lead = low[max(0, start - 90):start]
+    if phrase.force == "foreign" and _inject_may.search(lead):
+        return True
     quoted = not data and _steer_quoted(low, start, end)
     talked = bool(_inject_spoken.search(lead) or _inject_labelled.match(low, end))
     return quoted and talked if defining else quoted or talked
@@ -15094,6 +15393,8 @@ def _steer_excused(low: str, hit: SteeringHit, data: bool, defining: bool) -> bo
 
 def _steer_coded(low: str, start: int, end: int) -> bool:
     """Is the token all there is in a string, or in one that a program builds a prompt with?"""
+    if _inject_templated.search(low, max(0, start - 80), end + 60):
+        return True
     begin = max(low.rfind('"', max(0, start - 80), start), low.rfind("'", max(0, start - 80), start))
     stop = low.find(low[begin], end, end + 80) if begin >= 0 else -1
     if stop < 0:
@@ -15108,7 +15409,7 @@ def _steer_quoted(low: str, start: int, end: int) -> bool:
     line = low.rfind("\n", max(0, start - 200), start) + 1
     for place in range(start - 1, max(line, start - 60) - 1, -1):
         close = _INJECT_QUOTES.get(low[place])
-        if close and (place == line or not low[place - 1].isalnum()):
+        if close and (place == line or low[place] > "\u201b" or not low[place - 1].isalnum()):
             before = low[max(0, place - 60):place].strip(" \t>*-#")
             if not before or low[place - 1] in ",;\t":      # or a field of CSV
                 return False        # nothing before it: the whole text is in quotes

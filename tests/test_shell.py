@@ -75,14 +75,17 @@ class PlainWords(unittest.TestCase):
     def test_the_short_way_says_the_same_as_the_reader(self):
         with open(DATA, encoding="utf-8") as file:
             words = [word for group in json.load(file) for case in group["commands"] if isinstance(case, str)
-                     for word in case.split() if re.fullmatch(r"[\w./:,@%+=-]+", word)]
+                     for word in re.findall(r"[\w./:,@%+=*?~-]+|'[^'\n]*'|\"[^\"\n]*\"", case)]
         words += "if time ! while case in do function coproc then [[ declare a=1 export".split()
         number = seed()
         rng = random.Random(number)
         for _ in range(4000):
             text = " ".join(rng.choices(words, k=rng.randrange(1, 7)))
             with self.subTest(seed=number, text=text):
-                self.assertEqual(judge_command(text, CONTEXT), judge_command(text + " ", CONTEXT))
+                self.assertEqual(judge_command(text, CONTEXT), judge_command(" " + text, CONTEXT))
+
+    def test_a_blank_as_a_word_is_no_fault(self):
+        self.assertEqual(judged("paste -d ' ' a.txt b.txt")[0], {})
 
 
 class Helpers(unittest.TestCase):
