@@ -6300,6 +6300,12 @@ def _sh_series(text: str) -> list[list[Any]]:
 
 
 # ---- 9b. Commands: values, streams and words -------------------------------------------------------------
+# What is known of a text while it is followed. A value is a text in which holes (_SH_HOLE) stand for what nobody can tell; a
+# word that carries where it came from is a _ShWord, with its origin as a _Flow. Streams and contents of files are the same
+# type, so that `$(cat f)`, `cat f |` and `< f` say the same. Several flows become one in two ways: joined (any of their
+# origins counts, the text is lost) and said in turn (the texts stand one below the other, as a shell would read them).
+# A variable that may hold several things is a tuple of them (_sh_either), at most 16; more become one hole with all origins.
+# Left out on purpose: what texts mean. An operator that is not modelled yields a hole, never a wrong text.
 class _Flow(NamedTuple):
     """What is known of a stream, a file's content or a word's value."""
     text: str | None = None             # the content, when it can be seen
@@ -11912,6 +11918,11 @@ def _sh_text(value: Any) -> str:
 
 
 # ---- 9h. Commands: judging -------------------------------------------------------------------------------
+# From a text, an argv list or a `Command` to its facts. A text is read in each dialect that it may be meant for: POSIX sh
+# always, PowerShell and cmd.exe when it looks like them (_sh_windows and its kin are wide on purpose), and what any reading
+# finds counts. Code of other languages goes to 9e first. One command of plain and plainly quoted words (_sh_flat) has but one
+# reading in sh and goes to its program at once; a test holds this short way against the reader. What is too long or too deep,
+# what spends the budget and any fault of ours raise BudgetSpent: the message is refused, since nobody has read it.
 _sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|(?<!%)\w\\[\w%$]|\$_[.\s}|)]|\w`\w|"
                          r"net\.webclient|\$env:|"
                          r"(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|task"
@@ -23171,7 +23182,7 @@ class Session:
             asked = self._questions.hold(message, decision, size, out)
             answer = _compact(asked) if asked is not None else None
         elif action != "deny":
-            forward = edited(message, edits or {})
+            forward = edited(message, edits) if edits else message.text
             self._passed(message, decision, answered, out)
         elif message.kind == "request":
             times = self._refusals.refused(message, decision) if message.peer == "client" else 1
@@ -23195,10 +23206,11 @@ class Session:
 
     def _passed(self, message: Message, decision: Decision, answered: Pending, out: Outbox) -> None:
         """The message goes on: everybody keeps what later messages are judged by."""
-        if self._memory.commit(decision.marks):
+        if decision.marks and self._memory.commit(decision.marks):
             self._refusals.reconsider()
         self._correlation.passed(message, answered)
-        self._whereabouts.passed(message, answered)
+        if message.kind == "response":
+            self._whereabouts.passed(message, answered)
         self._questions.passed(message, decision)
         if message.kind == "request" and message.peer == "client":
             out.requests.append(message)
