@@ -283,8 +283,10 @@ class Budget:
 
     def lend(self) -> tuple[float, float, float]:
         """Leave only half of what is left, for what may fail; `take_back` what this returns gives the rest."""
-        lent, half = (self._end, self._last, self._worked), self.left() / 2
-        self._end, self._worked = self._clock() + half, self._worked - half
+        lent, now = (self._end, self._last, self._worked), self._clock()
+        left = self._end - now
+        half = (left if left >= 0 else self.left()) / 2
+        self._end, self._worked = now + half, self._worked - half
         return lent
 
     def take_back(self, lent: tuple[float, float, float]) -> None:
@@ -17732,7 +17734,7 @@ class Subject:
             agreed = self._agreed_texts(member) if self.message.agreed else ()
             texts, found = self.texts, {}
             asked = dict.fromkeys([text for index, text in enumerate(texts) if index not in agreed] if agreed else texts)
-            for text in asked if member else self._may_steer(asked):
+            for text in asked if member or len(self.blob) < _TOGETHER else self._may_steer(asked):
                 if text not in SILENT_NAMES:
                     self.budget.check()
                     some = injection_findings(text, "description" if member else "response", self.budget, self.readings(text))
