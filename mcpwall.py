@@ -19898,17 +19898,18 @@ def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
         found: list[tuple[int, int, int]] = []
         seen = ""
-        texts = _response_texts(subject)
-        blocks = [text for text, name in zip(subject.texts, subject.names) if name == "text"]
+        blocks = [text for text, name in zip(subject.texts, subject.names) if name == "text"] if "text" in subject.texts else ()
         joined = [(-1, "\n".join(blocks))] if len(blocks) > 1 else []
+        asked = dict.fromkeys([text for _, text in joined] + subject.texts)     # equal texts are looked at once
+        asked.pop("", None)
         for regex in regexes:
-            hits: dict[str, View] = {}              # equal texts are looked at once
-            for text in dict.fromkeys([text for _, text in joined + texts]):
+            hits: dict[str, View] = {}
+            for text in asked:
                 for view in subject.readings(text)[:1 if strict else None]:
                     if regex.search(view.text, subject.budget):
                         hits[text] = view
                         break
-            for index, text in joined + texts if hits else ():
+            for index, text in joined + _response_texts(subject) if hits else ():
                 if text in hits:
                     view = hits[text]
                     seen = seen or view.name
