@@ -7934,8 +7934,11 @@ class _CodeText:
     def read(self) -> _CodeValue:
         """The value of the last statement."""
         text, n, stack, literal, variable = self.text, len(self.text), self.stack, self.reader.literal, self.reader.variable
-        match = _CODE_FAMILIES[self.family].match
+        match, budget, tokens = _CODE_FAMILIES[self.family].match, self.reader.budget, 0
         while self.at < n:
+            tokens += 1
+            if budget is not None and not tokens & 255:
+                budget.check()
             token = match(text, self.at)
             kind, self.at = token.lastgroup, token.end()
             if kind == "n":
@@ -8658,8 +8661,8 @@ class _CodeCalls(_CodeValues):
 class CodeReader(_CodeCalls):
     """Evaluates one text in one family and collects its acts."""
 
-    def __init__(self, text: str, family: str, language: str, home: str, passes: int = 2) -> None:
-        self.family, self.home = family, home
+    def __init__(self, text: str, family: str, language: str, home: str, passes: int = 2, budget: Budget | None = None) -> None:
+        self.family, self.home, self.budget = family, home, budget
         self.templates = family in ("sigil", "php") or language in ("java", "groovy", "jshell")    # "$x" is computed
         self.picks = frozenset(_CODE_PICKS[family].split())
         self.old, self.vars, self.room = {}, {}, 200 * MAX_SHELL_SOURCE
@@ -8777,7 +8780,7 @@ _code_shell = lazy_regex(r"(?:^|/)(?:(?:ba|z|da)?sh|python[\d.]*|node|cmd|powers
 _code_fetches = lazy_regex(r"\b(?:curl|wget|iwr|irm)\b")
 
 
-def code_acts(text: str, language: str, home: str) -> list[Act]:
+def code_acts(text: str, language: str, home: str, budget: Budget | None = None) -> list[Act]:
     """What a text in a programming language does, in the order in which it does it; in "code" or "" it may be any."""
     acts: list[Act] = []
     text = text.replace(_CODE_HOLE, "?")
@@ -8793,9 +8796,10 @@ def code_acts(text: str, language: str, home: str) -> list[Act]:
         script = re.match(r"\s*(?:const|let)\s+[\w{\[][^=\n]*=", text)         # surely JavaScript
         families += ["php"] * ("<?" in text or "$" in text and not script)
         families += ["sigil"] * bool(not script and re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
-        families += ["lua"] * bool(re.search(r"\b(?:os|io)\b|\blocal\b", text) and re.search(r"--|\.\.|\[\[|:", text))
+        families += ["lua"] * bool(re.search(r"\b(?:os|io)\b|\blocal\b", text) and
+                                    re.search(r"--|\.\.|\[\[|:|\bos\.execute\b", text))
     for family in families:
-        reader = CodeReader(text, family, language, home, 1 + (family in families[:2]))
+        reader = CodeReader(text, family, language, home, 1 + (family in families[:2]), budget)
         scratch = reader.scratch and not reader.real
         acts += [Act("say", "infrastructure", act.value) if act.kind == "loss" else act for act in reader.acts
                  if not scratch or act.kind not in ("sql", "loss")]
@@ -8846,7 +8850,7 @@ def judge_code(run: _ShRun, language: str, text: str) -> _Flow:
     run.deeper(1)
     certain, run.certain = run.certain, False       # what is read as commands here may be none
     tied_to_socket(run, text)
-    out = follow_acts(run, code_acts(text, language, run.at.home))
+    out = follow_acts(run, code_acts(text, language, run.at.home, run.ctx.budget))
     run.depth -= 1
     run.certain = certain
     return out
@@ -9307,7 +9311,7 @@ _cmd_condition = lazy_regex(
     r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|cmdextversion)[ \t]+"
     r"(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|lss|leq|gtr|geq)[ \t])[ \t]*"
     r"(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
-_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf][ \t]*(?:\"[^\"\n]*\"|(?!%%?[a-z][ \t])[^\s(\"]+)?[ \t]*)*)"
+_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf](?:[ \t]*(?:\"[^\"\n]*\"|(?!%%?[a-z][ \t]|/)[^\s(\"]+(?![^\s(\"])))?[ \t]*)*)"
                       r"(%%?[A-Za-z])[ \t]+in[ \t]*\(([^)]*)\)?")
 _cmd_below = lazy_regex(r"(?i)/r[ \t]+(\"[^\"]*\"|[^\s\"]+)")
 
