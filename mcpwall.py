@@ -250,27 +250,43 @@ class BudgetSpent(WallError):
 _thread_time: Callable[[], float] = getattr(time, "thread_time", time.monotonic)      # not every system has it
 
 
+# The system is asked for the time of a thread no more often than this: it takes longer than some messages. So what the
+# thread worked shortly before a message may count as worked on it.
+_COUNTS_ANEW_S = 0.05
+
+
 class Budget:
     """Seconds one message may take to judge. Whatever can be slow on hostile input calls `check` between steps."""
 
-    __slots__ = ("_clock", "_end", "_last", "_patience", "_worked")
+    __slots__ = ("_clock", "_end", "_last", "_patience", "_worked", "_counted")
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic, patience: float = 1) -> None:
         """On a busy machine it may take *patience* times as long by the *clock*, as long as this thread has not worked
         for *seconds*."""
         self._clock, self._patience = clock, patience
+        self._counted: dict[int, tuple[float, float]] = {}      # thread -> when its time was asked for last, and what it was
         self.renew(seconds)
 
     def renew(self, seconds: float) -> None:
         """Begin anew."""
         now = self._clock()
         self._end, self._last = now + seconds, now + seconds * self._patience
-        self._worked = _thread_time() + seconds if self._patience > 1 else 0.0
+        self._worked = 0.0
+        if self._patience > 1:
+            thread = threading.get_ident()
+            known = self._counted.get(thread)
+            if known is None or not 0 <= now - known[0] < _COUNTS_ANEW_S:
+                if len(self._counted) > 8:
+                    self._counted.clear()
+                known = self._counted[thread] = now, _thread_time()
+            self._worked = known[1] + seconds
 
     def lend(self) -> tuple[float, float, float]:
         """Leave only half of what is left, for what may fail; `take_back` what this returns gives the rest."""
-        lent, half = (self._end, self._last, self._worked), self.left() / 2
-        self._end, self._worked = self._clock() + half, self._worked - half
+        lent, now = (self._end, self._last, self._worked), self._clock()
+        left = self._end - now
+        half = (left if left >= 0 else self.left()) / 2
+        self._end, self._worked = now + half, self._worked - half
         return lent
 
     def take_back(self, lent: tuple[float, float, float]) -> None:
@@ -1273,6 +1289,16 @@ def _view_encoded(text: str, runs: Iterable[tuple[int, int]] | None = None) -> I
                     said = whole
             done = lines[-1][1]
             yield lines, said
+
+
+def holds_coded_run(text: str, runs: Iterable[tuple[int, int]]) -> bool:
+    """A superset of what `_view_encoded` finds, which goes by each run alone, wherever it stands."""
+    for start, end in runs:
+        token = text[start:end]
+        if (token == token.lower()) == (token == token.upper()) or token[0] in _VIEW_HEX_STARTS and (
+                _view_hex_start.match(token) or "/" in token and _view_hex_step.search(token)):
+            return True
+    return False
 
 
 def line_gap(gap: str) -> str:
@@ -3765,7 +3791,8 @@ def server_folders(command: Sequence[str]) -> list[str]:
     the first). `--root=/x`, `-v /x:/y` and `type=bind,src=/x` hold some, too."""
     found: dict[str, None] = {}
     for word in command[1:]:
-        for piece in (word, *re.split(r"[=,;]|:(?![\\/]{1,2}\w)|:(?=/)", word)):
+        parted = any([sign in word for sign in "=,;:"])
+        for piece in (word, *(re.split(r"[=,;]|:(?![\\/]{1,2}\w)|:(?=/)", word) if parted else ())):
             folder = os.path.expanduser(piece)
             if (piece == word or os.path.isabs(folder)) and len(folder) < 4096 and os.path.isdir(folder):
                 found[_path_slashes(os.path.abspath(folder))] = None
@@ -3808,6 +3835,17 @@ def _path_ask_kernel(path: str) -> str | None:
     finally:
         os.close(descriptor)
     return real if real[:1] == "/" and not real.endswith(" (deleted)") else None
+
+
+def _is_no_link(path: str) -> bool:
+    """Is there something by that name, and no link? One question, where the kernel takes three to say where something is."""
+    try:
+        os.readlink(path)
+    except OSError as fault:
+        return fault.errno == 22                # EINVAL
+    except ValueError:
+        pass
+    return False
 
 
 def _path_follow(path: str) -> str:
@@ -3885,8 +3923,8 @@ class DiskLooks:
     def _folder(self, path: str) -> str:
         """The same for the folder of something: that is there more often than not, so the kernel is asked at once."""
         real = self._known.get(path)
-        if real is None and path.count("/") < 64 and path != self._edge and path == _path_normal("", path):
-            real = _path_ask_kernel(path)
+        if real is None and path != self._edge and path.count("/") < 64 and path == _path_normal("", path):
+            real = path if path.rfind("/") == 0 and _is_no_link(path) else _path_ask_kernel(path)
             if real is not None:
                 self._known[path] = real
         return self.resolve(path) if real is None else real
@@ -6262,6 +6300,12 @@ def _sh_series(text: str) -> list[list[Any]]:
 
 
 # ---- 9b. Commands: values, streams and words -------------------------------------------------------------
+# What is known of a text while it is followed. A value is a text in which holes (_SH_HOLE) stand for what nobody can tell; a
+# word that carries where it came from is a _ShWord, with its origin as a _Flow. Streams and contents of files are the same
+# type, so that `$(cat f)`, `cat f |` and `< f` say the same. Several flows become one in two ways: joined (any of their
+# origins counts, the text is lost) and said in turn (the texts stand one below the other, as a shell would read them).
+# A variable that may hold several things is a tuple of them (_sh_either), at most 16; more become one hole with all origins.
+# Left out on purpose: what texts mean. An operator that is not modelled yields a hole, never a wrong text.
 class _Flow(NamedTuple):
     """What is known of a stream, a file's content or a word's value."""
     text: str | None = None             # the content, when it can be seen
@@ -7307,11 +7351,17 @@ def _sh_row(row: str) -> _ShRow:
 
 
 # ---- 9d. Commands: SQL -----------------------------------------------------------------------------------
-# SQL is cut into tokens, in every way in which the databases we know would cut it (they differ in comments, in quotes and
-# in what a backslash does), so that comments and strings are neither words nor hiding places. A word acts only where a
-# statement may start: `drop` in a name, a string or a comment is none. `sql_acts` says what a text does, for rules that
-# refuse. `pure_select` is the certain reading, for rules that allow: one statement that reads in every dialect and calls
-# nothing but SQL_READ_FUNCTIONS; what a view or an operator of the user's own does is not known here.
+# SQL is cut into tokens by one reader (`_sql_tokens`), in every way in which the databases we know would cut it: they differ in
+# comments (nested or not, `--` with a blank or without, `#`, `/*! … */`), in quotes (`"…"` a name or a string, `[…]`, `$tag$`)
+# and in what a backslash does. So comments and strings are neither words nor hiding places. Two readings rest on it:
+#   refusing   `sql_acts` says what a text does in any of the readings. A word acts only where a statement may start: `drop` in a
+#              name, a string or a comment is none. `_SqlText` knows the clauses of each statement, so it tells a condition that
+#              always holds from one that chooses, tables that this text has made, and names that nobody will miss. Strings count
+#              by the word or function before them (`_SQL_TEXTS`: files, programs); with a word that runs text, all are read.
+#   certain    `pure_select`, for rules that allow, stands in a section of its own below: one statement that looks in *every*
+#              reading and calls nothing but SQL_READ_FUNCTIONS.
+# Left out on purpose: types, joins, what a view, a trigger or an operator of the user's own does, schema changes that lose a
+# column, and `MERGE`, whose condition stands in two places.
 
 class Act(NamedTuple):
     """What a text in another language does, for the follower of commands. *kind* says what *value* is: `say` a category
@@ -7386,6 +7436,8 @@ _SQL_BEFORE = frozenset("BEGIN THEN ELSE LOOP DO AS GO ANALYZE ANALYSE VERBOSE A
 # In the statements of a batch without semicolons, which begin with these, also anywhere.
 _SQL_BATCH = frozenset("SELECT INSERT UPDATE DELETE DECLARE SET USE IF EXEC EXECUTE PRINT WITH DROP TRUNCATE".split())
 _SQL_CLAUSES = frozenset("EXPLAIN DESCRIBE DESC DELETE UPDATE FROM WHERE SET LIMIT TOP".split())
+# Languages of functions that may do whatever the server may; `$libdir` is where extensions are.
+_SQL_UNTRUSTED = frozenset("C PLPYTHONU PLPYTHON3U PLPERLU PLTCLU PLSH".split())
 _SQL_STRONG = frozenset(("DROP TABLE", "DROP DATABASE", "DROP SCHEMA", "TRUNCATE TABLE", "DELETE FROM"))
 # What the string behind a word, or between the parentheses of a function, is.
 _SQL_TEXTS = {name: kind for kind, names in (
@@ -7421,7 +7473,7 @@ def sql_acts(text: str, depth: int = 0) -> list[Act]:
 
 
 _SQL_DOING = _SQL_DYNAMIC | frozenset(
-    "DROP TRUNCATE DELETE UPDATE PRAGMA FLUSHALL FLUSHDB SHUTDOWN PG_TERMINATE_BACKEND".split())
+    "LANGUAGE DROP TRUNCATE DELETE UPDATE PRAGMA FLUSHALL FLUSHDB SHUTDOWN PG_TERMINATE_BACKEND".split())
 _sql_words = lazy_regex(r"[A-Z_]\w*")
 _sql_leading = lazy_regex(r"\b([A-Z_]\w*)\b\s*(?:=\s*)?(?:[A-Z]?['\"]|\()")     # to a string, or to parentheses
 
@@ -7497,6 +7549,9 @@ class _SqlText:
                     lost = self.lost(word, at + 1)
                     if lost:
                         yield Act("say", "infrastructure", "destroys a database: " + lost)
+                if word == "LANGUAGE" and self.word(at + 1) in _SQL_UNTRUSTED and not (
+                        self.word(at + 1) == "C" and any(text.startswith("$libdir/") for _, text in self.t)):
+                    yield Act("say", "privilege", "loads code into the database's server")
                 if word == "PG_TERMINATE_BACKEND" and self.word(at + 2, "n") == "" and "STATE" not in names:
                     yield Act("say", "infrastructure", "ends everybody's sessions")
 
@@ -7618,8 +7673,8 @@ def _code_dirname(path: str) -> str:
     return path.rpartition("/")[0] or ("/" if path[:1] == "/" else ".")
 
 
-_CODE_CALLS: dict[str, str] = {}        # last names of what is called -> roles; `=name` stands for that name alone
-for _line in """\
+# Roles, each before the last names of what is called; `=name` stands for that name alone.
+_CODE_CALLS = """\
 run exec_command system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output
 run check_call getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell
 run create_subprocess_exec execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
@@ -7630,7 +7685,7 @@ eval =source runInNewContext runInContext create_function evaluate eval_string p
 eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
 eval globalThis.eval window.eval global.eval
 delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_f rm remove_entry remove_dir remove_tree
-delete remove_entry_secure rm_tree
+delete remove_entry_secure rm_tree Deno.remove Deno.removeSync
 delete rimraf rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively
 delete deleteDirectory os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove
 delete deleteSync trashItem FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
@@ -7665,9 +7720,17 @@ same str String expanduser path.expand abspath realpath fspath normpath list tup
 same to_a toFile toPath strip trim rstrip chomp encode decode bytes text toString to_s expand_path escapeshellarg absolute
 same resolve dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
 list iterdir listdir readdirSync readdir glob rglob walk scandir entries children list.files globSync Files.walk listFiles
-list Dir.entries eachFile iglob opendir Files.list""".splitlines():
-    for _name in _line.split()[1:]:
-        _CODE_CALLS[_name] = (_CODE_CALLS.get(_name, "") + " " + _line.split()[0]).strip()
+list Dir.entries eachFile iglob opendir Files.list"""
+
+
+@lru_cache(None)
+def _code_calls() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in _CODE_CALLS.splitlines():
+        role, *names = line.split()
+        for name in names:
+            found[name] = f"{found[name]} {role}" if name in found else role
+    return found
 # Whose methods run what they are given; of anything else `exec` may be a regex's.
 _CODE_RUNNERS = frozenset("""os subprocess child_process cp vm commands pty Kernel IO Open3 runpy builtins Process Runtime io
     shell pickle marshal window globalThis global asyncio posix nt""".split())
@@ -7785,7 +7848,7 @@ class _CodeValue:
         return bool(self.texts) or self.items is not None
 
 
-_CODE_UNKNOWN = _CodeValue()
+_CODE_UNKNOWN, _CODE_FETCHED = _CodeValue(), _CodeValue((), None, "", frozenset(("net",)))
 
 
 def _code_origins(*values: _CodeValue | None) -> frozenset[str]:
@@ -7871,8 +7934,11 @@ class _CodeText:
     def read(self) -> _CodeValue:
         """The value of the last statement."""
         text, n, stack, literal, variable = self.text, len(self.text), self.stack, self.reader.literal, self.reader.variable
-        match = _CODE_FAMILIES[self.family].match
+        match, budget, tokens = _CODE_FAMILIES[self.family].match, self.reader.budget, 0
         while self.at < n:
+            tokens += 1
+            if budget is not None and not tokens & 255:
+                budget.check()
             token = match(text, self.at)
             kind, self.at = token.lastgroup, token.end()
             if kind == "n":
@@ -8007,6 +8073,8 @@ class _CodeText:
         """A comma or bracket: what stands before it becomes a value."""
         atoms = frame.atoms
         if atoms:
+            if len(atoms) == 2 and atoms[0] == "&" and self.family == "sigil":      # each(&:METHOD)
+                atoms = [_CodeValue((), None, atoms[1].pieces()[0])]
             value = self.reduce(atoms, frame)
             if frame.key:
                 frame.fields[frame.key] = value
@@ -8151,7 +8219,7 @@ class _CodeValues:
             value = self.old.get(name)
         if value is None:
             value = _CodeValue((), None, name.replace("::", "."),
-                               frozenset(("env",)) if name in ("ENV", "_ENV", "_SERVER") else _CODE_NO_ORIGINS)
+                               frozenset(("env",)) if name in ("ENV", "_ENV", "_SERVER", "environ") else _CODE_NO_ORIGINS)
             value.ref = name
         return value
 
@@ -8184,12 +8252,14 @@ class _CodeValues:
             value.ref in ("self", "this", "cls") and (self.vars.get(name) or self.old.get(name)))
         if known:
             return known
-        if value.name.endswith("process.env"):
+        if name == "pw_dir":                            # of the password database
+            return _CodeValue((self.home,), None, "Path")
+        if value.name.endswith(("process.env", "Bun.env")):
             return self.picked(value, [_CodeValue((name,))])
         path = f"{value.name or value.ref}.{name}"[-80:] if value.name or value.ref else name
         texts: Sequence[str] = ("python3",) if path == "sys.executable" else value.texts
         texts = [_code_dirname(text) for text in texts] if name == "parent" else texts
-        env = path.endswith(("process.env", "os.environ"))
+        env = path.endswith(("process.env", "os.environ", "Bun.env", "Deno.env"))
         made = _CodeValue(texts, value.items, path, frozenset(("env",)) if env else value.origins, None, value)
         made.ref = ref
         return made
@@ -8282,7 +8352,7 @@ class _CodeCalls(_CodeValues):
         """What a call of this name does."""
         found = self.looked.get(name)
         if found is None:
-            known, parts = _CODE_CALLS.get, name.rsplit(".", 3)[-3:]
+            known, parts = _code_calls().get, name.rsplit(".", 3)[-3:]
             found = self.looked[name] = (known("=" + name, "") + " " + known(parts[-1], "")).strip() if len(parts) < 2 else known(
                 ".".join(parts)) or known(".".join(parts[-2:])) or known(parts[-1], "")
         return found
@@ -8371,6 +8441,9 @@ class _CodeCalls(_CodeValues):
         if "://" in name:
             self.tell("say", "pipe_to_shell", "runs downloaded text")
         return (self.files.get(name) or _CodeValue((), None, name.removeprefix("node:"))) if name else None
+
+    def expanded(self, call: _CodeCall) -> _CodeValue | None:
+        return _CodeValue([_code_home.sub(lambda _: self.home, text) for text in call.first.texts], None, "Path", call.origins)
 
     def attribute(self, call: _CodeCall) -> _CodeValue | None:
         return self.member(call.args[0], call.args[1].texts[0]) if len(call.args) > 1 and call.args[1].texts else None
@@ -8588,8 +8661,8 @@ class _CodeCalls(_CodeValues):
 class CodeReader(_CodeCalls):
     """Evaluates one text in one family and collects its acts."""
 
-    def __init__(self, text: str, family: str, language: str, home: str, passes: int = 2) -> None:
-        self.family, self.home = family, home
+    def __init__(self, text: str, family: str, language: str, home: str, passes: int = 2, budget: Budget | None = None) -> None:
+        self.family, self.home, self.budget = family, home, budget
         self.templates = family in ("sigil", "php") or language in ("java", "groovy", "jshell")    # "$x" is computed
         self.picks = frozenset(_CODE_PICKS[family].split())
         self.old, self.vars, self.room = {}, {}, 200 * MAX_SHELL_SOURCE
@@ -8685,7 +8758,7 @@ _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue | None]] = 
     (_CodeCalls.attribute, "getattr"), (_CodeCalls.environment, "get fetch getenv getProperty"),
     (_CodeCalls.joined, "join implode paste paste0 concat"), (_CodeCalls.format, "format sprintf"),
     (_CodeCalls.changed, "split " + " ".join(_CODE_TEXTS)), (_CodeCalls.characters, "chr fromCharCode bytes bytearray map"),
-    (_CodeCalls.decoded, " ".join(_CODE_DECODES)),
+    (_CodeCalls.decoded, " ".join(_CODE_DECODES)), (_CodeCalls.expanded, "expandvars"),
     ) for name in names.split()}
 _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     "run": _CodeCalls.runs, "eval": _CodeCalls.evaluates, "delete": _CodeCalls.deletes, "write": _CodeCalls.writes,
@@ -8693,7 +8766,6 @@ _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
     "fetch": _CodeCalls.fetches, "send": _CodeCalls.sends, "say": _CodeCalls.says, "test": _CodeCalls.looks,
     "path": _CodeCalls.paths, "same": _CodeCalls.passes, "list": _CodeCalls.lists}
-_CODE_FETCHED = _CodeValue((), None, "", frozenset(("net",)))
 _CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
 _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())      # rather variables
@@ -8701,13 +8773,14 @@ _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
 # Code of a test; objects in it that judge what they are given and do not run it.
 _code_tests = lazy_regex(r"\bassert|\bexpect\s*\(|\.should\b|\bdef test_|\b(?:it|test|describe)\s*\(?\s*['\"]")
 _code_judges = lazy_regex(r"(?i)guard|polic|\bwall|firewall|judge|validat|checker|rules?\b|filter|classif|detect|scanner|linter")
+_code_home = lazy_regex(r"\$\{?HOME\b\}?|%USERPROFILE%")
 _code_mode = lazy_regex(r"[rwaxbt+<>|-]{1,4}\Z")
 _code_twice = lazy_regex(r"\.?(exec|spawn|posix_spawn)([lv]|(?<=x_spawn))")
 _code_shell = lazy_regex(r"(?:^|/)(?:(?:ba|z|da)?sh|python[\d.]*|node|cmd|powershell|pwsh)\Z")
 _code_fetches = lazy_regex(r"\b(?:curl|wget|iwr|irm)\b")
 
 
-def code_acts(text: str, language: str, home: str) -> list[Act]:
+def code_acts(text: str, language: str, home: str, budget: Budget | None = None) -> list[Act]:
     """What a text in a programming language does, in the order in which it does it; in "code" or "" it may be any."""
     acts: list[Act] = []
     text = text.replace(_CODE_HOLE, "?")
@@ -8723,9 +8796,10 @@ def code_acts(text: str, language: str, home: str) -> list[Act]:
         script = re.match(r"\s*(?:const|let)\s+[\w{\[][^=\n]*=", text)         # surely JavaScript
         families += ["php"] * ("<?" in text or "$" in text and not script)
         families += ["sigil"] * bool(not script and re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
-        families += ["lua"] * bool(re.search(r"\b(?:os|io)\b|\blocal\b", text) and re.search(r"--|\.\.|\[\[|:", text))
+        families += ["lua"] * bool(re.search(r"\b(?:os|io)\b|\blocal\b", text) and
+                                    re.search(r"--|\.\.|\[\[|:|\bos\.execute\b", text))
     for family in families:
-        reader = CodeReader(text, family, language, home, 1 + (family in families[:2]))
+        reader = CodeReader(text, family, language, home, 1 + (family in families[:2]), budget)
         scratch = reader.scratch and not reader.real
         acts += [Act("say", "infrastructure", act.value) if act.kind == "loss" else act for act in reader.acts
                  if not scratch or act.kind not in ("sql", "loss")]
@@ -8776,7 +8850,7 @@ def judge_code(run: _ShRun, language: str, text: str) -> _Flow:
     run.deeper(1)
     certain, run.certain = run.certain, False       # what is read as commands here may be none
     tied_to_socket(run, text)
-    out = follow_acts(run, code_acts(text, language, run.at.home))
+    out = follow_acts(run, code_acts(text, language, run.at.home, run.ctx.budget))
     run.depth -= 1
     run.certain = certain
     return out
@@ -9237,7 +9311,7 @@ _cmd_condition = lazy_regex(
     r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|cmdextversion)[ \t]+"
     r"(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|lss|leq|gtr|geq)[ \t])[ \t]*"
     r"(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
-_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf][ \t]*(?:\"[^\"\n]*\"|(?!%%?[a-z][ \t])[^\s(\"]+)?[ \t]*)*)"
+_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf](?:[ \t]*(?:\"[^\"\n]*\"|(?!%%?[a-z][ \t]|/)[^\s(\"]+(?![^\s(\"])))?[ \t]*)*)"
                       r"(%%?[A-Za-z])[ \t]+in[ \t]*\(([^)]*)\)?")
 _cmd_below = lazy_regex(r"(?i)/r[ \t]+(\"[^\"]*\"|[^\s\"]+)")
 
@@ -11848,6 +11922,11 @@ def _sh_text(value: Any) -> str:
 
 
 # ---- 9h. Commands: judging -------------------------------------------------------------------------------
+# From a text, an argv list or a `Command` to its facts. A text is read in each dialect that it may be meant for: POSIX sh
+# always, PowerShell and cmd.exe when it looks like them (_sh_windows and its kin are wide on purpose), and what any reading
+# finds counts. Code of other languages goes to 9e first. One command of plain and plainly quoted words (_sh_flat) has but one
+# reading in sh and goes to its program at once; a test holds this short way against the reader. What is too long or too deep,
+# what spends the budget and any fault of ours raise BudgetSpent: the message is refused, since nobody has read it.
 _sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|(?<!%)\w\\[\w%$]|\$_[.\s}|)]|\w`\w|"
                          r"net\.webclient|\$env:|"
                          r"(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|task"
@@ -13397,6 +13476,11 @@ class SecretScanner:
         self._own = tuple(own_patterns)
         literals = [regex.literals for _, regex, _ in self._own]
         self._own_literals = None if None in literals else frozenset().union(*literals)
+
+    def finds_nothing(self, text: str, runs: Sequence[tuple[int, int]]) -> bool:
+        """False when `scan` finds something in the strings that stand one behind the other in *text*, which needs no views, has
+        these `token_runs` and holds no string twice that has a name; also when that takes a closer look."""
+        return not self._own and (not self._kinds or _is_plain(text, False, runs))
 
     def scan(self, texts: Sequence[str], budget: Budget, names: _NamesOf | Callable[[], _NamesOf] | None = None,
              readings: _Readings | None = None, viewed: bool = True,
@@ -15972,6 +16056,7 @@ def commands_in(tool: str, arguments: Any) -> list[Command]:
     found: list[Command] = []
     if isinstance(arguments, str):
         return [Command((), arguments)] if kind == "run" else found
+    runs, asks, parts = kind == "run", not words.isdisjoint(_SQL_WORDS), not words.isdisjoint(_SQL_PARTS)
     stack: list[tuple[Any, tuple[Any, ...]]] = [(arguments, ())]
     while stack:
         node, path = stack.pop()
@@ -15981,21 +16066,22 @@ def commands_in(tool: str, arguments: Any) -> list[Command]:
         if isinstance(node, list):
             stack.extend((item, path + (i,)) for i, item in enumerate(node[:1000]) if isinstance(item, (dict, list)))
         for key, value in node.items() if isinstance(node, dict) else ():
-            if not isinstance(value, (str, list, dict)) or not value:
+            shape = type(value)
+            if not value or shape is not str and shape is not list and shape is not dict:
                 continue
-            low = key.lower().replace("-", "_")
-            if _command_key(node, low, value, words, kind) and not isinstance(value, dict):
+            low, says = (_command_name if len(key) <= 200 else _command_name.__wrapped__)(tool, key)
+            if (says if says is not None else _runs_beside(node, low, value, kind)) and shape is not dict:
                 found += _run_of(node, path, key, low, value, words)
-            elif isinstance(value, str):
-                if low == "sql" or low in ("query", "statement") and words & _SQL_WORDS or (
-                        ";" in value and words & _SQL_PARTS and low not in _PROSE_WORDS):
+            elif shape is str:
+                if low == "sql" or asks and (low == "query" or low == "statement") or (
+                        parts and ";" in value and low not in _PROSE_WORDS):
                     found.append(Command(path + (key,), value, "", "sql"))
-                elif kind == "run" and low not in _ARGS_KEYS and not _excused(tool, node, key, low, value):
+                elif runs and low not in _ARGS_KEYS and not _excused(tool, node, key, low, value):
                     found.append(Command(path + (key,), value, "", "code"))
-            elif isinstance(value, list) and kind == "run" and all(isinstance(item, str) for item in value):
+            elif shape is list and runs and all([type(item) is str for item in value]):
                 if low not in _ARGS_KEYS and not _excused(tool, node, key, low, "\n".join(value)):
                     found += [Command(path + (key,), value), Command(path + (key,), "\n".join(value), "", "code")]
-            elif low in _ENV_KEYS or isinstance(value, dict) and low in _PROSE_WORDS:
+            elif low in _ENV_KEYS or shape is dict and low in _PROSE_WORDS:
                 pass
             else:
                 stack.append((value, path + (key,)))
@@ -16007,21 +16093,29 @@ def commands_in(tool: str, arguments: Any) -> list[Command]:
     return found
 
 
-def _command_key(node: dict[str, Any], low: str, value: Any, words: frozenset[str], kind: str) -> bool:
-    """Does the name of a member say that it is a command or code?"""
+@lru_cache(4096)
+def _command_name(tool: str, key: str) -> tuple[str, bool | None]:
+    """The name of a member in lower case with _ for -, and whether it says that this is a command or code; None when what
+    stands beside it tells (see `_runs_beside`)."""
+    kind, words = _tool_kind(tool)
+    low = key.lower().replace("-", "_")
     if kind == "explain":
-        return False
+        return low, False
     if low in _COMMAND_KEYS or low[-7:] == "command" and low != "subcommand" or low[-4:] == "_cmd":
-        return True
+        return low, True
     if kind == "look":
-        return False
+        return low, False
     if kind == "run" and low in _CODE_KEYS and not (low == "query" and words & _SQL_WORDS):
-        return True
-    if low in _PROGRAM_KEYS and isinstance(value, str):
-        beside = _beside(node)
-        return isinstance(beside, list) or beside is not None and (kind == "run" or low[:4] in ("prog", "exec", "bina"))
-    return (kind == "run" or not words & _WRITE_WORDS) and (
+        return low, True
+    script = (kind == "run" or not words & _WRITE_WORDS) and (
         low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _CODE_LANGUAGES)
+    return low, script if low not in _PROGRAM_KEYS else None
+
+
+def _runs_beside(node: dict[str, Any], low: str, value: Any, kind: str) -> bool:
+    """Does *value* name a program, whose arguments stand beside it?"""
+    beside = _beside(node) if isinstance(value, str) else None
+    return isinstance(beside, list) or beside is not None and (kind == "run" or low[:4] in ("prog", "exec", "bina"))
 
 
 def _beside(node: dict[str, Any]) -> Any:
@@ -16321,6 +16415,8 @@ def _dan_may_tell(tool: str, role: str, text: str) -> bool:
 
 def _dan_calm(text: str) -> bool:
     """A subset of the texts without a sign, quickly told: words, numbers and plain paths."""
+    if text.replace(" ", "").isalnum():
+        return text[:1] != " " and "constructor" not in text and text[:2] not in _DAN_BEGINNINGS
     return _dan_odd.search(text) is None and "--" not in text and " -" not in text and "__" not in text and \
         "constructor" not in text and ".mainModule" not in text and not text.startswith(_DAN_STARTING)
 
@@ -16328,6 +16424,9 @@ def _dan_calm(text: str) -> bool:
 _dan_odd = lazy_regex(r"[^\w./, -]")
 _DAN_STARTING = ("-", " ", "gA", "gI", "Y2", "Y3", "KG", "rO0", "AAEAA", "/etc", "/root", "/proc", "/sys", "/boot",
                  "/dev", "/var", "/run", "/private")
+
+
+_DAN_BEGINNINGS = frozenset(start[:2] for start in _DAN_STARTING)
 
 
 @lru_cache(1024)
@@ -17507,7 +17606,8 @@ class Subject:
                  marks: Iterable[str] = (), server: ServerFacts = NO_FACTS) -> None:
         self.message, self.policy, self.marks, self.server = message, policy, marks, server
         self.counted: set[int] = set()      # rules with a limit, by their id, that have counted the message
-        self._budget = budget
+        if budget is not None:
+            self.budget = budget
         self._derived: dict[Any, Any] = {}
 
     @once
@@ -17546,7 +17646,7 @@ class Subject:
 
     @once
     def budget(self) -> Budget:
-        return self._budget or Budget(JUDGE_SECONDS, patience=PATIENCE)
+        return Budget(JUDGE_SECONDS, patience=PATIENCE)
 
     # -- text
 
@@ -17558,7 +17658,25 @@ class Subject:
     @once
     def viewed(self) -> bool:
         """May any string of the message read differently in a canonical view?"""
-        return needs_views(self.blob, self.runs)
+        return self._plain is None and needs_views(self.blob, self.runs)
+
+    @once
+    def _plain(self) -> tuple[str, Sequence[tuple[int, int]]] | None:
+        """The raw text of a short request, with escaped quotes, tabs and line ends as what they stand for, and its `token_runs`;
+        None when any of its strings could need a canonical view. So most calls need not be taken to pieces for that."""
+        message, text = self.message, self.message.text
+        if message.peer != "client" or message.kind != "request" or not 0 < len(text) < _SMALL_CHARS or not text.isascii() or \
+                "%" in text or "&" in text or '"blob"' in text or '"data"' in text:
+            return None
+        escapes = text.count("\\")
+        if escapes:
+            if escapes != text.count("\\n") + text.count('\\"') + text.count("\\t"):
+                return None
+            if token_runs(text):        # the n of a line end would belong to it
+                return None
+            return text.replace('\\"', '"').replace("\\n", "\n").replace("\\t", "\t"), ()
+        runs = token_runs(text)
+        return None if runs is None or holds_coded_run(text, runs) else (text, runs)
 
     def readings(self, text: str) -> tuple[View, ...]:
         """*text* itself, then what it looks like in the canonical views where that differs."""
@@ -17584,7 +17702,10 @@ class Subject:
     @once
     def findings(self) -> tuple[Finding, ...]:
         """Secrets anywhere in the message; spans point into `texts`."""
-        return tuple(self.policy.scanner.scan(self.texts, self.budget, lambda: self.names, self.readings, self.viewed, self.runs))
+        scanner, plain = self.policy.scanner, self._plain
+        if plain is not None and '"text"' not in plain[0] and scanner.finds_nothing(*plain):
+            return ()
+        return tuple(scanner.scan(self.texts, self.budget, lambda: self.names, self.readings, self.viewed, self.runs))
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
@@ -17636,7 +17757,7 @@ class Subject:
             agreed = self._agreed_texts(member) if self.message.agreed else ()
             texts, found = self.texts, {}
             asked = dict.fromkeys([text for index, text in enumerate(texts) if index not in agreed] if agreed else texts)
-            for text in asked if member else self._may_steer(asked):
+            for text in asked if member or len(self.blob) < _TOGETHER else self._may_steer(asked):
                 if text not in SILENT_NAMES:
                     self.budget.check()
                     some = injection_findings(text, "description" if member else "response", self.budget, self.readings(text))
@@ -18217,10 +18338,16 @@ def is_place_pattern(tool: str, name: str, text: str) -> bool:
     nor does what is looked for in the content of files. `!.env` leaves out."""
     if text[:1] == "!":
         return False
+    masks, includes, finds = _pattern_use(tool, name)
+    return (includes or _pattern_leads.match(text) is not None) if masks else finds and _pattern_leads.match(text) is not None
+
+
+@lru_cache(1024)
+def _pattern_use(tool: str, name: str) -> tuple[bool, bool, bool]:
+    """Of a pattern in the argument *name*: is it one of names of files, does it only let in, and does the tool find files?"""
     words = frozenset(name_words(name))
-    if not words.isdisjoint(("include", "includes", "glob", "globs", "file", "files", "mask")):
-        return "include" in words or "includes" in words or _pattern_leads.match(text) is not None
-    return _LOOKING.isdisjoint(name_words(tool)) and _pattern_leads.match(text) is not None
+    return not words.isdisjoint(("include", "includes", "glob", "globs", "file", "files", "mask")), \
+        not words.isdisjoint(("include", "includes")), _LOOKING.isdisjoint(name_words(tool))
 
 
 _RUN_ROLES = frozenset(("command", "code"))
@@ -19794,17 +19921,18 @@ def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
         found: list[tuple[int, int, int]] = []
         seen = ""
-        texts = _response_texts(subject)
-        blocks = [text for text, name in zip(subject.texts, subject.names) if name == "text"]
+        blocks = [text for text, name in zip(subject.texts, subject.names) if name == "text"] if "text" in subject.texts else ()
         joined = [(-1, "\n".join(blocks))] if len(blocks) > 1 else []
+        asked = dict.fromkeys([text for _, text in joined] + subject.texts)     # equal texts are looked at once
+        asked.pop("", None)
         for regex in regexes:
-            hits: dict[str, View] = {}              # equal texts are looked at once
-            for text in dict.fromkeys([text for _, text in joined + texts]):
+            hits: dict[str, View] = {}
+            for text in asked:
                 for view in subject.readings(text)[:1 if strict else None]:
                     if regex.search(view.text, subject.budget):
                         hits[text] = view
                         break
-            for index, text in joined + texts if hits else ():
+            for index, text in joined + _response_texts(subject) if hits else ():
                 if text in hits:
                     view = hits[text]
                     seen = seen or view.name
@@ -21894,9 +22022,9 @@ class Recorder:
 
     def _usual(self, message: Message, size: int) -> str:
         """The line of a message that was simply allowed, as most are; "" when there is more to say of it."""
-        ident = message.body.get("id")
-        if type(ident) is not int or self.is_full:
-            return ""
+        ident, moment = message.body.get("id"), int(self._clock() * 1000)
+        if type(ident) is not int or moment // 86_400_000 != self._day or 0 < self._settings.log_max_mb << 20 <= self._size:
+            return ""                           # of the first of a day, too
         about = message.peer, message.kind, message.method, message.tool
         known = self._heads.get(about)
         if known is None:
@@ -21913,7 +22041,7 @@ class Recorder:
         self._seq = seq = self._seq + 1
         prev = f'"{self._prev}"' if self._prev else "null"
         return self._chained(
-            f'{{"ts":"{self._stamp(int(self._clock() * 1000))}",{self._about},"seq":{seq},"ref":"{self._code}-{seq}",'
+            f'{{"ts":"{self._stamp(moment)}",{self._about},"seq":{seq},"ref":"{self._code}-{seq}",'
             f'{known}{ident},"action":"allow","rule":null,"message":null,"bytes":{size},{self._written},"prev":{prev}}}')
 
     def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
@@ -23083,7 +23211,7 @@ class Session:
             asked = self._questions.hold(message, decision, size, out)
             answer = _compact(asked) if asked is not None else None
         elif action != "deny":
-            forward = edited(message, edits or {})
+            forward = edited(message, edits) if edits else message.text
             self._passed(message, decision, answered, out)
         elif message.kind == "request":
             times = self._refusals.refused(message, decision) if message.peer == "client" else 1
@@ -23107,10 +23235,11 @@ class Session:
 
     def _passed(self, message: Message, decision: Decision, answered: Pending, out: Outbox) -> None:
         """The message goes on: everybody keeps what later messages are judged by."""
-        if self._memory.commit(decision.marks):
+        if decision.marks and self._memory.commit(decision.marks):
             self._refusals.reconsider()
         self._correlation.passed(message, answered)
-        self._whereabouts.passed(message, answered)
+        if message.kind == "response":
+            self._whereabouts.passed(message, answered)
         self._questions.passed(message, decision)
         if message.kind == "request" and message.peer == "client":
             out.requests.append(message)
@@ -31562,12 +31691,15 @@ _RUNNERS = frozenset("npx npm pnpm yarn bunx bun uvx uv pipx node deno python py
 def server_name_of(command: Sequence[str]) -> str:
     """A name for a server that was given none, from its command: `npx -y @scope/server-filesystem ~/p` is `filesystem`."""
     for word in command:
-        base = re.split(r"[/\\]", word.rstrip("/\\"))[-1]
-        stem = re.sub(r"(@[^/@]*|\.(exe|cmd|bat|js|mjs|cjs|ts|py))$", "", base) or base
+        base = stem = word.replace("\\", "/").rstrip("/").rpartition("/")[2]
+        if "@" in base or "." in base:
+            stem = re.sub(r"(@[^/@]*|\.(exe|cmd|bat|js|mjs|cjs|ts|py))$", "", base) or base
         if word.startswith("-") or word.lower() in ("/c", "/k") or stem.lower() in _RUNNERS \
-                or re.fullmatch(r"python[0-9.]*", stem) or stem in ("run", "exec", "tool", "dlx", "x", "/c") or "=" in word:
+                or stem.startswith("python") and re.fullmatch(r"python[0-9.]*", stem) \
+                or stem in ("run", "exec", "tool", "dlx", "x", "/c") or "=" in word:
             continue
-        return re.sub(r"^(mcp[-_])?server[-_]|^mcp[-_]|[-_]mcp([-_]server)?$|[-_]server$", "", stem) or stem
+        plain = "mcp" not in stem and "server" not in stem
+        return stem if plain else re.sub(r"^(mcp[-_])?server[-_]|^mcp[-_]|[-_]mcp([-_]server)?$|[-_]server$", "", stem) or stem
     return os.path.basename(command[0])
 
 
@@ -31599,16 +31731,22 @@ def server_identity(name: str | None, command: Sequence[str]) -> str:
 def normal_command(command: Sequence[str]) -> list[str]:
     """A command without what differs from machine to machine and from day to day: versions, places, secrets."""
     rest = list(command)
-    if len(rest) > 2 and re.fullmatch(r"(?i)(.*[/\\])?cmd(\.exe)?", rest[0]) and rest[1].lower() == "/c":
+    if len(rest) > 2 and rest[1].lower() == "/c" and re.fullmatch(r"(?i)(.*[/\\])?cmd(\.exe)?", rest[0]):
         del rest[:2]
-    program = re.sub(r"\.(exe|cmd|bat|ps1)$", "", re.split(r"[/\\]", rest.pop(0))[-1].lower())
-    words, named = [_settled_runner.sub(r"\1", program)], program not in _RUNNERS and not _settled_runner.match(program)
+    program = rest.pop(0).replace("\\", "/").rpartition("/")[2].lower()
+    program = re.sub(r"\.(exe|cmd|bat|ps1)$", "", program) if "." in program else program
+    words, named = [program], program not in _RUNNERS
+    if program.startswith(("python", "pypy")):
+        words, named = [_settled_runner.sub(r"\1", program)], named and not _settled_runner.match(program)
     while rest:
         word = rest.pop(0)
-        if _secret_option.match(word):
+        if word[:1] == "-" and _secret_option.match(word):
             word, equals, _ = word.partition("=")
             del rest[:not equals]
-        word = _package_version.sub("", _secret_part.sub(_without_value, word))
+        if "=" in word or "://" in word:
+            word = _secret_part.sub(_without_value, word)
+        if any([sign in word for sign in "@=<>"]):
+            word = _package_version.sub("", word)
         word = _image_version.sub("", word) if program in ("docker", "podman") else word
         option, equals, value = word.partition("=")
         if equals and _place_word.match(value):

@@ -722,7 +722,9 @@ def growth(wall: Any, quick: bool, largest: int = 0) -> list[str]:
         ("strings in a request", "client", counts, lambda n: plain(), lambda n, i: call(i, {"items": strings(n, i)}, "save")),
         ("text blocks in a response", "server", counts, lambda n: plain(), lambda n, i: response(i, text_result(*strings(n, i)))),
         ("strings in a structured response", "server", counts, lambda n: plain(),
-         lambda n, i: response(i, result({"content": [], "structuredContent": {"items": strings(n, i)}})))]
+         lambda n, i: response(i, result({"content": [], "structuredContent": {"items": strings(n, i)}}))),
+        ("empty images in a response", "server", (*counts, 590_000), lambda n: plain(),
+         lambda n, i: response(i, result({"content": [{"type": "image", "data": ""}] * n})))]
     rows = []
     for what, peer, points, session, line in series:
         cells, before = [], (0, math.nan)

@@ -46,7 +46,7 @@ class Pieces(unittest.TestCase):
 
     def test_growth(self) -> None:
         rows = bench.growth(mcpwall, quick=True, largest=1_000)
-        self.assertEqual(len(rows), 6)
+        self.assertEqual(len(rows), 7)
         self.assertNotIn("refused", "".join(rows))
 
     def test_profile_knows_the_functions_by_name(self) -> None:

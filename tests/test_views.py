@@ -250,6 +250,48 @@ class QuickTests(unittest.TestCase):
         self.assertIn(("tags", "x" + "\x01" * 50_000), readings("x" + "\ufe01" * 50_000))
 
 
+class QuickCalls(unittest.TestCase):
+    """A call is judged by its raw text alone where that surely tells as much as its strings do."""
+
+    @staticmethod
+    def text(rng: random.Random, samples: list[str]) -> str:
+        pieces = ("a", "B", "/", "+", "-", "_", "=", "\\", "\n", "\t", '"', " ", "%41", "&lt;", "password", "key", "by ", "://", "s3cr3t",
+                  "deadbeef", "\\n", "\\u0041", "\x1b[", "\u00e9", "\uff47", "\u200b", "{", ":")
+        some = "".join(rng.choices("abc def ghi\n", k=rng.randrange(5, 40)))
+        found = rng.choice((rng.choice(samples), b64(some), some.encode().hex(), "/home/u/" + b64(some), "/home/u/src/" + some.strip(),
+                            "".join(rng.choices(pieces, k=rng.randrange(1, 14)))))
+        at = rng.randrange(len(found) + 1)
+        return found[:at] + rng.choice(pieces) + found[at:] if rng.random() < 0.3 else found
+
+    def test_random_calls_are_seen_alike_as_a_whole_and_in_parts(self) -> None:
+        number = seed()
+        rng, wall = random.Random(number), mcpwall.Wall(mcpwall.builtin_policy("default"))
+        samples: list[str] = []
+        for name in ("secrets", "injection"):
+            with open(os.path.join(os.path.dirname(__file__), "data", name + ".json"), encoding="utf-8") as stream:
+                samples += [text.replace("~|" + "~", "") for text in strings_of(json.load(stream))[0] if len(text) < 1500]
+        hits = plain = 0
+        for turn in range(2500):
+            text = samples[turn] if turn < len(samples) else self.text(rng, samples)
+            value: object = text if rng.random() < 0.7 else [text, {"x": self.text(rng, samples), "text": text}]
+            arguments = {rng.choice(("path", "text", "a", "name", "data", "password", "q")): value, "api_key": self.text(rng, samples)}
+            if rng.random() < 0.5:
+                del arguments["api_key"]
+            raw = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "t", "arguments": arguments}},
+                             ensure_ascii=rng.random() < 0.5)
+            message = mcpwall.Message("client", "request", mcpwall.load_json(raw), raw, "tools/call", "t", "")
+            subject, texts = mcpwall.Subject(message, wall.policy), mcpwall.judged_texts(message)
+            viewed = needs_views("\0".join(texts))
+            found = wall.policy.scanner.scan(texts, mcpwall.Budget(60), subject.names, None, viewed)
+            with self.subTest(seed=number, raw=raw):
+                self.assertEqual(subject.texts, texts)
+                self.assertEqual(subject.viewed, viewed)
+                self.assertEqual(list(subject.findings), found)
+            hits, plain = hits + bool(found), plain + (not viewed)
+        self.assertGreater(hits, 300)
+        self.assertGreater(plain, 300)
+
+
 class Spans(unittest.TestCase):
     def test_span_is_widened_to_whole_pieces_only(self) -> None:
         for text, word, raw in (
