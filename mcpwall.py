@@ -14358,7 +14358,7 @@ tool_steering  -deed2   MUST ..1 CALL|use|switch_to ..4 NAME
 tool_steering  deed2!   use|using|open ..1 browser|shell|terminal|email|mail|payment ..1 tool
 tool_steering  deed3    RUN|CALL|use|curl|do ..6 *DANGER
 tool_steering  deed3!   READ|RUN|MOVE|REVEAL|use|replace|cat ..8 *PATH
-tool_steering  deed3!   MOVE|REVEAL|REMEMBER|list|quote|post|reply|respond|answer ..5 *SAYING|PROMPT
+tool_steering  deed3!   MOVE|REVEAL|REMEMBER|list|quote|post|reply|respond|answer ..5 SAYING|PROMPT
 tool_steering  deed2!   RUN|MOVE|REVEAL|REMEMBER|present|list|hand|hand_over|supply|collect|gather|export|read|find|reply|auto-reply|respond|answer ..6 *WEALTH|FUND
 tool_steering  deed2    be|been given|passed|supplied|told|sent ..4 *WEALTH|FUND
 tool_steering  deed2    value|values|HAVING|copy of ..4 *WEALTH|FUND
