@@ -16375,7 +16375,8 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
         if role == "named":
             return True
         if kind is str:
-            if _dan_may_tell(tool, role, value):
+            if _dan_may_tell(tool, role, value) or \
+                    _dan_in_statement(key[-200:]) and _dan_statement.match(value[:1000]) is not None:
                 return True
             if role[-4:] == "verb" and " " not in value.strip() and not _DAN_WORDS.isdisjoint(name_words(value)) or \
                     role == "kind" and "secret" in value.lower():
@@ -16883,7 +16884,15 @@ _dan_markup = lazy_regex(r"\s*<[A-Za-z!?/]")
 _dan_chained = lazy_regex(r"(?:&&|\|\|)[\s\"']{0,8}[A-Za-z./][\w./-]*(?=[\s;&|)<>\"'`#]|\Z)")
 _dan_redirects = lazy_regex(r"\d?[<>]&?\s*\S+")
 _dan_prose = lazy_regex(r"[A-Za-z]{2,}")
-_dan_statement = lazy_regex(r"(?i);|--|/\*|\||//\s*\Z|'\s*(?:or|and|union)\b")
+# What goes on behind the name of a table, in SQL or KQL. A document (JSON, a table in Markdown, statements that
+# define something) begins in another way, and so does a pattern of files.
+_dan_statement = lazy_regex(
+    r"""(?isx)[\s"'`\[(]* (?!(?:create|alter|select|with|type|enum|model|syntax|class|interface)\b|[\w.$-]+\s*[:{<])
+    [\w.$][^\n;|{]*? (?:--\s*\Z|--\s.*\n|\s/\*|/\*.*\*/\s*(?:union|select|where|or|and|from)\b|//\s*\Z
+    |['")]\s*(?:or|and|union)\b
+    |;\s*(?:--|/\*|(?:drop|delete|insert|update|select|alter|create|exec|execute|truncate|grant|revoke|shutdown
+        |declare|call|copy|attach|pragma|merge|replace|set|waitfor|begin|do|load|use|with)\b)
+    |\|\s*(?:project|take|where|extend|summarize|union|join|limit|count|distinct|getschema|invoke|evaluate)\b)""")
 # A quote that ends, a separator, a command, and a quote that begins or a comment
 _dan_both = lazy_regex(r"['\"]\s*[;&|]+\s*[A-Za-z./][^'\"]*(?:[;&|]\s*['\"]\s*\Z|#\s*\Z)")
 
@@ -16917,7 +16926,7 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     named = named and (len(text) <= _DAN_DOCUMENT or placed or last not in _DAN_MAY_BE_LONG)
     if hit is None and (named or len(text) <= _DAN_SHORT and _dan_markup.match(text) is None):
         hit = _dan_command(text, named, call.look, placed)
-    if hit is None and _dan_in_statement(name[-200:]) and _dan_statement.search(text) is not None:
+    if hit is None and _dan_in_statement(name[-200:]) and _dan_statement.match(text[:1000]) is not None:
         hit = Danger("hidden_command", (), "a statement behind a name")
     return hit
 
