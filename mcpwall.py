@@ -8500,7 +8500,8 @@ class _CodeCalls(_CodeValues):
 
     # -- what is done
     def runs(self, call: _CodeCall) -> _CodeValue:
-        if "." in call.name and _code_judges.search(call.name.rpartition(".")[0]) and _code_tests.search(self.text):
+        if "." in call.name and _code_judges.search(call.name.rpartition(".")[0]) and (
+                _code_tests.search(self.text) and not _code_runners.search(self.text)):
             return self.looks(call)                     # what a test gives to the judge that it tests
         last = call.last if self.bare(call.name) else "." + call.last
         return self.run([call.first, *call.args[1:]], call.fields, last, call.of)
@@ -8770,7 +8771,10 @@ _CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ cal
 _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())      # rather variables
 _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
-# Code of a test; objects in it that judge what they are given and do not run it.
+# Code of a test; objects in it that judge what they are given and do not run it; what could make them run it.
+_code_runners = lazy_regex(r"\b(?:os|subprocess|child_process|pty|asyncio|Kernel|Open3|IO|ctypes|importlib|fabric|invoke|"
+                           r"paramiko|__import__|import_module|getattr|globals|eval|system|popen|spawn\w*|shell_exec|passthru|proc_open|"
+                           r"pexpect|plumbum|docker|fork)\b|%x|`[^`\n]*#\{")
 _code_tests = lazy_regex(r"\bassert|\bexpect\s*\(|\.should\b|\bdef test_|\b(?:it|test|describe)\s*\(?\s*['\"]")
 _code_judges = lazy_regex(r"(?i)guard|polic|\bwall|firewall|judge|validat|checker|rules?\b|filter|classif|detect|scanner|linter")
 _code_home = lazy_regex(r"\$\{?HOME\b\}?|%USERPROFILE%")
