@@ -8500,7 +8500,8 @@ class _CodeCalls(_CodeValues):
 
     # -- what is done
     def runs(self, call: _CodeCall) -> _CodeValue:
-        if "." in call.name and _code_judges.search(call.name.rpartition(".")[0]) and _code_tests.search(self.text):
+        if "." in call.name and _code_judges.search(call.name.rpartition(".")[0]) and (
+                _code_tests.search(self.text) and not _code_runners.search(self.text)):
             return self.looks(call)                     # what a test gives to the judge that it tests
         last = call.last if self.bare(call.name) else "." + call.last
         return self.run([call.first, *call.args[1:]], call.fields, last, call.of)
@@ -8770,7 +8771,10 @@ _CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ cal
 _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())      # rather variables
 _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
-# Code of a test; objects in it that judge what they are given and do not run it.
+# Code of a test; objects in it that judge what they are given and do not run it; what could make them run it.
+_code_runners = lazy_regex(r"\b(?:os|subprocess|child_process|pty|asyncio|Kernel|Open3|IO|ctypes|importlib|fabric|invoke|"
+                           r"paramiko|__import__|import_module|getattr|globals|eval|system|popen|spawn\w*|shell_exec|passthru|proc_open|"
+                           r"pexpect|plumbum|docker|fork)\b|%x|`[^`\n]*#\{")
 _code_tests = lazy_regex(r"\bassert|\bexpect\s*\(|\.should\b|\bdef test_|\b(?:it|test|describe)\s*\(?\s*['\"]")
 _code_judges = lazy_regex(r"(?i)guard|polic|\bwall|firewall|judge|validat|checker|rules?\b|filter|classif|detect|scanner|linter")
 _code_home = lazy_regex(r"\$\{?HOME\b\}?|%USERPROFILE%")
@@ -13798,7 +13802,9 @@ def _example(shape: str, random: Any) -> str:
 # words, and only phrases all of whose parts are there are looked for: one letter for each word says what classes it has,
 # so that a phrase is a short regex over letters, and commas, emphasis, tags and line breaks between words change nothing.
 # A phrase stands for an order only where one can begin (a clause, "please", "you must", the model's name); and talk about
-# orders is left alone: quotations, examples, tests. Weak phrases count only near a different one.
+# orders is left alone: quotations, examples, tests. Most rows are sides of steering and weigh 1 to 3: *who* (the model is
+# addressed), *deed* (what is to be done with what) and *dest* (to where), *hide* (kept from the user), *claim* (by what right),
+# *press* (of definitions: always, before each call). Of each side near a place the heaviest counts, and 4 are enough.
 #
 # Definitions (tools, prompts, resource templates, instructions) are short, quote nothing and are read by every model at
 # once, so more counts there, and parameters that ask for what only the model has are looked at as well. What this
@@ -13937,8 +13943,8 @@ SEES       reads read processes process handles handle summarises summarise summ
 SEEING     reading processing handling summarising summarizing seeing parsing screening visiting opening reviewing indexing
            translating answering analysing analyzing evaluating ingesting scanning viewing crawling browsing working triaging
 DEL        delete remove drop wipe erase trash purge destroy reset clear truncate shred discard revoke cancel decline
-ASSET      backup backups database databases bucket table tables branch history log logs records archive repository repo volume
-           volumes production prod account accounts audit evidence snapshot snapshots alerts mailbox user users everything events mails messages
+ASSET      backup backups database databases bucket repository volume volumes production prod account accounts audit evidence snapshot
+           snapshots alerts mailbox everything
 GIVE       grant give add invite promote escalate elevate assign share
 RIGHT      admin administrator owner collaborator maintainer permission permissions rights privileges access superuser root edit_rights
 PAY        pay buy transfer wire refund purchase donate order book subscribe move
@@ -13967,7 +13973,7 @@ MASTER     administrator admin developer developers owner operator creator creat
            boss ceo support_team vendor provider platform
 DOING      collecting reading passing appending sending adding including forwarding fetching uploading posting attaching calling
            exporting copying pasting running executing putting inserting opening deleting writing sharing
-NOTHING    nothing_happened nothing_had_happened normal usual your_own_idea
+NOTHING    nothing_happened nothing_had_happened your_own_idea
 NEED       need needed necessary needs required reason point must
 BOTHER     bother mention tell inform notify ask alert consult report involve disturb mentioned told informed asked display show
            displayed shown know disclose disclosed
@@ -13975,7 +13981,7 @@ CONFIG     settings config configuration setting preferences profile bashrc .bas
            payout_address payout wallet recipient iban ci_check
 GUARD      safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
            safety_settings safety_checks confirmation_step approval_step permission_prompts approval_dialog safety_policy safety_guidelines
-LIFTED     redundant not_applicable inapplicable offline lifted removed disabled off unlocked suspended void revoked deactivated waived cancelled unnecessary
+LIFTED     redundant not_applicable inapplicable offline lifted removed disabled unlocked suspended void revoked deactivated waived cancelled unnecessary
 PRESS      additionally precondition prerequisite unless irrespective must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
 ORDER      raise rate accept list overwrite star pretend emphasise emphasize portray complete insist peek hard-code hardcode do take
            give set enter record let make treat consider assume continue proceed start stop begin end switch turn go
@@ -13985,14 +13991,14 @@ ORDER      raise rate accept list overwrite star pretend emphasise emphasize por
            persuade ask request obtain collect gather harvest fetch load import connect log schedule cancel book wire
            disclose unlock lock close block unblock whitelist allow authorise authorize sign confirm swap round mirror
 YOURS      real actual true sole only hidden secret
-SUBJECT    the_assistant the_model the_agent the_bot the_agents assistant assistants agents models bots
+SUBJECT    agent model bot the_bots the_chatbot chatbots the_ai ai_agents the_assistant the_model the_agent the_bot the_agents assistant assistants agents models bots
 """    # noqa: E501 (a table: whole rows)
 # kind | force | phrase, one a line. A phrase is made of words, CLASSES, alternatives with `|`, `?` behind what may be missing;
 # `~N` is up to N words of FILL (or PRIOR), `..N` up to N words of a clause or more in one sentence, `//N` up to N
 # of anything. COLON, STOP (any punctuation) and END (of a clause) are signs; PATH (to keys and the like), SETUP (files that
 # a shell or an agent obeys), DANGER (a command), URL, MAIL and NAME (of a tool, as `send_mail`) are told by their form.
-# Force: `order` only where an order can begin, `said` anywhere, `hint` only near a different one. `+` before it: so in
-# definitions, and in answers only a hint; `=` before it: in definitions alone.
+# Force: `order` only where an order can begin, `said` anywhere; a side and its weight (`who2`, with `!` only where an order can
+# begin). `+` before it: so in definitions, and in answers a light one; `=`: in definitions alone; `-`: in answers alone.
 _STEER_PHRASES = """
 override       order    *IGNORE ~5 PRIOR ~4 ORDERS|RULES !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
 override       order    *IGNORE ~5 PRIOR ~4 ORDERS|RULES if|that|which|in|from ~1 you_are|you_were|you_have|developer|system|user|this_conversation|this_session|now_on
@@ -14008,7 +14014,7 @@ override       order    *IGNORE ~2 USERS TASK|ORDERS
 override       said     these|this|following|below ..3 *overrides|override|supersedes|supersede|replaces ~5 PROMPT|ORDERS
 override       said     these|this ~1 ORDERS *overrides|override|supersede|supersedes|replace ~5 ones|prompt|instructions
 override       said     takes_precedence_over|has_precedence_over|has_higher_priority_than|have_priority_over ~3 *PROMPT|ORDERS
-override       said     your|previous|prior|earlier ~2 RULES|ORDERS ..3 *void|revoked|rescinded|lifted|cancelled|suspended END
+override       claim3   your|previous|prior|earlier ~2 RULES|ORDERS ..3 *void|revoked|rescinded|lifted|cancelled|suspended END
 override       said     safety|content|security ~1 filters|policies|guidelines|checks|restrictions are|is ..1 *off|disabled|lifted|suspended END|for|in
 override       claim3   disable|turn_off|deactivate ~2 *safety|content|security ~1 filters|policies|guidelines|checks|restrictions|features|mechanisms|protocols|measures
 override       said     *DISOBEY ~2 USERS TASK|ORDERS
@@ -14313,11 +14319,18 @@ role_spoof     who3     note|notice|message|attention|reminder|hint|instruction|
 role_spoof     who3     dear|hey|hello *assistant|model STOP
 role_spoof     who2     note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..2 *AGENT|reviewer|reviewers STOP
 role_spoof     who2     to|for ~1 ..2 *AGENT|reviewers COLON
-role_spoof     who2     *BOT STOP
+role_spoof     -who2    *BOT STOP
 role_spoof     who2     *BOT helper|helpers|scribe|scribes|reviewer|reader|readers|colleague|friend|user STOP
 role_spoof     who3     as ~1 *BOT ..3 you
 role_spoof     who2     as ~1 *assistant|agent|model ..1 you
 role_spoof     who2     the *human|humans
+role_spoof     who3     *BOT|agent|assistant|model note|notice|hint|instruction|instructions|directive ..1 COLON
+role_spoof     who2     next *tool_call|call|action has_to|must|should
+override       claim3   forget|never_mind|skip ..1 about? ~1 *summary|question|translation|picture
+override       claim3   NEW *ORDERS have|has arrived|come|been|follow
+role_spoof     claim3   stop|cease being ..1 *AGENT
+role_spoof     claim3   it's|its|i_am|i'm ..2 your *MASTER
+concealment    claim2   *USER|person|customer ..4 consented|agreed|told_us|asked_us to
 role_spoof     who3     treat ..6 as|as_if|as_though ..2 *command|order|orders|commands|instruction|instructions of|from|by
 role_spoof     who3     you act|behave|function|serve|operate|are_acting as ..2 *ROLE|console|shell|interpreter
 role_spoof     who2     when|whenever|if you ..1 *answer|respond|summarise|summarize|describe|reply|are_asked|mention
@@ -14375,7 +14388,8 @@ tool_steering  deed2!   follow|obey|execute|carry_out|perform|apply ..3 steps|st
 tool_steering  deed2!   approve|merge|accept|close|sign ..3 all|every|everything|without|requests|contract
 tool_steering  deed2!   install|download|clone ..4 URL|package|extension|server|skill|plugin
 tool_steering  deed2    must|should|shall|and MOVE|DO|DEL ..6 URL|MAIL|FUND|PATH|SAYING|PROMPT
-concealment    hide2    no|not|isn't|don't|needn't|nor ..2 NEED|need_to ..2 to|be? ..1 *bother|mention|tell|inform|notify|alert|consult|report|involve|disturb|mentioned|told|informed
+concealment    hide2    no|not|isn't|don't|needn't|nor ..2 NEED|need_to ..2 to|be? ..1 *mention|tell|inform|notify|alert|consult|involve|disturb|mentioned|told|informed
+concealment    hide2    no|not|needn't|don't ..4 bother ..1 ..1 *USER|holder
 concealment    hide2    need_not|needn't|won't|not be *mentioned|told|informed|notified|displayed|shown
 concealment    hide2    *SLY
 concealment    hide2    without ..1 *showing|telling|mentioning|displaying|revealing|asked
@@ -14385,7 +14399,7 @@ concealment    hide2    in the *background|dark
 concealment    hide3    keep|leave|omit ..3 out_of|from ..1 *ANSWER
 concealment    hide2    don't|do_not|never|no tell|inform|notify ~1 *him|her|them|anyone|anybody
 concealment    hide2    no_one|nobody has|needs|must|will *to_know|know|need
-concealment    hide2    as_if|as_though|like|as|is ..2 *NOTHING
+concealment    hide2    as_if|as_though|like|as ..2 *NOTHING
 concealment    hide2    between *us|ourselves
 concealment    hide2    without|skip|skipping ..2 *asking|confirmation|prompting|consulting|approval|hesitation|verifying|double-checking|permission|notice|supervision|oversight
 concealment    hide1    no|don't|do_not|not|never ..2 *asking|confirmation|prompting|consulting|approval|hesitation|verifying|ask|double-check|permission|review|doubt
@@ -14397,12 +14411,12 @@ concealment    claim2   *USER|owner|operator|they|i|customer has_already|have_al
 concealment    claim1   i *approve|confirm|consent|authorise|authorize|agree
 concealment    claim1   in *advance
 role_spoof     claim1   for|due_to|because_of|per|under|as|required_by|to|in ..2 *LAW
-role_spoof     claim1   *LOUD
+role_spoof     claim1   *urgent|urgently|asap|emergency|at_once
 role_spoof     claim1   PUSH ..6 *FAILS
 role_spoof     claim2   i_am|i'm|as|this_is|we_are ~1 ..1 *MASTER of|who|i|here|and|speaking
 role_spoof     claim1   by|from ~1 ..1 *MASTER
 role_spoof     claim2   SYSTEM|admin|security|priority|maintenance|priority ..1 *notice|notification|override|directive|alert|session|instruction STOP
-override       claim2   *GUARD|restrictions|mode|rules|limits ..3 LIFTED
+override       claim2   *GUARD|restrictions ..3 LIFTED
 tool_steering  deed2!   override|bypass|ignore|disable|drop|forget|disregard|skip|turn_off|deactivate ~2 *GUARD
 override       claim3   do_not|never|don't|stop believe|trust|listen_to|believing|trusting ~1 *USER !input|data|content|supplied|agent
 override       claim3   your YOURS ..1 *assignment|task|job|purpose|orders|mission|goal
@@ -14415,7 +14429,7 @@ override       claim1   NEW|changed|updated|final|real ~1 *task|policy|rules|rol
 override       claim2   previous|earlier|last ~1 assistant|system|ai *turn|message|answer|instruction|prompt ..2 was|were|is|are
 override       claim2   follow|obey|believe ~2 *this|document|ticket|message|page instead|not|rather|COLON
 override       claim2   *USER|customer|person is|are ..2 lying|mistaken|wrong|impostor|attacker
-override       claim2   elevated|administrator|admin|root|unrestricted|diagnostic|debug|developer|maintenance|god *privileges|mode|session
+override       claim2   elevated|unrestricted|diagnostic|god *privileges|mode|session
 override       claim2   *memory updated|note|entry
 override       =said    override|overrides|supersedes|supersede|outranks ..4 PROMPT|those_of_the_user|host|instructions
 override       =said    do_not|never|don't follow|honour|honor|respect|obey ..2 USERS|USER
@@ -14450,6 +14464,7 @@ tool_steering  =deed3   MOVE|contain|prefix|embed|bcc|cc|export|hand_over|collec
 tool_steering  =deed3   each|every|all|any ..3 call|calls|message|messages|mail|issue|commit|request|file|files|results ..4 MUST|needs|need|include|contain|also ..8 WEALTH|FUND|PATH|MAIL|URL|SAYING|TALK
 """    # noqa: E501 (a table: whole rows)
 # Phrases of other languages, read letter by letter: `..N` is up to N characters of a sentence, `_` a blank.
+# `*`: weighed rows are looked for around these words.
 _STEER_FOREIGN = """
 override       ignorier|vergiss|vergesst|vergessen_sie|missachte ..40 bisherig|vorherig|vorig|obig|früher|vorangegangen|alle|deine|ihre|ursprünglich ..16 anweisung|instruktion|vorgaben|regeln|systemvorgaben|befehle|richtlinien
 override       ne_tiens_pas_compte|ne_tenez_pas_compte|ignorez|oublie|faites_abstraction ..16 instructions|consignes|directives|règles ..20 précédent|antérieur|ci-dessus|initial|du_système
@@ -14637,6 +14652,14 @@ tool_steering  =deed3   *gib|übergib|sende|füge|donne|envoyer|envoie|transmet|
 tool_steering  =deed3   *передавай|передай|отправляй|отправь|вставляй ..40 переписк|историю|парол|диалог
 tool_steering  =deed3   *对话记录|聊天记录|对话|密码 ..16 放入|传入|填入|发送|参数
 tool_steering  =deed4   lies|lesen_sie|lis|lisez|lee|lea|leia|leggi|przeczytaj|odczytaj|olvasd|đọc|baca|lees|přečti|прочитай|прочти|прочитайте ..20 *PATH
+role_spoof     who3     alle|allen|tous_les|todos_los|todas_as|todos_os|tüm|minden|semua|setiap|tất_cả|mọi|wszystk|do_wszystkich|všem|tutti_gli|agli|aux|aos|a_los|attention|aviso|für ..6 *ki-|ia|ai|mi-|yapay_zek|assistenti|mô_hình
+role_spoof     who3     всем|всех|каждый|усім ..6 *ии|ши|нейросет
+role_spoof     who3     *ассистент|модель|ии|асистент ..3 обязан|должен|должна|має|повин
+role_spoof     who3     *智能体|ai助手|语言模型|智能助手 ..1 须知|应|都要
+role_spoof     who3     *エージェント|ai|モデル ..2 皆さん|皆様|各位
+role_spoof     who3     모든 ..3 *ai|에이전트|모델
+role_spoof     who3     على_جميع|إلى_جميع|جميع ..6 *مساعد|نماذج|الذكاء
+role_spoof     who3     सभी ..3 *एआई|मॉडल
 """    # noqa: E501 (a table: whole rows)
 
 # kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried where one
@@ -14815,7 +14838,7 @@ class _SteerLetters(dict[str, str]):
                 bits = sum(steer.bits[name] for name, is_one in (
                     ("PATH", _steer_path.search(token)), ("SETUP", _steer_setup.search(token)),
                     ("HOME", token.startswith(("~/", "/home/", "/users/")))) if is_one)
-                if not bits and not token.isdigit():
+                if not bits and len(token) > 3 and not token.isdigit():
                     bits = steer.words.get(token.translate(_steer_leet))
                 if not bits and ("_" in token.strip("_") or token.endswith("()")):
                     bits = steer.bits["NAME"] | (steer.bits["DEED"] if _steer_deed.search(token) else 0)
@@ -19911,17 +19934,18 @@ def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
         found: list[tuple[int, int, int]] = []
         seen = ""
-        texts = _response_texts(subject)
-        blocks = [text for text, name in zip(subject.texts, subject.names) if name == "text"]
+        blocks = [text for text, name in zip(subject.texts, subject.names) if name == "text"] if "text" in subject.texts else ()
         joined = [(-1, "\n".join(blocks))] if len(blocks) > 1 else []
+        asked = dict.fromkeys([text for _, text in joined] + subject.texts)     # equal texts are looked at once
+        asked.pop("", None)
         for regex in regexes:
-            hits: dict[str, View] = {}              # equal texts are looked at once
-            for text in dict.fromkeys([text for _, text in joined + texts]):
+            hits: dict[str, View] = {}
+            for text in asked:
                 for view in subject.readings(text)[:1 if strict else None]:
                     if regex.search(view.text, subject.budget):
                         hits[text] = view
                         break
-            for index, text in joined + texts if hits else ():
+            for index, text in joined + _response_texts(subject) if hits else ():
                 if text in hits:
                     view = hits[text]
                     seen = seen or view.name
