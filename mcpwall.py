@@ -8500,7 +8500,8 @@ class _CodeCalls(_CodeValues):
 
     # -- what is done
     def runs(self, call: _CodeCall) -> _CodeValue:
-        if "." in call.name and _code_judges.search(call.name.rpartition(".")[0]) and _code_tests.search(self.text):
+        if "." in call.name and _code_judges.search(call.name.rpartition(".")[0]) and (
+                _code_tests.search(self.text) and not _code_runners.search(self.text)):
             return self.looks(call)                     # what a test gives to the judge that it tests
         last = call.last if self.bare(call.name) else "." + call.last
         return self.run([call.first, *call.args[1:]], call.fields, last, call.of)
@@ -8770,7 +8771,10 @@ _CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ cal
 _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())      # rather variables
 _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
-# Code of a test; objects in it that judge what they are given and do not run it.
+# Code of a test; objects in it that judge what they are given and do not run it; what could make them run it.
+_code_runners = lazy_regex(r"\b(?:os|subprocess|child_process|pty|asyncio|Kernel|Open3|IO|ctypes|importlib|fabric|invoke|"
+                           r"paramiko|__import__|import_module|getattr|globals|eval|system|popen|spawn\w*|shell_exec|passthru|proc_open|"
+                           r"pexpect|plumbum|docker|fork)\b|%x|`[^`\n]*#\{")
 _code_tests = lazy_regex(r"\bassert|\bexpect\s*\(|\.should\b|\bdef test_|\b(?:it|test|describe)\s*\(?\s*['\"]")
 _code_judges = lazy_regex(r"(?i)guard|polic|\bwall|firewall|judge|validat|checker|rules?\b|filter|classif|detect|scanner|linter")
 _code_home = lazy_regex(r"\$\{?HOME\b\}?|%USERPROFILE%")
@@ -16394,7 +16398,8 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
         if role == "named":
             return True
         if kind is str:
-            if _dan_may_tell(tool, role, value):
+            if _dan_may_tell(tool, role, value) or \
+                    _dan_in_statement(key[-200:]) and _dan_statement.match(value[:1000]) is not None:
                 return True
             if role[-4:] == "verb" and " " not in value.strip() and not _DAN_WORDS.isdisjoint(name_words(value)) or \
                     role == "kind" and "secret" in value.lower():
@@ -16902,7 +16907,15 @@ _dan_markup = lazy_regex(r"\s*<[A-Za-z!?/]")
 _dan_chained = lazy_regex(r"(?:&&|\|\|)[\s\"']{0,8}[A-Za-z./][\w./-]*(?=[\s;&|)<>\"'`#]|\Z)")
 _dan_redirects = lazy_regex(r"\d?[<>]&?\s*\S+")
 _dan_prose = lazy_regex(r"[A-Za-z]{2,}")
-_dan_statement = lazy_regex(r"(?i);|--|/\*|\||//\s*\Z|'\s*(?:or|and|union)\b")
+# What goes on behind the name of a table, in SQL or KQL. A document (JSON, a table in Markdown, statements that
+# define something) begins in another way, and so does a pattern of files.
+_dan_statement = lazy_regex(
+    r"""(?isx)[\s"'`\[(]* (?!(?:create|alter|select|with|type|enum|model|syntax|class|interface)\b|[\w.$-]+\s*[:{<])
+    [\w.$][^\n;|{]*? (?:--\s*\Z|--\s.*\n|\s/\*|/\*.*\*/\s*(?:union|select|where|or|and|from)\b|//\s*\Z
+    |['")]\s*(?:or|and|union)\b
+    |;\s*(?:--|/\*|(?:drop|delete|insert|update|select|alter|create|exec|execute|truncate|grant|revoke|shutdown
+        |declare|call|copy|attach|pragma|merge|replace|set|waitfor|begin|do|load|use|with)\b)
+    |\|\s*(?:project|take|where|extend|summarize|union|join|limit|count|distinct|getschema|invoke|evaluate)\b)""")
 # A quote that ends, a separator, a command, and a quote that begins or a comment
 _dan_both = lazy_regex(r"['\"]\s*[;&|]+\s*[A-Za-z./][^'\"]*(?:[;&|]\s*['\"]\s*\Z|#\s*\Z)")
 
@@ -16936,7 +16949,7 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     named = named and (len(text) <= _DAN_DOCUMENT or placed or last not in _DAN_MAY_BE_LONG)
     if hit is None and (named or len(text) <= _DAN_SHORT and _dan_markup.match(text) is None):
         hit = _dan_command(text, named, call.look, placed)
-    if hit is None and _dan_in_statement(name[-200:]) and _dan_statement.search(text) is not None:
+    if hit is None and _dan_in_statement(name[-200:]) and _dan_statement.match(text[:1000]) is not None:
         hit = Danger("hidden_command", (), "a statement behind a name")
     return hit
 
