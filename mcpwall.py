@@ -33,7 +33,7 @@ refuse wrongly, and in built-in policies nothing that allows rests on it; *serve
     11. Injection and concealment; what `strip` takes out                                closes
     12. What rules see: one message and what is derived from it                          opens
     13. Statements that surely only look: the certain reading of SQL                     means
-    14. Policy: what its author may write, and checks of it                              means
+    14. Policy: what its author may write, and what the words of a match mean            means
     15. Policy: model and compilation                                                    opens
     16. Doubts about policies                                                            serves people
     17. Built-in policies (data; composed groups, not copies)                            means
@@ -18666,7 +18666,7 @@ _SQL_CLAUSE_WORDS = frozenset(
 )
 
 # ---------------------------------------------------------------------------
-# 14. Policy: what its author may write, and checks of it
+# 14. Policy: what its author may write, and what the words of a match mean
 # Means: what is not understood is a mistake that names its place, and no policy.
 # ---------------------------------------------------------------------------
 
@@ -19139,10 +19139,7 @@ def _check_secrets(check: _Checker, secrets: Any) -> None:
         check.number(item.get("entropy_threshold", 0), here + "/entropy_threshold", 0, 8, whole=False)     # bits per character
 
 
-# ---------------------------------------------------------------------------
-# 15. Policy: model and compilation
-# Opens: makes predicates of a policy; strict ones let messages pass.
-# ---------------------------------------------------------------------------
+# -- what the words of a match mean ----------------------------------------------
 
 class Hit(NamedTuple):
     """Why a condition holds: the path of the argument (or None), a reason to show, the view it was found in."""
@@ -19154,13 +19151,408 @@ class Hit(NamedTuple):
 
 
 HIT = Hit()
+
+
+Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
+_HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]   # a condition on the classes and names of a host
+ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON value
+
+
+def _any_test(tests: Sequence[ValueTest]) -> ValueTest:
+    if len(tests) == 1:
+        return tests[0]
+    return lambda value, subject: _first(test(value, subject) for test in tests)
+
+
+def _all_values(tests: Sequence[ValueTest]) -> ValueTest:
+    def matches(value: Any, subject: Subject) -> Hit | None:
+        hits = [test(value, subject) for test in tests]
+        return None if None in hits else _first(hits)
+    return matches
+
+
+def _holds_of_nothing(matcher: dict[str, Any]) -> bool:
+    """Does the matcher hold for an argument that is not there? `not_under` does."""
+    return "not_under" in matcher or "all" in matcher and all(_holds_of_nothing(one) for one in matcher["all"])
+
+
+def _argument(key: str, test: ValueTest, absent_matches: bool, strict: bool) -> Test:
+    """The value of argument *key* passes *test*. Several spellings of the name are several values."""
+    def matches(subject: Subject) -> Hit | None:
+        if absent_matches and subject.lacks(key):
+            return Hit(None, f"there is no {key!r}")
+        return _first_hit(subject.lookup(key), test, subject, strict)
+    return matches
+
+
+def _first_hit(values: Iterable[tuple[tuple[Any, ...], Any]], test: ValueTest, subject: Subject, strict: bool) -> Hit | None:
+    """The first of these (path, value) that passes *test*; when *strict*, only if all of them do."""
+    first = None
+    for path, value in values:
+        subject.budget.check()
+        hit = test(value, subject)
+        if hit is not None:
+            first = first or hit._replace(path=path)
+            if not strict:
+                break
+        elif strict:
+            return None
+    return first
+
+
+def _leaf_texts(value: Any) -> list[str]:
+    """The strings, numbers and booleans in a value, at any depth, as text."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, (dict, list)):
+        items = value.values() if isinstance(value, dict) else value
+        return [text for item in items for text in _leaf_texts(item)]
+    return [] if value is None else [number_text(value)]
+
+
+def _is_flat(value: Any) -> bool:
+    """A text, a number, a boolean, or a list of those that is not empty: what a strict condition accepts."""
+    if isinstance(value, list):
+        return bool(value) and not any(item is None or isinstance(item, (dict, list)) for item in value)
+    return value is not None and not isinstance(value, dict)
+
+
+def _texts_test(test: Callable[[str, Subject], bool], strict: bool) -> ValueTest:
+    def matches(value: Any, subject: Subject) -> Hit | None:
+        if strict:
+            return HIT if _is_flat(value) and all(test(text, subject) for text in _leaf_texts(value)) else None
+        for text in _leaf_texts(value):
+            for view in subject.readings(text):
+                if test(view.text, subject):
+                    return Hit(None, "", view.name) if view.name != "raw" else HIT
+        return None
+    return matches
+
+
+def _secret_text(text: str, subject: Subject) -> bool:
+    scanner = subject.policy.scanner
+    return bool(scanner.scan([text], subject.budget))
+
+
+def _texts_anywhere(test: Callable[[str, Subject], bool], skip: frozenset[str], keys: bool, strict: bool) -> Test:
+    def matches(subject: Subject) -> Hit | None:
+        if keys:
+            texts = subject.member_names()
+        else:
+            texts = [(value.path, value.text) for value in (subject.argument_values(skip) if strict else subject.values(skip))]
+        if strict:
+            return HIT if texts and all(test(text, subject) for _, text in texts) else None
+        for path, text in texts:
+            for view in subject.readings(text):
+                if test(view.text, subject):
+                    return Hit(path, "", "" if view.name == "raw" else view.name)
+        return None
+    return matches
+
+
+def _accessed(test: ValueTest, access: frozenset[str], key: str, strict: bool) -> ValueTest:
+    """*test*, if what the tool does with its argument *key* may be *access* (*strict*: is surely that and nothing else)."""
+    name = key.rpartition("/")[2]
+
+    def matches(value: Any, subject: Subject) -> Hit | None:
+        done = subject.access(Place("", argument_roles(subject.acting, name), (), name), strict)
+        return test(value, subject) if (done <= access if strict else done & access) else None
+    return matches
+
+
+def _places_anywhere(test: ValueTest, roots: Sequence[str], word: str, skip: frozenset[str] | None, access: frozenset[str],
+                     strict: bool) -> Test:
+    """`under`, `not_under` and `path` in `_any_value`. A rule that refuses asks for any argument that may be a place and
+    passes *test*. A rule that allows asks for all of them: each argument is surely a place and passes, or touches nothing."""
+    def refuses(subject: Subject) -> Hit | None:
+        for place in subject.places(skip):
+            if access.isdisjoint(subject.access(place)):
+                continue
+            subject.budget.check()
+            if word == "not_under":
+                if leads_out(place.text, roots, subject.path_context, place.named):
+                    return Hit(place.path)
+                continue
+            for view in subject.readings(place.text):
+                if may_be_under(view.text, roots, subject.path_context, place.named):
+                    return Hit(place.path, "", view.name.replace("raw", ""))
+        return None
+
+    def allows(subject: Subject) -> Hit | None:
+        first: Hit | None = None
+        for place in subject.certain_places():
+            subject.budget.check()
+            if place is None or not subject.access(place, True) <= access or test(place.text, subject) is None:
+                return None
+            first = first or Hit(place.path)
+        return first
+    return allows if strict else refuses
+
+
+def _address_text(test: _HostTest, strict: bool) -> Callable[[str, Subject], bool]:
+    """A test on a text that is an address: one of its hosts passes; when *strict*, the one that all libraries read there."""
+    def matches(text: str, subject: Subject) -> bool:
+        if strict:
+            host = certain_host(text)
+            return host is not None and test(*address_names(host))
+        hosts, other = hosts_of(text, True)
+        return any(test(*address_names(host)) for host in hosts) or other and test(frozenset(("not_web",)), ())
+    return matches
+
+
+def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> Test:
+    certain = _address_text(test, True)
+
+    def matches(subject: Subject) -> Hit | None:
+        found = subject.addresses(skip)
+        if not strict:
+            for one in found:
+                if test(one.kinds, one.names):
+                    return Hit(one.path, "", one.view.replace("raw", ""))
+            return None
+        places = {one.path: None for one in found}
+        return HIT if places and all(certain(str(_value_at(subject.message.body, path)), subject) for path in places) else None
+    return matches
+
+
+def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
+    def matches(subject: Subject) -> Hit | None:
+        found = [finding for finding in subject.leaks if not keys or subject.names[finding.spans[0][0]] is None]
+        paths = paths_of(subject.message.body, [finding.spans[0][0] for finding in (found if skip else found[:1])])
+        if skip:
+            found = [finding for finding in found if skip.isdisjoint(paths[finding.spans[0][0]])]
+        if not found:
+            return None
+        return Hit(paths[found[0].spans[0][0]], found[0].pattern, found[0].view, tuple(found))
+    return matches
+
+
+def _marker_anywhere(skip: frozenset[str], strict: bool) -> Test:
+    """Does a call that writes here, or may, bring our marker along as a value?"""
+    def writes(text: str, subject: Subject) -> bool:
+        return writes_marker(text, any(_quoting_file.search(value.text) for value in subject.argument_values(skip)))
+    anywhere = _texts_anywhere(writes, skip, False, strict)
+
+    def matches(subject: Subject) -> Hit | None:
+        tool = subject.message.tool or ""
+        acts = tool_acts(tool)
+        if acts and acts <= {"read", "search"} or not _SENDING.union(_PEOPLE).isdisjoint(name_words(tool)):
+            return None
+        return anywhere(subject)
+    return matches
+
+
+# Files that quote rather than configure
+_quoting_file = lazy_regex(
+    r"(?i)\A\S{0,300}(?:(?:\A|[/\\_.-])(?:tests?|specs?|fixtures?|docs?|examples?)[/\\_.-]|\.(?:md|mdx|rst|adoc|txt)\Z)")
+
+
+def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], strict: bool) -> Test:
+    def matches(subject: Subject) -> Hit | None:
+        found = subject.commands(skip).categories
+        if strict and categories is not None and not categories.issuperset(found):
+            return None             # it does something else as well
+        return _first(found[category] for category in found if categories is None or category in categories)
+    return matches
+
+
+_STATEMENT_NAMES = frozenset("sql query queries statement statements".split())
+
+
+def _statements(reads: bool, skip: frozenset[str], strict: bool) -> Test:
+    """*reads*: every SQL statement among the arguments surely only reads, and there is one; else: there is one that may act."""
+    def matches(subject: Subject) -> Hit | None:
+        found = [value for value in subject.argument_values(skip) if not value.number and
+                 not _STATEMENT_NAMES.isdisjoint(name_words(value.name)[-1:])]
+        for value in found:
+            for view in subject.readings(value.text) if not reads else (View("raw", value.text, ()),):
+                subject.budget.check()
+                if not pure_select(view.text):
+                    return None if reads else Hit(value.path, "", view.name.replace("raw", ""))
+        return HIT if reads and found else None
+    return matches
+
+
+def _dangers_anywhere(kinds: frozenset[str], skip: frozenset[str]) -> Test:
+    def matches(subject: Subject) -> Hit | None:
+        for one in subject.dangers():
+            if one.kind in kinds and not skip.intersection(one.path):
+                return Hit(one.path, DANGERS[one.kind], "", (), one.why)
+        return None
+    return matches
+
+
+def _command_value(categories: frozenset[str] | None) -> ValueTest:
+    def matches(value: Any, subject: Subject) -> Hit | None:
+        sources = [value] if isinstance(value, (str, list)) else _leaf_texts(value)
+        for source in sources:
+            if isinstance(source, list) and not all(isinstance(word, str) for word in source):
+                source = _leaf_texts(source)
+            found = subject.judge_command(source).categories
+            for category, reason in found.items():
+                if categories is None or category in categories:
+                    return Hit(None, COMMAND_CATEGORIES[category], "command", (), reason)
+        return None
+    return matches
+
+
+def _containment(roots: Sequence[str], under: bool, strict: bool) -> ValueTest:
+    """`under` and `not_under`: a list is under the roots when all its items are; what is no path is not under them.
+
+    The lenient `under` (a rule that refuses what lies under) asks for any item and any reading of it.
+    """
+    def matches(value: Any, subject: Subject) -> Hit | None:
+        context = subject.path_context
+        if not under or strict:
+            return HIT if (_names_a_place(value) and is_under(value, roots, context)) == under else None
+        for text in strings_of(value, subject.budget)[0]:
+            for view in subject.readings(text):
+                if may_be_under(view.text, roots, context):
+                    return Hit(None, "", view.name) if view.name != "raw" else HIT
+        return None
+    return matches
+
+
+def _names_a_place(value: Any) -> bool:
+    """Not an empty text, and no list with one."""
+    return all(map(_names_a_place, value)) if isinstance(value, list) else not isinstance(value, str) or value.strip() != ""
+
+
+# -- conditions of outbound rules as functions --------------------------------
+
+def _size_exceeds(limit: int) -> Test:
+    """More than *limit* bytes of the result (or error, or params) as compact JSON; the exact size is only found near it."""
+    def matches(subject: Subject) -> Hit | None:
+        body, text = subject.message.body, subject.message.text
+        if len(text) * 4 <= limit or len(text.encode()) <= limit:
+            return None     # as compact JSON it is hardly longer
+        content = body.get("result", body.get("error", body.get("params")))
+        if len(subject.blob) - limit > MAX_NAME_CHARS + 100 and body.keys() <= {"jsonrpc", "id", "result"}:
+            return Hit(None, f"more than {limit} bytes")        # what is seen of its strings alone
+        parts: list[str] = []
+        _collect([content], parts, None)
+        size = sum(map(len, parts))             # of the strings alone: often enough to know
+        if size <= limit:
+            size = len(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+        return Hit(None, f"more than {limit} bytes") if size > limit else None
+    return matches
+
+
+def _asks(kinds: frozenset[str]) -> Test:
+    """The server asks for one of *kinds*: by a request, by questions in a result, or by an error that sends to a page."""
+    def matches(subject: Subject) -> Hit | None:
+        message, body = subject.message, subject.message.body
+        asked = [(message.method, body.get("params"))] if message.kind == "request" else []
+        result, error = body.get("result"), body.get("error")
+        if type(result) is dict and type(result.get("inputRequests")) is dict:
+            asked += [(one.get("method"), one.get("params")) for one in result["inputRequests"].values() if type(one) is dict]
+        data = error.get("data") if type(error) is dict else None
+        if type(data) is dict and type(data.get("elicitations")) is list:
+            asked += [("elicitation/create", one) for one in data["elicitations"]]
+        for method, params in asked:
+            found = asked_for(method, params) & kinds
+            if found:
+                return Hit(None, ASKS[min(found)])
+        return None
+    return matches
+
+
+def _injected(kinds: frozenset[str] | None) -> Test:
+    def matches(subject: Subject) -> Hit | None:
+        found = tuple(finding for finding in subject.injections if kinds is None or finding.pattern in kinds)
+        return Hit(None, found[0].pattern, found[0].view, found) if found else None
+    return matches
+
+
+def _response_texts(subject: Subject) -> list[tuple[int, str]]:
+    """The texts that `response_contains` looks at: (ordinal, text) of every string, the names of members included."""
+    return [(index, text) for index, text in enumerate(subject.texts) if text]
+
+
+def _contains(words: Sequence[str], strict: bool) -> Test:
+    plain = [word.casefold() for word in words]
+    canonical = [canonical_text(word) for word in words]
+
+    def matches(subject: Subject) -> Hit | None:
+        folded = subject.blob.casefold()
+        raw = any(word in folded for word in plain)
+        if strict:
+            return HIT if raw else None
+        seen = "" if raw else "canonical" if any(word in canonical_text(subject.blob) for word in canonical) else None
+        found: list[tuple[int, int, int]] = []
+        for number, (index, text) in enumerate(_response_texts(subject) if seen is not None or subject.viewed else ()):
+            if number & 255 == 255:
+                subject.budget.check()
+            for view in subject.readings(text):
+                spans = _word_spans(view.text, plain)
+                if spans:
+                    seen = view.name if seen is None else seen
+                    found += ((index, *raw_span(view, *span)) for span in spans)
+                    break
+            else:               # with other blanks between
+                if any(word in canonical_text(view.text) for view in subject.readings(text) for word in canonical):
+                    seen = "canonical" if seen is None else seen
+                    found.append((index, 0, len(text)))
+        if seen is None and not _spans_blocks(subject, canonical):
+            return None
+        return Hit(None, "", "canonical" if seen is None else seen, (Finding("response_contains", tuple(found), "raw"),))
+    return matches
+
+
+def _spans_blocks(subject: Subject, words: Sequence[str]) -> bool:
+    """Does a word run over the border of two text blocks? The original joined them by line ends."""
+    blocks = "\n".join([text for text, name in zip(subject.texts, subject.names) if name == "text"])
+    return any(word in canonical_text(view.text) for view in subject.readings(blocks) for word in words)
+
+
+def _word_spans(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the *words* stand in *text*; all of it where folding changes its length."""
+    spans = []
+    folded = text.casefold()
+    for word in words:
+        at = folded.find(word)
+        if at >= 0 and len(folded) != len(text):
+            return [(0, len(text))]
+        while at >= 0 and word:
+            spans.append((at, at + len(word)))
+            at = folded.find(word, at + len(word))
+    return spans
+
+
+def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
+    def matches(subject: Subject) -> Hit | None:
+        found: list[tuple[int, int, int]] = []
+        seen = ""
+        blocks = [text for text, name in zip(subject.texts, subject.names) if name == "text"] if "text" in subject.texts else ()
+        joined = [(-1, "\n".join(blocks))] if len(blocks) > 1 else []
+        asked = dict.fromkeys([text for _, text in joined] + subject.texts)     # equal texts are looked at once
+        asked.pop("", None)
+        for regex in regexes:
+            hits: dict[str, View] = {}
+            for text in asked:
+                for view in subject.readings(text)[:1 if strict else None]:
+                    if regex.search(view.text, subject.budget):
+                        hits[text] = view
+                        break
+            for index, text in joined + _response_texts(subject) if hits else ():
+                if text in hits:
+                    view = hits[text]
+                    seen = seen or view.name
+                    spans = regex.finditer_spans(view.text, subject.budget) if index >= 0 else ()
+                    found += [(index, *raw_span(view, start, end)) for start, end in spans if end > start]
+        return Hit(None, "", seen, (Finding("response_contains_regex", tuple(found), seen),)) if seen else None
+    return matches
+
+
+# ---------------------------------------------------------------------------
+# 15. Policy: model and compilation
+# Opens: makes predicates of a policy; strict ones let messages pass.
+# ---------------------------------------------------------------------------
+
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}): there is a path
 # that some rule is about (None: what is passed over is told by roles), or a command with a category; ("secrets", "") and
 # ("injection", kind of text): there is a finding; ("size", bytes): it may be larger than that; ("any", needs): one of them
 Need = tuple[str, Any]
-Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
-_HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]   # a condition on the classes and names of a host
-ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON value
 
 
 class Rule(NamedTuple):
@@ -19566,392 +19958,6 @@ def _exception(scope: Scope, excepted: Test) -> Test:
     def matches(subject: Subject) -> Hit | None:
         message = subject.message
         return excepted(subject) if scope.covers(*_covered(message)) else None
-    return matches
-
-
-def _any_test(tests: Sequence[ValueTest]) -> ValueTest:
-    if len(tests) == 1:
-        return tests[0]
-    return lambda value, subject: _first(test(value, subject) for test in tests)
-
-
-def _all_values(tests: Sequence[ValueTest]) -> ValueTest:
-    def matches(value: Any, subject: Subject) -> Hit | None:
-        hits = [test(value, subject) for test in tests]
-        return None if None in hits else _first(hits)
-    return matches
-
-
-def _holds_of_nothing(matcher: dict[str, Any]) -> bool:
-    """Does the matcher hold for an argument that is not there? `not_under` does."""
-    return "not_under" in matcher or "all" in matcher and all(_holds_of_nothing(one) for one in matcher["all"])
-
-
-def _argument(key: str, test: ValueTest, absent_matches: bool, strict: bool) -> Test:
-    """The value of argument *key* passes *test*. Several spellings of the name are several values."""
-    def matches(subject: Subject) -> Hit | None:
-        if absent_matches and subject.lacks(key):
-            return Hit(None, f"there is no {key!r}")
-        return _first_hit(subject.lookup(key), test, subject, strict)
-    return matches
-
-
-def _first_hit(values: Iterable[tuple[tuple[Any, ...], Any]], test: ValueTest, subject: Subject, strict: bool) -> Hit | None:
-    """The first of these (path, value) that passes *test*; when *strict*, only if all of them do."""
-    first = None
-    for path, value in values:
-        subject.budget.check()
-        hit = test(value, subject)
-        if hit is not None:
-            first = first or hit._replace(path=path)
-            if not strict:
-                break
-        elif strict:
-            return None
-    return first
-
-
-def _leaf_texts(value: Any) -> list[str]:
-    """The strings, numbers and booleans in a value, at any depth, as text."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, (dict, list)):
-        items = value.values() if isinstance(value, dict) else value
-        return [text for item in items for text in _leaf_texts(item)]
-    return [] if value is None else [number_text(value)]
-
-
-def _is_flat(value: Any) -> bool:
-    """A text, a number, a boolean, or a list of those that is not empty: what a strict condition accepts."""
-    if isinstance(value, list):
-        return bool(value) and not any(item is None or isinstance(item, (dict, list)) for item in value)
-    return value is not None and not isinstance(value, dict)
-
-
-def _texts_test(test: Callable[[str, Subject], bool], strict: bool) -> ValueTest:
-    def matches(value: Any, subject: Subject) -> Hit | None:
-        if strict:
-            return HIT if _is_flat(value) and all(test(text, subject) for text in _leaf_texts(value)) else None
-        for text in _leaf_texts(value):
-            for view in subject.readings(text):
-                if test(view.text, subject):
-                    return Hit(None, "", view.name) if view.name != "raw" else HIT
-        return None
-    return matches
-
-
-def _secret_text(text: str, subject: Subject) -> bool:
-    scanner = subject.policy.scanner
-    return bool(scanner.scan([text], subject.budget))
-
-
-def _texts_anywhere(test: Callable[[str, Subject], bool], skip: frozenset[str], keys: bool, strict: bool) -> Test:
-    def matches(subject: Subject) -> Hit | None:
-        if keys:
-            texts = subject.member_names()
-        else:
-            texts = [(value.path, value.text) for value in (subject.argument_values(skip) if strict else subject.values(skip))]
-        if strict:
-            return HIT if texts and all(test(text, subject) for _, text in texts) else None
-        for path, text in texts:
-            for view in subject.readings(text):
-                if test(view.text, subject):
-                    return Hit(path, "", "" if view.name == "raw" else view.name)
-        return None
-    return matches
-
-
-def _accessed(test: ValueTest, access: frozenset[str], key: str, strict: bool) -> ValueTest:
-    """*test*, if what the tool does with its argument *key* may be *access* (*strict*: is surely that and nothing else)."""
-    name = key.rpartition("/")[2]
-
-    def matches(value: Any, subject: Subject) -> Hit | None:
-        done = subject.access(Place("", argument_roles(subject.acting, name), (), name), strict)
-        return test(value, subject) if (done <= access if strict else done & access) else None
-    return matches
-
-
-def _places_anywhere(test: ValueTest, roots: Sequence[str], word: str, skip: frozenset[str] | None, access: frozenset[str],
-                     strict: bool) -> Test:
-    """`under`, `not_under` and `path` in `_any_value`. A rule that refuses asks for any argument that may be a place and
-    passes *test*. A rule that allows asks for all of them: each argument is surely a place and passes, or touches nothing."""
-    def refuses(subject: Subject) -> Hit | None:
-        for place in subject.places(skip):
-            if access.isdisjoint(subject.access(place)):
-                continue
-            subject.budget.check()
-            if word == "not_under":
-                if leads_out(place.text, roots, subject.path_context, place.named):
-                    return Hit(place.path)
-                continue
-            for view in subject.readings(place.text):
-                if may_be_under(view.text, roots, subject.path_context, place.named):
-                    return Hit(place.path, "", view.name.replace("raw", ""))
-        return None
-
-    def allows(subject: Subject) -> Hit | None:
-        first: Hit | None = None
-        for place in subject.certain_places():
-            subject.budget.check()
-            if place is None or not subject.access(place, True) <= access or test(place.text, subject) is None:
-                return None
-            first = first or Hit(place.path)
-        return first
-    return allows if strict else refuses
-
-
-def _address_text(test: _HostTest, strict: bool) -> Callable[[str, Subject], bool]:
-    """A test on a text that is an address: one of its hosts passes; when *strict*, the one that all libraries read there."""
-    def matches(text: str, subject: Subject) -> bool:
-        if strict:
-            host = certain_host(text)
-            return host is not None and test(*address_names(host))
-        hosts, other = hosts_of(text, True)
-        return any(test(*address_names(host)) for host in hosts) or other and test(frozenset(("not_web",)), ())
-    return matches
-
-
-def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> Test:
-    certain = _address_text(test, True)
-
-    def matches(subject: Subject) -> Hit | None:
-        found = subject.addresses(skip)
-        if not strict:
-            for one in found:
-                if test(one.kinds, one.names):
-                    return Hit(one.path, "", one.view.replace("raw", ""))
-            return None
-        places = {one.path: None for one in found}
-        return HIT if places and all(certain(str(_value_at(subject.message.body, path)), subject) for path in places) else None
-    return matches
-
-
-def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
-    def matches(subject: Subject) -> Hit | None:
-        found = [finding for finding in subject.leaks if not keys or subject.names[finding.spans[0][0]] is None]
-        paths = paths_of(subject.message.body, [finding.spans[0][0] for finding in (found if skip else found[:1])])
-        if skip:
-            found = [finding for finding in found if skip.isdisjoint(paths[finding.spans[0][0]])]
-        if not found:
-            return None
-        return Hit(paths[found[0].spans[0][0]], found[0].pattern, found[0].view, tuple(found))
-    return matches
-
-
-def _marker_anywhere(skip: frozenset[str], strict: bool) -> Test:
-    """Does a call that writes here, or may, bring our marker along as a value?"""
-    def writes(text: str, subject: Subject) -> bool:
-        return writes_marker(text, any(_quoting_file.search(value.text) for value in subject.argument_values(skip)))
-    anywhere = _texts_anywhere(writes, skip, False, strict)
-
-    def matches(subject: Subject) -> Hit | None:
-        tool = subject.message.tool or ""
-        acts = tool_acts(tool)
-        if acts and acts <= {"read", "search"} or not _SENDING.union(_PEOPLE).isdisjoint(name_words(tool)):
-            return None
-        return anywhere(subject)
-    return matches
-
-
-# Files that quote rather than configure
-_quoting_file = lazy_regex(
-    r"(?i)\A\S{0,300}(?:(?:\A|[/\\_.-])(?:tests?|specs?|fixtures?|docs?|examples?)[/\\_.-]|\.(?:md|mdx|rst|adoc|txt)\Z)")
-
-
-def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], strict: bool) -> Test:
-    def matches(subject: Subject) -> Hit | None:
-        found = subject.commands(skip).categories
-        if strict and categories is not None and not categories.issuperset(found):
-            return None             # it does something else as well
-        return _first(found[category] for category in found if categories is None or category in categories)
-    return matches
-
-
-_STATEMENT_NAMES = frozenset("sql query queries statement statements".split())
-
-
-def _statements(reads: bool, skip: frozenset[str], strict: bool) -> Test:
-    """*reads*: every SQL statement among the arguments surely only reads, and there is one; else: there is one that may act."""
-    def matches(subject: Subject) -> Hit | None:
-        found = [value for value in subject.argument_values(skip) if not value.number and
-                 not _STATEMENT_NAMES.isdisjoint(name_words(value.name)[-1:])]
-        for value in found:
-            for view in subject.readings(value.text) if not reads else (View("raw", value.text, ()),):
-                subject.budget.check()
-                if not pure_select(view.text):
-                    return None if reads else Hit(value.path, "", view.name.replace("raw", ""))
-        return HIT if reads and found else None
-    return matches
-
-
-def _dangers_anywhere(kinds: frozenset[str], skip: frozenset[str]) -> Test:
-    def matches(subject: Subject) -> Hit | None:
-        for one in subject.dangers():
-            if one.kind in kinds and not skip.intersection(one.path):
-                return Hit(one.path, DANGERS[one.kind], "", (), one.why)
-        return None
-    return matches
-
-
-def _command_value(categories: frozenset[str] | None) -> ValueTest:
-    def matches(value: Any, subject: Subject) -> Hit | None:
-        sources = [value] if isinstance(value, (str, list)) else _leaf_texts(value)
-        for source in sources:
-            if isinstance(source, list) and not all(isinstance(word, str) for word in source):
-                source = _leaf_texts(source)
-            found = subject.judge_command(source).categories
-            for category, reason in found.items():
-                if categories is None or category in categories:
-                    return Hit(None, COMMAND_CATEGORIES[category], "command", (), reason)
-        return None
-    return matches
-
-
-def _containment(roots: Sequence[str], under: bool, strict: bool) -> ValueTest:
-    """`under` and `not_under`: a list is under the roots when all its items are; what is no path is not under them.
-
-    The lenient `under` (a rule that refuses what lies under) asks for any item and any reading of it.
-    """
-    def matches(value: Any, subject: Subject) -> Hit | None:
-        context = subject.path_context
-        if not under or strict:
-            return HIT if (_names_a_place(value) and is_under(value, roots, context)) == under else None
-        for text in strings_of(value, subject.budget)[0]:
-            for view in subject.readings(text):
-                if may_be_under(view.text, roots, context):
-                    return Hit(None, "", view.name) if view.name != "raw" else HIT
-        return None
-    return matches
-
-
-def _names_a_place(value: Any) -> bool:
-    """Not an empty text, and no list with one."""
-    return all(map(_names_a_place, value)) if isinstance(value, list) else not isinstance(value, str) or value.strip() != ""
-
-
-# -- conditions of outbound rules as functions --------------------------------
-
-def _size_exceeds(limit: int) -> Test:
-    """More than *limit* bytes of the result (or error, or params) as compact JSON; the exact size is only found near it."""
-    def matches(subject: Subject) -> Hit | None:
-        body, text = subject.message.body, subject.message.text
-        if len(text) * 4 <= limit or len(text.encode()) <= limit:
-            return None     # as compact JSON it is hardly longer
-        content = body.get("result", body.get("error", body.get("params")))
-        if len(subject.blob) - limit > MAX_NAME_CHARS + 100 and body.keys() <= {"jsonrpc", "id", "result"}:
-            return Hit(None, f"more than {limit} bytes")        # what is seen of its strings alone
-        parts: list[str] = []
-        _collect([content], parts, None)
-        size = sum(map(len, parts))             # of the strings alone: often enough to know
-        if size <= limit:
-            size = len(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
-        return Hit(None, f"more than {limit} bytes") if size > limit else None
-    return matches
-
-
-def _asks(kinds: frozenset[str]) -> Test:
-    """The server asks for one of *kinds*: by a request, by questions in a result, or by an error that sends to a page."""
-    def matches(subject: Subject) -> Hit | None:
-        message, body = subject.message, subject.message.body
-        asked = [(message.method, body.get("params"))] if message.kind == "request" else []
-        result, error = body.get("result"), body.get("error")
-        if type(result) is dict and type(result.get("inputRequests")) is dict:
-            asked += [(one.get("method"), one.get("params")) for one in result["inputRequests"].values() if type(one) is dict]
-        data = error.get("data") if type(error) is dict else None
-        if type(data) is dict and type(data.get("elicitations")) is list:
-            asked += [("elicitation/create", one) for one in data["elicitations"]]
-        for method, params in asked:
-            found = asked_for(method, params) & kinds
-            if found:
-                return Hit(None, ASKS[min(found)])
-        return None
-    return matches
-
-
-def _injected(kinds: frozenset[str] | None) -> Test:
-    def matches(subject: Subject) -> Hit | None:
-        found = tuple(finding for finding in subject.injections if kinds is None or finding.pattern in kinds)
-        return Hit(None, found[0].pattern, found[0].view, found) if found else None
-    return matches
-
-
-def _response_texts(subject: Subject) -> list[tuple[int, str]]:
-    """The texts that `response_contains` looks at: (ordinal, text) of every string, the names of members included."""
-    return [(index, text) for index, text in enumerate(subject.texts) if text]
-
-
-def _contains(words: Sequence[str], strict: bool) -> Test:
-    plain = [word.casefold() for word in words]
-    canonical = [canonical_text(word) for word in words]
-
-    def matches(subject: Subject) -> Hit | None:
-        folded = subject.blob.casefold()
-        raw = any(word in folded for word in plain)
-        if strict:
-            return HIT if raw else None
-        seen = "" if raw else "canonical" if any(word in canonical_text(subject.blob) for word in canonical) else None
-        found: list[tuple[int, int, int]] = []
-        for number, (index, text) in enumerate(_response_texts(subject) if seen is not None or subject.viewed else ()):
-            if number & 255 == 255:
-                subject.budget.check()
-            for view in subject.readings(text):
-                spans = _word_spans(view.text, plain)
-                if spans:
-                    seen = view.name if seen is None else seen
-                    found += ((index, *raw_span(view, *span)) for span in spans)
-                    break
-            else:               # with other blanks between
-                if any(word in canonical_text(view.text) for view in subject.readings(text) for word in canonical):
-                    seen = "canonical" if seen is None else seen
-                    found.append((index, 0, len(text)))
-        if seen is None and not _spans_blocks(subject, canonical):
-            return None
-        return Hit(None, "", "canonical" if seen is None else seen, (Finding("response_contains", tuple(found), "raw"),))
-    return matches
-
-
-def _spans_blocks(subject: Subject, words: Sequence[str]) -> bool:
-    """Does a word run over the border of two text blocks? The original joined them by line ends."""
-    blocks = "\n".join([text for text, name in zip(subject.texts, subject.names) if name == "text"])
-    return any(word in canonical_text(view.text) for view in subject.readings(blocks) for word in words)
-
-
-def _word_spans(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
-    """Where the *words* stand in *text*; all of it where folding changes its length."""
-    spans = []
-    folded = text.casefold()
-    for word in words:
-        at = folded.find(word)
-        if at >= 0 and len(folded) != len(text):
-            return [(0, len(text))]
-        while at >= 0 and word:
-            spans.append((at, at + len(word)))
-            at = folded.find(word, at + len(word))
-    return spans
-
-
-def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
-    def matches(subject: Subject) -> Hit | None:
-        found: list[tuple[int, int, int]] = []
-        seen = ""
-        blocks = [text for text, name in zip(subject.texts, subject.names) if name == "text"] if "text" in subject.texts else ()
-        joined = [(-1, "\n".join(blocks))] if len(blocks) > 1 else []
-        asked = dict.fromkeys([text for _, text in joined] + subject.texts)     # equal texts are looked at once
-        asked.pop("", None)
-        for regex in regexes:
-            hits: dict[str, View] = {}
-            for text in asked:
-                for view in subject.readings(text)[:1 if strict else None]:
-                    if regex.search(view.text, subject.budget):
-                        hits[text] = view
-                        break
-            for index, text in joined + _response_texts(subject) if hits else ():
-                if text in hits:
-                    view = hits[text]
-                    seen = seen or view.name
-                    spans = regex.finditer_spans(view.text, subject.budget) if index >= 0 else ()
-                    found += [(index, *raw_span(view, start, end)) for start, end in spans if end > start]
-        return Hit(None, "", seen, (Finding("response_contains_regex", tuple(found), seen),)) if seen else None
     return matches
 
 
