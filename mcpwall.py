@@ -892,65 +892,10 @@ class TooLong(NamedTuple):
     size: int
 
 
-def glimpse(line: bytes | TooLong) -> tuple[bool, list[Any]]:
-    """What can be told of a line that is no strict message: is it an answer all the same (or a batch with one), and the ids
-    at the top level of the object or of the batch's items. Of an object with two ids nobody knows which counts."""
-    if isinstance(line, bytes):
-        read: Any = None
-        text = line.decode("utf-8", "replace")
-        marks = sum(map(line.count, (b"{", b"[", b",")))
-        if marks <= MAX_CONTAINER_MARKS // 10 and not (_long_number and _long_number.search(text)):
-            try:
-                read = json.loads(text, object_pairs_hook=tuple)
-            except (ValueError, RecursionError):
-                pass
-        if read is not None:
-            objects = [one for one in (read if type(read) is list else [read]) if type(one) is tuple]
-            idents = [found for one in objects for found in [[value for name, value in one if name == "id"]]]
-            return any(_is_answer(dict(one)) for one in objects), [one[0] for one in idents if len(one) == 1 and is_id(one[0])]
-        line = TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
-    head, tail, _ = line
-    ident = _id_at_head(head)
-    if ident is None:
-        ident = _id_at_tail(tail)
-    answers = any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (head, tail))
-    return answers and b'"method"' not in head[:200], [] if ident is None else [ident]
-
-
-def _is_answer(members: Mapping[str, Any]) -> bool:
-    return "jsonrpc" in members and "method" not in members and ("result" in members or "error" in members)
-
-
 def is_id(ident: Any) -> bool:
     """Can this be the id of a request, or a token? Whole numbers may be spelled as fractions: 7.0 is 7."""
     kind = type(ident)
     return kind is int or kind is str and len(ident) <= MAX_NAME_CHARS or kind is float and ident.is_integer()
-
-
-def _id_at_head(head: bytes) -> Any:
-    """A top-level "id" among the members that can be read from the beginning of an object; None when there is none."""
-    text = head.decode("utf-8", "replace")
-    at = len(text) - len(text.lstrip(_BLANKS))
-    if text[at:at + 1] != "{":
-        return None
-    decoder = json.JSONDecoder()
-    at += 1
-    try:
-        while True:
-            at = _after_blanks(text, at)
-            key, at = decoder.raw_decode(text, at)
-            at = _after_blanks(text, at)
-            if not isinstance(key, str) or text[at] != ":":
-                return None
-            value, at = decoder.raw_decode(text, _after_blanks(text, at + 1))
-            if key == "id":
-                return value if is_id(value) and _after_blanks(text, at) < len(text) else None
-            at = _after_blanks(text, at)
-            if text[at] != ",":
-                return None
-            at += 1
-    except (ValueError, IndexError, RecursionError):
-        return None
 
 
 def _after_blanks(text: str, at: int) -> int:
@@ -958,17 +903,6 @@ def _after_blanks(text: str, at: int) -> int:
         at += 1
     return at
 
-
-_tail_id = lazy_regex(rb',\s*"id"\s*:\s*("(?:[^"\\]|\\.){0,1000}"|-?[0-9]{1,30})\s*\}\s*\Z')
-
-
-def _id_at_tail(tail: bytes) -> Any:
-    """The "id" that ends an object: `…,"id":7}` at the very end."""
-    found = _tail_id.search(tail[-4096:])
-    try:
-        return json.loads(found[1].decode()) if found else None
-    except ValueError:
-        return None
 
 # ---------------------------------------------------------------------------
 # 4. Canonical views of text; byte-exact edits of JSON strings
@@ -22157,6 +22091,76 @@ class Strays:
         if within or _key_line.match(text):
             return MARKER
         return printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
+
+
+# -- lines that are no message: which request they may end -----------------------
+
+def glimpse(line: bytes | TooLong) -> tuple[bool, list[Any]]:
+    """What can be told of a line that is no strict message: is it an answer all the same (or a batch with one), and the ids
+    at the top level of the object or of the batch's items. Of an object with two ids nobody knows which counts."""
+    if isinstance(line, bytes):
+        read: Any = None
+        text = line.decode("utf-8", "replace")
+        marks = sum(map(line.count, (b"{", b"[", b",")))
+        if marks <= MAX_CONTAINER_MARKS // 10 and not (_long_number and _long_number.search(text)):
+            try:
+                read = json.loads(text, object_pairs_hook=tuple)
+            except (ValueError, RecursionError):
+                pass
+        if read is not None:
+            objects = [one for one in (read if type(read) is list else [read]) if type(one) is tuple]
+            idents = [found for one in objects for found in [[value for name, value in one if name == "id"]]]
+            return any(_is_answer(dict(one)) for one in objects), [one[0] for one in idents if len(one) == 1 and is_id(one[0])]
+        line = TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
+    head, tail, _ = line
+    ident = _id_at_head(head)
+    if ident is None:
+        ident = _id_at_tail(tail)
+    answers = any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (head, tail))
+    return answers and b'"method"' not in head[:200], [] if ident is None else [ident]
+
+
+def _is_answer(members: Mapping[str, Any]) -> bool:
+    return "jsonrpc" in members and "method" not in members and ("result" in members or "error" in members)
+
+
+def _id_at_head(head: bytes) -> Any:
+    """A top-level "id" among the members that can be read from the beginning of an object; None when there is none."""
+    text = head.decode("utf-8", "replace")
+    at = len(text) - len(text.lstrip(_BLANKS))
+    if text[at:at + 1] != "{":
+        return None
+    decoder = json.JSONDecoder()
+    at += 1
+    try:
+        while True:
+            at = _after_blanks(text, at)
+            key, at = decoder.raw_decode(text, at)
+            at = _after_blanks(text, at)
+            if not isinstance(key, str) or text[at] != ":":
+                return None
+            value, at = decoder.raw_decode(text, _after_blanks(text, at + 1))
+            if key == "id":
+                return value if is_id(value) and _after_blanks(text, at) < len(text) else None
+            at = _after_blanks(text, at)
+            if text[at] != ",":
+                return None
+            at += 1
+    except (ValueError, IndexError, RecursionError):
+        return None
+
+
+_tail_id = lazy_regex(rb',\s*"id"\s*:\s*("(?:[^"\\]|\\.){0,1000}"|-?[0-9]{1,30})\s*\}\s*\Z')
+
+
+def _id_at_tail(tail: bytes) -> Any:
+    """The "id" that ends an object: `…,"id":7}` at the very end."""
+    found = _tail_id.search(tail[-4096:])
+    try:
+        return json.loads(found[1].decode()) if found else None
+    except ValueError:
+        return None
+
 
 # ---------------------------------------------------------------------------
 # 21. Refusals and questions: calls that come again, and calls that wait for a person
