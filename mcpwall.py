@@ -1231,7 +1231,7 @@ def _view_character(code: int, piece: str) -> str:
 
 
 _VIEW_TOKEN_RUN = b"a" * _VIEW_TOKEN_MIN
-_VIEW_HEX_STARTS = frozenset("0234567cdefCDEF")
+HEX_STARTS = frozenset("0234567cdefCDEF")
 _VIEW_TOKEN_MAP = bytes(97 if chr(code).isalnum() or code in b"+/-_" else 32
                         for code in _VIEW_ASCII) + b" " * 128
 _view_token = lazy_regex("[A-Za-z0-9+/_-]*")
@@ -1252,14 +1252,14 @@ _view_hex_text = lazy_regex(rb"(?:[\t\n\r\x20-\x7f]|[\xc0-\xff][\x80-\xbf]+)+\Z"
 
 
 _view_fraction = lazy_regex(r"[0-9]\.")
-_MAX_RUNS = 50_000          # so many are kept at once; a text with more is gone through once for each use
+MAX_RUNS = 50_000          # so many are kept at once; a text with more is gone through once for each use
 
 
 def token_runs(text: str) -> Sequence[tuple[int, int]] | None:
     """(start, end) of each long run of characters that tokens, base64 and hex are made of, in order; None
-    when there are more than _MAX_RUNS. What `needs_views` looks at."""
-    runs = [run for run, _ in zip(all_token_runs(text), range(_MAX_RUNS + 1))]
-    return runs if len(runs) <= _MAX_RUNS else None
+    when there are more than MAX_RUNS. What `needs_views` looks at."""
+    runs = [run for run, _ in zip(all_token_runs(text), range(MAX_RUNS + 1))]
+    return runs if len(runs) <= MAX_RUNS else None
 
 
 def all_token_runs(text: str) -> Iterator[tuple[int, int]]:
@@ -1276,7 +1276,7 @@ def all_token_runs(text: str) -> Iterator[tuple[int, int]]:
         start = marks.find(_VIEW_TOKEN_RUN, end)
 
 
-def _view_encoded(text: str, runs: Iterable[tuple[int, int]]
+def encoded_runs(text: str, runs: Iterable[tuple[int, int]]
                   | None = None) -> Iterator[tuple[list[tuple[int, int]], str]]:
     """(its lines, what it says) of each run of base64 or hex that holds text, in order, without the
     padding."""
@@ -1290,14 +1290,14 @@ def _view_encoded(text: str, runs: Iterable[tuple[int, int]]
             continue                # of a decimal number
         # most words, paths and checksums end here: they have letters of one case, and are no hex of text
         if start >= done and ((token == token.lower()) == (token == token.upper()) or
-                              token[0] in _VIEW_HEX_STARTS and (
+                              token[0] in HEX_STARTS and (
                 _view_hex_start.match(token) or "/" in token and _view_hex_step.search(token))):
             cut = start < _VIEW_GAP or end == len(text)
-            said = _view_decode_token(token, cut)
+            said = decode_token(token, cut)
             if said is None:
                 if "/" in token and len(token) < 1000:      # perhaps a path or URL with an encoded step
                     for step in token.split("/"):
-                        said = _view_decode_token(step)
+                        said = decode_token(step)
                         if said is not None:
                             yield [(start, start + len(step))], said
                         start += len(step) + 1
@@ -1305,7 +1305,7 @@ def _view_encoded(text: str, runs: Iterable[tuple[int, int]]
             lines = [(start, end)]
             if end - start >= _VIEW_WIDTH and start >= alone:
                 lines = _view_token_lines(text, start, end)
-                whole = _view_decode_token("".join([text[first:last] for first, last in lines]), cut)
+                whole = decode_token("".join([text[first:last] for first, last in lines]), cut)
                 if whole is None:
                     alone, lines = lines[-1][1], lines[:1]
                 else:
@@ -1315,10 +1315,10 @@ def _view_encoded(text: str, runs: Iterable[tuple[int, int]]
 
 
 def holds_coded_run(text: str, runs: Iterable[tuple[int, int]]) -> bool:
-    """A superset of what `_view_encoded` finds, which goes by each run alone, wherever it stands."""
+    """A superset of what `encoded_runs` finds, which goes by each run alone, wherever it stands."""
     for start, end in runs:
         token = text[start:end]
-        if (token == token.lower()) == (token == token.upper()) or token[0] in _VIEW_HEX_STARTS and (
+        if (token == token.lower()) == (token == token.upper()) or token[0] in HEX_STARTS and (
                 _view_hex_start.match(token) or "/" in token and _view_hex_step.search(token)):
             return True
     return False
@@ -1367,12 +1367,12 @@ def _view_token_lines(text: str, start: int, end: int) -> list[tuple[int, int]]:
     return lines
 
 
-def _view_decode_token(token: str, cut: bool = False) -> str | None:
+def decode_token(token: str, cut: bool = False) -> str | None:
     """What a run of token characters says when it is hex or base64 of text, else None. *cut*: it may begin
     anywhere."""
     if len(token) < _VIEW_TOKEN_MIN:
         return None
-    even = token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0
+    even = token[0] in HEX_STARTS and len(token) % 2 == 0
     for shift in (0, 1) if cut and len(token) > _VIEW_LONG else (0,) if even else ():
         whole = token[shift:len(token) - (len(token) - shift) % 2]
         if not _view_hex_start.match(whole):
@@ -1382,7 +1382,7 @@ def _view_decode_token(token: str, cut: bool = False) -> str | None:
         except ValueError:
             data = b""
         if data and (not data.translate(None, _VIEW_PLAIN) or _view_hex_text.match(data)):
-            return _view_as_text(data)
+            return view_as_text(data)
     # words, constants, numbers: text gives both cases
     if token.islower() or token.isupper() or token.isdigit():
         return None
@@ -1390,14 +1390,14 @@ def _view_decode_token(token: str, cut: bool = False) -> str | None:
         if "/" in token or "+" in token:
             return None
         token = token.replace("-", "+").replace("_", "/")
-    if len(token) > 80 and _view_as_text(_view_base64(token[:64])) is None:      # media: told by their start
+    if len(token) > 80 and view_as_text(_view_base64(token[:64])) is None:      # media: told by their start
         shifts = [shift for shift in (1, 2, 3)
-                  if _view_as_text(_view_base64(token[shift:64 + shift])) is not None
+                  if view_as_text(_view_base64(token[shift:64 + shift])) is not None
                   ] if len(token) > _VIEW_LONG else []
         if not shifts:
             return None
         token = token[shifts[0]:]
-    return _view_as_text(_view_base64(token))
+    return view_as_text(_view_base64(token))
 
 
 def _view_base64(token: str) -> bytes:
@@ -1405,7 +1405,7 @@ def _view_base64(token: str) -> bytes:
     return binascii.a2b_base64(token + "=" * (-len(token) % 4))
 
 
-def _view_as_text(data: bytes) -> str | None:
+def view_as_text(data: bytes) -> str | None:
     """UTF-8 (perhaps cut at the end), or ASCII as UTF-16, with hardly any control characters; else None."""
     if data[1:2] == b"\0" and not data[1::2].strip(b"\0"):
         data = data[::2]
@@ -1421,7 +1421,7 @@ def _view_decode(text: str, budget: Budget | None = None, joined: bool = False) 
     pieces: list[str] = []
     readings: list[str] = []
     done = 0
-    for lines, said in _view_encoded(text):
+    for lines, said in encoded_runs(text):
         size, read = sum([end - start for start, end in lines]), 0
         for start, end in lines:
             if start > lines[0][0]:                     # what stands between two lines says nothing
@@ -1604,7 +1604,7 @@ def is_coded(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
         return True
     if "&" in text and any(_view_read_entity(found[0]) != found[0] for found in _view_entity.finditer(text)):
         return True
-    return (runs is None or bool(runs)) and next(_view_encoded(text, runs), None) is not None
+    return (runs is None or bool(runs)) and next(encoded_runs(text, runs), None) is not None
 
 
 def canonical_text(text: str) -> str:
@@ -2547,10 +2547,10 @@ MAX_REGEX_SIZE = 10_000         # characters it can demand in all, repeats writt
 MAX_REGEX_NESTING = 60          # groups within groups
 MAX_LITERALS = 16               # alternatives of a literal prefilter
 # backtracking steps `re` may need at worst between looks at the clock: about 2 ms
-_RE_STEPS = 200_000
+RE_STEPS = 200_000
 # repeats that are the machine's, since windows of `re` would have to be too long
 _LONG = 150
-_MACHINE_BYTES = 8_000_000      # what the states of all machines may take, roughly; then they are made anew
+MACHINE_BYTES = 8_000_000      # what the states of all machines may take, roughly; then they are made anew
 _MAX_PYTHON = 20_000            # characters of a translation: `re` takes up to 0.1 s to compile these
 _GLOB_SECONDS = 0.8             # for a glob on a long text, where the budget of no message is at hand
 _NEVER = -1                     # "no upper bound" of a repeat
@@ -3142,7 +3142,7 @@ class _Plan:
         self.search = lazy_regex(python, re.ASCII)
         for size in (16384, 4096, 1024, 256, 64, 16):
             steps = _worst(node, size)[1]
-            if (steps + size if self.anchored else steps * size) <= _RE_STEPS:
+            if (steps + size if self.anchored else steps * size) <= RE_STEPS:
                 self.window = size
                 break
         reach = _width(node)[1] + sum([_width(look.body)[1] for look in looks]) + 2
@@ -3366,7 +3366,7 @@ class _Machine:
         place, flags = self.class_of(self.bounds, ord(char)), tuple(rest)
         following = row.get((place, flags))
         if following is None:
-            if _state_bytes > _MACHINE_BYTES:
+            if _state_bytes > MACHINE_BYTES:
                 _forget_states()
             following = self.after(row, place, self.kind(char), flags)
             row[place, flags] = following
@@ -3889,11 +3889,11 @@ def resolve_path(path: str) -> str:
     On Linux the kernel does it: 4 µs for a file that exists. A path whose links lead in circles is nowhere.
     """
     if os.name == "nt":
-        return _path_windows_real(path)
-    return (_path_ask_kernel(path) if _O_PATH is not None else None) or _path_follow(path)
+        return windows_real_path(path)
+    return (_path_ask_kernel(path) if _O_PATH is not None else None) or follow_links(path)
 
 
-def _path_windows_real(path: str, realpath: Callable[[str], str] = os.path.realpath) -> str:
+def windows_real_path(path: str, realpath: Callable[[str], str] = os.path.realpath) -> str:
     """The same on Windows. Network paths stay: to look one up would send the user's password hash to that
     server."""
     try:
@@ -3929,7 +3929,7 @@ def _is_no_link(path: str) -> bool:
     return False
 
 
-def _path_follow(path: str) -> str:
+def follow_links(path: str) -> str:
     done: list[str] = []
     left, links, gone = path.split("/")[::-1], 0, 0     # gone: from this depth on nothing exists
     while left:
@@ -4025,7 +4025,7 @@ class DiskLooks:
         head, _, name = path.rpartition("/")
         base = self._folder(head or "/") if name and "\0" not in path else _NOWHERE
         if base == _NOWHERE:
-            return _path_follow(path)
+            return follow_links(path)
         if head not in self._gone:
             self._edge = path
         self._gone.add(path)
@@ -4533,7 +4533,7 @@ _PATH_COMMON = frozenset(
 _NO_HITS: Mapping[str, str] = {}
 
 
-class _SplitPath:
+class SplitPath:
     """A canonical path in its components, and after how many of them the globs of each anchor begin."""
 
     __slots__ = ("parts", "known", "fold", "_path", "_context", "_starts")
@@ -4559,7 +4559,7 @@ class _SplitPath:
         return found
 
 
-class _PathPattern:
+class PathPattern:
     """One glob of one list; *rank* is its place there. It is taken apart when a path first comes near it."""
 
     __slots__ = ("name", "rank", "source", "negated", "glob", "filed", "_made")
@@ -4588,7 +4588,7 @@ class _PathPattern:
                              next((test for test in reversed(tests) if type(test) is str), None)))
         return made
 
-    def matches(self, path: _SplitPath) -> bool:
+    def matches(self, path: SplitPath) -> bool:
         return any((must is None or must in path.known)
                    and any(_path_matches(tests, path.parts, at) for at in path.starts(anchor))
                    for anchor, tests, must in self.made(path.fold))
@@ -4686,7 +4686,7 @@ def _path_rarest(word: str) -> str:
     return next((part for part in words if part not in _PATH_COMMON), words[0] if words else "")
 
 
-def _path_keys(glob: str) -> tuple[Iterable[str], list[tuple[str, str]]]:
+def path_keys(glob: str) -> tuple[Iterable[str], list[tuple[str, str]]]:
     """What every path that *glob* (as `_path_same` spells it) matches must have: one of these components, or
     else of these first (`<abc`) or last (`>abc`) characters of its last one together with a text in it; ""
     for none."""
@@ -4768,19 +4768,19 @@ class PathIndex:
 
     def __init__(self, globs: Mapping[str, Sequence[str]], any_case: bool = True) -> None:
         self._any_case = any_case
-        self._words: dict[str, list[_PathPattern]] = {}     # by a component that must be there
+        self._words: dict[str, list[PathPattern]] = {}     # by a component that must be there
         # by the first or last three characters of the last component; the text must occur in it
-        self._ends: dict[str, list[tuple[str, _PathPattern]]] = {}
-        self._others: list[_PathPattern] = []
+        self._ends: dict[str, list[tuple[str, PathPattern]]] = {}
+        self._others: list[PathPattern] = []
         # By something of theirs that is told at a glance (see `_path_marks`): they are filed under the above
         # when a path has that. Most never are, and a start does not multiply out their braces.
-        self._late: dict[str, list[_PathPattern]] = {}
-        self._all: list[_PathPattern] = []
+        self._late: dict[str, list[PathPattern]] = {}
+        self._all: list[PathPattern] = []
         self._vocabulary: Iterable[str] = ()                # the words of all
-        self._excepts: dict[str, list[_PathPattern]] = {}
+        self._excepts: dict[str, list[PathPattern]] = {}
         for name, sources in globs.items():
             for rank, source in enumerate(sources):
-                pattern = _PathPattern(name, rank, source)
+                pattern = PathPattern(name, rank, source)
                 if pattern.negated:
                     self._excepts.setdefault(name, []).append(pattern)
                     continue
@@ -4791,9 +4791,9 @@ class PathIndex:
                 if not marks:
                     self._add(pattern)
 
-    def _add(self, pattern: _PathPattern) -> None:
+    def _add(self, pattern: PathPattern) -> None:
         """File *pattern* under what every path that it matches must have."""
-        words, ends = _path_keys(_path_same(pattern.glob))
+        words, ends = path_keys(_path_same(pattern.glob))
         for word in words:
             self._words.setdefault(word, []).append(pattern)
         for end, text in ends:
@@ -4827,9 +4827,9 @@ class PathIndex:
             found = {**found, **self._expanded(parts, ctx)}
         return found
 
-    def _decide(self, candidates: list[_PathPattern], canonical: str, ctx: PathContext) -> Mapping[str, str]:
-        path = _SplitPath(canonical, ctx, self._any_case or ctx.fold_case or canonical[1:2] == ":")
-        last: dict[str, _PathPattern] = {}
+    def _decide(self, candidates: list[PathPattern], canonical: str, ctx: PathContext) -> Mapping[str, str]:
+        path = SplitPath(canonical, ctx, self._any_case or ctx.fold_case or canonical[1:2] == ":")
+        last: dict[str, PathPattern] = {}
         for pattern in candidates:
             before = last.get(pattern.name)
             if (before is None or before.rank < pattern.rank) and pattern.matches(path):
@@ -4854,7 +4854,7 @@ class PathIndex:
                 cut = "" if any([sign in part for sign in "[{\\"]) else max(_PATH_WILD.split(part), key=len)
                 if not self._vocabulary:
                     self._vocabulary = dict.fromkeys([word for pattern in self._all
-                                                      for word in _path_keys(_path_same(pattern.glob))[0]])
+                                                      for word in path_keys(_path_same(pattern.glob))[0]])
                     self._text = "/".join(self._vocabulary)
                 try:
                     test = _path_component(part) if cut in self._text else None
@@ -4876,7 +4876,7 @@ class PathGlobs:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         for pattern in patterns:                # what is no glob is refused now, not when a message comes
-            _PathPattern("", 0, pattern).made(False)
+            PathPattern("", 0, pattern).made(False)
         self._index = PathIndex({"": patterns}, any_case=False)
 
     def matches(self, canonical: str, ctx: PathContext) -> str | None:
@@ -7638,11 +7638,11 @@ def _sh_row(row: str) -> _ShRow:
 # nor hiding places. Two readings rest on it:
 # refusing   `sql_acts` says what a text does in any of the readings. A word acts only where a statement may
 # start: `drop` in a
-# name, a string or a comment is none. `_SqlText` knows the clauses of each statement, so it tells a condition
+# name, a string or a comment is none. `SqlText` knows the clauses of each statement, so it tells a condition
 # that
 # always holds from one that chooses, tables that this text has made, and names that nobody will miss. Strings
 # count
-# by the word or function before them (`_SQL_TEXTS`: files, programs); with a word that runs text, all are
+# by the word or function before them (`SQL_TEXTS`: files, programs); with a word that runs text, all are
 # read.
 # certain    `pure_select`, for rules that allow, stands in a section of its own below: one statement that
 # looks in *every*
@@ -7707,7 +7707,7 @@ def _sql_tokens(text: str, dialect: str) -> _SqlTokens:
     return found
 
 
-def _sql_readings(text: str) -> list[_SqlTokens]:
+def sql_readings(text: str) -> list[_SqlTokens]:
     """The text cut in each dialect in which it may be another; a text without end marks costs no second
     reading."""
     found = [_sql_tokens(text, "standard")]
@@ -7734,7 +7734,7 @@ _SQL_CLAUSES = frozenset("EXPLAIN DESCRIBE DESC DELETE UPDATE FROM WHERE SET LIM
 _SQL_UNTRUSTED = frozenset("C PLPYTHONU PLPYTHON3U PLPERLU PLTCLU PLSH".split())
 _SQL_STRONG = frozenset(("DROP TABLE", "DROP DATABASE", "DROP SCHEMA", "TRUNCATE TABLE", "DELETE FROM"))
 # What the string behind a word, or between the parentheses of a function, is.
-_SQL_TEXTS = {name: kind for kind, names in (
+SQL_TEXTS = {name: kind for kind, names in (
     ("read", """PG_READ_FILE PG_READ_BINARY_FILE PG_LS_DIR PG_STAT_FILE LO_IMPORT LOAD_FILE READFILE READ_TEXT READ_BLOB READ_CSV
         READ_CSV_AUTO READ_JSON READ_JSON_AUTO READ_JSON_OBJECTS READ_NDJSON READ_NDJSON_AUTO READ_PARQUET PARQUET_SCAN SNIFF_CSV
         READ_XLSX ST_READ SQLITE_SCAN CSVREAD FILE OPENROWSET BULK INFILE INPATH LOAD_EXTENSION LOAD FSDIR XP_DIRTREE XP_FILEEXIST
@@ -7765,33 +7765,33 @@ def sql_acts(text: str, depth: int = 0) -> list[Act]:
         acts.append(Act("sh", found.group(1).rstrip("'")) if found.group(1) else Act("read", found.group(2)))
     if _sql_graph.search(text):
         acts.append(Act("say", "infrastructure", "destroys a database: every node of a graph"))
-    for tokens in _sql_readings(text) if _sql_may_act(text) else ():
-        acts += _SqlText(tokens).acts(depth)
+    for tokens in sql_readings(text) if sql_may_act(text) else ():
+        acts += SqlText(tokens).acts(depth)
     return list(dict.fromkeys(acts))
 
 
-_SQL_DOING = _SQL_DYNAMIC | frozenset(
+SQL_DOING = _SQL_DYNAMIC | frozenset(
     "LANGUAGE DROP TRUNCATE DELETE UPDATE PRAGMA FLUSHALL FLUSHDB SHUTDOWN PG_TERMINATE_BACKEND".split())
 _sql_words = lazy_regex(r"[A-Z_]\w*")
 # to a string, or to parentheses
 _sql_leading = lazy_regex(r"\b([A-Z_]\w*)\b\s*(?:=\s*)?(?:[A-Z]?['\"]|\()")
 
 
-def _sql_may_act(text: str) -> bool:
+def sql_may_act(text: str) -> bool:
     """False only if no reading of *text* has an act: it has no word that does something, and no string where
     one counts."""
     if not text.isascii() or "$" in text:
         return True
     upper = text.upper()
     words = set(_sql_words.findall(upper))
-    if not _SQL_DOING.isdisjoint(words):
+    if not SQL_DOING.isdisjoint(words):
         return True
-    return not _SQL_TEXTS.keys().isdisjoint(words) and ("'" in text or '"' in text) and (
+    return not SQL_TEXTS.keys().isdisjoint(words) and ("'" in text or '"' in text) and (
         "--" in text or "/*" in text or "*/" in text or "#" in text
-        or not _SQL_TEXTS.keys().isdisjoint(_sql_leading.findall(upper)))
+        or not SQL_TEXTS.keys().isdisjoint(_sql_leading.findall(upper)))
 
 
-class _SqlText:
+class SqlText:
     """One reading of a text."""
 
     def __init__(self, tokens: _SqlTokens) -> None:
@@ -7831,8 +7831,8 @@ class _SqlText:
                 elif word == ")" and callers:
                     callers.pop()
             elif kind == "s":
-                what = (_SQL_TEXTS.get(self.word(at - 1 - (before == "="))) or
-                        _SQL_TEXTS.get(callers[-1] if callers else ""))
+                what = (SQL_TEXTS.get(self.word(at - 1 - (before == "="))) or
+                        SQL_TEXTS.get(callers[-1] if callers else ""))
                 if what in ("sh", "cmd"):
                     yield Act("say", "privilege", "runs a program on the database's machine")
                 if what:
@@ -12787,7 +12787,7 @@ _RUN_NEEDLE = b"a" * _RUN
 _RUN_MARKS = bytes(97 if chr(code).isalnum() or code in b"_-" else 32 for code in range(128)) + b" " * 128
 
 
-def _kind_rows() -> list[tuple[str, list[str], str]]:
+def secret_rows() -> list[tuple[str, list[str], str]]:
     """(name, shapes, what it is) of each kind of the table."""
     rows = []
     for entry in _SECRET_TABLE.strip().rstrip(";").split(";"):
@@ -12797,7 +12797,7 @@ def _kind_rows() -> list[tuple[str, list[str], str]]:
     return rows
 
 
-def _shape_parts(shape: str) -> list[tuple[str, str, int, int]]:
+def shape_parts(shape: str) -> list[tuple[str, str, int, int]]:
     """(literal, class, least, most) of each piece of a shape; *most* 0 means no end."""
     parts = []
     for literal, letter, least, dash, most in re.findall(
@@ -12809,7 +12809,7 @@ def _shape_parts(shape: str) -> list[tuple[str, str, int, int]]:
 
 def _shape_regex(shape: str) -> str:
     """The regex of a shape, with what may not stand before and behind it."""
-    parts, source = _shape_parts(shape), ""
+    parts, source = shape_parts(shape), ""
     for literal, letter, least, most in parts:
         source += re.escape(literal) + (f"[{_SECRET_CLASSES[letter]}]{{{least},{most or ''}}}" if letter
                                         else "")
@@ -12846,7 +12846,7 @@ class _Shapes:
         self.lengths: dict[int, tuple[str, list[_Shape]]] = {}
         self.others: dict[str, list[_Shape]] = {}       # the character before it
         self._made: dict[str, list[_Shape]] = {}
-        for kind, shapes, _ in _kind_rows():
+        for kind, shapes, _ in secret_rows():
             for shape in shapes:
                 plain = _plain_shape.match(shape)
                 if plain and len(plain[1]) + int(plain[2] or _RUN) >= _RUN:
@@ -12871,7 +12871,7 @@ class _Shapes:
                                                list[tuple[str, int, int]]]:
         """(the shape, what stands before its run, its run and the rest), the last two as (character or class,
         least, most)."""
-        parts = _shape_parts(source)
+        parts = shape_parts(source)
         atoms: list[tuple[str, int, int]] = []          # (character or class of it, least, most)
         for literal, letter, least, most in parts:
             atoms += ((char, 1, 1) for char in literal)
@@ -13810,7 +13810,7 @@ def _lower(text: str) -> str:
     return (text if text.isascii() else text.replace("\u0130", "i")).lower()
 
 
-def _secret_runs(text: str, runs: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
+def secret_runs(text: str, runs: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
     """The long runs of `_RUN_CHARS` among those of base64."""
     for start, end in runs:
         token = text[start:end]
@@ -13843,7 +13843,7 @@ class _Search:
         # how many of them begin before the value at hand; how often they were looked for
         self._before = self._asked = 0
         if tokens:
-            self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
+            self._tokens(secret_runs(text, all_token_runs(text) if runs is None else runs))
         self._words()
         self._forms()
 
@@ -14176,7 +14176,7 @@ class SecretScanner:
         """False when `scan` finds something in the strings that stand one behind the other in *text*, which
         needs no views, has these `token_runs` and holds no string twice that has a name; also when that takes
         a closer look."""
-        return not self._own and (not self._kinds or _is_plain(text, False, runs))
+        return not self._own and (not self._kinds or is_plain_value(text, False, runs))
 
     def scan(self, texts: Sequence[str], budget: Budget,
              names: _NamesOf | Callable[[], _NamesOf] | None = None,
@@ -14191,7 +14191,7 @@ class SecretScanner:
         findings: list[Finding] = []
         if self._kinds:
             blob = "\0".join(texts)
-            if not _is_plain(blob, viewed, runs):
+            if not is_plain_value(blob, viewed, runs):
                 findings += self._builtin(blob, texts, names, budget, viewed, runs)
         if callable(names):
             names = names() if "text" in texts else None
@@ -14324,7 +14324,7 @@ def _in_views(text: str, viewed: bool, named: bool,
 
 
 _SHORT = 4000               # characters of a text in which words are looked for before anything else
-_PLAIN_SIGNS = (*_RARE_NAMES, *_RARE_LABELS, *_COLUMN_NAMES, *(word for word, *_ in _GIVEN_FORMS), "://",
+PLAIN_SIGNS = (*_RARE_NAMES, *_RARE_LABELS, *_COLUMN_NAMES, *(word for word, *_ in _GIVEN_FORMS), "://",
                 "kty", "q~", "private")
 
 
@@ -14339,17 +14339,17 @@ def _marked_signs(signs: Sequence[str]) -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
-_PLAIN_MARKED = _marked_signs(tuple(dict.fromkeys(_PLAIN_SIGNS)))
+_PLAIN_MARKED = _marked_signs(tuple(dict.fromkeys(PLAIN_SIGNS)))
 
 
-def _is_plain(text: str, viewed: bool, runs: Sequence[tuple[int, int]] | None) -> bool:
+def is_plain_value(text: str, viewed: bool, runs: Sequence[tuple[int, int]] | None) -> bool:
     """True only when nothing is found in *text*: short, without views, without a word that anything but a
     token needs, and without a run of token characters."""
     if viewed or len(text) > _SHORT or not text.isascii():
         return False
     low = text.lower()
     return not any([mark in low and any(map(low.__contains__, signs)) for mark, signs in _PLAIN_MARKED]) and \
-        next(iter(_secret_runs(text, all_token_runs(text) if runs is None else runs)), None) is None
+        next(iter(secret_runs(text, all_token_runs(text) if runs is None else runs)), None) is None
 
 
 class _ExactText:
@@ -14494,13 +14494,13 @@ def secret_kinds() -> list[tuple[str, str, str]]:
     """(name, what it is, an example of its form) of each built-in kind; the examples are made up the same
     every time."""
     from random import Random
-    return [(kind, what, _example(shapes[0], Random(kind))) for kind, shapes, what in _kind_rows()]
+    return [(kind, what, secret_example(shapes[0], Random(kind))) for kind, shapes, what in secret_rows()]
 
 
-def _example(shape: str, random: Any) -> str:
+def secret_example(shape: str, random: Any) -> str:
     """A text of the given shape."""
     text = ""
-    for literal, letter, least, _ in _shape_parts(shape[3:] if shape.startswith("eg:") else shape):
+    for literal, letter, least, _ in shape_parts(shape[3:] if shape.startswith("eg:") else shape):
         alphabet = re.findall(f"[{_SECRET_CLASSES[letter or 'a']}]", _RUN_CHARS + "+/")
         text += literal.replace("~", " ") if shape.startswith("eg:") and "Q~" not in literal else literal
         text += "".join(random.choice(alphabet) for _ in range(least))
@@ -15428,7 +15428,7 @@ _STEER_TOKEN = (
     r"|(?<![\w.])(?:~|\$home|[a-z]:|\.{1,2})?[/\\][\w.@*$+-]+(?:[/\\][\w.@*$+-]*)*"
     r"|(?<![\w.])\*?\.[a-z][\w.-]*(?:/[\w.-]+)*|<\(curl\b|[^\w\s]|\w|\n")
 _steer_piece = lazy_regex(r"\S+|\n\s*\n|\n\s{0,8}(?:[-*#>•]|\d{1,3}[.)])\s|\n")
-_steer_token = lazy_regex(_STEER_TOKEN)
+steering_token = lazy_regex(_STEER_TOKEN)
 _steer_path = lazy_regex(
     r"\bid_(?:rsa|ed25519|ecdsa|dsa)\b(?!\.pub)|\.ssh\b(?![^\s]*(?:\.pub|known_hosts))|\.aws\b"
     r"|\.env\b(?!\.(?:example|sample|template|dist))"
@@ -15527,7 +15527,7 @@ class _SteerPieces(dict[str, "tuple[tuple[int, int, str], ...]"]):
         self.letters = letters
 
     def __missing__(self, piece: str) -> tuple[tuple[int, int, str], ...]:
-        read = tuple((*match.span(), self.letters[match[0]]) for match in _steer_token.finditer(piece))
+        read = tuple((*match.span(), self.letters[match[0]]) for match in steering_token.finditer(piece))
         if len(self) < 8192 and len(piece) < 32:
             self[piece] = read
         return read
@@ -15940,7 +15940,7 @@ def _steer_marking(marks: Sequence[tuple[SteeringPhrase,
 
 
 @lru_cache(None)
-def _steer() -> _Steer:
+def steering_tables() -> _Steer:
     return _Steer()
 
 
@@ -15977,7 +15977,7 @@ def _steer_abroad() -> _SteerAbroad:
 
 def steering_rows() -> list[SteeringPhrase]:
     """All rows of the tables: phrases, those of other languages, marks."""
-    steer = _steer()
+    steer = steering_tables()
     abroad = _steer_abroad()
     others = [phrase for phrases in abroad.scripts.values() for phrase, _ in phrases]
     others += [phrase for _, light in abroad.light.values() for _, phrase, _ in light]
@@ -16002,10 +16002,10 @@ def _steer_lower(text: str) -> str:
     return low
 
 
-def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[SteeringHit]:
+def steering_phrases(low: str, defining: bool, budget: Budget) -> Iterator[SteeringHit]:
     """The phrases in *low*, block by block, before any excuse. Most blocks hold none of the words that
     phrases hang on."""
-    steer = _steer()
+    steer = steering_tables()
     plain = low.isascii()
     for start in range(0, len(low), _STEER_BLOCK):
         budget.check()
@@ -16129,7 +16129,7 @@ def _steer_words(text: str) -> tuple[bytes, frozenset[bytes]]:
     """*text* with blanks for all but its ASCII letters and digits, every character in its place, and those of
     its words that some phrase is about."""
     bare = text.encode("ascii", "replace").translate(_STEER_BARE)
-    return bare, _steer().known.intersection(bare.split())
+    return bare, steering_tables().known.intersection(bare.split())
 
 
 def _steer_finds(text: Any, part: Any) -> Iterator[int]:
@@ -16143,11 +16143,11 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
                 light: Sequence[SteeringPhrase]) -> Iterator[SteeringHit]:
     """The *phrases* in a part of *low*, and where it holds one of them the *light* ones too, which are
     nothing alone."""
-    steer = _steer()
+    steer = steering_tables()
     begin = max(low.rfind(" ", 0, begin), low.rfind("\n", 0, begin), begin - 40, 0)
     zone = low[begin:end]
     if spaced or "<" in zone or any([string in zone for string in _STEER_FORMS["DANGER"]]):
-        regex = _steer_spaced_token if spaced else _steer_token
+        regex = _steer_spaced_token if spaced else steering_token
         tokens = [match.span() for match in regex.finditer(low, begin, end)]
         letters = "".join([steer.letters[low[first:last]] for first, last in tokens])
     else:           # nothing reaches over a blank: the pieces between them are read once each
@@ -16178,7 +16178,7 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
 
 
 def _steer_marks(low: str) -> Iterator[SteeringHit]:
-    for head, regex, marks in _steer().marks:
+    for head, regex, marks in steering_tables().marks:
         if head in low:
             for match in regex.finditer(low):
                 for phrase, size in marks[match[0]]:
@@ -16197,7 +16197,7 @@ def steering_signs(text: str, defining: bool, budget: Budget) -> list[SteeringHi
     """The phrases and marks in *text* that say anything here and are no talk about orders, in text order."""
     low = _steer_lower(text)
     data = low[:80].lstrip()[:1] in ("{", "[")
-    hits = [hit for found in (_steer_phrases(low, defining, budget), _steer_marks(low)) for hit in found
+    hits = [hit for found in (steering_phrases(low, defining, budget), _steer_marks(low)) for hit in found
             if hit.phrase.where(defining) and not _steer_excused(low, hit, data, defining)]
     return sorted(set(hits), key=lambda hit: (*hit[:2], hit.phrase.row))
 
@@ -16347,7 +16347,7 @@ def may_inject(text: str, viewed: bool | None = None) -> bool:
     if len(text) > _STEER_SHORT or not text.isascii():
         return True                 # what this could spare is soon told by the search itself
     low = _steer_lower(text)
-    steer = _steer()
+    steer = steering_tables()
     if any(head in low and regex.search(low) for head, regex, _ in steer.marks):
         return True
     # all that a phrase may need is nearer to the word it hangs on
@@ -16868,8 +16868,8 @@ _PROGRAM_TOOLS = frozenset(
 _QUIET_ROLES = frozenset("pattern exclusion choice number".split())     # of what no tool runs
 _PLACE_ROLES = frozenset("place base address credential".split())       # of what one word is no command
 _run_marks = lazy_regex(r"[\s;|&$`<>(]")
-def _may_begin_code(text: str) -> bool:
-    """True for all that `_code_first` matches, and little else."""
+def may_begin_code(text: str) -> bool:
+    """True for all that `code_first` matches, and little else."""
     text = text.lstrip()
     head, called, _ = text.partition("(")
     return "= " in text or "=\t" in text or text.startswith(_CODE_STARTS) or bool(called) and (
@@ -16878,7 +16878,7 @@ def _may_begin_code(text: str) -> bool:
 
 _CODE_STARTS = tuple(
     "import from const let var def class async package require use fn func #! <?php %% // @".split())
-_code_first = lazy_regex(
+code_first = lazy_regex(
     r"\s*(?:(?:import|from|const|let|var|def|class|async|package|require|use|fn|func) ?[\w'\"({*]|[\w.$]+[ "
     r"\t]+=[ \t]|"
     r"[\w.]+\([^)\s]|\(?(?:async )?\(\)? ?=>|#!.*(?:python|node|ruby|perl|php)|<\?php|%%|//|@\w)"
@@ -16996,8 +16996,8 @@ def _surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[st
     for key, value in node.items():
         low = key.lower().replace("-", "_")
         if isinstance(value, str):
-            if value and "\n" not in value and (low == "cwd" or low.endswith(_FOLDER_ENDS) and
-                                                _folder_name.search(low)):
+            if value and "\n" not in value and (low == "cwd" or low.endswith(FOLDER_ENDS) and
+                                                folder_name.search(low)):
                 folders[value] = None
             elif low == "path" and value[:1] in "/~":       # perhaps a folder
                 folders.update({"": None, value: None})
@@ -17009,8 +17009,8 @@ def _surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[st
     return tuple(folders)[:8], tuple(env.items())[:64]
 
 
-_FOLDER_ENDS = tuple("cwd pwd chdir dir path directory folder workspace root location".split())
-_folder_name = lazy_regex(
+FOLDER_ENDS = tuple("cwd pwd chdir dir path directory folder workspace root location".split())
+folder_name = lazy_regex(
     r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder"
     r"|workspace|"
     r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
@@ -17053,7 +17053,7 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
         named = "" if named == "sh" else named
     else:
         return "code"               # a command for a tool of that language may be either
-    first = isinstance(value, str) and _may_begin_code(value) and _code_first.match(value)
+    first = isinstance(value, str) and may_begin_code(value) and code_first.match(value)
     return named or ("cmd" if words == {"cmd"} else "any" if first else "")
 
 
@@ -17242,7 +17242,7 @@ def _dan_true(value: Any) -> bool:
 
 _DAN_PIECE, _DAN_REACH = 20_000, 600
 _DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
-_dan_sign = lazy_regex(
+danger_sign = lazy_regex(
     r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|://|@-|%2d|--|constructor|[a-z]\.mainModule"
     r"|(?i:s\s*c\s*r\s*i\s*p\s*t\s*:)"
     r"|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA)|\A[\0- ]*(?i:(?:javascript|vbscript|data|view-source|chrome|edge|brave"
@@ -17281,13 +17281,13 @@ def _dan_may_tell(tool: str, role: str, text: str) -> bool:
     if role == "excused":
         return (len(text) <= _DAN_LINE and _dan_break.search(text) is not None or "root:" in text or
                 "$where" in text)
-    return role[:3] != "run" and not _dan_calm(text) and (
+    return role[:3] != "run" and not is_calm(text) and (
         len(text) > _DAN_PIECE or _dan_plain_url.match(text) is None and
-        _dan_sign.search(text) is not None) or \
+        danger_sign.search(text) is not None) or \
         _dan_browses(tool) and ("process" in text or "cookie" in text or "Storage" in text)
 
 
-def _dan_calm(text: str) -> bool:
+def is_calm(text: str) -> bool:
     """A subset of the texts without a sign, quickly told: words, numbers and plain paths."""
     if text.replace(" ", "").isalnum():
         return text[:1] != " " and "constructor" not in text and text[:2] not in _DAN_BEGINNINGS
@@ -17419,7 +17419,7 @@ _dan_all_nodes = lazy_regex(r"(?is)\s*match\s*\(\s*\w*\s*\)\s*(?:detach\s+)?dele
 
 
 @lru_cache(None)
-def _dan_acts() -> dict[str, frozenset[str]]:
+def danger_acts() -> dict[str, frozenset[str]]:
     """{verb: objects}."""
     table: dict[str, set[str]] = {}
     for row in _DAN_ACTS.strip().split("\n"):
@@ -17435,7 +17435,7 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
         if (len(leaf.path) == 1 and leaf.key in _DAN_VERB_KEYS and type(leaf.value) is str and
             len(leaf.value.split()) == 1):
             verbs.update(name_words(leaf.value)[:2])
-    acts = _dan_acts()
+    acts = danger_acts()
     end = next((at for at, word in enumerate(call.words) if at and word in _DAN_LINKS), len(call.words))
     named = [word for word in call.words[:end] if word not in _DAN_BESIDE and word not in acts]
     # a list of places, not a repository
@@ -18050,7 +18050,7 @@ _DAN_SOURCE = frozenset(
     """code source snippet script scripts lines cell python javascript js diff cells example""".split())
 _DAN_BROWSERS = frozenset("browser page puppeteer playwright evaluate".split())
 # kind | regexes, one of which is found in it; the rows of a kind are joined
-_DAN_CODE = """
+DANGER_CODE = """
 python | __import__\\s*\\(|__builtins__|__globals__|__subclasses__\\s*\\(|__mro__|\\bos\\.(?:system|popen|exec[lv]\\w*)\\s*\\(
 python | \\bsubprocess\\.(?:Popen|run|call|check_output|getoutput)\\s*\\(
 python | \\b(?:eval|exec)\\s*\\(\\s*(?:(?:compile|base64|open|requests|input)\\b|['\\"])
@@ -18106,7 +18106,7 @@ _dan_gadget = lazy_regex(
 @lru_cache(None)
 def _dan_codes() -> re.Pattern[str]:
     rows: dict[str, list[str]] = {}
-    for row in _DAN_CODE.strip().split("\n"):
+    for row in DANGER_CODE.strip().split("\n"):
         kind, _, regex = row.partition(" | ")
         rows.setdefault(kind, []).append(regex)
     return re.compile("(?i)" + "|".join(f"(?P<{kind}>{'|'.join(regexes)})" for kind, regexes in rows.items()))
@@ -18665,7 +18665,7 @@ class Subject:
         and its `token_runs`; None when any of its strings could need a canonical view. So most calls need not
         be taken to pieces for that."""
         message, text = self.message, self.message.text
-        if (message.peer != "client" or message.kind != "request" or not 0 < len(text) < _SMALL_CHARS or
+        if (message.peer != "client" or message.kind != "request" or not 0 < len(text) < SMALL_CHARS or
             not text.isascii() or
             "%" in text or "&" in text or '"blob"' in text or '"data"' in text):
             return None
@@ -18760,7 +18760,7 @@ class Subject:
         """Injection and concealment in the strings of the message; spans point into `texts`."""
         hits: list[Finding] = []
         member = defined_in(self.message)
-        if member or len(self.blob) < _SMALL_CHARS or may_inject(self.blob, self.viewed):
+        if member or len(self.blob) < SMALL_CHARS or may_inject(self.blob, self.viewed):
             agreed = self._agreed_texts(member) if self.message.agreed else ()
             texts, found = self.texts, {}
             asked = dict.fromkeys([text for index, text in enumerate(texts) if index not in agreed] if agreed
@@ -18900,10 +18900,10 @@ class Subject:
         message = self.message
         params = message.body.get("params")
         if message.method == "tools/call" and message.kind == "request" and message.peer == "client" and \
-                type(params) is dict and "inputResponses" not in params and len(message.text) < _SMALL_CHARS:
+                type(params) is dict and "inputResponses" not in params and len(message.text) < SMALL_CHARS:
             arguments = params.get("arguments")
             if type(arguments) is dict and _CONTAINERS.isdisjoint(map(type, arguments.values())):
-                known = _names_of(message.tool or "", tuple(arguments))
+                known = argument_names(message.tool or "", tuple(arguments))
                 if not known.odd:
                     return arguments, known
         return ()
@@ -19306,7 +19306,7 @@ class _PlaceWalk:
     def __init__(self, tool: str, skip: frozenset[str] | None, seen: _Seen, found: list[Place],
                  budget: Budget) -> None:
         self._tool, self._skip, self._seen, self._found, self._budget = tool, skip, seen, found, budget
-        self._reads = skip is None and _reads_files(tool)
+        self._reads = skip is None and reads_files(tool)
 
     def below(self, node: Any, name: str, path: tuple[Any, ...]) -> None:
         """All texts in *node*, the value of the member *name*, and the names of members that are paths
@@ -19499,21 +19499,21 @@ class _Commands:
 _NO_COMMANDS = _Commands()
 
 @lru_cache(1024)
-def _reads_files(tool: str) -> bool:
+def reads_files(tool: str) -> bool:
     low = tool.lower()
     return (not low.isascii() or
-            any([word in low for word in _READING])) and _reading_tool.search(tool) is not None
+            any([word in low for word in _READING])) and reading_tool.search(tool) is not None
 
 
 # Tools whose name says that they read files
 _READING = ("read", "open", "cat", "view", "load", "stat", "head", "tail", "file")
-_reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
+reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
 
 
 # What JSON may spell by a backslash and one letter: a literal without it stands in the raw text as it does in
 # the string
 _escaped_sign = lazy_regex(r'["\\/\x00-\x1f]')
-_SMALL_CHARS = 4096         # of a message: the names of its arguments may be remembered
+SMALL_CHARS = 4096         # of a message: the names of its arguments may be remembered
 _CONTAINERS: frozenset[Any] = frozenset((dict, list))
 
 
@@ -19528,7 +19528,7 @@ class _Names(NamedTuple):
 
 
 @lru_cache(1024)
-def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
+def argument_names(tool: str, names: tuple[str, ...]) -> _Names:
     return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text; (b)"))),
                   any(map(_is_path_name, names)))
 
@@ -19673,7 +19673,7 @@ _SQL_LOOKING_PRAGMAS = frozenset("""table_info table_xinfo table_list index_list
 
 def pure_select(text: str) -> bool:
     """Is *text* surely one statement that only reads, whichever database reads it?"""
-    return len(text) < MAX_SHELL_SOURCE and all(map(_sql_looks, _sql_readings(text)))
+    return len(text) < MAX_SHELL_SOURCE and all(map(_sql_looks, sql_readings(text)))
 
 
 def _sql_looks(t: _SqlTokens) -> bool:
@@ -22770,7 +22770,7 @@ class Toolbox:
     def _how_changed(self, tool: str) -> str:
         """How a tool has changed that waits for consent, else ""; in another spelling, too. What this session
         has not listed may have changed in an earlier one."""
-        for name in self._names_of(tool) if self._changed else ():
+        for name in self.argument_names(tool) if self._changed else ():
             change = self._changed.get(name)
             if change is not None and (self._blocks or change[1]) and not self._agreed(name):
                 return self._how(change)
@@ -22786,7 +22786,7 @@ class Toolbox:
         forms = self._waiting[1]
         return next((forms[form] for form in _forms_of(tool) if form in forms), "") if forms else ""
 
-    def _names_of(self, tool: str) -> list[str]:
+    def argument_names(self, tool: str) -> list[str]:
         """The names under which the server may know a tool: it may not look as closely at how they are
         spelled."""
         if tool in self._hashes:
@@ -22838,7 +22838,7 @@ class Toolbox:
         if message.method == "completion/complete" and type(params.get("ref")) is dict:
             params = params["ref"]
         called = message.method == "tools/call"
-        named = self._names_of(message.tool or "") if called else \
+        named = self.argument_names(message.tool or "") if called else \
             [canonical_text(name) for name in (params.get("name"), params.get("uri")) if type(name) is str]
         known = self._known("definitions") or {}
         for label, (rule, pin) in self._refused.items():
@@ -25397,7 +25397,7 @@ _WORDS = {  # action: (word on stderr, ANSI colour, log level)
     "strip": ("STRIP", 36, 2), "log_only": ("LOG", 34, 1),
 }
 _LOG_CHECK_S = 1.0                  # how often an open log is compared with its path: deleted, renamed?
-_LOG_LOCK_S = 5.0                   # how long to wait for other walls that are writing (Windows)
+LOG_LOCK_S = 5.0                   # how long to wait for other walls that are writing (Windows)
 _STDERR_BATCH_S = 0.02              # the lines of a burst leave in one write
 _STDERR_QUEUE_CHARS = 256 * 1024    # a host that does not read our stderr loses lines, no more
 
@@ -25586,7 +25586,7 @@ def log_write_locked(fd: int, data: bytes) -> int:
     """Append *data* under a byte-range lock: on Windows, appending alone is not atomic between processes."""
     import msvcrt
     os.lseek(fd, 1 << 40, 0)                        # a byte far behind any log, as the common lock
-    if not _lock(fd, _LOG_LOCK_S, 0.001, True):
+    if not _lock(fd, LOG_LOCK_S, 0.001, True):
         raise OSError(13, "another wall holds it")
     try:
         return os.write(fd, data)                   # O_APPEND: goes to the end wherever we stand
@@ -27841,7 +27841,7 @@ class FileLock:
             self._fd = -1
 
 
-_REPLACE_PAUSES_S = (0.01, 0.04, 0.15, 0.5, 0.0)
+REPLACE_PAUSES_S = (0.01, 0.04, 0.15, 0.5, 0.0)
 
 
 def write_whole(path: str, data: bytes, mode: int = 0o600, owner: tuple[int, int] | None = None,
@@ -27870,7 +27870,7 @@ def write_whole(path: str, data: bytes, mode: int = 0o600, owner: tuple[int, int
             fs.fsync(fd)
         finally:
             fs.close(fd)
-        for pause in _REPLACE_PAUSES_S:
+        for pause in REPLACE_PAUSES_S:
             if check is not None:
                 check()
             try:
@@ -28272,7 +28272,7 @@ class Grants:
 MAX_SERVER_BYTES = 4 << 20              # of the file of one server, which chooses most of what is in it
 _MAX_SERVER_CHARS = 512 * 1024          # of one server's names, and of its texts, as they stand in the file
 _MAX_ALSO = 4                           # definitions that were approved before the last one and still count
-_KEEP_WAIT_S = 2.0                      # so long a relay waits for other walls that write
+KEEP_WAIT_S = 2.0                      # so long a relay waits for other walls that write
 # all is a change
 _NOTHING_KNOWN: dict[str, Any] = {"tools": {}, "definitions": {}, "instructions": {"hash": "", "text": ""}}
 
@@ -28390,7 +28390,7 @@ class ConsentStore:
             news, olds = _divided(pins, entry["known"])
             _drop_pins(entry["changes"], olds, origin)
             return _keep_pins(entry["changes"], news, self._clock(), origin)
-        self._change(server, edit, _KEEP_WAIT_S)
+        self._change(server, edit, KEEP_WAIT_S)
 
     def accept(self, server: str, pins: Mapping[str, Any]) -> None:
         """From now on the user knows these very *pins*, whatever has come to wait meanwhile. Raises
@@ -28538,7 +28538,7 @@ class ConsentStore:
             return
         try:
             self.folder.make()
-            with FileLock(self._lock, _KEEP_WAIT_S):
+            with FileLock(self._lock, KEEP_WAIT_S):
                 if os.path.lexists(self._old):
                     self._carry(_old_consent(self._old))
                     os.replace(self._old, self._old + ".migrated")

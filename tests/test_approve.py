@@ -306,7 +306,7 @@ class Store(Home):
 
     def test_a_wall_does_not_wait_for_ever(self) -> None:
         self.store.keep("s", pins(tool("a")), True)
-        with mcpwall.FileLock(os.path.join(self.consent, "lock")), mock.patch.object(mcpwall, "_KEEP_WAIT_S", 0.05), \
+        with mcpwall.FileLock(os.path.join(self.consent, "lock")), mock.patch.object(mcpwall, "KEEP_WAIT_S", 0.05), \
                 self.assertRaisesRegex(mcpwall.ConfigError, "another mcpwall holds it"):
             self.store.keep("s", pins(tool("b")), False)
 
@@ -1119,7 +1119,7 @@ class Relay(Verb):
 
     def test_what_cannot_be_kept_is_said_once(self) -> None:
         os.makedirs(self.consent, 0o700)
-        with mcpwall.FileLock(os.path.join(self.consent, "lock")), mock.patch.object(mcpwall, "_KEEP_WAIT_S", 0.01):
+        with mcpwall.FileLock(os.path.join(self.consent, "lock")), mock.patch.object(mcpwall, "KEEP_WAIT_S", 0.01):
             host = Host(self, {"tools": [tool("a")], "instructions": "x"})
             host.ask("initialize", protocolVersion="2025-06-18", capabilities={}, clientInfo={"name": "t", "version": "1"})
             self.assertEqual(host.tools(), ["a"])

@@ -394,7 +394,7 @@ class OtherPlatform(LogCase):
         def locking(fd, how, size):
             raise OSError(fault, "no")
         fake = types.SimpleNamespace(LK_NBLCK=1, LK_UNLCK=2, locking=locking)
-        with mock.patch.dict(sys.modules, msvcrt=fake), mock.patch.object(mcpwall, "_LOG_LOCK_S", 0.0), \
+        with mock.patch.dict(sys.modules, msvcrt=fake), mock.patch.object(mcpwall, "LOG_LOCK_S", 0.0), \
                 mock.patch.object(mcpwall, "log_write", mcpwall.log_write_locked):
             fault = 13
             self.assertFalse(self.log.append(['{"n":1}']))

@@ -659,7 +659,7 @@ class Saving(Folder):
                     raise PermissionError(13, "in use")
                 os.replace(*paths)
         path, checks, disk = self.file("old").path, [], Disk(99, Crash)
-        with mock.patch.object(mcpwall, "_REPLACE_PAUSES_S", (0.001, 0.001, 0.0)):
+        with mock.patch.object(mcpwall, "REPLACE_PAUSES_S", (0.001, 0.001, 0.0)):
             mcpwall.write_whole(path, b"new", check=lambda: checks.append(1), fs=disk, windows=True)
             self.assertEqual((read(path), len(checks)), (b"new", 3))     # who wrote it meanwhile is not overwritten
             disk.refusals = 3

@@ -35,13 +35,13 @@ class Detectors(unittest.TestCase):
 
     def test_every_row_of_the_table_of_code_has_a_sample(self) -> None:
         texts = [text for tool, arguments, bad in rows() if bad for text in mcpwall.strings_of(arguments)[0]]
-        for row in mcpwall._DAN_CODE.strip().split("\n"):
+        for row in mcpwall.DANGER_CODE.strip().split("\n"):
             kind, _, regex = row.partition(" | ")
             with self.subTest(row):
                 self.assertTrue(any(re.search("(?i)" + regex, text) for text in texts))
 
     def test_every_row_of_the_table_of_acts_has_a_sample(self) -> None:
-        for verb, objects in mcpwall._dan_acts().items():
+        for verb, objects in mcpwall.danger_acts().items():
             for thing in objects:
                 tool = verb if thing == "*" else f"{verb}_{thing}"
                 with self.subTest(tool):
@@ -99,10 +99,10 @@ class Prefilter(unittest.TestCase):
         pieces = ("a", "Z9", ".", "/", ",", " ", "-", "_", "c", "j", "java", "gAS", "AAEAAA", "rO0", "/etc", "mainModule", "constructor", "\u00e9", "\u00b2", ":", ";")
         for _ in range(5000):
             text = "".join(rng.choices(pieces, k=rng.randrange(1, 9)))
-            if mcpwall._dan_calm(text):
+            if mcpwall.is_calm(text):
                 calm += 1
                 with self.subTest(seed=number, text=text):
-                    self.assertIsNone(mcpwall._dan_sign.search(text))
+                    self.assertIsNone(mcpwall.danger_sign.search(text))
         self.assertGreater(calm, 500)
 
 

@@ -262,7 +262,7 @@ class Memories(unittest.TestCase):
         wall = mcpwall.Wall(mcpwall.builtin_policy("default", context()))
         for _ in range(250):
             call = self.call(rng)
-            with mock.patch.object(mcpwall, "_SMALL_CHARS", 0):
+            with mock.patch.object(mcpwall, "SMALL_CHARS", 0):
                 alone = wall.decide(call)
             self.assertEqual(wall.decide(call), alone, (start, call))
 
@@ -320,7 +320,7 @@ rules:
             tool = rng.choice(self.TOOLS)
             names = tuple(rng.sample(self.NAMES, rng.randint(0, 4)))
             arguments = {name: rng.choice([one for one in self.VALUES if not isinstance(one, (list, dict))]) for name in names}
-            if not mcpwall._names_of(tool, names).commands:
+            if not mcpwall.argument_names(tool, names).commands:
                 self.assertEqual(mcpwall.commands_in(tool, arguments), [], (start, tool, arguments))
 
 

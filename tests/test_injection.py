@@ -142,7 +142,7 @@ class Grammar(unittest.TestCase):
 
 class Table(unittest.TestCase):
     def test_every_row_compiles_and_hangs_on_something(self) -> None:
-        steer = mcpwall._steer()
+        steer = mcpwall.steering_tables()
         for phrase in steer.phrases:
             phrase.regex.search("")
             if phrase.weight == 4 and phrase.force[0] not in "=+":      # lighter ones are looked for near others
@@ -163,13 +163,13 @@ class Table(unittest.TestCase):
 
     def test_what_is_looked_for_block_by_block_is_all_there_is(self) -> None:
         """No phrase is lost for the words that blocks are looked through for."""
-        steer, rng = mcpwall._steer(), random.Random(seed())
+        steer, rng = mcpwall.steering_tables(), random.Random(seed())
         texts = [text.lower() for _, poisoned, text, _ in cases() if poisoned]
         for _ in range(12):
             low = "\n\n".join(rng.choices(texts, k=6))
             low = low if rng.random() < 0.5 else "x " * rng.randrange(2000, 2080) + low
-            found = {(hit.start, hit.phrase.row) for hit in mcpwall._steer_phrases(low, False, mcpwall.Budget(60))}
-            tokens = [match.span() for match in mcpwall._steer_token.finditer(low)]
+            found = {(hit.start, hit.phrase.row) for hit in mcpwall.steering_phrases(low, False, mcpwall.Budget(60))}
+            tokens = [match.span() for match in mcpwall.steering_token.finditer(low)]
             letters = "".join(steer.letters[low[start:end]] for start, end in tokens)
             for phrase in steer.phrases:
                 for match in phrase.regex.finditer(letters) if phrase.key and phrase.force[0] not in "=+" else ():

@@ -267,13 +267,13 @@ class Project(unittest.TestCase):
     def test_links_on_windows(self):
         def real(path):
             return {"C:/l/x": "\\\\?\\C:\\t\\x", "Z:/x": "\\\\?\\UNC\\server\\share\\x"}[path]
-        self.assertEqual(mcpwall._path_windows_real("C:/l/x", real), "C:/t/x")
-        self.assertEqual(mcpwall._path_windows_real("Z:/x", real), "//server/share/x")
+        self.assertEqual(mcpwall.windows_real_path("C:/l/x", real), "C:/t/x")
+        self.assertEqual(mcpwall.windows_real_path("Z:/x", real), "//server/share/x")
 
         def fails(path):
             raise OSError(1, path)
-        self.assertEqual(mcpwall._path_windows_real("C:/x", fails), "C:/x")
-        self.assertEqual(mcpwall._path_windows_real("//host/share/x", self.fail), "//host/share/x")     # nobody is asked
+        self.assertEqual(mcpwall.windows_real_path("C:/x", fails), "C:/x")
+        self.assertEqual(mcpwall.windows_real_path("//host/share/x", self.fail), "//host/share/x")     # nobody is asked
 
 
 @unittest.skipUnless(hasattr(os, "symlink") and os.name == "posix", "needs symbolic links")
@@ -296,7 +296,7 @@ class Links(unittest.TestCase):
         for path, real in (("proj/way/new/x", "/out/new/x"), ("proj/way", "/out"), ("proj/sub/new", "/proj/sub/new"),
                            ("alias/sub", "/proj/sub"), ("proj/way/../x", "/x"), ("proj/none/../way/x", "/out/x")):
             self.assertEqual(mcpwall.resolve_path(f"{self.top}/{path}"), self.top + real, path)
-            self.assertEqual(mcpwall._path_follow(f"{self.top}/{path}"), self.top + real, path)
+            self.assertEqual(mcpwall.follow_links(f"{self.top}/{path}"), self.top + real, path)
         self.assertEqual(mcpwall.resolve_path(self.top + "/proj/dangling"), "/nowhere/at/all")
         for value in ("way", "way/x", "way/new/x", "dangling", "dangling/x", "loop", "loop/x", "way/../x"):
             self.assertFalse(mcpwall.is_under(value, ["${PROJECT_DIR}"], self.ctx), value)
@@ -321,7 +321,7 @@ class Links(unittest.TestCase):
         self.assertFalse(mcpwall.is_under(self.top + "/c0", [self.top], self.ctx))
         for path in ("/a\0b", "/" + "x" * 5_000, "/" + "y/" * 9_000, "/\ud800", "/" + "x/../" * 9_000, "/é/ü"):
             self.assertIsInstance(mcpwall.resolve_path(path), str)
-            self.assertIsInstance(mcpwall._path_follow(path), str)
+            self.assertIsInstance(mcpwall.follow_links(path), str)
 
     def test_looks_that_are_remembered_say_the_same_property(self):
         seed = random.randrange(1 << 32)
@@ -444,9 +444,9 @@ class Globs(unittest.TestCase):
             index = mcpwall.PathIndex({str(number): [glob] for number, glob in enumerate(globs)}, any_case)
             for _ in range(100):
                 path = rng.choice(["/", "/home/u/", "/home/u/proj/"]) + "/".join(rng.choice(plain) for _ in range(rng.randint(1, 4)))
-                split = mcpwall._SplitPath(path, LINUX, any_case)
+                split = mcpwall.SplitPath(path, LINUX, any_case)
                 exact = {str(number) for number, glob in enumerate(globs)
-                         if glob[0] != "!" and mcpwall._PathPattern("", 0, glob).matches(split)}
+                         if glob[0] != "!" and mcpwall.PathPattern("", 0, glob).matches(split)}
                 self.assertEqual(set(index.matches(path, LINUX)), exact, (seed, path))
 
 
@@ -467,7 +467,7 @@ class SensitiveFiles(unittest.TestCase):
         for rule in (*mcpwall.SENSITIVE_RULES, *mcpwall.STARTUP_RULES):
             mcpwall.PathGlobs(rule.globs)
             for glob in rule.globs:                     # each can be looked up, none is tried on every path
-                self.assertNotIn("", [end for end, _ in mcpwall._path_keys(glob.lower())[1] if glob[0] != "!"], glob)
+                self.assertNotIn("", [end for end, _ in mcpwall.path_keys(glob.lower())[1] if glob[0] != "!"], glob)
 
     def test_sensitive(self):
         self.assertEqual(set(self.cases["sensitive"]), set(mcpwall.SENSITIVE_FILES))

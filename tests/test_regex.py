@@ -53,11 +53,11 @@ def budget(seconds: float = 10) -> Budget:
 @contextlib.contextmanager
 def by_machine() -> Iterator[None]:
     """Nothing is given to Python's `re`."""
-    keep, mcpwall._RE_STEPS = mcpwall._RE_STEPS, 0
+    keep, mcpwall.RE_STEPS = mcpwall.RE_STEPS, 0
     try:
         yield
     finally:
-        mcpwall._RE_STEPS = keep
+        mcpwall.RE_STEPS = keep
 
 
 def answers(source: str, fold: bool, *texts: str) -> Iterator[tuple[str, bool, list[tuple[int, int]]]]:
@@ -215,14 +215,14 @@ class Linear(unittest.TestCase):
         self.assertLess(time.process_time() - start, ENDS_S)
 
     def test_states_are_dropped_and_made_anew(self) -> None:
-        keep, mcpwall._MACHINE_BYTES = mcpwall._MACHINE_BYTES, 20_000
+        keep, mcpwall.MACHINE_BYTES = mcpwall.MACHINE_BYTES, 20_000
         try:
             text = "".join(random.Random(2).choices("abc", k=20_000))
             regex = compile_regex(r"(a|b)*a(a|b|c){6}c.*\d")
             self.assertFalse(regex.search(text, budget()))
             self.assertTrue(regex.search(text + "5", budget()))
         finally:
-            mcpwall._MACHINE_BYTES = keep
+            mcpwall.MACHINE_BYTES = keep
 
     def test_any_thread(self) -> None:
         regex = compile_regex(r"(curl|wget).*\|.*sh")

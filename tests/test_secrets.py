@@ -57,7 +57,7 @@ def leaks(secret, texts):
 
 
 def shapes():
-    for kind, rows, _ in mcpwall._kind_rows():
+    for kind, rows, _ in mcpwall.secret_rows():
         for shape in rows:
             if not shape.startswith("eg:"):
                 yield kind, shape
@@ -68,7 +68,7 @@ def token(kind, shape, seed=0):
     rnd = random.Random(f"{kind} {shape} {seed}")
     if kind == "jwt-token":
         return ".".join(["eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"] + [made(rnd, ALNUM, 40) for _ in range(shape.count("."))])
-    return mcpwall._example(shape, rnd)
+    return mcpwall.secret_example(shape, rnd)
 
 
 class Basics(unittest.TestCase):
@@ -119,7 +119,7 @@ class Tokens(unittest.TestCase):
 
     def test_near_misses(self):
         for kind, shape in shapes():
-            parts = mcpwall._shape_parts(shape)
+            parts = mcpwall.shape_parts(shape)
             text = token(kind, shape)
             literal, (_, letter, least, most) = parts[0][0], parts[-1]
             if not letter or letter == "d" or kind in ("jwt-token", "discord-token", "telegram-token"):
@@ -465,7 +465,7 @@ class QuickTests(unittest.TestCase):
         rnd = random.Random(SEED + 4)
         for _ in range(3000):
             text = "".join(rnd.choice(("a" * rnd.choice((1, 3, 14, 15, 16, 17)), "/", "+", "-", " ", "_b")) for _ in range(rnd.randrange(9)))
-            runs = [*mcpwall._secret_runs(text, mcpwall.all_token_runs(text))]
+            runs = [*mcpwall.secret_runs(text, mcpwall.all_token_runs(text))]
             self.assertEqual(runs, [match.span() for match in re.finditer("[A-Za-z0-9_-]{16,}", text)], (SEED, text))
 
     def test_every_form_alone_and_among_words(self):
@@ -581,12 +581,12 @@ class QuickLook(unittest.TestCase):
 
     def test_no_text_with_a_sign_is_passed_over(self):
         rnd = random.Random(SEED)
-        for sign in mcpwall._PLAIN_SIGNS * 20:
+        for sign in mcpwall.PLAIN_SIGNS * 20:
             text = "".join(rnd.choice("ab c-_/.:~&!\n'") for _ in range(rnd.randrange(30)))
             place = rnd.randrange(len(text) + 1)
             text = text[:place] + (sign if rnd.random() < 0.5 else sign.upper()) + text[place:]
-            self.assertFalse(mcpwall._is_plain(text, False, ()), (SEED, text))
-        self.assertTrue(mcpwall._is_plain("the words: of a plain text, -1 & more ~ or less!", False, ()))
+            self.assertFalse(mcpwall.is_plain_value(text, False, ()), (SEED, text))
+        self.assertTrue(mcpwall.is_plain_value("the words: of a plain text, -1 & more ~ or less!", False, ()))
 
 
 if __name__ == "__main__":

@@ -347,18 +347,18 @@ class Statements(unittest.TestCase):
     def test_the_quick_look_at_sql_passes_over_no_text_that_acts(self):
         number = seed()
         rnd = random.Random(number)
-        words = [*mcpwall._SQL_DOING, *mcpwall._SQL_TEXTS, "select", "where", "as", "begin", "x_from", "delete from", "\ufb01le"]
+        words = [*mcpwall.SQL_DOING, *mcpwall.SQL_TEXTS, "select", "where", "as", "begin", "x_from", "delete from", "\ufb01le"]
         signs = "'a b' 'x' \"y\" ( ) ; = == /* */ -- # $$ $t$ [ ] `q` N' e' \\' 1 2drop @v :: , . /*!5001 || %".split()
         passed = 0
         for _ in range(4000):
             parts = [rnd.choice((str, str.lower))(rnd.choice(rnd.choice((words, signs)))) for _ in range(rnd.randrange(1, 9))]
             text = "".join(part + rnd.choice(("", " ", "\n")) for part in parts)
-            if not mcpwall._sql_may_act(text):
+            if not mcpwall.sql_may_act(text):
                 passed += 1
-                for tokens in mcpwall._sql_readings(text):
-                    self.assertEqual(list(mcpwall._SqlText(tokens).acts(0)), [], (number, text))
+                for tokens in mcpwall.sql_readings(text):
+                    self.assertEqual(list(mcpwall.SqlText(tokens).acts(0)), [], (number, text))
         self.assertGreater(passed, 100)
-        self.assertFalse(mcpwall._sql_may_act("SELECT id, name FROM users WHERE id = 7 AND kind = 'a' LIMIT 20"))
+        self.assertFalse(mcpwall.sql_may_act("SELECT id, name FROM users WHERE id = 7 AND kind = 'a' LIMIT 20"))
         self.assertTrue(mcpwall.sql_acts("select * from 'notes.csv'"))
 
 

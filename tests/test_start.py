@@ -95,19 +95,19 @@ class Shortcuts(unittest.TestCase):
 
     def test_code(self) -> None:
         found = [text for text in self.texts("import|from|fn|x|a.b|$| |\t|\n|= |=|(|)|()|=>|async |#!|python|<?php|%%|//|@|é|_|1|git", 6)
-                 if mcpwall._code_first.match(text)]
+                 if mcpwall.code_first.match(text)]
         self.assertGreater(len(found), 1000)
-        self.assertEqual([text for text in found if not mcpwall._may_begin_code(text)], [])
+        self.assertEqual([text for text in found if not mcpwall.may_begin_code(text)], [])
 
     def test_folders(self) -> None:
         found = [text for text in self.texts("dir|cwd|_|work|ing|path|project|root|base|location|folder|workspace|x|pwd|chdir|directory", 4)
-                 if mcpwall._folder_name.search(text)]
+                 if mcpwall.folder_name.search(text)]
         self.assertGreater(len(found), 1000)
-        self.assertEqual([text for text in found if not text.endswith(mcpwall._FOLDER_ENDS)], [])
+        self.assertEqual([text for text in found if not text.endswith(mcpwall.FOLDER_ENDS)], [])
 
     def test_tools_that_read(self) -> None:
         for text in self.texts("read|open|get|_|file|tail|load|Stat|-|\u017f|tat|a|view|Cat|head|down", 4):
-            self.assertEqual(mcpwall._reads_files(text), mcpwall._reading_tool.search(text) is not None, text)
+            self.assertEqual(mcpwall.reads_files(text), mcpwall.reading_tool.search(text) is not None, text)
 
     def test_globs_of_plain_words(self) -> None:
         for text in self.texts("tools|/|call|x_1|//|.|a", 5):

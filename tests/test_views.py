@@ -150,12 +150,12 @@ class QuickTests(unittest.TestCase):
     HEX = re.compile(r"(?:0x)?((?:[2-7][0-9A-Fa-f]|0[9AaDd]|[c-fC-F][0-9A-Fa-f](?:[89ABab][0-9A-Fa-f])+)+)\Z")
 
     def said(self, token: str) -> str | None:
-        """As `_view_decode_token`, step by step and without a short cut for hex."""
+        """As `decode_token`, step by step and without a short cut for hex."""
         found = self.HEX.match(token) if len(token) >= 16 and len(token) % 2 == 0 else None
         if found:
-            return mcpwall._view_as_text(bytes.fromhex(found[1]))
-        with unittest.mock.patch.object(mcpwall, "_VIEW_HEX_STARTS", ""):       # only as base64
-            return mcpwall._view_decode_token(token)
+            return mcpwall.view_as_text(bytes.fromhex(found[1]))
+        with unittest.mock.patch.object(mcpwall, "HEX_STARTS", ""):       # only as base64
+            return mcpwall.decode_token(token)
 
     def readings_of(self, text: str) -> list[tuple[int, int, str]]:
         """Every run read exactly, by itself."""
@@ -197,8 +197,8 @@ class QuickTests(unittest.TestCase):
                 text += self.piece(rng) + rng.choice((" ", "/", "+", "", "\n", "é", "=", "-", ".", "\0"))
             expected = self.readings_of(text)
             said += len(expected)
-            read = list(mcpwall._view_encoded(text))
-            self.assertEqual(read, list(mcpwall._view_encoded(text, mcpwall.token_runs(text))), (SEED, text))
+            read = list(mcpwall.encoded_runs(text))
+            self.assertEqual(read, list(mcpwall.encoded_runs(text, mcpwall.token_runs(text))), (SEED, text))
             self.assertEqual(needs_views(text, mcpwall.token_runs(text)), needs_views(text), (SEED, text))
             together = [lines for lines, _ in read if len(lines) > 1]
             for lines, whole in read:
@@ -237,9 +237,9 @@ class QuickTests(unittest.TestCase):
             expected = [match.span() for match in re.finditer("[A-Za-z0-9+/_-]{16,}", text)]
             self.assertEqual(mcpwall.token_runs(text), expected)
             self.assertEqual(list(mcpwall.all_token_runs(text)), expected)
-        many = ("a" * 16 + " ") * (mcpwall._MAX_RUNS + 1)
+        many = ("a" * 16 + " ") * (mcpwall.MAX_RUNS + 1)
         self.assertIsNone(mcpwall.token_runs(many))
-        self.assertEqual(len(mcpwall.token_runs(many[17:]) or ()), mcpwall._MAX_RUNS)
+        self.assertEqual(len(mcpwall.token_runs(many[17:]) or ()), mcpwall.MAX_RUNS)
         self.assertFalse(needs_views(many))
         self.assertTrue(needs_views(many + b64("some words to be found")))
 
