@@ -14589,7 +14589,7 @@ CHECK      confirmation confirmations approval approvals permission permissions 
            confirmation_prompts confirmation_dialogs verification authorization
 SKIP       skip bypass omit disable suppress ignore
 AGENT      ai llm llms assistant assistants agent agents chatbot chatbots model models claude chatgpt gpt copilot gemini bot bots
-           cursor language_model language_models large_language_model large_language_models ai_agent ai_agents ai_assistant ai_assistants ai_model
+           language_model language_models large_language_model large_language_models ai_agent ai_agents ai_assistant ai_assistants ai_model
 AI         ai llm llms language_model large_language_model large_language_models ai_agent ai_assistant ai_model chatbot gpt chatgpt claude copilot
 HARM       stop delete push approve merge transfer send forward reveal disclose ignore disregard append eval write state claim rate
            mark click accept install execute upload submit grant disable skip overwrite buy pay book wire praise export give
