@@ -3714,7 +3714,7 @@ def compile_glob(pattern: str, what: str = "name") -> Glob:
     words = pattern.split("/")
     if (all(words) and "".join(words).replace("_", "a").isalnum() and pattern.isascii() and
         len(pattern) <= MAX_REGEX_LENGTH):
-        def word_matches(text: str) -> bool:
+        def word_matches(text: str, budget: Budget | None = None) -> bool:
             return text == pattern or "/" in text and _glob_slashes.sub("/", text) in (pattern, pattern + "/")
         return Glob(pattern, word_matches, pattern)
     parser = _GlobParser(pattern)

@@ -389,6 +389,15 @@ class Scopes(unittest.TestCase):
         self.assertEqual(talk.records[-1]["rule"], "a")
         self.assertFalse(talk.passes("t", {"x": "no"}))
 
+    def test_a_pattern_of_plain_words_can_be_judged(self) -> None:
+        for pattern, good, bad in ((["exact", "fuzzy"], "exact", "exactly"), ("src/main", "src//main/", "src/main.py"), ("*", "x", "x/y"),
+                                   ("{a,b}/c", "b/c", "c/c"), ("**/x", "a/b/x", "a/b/y"), ("a?", "ab", "a")):
+            for action, default in (("allow", "deny"), ("deny", "allow")):
+                talk = Talk({"version": 1, "settings": {"default_action": default}, "rules": [
+                    {"name": "a", "match": {"tool": "*", "arguments": {"x": {"pattern": pattern}}}, "action": action}]})
+                self.assertEqual([talk.passes("t", {"x": text}) for text in (good, bad)], [action == "allow", action != "allow"], (pattern, action))
+                self.assertNotIn("could not be judged", json.dumps(talk.records))
+
     def test_many_rules_find_the_right_one(self) -> None:
         rules = [{"name": f"r{n}", "match": {"arguments": {"_any_value": {"regex": f"word{n}\\b"}}}, "action": "deny"} for n in range(300)]
         talk = Talk({"version": 1, "rules": rules})
