@@ -15041,9 +15041,9 @@ role_spoof     who3     *BOT|assistant|agents|bots|bot|agent|reviewer|reader|mod
 role_spoof     who3     if|in_case|as|since|because ~1 you_are|you're|you ~3 *BOT
 role_spoof     who1     if|in_case|as|since you_are|you're ~2 *agent|assistant|bot|model
 role_spoof     who2     whichever|whatever|whoever|any ..2 *BOT|assistant|agent|model
-role_spoof     who3     note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly|consigne|favour|request ~2 ..1 *BOT ..1 STOP
+role_spoof     -who3    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly|consigne|favour|request ~2 ..1 *BOT ..1 STOP
 role_spoof     who3     dear|hey|hello *assistant|model STOP
-role_spoof     who2     note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..2 *AGENT|reviewer|reviewers STOP
+role_spoof     -who2    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..2 *AGENT|reviewer|reviewers STOP
 role_spoof     who2     to|for ~1 ..2 *AGENT|reviewers COLON
 role_spoof     -who2    *BOT STOP
 role_spoof     who2     *BOT helper|helpers|scribe|scribes|reviewer|reader|readers|colleague|friend|user STOP
