@@ -8865,9 +8865,6 @@ class _CodeCalls(_CodeValues):
 
     # -- what is done
     def runs(self, call: _CodeCall) -> _CodeValue:
-        if "." in call.name and _code_judges.search(call.name.rpartition(".")[0]) and (
-                _code_tests.search(self.text) and not _code_runners.search(self.text)):
-            return self.looks(call)                     # what a test gives to the judge that it tests
         last = call.last if self.bare(call.name) else "." + call.last
         return self.run([call.first, *call.args[1:]], call.fields, last, call.of)
 
@@ -9159,16 +9156,6 @@ _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), froze
 # rather variables
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())
 _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
-# Code of a test; objects in it that judge what they are given and do not run it; what could make them run it.
-_code_runners = lazy_regex(
-    r"\b(?:os|subprocess|child_process|pty|asyncio|Kernel|Open3|IO|ctypes|importlib|fabric|invoke|"
-                           r"paramiko|__import__|import_module|getattr|globals|eval|system|popen|spawn\w*"
-                           r"|shell_exec|passthru|proc_open|"
-                           r"pexpect|plumbum|docker|fork)\b|%x|`[^`\n]*#\{")
-_code_tests = lazy_regex(
-    r"\bassert|\bexpect\s*\(|\.should\b|\bdef test_|\b(?:it|test|describe)\s*\(?\s*['\"]")
-_code_judges = lazy_regex(
-    r"(?i)guard|polic|\bwall|firewall|judge|validat|checker|rules?\b|filter|classif|detect|scanner|linter")
 _code_home = lazy_regex(r"\$\{?HOME\b\}?|%USERPROFILE%")
 _code_mode = lazy_regex(r"[rwaxbt+<>|-]{1,4}\Z")
 _code_twice = lazy_regex(r"\.?(exec|spawn|posix_spawn)([lv]|(?<=x_spawn))")
@@ -29909,26 +29896,49 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     problems = [one for one in problems if one.rank != "note"]
     known = _known_problems(io, problems, args.ack, args.unack)
     attention = [one for one in problems if one.key not in known or one.rank == "error"]
-    today, waiting = _refused_today(io), len(io.consent.grants.requests())
-    if args.json:
-        servers = [{"clients": s.file.clients, "scope": s.file.scope, "file": s.file.path, "line": s.line,
-                    "server": s.name, "project": s.project,
-                    "state": re.split("[:,]", _server_state(io, s))[0],
-                    "why": s.why_not or None, "policy": _policy_of(s.wrapper) if s.wrapper else None,
-                    "wall": s.wrapper.program if s.wrapper else None} for s in found.servers]
-        rows = [{"host": host.name, "file": path, "state": state, "note": host.note or None,
-                 "problem": problem}
-                for host, path, state, problem in hooks]
-        shown = [{"kind": one.kind, "place": one.place, "problem": one.problem, "severity": one.rank,
-                  "acknowledged": one not in attention} for one in problems]
-        io.say(json.dumps({
-            "version": __version__, "policy": policy.source if policy else None,
-            "fingerprint": policy and policy.fingerprint,
-            "mode": policy.settings.mode if policy else None, "stopped": io.stops.names(), "today": today,
-            "waiting": waiting,
-            "servers": servers, "hooks": rows, "attention": [one for one in shown if not one["acknowledged"]],
-            "acknowledged": [one for one in shown if one["acknowledged"]], "notes": notes}, indent=2))
-        return 1 if attention else 0
+    status = _Status(found, policy, hooks, problems, attention, notes, _refused_today(io),
+                     len(io.consent.grants.requests()))
+    (_status_as_json if args.json else _say_status)(io, status)
+    return 1 if attention else 0
+
+
+class _Status(NamedTuple):
+    """What `status` found out: *problems*, those of them that nobody has acknowledged (*attention*); *today*:
+    how many of what; *hooks*: (host, file, state, problem)."""
+    found: _Inventory
+    policy: Policy | None
+    hooks: list[tuple[HookHost, str, str, str | None]]
+    problems: list[Problem]
+    attention: list[Problem]
+    notes: list[str]
+    today: Mapping[str, int]
+    waiting: int
+
+
+def _status_as_json(io: Surroundings, status: _Status) -> None:
+    """Print it for programs."""
+    policy = status.policy
+    servers = [{"clients": s.file.clients, "scope": s.file.scope, "file": s.file.path, "line": s.line,
+                "server": s.name, "project": s.project,
+                "state": re.split("[:,]", _server_state(io, s))[0],
+                "why": s.why_not or None, "policy": _policy_of(s.wrapper) if s.wrapper else None,
+                "wall": s.wrapper.program if s.wrapper else None} for s in status.found.servers]
+    hooks = [{"host": host.name, "file": path, "state": state, "note": host.note or None, "problem": problem}
+             for host, path, state, problem in status.hooks]
+    shown = [{"kind": one.kind, "place": one.place, "problem": one.problem, "severity": one.rank,
+              "acknowledged": one not in status.attention} for one in status.problems]
+    io.say(json.dumps({
+        "version": __version__, "policy": policy.source if policy else None,
+        "fingerprint": policy and policy.fingerprint,
+        "mode": policy.settings.mode if policy else None, "stopped": io.stops.names(), "today": status.today,
+        "waiting": status.waiting, "servers": servers, "hooks": hooks,
+        "attention": [one for one in shown if not one["acknowledged"]],
+        "acknowledged": [one for one in shown if one["acknowledged"]], "notes": status.notes}, indent=2))
+
+
+def _say_status(io: Surroundings, status: _Status) -> None:
+    """Print it for people: what is in force, what is wrapped where, what needs attention."""
+    found, policy, today, waiting = status.found, status.policy, status.today, status.waiting
     if policy is not None:
         _say_layers(io, policy)
         io.say(f"Mode: {policy.settings.mode}. Content: {policy.fingerprint}.")
@@ -29943,13 +29953,18 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
         _print_table(io, found)
     else:
         io.say("No servers were found (mcpwall init says where it looks).")
-    if hooks:
+    if status.hooks:
         io.say("\nThe hosts' own tools (mcpwall wrap --hook HOST):")
-    for host, path, state, problem in hooks:
+    for host, path, state, problem in status.hooks:
         note = f" ({host.note})" if state == "registered" and host.note else ""
-        _say_line(io,
-                  f"{host.name} in {io.short(path)}: "
-                  f"{state}{note}{f': {printable(problem, 300)}' if problem else ''}")
+        _say_line(io, f"{host.name} in {io.short(path)}: {state}{note}"
+                      f"{f': {printable(problem, 300)}' if problem else ''}")
+    _say_attention(io, status)
+
+
+def _say_attention(io: Surroundings, status: _Status) -> None:
+    """The end of it: a line for each kind of problem, the worst first, and how one is acknowledged."""
+    attention, notes = status.attention, status.notes
     for rank, title in (("error", "Wrong:"), ("warning", "Needs attention:")):
         chosen = [one for one in attention if one.rank == rank]
         if chosen:
@@ -29964,14 +29979,12 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     if not attention:
         io.say("Nothing needs attention.")
     elif any(one.rank == "warning" for one in attention):
-        _say_line(io,
-                  "What you know of and want to keep: mcpwall status --ack KIND or --ack KIND:NAME, as in "
-                  "the brackets.")
-    if len(attention) < len(problems):
-        _say_line(io,
-                  f"{len(problems) - len(attention)} acknowledged (mcpwall status --json names them, --unack "
-                  "takes it back).")
-    return 1 if attention else 0
+        _say_line(io, "What you know of and want to keep: mcpwall status --ack KIND or --ack KIND:NAME, as "
+                      "in the brackets.")
+    acknowledged = len(status.problems) - len(attention)
+    if acknowledged:
+        _say_line(io, f"{acknowledged} acknowledged (mcpwall status --json names them, --unack takes it "
+                      "back).")
 
 
 def _say_line(io: Surroundings, text: str) -> None:
