@@ -6819,6 +6819,8 @@ compgen complete bind | A:G:W:F:P:S:X:o: -C,-x:sh | p*
 tar bsdtar gtar | --exclude: -C,--directory:cd --checkpoint-action:exec
      -I,--use-compress-program,--to-command,--info-script,--new-volume-script,--rsh-command:sh | | t:archive
 zip | -TT,--unzip-command:sh -m,--move,-rm,-mr=moved -x,--exclude:p. | | t:archive
+unzip | jloquv P: -d:folder | | t:archive
+expand-archive | -destinationpath:folder | | t:archive
 7z 7za | -sdel=moved | | t:archive
 rar cpio compress-archive | | | t:archive
 git | pP -C:cd -c:git --exec-path: --git-dir: --work-tree: --namespace: --config-env: | | t:git
@@ -6864,7 +6866,7 @@ cmd command.com | | | t:dos
 python pypy ipython micropython | bBdEhiIOPqRsSuvVx W:X: -c:python. -m:module. | script f* | t:code
 perl | acdDfhlnpsStTuUvwWX0 C:F:I:m:M:x: -e,-E:perl! -i=inplace | ~script f* | t:code
 ruby jruby | acdhlnpsSUvwWy0 E:F:I:K:r:T:x: -e:ruby! -C:cd -i=inplace | ~script f* | t:code
-node nodejs bun tsx ts-node deno/run bun/run | chi C: -e,-p,-pe,-ep,--eval,--print:node! --env-file:k
+node nodejs bun tsx ts-node zx deno/run bun/run | chi C: -e,-p,-pe,-ep,--eval,--print:node! --env-file:k
      -r,--require,--import,--loader:script | ~script f* | t:code
 deno/eval | | node | t:code
 php | aCehilmnqsvwz c:d:z:S:t: -r,-B,-R,-E:php! -f,-F:script! | ~script f* | t:code
@@ -6913,7 +6915,8 @@ tee tee-object | a=append -a,--append,-append=append -filepath,-literalpath:w -v
 out-file | -append=append -filepath,-literalpath:w -encoding: -width: | w* | same
 set-content sc | -value:text -path,-literalpath:w -encoding: | w text
 add-content ac | -value:text -path,-literalpath:w -encoding: | w text | append
-sponge clear-content clc | a=append -path:w | w* | same
+sponge | a=append | w* | same
+clear-content clc | -path,-literalpath:empty | empty* | in:empty
 split csplit | dksxz a:b:C:l:n:t: -f,--prefix:stem --bytes: --lines: | | t:split
 mkfifo mknod | m: | pipe*
 chmod chown chgrp icacls takeown setfacl | | | t:mode
@@ -6933,6 +6936,7 @@ docker,podman,nerdctl/exec | dit u:w:e: --user: --workdir: --env: --env-file:k |
 docker,docker-compose/compose/run,exec docker-compose/run,exec | dTiP u:w:e:l:n:p: -v,--volume:vol --name: --user: --index:
      --workdir: --entrypoint:entry | p x | t:inside
 docker,podman,nerdctl,docker-compose,kubectl,oc/cp | | f*
+docker,podman,nerdctl,oras/login helm/registry/login gh,glab/auth/login | | p* | in:k
 docker,podman,nerdctl,docker-compose | c:H:l:f:p: --context: --host: --config: --file:k --project-name: | | data t:container
 kubectl,oc,k3s/exec,debug,rsh | itq n:c:s: --namespace: --container: --context: --cluster: --image: --kubeconfig:k | p x
      | t:inside
@@ -7041,7 +7045,10 @@ secret :: aws :: (?:configure (?:export-credentials|get \S*(?:secret|token))|sec
      get-parameters? .*--with-decryption|sts (?:get-session-token|assume-role)) :: AWS_SECRET
 secret :: gcloud :: secrets versions access|auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
-secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
+secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten))|get (?:\S+ )*?secrets?[/ ](?=.*(?:jsonpath|template|columns)\S*=
+    \S*\.data) :: KUBERNETES_KEY
+secret :: grep egrep fgrep rg ag ack :: (?=.* (?:~|/|/home|/root|/Users|/etc)/? )(?i:.*(?:AKIA|private\W{0,3}key|ghp_|api\W{0,3}_?
+    \W{0,3}key|passw|secret|token|credential)) :: ANY_PASSWORD
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
 secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
 secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read)  :: STORED_SECRET
@@ -7160,8 +7167,8 @@ infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke
      k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
     terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
-    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete
-     (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
+    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete (?:-n \S+ |-\S+ )*\$\(\)
+     |delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod|\$\(\))|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
 infrastructure :: aws :: s3 sync (?!(?:--?\S+ )*(?:\./)?(?:[\w-]+/)*(?:dist|build|out|public|site|_site|www|static|target)/? )
@@ -7177,8 +7184,9 @@ infrastructure :: bq :: (?:.* )?rm (?=.*-\w*[rfd]) :: destroys cloud data
 infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
 infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
-infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm|remove|prune)|system reset|
-    machine (?:rm|reset)|rm .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
+infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:(?:rm|remove) (?!(?:\S*[_-])?tests?(?:[_-]
+    \S*)? $)|prune)|system reset|
+    machine (?:rm|reset)|rm (?=.*\$\()(?=(?:.* )?(?:-\w*[fv]|--force|--volumes))|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
      containers or volumes and their data
 infrastructure :: dropdb dropuser droplet :: (?!.*--help|(?:.* )?(?:test|test_\w+|\w+_test) *$) :: drops a database
 infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
@@ -7233,7 +7241,7 @@ _SH_OWN_FOLDER = (
                   r"iCloud.Drive|Nextcloud|Library|Projects?|Work|Code|src|repos|git)")
 _SH_OWN_FILE = lazy_regex(_SH_OWN_FOLDER
                           + r"/|~/[^.].*\.(?:od[tsp]|docx?|xlsx?|pptx?|pdf|tex|rtf|pages|numbers|key|jpe?g|"
-                          r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md)\Z", re.I)
+                          r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md|txt)\Z", re.I)
 _SH_OWN_PLACE = lazy_regex(_SH_OWN_FOLDER + r"/?\Z|~/[^/.]+/?\Z|~/?\Z|~/\*", re.I)
 # Files that programs leave behind: harmless to delete in any folder but the system's.
 _SH_THROWN = lazy_regex(
@@ -7337,6 +7345,15 @@ _SH_REMOVES_ALL = frozenset("rimraf shred srm wipe trash trash-put del-cli remov
 _SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin".split())
 # a file named like the end of the address
 _SH_NAMED_BY_URL = frozenset("wget wget2 aria2c axel lwp-download".split())
+_sh_sources = lazy_regex(r"\*\.(?:py|[jt]sx|ts|go|rs|java|kt|c|cc|[ch]pp|cs|rb|php|swift|vue|md|tex|ipynb)\Z")
+# Which of its databases a program works on: one for tests is made anew each time.
+_SH_STAGES = "RAILS_ENV RACK_ENV MIX_ENV NODE_ENV APP_ENV".split()
+_sh_for_tests = lazy_regex(r".* (?:\w+_ENV=|(?:-e|--env|--environment|--database)[= ])tests? ")
+# Settings of a project: a line more is no loss, nor is a file that people write for themselves.
+_sh_env_file = lazy_regex(r"(?:\./|[\w-]+/)*\.env(?:\.(?!prod)\w+)*\Z")
+# Scripts that an archive brings along to be run once.
+_sh_script_name = lazy_regex(r"(?i)\.(?:sh|bash|ps1|bat|cmd)\Z|"
+                             r"(?:^|[/\\])(?:install|setup(?!\.py\Z)|bootstrap|run|start)[\w-]*(?:\.\w+)?\Z")
 _sh_hidden_program = lazy_regex(r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)")
 _sh_host_folder = lazy_regex(
     r"(?:/|/(?:etc|root|proc|sys|dev|boot|var|home|usr|Users|var/run/docker\.sock|run/docker\.sock))\Z")
@@ -7991,7 +8008,7 @@ run exec_command system popen popen2 popen3 exec execSync execFile execFileSync 
 run check_call getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell
 run create_subprocess_exec execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
 run spawnvp posix_spawn posix_spawnp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute
-run ProcessBuilder Command sh bat shell $ Process.Start statement
+run fabric.api.local sudo ProcessBuilder Command sh bat shell $ Process.Start statement
 eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext
 eval =source runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads
 eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
@@ -8143,7 +8160,7 @@ _code_typed = lazy_regex(r"[ \t]*[\w.\[\], |]{1,60}(?<![=!<>])=(?!=)")
 _CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"),
                "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
                "sigil":
-               lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?\{\w+\})?)"),
+               lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?(?:\{\w+\}|\[\d\]))?)"),
                "php": lazy_regex(r"\{(\$[^{}]*)\}|(\$\{?\w+\}?)")}
 _code_word = lazy_regex(r"\W|:.*")
 _code_places = lazy_regex(r"(%[-+0 #]*\d*(?:\.\d+)?(?:\(\w+\))?[sdrfxiu@]|\{\w*(?::[^{}]*)?\})")
@@ -8304,7 +8321,7 @@ class _CodeText:
             atoms.append(word)
         elif word in ("do", "then") and self.family == "lua":
             self.last = self.finish(self.stack[-1]) or self.last
-        elif word not in _CODE_SKIPPED:
+        elif word not in _CODE_SKIPPED or word == "local" and self.family == "hash":
             atoms.append(self.reader.variable(word))
         self.pick = False
 
@@ -8399,8 +8416,7 @@ class _CodeText:
                 return values[0]
             listed = values if values or not fields and opening != "{" else None
             return _CodeValue((), listed, "", _code_origins(*values, *fields.values()), fields)
-        elif (opening == "(" and self.family == "sigil" and below.atoms and
-              below.atoms[-1] in ("for", "foreach")):
+        elif opening == "(" and self.family == "sigil" and below.atoms in (["for"], ["foreach"]):
             # for my NAME (LIST)
             reader.bind([callee.ref], [item for value in values for item in value.each()])
         elif opening != "(":
@@ -8457,6 +8473,10 @@ class _CodeText:
                 self.bind(atoms[loop:stop], self.reduce(atoms[stop + 1:end]).each())
                 atoms = atoms[:loop]
         marks = [k for k in marks if k < len(atoms)]
+        loop = self.family == "sigil" and next((k for k in marks if k and atoms[k] in ("for", "foreach")), 0)
+        if loop:                                        # DO for LIST
+            self.reader.bind(["_"], self.reduce(atoms[loop + 1:]).each())
+            return self.reduce(atoms[:loop])
         equals = [k for k in marks if atoms[k] in _CODE_ASSIGNS]
         if equals:
             return self.assigned(atoms, equals, frame)
@@ -8598,7 +8618,8 @@ class _CodeValues:
             value.ref in ("self", "this", "cls") and (self.vars.get(name) or self.old.get(name)))
         if known:
             return known
-        if name == "pw_dir":                            # of the password database
+        # of the password database
+        if name == "pw_dir" or name == "dir" and "getpw" in value.name or value.name == "plumbum.local.env":
             return _CodeValue((self.home,), None, "Path")
         if value.name.endswith(("process.env", "Bun.env")):
             return self.picked(value, [_CodeValue((name,))])
@@ -8611,8 +8632,13 @@ class _CodeValues:
         made.ref = ref
         return made
 
+    def commanded(self, value: _CodeValue, more: Sequence[_CodeValue]) -> _CodeValue:
+        raise NotImplementedError
+
     def picked(self, value: _CodeValue, items: Sequence[_CodeValue]) -> _CodeValue:
         """`value[items]`."""
+        if value.name[:7] == "plumbum":
+            return self.commanded(value, items)
         key = (items[0].texts[0] if items and items[0].texts else items[0].ref if items and
                self.family == "sigil" else "")
         if "env" in value.origins and key:
@@ -8692,6 +8718,7 @@ class _CodeCalls(_CodeValues):
     acts: list[Act]
     text: str
     looked: dict[str, str]                      # roles by name
+    shells: tuple[str, ...]                     # what names of commands begin with
     real: int                                   # connections to databases,
     scratch: int                                # and to such as nobody will miss
 
@@ -8717,6 +8744,8 @@ class _CodeCalls(_CodeValues):
             for param, arg in zip(callee.params, args):
                 self.assign(param, arg)
             return _CodeValue((), None, "", _code_origins(*args))
+        if callee.name.startswith(self.shells):
+            return self.commanded(callee, args)
         of = callee.of
         name = callee.texts[0] if of is None and callee.texts else callee.name      # a name in a variable
         base, _, last = name.rpartition(".")
@@ -8742,6 +8771,15 @@ class _CodeCalls(_CodeValues):
         value = self.passed(call, given, value)
         self.loses(call, given)
         return value if value is not None else self.unknown(call, given, roles)
+
+    def commanded(self, value: _CodeValue, more: Sequence[_CodeValue]) -> _CodeValue:
+        """A command of Python's modules sh and plumbum with more words; one that is made is as good as
+        run."""
+        words = value.items if value.items is not None else [
+            _CodeValue((word,)) for word in _code_shells.sub("", value.name).split(".") if word]
+        made = _CodeValue((), [*words, *[item for one in more for item in one.each()]], "plumbum")
+        self.tell("argv", [_code_shown(item.pieces()[0]) for item in made.each()], "")
+        return made
 
     def passed(self, call: _CodeCall, given: list[_CodeValue], value: _CodeValue | None) -> _CodeValue | None:
         """A function among the arguments is called with the others."""
@@ -9042,9 +9080,13 @@ class CodeReader(_CodeCalls):
         self.picks = frozenset(_CODE_PICKS[family].split())
         self.old, self.vars, self.room = {}, {}, 200 * MAX_SHELL_SOURCE
         self.text, self.looked = text, {}
+        self.shells = ("plumbum", "sh.") if re.search(r"\b(?:import|from) sh\b", text) else ("plumbum",)
         self.imports(text)
         if family in ("sigil", "php") and "<<" in text:
             text = _code_heredoc.sub(lambda m: '"' + m.group(4).replace('"', '\\"') + '"' + m.group(3), text)
+        if family == "sigil":
+            for shape, plain in _CODE_PERL if "getpw" in text or "unlink" in text else ():
+                text = re.sub(shape, plain, text)
         for _ in range(3 if len(text) < 20_000 else passes):
             self.acts, self.files, self.named, self.missed = [], {}, {}, set()
             self.real = self.scratch = self.depth = 0
@@ -9134,6 +9176,8 @@ _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall],
     (lambda reader, call: _CodeValue((_CODE_PLACES[call.last],), None, "Path"), " ".join(_CODE_PLACES)),
     (lambda reader, call: None if call.args else _CodeValue((reader.home,), None, "Path"),
      "home homedir UserHomeDir"),
+    (lambda reader, call: _CodeValue((), [_CODE_UNKNOWN] * 5 + [_CodeValue((reader.home,))] * 3),
+     "getpwuid getpwnam"),
     (_CodeCalls.imported, "__import__ import_module require import"),
     (_CodeCalls.attribute, "getattr"), (_CodeCalls.environment, "get fetch getenv getProperty"),
     (_CodeCalls.joined, "join implode paste paste0 concat"), (_CodeCalls.format, "format sprintf"),
@@ -9156,6 +9200,10 @@ _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), froze
 # rather variables
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())
 _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
+# What Perl says shortly.
+_CODE_PERL = ((r"\(\s*getpw(?:uid|nam)\b[^()\n]*(?:\([^()\n]*\))?\s*\)\s*\[7\]", "$ENV{HOME}"),
+              (r"\bunlink\s+(?=for)", "unlink($_) "), (r"<([~/][^<>\s'\"]*\*[^<>\s'\"]*)>", r'glob("\1")'))
+_code_shells = lazy_regex(r"^(?:sh|plumbum(?:\.cmd|\.local)?)(?:\.|$)|\b(?:Command|bake|run|popen|get)\b")
 _code_home = lazy_regex(r"\$\{?HOME\b\}?|%USERPROFILE%")
 _code_mode = lazy_regex(r"[rwaxbt+<>|-]{1,4}\Z")
 _code_twice = lazy_regex(r"\.?(exec|spawn|posix_spawn)([lv]|(?<=x_spawn))")
@@ -10129,6 +10177,7 @@ class _ShState:
     pipes: frozenset[str] = frozenset()         # names of pipes made here
     ran: frozenset[str] = frozenset()           # … that a shell reads
     made: frozenset[str] = frozenset()          # folders made here
+    unpacked: frozenset[str] = frozenset()      # folders into which fetched archives were unpacked
     checked: frozenset[str] = frozenset()       # variables written `${NAME:?}`: never empty
     links: Mapping[str, str] = {}               # links made here and folders mounted: the place they lead to
     sinks: Mapping[str, Any] = {}               # what stands behind `>(…)`
@@ -10145,7 +10194,7 @@ class _ShState:
         # certain: this text is surely meant for a shell: doubts count
         self.posix = self.certain = dialect is _SH_POSIX
         self.facts: dict[str, str] = {}
-        self.paths: dict[str, None] = {}
+        self.paths: dict[str, int] = {}     # how often each is read, or goes elsewhere
         self.altered: set[str] = set()      # those among them that are written or deleted
         self.files: dict[str, _Flow] = {}   # what this command has written, by `keys`
         self.vars: dict[str, Any] = {}
@@ -10251,8 +10300,9 @@ class _ShFiles(_ShState):
         if cwd and not (word[:1] in "/~%" or not self.posix and word[:1] == "$" or _sh_drive.match(word)):
             word = f"{cwd.rstrip('/')}/{word}"
         for link, place in self.links.items() if self.links else ():
-            if word.startswith(link + "/") or word == link and link[:1] == "/":
-                return place.rstrip("/") + word[len(link):]
+            bare = word.removeprefix("./")
+            if bare.startswith(link + "/") or bare == link and link[:1] == "/":
+                return place.rstrip("/") + bare[len(link):]
         return word
 
     def reported(self, word: str) -> list[str]:
@@ -10268,12 +10318,12 @@ class _ShFiles(_ShState):
         for place in self.reported(word):
             known: list[str] = []               # what its wildcards may mean
             if len(self.paths) < MAX_SHELL_PATHS:
-                self.paths[place] = None
+                self.paths[place] = self.paths.get(place, 0) + 1
                 if ("*" in place or "?" in place or
                     "[" in place) and (place[0] in "~/$.[" or "/." in place or "/[" in place):
                     self.spend(200 + len(place))
                     known = [file for file in _SH_KNOWN_FILES if glob_may_hit(place, file)]
-                    self.paths.update(dict.fromkeys(known))
+                    self.paths.update(dict.fromkeys(known, 9))
             if sources is not None and len(sources) < 64:
                 sources += [*known, place]
 
@@ -10383,6 +10433,9 @@ class _ShFiles(_ShState):
     # -- writing
     def written(self, word: str, flow: _Flow, appended: bool, named: bool = True) -> None:
         """A file is written, overwritten or appended to."""
+        for source in flow.sources:
+            if source in self.paths:
+                self.paths[source] += 1
         if word.startswith(("/dev/tcp/", "/dev/udp/")):
             if flow.shell:
                 self.say("reverse_shell", "connects a shell to the network")
@@ -10396,7 +10449,8 @@ class _ShFiles(_ShState):
         if flow.text == "" and not appended:
             self.emptied(word)
         self.spend(len(word))
-        if named:
+        if named and not (flow.text and not flow.sources and _sh_env_file.match(word) and
+                          (appended or word[-4:] != ".env")):
             self.path(word)
             self.altered.update(self.reported(word))
         for key in self.keys(word):
@@ -10469,7 +10523,10 @@ class _ShFiles(_ShState):
 
     def lost(self, text: str, cwd: str, whole: bool, recursive: bool, forced: bool, origin: _Flow) -> bool:
         """The same for *text* as it is named in the folder *cwd*; *whole*: all that lies in it."""
-        place, hard, project = self.where(text, cwd), recursive or forced, self.at.project
+        if whole and self.links:            # of what a link leads to
+            text, cwd = self.where(text.rstrip("/") + "/", cwd), ""
+        place, project = self.where(text, cwd), self.at.project
+        hard = recursive or forced or "*" in text
         unknown = (_sh_unknown_front if self.posix else _sh_windows_front).match(place)
         name = unknown and (unknown.group(1) or unknown.group(2)) or ""
         if unknown and name.lower() not in _SH_KNOWN_FOLDERS:
@@ -10496,6 +10553,8 @@ class _ShFiles(_ShState):
             plain = mapped.rstrip("/") or "/"
             if plain == "~" or plain == "/tmp" and not whole or _sh_top.match(plain):
                 return hard
+            if plain.startswith("~/Downloads/") and not recursive and "*" not in plain:
+                return False
             if plain.endswith("/.git") and hard or ".." in place and self.climbs(here):
                 return True
             if plain != "/tmp" and any([top == here or top.startswith(here.rstrip("/") + "/")
@@ -11188,7 +11247,7 @@ class _ShRun(_ShScripts):
                                                                    _ShWord) and _sh_assignment.match(first):
             first, args = "env", words              # in an argv list
         out = (self.own(first, args, flow) if self.functions or self.aliases or self.files or
-               isinstance(first, _ShWord) else None)
+               self.unpacked or isinstance(first, _ShWord) else None)
         if out is None and "\ue0f0" in first and _sh_open(first.rpartition("/")[2]):
             out = self.unknown(first, args, flow)
         if background and out is None and "node_modules" not in first and _sh_hidden_program.match(first):
@@ -11208,7 +11267,7 @@ class _ShRun(_ShScripts):
         body = self.functions.get(first) or self.aliases.get(first)
         if body is not None and id(body) not in self.calls:
             return self.call(body, args, flow)
-        if self.kept(first) is not None and (
+        if (self.unpacked or self.kept(first) is not None) and (
                 "/" in first or "\\" in first or not self.posix or
                 re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
             self.run_file(first)
@@ -11313,10 +11372,15 @@ class _ShRun(_ShScripts):
             words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
             subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000]
         subject += " "
+        if self.at.home in subject:
+            subject = subject.replace(f" {self.at.home} ", " ~ ")
         padded = " " + subject
         secret = ""
         for category, pattern, reason in rules:
             if category not in self.facts and pattern.hits(subject, padded):
+                if reason[-10:] == "a database" and (_sh_for_tests.match(padded) or any(
+                        [self.vars.get(name) == "test" for name in _SH_STAGES])):
+                    continue
                 if category == "secret":
                     secret = reason
                 else:
@@ -11342,6 +11406,9 @@ class _ShRun(_ShScripts):
             appended = "append" in call.marks or "append" in row.traits
             outs = [self.act(role, value, written if role == "w" else flow, appended) for role, value in got
                     if role not in _SH_QUIET_ROLES]
+        for source in flow.sources if "k" in row.inputs else ():
+            if self.paths.get(source) == 1:     # nobody else has got it
+                del self.paths[source]
         for role in row.inputs if flow.text or flow.remote else ():
             if not call.all(role) and (flow.text or role != "sql"):
                 self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
@@ -11376,7 +11443,11 @@ class _ShRun(_ShScripts):
         for trait in call.row.away:
             self.ship(_sh_join([flow, *map(_sh_flow, call.all("s")), *map(self.content, call.all("S"))]),
                       trait)
+        if "inplace" in call.marks:             # a copy of the project's example, changed
+            files = [word for word in files if self.kept(word) is None or not _sh_env_file.match(word)]
         out = self.operands(call.name, files, flow)
+        if call.name in ("jq", "yq") and any(["@base64d" in word for word in call.args]):
+            out = _sh_unveiled(out)
         for word in call.all("n"):
             self.named(call.name, word)
             if call.name in ("mkdir", "md"):
@@ -11421,8 +11492,9 @@ class _ShRun(_ShScripts):
         if role == "w" or role == "new":
             self.written(value, flow, appended, role == "w")
         elif role == "empty":
-            self.written(value, _EMPTY, False)
-            self.delete(value, "empties a system file", False, False)
+            for word in value.split("\n"):
+                self.written(word, _EMPTY, False)
+                self.delete(word, "empties a system file", False, False)
         elif role == "d":
             self.path(value)
             self.delete(value)
@@ -11541,6 +11613,10 @@ class _ShRun(_ShScripts):
         """A file is run; that is told from what this command has written to it."""
         known = self.kept(word) or self.files.get(word)
         if known is None:
+            if self.unpacked and _sh_script_name.search(word) and any(
+                    [key.startswith(folder) and key[:1] not in "/~" * (not folder)
+                     for key in self.keys(word) for folder in self.unpacked]):
+                self.say("pipe_to_shell", "runs a script out of an archive it has just downloaded", word)
             return
         word = _sh_plain(word, self.at.home)
         if known.remote or known.coded and known.text is None:
@@ -11657,7 +11733,9 @@ def _do_find(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     roots, tests = _sh_operands(args[:i])[not finds:] or ["."], args[i:i + 200]
     shape = (_sh_after(tests, "-name", "-iname", "-path") or "").rpartition("/")[2]
     narrow = not finds or not _SH_FIND_NARROWS.isdisjoint(tests)
-    shape = shape if shape.strip("*.") else "x" if narrow else "*"
+    if "-delete" in tests and _sh_sources.match(shape) and {".", "./"}.intersection(roots):
+        run.say("destructive", "find deletes the project's sources", shape)
+    shape = shape if shape.strip("*.") else "x*" if narrow else "*"
     hits = [f"{root.rstrip('/')}/{shape}" for root in roots[:16]]
     for k, word in enumerate(tests):
         if word == "-delete":
@@ -11824,7 +11902,9 @@ def _do_container(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     verb, *words = _sh_operands(call.args) or [""]
     if verb in ("get", "describe", "config") and call.name in ("kubectl", "oc"):
         secret = words[:1] == ["view"] or _sh_has(r"secrets?(?:/|\Z)", words)
-        return _sh_read(("\0cluster secrets",)) if secret else _NOTHING
+        named = words and "name" in (_sh_after(call.args, "-o", "--output") or "".join(call.args[-1:])[-4:])
+        return _sh_read(("\0cluster secrets",)) if secret else (
+            _Flow(f"{words[0]}/{_SH_HOLE}") if named else _NOTHING)
     return run.operands(call.name, [word for word in call.args if word[:1] == "-" and "file" in word], flow)
 
 
@@ -11960,6 +12040,12 @@ def _do_echo(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     return _NOTHING if into else out
 
 
+def _sh_unveiled(flow: _Flow) -> _Flow:
+    """Decoded; what a cluster keeps secret can be read by anybody now."""
+    return flow._replace(sources=tuple([source + "\0" * (source == "\0cluster secrets")
+                                        for source in flow.sources]))
+
+
 def _do_decode(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     """Programs that decode or turn text: what they yield is known when their input is."""
     name, args = call.name, call.args
@@ -11972,6 +12058,7 @@ def _do_decode(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     if here and (flow is _NOTHING or flow.text is None and name not in ("xxd", "od", "hexdump", "rev")):
         flow = run.content(here[-1])
     decodes = name in ("base64", "base32", "xxd") and _sh_has(r"--?\w*[dDr]", args)
+    flow = _sh_unveiled(flow) if decodes else flow
     return _Flow(_sh_decoded(flow.text, name) if decodes and flow.text is not None else None, flow.remote,
                  flow.sources, True)
 
@@ -12022,20 +12109,25 @@ def _do_archive(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     sources, into, args, tar = list(flow.sources), "", _sh_kept(call.name,
                                                                 call.args), call.name in ("tar", "bsdtar",
                                                                                           "gtar")
-    make = bool(args) and (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args)
+    folder = "".join(call.all("folder"))
+    make = (bool(args) and call.name not in ("unzip", "expand-archive") and args[0] not in ("x", "e") and
+            (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args))
     for i, word in enumerate(args):
-        if word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
+        if word == "-DestinationPath" and make or tar and (word == "--file" or word[-1:] == "f" and (
                 not i or word[:1] == "-" and word[:2] != "--")):
             into = "".join(args[i + 1:i + 2])
         elif not tar and not into and (word == "-" or word[:1] != "-") and word not in ("a", "x") and (
                 call.name != "compress-archive"):
             into = word
-        elif word[:1] != "-" and word != into and (i or not tar):
+        elif word[:1] != "-" and word not in (into, folder) and (i or not tar):
             run.path(word, sources if make else None)
             if "--remove-files" in args or "moved" in call.marks:
                 run.delete(word, "deletes what it packs, outside the project")
-    if into not in ("", "-") and not make:
-        return run.content(into).but(None)
+    if not make:
+        flow = run.content(into).but(None) if into not in ("", "-") else flow
+        if flow.remote:
+            run.unpacked |= {run.keys(folder or ".")[0].rstrip(".")}
+        return flow
     packed = _Flow(None, False, tuple(sources[:64]), True)
     if into not in ("", "-"):
         run.keep(into, packed)
@@ -12376,7 +12468,8 @@ _sh_tcl_runs = lazy_regex(r"\b(?:spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n
 _sh_make_call = lazy_regex(r"\$\(shell[ \t]+([^\n)]+)|(?:^|\n)[\w.$()-]+[ \t]*!=[ \t]*([^\n]+)")
 _sh_runs_input = lazy_regex(
     r"(?:exec|eval|system|popen|spawn|call|run|Function)\b[^\n]{0,80}(?:stdin|STDIN|\$0|<>|gets)|"
-                            r"system\s*\(\s*\$|\|\s*\"(?:ba)?sh|print\s*\|")
+                            r"system\s*\(\s*(?![\"')])|`[^`]*\$_|\|\s*getline|\|\s*\"(?:ba)?sh|print\s*\|"
+                            r"|\A\s*s(\W).*\1.*\1\w*e\w*\Z")
 
 
 def _sh_escaped_commands(run: _ShRun, language: str, text: str) -> None:
