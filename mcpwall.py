@@ -3953,6 +3953,12 @@ def follow_links(path: str) -> str:
     return "/" + "/".join(done)
 
 
+def _is_odd_path(path: str) -> bool:
+    """Is *path* not absolute, not normal, or of very many steps? Then it is looked up as a whole."""
+    return (path[:1] != "/" or path[-1] == "/" or "//" in path or path.count("/") >= 64 or
+            "/." in path and path != _path_normal("", path))
+
+
 class DiskLooks:
     """*resolve* for messages that are judged together: the disk is asked once about each path until `forget`.
 
@@ -3967,16 +3973,17 @@ class DiskLooks:
         self._known: dict[str, str] = {}
         self._there: dict[str, bool] = {}
         self._gone: set[str] = set()            # of these it is known that nothing is there, not even a link
-        self._edge = ""
-        # the edge with a slash, once it was looked at, and where that leads
+        self._edge = "/"                        # ends with a slash
+        # the edge, once it was looked at, and where that leads
         self._beyond = self._place = ""
 
     def forget(self) -> None:
         """From now on, look anew."""
-        self._known.clear()
-        self._there.clear()
-        self._gone.clear()
-        self._beyond = ""
+        if self._known or self._there:
+            self._known.clear()
+            self._there.clear()
+            self._gone.clear()
+            self._beyond = ""
 
     def there(self, path: str) -> bool:
         """Is there anything by that name?"""
@@ -3993,11 +4000,12 @@ class DiskLooks:
         if real is None:
             if len(self._known) > MAX_LOOKS:
                 self.forget()
-            stepwise = self._stepwise and path.count("/") < 64 and path == _path_normal("", path)
-            if self._beyond and stepwise and path.startswith(self._beyond):
+            if not self._stepwise or _is_odd_path(path):
+                real = self._ask(path)
+            elif self._beyond and path.startswith(self._beyond):
                 real = self._place + path[len(self._beyond):]
             else:
-                real = self._look(path) if stepwise else self._ask(path)
+                real = self._look(path)
             self._known[path] = real
         return real
 
@@ -4005,18 +4013,18 @@ class DiskLooks:
         """The same for the folder of something: that is there more often than not, so the kernel is asked at
         once."""
         real = self._known.get(path)
-        if real is None and path != self._edge and path.count("/") < 64 and path == _path_normal("", path):
+        if real is None and path != self._edge[:-1] and not _is_odd_path(path):
             real = path if path.rfind("/") == 0 and _is_no_link(path) else _path_ask_kernel(path)
             if real is not None:
                 self._known[path] = real
         return self.resolve(path) if real is None else real
 
     def _look(self, path: str) -> str:
-        edge = self._edge
-        if edge and path.startswith(edge) and path[len(edge):len(edge) + 1] == "/":
+        if path.startswith(self._edge) and len(self._edge) > 1:
+            edge = self._edge[:-1]
             place = self.resolve(edge)
             if edge in self._gone:
-                self._beyond, self._place = edge + "/", place + "/"
+                self._beyond, self._place = self._edge, place + "/"
                 return place + path[len(edge):]
         if is_there(path):
             return _path_ask_kernel(path) or resolve_path(path)     # it may be a link that leads nowhere
@@ -4025,7 +4033,7 @@ class DiskLooks:
         if base == _NOWHERE:
             return follow_links(path)
         if head not in self._gone:
-            self._edge = path
+            self._edge = path + "/"
         self._gone.add(path)
         return (base if base != "/" else "") + "/" + name
 
@@ -4770,6 +4778,7 @@ class PathIndex:
         # By something of theirs that is told at a glance (see `_path_marks`): they are filed under the above
         # when a path has that. Most never are, and a start does not multiply out their braces.
         self._late: dict[str, list[PathPattern]] = {}
+        self._marks: set[str] = set()           # what these three are filed under
         self._all: list[PathPattern] = []
         self._vocabulary: Iterable[str] = ()                # the words of all
         self._excepts: dict[str, list[PathPattern]] = {}
@@ -4783,6 +4792,7 @@ class PathIndex:
                 marks = _path_marks(_path_same(pattern.glob))
                 for mark in marks:
                     self._late.setdefault(mark, []).append(pattern)
+                    self._marks.add(mark)
                 if not marks:
                     self._add(pattern)
 
@@ -4791,9 +4801,11 @@ class PathIndex:
         words, ends = path_keys(_path_same(pattern.glob))
         for word in words:
             self._words.setdefault(word, []).append(pattern)
+            self._marks.add(word)
         for end, text in ends:
             if end:
                 self._ends.setdefault(end, []).append((text, pattern))
+                self._marks.add(end)
             else:
                 self._others.append(pattern)
 
@@ -4801,26 +4813,31 @@ class PathIndex:
         """{name of a list: the glob that decided}, for the lists that *canonical* hits; 1 µs when none
         does."""
         parts = _path_same(canonical).strip("/").split("/")
-        base, candidates = parts[-1], self._others
-        begin, end = "<" + base[:3], ">" + base[-3:]
-        marks = [mark for mark in ((begin, end, ".", *parts) if "/." in canonical or canonical[:1] == "." else
-                                   (begin, end, *parts)) if mark in self._late]
-        for mark in marks:
+        base = parts[-1]
+        marks = ["<" + base[:3], ">" + base[-3:], *parts]
+        if "/." in canonical or canonical[:1] == ".":
+            marks.append(".")
+        found = _NO_HITS
+        if self._others or not self._marks.isdisjoint(marks):
+            candidates = self._candidates(parts, marks)
+            found = self._decide(candidates, canonical, ctx) if candidates else _NO_HITS
+        if "*" in canonical or "?" in canonical or "[" in canonical:
+            found = {**found, **self._expanded(parts, ctx)}
+        return found
+
+    def _candidates(self, parts: list[str], marks: list[str]) -> list[PathPattern]:
+        """The patterns that may match a path of these *parts*; *marks* begin with those of its last one."""
+        for mark in [mark for mark in marks if mark in self._late]:
             for pattern in self._late.get(mark, ()):
                 if not pattern.filed:
                     self._add(pattern)
                     pattern.filed = True
             self._late.pop(mark, None)
-        if begin in self._ends or end in self._ends:
-            near = self._ends.get(begin, []) + self._ends.get(end, [])
-            candidates = candidates + [pattern for text, pattern in near if text in base]
-        if not self._words.keys().isdisjoint(parts):
-            candidates = candidates + [pattern for part in dict.fromkeys(parts)
-                                       for pattern in self._words.get(part, ())]
-        found = self._decide(candidates, canonical, ctx) if candidates else _NO_HITS
-        if "*" in canonical or "?" in canonical or "[" in canonical:
-            found = {**found, **self._expanded(parts, ctx)}
-        return found
+            if mark not in self._words and mark not in self._ends:
+                self._marks.discard(mark)
+        near = self._ends.get(marks[0], []) + self._ends.get(marks[1], [])
+        return [*self._others, *[pattern for text, pattern in near if text in parts[-1]],
+                *[pattern for part in dict.fromkeys(parts) for pattern in self._words.get(part, ())]]
 
     def _decide(self, candidates: list[PathPattern], canonical: str, ctx: PathContext) -> Mapping[str, str]:
         path = SplitPath(canonical, ctx, self._any_case or ctx.fold_case or canonical[1:2] == ":")
@@ -6810,6 +6827,8 @@ compgen complete bind | A:G:W:F:P:S:X:o: -C,-x:sh | p*
 tar bsdtar gtar | --exclude: -C,--directory:cd --checkpoint-action:exec
      -I,--use-compress-program,--to-command,--info-script,--new-volume-script,--rsh-command:sh | | t:archive
 zip | -TT,--unzip-command:sh -m,--move,-rm,-mr=moved -x,--exclude:p. | | t:archive
+unzip | jloquv P: -d:folder | | t:archive
+expand-archive | -destinationpath:folder | | t:archive
 7z 7za | -sdel=moved | | t:archive
 rar cpio compress-archive | | | t:archive
 git | pP -C:cd -c:git --exec-path: --git-dir: --work-tree: --namespace: --config-env: | | t:git
@@ -6855,7 +6874,7 @@ cmd command.com | | | t:dos
 python pypy ipython micropython | bBdEhiIOPqRsSuvVx W:X: -c:python. -m:module. | script f* | t:code
 perl | acdDfhlnpsStTuUvwWX0 C:F:I:m:M:x: -e,-E:perl! -i=inplace | ~script f* | t:code
 ruby jruby | acdhlnpsSUvwWy0 E:F:I:K:r:T:x: -e:ruby! -C:cd -i=inplace | ~script f* | t:code
-node nodejs bun tsx ts-node deno/run bun/run | chi C: -e,-p,-pe,-ep,--eval,--print:node! --env-file:k
+node nodejs bun tsx ts-node zx deno/run bun/run | chi C: -e,-p,-pe,-ep,--eval,--print:node! --env-file:k
      -r,--require,--import,--loader:script | ~script f* | t:code
 deno/eval | | node | t:code
 php | aCehilmnqsvwz c:d:z:S:t: -r,-B,-R,-E:php! -f,-F:script! | ~script f* | t:code
@@ -6904,7 +6923,8 @@ tee tee-object | a=append -a,--append,-append=append -filepath,-literalpath:w -v
 out-file | -append=append -filepath,-literalpath:w -encoding: -width: | w* | same
 set-content sc | -value:text -path,-literalpath:w -encoding: | w text
 add-content ac | -value:text -path,-literalpath:w -encoding: | w text | append
-sponge clear-content clc | a=append -path:w | w* | same
+sponge | a=append | w* | same
+clear-content clc | -path,-literalpath:empty | empty* | in:empty
 split csplit | dksxz a:b:C:l:n:t: -f,--prefix:stem --bytes: --lines: | | t:split
 mkfifo mknod | m: | pipe*
 chmod chown chgrp icacls takeown setfacl | | | t:mode
@@ -6924,6 +6944,7 @@ docker,podman,nerdctl/exec | dit u:w:e: --user: --workdir: --env: --env-file:k |
 docker,docker-compose/compose/run,exec docker-compose/run,exec | dTiP u:w:e:l:n:p: -v,--volume:vol --name: --user: --index:
      --workdir: --entrypoint:entry | p x | t:inside
 docker,podman,nerdctl,docker-compose,kubectl,oc/cp | | f*
+docker,podman,nerdctl,oras/login helm/registry/login gh,glab/auth/login | | p* | in:k
 docker,podman,nerdctl,docker-compose | c:H:l:f:p: --context: --host: --config: --file:k --project-name: | | data t:container
 kubectl,oc,k3s/exec,debug,rsh | itq n:c:s: --namespace: --container: --context: --cluster: --image: --kubeconfig:k | p x
      | t:inside
@@ -7032,7 +7053,10 @@ secret :: aws :: (?:configure (?:export-credentials|get \S*(?:secret|token))|sec
      get-parameters? .*--with-decryption|sts (?:get-session-token|assume-role)) :: AWS_SECRET
 secret :: gcloud :: secrets versions access|auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
-secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
+secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten))|get (?:\S+ )*?secrets?[/ ](?=.*(?:jsonpath|template|columns)\S*=
+    \S*\.data) :: KUBERNETES_KEY
+secret :: grep egrep fgrep rg ag ack :: (?=.* (?:~|/|/home|/root|/Users|/etc)/? )(?i:.*(?:AKIA|private\W{0,3}key|ghp_|api\W{0,3}_?
+    \W{0,3}key|passw|secret|token|credential)) :: ANY_PASSWORD
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
 secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
 secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read)  :: STORED_SECRET
@@ -7151,8 +7175,8 @@ infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke
      k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
     terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
-    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete
-     (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
+    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete (?:-n \S+ |-\S+ )*\$\(\)
+     |delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod|\$\(\))|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
 infrastructure :: aws :: s3 sync (?!(?:--?\S+ )*(?:\./)?(?:[\w-]+/)*(?:dist|build|out|public|site|_site|www|static|target)/? )
@@ -7168,8 +7192,9 @@ infrastructure :: bq :: (?:.* )?rm (?=.*-\w*[rfd]) :: destroys cloud data
 infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
 infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
-infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm|remove|prune)|system reset|
-    machine (?:rm|reset)|rm .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
+infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:(?:rm|remove) (?!(?:\S*[_-])?tests?(?:[_-]
+    \S*)? $)|prune)|system reset|
+    machine (?:rm|reset)|rm (?=.*\$\()(?=(?:.* )?(?:-\w*[fv]|--force|--volumes))|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
      containers or volumes and their data
 infrastructure :: dropdb dropuser droplet :: (?!.*--help|(?:.* )?(?:test|test_\w+|\w+_test) *$) :: drops a database
 infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
@@ -7224,7 +7249,7 @@ _SH_OWN_FOLDER = (
                   r"iCloud.Drive|Nextcloud|Library|Projects?|Work|Code|src|repos|git)")
 _SH_OWN_FILE = lazy_regex(_SH_OWN_FOLDER
                           + r"/|~/[^.].*\.(?:od[tsp]|docx?|xlsx?|pptx?|pdf|tex|rtf|pages|numbers|key|jpe?g|"
-                          r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md)\Z", re.I)
+                          r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md|txt)\Z", re.I)
 _SH_OWN_PLACE = lazy_regex(_SH_OWN_FOLDER + r"/?\Z|~/[^/.]+/?\Z|~/?\Z|~/\*", re.I)
 # Files that programs leave behind: harmless to delete in any folder but the system's.
 _SH_THROWN = lazy_regex(
@@ -7328,6 +7353,15 @@ _SH_REMOVES_ALL = frozenset("rimraf shred srm wipe trash trash-put del-cli remov
 _SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin".split())
 # a file named like the end of the address
 _SH_NAMED_BY_URL = frozenset("wget wget2 aria2c axel lwp-download".split())
+_sh_sources = lazy_regex(r"\*\.(?:py|[jt]sx|ts|go|rs|java|kt|c|cc|[ch]pp|cs|rb|php|swift|vue|md|tex|ipynb)\Z")
+# Which of its databases a program works on: one for tests is made anew each time.
+_SH_STAGES = "RAILS_ENV RACK_ENV MIX_ENV NODE_ENV APP_ENV".split()
+_sh_for_tests = lazy_regex(r".* (?:\w+_ENV=|(?:-e|--env|--environment|--database)[= ])tests? ")
+# Settings of a project: a line more is no loss, nor is a file that people write for themselves.
+_sh_env_file = lazy_regex(r"(?:\./|[\w-]+/)*\.env(?:\.(?!prod)\w+)*\Z")
+# Scripts that an archive brings along to be run once.
+_sh_script_name = lazy_regex(r"(?i)\.(?:sh|bash|ps1|bat|cmd)\Z|"
+                             r"(?:^|[/\\])(?:install|setup(?!\.py\Z)|bootstrap|run|start)[\w-]*(?:\.\w+)?\Z")
 _sh_hidden_program = lazy_regex(r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)")
 _sh_host_folder = lazy_regex(
     r"(?:/|/(?:etc|root|proc|sys|dev|boot|var|home|usr|Users|var/run/docker\.sock|run/docker\.sock))\Z")
@@ -7982,7 +8016,7 @@ run exec_command system popen popen2 popen3 exec execSync execFile execFileSync 
 run check_call getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell
 run create_subprocess_exec execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
 run spawnvp posix_spawn posix_spawnp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute
-run ProcessBuilder Command sh bat shell $ Process.Start statement
+run fabric.api.local sudo ProcessBuilder Command sh bat shell $ Process.Start statement
 eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext
 eval =source runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads
 eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
@@ -8134,7 +8168,7 @@ _code_typed = lazy_regex(r"[ \t]*[\w.\[\], |]{1,60}(?<![=!<>])=(?!=)")
 _CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"),
                "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
                "sigil":
-               lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?\{\w+\})?)"),
+               lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?(?:\{\w+\}|\[\d\]))?)"),
                "php": lazy_regex(r"\{(\$[^{}]*)\}|(\$\{?\w+\}?)")}
 _code_word = lazy_regex(r"\W|:.*")
 _code_places = lazy_regex(r"(%[-+0 #]*\d*(?:\.\d+)?(?:\(\w+\))?[sdrfxiu@]|\{\w*(?::[^{}]*)?\})")
@@ -8295,7 +8329,7 @@ class _CodeText:
             atoms.append(word)
         elif word in ("do", "then") and self.family == "lua":
             self.last = self.finish(self.stack[-1]) or self.last
-        elif word not in _CODE_SKIPPED:
+        elif word not in _CODE_SKIPPED or word == "local" and self.family == "hash":
             atoms.append(self.reader.variable(word))
         self.pick = False
 
@@ -8390,8 +8424,7 @@ class _CodeText:
                 return values[0]
             listed = values if values or not fields and opening != "{" else None
             return _CodeValue((), listed, "", _code_origins(*values, *fields.values()), fields)
-        elif (opening == "(" and self.family == "sigil" and below.atoms and
-              below.atoms[-1] in ("for", "foreach")):
+        elif opening == "(" and self.family == "sigil" and below.atoms in (["for"], ["foreach"]):
             # for my NAME (LIST)
             reader.bind([callee.ref], [item for value in values for item in value.each()])
         elif opening != "(":
@@ -8448,6 +8481,10 @@ class _CodeText:
                 self.bind(atoms[loop:stop], self.reduce(atoms[stop + 1:end]).each())
                 atoms = atoms[:loop]
         marks = [k for k in marks if k < len(atoms)]
+        loop = self.family == "sigil" and next((k for k in marks if k and atoms[k] in ("for", "foreach")), 0)
+        if loop:                                        # DO for LIST
+            self.reader.bind(["_"], self.reduce(atoms[loop + 1:]).each())
+            return self.reduce(atoms[:loop])
         equals = [k for k in marks if atoms[k] in _CODE_ASSIGNS]
         if equals:
             return self.assigned(atoms, equals, frame)
@@ -8589,7 +8626,8 @@ class _CodeValues:
             value.ref in ("self", "this", "cls") and (self.vars.get(name) or self.old.get(name)))
         if known:
             return known
-        if name == "pw_dir":                            # of the password database
+        # of the password database
+        if name == "pw_dir" or name == "dir" and "getpw" in value.name or value.name == "plumbum.local.env":
             return _CodeValue((self.home,), None, "Path")
         if value.name.endswith(("process.env", "Bun.env")):
             return self.picked(value, [_CodeValue((name,))])
@@ -8602,8 +8640,13 @@ class _CodeValues:
         made.ref = ref
         return made
 
+    def commanded(self, value: _CodeValue, more: Sequence[_CodeValue]) -> _CodeValue:
+        raise NotImplementedError
+
     def picked(self, value: _CodeValue, items: Sequence[_CodeValue]) -> _CodeValue:
         """`value[items]`."""
+        if value.name[:7] == "plumbum":
+            return self.commanded(value, items)
         key = (items[0].texts[0] if items and items[0].texts else items[0].ref if items and
                self.family == "sigil" else "")
         if "env" in value.origins and key:
@@ -8683,6 +8726,7 @@ class _CodeCalls(_CodeValues):
     acts: list[Act]
     text: str
     looked: dict[str, str]                      # roles by name
+    shells: tuple[str, ...]                     # what names of commands begin with
     real: int                                   # connections to databases,
     scratch: int                                # and to such as nobody will miss
 
@@ -8708,6 +8752,8 @@ class _CodeCalls(_CodeValues):
             for param, arg in zip(callee.params, args):
                 self.assign(param, arg)
             return _CodeValue((), None, "", _code_origins(*args))
+        if callee.name.startswith(self.shells):
+            return self.commanded(callee, args)
         of = callee.of
         name = callee.texts[0] if of is None and callee.texts else callee.name      # a name in a variable
         base, _, last = name.rpartition(".")
@@ -8733,6 +8779,15 @@ class _CodeCalls(_CodeValues):
         value = self.passed(call, given, value)
         self.loses(call, given)
         return value if value is not None else self.unknown(call, given, roles)
+
+    def commanded(self, value: _CodeValue, more: Sequence[_CodeValue]) -> _CodeValue:
+        """A command of Python's modules sh and plumbum with more words; one that is made is as good as
+        run."""
+        words = value.items if value.items is not None else [
+            _CodeValue((word,)) for word in _code_shells.sub("", value.name).split(".") if word]
+        made = _CodeValue((), [*words, *[item for one in more for item in one.each()]], "plumbum")
+        self.tell("argv", [_code_shown(item.pieces()[0]) for item in made.each()], "")
+        return made
 
     def passed(self, call: _CodeCall, given: list[_CodeValue], value: _CodeValue | None) -> _CodeValue | None:
         """A function among the arguments is called with the others."""
@@ -9033,9 +9088,13 @@ class CodeReader(_CodeCalls):
         self.picks = frozenset(_CODE_PICKS[family].split())
         self.old, self.vars, self.room = {}, {}, 200 * MAX_SHELL_SOURCE
         self.text, self.looked = text, {}
+        self.shells = ("plumbum", "sh.") if re.search(r"\b(?:import|from) sh\b", text) else ("plumbum",)
         self.imports(text)
         if family in ("sigil", "php") and "<<" in text:
             text = _code_heredoc.sub(lambda m: '"' + m.group(4).replace('"', '\\"') + '"' + m.group(3), text)
+        if family == "sigil":
+            for shape, plain in _CODE_PERL if "getpw" in text or "unlink" in text else ():
+                text = re.sub(shape, plain, text)
         for _ in range(3 if len(text) < 20_000 else passes):
             self.acts, self.files, self.named, self.missed = [], {}, {}, set()
             self.real = self.scratch = self.depth = 0
@@ -9125,6 +9184,8 @@ _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall],
     (lambda reader, call: _CodeValue((_CODE_PLACES[call.last],), None, "Path"), " ".join(_CODE_PLACES)),
     (lambda reader, call: None if call.args else _CodeValue((reader.home,), None, "Path"),
      "home homedir UserHomeDir"),
+    (lambda reader, call: _CodeValue((), [_CODE_UNKNOWN] * 5 + [_CodeValue((reader.home,))] * 3),
+     "getpwuid getpwnam"),
     (_CodeCalls.imported, "__import__ import_module require import"),
     (_CodeCalls.attribute, "getattr"), (_CodeCalls.environment, "get fetch getenv getProperty"),
     (_CodeCalls.joined, "join implode paste paste0 concat"), (_CodeCalls.format, "format sprintf"),
@@ -9147,6 +9208,10 @@ _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), froze
 # rather variables
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())
 _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
+# What Perl says shortly.
+_CODE_PERL = ((r"\(\s*getpw(?:uid|nam)\b[^()\n]*(?:\([^()\n]*\))?\s*\)\s*\[7\]", "$ENV{HOME}"),
+              (r"\bunlink\s+(?=for)", "unlink($_) "), (r"<([~/][^<>\s'\"]*\*[^<>\s'\"]*)>", r'glob("\1")'))
+_code_shells = lazy_regex(r"^(?:sh|plumbum(?:\.cmd|\.local)?)(?:\.|$)|\b(?:Command|bake|run|popen|get)\b")
 _code_home = lazy_regex(r"\$\{?HOME\b\}?|%USERPROFILE%")
 _code_mode = lazy_regex(r"[rwaxbt+<>|-]{1,4}\Z")
 _code_twice = lazy_regex(r"\.?(exec|spawn|posix_spawn)([lv]|(?<=x_spawn))")
@@ -10120,6 +10185,7 @@ class _ShState:
     pipes: frozenset[str] = frozenset()         # names of pipes made here
     ran: frozenset[str] = frozenset()           # … that a shell reads
     made: frozenset[str] = frozenset()          # folders made here
+    unpacked: frozenset[str] = frozenset()      # folders into which fetched archives were unpacked
     checked: frozenset[str] = frozenset()       # variables written `${NAME:?}`: never empty
     links: Mapping[str, str] = {}               # links made here and folders mounted: the place they lead to
     sinks: Mapping[str, Any] = {}               # what stands behind `>(…)`
@@ -10136,7 +10202,7 @@ class _ShState:
         # certain: this text is surely meant for a shell: doubts count
         self.posix = self.certain = dialect is _SH_POSIX
         self.facts: dict[str, str] = {}
-        self.paths: dict[str, None] = {}
+        self.paths: dict[str, int] = {}     # how often each is read, or goes elsewhere
         self.altered: set[str] = set()      # those among them that are written or deleted
         self.files: dict[str, _Flow] = {}   # what this command has written, by `keys`
         self.vars: dict[str, Any] = {}
@@ -10242,8 +10308,9 @@ class _ShFiles(_ShState):
         if cwd and not (word[:1] in "/~%" or not self.posix and word[:1] == "$" or _sh_drive.match(word)):
             word = f"{cwd.rstrip('/')}/{word}"
         for link, place in self.links.items() if self.links else ():
-            if word.startswith(link + "/") or word == link and link[:1] == "/":
-                return place.rstrip("/") + word[len(link):]
+            bare = word.removeprefix("./")
+            if bare.startswith(link + "/") or bare == link and link[:1] == "/":
+                return place.rstrip("/") + bare[len(link):]
         return word
 
     def reported(self, word: str) -> list[str]:
@@ -10259,12 +10326,12 @@ class _ShFiles(_ShState):
         for place in self.reported(word):
             known: list[str] = []               # what its wildcards may mean
             if len(self.paths) < MAX_SHELL_PATHS:
-                self.paths[place] = None
+                self.paths[place] = self.paths.get(place, 0) + 1
                 if ("*" in place or "?" in place or
                     "[" in place) and (place[0] in "~/$.[" or "/." in place or "/[" in place):
                     self.spend(200 + len(place))
                     known = [file for file in _SH_KNOWN_FILES if glob_may_hit(place, file)]
-                    self.paths.update(dict.fromkeys(known))
+                    self.paths.update(dict.fromkeys(known, 9))
             if sources is not None and len(sources) < 64:
                 sources += [*known, place]
 
@@ -10374,6 +10441,9 @@ class _ShFiles(_ShState):
     # -- writing
     def written(self, word: str, flow: _Flow, appended: bool, named: bool = True) -> None:
         """A file is written, overwritten or appended to."""
+        for source in flow.sources:
+            if source in self.paths:
+                self.paths[source] += 1
         if word.startswith(("/dev/tcp/", "/dev/udp/")):
             if flow.shell:
                 self.say("reverse_shell", "connects a shell to the network")
@@ -10387,7 +10457,8 @@ class _ShFiles(_ShState):
         if flow.text == "" and not appended:
             self.emptied(word)
         self.spend(len(word))
-        if named:
+        if named and not (flow.text and not flow.sources and _sh_env_file.match(word) and
+                          (appended or word[-4:] != ".env")):
             self.path(word)
             self.altered.update(self.reported(word))
         for key in self.keys(word):
@@ -10460,7 +10531,10 @@ class _ShFiles(_ShState):
 
     def lost(self, text: str, cwd: str, whole: bool, recursive: bool, forced: bool, origin: _Flow) -> bool:
         """The same for *text* as it is named in the folder *cwd*; *whole*: all that lies in it."""
-        place, hard, project = self.where(text, cwd), recursive or forced, self.at.project
+        if whole and self.links:            # of what a link leads to
+            text, cwd = self.where(text.rstrip("/") + "/", cwd), ""
+        place, project = self.where(text, cwd), self.at.project
+        hard = recursive or forced or "*" in text
         unknown = (_sh_unknown_front if self.posix else _sh_windows_front).match(place)
         name = unknown and (unknown.group(1) or unknown.group(2)) or ""
         if unknown and name.lower() not in _SH_KNOWN_FOLDERS:
@@ -10487,6 +10561,8 @@ class _ShFiles(_ShState):
             plain = mapped.rstrip("/") or "/"
             if plain == "~" or plain == "/tmp" and not whole or _sh_top.match(plain):
                 return hard
+            if plain.startswith("~/Downloads/") and not recursive and "*" not in plain:
+                return False
             if plain.endswith("/.git") and hard or ".." in place and self.climbs(here):
                 return True
             if plain != "/tmp" and any([top == here or top.startswith(here.rstrip("/") + "/")
@@ -11179,7 +11255,7 @@ class _ShRun(_ShScripts):
                                                                    _ShWord) and _sh_assignment.match(first):
             first, args = "env", words              # in an argv list
         out = (self.own(first, args, flow) if self.functions or self.aliases or self.files or
-               isinstance(first, _ShWord) else None)
+               self.unpacked or isinstance(first, _ShWord) else None)
         if out is None and "\ue0f0" in first and _sh_open(first.rpartition("/")[2]):
             out = self.unknown(first, args, flow)
         if background and out is None and "node_modules" not in first and _sh_hidden_program.match(first):
@@ -11199,7 +11275,7 @@ class _ShRun(_ShScripts):
         body = self.functions.get(first) or self.aliases.get(first)
         if body is not None and id(body) not in self.calls:
             return self.call(body, args, flow)
-        if self.kept(first) is not None and (
+        if (self.unpacked or self.kept(first) is not None) and (
                 "/" in first or "\\" in first or not self.posix or
                 re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
             self.run_file(first)
@@ -11304,10 +11380,15 @@ class _ShRun(_ShScripts):
             words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
             subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000]
         subject += " "
+        if self.at.home in subject:
+            subject = subject.replace(f" {self.at.home} ", " ~ ")
         padded = " " + subject
         secret = ""
         for category, pattern, reason in rules:
             if category not in self.facts and pattern.hits(subject, padded):
+                if reason[-10:] == "a database" and (_sh_for_tests.match(padded) or any(
+                        [self.vars.get(name) == "test" for name in _SH_STAGES])):
+                    continue
                 if category == "secret":
                     secret = reason
                 else:
@@ -11333,6 +11414,9 @@ class _ShRun(_ShScripts):
             appended = "append" in call.marks or "append" in row.traits
             outs = [self.act(role, value, written if role == "w" else flow, appended) for role, value in got
                     if role not in _SH_QUIET_ROLES]
+        for source in flow.sources if "k" in row.inputs else ():
+            if self.paths.get(source) == 1:     # nobody else has got it
+                del self.paths[source]
         for role in row.inputs if flow.text or flow.remote else ():
             if not call.all(role) and (flow.text or role != "sql"):
                 self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
@@ -11367,7 +11451,11 @@ class _ShRun(_ShScripts):
         for trait in call.row.away:
             self.ship(_sh_join([flow, *map(_sh_flow, call.all("s")), *map(self.content, call.all("S"))]),
                       trait)
+        if "inplace" in call.marks:             # a copy of the project's example, changed
+            files = [word for word in files if self.kept(word) is None or not _sh_env_file.match(word)]
         out = self.operands(call.name, files, flow)
+        if call.name in ("jq", "yq") and any(["@base64d" in word for word in call.args]):
+            out = _sh_unveiled(out)
         for word in call.all("n"):
             self.named(call.name, word)
             if call.name in ("mkdir", "md"):
@@ -11412,8 +11500,9 @@ class _ShRun(_ShScripts):
         if role == "w" or role == "new":
             self.written(value, flow, appended, role == "w")
         elif role == "empty":
-            self.written(value, _EMPTY, False)
-            self.delete(value, "empties a system file", False, False)
+            for word in value.split("\n"):
+                self.written(word, _EMPTY, False)
+                self.delete(word, "empties a system file", False, False)
         elif role == "d":
             self.path(value)
             self.delete(value)
@@ -11532,6 +11621,10 @@ class _ShRun(_ShScripts):
         """A file is run; that is told from what this command has written to it."""
         known = self.kept(word) or self.files.get(word)
         if known is None:
+            if self.unpacked and _sh_script_name.search(word) and any(
+                    [key.startswith(folder) and key[:1] not in "/~" * (not folder)
+                     for key in self.keys(word) for folder in self.unpacked]):
+                self.say("pipe_to_shell", "runs a script out of an archive it has just downloaded", word)
             return
         word = _sh_plain(word, self.at.home)
         if known.remote or known.coded and known.text is None:
@@ -11648,7 +11741,9 @@ def _do_find(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     roots, tests = _sh_operands(args[:i])[not finds:] or ["."], args[i:i + 200]
     shape = (_sh_after(tests, "-name", "-iname", "-path") or "").rpartition("/")[2]
     narrow = not finds or not _SH_FIND_NARROWS.isdisjoint(tests)
-    shape = shape if shape.strip("*.") else "x" if narrow else "*"
+    if "-delete" in tests and _sh_sources.match(shape) and {".", "./"}.intersection(roots):
+        run.say("destructive", "find deletes the project's sources", shape)
+    shape = shape if shape.strip("*.") else "x*" if narrow else "*"
     hits = [f"{root.rstrip('/')}/{shape}" for root in roots[:16]]
     for k, word in enumerate(tests):
         if word == "-delete":
@@ -11815,7 +11910,9 @@ def _do_container(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     verb, *words = _sh_operands(call.args) or [""]
     if verb in ("get", "describe", "config") and call.name in ("kubectl", "oc"):
         secret = words[:1] == ["view"] or _sh_has(r"secrets?(?:/|\Z)", words)
-        return _sh_read(("\0cluster secrets",)) if secret else _NOTHING
+        named = words and "name" in (_sh_after(call.args, "-o", "--output") or "".join(call.args[-1:])[-4:])
+        return _sh_read(("\0cluster secrets",)) if secret else (
+            _Flow(f"{words[0]}/{_SH_HOLE}") if named else _NOTHING)
     return run.operands(call.name, [word for word in call.args if word[:1] == "-" and "file" in word], flow)
 
 
@@ -11951,6 +12048,12 @@ def _do_echo(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     return _NOTHING if into else out
 
 
+def _sh_unveiled(flow: _Flow) -> _Flow:
+    """Decoded; what a cluster keeps secret can be read by anybody now."""
+    return flow._replace(sources=tuple([source + "\0" * (source == "\0cluster secrets")
+                                        for source in flow.sources]))
+
+
 def _do_decode(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     """Programs that decode or turn text: what they yield is known when their input is."""
     name, args = call.name, call.args
@@ -11963,6 +12066,7 @@ def _do_decode(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     if here and (flow is _NOTHING or flow.text is None and name not in ("xxd", "od", "hexdump", "rev")):
         flow = run.content(here[-1])
     decodes = name in ("base64", "base32", "xxd") and _sh_has(r"--?\w*[dDr]", args)
+    flow = _sh_unveiled(flow) if decodes else flow
     return _Flow(_sh_decoded(flow.text, name) if decodes and flow.text is not None else None, flow.remote,
                  flow.sources, True)
 
@@ -12013,20 +12117,25 @@ def _do_archive(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     sources, into, args, tar = list(flow.sources), "", _sh_kept(call.name,
                                                                 call.args), call.name in ("tar", "bsdtar",
                                                                                           "gtar")
-    make = bool(args) and (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args)
+    folder = "".join(call.all("folder"))
+    make = (bool(args) and call.name not in ("unzip", "expand-archive") and args[0] not in ("x", "e") and
+            (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args))
     for i, word in enumerate(args):
-        if word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
+        if word == "-DestinationPath" and make or tar and (word == "--file" or word[-1:] == "f" and (
                 not i or word[:1] == "-" and word[:2] != "--")):
             into = "".join(args[i + 1:i + 2])
         elif not tar and not into and (word == "-" or word[:1] != "-") and word not in ("a", "x") and (
                 call.name != "compress-archive"):
             into = word
-        elif word[:1] != "-" and word != into and (i or not tar):
+        elif word[:1] != "-" and word not in (into, folder) and (i or not tar):
             run.path(word, sources if make else None)
             if "--remove-files" in args or "moved" in call.marks:
                 run.delete(word, "deletes what it packs, outside the project")
-    if into not in ("", "-") and not make:
-        return run.content(into).but(None)
+    if not make:
+        flow = run.content(into).but(None) if into not in ("", "-") else flow
+        if flow.remote:
+            run.unpacked |= {run.keys(folder or ".")[0].rstrip(".")}
+        return flow
     packed = _Flow(None, False, tuple(sources[:64]), True)
     if into not in ("", "-"):
         run.keep(into, packed)
@@ -12367,7 +12476,8 @@ _sh_tcl_runs = lazy_regex(r"\b(?:spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n
 _sh_make_call = lazy_regex(r"\$\(shell[ \t]+([^\n)]+)|(?:^|\n)[\w.$()-]+[ \t]*!=[ \t]*([^\n]+)")
 _sh_runs_input = lazy_regex(
     r"(?:exec|eval|system|popen|spawn|call|run|Function)\b[^\n]{0,80}(?:stdin|STDIN|\$0|<>|gets)|"
-                            r"system\s*\(\s*\$|\|\s*\"(?:ba)?sh|print\s*\|")
+                            r"system\s*\(\s*(?![\"')])|`[^`]*\$_|\|\s*getline|\|\s*\"(?:ba)?sh|print\s*\|"
+                            r"|\A\s*s(\W).*\1.*\1\w*e\w*\Z")
 
 
 def _sh_escaped_commands(run: _ShRun, language: str, text: str) -> None:
@@ -16314,6 +16424,17 @@ SILENT_NAMES = frozenset(("", *"""jsonrpc id result error code message content c
     method params name arguments level logger""".split()))
 
 
+_one_word = lazy_regex(r"(?:[0-9.:-]{1,40}|[A-Za-z0-9]{1,40}"
+                       r"(?:[-_][A-Za-z0-9]{1,40}|(?:\.[A-Za-z0-9]{1,40}){1,4})?)\Z")
+
+
+def is_one_word(text: str) -> bool:
+    """Is it a word, two that are joined, a number, a date or a version, in none of which `injection_findings`
+    finds anything, unless it reads differently in a view? Told without the tables, so that they need not be
+    there for the first answer of a server."""
+    return _one_word.match(text) is not None
+
+
 def may_inject(text: str, viewed: bool | None = None) -> bool:
     """False only if `injection_findings` finds nothing in *text*, nor in any string that *text* is joined
     from.
@@ -18491,7 +18612,10 @@ class LatePathIndex:
         """The lists that a canonical *path* hits."""
         if self._index is None:
             self._index = PathIndex({name: one.globs for name, one in self._lists.items()})
-        return [key for name in path_names(path, ctx) for key in self._index.matches(name, ctx)]
+        names = path_names(path, ctx)
+        if len(names) == 1:
+            return [*self._index.matches(path, ctx)]
+        return [key for name in names for key in self._index.matches(name, ctx)]
 
     def access(self, key: str) -> frozenset[str]:
         """What must be done at a path for the list *key* to hold."""
@@ -18744,7 +18868,7 @@ class Subject:
             asked = dict.fromkeys([text for index, text in enumerate(texts) if index not in agreed] if agreed
                                   else texts)
             for text in asked if member or len(self.blob) < _TOGETHER else self._may_steer(asked):
-                if text not in SILENT_NAMES:
+                if text not in SILENT_NAMES and (self.viewed or not is_one_word(text)):
                     self.budget.check()
                     some = injection_findings(text, "description" if member else "response", self.budget,
                                               self.readings(text))
@@ -19016,8 +19140,9 @@ class Subject:
         found: list[Danger] | None = self._derived.get("dangers")
         if found is None:
             found = self._derived["dangers"] = []
-            message, policy = self.message, self.policy
-            for base, root in self.roots() if message.peer == "client" and message.tool is not None else ():
+            message, policy, flat = self.message, self.policy, self.flat
+            for base, root in [(_ARGUMENTS, flat[0])] if flat else \
+                    self.roots() if message.peer == "client" and message.tool is not None else ():
                 if type(root) is dict and (self.viewed or may_endanger(message.tool or "", root)):
                     look = DangerLook(policy.paths, self.judge_command, policy.is_sensitive, self.readings,
                                       self.budget)
@@ -19036,7 +19161,12 @@ class Subject:
             if (self.message.tool is not None and not self._runs_nothing and self.given_commands() and
                 may_fetch(self.blob)):
                 ran = self._run_hosts(found)
-            for base, root in self.roots():
+            flat = self.flat
+            if flat:
+                arguments, names = flat
+                texts = [(name, role, arguments[name]) for name, role in names.hosts]
+                self._hosts_among(texts, _ARGUMENTS, skip, ran, found)
+            for base, root in () if flat else self.roots():
                 if type(root) is dict or type(root) is list:
                     self._hosts_below(root, str(base[-1]), base, skip, ran, found)
                 elif type(root) is str:
@@ -19048,19 +19178,26 @@ class Subject:
                      found: list[_Address]) -> None:
         """Those below *node*, but for names of *skip* and for commands, whose places are *ran*."""
         tool = self.message.tool or ""
+        texts: list[tuple[Any, str, Any]] = []
         step: Any
         for step, value in node.items() if type(node) is dict else enumerate(node):
             key = step if type(node) is dict else name
             kind = type(value)
-            if kind is str:
-                role = _address_role(tool, key)
-                if role and (may_hold_url(value) or role == "address" or value[:1].isdigit() or
-                             self.viewed) and \
-                        key not in skip and not (ran and path + (step,) in ran):
-                    self._hosts_in(self._seen(node, key, value) if key in _OPAQUE_NAMES else value, role,
-                                   path + (step,), found)
+            if kind is str and key not in skip:
+                texts.append((step, _address_role(tool, key),
+                              self._seen(node, key, value) if key in _OPAQUE_NAMES else value))
             elif (kind is dict or kind is list) and key not in skip:
                 self._hosts_below(value, key, path + (step,), skip, ran, found)
+        self._hosts_among(texts, path, frozenset(), ran, found)
+
+    def _hosts_among(self, texts: Iterable[tuple[Any, str, Any]], path: tuple[Any, ...], skip: frozenset[str],
+                     ran: frozenset[Any], found: list[_Address]) -> None:
+        """Those in *texts*, each (its step below *path*, see `_address_role`, it)."""
+        for step, role, value in texts:
+            if role and type(value) is str and (":" in value or role == "address" or may_hold_url(value) or
+                                                value[:1].isdigit() or self.viewed) and \
+                    step not in skip and not (ran and path + (step,) in ran):
+                self._hosts_in(value, role, path + (step,), found)
 
     def _hosts_in(self, text: str, role: str, path: tuple[Any, ...], found: list[_Address]) -> None:
         for view in self.readings(text):
@@ -19097,9 +19234,10 @@ class Subject:
         if found is None:
             found, flat = [], self.flat
             if flat and skip is None:
-                for name, text in flat[0].items():
+                arguments, names = flat
+                for name, use, roles in names.uses:
+                    text = arguments[name]
                     if type(text) is str:
-                        use, roles = _use_of(self.acting, name)
                         if use == "place":
                             found.append(Place(text, roles, _ARGUMENTS, name))
                         else:
@@ -19121,7 +19259,7 @@ class Subject:
         found, places = self.policy.paths, self.places(None)
         folders = [place for place in places if "base" in place.roles or
                    place.step == "path"][:4] if len(places) > 1 else ()
-        if folders or self.server.folders or len(self.roots()) > 1:
+        if folders or self.server.folders or not self.flat and len(self.roots()) > 1:
             bases = dict.fromkeys(self.server.folders)
             for base, root in self.roots():
                 if base[-1] == "inputResponses":
@@ -19503,12 +19641,17 @@ class _Names(NamedTuple):
     """What the names of a tool and of its arguments tell, whatever texts and numbers the arguments are."""
     commands: bool      # may any of them be a command?
     odd: bool           # is a name a path itself?
+    uses: tuple[tuple[str, str, frozenset[str]], ...]   # (name, use, roles) of those that may hold a place
+    hosts: tuple[tuple[str, str], ...]                  # (name, role) of those that may hold a host
 
 
 @lru_cache(1024)
 def argument_names(tool: str, names: tuple[str, ...]) -> _Names:
+    uses = [(name, *_use_of(tool, name)) for name in names]
+    hosts = [(name, _address_role(tool, name)) for name in names]
     return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text; (b)"))),
-                  any(map(_is_path_name, names)))
+                  any(map(_is_path_name, names)), tuple([use for use in uses if use[1]]),
+                  tuple([host for host in hosts if host[1]]))
 
 
 # a Value with its path in two: (text, name, parent, step, number)
@@ -21818,6 +21961,11 @@ class Wall:
         self._machine = Wall(policy.machine, whose + "machine") if policy.machine is not None else None
         self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
             or any(wall is not None and wall._may_hide for wall in (self._apart, self._machine))
+
+    def prepare(self) -> None:
+        """Make the tables that tell steering, where a rule looks for that: it takes 70 ms."""
+        if any(rule.needs and rule.needs[0] == "injection" for rule in self.policy.outbound_rules):
+            steering_tables()
 
     def walk(self, subject: Subject, memory: Memory | None = None, again: bool = False, every: bool = False
              ) -> Iterator[tuple[Rule | None, str, Hit | None]]:
@@ -26330,6 +26478,7 @@ class _Relay:
             self._unprepared = False
             with self._lock:
                 self._session.prepare()
+            self._session.wall.prepare()        # an answer that comes meanwhile may need nothing of this
         return more
 
     def _logged(self, effects: list[Any]) -> list[Any]:
