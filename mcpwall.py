@@ -212,6 +212,12 @@ class WallError(Exception):
     status."""
 
 
+def system_words(fault: BaseException) -> str:
+    """What the system says of a failure (`Permission denied`); of any other its kind, for its text may quote
+    what was read."""
+    return getattr(fault, "strerror", None) or type(fault).__name__
+
+
 class UsageError(WallError):
     """A command line that cannot be carried out."""
 
@@ -646,6 +652,11 @@ def ordinal_at(value: Any, path: Sequence[Any]) -> int:
                 break
             count += len(strings_of(child)[0])
     return count
+
+
+def pointer_steps(text: str) -> list[str]:
+    """The steps of a JSON Pointer such as `/rules/0/match`; numbers stay texts."""
+    return [step.replace("~1", "/").replace("~0", "~") for step in text.split("/")[1:]]
 
 
 def pointer(path: Sequence[Any]) -> str:
@@ -25138,7 +25149,7 @@ def read_policy_file(path: str, check_owner: bool = True, of_project: bool = Fal
     except OSError as fault:
         remedy = ("name a file, not a directory" if os.path.isdir(path)
                   else "check the path and its permissions")
-        raise PolicyError(f"cannot be read ({fault.strerror or type(fault).__name__}); {remedy}",
+        raise PolicyError(f"cannot be read ({system_words(fault)}); {remedy}",
                           path) from None
     if len(data) > MAX_POLICY_BYTES:
         raise PolicyError(f"larger than {MAX_POLICY_BYTES} bytes; split it or leave out what is built in",
@@ -25511,8 +25522,7 @@ class AuditLog:
                 raise OSError(28, "No space left on device")
         except (OSError, ValueError, TypeError, RecursionError) as fault:
             self._until = 0.0           # look at file and directory again before the next write
-            reason = getattr(fault, "strerror", None) or type(fault).__name__
-            self.problem = f"audit log {self._path or self._directory}: {reason}"
+            self.problem = f"audit log {self._path or self._directory}: {system_words(fault)}"
             return False
         self._torn, self.problem = False, None
         return True
@@ -26830,6 +26840,20 @@ witsy | user | mcpServers | $APP/Witsy/settings.json
 """    # noqa: E501 (a table: whole rows)
 
 
+class HostFiles(NamedTuple):
+    """A row of HOST_FILES."""
+    clients: tuple[str, ...]
+    scope: str
+    keys: str
+    template: str
+
+
+@lru_cache(None)
+def host_rows() -> list[HostFiles]:
+    rows = [[cell.strip() for cell in line.split("|")] for line in HOST_FILES.strip().splitlines()]
+    return [HostFiles(tuple(clients.split()), *others) for clients, *others in rows]
+
+
 class ConfigError(WallError):
     """A client's config that cannot be read or changed: `FILE: why`. The file is as it was."""
 
@@ -26930,31 +26954,25 @@ def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
     """
     import glob
     found: dict[tuple[str, str], ConfigFile] = {}
-    for row in HOST_FILES.strip().splitlines():
-        hosts, scope, keys, template = (cell.strip() for cell in row.split("|"))
-        if clients and not set(clients) & set(hosts.split()):
+    for names, scope, keys, template in host_rows():
+        if clients and not set(clients) & set(names):
             continue
         for project in project_folders(cwd, home) if scope == "project" else [""]:
             for pattern in host_paths(template, home, project, environ, platform):
                 if scope == "managed":
                     pattern = root + pattern
                 for path in sorted(glob.glob(os.path.join(glob.escape(cwd), pattern)))[:_MAX_FILES_A_ROW]:
-                    same = os.path.realpath(path), keys
-                    names = tuple(hosts.split())
-                    if same in found:
-                        known = found[same]
-                        names = known.clients + tuple(n for n in names if n not in known.clients)
-                        found[same] = known._replace(clients=names)
-                    else:
-                        found[same] = ConfigFile(names, scope, os.path.abspath(path), tuple(keys.split(".")),
-                                                 config_form(path), project or None)
+                    key = os.path.realpath(path), keys
+                    file = found.get(key) or ConfigFile(
+                        (), scope, os.path.abspath(path), tuple(keys.split(".")), config_form(path),
+                        project or None)
+                    found[key] = file._replace(clients=tuple(dict.fromkeys((*file.clients, *names))))
     return list(found.values())
 
 
 def known_clients() -> list[str]:
     """The names `--client` takes, in the table's order."""
-    rows = HOST_FILES.strip().splitlines()
-    return list(dict.fromkeys(name for row in rows for name in row.split("|")[0].split()))
+    return list(dict.fromkeys(name for row in host_rows() for name in row.clients))
 
 
 # -- reading and listing --------------------------------------------------------
@@ -26973,7 +26991,7 @@ def read_config(path: str) -> bytes:
                 raise ConfigError(f"{path}: {size} MB; at most {limit} MB are read")
             return stream.read(MAX_CONFIG_BYTES + 1)
     except OSError as fault:
-        raise ConfigError(f"{path}: {fault.strerror or fault}") from None
+        raise ConfigError(f"{path}: {system_words(fault)}") from None
 
 
 def decode_config(path: str, data: bytes) -> str:
@@ -27107,6 +27125,20 @@ def launch_argv(entry: Any) -> tuple[list[str], str]:
     return argv + arguments, ""
 
 
+def without_cmd(command: Sequence[str]) -> list[str]:
+    """A command without `cmd /c`, its program by its bare name: `C:\\x\\npx.cmd` is `npx`."""
+    words = list(command)
+    if len(words) > 2 and words[1].lower() == "/c" and program_name(words[0]) == "cmd":
+        del words[:2]
+    return [*map(program_name, words[:1]), *words[1:]]
+
+
+def program_name(path: str) -> str:
+    """The name of a program, without its folder and what Windows puts behind it, in small letters."""
+    name = path.replace("\\", "/").rpartition("/")[2].lower()
+    return re.sub(r"\.(exe|cmd|bat|ps1)\Z", "", name) if "." in name else name
+
+
 _wall_runner = lazy_regex(r"(?:python|pypy|py)[0-9.]*w?|env|uvx|uv|pipx|npx|bunx|cmd")
 _WALL_RUNNER_WORDS = ("run", "tool", "x", "/c", "/C")
 # a value each
@@ -27137,7 +27169,7 @@ def _runs_next_word(before: Sequence[str], after: str) -> bool:
     if len(before) == 1 and after.partition("=")[0] == "--server-name":
         return True                                     # as we write it, whatever the interpreter is called
     for at, word in enumerate(before):
-        name = re.sub(r"\.(exe|cmd)\Z", "", re.split(r"[/\\]", word)[-1].lower())
+        name = program_name(word)
         if word in ("--", "-c") or at == 0 and not _wall_runner.fullmatch(name):
             return False
         if not (word.startswith("-") or word in _WALL_RUNNER_WORDS or _wall_runner.fullmatch(name)
@@ -28013,7 +28045,7 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
         if is_own_backup(backup) and read_config(backup) == new:
             fs.unlink(backup)
     except OSError as fault:
-        raise ConfigError(f"{path}: {fault.strerror or fault}") from None
+        raise ConfigError(f"{path}: {system_words(fault)}") from None
 
 
 def is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
@@ -28081,7 +28113,7 @@ def restore_config(path: str, lock: str, fs: Any = os,
             write_whole(path, new, fs=fs)
             fs.unlink(backup_of(path, backups))
         except OSError as fault:
-            raise ConfigError(f"{path}: {fault.strerror or fault}") from None
+            raise ConfigError(f"{path}: {system_words(fault)}") from None
 
 
 # -- the consent store ------------------------------------------------------------------
@@ -28154,7 +28186,7 @@ class PrivateFolder:
         try:
             write_whole(self.place(name), data)
         except OSError as fault:
-            raise ConfigError(f"{self.path}: {fault.strerror or fault}") from None
+            raise ConfigError(f"{self.path}: {system_words(fault)}") from None
 
     def save(self, name: str, value: Mapping[str, Any]) -> None:
         """The same of JSON for `load`; what could not be read again is not written."""
@@ -28814,6 +28846,14 @@ class Surroundings:
         encoding = getattr(stream, "encoding", None) or "utf-8"
         stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
 
+    def say_json(self, value: Any) -> None:
+        """Print a result for programs."""
+        self.say(json.dumps(value, indent=2))
+
+    def say_fitted(self, line: str) -> None:
+        """Print a row of a table; where the terminal ends, the row does."""
+        self.say(line if not self.width or len(line) <= self.width else line[:self.width - 1] + "…")
+
     def complain(self, text: str) -> None:
         self.say("mcpwall: " + printable(text, 2000), self.stderr)
 
@@ -28859,6 +28899,22 @@ class Surroundings:
     def agrees(self, question: str) -> bool:
         return self.ask(question + " [y/N] ").strip().lower() in ("y", "yes")
 
+    def policy(self, own: tuple[str, str] | None = None) -> Policy:
+        """The policy that a server started here would get. Raises PolicyError."""
+        return load_policy(home=self.home, project_dir=self.cwd, approved=self.consent.is_approved, own=own)
+
+    def in_home(self, path: str) -> str:
+        """*path* with `~` at its start filled in, by the home that is ours here."""
+        return re.sub(r"^~(?=[/\\]|$)", lambda _: self.home, path)
+
+    def confirmed(self, yes: bool, question: str, command: str, remedy: str) -> bool:
+        """Does the person agree, or the program that says `--yes`? Raises UsageError where nobody can be
+        asked."""
+        if yes:
+            return True
+        self.need_terminal(command, remedy)
+        return self.agrees(question)
+
     def need_terminal(self, command: str, remedy: str) -> None:
         """Raise UsageError where nobody can be asked."""
         if not self.interactive:
@@ -28902,7 +28958,7 @@ class Launcher(NamedTuple):
             if _plain_text_at(self.path) != self.text:
                 write_whole(self.path, self.text.encode(), 0o600)
         except OSError as fault:
-            raise ConfigError(f"{self.path}: cannot be written: {fault.strerror or type(fault).__name__}; "
+            raise ConfigError(f"{self.path}: cannot be written: {system_words(fault)}; "
                               "use --plain to start without a launcher") from None
 
     def problem(self) -> str | None:
@@ -28972,8 +29028,7 @@ def _take_inventory(io: Surroundings, clients: Sequence[str] = (), config: str |
         if name not in known_clients():
             raise UsageError(unknown_word(name, known_clients(), "client"))
     if config is not None:
-        keys = tuple(step.replace("~1", "/").replace("~0", "~") for step in key[1:].split("/")) \
-            if key and key.startswith("/") else tuple((key or "mcpServers").split("."))
+        keys = tuple(pointer_steps(key) if key and key.startswith("/") else (key or "mcpServers").split("."))
         path = os.path.join(io.cwd, config)
         files = [ConfigFile(("file",), "file", path, keys, config_form(path))]
     else:
@@ -29235,7 +29290,7 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
         command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 500)
         command = command if len(command) <= room else command[:room - 1] + "…"
         line = f"{number:>4}  {title.ljust(wide)}  {state}" + (f"  {command}" if command else "")
-        io.say(line if not io.width or len(line) <= io.width else line[:io.width - 1] + "…")
+        io.say_fitted(line)
 
 
 # -- the words of a command line --------------------------------------------------
@@ -29538,11 +29593,10 @@ def _ask_files(io: Surroundings, files: dict[str, tuple[str, str]]) -> dict[str,
 def _say_searched(io: Surroundings, clients: Sequence[str]) -> None:
     """Where servers were looked for, host by host."""
     places: dict[str, list[str]] = {}
-    for row in HOST_FILES.strip().splitlines():
-        hosts, scope, _, template = (cell.strip() for cell in row.split("|"))
-        for name in hosts.split():
+    for row in host_rows():
+        for name in row.clients:
             if not clients or name in clients:
-                for path in host_paths(template, io.home, io.cwd, io.environ, io.platform):
+                for path in host_paths(row.template, io.home, io.cwd, io.environ, io.platform):
                     shown = io.short(re.sub(r"\[([*?[])\]", r"\1", path))
                     if shown not in places.setdefault(name, []):
                         places[name].append(shown)
@@ -29570,8 +29624,7 @@ def _with_project(io: Surroundings, servers: Sequence[Server], given: str | None
                                 f"{names}? (empty: wherever the host starts it) ").strip()
                 if not answer:
                     break
-                path = os.path.abspath(os.path.join(io.cwd,
-                                                    re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, answer)))
+                path = os.path.abspath(os.path.join(io.cwd, io.in_home(answer)))
                 folder = path if os.path.isdir(path) else None
                 if folder is None:
                     io.complain(f"{io.short(path)}: no such directory")
@@ -29598,6 +29651,14 @@ def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
     return [servers[number - 1] for number in dict.fromkeys(picked)]
 
 
+def _write_policy(io: Surroundings, path: str, old: bytes | None, text: str) -> None:
+    """Write the user's policy; *old* is what is there, None for nothing. Raises OSError or ConfigError."""
+    if old is not None:
+        return save_config(path, old, text.encode(), fs=io.fs, backups=io.backups)
+    os.makedirs(io.folder, 0o700, exist_ok=True)
+    write_whole(path, text.encode(), fs=io.fs)
+
+
 def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
     """Write `~/.mcpwall/config.yml` unless there is a policy; over that one only with the user's word."""
     path = os.path.join(io.folder, "config.yml")
@@ -29611,14 +29672,10 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
                 io.complain(f"{profile} is not in force, since you have a policy: "
                             f"write `extends: {profile}` into {io.short(existing)}")
                 return False
-            load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
+            io.policy()
             return True
-        os.makedirs(io.folder, 0o700, exist_ok=True)
-        data = _STARTER_POLICY.replace("PROFILE", profile or "default", 1).encode()
-        if existing:
-            save_config(path, read_config(path), data, fs=io.fs, backups=io.backups)
-        else:
-            write_whole(path, data, fs=io.fs)
+        _write_policy(io, path, read_config(path) if existing else None,
+                      _STARTER_POLICY.replace("PROFILE", profile or "default", 1))
     except PolicyError as fault:
         io.complain(f"{fault} (until then no server starts)")
         return False
@@ -29909,7 +29966,7 @@ def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | No
 
 def _servers_in(path: str, data: bytes) -> list[Server]:
     """The servers of a config file under whatever key they usually are; [] for one that cannot be read."""
-    keys = {row.split("|")[2].strip().rstrip("?") for row in HOST_FILES.strip().splitlines()}
+    keys = {row.keys.rstrip("?") for row in host_rows()}
     found: list[Server] = []
     for key in keys:
         try:
@@ -29932,10 +29989,8 @@ def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> in
             io.say(f"{io.short(path)} is not there any more; the backup would be put there.")
         if dry_run:
             return 0
-        if not yes:
-            io.need_terminal("unwrap", "add --yes")
-            if not io.agrees(f"Bring back the backup of {io.short(path)}?"):
-                return 1
+        if not io.confirmed(yes, f"Bring back the backup of {io.short(path)}?", "unwrap", "add --yes"):
+            return 1
         restore_config(path, io.lock, io.fs, (current, backup))
     except ConfigError as fault:
         io.complain(str(fault))
@@ -30041,13 +30096,13 @@ def _status_as_json(io: Surroundings, status: _Status) -> None:
              for host, path, state, problem in status.hooks]
     shown = [{"kind": one.kind, "place": one.place, "problem": one.problem, "severity": one.rank,
               "acknowledged": one not in status.attention} for one in status.problems]
-    io.say(json.dumps({
+    io.say_json({
         "version": __version__, "policy": policy.source if policy else None,
         "fingerprint": policy and policy.fingerprint,
         "mode": policy.settings.mode if policy else None, "stopped": io.stops.names(), "today": status.today,
         "waiting": status.waiting, "servers": servers, "hooks": hooks,
         "attention": [one for one in shown if not one["acknowledged"]],
-        "acknowledged": [one for one in shown if one["acknowledged"]], "notes": status.notes}, indent=2))
+        "acknowledged": [one for one in shown if one["acknowledged"]], "notes": status.notes})
 
 
 def _say_status(io: Surroundings, status: _Status) -> None:
@@ -30056,10 +30111,7 @@ def _say_status(io: Surroundings, status: _Status) -> None:
     if policy is not None:
         _say_layers(io, policy)
         io.say(f"Mode: {policy.settings.mode}. Content: {policy.fingerprint}.")
-    words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
-             ("would", "a monitor would have stopped"))
-    said = ", ".join(f"{today[key]} {word}" for key, word in words if today.get(key)) or "nothing refused"
-    io.say(f"Today: {said} (mcpwall log)."
+    io.say(f"Today: {_counted_words(today) or 'nothing refused'} (mcpwall log)."
            + (f" {waiting} calls wait for your word (mcpwall approve)." if waiting else ""))
     _say_stopped(io)
     if found.servers:
@@ -30071,8 +30123,8 @@ def _say_status(io: Surroundings, status: _Status) -> None:
         io.say("\nThe hosts' own tools (mcpwall wrap --hook HOST):")
     for host, path, state, problem in status.hooks:
         note = f" ({host.note})" if state == "registered" and host.note else ""
-        _say_line(io, f"{host.name} in {io.short(path)}: {state}{note}"
-                      f"{f': {printable(problem, 300)}' if problem else ''}")
+        _say_line(io, f"{host.name} in {io.short(path)}: "
+                      f"{state}{note}{f': {printable(problem, 300)}' if problem else ''}")
     _say_attention(io, status)
 
 
@@ -30101,10 +30153,10 @@ def _say_attention(io: Surroundings, status: _Status) -> None:
                       "back).")
 
 
-def _say_line(io: Surroundings, text: str) -> None:
+def _say_line(io: Surroundings, text: str, indent: str = "  ") -> None:
     """A line of any length, wrapped where a terminal ends."""
     if io.width:
-        _say_wrapped(io, text)
+        _say_wrapped(io, text, indent)
     else:
         io.say(printable(text, 5000))
 
@@ -30118,6 +30170,24 @@ def _say_class(io: Surroundings, kind: str, problems: Sequence[Problem]) -> None
     items = (f"{io.short(one.place)}: {one.problem}" if kind == "config" else
              f"{one.item} in {io.short(one.place)}" if kind == "secret" else one.item for one in problems)
     _say_line(io, f"- {len(problems)} {_SUMMARIES[kind]}: {', '.join(dict.fromkeys(items))} [{kind}]")
+
+
+# What became of a message, for people; `would`: in monitor mode, whatever would have been done
+_OUTCOMES = {"deny": "refused", "ask": "asked about", "redact": "redacted", "strip": "stripped",
+             "would": "a monitor would have stopped"}
+
+
+def _outcome(record: Mapping[str, Any]) -> str:
+    return "would" if "would" in record else str(record["action"])
+
+
+def _count(counts: dict[Any, int], key: Any) -> None:
+    counts[key] = counts.get(key, 0) + 1
+
+
+def _counted_words(counts: Mapping[str, int]) -> str:
+    """`3 refused, 1 redacted`; "" when nothing was."""
+    return ", ".join(f"{counts[key]} {words}" for key, words in _OUTCOMES.items() if counts.get(key))
 
 
 def _refused_today(io: Surroundings) -> dict[str, int]:
@@ -30134,11 +30204,10 @@ def _refused_today(io: Surroundings) -> dict[str, int]:
                     plain = '"action":"allow"' in line and '"would":' not in line
                     record = None if plain else logged_line(line, path, 0).record
                     if record is not None and str(record["ts"]) >= since:
-                        key = "would" if "would" in record else str(record["action"])
-                        counts[key] = counts.get(key, 0) + 1
+                        _count(counts, _outcome(record))
         except OSError:
             pass
-    return {key: count for key, count in counts.items() if key in (*_INTERESTING, "would")}
+    return {key: count for key, count in counts.items() if key in _OUTCOMES}
 
 
 def _status_notes(io: Surroundings, found: _Inventory, policy: Policy | None) -> Iterator[str]:
@@ -30320,11 +30389,7 @@ def package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield ("bridge",
                    f"{printable(_shown_words([word])[0])} lets servers run commands here; use "
                    "0.1.16 or later")
-    words = list(argv)
-    if len(words) > 2 and words[1].lower() == "/c" and re.fullmatch(r"(.*[/\\])?cmd(\.exe)?", words[0], re.I):
-        del words[:2]
-    if words:
-        words[0] = re.sub(r"\.(cmd|exe|bat|ps1)$", "", re.split(r"[/\\]", words[0])[-1].lower())
+    words = without_cmd(argv)
     runner = next((r for r in _NPM_RUNNERS + _PYPI_RUNNERS if words[:len(r.split())] == r.split()), None)
     if runner is None:
         return
@@ -30349,8 +30414,8 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, ...]]:
     """Is the policy that a server started here would get a valid one, and can its log be written?"""
     consent = io.consent
     try:
-        policy = load_policy(project_dir=io.cwd, home=io.home, approved=consent.is_approved)
-        log = re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
+        policy = io.policy()
+        log = io.in_home(policy.settings.log_dir)
         for warning in policy.warnings:
             yield "policy", policy.source, warning, "note" if "is no project (" in warning else "warning"
     except PolicyError as fault:
@@ -30485,10 +30550,9 @@ def _acknowledge(io: Surroundings, yes: bool) -> int:
     io.say("These servers are known, all others would be new:")
     for server in io.consent.servers():
         io.say("  " + _server_words(io, server))
-    if not yes:
-        io.need_terminal("approve", "read this, then add --yes")
-        if not io.agrees("Take other servers for new from now on?"):
-            return 1
+    question = "Take other servers for new from now on?"
+    if not io.confirmed(yes, question, "approve", "read this, then add --yes"):
+        return 1
     io.consent.acknowledge()
     io.say("They are.")
     return 0
@@ -30821,11 +30885,9 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
             io.say("  " + printable(line, 2000))
     io.say("Approved, it comes before your own policy: its first matching rule decides, whatever yours say.\n"
            "Not approved, only its denials count.")
-    if not yes:
-        io.need_terminal("approve", "read the file, then add --yes")
-        if not io.agrees("Approve this content?"):
-            io.say("Not approved.")
-            return 1
+    if not io.confirmed(yes, "Approve this content?", "approve", "read the file, then add --yes"):
+        io.say("Not approved.")
+        return 1
     io.consent.approve(path, data)
     io.say("Approved.")
     return 0
@@ -31042,7 +31104,7 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
     tool = said("toolname") or call.get("name") or call.get("toolName") or ""
     arguments: Any = next((value
                            for value in (fields.get("toolinput"), fields.get("toolargs"), call.get("args"),
-                                          call.get("parameters"), fields.get("toolinfo"))
+                                         call.get("parameters"), fields.get("toolinfo"))
                            if value is not None), None)
     server: str | None = None
     about = inner("mcpserver", "mcpcontext")
@@ -31406,7 +31468,7 @@ class HookSession:
                     self._sweep()
                 write_whole(self._path, text.encode())
         except OSError as problem:
-            raise ConfigError(f"{self._path}: {problem.strerror or problem}") from None
+            raise ConfigError(f"{self._path}: {system_words(problem)}") from None
         finally:
             self._lock.__exit__()
 
@@ -31877,14 +31939,12 @@ def _local(record: Mapping[str, Any], today: str) -> str:
     return time.strftime("%H:%M:%S", moment) if day == today else day[5:] + time.strftime(" %H:%M", moment)
 
 
-def log_folder(io: Surroundings, policy: Policy | None = None) -> str:
+def log_folder(io: Surroundings) -> str:
     """Where the walls of this user and folder write their log."""
-    if policy is None:
-        try:
-            policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
-        except WallError:
-            return os.path.join(io.folder, "logs")
-    return re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
+    try:
+        return io.in_home(io.policy().settings.log_dir)
+    except WallError:
+        return os.path.join(io.folder, "logs")
 
 
 def log_files(io: Surroundings, words: Sequence[str], since: str = "") -> list[str]:
@@ -31985,14 +32045,14 @@ def cmd_log(args: Any, io: Surroundings) -> int:
     files = log_files(io, args.files, "" if args.files else since)
     if args.files and args.since is None:
         since = ""
-    chosen, totals, unreadable = _Filter(args, since), _Totals(), 0
+    chosen, counts, unreadable = _Filter(args, since), dict[str, int](), 0
     kept: list[dict[str, Any]] = []
     for entry in read_log(files, bool(args.files)):
         if entry.record is None:
             unreadable += 1
             continue
         if chosen.is_about(entry.record):
-            totals.count(entry.record)
+            _count(counts, _outcome(entry.record))
         if chosen.takes(entry.record):
             kept.append(entry.record)
     if unreadable:
@@ -32008,7 +32068,8 @@ def cmd_log(args: Any, io: Surroundings) -> int:
     if not args.json:
         when = (f"since {args.since}" if args.since else "in these files" if args.files
                 else "in the last 24 hours")
-        io.say(totals.text(when))
+        said = _counted_words(counts) or "Nothing was refused"
+        io.say(f"{said}, of {sum(counts.values())} messages {when}.")
         _say_stopped(io)
     return _follow(io, args, chosen, files) if args.follow else 0
 
@@ -32032,25 +32093,6 @@ def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json
         about = _cut_in_the_middle(printable(about, 1000), max(12, io.width - used - 30))
     line = printable(f"{head} {ref}  {what}  {about}  {tail}", io.width or 3000)
     io.say(io.coloured(line, head, code))
-
-
-class _Totals:
-    """How many messages there were, and what became of them."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-        self._all = 0
-
-    def count(self, record: Mapping[str, Any]) -> None:
-        self._all += 1
-        key = "would" if "would" in record else str(record["action"])
-        self._counts[key] = self._counts.get(key, 0) + 1
-
-    def text(self, when: str) -> str:
-        words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
-                 ("would", "a monitor would have stopped"))
-        said = [f"{self._counts[key]} {word}" for key, word in words if self._counts.get(key)]
-        return f"{', '.join(said) or 'Nothing was refused'}, of {self._all} messages {when}."
 
 
 def _say_stopped(io: Surroundings) -> None:
@@ -32108,16 +32150,15 @@ def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json
     ordered = sorted(rows.items(), key=lambda item: -item[1][0])
     fired = {rule.replace("project:", "") for rule, _ in rows}
     try:
-        policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
+        policy = io.policy()
         never = sorted(rule.name for rule in (*policy.rules, *policy.outbound_rules)
                        if rule.action not in ("allow", "mark") and rule.name not in fired)
     except WallError:
         never = []
     if as_json:
-        io.say(json.dumps({"rules": [{"rule": key[0], "server": key[1], "count": row[0], "first": row[1],
-                                      "last": row[2],
-                                      "actions": row[3]} for key, row in ordered], "never_fired": never},
-                          indent=2))
+        io.say_json({"rules": [{"rule": key[0], "server": key[1], "count": row[0], "first": row[1],
+                                "last": row[2],
+                                "actions": row[3]} for key, row in ordered], "never_fired": never})
         return
     table = [["count", "rule", "server", "first", "last", ""]]
     for (rule, server), (count, first, last, actions) in ordered:
@@ -32134,7 +32175,7 @@ def _say_table(io: Surroundings, rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-        io.say(line if not io.width or len(line) <= io.width else line[:io.width - 1] + "…")
+        io.say_fitted(line)
 
 
 def _say_wrapped(io: Surroundings, text: str, indent: str = "  ") -> None:
@@ -32193,11 +32234,11 @@ def cmd_verify(args: Any, io: Surroundings) -> int:
             heads[session] = [heads.get(session, [0])[0] + 1, seq, digest,
                               f"{os.path.basename(file)}:{number}"]
     if args.json:
-        io.say(json.dumps({"problems": [{"file": file, "line": number, "problem": problem}
-                                        for file, number, problem in problems],
-                           "heads": [{"session": session, "records": count, "seq": seq, "head": digest}
-                                     for session, (count, seq, digest, _) in heads.items()],
-                           "unchained": loose}, indent=2))
+        io.say_json({"problems": [{"file": file, "line": number, "problem": problem}
+                                  for file, number, problem in problems],
+                     "heads": [{"session": session, "records": count, "seq": seq, "head": digest}
+                               for session, (count, seq, digest, _) in heads.items()],
+                     "unchained": loose})
         return 1 if problems else 0
     for file, number, problem in problems:
         io.say(f"{io.short(file)}:{number}: {problem}")
@@ -32254,8 +32295,7 @@ def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
             params["arguments"] = record["args"]
             return body, "a secret in it is replaced" if MARKER in json.dumps(record["args"]) else ""
         params["arguments"] = {}
-    steps = [step.replace("~1", "/").replace("~0", "~")
-             for step in str(record.get("argument", ""))[1:].split("/")]
+    steps = pointer_steps(str(record.get("argument", "")))
     if record["action"] == "allow" and "would" not in record:
         return body, "the arguments of allowed calls are not logged (settings.log_args: full)"
     if not record.get("subject") or steps[:1] != ["params"]:
@@ -32298,8 +32338,7 @@ def cmd_explain(args: Any, io: Surroundings) -> int:
                  "outcome": outcome,
                  "action": rule.action if rule else None, "why": why}
                 for policy_of, rule, outcome, _, why in walk]
-        io.say(json.dumps({"policy": policy.source, "record": record, "missing": missing, "walk": rows},
-                          indent=2))
+        io.say_json({"policy": policy.source, "record": record, "missing": missing, "walk": rows})
     else:
         if record is not None:
             _say_refusal(io, record)
@@ -32311,7 +32350,7 @@ def cmd_explain(args: Any, io: Surroundings) -> int:
             where = next(policy_of for policy_of, one, *_ in walk if one is rule).origin(rule) if rule else ""
             said = (f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "")
                     + f": {printable(why, 500)}")
-            _say_wrapped(io, said, "    ") if io.width else io.say(said)
+            _say_line(io, said, "    ")
         for text in _near_misses(policy, walk):
             _say_line(io, "Nearly: " + printable(text, 500))
     decided = next((rule for _, rule, outcome, _, _ in walk if outcome in (DECIDES, FAULT)), None)
@@ -32326,7 +32365,7 @@ def cmd_explain(args: Any, io: Surroundings) -> int:
 
 def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
     said = f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}"
-    _say_wrapped(io, said) if io.width else io.say(said)
+    _say_line(io, said)
     for key, word in (("subject", "What decided"),
                       ("argument", "Argument"),
                       ("why", "Why"),
@@ -32489,8 +32528,7 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
         if key in match and re.search(r"[*?\[\]{}!#\\|]", match[key]):
             raise UsageError(f"{ref}: the name {printable(match[key])} has signs that mean something in a "
                              "rule; write the rule by hand")
-    steps = [step.replace("~1", "/").replace("~0", "~")
-             for step in str(record.get("argument", "")).split("/")[1:]]
+    steps = pointer_steps(str(record.get("argument", "")))
     subject = record.get("subject")
     if steps[:2] != ["params", "arguments"] or len(steps) < 3:
         if record.get("argument"):
@@ -32503,8 +32541,7 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     keys = [key for key in record.get("keys", ()) if type(key) is str] or [steps[2]]
     other = {"_any_key":
              {"regex": f"^(?:{'|'.join(re.escape(key) for key in sorted({*keys, *steps[2:]} - {''}))})$"}}
-    key = (steps[2] if len(steps) == 3 else "/"
-           + "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps[2:]))
+    key = steps[2] if len(steps) == 3 else pointer(steps[2:])
     exact = {"regex": f"^{_regex_of(subject)}$"}
     forms = ([{"under": subject}, exact]
              if re.search(r"^[~.]|[/\\]", subject) and not re.search(r"[\s*$]|:/", subject) else [exact])
@@ -32595,9 +32632,9 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
     if other:
         raise UsageError(f"{record['ref']}: {other}")
     path = find_policy_file(io.folder, "config") or os.path.join(io.folder, "config.yml")
-    old = (read_policy_file(path)[1] if os.path.lexists(path)
-           else _STARTER_POLICY.replace("PROFILE", "default", 1))
-    if os.path.lexists(path) and record.get("subject") and _now_allowed(io, record, old, path):
+    there = read_policy_file(path)[1] if os.path.lexists(path) else None
+    old = _STARTER_POLICY.replace("PROFILE", "default", 1) if there is None else there
+    if there is not None and record.get("subject") and _now_allowed(io, record, there, path):
         io.say("It is allowed already; see: mcpwall explain " + str(record["ref"]))
         return 0
     name = f"allow-{record['ref']}"
@@ -32611,7 +32648,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
                          "of it is refused, too, or a project's policy); see: mcpwall explain "
                          f"{record['ref']}")
     io.say(f"In {io.short(path)}:")
-    _say_diff(io, old.replace("\r", "").split("\n") if os.path.lexists(path) else [],
+    _say_diff(io, there.replace("\r", "").split("\n") if there is not None else [],
               new.replace("\r", "").split("\n"), path)
     if dry_run:
         io.say("Nothing was written (--dry-run).")
@@ -32619,11 +32656,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
     if not yes and not io.agrees("Write it?"):
         io.say("Nothing was written.")
         return 1
-    os.makedirs(io.folder, 0o700, exist_ok=True)
-    if os.path.lexists(path):
-        save_config(path, old.encode(), new.encode(), fs=io.fs, backups=io.backups)
-    else:
-        write_whole(path, new.encode(), fs=io.fs)
+    _write_policy(io, path, None if there is None else there.encode(), new)
     io.say(f"Allowed from now on, by the rule {name!r}; walls that run take it up within a second or two.")
     return 0
 
@@ -32638,7 +32671,7 @@ def _now_allowed(io: Surroundings, record: Mapping[str, Any], text: str, path: s
     if type(given) is dict and type(record.get("args")) is not dict:
         for key in keys:
             given.setdefault(key, "")
-    policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved, own=(path, text))
+    policy = io.policy(own=(path, text))
     line = json.dumps(body)
     message = Message("client", "request", load_json(line), line, "tools/call", record["tool"],
                       str(record.get("server") or ""))
@@ -32853,8 +32886,8 @@ def cmd_test(args: Any, io: Surroundings) -> int:
     if args.junit:
         _write_junit(io, os.path.join(io.cwd, args.junit), tested)
     if args.json:
-        io.say(json.dumps({"passed": len(tested) - len(failed), "failed": [one._asdict() for one in failed],
-                           "not_hit": unhit}, indent=2))
+        io.say_json({"passed": len(tested) - len(failed), "failed": [one._asdict() for one in failed],
+                     "not_hit": unhit})
         return 1 if failed else 0
     for one in failed:
         for problem in one.problems:
@@ -32885,7 +32918,7 @@ def _write_result(io: Surroundings, path: str, text: str, mode: int = 0o644) -> 
         write_whole(path, text.encode("utf-8", "replace"), mode, fs=io.fs)
     except OSError as fault:
         raise UsageError(
-            f"{io.short(path)}: cannot be written ({fault.strerror or fault}); name another file") from None
+            f"{io.short(path)}: cannot be written ({system_words(fault)}); name another file") from None
 
 
 def _write_junit(io: Surroundings, path: str, tested: Sequence[_Tested]) -> None:
@@ -32927,7 +32960,7 @@ def policy_problems(text: str, file: str,
 def _without_place(data: Any, place: str) -> bool:
     """Empty what stands at a JSON Pointer so that what follows it keeps its place; False when nothing
     does."""
-    steps = [step.replace("~1", "/").replace("~0", "~") for step in place.split("/")[1:] if step]
+    steps = [step for step in pointer_steps(place) if step]
     if not steps:
         return False
     rule = steps[0] in ("rules", "outbound_rules") and len(steps) > 1
@@ -32979,8 +33012,8 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
         found[path] = [problems, doubts]
     bad = any(problems or args.strict and doubts for problems, doubts in found.values())
     if args.json:
-        io.say(json.dumps({path: {"problems": problems, "doubts": doubts}
-                           for path, (problems, doubts) in found.items()}, indent=2))
+        io.say_json({path: {"problems": problems, "doubts": doubts}
+                     for path, (problems, doubts) in found.items()})
         return int(bad)
     for path, (problems, doubts) in found.items():
         for problem in problems:
@@ -32993,6 +33026,10 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
 
 
 # -- replay and learn -------------------------------------------------------------------
+
+def _arguments_of(message: Message) -> dict[str, Any]:
+    return (message.body.get("params") or {}).get("arguments", {})      # type: ignore[no-any-return]
+
 
 def _logged_calls(io: Surroundings,
                   words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message | None, str]]:
@@ -33045,13 +33082,12 @@ def cmd_replay(args: Any, io: Surroundings) -> int:
                str((decision.rule if old in _PASSING else record.get("rule")) or "(default)"))
         row = changes.setdefault(key, [0, str(record.get("ref") or ""), ""])
         row[0] += 1
-        row[2] = row[2] or printable(Quoting(policy).text(
-            json.dumps((message.body.get("params") or {}).get("arguments", {}), ensure_ascii=False)), 120)
+        shown = json.dumps(_arguments_of(message), ensure_ascii=False)
+        row[2] = row[2] or printable(Quoting(policy).text(shown), 120)
     if args.json:
-        io.say(json.dumps({"unchanged": same, "untold": untold, "changes": [
+        io.say_json({"unchanged": same, "untold": untold, "changes": [
             {"old": old, "new": new, "tool": tool, "rule": rule, "count": count, "ref": ref,
-             "example": example}
-            for (old, new, tool, rule), (count, ref, example) in changes.items()]}, indent=2))
+             "example": example} for (old, new, tool, rule), (count, ref, example) in changes.items()]})
         return int(bool(changes))
     if changes:
         _say_table(io, [["count", "was", "would be", "tool", "rule", "ref", "for example"], *(
@@ -33114,12 +33150,9 @@ def cmd_learn(args: Any, io: Surroundings) -> int:
     tests = []
     for (_, tool), messages in sorted(calls.items()):
         for message in messages[:1]:
-            arguments = (message.body.get("params") or {}).get("arguments", {})
             if len(message.text) < 2000:
-                tests.append({**({"server": message.server} if message.server else {}),
-                              "tool": tool,
-                              "arguments": arguments,
-                              "expect": ["allow", "log_only"]})
+                tests.append({**({"server": message.server} if message.server else {}), "tool": tool,
+                              "arguments": _arguments_of(message), "expect": ["allow", "log_only"]})
     text = to_yaml({**data, "tests": tests} if tests else data)
     io.say("# Made by `mcpwall learn` from what the log shows was allowed: read it, and narrow or widen it "
            "where you know better.")
@@ -33143,7 +33176,7 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
         "match": match,
         "action": "allow",
         "last": True}
-    given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
+    given = [_arguments_of(message) for message in messages]
     keys = sorted({key for arguments in given for key in arguments})
     conditions: dict[str, Any] = {}
     for key in keys:
@@ -33151,8 +33184,7 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
             matcher = _learned_matcher([arguments[key] for arguments in given], project)
             if matcher is not None:
                 conditions[key] = matcher
-    deep = sorted({name for message in messages
-                   for _, name in _walk_names((message.body.get("params") or {}).get("arguments", {}), ())})
+    deep = sorted({name for arguments in given for _, name in _walk_names(arguments, ())})
     if messages and len(deep) <= 40:
         conditions["_any_key"] = ({"regex": f"^(?:{'|'.join(map(_regex_of, deep))})$"} if deep
                                   else {"regex": "^$"})
@@ -33173,7 +33205,7 @@ def _exact_rule(server: str, tool: str, messages: Sequence[Message],
                 context: PathContext) -> dict[str, Any] | None:
     """A rule before the built-in ones for just these calls, argument by argument; None where none of our
     forms says so."""
-    given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
+    given = [_arguments_of(message) for message in messages]
     keys = sorted(set().union(*given))
     values = {key: [arguments[key] for arguments in given if key in arguments] for key in keys}
     texts = {key: list(dict.fromkeys(map(str, found))) for key, found in values.items() if not all(
@@ -33423,7 +33455,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lost = _drop_output()
         if is_unread(fault):
             return 1
-        problem, status = f"{fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", 2
+        problem, status = system_words(fault) + (f": {fault.filename}" if fault.filename else ""), 2
         if fault.filename is None and (lost or fault.errno == 28):
             problem = f"what was to be printed cannot be written: {problem}"
     except KeyboardInterrupt:
@@ -33650,11 +33682,7 @@ def server_identity(name: str | None, command: Sequence[str]) -> str:
 def normal_command(command: Sequence[str]) -> list[str]:
     """A command without what differs from machine to machine and from day to day: versions, places,
     secrets."""
-    rest = list(command)
-    if len(rest) > 2 and rest[1].lower() == "/c" and re.fullmatch(r"(?i)(.*[/\\])?cmd(\.exe)?", rest[0]):
-        del rest[:2]
-    program = rest.pop(0).replace("\\", "/").rpartition("/")[2].lower()
-    program = re.sub(r"\.(exe|cmd|bat|ps1)$", "", program) if "." in program else program
+    program, *rest = without_cmd(command)
     words, named = [program], program not in _RUNNERS
     if program.startswith(("python", "pypy")):
         words, named = [_settled_runner.sub(r"\1", program)], named and not _settled_runner.match(program)
@@ -33888,8 +33916,7 @@ def _with_signs_of(text: str, encoding: str | None) -> str:
 def _deciding_argument(item: Any, fields: Mapping[str, Any]) -> str:
     """What a verdict shows of a call: the argument that decided, by its name where it is not the first; else
     the first."""
-    steps = [step.replace("~1", "/").replace("~0", "~")
-             for step in str(fields.get("argument") or "").split("/")[1:]]
+    steps = pointer_steps(str(fields.get("argument") or ""))
     value, first = item, _first_argument(item)
     try:
         for step in steps:
@@ -34032,7 +34059,7 @@ def cmd_rules(args: Any, io: Surroundings) -> int:
         rows = [{"name": name, "about": builtin_summary(name)}
                 for name in BUILTIN_NAMES] if name is None else [
             {"name": name, "about": about, "example": example} for name, about, example in secret_kinds()]
-        io.say(json.dumps(rows, indent=2))
+        io.say_json(rows)
     elif name is None:
         for name in BUILTIN_NAMES:
             _say_line(io, f"{name:<16} {builtin_summary(name)}")
@@ -34062,9 +34089,9 @@ def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
             for key, rules in (("calls", one.rules), ("answers", one.outbound_rules))
             for number, rule in enumerate(rules, 1)]
     if as_json:
-        io.say(json.dumps({"source": policy.source, "policy": policy.fingerprint, "rules": [
+        io.say_json({"source": policy.source, "policy": policy.fingerprint, "rules": [
             {"direction": key, "name": rule.name, "action": rule.action, "origin": origin,
-             "hits": hits.get(rule.name, 0)} for key, _, rule, origin in rows]}, indent=2))
+             "hits": hits.get(rule.name, 0)} for key, _, rule, origin in rows]})
         return 0
     _say_layers(io, policy)
     settings = policy.settings
