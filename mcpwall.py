@@ -19066,7 +19066,7 @@ class Subject:
                 if role and (may_hold_url(value) or role == "address" or value[:1].isdigit() or
                              self.viewed) and \
                         key not in skip and not (ran and path + (step,) in ran):
-                    self._hosts_in(self._seen(node, key, value) if key in _OPAQUE_NAMES else value, role,
+                    self._hosts_in(self._seen(node, key, value) if step in _OPAQUE_NAMES else value, role,
                                    path + (step,), found)
             elif (kind is dict or kind is list) and key not in skip:
                 self._hosts_below(value, key, path + (step,), skip, ran, found)
