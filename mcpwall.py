@@ -25178,6 +25178,28 @@ def _name_of(item: Any) -> str:
 MAX_POLICY_BYTES = 4 * 1024 * 1024
 
 
+def lies_inside(path: str, folder: str) -> bool:
+    """Is it in *folder*, at any depth, once all links are followed?"""
+    return os.path.realpath(path).startswith(os.path.realpath(folder).rstrip(os.sep) + os.sep)
+
+
+def read_checked(path: str, limit: int, check: Callable[[os.stat_result], None], flags: int = 0) -> bytes:
+    """At most *limit* + 1 bytes of a file, after *check* has seen what the system says of it, and may have
+    raised. Raises OSError.
+
+    What is looked at is the file that was opened, so nobody can put another in its place in between. Opening
+    never waits: a FIFO would, until somebody writes into it.
+    """
+    flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(path, os.O_RDONLY | flags), "rb") as stream:
+        check(os.fstat(stream.fileno()))
+        return stream.read(limit + 1)
+
+
+def is_regular(about: os.stat_result) -> bool:
+    return about.st_mode & 0o170000 == 0o100000
+
+
 def user_home() -> str | None:
     """The user's home directory. None when there is none to be known: then there is no policy, consent or log
     of the user's own (what lies in a folder called `~` of a checkout is not the user's)."""
@@ -25192,19 +25214,18 @@ def read_policy_file(path: str, check_owner: bool = True, of_project: bool = Fal
     file, with *check_owner*, and every link on the way to it must belong to the user or root; what came with
     a project (*of_project*) must be no link at all.
     """
+    def check(about: os.stat_result) -> None:
+        if not is_regular(about):
+            raise PolicyError("is no regular file; name a file", path)
+        if check_owner:
+            check_file_owner(path, about)
+
     try:
         if not of_project:
             _check_links(path)
         elif os.path.islink(path):
             raise PolicyError("is a link; a project's policy is a file of its own: copy what it names", path)
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(fd, "rb") as stream:
-            about = os.fstat(fd)
-            if about.st_mode & 0o170000 != 0o100000:
-                raise PolicyError("is no regular file; name a file", path)
-            if check_owner:
-                check_file_owner(path, about)
-            data = stream.read(MAX_POLICY_BYTES + 1)
+        data = read_checked(path, MAX_POLICY_BYTES, check)
     except OSError as fault:
         remedy = ("name a file, not a directory" if os.path.isdir(path)
                   else "check the path and its permissions")
@@ -25380,7 +25401,7 @@ def _with_bases(layer: PolicyLayer, inside: str = "", seen: tuple[str, ...] = ()
                              f"{printable(item)} extends this file in turn; leave one of the two out")
         if len(seen) > 20:
             raise check.fail("/extends", "more than 20 files, one extending the other")
-        if inside and not os.path.realpath(path).startswith(os.path.realpath(inside).rstrip(os.sep) + os.sep):
+        if inside and not lies_inside(path, inside):
             raise check.fail("/extends",
                              f"{printable(item)} lies outside the project; a project's policy extends files "
                              "of its own")
@@ -25511,17 +25532,14 @@ class PolicyWatch:
         old, self._policy = self._policy, policy
         self._seen = self._look()
         changed = [path for path, *look in looks if before.get(path) != look]
-        inside = [path for path in changed if self._is_inside(path) and
-                  os.path.basename(path)[:9] != ".mcpwall."]
+        project = self._project or os.getcwd()
+        inside = [path for path in changed
+                  if lies_inside(path, project) and os.path.basename(path)[:9] != ".mcpwall."]
         if inside:
             return old._replace(apart=policy._replace(apart=None, machine=None)), (
                 f"{printable(inside[0])} lies inside the project: what it tightens counts now, "
                 "the rest from the next start on")
         return policy, "the policy has changed and is in force now: " + ", ".join(map(printable, changed[:5]))
-
-    def _is_inside(self, path: str) -> bool:
-        top = os.path.realpath(self._project or os.getcwd())
-        return os.path.realpath(path).startswith(top.rstrip(os.sep) + os.sep)
 # ---------------------------------------------------------------------------
 # 24. Audit log and stderr
 # Serves people: writes records and lines on stderr.
@@ -25681,7 +25699,7 @@ def open_log_by_path(directory: str, name: str) -> int:
 def file_problem(about: os.stat_result, owner: int | None) -> str:
     """What keeps a file from being a plain one of *owner* (None: no matter whose) under one name; "" when
     nothing does."""
-    return "is not a plain file" if about.st_mode & 0o170000 != 0o100000 else \
+    return "is not a plain file" if not is_regular(about) else \
         "belongs to another user" if owner is not None and about.st_uid != owner else \
         "has a second name (hard link)" if about.st_nlink > 1 else ""
 
@@ -27038,17 +27056,15 @@ def known_clients() -> list[str]:
 
 def read_config(path: str) -> bytes:
     """The bytes of a config file; ConfigError when it is no regular file, too large or not to be read."""
-    import stat
+    def check(about: os.stat_result) -> None:
+        if not is_regular(about):
+            raise ConfigError(f"{path}: not a regular file")
+        if about.st_size > MAX_CONFIG_BYTES:
+            size, limit = about.st_size >> 20, MAX_CONFIG_BYTES >> 20
+            raise ConfigError(f"{path}: {size} MB; at most {limit} MB are read")
+
     try:
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(fd, "rb") as stream:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise ConfigError(f"{path}: not a regular file")
-            if status.st_size > MAX_CONFIG_BYTES:
-                size, limit = status.st_size >> 20, MAX_CONFIG_BYTES >> 20
-                raise ConfigError(f"{path}: {size} MB; at most {limit} MB are read")
-            return stream.read(MAX_CONFIG_BYTES + 1)
+        return read_checked(path, MAX_CONFIG_BYTES, check)
     except OSError as fault:
         raise ConfigError(f"{path}: {system_words(fault)}") from None
 
@@ -28073,7 +28089,6 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
     and knows no wall. A backup that is the same as *new* is removed. Raises ConfigChanged when the file holds
     something else than *old*, ConfigError when it cannot be written; it is then as it was.
     """
-    import stat
     if is_kept_private(path):
         raise ConfigError(f"{path}: this Python, from the Microsoft Store, keeps what it writes below "
                           "AppData to itself, so the host would not see the change; run mcpwall with one "
@@ -28081,7 +28096,7 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
     target = os.path.realpath(path)
     try:
         status = os.stat(target)
-        if not stat.S_ISREG(status.st_mode):
+        if not is_regular(status):
             raise ConfigError(f"{path}: not a regular file")
         if not status.st_mode & 0o222:
             raise ConfigError(f"{path}: read-only")
@@ -28100,7 +28115,7 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
         if not (keep_backup and is_own_backup(backup)):
             _make_directories(backups)
             write_whole(backup, old, 0o600, fs=fs)
-        write_whole(target, new, stat.S_IMODE(status.st_mode), owner, unchanged, fs)
+        write_whole(target, new, status.st_mode & 0o7777, owner, unchanged, fs)
         if is_own_backup(backup) and read_config(backup) == new:
             fs.unlink(backup)
     except OSError as fault:
@@ -28116,12 +28131,11 @@ def is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
 
 def is_own_backup(path: str, windows: bool = os.name == "nt") -> bool:
     """Is it a backup that mcpwall made (a file, 0600), and not something that came with a checkout?"""
-    import stat
     try:
         status = os.lstat(path)
     except OSError:
         return False
-    return stat.S_ISREG(status.st_mode) and (windows or stat.S_IMODE(status.st_mode) == 0o600)
+    return is_regular(status) and (windows or status.st_mode & 0o7777 == 0o600)
 
 
 def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock: str, fs: Any = os) -> bool:
@@ -28191,10 +28205,9 @@ class PrivateFolder:
 
     def check(self) -> None:
         """Raise OSError unless the folder is there, and nobody else's."""
-        import stat
         about = os.lstat(self.path)
-        # a reparse point
-        if not stat.S_ISDIR(about.st_mode) or getattr(about, "st_file_attributes", 0) & 0x400:
+        is_reparse_point = getattr(about, "st_file_attributes", 0) & 0x400      # a link of Windows
+        if about.st_mode & 0o170000 != 0o040000 or is_reparse_point:
             raise OSError(20, f"{self.path}: not a directory of its own")
         if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o077):
             raise OSError(1, f"{self.path}: others can use it; make it yours and run: chmod 700")
@@ -28216,18 +28229,18 @@ class PrivateFolder:
         path = self.place(name)
         if os.name == "nt" and os.path.islink(path):
             raise OSError(40, f"{path}: a link")
-        flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        with open(os.open(path, os.O_RDONLY | flags), "rb") as stream:
-            about = os.fstat(stream.fileno())
-            owner = os.getuid() if hasattr(os, "getuid") else None
-            problem = file_problem(about, owner) or ("others can write it" if owner is not None and
-                                                     about.st_mode & 0o022 else "")
+        owner = os.getuid() if hasattr(os, "getuid") else None
+
+        def check(about: os.stat_result) -> None:
+            problem = file_problem(about, owner) or (
+                "others can write it" if owner is not None and about.st_mode & 0o022 else "")
             if problem:
                 raise OSError(1, f"{path}: {problem}")
-            data = stream.read(limit + 1)
-            if len(data) > limit:
-                raise OSError(27, f"{path}: too large")
-            return data
+
+        data = read_checked(path, limit, check, getattr(os, "O_NOFOLLOW", 0))
+        if len(data) > limit:
+            raise OSError(27, f"{path}: too large")
+        return data
 
     def load(self, name: str, limit: int = 1 << 20) -> dict[str, Any]:
         """The same as JSON. Raises ConfigError where it is none that mcpwall has written."""
@@ -29311,9 +29324,7 @@ def _foreign_wall(io: Surroundings, server: Server) -> str:
         return f"it starts {printable(' '.join(wrapper.wall[:at + 1]), 200)}"
     allowed = {"server-name": server.name, "project": server.project}
     for name, value in wrapper.options.items():
-        inside = os.path.realpath(value).startswith(os.path.realpath(server.project or io.cwd).rstrip(os.sep)
-                                                    + os.sep)
-        if name == "config" and (inside or not os.path.isabs(value)):
+        if name == "config" and (lies_inside(value, server.project or io.cwd) or not os.path.isabs(value)):
             return f"its policy is the repository's: {printable(value)}"
         if name == "env" and not set(value.split(",")) <= set(entry_variables(server.entry)):
             return f"it hands on variables that it does not set: {printable(value)}"
@@ -31138,57 +31149,25 @@ class HookFault(WallError):
 
 def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookEvent:
     """The event that a hook of *host* was given. Raises HookFault; the host may prove to be another one."""
-    event = HookEvent(host, "", "before")
-    try:
-        text = _event_text(data)
-        whole = text
-        if "\\ud" in text or "\\uD" in text:
-            whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
-        body = load_json(whole)
-    except MessageError as fault:
-        raise HookFault(f"the event cannot be read: {fault}", event) from None
-    if type(body) is not dict:
-        raise HookFault("the event is no JSON object", event)
+    body, is_cut = _event_body(data, HookEvent(host, "", "before"))
     fields = {_plain_name(key): value for key, value in body.items()}
 
     def said(*names: str) -> str:
         return next((fields[name] for name in names if type(fields.get(name)) is str and fields[name]), "")
 
-    def inner(*names: str) -> dict[str, Any]:
-        return next((fields[name] for name in names if type(fields.get(name)) is dict), {})
-
     name = said("hookeventname", "agentactionname", "hookname")
     host = _host_of(host, fields, name)
-    call = inner("toolcall", "pretooluse", "posttooluse")               # Antigravity; Cline
-    tool = said("toolname") or call.get("name") or call.get("toolName") or ""
-    arguments: Any = next((value
-                           for value in (fields.get("toolinput"), fields.get("toolargs"), call.get("args"),
-                                         call.get("parameters"), fields.get("toolinfo"))
-                           if value is not None), None)
-    server: str | None = None
-    about = inner("mcpserver", "mcpcontext")
-    if about:
-        server = str(about.get("server_name") or about.get("name") or "")
-        tool = str(about.get("tool_name") or tool)
     plain = _plain_name(name)
-    if plain in ("premcptooluse", "postmcptooluse") and type(arguments) is dict:        # Windsurf
-        server, tool = str(arguments.get("mcp_server_name", "")), str(arguments.get("mcp_tool_name", ""))
-        arguments, fields["toolresult"] = arguments.get("mcp_tool_arguments"), arguments.get("mcp_result")
-    elif plain in ("beforemcpexecution", "aftermcpexecution"):                          # Cursor
-        server = said("mcpservername", "servername")
-    elif not tool and plain in _HOOK_KINDS:
-        tool = name
-        arguments = arguments if arguments is not None else {
-            key: value for key, value in body.items() if _plain_name(key) in _EVENT_ARGUMENTS}
+    tool, arguments, server = _used_tool(host, name, body, fields)
     result = next((fields[key] for key in ("toolresponse", "tooloutput", "toolresult", "resultjson", "error",
                                            "output") if fields.get(key) is not None), None)
     done = plain.startswith(("post", "after")) or not plain and result is not None
-    phase = "failed" if "failure" in plain else "after" if done else "before"
     roots: list[Any] = next((fields[key] for key in ("workspaceroots", "workspacepaths")
                              if type(fields.get(key)) is list), [])
     root = next((place for place in roots if type(place) is str and place),
-                "") or environ.get(host.root or "\0", "")
-    event = HookEvent(host, name, phase, tool, arguments, result,
+                environ.get(host.root or "\0", ""))
+    event = HookEvent(host, name, "failed" if "failure" in plain else "after" if done else "before",
+                      tool, arguments, result,
                       said("sessionid", "conversationid", "trajectoryid"), said("tooluseid", "toolcallid"),
                       _event_folder(said("cwd")), _event_folder(root), server,
                       said("command", "url") if "mcp" in plain and host.name == "cursor" else "", tool)
@@ -31196,11 +31175,58 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
         return event._replace(phase="")
     if not tool:
         raise HookFault("the event names no tool", event)
-    if whole != text and phase == "before":     # of a result it is what was cut within a character
+    # a host may cut a result within a character, and nothing is lost; of a call we must see all
+    if is_cut and event.phase == "before":
         raise HookFault("the event holds half a character", event)
     if fields.get("toolinputtruncated"):
         raise HookFault("the host shows only a part of the arguments", event)
     return event
+
+
+def _event_body(data: bytes, event: HookEvent) -> tuple[dict[str, Any], bool]:
+    """(the object of an event, whether a character in it was cut in two). Raises HookFault of *event*."""
+    try:
+        text = whole = _event_text(data)
+        if "\\ud" in text or "\\uD" in text:
+            whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
+        body = load_json(whole)
+    except MessageError as fault:
+        raise HookFault(f"the event cannot be read: {fault}", event) from None
+    if type(body) is not dict:
+        raise HookFault("the event is no JSON object", event)
+    return body, whole != text
+
+
+def _used_tool(host: HookHost, name: str, body: Mapping[str, Any],
+               fields: dict[str, Any]) -> tuple[str, Any, str | None]:
+    """(tool, arguments, server) of the event *name*, wherever the host has put them; the server is None for a
+    tool of the host's own. *fields* are those of *body* by plain names; Windsurf's result joins them."""
+    def inner(*names: str) -> dict[str, Any]:
+        return next((fields[name] for name in names if type(fields.get(name)) is dict), {})
+
+    plain = _plain_name(name)
+    call = inner("toolcall", "pretooluse", "posttooluse")               # Antigravity; Cline
+    named = fields.get("toolname")
+    tool = (named if type(named) is str else "") or call.get("name") or call.get("toolName") or ""
+    places = (fields.get("toolinput"), fields.get("toolargs"), call.get("args"), call.get("parameters"),
+              fields.get("toolinfo"))
+    arguments: Any = next((value for value in places if value is not None), None)
+    server: str | None = None
+    about = inner("mcpserver", "mcpcontext")
+    if about:
+        server = str(about.get("server_name") or about.get("name") or "")
+        tool = str(about.get("tool_name") or tool)
+    if plain in ("premcptooluse", "postmcptooluse") and type(arguments) is dict:        # Windsurf
+        server, tool = str(arguments.get("mcp_server_name", "")), str(arguments.get("mcp_tool_name", ""))
+        arguments, fields["toolresult"] = arguments.get("mcp_tool_arguments"), arguments.get("mcp_result")
+    elif plain in ("beforemcpexecution", "aftermcpexecution"):                          # Cursor
+        names = (fields.get("mcpservername"), fields.get("servername"))
+        server = next((word for word in names if type(word) is str and word), "")
+    elif not tool and plain in _HOOK_KINDS:     # the event is the tool's name, its members the arguments
+        tool = name
+        arguments = arguments if arguments is not None else {
+            key: value for key, value in body.items() if _plain_name(key) in _EVENT_ARGUMENTS}
+    return tool, arguments, server
 
 
 _half_character = lazy_regex(r"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F]..")
@@ -31955,6 +31981,7 @@ def _read_event_bytes(end: float, fd: int = 0) -> bytes:
 MAX_LOG_LINE = 4 * 1024 * 1024      # characters; a longer one is no record of ours
 _SPANS_S = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 _INTERESTING = ("deny", "ask", "redact", "strip")
+_PASSING = ("allow", "log_only")    # the message goes on as it came
 _LOOSE_KINDS = ("password", "client-secret", "api-key")     # secrets that only a name beside them tells
 _log_name = lazy_regex(r"\d{4}-\d\d-\d\d\.jsonl")
 
@@ -33090,8 +33117,7 @@ def _arguments_of(message: Message) -> dict[str, Any]:
     return (message.body.get("params") or {}).get("arguments", {})      # type: ignore[no-any-return]
 
 
-def _logged_calls(io: Surroundings,
-                  words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message | None, str]]:
+def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message, str]]:
     """(record, the call, what is not known of it) of every call in the logs."""
     for record, *_ in read_log(log_files(io, words), bool(words)):
         if (record is None or record.get("direction") != "inbound"
@@ -33111,6 +33137,25 @@ def _logged_calls(io: Surroundings,
                        str(record.get("server") or "")), missing)
 
 
+class _Rejudged(NamedTuple):
+    """Calls that another policy would judge alike, and otherwise than before: the first of them stands for
+    all."""
+    number: int
+    ref: str
+    example: str
+
+
+def _not_by_rules_alone(record: Mapping[str, Any], action: str, limited: Iterable[str]) -> str:
+    """Why what became of a call cannot be told again from the call alone; "" when it can. *limited*: rules
+    with a limit or a mark."""
+    if str(record.get("rule")) in limited:
+        return "limits and marks depend on what came before"
+    if (record.get("rule") is None and action in ("deny", "ask")
+        and "default_action" not in str(record.get("message"))):
+        return "it was the session that refused (a stop, a pin, too many calls)"
+    return "a person answered" if record.get("answer") else ""
+
+
 @sub_command(_LOG_FILES, _JSON, *_POLICY_ARGUMENTS)
 def cmd_replay(args: Any, io: Surroundings) -> int:
     """Judge every recorded call anew by another policy: what would change. Where the log does not tell a call
@@ -33118,20 +33163,14 @@ def cmd_replay(args: Any, io: Surroundings) -> int:
     policy = _Options(args).policy()
     wall = Wall(policy)
     limited = {rule.name for rule in policy.rules if rule.limit is not None or rule.mark}
-    changes: dict[tuple[str, ...], list[Any]] = {}
+    changes: dict[tuple[str, ...], _Rejudged] = {}
     untold: dict[str, int] = {}
     same = 0
     for record, message, missing in _logged_calls(io, args.files):
         old = str(record.get("would") or record["action"])
-        if not missing and str(record.get("rule")) in limited:
-            missing = "limits and marks depend on what came before"
-        if (not missing and record.get("rule") is None and old in ("deny", "ask")
-            and "default_action" not in str(record.get("message"))):
-            missing = "it was the session that refused (a stop, a pin, too many calls)"
-        if not missing and record.get("answer"):
-            missing = "a person answered"
-        if missing or message is None:
-            untold[missing] = untold.get(missing, 0) + 1
+        missing = missing or _not_by_rules_alone(record, old, limited)
+        if missing:
+            _count(untold, missing)
             continue
         decision = wall.decide(message)
         if decision.action == old or old in _PASSING and decision.action in _PASSING:
@@ -33139,21 +33178,21 @@ def cmd_replay(args: Any, io: Surroundings) -> int:
             continue
         key = (old, decision.action, str(record.get("tool") or record.get("method")),
                str((decision.rule if old in _PASSING else record.get("rule")) or "(default)"))
-        row = changes.setdefault(key, [0, str(record.get("ref") or ""), ""])
-        row[0] += 1
-        shown = json.dumps(_arguments_of(message), ensure_ascii=False)
-        row[2] = row[2] or printable(Quoting(policy).text(shown), 120)
+        if key not in changes:
+            shown = json.dumps(_arguments_of(message), ensure_ascii=False)
+            changes[key] = _Rejudged(0, str(record.get("ref") or ""),
+                                     printable(Quoting(policy).text(shown), 120))
+        changes[key] = changes[key]._replace(number=changes[key].number + 1)
     if args.json:
         io.say_json({"unchanged": same, "untold": untold, "changes": [
-            {"old": old, "new": new, "tool": tool, "rule": rule, "count": count, "ref": ref,
-             "example": example} for (old, new, tool, rule), (count, ref, example) in changes.items()]})
+            {"old": old, "new": new, "tool": tool, "rule": rule, "count": change.number, "ref": change.ref,
+             "example": change.example} for (old, new, tool, rule), change in changes.items()]})
         return int(bool(changes))
-    if changes:
-        _say_table(io, [["count", "was", "would be", "tool", "rule", "ref", "for example"], *(
-            [str(count), old, new, tool, rule, ref, example]
-            for (old, new, tool, rule), (count, ref, example) in
-            sorted(changes.items(), key=lambda item: -item[1][0]))])
-    io.say(f"{sum(row[0] for row in changes.values())} calls would be judged otherwise, {same} as before.")
+    rows = sorted(changes.items(), key=lambda item: -item[1].number)
+    if rows:
+        _say_table(io, [["count", "was", "would be", "tool", "rule", "ref", "for example"],
+                        *([str(change.number), *key, change.ref, change.example] for key, change in rows)])
+    io.say(f"{sum(change.number for _, change in rows)} calls would be judged otherwise, {same} as before.")
     for why, count in sorted(untold.items(), key=lambda item: -item[1]):
         _say_line(io, f"{count} cannot be told: {why}.")
     return int(bool(changes))
@@ -33170,57 +33209,64 @@ def cmd_learn(args: Any, io: Surroundings) -> int:
     project = os.path.realpath(os.path.join(io.cwd, args.project or ""))
     if not os.path.isdir(project):
         raise UsageError(f"--project {printable(args.project)}: no such directory")
-    calls: dict[tuple[str, str], list[Message]] = {}
-    unknown: dict[tuple[str, str], int] = {}
-    for record, message, missing in _logged_calls(io, args.files):
-        if message is None or message.tool is None or args.server and message.server != args.server \
-                or str(record.get("would") or
-                       record["action"]) not in _PASSING and record.get("answer") not in _YES:
-            continue
-        key = message.server, message.tool
-        if missing:
-            unknown[key] = unknown.get(key, 0) + 1
-        calls.setdefault(key, []).extend([] if missing else [message])
+    calls, untold = _allowed_calls(io, args.files, args.server)
     if not calls:
         raise UsageError(
             "the log shows no call that was allowed; let it run for a while (with settings.log_args: full)")
-    rules, notes = [], list[str]()
-    context = default_path_context(project_dir=project, home=io.home)
-    base = Wall(compile_policy([check_policy({"version": 1, "extends": "default"}, "learned", dict)], context,
-                               "learned"))
+    context, rules, notes = default_path_context(project_dir=project, home=io.home), [], list[str]()
+    default = Wall(compile_policy([check_policy({"version": 1, "extends": "default"}, "learned", dict)],
+                                  context, "learned"))
     for (server, tool), messages in sorted(calls.items()):
         usual, others = list[Message](), list[Message]()
         for message in messages:
-            (usual if base.decide(message).action in _PASSING else others).append(message)
+            (usual if default.decide(message).action in _PASSING else others).append(message)
         if usual or not messages:
             rules.append(_learned_rule(server, tool, usual, project, io))
-        # the user's own policy, or a person, allowed what the built-in rules refuse
-        if others:
-            exact = _exact_rule(server, tool, others, context)
-            if exact is None:
-                notes.append(f"# {tool}: {len(others)} calls that the built-in rules refuse were allowed; "
-                             "no narrow rule covers them, so they are left out")
-            rules += [exact] if exact else []
-        if (server, tool) in unknown:
-            notes.append(f"# {tool}: the arguments of {unknown[server, tool]} calls are not in the log "
+        # what the built-in rules refuse was allowed by the user's own policy, or by a person: an allow rule
+        # comes before the built-in ones, so it must say exactly what was allowed
+        exact = _exact_rule(server, tool, others, context) if others else None
+        rules += [exact] if exact else []
+        if others and exact is None:
+            notes.append(f"# {tool}: {len(others)} calls that the built-in rules refuse were allowed; no "
+                         "narrow rule covers them, so they are left out")
+        if (server, tool) in untold:
+            notes.append(f"# {tool}: the arguments of {untold[server, tool]} calls are not in the log "
                          "(settings.log_args: full)")
-    data: dict[str, Any] = {"version": 1, "extends": "default", "settings": {"default_action": "deny"},
-                            "rules": rules}
-    tests = []
-    for (_, tool), messages in sorted(calls.items()):
-        for message in messages[:1]:
-            if len(message.text) < 2000:
-                tests.append({**({"server": message.server} if message.server else {}), "tool": tool,
-                              "arguments": _arguments_of(message), "expect": ["allow", "log_only"]})
-    text = to_yaml({**data, "tests": tests} if tests else data)
+    policy: dict[str, Any] = {"version": 1, "extends": "default", "settings": {"default_action": "deny"},
+                              "rules": rules}
+    firsts = [messages[0] for _, messages in sorted(calls.items()) if messages]
+    tests = [{**({"server": message.server} if message.server else {}), "tool": message.tool,
+              "arguments": _arguments_of(message), "expect": ["allow", "log_only"]}
+             for message in firsts if len(message.text) < 2000]
     io.say("# Made by `mcpwall learn` from what the log shows was allowed: read it, and narrow or widen it "
            "where you know better.")
     io.say(f"# {sum(map(len, calls.values()))} calls of {len(calls)} tools; everything else is refused. Try "
            "it: mcpwall replay -c FILE; mcpwall test FILE")
     for note in notes:
         io.say(printable(note, 300))
-    io.say(text.rstrip("\n"))
+    io.say(to_yaml({**policy, "tests": tests} if tests else policy).rstrip("\n"))
     return 0
+
+
+_Tool = tuple[str, str]     # (server, tool)
+
+
+def _allowed_calls(io: Surroundings, files: Sequence[str],
+                   server: str | None) -> tuple[dict[_Tool, list[Message]], dict[_Tool, int]]:
+    """({(server, tool): the calls that passed}, {(server, tool): how many the log does not tell whole})."""
+    calls: dict[_Tool, list[Message]] = {}
+    untold: dict[_Tool, int] = {}
+    for record, message, missing in _logged_calls(io, files):
+        passed = str(record.get("would") or record["action"]) in _PASSING or record.get("answer") in _YES
+        if message.tool is None or server and message.server != server or not passed:
+            continue
+        key = message.server, message.tool
+        whole = calls.setdefault(key, [])
+        if missing:
+            _count(untold, key)
+        else:
+            whole.append(message)
+    return calls, untold
 
 
 def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: str,
@@ -33790,7 +33836,6 @@ def _without_value(found: re.Match[str]) -> str:
 # -- check ----------------------------------------------------------------------
 
 _SIGNS = {"allow": "✓", "deny": "✗", "ask": "?", "redact": "~", "strip": "~", "log_only": "!"}
-_PASSING = ("allow", "log_only")
 
 
 @sub_command(_option("words", "TOOL key=value key:=JSON", "a call (asked for when there is nothing else)",
