@@ -1726,6 +1726,14 @@ def _keep_names_apart(raw: str, edits: Mapping[int, Any]) -> str:
 # 5. JSON and JSONC with places: line numbers for policies, spans for edits
 # Means: reads policies and configurations; exact, or an error.
 # ---------------------------------------------------------------------------
+# Two kinds of files need more than a value. A mistake in a policy is told with its line, and a host's
+# configuration is changed without a byte of it moving that is not ours. So this reader keeps the place of
+# each value, and of each member's name. Names that stand twice in one object are kept, too, because hosts
+# disagree about which of them counts.
+#
+# A policy is strict JSON. Hosts write JSONC: comments and commas behind the last item are allowed there. Some
+# of these files hold megabytes of history, so a caller may say which keys lead to what it wants, and
+# everything beside these ways is passed over.
 
 MAX_SOURCE_CHARS = 16 * 1024 * 1024     # a policy or a client's config; the largest in the wild have a few MB
 MAX_SOURCE_VALUES = 1_000_000           # a value with its place takes about 250 bytes
@@ -19933,6 +19941,16 @@ _SQL_CLAUSE_WORDS = frozenset(
 # 14. Policy: what its author may write, and what the words of a match mean
 # Means: what is not understood is a mistake that names its place, and no policy.
 # ---------------------------------------------------------------------------
+# A policy is checked once, when it is loaded. Every key and every value that is not understood is a mistake,
+# which names its place and what to write instead, and a policy with a mistake never runs: a word that was
+# misspelt and left out would be a rule that silently never fires. After this section nobody asks again
+# whether a policy is well formed.
+#
+# A condition of a rule becomes a test here: a function from one message to what it hit there. The words of a
+# matcher (`regex`, `path`, `command`, …) each say what they look for, and the keys above them say in which
+# values. A rule that refuses reads a value in every way in which a server may read it, so its tests see the
+# canonical views of section 4, too. A rule that allows counts what stands there and nothing else; the flag
+# `strict` tells the two apart.
 
 REQUEST_ACTIONS = ("allow", "deny", "ask", "log_only")
 RESPONSE_ACTIONS = ("allow", "deny", "redact", "strip", "log_only")
@@ -21390,6 +21408,10 @@ def _policy_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
 # 16. Doubts about policies
 # Serves people: names rules that are valid, but hardly meant.
 # ---------------------------------------------------------------------------
+# These are rules that load and do what they say, but not what their author can have wanted: a rule behind one
+# that already takes everything it matches, an allow rule that lets everything pass before the built-in rules
+# are asked, a regex for a command that leaves the rest of the line open. Nothing is decided here, so a doubt
+# may be wrong, and each says how to write what was probably meant.
 
 def policy_doubts(policy: Policy) -> list[str]:
     """What is valid in a policy, but hardly meant: `FILE:LINE: POINTER: …` each."""
@@ -21521,8 +21543,14 @@ class Shadows:
 # 17. Built-in policies (data; composed groups, not copies)
 # Means: data; a test holds what allows to words that are certain.
 # ---------------------------------------------------------------------------
+# A built-in policy is a list of groups, and a group is a list of rules. A rule stands in one group only;
+# `strict` and `company-laptop` name the groups of `default` and some more. So whoever changes a rule changes
+# it for all policies, and `make rules` writes `default_rules.json` anew.
 #
-# The lists of files stand in SENSITIVE_RULES and STARTUP_RULES.
+# No rule here that allows rests on a reading that may miss something. A test holds them to the words that are
+# certain, such as `under` and exact names.
+#
+# The lists of files stand in SENSITIVE_RULES and STARTUP_RULES (section 8).
 
 _CALLS = ["tools/call", "prompts/get", "resources/read", "resources/subscribe", "completion/complete",
           "tasks/update"]
@@ -22433,6 +22461,14 @@ def salted_digest(salt: bytes, message: Message) -> str:
 # 19. The tools of a server: pins, what is shown, what may be called
 # Opens: says which tools are known, shown and may be called.
 # ---------------------------------------------------------------------------
+# A server says what its tools are called, what they do and what they take, and a model believes it. So a
+# server that changes a definition later can change what a model does. This section keeps a pin of each
+# definition: a hash, in which the order of what has no order does not count, and the text for showing. What
+# becomes of a tool whose definition differs from what the user knows is up to `settings.tool_pinning`: it is
+# told of, or left out of the list and its calls refused until the user agrees.
+#
+# What a tool is called decides which rules are about it. So a policy can refuse calls of tools that no list
+# of this server has named (`settings.unlisted_tools`), and names that look alike are told of.
 
 # of one server: further ones are not compared, and under `tool_pinning: block` not shown
 MAX_TOOLS = 2_000
@@ -25174,6 +25210,16 @@ def _name_of(item: Any) -> str:
 # 23. Files: policy discovery and layering
 # Opens: says which policy is in force here.
 # ---------------------------------------------------------------------------
+# The policy in force is made of layers. `-c FILE` and `--profile NAME` stand alone; otherwise the project's
+# file comes before the user's own, and where both are missing the built-in default counts. A file of a
+# project comes with a checkout, so anybody may have written it: as long as the user has not approved that
+# very content, it is judged apart and only its denials count. The policy of the machine is judged apart, too,
+# and the stricter of the two verdicts wins. So users tighten what the administrator says, and never loosen
+# it.
+#
+# Whoever can write to a policy decides what passes. So a file that belongs to somebody else, or that others
+# can write to, is refused, and so is one that is reached through somebody else's link. One rule of our own
+# keeps tools from writing to the files in force.
 
 MAX_POLICY_BYTES = 4 * 1024 * 1024
 
@@ -25544,6 +25590,16 @@ class PolicyWatch:
 # 24. Audit log and stderr
 # Serves people: writes records and lines on stderr.
 # ---------------------------------------------------------------------------
+# Of each judged message one record goes into the log, and perhaps one line to stderr. The two have opposite
+# duties.
+#
+# The log must be whole. Many walls write to the file of one day, so all lines of an append leave in a single
+# write, and a line that some wall left torn is ended first. It must be nobody else's: a folder or file that
+# another user could have laid there is refused. When it cannot be written, the relay decides what that means
+# (`settings.audit_required`); nothing here raises.
+#
+# stderr must never hold up a message. Lines wait in a queue of limited size for a thread that writes them,
+# and what does not fit is counted and lost.
 
 _LEVELS = {level: number for number, level in enumerate(_CHOICES["log_level"])}
 _WORDS = {  # action: (word on stderr, ANSI colour, log level)
@@ -25940,6 +25996,11 @@ class Reporter:
 # 25. The server: its environment, finding and starting it
 # Serves people: starts the server with what it may have of our environment.
 # ---------------------------------------------------------------------------
+# The server is a child of ours that nobody else may take over, and that must not outlive us. It runs in a
+# process group of its own, gets three streams and no other descriptor, and of the environment only what the
+# policy hands on. On POSIX a shell waits beside it for the end of this process; on Windows a job object does
+# the same. Where a program has to be found by its name, it is looked for as a shell would look, but never in
+# the working directory: that may be a stranger's checkout.
 
 READ_BYTES = 64 * 1024      # of one read: what a pipe holds; more than 128 KB would cost an mmap each time
 MOST_BYTES = 256 * 1024     # of one read while a big message comes in, and of the pipes to the server
@@ -26841,6 +26902,14 @@ def catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
 # 27. Client configs: finding servers, splicing the wall in and out
 # Serves people: edits hosts' files by splicing.
 # ---------------------------------------------------------------------------
+# Each host keeps its servers in files of its own: JSON with comments, TOML or YAML, in places that differ by
+# system. HOST_FILES names them all, and everything else here works on any row of it.
+#
+# A file is changed by splicing text, never by writing it anew from its values. Comments, order, spelling and
+# line ends belong to the user, and a host may not read what another writer makes of them. After an edit the
+# result is read again: the entry must start what it should, and nothing else may have changed, or nothing is
+# written. TOML is read only as far as the tables of servers need it. YAML is not edited at all; the lines to
+# paste are printed.
 
 BACKUP_SUFFIX = ".mcpwall-backup"
 MAX_CONFIG_BYTES = MAX_SOURCE_CHARS
@@ -27983,6 +28052,14 @@ def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
 # 28. Saving files whole; what people agreed to, and where calls wait for them
 # Means: keeps what people agreed to.
 # ---------------------------------------------------------------------------
+# Consent that is lost must not look like consent, and a file that is half written must not be read. So every
+# file here is written whole beside its place and then renamed to it, small enough to be read at once, one
+# file for each thing that is agreed to. A file that is damaged, belongs to somebody else or can be written by
+# others counts as none at all. A server whose file is damaged is then a server that has changed, and not one
+# that is new.
+#
+# No lock is held while a person thinks. What a person was shown is kept as a hash, and an answer counts only
+# for that.
 
 class FileLock:
     """One process at a time; let go when the holder dies. Where it cannot be made, nobody waits."""
@@ -28875,6 +28952,19 @@ def _consent_key(path: str) -> str:
 # 29. Setup: init, wrap, unwrap, status
 # Serves people: wraps and unwraps servers.
 # ---------------------------------------------------------------------------
+# `init` and `wrap` go through the same steps: take an inventory of the files of all hosts, plan a wall for
+# some entries, show the plan as a diff, ask, and carry it out file by file. `unwrap` is a plan with no walls.
+# A file that fails is told of and does not stop the others. What a diff or a table shows may hold passwords,
+# so values of variables and headers, and everything that looks like a secret, are masked before they are
+# printed.
+#
+# A program may do everything that tightens. What loosens (taking a wall away, another policy for an entry)
+# takes a person at a terminal, or a program that says `--yes`: a model with a shell should not do it by the
+# way.
+#
+# `status` looks at the same inventory and says what is wrong with it. Problems have kinds; what a user knows
+# of and wants to keep is acknowledged by kind, except for errors.
+#
 # Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
 # do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
 
@@ -30522,6 +30612,13 @@ def file_mode(path: str, windows: bool = os.name == "nt") -> int:
 # 30. Approving: calls that wait, changed tools, projects
 # Serves people: asks a person at a terminal.
 # ---------------------------------------------------------------------------
+# Three things wait for a person: calls that were refused and may be allowed, what servers say of their tools
+# when it is new or has changed, and the policy of a project. All three are shown before they are agreed to,
+# and what is shown was written by somebody who may be an attacker. So no sign of it can act on the terminal,
+# nothing is invisible, secrets are masked, and what may steer a model is pointed out first.
+#
+# An answer is for what was on the screen. When a call changes while the person reads, it is shown again.
+# `--yes` agrees only to what the command line names.
 
 @sub_command(_option("names", "NAME",
                      "the ref of a refused call; a server, with or without tools of it; or a project's "
@@ -31975,8 +32072,13 @@ def _read_event_bytes(end: float, fd: int = 0) -> bytes:
 # 32. Reading the log: log, verify, explain, allow
 # Serves people: shows and explains records.
 # ---------------------------------------------------------------------------
-# *serves people*: what was refused, why, and how exactly that is allowed. All of it reads the audit log as
-# data; a line that is no record is counted and never guessed at.
+# The questions are always the same: what was refused, why, and how exactly that is allowed. `log` lists
+# records, `verify` checks that none was changed or taken out, `explain` judges one of them again and tells of
+# every rule that was asked, and `allow` writes the narrowest rule that lets it pass.
+#
+# The log does not hold everything. Arguments of allowed calls are left out unless the policy says otherwise,
+# long texts are cut and secrets replaced. So a call that is read back from a record comes with a sentence
+# about what is missing, and nothing is concluded from what is missing.
 
 MAX_LOG_LINE = 4 * 1024 * 1024      # characters; a longer one is no record of ours
 _SPANS_S = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -32863,8 +32965,12 @@ def cmd_go(args: Any, io: Surroundings) -> int:
 # 33. Trying policies: lint, test, replay, learn, report
 # Serves people: judges without forwarding anything.
 # ---------------------------------------------------------------------------
-# *serves people*: what a policy would do, before and after it is in force. Nothing here is asked by a running
-# wall.
+# `lint` reads a policy, `test` runs the examples that stand in it, `replay` judges the calls of the log by
+# another policy, `learn` writes a policy from the log, and `report` makes a page of it. They ask the same
+# Wall as the relay does. None of them sends anything, and none writes but to the file that was asked for.
+#
+# What the log does not tell cannot be replayed: a call whose arguments are cut, one that a person answered,
+# one that a limit or a stop refused. Such calls are counted by their reason, and never guessed.
 
 MAX_LINT_PROBLEMS = 100
 
@@ -33509,6 +33615,9 @@ def cmd_report(args: Any, io: Surroundings) -> int:
 # 34. Command line
 # Serves people: reads words, prints text.
 # ---------------------------------------------------------------------------
+# A command line is a relay (`mcpwall [OPTION…] -- COMMAND`) or a verb. A verb is a function with its
+# arguments declared above it (section 29), and VERBS lists them all in the order of the help. Whatever goes
+# wrong ends in `main` as one line on stderr, which says what to write instead, and in an exit status.
 
 ABOUT = """\
 mcpwall: a firewall for AI tool calls. It stands between an AI host and an MCP server and judges every message.
