@@ -4964,7 +4964,18 @@ block-credentials: access to credential files
   !**/{templates,locales,locale,i18n,schemas,design-tokens,src}/**/{credentials,secrets,secret,token,tokens}.*
   !{src,lib,docs,test,tests,pkg,app}/**/{token,credentials,api_key} | !**/.git/{config,hooks}/**
   !**/{oauth,oauth2,connect,openid-connect,v[0-9]}/**/{token,access_token}
-  .rclone.conf | ~*/.jupyter/*.json | jupyter_cookie_secret | **/kubelet/config.json | ~*/.{wgetrc,curlrc,mailrc}
+  .rclone.conf | **/.jupyter/*.json | **/jupyter/runtime/** | jupyter_cookie_secret | **/kubelet/config.json
+  ~*/.{wgetrc,curlrc,mailrc,muttrc,mutt,neomutt,neomuttrc,mbsyncrc,isyncrc,offlineimaprc,getmail,sylpheed-2.0}/**
+  ~*/.{claws-mail,purple/accounts.xml,irssi/config,weechat,znc,zuliprc,davfs2,vnc/passwd,lftp,ncftp}/**
+  ~*/.config/{mutt,neomutt,aerc,himalaya,vdirsyncer,msmtp,isyncrc,toot,httpie,xh,tigervnc,davfs2,lftp,jgit}/**
+  ~*/.config/{planetscale,turso,doppler,configstore,shodan,snowflake,neonctl,borg,restic,b2,shopify-cli-kit-nodejs}/**
+  ~*/.config/{hexchat/servlist.conf,fish/fish_variables} | ~*/.local/share/{com.vercel.cli,profanity,DBeaverData}/**
+  ~*/.{httpie/sessions,planetscale,turso,doppler,infisical,tsh,akeyless,cf,okta,now,borg,b2_account_info,chef,saml2aws}/**
+  ~*/.{runpod,shodan,snyk,modal.toml,expo/state.json,android/adbkey,prefect/profiles.toml,mlflow/credentials,step/secrets}/**
+  ~*/.{python-gitlab.cfg,ovh.conf,conjurrc,vast_api_key,src-config.json,comet.config,gist,erlang.cookie,fastlane,gitlab-runner}/**
+  **/etc/{gitlab-runner/config.toml,gitlab/gitlab-secrets.json,ovh.conf,davfs2/secrets,rsyncd.secrets,msmtprc}
+  **/etc/{cifs-credentials,ssmtp/ssmtp.conf,chrony.keys} | **/etc/{vault.d,mullvad-vpn}/**
+  **/var/lib/{tailscale,jenkins/secrets,zerotier-one}/** | tailscaled.state | **/jenkins_home/{secrets/**,credentials.xml}
 block-package-manager-tokens: access to package managers' credentials
   ~*/.npmrc | **/etc/npmrc | **/npm/etc/npmrc | ~*/.yarnrc{,.yml} | ~*/.pnpmrc | **/pnpm/{rc,auth.ini} | .pypirc
   ~*/.pip/** | ~*/.config/pip/** | ~*/{Library/Application Support,AppData/Roaming}/pip/** | **/etc/pip.conf | pip.ini
@@ -5118,7 +5129,8 @@ block-persistence (write): a change that survives a log-out or reboot
   ~*/.{zshrc,zshenv,zprofile,zlogin,zlogout,zsh/**,zshrc.d/**,oh-my-zsh/**,config/zsh/**}
   ~*/.config/{fish,nushell,elvish,xonsh,powershell}/** | *profile.ps1
   ~*/.{xinitrc,xprofile,pam_environment,config/environment.d/**} | ~*/.xsession* | ~*/.pythonrc* | ~*/.pythonstartup*
-  ~*/.config/{autostart,autostart-scripts,plasma-workspace,systemd,i3,sway,hypr,bspwm,openbox,awesome}/**
+  ~*/.config/{autostart,autostart-scripts,plasma-workspace,systemd,i3,sway,hypr,bspwm,openbox,awesome}/** | ~*/.{kde,kde4}/{Autostart,env}/**
+  ~*/.{direnvrc,config/direnv/direnvrc,ipython/profile_*/startup/**,jupyter/*config.py}
   ~*/.local/share/{systemd,dbus-1/services}/** | ~*/.{vimrc,gvimrc,exrc,vim/{plugin,autoload,after,ftplugin,pack}/**}
   ~*/.{emacs,emacs.d/**,screenrc,tmux.conf,gdbinit,lldbinit,irbrc,pryrc,rprofile,psqlrc,sqliterc}
   ~*/.config/{nvim,vim,emacs,tmux,git}/** | ~*/.{gitconfig,githooks/**,git-templates/**}
@@ -5143,6 +5155,8 @@ ask-startup-of-tools (write): a change to what an editor, an AI host or the shel
   **/.{factory/hooks.json,kiro/hooks/**,kiro/agents/**,copilot/hooks/**,github/hooks/**,github/copilot/settings.json}
   **/.{codeium/windsurf/hooks.json,gemini/config/hooks.json,continue/mcpservers/**,amazonq/cli-agents/**}
   {opencode,crush}.{json,jsonc} | **/{.opencode,opencode}/{plugin,plugins}/** | **/.kimi-code/config.toml
+  ~*/.cargo/config{,.toml} | ~*/.config/{kitty,alacritty,wezterm,ghostty,foot}/** | ~*/.wezterm.lua
+  **/{code*,cursor,windsurf,vscodium}/user/{,profiles/*/}{tasks.json,settings.json}
   **/{.agents,etc/cursor,etc/windsurf,library/application support/cursor,programdata/cursor,programdata/windsurf}/hooks.json
   **/.{factory/settings*.json,clinerules/hooks/**,grok/hooks/**} | **/documents/cline/hooks/** | /etc/github-copilot/**
 """    # noqa: E501 (a table: whole rows)
@@ -7296,6 +7310,7 @@ _SH_PERSIST = lazy_regex(
     r"|autostart-scripts)/|"
     r"vim/(?:plugin|autoload|after|ftplugin|pack)/|oh-my-zsh/|zsh/|zshrc\.d/|bashrc\.d/|emacs\.d/"
     r"|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|"
+    r"kde4?/(?:Autostart|env)/|(?:config/direnv/)?direnvrc|ipython/profile_\w+/startup/|jupyter/\w*config\.py|"
     r"lldbinit|irbrc|pryrc|rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-"
     r"|modprobe\.d/|dbus-1/)|\S*/(?:site|user)customize\.py\Z|"
     r"\S*/site-packages/[^/]*\.pth\Z)", re.I)
