@@ -17554,6 +17554,7 @@ drop truncate empty | table tables
 truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket
 purge | queue queues topic
 flush wipe reset | redis valkey memcached
+truncate empty flush purge wipe clear reset | pg postgres trash bin mailbox
 format wipe erase | disk disks drive drives partition filesystem device
 prune | system volumes volume all
 transfer | repository repo
@@ -17564,6 +17565,7 @@ _DAN_KIND_KEYS = frozenset(
 _DAN_KINDS = frozenset("""namespace namespaces ns persistentvolumeclaim persistentvolumeclaims pvc
     persistentvolume persistentvolumes pv crd crds customresourcedefinition customresourcedefinitions node
     nodes storageclass storageclasses statefulset statefulsets cluster clusters database databases db bucket
+    dbinstance dbcluster globalcluster filesystem userpool hostedzone
     buckets table tables collection volume volumes project projects repository repositories stack stacks
     instance instances all""".split())
 _DAN_VERB_KEYS = frozenset("action operation op command cmd verb method subcommand mode".split())
@@ -17630,6 +17632,8 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
                 leaf.key in _DAN_SCOPES for leaf in call.leaves):
             yield Danger("sweeping", (), f"{verb} {last}".strip())
     for leaf in call.leaves:
+        if leaf.key == "isdestroy" and _dan_true(leaf.value):
+            yield Danger("sweeping", leaf.path, "destroys what a workspace holds")
         if leaf.key == "dropdatabase" or type(leaf.value) is str and (
                 call.says("redis", "valkey") and
                 _dan_search(_dan_lua, leaf.value, call.look.budget) is not None or
@@ -17652,8 +17656,7 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
     if not _DAN_MANY.isdisjoint(call.told) or call.told >= {"by", "filter"}:
         filters = [leaf for leaf in top if leaf.key in _DAN_FILTERS]
         for path, _, _, value in filters:
-            if not value or type(value) is str and value.strip().lower() in _DAN_NO_FILTER or \
-                    type(value) is dict and "match_all" in value:
+            if _dan_takes_all(value):
                 yield Danger("sweeping", path, "deletes without a filter")
         if not filters and top and _DAN_SCOPES.issuperset(leaf.key for leaf in top):
             yield Danger("sweeping", (), "deletes without a filter")
@@ -17668,11 +17671,34 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
                                                                 "/*") and \
                 (key not in ("path", "paths", "fields", "columns") or value.strip() == "/_all"):
             yield Danger("sweeping", path, "deletes whatever there is")
-        elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value[:1000].lower())):
+        elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(
+                re.split(r"[,/.:\s]+", value[:1000].lower())):
             yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
         elif key in ("manifest", "manifests",
                      "yaml") and _dan_search(_dan_holders, value, call.look.budget) is not None:
             yield Danger("sweeping", path, "deletes what holds other resources")
+
+
+def _dan_takes_all(value: Any) -> bool:
+    """Is this a filter that everything passes?"""
+    if type(value) is not dict:
+        return not value or type(value) is str and value.strip().lower() in _DAN_NO_FILTER
+    return "match_all" in value or all(_dan_passes_all(key, wanted) for key, wanted in value.items())
+
+
+def _dan_passes_all(key: str, wanted: Any) -> bool:
+    """The same of one member of a filter: `$where: "true"`, `_id: {$exists: true}`."""
+    if key == "$where" or key == "$expr":
+        return wanted is True or type(wanted) is str and _dan_always.match(wanted) is not None
+    if key == "$or" or key == "$and":
+        return type(wanted) is list and bool(wanted) and (any if key == "$or" else all)(
+            map(_dan_takes_all, wanted))
+    return key in ("_id", "id") and type(wanted) is dict and all(
+        _dan_true(value) if operator == "$exists" else not value and operator in ("$ne", "$nin", "$gt")
+        for operator, value in wanted.items())
+
+
+_dan_always = lazy_regex(r"(?i)\s*(?:function\s*\(\)\s*\{\s*)?(?:return\s+)?(?:true|1)\s*;?\s*\}?\s*\Z")
 
 
 def _dan_implied(call: _DanCall) -> Iterator[Danger]:
@@ -17684,10 +17710,17 @@ def _dan_implied(call: _DanCall) -> Iterator[Danger]:
     given = [leaf for key in _DAN_ARGS for leaf in call.leaves if leaf.key == key and len(leaf.path) == 1 and
              leaf.value and (type(leaf.value) is str or type(leaf.value) is list)]
     before = [word for word in call.words[at + 1:] if word not in _DAN_RUN]
+    if program == "helm" and "uninstall" in call.words[:at]:            # uninstall_helm_chart
+        before = ["uninstall"]
     if before == ["run"] and call.words[-1] in _DAN_RUN:
         before = []
     words = [str(word) for leaf in given
              for word in (leaf.value.split() if type(leaf.value) is str else leaf.value)]
+    if program == "git" and "config" in before:         # {key: core.fsmonitor, value: …}
+        pair = [next((leaf.value for leaf in call.leaves if leaf.key in keys and type(leaf.value) is str), "")
+                for keys in (("key", "name", "option", "setting"), ("value", "newvalue"))]
+        if all(pair):
+            before, words, given = ["config"], pair, []
     if words[:1] in ([program], [call.words[at]]) or not words and _DAN_DESTROY.isdisjoint(before):
         return                                  # it names the program itself: a command like any other
     if words and words[0].lower() in before:
@@ -17721,7 +17754,8 @@ def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
     for path, _, key, value in call.leaves if git or shows else ():
         if git and "push" in verbs and (key in ("force", "mirror", "delete") and _dan_true(value) or
                                         type(value) is str and (
-                key == "refspec" and value[:1] == "+" or _dan_force.search(value) is not None)):
+                key in ("refspec", "branch", "ref") and value[:1] in ("+", ":") or
+                _dan_force.search(value) is not None)):
             yield Danger("sweeping", path, "overwrites a branch of others")
         elif git and "clean" in verbs and key == "force" and _dan_true(value):
             yield Danger("sweeping", path, "deletes what is in no commit")
@@ -17826,7 +17860,7 @@ def _dan_containers(call: _DanCall) -> Iterator[Danger]:
     makes = not call.told.isdisjoint(_DAN_PROGRAMS) or call.says("container", "pod", "sandbox")
     for path, name, key, value in call.leaves:
         why = ""
-        if (type(value) is str and "--" in value or type(value) is list and
+        if (type(value) is str and ("--" in value or value[:2] == "-v") or type(value) is list and
             "--" in "".join(map(str, value[:50]))):
             text = value if type(value) is str else " ".join(map(str, value))
             role = _dan_role(call.tool, name[:200])
@@ -17939,7 +17973,25 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
             yield Danger("credentials", path, "the accounts of a machine")
 
 
+def _dan_opens_up(call: _DanCall) -> Iterator[Danger]:
+    """Rights for everybody, or over a whole cluster; a mailbox that hands on what comes in."""
+    share = call.says("share", "sharing", "permission", "permissions")
+    values = {leaf.value.lower() for leaf in call.leaves if type(leaf.value) is str and len(leaf.value) < 100}
+    for path, _, key, value in call.leaves:
+        if type(value) is not str or not value:
+            continue
+        if share and value.lower() in ("anyone", "allusers", "everyone", "public") and not values.isdisjoint(
+                ("writer", "editor", "owner", "write", "edit", "admin")):
+            yield Danger("unguarded", path, "lets everybody change it")
+        elif key in ("clusterrole", "role") and value == "cluster-admin":
+            yield Danger("unguarded", path, "gives all rights over a cluster")
+        elif (key in ("forward", "forwardto", "forwardingaddress") and "@" in value and
+              call.says("filter", "rule", "forwarding", "autoforward", "mailbox", "vacation")):
+            yield Danger("unguarded", path, "hands on the mail that comes in")
+
+
 def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
+    yield from _dan_opens_up(call)
     config, guard = call.says(*_DAN_CONFIG), call.says("protection", "ruleset", "firewall")
     removed = guard and call.says("delete", "remove", "disable", "off") and not call.says("rule", "from")
     pairs = [leaf[0:1] + leaf[2:] + (leaf.name,) for leaf in call.leaves]
@@ -18210,7 +18262,8 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, 
         return Danger("hidden_option", (), "an address that runs a command")
     if not _DAN_OPTION_KEYS.isdisjoint(words):
         runs = _dan_run_option.search(text)
-        facts = call.look.judge(text[runs.end():].strip(" \t'\"")) if runs is not None else None
+        facts = (call.look.judge("find . " + text) if call.says("find", "fd") and "-exec" in text else
+                 call.look.judge(text[runs.end():].strip(" \t'\"")) if runs is not None else None)
         if facts is not None and (runs and runs[1] or not _DAN_SERIOUS.isdisjoint(facts.categories)):
             return Danger("hidden_option", (), "an option that runs a command")
         return None
@@ -18229,7 +18282,7 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, 
 
 # -- code in data
 
-_DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template".split())
+_DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template pdf".split())
 _DAN_SOURCE = frozenset(
     """code source snippet script scripts lines cell python javascript js diff cells example""".split())
 _DAN_BROWSERS = frozenset("browser page puppeteer playwright evaluate".split())
@@ -18247,6 +18300,7 @@ script | \\bimport\\s*\\(\\s*['\\"](?:node:)?child_process
 script | \\bchild_process\\b[^\\n]{0,80}\\bexec|_\\$\\$ND_FUNC\\$\\$_|[\\[\\"']__proto__[\\]\\"']|\\b__proto__\\.
 script | \\bconstructor\\.prototype\\b|[\\"']constructor[\\"']\\s*:\\s*\\{\\s*[\\"']prototype[\\"']
 yaml | !!python/(?:object|module|name)|!!?ruby/(?:object|class)|!!javax?\\.|!!com\\.sun\\.|!!js/function
+xml | (?:src|href|data)\\s*=\\s*['\\"]?file:/+(?:(?:etc|proc|root|sys|run)/|[^'\\"\\s>]{0,200}/\\.(?:ssh|aws|gnupg|kube)/)
 yaml | tag:yaml\\.org,2002:(?:python|js)/|!!?php/object
 xml | <!ENTITY\\s+(?:%\\s*)?[\\w.-]+\\s+(?:SYSTEM|PUBLIC\\s+[\\"'][^\\"']*[\\"'])\\s*[\\"']|<xi:include\\b[^>]{0,200}href
 xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}|\\bdocument\\(\\s*['\\"](?:file|https?|ftp):|href\\s*=\\s*['\\"]file:
@@ -18263,7 +18317,7 @@ ${ \\0 60 | \\$\\{(?:lower|upper|::-|env:|sys:|date:)\\S{0,80}(?:ldap|rmi|dns|ii
 #set ) 200 | getClass|java\\.|\\.class\\b|forName
 """    # noqa: E501 (a table: whole rows)
 _dan_code_sign = lazy_regex(
-    r"__|\{\{|\$\{|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class"
+    r"__|\{\{|\$\{|file:/|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class"
     r"|[=+@-]\s*[A-Za-z]+\s*[|(]"
     r"|\A\s*[=+@-]|\?new|\bos\.|subprocess|eval|exec|#set|\{php|\{system|tag:yaml|ND_FUNC|child_process"
     r"|getClass|getRuntime")
@@ -18341,14 +18395,14 @@ def _dan_code(call: _DanCall, text: str) -> Danger | None:
 _DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _DAN_RIGHTS | _DAN_CAP_KEYS | \
     frozenset("""all deleteall everything force hard mirror private isprivate visibility image hostconfig
         proto prototype executablepath executable dropdatabase cypher devices securityopt volumes includeenv
-        includeenvironment showenv prefix""".split()) | (
+        includeenvironment showenv prefix isdestroy forward forwardto forwardingaddress""".split()) | (
         _DAN_GUARDS - {"mode"})
 _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | \
     frozenset(_DAN_CONFIG) | \
     frozenset("""protection ruleset firewall neo cypher memgraph format transfer reset clear flushall
         flushdb dropdatabase move rename mv chmod chown permissions env environ environment printenv getenv
         resource resources cluster repository repo browser page puppeteer playwright evaluate compose push
-        secrets secret clean cleanup container pod sandbox""".split())
+        secrets secret clean cleanup container pod sandbox share sharing pg""".split())
 
 
 # -- what a server asks a person or the model
@@ -18376,12 +18430,26 @@ _ask_noun = (
              r"|credit\s+card\s+number|card\s+number"
              r"|social\s+security"
              r"|(?:verification|one[\s-]time|2fa|mfa|two[\s-]factor|authenticat\w+|security)\s+(?:code"
-             r"|password))"
+             r"|password)|\d[\s-]?digit\s+code|(?<!promo )(?<!discount )(?<!coupon )"
+             r"(?<!voucher )(?<!invite )(?<!country )"
+             r"code\s+(?:that\s+)?(?:we|you|was|just)\b[^.!?\n]{0,20}?(?:sent|texted|e?mailed|received)"
+             r"|\bid_(?:rsa|dsa|ecdsa|ed25519)\b|\bpem\s+file)"
              r"(?!\w*\s*(?:manager|polic|length|reset|protect|hint|field|strength|rotat|vault|generator"
              r"|store|rule|expir))")
 _ask_words = lazy_regex(rf"(?i)(?<!no )(?<!without ){_ask_noun}")
+# The same in other languages, the verb before or behind
+_ask_abroad = (
+    r"kennwort|passwort|mot de passe|contrase\u00f1a|\bsenha\b|wachtwoord|has\u0142o"
+    r"|\u043f\u0430\u0440\u043e\u043b\u044c|\u5bc6\u7801|\u5bc6\u78bc"
+    r"|\u30d1\u30b9\u30ef\u30fc\u30c9|\ube44\ubc00\ubc88\ud638")
+_ask_verbs = (
+    r"\bgib\b|geben sie|eingeben|saisi\w+|entrez|introdu\w+|ingres\w+|escrib\w+|digit\w+|insira|inform\w+"
+    r"|\bvoer\b|podaj|wpisz|\u0432\u0432\u0435\u0434\u0438\w*|\u8f93\u5165|\u8f38\u5165"
+    r"|\u5165\u529b|\uc785\ub825")
 _ask_message = lazy_regex(
-    r"(?i)(?<!not )(?<!never )(?<!n't )\b(?:enter|provide|type|paste|input|give|share|send|confirm|supply"
+    rf"(?i)(?:{_ask_verbs})[^.!?\n]{{0,40}}?(?:{_ask_abroad})(?!\w|\s*(?:sein|lang))"
+    rf"|(?:{_ask_abroad})[^.!?\n]{{0,12}}?(?:{_ask_verbs})|"
+    r"(?<!not )(?<!never )(?<!n't )\b(?:enter|provide|type|paste|input|give|share|send|confirm|supply"
     r"|submit|need|require"
     rf"|tell)\w*\b[^.!?\n]{{0,60}}?{_ask_noun}")
 
