@@ -148,7 +148,7 @@ import threading
 import time
 from collections import _tuplegetter    # type: ignore[attr-defined]
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache, partial, wraps
 from itertools import chain
 
 __version__ = "0.1.0"
@@ -19216,7 +19216,7 @@ class Subject:
             kind = type(value)
             if kind is str and key not in skip:
                 texts.append((step, _address_role(tool, key),
-                              self._seen(node, key, value) if key in _OPAQUE_NAMES else value))
+                              self._seen(node, key, value) if step in _OPAQUE_NAMES else value))
             elif (kind is dict or kind is list) and key not in skip:
                 self._hosts_below(value, key, path + (step,), skip, ran, found)
         self._hosts_among(texts, path, frozenset(), ran, found)
@@ -27711,6 +27711,11 @@ def hook_hosts() -> dict[str, HookHost]:
     return hosts
 
 
+def _hooked_hosts() -> list[str]:
+    """The hosts that can be told to ask about their own tools."""
+    return [name for name, host in hook_hosts().items() if host.file]
+
+
 def hook_host(name: str, option: str = "--host") -> HookHost:
     """The host of that name. Raises UsageError."""
     hosts = hook_hosts()
@@ -29283,89 +29288,189 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
         io.say(line if not io.width or len(line) <= io.width else line[:io.width - 1] + "…")
 
 
-def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str], *arguments: Any) -> Any:
-    """The parsed command line of a sub-command, or None when it only asked for help. Raises UsageError."""
-    plain = _plain_arguments(argv, arguments)
-    if plain is not None:
-        return plain
-    import argparse
+# -- the words of a command line --------------------------------------------------
 
-    class Parser(argparse.ArgumentParser):
-        def error(self, message: str) -> Any:
-            message = re.sub(r"^argument (?:\S*/)?(-[-\w]*): expected .*", r"\1 needs a value",
-                             message).replace("argument --", "--")
-            raise UsageError(f"{name}: {message} (see: mcpwall {name} --help)" if name else
-                             f"{message} (see: mcpwall --help; a server's command comes after --)")
-
-    parser = Parser(prog=f"mcpwall {name}", description=about, allow_abbrev=False, add_help=False)
-    for flags, settings in arguments:
-        parser.add_argument(*flags.split(), **settings)
-    parser.add_argument("-h", "--help", action="store_true", help="show this and exit")
-    if "-h" in argv or "--help" in argv:
-        io.say(parser.format_help().rstrip())
-        return None
-    args, rest = parser.parse_known_args(list(argv))
-    if rest:
-        known = [flag for flags, _ in arguments for flag in flags.split() if flag.startswith("-")]
-        what = unknown_word(rest[0].partition("=")[0], known, "option") if rest[0].startswith("-") else \
-            f"{printable(repr(rest[0]))} is one argument too many"
-        parser.error(what)
-    return args
+_Argument = tuple[str, dict[str, Any]]     # flags, or the name of an operand; settings as argparse has them
+_Command = Callable[[Sequence[str], Surroundings], int]
 
 
-def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
-    """The same where there are only options by their whole names, each with its value, and words in one
-    place; else None. What hosts start writes it so, and argparse takes 20 ms to import."""
-    values: dict[str, Any] = {}
-    several = None                  # what takes any number of words
-    known: dict[str, tuple[str, Any]] = {}
-    for flags, settings in arguments:
-        name = flags.split()[-1].lstrip("-").replace("-", "_")
-        simple = flags.startswith("-") and settings.keys() <= {"metavar", "help", "action", "default",
-                                                               "required"}
-        known.update({flag: (name, settings) for flag in flags.split() if simple})
-        flag = settings.get("action") == "store_true"
-        values[name] = False if flag else [] if settings.get("default") == [] else settings.get("default")
-        if not flags.startswith("-") and settings.get("nargs") == "*" and several is None:
-            several, values[name] = name, []
-        elif (not flags.startswith("-") and settings.get("nargs") != "?" or settings.get("required")
-              and not {*flags.split()} & {*argv}):
-            return None
-    words = list(argv)
-    while words:
-        if several and not values[several] and words[0][:1] not in ("-", ""):
-            while words and words[0][:1] not in ("-", ""):
-                values[several].append(words.pop(0))
-            continue
-        name, settings = known.get(words.pop(0), ("", {}))
-        action = settings.get("action", "")
-        if (not name or action not in ("", "append", "store_true") or action != "store_true"
-            and (not words or words[0][:1] in ("-", ""))):
-            return None
-        value = True if action == "store_true" else words.pop(0)
-        values[name] = [*values[name], value] if action == "append" else value
-    return type("Arguments", (), values)
-
-
-def _setup_option(flags: str, metavar: str, about: str, **settings: Any) -> tuple[str, dict[str, Any]]:
+def _option(flags: str, metavar: str, about: str, **settings: Any) -> _Argument:
     return flags, {"metavar": metavar, "help": about, **settings}
 
 
-def _setup_flag(name: str, about: str) -> tuple[str, dict[str, Any]]:
+def _options(flags: str, metavar: str, about: str, **settings: Any) -> _Argument:
+    """One that may be repeated: a list of values."""
+    return _option(flags, metavar, about, action="append", default=[], **settings)
+
+
+def _flag(name: str, about: str) -> _Argument:
     return name, {"action": "store_true", "help": about}
 
 
-_SETUP_YES = _setup_flag("--yes", "do it without asking")
-_SETUP_PLAIN = _setup_flag("--plain",
-                           "start the file by its path, without a launcher: slower, and nothing else to keep")
-_SETUP_PROJECT = _setup_option("--project", "DIR",
-                               "what ${PROJECT_DIR} means for servers that a host may start anywhere")
-_SETUP_CLIENT = _setup_option("--client", "NAME", "only this host's files", action="append", default=[])
-_SETUP_FILES = (
-    _SETUP_CLIENT,
-    _setup_option("--config", "FILE", "a config file of a host that mcpwall does not know"),
-    _setup_option("--key", "KEY", "where its servers are: dotted, or a JSON Pointer (mcpServers)"),
-    _setup_flag("--dry-run", "show what would be written, write nothing"))
+def sub_command(*arguments: _Argument) -> Callable[[Callable[[Any, Surroundings], int]], _Command]:
+    """Have a function `cmd_NAME` called with the parsed words of `mcpwall NAME`. Its docstring is what --help
+    says."""
+    def of(run: Callable[[Any, Surroundings], int]) -> _Command:
+        name = run.__name__[4:]
+
+        @wraps(run)
+        def command(argv: Sequence[str], io: Surroundings) -> int:
+            if "-h" in argv or "--help" in argv:
+                io.say(_help_of(f"mcpwall {name}", run.__doc__, arguments))
+                return 0
+            try:
+                args = parsed_words(argv, arguments)
+            except UsageError as fault:
+                raise UsageError(f"{name}: {fault} (see: mcpwall {name} --help)") from None
+            return run(args, io)
+        return command
+    return of
+
+
+def parsed_words(argv: Sequence[str], arguments: Sequence[_Argument]) -> Any:
+    """An object with a member for each of *arguments*, of which at most one is an operand. Raises UsageError.
+
+    argparse would do, but it takes 12 ms, and hosts wait for relays and hooks to start. It prints the help.
+    """
+    values: dict[str, Any] = {}
+    options: dict[str, tuple[str, dict[str, Any]]] = {}
+    operand, how = "", dict[str, Any]()
+    for flags, settings in arguments:
+        name = flags.split()[-1].lstrip("-").replace("-", "_")
+        values[name] = settings.get("default", False if "action" in settings else None)
+        if flags.startswith("-"):
+            options.update(dict.fromkeys(flags.split(), (name, settings)))
+        else:
+            operand, how = name, settings
+    words = _take_options(argv, options, values)
+    if how.get("nargs") in ("*", "+"):
+        values[operand], words = words, []
+    elif operand and words:
+        values[operand] = words.pop(0)
+    if words:
+        raise UsageError(f"{printable(repr(words[0]))} is one argument too many")
+    if operand and how.get("nargs") in (None, "+") and not values[operand]:
+        raise UsageError(f"{how['metavar']} is missing")
+    for flag, (name, settings) in options.items():
+        if "required" in settings and not values[name]:
+            raise UsageError(f"{flag} is missing")
+    return type("Arguments", (), values)
+
+
+def _take_options(argv: Sequence[str], options: Mapping[str, tuple[str, dict[str, Any]]],
+                  values: dict[str, Any]) -> list[str]:
+    """Put what the options in *argv* say into *values*; the other words. Raises UsageError."""
+    def is_option(word: str) -> bool:       # `-odd name` is none: names may begin with a sign
+        return word[:1] == "-" != word and (" " not in word or word.partition("=")[0] in options)
+
+    words, rest = list[str](), list(argv)
+    while rest:
+        word = rest.pop(0)
+        flag, equals, value = word.partition("=")
+        if word == "--":
+            return words + rest
+        if not is_option(word):
+            words.append(word)
+            continue
+        if flag not in options:
+            raise UsageError(unknown_word(flag, options, "option"))
+        name, settings = options[flag]
+        action = settings.get("action")
+        if action == "store_true":
+            if equals:
+                raise UsageError(f"{flag} takes no value")
+            values[name] = True
+            continue
+        # a value that looks like an option is more likely the next one; `--option=-value` is certain
+        if not equals and (not rest or is_option(rest[0])):
+            raise UsageError(f"{flag} needs a value")
+        given = [value if equals else rest.pop(0)]
+        while settings.get("nargs") == "+" and rest and not is_option(rest[0]):
+            given.append(rest.pop(0))
+        if given[0] not in settings.get("choices", given):
+            raise UsageError(f"{flag}: {unknown_word(given[0], settings['choices'], 'value')}")
+        values[name] = [*values[name], *given] if action == "append" else given[0]
+    return words
+
+
+def _help_of(name: str, about: str | None, arguments: Sequence[_Argument]) -> str:
+    """What `--help` prints of a sub-command, as wide as the terminal."""
+    import argparse
+    parser = argparse.ArgumentParser(prog=name, description=about, add_help=False)
+    for flags, settings in (*arguments, ("-h --help", {"action": "help", "help": "show this and exit"})):
+        parser.add_argument(*flags.split(), **settings)
+    return parser.format_help().rstrip()
+
+
+_JSON = _flag("--json", "for programs")
+_LOG_FILES = _option("files", "LOG", "log files, or folders of them, the oldest first (else this user's)",
+                     nargs="*")
+_LOG_OF_REF = _options("--log", "FILE", "where the ref is looked up (this user's log)")
+_SETUP_YES = _flag("--yes", "do it without asking")
+_SETUP_PLAIN = _flag("--plain",
+                     "start the file by its path, without a launcher: slower, and nothing else to keep")
+_SETUP_PROJECT = _option("--project", "DIR",
+                         "what ${PROJECT_DIR} means for servers that a host may start anywhere")
+_SETUP_CLIENT = _options("--client", "NAME", "only this host's files")
+_SETUP_FILES = (_SETUP_CLIENT,
+                _option("--config", "FILE", "a config file of a host that mcpwall does not know"),
+                _option("--key", "KEY", "where its servers are: dotted, or a JSON Pointer (mcpServers)"),
+                _flag("--dry-run", "show what would be written, write nothing"))
+_POLICY_ARGUMENTS = (
+    _option("-c --config", "FILE", "the policy to use, alone (default: the project's .mcpwall.yml over "
+                                   "~/.mcpwall/config.yml, else the built-in default)"),
+    _option("--profile", "NAME", "a built-in policy; `mcpwall rules` lists them"),
+    _option("--log-level", "L", "what stderr shows: debug, info, warn, error (default: settings.log_level)"),
+    _option("--server-name", "NAME", "the name that rules and records know this server by"),
+    _option("--project", "DIR",
+            "what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)"),
+    _options("--env", "NAME,...",
+             "variables (or globs) that the server gets whatever settings.env says; may be repeated"),
+    _flag("--monitor", "for this run, forward everything and log what would have been done"),
+    _flag("--enforce", "for this run, do what the policy says, whatever its settings.mode"))
+
+
+class _Options:
+    """What the options of _POLICY_ARGUMENTS say. Raises UsageError for a value that cannot be."""
+
+    def __init__(self, args: Any) -> None:
+        self.config: str | None = args.config
+        self.profile: str | None = args.profile
+        self.log_level: str | None = args.log_level
+        self.server_name: str | None = args.server_name
+        self.project: str | None = args.project
+        if args.monitor and args.enforce:
+            raise UsageError("--monitor and --enforce exclude each other")
+        self.mode = "monitor" if args.monitor else "enforce" if args.enforce else None
+        for flags, _ in _POLICY_ARGUMENTS:
+            flag = flags.split()[-1]
+            given = getattr(args, flag[2:].replace("-", "_"))
+            if given == "" or given == [""]:
+                raise UsageError(f"{flag} needs a value that is not empty")
+        self.env = [name for value in args.env for name in variable_globs(value)]
+        if self.log_level not in (None, *_LEVELS):
+            raise UsageError(f"--log-level: {unknown_word(self.log_level, _LEVELS, 'level')}")
+        self.home = user_home()
+        self.consent = ConsentStore(os.path.join(self.home, ".mcpwall")) if self.home is not None else None
+
+    def policy_of(self, project: str, cwd: str) -> Policy:
+        """The policy that these options name for another place. Raises PolicyError."""
+        _check_profile(self.profile)
+        approved = self.consent.is_approved if self.consent is not None else None
+        return load_policy(self.config, self.profile, project, self.home, approved, cwd, mode=self.mode)
+
+    def policy(self) -> Policy:
+        """The policy these options name. Raises PolicyError."""
+        if self.project is not None and not os.path.isdir(self.project):
+            raise UsageError(f"--project {self.project}: no such directory")
+        _check_profile(self.profile)
+        approved = self.consent.is_approved if self.consent is not None else None
+        return load_policy(self.config, self.profile, self.project, self.home, approved, mode=self.mode)
+
+
+def _check_profile(name: str | None) -> None:
+    if name is not None and name not in BUILTIN_NAMES:
+        raise UsageError(f"--profile: {unknown_word(name, BUILTIN_NAMES, 'built-in policy')}")
 
 
 # -- init -------------------------------------------------------------------------
@@ -29393,22 +29498,17 @@ extends: PROFILE
 """
 
 
-def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("servers", "SERVER", "names of servers (asked for when none are given)", nargs="*"),
+             _option("--profile", "NAME", "the built-in policy to start from (default)"),
+             _options("--client", "NAME", "only these hosts: " + ", ".join(known_clients()), nargs="+"),
+             _flag("--all", "every server that can be wrapped"),
+             _flag("--hooks", "have every host that is here ask about its own tools, too"), _SETUP_PROJECT,
+             _flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
+def cmd_init(args: Any, io: Surroundings) -> int:
     """Find all servers, let the user choose, put the wall in front of them, leave a starter policy."""
-    args = _setup_arguments(
-        io, "init", "Put the wall in front of the MCP servers of this user and this project.", argv,
-        _setup_option("servers", "SERVER", "names of servers (asked for when none are given)", nargs="*"),
-        _setup_option("--profile", "NAME", "the built-in policy to start from (default)"),
-        _setup_option("--client", "NAME", "only these hosts: " + ", ".join(known_clients()), action="append",
-                      nargs="+", default=[]),
-        _setup_flag("--all", "every server that can be wrapped"),
-        _setup_flag("--hooks", "have every host that is here ask about its own tools, too"),
-        _SETUP_PROJECT, _setup_flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
-    if args is None:
-        return 0
     _check_profile(args.profile)
     wall = own_command() if args.plain and io.launcher else io.wall
-    found = _take_inventory(io, [name for names in args.client for name in names])
+    found = _take_inventory(io, args.client)
     named = [s for s in found.servers if s.name in args.servers]
     unknown = [name for name in args.servers if name not in {s.name for s in found.servers}]
     if unknown:
@@ -29420,7 +29520,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
         io.complain(problem)
     _print_table(io, found)
     if not found.servers:
-        _say_searched(io, [name for names in args.client for name in names])
+        _say_searched(io, args.client)
     open_ones = [s for s in named or found.servers if (s.wrapper is None or _foreign_wall(io, s)) and
                  not s.why_not and (args.all or args.servers or not args.hooks)]
     if open_ones and not listed and io.interactive:
@@ -29452,7 +29552,7 @@ def _offer_hooks(io: Surroundings, args: Any) -> int:
     done."""
     hosts = dict.fromkeys(host.name for host, _, state, problem in _hook_state(io)
                           if state != "registered" and problem is None)
-    clients = [name for names in args.client for name in names]
+    clients = args.client
     args.hook = [name for name in hosts if (not clients or name in clients) and (
         args.hooks or io.interactive and not args.yes and not args.dry_run and io.agrees(
             f"Also have {name} ask mcpwall before it runs, reads, writes or fetches something itself?"))]
@@ -29548,11 +29648,6 @@ def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
     return [servers[number - 1] for number in dict.fromkeys(picked)]
 
 
-def _check_profile(name: str | None) -> None:
-    if name is not None and name not in BUILTIN_NAMES:
-        raise UsageError(f"--profile: {unknown_word(name, BUILTIN_NAMES, 'built-in policy')}")
-
-
 def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
     """Write `~/.mcpwall/config.yml` unless there is a policy; over that one only with the user's word."""
     path = os.path.join(io.folder, "config.yml")
@@ -29586,21 +29681,15 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
 
 # -- wrap, unwrap -------------------------------------------------------------------
 
-def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("server", "SERVER", "its name in the host's config", nargs="?"),
+             _options("--hook", "HOST",
+                      "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts())),
+             _option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
+             _option("--profile", "NAME", "the built-in policy of this server (or host), alone"),
+             _flag("--yes", "without a terminal: give an entry that is walled already another policy"),
+             _SETUP_PROJECT, _SETUP_PLAIN, *_SETUP_FILES)
+def cmd_wrap(args: Any, io: Surroundings) -> int:
     """Put the wall in front of one server, in every file that names it."""
-    args = _setup_arguments(
-        io, "wrap", "Put the wall in front of one MCP server, wherever it is configured.", argv,
-        _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
-        _setup_option("--hook", "HOST",
-                      "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts()),
-                      action="append", default=[]),
-        _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
-        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"),
-        _setup_flag("--yes", "without a terminal: give an entry that is walled already another policy"),
-        _SETUP_PROJECT,
-        _SETUP_PLAIN, *_SETUP_FILES)
-    if args is None:
-        return 0
     if (args.server is None) == (not args.hook):
         raise UsageError("wrap: write one of SERVER and --hook HOST")
     wall = own_command() if args.plain and io.launcher else io.wall
@@ -29711,18 +29800,13 @@ def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server
     return found, servers
 
 
-def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("server", "SERVER", "its name in the host's config", nargs="?"),
+             _flag("--all", "every wrapped server"),
+             _options("--hook", "HOST", "or: let this host ask no more about its own tools (all: no host)"),
+             _option("--restore", "FILE", "bring back the backup beside this config file"),
+             _flag("--yes", "do it without asking"), *_SETUP_FILES)
+def cmd_unwrap(args: Any, io: Surroundings) -> int:
     """Take the wall away again: from one server, from all, or by bringing a file's backup back."""
-    args = _setup_arguments(
-        io, "unwrap", "Take the wall away from MCP servers; the entry is again what it was.", argv,
-        _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
-        _setup_flag("--all", "every wrapped server"),
-        _setup_option("--hook", "HOST", "or: let this host ask no more about its own tools (all: no host)",
-                      action="append", default=[]),
-        _setup_option("--restore", "FILE", "bring back the backup beside this config file"),
-        _setup_flag("--yes", "do it without asking"), *_SETUP_FILES)
-    if args is None:
-        return 0
     if sum(map(bool, (args.server is not None, args.all, args.restore, args.hook))) != 1:
         raise UsageError("unwrap: write one of SERVER, --all, --hook HOST and --restore FILE")
     if args.hook:
@@ -29747,11 +29831,6 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
 
 
 # -- hooks of hosts -----------------------------------------------------------------
-
-def _hooked_hosts() -> list[str]:
-    """The hosts that can be told to ask about their own tools."""
-    return [name for name, host in hook_hosts().items() if host.file]
-
 
 def hook_words(io: Surroundings, host: HookHost, options: Sequence[str] = (),
                plain: bool = False) -> list[str]:
@@ -29953,19 +30032,12 @@ _SUMMARIES = {      # kind: what is said of several of them, one line for all
     "config": "configuration files cannot be read"}
 
 
-def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_JSON, _SETUP_CLIENT,
+             _options("--ack", "KIND[:NAME]",
+                      "a warning that you know of, such as unpinned or unpinned:git: it counts no more"),
+             _options("--unack", "KIND[:NAME]", "let it count again (all: everything)"), *_POLICY_ARGUMENTS)
+def cmd_status(args: Any, io: Surroundings) -> int:
     """What is wrapped where and with which policy, and what needs attention (then 1)."""
-    args = _setup_arguments(
-        io, "status",
-        "What is wrapped where, which policy is in force, what was refused today, and what needs attention.",
-        argv, _setup_flag("--json", "for programs"), _SETUP_CLIENT,
-        _setup_option("--ack", "KIND[:NAME]",
-                      "a warning that you know of, such as unpinned or unpinned:git: it counts no more",
-                      action="append", default=[]),
-        _setup_option("--unack", "KIND[:NAME]", "let it count again (all: everything)", action="append",
-                      default=[]), *_POLICY_ARGUMENTS)
-    if args is None:
-        return 0
     options = _Options(args)
     found = _take_inventory(io, args.client)
     if options.server_name:
@@ -30366,25 +30438,18 @@ def file_mode(path: str, windows: bool = os.name == "nt") -> int:
 # Serves people: asks a person at a terminal.
 # ---------------------------------------------------------------------------
 
-def cmd_approve(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("names", "NAME",
+                     "the ref of a refused call; a server, with or without tools of it; or a project's "
+                     ".mcpwall.yml, .yaml or .json (without a name: all that waits, and the policy here)",
+                     nargs="*"),
+             _flag("--list", "what is approved and what waits"),
+             _option("--revoke", "NAME",
+                     "trust it no more: a policy file, SERVER, SERVER/TOOL or the ref of a call"),
+             _flag("--unsteady", "SERVER TOOL: do not compare a tool that differs every time"),
+             _flag("--ack", "something was lost, and you know all your servers: take new ones for new"),
+             _flag("--yes", "approve what is named without asking, once you have read it"))
+def cmd_approve(args: Any, io: Surroundings) -> int:
     """What a person consents to: refused calls, what servers say of their tools, a project's policy."""
-    args = _setup_arguments(
-        io, "approve",
-        "Allow calls that were refused, agree to new and changed tools, trust a project's policy file.",
-        # argparse takes no positionals behind options
-        sorted(argv, key=lambda word: word not in ("--yes", "--unsteady")),
-        _setup_option("names", "NAME",
-                      "the ref of a refused call; a server, with or without tools of it; or a project's "
-                      ".mcpwall.yml, .yaml or .json (without a name: all that waits, and the policy here)",
-                      nargs="*"),
-        _setup_flag("--list", "what is approved and what waits"),
-        _setup_option("--revoke", "NAME",
-                      "trust it no more: a policy file, SERVER, SERVER/TOOL or the ref of a call"),
-        _setup_flag("--unsteady", "SERVER TOOL: do not compare a tool that differs every time"),
-        _setup_flag("--ack", "something was lost, and you know all your servers: take new ones for new"),
-        _setup_flag("--yes", "approve what is named without asking, once you have read it"))
-    if args is None:
-        return 0
     if bool(args.names) + args.list + args.ack + bool(args.revoke) > 1:
         raise UsageError("approve: write one of NAME, --list, --ack and --revoke NAME")
     _remove_desk(io)
@@ -31952,23 +32017,20 @@ class _Filter:
         return record["action"] in _INTERESTING or "would" in record or "answer" in record
 
 
-def cmd_log(argv: Sequence[str], io: Surroundings) -> int:
-    """What was refused, asked about or redacted, newest last, one line each with its ref."""
-    args = _setup_arguments(
-        io, "log", "What was refused, asked about or redacted in the last 24 hours, newest last.", argv,
-        _setup_option("files", "FILE", "log files or folders (else this user's)", nargs="*"),
-        _setup_option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (24h)", default=None),
-        _setup_flag("--denied", "only what was refused"),
-        _setup_flag("--would", "only what a monitor would have stopped"),
-        _setup_flag("--all", "everything, allowed calls too"),
-        *(_setup_option(f"--{key}", key[0].upper(), f"only of this {key}")
-          for key in ("server", "tool", "rule", "session")),
-        _setup_flag("--suspect", "refusals that look like false alarms, and why"),
-        _setup_flag("--summary", "counts by rule and server, and rules that never fired"),
-        _setup_flag("--follow", "wait for more"),
-        _setup_flag("--json", "the records as they are, one a line"))
-    if args is None:
-        return 0
+@sub_command(_LOG_FILES,
+             _option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (24h)"),
+             _flag("--denied", "only what was refused"),
+             _flag("--would", "only what a monitor would have stopped"),
+             _flag("--all", "everything, allowed calls too"),
+             *(_option(f"--{key}", key[0].upper(), f"only of this {key}")
+               for key in ("server", "tool", "rule", "session")),
+             _flag("--suspect", "refusals that look like false alarms, and why"),
+             _flag("--summary", "counts by rule and server, and rules that never fired"),
+             _flag("--follow", "wait for more"),
+             _flag("--json", "the records as they are, one a line"))
+def cmd_log(args: Any, io: Surroundings) -> int:
+    """What was refused, asked about or redacted, newest last, one line each with its ref. Without --since
+    that is what the last 24 hours brought."""
     since = since_moment("24h" if args.since is None else args.since, time.time())
     files = log_files(io, args.files, "" if args.files else since)
     if args.files and args.since is None:
@@ -32156,16 +32218,10 @@ def _follow(io: Surroundings, args: Any, chosen: _Filter, files: Sequence[str]) 
 
 # -- verify -------------------------------------------------------------------------
 
-def cmd_verify(argv: Sequence[str], io: Surroundings) -> int:
-    """Check that no record was changed, taken out or cut off: the chain and the numbers of each session."""
-    args = _setup_arguments(io, "verify",
-                            "Check that no record of the log was changed or taken out; each names the line "
-                            "before it by its hash.", argv,
-                            _setup_option("files", "FILE", "log files or folders, the oldest first (else all "
-                                                           "of this user's)", nargs="*"),
-                            _setup_flag("--json", "for programs"))
-    if args is None:
-        return 0
+@sub_command(_LOG_FILES, _JSON)
+def cmd_verify(args: Any, io: Surroundings) -> int:
+    """Check that no record was changed, taken out or cut off: the chain and the numbers of each session.
+    Each record names the line before it by its hash."""
     files = log_files(io, args.files)
     if not files:
         raise UsageError("there is no log to verify; name a file")
@@ -32266,18 +32322,12 @@ def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
             else "only the argument that decided is logged (settings.log_args: denied)")
 
 
-def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("words", "REF | TOOL key=value", "the ref of a refusal, or a call as `check` takes it",
+                     nargs="*"),
+             _option("--input", "JSON", "a message, instead"),
+             *_POLICY_ARGUMENTS, _LOG_OF_REF, _JSON)
+def cmd_explain(args: Any, io: Surroundings) -> int:
     """Why a call was, or would be, allowed or refused: every rule that was asked, and what would allow it."""
-    args = _setup_arguments(
-        io, "explain", "Why a call was, or would be, allowed or refused.", argv,
-        _setup_option("words", "REF | TOOL key=value", "the ref of a refusal, or a call as `check` takes it",
-                      nargs="*"),
-        _setup_option("--input", "JSON", "a message, instead"), *_POLICY_ARGUMENTS,
-        _setup_option("--log", "FILE", "where the ref is looked up (this user's log)", action="append",
-                      default=[]),
-        _setup_flag("--json", "for programs"))
-    if args is None:
-        return 0
     if args.words and args.input is not None:
         raise UsageError("explain: a ref or call and --input exclude each other; use one of them")
     options = _Options(args)
@@ -32570,18 +32620,13 @@ def _json_with_rule(text: str, rule: Mapping[str, Any]) -> str | None:
     return f'{text[:node.start + 1]}"rules": [{item}]{more}{text[node.start + 1:]}'
 
 
-def cmd_allow(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("ref", "REF", "what the refusal ends with, such as k7f3qa-12"),
+             _flag("--always", "by a rule in your policy (what is done without --session)"),
+             _flag("--session", "for as long as that session runs"),
+             _flag("--dry-run", "show the rule, write nothing"), _SETUP_YES,
+             _LOG_OF_REF)
+def cmd_allow(args: Any, io: Surroundings) -> int:
     """Allow exactly the call that was refused: once more for its session, or from now on by a rule."""
-    args = _setup_arguments(
-        io, "allow", "Allow exactly the call that was refused, and nothing beside it.", argv,
-        _setup_option("ref", "REF", "what the refusal ends with, such as k7f3qa-12"),
-        _setup_flag("--always", "by a rule in your policy (what is done without --session)"),
-        _setup_flag("--session", "for as long as that session runs"), _SETUP_YES,
-        _setup_flag("--dry-run", "show the rule, write nothing"),
-        _setup_option("--log", "FILE", "where the ref is looked up (this user's log)", action="append",
-                      default=[]))
-    if args is None:
-        return 0
     if args.always and args.session:
         raise UsageError("allow: --always and --session exclude each other")
     record = find_record(io, args.ref, log_files(io, args.log) if args.log else [])
@@ -32728,27 +32773,18 @@ class Stops:
         return gone > 0
 
 
-def cmd_stop(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("server", "SERVER", "only calls of this server", nargs="?", default=""))
+def cmd_stop(args: Any, io: Surroundings) -> int:
     """Refuse every call at once, of every server or of one, until `mcpwall go`. Answers still flow."""
-    args = _setup_arguments(io, "stop", "Refuse every call at once, until `mcpwall go`. Answers still flow.",
-                            argv,
-                            _setup_option("server", "SERVER", "only calls of this server", nargs="?",
-                                          default=""))
-    if args is None:
-        return 0
     io.stops.stop(args.server)
     io.say(f"Every call {'of ' + printable(args.server) if args.server else 'of every server'} is refused "
            "from now on; mcpwall go ends that.")
     return 0
 
 
-def cmd_go(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("server", "SERVER", "only of this server", nargs="?", default=""), _SETUP_YES)
+def cmd_go(args: Any, io: Surroundings) -> int:
     """End what `mcpwall stop` began."""
-    args = _setup_arguments(io, "go", "End what `mcpwall stop` began.", argv,
-                            _setup_option("server", "SERVER", "only of this server", nargs="?", default=""),
-                            _SETUP_YES)
-    if args is None:
-        return 0
     if not args.yes:
         io.need_terminal("go", "it lets calls through again; a program says --yes")
     io.say("Calls are judged again." if io.stops.go(args.server) else "Nothing was stopped.")
@@ -32838,17 +32874,12 @@ class _Tested(NamedTuple):
     problems: list[str]
 
 
-def cmd_test(argv: Sequence[str], io: Surroundings) -> int:
-    """Run the examples of a policy: calls and answers with the verdicts they must get."""
-    args = _setup_arguments(
-        io, "test",
-        "Run the examples of policies: their own `tests:`, and those of files beside them (NAME.tests.yml).",
-        argv,
-        _setup_option("files", "FILE", "policies, or files of examples (with `policy: FILE`, or -c)",
-                      nargs="+"), _setup_flag("--json", "for programs"),
-        _setup_option("--junit", "FILE", "write the results as JUnit XML"), *_POLICY_ARGUMENTS)
-    if args is None:
-        return 0
+@sub_command(_option("files", "FILE", "policies, or files of examples (with `policy: FILE`, or -c)",
+                     nargs="+"),
+             _option("--junit", "FILE", "write the results as JUnit XML"), _JSON, *_POLICY_ARGUMENTS)
+def cmd_test(args: Any, io: Surroundings) -> int:
+    """Run the examples of a policy: calls and answers with the verdicts they must get. They stand in the
+    policy itself, under `tests:`, and in a file beside it (NAME.tests.yml)."""
     options, tested, unhit = _Options(args), list[_Tested](), list[str]()
     for word in args.files:
         path = os.path.join(io.cwd, word)
@@ -32973,14 +33004,10 @@ def _without_place(data: Any, place: str) -> bool:
     return True
 
 
-def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("files", "FILE", "policies (else those in force here)", nargs="*"),
+             _flag("--strict", "doubts count as mistakes"), _JSON)
+def cmd_lint(args: Any, io: Surroundings) -> int:
     """All mistakes in policies, and what is valid but hardly meant."""
-    args = _setup_arguments(io, "lint", "All mistakes in policies, and what is valid but hardly meant.", argv,
-                            _setup_option("files", "FILE", "policies (else those in force here)", nargs="*"),
-                            _setup_flag("--strict", "doubts count as mistakes"),
-                            _setup_flag("--json", "for programs"))
-    if args is None:
-        return 0
     files = [os.path.join(io.cwd, word) for word in args.files] or [
         path for path in (find_policy_file(io.cwd, ".mcpwall"), find_policy_file(io.folder, "config"))
         if path]
@@ -33038,15 +33065,10 @@ def _logged_calls(io: Surroundings,
                        str(record.get("server") or "")), missing)
 
 
-def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
-    """Judge every recorded call anew by another policy: what would change."""
-    args = _setup_arguments(
-        io, "replay",
-        "Judge every recorded call anew: what another policy would change, and what cannot be told.", argv,
-        _setup_option("files", "LOG", "log files or folders (else this user's)", nargs="*"),
-        _setup_flag("--json", "for programs"), *_POLICY_ARGUMENTS)
-    if args is None:
-        return 0
+@sub_command(_LOG_FILES, _JSON, *_POLICY_ARGUMENTS)
+def cmd_replay(args: Any, io: Surroundings) -> int:
+    """Judge every recorded call anew by another policy: what would change. Where the log does not tell a call
+    whole, it is counted and not guessed."""
     policy = _Options(args).policy()
     wall = Wall(policy)
     limited = {rule.name for rule in policy.rules if rule.limit is not None or rule.mark}
@@ -33095,15 +33117,11 @@ def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
 MAX_LEARNED_WORDS = 12      # distinct words of one argument: so many are listed, more are free text
 
 
-def cmd_learn(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_LOG_FILES,
+             _option("--server", "NAME", "only this server's calls"),
+             _option("--project", "DIR", "what ${PROJECT_DIR} means (the working directory)"))
+def cmd_learn(args: Any, io: Surroundings) -> int:
     """A policy that allows what the log shows was allowed, and nothing else; printed, never written."""
-    args = _setup_arguments(
-        io, "learn", "Print a policy that denies by default and allows what the log shows was allowed.", argv,
-        _setup_option("files", "LOG", "log files or folders (else this user's)", nargs="*"),
-        _setup_option("--server", "NAME", "only this server's calls"),
-        _setup_option("--project", "DIR", "what ${PROJECT_DIR} means (the working directory)"))
-    if args is None:
-        return 0
     project = os.path.realpath(os.path.join(io.cwd, args.project or ""))
     if not os.path.isdir(project):
         raise UsageError(f"--project {printable(args.project)}: no such directory")
@@ -33381,16 +33399,12 @@ def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
     return "".join(lines) + "</svg></div>"
 
 
-def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
-    """A page about the log that works from disk."""
-    args = _setup_arguments(
-        io, "report", "Write one self-contained HTML page about the log.", argv,
-        _setup_option("files", "LOG", "log files or folders (else this user's)", nargs="*"),
-        _setup_option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (7d)", default="7d"),
-        _setup_option("-o --output", "FILE", "where it is written (mcpwall-report.html)",
-                      default="mcpwall-report.html"))
-    if args is None:
-        return 0
+@sub_command(_LOG_FILES,
+             _option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (7d)", default="7d"),
+             _option("-o --output", "FILE", "where it is written (mcpwall-report.html)",
+                     default="mcpwall-report.html"))
+def cmd_report(args: Any, io: Surroundings) -> int:
+    """A page about the log that works from disk. It is one HTML file that loads nothing."""
     since = since_moment(args.since, time.time())
     records = [record for record, *_ in read_log(log_files(io, args.files, "" if args.files else since),
                                                  bool(args.files))
@@ -33437,62 +33451,10 @@ mistake in the words, a file or the input.
 MAX_CHECK_BYTES = 10 * 1024 * 1024
 
 
-_POLICY_ARGUMENTS = (
-    _setup_option("-c --config", "FILE", "the policy to use, alone (default: the project's .mcpwall.yml over "
-                                         "~/.mcpwall/config.yml, else the built-in default)"),
-    _setup_option("--profile", "NAME", "a built-in policy; `mcpwall rules` lists them"),
-    _setup_option("--log-level", "L",
-                  "what stderr shows: debug, info, warn, error (default: settings.log_level)"),
-    _setup_option("--server-name", "NAME", "the name that rules and records know this server by"),
-    _setup_option("--project", "DIR",
-                  "what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)"),
-    _setup_option("--env", "NAME,...",
-                  "variables (or globs) that the server gets whatever settings.env says; may be repeated",
-                  action="append", default=[]),
-    _setup_flag("--monitor", "for this run, forward everything and log what would have been done"),
-    _setup_flag("--enforce", "for this run, do what the policy says, whatever its settings.mode"))
 _SAYING = ("--version", "-V", "--checksum", "--help", "-h")
 _VALUE_OPTIONS = frozenset(flag for flags, how in _POLICY_ARGUMENTS if "metavar" in how
                            for flag in flags.split())
 _MODES = ("--monitor", "--enforce")
-
-
-class _Options:
-    """What the options of _POLICY_ARGUMENTS say. Raises UsageError for a value that cannot be."""
-
-    def __init__(self, args: Any) -> None:
-        self.config: str | None = args.config
-        self.profile: str | None = args.profile
-        self.log_level: str | None = args.log_level
-        self.server_name: str | None = args.server_name
-        self.project: str | None = args.project
-        if args.monitor and args.enforce:
-            raise UsageError("--monitor and --enforce exclude each other")
-        self.mode = "monitor" if args.monitor else "enforce" if args.enforce else None
-        for flags, _ in _POLICY_ARGUMENTS:
-            flag = flags.split()[-1]
-            given = getattr(args, flag[2:].replace("-", "_"))
-            if given == "" or given == [""]:
-                raise UsageError(f"{flag} needs a value that is not empty")
-        self.env = [name for value in args.env for name in variable_globs(value)]
-        if self.log_level not in (None, *_LEVELS):
-            raise UsageError(f"--log-level: {unknown_word(self.log_level, _LEVELS, 'level')}")
-        self.home = user_home()
-        self.consent = ConsentStore(os.path.join(self.home, ".mcpwall")) if self.home is not None else None
-
-    def policy_of(self, project: str, cwd: str) -> Policy:
-        """The policy that these options name for another place. Raises PolicyError."""
-        _check_profile(self.profile)
-        approved = self.consent.is_approved if self.consent is not None else None
-        return load_policy(self.config, self.profile, project, self.home, approved, cwd, mode=self.mode)
-
-    def policy(self) -> Policy:
-        """The policy these options name. Raises PolicyError."""
-        if self.project is not None and not os.path.isdir(self.project):
-            raise UsageError(f"--project {self.project}: no such directory")
-        _check_profile(self.profile)
-        approved = self.consent.is_approved if self.consent is not None else None
-        return load_policy(self.config, self.profile, self.project, self.home, approved, mode=self.mode)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33572,7 +33534,10 @@ def dispatch(argv: list[str]) -> int:
                 raise UsageError(f"{name} takes no arguments, not "
                                  f"{printable(next(word for word in argv if word != name))}")
             return say()
-    args = _setup_arguments(Surroundings(homeless=True), "", "", argv[:at], *_POLICY_ARGUMENTS)
+    try:
+        args = parsed_words(argv[:at], _POLICY_ARGUMENTS)
+    except UsageError as fault:
+        raise UsageError(f"{fault} (see: mcpwall --help; a server's command comes after --)") from None
     if at == len(argv):
         raise UsageError("no server to run; write: mcpwall -- COMMAND [ARG...]   (or: mcpwall --help)")
     return _cmd_relay(_Options(args), argv[at + 1:])
@@ -33601,13 +33566,10 @@ def _shell_word(word: str) -> str:
 
 def help_text() -> str:
     """What `mcpwall --help` prints: every verb by the first sentence of what it says of itself."""
-    import argparse
-    parser = argparse.ArgumentParser(prog="mcpwall", usage=argparse.SUPPRESS, add_help=False)
-    for flags, settings in _POLICY_ARGUMENTS:
-        parser.add_argument(*flags.split(), **settings)
-    options = parser.format_help().partition("\n")[2].strip("\n")
-    verbs = "\n".join(f"  {name:<9} {(run.__doc__ or '').partition('. ')[0].strip().rstrip('.')}"
-                      for name, run in VERBS.items())
+    options = _help_of("mcpwall", None, _POLICY_ARGUMENTS)
+    options = re.split(r"\n(?:options|optional arguments):\n", options)[1].rpartition("\n")[0]
+    first = {name: re.split(r"\.(?:\s|\Z)", run.__doc__ or "")[0] for name, run in VERBS.items()}
+    verbs = "\n".join(f"  {name:<9} {sentence}" for name, sentence in first.items())
     text = ABOUT.format(verbs=verbs, options=options)
     return "\n".join(_fitted(line) for line in text.split("\n")) if sys.stdout.isatty() else text
 
@@ -33794,18 +33756,13 @@ _SIGNS = {"allow": "✓", "deny": "✗", "ask": "?", "redact": "~", "strip": "~"
 _PASSING = ("allow", "log_only")
 
 
-def cmd_check(argv: Sequence[str], io: Surroundings) -> int:
-    """Judge calls and messages without running anything."""
-    args = _setup_arguments(
-        io, "check",
-        "Judge a call, or messages, without running anything: 0 when all may pass as they are, else 1.", argv,
-        _setup_option("words", "TOOL key=value key:=JSON", "a call (asked for when there is nothing else)",
-                      nargs="*"),
-        _setup_option("--input", "JSON", "messages; else they are read from stdin"),
-        _setup_option("--tool", "TOOL", "the tool whose answer a response is"),
-        _setup_flag("--json", "for programs"), *_POLICY_ARGUMENTS)
-    if args is None:
-        return 0
+@sub_command(_option("words", "TOOL key=value key:=JSON", "a call (asked for when there is nothing else)",
+                     nargs="*"),
+             _option("--input", "JSON", "messages; else they are read from stdin"),
+             _option("--tool", "TOOL", "the tool whose answer a response is"), _JSON, *_POLICY_ARGUMENTS)
+def cmd_check(args: Any, io: Surroundings) -> int:
+    """Judge calls and messages without running anything. The exit status is 0 when all may pass as they are,
+    else 1."""
     if args.words and args.input is not None:
         raise UsageError("a tool and --input exclude each other; use one of them")
     options = _Options(args)
@@ -34029,17 +33986,13 @@ def _check_dialogue(checker: _Checks) -> int:
 
 # -- hook -------------------------------------------------------------------------
 
-def cmd_hook(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("--host", "NAME", "whose event it is", required=True),
+             _flag("--test", "show the verdict and the answer that would be printed"),
+             *_POLICY_ARGUMENTS)
+def cmd_hook(args: Any, io: Surroundings) -> int:
     """Judge one event of a host's own tools, from stdin, and answer as that host reads it. Whatever happens,
-    that takes at most HOOK_SECONDS."""
+    that takes less than two seconds."""
     began = time.monotonic() - time.process_time()      # about when this process did
-    args = _setup_arguments(
-        io, "hook", "Judge one event of a host's own tools, from stdin, and answer as that host reads it.",
-        argv,
-        _setup_option("--host", "NAME", "whose event it is", required=True),
-        _setup_flag("--test", "show the verdict and the answer that would be printed"), *_POLICY_ARGUMENTS)
-    if args is None:
-        return 0
     options = _Options(args)
     hook = Hook(hook_host(args.host), options.policy_of, options.project or "", options.home,
                 lasting=not args.test)
@@ -34114,19 +34067,14 @@ def _test_hook(hook: Hook) -> int:
 
 # -- rules ------------------------------------------------------------------------
 
-def cmd_rules(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("name", "NAME", "a built-in policy, or `secrets`", nargs="?"),
+             _option("--format", "yaml|json", "how a policy is printed", default="yaml",
+                     choices=("json", "yaml")),
+             _flag("--effective",
+                   "the policy in force here, in order, and how often each rule hit in 30 days"),
+             _JSON, *_POLICY_ARGUMENTS)
+def cmd_rules(args: Any, io: Surroundings) -> int:
     """The built-in policies, one of them as a file, kinds of secrets, or (--effective) the rules in force."""
-    args = _setup_arguments(io, "rules",
-                            "List the built-in policies, print one as a file to start from, list the kinds "
-                            "of secrets, or the rules in force.", argv,
-                            _setup_option("name", "NAME", "a built-in policy, or `secrets`", nargs="?"),
-                            _setup_option("--format", "yaml|json", "how a policy is printed", default="yaml",
-                                          choices=("json", "yaml")),
-                            _setup_flag("--effective",
-                                        "the policy in force here, in order, and how often each rule hit in "
-                                        "30 days"), _setup_flag("--json", "for programs"), *_POLICY_ARGUMENTS)
-    if args is None:
-        return 0
     if args.effective or args.name is None and (args.config or args.profile):
         return _say_effective(io, _Options(args).policy(), args.json)
     name = args.name
@@ -34223,13 +34171,9 @@ def _demo_server() -> int:
     return 0
 
 
-def cmd_demo(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_flag("--server", "be that server"), *_POLICY_ARGUMENTS)
+def cmd_demo(args: Any, io: Surroundings) -> int:
     """See it at work: a scripted client talks through the real relay to a toy server."""
-    args = _setup_arguments(io, "demo", "A scripted client talks through the real relay to a toy server.",
-                            argv,
-                            _setup_flag("--server", "be that server"), *_POLICY_ARGUMENTS)
-    if args is None:
-        return 0
     if args.server:
         return _demo_server()
     import subprocess
