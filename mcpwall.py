@@ -6874,11 +6874,18 @@ powershell pwsh powershell_ise | | | t:power
 cmd command.com | | | t:dos
 python pypy ipython micropython | bBdEhiIOPqRsSuvVx W:X: -c:python. -m:module. | script f* | t:code
 perl | acdDfhlnpsStTuUvwWX0 C:F:I:m:M:x: -e,-E:perl! -i=inplace | ~script f* | t:code
+rails/runner,r,console,c | e: --environment: | ruby p* | in:ruby
+django-admin/shell flask/shell | -c,--command:python | p* | in:python
+wp/eval drush/php:eval,ev,eval | | php
+mix/run,eval elixir/eval | -e,--eval:code | p*
+heroku/pg:psql turso/db/shell wrangler/d1 aws/rds-data gcloud/spanner databricks/sql supabase/db pscale/shell neonctl/sql
+     | a: -c,--command,--sql,--file,--execute:sql --database: --instance: | p sql* | in:sql
 ruby jruby | acdhlnpsSUvwWy0 E:F:I:K:r:T:x: -e:ruby! -C:cd -i=inplace | ~script f* | t:code
 node nodejs bun tsx ts-node zx deno/run bun/run | chi C: -e,-p,-pe,-ep,--eval,--print:node! --env-file:k
      -r,--require,--import,--loader:script | ~script f* | t:code
 deno/eval | | node | t:code
-php | aCehilmnqsvwz c:d:z:S:t: -r,-B,-R,-E:php! -f,-F:script! | ~script f* | t:code
+php | aCehilmnqsvwz c:d:z:S:t: -r,-B,-R,-E,--execute:php! -f,-F:script! | ~script f* | t:code
+go/run java swift kotlin scala runghc crystal/run cargo/script dotnet/script | cp: -jar:script! | script f*
 lua luajit groovy julia elixir octave gnuplot r rscript matlab jshell | vi l:E:L:p: -e,--eval,-eval,-E:code! | ~script f*
      | t:code
 osascript | l: -e:osascript! | ~script f* | t:code
@@ -6913,6 +6920,7 @@ openssl/x509,req,verify,dgst,sha256,sha1,ca,crl,ocsp,cms,smime,ts,pkeyutl
      -out,-keyout:new -passout: -addext: -days: | k*
 openssl/genrsa,genpkey,ecparam,rand,s_client,s_server | -cert,-key,-CAfile:k -out:new -connect: -pass: | p* | t:openssl
 openssl/enc,base64 | -in:r -out:w -pass: -k: -K: -iv: -kfile:k | f* | t:openssl
+openssl/rsa,pkey,ec,dsa | -pubout,-pubin=public -text= -in:r -out:w -passin: -passout: | f* | t:openssl
 openssl | -in:r -out:w -passin: -passout: | f*
 cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy | abdfilLnPpRrsTuvxZ o:g:S:B:
      -t,--target-directory,-destination:into -m,--mode:mode --suffix: -path,-literalpath:f -newname:into | p* | t:copy
@@ -6984,14 +6992,12 @@ set-alias sal new-alias nal | -value,-name:p | p* | t:state
 apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
      heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
 """    # noqa: E501 (a table: whole rows)
-# Options whose value is left alone, by program ("" for all): to leave something out is not to touch it. So is
+# Options whose value is left alone, by program or for all: to leave something out is not to touch it. So is
 # what begins with `!`, a negated glob, or, for git, with `:!`.
-_SH_LEAVES_OUT = {
-    "zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "ag": "--ignore", "eza": "-I",
-    "exa": "-I",
-    "":
-    "--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern --ignore-glob "
-    "--ignore-patterns"}
+_SH_LEAVES_OUT = {"zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "eza": "-I",
+                  "exa": "-I"}
+_SH_LEFT_OUT = frozenset("""--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern
+    --ignore-glob --ignore-patterns""".split())
 # shared
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"
 _SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named file
@@ -7032,6 +7038,9 @@ destructive :: unset :: .* HIST(?:FILE|SIZE)  :: switches the shell history off
 destructive :: journalctl :: .*--(?:vacuum|rotate) :: wipes system logs
 destructive :: kill :: .* -1 $ :: kills every process
 destructive :: crontab :: .* -r  :: removes all cron jobs
+destructive :: apt apt-get aptitude dnf yum zypper pacman dpkg rpm :: (?=(?:.* )?(?:purge|remove|erase|autoremove|rm|-R\w*|-e|-r|-P|
+    --purge|--remove) )(?=(?:.* )?(?:\S*\*\S*|--force-\S*|--nodeps|-Rdd|(?:libc6|glibc|systemd|sudo|bash|coreutils|python3|linux-image\S*)
+     )) :: removes what the system needs
 destructive :: tmutil :: (?:delete|disable) :: removes backups
 destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
     desktop|pictures|folder)) :: deletes the user's files
@@ -7047,7 +7056,9 @@ secret :: pass gopass :: (?:show |otp )?(?!(?:ls|list|git|init|help|version|find
     -)\S :: STORED_PASSWORD
 secret :: secret-tool keyring lpass keepassxc-cli bw rbw :: (?:get|show|export|clip|lookup|search) :: STORED_PASSWORD
 secret :: security :: (?:find-\S+-password .*-\w*[wg]|dump-keychain|export) :: STORED_PASSWORD
-secret :: gpg gpg2 :: .*--export-secret :: GPG_KEY
+exfiltration :: gpg gpg2 :: .*--export-secret :: shows a private key
+secret :: get-secret get-azkeyvaultsecret get-secsecretvalue get-ssmparameter :: (?i).*(?:-asplain|-withdecryption|-secretid) ::
+     STORED_SECRET
 secret :: gh :: auth (?:token|status .*--show-token|status .*-t ) :: GITHUB_TOKEN
 secret :: glab :: auth status .*(?:-t|--show-token) :: GITLAB_TOKEN
 secret :: aws :: (?:configure (?:export-credentials|get \S*(?:secret|token))|secretsmanager get-secret-value|ssm
@@ -7056,8 +7067,6 @@ secret :: gcloud :: secrets versions access|auth (?:application-default )?print-
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
 secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten))|get (?:\S+ )*?secrets?[/ ](?=.*(?:jsonpath|template|columns)\S*=
     \S*\.data) :: KUBERNETES_KEY
-secret :: grep egrep fgrep rg ag ack :: (?=.* (?:~|/|/home|/root|/Users|/etc)/? )(?i:.*(?:AKIA|private\W{0,3}key|ghp_|api\W{0,3}_?
-    \W{0,3}key|passw|secret|token|credential)) :: ANY_PASSWORD
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
 secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
 secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read)  :: STORED_SECRET
@@ -7067,6 +7076,7 @@ secret :: netsh :: (?i)wlan show profile.*key=clear :: WIFI_PASSWORD
 pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote content
 pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
     javascript:) :: runs remote content
+pipe_to_shell :: npx pnpx bunx :: (?:-\S+ )*(?:\S+@)?https?:// :: runs remote content
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
 reverse_shell :: ngrok cloudflared tailscale code devtunnel :: (?:http|tcp|tls|start|tunnel|funnel|serve|host|access) (?!list|
     info|login|create|status) :: opens a tunnel into this machine
@@ -7099,7 +7109,7 @@ privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |(?:app
 privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*m[^a-z ]?cp[^a-z ]{0,3}wal :: stops mcpwall
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
-privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl new-localuser
+privilege :: visudo vipw vigr setcap chpasswd adduser useradd userdel deluser groupdel usermod gpasswd newgrp dseditgroup sysadminctl new-localuser
      add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: (?!.*(?:--help|--version|-c $|--check|
     -c -f)) . :: changes users or rights
 privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
@@ -7168,15 +7178,20 @@ persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pag
     askpass)|init\.templatedir|init\.templateDir|sequence\.editor|diff\.external|filter\.\S+\.(?:clean|smudge)|
     credential\.helper \S*[!/]|alias\.\S+ !)[ \x00]*(?:\S{0,80}[/!~$]|.{0,80}(?:curl|wget|sh )))(?!.*--get) :: makes git run a
      program
+infrastructure :: remove-azresourcegroup remove-azresource remove-azvm remove-azdisk remove-azstorageaccount remove-azsqldatabase
+     remove-azsqlserver remove-azkeyvault remove-azakscluster remove-s3bucket remove-s3object remove-ec2instance
+     remove-rdsdbinstance remove-ddbtable remove-cfnstack remove-gcsbucket remove-vm remove-aduser remove-adgroup
+     remove-adcomputer remove-mailbox remove-sqldatabase :: (?!.*(?i:-whatif)) :: destroys cloud resources or accounts
 persistence :: xmrig minerd cpuminer ethminer cgminer t-rex nbminer :: (?!.*--(?:help|version)) :: mines coins in the background
 persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
-infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|workspace
+infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|plan (?=.*-destroy)(?=.*-out)|state rm|workspace
      delete|force-unlock)(?!.* -help) :: destroys infrastructure
 infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm
      k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
     terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
-    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete (?:-n \S+ |-\S+ )*\$\(\)
+    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete (?=.*(?:-[fk]|--filename|
+    --kustomize)[ =])(?=.*prod)|delete (?:-n \S+ |-\S+ )*\$\(\)
      |delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod|\$\(\))|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
@@ -7198,7 +7213,7 @@ infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w
     machine (?:rm|reset)|rm (?=.*\$\()(?=(?:.* )?(?:-\w*[fv]|--force|--volumes))|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
      containers or volumes and their data
 infrastructure :: dropdb dropuser droplet :: (?!.*--help|(?:.* )?(?:test|test_\w+|\w+_test) *$) :: drops a database
-infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
+infrastructure :: gh glab :: (?:repo delete|release delete (?=.*\$\()|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
      deletes a repository
 infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso
      :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset(?=.* --(?:linked|
@@ -7214,14 +7229,20 @@ infrastructure :: s3cmd mc :: (?:.* )?(?:rb |(?:del|rm) (?=.*(?:-r|--recursive|-
 infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
     elastic|opensearch|\S*es:|/namespaces|amazonaws|api\.(?:github|cloudflare|digitalocean|heroku)\.com/)) :: deletes indices
      or remote state
-infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:del|unlink) (?:.*\$\(|\$\(\)) :: deletes every key it is given
+persistence :: redis-cli valkey-cli :: (?i)(?:.* )?(?:config set (?:dir|dbfilename)|module load|(?:slaveof|replicaof) (?!no))  :: writes
+     files of its host
+infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:(?:del|unlink) (?:.*\$\(|\$\(\))|eval .*['"](?:del|unlink|
+    flush)) :: deletes every key it is given
 infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
 infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
-infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db)  :: empties a database
+infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db|migrate \S+ zero)  :: empties a database
 infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
      istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
      disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|vm\.destroy) :: destroys
      shared state
+infrastructure :: restic borg kopia duplicity tarsnap pgbackrest rustic :: (?:\S+ )*?(?:forget(?!.* --keep-(?!last[ =]0))|delete|purge|
+    snapshot delete|remove-all|expire|stanza-delete)  :: destroys backups
+infrastructure :: pg_restore mongorestore :: (?=.*(?:--clean|--drop|-\w*c))(?=.*(?i:prod)) :: replaces a database
 infrastructure :: npm yarn pnpm :: (?:unpublish|npm unpublish) :: withdraws a published package
 package_install :: npm pnpm yarn bun :: (?:.* )?(?:install|i|add|ci|update|upgrade|global add|dlx|exec)  :: installs packages
 package_install :: yarn npx pnpx bunx uvx :: $|(?!-) . :: installs packages
@@ -7358,6 +7379,8 @@ _sh_sources = lazy_regex(r"\*\.(?:py|[jt]sx|ts|go|rs|java|kt|c|cc|[ch]pp|cs|rb|p
 # Which of its databases a program works on: one for tests is made anew each time.
 _SH_STAGES = "RAILS_ENV RACK_ENV MIX_ENV NODE_ENV APP_ENV".split()
 _sh_for_tests = lazy_regex(r".* (?:\w+_ENV=|(?:-e|--env|--environment|--database)[= ])tests? ")
+_sh_seeks = lazy_regex(r"(?i)AKIA|private.{0,3}key|aws_secret|api.{0,3}key|passw|secret|token|credential")
+_sh_sql_word = lazy_regex(r"\s*(?:DROP (?:TABLE|DATABASE|SCHEMA)|TRUNCATE TABLE|DELETE FROM)\s")
 # Settings of a project: a line more is no loss, nor is a file that people write for themselves.
 _sh_env_file = lazy_regex(r"(?:\./|[\w-]+/)*\.env(?:\.(?!prod)\w+)*\Z")
 # Scripts that an archive brings along to be run once.
@@ -7797,7 +7820,8 @@ def sql_acts(text: str, depth: int = 0) -> list[Act]:
 
 
 SQL_DOING = _SQL_DYNAMIC | frozenset(
-    "LANGUAGE DROP TRUNCATE DELETE UPDATE PRAGMA FLUSHALL FLUSHDB SHUTDOWN PG_TERMINATE_BACKEND".split())
+    "LANGUAGE SUPERUSER GRANT DROP TRUNCATE DELETE UPDATE PRAGMA FLUSHALL FLUSHDB SHUTDOWN".split() + [
+        "PG_TERMINATE_BACKEND"])
 _sql_words = lazy_regex(r"[A-Z_]\w*")
 # to a string, or to parentheses
 _sql_leading = lazy_regex(r"\b([A-Z_]\w*)\b\s*(?:=\s*)?(?:[A-Z]?['\"]|\()")
@@ -7881,6 +7905,9 @@ class SqlText:
                 if word == "LANGUAGE" and self.word(at + 1) in _SQL_UNTRUSTED and not (
                         self.word(at + 1) == "C" and any(text.startswith("$libdir/") for _, text in self.t)):
                     yield Act("say", "privilege", "loads code into the database's server")
+                if begins and (word in ("ALTER", "CREATE") and self.word(at + 1) in ("ROLE", "USER") and
+                               "SUPERUSER" in names or word == "GRANT" and names > {"ALL", "OPTION"}):
+                    yield Act("say", "privilege", "gives a user of the database every right")
                 if word == "PG_TERMINATE_BACKEND" and self.word(at + 2, "n") == "" and "STATE" not in names:
                     yield Act("say", "infrastructure", "ends everybody's sessions")
 
@@ -8037,6 +8064,8 @@ read readString readAllBytes readAllLines slurp createReadStream readTextFile Re
 cp:-r shutil.copy copy2 copyfile copytree copyFile copyFileSync copySync cpSync cp_r FileUtils.cp
 mv shutil.move os.rename os.replace fs.rename renameSync moveSync FileUtils.mv promises.rename
 cd os.chdir process.chdir Dir.chdir setwd
+vault keyring.get_password keytar.getPassword keytar.findPassword win32cred.CredRead browser_cookie3.chrome browser_cookie3.load
+vault browser_cookie3.firefox browser_cookie3.edge access_secret_version
 chmod os.chmod chmodSync fs.chmod
 truncate:-s0 truncateSync os.truncate
 ln:-s os.symlink symlinkSync
@@ -8094,9 +8123,10 @@ _code_loss = lazy_regex(
     r"|bucket|stack|cluster|volume|"
     r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk"
     r"|hosted_?zone|queue|"
-    r"file_?system)\w*|flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|"
+    r"file_?system)\w*|flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|volumes\.(?:\w+\.)?remove|"
     r"(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
-    r"[A-Z]\w*\.(?:destroy|delete)_all\Z")
+    r"[A-Z]\w*\.(?:destroy|delete)_all\Z|.*\blist_?(?i:bucket|instance|database|table|cluster|volume|disk|project)"
+    r"\w*\.(?:delete|terminate|drop)\Z")
 _code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
 _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
 _code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
@@ -8964,18 +8994,23 @@ class _CodeCalls(_CodeValues):
         if ("env" in call.origins or not _CODE_SENT.isdisjoint(call.fields) or len(call.args) > 1 and
             call.last == "urlopen"):
             return self.sends(call)
-        return call.some("net")
+        return self.answered(call)
 
     def sends(self, call: _CodeCall) -> _CodeValue:
         self.tell("send", sorted(call.origins), call.last)
-        return call.some("net")
+        return self.answered(call)
+
+    def answered(self, call: _CodeCall) -> _CodeValue:
+        """What another machine says is no secret of this one."""
+        return _CodeValue((), None, call.name, call.origins - {"vault"} | {"net"})
 
     def says(self, call: _CodeCall) -> _CodeValue:
         self.quiet(*call.args, *call.fields.values())
         if call.name[:5] == "open " and call.last == "write":
             self.files[call.name[5:].partition("\0")[0]] = call.first
-        elif call.last in _CODE_PRINTS and call.first.texts and call.first.texts[0][:1] != _CODE_HOLE:
-            self.tell("print", _code_shown(call.first.texts[0]))
+        elif call.last in _CODE_PRINTS:
+            said = call.first.texts[0] if call.first.texts else ""
+            self.tell("print", _code_shown(said) if said[:1] != _CODE_HOLE else "", sorted(call.origins))
         return _CODE_UNKNOWN
 
     def looks(self, call: _CodeCall) -> _CodeValue:
@@ -9070,8 +9105,9 @@ class _CodeCalls(_CodeValues):
         """The words of a program that is started."""
         twice = _code_twice.match(last)                 # these name the program twice
         if twice:
-            more = more[1:] if twice.group(1) == "spawn" else more
-            words = [*more[0].each()] if twice.group(2) != "l" and more else [first, *more[1:]]
+            if twice.group(1) == "spawn" and more:
+                first, *more = more
+            words = [first, *(more[0].each() if twice.group(2) != "l" and more else more)[1:]]
         else:
             more += [fields["args"]] if "args" in fields and first is not fields["args"] else []
             words = [word for arg in [first, *more] for word in arg.each()]
@@ -9201,6 +9237,7 @@ _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     call: reader.written(call.args[1] if len(call.args) > 1 else _CODE_UNKNOWN, _CODE_FETCHED),
     "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
     "fetch": _CodeCalls.fetches, "send": _CodeCalls.sends, "say": _CodeCalls.says, "test": _CodeCalls.looks,
+    "vault": lambda reader, call: call.some("vault"),
     "path": _CodeCalls.paths, "same": _CodeCalls.passes, "list": _CodeCalls.lists}
 _CODE_CALLERS = frozenset(
     "call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
@@ -9316,11 +9353,15 @@ _code_comments = lazy_regex(r"(?m)^[ \t]*(?:#|//|--(?!\[)).*$|<#[\s\S]*?#>|^=\w[
 _code_file = lazy_regex(r"(?:~|\.{0,2})/\w|\.\w|\w[\w.-]*[./\\]\w|[A-Za-z]:\\|(?:\.\./)+\.?\w|~/\.")
 
 
+# What is known of the origin of a value, as a stream has it.
+_CODE_PRIVATE = {"env": "\0the environment", "vault": "\0a stored password\0"}
+
+
 def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
     """Follow what a text in another language does; what it says on its standard output."""
     sources: list[str] = []
     said: list[str] = []
-    sends, remote = "", False
+    sends = ""
     for kind, value, more in acts:
         if kind == "say":
             run.say(value, more)
@@ -9340,21 +9381,21 @@ def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
         elif kind == "delete":
             run.delete(value)
         elif kind == "print":
-            said.append(value)
-            remote = remote or "net" in (more or ())
+            said += [value] * bool(value)
+            sources += [_CODE_PRIVATE[one] for one in more or () if one in _CODE_PRIVATE]
         elif kind == "send":
             sends = more
-            sources += ["\0the environment"] * ("env" in value)
+            sources += [_CODE_PRIVATE[one] for one in value if one in _CODE_PRIVATE]
     if sends:
         run.ship(_sh_read(sources), sends)
-    return _Flow("\n".join(said) if said and not remote else None, remote, tuple(sources)[:64])
+    return _Flow("\n".join(said) if said else None, False, tuple(sources)[:64])
 
 
 def judge_program_text(run: _ShRun, language: str, text: str) -> None:
     """A text in another language than a shell's; what may be any language may be a shell's, too."""
     if language == "sql":
         return judge_code(run, "node", text) and None if _code_mongo.match(text) else run.sql(text)
-    judge_code(run, "code" if language == "any" else language, text)
+    run.shown(judge_code(run, "code" if language == "any" else language, text))
     if language in ("code", "any"):
         if _code_sql.match(text):
             run.sql(text)
@@ -10112,6 +10153,8 @@ def _power_call(run: _ShRun, kind: str, words: list[str], name: str, args: list[
         between = {"concat": "", "combine": "\\", "join": first}[name]
         return [_sh_whole([word.rstrip("\\") if name == "combine" else word
                            for word in args[name == "join":]], between)]
+    elif name == "getnetworkcredential":
+        return [_sh_from(_SH_HOLE, _sh_read(("\0a stored password\0",)))]
     elif name == "getfolderpath":
         return ["$env:userprofile" + ("" if first.lower() in ("userprofile", "") else "\\" + first)]
     elif name == "getenvironmentvariable":
@@ -11348,7 +11391,11 @@ class _ShRun(_ShScripts):
         """A program in no table: it may run what its words say."""
         for at, word in enumerate(args[:64]):
             first = (word.split(None, 1) or [""])[0] if " " in word else word
-            if args[max(at - 1, 0)] in _SH_TEXT_OPTIONS or _sh_program(first) not in _SH_DANGEROUS:
+            if args[max(at - 1, 0)] in _SH_TEXT_OPTIONS:
+                continue
+            if _sh_program(first) not in _SH_DANGEROUS:
+                if first is not word and self.certain and _sh_sql_word.match(word):
+                    self.sql(word)
                 continue
             if first is word:
                 self.apart(self.simple, args[at:], flow)
@@ -11381,8 +11428,6 @@ class _ShRun(_ShScripts):
             words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
             subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000]
         subject += " "
-        if self.at.home in subject:
-            subject = subject.replace(f" {self.at.home} ", " ~ ")
         padded = " " + subject
         secret = ""
         for category, pattern, reason in rules:
@@ -11404,17 +11449,19 @@ class _ShRun(_ShScripts):
                           (self.row, self.root, self.cwds, self.links))
         self.row, self.root = row, self.root or "root" in row.traits
         outs: list[_Flow] = []
-        if got:
-            for role, value in got:
-                if role == "cd":
-                    fell = self.fell
-                    self.go(value)
-                    self.fell = fell
+        acts = []
+        for pair in got:
+            if pair[0] == "cd":
+                fell = self.fell
+                self.go(pair[1])
+                self.fell = fell
+            elif pair[0] not in _SH_QUIET_ROLES:
+                acts.append(pair)
+        if acts:
             texts = call.all("text")            # what is written, instead of what goes in
             written = _sh_flow(texts[0]).but(str(texts[0])) if texts else flow
             appended = "append" in call.marks or "append" in row.traits
-            outs = [self.act(role, value, written if role == "w" else flow, appended) for role, value in got
-                    if role not in _SH_QUIET_ROLES]
+            outs = [self.act(role, value, written if role == "w" else flow, appended) for role, value in acts]
         for source in flow.sources if "k" in row.inputs else ():
             if self.paths.get(source) == 1:     # nobody else has got it
                 del self.paths[source]
@@ -11429,7 +11476,7 @@ class _ShRun(_ShScripts):
         else:
             outs.append(self.by_row(call, flow))
         self.row, self.root, cwds, links = kept
-        if got and self.cwds is not cwds and any([role == "cd" for role, _ in got]):
+        if self.cwds is not cwds and any([role == "cd" for role, _ in got]):
             self.cwds = cwds
         if self.links is not links and call.all("vol"):
             self.links = links
@@ -11448,16 +11495,17 @@ class _ShRun(_ShScripts):
 
     def by_row(self, call: _ShCall, flow: _Flow) -> _Flow:
         """What a program without a method does and says: its row knows what becomes of what goes in."""
-        traits, files = call.row.traits, call.plain + call.all("f", "r")
+        traits, given = call.row.traits, call.all("f", "r") if call.got else []
+        files = call.plain + given
         for trait in call.row.away:
             self.ship(_sh_join([flow, *map(_sh_flow, call.all("s")), *map(self.content, call.all("S"))]),
                       trait)
         if "inplace" in call.marks:             # a copy of the project's example, changed
             files = [word for word in files if self.kept(word) is None or not _sh_env_file.match(word)]
         out = self.operands(call.name, files, flow)
-        if call.name in ("jq", "yq") and any(["@base64d" in word for word in call.args]):
+        if call.name[1:] == "q" and any(["@base64d" in word for word in call.args]):
             out = _sh_unveiled(out)
-        for word in call.all("n"):
+        for word in call.all("n") if call.got else ():
             self.named(call.name, word)
             if call.name in ("mkdir", "md"):
                 self.made |= {word.rstrip("/")}
@@ -11468,9 +11516,13 @@ class _ShRun(_ShScripts):
             return _EMPTY if call.name in (":", "true") else _NOTHING
         if call.row.shows:
             return _sh_read(["\0" + one for one in call.row.shows])
-        if ("lines" in traits and "part" not in call.marks and not call.all("f", "r") and
-            flow.text is not None):
-            return out._replace(text=flow.text, made=flow.made, below=flow.below)
+        if "lines" in traits:
+            if _sh_seeks.search(" ".join(call.all("p"))):
+                wide = any([place in ("~", "/etc") or _sh_top.match(place)
+                            for word in files for place in self.places(word)])
+                out = out._replace(sources=(*out.sources, "\0what looks like secrets" + "\0" * wide))
+            if flow.text is not None and not given and "part" not in call.marks:
+                return out._replace(text=flow.text, made=flow.made, below=flow.below)
         if "remote" in traits:
             return _REMOTE._replace(sources=flow.sources)
         return flow if "same" in traits else out._replace(below=True) if "below" in traits else (
@@ -11837,7 +11889,7 @@ def _do_dos(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 def _do_code(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     """python, perl, node …: after the code in its options, a script file or standard input."""
-    name, words, module = call.name, call.words, call.all("module")
+    name, words, module, said = call.name, call.words, call.all("module"), call.said
     codes = [code for role, code in call.got if role in _SH_TEXTS]
     first = flow if words[:1] in (["-"],
                                   ["/dev/stdin"]) else run.kept(words[0]) or _NOTHING if words else _NOTHING
@@ -11847,12 +11899,13 @@ def _do_code(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         run.say("privilege", "changes what mcpwall lets through")
     if module and module[0][:7] == "mcpwall" or any(["mcpwall" in source for source in first.sources]):
         run.rules("mcpwall", _sh_tables[2]["mcpwall"], words[1 - len(module):])
-    if not codes and (not module and not words or words[:1] in (["-"], ["/dev/stdin"])):
+    if not codes and (not module and not words or words[:1] in (["-"], ["/dev/stdin"]) or words[:2] in (
+            ["manage.py", "shell"], ["./manage.py", "shell"])):
         if flow.remote or flow.coded and not flow.text:
             run.say("pipe_to_shell",
                     f"{name} runs {'what comes from the network' if flow.remote else 'decoded content'}")
         elif flow.text:
-            _SH_TEXTS[(call.row.languages or ("code",))[0]](run, name, flow.text)
+            said = _SH_TEXTS[(call.row.languages or ("code",))[0]](run, name, flow.text) or said
     files = words[not codes and not module:]
     for at, word in enumerate(words if codes else ()):      # what the code does with its words nobody knows
         if _sh_program(word) in _SH_DANGEROUS:
@@ -11860,10 +11913,9 @@ def _do_code(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             break
     out = run.operands(name, files, flow)
     if codes:
-        said = call.said
         return _sh_join((said, out), said.text)._replace(made=said.text is None and not files,
                                                          remote=said.remote or flow.remote)
-    return out._replace(remote=flow.remote, made=flow.made)
+    return out._replace(remote=flow.remote, made=flow.made, sources=(*out.sources, *said.sources))
 
 
 def _do_evaluate(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
@@ -12059,8 +12111,7 @@ def _do_decode(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     """Programs that decode or turn text: what they yield is known when their input is."""
     name, args = call.name, call.args
     if name == "gpg" and not _sh_has(r"(?:-d|--decrypt|--dearmor)\Z", args):
-        return _sh_read(("\0a private key",)) if _sh_has("--export-secret",
-                                                         args) else run.operands(name, args, flow)
+        return run.operands(name, args, flow)
     if name == "tr" and "-d" in args:
         return flow.but(None)
     here = _sh_operands(args)
@@ -12077,7 +12128,7 @@ def _do_openssl(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     if call.verb in ("s_client", "s_server"):
         return _sh_connected(run, flow, "openssl")
     if call.verb not in ("enc", "base64"):
-        return _NOTHING
+        return run.operands("openssl", call.all("r", "f") if call.marks != {"public"} else [], flow)
     for file in call.all("r")[:1]:
         flow = run.content(file)
     plain = flow.text and "-d" in call.args and (call.verb == "base64" or
@@ -12299,6 +12350,8 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     if not target and urls and ("named" in call.marks or name in _SH_NAMED_BY_URL):
         target = re.sub(r"[?#].*", "", urls[0].rstrip("/")).rpartition("/")[2]
     target = "".join([f"{one.rstrip('/')}/" for one in call.all("folder")[-1:]]) * bool(target) + target
+    if name[:4] == "wget" and _sh_has(r"-\w*[rm]|--(?:recursive|mirror)", call.args):
+        run.unpacked |= {run.keys("".join(call.all("folder")) or ".")[0].rstrip(".")}
     if target in ("", "-", "/dev/stdout"):
         return got
     run.written(target, got, False)
@@ -12413,7 +12466,9 @@ def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 _sh_harmless = lazy_regex(
-    r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
+    r"\s*(?:#(?!!).*|eval ['\"]?\$\((?:\S*/bin/)?(?:zoxide|direnv|starship|pyenv|rbenv|nodenv|jenv|goenv|mise"
+    r"|fnm|brew|atuin|thefuck|opam)(?: [\w-]+){1,4}\)['\"]?|(?:source|\.) <\(\w+ completion \w+\)|"
+    r"alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
                           r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS"
                           r"|PERL5|GIT_|"
                           r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
@@ -12421,13 +12476,13 @@ _sh_harmless = lazy_regex(
 
 def _sh_kept(name: str, args: list[str]) -> list[str]:
     """*args* without those that the program *name* is told to leave out (see _SH_LEAVES_OUT)."""
-    options = f"{_SH_LEAVES_OUT.get(name, '')} {_SH_LEAVES_OUT['']}".split()
-    kept, leaving = [], False
+    own, kept, leaving = _SH_LEAVES_OUT.get(name), [], False
     for word in args:
         if word[:1] == "-":
-            option, mark, _ = word.partition("=")
-            leaving = option in options and not mark
-            if option not in options:
+            option, mark, _ = word.partition("=") if "=" in word else (word, "", "")
+            left = option in _SH_LEFT_OUT or option == own
+            leaving = left and not mark
+            if not left:
                 kept.append(word)
         elif leaving:
             leaving = name == "zip"         # a whole list
@@ -12537,9 +12592,13 @@ def _sh_crontab(run: _ShRun, language: str, text: str) -> None:
         run.read(re.sub(r"\s*(?:@\w+|(?:[\d*,/A-Za-z-]+\s+){5})", "", line, count=1))
 
 
-def _sh_statements(run: _ShRun, language: str, text: str) -> None:
+def _sh_statements(run: _ShRun, language: str, text: str) -> _Flow | None:
+    """Statements; literals that are statements may come out, to be run by the next program."""
     run.sql(text)
     _sh_escaped_commands(run, language, text)
+    text = re.sub(r"'\s*\|\|[^|'\"]*\|\|\s*'", "x", text) if "'" in text else ""
+    said = [found + " x;\n" for found in re.findall("'([^']+)'", text) if _code_sql.match(found)]
+    return _Flow("".join(said)) if said else None
 
 
 def _sh_script_of(role: str) -> Callable[[_ShRun, str, str], None]:
