@@ -1589,6 +1589,44 @@ def raw_span(view: View, start: int, end: int) -> tuple[int, int]:
     return spans[0][0], spans[-1][1]
 
 
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
+_no_text = lazy_regex(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def is_base64(text: str) -> bool:
+    """Is it nothing but letters of base64, and line ends?"""
+    return text.isascii() and not text.encode().translate(None, _BASE64)
+
+
+def text_in_base64(text: str) -> tuple[str, str]:
+    """What is to be judged of base64, and the encoding of that: the text that it stands for; ("", "") when it
+    stands for no text, as media do; *text* itself and "" when it is no base64."""
+    if not text or not is_base64(text):
+        return text, ""
+    data = text.encode().translate(_URL_SAFE, b"=\r\n")
+    data = binascii.a2b_base64(data[:len(data) - (len(data) % 4 == 1)] + b"==")
+    head = data[:64]
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    elif 0 not in head:
+        encoding = "utf-8" if head.translate(None, _CONTROLS) == head else ""
+    else:                       # half of the bytes of ASCII in UTF-16 are nothing
+        encoding = "" if not head.strip(b"\0") else "utf-16-le" if not head[1::2].strip(b"\0") else \
+            "utf-16-be" if not head[::2].strip(b"\0") else ""
+    try:
+        seen = data.decode(encoding) if encoding else ""
+    except UnicodeDecodeError:
+        return "", ""
+    return (seen, encoding) if seen and not _no_text.search(seen) else ("", "")
+
+
+def base64_of_text(text: str, encoding: str) -> str:
+    """The other way."""
+    return binascii.b2a_base64(text.encode(encoding), newline=False).decode()
+
+
 def needs_views(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
     """False only when `views` of *text*, and of each part between NULs in it, would be the raw view alone.
 
@@ -18588,44 +18626,6 @@ def _listed_blocks(value: Any) -> list[dict[str, Any]]:
     return [one for one in (value if type(value) is list else [value]) if type(one) is dict]
 
 
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
-_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
-_no_text = lazy_regex(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
-
-
-def is_base64(text: str) -> bool:
-    """Is it nothing but letters of base64, and line ends?"""
-    return text.isascii() and not text.encode().translate(None, _BASE64)
-
-
-def text_in_base64(text: str) -> tuple[str, str]:
-    """What is to be judged of base64, and the encoding of that: the text that it stands for; ("", "") when it
-    stands for no text, as media do; *text* itself and "" when it is no base64."""
-    if not text or not is_base64(text):
-        return text, ""
-    data = text.encode().translate(_URL_SAFE, b"=\r\n")
-    data = binascii.a2b_base64(data[:len(data) - (len(data) % 4 == 1)] + b"==")
-    head = data[:64]
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encoding = "utf-16"
-    elif 0 not in head:
-        encoding = "utf-8" if head.translate(None, _CONTROLS) == head else ""
-    else:                       # half of the bytes of ASCII in UTF-16 are nothing
-        encoding = "" if not head.strip(b"\0") else "utf-16-le" if not head[1::2].strip(b"\0") else \
-            "utf-16-be" if not head[::2].strip(b"\0") else ""
-    try:
-        seen = data.decode(encoding) if encoding else ""
-    except UnicodeDecodeError:
-        return "", ""
-    return (seen, encoding) if seen and not _no_text.search(seen) else ("", "")
-
-
-def base64_of_text(text: str, encoding: str) -> str:
-    """The other way."""
-    return binascii.b2a_base64(text.encode(encoding), newline=False).decode()
-
-
 def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
     """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is
     empty, and base64 of a text is that text."""
@@ -20885,8 +20885,8 @@ def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}):
 # there is a path that some rule is about (None: what is passed over is told by roles), or a command with a
 # category; ("secrets", "") and ("injection", kind of text): there is a finding; ("definitions", ""): there is
-# a definition; ("asks", ""): it may be a question; ("size", bytes): it may be larger than that; ("any", needs):
-# one of them
+# a definition; ("asks", ""): it may be a question; ("size", bytes): it may be larger than that; ("any",
+# needs): one of them
 Need = tuple[str, Any]
 QUICK_NEEDS = ("definitions", "asks", "size")   # are told in no time
 
