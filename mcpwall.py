@@ -846,7 +846,8 @@ def check_result(method: str | None, result: Mapping[str, Any]) -> None:
     """Raise MessageError where some reader takes a member of a result for one of the protocol, and others do
     not."""
     for one in [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []:
-        _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
+        if not _RESULT_MEMBERS[one or ""].issuperset(result):
+            _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
     if type(result.get("task")) is dict:
         _refuse_shadows(result["task"], _RESULT_MEMBERS["tasks/get"], "result: task: ")
     # of the call that the task is about
@@ -1597,6 +1598,44 @@ def raw_span(view: View, start: int, end: int) -> tuple[int, int]:
     """The same from its beginning to its end."""
     spans = raw_spans(view, start, end)
     return spans[0][0], spans[-1][1]
+
+
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
+_no_text = lazy_regex(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def is_base64(text: str) -> bool:
+    """Is it nothing but letters of base64, and line ends?"""
+    return text.isascii() and not text.encode().translate(None, _BASE64)
+
+
+def text_in_base64(text: str) -> tuple[str, str]:
+    """What is to be judged of base64, and the encoding of that: the text that it stands for; ("", "") when it
+    stands for no text, as media do; *text* itself and "" when it is no base64."""
+    if not text or not is_base64(text):
+        return text, ""
+    data = text.encode().translate(_URL_SAFE, b"=\r\n")
+    data = binascii.a2b_base64(data[:len(data) - (len(data) % 4 == 1)] + b"==")
+    head = data[:64]
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    elif 0 not in head:
+        encoding = "utf-8" if head.translate(None, _CONTROLS) == head else ""
+    else:                       # half of the bytes of ASCII in UTF-16 are nothing
+        encoding = "" if not head.strip(b"\0") else "utf-16-le" if not head[1::2].strip(b"\0") else \
+            "utf-16-be" if not head[::2].strip(b"\0") else ""
+    try:
+        seen = data.decode(encoding) if encoding else ""
+    except UnicodeDecodeError:
+        return "", ""
+    return (seen, encoding) if seen and not _no_text.search(seen) else ("", "")
+
+
+def base64_of_text(text: str, encoding: str) -> str:
+    """The other way."""
+    return binascii.b2a_base64(text.encode(encoding), newline=False).decode()
 
 
 def needs_views(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
@@ -18681,44 +18720,6 @@ def _listed_blocks(value: Any) -> list[dict[str, Any]]:
     return [one for one in (value if type(value) is list else [value]) if type(one) is dict]
 
 
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
-_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
-_no_text = lazy_regex(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
-
-
-def is_base64(text: str) -> bool:
-    """Is it nothing but letters of base64, and line ends?"""
-    return text.isascii() and not text.encode().translate(None, _BASE64)
-
-
-def text_in_base64(text: str) -> tuple[str, str]:
-    """What is to be judged of base64, and the encoding of that: the text that it stands for; ("", "") when it
-    stands for no text, as media do; *text* itself and "" when it is no base64."""
-    if not text or not is_base64(text):
-        return text, ""
-    data = text.encode().translate(_URL_SAFE, b"=\r\n")
-    data = binascii.a2b_base64(data[:len(data) - (len(data) % 4 == 1)] + b"==")
-    head = data[:64]
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encoding = "utf-16"
-    elif 0 not in head:
-        encoding = "utf-8" if head.translate(None, _CONTROLS) == head else ""
-    else:                       # half of the bytes of ASCII in UTF-16 are nothing
-        encoding = "" if not head.strip(b"\0") else "utf-16-le" if not head[1::2].strip(b"\0") else \
-            "utf-16-be" if not head[::2].strip(b"\0") else ""
-    try:
-        seen = data.decode(encoding) if encoding else ""
-    except UnicodeDecodeError:
-        return "", ""
-    return (seen, encoding) if seen and not _no_text.search(seen) else ("", "")
-
-
-def base64_of_text(text: str, encoding: str) -> str:
-    """The other way."""
-    return binascii.b2a_base64(text.encode(encoding), newline=False).decode()
-
-
 def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
     """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is
     empty, and base64 of a text is that text."""
@@ -18884,7 +18885,24 @@ class Subject:
                 elif key != "id":
                     found.append("")
             return found
+        only = self.only_text
+        if only is not None:
+            return [*_ANSWER_TEXTS, only, *[key for key in body["result"] if key != "content"]]
         return judged_texts(self.message, self._seen)
+
+    @once
+    def only_text(self) -> str | None:
+        """The text of an answer to a request that is nothing but one text block, as most are; else None."""
+        message, body = self.message, self.message.body
+        result = body.get("result")
+        if (message.method is None or type(result) is not dict or [*body] != ["jsonrpc", "id", "result"] or
+                [*result] not in (["content"], ["content", "isError"]) or type(body["id"]) is not int or
+                type(result.get("isError", False)) is not bool):
+            return None
+        blocks = result["content"]
+        block = blocks[0] if type(blocks) is list and len(blocks) == 1 else None
+        return (block["text"] if type(block) is dict and [*block] == ["type", "text"] and
+                block["type"] == "text" and type(block["text"]) is str else None)
 
     @once
     def blob(self) -> str:
@@ -18894,6 +18912,8 @@ class Subject:
     @once
     def names(self) -> list[str | None]:
         """For each of `texts` the name of the member it is the value of; None for a name itself."""
+        if self.only_text is not None:
+            return [*_ANSWER_NAMES, *[None] * (len(self.texts) - len(_ANSWER_NAMES))]
         found: list[str | None] = []
         _collect_names(self.message.body, "", found)
         return found
@@ -19109,7 +19129,16 @@ class Subject:
         """The text of the message in lower case, when all strings stand there as they are, but for escapes;
         else ""."""
         text = self.message.text
-        return text.lower() if text.isascii() and not self.viewed and not self._seen.decoded else ""
+        as_it_is = self._plain is not None or text.isascii() and not self.viewed and not self._seen.decoded
+        return text.lower() if as_it_is else ""
+
+    @property
+    def may_ask(self) -> bool:
+        """Is it a request, or an answer that may bring requests or send to a page?"""
+        message = self.message
+        result = message.body.get("result")
+        return (message.kind == "request" or "error" in message.body or
+                type(result) is dict and "inputRequests" in result)
 
     # How to tell whether there is what a rule needs (see Need): something true or false of (subject, what).
     HAS: Mapping[str, Callable[[Subject, Any], Any]] = {
@@ -19118,6 +19147,8 @@ class Subject:
         "addresses": lambda subject, skip: subject.addresses(skip),
         "dangers": lambda subject, _: subject.dangers(),
         "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
+        "definitions": lambda subject, _: defined_in(subject.message),
+        "asks": lambda subject, _: subject.may_ask,
         "size": lambda subject, limit: len(subject.message.text) * 4 > limit,
         "any": lambda subject, needs: any([Subject.HAS[kind](subject, what) for kind, what in needs])}
 
@@ -19788,6 +19819,9 @@ _CONTAINERS: frozenset[Any] = frozenset((dict, list))
 
 _ARGUMENTS = ("params", "arguments")
 _CALL_MEMBERS, _CALLED = {"jsonrpc", "id", "method", "params"}, {"name", "arguments"}
+# of an answer that is one text: the judged texts before it, and the names of what they are the values of
+_ANSWER_TEXTS = ("jsonrpc", "", "id", "result", "content", "type", "text", "text")
+_ANSWER_NAMES = (None, "jsonrpc", None, None, None, None, "type", None, "text")
 
 
 class _Names(NamedTuple):
@@ -20944,9 +20978,11 @@ def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
 
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}):
 # there is a path that some rule is about (None: what is passed over is told by roles), or a command with a
-# category; ("secrets", "") and ("injection", kind of text): there is a finding; ("size", bytes): it may be
-# larger than that; ("any", needs): one of them
+# category; ("secrets", "") and ("injection", kind of text): there is a finding; ("definitions", ""): there is
+# a definition; ("asks", ""): it may be a question; ("size", bytes): it may be larger than that; ("any",
+# needs): one of them
 Need = tuple[str, Any]
+QUICK_NEEDS = ("definitions", "asks", "size")   # are told in no time
 
 
 class Rule(NamedTuple):
@@ -21193,10 +21229,13 @@ class _Compiler:
 
     @staticmethod
     def outbound_need(match: dict[str, Any]) -> Need | None:
-        if "definition" in _as_list(match.get("direction", [])):
-            return None                 # whether it is one is asked first
-        return ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else \
-            ("size", match["response_size_exceeds"]) if "response_size_exceeds" in match else None
+        directions = _as_list(match.get("direction", []))
+        if "definition" in directions:          # whether it is one is asked first
+            return ("definitions", "") if len(directions) == 1 else None
+        if "response_size_exceeds" in match:
+            return "size", match["response_size_exceeds"]
+        kind = next((kind for kind in ("asks", "secrets", "injection") if match.get(kind)), "")
+        return (kind, "") if kind else None
 
     def matcher(self, matcher: dict[str, Any], place: str, strict: bool, key: str) -> ValueTest:
         """A test on the value of the argument *key*: any word of the matcher holds."""
@@ -22050,9 +22089,17 @@ def _limited(policy: Policy | None, whose: str = "") -> Iterator[tuple[str, Rule
 
 
 _ALLOWED = Decision("allow")
-# Rules that stand one behind the other and need the same; the number of that need, and how to tell whether it
-# is there: has(subject, what), if they need anything; do they only log?
-_Step = tuple[Sequence[Rule], int, "Callable[[Subject, Any], Any] | None", Any, bool]
+_Has = Callable[["Subject", Any], Any]
+
+
+class _Step(NamedTuple):
+    """Rules that stand one behind the other and need the same."""
+    rules: Sequence[Rule]
+    number: int                 # of what they need, -1 for nothing
+    has: _Has | None            # has(subject, what): is it there?
+    what: Any
+    lends: bool = False         # they only log, and get but a part of the time that is left
+    later: _Has | None = None   # in place of `has` where that takes long, and so is asked in that time
 
 
 def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
@@ -22061,12 +22108,15 @@ def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
     numbers: dict[Need, int] = {}
     for rule in rules:
         need, lends = None if single else rule.needs, rule.action == "log_only"
+        # one that only logs must not take all the time to find out whether there is what it needs
+        first = need is not None and (not lends or need[0] in QUICK_NEEDS)
         number = -1 if need is None else numbers.setdefault(need, len(numbers))
-        if steps and steps[-1][1] == number and not single and not lends and not steps[-1][4]:
-            steps[-1] = ([*steps[-1][0], rule], *steps[-1][1:])
+        if steps and steps[-1].number == number and not single and not lends and not steps[-1].lends:
+            steps[-1] = steps[-1]._replace(rules=[*steps[-1].rules, rule])
         else:
-            steps.append(([rule], number, Subject.HAS[need[0]] if need is not None else None,
-                          need and need[1], lends))
+            has = Subject.HAS[need[0]] if need is not None else None
+            steps.append(_Step([rule], number, has if first else None, need and need[1], lends,
+                               None if first else has))
     return steps
 
 
@@ -22076,8 +22126,8 @@ _MANY_LITERALS = 50         # from so many steps on it pays to look for the lite
 def _by_literal(steps: Sequence[_Step]) -> dict[str, set[int]]:
     """literal → the numbers of the steps that need it, of those that `Subject.lacking` can tell of; {} for
     few."""
-    plain = [(number, what) for _, number, has, what, lends in steps
-             if has is Subject.has_literal and not lends and Subject.is_plain(what)]
+    plain = [(step.number, step.what) for step in steps
+             if step.has is Subject.has_literal and not step.lends and Subject.is_plain(step.what)]
     found: dict[str, set[int]] = {}
     for number, what in plain if len(plain) >= _MANY_LITERALS else ():
         for literal in what:
@@ -22085,7 +22135,7 @@ def _by_literal(steps: Sequence[_Step]) -> dict[str, set[int]]:
     return found
 
 
-def _logged(rule: Rule, has: Callable[[Subject, Any], Any] | None, what: Any, subject: Subject) -> Hit | None:
+def _logged(rule: Rule, has: _Has | None, what: Any, subject: Subject) -> Hit | None:
     """Whether a rule matches that only logs: it gets half of the time that is left, and makes nothing fail
     for time."""
     lent = subject.budget.lend()
@@ -22138,18 +22188,18 @@ class Wall:
                 self._applying(subject.message)[1:]
             # what is needed, and is not there
             lacking = subject.lacking(by_literal) if by_literal else set()
-            for rules, number, has, what, lends in steps:
+            for rules, number, has, what, lends, later in steps:
                 if number in lacking:
                     continue
                 rule = rules[0]
-                if has is not None and not lends and not has(subject, what):
+                if has is not None and not has(subject, what):
                     lacking.add(number)
                     continue
                 for rule in rules:
                     if every and not rule.scope.covers(*_covered(subject.message)):
                         yield rule, ELSEWHERE, None
                         continue
-                    hit = _logged(rule, has, what, subject) if lends else rule.matches(subject)
+                    hit = _logged(rule, later, what, subject) if lends else rule.matches(subject)
                     if hit is None:
                         if not every:
                             continue
