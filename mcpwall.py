@@ -212,6 +212,12 @@ class WallError(Exception):
     status."""
 
 
+def system_words(fault: BaseException) -> str:
+    """What the system says of a failure (`Permission denied`); of any other its kind, for its text may quote
+    what was read."""
+    return getattr(fault, "strerror", None) or type(fault).__name__
+
+
 class UsageError(WallError):
     """A command line that cannot be carried out."""
 
@@ -648,6 +654,11 @@ def ordinal_at(value: Any, path: Sequence[Any]) -> int:
     return count
 
 
+def pointer_steps(text: str) -> list[str]:
+    """The steps of a JSON Pointer such as `/rules/0/match`; numbers stay texts."""
+    return [step.replace("~1", "/").replace("~0", "~") for step in text.split("/")[1:]]
+
+
 def pointer(path: Sequence[Any]) -> str:
     """The JSON Pointer (RFC 6901) of a path of member names and indices."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
@@ -835,7 +846,8 @@ def check_result(method: str | None, result: Mapping[str, Any]) -> None:
     """Raise MessageError where some reader takes a member of a result for one of the protocol, and others do
     not."""
     for one in [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []:
-        _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
+        if not _RESULT_MEMBERS[one or ""].issuperset(result):
+            _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
     if type(result.get("task")) is dict:
         _refuse_shadows(result["task"], _RESULT_MEMBERS["tasks/get"], "result: task: ")
     # of the call that the task is about
@@ -1586,6 +1598,44 @@ def raw_span(view: View, start: int, end: int) -> tuple[int, int]:
     """The same from its beginning to its end."""
     spans = raw_spans(view, start, end)
     return spans[0][0], spans[-1][1]
+
+
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
+_no_text = lazy_regex(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def is_base64(text: str) -> bool:
+    """Is it nothing but letters of base64, and line ends?"""
+    return text.isascii() and not text.encode().translate(None, _BASE64)
+
+
+def text_in_base64(text: str) -> tuple[str, str]:
+    """What is to be judged of base64, and the encoding of that: the text that it stands for; ("", "") when it
+    stands for no text, as media do; *text* itself and "" when it is no base64."""
+    if not text or not is_base64(text):
+        return text, ""
+    data = text.encode().translate(_URL_SAFE, b"=\r\n")
+    data = binascii.a2b_base64(data[:len(data) - (len(data) % 4 == 1)] + b"==")
+    head = data[:64]
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    elif 0 not in head:
+        encoding = "utf-8" if head.translate(None, _CONTROLS) == head else ""
+    else:                       # half of the bytes of ASCII in UTF-16 are nothing
+        encoding = "" if not head.strip(b"\0") else "utf-16-le" if not head[1::2].strip(b"\0") else \
+            "utf-16-be" if not head[::2].strip(b"\0") else ""
+    try:
+        seen = data.decode(encoding) if encoding else ""
+    except UnicodeDecodeError:
+        return "", ""
+    return (seen, encoding) if seen and not _no_text.search(seen) else ("", "")
+
+
+def base64_of_text(text: str, encoding: str) -> str:
+    """The other way."""
+    return binascii.b2a_base64(text.encode(encoding), newline=False).decode()
 
 
 def needs_views(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
@@ -4964,7 +5014,18 @@ block-credentials: access to credential files
   !**/{templates,locales,locale,i18n,schemas,design-tokens,src}/**/{credentials,secrets,secret,token,tokens}.*
   !{src,lib,docs,test,tests,pkg,app}/**/{token,credentials,api_key} | !**/.git/{config,hooks}/**
   !**/{oauth,oauth2,connect,openid-connect,v[0-9]}/**/{token,access_token}
-  .rclone.conf | ~*/.jupyter/*.json | jupyter_cookie_secret | **/kubelet/config.json | ~*/.{wgetrc,curlrc,mailrc}
+  .rclone.conf | **/.jupyter/*.json | **/jupyter/runtime/** | jupyter_cookie_secret | **/kubelet/config.json
+  ~*/.{wgetrc,curlrc,mailrc,muttrc,mutt,neomutt,neomuttrc,mbsyncrc,isyncrc,offlineimaprc,getmail,sylpheed-2.0}/**
+  ~*/.{claws-mail,purple/accounts.xml,irssi/config,weechat,znc,zuliprc,davfs2,vnc/passwd,lftp,ncftp}/**
+  ~*/.config/{mutt,neomutt,aerc,himalaya,vdirsyncer,msmtp,isyncrc,toot,httpie,xh,tigervnc,davfs2,lftp,jgit}/**
+  ~*/.config/{planetscale,turso,doppler,configstore,shodan,snowflake,neonctl,borg,restic,b2,shopify-cli-kit-nodejs}/**
+  ~*/.config/{hexchat/servlist.conf,fish/fish_variables} | ~*/.local/share/{com.vercel.cli,profanity,DBeaverData}/**
+  ~*/.{httpie/sessions,planetscale,turso,doppler,infisical,tsh,akeyless,cf,okta,now,borg,b2_account_info,chef,saml2aws}/**
+  ~*/.{runpod,shodan,snyk,modal.toml,expo/state.json,android/adbkey,prefect/profiles.toml,mlflow/credentials,step/secrets}/**
+  ~*/.{python-gitlab.cfg,ovh.conf,conjurrc,vast_api_key,src-config.json,comet.config,gist,erlang.cookie,fastlane,gitlab-runner}/**
+  **/etc/{gitlab-runner/config.toml,gitlab/gitlab-secrets.json,ovh.conf,davfs2/secrets,rsyncd.secrets,msmtprc}
+  **/etc/{cifs-credentials,ssmtp/ssmtp.conf,chrony.keys} | **/etc/{vault.d,mullvad-vpn}/**
+  **/var/lib/{tailscale,jenkins/secrets,zerotier-one}/** | tailscaled.state | **/jenkins_home/{secrets/**,credentials.xml}
 block-package-manager-tokens: access to package managers' credentials
   ~*/.npmrc | **/etc/npmrc | **/npm/etc/npmrc | ~*/.yarnrc{,.yml} | ~*/.pnpmrc | **/pnpm/{rc,auth.ini} | .pypirc
   ~*/.pip/** | ~*/.config/pip/** | ~*/{Library/Application Support,AppData/Roaming}/pip/** | **/etc/pip.conf | pip.ini
@@ -5118,7 +5179,8 @@ block-persistence (write): a change that survives a log-out or reboot
   ~*/.{zshrc,zshenv,zprofile,zlogin,zlogout,zsh/**,zshrc.d/**,oh-my-zsh/**,config/zsh/**}
   ~*/.config/{fish,nushell,elvish,xonsh,powershell}/** | *profile.ps1
   ~*/.{xinitrc,xprofile,pam_environment,config/environment.d/**} | ~*/.xsession* | ~*/.pythonrc* | ~*/.pythonstartup*
-  ~*/.config/{autostart,autostart-scripts,plasma-workspace,systemd,i3,sway,hypr,bspwm,openbox,awesome}/**
+  ~*/.config/{autostart,autostart-scripts,plasma-workspace,systemd,i3,sway,hypr,bspwm,openbox,awesome}/** | ~*/.{kde,kde4}/{Autostart,env}/**
+  ~*/.{direnvrc,config/direnv/direnvrc,ipython/profile_*/startup/**,jupyter/*config.py}
   ~*/.local/share/{systemd,dbus-1/services}/** | ~*/.{vimrc,gvimrc,exrc,vim/{plugin,autoload,after,ftplugin,pack}/**}
   ~*/.{emacs,emacs.d/**,screenrc,tmux.conf,gdbinit,lldbinit,irbrc,pryrc,rprofile,psqlrc,sqliterc}
   ~*/.config/{nvim,vim,emacs,tmux,git}/** | ~*/.{gitconfig,githooks/**,git-templates/**}
@@ -5143,6 +5205,8 @@ ask-startup-of-tools (write): a change to what an editor, an AI host or the shel
   **/.{factory/hooks.json,kiro/hooks/**,kiro/agents/**,copilot/hooks/**,github/hooks/**,github/copilot/settings.json}
   **/.{codeium/windsurf/hooks.json,gemini/config/hooks.json,continue/mcpservers/**,amazonq/cli-agents/**}
   {opencode,crush}.{json,jsonc} | **/{.opencode,opencode}/{plugin,plugins}/** | **/.kimi-code/config.toml
+  ~*/.cargo/config{,.toml} | ~*/.config/{kitty,alacritty,wezterm,ghostty,foot}/** | ~*/.wezterm.lua
+  **/{code*,cursor,windsurf,vscodium}/user/{,profiles/*/}{tasks.json,settings.json}
   **/{.agents,etc/cursor,etc/windsurf,library/application support/cursor,programdata/cursor,programdata/windsurf}/hooks.json
   **/.{factory/settings*.json,clinerules/hooks/**,grok/hooks/**} | **/documents/cline/hooks/** | /etc/github-copilot/**
 """    # noqa: E501 (a table: whole rows)
@@ -6873,11 +6937,18 @@ powershell pwsh powershell_ise | | | t:power
 cmd command.com | | | t:dos
 python pypy ipython micropython | bBdEhiIOPqRsSuvVx W:X: -c:python. -m:module. | script f* | t:code
 perl | acdDfhlnpsStTuUvwWX0 C:F:I:m:M:x: -e,-E:perl! -i=inplace | ~script f* | t:code
+rails/runner,r,console,c | e: --environment: | ruby p* | in:ruby
+django-admin/shell flask/shell | -c,--command:python | p* | in:python
+wp/eval drush/php:eval,ev,eval | | php
+mix/run,eval elixir/eval | -e,--eval:code | p*
+heroku/pg:psql turso/db/shell wrangler/d1 aws/rds-data gcloud/spanner databricks/sql supabase/db pscale/shell neonctl/sql
+     | a: -c,--command,--sql,--file,--execute:sql --database: --instance: | p sql* | in:sql
 ruby jruby | acdhlnpsSUvwWy0 E:F:I:K:r:T:x: -e:ruby! -C:cd -i=inplace | ~script f* | t:code
 node nodejs bun tsx ts-node zx deno/run bun/run | chi C: -e,-p,-pe,-ep,--eval,--print:node! --env-file:k
      -r,--require,--import,--loader:script | ~script f* | t:code
 deno/eval | | node | t:code
-php | aCehilmnqsvwz c:d:z:S:t: -r,-B,-R,-E:php! -f,-F:script! | ~script f* | t:code
+php | aCehilmnqsvwz c:d:z:S:t: -r,-B,-R,-E,--execute:php! -f,-F:script! | ~script f* | t:code
+go/run java swift kotlin scala runghc crystal/run cargo/script dotnet/script | cp: -jar:script! | script f*
 lua luajit groovy julia elixir octave gnuplot r rscript matlab jshell | vi l:E:L:p: -e,--eval,-eval,-E:code! | ~script f*
      | t:code
 osascript | l: -e:osascript! | ~script f* | t:code
@@ -6912,6 +6983,7 @@ openssl/x509,req,verify,dgst,sha256,sha1,ca,crl,ocsp,cms,smime,ts,pkeyutl
      -out,-keyout:new -passout: -addext: -days: | k*
 openssl/genrsa,genpkey,ecparam,rand,s_client,s_server | -cert,-key,-CAfile:k -out:new -connect: -pass: | p* | t:openssl
 openssl/enc,base64 | -in:r -out:w -pass: -k: -K: -iv: -kfile:k | f* | t:openssl
+openssl/rsa,pkey,ec,dsa | -pubout,-pubin=public -text= -in:r -out:w -passin: -passout: | f* | t:openssl
 openssl | -in:r -out:w -passin: -passout: | f*
 cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy | abdfilLnPpRrsTuvxZ o:g:S:B:
      -t,--target-directory,-destination:into -m,--mode:mode --suffix: -path,-literalpath:f -newname:into | p* | t:copy
@@ -6983,14 +7055,12 @@ set-alias sal new-alias nal | -value,-name:p | p* | t:state
 apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
      heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
 """    # noqa: E501 (a table: whole rows)
-# Options whose value is left alone, by program ("" for all): to leave something out is not to touch it. So is
+# Options whose value is left alone, by program or for all: to leave something out is not to touch it. So is
 # what begins with `!`, a negated glob, or, for git, with `:!`.
-_SH_LEAVES_OUT = {
-    "zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "ag": "--ignore", "eza": "-I",
-    "exa": "-I",
-    "":
-    "--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern --ignore-glob "
-    "--ignore-patterns"}
+_SH_LEAVES_OUT = {"zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "eza": "-I",
+                  "exa": "-I"}
+_SH_LEFT_OUT = frozenset("""--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern
+    --ignore-glob --ignore-patterns""".split())
 # shared
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"
 _SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named file
@@ -7031,6 +7101,9 @@ destructive :: unset :: .* HIST(?:FILE|SIZE)  :: switches the shell history off
 destructive :: journalctl :: .*--(?:vacuum|rotate) :: wipes system logs
 destructive :: kill :: .* -1 $ :: kills every process
 destructive :: crontab :: .* -r  :: removes all cron jobs
+destructive :: apt apt-get aptitude dnf yum zypper pacman dpkg rpm :: (?=(?:.* )?(?:purge|remove|erase|autoremove|rm|-R\w*|-e|-r|-P|
+    --purge|--remove) )(?=(?:.* )?(?:\S*\*\S*|--force-\S*|--nodeps|-Rdd|(?:libc6|glibc|systemd|sudo|bash|coreutils|python3|linux-image\S*)
+     )) :: removes what the system needs
 destructive :: tmutil :: (?:delete|disable) :: removes backups
 destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
     desktop|pictures|folder)) :: deletes the user's files
@@ -7046,7 +7119,9 @@ secret :: pass gopass :: (?:show |otp )?(?!(?:ls|list|git|init|help|version|find
     -)\S :: STORED_PASSWORD
 secret :: secret-tool keyring lpass keepassxc-cli bw rbw :: (?:get|show|export|clip|lookup|search) :: STORED_PASSWORD
 secret :: security :: (?:find-\S+-password .*-\w*[wg]|dump-keychain|export) :: STORED_PASSWORD
-secret :: gpg gpg2 :: .*--export-secret :: GPG_KEY
+exfiltration :: gpg gpg2 :: .*--export-secret :: shows a private key
+secret :: get-secret get-azkeyvaultsecret get-secsecretvalue get-ssmparameter :: (?i).*(?:-asplain|-withdecryption|-secretid) ::
+     STORED_SECRET
 secret :: gh :: auth (?:token|status .*--show-token|status .*-t ) :: GITHUB_TOKEN
 secret :: glab :: auth status .*(?:-t|--show-token) :: GITLAB_TOKEN
 secret :: aws :: (?:configure (?:export-credentials|get \S*(?:secret|token))|secretsmanager get-secret-value|ssm
@@ -7055,8 +7130,6 @@ secret :: gcloud :: secrets versions access|auth (?:application-default )?print-
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
 secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten))|get (?:\S+ )*?secrets?[/ ](?=.*(?:jsonpath|template|columns)\S*=
     \S*\.data) :: KUBERNETES_KEY
-secret :: grep egrep fgrep rg ag ack :: (?=.* (?:~|/|/home|/root|/Users|/etc)/? )(?i:.*(?:AKIA|private\W{0,3}key|ghp_|api\W{0,3}_?
-    \W{0,3}key|passw|secret|token|credential)) :: ANY_PASSWORD
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
 secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
 secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read)  :: STORED_SECRET
@@ -7066,6 +7139,7 @@ secret :: netsh :: (?i)wlan show profile.*key=clear :: WIFI_PASSWORD
 pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote content
 pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
     javascript:) :: runs remote content
+pipe_to_shell :: npx pnpx bunx :: (?:-\S+ )*(?:\S+@)?https?:// :: runs remote content
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
 reverse_shell :: ngrok cloudflared tailscale code devtunnel :: (?:http|tcp|tls|start|tunnel|funnel|serve|host|access) (?!list|
     info|login|create|status) :: opens a tunnel into this machine
@@ -7098,7 +7172,7 @@ privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |(?:app
 privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*m[^a-z ]?cp[^a-z ]{0,3}wal :: stops mcpwall
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
-privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl new-localuser
+privilege :: visudo vipw vigr setcap chpasswd adduser useradd userdel deluser groupdel usermod gpasswd newgrp dseditgroup sysadminctl new-localuser
      add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: (?!.*(?:--help|--version|-c $|--check|
     -c -f)) . :: changes users or rights
 privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
@@ -7167,15 +7241,20 @@ persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pag
     askpass)|init\.templatedir|init\.templateDir|sequence\.editor|diff\.external|filter\.\S+\.(?:clean|smudge)|
     credential\.helper \S*[!/]|alias\.\S+ !)[ \x00]*(?:\S{0,80}[/!~$]|.{0,80}(?:curl|wget|sh )))(?!.*--get) :: makes git run a
      program
+infrastructure :: remove-azresourcegroup remove-azresource remove-azvm remove-azdisk remove-azstorageaccount remove-azsqldatabase
+     remove-azsqlserver remove-azkeyvault remove-azakscluster remove-s3bucket remove-s3object remove-ec2instance
+     remove-rdsdbinstance remove-ddbtable remove-cfnstack remove-gcsbucket remove-vm remove-aduser remove-adgroup
+     remove-adcomputer remove-mailbox remove-sqldatabase :: (?!.*(?i:-whatif)) :: destroys cloud resources or accounts
 persistence :: xmrig minerd cpuminer ethminer cgminer t-rex nbminer :: (?!.*--(?:help|version)) :: mines coins in the background
 persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
-infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|workspace
+infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|plan (?=.*-destroy)(?=.*-out)|state rm|workspace
      delete|force-unlock)(?!.* -help) :: destroys infrastructure
 infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm
      k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
     terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
-    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete (?:-n \S+ |-\S+ )*\$\(\)
+    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete (?=.*(?:-[fk]|--filename|
+    --kustomize)[ =])(?=.*prod)|delete (?:-n \S+ |-\S+ )*\$\(\)
      |delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod|\$\(\))|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
@@ -7197,7 +7276,7 @@ infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w
     machine (?:rm|reset)|rm (?=.*\$\()(?=(?:.* )?(?:-\w*[fv]|--force|--volumes))|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
      containers or volumes and their data
 infrastructure :: dropdb dropuser droplet :: (?!.*--help|(?:.* )?(?:test|test_\w+|\w+_test) *$) :: drops a database
-infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
+infrastructure :: gh glab :: (?:repo delete|release delete (?=.*\$\()|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
      deletes a repository
 infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso
      :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset(?=.* --(?:linked|
@@ -7213,14 +7292,20 @@ infrastructure :: s3cmd mc :: (?:.* )?(?:rb |(?:del|rm) (?=.*(?:-r|--recursive|-
 infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
     elastic|opensearch|\S*es:|/namespaces|amazonaws|api\.(?:github|cloudflare|digitalocean|heroku)\.com/)) :: deletes indices
      or remote state
-infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:del|unlink) (?:.*\$\(|\$\(\)) :: deletes every key it is given
+persistence :: redis-cli valkey-cli :: (?i)(?:.* )?(?:config set (?:dir|dbfilename)|module load|(?:slaveof|replicaof) (?!no))  :: writes
+     files of its host
+infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:(?:del|unlink) (?:.*\$\(|\$\(\))|eval .*['"](?:del|unlink|
+    flush)) :: deletes every key it is given
 infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
 infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
-infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db)  :: empties a database
+infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db|migrate \S+ zero)  :: empties a database
 infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
      istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
      disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|vm\.destroy) :: destroys
      shared state
+infrastructure :: restic borg kopia duplicity tarsnap pgbackrest rustic :: (?:\S+ )*?(?:forget(?!.* --keep-(?!last[ =]0))|delete|purge|
+    snapshot delete|remove-all|expire|stanza-delete)  :: destroys backups
+infrastructure :: pg_restore mongorestore :: (?=.*(?:--clean|--drop|-\w*c))(?=.*(?i:prod)) :: replaces a database
 infrastructure :: npm yarn pnpm :: (?:unpublish|npm unpublish) :: withdraws a published package
 package_install :: npm pnpm yarn bun :: (?:.* )?(?:install|i|add|ci|update|upgrade|global add|dlx|exec)  :: installs packages
 package_install :: yarn npx pnpx bunx uvx :: $|(?!-) . :: installs packages
@@ -7296,6 +7381,7 @@ _SH_PERSIST = lazy_regex(
     r"|autostart-scripts)/|"
     r"vim/(?:plugin|autoload|after|ftplugin|pack)/|oh-my-zsh/|zsh/|zshrc\.d/|bashrc\.d/|emacs\.d/"
     r"|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|"
+    r"kde4?/(?:Autostart|env)/|(?:config/direnv/)?direnvrc|ipython/profile_\w+/startup/|jupyter/\w*config\.py|"
     r"lldbinit|irbrc|pryrc|rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-"
     r"|modprobe\.d/|dbus-1/)|\S*/(?:site|user)customize\.py\Z|"
     r"\S*/site-packages/[^/]*\.pth\Z)", re.I)
@@ -7357,6 +7443,8 @@ _sh_sources = lazy_regex(r"\*\.(?:py|[jt]sx|ts|go|rs|java|kt|c|cc|[ch]pp|cs|rb|p
 # Which of its databases a program works on: one for tests is made anew each time.
 _SH_STAGES = "RAILS_ENV RACK_ENV MIX_ENV NODE_ENV APP_ENV".split()
 _sh_for_tests = lazy_regex(r".* (?:\w+_ENV=|(?:-e|--env|--environment|--database)[= ])tests? ")
+_sh_seeks = lazy_regex(r"(?i)AKIA|private.{0,3}key|aws_secret|api.{0,3}key|passw|secret|token|credential")
+_sh_sql_word = lazy_regex(r"\s*(?:DROP (?:TABLE|DATABASE|SCHEMA)|TRUNCATE TABLE|DELETE FROM)\s")
 # Settings of a project: a line more is no loss, nor is a file that people write for themselves.
 _sh_env_file = lazy_regex(r"(?:\./|[\w-]+/)*\.env(?:\.(?!prod)\w+)*\Z")
 # Scripts that an archive brings along to be run once.
@@ -7796,7 +7884,8 @@ def sql_acts(text: str, depth: int = 0) -> list[Act]:
 
 
 SQL_DOING = _SQL_DYNAMIC | frozenset(
-    "LANGUAGE DROP TRUNCATE DELETE UPDATE PRAGMA FLUSHALL FLUSHDB SHUTDOWN PG_TERMINATE_BACKEND".split())
+    "LANGUAGE SUPERUSER GRANT DROP TRUNCATE DELETE UPDATE PRAGMA FLUSHALL FLUSHDB SHUTDOWN".split() + [
+        "PG_TERMINATE_BACKEND"])
 _sql_words = lazy_regex(r"[A-Z_]\w*")
 # to a string, or to parentheses
 _sql_leading = lazy_regex(r"\b([A-Z_]\w*)\b\s*(?:=\s*)?(?:[A-Z]?['\"]|\()")
@@ -7880,6 +7969,9 @@ class SqlText:
                 if word == "LANGUAGE" and self.word(at + 1) in _SQL_UNTRUSTED and not (
                         self.word(at + 1) == "C" and any(text.startswith("$libdir/") for _, text in self.t)):
                     yield Act("say", "privilege", "loads code into the database's server")
+                if begins and (word in ("ALTER", "CREATE") and self.word(at + 1) in ("ROLE", "USER") and
+                               "SUPERUSER" in names or word == "GRANT" and names > {"ALL", "OPTION"}):
+                    yield Act("say", "privilege", "gives a user of the database every right")
                 if word == "PG_TERMINATE_BACKEND" and self.word(at + 2, "n") == "" and "STATE" not in names:
                     yield Act("say", "infrastructure", "ends everybody's sessions")
 
@@ -8036,6 +8128,8 @@ read readString readAllBytes readAllLines slurp createReadStream readTextFile Re
 cp:-r shutil.copy copy2 copyfile copytree copyFile copyFileSync copySync cpSync cp_r FileUtils.cp
 mv shutil.move os.rename os.replace fs.rename renameSync moveSync FileUtils.mv promises.rename
 cd os.chdir process.chdir Dir.chdir setwd
+vault keyring.get_password keytar.getPassword keytar.findPassword win32cred.CredRead browser_cookie3.chrome browser_cookie3.load
+vault browser_cookie3.firefox browser_cookie3.edge access_secret_version
 chmod os.chmod chmodSync fs.chmod
 truncate:-s0 truncateSync os.truncate
 ln:-s os.symlink symlinkSync
@@ -8093,9 +8187,10 @@ _code_loss = lazy_regex(
     r"|bucket|stack|cluster|volume|"
     r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk"
     r"|hosted_?zone|queue|"
-    r"file_?system)\w*|flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|"
+    r"file_?system)\w*|flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|volumes\.(?:\w+\.)?remove|"
     r"(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
-    r"[A-Z]\w*\.(?:destroy|delete)_all\Z")
+    r"[A-Z]\w*\.(?:destroy|delete)_all\Z|.*\blist_?(?i:bucket|instance|database|table|cluster|volume|disk|project)"
+    r"\w*\.(?:delete|terminate|drop)\Z")
 _code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
 _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
 _code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
@@ -8963,18 +9058,23 @@ class _CodeCalls(_CodeValues):
         if ("env" in call.origins or not _CODE_SENT.isdisjoint(call.fields) or len(call.args) > 1 and
             call.last == "urlopen"):
             return self.sends(call)
-        return call.some("net")
+        return self.answered(call)
 
     def sends(self, call: _CodeCall) -> _CodeValue:
         self.tell("send", sorted(call.origins), call.last)
-        return call.some("net")
+        return self.answered(call)
+
+    def answered(self, call: _CodeCall) -> _CodeValue:
+        """What another machine says is no secret of this one."""
+        return _CodeValue((), None, call.name, call.origins - {"vault"} | {"net"})
 
     def says(self, call: _CodeCall) -> _CodeValue:
         self.quiet(*call.args, *call.fields.values())
         if call.name[:5] == "open " and call.last == "write":
             self.files[call.name[5:].partition("\0")[0]] = call.first
-        elif call.last in _CODE_PRINTS and call.first.texts and call.first.texts[0][:1] != _CODE_HOLE:
-            self.tell("print", _code_shown(call.first.texts[0]))
+        elif call.last in _CODE_PRINTS:
+            said = call.first.texts[0] if call.first.texts else ""
+            self.tell("print", _code_shown(said) if said[:1] != _CODE_HOLE else "", sorted(call.origins))
         return _CODE_UNKNOWN
 
     def looks(self, call: _CodeCall) -> _CodeValue:
@@ -9069,8 +9169,9 @@ class _CodeCalls(_CodeValues):
         """The words of a program that is started."""
         twice = _code_twice.match(last)                 # these name the program twice
         if twice:
-            more = more[1:] if twice.group(1) == "spawn" else more
-            words = [*more[0].each()] if twice.group(2) != "l" and more else [first, *more[1:]]
+            if twice.group(1) == "spawn" and more:
+                first, *more = more
+            words = [first, *(more[0].each() if twice.group(2) != "l" and more else more)[1:]]
         else:
             more += [fields["args"]] if "args" in fields and first is not fields["args"] else []
             words = [word for arg in [first, *more] for word in arg.each()]
@@ -9200,6 +9301,7 @@ _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     call: reader.written(call.args[1] if len(call.args) > 1 else _CODE_UNKNOWN, _CODE_FETCHED),
     "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
     "fetch": _CodeCalls.fetches, "send": _CodeCalls.sends, "say": _CodeCalls.says, "test": _CodeCalls.looks,
+    "vault": lambda reader, call: call.some("vault"),
     "path": _CodeCalls.paths, "same": _CodeCalls.passes, "list": _CodeCalls.lists}
 _CODE_CALLERS = frozenset(
     "call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
@@ -9315,11 +9417,15 @@ _code_comments = lazy_regex(r"(?m)^[ \t]*(?:#|//|--(?!\[)).*$|<#[\s\S]*?#>|^=\w[
 _code_file = lazy_regex(r"(?:~|\.{0,2})/\w|\.\w|\w[\w.-]*[./\\]\w|[A-Za-z]:\\|(?:\.\./)+\.?\w|~/\.")
 
 
+# What is known of the origin of a value, as a stream has it.
+_CODE_PRIVATE = {"env": "\0the environment", "vault": "\0a stored password\0"}
+
+
 def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
     """Follow what a text in another language does; what it says on its standard output."""
     sources: list[str] = []
     said: list[str] = []
-    sends, remote = "", False
+    sends = ""
     for kind, value, more in acts:
         if kind == "say":
             run.say(value, more)
@@ -9339,21 +9445,21 @@ def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
         elif kind == "delete":
             run.delete(value)
         elif kind == "print":
-            said.append(value)
-            remote = remote or "net" in (more or ())
+            said += [value] * bool(value)
+            sources += [_CODE_PRIVATE[one] for one in more or () if one in _CODE_PRIVATE]
         elif kind == "send":
             sends = more
-            sources += ["\0the environment"] * ("env" in value)
+            sources += [_CODE_PRIVATE[one] for one in value if one in _CODE_PRIVATE]
     if sends:
         run.ship(_sh_read(sources), sends)
-    return _Flow("\n".join(said) if said and not remote else None, remote, tuple(sources)[:64])
+    return _Flow("\n".join(said) if said else None, False, tuple(sources)[:64])
 
 
 def judge_program_text(run: _ShRun, language: str, text: str) -> None:
     """A text in another language than a shell's; what may be any language may be a shell's, too."""
     if language == "sql":
         return judge_code(run, "node", text) and None if _code_mongo.match(text) else run.sql(text)
-    judge_code(run, "code" if language == "any" else language, text)
+    run.shown(judge_code(run, "code" if language == "any" else language, text))
     if language in ("code", "any"):
         if _code_sql.match(text):
             run.sql(text)
@@ -10111,6 +10217,8 @@ def _power_call(run: _ShRun, kind: str, words: list[str], name: str, args: list[
         between = {"concat": "", "combine": "\\", "join": first}[name]
         return [_sh_whole([word.rstrip("\\") if name == "combine" else word
                            for word in args[name == "join":]], between)]
+    elif name == "getnetworkcredential":
+        return [_sh_from(_SH_HOLE, _sh_read(("\0a stored password\0",)))]
     elif name == "getfolderpath":
         return ["$env:userprofile" + ("" if first.lower() in ("userprofile", "") else "\\" + first)]
     elif name == "getenvironmentvariable":
@@ -11347,7 +11455,11 @@ class _ShRun(_ShScripts):
         """A program in no table: it may run what its words say."""
         for at, word in enumerate(args[:64]):
             first = (word.split(None, 1) or [""])[0] if " " in word else word
-            if args[max(at - 1, 0)] in _SH_TEXT_OPTIONS or _sh_program(first) not in _SH_DANGEROUS:
+            if args[max(at - 1, 0)] in _SH_TEXT_OPTIONS:
+                continue
+            if _sh_program(first) not in _SH_DANGEROUS:
+                if first is not word and self.certain and _sh_sql_word.match(word):
+                    self.sql(word)
                 continue
             if first is word:
                 self.apart(self.simple, args[at:], flow)
@@ -11380,8 +11492,6 @@ class _ShRun(_ShScripts):
             words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
             subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000]
         subject += " "
-        if self.at.home in subject:
-            subject = subject.replace(f" {self.at.home} ", " ~ ")
         padded = " " + subject
         secret = ""
         for category, pattern, reason in rules:
@@ -11403,17 +11513,19 @@ class _ShRun(_ShScripts):
                           (self.row, self.root, self.cwds, self.links))
         self.row, self.root = row, self.root or "root" in row.traits
         outs: list[_Flow] = []
-        if got:
-            for role, value in got:
-                if role == "cd":
-                    fell = self.fell
-                    self.go(value)
-                    self.fell = fell
+        acts = []
+        for pair in got:
+            if pair[0] == "cd":
+                fell = self.fell
+                self.go(pair[1])
+                self.fell = fell
+            elif pair[0] not in _SH_QUIET_ROLES:
+                acts.append(pair)
+        if acts:
             texts = call.all("text")            # what is written, instead of what goes in
             written = _sh_flow(texts[0]).but(str(texts[0])) if texts else flow
             appended = "append" in call.marks or "append" in row.traits
-            outs = [self.act(role, value, written if role == "w" else flow, appended) for role, value in got
-                    if role not in _SH_QUIET_ROLES]
+            outs = [self.act(role, value, written if role == "w" else flow, appended) for role, value in acts]
         for source in flow.sources if "k" in row.inputs else ():
             if self.paths.get(source) == 1:     # nobody else has got it
                 del self.paths[source]
@@ -11428,7 +11540,7 @@ class _ShRun(_ShScripts):
         else:
             outs.append(self.by_row(call, flow))
         self.row, self.root, cwds, links = kept
-        if got and self.cwds is not cwds and any([role == "cd" for role, _ in got]):
+        if self.cwds is not cwds and any([role == "cd" for role, _ in got]):
             self.cwds = cwds
         if self.links is not links and call.all("vol"):
             self.links = links
@@ -11447,16 +11559,17 @@ class _ShRun(_ShScripts):
 
     def by_row(self, call: _ShCall, flow: _Flow) -> _Flow:
         """What a program without a method does and says: its row knows what becomes of what goes in."""
-        traits, files = call.row.traits, call.plain + call.all("f", "r")
+        traits, given = call.row.traits, call.all("f", "r") if call.got else []
+        files = call.plain + given
         for trait in call.row.away:
             self.ship(_sh_join([flow, *map(_sh_flow, call.all("s")), *map(self.content, call.all("S"))]),
                       trait)
         if "inplace" in call.marks:             # a copy of the project's example, changed
             files = [word for word in files if self.kept(word) is None or not _sh_env_file.match(word)]
         out = self.operands(call.name, files, flow)
-        if call.name in ("jq", "yq") and any(["@base64d" in word for word in call.args]):
+        if call.name[1:] == "q" and any(["@base64d" in word for word in call.args]):
             out = _sh_unveiled(out)
-        for word in call.all("n"):
+        for word in call.all("n") if call.got else ():
             self.named(call.name, word)
             if call.name in ("mkdir", "md"):
                 self.made |= {word.rstrip("/")}
@@ -11467,9 +11580,13 @@ class _ShRun(_ShScripts):
             return _EMPTY if call.name in (":", "true") else _NOTHING
         if call.row.shows:
             return _sh_read(["\0" + one for one in call.row.shows])
-        if ("lines" in traits and "part" not in call.marks and not call.all("f", "r") and
-            flow.text is not None):
-            return out._replace(text=flow.text, made=flow.made, below=flow.below)
+        if "lines" in traits:
+            if _sh_seeks.search(" ".join(call.all("p"))):
+                wide = any([place in ("~", "/etc") or _sh_top.match(place)
+                            for word in files for place in self.places(word)])
+                out = out._replace(sources=(*out.sources, "\0what looks like secrets" + "\0" * wide))
+            if flow.text is not None and not given and "part" not in call.marks:
+                return out._replace(text=flow.text, made=flow.made, below=flow.below)
         if "remote" in traits:
             return _REMOTE._replace(sources=flow.sources)
         return flow if "same" in traits else out._replace(below=True) if "below" in traits else (
@@ -11836,7 +11953,7 @@ def _do_dos(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 def _do_code(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     """python, perl, node …: after the code in its options, a script file or standard input."""
-    name, words, module = call.name, call.words, call.all("module")
+    name, words, module, said = call.name, call.words, call.all("module"), call.said
     codes = [code for role, code in call.got if role in _SH_TEXTS]
     first = flow if words[:1] in (["-"],
                                   ["/dev/stdin"]) else run.kept(words[0]) or _NOTHING if words else _NOTHING
@@ -11846,12 +11963,13 @@ def _do_code(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         run.say("privilege", "changes what mcpwall lets through")
     if module and module[0][:7] == "mcpwall" or any(["mcpwall" in source for source in first.sources]):
         run.rules("mcpwall", _sh_tables[2]["mcpwall"], words[1 - len(module):])
-    if not codes and (not module and not words or words[:1] in (["-"], ["/dev/stdin"])):
+    if not codes and (not module and not words or words[:1] in (["-"], ["/dev/stdin"]) or words[:2] in (
+            ["manage.py", "shell"], ["./manage.py", "shell"])):
         if flow.remote or flow.coded and not flow.text:
             run.say("pipe_to_shell",
                     f"{name} runs {'what comes from the network' if flow.remote else 'decoded content'}")
         elif flow.text:
-            _SH_TEXTS[(call.row.languages or ("code",))[0]](run, name, flow.text)
+            said = _SH_TEXTS[(call.row.languages or ("code",))[0]](run, name, flow.text) or said
     files = words[not codes and not module:]
     for at, word in enumerate(words if codes else ()):      # what the code does with its words nobody knows
         if _sh_program(word) in _SH_DANGEROUS:
@@ -11859,10 +11977,9 @@ def _do_code(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             break
     out = run.operands(name, files, flow)
     if codes:
-        said = call.said
         return _sh_join((said, out), said.text)._replace(made=said.text is None and not files,
                                                          remote=said.remote or flow.remote)
-    return out._replace(remote=flow.remote, made=flow.made)
+    return out._replace(remote=flow.remote, made=flow.made, sources=(*out.sources, *said.sources))
 
 
 def _do_evaluate(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
@@ -12058,8 +12175,7 @@ def _do_decode(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     """Programs that decode or turn text: what they yield is known when their input is."""
     name, args = call.name, call.args
     if name == "gpg" and not _sh_has(r"(?:-d|--decrypt|--dearmor)\Z", args):
-        return _sh_read(("\0a private key",)) if _sh_has("--export-secret",
-                                                         args) else run.operands(name, args, flow)
+        return run.operands(name, args, flow)
     if name == "tr" and "-d" in args:
         return flow.but(None)
     here = _sh_operands(args)
@@ -12076,7 +12192,7 @@ def _do_openssl(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     if call.verb in ("s_client", "s_server"):
         return _sh_connected(run, flow, "openssl")
     if call.verb not in ("enc", "base64"):
-        return _NOTHING
+        return run.operands("openssl", call.all("r", "f") if call.marks != {"public"} else [], flow)
     for file in call.all("r")[:1]:
         flow = run.content(file)
     plain = flow.text and "-d" in call.args and (call.verb == "base64" or
@@ -12298,6 +12414,8 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     if not target and urls and ("named" in call.marks or name in _SH_NAMED_BY_URL):
         target = re.sub(r"[?#].*", "", urls[0].rstrip("/")).rpartition("/")[2]
     target = "".join([f"{one.rstrip('/')}/" for one in call.all("folder")[-1:]]) * bool(target) + target
+    if name[:4] == "wget" and _sh_has(r"-\w*[rm]|--(?:recursive|mirror)", call.args):
+        run.unpacked |= {run.keys("".join(call.all("folder")) or ".")[0].rstrip(".")}
     if target in ("", "-", "/dev/stdout"):
         return got
     run.written(target, got, False)
@@ -12412,7 +12530,9 @@ def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 _sh_harmless = lazy_regex(
-    r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
+    r"\s*(?:#(?!!).*|eval ['\"]?\$\((?:\S*/bin/)?(?:zoxide|direnv|starship|pyenv|rbenv|nodenv|jenv|goenv|mise"
+    r"|fnm|brew|atuin|thefuck|opam)(?: [\w-]+){1,4}\)['\"]?|(?:source|\.) <\(\w+ completion \w+\)|"
+    r"alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
                           r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS"
                           r"|PERL5|GIT_|"
                           r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
@@ -12420,13 +12540,13 @@ _sh_harmless = lazy_regex(
 
 def _sh_kept(name: str, args: list[str]) -> list[str]:
     """*args* without those that the program *name* is told to leave out (see _SH_LEAVES_OUT)."""
-    options = f"{_SH_LEAVES_OUT.get(name, '')} {_SH_LEAVES_OUT['']}".split()
-    kept, leaving = [], False
+    own, kept, leaving = _SH_LEAVES_OUT.get(name), [], False
     for word in args:
         if word[:1] == "-":
-            option, mark, _ = word.partition("=")
-            leaving = option in options and not mark
-            if option not in options:
+            option, mark, _ = word.partition("=") if "=" in word else (word, "", "")
+            left = option in _SH_LEFT_OUT or option == own
+            leaving = left and not mark
+            if not left:
                 kept.append(word)
         elif leaving:
             leaving = name == "zip"         # a whole list
@@ -12536,9 +12656,13 @@ def _sh_crontab(run: _ShRun, language: str, text: str) -> None:
         run.read(re.sub(r"\s*(?:@\w+|(?:[\d*,/A-Za-z-]+\s+){5})", "", line, count=1))
 
 
-def _sh_statements(run: _ShRun, language: str, text: str) -> None:
+def _sh_statements(run: _ShRun, language: str, text: str) -> _Flow | None:
+    """Statements; literals that are statements may come out, to be run by the next program."""
     run.sql(text)
     _sh_escaped_commands(run, language, text)
+    text = re.sub(r"'\s*\|\|[^|'\"]*\|\|\s*'", "x", text) if "'" in text else ""
+    said = [found + " x;\n" for found in re.findall("'([^']+)'", text) if _code_sql.match(found)]
+    return _Flow("".join(said)) if said else None
 
 
 def _sh_script_of(role: str) -> Callable[[_ShRun, str, str], None]:
@@ -17585,6 +17709,7 @@ drop truncate empty | table tables
 truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket
 purge | queue queues topic
 flush wipe reset | redis valkey memcached
+truncate empty flush purge wipe clear reset | pg postgres trash bin mailbox
 format wipe erase | disk disks drive drives partition filesystem device
 prune | system volumes volume all
 transfer | repository repo
@@ -17595,6 +17720,7 @@ _DAN_KIND_KEYS = frozenset(
 _DAN_KINDS = frozenset("""namespace namespaces ns persistentvolumeclaim persistentvolumeclaims pvc
     persistentvolume persistentvolumes pv crd crds customresourcedefinition customresourcedefinitions node
     nodes storageclass storageclasses statefulset statefulsets cluster clusters database databases db bucket
+    dbinstance dbcluster globalcluster filesystem userpool hostedzone
     buckets table tables collection volume volumes project projects repository repositories stack stacks
     instance instances all""".split())
 _DAN_VERB_KEYS = frozenset("action operation op command cmd verb method subcommand mode".split())
@@ -17661,6 +17787,8 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
                 leaf.key in _DAN_SCOPES for leaf in call.leaves):
             yield Danger("sweeping", (), f"{verb} {last}".strip())
     for leaf in call.leaves:
+        if leaf.key == "isdestroy" and _dan_true(leaf.value):
+            yield Danger("sweeping", leaf.path, "destroys what a workspace holds")
         if leaf.key == "dropdatabase" or type(leaf.value) is str and (
                 call.says("redis", "valkey") and
                 _dan_search(_dan_lua, leaf.value, call.look.budget) is not None or
@@ -17683,8 +17811,7 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
     if not _DAN_MANY.isdisjoint(call.told) or call.told >= {"by", "filter"}:
         filters = [leaf for leaf in top if leaf.key in _DAN_FILTERS]
         for path, _, _, value in filters:
-            if not value or type(value) is str and value.strip().lower() in _DAN_NO_FILTER or \
-                    type(value) is dict and "match_all" in value:
+            if _dan_takes_all(value):
                 yield Danger("sweeping", path, "deletes without a filter")
         if not filters and top and _DAN_SCOPES.issuperset(leaf.key for leaf in top):
             yield Danger("sweeping", (), "deletes without a filter")
@@ -17699,11 +17826,34 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
                                                                 "/*") and \
                 (key not in ("path", "paths", "fields", "columns") or value.strip() == "/_all"):
             yield Danger("sweeping", path, "deletes whatever there is")
-        elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value[:1000].lower())):
+        elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(
+                re.split(r"[,/.:\s]+", value[:1000].lower())):
             yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
         elif key in ("manifest", "manifests",
                      "yaml") and _dan_search(_dan_holders, value, call.look.budget) is not None:
             yield Danger("sweeping", path, "deletes what holds other resources")
+
+
+def _dan_takes_all(value: Any) -> bool:
+    """Is this a filter that everything passes?"""
+    if type(value) is not dict:
+        return not value or type(value) is str and value.strip().lower() in _DAN_NO_FILTER
+    return "match_all" in value or all(_dan_passes_all(key, wanted) for key, wanted in value.items())
+
+
+def _dan_passes_all(key: str, wanted: Any) -> bool:
+    """The same of one member of a filter: `$where: "true"`, `_id: {$exists: true}`."""
+    if key == "$where" or key == "$expr":
+        return wanted is True or type(wanted) is str and _dan_always.match(wanted) is not None
+    if key == "$or" or key == "$and":
+        return type(wanted) is list and bool(wanted) and (any if key == "$or" else all)(
+            map(_dan_takes_all, wanted))
+    return key in ("_id", "id") and type(wanted) is dict and all(
+        _dan_true(value) if operator == "$exists" else not value and operator in ("$ne", "$nin", "$gt")
+        for operator, value in wanted.items())
+
+
+_dan_always = lazy_regex(r"(?i)\s*(?:function\s*\(\)\s*\{\s*)?(?:return\s+)?(?:true|1)\s*;?\s*\}?\s*\Z")
 
 
 def _dan_implied(call: _DanCall) -> Iterator[Danger]:
@@ -17715,10 +17865,17 @@ def _dan_implied(call: _DanCall) -> Iterator[Danger]:
     given = [leaf for key in _DAN_ARGS for leaf in call.leaves if leaf.key == key and len(leaf.path) == 1 and
              leaf.value and (type(leaf.value) is str or type(leaf.value) is list)]
     before = [word for word in call.words[at + 1:] if word not in _DAN_RUN]
+    if program == "helm" and "uninstall" in call.words[:at]:            # uninstall_helm_chart
+        before = ["uninstall"]
     if before == ["run"] and call.words[-1] in _DAN_RUN:
         before = []
     words = [str(word) for leaf in given
              for word in (leaf.value.split() if type(leaf.value) is str else leaf.value)]
+    if program == "git" and "config" in before:         # {key: core.fsmonitor, value: …}
+        pair = [next((leaf.value for leaf in call.leaves if leaf.key in keys and type(leaf.value) is str), "")
+                for keys in (("key", "name", "option", "setting"), ("value", "newvalue"))]
+        if all(pair):
+            before, words, given = ["config"], pair, []
     if words[:1] in ([program], [call.words[at]]) or not words and _DAN_DESTROY.isdisjoint(before):
         return                                  # it names the program itself: a command like any other
     if words and words[0].lower() in before:
@@ -17752,7 +17909,8 @@ def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
     for path, _, key, value in call.leaves if git or shows else ():
         if git and "push" in verbs and (key in ("force", "mirror", "delete") and _dan_true(value) or
                                         type(value) is str and (
-                key == "refspec" and value[:1] == "+" or _dan_force.search(value) is not None)):
+                key in ("refspec", "branch", "ref") and value[:1] in ("+", ":") or
+                _dan_force.search(value) is not None)):
             yield Danger("sweeping", path, "overwrites a branch of others")
         elif git and "clean" in verbs and key == "force" and _dan_true(value):
             yield Danger("sweeping", path, "deletes what is in no commit")
@@ -17857,7 +18015,7 @@ def _dan_containers(call: _DanCall) -> Iterator[Danger]:
     makes = not call.told.isdisjoint(_DAN_PROGRAMS) or call.says("container", "pod", "sandbox")
     for path, name, key, value in call.leaves:
         why = ""
-        if (type(value) is str and "--" in value or type(value) is list and
+        if (type(value) is str and ("--" in value or value[:2] == "-v") or type(value) is list and
             "--" in "".join(map(str, value[:50]))):
             text = value if type(value) is str else " ".join(map(str, value))
             role = _dan_role(call.tool, name[:200])
@@ -17970,7 +18128,25 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
             yield Danger("credentials", path, "the accounts of a machine")
 
 
+def _dan_opens_up(call: _DanCall) -> Iterator[Danger]:
+    """Rights for everybody, or over a whole cluster; a mailbox that hands on what comes in."""
+    share = call.says("share", "sharing", "permission", "permissions")
+    values = {leaf.value.lower() for leaf in call.leaves if type(leaf.value) is str and len(leaf.value) < 100}
+    for path, _, key, value in call.leaves:
+        if type(value) is not str or not value:
+            continue
+        if share and value.lower() in ("anyone", "allusers", "everyone", "public") and not values.isdisjoint(
+                ("writer", "editor", "owner", "write", "edit", "admin")):
+            yield Danger("unguarded", path, "lets everybody change it")
+        elif key in ("clusterrole", "role") and value == "cluster-admin":
+            yield Danger("unguarded", path, "gives all rights over a cluster")
+        elif (key in ("forward", "forwardto", "forwardingaddress") and "@" in value and
+              call.says("filter", "rule", "forwarding", "autoforward", "mailbox", "vacation")):
+            yield Danger("unguarded", path, "hands on the mail that comes in")
+
+
 def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
+    yield from _dan_opens_up(call)
     config, guard = call.says(*_DAN_CONFIG), call.says("protection", "ruleset", "firewall")
     removed = guard and call.says("delete", "remove", "disable", "off") and not call.says("rule", "from")
     pairs = [leaf[0:1] + leaf[2:] + (leaf.name,) for leaf in call.leaves]
@@ -18241,7 +18417,8 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, 
         return Danger("hidden_option", (), "an address that runs a command")
     if not _DAN_OPTION_KEYS.isdisjoint(words):
         runs = _dan_run_option.search(text)
-        facts = call.look.judge(text[runs.end():].strip(" \t'\"")) if runs is not None else None
+        facts = (call.look.judge("find . " + text) if call.says("find", "fd") and "-exec" in text else
+                 call.look.judge(text[runs.end():].strip(" \t'\"")) if runs is not None else None)
         if facts is not None and (runs and runs[1] or not _DAN_SERIOUS.isdisjoint(facts.categories)):
             return Danger("hidden_option", (), "an option that runs a command")
         return None
@@ -18260,7 +18437,7 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, 
 
 # -- code in data
 
-_DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template".split())
+_DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template pdf".split())
 _DAN_SOURCE = frozenset(
     """code source snippet script scripts lines cell python javascript js diff cells example""".split())
 _DAN_BROWSERS = frozenset("browser page puppeteer playwright evaluate".split())
@@ -18278,6 +18455,7 @@ script | \\bimport\\s*\\(\\s*['\\"](?:node:)?child_process
 script | \\bchild_process\\b[^\\n]{0,80}\\bexec|_\\$\\$ND_FUNC\\$\\$_|[\\[\\"']__proto__[\\]\\"']|\\b__proto__\\.
 script | \\bconstructor\\.prototype\\b|[\\"']constructor[\\"']\\s*:\\s*\\{\\s*[\\"']prototype[\\"']
 yaml | !!python/(?:object|module|name)|!!?ruby/(?:object|class)|!!javax?\\.|!!com\\.sun\\.|!!js/function
+xml | (?:src|href|data)\\s*=\\s*['\\"]?file:/+(?:(?:etc|proc|root|sys|run)/|[^'\\"\\s>]{0,200}/\\.(?:ssh|aws|gnupg|kube)/)
 yaml | tag:yaml\\.org,2002:(?:python|js)/|!!?php/object
 xml | <!ENTITY\\s+(?:%\\s*)?[\\w.-]+\\s+(?:SYSTEM|PUBLIC\\s+[\\"'][^\\"']*[\\"'])\\s*[\\"']|<xi:include\\b[^>]{0,200}href
 xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}|\\bdocument\\(\\s*['\\"](?:file|https?|ftp):|href\\s*=\\s*['\\"]file:
@@ -18294,7 +18472,7 @@ ${ \\0 60 | \\$\\{(?:lower|upper|::-|env:|sys:|date:)\\S{0,80}(?:ldap|rmi|dns|ii
 #set ) 200 | getClass|java\\.|\\.class\\b|forName
 """    # noqa: E501 (a table: whole rows)
 _dan_code_sign = lazy_regex(
-    r"__|\{\{|\$\{|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class"
+    r"__|\{\{|\$\{|file:/|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class"
     r"|[=+@-]\s*[A-Za-z]+\s*[|(]"
     r"|\A\s*[=+@-]|\?new|\bos\.|subprocess|eval|exec|#set|\{php|\{system|tag:yaml|ND_FUNC|child_process"
     r"|getClass|getRuntime")
@@ -18372,14 +18550,14 @@ def _dan_code(call: _DanCall, text: str) -> Danger | None:
 _DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _DAN_RIGHTS | _DAN_CAP_KEYS | \
     frozenset("""all deleteall everything force hard mirror private isprivate visibility image hostconfig
         proto prototype executablepath executable dropdatabase cypher devices securityopt volumes includeenv
-        includeenvironment showenv prefix""".split()) | (
+        includeenvironment showenv prefix isdestroy forward forwardto forwardingaddress""".split()) | (
         _DAN_GUARDS - {"mode"})
 _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | \
     frozenset(_DAN_CONFIG) | \
     frozenset("""protection ruleset firewall neo cypher memgraph format transfer reset clear flushall
         flushdb dropdatabase move rename mv chmod chown permissions env environ environment printenv getenv
         resource resources cluster repository repo browser page puppeteer playwright evaluate compose push
-        secrets secret clean cleanup container pod sandbox""".split())
+        secrets secret clean cleanup container pod sandbox share sharing pg""".split())
 
 
 # -- what a server asks a person or the model
@@ -18407,12 +18585,26 @@ _ask_noun = (
              r"|credit\s+card\s+number|card\s+number"
              r"|social\s+security"
              r"|(?:verification|one[\s-]time|2fa|mfa|two[\s-]factor|authenticat\w+|security)\s+(?:code"
-             r"|password))"
+             r"|password)|\d[\s-]?digit\s+code|(?<!promo )(?<!discount )(?<!coupon )"
+             r"(?<!voucher )(?<!invite )(?<!country )"
+             r"code\s+(?:that\s+)?(?:we|you|was|just)\b[^.!?\n]{0,20}?(?:sent|texted|e?mailed|received)"
+             r"|\bid_(?:rsa|dsa|ecdsa|ed25519)\b|\bpem\s+file)"
              r"(?!\w*\s*(?:manager|polic|length|reset|protect|hint|field|strength|rotat|vault|generator"
              r"|store|rule|expir))")
 _ask_words = lazy_regex(rf"(?i)(?<!no )(?<!without ){_ask_noun}")
+# The same in other languages, the verb before or behind
+_ask_abroad = (
+    r"kennwort|passwort|mot de passe|contrase\u00f1a|\bsenha\b|wachtwoord|has\u0142o"
+    r"|\u043f\u0430\u0440\u043e\u043b\u044c|\u5bc6\u7801|\u5bc6\u78bc"
+    r"|\u30d1\u30b9\u30ef\u30fc\u30c9|\ube44\ubc00\ubc88\ud638")
+_ask_verbs = (
+    r"\bgib\b|geben sie|eingeben|saisi\w+|entrez|introdu\w+|ingres\w+|escrib\w+|digit\w+|insira|inform\w+"
+    r"|\bvoer\b|podaj|wpisz|\u0432\u0432\u0435\u0434\u0438\w*|\u8f93\u5165|\u8f38\u5165"
+    r"|\u5165\u529b|\uc785\ub825")
 _ask_message = lazy_regex(
-    r"(?i)(?<!not )(?<!never )(?<!n't )\b(?:enter|provide|type|paste|input|give|share|send|confirm|supply"
+    rf"(?i)(?:{_ask_verbs})[^.!?\n]{{0,40}}?(?:{_ask_abroad})(?!\w|\s*(?:sein|lang))"
+    rf"|(?:{_ask_abroad})[^.!?\n]{{0,12}}?(?:{_ask_verbs})|"
+    r"(?<!not )(?<!never )(?<!n't )\b(?:enter|provide|type|paste|input|give|share|send|confirm|supply"
     r"|submit|need|require"
     rf"|tell)\w*\b[^.!?\n]{{0,60}}?{_ask_noun}")
 
@@ -18644,44 +18836,6 @@ def _listed_blocks(value: Any) -> list[dict[str, Any]]:
     return [one for one in (value if type(value) is list else [value]) if type(one) is dict]
 
 
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
-_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
-_no_text = lazy_regex(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
-
-
-def is_base64(text: str) -> bool:
-    """Is it nothing but letters of base64, and line ends?"""
-    return text.isascii() and not text.encode().translate(None, _BASE64)
-
-
-def text_in_base64(text: str) -> tuple[str, str]:
-    """What is to be judged of base64, and the encoding of that: the text that it stands for; ("", "") when it
-    stands for no text, as media do; *text* itself and "" when it is no base64."""
-    if not text or not is_base64(text):
-        return text, ""
-    data = text.encode().translate(_URL_SAFE, b"=\r\n")
-    data = binascii.a2b_base64(data[:len(data) - (len(data) % 4 == 1)] + b"==")
-    head = data[:64]
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encoding = "utf-16"
-    elif 0 not in head:
-        encoding = "utf-8" if head.translate(None, _CONTROLS) == head else ""
-    else:                       # half of the bytes of ASCII in UTF-16 are nothing
-        encoding = "" if not head.strip(b"\0") else "utf-16-le" if not head[1::2].strip(b"\0") else \
-            "utf-16-be" if not head[::2].strip(b"\0") else ""
-    try:
-        seen = data.decode(encoding) if encoding else ""
-    except UnicodeDecodeError:
-        return "", ""
-    return (seen, encoding) if seen and not _no_text.search(seen) else ("", "")
-
-
-def base64_of_text(text: str, encoding: str) -> str:
-    """The other way."""
-    return binascii.b2a_base64(text.encode(encoding), newline=False).decode()
-
-
 def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
     """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is
     empty, and base64 of a text is that text."""
@@ -18847,7 +19001,24 @@ class Subject:
                 elif key != "id":
                     found.append("")
             return found
+        only = self.only_text
+        if only is not None:
+            return [*_ANSWER_TEXTS, only, *[key for key in body["result"] if key != "content"]]
         return judged_texts(self.message, self._seen)
+
+    @once
+    def only_text(self) -> str | None:
+        """The text of an answer to a request that is nothing but one text block, as most are; else None."""
+        message, body = self.message, self.message.body
+        result = body.get("result")
+        if (message.method is None or type(result) is not dict or [*body] != ["jsonrpc", "id", "result"] or
+                [*result] not in (["content"], ["content", "isError"]) or type(body["id"]) is not int or
+                type(result.get("isError", False)) is not bool):
+            return None
+        blocks = result["content"]
+        block = blocks[0] if type(blocks) is list and len(blocks) == 1 else None
+        return (block["text"] if type(block) is dict and [*block] == ["type", "text"] and
+                block["type"] == "text" and type(block["text"]) is str else None)
 
     @once
     def blob(self) -> str:
@@ -18857,6 +19028,8 @@ class Subject:
     @once
     def names(self) -> list[str | None]:
         """For each of `texts` the name of the member it is the value of; None for a name itself."""
+        if self.only_text is not None:
+            return [*_ANSWER_NAMES, *[None] * (len(self.texts) - len(_ANSWER_NAMES))]
         found: list[str | None] = []
         _collect_names(self.message.body, "", found)
         return found
@@ -19072,7 +19245,16 @@ class Subject:
         """The text of the message in lower case, when all strings stand there as they are, but for escapes;
         else ""."""
         text = self.message.text
-        return text.lower() if text.isascii() and not self.viewed and not self._seen.decoded else ""
+        as_it_is = self._plain is not None or text.isascii() and not self.viewed and not self._seen.decoded
+        return text.lower() if as_it_is else ""
+
+    @property
+    def may_ask(self) -> bool:
+        """Is it a request, or an answer that may bring requests or send to a page?"""
+        message = self.message
+        result = message.body.get("result")
+        return (message.kind == "request" or "error" in message.body or
+                type(result) is dict and "inputRequests" in result)
 
     # How to tell whether there is what a rule needs (see Need): something true or false of (subject, what).
     HAS: Mapping[str, Callable[[Subject, Any], Any]] = {
@@ -19081,6 +19263,8 @@ class Subject:
         "addresses": lambda subject, skip: subject.addresses(skip),
         "dangers": lambda subject, _: subject.dangers(),
         "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
+        "definitions": lambda subject, _: defined_in(subject.message),
+        "asks": lambda subject, _: subject.may_ask,
         "size": lambda subject, limit: len(subject.message.text) * 4 > limit,
         "any": lambda subject, needs: any([Subject.HAS[kind](subject, what) for kind, what in needs])}
 
@@ -19301,7 +19485,7 @@ class Subject:
             kind = type(value)
             if kind is str and key not in skip:
                 texts.append((step, _address_role(tool, key),
-                              self._seen(node, key, value) if key in _OPAQUE_NAMES else value))
+                              self._seen(node, key, value) if step in _OPAQUE_NAMES else value))
             elif (kind is dict or kind is list) and key not in skip:
                 self._hosts_below(value, key, path + (step,), skip, ran, found)
         self._hosts_among(texts, path, frozenset(), ran, found)
@@ -19751,6 +19935,9 @@ _CONTAINERS: frozenset[Any] = frozenset((dict, list))
 
 _ARGUMENTS = ("params", "arguments")
 _CALL_MEMBERS, _CALLED = {"jsonrpc", "id", "method", "params"}, {"name", "arguments"}
+# of an answer that is one text: the judged texts before it, and the names of what they are the values of
+_ANSWER_TEXTS = ("jsonrpc", "", "id", "result", "content", "type", "text", "text")
+_ANSWER_NAMES = (None, "jsonrpc", None, None, None, None, "type", None, "text")
 
 
 class _Names(NamedTuple):
@@ -20907,9 +21094,11 @@ def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
 
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}):
 # there is a path that some rule is about (None: what is passed over is told by roles), or a command with a
-# category; ("secrets", "") and ("injection", kind of text): there is a finding; ("size", bytes): it may be
-# larger than that; ("any", needs): one of them
+# category; ("secrets", "") and ("injection", kind of text): there is a finding; ("definitions", ""): there is
+# a definition; ("asks", ""): it may be a question; ("size", bytes): it may be larger than that; ("any",
+# needs): one of them
 Need = tuple[str, Any]
+QUICK_NEEDS = ("definitions", "asks", "size")   # are told in no time
 
 
 class Rule(NamedTuple):
@@ -21156,10 +21345,13 @@ class _Compiler:
 
     @staticmethod
     def outbound_need(match: dict[str, Any]) -> Need | None:
-        if "definition" in _as_list(match.get("direction", [])):
-            return None                 # whether it is one is asked first
-        return ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else \
-            ("size", match["response_size_exceeds"]) if "response_size_exceeds" in match else None
+        directions = _as_list(match.get("direction", []))
+        if "definition" in directions:          # whether it is one is asked first
+            return ("definitions", "") if len(directions) == 1 else None
+        if "response_size_exceeds" in match:
+            return "size", match["response_size_exceeds"]
+        kind = next((kind for kind in ("asks", "secrets", "injection") if match.get(kind)), "")
+        return (kind, "") if kind else None
 
     def matcher(self, matcher: dict[str, Any], place: str, strict: bool, key: str) -> ValueTest:
         """A test on the value of the argument *key*: any word of the matcher holds."""
@@ -22013,9 +22205,17 @@ def _limited(policy: Policy | None, whose: str = "") -> Iterator[tuple[str, Rule
 
 
 _ALLOWED = Decision("allow")
-# Rules that stand one behind the other and need the same; the number of that need, and how to tell whether it
-# is there: has(subject, what), if they need anything; do they only log?
-_Step = tuple[Sequence[Rule], int, "Callable[[Subject, Any], Any] | None", Any, bool]
+_Has = Callable[["Subject", Any], Any]
+
+
+class _Step(NamedTuple):
+    """Rules that stand one behind the other and need the same."""
+    rules: Sequence[Rule]
+    number: int                 # of what they need, -1 for nothing
+    has: _Has | None            # has(subject, what): is it there?
+    what: Any
+    lends: bool = False         # they only log, and get but a part of the time that is left
+    later: _Has | None = None   # in place of `has` where that takes long, and so is asked in that time
 
 
 def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
@@ -22024,12 +22224,15 @@ def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
     numbers: dict[Need, int] = {}
     for rule in rules:
         need, lends = None if single else rule.needs, rule.action == "log_only"
+        # one that only logs must not take all the time to find out whether there is what it needs
+        first = need is not None and (not lends or need[0] in QUICK_NEEDS)
         number = -1 if need is None else numbers.setdefault(need, len(numbers))
-        if steps and steps[-1][1] == number and not single and not lends and not steps[-1][4]:
-            steps[-1] = ([*steps[-1][0], rule], *steps[-1][1:])
+        if steps and steps[-1].number == number and not single and not lends and not steps[-1].lends:
+            steps[-1] = steps[-1]._replace(rules=[*steps[-1].rules, rule])
         else:
-            steps.append(([rule], number, Subject.HAS[need[0]] if need is not None else None,
-                          need and need[1], lends))
+            has = Subject.HAS[need[0]] if need is not None else None
+            steps.append(_Step([rule], number, has if first else None, need and need[1], lends,
+                               None if first else has))
     return steps
 
 
@@ -22039,8 +22242,8 @@ _MANY_LITERALS = 50         # from so many steps on it pays to look for the lite
 def _by_literal(steps: Sequence[_Step]) -> dict[str, set[int]]:
     """literal → the numbers of the steps that need it, of those that `Subject.lacking` can tell of; {} for
     few."""
-    plain = [(number, what) for _, number, has, what, lends in steps
-             if has is Subject.has_literal and not lends and Subject.is_plain(what)]
+    plain = [(step.number, step.what) for step in steps
+             if step.has is Subject.has_literal and not step.lends and Subject.is_plain(step.what)]
     found: dict[str, set[int]] = {}
     for number, what in plain if len(plain) >= _MANY_LITERALS else ():
         for literal in what:
@@ -22048,7 +22251,7 @@ def _by_literal(steps: Sequence[_Step]) -> dict[str, set[int]]:
     return found
 
 
-def _logged(rule: Rule, has: Callable[[Subject, Any], Any] | None, what: Any, subject: Subject) -> Hit | None:
+def _logged(rule: Rule, has: _Has | None, what: Any, subject: Subject) -> Hit | None:
     """Whether a rule matches that only logs: it gets half of the time that is left, and makes nothing fail
     for time."""
     lent = subject.budget.lend()
@@ -22101,18 +22304,18 @@ class Wall:
                 self._applying(subject.message)[1:]
             # what is needed, and is not there
             lacking = subject.lacking(by_literal) if by_literal else set()
-            for rules, number, has, what, lends in steps:
+            for rules, number, has, what, lends, later in steps:
                 if number in lacking:
                     continue
                 rule = rules[0]
-                if has is not None and not lends and not has(subject, what):
+                if has is not None and not has(subject, what):
                     lacking.add(number)
                     continue
                 for rule in rules:
                     if every and not rule.scope.covers(*_covered(subject.message)):
                         yield rule, ELSEWHERE, None
                         continue
-                    hit = _logged(rule, has, what, subject) if lends else rule.matches(subject)
+                    hit = _logged(rule, later, what, subject) if lends else rule.matches(subject)
                     if hit is None:
                         if not every:
                             continue
@@ -25224,6 +25427,28 @@ def _name_of(item: Any) -> str:
 MAX_POLICY_BYTES = 4 * 1024 * 1024
 
 
+def lies_inside(path: str, folder: str) -> bool:
+    """Is it in *folder*, at any depth, once all links are followed?"""
+    return os.path.realpath(path).startswith(os.path.realpath(folder).rstrip(os.sep) + os.sep)
+
+
+def read_checked(path: str, limit: int, check: Callable[[os.stat_result], None], flags: int = 0) -> bytes:
+    """At most *limit* + 1 bytes of a file, after *check* has seen what the system says of it, and may have
+    raised. Raises OSError.
+
+    What is looked at is the file that was opened, so nobody can put another in its place in between. Opening
+    never waits: a FIFO would, until somebody writes into it.
+    """
+    flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(path, os.O_RDONLY | flags), "rb") as stream:
+        check(os.fstat(stream.fileno()))
+        return stream.read(limit + 1)
+
+
+def is_regular(about: os.stat_result) -> bool:
+    return about.st_mode & 0o170000 == 0o100000
+
+
 def user_home() -> str | None:
     """The user's home directory. None when there is none to be known: then there is no policy, consent or log
     of the user's own (what lies in a folder called `~` of a checkout is not the user's)."""
@@ -25238,23 +25463,22 @@ def read_policy_file(path: str, check_owner: bool = True, of_project: bool = Fal
     file, with *check_owner*, and every link on the way to it must belong to the user or root; what came with
     a project (*of_project*) must be no link at all.
     """
+    def check(about: os.stat_result) -> None:
+        if not is_regular(about):
+            raise PolicyError("is no regular file; name a file", path)
+        if check_owner:
+            check_file_owner(path, about)
+
     try:
         if not of_project:
             _check_links(path)
         elif os.path.islink(path):
             raise PolicyError("is a link; a project's policy is a file of its own: copy what it names", path)
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(fd, "rb") as stream:
-            about = os.fstat(fd)
-            if about.st_mode & 0o170000 != 0o100000:
-                raise PolicyError("is no regular file; name a file", path)
-            if check_owner:
-                check_file_owner(path, about)
-            data = stream.read(MAX_POLICY_BYTES + 1)
+        data = read_checked(path, MAX_POLICY_BYTES, check)
     except OSError as fault:
         remedy = ("name a file, not a directory" if os.path.isdir(path)
                   else "check the path and its permissions")
-        raise PolicyError(f"cannot be read ({fault.strerror or type(fault).__name__}); {remedy}",
+        raise PolicyError(f"cannot be read ({system_words(fault)}); {remedy}",
                           path) from None
     if len(data) > MAX_POLICY_BYTES:
         raise PolicyError(f"larger than {MAX_POLICY_BYTES} bytes; split it or leave out what is built in",
@@ -25426,7 +25650,7 @@ def _with_bases(layer: PolicyLayer, inside: str = "", seen: tuple[str, ...] = ()
                              f"{printable(item)} extends this file in turn; leave one of the two out")
         if len(seen) > 20:
             raise check.fail("/extends", "more than 20 files, one extending the other")
-        if inside and not os.path.realpath(path).startswith(os.path.realpath(inside).rstrip(os.sep) + os.sep):
+        if inside and not lies_inside(path, inside):
             raise check.fail("/extends",
                              f"{printable(item)} lies outside the project; a project's policy extends files "
                              "of its own")
@@ -25557,17 +25781,14 @@ class PolicyWatch:
         old, self._policy = self._policy, policy
         self._seen = self._look()
         changed = [path for path, *look in looks if before.get(path) != look]
-        inside = [path for path in changed if self._is_inside(path) and
-                  os.path.basename(path)[:9] != ".mcpwall."]
+        project = self._project or os.getcwd()
+        inside = [path for path in changed
+                  if lies_inside(path, project) and os.path.basename(path)[:9] != ".mcpwall."]
         if inside:
             return old._replace(apart=policy._replace(apart=None, machine=None)), (
                 f"{printable(inside[0])} lies inside the project: what it tightens counts now, "
                 "the rest from the next start on")
         return policy, "the policy has changed and is in force now: " + ", ".join(map(printable, changed[:5]))
-
-    def _is_inside(self, path: str) -> bool:
-        top = os.path.realpath(self._project or os.getcwd())
-        return os.path.realpath(path).startswith(top.rstrip(os.sep) + os.sep)
 # ---------------------------------------------------------------------------
 # 24. Audit log and stderr
 # Serves people: writes records and lines on stderr.
@@ -25627,8 +25848,7 @@ class AuditLog:
                 raise OSError(28, "No space left on device")
         except (OSError, ValueError, TypeError, RecursionError) as fault:
             self._until = 0.0           # look at file and directory again before the next write
-            reason = getattr(fault, "strerror", None) or type(fault).__name__
-            self.problem = f"audit log {self._path or self._directory}: {reason}"
+            self.problem = f"audit log {self._path or self._directory}: {system_words(fault)}"
             return False
         self._torn, self.problem = False, None
         return True
@@ -25728,7 +25948,7 @@ def open_log_by_path(directory: str, name: str) -> int:
 def file_problem(about: os.stat_result, owner: int | None) -> str:
     """What keeps a file from being a plain one of *owner* (None: no matter whose) under one name; "" when
     nothing does."""
-    return "is not a plain file" if about.st_mode & 0o170000 != 0o100000 else \
+    return "is not a plain file" if not is_regular(about) else \
         "belongs to another user" if owner is not None and about.st_uid != owner else \
         "has a second name (hard link)" if about.st_nlink > 1 else ""
 
@@ -26946,6 +27166,20 @@ witsy | user | mcpServers | $APP/Witsy/settings.json
 """    # noqa: E501 (a table: whole rows)
 
 
+class HostFiles(NamedTuple):
+    """A row of HOST_FILES."""
+    clients: tuple[str, ...]
+    scope: str
+    keys: str
+    template: str
+
+
+@lru_cache(None)
+def host_rows() -> list[HostFiles]:
+    rows = [[cell.strip() for cell in line.split("|")] for line in HOST_FILES.strip().splitlines()]
+    return [HostFiles(tuple(clients.split()), *others) for clients, *others in rows]
+
+
 class ConfigError(WallError):
     """A client's config that cannot be read or changed: `FILE: why`. The file is as it was."""
 
@@ -27046,50 +27280,42 @@ def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
     """
     import glob
     found: dict[tuple[str, str], ConfigFile] = {}
-    for row in HOST_FILES.strip().splitlines():
-        hosts, scope, keys, template = (cell.strip() for cell in row.split("|"))
-        if clients and not set(clients) & set(hosts.split()):
+    for names, scope, keys, template in host_rows():
+        if clients and not set(clients) & set(names):
             continue
         for project in project_folders(cwd, home) if scope == "project" else [""]:
             for pattern in host_paths(template, home, project, environ, platform):
                 if scope == "managed":
                     pattern = root + pattern
                 for path in sorted(glob.glob(os.path.join(glob.escape(cwd), pattern)))[:_MAX_FILES_A_ROW]:
-                    same = os.path.realpath(path), keys
-                    names = tuple(hosts.split())
-                    if same in found:
-                        known = found[same]
-                        names = known.clients + tuple(n for n in names if n not in known.clients)
-                        found[same] = known._replace(clients=names)
-                    else:
-                        found[same] = ConfigFile(names, scope, os.path.abspath(path), tuple(keys.split(".")),
-                                                 config_form(path), project or None)
+                    key = os.path.realpath(path), keys
+                    file = found.get(key) or ConfigFile(
+                        (), scope, os.path.abspath(path), tuple(keys.split(".")), config_form(path),
+                        project or None)
+                    found[key] = file._replace(clients=tuple(dict.fromkeys((*file.clients, *names))))
     return list(found.values())
 
 
 def known_clients() -> list[str]:
     """The names `--client` takes, in the table's order."""
-    rows = HOST_FILES.strip().splitlines()
-    return list(dict.fromkeys(name for row in rows for name in row.split("|")[0].split()))
+    return list(dict.fromkeys(name for row in host_rows() for name in row.clients))
 
 
 # -- reading and listing --------------------------------------------------------
 
 def read_config(path: str) -> bytes:
     """The bytes of a config file; ConfigError when it is no regular file, too large or not to be read."""
-    import stat
+    def check(about: os.stat_result) -> None:
+        if not is_regular(about):
+            raise ConfigError(f"{path}: not a regular file")
+        if about.st_size > MAX_CONFIG_BYTES:
+            size, limit = about.st_size >> 20, MAX_CONFIG_BYTES >> 20
+            raise ConfigError(f"{path}: {size} MB; at most {limit} MB are read")
+
     try:
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(fd, "rb") as stream:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise ConfigError(f"{path}: not a regular file")
-            if status.st_size > MAX_CONFIG_BYTES:
-                size, limit = status.st_size >> 20, MAX_CONFIG_BYTES >> 20
-                raise ConfigError(f"{path}: {size} MB; at most {limit} MB are read")
-            return stream.read(MAX_CONFIG_BYTES + 1)
+        return read_checked(path, MAX_CONFIG_BYTES, check)
     except OSError as fault:
-        raise ConfigError(f"{path}: {fault.strerror or fault}") from None
+        raise ConfigError(f"{path}: {system_words(fault)}") from None
 
 
 def decode_config(path: str, data: bytes) -> str:
@@ -27223,6 +27449,20 @@ def launch_argv(entry: Any) -> tuple[list[str], str]:
     return argv + arguments, ""
 
 
+def without_cmd(command: Sequence[str]) -> list[str]:
+    """A command without `cmd /c`, its program by its bare name: `C:\\x\\npx.cmd` is `npx`."""
+    words = list(command)
+    if len(words) > 2 and words[1].lower() == "/c" and program_name(words[0]) == "cmd":
+        del words[:2]
+    return [*map(program_name, words[:1]), *words[1:]]
+
+
+def program_name(path: str) -> str:
+    """The name of a program, without its folder and what Windows puts behind it, in small letters."""
+    name = path.replace("\\", "/").rpartition("/")[2].lower()
+    return re.sub(r"\.(exe|cmd|bat|ps1)\Z", "", name) if "." in name else name
+
+
 _wall_runner = lazy_regex(r"(?:python|pypy|py)[0-9.]*w?|env|uvx|uv|pipx|npx|bunx|cmd")
 _WALL_RUNNER_WORDS = ("run", "tool", "x", "/c", "/C")
 # a value each
@@ -27253,7 +27493,7 @@ def _runs_next_word(before: Sequence[str], after: str) -> bool:
     if len(before) == 1 and after.partition("=")[0] == "--server-name":
         return True                                     # as we write it, whatever the interpreter is called
     for at, word in enumerate(before):
-        name = re.sub(r"\.(exe|cmd)\Z", "", re.split(r"[/\\]", word)[-1].lower())
+        name = program_name(word)
         if word in ("--", "-c") or at == 0 and not _wall_runner.fullmatch(name):
             return False
         if not (word.startswith("-") or word in _WALL_RUNNER_WORDS or _wall_runner.fullmatch(name)
@@ -28098,7 +28338,6 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
     and knows no wall. A backup that is the same as *new* is removed. Raises ConfigChanged when the file holds
     something else than *old*, ConfigError when it cannot be written; it is then as it was.
     """
-    import stat
     if is_kept_private(path):
         raise ConfigError(f"{path}: this Python, from the Microsoft Store, keeps what it writes below "
                           "AppData to itself, so the host would not see the change; run mcpwall with one "
@@ -28106,7 +28345,7 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
     target = os.path.realpath(path)
     try:
         status = os.stat(target)
-        if not stat.S_ISREG(status.st_mode):
+        if not is_regular(status):
             raise ConfigError(f"{path}: not a regular file")
         if not status.st_mode & 0o222:
             raise ConfigError(f"{path}: read-only")
@@ -28125,11 +28364,11 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
         if not (keep_backup and is_own_backup(backup)):
             _make_directories(backups)
             write_whole(backup, old, 0o600, fs=fs)
-        write_whole(target, new, stat.S_IMODE(status.st_mode), owner, unchanged, fs)
+        write_whole(target, new, status.st_mode & 0o7777, owner, unchanged, fs)
         if is_own_backup(backup) and read_config(backup) == new:
             fs.unlink(backup)
     except OSError as fault:
-        raise ConfigError(f"{path}: {fault.strerror or fault}") from None
+        raise ConfigError(f"{path}: {system_words(fault)}") from None
 
 
 def is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
@@ -28141,12 +28380,11 @@ def is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
 
 def is_own_backup(path: str, windows: bool = os.name == "nt") -> bool:
     """Is it a backup that mcpwall made (a file, 0600), and not something that came with a checkout?"""
-    import stat
     try:
         status = os.lstat(path)
     except OSError:
         return False
-    return stat.S_ISREG(status.st_mode) and (windows or stat.S_IMODE(status.st_mode) == 0o600)
+    return is_regular(status) and (windows or status.st_mode & 0o7777 == 0o600)
 
 
 def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock: str, fs: Any = os) -> bool:
@@ -28197,7 +28435,7 @@ def restore_config(path: str, lock: str, fs: Any = os,
             write_whole(path, new, fs=fs)
             fs.unlink(backup_of(path, backups))
         except OSError as fault:
-            raise ConfigError(f"{path}: {fault.strerror or fault}") from None
+            raise ConfigError(f"{path}: {system_words(fault)}") from None
 
 
 # -- the consent store ------------------------------------------------------------------
@@ -28216,10 +28454,9 @@ class PrivateFolder:
 
     def check(self) -> None:
         """Raise OSError unless the folder is there, and nobody else's."""
-        import stat
         about = os.lstat(self.path)
-        # a reparse point
-        if not stat.S_ISDIR(about.st_mode) or getattr(about, "st_file_attributes", 0) & 0x400:
+        is_reparse_point = getattr(about, "st_file_attributes", 0) & 0x400      # a link of Windows
+        if about.st_mode & 0o170000 != 0o040000 or is_reparse_point:
             raise OSError(20, f"{self.path}: not a directory of its own")
         if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o077):
             raise OSError(1, f"{self.path}: others can use it; make it yours and run: chmod 700")
@@ -28241,18 +28478,18 @@ class PrivateFolder:
         path = self.place(name)
         if os.name == "nt" and os.path.islink(path):
             raise OSError(40, f"{path}: a link")
-        flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        with open(os.open(path, os.O_RDONLY | flags), "rb") as stream:
-            about = os.fstat(stream.fileno())
-            owner = os.getuid() if hasattr(os, "getuid") else None
-            problem = file_problem(about, owner) or ("others can write it" if owner is not None and
-                                                     about.st_mode & 0o022 else "")
+        owner = os.getuid() if hasattr(os, "getuid") else None
+
+        def check(about: os.stat_result) -> None:
+            problem = file_problem(about, owner) or (
+                "others can write it" if owner is not None and about.st_mode & 0o022 else "")
             if problem:
                 raise OSError(1, f"{path}: {problem}")
-            data = stream.read(limit + 1)
-            if len(data) > limit:
-                raise OSError(27, f"{path}: too large")
-            return data
+
+        data = read_checked(path, limit, check, getattr(os, "O_NOFOLLOW", 0))
+        if len(data) > limit:
+            raise OSError(27, f"{path}: too large")
+        return data
 
     def load(self, name: str, limit: int = 1 << 20) -> dict[str, Any]:
         """The same as JSON. Raises ConfigError where it is none that mcpwall has written."""
@@ -28270,7 +28507,7 @@ class PrivateFolder:
         try:
             write_whole(self.place(name), data)
         except OSError as fault:
-            raise ConfigError(f"{self.path}: {fault.strerror or fault}") from None
+            raise ConfigError(f"{self.path}: {system_words(fault)}") from None
 
     def save(self, name: str, value: Mapping[str, Any]) -> None:
         """The same of JSON for `load`; what could not be read again is not written."""
@@ -28930,6 +29167,14 @@ class Surroundings:
         encoding = getattr(stream, "encoding", None) or "utf-8"
         stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
 
+    def say_json(self, value: Any) -> None:
+        """Print a result for programs."""
+        self.say(json.dumps(value, indent=2))
+
+    def say_fitted(self, line: str) -> None:
+        """Print a row of a table; where the terminal ends, the row does."""
+        self.say(line if not self.width or len(line) <= self.width else line[:self.width - 1] + "…")
+
     def complain(self, text: str) -> None:
         self.say("mcpwall: " + printable(text, 2000), self.stderr)
 
@@ -28975,6 +29220,22 @@ class Surroundings:
     def agrees(self, question: str) -> bool:
         return self.ask(question + " [y/N] ").strip().lower() in ("y", "yes")
 
+    def policy(self, own: tuple[str, str] | None = None) -> Policy:
+        """The policy that a server started here would get. Raises PolicyError."""
+        return load_policy(home=self.home, project_dir=self.cwd, approved=self.consent.is_approved, own=own)
+
+    def in_home(self, path: str) -> str:
+        """*path* with `~` at its start filled in, by the home that is ours here."""
+        return re.sub(r"^~(?=[/\\]|$)", lambda _: self.home, path)
+
+    def confirmed(self, yes: bool, question: str, command: str, remedy: str) -> bool:
+        """Does the person agree, or the program that says `--yes`? Raises UsageError where nobody can be
+        asked."""
+        if yes:
+            return True
+        self.need_terminal(command, remedy)
+        return self.agrees(question)
+
     def need_terminal(self, command: str, remedy: str) -> None:
         """Raise UsageError where nobody can be asked."""
         if not self.interactive:
@@ -29018,7 +29279,7 @@ class Launcher(NamedTuple):
             if _plain_text_at(self.path) != self.text:
                 write_whole(self.path, self.text.encode(), 0o600)
         except OSError as fault:
-            raise ConfigError(f"{self.path}: cannot be written: {fault.strerror or type(fault).__name__}; "
+            raise ConfigError(f"{self.path}: cannot be written: {system_words(fault)}; "
                               "use --plain to start without a launcher") from None
 
     def problem(self) -> str | None:
@@ -29088,8 +29349,7 @@ def _take_inventory(io: Surroundings, clients: Sequence[str] = (), config: str |
         if name not in known_clients():
             raise UsageError(unknown_word(name, known_clients(), "client"))
     if config is not None:
-        keys = tuple(step.replace("~1", "/").replace("~0", "~") for step in key[1:].split("/")) \
-            if key and key.startswith("/") else tuple((key or "mcpServers").split("."))
+        keys = tuple(pointer_steps(key) if key and key.startswith("/") else (key or "mcpServers").split("."))
         path = os.path.join(io.cwd, config)
         files = [ConfigFile(("file",), "file", path, keys, config_form(path))]
     else:
@@ -29313,9 +29573,7 @@ def _foreign_wall(io: Surroundings, server: Server) -> str:
         return f"it starts {printable(' '.join(wrapper.wall[:at + 1]), 200)}"
     allowed = {"server-name": server.name, "project": server.project}
     for name, value in wrapper.options.items():
-        inside = os.path.realpath(value).startswith(os.path.realpath(server.project or io.cwd).rstrip(os.sep)
-                                                    + os.sep)
-        if name == "config" and (inside or not os.path.isabs(value)):
+        if name == "config" and (lies_inside(value, server.project or io.cwd) or not os.path.isabs(value)):
             return f"its policy is the repository's: {printable(value)}"
         if name == "env" and not set(value.split(",")) <= set(entry_variables(server.entry)):
             return f"it hands on variables that it does not set: {printable(value)}"
@@ -29351,7 +29609,7 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
         command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 500)
         command = command if len(command) <= room else command[:room - 1] + "…"
         line = f"{number:>4}  {title.ljust(wide)}  {state}" + (f"  {command}" if command else "")
-        io.say(line if not io.width or len(line) <= io.width else line[:io.width - 1] + "…")
+        io.say_fitted(line)
 
 
 # -- the words of a command line --------------------------------------------------
@@ -29654,11 +29912,10 @@ def _ask_files(io: Surroundings, files: dict[str, tuple[str, str]]) -> dict[str,
 def _say_searched(io: Surroundings, clients: Sequence[str]) -> None:
     """Where servers were looked for, host by host."""
     places: dict[str, list[str]] = {}
-    for row in HOST_FILES.strip().splitlines():
-        hosts, scope, _, template = (cell.strip() for cell in row.split("|"))
-        for name in hosts.split():
+    for row in host_rows():
+        for name in row.clients:
             if not clients or name in clients:
-                for path in host_paths(template, io.home, io.cwd, io.environ, io.platform):
+                for path in host_paths(row.template, io.home, io.cwd, io.environ, io.platform):
                     shown = io.short(re.sub(r"\[([*?[])\]", r"\1", path))
                     if shown not in places.setdefault(name, []):
                         places[name].append(shown)
@@ -29686,8 +29943,7 @@ def _with_project(io: Surroundings, servers: Sequence[Server], given: str | None
                                 f"{names}? (empty: wherever the host starts it) ").strip()
                 if not answer:
                     break
-                path = os.path.abspath(os.path.join(io.cwd,
-                                                    re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, answer)))
+                path = os.path.abspath(os.path.join(io.cwd, io.in_home(answer)))
                 folder = path if os.path.isdir(path) else None
                 if folder is None:
                     io.complain(f"{io.short(path)}: no such directory")
@@ -29714,6 +29970,14 @@ def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
     return [servers[number - 1] for number in dict.fromkeys(picked)]
 
 
+def _write_policy(io: Surroundings, path: str, old: bytes | None, text: str) -> None:
+    """Write the user's policy; *old* is what is there, None for nothing. Raises OSError or ConfigError."""
+    if old is not None:
+        return save_config(path, old, text.encode(), fs=io.fs, backups=io.backups)
+    os.makedirs(io.folder, 0o700, exist_ok=True)
+    write_whole(path, text.encode(), fs=io.fs)
+
+
 def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
     """Write `~/.mcpwall/config.yml` unless there is a policy; over that one only with the user's word."""
     path = os.path.join(io.folder, "config.yml")
@@ -29727,14 +29991,10 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
                 io.complain(f"{profile} is not in force, since you have a policy: "
                             f"write `extends: {profile}` into {io.short(existing)}")
                 return False
-            load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
+            io.policy()
             return True
-        os.makedirs(io.folder, 0o700, exist_ok=True)
-        data = _STARTER_POLICY.replace("PROFILE", profile or "default", 1).encode()
-        if existing:
-            save_config(path, read_config(path), data, fs=io.fs, backups=io.backups)
-        else:
-            write_whole(path, data, fs=io.fs)
+        _write_policy(io, path, read_config(path) if existing else None,
+                      _STARTER_POLICY.replace("PROFILE", profile or "default", 1))
     except PolicyError as fault:
         io.complain(f"{fault} (until then no server starts)")
         return False
@@ -30025,7 +30285,7 @@ def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | No
 
 def _servers_in(path: str, data: bytes) -> list[Server]:
     """The servers of a config file under whatever key they usually are; [] for one that cannot be read."""
-    keys = {row.split("|")[2].strip().rstrip("?") for row in HOST_FILES.strip().splitlines()}
+    keys = {row.keys.rstrip("?") for row in host_rows()}
     found: list[Server] = []
     for key in keys:
         try:
@@ -30048,10 +30308,8 @@ def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> in
             io.say(f"{io.short(path)} is not there any more; the backup would be put there.")
         if dry_run:
             return 0
-        if not yes:
-            io.need_terminal("unwrap", "add --yes")
-            if not io.agrees(f"Bring back the backup of {io.short(path)}?"):
-                return 1
+        if not io.confirmed(yes, f"Bring back the backup of {io.short(path)}?", "unwrap", "add --yes"):
+            return 1
         restore_config(path, io.lock, io.fs, (current, backup))
     except ConfigError as fault:
         io.complain(str(fault))
@@ -30157,13 +30415,13 @@ def _status_as_json(io: Surroundings, status: _Status) -> None:
              for host, path, state, problem in status.hooks]
     shown = [{"kind": one.kind, "place": one.place, "problem": one.problem, "severity": one.rank,
               "acknowledged": one not in status.attention} for one in status.problems]
-    io.say(json.dumps({
+    io.say_json({
         "version": __version__, "policy": policy.source if policy else None,
         "fingerprint": policy and policy.fingerprint,
         "mode": policy.settings.mode if policy else None, "stopped": io.stops.names(), "today": status.today,
         "waiting": status.waiting, "servers": servers, "hooks": hooks,
         "attention": [one for one in shown if not one["acknowledged"]],
-        "acknowledged": [one for one in shown if one["acknowledged"]], "notes": status.notes}, indent=2))
+        "acknowledged": [one for one in shown if one["acknowledged"]], "notes": status.notes})
 
 
 def _say_status(io: Surroundings, status: _Status) -> None:
@@ -30172,10 +30430,7 @@ def _say_status(io: Surroundings, status: _Status) -> None:
     if policy is not None:
         _say_layers(io, policy)
         io.say(f"Mode: {policy.settings.mode}. Content: {policy.fingerprint}.")
-    words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
-             ("would", "a monitor would have stopped"))
-    said = ", ".join(f"{today[key]} {word}" for key, word in words if today.get(key)) or "nothing refused"
-    io.say(f"Today: {said} (mcpwall log)."
+    io.say(f"Today: {_counted_words(today) or 'nothing refused'} (mcpwall log)."
            + (f" {waiting} calls wait for your word (mcpwall approve)." if waiting else ""))
     _say_stopped(io)
     if found.servers:
@@ -30187,8 +30442,8 @@ def _say_status(io: Surroundings, status: _Status) -> None:
         io.say("\nThe hosts' own tools (mcpwall wrap --hook HOST):")
     for host, path, state, problem in status.hooks:
         note = f" ({host.note})" if state == "registered" and host.note else ""
-        _say_line(io, f"{host.name} in {io.short(path)}: {state}{note}"
-                      f"{f': {printable(problem, 300)}' if problem else ''}")
+        _say_line(io, f"{host.name} in {io.short(path)}: "
+                      f"{state}{note}{f': {printable(problem, 300)}' if problem else ''}")
     _say_attention(io, status)
 
 
@@ -30217,10 +30472,10 @@ def _say_attention(io: Surroundings, status: _Status) -> None:
                       "back).")
 
 
-def _say_line(io: Surroundings, text: str) -> None:
+def _say_line(io: Surroundings, text: str, indent: str = "  ") -> None:
     """A line of any length, wrapped where a terminal ends."""
     if io.width:
-        _say_wrapped(io, text)
+        _say_wrapped(io, text, indent)
     else:
         io.say(printable(text, 5000))
 
@@ -30234,6 +30489,24 @@ def _say_class(io: Surroundings, kind: str, problems: Sequence[Problem]) -> None
     items = (f"{io.short(one.place)}: {one.problem}" if kind == "config" else
              f"{one.item} in {io.short(one.place)}" if kind == "secret" else one.item for one in problems)
     _say_line(io, f"- {len(problems)} {_SUMMARIES[kind]}: {', '.join(dict.fromkeys(items))} [{kind}]")
+
+
+# What became of a message, for people; `would`: in monitor mode, whatever would have been done
+_OUTCOMES = {"deny": "refused", "ask": "asked about", "redact": "redacted", "strip": "stripped",
+             "would": "a monitor would have stopped"}
+
+
+def _outcome(record: Mapping[str, Any]) -> str:
+    return "would" if "would" in record else str(record["action"])
+
+
+def _count(counts: dict[Any, int], key: Any) -> None:
+    counts[key] = counts.get(key, 0) + 1
+
+
+def _counted_words(counts: Mapping[str, int]) -> str:
+    """`3 refused, 1 redacted`; "" when nothing was."""
+    return ", ".join(f"{counts[key]} {words}" for key, words in _OUTCOMES.items() if counts.get(key))
 
 
 def _refused_today(io: Surroundings) -> dict[str, int]:
@@ -30250,11 +30523,10 @@ def _refused_today(io: Surroundings) -> dict[str, int]:
                     plain = '"action":"allow"' in line and '"would":' not in line
                     record = None if plain else logged_line(line, path, 0).record
                     if record is not None and str(record["ts"]) >= since:
-                        key = "would" if "would" in record else str(record["action"])
-                        counts[key] = counts.get(key, 0) + 1
+                        _count(counts, _outcome(record))
         except OSError:
             pass
-    return {key: count for key, count in counts.items() if key in (*_INTERESTING, "would")}
+    return {key: count for key, count in counts.items() if key in _OUTCOMES}
 
 
 def _status_notes(io: Surroundings, found: _Inventory, policy: Policy | None) -> Iterator[str]:
@@ -30436,11 +30708,7 @@ def package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield ("bridge",
                    f"{printable(_shown_words([word])[0])} lets servers run commands here; use "
                    "0.1.16 or later")
-    words = list(argv)
-    if len(words) > 2 and words[1].lower() == "/c" and re.fullmatch(r"(.*[/\\])?cmd(\.exe)?", words[0], re.I):
-        del words[:2]
-    if words:
-        words[0] = re.sub(r"\.(cmd|exe|bat|ps1)$", "", re.split(r"[/\\]", words[0])[-1].lower())
+    words = without_cmd(argv)
     runner = next((r for r in _NPM_RUNNERS + _PYPI_RUNNERS if words[:len(r.split())] == r.split()), None)
     if runner is None:
         return
@@ -30465,8 +30733,8 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, ...]]:
     """Is the policy that a server started here would get a valid one, and can its log be written?"""
     consent = io.consent
     try:
-        policy = load_policy(project_dir=io.cwd, home=io.home, approved=consent.is_approved)
-        log = re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
+        policy = io.policy()
+        log = io.in_home(policy.settings.log_dir)
         for warning in policy.warnings:
             yield "policy", policy.source, warning, "note" if "is no project (" in warning else "warning"
     except PolicyError as fault:
@@ -30601,10 +30869,9 @@ def _acknowledge(io: Surroundings, yes: bool) -> int:
     io.say("These servers are known, all others would be new:")
     for server in io.consent.servers():
         io.say("  " + _server_words(io, server))
-    if not yes:
-        io.need_terminal("approve", "read this, then add --yes")
-        if not io.agrees("Take other servers for new from now on?"):
-            return 1
+    question = "Take other servers for new from now on?"
+    if not io.confirmed(yes, question, "approve", "read this, then add --yes"):
+        return 1
     io.consent.acknowledge()
     io.say("They are.")
     return 0
@@ -30937,11 +31204,9 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
             io.say("  " + printable(line, 2000))
     io.say("Approved, it comes before your own policy: its first matching rule decides, whatever yours say.\n"
            "Not approved, only its denials count.")
-    if not yes:
-        io.need_terminal("approve", "read the file, then add --yes")
-        if not io.agrees("Approve this content?"):
-            io.say("Not approved.")
-            return 1
+    if not io.confirmed(yes, "Approve this content?", "approve", "read the file, then add --yes"):
+        io.say("Not approved.")
+        return 1
     io.consent.approve(path, data)
     io.say("Approved.")
     return 0
@@ -31133,57 +31398,25 @@ class HookFault(WallError):
 
 def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookEvent:
     """The event that a hook of *host* was given. Raises HookFault; the host may prove to be another one."""
-    event = HookEvent(host, "", "before")
-    try:
-        text = _event_text(data)
-        whole = text
-        if "\\ud" in text or "\\uD" in text:
-            whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
-        body = load_json(whole)
-    except MessageError as fault:
-        raise HookFault(f"the event cannot be read: {fault}", event) from None
-    if type(body) is not dict:
-        raise HookFault("the event is no JSON object", event)
+    body, is_cut = _event_body(data, HookEvent(host, "", "before"))
     fields = {_plain_name(key): value for key, value in body.items()}
 
     def said(*names: str) -> str:
         return next((fields[name] for name in names if type(fields.get(name)) is str and fields[name]), "")
 
-    def inner(*names: str) -> dict[str, Any]:
-        return next((fields[name] for name in names if type(fields.get(name)) is dict), {})
-
     name = said("hookeventname", "agentactionname", "hookname")
     host = _host_of(host, fields, name)
-    call = inner("toolcall", "pretooluse", "posttooluse")               # Antigravity; Cline
-    tool = said("toolname") or call.get("name") or call.get("toolName") or ""
-    arguments: Any = next((value
-                           for value in (fields.get("toolinput"), fields.get("toolargs"), call.get("args"),
-                                          call.get("parameters"), fields.get("toolinfo"))
-                           if value is not None), None)
-    server: str | None = None
-    about = inner("mcpserver", "mcpcontext")
-    if about:
-        server = str(about.get("server_name") or about.get("name") or "")
-        tool = str(about.get("tool_name") or tool)
     plain = _plain_name(name)
-    if plain in ("premcptooluse", "postmcptooluse") and type(arguments) is dict:        # Windsurf
-        server, tool = str(arguments.get("mcp_server_name", "")), str(arguments.get("mcp_tool_name", ""))
-        arguments, fields["toolresult"] = arguments.get("mcp_tool_arguments"), arguments.get("mcp_result")
-    elif plain in ("beforemcpexecution", "aftermcpexecution"):                          # Cursor
-        server = said("mcpservername", "servername")
-    elif not tool and plain in _HOOK_KINDS:
-        tool = name
-        arguments = arguments if arguments is not None else {
-            key: value for key, value in body.items() if _plain_name(key) in _EVENT_ARGUMENTS}
+    tool, arguments, server = _used_tool(host, name, body, fields)
     result = next((fields[key] for key in ("toolresponse", "tooloutput", "toolresult", "resultjson", "error",
                                            "output") if fields.get(key) is not None), None)
     done = plain.startswith(("post", "after")) or not plain and result is not None
-    phase = "failed" if "failure" in plain else "after" if done else "before"
     roots: list[Any] = next((fields[key] for key in ("workspaceroots", "workspacepaths")
                              if type(fields.get(key)) is list), [])
     root = next((place for place in roots if type(place) is str and place),
-                "") or environ.get(host.root or "\0", "")
-    event = HookEvent(host, name, phase, tool, arguments, result,
+                environ.get(host.root or "\0", ""))
+    event = HookEvent(host, name, "failed" if "failure" in plain else "after" if done else "before",
+                      tool, arguments, result,
                       said("sessionid", "conversationid", "trajectoryid"), said("tooluseid", "toolcallid"),
                       _event_folder(said("cwd")), _event_folder(root), server,
                       said("command", "url") if "mcp" in plain and host.name == "cursor" else "", tool)
@@ -31191,11 +31424,58 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
         return event._replace(phase="")
     if not tool:
         raise HookFault("the event names no tool", event)
-    if whole != text and phase == "before":     # of a result it is what was cut within a character
+    # a host may cut a result within a character, and nothing is lost; of a call we must see all
+    if is_cut and event.phase == "before":
         raise HookFault("the event holds half a character", event)
     if fields.get("toolinputtruncated"):
         raise HookFault("the host shows only a part of the arguments", event)
     return event
+
+
+def _event_body(data: bytes, event: HookEvent) -> tuple[dict[str, Any], bool]:
+    """(the object of an event, whether a character in it was cut in two). Raises HookFault of *event*."""
+    try:
+        text = whole = _event_text(data)
+        if "\\ud" in text or "\\uD" in text:
+            whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
+        body = load_json(whole)
+    except MessageError as fault:
+        raise HookFault(f"the event cannot be read: {fault}", event) from None
+    if type(body) is not dict:
+        raise HookFault("the event is no JSON object", event)
+    return body, whole != text
+
+
+def _used_tool(host: HookHost, name: str, body: Mapping[str, Any],
+               fields: dict[str, Any]) -> tuple[str, Any, str | None]:
+    """(tool, arguments, server) of the event *name*, wherever the host has put them; the server is None for a
+    tool of the host's own. *fields* are those of *body* by plain names; Windsurf's result joins them."""
+    def inner(*names: str) -> dict[str, Any]:
+        return next((fields[name] for name in names if type(fields.get(name)) is dict), {})
+
+    plain = _plain_name(name)
+    call = inner("toolcall", "pretooluse", "posttooluse")               # Antigravity; Cline
+    named = fields.get("toolname")
+    tool = (named if type(named) is str else "") or call.get("name") or call.get("toolName") or ""
+    places = (fields.get("toolinput"), fields.get("toolargs"), call.get("args"), call.get("parameters"),
+              fields.get("toolinfo"))
+    arguments: Any = next((value for value in places if value is not None), None)
+    server: str | None = None
+    about = inner("mcpserver", "mcpcontext")
+    if about:
+        server = str(about.get("server_name") or about.get("name") or "")
+        tool = str(about.get("tool_name") or tool)
+    if plain in ("premcptooluse", "postmcptooluse") and type(arguments) is dict:        # Windsurf
+        server, tool = str(arguments.get("mcp_server_name", "")), str(arguments.get("mcp_tool_name", ""))
+        arguments, fields["toolresult"] = arguments.get("mcp_tool_arguments"), arguments.get("mcp_result")
+    elif plain in ("beforemcpexecution", "aftermcpexecution"):                          # Cursor
+        names = (fields.get("mcpservername"), fields.get("servername"))
+        server = next((word for word in names if type(word) is str and word), "")
+    elif not tool and plain in _HOOK_KINDS:     # the event is the tool's name, its members the arguments
+        tool = name
+        arguments = arguments if arguments is not None else {
+            key: value for key, value in body.items() if _plain_name(key) in _EVENT_ARGUMENTS}
+    return tool, arguments, server
 
 
 _half_character = lazy_regex(r"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F]..")
@@ -31522,7 +31802,7 @@ class HookSession:
                     self._sweep()
                 write_whole(self._path, text.encode())
         except OSError as problem:
-            raise ConfigError(f"{self._path}: {problem.strerror or problem}") from None
+            raise ConfigError(f"{self._path}: {system_words(problem)}") from None
         finally:
             self._lock.__exit__()
 
@@ -31950,6 +32230,7 @@ def _read_event_bytes(end: float, fd: int = 0) -> bytes:
 MAX_LOG_LINE = 4 * 1024 * 1024      # characters; a longer one is no record of ours
 _SPANS_S = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 _INTERESTING = ("deny", "ask", "redact", "strip")
+_PASSING = ("allow", "log_only")    # the message goes on as it came
 _LOOSE_KINDS = ("password", "client-secret", "api-key")     # secrets that only a name beside them tells
 _log_name = lazy_regex(r"\d{4}-\d\d-\d\d\.jsonl")
 
@@ -31993,14 +32274,12 @@ def _local(record: Mapping[str, Any], today: str) -> str:
     return time.strftime("%H:%M:%S", moment) if day == today else day[5:] + time.strftime(" %H:%M", moment)
 
 
-def log_folder(io: Surroundings, policy: Policy | None = None) -> str:
+def log_folder(io: Surroundings) -> str:
     """Where the walls of this user and folder write their log."""
-    if policy is None:
-        try:
-            policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
-        except WallError:
-            return os.path.join(io.folder, "logs")
-    return re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
+    try:
+        return io.in_home(io.policy().settings.log_dir)
+    except WallError:
+        return os.path.join(io.folder, "logs")
 
 
 def log_files(io: Surroundings, words: Sequence[str], since: str = "") -> list[str]:
@@ -32101,14 +32380,14 @@ def cmd_log(args: Any, io: Surroundings) -> int:
     files = log_files(io, args.files, "" if args.files else since)
     if args.files and args.since is None:
         since = ""
-    chosen, totals, unreadable = _Filter(args, since), _Totals(), 0
+    chosen, counts, unreadable = _Filter(args, since), dict[str, int](), 0
     kept: list[dict[str, Any]] = []
     for entry in read_log(files, bool(args.files)):
         if entry.record is None:
             unreadable += 1
             continue
         if chosen.is_about(entry.record):
-            totals.count(entry.record)
+            _count(counts, _outcome(entry.record))
         if chosen.takes(entry.record):
             kept.append(entry.record)
     if unreadable:
@@ -32124,7 +32403,8 @@ def cmd_log(args: Any, io: Surroundings) -> int:
     if not args.json:
         when = (f"since {args.since}" if args.since else "in these files" if args.files
                 else "in the last 24 hours")
-        io.say(totals.text(when))
+        said = _counted_words(counts) or "Nothing was refused"
+        io.say(f"{said}, of {sum(counts.values())} messages {when}.")
         _say_stopped(io)
     return _follow(io, args, chosen, files) if args.follow else 0
 
@@ -32148,25 +32428,6 @@ def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json
         about = _cut_in_the_middle(printable(about, 1000), max(12, io.width - used - 30))
     line = printable(f"{head} {ref}  {what}  {about}  {tail}", io.width or 3000)
     io.say(io.coloured(line, head, code))
-
-
-class _Totals:
-    """How many messages there were, and what became of them."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-        self._all = 0
-
-    def count(self, record: Mapping[str, Any]) -> None:
-        self._all += 1
-        key = "would" if "would" in record else str(record["action"])
-        self._counts[key] = self._counts.get(key, 0) + 1
-
-    def text(self, when: str) -> str:
-        words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
-                 ("would", "a monitor would have stopped"))
-        said = [f"{self._counts[key]} {word}" for key, word in words if self._counts.get(key)]
-        return f"{', '.join(said) or 'Nothing was refused'}, of {self._all} messages {when}."
 
 
 def _say_stopped(io: Surroundings) -> None:
@@ -32224,16 +32485,15 @@ def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json
     ordered = sorted(rows.items(), key=lambda item: -item[1][0])
     fired = {rule.replace("project:", "") for rule, _ in rows}
     try:
-        policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
+        policy = io.policy()
         never = sorted(rule.name for rule in (*policy.rules, *policy.outbound_rules)
                        if rule.action not in ("allow", "mark") and rule.name not in fired)
     except WallError:
         never = []
     if as_json:
-        io.say(json.dumps({"rules": [{"rule": key[0], "server": key[1], "count": row[0], "first": row[1],
-                                      "last": row[2],
-                                      "actions": row[3]} for key, row in ordered], "never_fired": never},
-                          indent=2))
+        io.say_json({"rules": [{"rule": key[0], "server": key[1], "count": row[0], "first": row[1],
+                                "last": row[2],
+                                "actions": row[3]} for key, row in ordered], "never_fired": never})
         return
     table = [["count", "rule", "server", "first", "last", ""]]
     for (rule, server), (count, first, last, actions) in ordered:
@@ -32250,7 +32510,7 @@ def _say_table(io: Surroundings, rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-        io.say(line if not io.width or len(line) <= io.width else line[:io.width - 1] + "…")
+        io.say_fitted(line)
 
 
 def _say_wrapped(io: Surroundings, text: str, indent: str = "  ") -> None:
@@ -32309,11 +32569,11 @@ def cmd_verify(args: Any, io: Surroundings) -> int:
             heads[session] = [heads.get(session, [0])[0] + 1, seq, digest,
                               f"{os.path.basename(file)}:{number}"]
     if args.json:
-        io.say(json.dumps({"problems": [{"file": file, "line": number, "problem": problem}
-                                        for file, number, problem in problems],
-                           "heads": [{"session": session, "records": count, "seq": seq, "head": digest}
-                                     for session, (count, seq, digest, _) in heads.items()],
-                           "unchained": loose}, indent=2))
+        io.say_json({"problems": [{"file": file, "line": number, "problem": problem}
+                                  for file, number, problem in problems],
+                     "heads": [{"session": session, "records": count, "seq": seq, "head": digest}
+                               for session, (count, seq, digest, _) in heads.items()],
+                     "unchained": loose})
         return 1 if problems else 0
     for file, number, problem in problems:
         io.say(f"{io.short(file)}:{number}: {problem}")
@@ -32370,8 +32630,7 @@ def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
             params["arguments"] = record["args"]
             return body, "a secret in it is replaced" if MARKER in json.dumps(record["args"]) else ""
         params["arguments"] = {}
-    steps = [step.replace("~1", "/").replace("~0", "~")
-             for step in str(record.get("argument", ""))[1:].split("/")]
+    steps = pointer_steps(str(record.get("argument", "")))
     if record["action"] == "allow" and "would" not in record:
         return body, "the arguments of allowed calls are not logged (settings.log_args: full)"
     if not record.get("subject") or steps[:1] != ["params"]:
@@ -32414,8 +32673,7 @@ def cmd_explain(args: Any, io: Surroundings) -> int:
                  "outcome": outcome,
                  "action": rule.action if rule else None, "why": why}
                 for policy_of, rule, outcome, _, why in walk]
-        io.say(json.dumps({"policy": policy.source, "record": record, "missing": missing, "walk": rows},
-                          indent=2))
+        io.say_json({"policy": policy.source, "record": record, "missing": missing, "walk": rows})
     else:
         if record is not None:
             _say_refusal(io, record)
@@ -32427,7 +32685,7 @@ def cmd_explain(args: Any, io: Surroundings) -> int:
             where = next(policy_of for policy_of, one, *_ in walk if one is rule).origin(rule) if rule else ""
             said = (f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "")
                     + f": {printable(why, 500)}")
-            _say_wrapped(io, said, "    ") if io.width else io.say(said)
+            _say_line(io, said, "    ")
         for text in _near_misses(policy, walk):
             _say_line(io, "Nearly: " + printable(text, 500))
     decided = next((rule for _, rule, outcome, _, _ in walk if outcome in (DECIDES, FAULT)), None)
@@ -32442,7 +32700,7 @@ def cmd_explain(args: Any, io: Surroundings) -> int:
 
 def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
     said = f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}"
-    _say_wrapped(io, said) if io.width else io.say(said)
+    _say_line(io, said)
     for key, word in (("subject", "What decided"),
                       ("argument", "Argument"),
                       ("why", "Why"),
@@ -32605,8 +32863,7 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
         if key in match and re.search(r"[*?\[\]{}!#\\|]", match[key]):
             raise UsageError(f"{ref}: the name {printable(match[key])} has signs that mean something in a "
                              "rule; write the rule by hand")
-    steps = [step.replace("~1", "/").replace("~0", "~")
-             for step in str(record.get("argument", "")).split("/")[1:]]
+    steps = pointer_steps(str(record.get("argument", "")))
     subject = record.get("subject")
     if steps[:2] != ["params", "arguments"] or len(steps) < 3:
         if record.get("argument"):
@@ -32619,8 +32876,7 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     keys = [key for key in record.get("keys", ()) if type(key) is str] or [steps[2]]
     other = {"_any_key":
              {"regex": f"^(?:{'|'.join(re.escape(key) for key in sorted({*keys, *steps[2:]} - {''}))})$"}}
-    key = (steps[2] if len(steps) == 3 else "/"
-           + "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps[2:]))
+    key = steps[2] if len(steps) == 3 else pointer(steps[2:])
     exact = {"regex": f"^{_regex_of(subject)}$"}
     forms = ([{"under": subject}, exact]
              if re.search(r"^[~.]|[/\\]", subject) and not re.search(r"[\s*$]|:/", subject) else [exact])
@@ -32711,9 +32967,9 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
     if other:
         raise UsageError(f"{record['ref']}: {other}")
     path = find_policy_file(io.folder, "config") or os.path.join(io.folder, "config.yml")
-    old = (read_policy_file(path)[1] if os.path.lexists(path)
-           else _STARTER_POLICY.replace("PROFILE", "default", 1))
-    if os.path.lexists(path) and record.get("subject") and _now_allowed(io, record, old, path):
+    there = read_policy_file(path)[1] if os.path.lexists(path) else None
+    old = _STARTER_POLICY.replace("PROFILE", "default", 1) if there is None else there
+    if there is not None and record.get("subject") and _now_allowed(io, record, there, path):
         io.say("It is allowed already; see: mcpwall explain " + str(record["ref"]))
         return 0
     name = f"allow-{record['ref']}"
@@ -32727,7 +32983,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
                          "of it is refused, too, or a project's policy); see: mcpwall explain "
                          f"{record['ref']}")
     io.say(f"In {io.short(path)}:")
-    _say_diff(io, old.replace("\r", "").split("\n") if os.path.lexists(path) else [],
+    _say_diff(io, there.replace("\r", "").split("\n") if there is not None else [],
               new.replace("\r", "").split("\n"), path)
     if dry_run:
         io.say("Nothing was written (--dry-run).")
@@ -32735,11 +32991,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
     if not yes and not io.agrees("Write it?"):
         io.say("Nothing was written.")
         return 1
-    os.makedirs(io.folder, 0o700, exist_ok=True)
-    if os.path.lexists(path):
-        save_config(path, old.encode(), new.encode(), fs=io.fs, backups=io.backups)
-    else:
-        write_whole(path, new.encode(), fs=io.fs)
+    _write_policy(io, path, None if there is None else there.encode(), new)
     io.say(f"Allowed from now on, by the rule {name!r}; walls that run take it up within a second or two.")
     return 0
 
@@ -32754,7 +33006,7 @@ def _now_allowed(io: Surroundings, record: Mapping[str, Any], text: str, path: s
     if type(given) is dict and type(record.get("args")) is not dict:
         for key in keys:
             given.setdefault(key, "")
-    policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved, own=(path, text))
+    policy = io.policy(own=(path, text))
     line = json.dumps(body)
     message = Message("client", "request", load_json(line), line, "tools/call", record["tool"],
                       str(record.get("server") or ""))
@@ -32969,8 +33221,8 @@ def cmd_test(args: Any, io: Surroundings) -> int:
     if args.junit:
         _write_junit(io, os.path.join(io.cwd, args.junit), tested)
     if args.json:
-        io.say(json.dumps({"passed": len(tested) - len(failed), "failed": [one._asdict() for one in failed],
-                           "not_hit": unhit}, indent=2))
+        io.say_json({"passed": len(tested) - len(failed), "failed": [one._asdict() for one in failed],
+                     "not_hit": unhit})
         return 1 if failed else 0
     for one in failed:
         for problem in one.problems:
@@ -33001,7 +33253,7 @@ def _write_result(io: Surroundings, path: str, text: str, mode: int = 0o644) -> 
         write_whole(path, text.encode("utf-8", "replace"), mode, fs=io.fs)
     except OSError as fault:
         raise UsageError(
-            f"{io.short(path)}: cannot be written ({fault.strerror or fault}); name another file") from None
+            f"{io.short(path)}: cannot be written ({system_words(fault)}); name another file") from None
 
 
 def _write_junit(io: Surroundings, path: str, tested: Sequence[_Tested]) -> None:
@@ -33043,7 +33295,7 @@ def policy_problems(text: str, file: str,
 def _without_place(data: Any, place: str) -> bool:
     """Empty what stands at a JSON Pointer so that what follows it keeps its place; False when nothing
     does."""
-    steps = [step.replace("~1", "/").replace("~0", "~") for step in place.split("/")[1:] if step]
+    steps = [step for step in pointer_steps(place) if step]
     if not steps:
         return False
     rule = steps[0] in ("rules", "outbound_rules") and len(steps) > 1
@@ -33095,8 +33347,8 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
         found[path] = [problems, doubts]
     bad = any(problems or args.strict and doubts for problems, doubts in found.values())
     if args.json:
-        io.say(json.dumps({path: {"problems": problems, "doubts": doubts}
-                           for path, (problems, doubts) in found.items()}, indent=2))
+        io.say_json({path: {"problems": problems, "doubts": doubts}
+                     for path, (problems, doubts) in found.items()})
         return int(bad)
     for path, (problems, doubts) in found.items():
         for problem in problems:
@@ -33110,8 +33362,11 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
 
 # -- replay and learn -------------------------------------------------------------------
 
-def _logged_calls(io: Surroundings,
-                  words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message | None, str]]:
+def _arguments_of(message: Message) -> dict[str, Any]:
+    return (message.body.get("params") or {}).get("arguments", {})      # type: ignore[no-any-return]
+
+
+def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message, str]]:
     """(record, the call, what is not known of it) of every call in the logs."""
     for record, *_ in read_log(log_files(io, words), bool(words)):
         if (record is None or record.get("direction") != "inbound"
@@ -33131,6 +33386,25 @@ def _logged_calls(io: Surroundings,
                        str(record.get("server") or "")), missing)
 
 
+class _Rejudged(NamedTuple):
+    """Calls that another policy would judge alike, and otherwise than before: the first of them stands for
+    all."""
+    number: int
+    ref: str
+    example: str
+
+
+def _not_by_rules_alone(record: Mapping[str, Any], action: str, limited: Iterable[str]) -> str:
+    """Why what became of a call cannot be told again from the call alone; "" when it can. *limited*: rules
+    with a limit or a mark."""
+    if str(record.get("rule")) in limited:
+        return "limits and marks depend on what came before"
+    if (record.get("rule") is None and action in ("deny", "ask")
+        and "default_action" not in str(record.get("message"))):
+        return "it was the session that refused (a stop, a pin, too many calls)"
+    return "a person answered" if record.get("answer") else ""
+
+
 @sub_command(_LOG_FILES, _JSON, *_POLICY_ARGUMENTS)
 def cmd_replay(args: Any, io: Surroundings) -> int:
     """Judge every recorded call anew by another policy: what would change. Where the log does not tell a call
@@ -33138,20 +33412,14 @@ def cmd_replay(args: Any, io: Surroundings) -> int:
     policy = _Options(args).policy()
     wall = Wall(policy)
     limited = {rule.name for rule in policy.rules if rule.limit is not None or rule.mark}
-    changes: dict[tuple[str, ...], list[Any]] = {}
+    changes: dict[tuple[str, ...], _Rejudged] = {}
     untold: dict[str, int] = {}
     same = 0
     for record, message, missing in _logged_calls(io, args.files):
         old = str(record.get("would") or record["action"])
-        if not missing and str(record.get("rule")) in limited:
-            missing = "limits and marks depend on what came before"
-        if (not missing and record.get("rule") is None and old in ("deny", "ask")
-            and "default_action" not in str(record.get("message"))):
-            missing = "it was the session that refused (a stop, a pin, too many calls)"
-        if not missing and record.get("answer"):
-            missing = "a person answered"
-        if missing or message is None:
-            untold[missing] = untold.get(missing, 0) + 1
+        missing = missing or _not_by_rules_alone(record, old, limited)
+        if missing:
+            _count(untold, missing)
             continue
         decision = wall.decide(message)
         if decision.action == old or old in _PASSING and decision.action in _PASSING:
@@ -33159,22 +33427,21 @@ def cmd_replay(args: Any, io: Surroundings) -> int:
             continue
         key = (old, decision.action, str(record.get("tool") or record.get("method")),
                str((decision.rule if old in _PASSING else record.get("rule")) or "(default)"))
-        row = changes.setdefault(key, [0, str(record.get("ref") or ""), ""])
-        row[0] += 1
-        row[2] = row[2] or printable(Quoting(policy).text(
-            json.dumps((message.body.get("params") or {}).get("arguments", {}), ensure_ascii=False)), 120)
+        if key not in changes:
+            shown = json.dumps(_arguments_of(message), ensure_ascii=False)
+            changes[key] = _Rejudged(0, str(record.get("ref") or ""),
+                                     printable(Quoting(policy).text(shown), 120))
+        changes[key] = changes[key]._replace(number=changes[key].number + 1)
     if args.json:
-        io.say(json.dumps({"unchanged": same, "untold": untold, "changes": [
-            {"old": old, "new": new, "tool": tool, "rule": rule, "count": count, "ref": ref,
-             "example": example}
-            for (old, new, tool, rule), (count, ref, example) in changes.items()]}, indent=2))
+        io.say_json({"unchanged": same, "untold": untold, "changes": [
+            {"old": old, "new": new, "tool": tool, "rule": rule, "count": change.number, "ref": change.ref,
+             "example": change.example} for (old, new, tool, rule), change in changes.items()]})
         return int(bool(changes))
-    if changes:
-        _say_table(io, [["count", "was", "would be", "tool", "rule", "ref", "for example"], *(
-            [str(count), old, new, tool, rule, ref, example]
-            for (old, new, tool, rule), (count, ref, example) in
-            sorted(changes.items(), key=lambda item: -item[1][0]))])
-    io.say(f"{sum(row[0] for row in changes.values())} calls would be judged otherwise, {same} as before.")
+    rows = sorted(changes.items(), key=lambda item: -item[1].number)
+    if rows:
+        _say_table(io, [["count", "was", "would be", "tool", "rule", "ref", "for example"],
+                        *([str(change.number), *key, change.ref, change.example] for key, change in rows)])
+    io.say(f"{sum(change.number for _, change in rows)} calls would be judged otherwise, {same} as before.")
     for why, count in sorted(untold.items(), key=lambda item: -item[1]):
         _say_line(io, f"{count} cannot be told: {why}.")
     return int(bool(changes))
@@ -33191,60 +33458,64 @@ def cmd_learn(args: Any, io: Surroundings) -> int:
     project = os.path.realpath(os.path.join(io.cwd, args.project or ""))
     if not os.path.isdir(project):
         raise UsageError(f"--project {printable(args.project)}: no such directory")
-    calls: dict[tuple[str, str], list[Message]] = {}
-    unknown: dict[tuple[str, str], int] = {}
-    for record, message, missing in _logged_calls(io, args.files):
-        if message is None or message.tool is None or args.server and message.server != args.server \
-                or str(record.get("would") or
-                       record["action"]) not in _PASSING and record.get("answer") not in _YES:
-            continue
-        key = message.server, message.tool
-        if missing:
-            unknown[key] = unknown.get(key, 0) + 1
-        calls.setdefault(key, []).extend([] if missing else [message])
+    calls, untold = _allowed_calls(io, args.files, args.server)
     if not calls:
         raise UsageError(
             "the log shows no call that was allowed; let it run for a while (with settings.log_args: full)")
-    rules, notes = [], list[str]()
-    context = default_path_context(project_dir=project, home=io.home)
-    base = Wall(compile_policy([check_policy({"version": 1, "extends": "default"}, "learned", dict)], context,
-                               "learned"))
+    context, rules, notes = default_path_context(project_dir=project, home=io.home), [], list[str]()
+    default = Wall(compile_policy([check_policy({"version": 1, "extends": "default"}, "learned", dict)],
+                                  context, "learned"))
     for (server, tool), messages in sorted(calls.items()):
         usual, others = list[Message](), list[Message]()
         for message in messages:
-            (usual if base.decide(message).action in _PASSING else others).append(message)
+            (usual if default.decide(message).action in _PASSING else others).append(message)
         if usual or not messages:
             rules.append(_learned_rule(server, tool, usual, project, io))
-        # the user's own policy, or a person, allowed what the built-in rules refuse
-        if others:
-            exact = _exact_rule(server, tool, others, context)
-            if exact is None:
-                notes.append(f"# {tool}: {len(others)} calls that the built-in rules refuse were allowed; "
-                             "no narrow rule covers them, so they are left out")
-            rules += [exact] if exact else []
-        if (server, tool) in unknown:
-            notes.append(f"# {tool}: the arguments of {unknown[server, tool]} calls are not in the log "
+        # what the built-in rules refuse was allowed by the user's own policy, or by a person: an allow rule
+        # comes before the built-in ones, so it must say exactly what was allowed
+        exact = _exact_rule(server, tool, others, context) if others else None
+        rules += [exact] if exact else []
+        if others and exact is None:
+            notes.append(f"# {tool}: {len(others)} calls that the built-in rules refuse were allowed; no "
+                         "narrow rule covers them, so they are left out")
+        if (server, tool) in untold:
+            notes.append(f"# {tool}: the arguments of {untold[server, tool]} calls are not in the log "
                          "(settings.log_args: full)")
-    data: dict[str, Any] = {"version": 1, "extends": "default", "settings": {"default_action": "deny"},
-                            "rules": rules}
-    tests = []
-    for (_, tool), messages in sorted(calls.items()):
-        for message in messages[:1]:
-            arguments = (message.body.get("params") or {}).get("arguments", {})
-            if len(message.text) < 2000:
-                tests.append({**({"server": message.server} if message.server else {}),
-                              "tool": tool,
-                              "arguments": arguments,
-                              "expect": ["allow", "log_only"]})
-    text = to_yaml({**data, "tests": tests} if tests else data)
+    policy: dict[str, Any] = {"version": 1, "extends": "default", "settings": {"default_action": "deny"},
+                              "rules": rules}
+    firsts = [messages[0] for _, messages in sorted(calls.items()) if messages]
+    tests = [{**({"server": message.server} if message.server else {}), "tool": message.tool,
+              "arguments": _arguments_of(message), "expect": ["allow", "log_only"]}
+             for message in firsts if len(message.text) < 2000]
     io.say("# Made by `mcpwall learn` from what the log shows was allowed: read it, and narrow or widen it "
            "where you know better.")
     io.say(f"# {sum(map(len, calls.values()))} calls of {len(calls)} tools; everything else is refused. Try "
            "it: mcpwall replay -c FILE; mcpwall test FILE")
     for note in notes:
         io.say(printable(note, 300))
-    io.say(text.rstrip("\n"))
+    io.say(to_yaml({**policy, "tests": tests} if tests else policy).rstrip("\n"))
     return 0
+
+
+_Tool = tuple[str, str]     # (server, tool)
+
+
+def _allowed_calls(io: Surroundings, files: Sequence[str],
+                   server: str | None) -> tuple[dict[_Tool, list[Message]], dict[_Tool, int]]:
+    """({(server, tool): the calls that passed}, {(server, tool): how many the log does not tell whole})."""
+    calls: dict[_Tool, list[Message]] = {}
+    untold: dict[_Tool, int] = {}
+    for record, message, missing in _logged_calls(io, files):
+        passed = str(record.get("would") or record["action"]) in _PASSING or record.get("answer") in _YES
+        if message.tool is None or server and message.server != server or not passed:
+            continue
+        key = message.server, message.tool
+        whole = calls.setdefault(key, [])
+        if missing:
+            _count(untold, key)
+        else:
+            whole.append(message)
+    return calls, untold
 
 
 def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: str,
@@ -33259,7 +33530,7 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
         "match": match,
         "action": "allow",
         "last": True}
-    given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
+    given = [_arguments_of(message) for message in messages]
     keys = sorted({key for arguments in given for key in arguments})
     conditions: dict[str, Any] = {}
     for key in keys:
@@ -33267,8 +33538,7 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
             matcher = _learned_matcher([arguments[key] for arguments in given], project)
             if matcher is not None:
                 conditions[key] = matcher
-    deep = sorted({name for message in messages
-                   for _, name in _walk_names((message.body.get("params") or {}).get("arguments", {}), ())})
+    deep = sorted({name for arguments in given for _, name in _walk_names(arguments, ())})
     if messages and len(deep) <= 40:
         conditions["_any_key"] = ({"regex": f"^(?:{'|'.join(map(_regex_of, deep))})$"} if deep
                                   else {"regex": "^$"})
@@ -33289,7 +33559,7 @@ def _exact_rule(server: str, tool: str, messages: Sequence[Message],
                 context: PathContext) -> dict[str, Any] | None:
     """A rule before the built-in ones for just these calls, argument by argument; None where none of our
     forms says so."""
-    given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
+    given = [_arguments_of(message) for message in messages]
     keys = sorted(set().union(*given))
     values = {key: [arguments[key] for arguments in given if key in arguments] for key in keys}
     texts = {key: list(dict.fromkeys(map(str, found))) for key, found in values.items() if not all(
@@ -33539,7 +33809,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lost = _drop_output()
         if is_unread(fault):
             return 1
-        problem, status = f"{fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", 2
+        problem, status = system_words(fault) + (f": {fault.filename}" if fault.filename else ""), 2
         if fault.filename is None and (lost or fault.errno == 28):
             problem = f"what was to be printed cannot be written: {problem}"
     except KeyboardInterrupt:
@@ -33766,11 +34036,7 @@ def server_identity(name: str | None, command: Sequence[str]) -> str:
 def normal_command(command: Sequence[str]) -> list[str]:
     """A command without what differs from machine to machine and from day to day: versions, places,
     secrets."""
-    rest = list(command)
-    if len(rest) > 2 and rest[1].lower() == "/c" and re.fullmatch(r"(?i)(.*[/\\])?cmd(\.exe)?", rest[0]):
-        del rest[:2]
-    program = rest.pop(0).replace("\\", "/").rpartition("/")[2].lower()
-    program = re.sub(r"\.(exe|cmd|bat|ps1)$", "", program) if "." in program else program
+    program, *rest = without_cmd(command)
     words, named = [program], program not in _RUNNERS
     if program.startswith(("python", "pypy")):
         words, named = [_settled_runner.sub(r"\1", program)], named and not _settled_runner.match(program)
@@ -33819,7 +34085,6 @@ def _without_value(found: re.Match[str]) -> str:
 # -- check ----------------------------------------------------------------------
 
 _SIGNS = {"allow": "✓", "deny": "✗", "ask": "?", "redact": "~", "strip": "~", "log_only": "!"}
-_PASSING = ("allow", "log_only")
 
 
 @sub_command(_option("words", "TOOL key=value key:=JSON", "a call (asked for when there is nothing else)",
@@ -34004,8 +34269,7 @@ def _with_signs_of(text: str, encoding: str | None) -> str:
 def _deciding_argument(item: Any, fields: Mapping[str, Any]) -> str:
     """What a verdict shows of a call: the argument that decided, by its name where it is not the first; else
     the first."""
-    steps = [step.replace("~1", "/").replace("~0", "~")
-             for step in str(fields.get("argument") or "").split("/")[1:]]
+    steps = pointer_steps(str(fields.get("argument") or ""))
     value, first = item, _first_argument(item)
     try:
         for step in steps:
@@ -34148,7 +34412,7 @@ def cmd_rules(args: Any, io: Surroundings) -> int:
         rows = [{"name": name, "about": builtin_summary(name)}
                 for name in BUILTIN_NAMES] if name is None else [
             {"name": name, "about": about, "example": example} for name, about, example in secret_kinds()]
-        io.say(json.dumps(rows, indent=2))
+        io.say_json(rows)
     elif name is None:
         for name in BUILTIN_NAMES:
             _say_line(io, f"{name:<16} {builtin_summary(name)}")
@@ -34178,9 +34442,9 @@ def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
             for key, rules in (("calls", one.rules), ("answers", one.outbound_rules))
             for number, rule in enumerate(rules, 1)]
     if as_json:
-        io.say(json.dumps({"source": policy.source, "policy": policy.fingerprint, "rules": [
+        io.say_json({"source": policy.source, "policy": policy.fingerprint, "rules": [
             {"direction": key, "name": rule.name, "action": rule.action, "origin": origin,
-             "hits": hits.get(rule.name, 0)} for key, _, rule, origin in rows]}, indent=2))
+             "hits": hits.get(rule.name, 0)} for key, _, rule, origin in rows]})
         return 0
     _say_layers(io, policy)
     settings = policy.settings
