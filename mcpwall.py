@@ -13328,7 +13328,7 @@ _open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[
 _next_line = lazy_regex(r"""(?x) [ \t]{0,4} (?:[|>][-+0-9]{0,2}|<<[-~]?["']?\w{1,20}["']?)? [ \t]{0,4} (?:\r?\n){1,2}
     (?: [ \t]* (?: (?:[\w./-]{0,80}?[:-])? \d{1,7} (?:[:\-|→│]|\t) | [>\#*+|-](?=[ \t]) ) )? [ \t]* ["'`]?
     (?P<value> [^\s\0"'`]{6,200} ) (?=["'`]?[ \t]*(?:[\r\n\0]|\Z))""")    # noqa: E501 (a table: whole rows)
-_no_line_value = lazy_regex(r"[:({\[,;]\Z|\A[\w.]+(?:\(|=)")
+_no_line_value = lazy_regex(r"[:({\[,;]\Z|\A[\w.]+(?:\(|=)|\A[a-z][a-z_.-]{1,40}:[\w\"'-]")
 # Members of an object between a name and its value, and the name of that member
 _BETWEEN = r"""(?:\s{0,3}[,;]\s{0,60}|\s{0,3}\n\s{0,60})"""
 _MEMBER = (
@@ -29488,7 +29488,7 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
     for number, (server, title, state) in enumerate(zip(found.servers, titles, states), 1):
         if server.file.path != before:
             scope = "" if server.file.scope == "local" else f", {server.file.scope}"
-            io.say(f"{io.short(server.file.path)} ({','.join(server.file.clients)}{scope})")
+            io.say(f"{io.short(server.file.path)} ({', '.join(server.file.clients)}{scope})")
             before = server.file.path
         command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 500)
         command = command if len(command) <= room else command[:room - 1] + "…"
@@ -30230,8 +30230,8 @@ class Problem(NamedTuple):
 _ERRORS = ("python", "policy", "wrapper", "permissions", "log")     # what no `--ack` takes away
 _SUMMARIES = {      # kind: what is said of several of them, one line for all
     "unwrapped": "servers are not wrapped (mcpwall init, mcpwall wrap SERVER)",
-    "uncovered":
-    "servers cannot be covered, because they are remote or not started by a command of their own",
+    "uncovered": "servers are not covered: remote ones cannot be, files that are not edited can by hand"
+                 " (mcpwall wrap SERVER prints the lines)",
     "unpinned": "packages are not pinned, so whatever was published last is run",
     "secret": "plain-text secrets stand in configuration files",
     "command": "commands were not found",
