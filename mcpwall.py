@@ -5721,8 +5721,8 @@ _sh_name = lazy_regex(r"[A-Za-z_]\w*|[0-9@*#?$!-]")
 _sh_gap = lazy_regex("(?:[ \t\r\ufeff]+|\\\\\n|#[^\n]*)*")
 _sh_blanks = lazy_regex(r"(?:[ \t\r]+|\\\n)*")
 _sh_keyword = lazy_regex(
-    r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|in|function|time|coproc|!|\[\[|\{|\})"
-                         r"(?=[\s;&|()<>]|$)")
+    r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|in|function|time|coproc|!|\[\[|\{|"
+    r"\})(?=[\s;&|()<>]|$)")
 _SH_KEYWORD_STARTS = frozenset("iteftwusdc![{}")
 _SH_CLOSERS = frozenset(") ; & | } then elif else fi do done esac".split())
 _sh_redirect = lazy_regex(r"(\d*|\{\w+\})(<<<|<<-?|<>|>>|>\||>&|<&|<|>)|(&)(>>|>)")
@@ -6457,8 +6457,7 @@ def _sh_braces(word: _Parts) -> list[Any]:
         start, end, choices = brace
         for made in [item[:start] + choice + item[end + 1:] for choice in reversed(choices)]:
             key = tuple([token if isinstance(token, str) else (token[0], token[1])
-                         if isinstance(token[1], str) else id(token)
-                         for token in made])
+                         if isinstance(token[1], str) else id(token) for token in made])
             if key not in seen:
                 seen.add(key)
                 work.append(made)
@@ -7003,8 +7002,8 @@ _SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named
 _SH_LOOSENS = (
     r"(?:-\S+ )*(?:approve|allow|go|unwrap|wrap|init) (?!(?:(?!-- )\S+ )*(?:--list|--help|-h|--dry-run) )")
 # whom pgrep, pidof or ps have found
-_sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b)"
-                       r".*\b(?:pgrep|pidof|ps|get-process|tasklist)\b[^\n;]*m[^a-z ]?cp[^a-z ]{0,3}wal")
+_sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b).*\b(?:pgrep|pidof|ps|get-process|"
+    r"tasklist)\b[^\n;]*m[^a-z ]?cp[^a-z ]{0,3}wal")
 _sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|save_config|wrap_server)\b")
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) ::
 # reason
@@ -7259,15 +7258,12 @@ _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 # Build output: harmless to delete below whatever folder the command starts in.
 _SH_OUTPUT = lazy_regex(
     r"(?!(?:.*/)?\.\.(?:/|\Z))(?:\./)?(?:[\w.-]+/)*(?:node_modules|dist|build|coverage|target|out|htmlcov|"
-                        r"storybook-static|__pycache__|\.(?:next|nuxt|turbo|parcel-cache|svelte-kit|output"
-                        r"|nyc_output|"
-                        r"pytest_cache|mypy_cache|ruff_cache|tox|eggs|gradle|venv|cache|vite)|venv"
-                        r"|[\w.-]+\.egg-info)/?\Z")
+    r"storybook-static|__pycache__|\.(?:next|nuxt|turbo|parcel-cache|svelte-kit|output|nyc_output|"
+    r"pytest_cache|mypy_cache|ruff_cache|tox|eggs|gradle|venv|cache|vite)|venv|[\w.-]+\.egg-info)/?\Z")
 # Folders and files that people keep their own work in.
 _SH_OWN_FOLDER = (
-    r"~/(?:Documents|Desktop|Pictures|Photos|Music|Movies|Videos|Downloads|Public|Dropbox|OneDrive"
-    r"|Google.Drive|"
-                  r"iCloud.Drive|Nextcloud|Library|Projects?|Work|Code|src|repos|git)")
+    r"~/(?:Documents|Desktop|Pictures|Photos|Music|Movies|Videos|Downloads|Public|Dropbox|OneDrive|"
+    r"Google.Drive|iCloud.Drive|Nextcloud|Library|Projects?|Work|Code|src|repos|git)")
 _SH_OWN_FILE = lazy_regex(_SH_OWN_FOLDER
                           + r"/|~/[^.].*\.(?:od[tsp]|docx?|xlsx?|pptx?|pdf|tex|rtf|pages|numbers|key|jpe?g|"
                           r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md|txt)\Z", re.I)
@@ -7278,58 +7274,43 @@ _SH_THROWN = lazy_regex(
 _sh_drive = lazy_regex(r"(?:[A-Za-z]:[\\/]|[A-Za-z]:\Z|\\\\|%\w+%|\$env:)", re.I)
 _sh_home = lazy_regex(
     r"(?:/home/[^/]+|/root|/Users/[^/]+|[A-Za-z]:/Users/[^/]+|~[\w.-]*|%(?:userprofile|homepath|"
-                      r"homedrive%%homepath)%"
-                      r"|\$(?:env:)?(?:home|userprofile)|\$\{(?:env:)?(?:home|userprofile)\})(?=/|\Z)", re.I)
+    r"homedrive%%homepath)%|\$(?:env:)?(?:home|userprofile)|\$\{(?:env:)?(?:home|userprofile)\})(?=/|"
+    r"\Z)", re.I)
 _SH_SYSTEM = lazy_regex(
     r"(?:/(?:etc|usr|bin|sbin|lib\d*|boot|var(?!/tmp|/folders)|opt|srv|dev|proc|sys|private/(?:etc|var/log|"
-                        r"var/db)|Library|System|Applications|snap|mnt/c/Windows)(?:/|\Z)|/\Z"
-                        r"|[A-Z]:/(?:Windows|Program|Users\Z"
-                        r"|\Z)|%(?:system\w+|windir|program\w+(?:\(x86\))?)%|\$env:(?:system"
-                        r"|windir|program))", re.I)
+    r"var/db)|Library|System|Applications|snap|mnt/c/Windows)(?:/|\Z)|/\Z|[A-Z]:/(?:Windows|Program|Users\Z|"
+    r"\Z)|%(?:system\w+|windir|program\w+(?:\(x86\))?)%|\$env:(?:system|windir|program))", re.I)
 _SH_TEMPORARY = lazy_regex(
     r"(?:/tmp|/var/tmp|/private/tmp|(?:/private)?/var/folders|/dev/shm|/run/user/\d+|\$\{?(?:TMPDIR|TMP|"
-                           r"TEMP)\}?|(?:%|\$env:)(?:TMP|TEMP)%?|[A-Z]:/(?:Windows/)?Te?mp"
-                           r"|~/AppData/Local/Temp|~/\.cache|"
-                           r"~/\.npm|~/Library/(?:Caches|Developer/Xcode/DerivedData)|~/\.gradle/caches"
-                           r"|~/go/pkg|"
-                           r"~/\.cargo/registry|~/\.local/share/Trash|/var/cache/(?:apt|dnf|yum|apk|pacman)"
-                           r"|/var/lib/apt/lists|"
-                           r"~/\.m2/repository)/.", re.I)
+    r"TEMP)\}?|(?:%|\$env:)(?:TMP|TEMP)%?|[A-Z]:/(?:Windows/)?Te?mp|~/AppData/Local/Temp|~/\.cache|"
+    r"~/\.npm|~/Library/(?:Caches|Developer/Xcode/DerivedData)|~/\.gradle/caches|~/go/pkg|"
+    r"~/\.cargo/registry|~/\.local/share/Trash|/var/cache/(?:apt|dnf|yum|apk|pacman)|"
+    r"/var/lib/apt/lists|~/\.m2/repository)/.", re.I)
 _SH_PERSIST = lazy_regex(
-    r"(?:~/\.(?:bash(?:rc|_profile|_login|_logout|_aliases)|zsh(?:rc|env)|zprofile|zlogin|profile|kshrc"
-    r"|cshrc|tcshrc|inputrc|"
-    r"config/(?:fish/|autostart/|systemd/|plasma-workspace/|environment\.d/|i3/config|sway/config"
-    r"|git/config)|xinitrc|"
-    r"xsession\w*|xprofile|pam_environment|ssh/(?:authorized_keys2?|rc|config|environment)|gitconfig|vimrc"
-    r"|emacs|"
-    r"local/share/systemd/|screenrc|tmux\.conf|gdbinit|pythonrc\S*)|~/Library/Launch(?:Agents|Daemons)/"
-    r"|/Library/(?:Launch\w+|"
-    r"StartupItems)/|.*/Start.Menu/Programs/Startup(?:/|\Z)|.*profile\.ps1\Z|.*\$PROFILE"
-    r"|/etc/(?:cron[^/]*(?:/|\Z)|at\.|"
-    r"anacrontab|systemd/|init\.d|init/|rc\S*|profile\S*|bash\S*|zsh/|environment|ld\.so\.preload"
-    r"|ld\.so\.conf\S*|"
-    r"xdg/autostart/|udev/|update-motd\.d|inittab|apt/apt\.conf\.d/|NetworkManager/dispatcher\.d|modules\S*"
-    r"|X11/|"
-    r"security/pam_env\.conf)|/(?:usr/)?lib/systemd/|/run/systemd/system/|/var/spool/(?:cron|at)"
-    r"|/usr/lib/cron|"
+    r"(?:~/\.(?:bash(?:rc|_profile|_login|_logout|_aliases)|zsh(?:rc|env)|zprofile|zlogin|profile|kshrc|"
+    r"cshrc|tcshrc|inputrc|config/(?:fish/|autostart/|systemd/|plasma-workspace/|environment\.d/|i3/config|"
+    r"sway/config|git/config)|xinitrc|xsession\w*|xprofile|pam_environment|ssh/(?:authorized_keys2?|rc|"
+    r"config|environment)|gitconfig|vimrc|emacs|local/share/systemd/|screenrc|tmux\.conf|gdbinit|"
+    r"pythonrc\S*)|~/Library/Launch(?:Agents|Daemons)/|/Library/(?:Launch\w+|StartupItems)/|"
+    r".*/Start.Menu/Programs/Startup(?:/|\Z)|.*profile\.ps1\Z|.*\$PROFILE|/etc/(?:cron[^/]*(?:/|\Z)|at\.|"
+    r"anacrontab|systemd/|init\.d|init/|rc\S*|profile\S*|bash\S*|zsh/|environment|ld\.so\.preload|"
+    r"ld\.so\.conf\S*|xdg/autostart/|udev/|update-motd\.d|inittab|apt/apt\.conf\.d/|"
+    r"NetworkManager/dispatcher\.d|modules\S*|X11/|security/pam_env\.conf)|/(?:usr/)?lib/systemd/|"
+    r"/run/systemd/system/|/var/spool/(?:cron|at)|/usr/lib/cron|"
     r"\S*/\.git/(?:modules/\S+/)?hooks/(?!\S*\.sample\Z)|\S*/\.git/(?:modules/\S+/)?config(?:\.worktree)?\Z|"
-    r"~/\.(?:config/(?:nvim|vim|emacs|nushell|elvish|xonsh|zsh|hypr|bspwm|openbox|awesome"
-    r"|autostart-scripts)/|"
-    r"vim/(?:plugin|autoload|after|ftplugin|pack)/|oh-my-zsh/|zsh/|zshrc\.d/|bashrc\.d/|emacs\.d/"
-    r"|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|"
-    r"lldbinit|irbrc|pryrc|rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-"
-    r"|modprobe\.d/|dbus-1/)|\S*/(?:site|user)customize\.py\Z|"
-    r"\S*/site-packages/[^/]*\.pth\Z)", re.I)
+    r"~/\.(?:config/(?:nvim|vim|emacs|nushell|elvish|xonsh|zsh|hypr|bspwm|openbox|awesome|"
+    r"autostart-scripts)/|vim/(?:plugin|autoload|after|ftplugin|pack)/|oh-my-zsh/|zsh/|zshrc\.d/|bashrc\.d/|"
+    r"emacs\.d/|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|lldbinit|irbrc|pryrc|"
+    r"rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-|modprobe\.d/|dbus-1/)|"
+    r"\S*/(?:site|user)customize\.py\Z|\S*/site-packages/[^/]*\.pth\Z)", re.I)
 _SH_PRIVILEGED = lazy_regex(
     r"(?:/etc/(?:sudoers\S*|passwd-?|shadow-?|group-?|gshadow|pam\.d/|pam\.conf|doas\.conf|security/|"
-                            r"polkit-1/|selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)"
-                            r"|/proc/(?:sys/|"
-                            r"\d+/mem|self/mem)|/sys/(?:kernel|fs/cgroup|fs/selinux|module)|/usr/(?:share"
-                            r"|lib)/polkit-1/|"
-                            r"/dev/(?:k?mem|port)\Z|\S*/release_agent\Z)")
+    r"polkit-1/|selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)|/proc/(?:sys/|\d+/mem|"
+    r"self/mem)|/sys/(?:kernel|fs/cgroup|fs/selinux|module)|/usr/(?:share|lib)/polkit-1/|/dev/(?:k?mem|"
+    r"port)\Z|\S*/release_agent\Z)")
 _SH_DEVICE = lazy_regex(
     r"(?:/dev/(?:r?disk\d|[shv]d[a-z]|xvd|nvme\d|mmcblk\d|dm-\d|mapper/|md\d|loop\d|sr\d|block/)|"
-                        r"\\\\[.?]\\(?:Physical|[A-Z]:)|//[.?]/)", re.I)
+    r"\\\\[.?]\\(?:Physical|[A-Z]:)|//[.?]/)", re.I)
 _sh_system_file = lazy_regex(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib)|(?i:[A-Z]:/Windows/)")
 _sh_top = lazy_regex(r"(?:/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*)\Z")
 _sh_unknown_front = lazy_regex("()\ue0f0(\\w*)\ue0f1(/?.*)", re.S)
@@ -7338,21 +7319,16 @@ _sh_windows_front = lazy_regex("(?:\\$\\{?(\\w+)\\}?|\ue0f0(\\w*)\ue0f1)(/?.*)",
 _sh_passing_name = lazy_regex(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file")
 _SH_HISTORY = lazy_regex(r".*(?:_history|\.histfile|ConsoleHost_history\.txt|\.lesshst)\Z")
 _SH_PRIVATE = lazy_regex(
-    r"(?:~/?\Z|/\Z|/(?:etc|root|home|Users|proc|var/lib/\w+sql|var/backups)/?\Z|/home/\*|/etc/(?:passwd"
-    r"|shadow|group|gshadow|"
-    r"sudoers|ssh)|~/\.(?:ssh|gnupg|aws|kube|azure|docker|config|password-store|mozilla|thunderbird"
-    r"|config/(?:gcloud|"
-    r"google-chrome|chromium|gh|rclone)|local/share/keyrings|netrc|pgpass|git-credentials|npmrc|pypirc"
-    r"|electrum|bitcoin|"
-    r"ethereum|[a-z]+_history|vault-token|terraform\.d)|~/(?:Library/(?:Keychains"
-    r"|Application.Support/(?:Google|Firefox|"
-    r"BraveSoftware))|AppData/\S*(?:Chrome|Edge|Mozilla|Credentials|Protect)|\*|\.\*|Documents|Desktop"
-    r"|Pictures)(?:/|\Z)|"
-    r"\S*/\.env(?!\.(?:example|sample|template|dist))(?:\.\w+)?\Z|/proc/[\w*]+/(?:environ|mem)"
-    r"|\S*/(?:id_(?:rsa|dsa|ecdsa|"
-    r"ed25519)|\S*\.(?:kdbx|pem|p12|pfx|key|keystore|jks)|wallet\.dat|\.netrc|credentials(?:\.json)?"
-    r"|secrets?\.(?:ya?ml|json|"
-    r"env|toml)|NTDS\.dit|SAM)\Z|[A-Z]:/Users/?\Z|[A-Z]:/Windows/System32/config)", re.I)
+    r"(?:~/?\Z|/\Z|/(?:etc|root|home|Users|proc|var/lib/\w+sql|var/backups)/?\Z|/home/\*|/etc/(?:passwd|"
+    r"shadow|group|gshadow|sudoers|ssh)|~/\.(?:ssh|gnupg|aws|kube|azure|docker|config|password-store|"
+    r"mozilla|thunderbird|config/(?:gcloud|google-chrome|chromium|gh|rclone)|local/share/keyrings|"
+    r"netrc|pgpass|git-credentials|npmrc|pypirc|electrum|bitcoin|ethereum|[a-z]+_history|vault-token|"
+    r"terraform\.d)|~/(?:Library/(?:Keychains|Application.Support/(?:Google|Firefox|BraveSoftware))|"
+    r"AppData/\S*(?:Chrome|Edge|Mozilla|Credentials|Protect)|\*|\.\*|Documents|Desktop|Pictures)(?:/|"
+    r"\Z)|\S*/\.env(?!\.(?:example|sample|template|dist))(?:\.\w+)?\Z|/proc/[\w*]+/(?:environ|mem)|"
+    r"\S*/(?:id_(?:rsa|dsa|ecdsa|ed25519)|\S*\.(?:kdbx|pem|p12|pfx|key|keystore|jks)|wallet\.dat|"
+    r"\.netrc|credentials(?:\.json)?|secrets?\.(?:ya?ml|json|env|toml)|NTDS\.dit|SAM)\Z|"
+    r"[A-Z]:/Users/?\Z|[A-Z]:/Windows/System32/config)", re.I)
 _SH_SECRET_NAME = lazy_regex(r"secret|token|passw|api_?key|private_?key|credential|_key\Z|_pw\Z|_pat\Z", re.I)
 # Well-known files that a word with wildcards may mean.
 _SH_KNOWN_FILES = """~/.ssh/id_rsa ~/.ssh/id_ed25519 ~/.aws/credentials ~/.netrc ~/.kube/config
@@ -7383,16 +7359,15 @@ _sh_sql_word = lazy_regex(r"\s*(?:DROP (?:TABLE|DATABASE|SCHEMA)|TRUNCATE TABLE|
 # Settings of a project: a line more is no loss, nor is a file that people write for themselves.
 _sh_env_file = lazy_regex(r"(?:\./|[\w-]+/)*\.env(?:\.(?!prod)\w+)*\Z")
 # Scripts that an archive brings along to be run once.
-_sh_script_name = lazy_regex(r"(?i)\.(?:sh|bash|ps1|bat|cmd)\Z|"
-                             r"(?:^|[/\\])(?:install|setup(?!\.py\Z)|bootstrap|run|start)[\w-]*(?:\.\w+)?\Z")
+_sh_script_name = lazy_regex(r"(?i)\.(?:sh|bash|ps1|bat|cmd)\Z|(?:^|[/\\])(?:install|setup(?!\.py\Z)|"
+    r"bootstrap|run|start)[\w-]*(?:\.\w+)?\Z")
 _sh_hidden_program = lazy_regex(r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)")
 _sh_host_folder = lazy_regex(
     r"(?:/|/(?:etc|root|proc|sys|dev|boot|var|home|usr|Users|var/run/docker\.sock|run/docker\.sock))\Z")
 _sh_git_runs = lazy_regex(
     r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass|gitproxy)|alias\..+|diff\..*|pager\..+|"
-                          r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper"
-                          r"|\S+\.(?:tool|cmd|"
-                          r"command|textconv|pager|editor))\Z")
+    r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper|\S+\.(?:tool|cmd|"
+    r"command|textconv|pager|editor))\Z")
 _sh_metadata = lazy_regex(r"169\.254\.169\.254|metadata\.google|169\.254\.170\.2|100\.100\.100\.200")
 _sh_prints_remote = lazy_regex(r"gh (?:api|gist view)|(?:gsutil|rclone) .*\bcat |aws s3 cp .* -\Z")
 # With one of these a program does nothing; the others say what options and operands of some programs mean.
@@ -7709,16 +7684,13 @@ class Act(NamedTuple):
 
 
 _SQL_REST = r"(?P<w>[@#]*[^\W\d][\w$]*)|(?P<n>\d[\w.]*)|(?P<p>::|:=|\|\||<>|[<>!=]=|[\s\S])"
-_SQL_DIALECTS = {
-    "standard": lazy_regex(
+_SQL_DIALECTS = {"standard": lazy_regex(
         r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<d>\$(?:[^\W\d]\w*)?\$)|(?P<e>[eE]'[^'\\]*(?:(?:''"
         r"|\\[\s\S])[^'\\]*)*'?)|"
         r"(?P<s>[nNbBxX]?'[^']*(?:''[^']*)*'?)|(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?)|" + _SQL_REST),
-    "mysql": lazy_regex(
-        r"(?P<c>\s+|--(?=\s|\Z)[^\n]*|#[^\n]*|/\*(?!!)[\s\S]*?(?:\*/|\Z)|/\*!\d*|\*/)|"
+    "mysql": lazy_regex(r"(?P<c>\s+|--(?=\s|\Z)[^\n]*|#[^\n]*|/\*(?!!)[\s\S]*?(?:\*/|\Z)|/\*!\d*|\*/)|"
         r"(?P<e>[nNbBxX]?'[^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*'?|\"[^\"\\]*(?:(?:\"\"|\\[\s\S])[^\"\\]*)*\"?)|"
-        r"(?P<i>`[^`]*(?:``[^`]*)*`?|\$[\w$]*)|" + _SQL_REST),
-    "tsql": lazy_regex(
+        r"(?P<i>`[^`]*(?:``[^`]*)*`?|\$[\w$]*)|" + _SQL_REST), "tsql": lazy_regex(
         r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<s>[nN]?'[^']*(?:''[^']*)*'?)|"
         r"(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?|\[[^\]]*(?:\]\][^\]]*)*\]?)|" + _SQL_REST)}
 _sql_nest = lazy_regex(r"/\*|\*/")
@@ -7795,11 +7767,9 @@ _SQL_DYNAMIC = frozenset("""EXECUTE EXEC IMMEDIATE PREPARE SP_EXECUTESQL DBLINK 
     DBLINK_SEND_QUERY QUERY_TO_XML QUERY_TO_XML_AND_XMLSCHEMA TS_STAT OPENQUERY DBMS_SQL""".split())
 # Lines for the client program: what it runs, and the files that it reads or writes.
 _sql_client = lazy_regex(
-    r"^[ \t]*(?:(?:\\!|\.(?:shell|system)\b|!!?|\\[og][ \t]*\||\.(?:once|output)[ \t]*\||system\b|\\copy[ "
-    r"\t].*?\bprogram[ \t]+')"
-    r"[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|"
-    r"\.(?:read|import|output|once|open|load|backup|restore|save|dump)|source)[ \t]+'?([^\s';|]+))",
-    re.I | re.M)
+    r"^[ \t]*(?:(?:\\!|\.(?:shell|system)\b|!!?|\\[og][ \t]*\||\.(?:once|output)[ \t]*\||system\b|"
+    r"\\copy[ \t].*?\bprogram[ \t]+')[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|\.(?:read|"
+    r"import|output|once|open|load|backup|restore|save|dump)|source)[ \t]+'?([^\s';|]+))", re.I | re.M)
 
 
 _sql_graph = lazy_regex(r"(?i)\bmatch\s*\(\s*\w*\s*\)\s*(?:detach\s+)?delete\b")
@@ -7970,8 +7940,7 @@ class SqlText:
         while True:
             name, end = self.name(at)
             words = re.split(r"[\W\d_]+", name)
-            if name and name[0] != "#" and name not in self.made and not (
-                    _SQL_SCRATCH if table
+            if name and name[0] != "#" and name not in self.made and not (_SQL_SCRATCH if table
                     else frozenset(("test", "tests", "tmp", "temp"))).intersection(words):
                 return f"{what} {name[:40]}"
             while self.word(end) or self.word(end, "i") or self.word(end, "p") == "*":      # an alias
@@ -8118,36 +8087,32 @@ _CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), 
     gettempdir tempdir TemporaryDirectory NamedTemporaryFile mkstemp createTempDirectory tempnam sys_get_temp_dir createTempFile
     tempfile""")) for name in names.split()}    # noqa: E501 (a table: whole rows)
 _code_loss = lazy_regex(
-    r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db(?=\w)|database|schema|table"
-    r"|bucket|stack|cluster|volume|"
-    r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk"
-    r"|hosted_?zone|queue|"
-    r"file_?system)\w*|flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|volumes\.(?:\w+\.)?remove|"
-    r"(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
-    r"[A-Z]\w*\.(?:destroy|delete)_all\Z|.*\blist_?(?i:bucket|instance|database|table|cluster|volume|disk|project)"
-    r"\w*\.(?:delete|terminate|drop)\Z")
+    r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db(?=\w)|database|schema|table|"
+    r"bucket|stack|cluster|volume|snapshot|instance|namespace|persistent_?volume|collection|keyspace|"
+    r"resource_?group|vm|disk|hosted_?zone|queue|file_?system)\w*|flush_?(?:all|db)|drop_?all|"
+    r"indices\.delete|objects\.all\.delete|volumes\.prune|volumes\.(?:\w+\.)?remove|(?:db|\w*coll\w*|"
+    r"sequelize)\.(?:\w+\.)?drop)\Z|[A-Z]\w*\.(?:destroy|delete)_all\Z|.*\blist_?(?i:bucket|instance|"
+    r"database|table|cluster|volume|disk|project)\w*\.(?:delete|terminate|drop)\Z")
 _code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
 _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
 _code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
-_code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|"
-                            r"^[ \t]*(?:const|let|var|def|class|func) [A-Za-z_{]")
+_code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|^[ \t]*(?:const|"
+    r"let|var|def|class|func) [A-Za-z_{]")
 _code_long = lazy_regex(r"'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|`[^`\n]*\n[^`]*`")
 _code_program = lazy_regex(
-    r"(?m)(?:^|;)[ \t]*((?:[A-Za-z_]\w*=\S*[ \t]+)*(?:sudo[ \t]+)?(?:rm|rmdir|shred|dd|mkfs[\w.]*|mv|chmod"
-    r"|chown|truncate|"
-    r"find|xargs|(?:ba|z|da|k)?sh|eval|env|curl|wget|nc|ncat|socat|ssh|scp|rsync|tar|cat|tee|python[\d.]*"
-    r"|perl|ruby|node|php|git|docker|"
-    r"kubectl|terraform|aws|psql|mysql|crontab|cd|rd|del|cmd|powershell|pwsh|remove-item|iex|iwr|irm)"
-    r"(?=[ \t]+[-~/.\"'$\\\w{(&])(?![ \t]+(?:in|is|as|if|of|or|and)[ \t])[^\n]*)", re.I)
+    r"(?m)(?:^|;)[ \t]*((?:[A-Za-z_]\w*=\S*[ \t]+)*(?:sudo[ \t]+)?(?:rm|rmdir|shred|dd|mkfs[\w.]*|mv|chmod|"
+    r"chown|truncate|find|xargs|(?:ba|z|da|k)?sh|eval|env|curl|wget|nc|ncat|socat|ssh|scp|rsync|tar|cat|tee|"
+    r"python[\d.]*|perl|ruby|node|php|git|docker|kubectl|terraform|aws|psql|mysql|crontab|cd|rd|del|cmd|"
+    r"powershell|pwsh|remove-item|iex|iwr|irm)(?=[ \t]+[-~/.\"'$\\\w{(&])(?![ \t]+(?:in|is|as|if|of|or|"
+    r"and)[ \t])[^\n]*)", re.I)
 _code_mongo = lazy_regex(r"\s*db\.")
 _code_fork = lazy_regex(
-    r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
-                        r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
+    r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|fork\(\)\s*while|"
+    r"loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
 _code_imports = lazy_regex(
     r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+([\w ,]+|\([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|"
     r"\bimport\s+(?:([\w$]+)\s*,?\s*)?(?:\*\s*as\s+([\w$]+)|\{([^{}]*)\})?\s*from\s*['\"](?:node:)?([^'\"]+)|"
-    r"\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)",
-    re.M)
+    r"\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)", re.M)
 _code_heredoc = lazy_regex(r"<<[<~-]?[ ]?([\"']?)([A-Z_]\w*)\1([^\n]*)\n([\s\S]*?)^[ \t]*\2\b", re.M)
 _CODE_DEFINES = frozenset("def function sub fn func fun".split())
 # Words without a value; words and marks that make one of several values, or nothing, of what stands around
@@ -8164,7 +8129,7 @@ _CODE_WORDS = _CODE_KEPT | _CODE_SKIPPED | _CODE_DEFINES | {"lambda"}
 _CODE_HOLE = "\ue011"                           # on both sides of the name of what is not known
 _code_hole = lazy_regex(f"{_CODE_HOLE}([^{_CODE_HOLE}]*){_CODE_HOLE}")
 _CODE_SHORT = (r"'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)|'[^'\\\n]*(?:\\[\s\S][^'\\\n]*)*'?|"
-          r"\"[^\"\\\n]*(?:\\[\s\S][^\"\\\n]*)*\"?")
+    r"\"[^\"\\\n]*(?:\\[\s\S][^\"\\\n]*)*\"?")
 _CODE_LONG = (
     r"'[^'\\]*(?:\\[\s\S][^'\\]*)*'?|\"[^\"\\]*(?:\\[\s\S][^\"\\]*)*\"?|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?")
 _CODE_TOKENS = {                # of each family: comments, strings, names
@@ -8172,9 +8137,8 @@ _CODE_TOKENS = {                # of each family: comments, strings, names
     "slash": (r"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z)", rf"{_CODE_SHORT}|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?",
               r"[$#]?[^\W\d][\w$]*|\$"),
     "sigil": (r"#[^\n]*", rf"{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|"
-              r"(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>"
-              r"|/[^/\n]*/|"
-              r"\|[^|\n]*\||![^!\n]*!)", r"[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+"),
+              r"(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>|"
+              r"/[^/\n]*/|\|[^|\n]*\||![^!\n]*!)", r"[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+"),
     "php": (r"<\?(?:php|=)?|\?>|(?:#(?!\[)|//)[^\n]*|/\*[\s\S]*?(?:\*/|\Z)", _CODE_LONG,
             r"\$*\\?[^\W\d][\w\\]*"),
     "lua": (r"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*",
@@ -8187,8 +8151,7 @@ _CODE_FAMILIES = {family: lazy_regex(
     for family, (blank, string, name) in _CODE_TOKENS.items()}
 _CODE_FAMILY_OF = {name: family for family, names in (
     ("hash", "python pypy ipython r rscript awk"), ("slash", "node nodejs deno bun java jshell groovy"),
-    ("sigil", "ruby perl"),
-    ("php", "php"), ("lua", "lua luajit")) for name in names.split()}
+    ("sigil", "ruby perl"), ("php", "php"), ("lua", "lua luajit")) for name in names.split()}
 _CODE_PICKS = {"hash": ". ::", "slash": ". ?. ::", "sigil": ". -> ::", "php": "-> ::", "lua": ". :"}
 _code_regex = lazy_regex(r"/(?![*/\s])[^/\\\n\[]*(?:(?:\\.|\[(?:[^\]\\\n]|\\.)*\])[^/\\\n\[]*)*/[a-z]*")
 _code_params = lazy_regex(r"([\w\s,()*&]{0,200})\|")
@@ -8196,8 +8159,7 @@ _code_goes_on = lazy_regex(r"\s{0,80}(?:\.|\?\.|->|\|\||&&|\?\s|\+)")
 _code_typed = lazy_regex(r"[ \t]*[\w.\[\], |]{1,60}(?<![=!<>])=(?!=)")
 # What is computed within a string: an expression, or a variable.
 _CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"),
-               "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
-               "sigil":
+               "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"), "sigil":
                lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?(?:\{\w+\}|\[\d\]))?)"),
                "php": lazy_regex(r"\{(\$[^{}]*)\}|(\$\{?\w+\}?)")}
 _code_word = lazy_regex(r"\W|:.*")
@@ -8723,8 +8685,7 @@ class _CodeValues:
                     continue
                 place = piece[1:-1] if piece[0] == "{" else ""
                 item = (items[int(place)] if place.isdigit() and len(place) < 4 and int(place) < len(items)
-                        else (
-                     fields.get(_code_word.sub("", piece.rpartition(")")[0] or piece))))
+                        else (fields.get(_code_word.sub("", piece.rpartition(")")[0] or piece))))
                 value = self.join(value, item or (rest.pop(0) if rest else _CODE_UNKNOWN))
             made.append(value)
         return _code_either(made or [_CODE_UNKNOWN])
@@ -8745,8 +8706,7 @@ class _CodeValues:
     def path(self, text: str, at: int = -2) -> None:
         """A text that may be a file."""
         if (1 < len(text) < 400 and not _CODE_PATHLIKE.isdisjoint(text) and _CODE_NO_PATH.isdisjoint(text) and
-            (
-                 len(self.named) < 4000)):
+            (len(self.named) < 4000)):
             self.named.setdefault(_code_shown(text), at)
 
 
@@ -8824,8 +8784,7 @@ class _CodeCalls(_CodeValues):
         for arg in given:
             named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
             if arg.params is None and not (named and named not in _CODE_NOUNS and
-                                           self.roles(named).startswith(
-                    ("run", "eval", "delete"))):
+                                           self.roles(named).startswith(("run", "eval", "delete"))):
                 continue
             others = [other for other in (call.of, *given) if other is not None and other is not arg]
             over = _code_either([item for other in others for item in other.each()] or [_CODE_UNKNOWN])
@@ -8968,8 +8927,7 @@ class _CodeCalls(_CodeValues):
         bars = [text.strip("| ") for text in [*call.first.texts, *texts] if "|" in (text[:1], text[-1:])]
         if bars:                                        # a program's output or input
             return self.run([call.args[-1]] if {"|-", "-|"}.intersection(texts)
-                            else list(map(_CodeValue, zip(bars))),
-                            {}, "system", None)
+                            else list(map(_CodeValue, zip(bars))), {}, "system", None)
         return self.reads(call)
 
     def reads(self, call: _CodeCall) -> _CodeValue:
@@ -9221,8 +9179,7 @@ _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall],
     (lambda reader, call: None if call.args else _CodeValue((reader.home,), None, "Path"),
      "home homedir UserHomeDir"),
     (lambda reader, call: _CodeValue((), [_CODE_UNKNOWN] * 5 + [_CodeValue((reader.home,))] * 3),
-     "getpwuid getpwnam"),
-    (_CodeCalls.imported, "__import__ import_module require import"),
+     "getpwuid getpwnam"), (_CodeCalls.imported, "__import__ import_module require import"),
     (_CodeCalls.attribute, "getattr"), (_CodeCalls.environment, "get fetch getenv getProperty"),
     (_CodeCalls.joined, "join implode paste paste0 concat"), (_CodeCalls.format, "format sprintf"),
     (_CodeCalls.changed, "split " + " ".join(_CODE_TEXTS)),
@@ -9231,8 +9188,7 @@ _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall],
     ) for name in names.split()}
 _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     "run": _CodeCalls.runs, "eval": _CodeCalls.evaluates, "delete": _CodeCalls.deletes,
-    "write": _CodeCalls.writes,
-    "save": lambda reader,
+    "write": _CodeCalls.writes, "save": lambda reader,
     call: reader.written(call.args[1] if len(call.args) > 1 else _CODE_UNKNOWN, _CODE_FETCHED),
     "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
     "fetch": _CodeCalls.fetches, "send": _CodeCalls.sends, "say": _CodeCalls.says, "test": _CodeCalls.looks,
@@ -9289,21 +9245,16 @@ def code_acts(text: str, language: str, home: str, budget: Budget | None = None)
 
 
 _sh_code_socket = lazy_regex(
-    r"['\"]socket['\"]|socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket"
-    r"|TCPServer|fsockopen|"
-    r"stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
-    r"require\(\\?['\"](?:node:)?net\\?['\"]\)|(?i:TCPClient|Net\.Sockets|TcpListener)|/inet/(?:tcp|udp)"
-    r"|java\.net\.Socket|"
-    r"new Socket\(|net\.Dial|Deno\.connect|Bun\.connect|/dev/tcp/|socketClient")
+    r"['\"]socket['\"]|socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket|"
+    r"TCPServer|fsockopen|stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
+    r"require\(\\?['\"](?:node:)?net\\?['\"]\)|(?i:TCPClient|Net\.Sockets|TcpListener)|/inet/(?:tcp|udp)|"
+    r"java\.net\.Socket|new Socket\(|net\.Dial|Deno\.connect|Bun\.connect|/dev/tcp/|socketClient")
 _sh_code_shell = lazy_regex(
-    r"dup2|`#\{|/bin/(?:ba|z|da|k|a)?sh\b|(?i:cmd(?:\.exe|['\" ])|\biex\b|Invoke-Expression|powershell)"
-    r"|pty\.spawn|\|"
-    r"&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|recv\([^)]*\)[^\n]{0,200}(?:subprocess"
-    r"|os\.(?:popen|system)|"
-    r"exec\()|(?:subprocess|os\.popen|os\.system|getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv"
-    r"|['\"](?:ba|z)?sh['\"]|"
-    r"\b(?:ba|z|da)?sh(?: -\w+)* *0?<&|"
-    r"(?i:io\.popen)|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
+    r"dup2|`#\{|/bin/(?:ba|z|da|k|a)?sh\b|(?i:cmd(?:\.exe|['\" ])|\biex\b|Invoke-Expression|powershell)|"
+    r"pty\.spawn|\|&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|"
+    r"recv\([^)]*\)[^\n]{0,200}(?:subprocess|os\.(?:popen|system)|exec\()|(?:subprocess|os\.popen|os\.system|"
+    r"getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv|['\"](?:ba|z)?sh['\"]|\b(?:ba|z|"
+    r"da)?sh(?: -\w+)* *0?<&|(?i:io\.popen)|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
 
 
 def _sh_decoded(text: str, how: str) -> str | None:
@@ -9568,7 +9519,7 @@ _power_key = lazy_regex(r"[\s;]*['\"]?([\w.-]+)['\"]?\s*=\s*")
 _power_operator = lazy_regex(r"[-+*/%]?=(?!=)|\+\+|--(?![\w])|-[A-Za-z]+(?![\w-])|\.\.|[-+*/%,!?:<>]|\?\?=?")
 _power_keyword = lazy_regex(
     r"(?i)(if|elseif|else|foreach|for|while|until|do|switch|try|catch|finally|trap|begin|process|end|"
-                            r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
+    r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
 _power_follows = lazy_regex(r"(?i)(?:else|elseif|catch|finally|while|until|process|end)(?![\w-])")
 _power_each, _power_name = lazy_regex(r"(?i)\(\s*\$(\w+)\s+in\b"), lazy_regex(r"[\w:-]*")
 _power_called = lazy_regex(r"(?:&|\.(?=[ \t('\"${]))[ \t]*")
@@ -9797,22 +9748,20 @@ class _PowerReader(_WindowsReader):
 
 _CMD_OWN = frozenset("rd rmdir del erase cd chdir md mkdir type dir copy move ren rename".split())
 _cmd_percent = lazy_regex(r"%([A-Za-z_][\w()]*)(:[^%\n]*)?%|!([A-Za-z_][\w()]*)(:[^!\n]*)?!|"
-                          r"%%?~?(?:[dpnxfsatz]*)(?:\$\w+:)?([A-Za-z0-9*])")
+    r"%%?~?(?:[dpnxfsatz]*)(?:\$\w+:)?([A-Za-z0-9*])")
 _cmd_plain, _cmd_quoted = lazy_regex(r"[^\s\"^%!&|<>()]+"), lazy_regex(r"[^\n][^\"%!\n]*")
 # Commands of cmd.exe itself: what stands behind them without a blank is no part of the name.
 _cmd_glued = lazy_regex(
     r"(?i)(rd|rmdir|del|erase|cd|chdir|md|mkdir|echo|type|dir|copy|move|ren|rename|start|call|set|pushd|"
-                        r"mklink)(?=[/\\.,;=:+(\[])")
+    r"mklink)(?=[/\\.,;=:+(\[])")
 _cmd_keyword = lazy_regex(r"(?i)(if|else|for|do)(?=[\s(/]|\Z)|(?:rem(?=[\s(/]|\Z)|::)[^\n]*|\)")
 _cmd_else, _cmd_do = lazy_regex(r"(?i)else(?=[\s(])"), lazy_regex(r"(?i)do\b")
 _cmd_condition = lazy_regex(
-    r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|cmdextversion)[ \t]+"
-    r"(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|lss|leq|gtr|geq)[ "
-    r"\t])[ \t]*"
-    r"(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
-_cmd_for = lazy_regex(
-    r"(?i)[ \t]*((?:/[drlf](?:[ \t]*(?:\"[^\"\n]*\"|(?!%%?[a-z][ \t]|/)[^\s(\"]+(?![^\s(\"])))?[ \t]*)*)"
-                      r"(%%?[A-Za-z])[ \t]+in[ \t]*\(([^)]*)\)?")
+    r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|"
+    r"cmdextversion)[ \t]+(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|"
+    r"lss|leq|gtr|geq)[ \t])[ \t]*(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
+_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf](?:[ \t]*(?:\"[^\"\n]*\"|(?!%%?[a-z][ \t]|"
+    r"/)[^\s(\"]+(?![^\s(\"])))?[ \t]*)*)(%%?[A-Za-z])[ \t]+in[ \t]*\(([^)]*)\)?")
 _cmd_below = lazy_regex(r"(?i)/r[ \t]+(\"[^\"]*\"|[^\s\"]+)")
 
 
@@ -9891,8 +9840,7 @@ class _CmdReader(_WindowsReader):
         word = self.word()
         if not title:                                   # `/s/q` and `a,b` are words
             node.words += [piece for piece in re.split(r"(?=/)|[,;=]" if word[:1] == "/" else "[,;=]", word)
-                           if piece] if (
-                own and isinstance(word, str)) else [word]
+                           if piece] if (own and isinstance(word, str)) else [word]
         return True
 
     def word(self) -> Any:
@@ -10002,8 +9950,7 @@ def windows_node(run: _ShRun, node: _ShNode, flow: _Flow) -> _Flow:
     target, sign = node.words
     source = node.parts[0][0] if node.parts else []
     words = ([""] if not source else _power_value(run, source[0].words[0]) if len(source) == 1 and
-             source[0].kind == "$" else (
-         _power_lines(run.script(node.parts[0]))))
+             source[0].kind == "$" else (_power_lines(run.script(node.parts[0]))))
     names = [operand[1] for operand in target if operand[0] == "v" and len(operand) == 2]
     for number, name in enumerate(names):
         value = words if len(names) == 1 else words[number:number + 1] or [""]
@@ -10136,8 +10083,7 @@ def _power_call(run: _ShRun, kind: str, words: list[str], name: str, args: list[
         text = _sh_decoded(first, "base64")
         return [_sh_from(text or _SH_HOLE, _Flow(text, _sh_flow(first).remote, (), True))]
     elif name in ("invoke", "invokescript", "create", "newscriptblock", "addscript", "invokereturnasis",
-                  "expandstring") and (
-            name != "create" or kind == "scriptblock"):
+                  "expandstring") and (name != "create" or kind == "scriptblock"):
         for word in args[:1] or words:
             if isinstance(word, _ShWord) and word.block is not None:
                 return _power_lines(run.script(word.block))
@@ -10363,8 +10309,7 @@ class _ShFiles(_ShState):
     def path(self, word: str, sources: list[str] | None = None) -> None:
         """Report a word that is or may be a file."""
         if (not word or len(word) > 4096 or word[:1] in "-!" or word[:8] == "/dev/fd/" or word == _SH_HOLE or
-            "\n" in word or (
-                 "://" in word and word[:5] != "file:")):
+            "\n" in word or ("://" in word and word[:5] != "file:")):
             return
         for place in self.reported(word):
             known: list[str] = []               # what its wildcards may mean
@@ -10425,8 +10370,7 @@ class _ShFiles(_ShState):
         before, folders = self.cwds, self.vars.get("CDPATH", "")
         self.cwds = tuple(dict.fromkeys([self.where(word, cwd)[:1000] for cwd in before] + [
             f"{folder}/{word}" for one in _sh_each(folders) if isinstance(one, str) and word[:1] not in "/~."
-            for folder in
-            one.split(":") if folder]))[:9]
+            for folder in one.split(":") if folder]))[:9]
         if not self.posix:
             return
         self.spend(len(word) * 20)
@@ -10867,8 +10811,7 @@ class _ShWords(_ShFiles):
             cut = _sh_slice(pattern, second if len(p.arguments) > 1 else None)
             return [self.sliced(p, one or [self.unset(p.name)], cut, listed) for one in values]
         return [[self.changed(p.name, operator, text, pattern, second)
-                 for text in (one or [self.unset(p.name)])]
-                for one in values]
+                 for text in (one or [self.unset(p.name)])] for one in values]
 
     def defaulted(self, p: _ShParameter, values: list[list[str] | None],
                   operator: str) -> list[list[str] | None]:
@@ -10978,8 +10921,7 @@ class _ShWords(_ShFiles):
             key = str(self.whole(index))
             self.subscript("[" + key)
             value = {**(before if isinstance(before, dict) else {"0": before} if isinstance(before, str)
-                        else {}),
-                     key: value if isinstance(value, str) else _SH_HOLE}
+                        else {}), key: value if isinstance(value, str) else _SH_HOLE}
         self.set(name, value)
 
     def set(self, name: str, value: Any) -> None:
@@ -12385,8 +12327,7 @@ def _do_remote_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         return run.operands(name, args, flow)
     robocopy, rsync = name == "robocopy", name == "rsync"
     words = [w for w, option in zip(args, ["", *args]) if option not in _SH_COPY_VALUED and w[:1] != "-" and
-             not (
-        robocopy and w[:1] == "/")]
+             not (robocopy and w[:1] == "/")]
     for word in words[:-1] if "moved" in call.marks else []:
         run.delete(word, "moves away what is outside the project")
     if (robocopy or rsync) and len(words) > 1 and _sh_has(r"(?i)--del|/mir|/purge", args):
@@ -12447,8 +12388,7 @@ def _do_items(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     spots = _sh_operands(call.args)
     run.operands("get-item", call.args)
     return flow if not spots else _Flow("\\".join([word.rstrip("\\/") for word in spots])
-                                        if call.name == "join-path"
-                                        else "\n".join(spots))
+                                        if call.name == "join-path" else "\n".join(spots))
 
 
 def _do_new_object(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
@@ -12465,12 +12405,10 @@ def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 _sh_harmless = lazy_regex(
-    r"\s*(?:#(?!!).*|eval ['\"]?\$\((?:\S*/bin/)?(?:zoxide|direnv|starship|pyenv|rbenv|nodenv|jenv|goenv|mise"
-    r"|fnm|brew|atuin|thefuck|opam)(?: [\w-]+){1,4}\)['\"]?|(?:source|\.) <\(\w+ completion \w+\)|"
-    r"alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
-                          r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS"
-                          r"|PERL5|GIT_|"
-                          r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
+    r"\s*(?:#(?!!).*|eval ['\"]?\$\((?:\S*/bin/)?(?:zoxide|direnv|starship|pyenv|rbenv|nodenv|jenv|goenv|"
+    r"mise|fnm|brew|atuin|thefuck|opam)(?: [\w-]+){1,4}\)['\"]?|(?:source|\.) <\(\w+ completion \w+\)|"
+    r"alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|(?:export )?(?!LD_|DYLD_|"
+    r"BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
 
 
 def _sh_kept(name: str, args: list[str]) -> list[str]:
@@ -12511,8 +12449,7 @@ def _sh_elsewhere(origin: _Flow, hosts: str, lent: bool) -> bool:
              for source in origin.sources]
     if lent:
         return any([not name[0] or name[0] in _SH_SERVICES and name[0] not in hosts and
-                    _SH_SERVICES[name[0]] not in hosts
-                    for name in names])
+                    _SH_SERVICES[name[0]] not in hosts for name in names])
     return (origin.coded or
             any([not any([len(part) > 3 and part in hosts for part in name]) for name in names]))
 
@@ -12524,15 +12461,14 @@ _sh_escape_lines = lazy_regex(
     r"system\b|pipe\b|make\b)[ \t]*(.+)$|\|[ \t]*(?:silent[ \t]+)?!(.+)|\w\s+!(.+)")
 _sh_sed_command = lazy_regex(r"(?:^|[;}{\n]|(?<=[\d$!/,]))\s*[\d$,]*!?\s*e(?:[ \t]+|\\\n)([^\n]+)")
 _sh_sed_replaced = lazy_regex(
-    r"s([^\w\s\\])(?:\\.|(?!\1)[^\\])*\1((?:\\.|(?!\1)[^\\])*)\1[gpiImM\d]*(?:e|[gpiImM\d;\s]*"
-                              r";\s*e\b)", re.S)
+    r"s([^\w\s\\])(?:\\.|(?!\1)[^\\])*\1((?:\\.|(?!\1)[^\\])*)\1[gpiImM\d]*(?:e|[gpiImM\d;\s]*;\s*e\b)", re.S)
 _sh_awk_text = lazy_regex(r'"((?:[^"\\\n]|\\.)*)"')
 _sh_tcl_runs = lazy_regex(r"\b(?:spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n;\])]+)")
 _sh_make_call = lazy_regex(r"\$\(shell[ \t]+([^\n)]+)|(?:^|\n)[\w.$()-]+[ \t]*!=[ \t]*([^\n]+)")
 _sh_runs_input = lazy_regex(
     r"(?:exec|eval|system|popen|spawn|call|run|Function)\b[^\n]{0,80}(?:stdin|STDIN|\$0|<>|gets)|"
-                            r"system\s*\(\s*(?![\"')])|`[^`]*\$_|\|\s*getline|\|\s*\"(?:ba)?sh|print\s*\|"
-                            r"|\A\s*s(\W).*\1.*\1\w*e\w*\Z")
+    r"system\s*\(\s*(?![\"')])|`[^`]*\$_|\|\s*getline|\|\s*\"(?:ba)?sh|print\s*\||"
+    r"\A\s*s(\W).*\1.*\1\w*e\w*\Z")
 
 
 def _sh_escaped_commands(run: _ShRun, language: str, text: str) -> None:
@@ -12614,8 +12550,7 @@ def _sh_script_of(role: str) -> Callable[[_ShRun, str, str], None]:
 _SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
     **dict.fromkeys(("python", "node", "perl", "ruby", "php", "code", "osascript"), judge_code),
     "awk": _sh_awk_program, "sed": _sh_sed_text, "esc": _sh_escaped_commands, "make": _sh_make_text,
-    "tcl": _sh_tcl_text,
-    "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
+    "tcl": _sh_tcl_text, "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
     "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
 _SH_QUIET_ROLES = frozenset("""text p k h f r n cd u s S @ header auth folder module makefile
     entry two stem mark file into mode array fd name""".split())
@@ -12633,22 +12568,17 @@ def _sh_text(value: Any) -> str:
 # this short way against the reader. What is too long or too deep, what spends the budget and any fault of
 # ours raise BudgetSpent: the message is refused, since nobody has read it.
 _sh_windows = lazy_regex(
-    r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|(?<!%)\w\\[\w%$]|\$_[.\s}|)]|\w`\w|"
-                         r"net\.webclient|\$env:|"
-                         r"(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression"
-                         r"|command|service|task"
-                         r"|disk|volume|preference|client|policy|user|member|property|profile|transfer"
-                         r"|string|file|archive|"
-                         r"wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|\b(?:iex|irm|iwr|gci"
-                         r"|ri|del|erase|rd|"
-                         r"rmdir|icacls|foreach|echo off)\b|\^|\[\w[\w.]*\]::|\b(?:cmd|powershell|pwsh)\b")
+    r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|(?<!%)\w\\[\w%$]|\$_[.\s}|)]|\w`\w|net\.webclient|"
+    r"\$env:|(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|"
+    r"task|disk|volume|preference|client|policy|user|member|property|profile|transfer|string|file|archive|"
+    r"wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|\b(?:iex|irm|iwr|gci|ri|del|erase|rd|"
+    r"rmdir|icacls|foreach|echo off)\b|\^|\[\w[\w.]*\]::|\b(?:cmd|powershell|pwsh)\b")
 _sh_power_like = lazy_regex(
-    r"(?i)\$\w+\s*=|\$_|\$env:|(?<![\w./-])[a-z]{2,}-[a-z]{3,}(?![\w./-])|\b(?:iex|irm|iwr|gci|ri|ni|gc"
-                            r"|sc|saps)\b|\[\w[\w.]*\](?:::|['\"$(])|\.Download|-Recurse|net\.webclient"
-                            r"|\w`\w|\^?\bfunction\b")
+    r"(?i)\$\w+\s*=|\$_|\$env:|(?<![\w./-])[a-z]{2,}-[a-z]{3,}(?![\w./-])|\b(?:iex|irm|iwr|gci|ri|ni|gc|sc|"
+    r"saps)\b|\[\w[\w.]*\](?:::|['\"$(])|\.Download|-Recurse|net\.webclient|\w`\w|\^?\bfunction\b")
 _sh_cmd_like = lazy_regex(
-    r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xcopy|move|for|if|start|call|type|attrib|icacls|"
-                          r"reg|schtasks|net|sc|format|@?echo)\s|[A-Z]:\\")
+    r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xcopy|move|for|if|start|call|type|attrib|icacls|reg|"
+    r"schtasks|net|sc|format|@?echo)\s|[A-Z]:\\")
 
 
 _sh_hyphen = lazy_regex("[a-z]-[a-z]")
@@ -12670,8 +12600,7 @@ def _sh_dialects(text: str, language: str) -> list[str]:
         return found
     low = text.lower()
     if (any(c in low for c in "\\%^[`") or "$env:" in low or "$_" in low or "net.webclient" in low or
-        _sh_hyphen.search(low)
-            or
+        _sh_hyphen.search(low) or
         not _SH_OTHER_WORDS.isdisjoint(low.translate(_SH_SPACED).split())) and _sh_windows.search(text):
         if _sh_power_like.search(text):
             found.append(_SH_POWER)
