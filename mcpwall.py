@@ -5826,12 +5826,25 @@ class _ShNotes:
             raise BudgetSpent("it holds a command too long to follow")
 
 
-class _ShReader:
-    """Reads a text into a script. Total, but for BudgetSpent."""
+class _Reader:
+    """What all readers of commands share. Total, but for BudgetSpent. *t* is the text, *i* the place."""
 
     def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
-        self.t, self.n, self.i, self.depth = text, len(text), 0, depth
-        self.notes = notes if notes is not None else _ShNotes()
+        self.t, self.n, self.i, self.depth, self.notes = text, len(text), 0, depth, notes or _ShNotes()
+
+    def take(self, pattern: Any) -> re.Match[str] | None:
+        """What *pattern* finds here, stepped over."""
+        found: re.Match[str] | None = pattern.match(self.t, self.i)
+        if found:
+            self.i = found.end()
+        return found
+
+
+class _ShReader(_Reader):
+    """Reads a text into a script."""
+
+    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
+        super().__init__(text, depth, notes)
         self.stopped = ""           # the mark or keyword at which the last script ended
         self.heredocs: list[tuple[_ShNode, str, str, bool, bool]] = []
         self.notes.spend(0, self.n)
@@ -5862,13 +5875,6 @@ class _ShReader:
         inner = self.script(*stops)
         self.depth -= 1
         return inner
-
-    def over(self, pattern: Any) -> re.Match[str] | None:
-        """What *pattern* matches here; the reader stands behind it then."""
-        found: re.Match[str] | None = pattern.match(self.t, self.i)
-        if found:
-            self.i = found.end()
-        return found
 
     def see(self, mark: str) -> bool:
         """Does *mark* stand here? Then the reader stands behind it."""
@@ -5931,7 +5937,7 @@ class _ShReader:
     def separator(self, chain: _Script) -> str:
         """Over what ends a pipeline: && and || come back, `&` is noted on the commands of the *chain* before
         it."""
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         two = self.t[self.i:self.i + 2]
         if two in ("&&", "||"):
             self.i += 2
@@ -5969,7 +5975,7 @@ class _ShReader:
             node = self.command()
             if node is not None:
                 nodes.append(node)
-            self.over(_sh_blanks)
+            self.take(_sh_blanks)
             if self.t.startswith("||", self.i) or not (self.see("|&") or self.see("|")):
                 return nodes
             self.gap()
@@ -6001,18 +6007,18 @@ class _ShReader:
         reads = {"[[": self.test, "for": self.loop, "select": self.loop, "case": self.case}.get(word)
         if reads:
             return self.tail(reads())
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         if word == "function":
             node = _ShNode("function")
             node.words = [self.word()]
-            self.over(_sh_function)
+            self.take(_sh_function)
             return self.body(node)
         if word == "coproc":
-            node, named = _ShNode("coproc"), self.over(_sh_coproc_name)
+            node, named = _ShNode("coproc"), self.take(_sh_coproc_name)
             node.words = [named.group(1) if named else "COPROC"]
             return self.body(node)
         if word == "time":
-            self.over(_sh_time_options)
+            self.take(_sh_time_options)
         elif word != "!":
             self.doubt(f"a `{word}` stands where none can")
         return self.command() if self.i < self.n and self.t[self.i] not in "\n;&|)" else None
@@ -6029,7 +6035,7 @@ class _ShReader:
     def loop(self) -> _ShNode:
         """`for NAME in WORDS; do … done`, `for ((…))`, zsh's `for NAME (WORDS) …`; the keyword is read."""
         node = _ShNode("for")
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         end = self.sum_end(self.i + 2) if self.t.startswith("((", self.i) else -1
         if end >= 0:
             self.i += 1
@@ -6047,7 +6053,7 @@ class _ShReader:
                 node.words += self.simple(_ShNode()).words
             else:
                 node.words.append([("$", _ShParameter("@"), True)])
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         self.see(";")
         self.gap()
         word = self.keyword()
@@ -6061,7 +6067,7 @@ class _ShReader:
 
     def case(self) -> _ShNode:
         node = _ShNode("case")
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         node.words = [self.word()]
         self.gap()
         if not self.see("in"):
@@ -6135,9 +6141,9 @@ class _ShReader:
     # -- simple commands
     def tail(self, node: _ShNode) -> _ShNode:
         """The redirections behind a compound command."""
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         while self.i < self.n and self.redirect(node):
-            self.over(_sh_blanks)
+            self.take(_sh_blanks)
         if self.i < self.n and self.t[self.i] not in "\n;&|)#}" and not self.keyword():
             self.doubt("words behind a compound command")
         return node
@@ -6161,10 +6167,10 @@ class _ShReader:
             elif c in "\n;&|)":
                 break
             elif c == "#":
-                self.over(_sh_gap)
+                self.take(_sh_gap)
                 break
             elif c == "(":
-                if len(node.words) < 2 and not node.assigns and self.over(_sh_function):
+                if len(node.words) < 2 and not node.assigns and self.take(_sh_function):
                     node.kind = "function"
                     if not node.words:
                         self.doubt("a function without a name")
@@ -6272,7 +6278,7 @@ class _ShReader:
         t = self.t
         found: _Parts = []
         while self.i < self.n:
-            c, plain = t[self.i], self.over(_sh_plain_run)
+            c, plain = t[self.i], self.take(_sh_plain_run)
             if plain:
                 found.append(("u", plain.group()))
             elif c in "<>" and t.startswith("(", self.i + 1):
@@ -6298,7 +6304,7 @@ class _ShReader:
     def piece(self, found: _Parts, c: str, quoted: bool) -> bool:
         """Read what is quoted or expands here outside double quotes; False when it is neither."""
         if c == "'":
-            string = self.over(_sh_single)
+            string = self.take(_sh_single)
             found.append(("q", string.group(1) if string else self.open_quote()[1:]))
         elif c == '"':
             self.i += 1
@@ -6319,7 +6325,7 @@ class _ShReader:
         """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
         found: _Parts = []
         while self.i < self.n:
-            c, run = self.t[self.i], self.over(_sh_quoted_run)
+            c, run = self.t[self.i], self.take(_sh_quoted_run)
             if run:
                 found.append(("q", run.group()))
             elif c == closer:
@@ -6347,7 +6353,7 @@ class _ShReader:
         found: _Parts = []
         kind = "q" if quoted else "u"
         while self.i < self.n:
-            c, plain = self.t[self.i], self.over(_sh_inner_run)
+            c, plain = self.t[self.i], self.take(_sh_inner_run)
             if plain:
                 found.append((kind, plain.group()))
             elif c in stops:
@@ -6402,15 +6408,15 @@ class _ShReader:
             self.i = end + 1 if end >= 0 else self.i
         elif self.t.startswith("'", self.i) and not quoted:
             self.i -= 1
-            string = self.over(_sh_c_string)
+            string = self.take(_sh_c_string)
             found.append(("q", _sh_unescape(string.group(1) if string else self.open_quote()[2:])))
         elif quoted or not self.t.startswith('"', self.i):
-            name = self.over(_sh_name)
+            name = self.take(_sh_name)
             found.append(("$", _ShParameter(name.group()), quoted) if name else ("q" if quoted else "u", "$"))
 
     def parameter(self, quoted: bool) -> tuple[Any, ...]:
         """What stands between the braces of `${…}`."""
-        head = self.over(_sh_parameter)
+        head = self.take(_sh_parameter)
         if head is None:
             self.doubt("an expansion that bash does not know")
             lost = self.within("}", quoted, quoted)
@@ -6424,7 +6430,7 @@ class _ShReader:
             self.i = end + 1
         operator, arguments = "", []
         if not self.t.startswith("}", self.i):
-            found = self.over(_sh_operator)
+            found = self.take(_sh_operator)
             if found is None:
                 self.doubt("an expansion that bash does not know")
             operator = found.group() if found else "?"
@@ -7188,7 +7194,7 @@ infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke
      k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
     terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
-    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete (?=.*(?:-[fk]|--filename|
+    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --(?:all|force.*\$\())|delete (?=.*(?:-[fk]|--filename|
     --kustomize)[ =])(?=.*prod)|delete (?:-n \S+ |-\S+ )*\$\(\)
      |delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod|\$\(\))|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
@@ -7227,6 +7233,7 @@ infrastructure :: s3cmd mc :: (?:.* )?(?:rb |(?:del|rm) (?=.*(?:-r|--recursive|-
 infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
     elastic|opensearch|\S*es:|/namespaces|amazonaws|api\.(?:github|cloudflare|digitalocean|heroku)\.com/)) :: deletes indices
      or remote state
+persistence :: npm pnpm yarn :: (?:config )?set (?:script-shell|shell|editor|git|init-module)\b :: makes it run a program
 persistence :: redis-cli valkey-cli :: (?i)(?:.* )?(?:config set (?:dir|dbfilename)|module load|(?:slaveof|replicaof) (?!no))  :: writes
      files of its host
 infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:(?:del|unlink) (?:.*\$\(|\$\(\))|eval .*['"](?:del|unlink|
@@ -7772,6 +7779,7 @@ _sql_client = lazy_regex(
     r"import|output|once|open|load|backup|restore|save|dump)|source)[ \t]+'?([^\s';|]+))", re.I | re.M)
 
 
+_sql_settings = lazy_regex(r"(?m)^[ \t]*[.\\][a-z]+\b.*$")       # of the client
 _sql_graph = lazy_regex(r"(?i)\bmatch\s*\(\s*\w*\s*\)\s*(?:detach\s+)?delete\b")
 
 
@@ -7781,6 +7789,9 @@ def sql_acts(text: str, depth: int = 0) -> list[Act]:
     acts: list[Act] = []
     for found in _sql_client.finditer(text):
         acts.append(Act("sh", found.group(1).rstrip("'")) if found.group(1) else Act("read", found.group(2)))
+    plain = _sql_settings.sub(";", text)
+    if plain != text:
+        acts += sql_acts(plain, depth)
     if _sql_graph.search(text):
         acts.append(Act("say", "infrastructure", "destroys a database: every node of a graph"))
     for tokens in sql_readings(text) if sql_may_act(text) else ():
@@ -9386,13 +9397,10 @@ def _code_commands(text: str) -> str:
 
 
 
-class _WindowsReader:
-    """What both readers share. Total, but for BudgetSpent. *t* is the text, *i* where it is read."""
+class _WindowsReader(_Reader):
+    """What both readers share."""
     blank = gap = redirects = lazy_regex("")            # between commands, between words; a redirection
     ends = ""                                           # marks that end a command
-
-    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
-        self.t, self.n, self.i, self.depth, self.notes = text, len(text), 0, depth, notes or _ShNotes()
 
     def at(self, *marks: str) -> bool:
         return self.t.startswith(marks, self.i)
@@ -9404,13 +9412,6 @@ class _WindowsReader:
                 self.i += len(mark)
                 return mark
         return ""
-
-    def take(self, pattern: Any) -> re.Match[str] | None:
-        """What *pattern* finds here, stepped over."""
-        found: re.Match[str] | None = pattern.match(self.t, self.i)
-        if found:
-            self.i = found.end()
-        return found
 
     def node(self, kind: str, words: list[Any], *parts: _Script) -> _ShNode:
         self.notes.spend(1, 0)
@@ -10748,7 +10749,8 @@ class _ShWords(_ShFiles):
     def unset(self, name: str) -> str:
         """A variable that this command has not set: whatever the environment holds."""
         return _sh_from(_sh_hole(name),
-                        _sh_read((f"\0${name[:40]}",))) if _SH_SECRET_NAME.search(name) else _sh_hole(name)
+                        _sh_read((f"\0${name[:40]}" + "\0" * self.loaded,))) if _SH_SECRET_NAME.search(
+                            name) else _sh_hole(name)
 
     def parameter(self, p: _ShParameter, quoted: bool) -> list[list[str]]:
         """What `$NAME` or `${…}` may become: for each possibility its texts (several of a list)."""
@@ -11447,7 +11449,7 @@ class _ShRun(_ShScripts):
         if call.name[1:] == "q" and any(["@base64d" in word for word in call.args]):
             out = _sh_unveiled(out)
         for word in call.all("n") if call.got else ():
-            self.named(call.name, word)
+            self.named(word)
             if call.name in ("mkdir", "md"):
                 self.made |= {word.rstrip("/")}
         if "inplace" in call.marks:
@@ -11469,9 +11471,9 @@ class _ShRun(_ShScripts):
         return flow if "same" in traits else out._replace(below=True) if "below" in traits else (
             out._replace(made=True) if "made" in traits else out)
 
-    def named(self, name: str, word: str) -> None:
-        """A word whose name alone matters: that is nobody's business only in a few places."""
-        if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
+    def named(self, word: str) -> None:
+        """A word whose name alone matters: that is only our business where it is ours."""
+        if "mcpwall" in word:
             self.path(word)
 
     def act(self, role: str, value: str, flow: _Flow, appended: bool = False) -> _Flow:
@@ -12097,7 +12099,7 @@ def _do_prints(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 def _do_listing(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     for word in call.args:
-        run.named(call.name, word)
+        run.named(word)
     spots = [w for w in _sh_operands(call.args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
     shape = next((value for option, value in zip(call.args, call.args[1:])
                   if option.lower() in ("-filter", "-include")), "*")
@@ -12228,7 +12230,7 @@ def _do_mode(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         targets = [w for w in args if _sh_drive.match(w)]
         spec = "777" if any([re.search(r"(?i)/grant|everyone|/f|/reset", w) for w in args]) else ""
     for word in targets:
-        run.named("chmod", word)
+        run.named(word)
         places = run.places(word)
         outside = any([p in ("/", "~", "/home", "/Users") or _SH_SYSTEM.match(p) and
                        not _SH_TEMPORARY.match(p) for p in places])
