@@ -212,6 +212,12 @@ class WallError(Exception):
     status."""
 
 
+def system_words(fault: BaseException) -> str:
+    """What the system says of a failure (`Permission denied`); of any other its kind, for its text may quote
+    what was read."""
+    return getattr(fault, "strerror", None) or type(fault).__name__
+
+
 class UsageError(WallError):
     """A command line that cannot be carried out."""
 
@@ -648,6 +654,11 @@ def ordinal_at(value: Any, path: Sequence[Any]) -> int:
     return count
 
 
+def pointer_steps(text: str) -> list[str]:
+    """The steps of a JSON Pointer such as `/rules/0/match`; numbers stay texts."""
+    return [step.replace("~1", "/").replace("~0", "~") for step in text.split("/")[1:]]
+
+
 def pointer(path: Sequence[Any]) -> str:
     """The JSON Pointer (RFC 6901) of a path of member names and indices."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
@@ -835,7 +846,8 @@ def check_result(method: str | None, result: Mapping[str, Any]) -> None:
     """Raise MessageError where some reader takes a member of a result for one of the protocol, and others do
     not."""
     for one in [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []:
-        _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
+        if not _RESULT_MEMBERS[one or ""].issuperset(result):
+            _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
     if type(result.get("task")) is dict:
         _refuse_shadows(result["task"], _RESULT_MEMBERS["tasks/get"], "result: task: ")
     # of the call that the task is about
@@ -1586,6 +1598,44 @@ def raw_span(view: View, start: int, end: int) -> tuple[int, int]:
     """The same from its beginning to its end."""
     spans = raw_spans(view, start, end)
     return spans[0][0], spans[-1][1]
+
+
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
+_no_text = lazy_regex(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def is_base64(text: str) -> bool:
+    """Is it nothing but letters of base64, and line ends?"""
+    return text.isascii() and not text.encode().translate(None, _BASE64)
+
+
+def text_in_base64(text: str) -> tuple[str, str]:
+    """What is to be judged of base64, and the encoding of that: the text that it stands for; ("", "") when it
+    stands for no text, as media do; *text* itself and "" when it is no base64."""
+    if not text or not is_base64(text):
+        return text, ""
+    data = text.encode().translate(_URL_SAFE, b"=\r\n")
+    data = binascii.a2b_base64(data[:len(data) - (len(data) % 4 == 1)] + b"==")
+    head = data[:64]
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    elif 0 not in head:
+        encoding = "utf-8" if head.translate(None, _CONTROLS) == head else ""
+    else:                       # half of the bytes of ASCII in UTF-16 are nothing
+        encoding = "" if not head.strip(b"\0") else "utf-16-le" if not head[1::2].strip(b"\0") else \
+            "utf-16-be" if not head[::2].strip(b"\0") else ""
+    try:
+        seen = data.decode(encoding) if encoding else ""
+    except UnicodeDecodeError:
+        return "", ""
+    return (seen, encoding) if seen and not _no_text.search(seen) else ("", "")
+
+
+def base64_of_text(text: str, encoding: str) -> str:
+    """The other way."""
+    return binascii.b2a_base64(text.encode(encoding), newline=False).decode()
 
 
 def needs_views(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
@@ -4964,7 +5014,18 @@ block-credentials: access to credential files
   !**/{templates,locales,locale,i18n,schemas,design-tokens,src}/**/{credentials,secrets,secret,token,tokens}.*
   !{src,lib,docs,test,tests,pkg,app}/**/{token,credentials,api_key} | !**/.git/{config,hooks}/**
   !**/{oauth,oauth2,connect,openid-connect,v[0-9]}/**/{token,access_token}
-  .rclone.conf | ~*/.jupyter/*.json | jupyter_cookie_secret | **/kubelet/config.json | ~*/.{wgetrc,curlrc,mailrc}
+  .rclone.conf | **/.jupyter/*.json | **/jupyter/runtime/** | jupyter_cookie_secret | **/kubelet/config.json
+  ~*/.{wgetrc,curlrc,mailrc,muttrc,mutt,neomutt,neomuttrc,mbsyncrc,isyncrc,offlineimaprc,getmail,sylpheed-2.0}/**
+  ~*/.{claws-mail,purple/accounts.xml,irssi/config,weechat,znc,zuliprc,davfs2,vnc/passwd,lftp,ncftp}/**
+  ~*/.config/{mutt,neomutt,aerc,himalaya,vdirsyncer,msmtp,isyncrc,toot,httpie,xh,tigervnc,davfs2,lftp,jgit}/**
+  ~*/.config/{planetscale,turso,doppler,configstore,shodan,snowflake,neonctl,borg,restic,b2,shopify-cli-kit-nodejs}/**
+  ~*/.config/{hexchat/servlist.conf,fish/fish_variables} | ~*/.local/share/{com.vercel.cli,profanity,DBeaverData}/**
+  ~*/.{httpie/sessions,planetscale,turso,doppler,infisical,tsh,akeyless,cf,okta,now,borg,b2_account_info,chef,saml2aws}/**
+  ~*/.{runpod,shodan,snyk,modal.toml,expo/state.json,android/adbkey,prefect/profiles.toml,mlflow/credentials,step/secrets}/**
+  ~*/.{python-gitlab.cfg,ovh.conf,conjurrc,vast_api_key,src-config.json,comet.config,gist,erlang.cookie,fastlane,gitlab-runner}/**
+  **/etc/{gitlab-runner/config.toml,gitlab/gitlab-secrets.json,ovh.conf,davfs2/secrets,rsyncd.secrets,msmtprc}
+  **/etc/{cifs-credentials,ssmtp/ssmtp.conf,chrony.keys} | **/etc/{vault.d,mullvad-vpn}/**
+  **/var/lib/{tailscale,jenkins/secrets,zerotier-one}/** | tailscaled.state | **/jenkins_home/{secrets/**,credentials.xml}
 block-package-manager-tokens: access to package managers' credentials
   ~*/.npmrc | **/etc/npmrc | **/npm/etc/npmrc | ~*/.yarnrc{,.yml} | ~*/.pnpmrc | **/pnpm/{rc,auth.ini} | .pypirc
   ~*/.pip/** | ~*/.config/pip/** | ~*/{Library/Application Support,AppData/Roaming}/pip/** | **/etc/pip.conf | pip.ini
@@ -5118,7 +5179,8 @@ block-persistence (write): a change that survives a log-out or reboot
   ~*/.{zshrc,zshenv,zprofile,zlogin,zlogout,zsh/**,zshrc.d/**,oh-my-zsh/**,config/zsh/**}
   ~*/.config/{fish,nushell,elvish,xonsh,powershell}/** | *profile.ps1
   ~*/.{xinitrc,xprofile,pam_environment,config/environment.d/**} | ~*/.xsession* | ~*/.pythonrc* | ~*/.pythonstartup*
-  ~*/.config/{autostart,autostart-scripts,plasma-workspace,systemd,i3,sway,hypr,bspwm,openbox,awesome}/**
+  ~*/.config/{autostart,autostart-scripts,plasma-workspace,systemd,i3,sway,hypr,bspwm,openbox,awesome}/** | ~*/.{kde,kde4}/{Autostart,env}/**
+  ~*/.{direnvrc,config/direnv/direnvrc,ipython/profile_*/startup/**,jupyter/*config.py}
   ~*/.local/share/{systemd,dbus-1/services}/** | ~*/.{vimrc,gvimrc,exrc,vim/{plugin,autoload,after,ftplugin,pack}/**}
   ~*/.{emacs,emacs.d/**,screenrc,tmux.conf,gdbinit,lldbinit,irbrc,pryrc,rprofile,psqlrc,sqliterc}
   ~*/.config/{nvim,vim,emacs,tmux,git}/** | ~*/.{gitconfig,githooks/**,git-templates/**}
@@ -5143,6 +5205,8 @@ ask-startup-of-tools (write): a change to what an editor, an AI host or the shel
   **/.{factory/hooks.json,kiro/hooks/**,kiro/agents/**,copilot/hooks/**,github/hooks/**,github/copilot/settings.json}
   **/.{codeium/windsurf/hooks.json,gemini/config/hooks.json,continue/mcpservers/**,amazonq/cli-agents/**}
   {opencode,crush}.{json,jsonc} | **/{.opencode,opencode}/{plugin,plugins}/** | **/.kimi-code/config.toml
+  ~*/.cargo/config{,.toml} | ~*/.config/{kitty,alacritty,wezterm,ghostty,foot}/** | ~*/.wezterm.lua
+  **/{code*,cursor,windsurf,vscodium}/user/{,profiles/*/}{tasks.json,settings.json}
   **/{.agents,etc/cursor,etc/windsurf,library/application support/cursor,programdata/cursor,programdata/windsurf}/hooks.json
   **/.{factory/settings*.json,clinerules/hooks/**,grok/hooks/**} | **/documents/cline/hooks/** | /etc/github-copilot/**
 """    # noqa: E501 (a table: whole rows)
@@ -7307,9 +7371,10 @@ _SH_PERSIST = lazy_regex(
     r"\S*/\.git/(?:modules/\S+/)?hooks/(?!\S*\.sample\Z)|\S*/\.git/(?:modules/\S+/)?config(?:\.worktree)?\Z|"
     r"~/\.(?:config/(?:nvim|vim|emacs|nushell|elvish|xonsh|zsh|hypr|bspwm|openbox|awesome|"
     r"autostart-scripts)/|vim/(?:plugin|autoload|after|ftplugin|pack)/|oh-my-zsh/|zsh/|zshrc\.d/|bashrc\.d/|"
-    r"emacs\.d/|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|lldbinit|irbrc|pryrc|"
-    r"rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-|modprobe\.d/|dbus-1/)|"
-    r"\S*/(?:site|user)customize\.py\Z|\S*/site-packages/[^/]*\.pth\Z)", re.I)
+    r"emacs\.d/|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|"
+    r"kde4?/(?:Autostart|env)/|(?:config/direnv/)?direnvrc|ipython/profile_\w+/startup/|jupyter/\w*config\.py|"
+    r"lldbinit|irbrc|pryrc|rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-|"
+    r"modprobe\.d/|dbus-1/)|\S*/(?:site|user)customize\.py\Z|\S*/site-packages/[^/]*\.pth\Z)", re.I)
 _SH_PRIVILEGED = lazy_regex(
     r"(?:/etc/(?:sudoers\S*|passwd-?|shadow-?|group-?|gshadow|pam\.d/|pam\.conf|doas\.conf|security/|"
     r"polkit-1/|selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)|/proc/(?:sys/|\d+/mem|"
@@ -17459,6 +17524,7 @@ drop truncate empty | table tables
 truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket
 purge | queue queues topic
 flush wipe reset | redis valkey memcached
+truncate empty flush purge wipe clear reset | pg postgres trash bin mailbox
 format wipe erase | disk disks drive drives partition filesystem device
 prune | system volumes volume all
 transfer | repository repo
@@ -17469,6 +17535,7 @@ _DAN_KIND_KEYS = frozenset(
 _DAN_KINDS = frozenset("""namespace namespaces ns persistentvolumeclaim persistentvolumeclaims pvc
     persistentvolume persistentvolumes pv crd crds customresourcedefinition customresourcedefinitions node
     nodes storageclass storageclasses statefulset statefulsets cluster clusters database databases db bucket
+    dbinstance dbcluster globalcluster filesystem userpool hostedzone
     buckets table tables collection volume volumes project projects repository repositories stack stacks
     instance instances all""".split())
 _DAN_VERB_KEYS = frozenset("action operation op command cmd verb method subcommand mode".split())
@@ -17535,6 +17602,8 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
                 leaf.key in _DAN_SCOPES for leaf in call.leaves):
             yield Danger("sweeping", (), f"{verb} {last}".strip())
     for leaf in call.leaves:
+        if leaf.key == "isdestroy" and _dan_true(leaf.value):
+            yield Danger("sweeping", leaf.path, "destroys what a workspace holds")
         if leaf.key == "dropdatabase" or type(leaf.value) is str and (
                 call.says("redis", "valkey") and
                 _dan_search(_dan_lua, leaf.value, call.look.budget) is not None or
@@ -17557,8 +17626,7 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
     if not _DAN_MANY.isdisjoint(call.told) or call.told >= {"by", "filter"}:
         filters = [leaf for leaf in top if leaf.key in _DAN_FILTERS]
         for path, _, _, value in filters:
-            if not value or type(value) is str and value.strip().lower() in _DAN_NO_FILTER or \
-                    type(value) is dict and "match_all" in value:
+            if _dan_takes_all(value):
                 yield Danger("sweeping", path, "deletes without a filter")
         if not filters and top and _DAN_SCOPES.issuperset(leaf.key for leaf in top):
             yield Danger("sweeping", (), "deletes without a filter")
@@ -17573,11 +17641,34 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
                                                                 "/*") and \
                 (key not in ("path", "paths", "fields", "columns") or value.strip() == "/_all"):
             yield Danger("sweeping", path, "deletes whatever there is")
-        elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value[:1000].lower())):
+        elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(
+                re.split(r"[,/.:\s]+", value[:1000].lower())):
             yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
         elif key in ("manifest", "manifests",
                      "yaml") and _dan_search(_dan_holders, value, call.look.budget) is not None:
             yield Danger("sweeping", path, "deletes what holds other resources")
+
+
+def _dan_takes_all(value: Any) -> bool:
+    """Is this a filter that everything passes?"""
+    if type(value) is not dict:
+        return not value or type(value) is str and value.strip().lower() in _DAN_NO_FILTER
+    return "match_all" in value or all(_dan_passes_all(key, wanted) for key, wanted in value.items())
+
+
+def _dan_passes_all(key: str, wanted: Any) -> bool:
+    """The same of one member of a filter: `$where: "true"`, `_id: {$exists: true}`."""
+    if key == "$where" or key == "$expr":
+        return wanted is True or type(wanted) is str and _dan_always.match(wanted) is not None
+    if key == "$or" or key == "$and":
+        return type(wanted) is list and bool(wanted) and (any if key == "$or" else all)(
+            map(_dan_takes_all, wanted))
+    return key in ("_id", "id") and type(wanted) is dict and all(
+        _dan_true(value) if operator == "$exists" else not value and operator in ("$ne", "$nin", "$gt")
+        for operator, value in wanted.items())
+
+
+_dan_always = lazy_regex(r"(?i)\s*(?:function\s*\(\)\s*\{\s*)?(?:return\s+)?(?:true|1)\s*;?\s*\}?\s*\Z")
 
 
 def _dan_implied(call: _DanCall) -> Iterator[Danger]:
@@ -17589,10 +17680,17 @@ def _dan_implied(call: _DanCall) -> Iterator[Danger]:
     given = [leaf for key in _DAN_ARGS for leaf in call.leaves if leaf.key == key and len(leaf.path) == 1 and
              leaf.value and (type(leaf.value) is str or type(leaf.value) is list)]
     before = [word for word in call.words[at + 1:] if word not in _DAN_RUN]
+    if program == "helm" and "uninstall" in call.words[:at]:            # uninstall_helm_chart
+        before = ["uninstall"]
     if before == ["run"] and call.words[-1] in _DAN_RUN:
         before = []
     words = [str(word) for leaf in given
              for word in (leaf.value.split() if type(leaf.value) is str else leaf.value)]
+    if program == "git" and "config" in before:         # {key: core.fsmonitor, value: …}
+        pair = [next((leaf.value for leaf in call.leaves if leaf.key in keys and type(leaf.value) is str), "")
+                for keys in (("key", "name", "option", "setting"), ("value", "newvalue"))]
+        if all(pair):
+            before, words, given = ["config"], pair, []
     if words[:1] in ([program], [call.words[at]]) or not words and _DAN_DESTROY.isdisjoint(before):
         return                                  # it names the program itself: a command like any other
     if words and words[0].lower() in before:
@@ -17626,7 +17724,8 @@ def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
     for path, _, key, value in call.leaves if git or shows else ():
         if git and "push" in verbs and (key in ("force", "mirror", "delete") and _dan_true(value) or
                                         type(value) is str and (
-                key == "refspec" and value[:1] == "+" or _dan_force.search(value) is not None)):
+                key in ("refspec", "branch", "ref") and value[:1] in ("+", ":") or
+                _dan_force.search(value) is not None)):
             yield Danger("sweeping", path, "overwrites a branch of others")
         elif git and "clean" in verbs and key == "force" and _dan_true(value):
             yield Danger("sweeping", path, "deletes what is in no commit")
@@ -17731,7 +17830,7 @@ def _dan_containers(call: _DanCall) -> Iterator[Danger]:
     makes = not call.told.isdisjoint(_DAN_PROGRAMS) or call.says("container", "pod", "sandbox")
     for path, name, key, value in call.leaves:
         why = ""
-        if (type(value) is str and "--" in value or type(value) is list and
+        if (type(value) is str and ("--" in value or value[:2] == "-v") or type(value) is list and
             "--" in "".join(map(str, value[:50]))):
             text = value if type(value) is str else " ".join(map(str, value))
             role = _dan_role(call.tool, name[:200])
@@ -17844,7 +17943,25 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
             yield Danger("credentials", path, "the accounts of a machine")
 
 
+def _dan_opens_up(call: _DanCall) -> Iterator[Danger]:
+    """Rights for everybody, or over a whole cluster; a mailbox that hands on what comes in."""
+    share = call.says("share", "sharing", "permission", "permissions")
+    values = {leaf.value.lower() for leaf in call.leaves if type(leaf.value) is str and len(leaf.value) < 100}
+    for path, _, key, value in call.leaves:
+        if type(value) is not str or not value:
+            continue
+        if share and value.lower() in ("anyone", "allusers", "everyone", "public") and not values.isdisjoint(
+                ("writer", "editor", "owner", "write", "edit", "admin")):
+            yield Danger("unguarded", path, "lets everybody change it")
+        elif key in ("clusterrole", "role") and value == "cluster-admin":
+            yield Danger("unguarded", path, "gives all rights over a cluster")
+        elif (key in ("forward", "forwardto", "forwardingaddress") and "@" in value and
+              call.says("filter", "rule", "forwarding", "autoforward", "mailbox", "vacation")):
+            yield Danger("unguarded", path, "hands on the mail that comes in")
+
+
 def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
+    yield from _dan_opens_up(call)
     config, guard = call.says(*_DAN_CONFIG), call.says("protection", "ruleset", "firewall")
     removed = guard and call.says("delete", "remove", "disable", "off") and not call.says("rule", "from")
     pairs = [leaf[0:1] + leaf[2:] + (leaf.name,) for leaf in call.leaves]
@@ -18115,7 +18232,8 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, 
         return Danger("hidden_option", (), "an address that runs a command")
     if not _DAN_OPTION_KEYS.isdisjoint(words):
         runs = _dan_run_option.search(text)
-        facts = call.look.judge(text[runs.end():].strip(" \t'\"")) if runs is not None else None
+        facts = (call.look.judge("find . " + text) if call.says("find", "fd") and "-exec" in text else
+                 call.look.judge(text[runs.end():].strip(" \t'\"")) if runs is not None else None)
         if facts is not None and (runs and runs[1] or not _DAN_SERIOUS.isdisjoint(facts.categories)):
             return Danger("hidden_option", (), "an option that runs a command")
         return None
@@ -18134,7 +18252,7 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, 
 
 # -- code in data
 
-_DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template".split())
+_DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template pdf".split())
 _DAN_SOURCE = frozenset(
     """code source snippet script scripts lines cell python javascript js diff cells example""".split())
 _DAN_BROWSERS = frozenset("browser page puppeteer playwright evaluate".split())
@@ -18152,6 +18270,7 @@ script | \\bimport\\s*\\(\\s*['\\"](?:node:)?child_process
 script | \\bchild_process\\b[^\\n]{0,80}\\bexec|_\\$\\$ND_FUNC\\$\\$_|[\\[\\"']__proto__[\\]\\"']|\\b__proto__\\.
 script | \\bconstructor\\.prototype\\b|[\\"']constructor[\\"']\\s*:\\s*\\{\\s*[\\"']prototype[\\"']
 yaml | !!python/(?:object|module|name)|!!?ruby/(?:object|class)|!!javax?\\.|!!com\\.sun\\.|!!js/function
+xml | (?:src|href|data)\\s*=\\s*['\\"]?file:/+(?:(?:etc|proc|root|sys|run)/|[^'\\"\\s>]{0,200}/\\.(?:ssh|aws|gnupg|kube)/)
 yaml | tag:yaml\\.org,2002:(?:python|js)/|!!?php/object
 xml | <!ENTITY\\s+(?:%\\s*)?[\\w.-]+\\s+(?:SYSTEM|PUBLIC\\s+[\\"'][^\\"']*[\\"'])\\s*[\\"']|<xi:include\\b[^>]{0,200}href
 xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}|\\bdocument\\(\\s*['\\"](?:file|https?|ftp):|href\\s*=\\s*['\\"]file:
@@ -18168,7 +18287,7 @@ ${ \\0 60 | \\$\\{(?:lower|upper|::-|env:|sys:|date:)\\S{0,80}(?:ldap|rmi|dns|ii
 #set ) 200 | getClass|java\\.|\\.class\\b|forName
 """    # noqa: E501 (a table: whole rows)
 _dan_code_sign = lazy_regex(
-    r"__|\{\{|\$\{|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class"
+    r"__|\{\{|\$\{|file:/|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class"
     r"|[=+@-]\s*[A-Za-z]+\s*[|(]"
     r"|\A\s*[=+@-]|\?new|\bos\.|subprocess|eval|exec|#set|\{php|\{system|tag:yaml|ND_FUNC|child_process"
     r"|getClass|getRuntime")
@@ -18246,14 +18365,14 @@ def _dan_code(call: _DanCall, text: str) -> Danger | None:
 _DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _DAN_RIGHTS | _DAN_CAP_KEYS | \
     frozenset("""all deleteall everything force hard mirror private isprivate visibility image hostconfig
         proto prototype executablepath executable dropdatabase cypher devices securityopt volumes includeenv
-        includeenvironment showenv prefix""".split()) | (
+        includeenvironment showenv prefix isdestroy forward forwardto forwardingaddress""".split()) | (
         _DAN_GUARDS - {"mode"})
 _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | \
     frozenset(_DAN_CONFIG) | \
     frozenset("""protection ruleset firewall neo cypher memgraph format transfer reset clear flushall
         flushdb dropdatabase move rename mv chmod chown permissions env environ environment printenv getenv
         resource resources cluster repository repo browser page puppeteer playwright evaluate compose push
-        secrets secret clean cleanup container pod sandbox""".split())
+        secrets secret clean cleanup container pod sandbox share sharing pg""".split())
 
 
 # -- what a server asks a person or the model
@@ -18281,12 +18400,26 @@ _ask_noun = (
              r"|credit\s+card\s+number|card\s+number"
              r"|social\s+security"
              r"|(?:verification|one[\s-]time|2fa|mfa|two[\s-]factor|authenticat\w+|security)\s+(?:code"
-             r"|password))"
+             r"|password)|\d[\s-]?digit\s+code|(?<!promo )(?<!discount )(?<!coupon )"
+             r"(?<!voucher )(?<!invite )(?<!country )"
+             r"code\s+(?:that\s+)?(?:we|you|was|just)\b[^.!?\n]{0,20}?(?:sent|texted|e?mailed|received)"
+             r"|\bid_(?:rsa|dsa|ecdsa|ed25519)\b|\bpem\s+file)"
              r"(?!\w*\s*(?:manager|polic|length|reset|protect|hint|field|strength|rotat|vault|generator"
              r"|store|rule|expir))")
 _ask_words = lazy_regex(rf"(?i)(?<!no )(?<!without ){_ask_noun}")
+# The same in other languages, the verb before or behind
+_ask_abroad = (
+    r"kennwort|passwort|mot de passe|contrase\u00f1a|\bsenha\b|wachtwoord|has\u0142o"
+    r"|\u043f\u0430\u0440\u043e\u043b\u044c|\u5bc6\u7801|\u5bc6\u78bc"
+    r"|\u30d1\u30b9\u30ef\u30fc\u30c9|\ube44\ubc00\ubc88\ud638")
+_ask_verbs = (
+    r"\bgib\b|geben sie|eingeben|saisi\w+|entrez|introdu\w+|ingres\w+|escrib\w+|digit\w+|insira|inform\w+"
+    r"|\bvoer\b|podaj|wpisz|\u0432\u0432\u0435\u0434\u0438\w*|\u8f93\u5165|\u8f38\u5165"
+    r"|\u5165\u529b|\uc785\ub825")
 _ask_message = lazy_regex(
-    r"(?i)(?<!not )(?<!never )(?<!n't )\b(?:enter|provide|type|paste|input|give|share|send|confirm|supply"
+    rf"(?i)(?:{_ask_verbs})[^.!?\n]{{0,40}}?(?:{_ask_abroad})(?!\w|\s*(?:sein|lang))"
+    rf"|(?:{_ask_abroad})[^.!?\n]{{0,12}}?(?:{_ask_verbs})|"
+    r"(?<!not )(?<!never )(?<!n't )\b(?:enter|provide|type|paste|input|give|share|send|confirm|supply"
     r"|submit|need|require"
     rf"|tell)\w*\b[^.!?\n]{{0,60}}?{_ask_noun}")
 
@@ -18518,44 +18651,6 @@ def _listed_blocks(value: Any) -> list[dict[str, Any]]:
     return [one for one in (value if type(value) is list else [value]) if type(one) is dict]
 
 
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
-_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
-_no_text = lazy_regex(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
-
-
-def is_base64(text: str) -> bool:
-    """Is it nothing but letters of base64, and line ends?"""
-    return text.isascii() and not text.encode().translate(None, _BASE64)
-
-
-def text_in_base64(text: str) -> tuple[str, str]:
-    """What is to be judged of base64, and the encoding of that: the text that it stands for; ("", "") when it
-    stands for no text, as media do; *text* itself and "" when it is no base64."""
-    if not text or not is_base64(text):
-        return text, ""
-    data = text.encode().translate(_URL_SAFE, b"=\r\n")
-    data = binascii.a2b_base64(data[:len(data) - (len(data) % 4 == 1)] + b"==")
-    head = data[:64]
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encoding = "utf-16"
-    elif 0 not in head:
-        encoding = "utf-8" if head.translate(None, _CONTROLS) == head else ""
-    else:                       # half of the bytes of ASCII in UTF-16 are nothing
-        encoding = "" if not head.strip(b"\0") else "utf-16-le" if not head[1::2].strip(b"\0") else \
-            "utf-16-be" if not head[::2].strip(b"\0") else ""
-    try:
-        seen = data.decode(encoding) if encoding else ""
-    except UnicodeDecodeError:
-        return "", ""
-    return (seen, encoding) if seen and not _no_text.search(seen) else ("", "")
-
-
-def base64_of_text(text: str, encoding: str) -> str:
-    """The other way."""
-    return binascii.b2a_base64(text.encode(encoding), newline=False).decode()
-
-
 def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
     """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is
     empty, and base64 of a text is that text."""
@@ -18721,7 +18816,24 @@ class Subject:
                 elif key != "id":
                     found.append("")
             return found
+        only = self.only_text
+        if only is not None:
+            return [*_ANSWER_TEXTS, only, *[key for key in body["result"] if key != "content"]]
         return judged_texts(self.message, self._seen)
+
+    @once
+    def only_text(self) -> str | None:
+        """The text of an answer to a request that is nothing but one text block, as most are; else None."""
+        message, body = self.message, self.message.body
+        result = body.get("result")
+        if (message.method is None or type(result) is not dict or [*body] != ["jsonrpc", "id", "result"] or
+                [*result] not in (["content"], ["content", "isError"]) or type(body["id"]) is not int or
+                type(result.get("isError", False)) is not bool):
+            return None
+        blocks = result["content"]
+        block = blocks[0] if type(blocks) is list and len(blocks) == 1 else None
+        return (block["text"] if type(block) is dict and [*block] == ["type", "text"] and
+                block["type"] == "text" and type(block["text"]) is str else None)
 
     @once
     def blob(self) -> str:
@@ -18731,6 +18843,8 @@ class Subject:
     @once
     def names(self) -> list[str | None]:
         """For each of `texts` the name of the member it is the value of; None for a name itself."""
+        if self.only_text is not None:
+            return [*_ANSWER_NAMES, *[None] * (len(self.texts) - len(_ANSWER_NAMES))]
         found: list[str | None] = []
         _collect_names(self.message.body, "", found)
         return found
@@ -18946,7 +19060,16 @@ class Subject:
         """The text of the message in lower case, when all strings stand there as they are, but for escapes;
         else ""."""
         text = self.message.text
-        return text.lower() if text.isascii() and not self.viewed and not self._seen.decoded else ""
+        as_it_is = self._plain is not None or text.isascii() and not self.viewed and not self._seen.decoded
+        return text.lower() if as_it_is else ""
+
+    @property
+    def may_ask(self) -> bool:
+        """Is it a request, or an answer that may bring requests or send to a page?"""
+        message = self.message
+        result = message.body.get("result")
+        return (message.kind == "request" or "error" in message.body or
+                type(result) is dict and "inputRequests" in result)
 
     # How to tell whether there is what a rule needs (see Need): something true or false of (subject, what).
     HAS: Mapping[str, Callable[[Subject, Any], Any]] = {
@@ -18955,6 +19078,8 @@ class Subject:
         "addresses": lambda subject, skip: subject.addresses(skip),
         "dangers": lambda subject, _: subject.dangers(),
         "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
+        "definitions": lambda subject, _: defined_in(subject.message),
+        "asks": lambda subject, _: subject.may_ask,
         "size": lambda subject, limit: len(subject.message.text) * 4 > limit,
         "any": lambda subject, needs: any([Subject.HAS[kind](subject, what) for kind, what in needs])}
 
@@ -19625,6 +19750,9 @@ _CONTAINERS: frozenset[Any] = frozenset((dict, list))
 
 _ARGUMENTS = ("params", "arguments")
 _CALL_MEMBERS, _CALLED = {"jsonrpc", "id", "method", "params"}, {"name", "arguments"}
+# of an answer that is one text: the judged texts before it, and the names of what they are the values of
+_ANSWER_TEXTS = ("jsonrpc", "", "id", "result", "content", "type", "text", "text")
+_ANSWER_NAMES = (None, "jsonrpc", None, None, None, None, "type", None, "text")
 
 
 class _Names(NamedTuple):
@@ -20781,9 +20909,11 @@ def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
 
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}):
 # there is a path that some rule is about (None: what is passed over is told by roles), or a command with a
-# category; ("secrets", "") and ("injection", kind of text): there is a finding; ("size", bytes): it may be
-# larger than that; ("any", needs): one of them
+# category; ("secrets", "") and ("injection", kind of text): there is a finding; ("definitions", ""): there is
+# a definition; ("asks", ""): it may be a question; ("size", bytes): it may be larger than that; ("any",
+# needs): one of them
 Need = tuple[str, Any]
+QUICK_NEEDS = ("definitions", "asks", "size")   # are told in no time
 
 
 class Rule(NamedTuple):
@@ -21030,10 +21160,13 @@ class _Compiler:
 
     @staticmethod
     def outbound_need(match: dict[str, Any]) -> Need | None:
-        if "definition" in _as_list(match.get("direction", [])):
-            return None                 # whether it is one is asked first
-        return ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else \
-            ("size", match["response_size_exceeds"]) if "response_size_exceeds" in match else None
+        directions = _as_list(match.get("direction", []))
+        if "definition" in directions:          # whether it is one is asked first
+            return ("definitions", "") if len(directions) == 1 else None
+        if "response_size_exceeds" in match:
+            return "size", match["response_size_exceeds"]
+        kind = next((kind for kind in ("asks", "secrets", "injection") if match.get(kind)), "")
+        return (kind, "") if kind else None
 
     def matcher(self, matcher: dict[str, Any], place: str, strict: bool, key: str) -> ValueTest:
         """A test on the value of the argument *key*: any word of the matcher holds."""
@@ -21887,9 +22020,17 @@ def _limited(policy: Policy | None, whose: str = "") -> Iterator[tuple[str, Rule
 
 
 _ALLOWED = Decision("allow")
-# Rules that stand one behind the other and need the same; the number of that need, and how to tell whether it
-# is there: has(subject, what), if they need anything; do they only log?
-_Step = tuple[Sequence[Rule], int, "Callable[[Subject, Any], Any] | None", Any, bool]
+_Has = Callable[["Subject", Any], Any]
+
+
+class _Step(NamedTuple):
+    """Rules that stand one behind the other and need the same."""
+    rules: Sequence[Rule]
+    number: int                 # of what they need, -1 for nothing
+    has: _Has | None            # has(subject, what): is it there?
+    what: Any
+    lends: bool = False         # they only log, and get but a part of the time that is left
+    later: _Has | None = None   # in place of `has` where that takes long, and so is asked in that time
 
 
 def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
@@ -21898,12 +22039,15 @@ def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
     numbers: dict[Need, int] = {}
     for rule in rules:
         need, lends = None if single else rule.needs, rule.action == "log_only"
+        # one that only logs must not take all the time to find out whether there is what it needs
+        first = need is not None and (not lends or need[0] in QUICK_NEEDS)
         number = -1 if need is None else numbers.setdefault(need, len(numbers))
-        if steps and steps[-1][1] == number and not single and not lends and not steps[-1][4]:
-            steps[-1] = ([*steps[-1][0], rule], *steps[-1][1:])
+        if steps and steps[-1].number == number and not single and not lends and not steps[-1].lends:
+            steps[-1] = steps[-1]._replace(rules=[*steps[-1].rules, rule])
         else:
-            steps.append(([rule], number, Subject.HAS[need[0]] if need is not None else None,
-                          need and need[1], lends))
+            has = Subject.HAS[need[0]] if need is not None else None
+            steps.append(_Step([rule], number, has if first else None, need and need[1], lends,
+                               None if first else has))
     return steps
 
 
@@ -21913,8 +22057,8 @@ _MANY_LITERALS = 50         # from so many steps on it pays to look for the lite
 def _by_literal(steps: Sequence[_Step]) -> dict[str, set[int]]:
     """literal → the numbers of the steps that need it, of those that `Subject.lacking` can tell of; {} for
     few."""
-    plain = [(number, what) for _, number, has, what, lends in steps
-             if has is Subject.has_literal and not lends and Subject.is_plain(what)]
+    plain = [(step.number, step.what) for step in steps
+             if step.has is Subject.has_literal and not step.lends and Subject.is_plain(step.what)]
     found: dict[str, set[int]] = {}
     for number, what in plain if len(plain) >= _MANY_LITERALS else ():
         for literal in what:
@@ -21922,7 +22066,7 @@ def _by_literal(steps: Sequence[_Step]) -> dict[str, set[int]]:
     return found
 
 
-def _logged(rule: Rule, has: Callable[[Subject, Any], Any] | None, what: Any, subject: Subject) -> Hit | None:
+def _logged(rule: Rule, has: _Has | None, what: Any, subject: Subject) -> Hit | None:
     """Whether a rule matches that only logs: it gets half of the time that is left, and makes nothing fail
     for time."""
     lent = subject.budget.lend()
@@ -21975,18 +22119,18 @@ class Wall:
                 self._applying(subject.message)[1:]
             # what is needed, and is not there
             lacking = subject.lacking(by_literal) if by_literal else set()
-            for rules, number, has, what, lends in steps:
+            for rules, number, has, what, lends, later in steps:
                 if number in lacking:
                     continue
                 rule = rules[0]
-                if has is not None and not lends and not has(subject, what):
+                if has is not None and not has(subject, what):
                     lacking.add(number)
                     continue
                 for rule in rules:
                     if every and not rule.scope.covers(*_covered(subject.message)):
                         yield rule, ELSEWHERE, None
                         continue
-                    hit = _logged(rule, has, what, subject) if lends else rule.matches(subject)
+                    hit = _logged(rule, later, what, subject) if lends else rule.matches(subject)
                     if hit is None:
                         if not every:
                             continue
@@ -25098,6 +25242,28 @@ def _name_of(item: Any) -> str:
 MAX_POLICY_BYTES = 4 * 1024 * 1024
 
 
+def lies_inside(path: str, folder: str) -> bool:
+    """Is it in *folder*, at any depth, once all links are followed?"""
+    return os.path.realpath(path).startswith(os.path.realpath(folder).rstrip(os.sep) + os.sep)
+
+
+def read_checked(path: str, limit: int, check: Callable[[os.stat_result], None], flags: int = 0) -> bytes:
+    """At most *limit* + 1 bytes of a file, after *check* has seen what the system says of it, and may have
+    raised. Raises OSError.
+
+    What is looked at is the file that was opened, so nobody can put another in its place in between. Opening
+    never waits: a FIFO would, until somebody writes into it.
+    """
+    flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(path, os.O_RDONLY | flags), "rb") as stream:
+        check(os.fstat(stream.fileno()))
+        return stream.read(limit + 1)
+
+
+def is_regular(about: os.stat_result) -> bool:
+    return about.st_mode & 0o170000 == 0o100000
+
+
 def user_home() -> str | None:
     """The user's home directory. None when there is none to be known: then there is no policy, consent or log
     of the user's own (what lies in a folder called `~` of a checkout is not the user's)."""
@@ -25112,23 +25278,22 @@ def read_policy_file(path: str, check_owner: bool = True, of_project: bool = Fal
     file, with *check_owner*, and every link on the way to it must belong to the user or root; what came with
     a project (*of_project*) must be no link at all.
     """
+    def check(about: os.stat_result) -> None:
+        if not is_regular(about):
+            raise PolicyError("is no regular file; name a file", path)
+        if check_owner:
+            check_file_owner(path, about)
+
     try:
         if not of_project:
             _check_links(path)
         elif os.path.islink(path):
             raise PolicyError("is a link; a project's policy is a file of its own: copy what it names", path)
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(fd, "rb") as stream:
-            about = os.fstat(fd)
-            if about.st_mode & 0o170000 != 0o100000:
-                raise PolicyError("is no regular file; name a file", path)
-            if check_owner:
-                check_file_owner(path, about)
-            data = stream.read(MAX_POLICY_BYTES + 1)
+        data = read_checked(path, MAX_POLICY_BYTES, check)
     except OSError as fault:
         remedy = ("name a file, not a directory" if os.path.isdir(path)
                   else "check the path and its permissions")
-        raise PolicyError(f"cannot be read ({fault.strerror or type(fault).__name__}); {remedy}",
+        raise PolicyError(f"cannot be read ({system_words(fault)}); {remedy}",
                           path) from None
     if len(data) > MAX_POLICY_BYTES:
         raise PolicyError(f"larger than {MAX_POLICY_BYTES} bytes; split it or leave out what is built in",
@@ -25300,7 +25465,7 @@ def _with_bases(layer: PolicyLayer, inside: str = "", seen: tuple[str, ...] = ()
                              f"{printable(item)} extends this file in turn; leave one of the two out")
         if len(seen) > 20:
             raise check.fail("/extends", "more than 20 files, one extending the other")
-        if inside and not os.path.realpath(path).startswith(os.path.realpath(inside).rstrip(os.sep) + os.sep):
+        if inside and not lies_inside(path, inside):
             raise check.fail("/extends",
                              f"{printable(item)} lies outside the project; a project's policy extends files "
                              "of its own")
@@ -25431,17 +25596,14 @@ class PolicyWatch:
         old, self._policy = self._policy, policy
         self._seen = self._look()
         changed = [path for path, *look in looks if before.get(path) != look]
-        inside = [path for path in changed if self._is_inside(path) and
-                  os.path.basename(path)[:9] != ".mcpwall."]
+        project = self._project or os.getcwd()
+        inside = [path for path in changed
+                  if lies_inside(path, project) and os.path.basename(path)[:9] != ".mcpwall."]
         if inside:
             return old._replace(apart=policy._replace(apart=None, machine=None)), (
                 f"{printable(inside[0])} lies inside the project: what it tightens counts now, "
                 "the rest from the next start on")
         return policy, "the policy has changed and is in force now: " + ", ".join(map(printable, changed[:5]))
-
-    def _is_inside(self, path: str) -> bool:
-        top = os.path.realpath(self._project or os.getcwd())
-        return os.path.realpath(path).startswith(top.rstrip(os.sep) + os.sep)
 # ---------------------------------------------------------------------------
 # 24. Audit log and stderr
 # Serves people: writes records and lines on stderr.
@@ -25501,8 +25663,7 @@ class AuditLog:
                 raise OSError(28, "No space left on device")
         except (OSError, ValueError, TypeError, RecursionError) as fault:
             self._until = 0.0           # look at file and directory again before the next write
-            reason = getattr(fault, "strerror", None) or type(fault).__name__
-            self.problem = f"audit log {self._path or self._directory}: {reason}"
+            self.problem = f"audit log {self._path or self._directory}: {system_words(fault)}"
             return False
         self._torn, self.problem = False, None
         return True
@@ -25602,7 +25763,7 @@ def open_log_by_path(directory: str, name: str) -> int:
 def file_problem(about: os.stat_result, owner: int | None) -> str:
     """What keeps a file from being a plain one of *owner* (None: no matter whose) under one name; "" when
     nothing does."""
-    return "is not a plain file" if about.st_mode & 0o170000 != 0o100000 else \
+    return "is not a plain file" if not is_regular(about) else \
         "belongs to another user" if owner is not None and about.st_uid != owner else \
         "has a second name (hard link)" if about.st_nlink > 1 else ""
 
@@ -26820,6 +26981,20 @@ witsy | user | mcpServers | $APP/Witsy/settings.json
 """    # noqa: E501 (a table: whole rows)
 
 
+class HostFiles(NamedTuple):
+    """A row of HOST_FILES."""
+    clients: tuple[str, ...]
+    scope: str
+    keys: str
+    template: str
+
+
+@lru_cache(None)
+def host_rows() -> list[HostFiles]:
+    rows = [[cell.strip() for cell in line.split("|")] for line in HOST_FILES.strip().splitlines()]
+    return [HostFiles(tuple(clients.split()), *others) for clients, *others in rows]
+
+
 class ConfigError(WallError):
     """A client's config that cannot be read or changed: `FILE: why`. The file is as it was."""
 
@@ -26920,50 +27095,42 @@ def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
     """
     import glob
     found: dict[tuple[str, str], ConfigFile] = {}
-    for row in HOST_FILES.strip().splitlines():
-        hosts, scope, keys, template = (cell.strip() for cell in row.split("|"))
-        if clients and not set(clients) & set(hosts.split()):
+    for names, scope, keys, template in host_rows():
+        if clients and not set(clients) & set(names):
             continue
         for project in project_folders(cwd, home) if scope == "project" else [""]:
             for pattern in host_paths(template, home, project, environ, platform):
                 if scope == "managed":
                     pattern = root + pattern
                 for path in sorted(glob.glob(os.path.join(glob.escape(cwd), pattern)))[:_MAX_FILES_A_ROW]:
-                    same = os.path.realpath(path), keys
-                    names = tuple(hosts.split())
-                    if same in found:
-                        known = found[same]
-                        names = known.clients + tuple(n for n in names if n not in known.clients)
-                        found[same] = known._replace(clients=names)
-                    else:
-                        found[same] = ConfigFile(names, scope, os.path.abspath(path), tuple(keys.split(".")),
-                                                 config_form(path), project or None)
+                    key = os.path.realpath(path), keys
+                    file = found.get(key) or ConfigFile(
+                        (), scope, os.path.abspath(path), tuple(keys.split(".")), config_form(path),
+                        project or None)
+                    found[key] = file._replace(clients=tuple(dict.fromkeys((*file.clients, *names))))
     return list(found.values())
 
 
 def known_clients() -> list[str]:
     """The names `--client` takes, in the table's order."""
-    rows = HOST_FILES.strip().splitlines()
-    return list(dict.fromkeys(name for row in rows for name in row.split("|")[0].split()))
+    return list(dict.fromkeys(name for row in host_rows() for name in row.clients))
 
 
 # -- reading and listing --------------------------------------------------------
 
 def read_config(path: str) -> bytes:
     """The bytes of a config file; ConfigError when it is no regular file, too large or not to be read."""
-    import stat
+    def check(about: os.stat_result) -> None:
+        if not is_regular(about):
+            raise ConfigError(f"{path}: not a regular file")
+        if about.st_size > MAX_CONFIG_BYTES:
+            size, limit = about.st_size >> 20, MAX_CONFIG_BYTES >> 20
+            raise ConfigError(f"{path}: {size} MB; at most {limit} MB are read")
+
     try:
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(fd, "rb") as stream:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise ConfigError(f"{path}: not a regular file")
-            if status.st_size > MAX_CONFIG_BYTES:
-                size, limit = status.st_size >> 20, MAX_CONFIG_BYTES >> 20
-                raise ConfigError(f"{path}: {size} MB; at most {limit} MB are read")
-            return stream.read(MAX_CONFIG_BYTES + 1)
+        return read_checked(path, MAX_CONFIG_BYTES, check)
     except OSError as fault:
-        raise ConfigError(f"{path}: {fault.strerror or fault}") from None
+        raise ConfigError(f"{path}: {system_words(fault)}") from None
 
 
 def decode_config(path: str, data: bytes) -> str:
@@ -27097,6 +27264,20 @@ def launch_argv(entry: Any) -> tuple[list[str], str]:
     return argv + arguments, ""
 
 
+def without_cmd(command: Sequence[str]) -> list[str]:
+    """A command without `cmd /c`, its program by its bare name: `C:\\x\\npx.cmd` is `npx`."""
+    words = list(command)
+    if len(words) > 2 and words[1].lower() == "/c" and program_name(words[0]) == "cmd":
+        del words[:2]
+    return [*map(program_name, words[:1]), *words[1:]]
+
+
+def program_name(path: str) -> str:
+    """The name of a program, without its folder and what Windows puts behind it, in small letters."""
+    name = path.replace("\\", "/").rpartition("/")[2].lower()
+    return re.sub(r"\.(exe|cmd|bat|ps1)\Z", "", name) if "." in name else name
+
+
 _wall_runner = lazy_regex(r"(?:python|pypy|py)[0-9.]*w?|env|uvx|uv|pipx|npx|bunx|cmd")
 _WALL_RUNNER_WORDS = ("run", "tool", "x", "/c", "/C")
 # a value each
@@ -27127,7 +27308,7 @@ def _runs_next_word(before: Sequence[str], after: str) -> bool:
     if len(before) == 1 and after.partition("=")[0] == "--server-name":
         return True                                     # as we write it, whatever the interpreter is called
     for at, word in enumerate(before):
-        name = re.sub(r"\.(exe|cmd)\Z", "", re.split(r"[/\\]", word)[-1].lower())
+        name = program_name(word)
         if word in ("--", "-c") or at == 0 and not _wall_runner.fullmatch(name):
             return False
         if not (word.startswith("-") or word in _WALL_RUNNER_WORDS or _wall_runner.fullmatch(name)
@@ -27972,7 +28153,6 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
     and knows no wall. A backup that is the same as *new* is removed. Raises ConfigChanged when the file holds
     something else than *old*, ConfigError when it cannot be written; it is then as it was.
     """
-    import stat
     if is_kept_private(path):
         raise ConfigError(f"{path}: this Python, from the Microsoft Store, keeps what it writes below "
                           "AppData to itself, so the host would not see the change; run mcpwall with one "
@@ -27980,7 +28160,7 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
     target = os.path.realpath(path)
     try:
         status = os.stat(target)
-        if not stat.S_ISREG(status.st_mode):
+        if not is_regular(status):
             raise ConfigError(f"{path}: not a regular file")
         if not status.st_mode & 0o222:
             raise ConfigError(f"{path}: read-only")
@@ -27999,11 +28179,11 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
         if not (keep_backup and is_own_backup(backup)):
             _make_directories(backups)
             write_whole(backup, old, 0o600, fs=fs)
-        write_whole(target, new, stat.S_IMODE(status.st_mode), owner, unchanged, fs)
+        write_whole(target, new, status.st_mode & 0o7777, owner, unchanged, fs)
         if is_own_backup(backup) and read_config(backup) == new:
             fs.unlink(backup)
     except OSError as fault:
-        raise ConfigError(f"{path}: {fault.strerror or fault}") from None
+        raise ConfigError(f"{path}: {system_words(fault)}") from None
 
 
 def is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
@@ -28015,12 +28195,11 @@ def is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
 
 def is_own_backup(path: str, windows: bool = os.name == "nt") -> bool:
     """Is it a backup that mcpwall made (a file, 0600), and not something that came with a checkout?"""
-    import stat
     try:
         status = os.lstat(path)
     except OSError:
         return False
-    return stat.S_ISREG(status.st_mode) and (windows or stat.S_IMODE(status.st_mode) == 0o600)
+    return is_regular(status) and (windows or status.st_mode & 0o7777 == 0o600)
 
 
 def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock: str, fs: Any = os) -> bool:
@@ -28071,7 +28250,7 @@ def restore_config(path: str, lock: str, fs: Any = os,
             write_whole(path, new, fs=fs)
             fs.unlink(backup_of(path, backups))
         except OSError as fault:
-            raise ConfigError(f"{path}: {fault.strerror or fault}") from None
+            raise ConfigError(f"{path}: {system_words(fault)}") from None
 
 
 # -- the consent store ------------------------------------------------------------------
@@ -28090,10 +28269,9 @@ class PrivateFolder:
 
     def check(self) -> None:
         """Raise OSError unless the folder is there, and nobody else's."""
-        import stat
         about = os.lstat(self.path)
-        # a reparse point
-        if not stat.S_ISDIR(about.st_mode) or getattr(about, "st_file_attributes", 0) & 0x400:
+        is_reparse_point = getattr(about, "st_file_attributes", 0) & 0x400      # a link of Windows
+        if about.st_mode & 0o170000 != 0o040000 or is_reparse_point:
             raise OSError(20, f"{self.path}: not a directory of its own")
         if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o077):
             raise OSError(1, f"{self.path}: others can use it; make it yours and run: chmod 700")
@@ -28115,18 +28293,18 @@ class PrivateFolder:
         path = self.place(name)
         if os.name == "nt" and os.path.islink(path):
             raise OSError(40, f"{path}: a link")
-        flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        with open(os.open(path, os.O_RDONLY | flags), "rb") as stream:
-            about = os.fstat(stream.fileno())
-            owner = os.getuid() if hasattr(os, "getuid") else None
-            problem = file_problem(about, owner) or ("others can write it" if owner is not None and
-                                                     about.st_mode & 0o022 else "")
+        owner = os.getuid() if hasattr(os, "getuid") else None
+
+        def check(about: os.stat_result) -> None:
+            problem = file_problem(about, owner) or (
+                "others can write it" if owner is not None and about.st_mode & 0o022 else "")
             if problem:
                 raise OSError(1, f"{path}: {problem}")
-            data = stream.read(limit + 1)
-            if len(data) > limit:
-                raise OSError(27, f"{path}: too large")
-            return data
+
+        data = read_checked(path, limit, check, getattr(os, "O_NOFOLLOW", 0))
+        if len(data) > limit:
+            raise OSError(27, f"{path}: too large")
+        return data
 
     def load(self, name: str, limit: int = 1 << 20) -> dict[str, Any]:
         """The same as JSON. Raises ConfigError where it is none that mcpwall has written."""
@@ -28144,7 +28322,7 @@ class PrivateFolder:
         try:
             write_whole(self.place(name), data)
         except OSError as fault:
-            raise ConfigError(f"{self.path}: {fault.strerror or fault}") from None
+            raise ConfigError(f"{self.path}: {system_words(fault)}") from None
 
     def save(self, name: str, value: Mapping[str, Any]) -> None:
         """The same of JSON for `load`; what could not be read again is not written."""
@@ -28804,6 +28982,14 @@ class Surroundings:
         encoding = getattr(stream, "encoding", None) or "utf-8"
         stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
 
+    def say_json(self, value: Any) -> None:
+        """Print a result for programs."""
+        self.say(json.dumps(value, indent=2))
+
+    def say_fitted(self, line: str) -> None:
+        """Print a row of a table; where the terminal ends, the row does."""
+        self.say(line if not self.width or len(line) <= self.width else line[:self.width - 1] + "…")
+
     def complain(self, text: str) -> None:
         self.say("mcpwall: " + printable(text, 2000), self.stderr)
 
@@ -28849,6 +29035,22 @@ class Surroundings:
     def agrees(self, question: str) -> bool:
         return self.ask(question + " [y/N] ").strip().lower() in ("y", "yes")
 
+    def policy(self, own: tuple[str, str] | None = None) -> Policy:
+        """The policy that a server started here would get. Raises PolicyError."""
+        return load_policy(home=self.home, project_dir=self.cwd, approved=self.consent.is_approved, own=own)
+
+    def in_home(self, path: str) -> str:
+        """*path* with `~` at its start filled in, by the home that is ours here."""
+        return re.sub(r"^~(?=[/\\]|$)", lambda _: self.home, path)
+
+    def confirmed(self, yes: bool, question: str, command: str, remedy: str) -> bool:
+        """Does the person agree, or the program that says `--yes`? Raises UsageError where nobody can be
+        asked."""
+        if yes:
+            return True
+        self.need_terminal(command, remedy)
+        return self.agrees(question)
+
     def need_terminal(self, command: str, remedy: str) -> None:
         """Raise UsageError where nobody can be asked."""
         if not self.interactive:
@@ -28892,7 +29094,7 @@ class Launcher(NamedTuple):
             if _plain_text_at(self.path) != self.text:
                 write_whole(self.path, self.text.encode(), 0o600)
         except OSError as fault:
-            raise ConfigError(f"{self.path}: cannot be written: {fault.strerror or type(fault).__name__}; "
+            raise ConfigError(f"{self.path}: cannot be written: {system_words(fault)}; "
                               "use --plain to start without a launcher") from None
 
     def problem(self) -> str | None:
@@ -28962,8 +29164,7 @@ def _take_inventory(io: Surroundings, clients: Sequence[str] = (), config: str |
         if name not in known_clients():
             raise UsageError(unknown_word(name, known_clients(), "client"))
     if config is not None:
-        keys = tuple(step.replace("~1", "/").replace("~0", "~") for step in key[1:].split("/")) \
-            if key and key.startswith("/") else tuple((key or "mcpServers").split("."))
+        keys = tuple(pointer_steps(key) if key and key.startswith("/") else (key or "mcpServers").split("."))
         path = os.path.join(io.cwd, config)
         files = [ConfigFile(("file",), "file", path, keys, config_form(path))]
     else:
@@ -29187,9 +29388,7 @@ def _foreign_wall(io: Surroundings, server: Server) -> str:
         return f"it starts {printable(' '.join(wrapper.wall[:at + 1]), 200)}"
     allowed = {"server-name": server.name, "project": server.project}
     for name, value in wrapper.options.items():
-        inside = os.path.realpath(value).startswith(os.path.realpath(server.project or io.cwd).rstrip(os.sep)
-                                                    + os.sep)
-        if name == "config" and (inside or not os.path.isabs(value)):
+        if name == "config" and (lies_inside(value, server.project or io.cwd) or not os.path.isabs(value)):
             return f"its policy is the repository's: {printable(value)}"
         if name == "env" and not set(value.split(",")) <= set(entry_variables(server.entry)):
             return f"it hands on variables that it does not set: {printable(value)}"
@@ -29225,7 +29424,7 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
         command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 500)
         command = command if len(command) <= room else command[:room - 1] + "…"
         line = f"{number:>4}  {title.ljust(wide)}  {state}" + (f"  {command}" if command else "")
-        io.say(line if not io.width or len(line) <= io.width else line[:io.width - 1] + "…")
+        io.say_fitted(line)
 
 
 # -- the words of a command line --------------------------------------------------
@@ -29528,11 +29727,10 @@ def _ask_files(io: Surroundings, files: dict[str, tuple[str, str]]) -> dict[str,
 def _say_searched(io: Surroundings, clients: Sequence[str]) -> None:
     """Where servers were looked for, host by host."""
     places: dict[str, list[str]] = {}
-    for row in HOST_FILES.strip().splitlines():
-        hosts, scope, _, template = (cell.strip() for cell in row.split("|"))
-        for name in hosts.split():
+    for row in host_rows():
+        for name in row.clients:
             if not clients or name in clients:
-                for path in host_paths(template, io.home, io.cwd, io.environ, io.platform):
+                for path in host_paths(row.template, io.home, io.cwd, io.environ, io.platform):
                     shown = io.short(re.sub(r"\[([*?[])\]", r"\1", path))
                     if shown not in places.setdefault(name, []):
                         places[name].append(shown)
@@ -29560,8 +29758,7 @@ def _with_project(io: Surroundings, servers: Sequence[Server], given: str | None
                                 f"{names}? (empty: wherever the host starts it) ").strip()
                 if not answer:
                     break
-                path = os.path.abspath(os.path.join(io.cwd,
-                                                    re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, answer)))
+                path = os.path.abspath(os.path.join(io.cwd, io.in_home(answer)))
                 folder = path if os.path.isdir(path) else None
                 if folder is None:
                     io.complain(f"{io.short(path)}: no such directory")
@@ -29588,6 +29785,14 @@ def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
     return [servers[number - 1] for number in dict.fromkeys(picked)]
 
 
+def _write_policy(io: Surroundings, path: str, old: bytes | None, text: str) -> None:
+    """Write the user's policy; *old* is what is there, None for nothing. Raises OSError or ConfigError."""
+    if old is not None:
+        return save_config(path, old, text.encode(), fs=io.fs, backups=io.backups)
+    os.makedirs(io.folder, 0o700, exist_ok=True)
+    write_whole(path, text.encode(), fs=io.fs)
+
+
 def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
     """Write `~/.mcpwall/config.yml` unless there is a policy; over that one only with the user's word."""
     path = os.path.join(io.folder, "config.yml")
@@ -29601,14 +29806,10 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
                 io.complain(f"{profile} is not in force, since you have a policy: "
                             f"write `extends: {profile}` into {io.short(existing)}")
                 return False
-            load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
+            io.policy()
             return True
-        os.makedirs(io.folder, 0o700, exist_ok=True)
-        data = _STARTER_POLICY.replace("PROFILE", profile or "default", 1).encode()
-        if existing:
-            save_config(path, read_config(path), data, fs=io.fs, backups=io.backups)
-        else:
-            write_whole(path, data, fs=io.fs)
+        _write_policy(io, path, read_config(path) if existing else None,
+                      _STARTER_POLICY.replace("PROFILE", profile or "default", 1))
     except PolicyError as fault:
         io.complain(f"{fault} (until then no server starts)")
         return False
@@ -29899,7 +30100,7 @@ def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | No
 
 def _servers_in(path: str, data: bytes) -> list[Server]:
     """The servers of a config file under whatever key they usually are; [] for one that cannot be read."""
-    keys = {row.split("|")[2].strip().rstrip("?") for row in HOST_FILES.strip().splitlines()}
+    keys = {row.keys.rstrip("?") for row in host_rows()}
     found: list[Server] = []
     for key in keys:
         try:
@@ -29922,10 +30123,8 @@ def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> in
             io.say(f"{io.short(path)} is not there any more; the backup would be put there.")
         if dry_run:
             return 0
-        if not yes:
-            io.need_terminal("unwrap", "add --yes")
-            if not io.agrees(f"Bring back the backup of {io.short(path)}?"):
-                return 1
+        if not io.confirmed(yes, f"Bring back the backup of {io.short(path)}?", "unwrap", "add --yes"):
+            return 1
         restore_config(path, io.lock, io.fs, (current, backup))
     except ConfigError as fault:
         io.complain(str(fault))
@@ -30031,13 +30230,13 @@ def _status_as_json(io: Surroundings, status: _Status) -> None:
              for host, path, state, problem in status.hooks]
     shown = [{"kind": one.kind, "place": one.place, "problem": one.problem, "severity": one.rank,
               "acknowledged": one not in status.attention} for one in status.problems]
-    io.say(json.dumps({
+    io.say_json({
         "version": __version__, "policy": policy.source if policy else None,
         "fingerprint": policy and policy.fingerprint,
         "mode": policy.settings.mode if policy else None, "stopped": io.stops.names(), "today": status.today,
         "waiting": status.waiting, "servers": servers, "hooks": hooks,
         "attention": [one for one in shown if not one["acknowledged"]],
-        "acknowledged": [one for one in shown if one["acknowledged"]], "notes": status.notes}, indent=2))
+        "acknowledged": [one for one in shown if one["acknowledged"]], "notes": status.notes})
 
 
 def _say_status(io: Surroundings, status: _Status) -> None:
@@ -30046,10 +30245,7 @@ def _say_status(io: Surroundings, status: _Status) -> None:
     if policy is not None:
         _say_layers(io, policy)
         io.say(f"Mode: {policy.settings.mode}. Content: {policy.fingerprint}.")
-    words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
-             ("would", "a monitor would have stopped"))
-    said = ", ".join(f"{today[key]} {word}" for key, word in words if today.get(key)) or "nothing refused"
-    io.say(f"Today: {said} (mcpwall log)."
+    io.say(f"Today: {_counted_words(today) or 'nothing refused'} (mcpwall log)."
            + (f" {waiting} calls wait for your word (mcpwall approve)." if waiting else ""))
     _say_stopped(io)
     if found.servers:
@@ -30061,8 +30257,8 @@ def _say_status(io: Surroundings, status: _Status) -> None:
         io.say("\nThe hosts' own tools (mcpwall wrap --hook HOST):")
     for host, path, state, problem in status.hooks:
         note = f" ({host.note})" if state == "registered" and host.note else ""
-        _say_line(io, f"{host.name} in {io.short(path)}: {state}{note}"
-                      f"{f': {printable(problem, 300)}' if problem else ''}")
+        _say_line(io, f"{host.name} in {io.short(path)}: "
+                      f"{state}{note}{f': {printable(problem, 300)}' if problem else ''}")
     _say_attention(io, status)
 
 
@@ -30091,10 +30287,10 @@ def _say_attention(io: Surroundings, status: _Status) -> None:
                       "back).")
 
 
-def _say_line(io: Surroundings, text: str) -> None:
+def _say_line(io: Surroundings, text: str, indent: str = "  ") -> None:
     """A line of any length, wrapped where a terminal ends."""
     if io.width:
-        _say_wrapped(io, text)
+        _say_wrapped(io, text, indent)
     else:
         io.say(printable(text, 5000))
 
@@ -30108,6 +30304,24 @@ def _say_class(io: Surroundings, kind: str, problems: Sequence[Problem]) -> None
     items = (f"{io.short(one.place)}: {one.problem}" if kind == "config" else
              f"{one.item} in {io.short(one.place)}" if kind == "secret" else one.item for one in problems)
     _say_line(io, f"- {len(problems)} {_SUMMARIES[kind]}: {', '.join(dict.fromkeys(items))} [{kind}]")
+
+
+# What became of a message, for people; `would`: in monitor mode, whatever would have been done
+_OUTCOMES = {"deny": "refused", "ask": "asked about", "redact": "redacted", "strip": "stripped",
+             "would": "a monitor would have stopped"}
+
+
+def _outcome(record: Mapping[str, Any]) -> str:
+    return "would" if "would" in record else str(record["action"])
+
+
+def _count(counts: dict[Any, int], key: Any) -> None:
+    counts[key] = counts.get(key, 0) + 1
+
+
+def _counted_words(counts: Mapping[str, int]) -> str:
+    """`3 refused, 1 redacted`; "" when nothing was."""
+    return ", ".join(f"{counts[key]} {words}" for key, words in _OUTCOMES.items() if counts.get(key))
 
 
 def _refused_today(io: Surroundings) -> dict[str, int]:
@@ -30124,11 +30338,10 @@ def _refused_today(io: Surroundings) -> dict[str, int]:
                     plain = '"action":"allow"' in line and '"would":' not in line
                     record = None if plain else logged_line(line, path, 0).record
                     if record is not None and str(record["ts"]) >= since:
-                        key = "would" if "would" in record else str(record["action"])
-                        counts[key] = counts.get(key, 0) + 1
+                        _count(counts, _outcome(record))
         except OSError:
             pass
-    return {key: count for key, count in counts.items() if key in (*_INTERESTING, "would")}
+    return {key: count for key, count in counts.items() if key in _OUTCOMES}
 
 
 def _status_notes(io: Surroundings, found: _Inventory, policy: Policy | None) -> Iterator[str]:
@@ -30310,11 +30523,7 @@ def package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield ("bridge",
                    f"{printable(_shown_words([word])[0])} lets servers run commands here; use "
                    "0.1.16 or later")
-    words = list(argv)
-    if len(words) > 2 and words[1].lower() == "/c" and re.fullmatch(r"(.*[/\\])?cmd(\.exe)?", words[0], re.I):
-        del words[:2]
-    if words:
-        words[0] = re.sub(r"\.(cmd|exe|bat|ps1)$", "", re.split(r"[/\\]", words[0])[-1].lower())
+    words = without_cmd(argv)
     runner = next((r for r in _NPM_RUNNERS + _PYPI_RUNNERS if words[:len(r.split())] == r.split()), None)
     if runner is None:
         return
@@ -30339,8 +30548,8 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, ...]]:
     """Is the policy that a server started here would get a valid one, and can its log be written?"""
     consent = io.consent
     try:
-        policy = load_policy(project_dir=io.cwd, home=io.home, approved=consent.is_approved)
-        log = re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
+        policy = io.policy()
+        log = io.in_home(policy.settings.log_dir)
         for warning in policy.warnings:
             yield "policy", policy.source, warning, "note" if "is no project (" in warning else "warning"
     except PolicyError as fault:
@@ -30475,10 +30684,9 @@ def _acknowledge(io: Surroundings, yes: bool) -> int:
     io.say("These servers are known, all others would be new:")
     for server in io.consent.servers():
         io.say("  " + _server_words(io, server))
-    if not yes:
-        io.need_terminal("approve", "read this, then add --yes")
-        if not io.agrees("Take other servers for new from now on?"):
-            return 1
+    question = "Take other servers for new from now on?"
+    if not io.confirmed(yes, question, "approve", "read this, then add --yes"):
+        return 1
     io.consent.acknowledge()
     io.say("They are.")
     return 0
@@ -30811,11 +31019,9 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
             io.say("  " + printable(line, 2000))
     io.say("Approved, it comes before your own policy: its first matching rule decides, whatever yours say.\n"
            "Not approved, only its denials count.")
-    if not yes:
-        io.need_terminal("approve", "read the file, then add --yes")
-        if not io.agrees("Approve this content?"):
-            io.say("Not approved.")
-            return 1
+    if not io.confirmed(yes, "Approve this content?", "approve", "read the file, then add --yes"):
+        io.say("Not approved.")
+        return 1
     io.consent.approve(path, data)
     io.say("Approved.")
     return 0
@@ -31007,57 +31213,25 @@ class HookFault(WallError):
 
 def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookEvent:
     """The event that a hook of *host* was given. Raises HookFault; the host may prove to be another one."""
-    event = HookEvent(host, "", "before")
-    try:
-        text = _event_text(data)
-        whole = text
-        if "\\ud" in text or "\\uD" in text:
-            whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
-        body = load_json(whole)
-    except MessageError as fault:
-        raise HookFault(f"the event cannot be read: {fault}", event) from None
-    if type(body) is not dict:
-        raise HookFault("the event is no JSON object", event)
+    body, is_cut = _event_body(data, HookEvent(host, "", "before"))
     fields = {_plain_name(key): value for key, value in body.items()}
 
     def said(*names: str) -> str:
         return next((fields[name] for name in names if type(fields.get(name)) is str and fields[name]), "")
 
-    def inner(*names: str) -> dict[str, Any]:
-        return next((fields[name] for name in names if type(fields.get(name)) is dict), {})
-
     name = said("hookeventname", "agentactionname", "hookname")
     host = _host_of(host, fields, name)
-    call = inner("toolcall", "pretooluse", "posttooluse")               # Antigravity; Cline
-    tool = said("toolname") or call.get("name") or call.get("toolName") or ""
-    arguments: Any = next((value
-                           for value in (fields.get("toolinput"), fields.get("toolargs"), call.get("args"),
-                                          call.get("parameters"), fields.get("toolinfo"))
-                           if value is not None), None)
-    server: str | None = None
-    about = inner("mcpserver", "mcpcontext")
-    if about:
-        server = str(about.get("server_name") or about.get("name") or "")
-        tool = str(about.get("tool_name") or tool)
     plain = _plain_name(name)
-    if plain in ("premcptooluse", "postmcptooluse") and type(arguments) is dict:        # Windsurf
-        server, tool = str(arguments.get("mcp_server_name", "")), str(arguments.get("mcp_tool_name", ""))
-        arguments, fields["toolresult"] = arguments.get("mcp_tool_arguments"), arguments.get("mcp_result")
-    elif plain in ("beforemcpexecution", "aftermcpexecution"):                          # Cursor
-        server = said("mcpservername", "servername")
-    elif not tool and plain in _HOOK_KINDS:
-        tool = name
-        arguments = arguments if arguments is not None else {
-            key: value for key, value in body.items() if _plain_name(key) in _EVENT_ARGUMENTS}
+    tool, arguments, server = _used_tool(host, name, body, fields)
     result = next((fields[key] for key in ("toolresponse", "tooloutput", "toolresult", "resultjson", "error",
                                            "output") if fields.get(key) is not None), None)
     done = plain.startswith(("post", "after")) or not plain and result is not None
-    phase = "failed" if "failure" in plain else "after" if done else "before"
     roots: list[Any] = next((fields[key] for key in ("workspaceroots", "workspacepaths")
                              if type(fields.get(key)) is list), [])
     root = next((place for place in roots if type(place) is str and place),
-                "") or environ.get(host.root or "\0", "")
-    event = HookEvent(host, name, phase, tool, arguments, result,
+                environ.get(host.root or "\0", ""))
+    event = HookEvent(host, name, "failed" if "failure" in plain else "after" if done else "before",
+                      tool, arguments, result,
                       said("sessionid", "conversationid", "trajectoryid"), said("tooluseid", "toolcallid"),
                       _event_folder(said("cwd")), _event_folder(root), server,
                       said("command", "url") if "mcp" in plain and host.name == "cursor" else "", tool)
@@ -31065,11 +31239,58 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
         return event._replace(phase="")
     if not tool:
         raise HookFault("the event names no tool", event)
-    if whole != text and phase == "before":     # of a result it is what was cut within a character
+    # a host may cut a result within a character, and nothing is lost; of a call we must see all
+    if is_cut and event.phase == "before":
         raise HookFault("the event holds half a character", event)
     if fields.get("toolinputtruncated"):
         raise HookFault("the host shows only a part of the arguments", event)
     return event
+
+
+def _event_body(data: bytes, event: HookEvent) -> tuple[dict[str, Any], bool]:
+    """(the object of an event, whether a character in it was cut in two). Raises HookFault of *event*."""
+    try:
+        text = whole = _event_text(data)
+        if "\\ud" in text or "\\uD" in text:
+            whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
+        body = load_json(whole)
+    except MessageError as fault:
+        raise HookFault(f"the event cannot be read: {fault}", event) from None
+    if type(body) is not dict:
+        raise HookFault("the event is no JSON object", event)
+    return body, whole != text
+
+
+def _used_tool(host: HookHost, name: str, body: Mapping[str, Any],
+               fields: dict[str, Any]) -> tuple[str, Any, str | None]:
+    """(tool, arguments, server) of the event *name*, wherever the host has put them; the server is None for a
+    tool of the host's own. *fields* are those of *body* by plain names; Windsurf's result joins them."""
+    def inner(*names: str) -> dict[str, Any]:
+        return next((fields[name] for name in names if type(fields.get(name)) is dict), {})
+
+    plain = _plain_name(name)
+    call = inner("toolcall", "pretooluse", "posttooluse")               # Antigravity; Cline
+    named = fields.get("toolname")
+    tool = (named if type(named) is str else "") or call.get("name") or call.get("toolName") or ""
+    places = (fields.get("toolinput"), fields.get("toolargs"), call.get("args"), call.get("parameters"),
+              fields.get("toolinfo"))
+    arguments: Any = next((value for value in places if value is not None), None)
+    server: str | None = None
+    about = inner("mcpserver", "mcpcontext")
+    if about:
+        server = str(about.get("server_name") or about.get("name") or "")
+        tool = str(about.get("tool_name") or tool)
+    if plain in ("premcptooluse", "postmcptooluse") and type(arguments) is dict:        # Windsurf
+        server, tool = str(arguments.get("mcp_server_name", "")), str(arguments.get("mcp_tool_name", ""))
+        arguments, fields["toolresult"] = arguments.get("mcp_tool_arguments"), arguments.get("mcp_result")
+    elif plain in ("beforemcpexecution", "aftermcpexecution"):                          # Cursor
+        names = (fields.get("mcpservername"), fields.get("servername"))
+        server = next((word for word in names if type(word) is str and word), "")
+    elif not tool and plain in _HOOK_KINDS:     # the event is the tool's name, its members the arguments
+        tool = name
+        arguments = arguments if arguments is not None else {
+            key: value for key, value in body.items() if _plain_name(key) in _EVENT_ARGUMENTS}
+    return tool, arguments, server
 
 
 _half_character = lazy_regex(r"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F]..")
@@ -31396,7 +31617,7 @@ class HookSession:
                     self._sweep()
                 write_whole(self._path, text.encode())
         except OSError as problem:
-            raise ConfigError(f"{self._path}: {problem.strerror or problem}") from None
+            raise ConfigError(f"{self._path}: {system_words(problem)}") from None
         finally:
             self._lock.__exit__()
 
@@ -31824,6 +32045,7 @@ def _read_event_bytes(end: float, fd: int = 0) -> bytes:
 MAX_LOG_LINE = 4 * 1024 * 1024      # characters; a longer one is no record of ours
 _SPANS_S = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 _INTERESTING = ("deny", "ask", "redact", "strip")
+_PASSING = ("allow", "log_only")    # the message goes on as it came
 _LOOSE_KINDS = ("password", "client-secret", "api-key")     # secrets that only a name beside them tells
 _log_name = lazy_regex(r"\d{4}-\d\d-\d\d\.jsonl")
 
@@ -31867,14 +32089,12 @@ def _local(record: Mapping[str, Any], today: str) -> str:
     return time.strftime("%H:%M:%S", moment) if day == today else day[5:] + time.strftime(" %H:%M", moment)
 
 
-def log_folder(io: Surroundings, policy: Policy | None = None) -> str:
+def log_folder(io: Surroundings) -> str:
     """Where the walls of this user and folder write their log."""
-    if policy is None:
-        try:
-            policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
-        except WallError:
-            return os.path.join(io.folder, "logs")
-    return re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
+    try:
+        return io.in_home(io.policy().settings.log_dir)
+    except WallError:
+        return os.path.join(io.folder, "logs")
 
 
 def log_files(io: Surroundings, words: Sequence[str], since: str = "") -> list[str]:
@@ -31975,14 +32195,14 @@ def cmd_log(args: Any, io: Surroundings) -> int:
     files = log_files(io, args.files, "" if args.files else since)
     if args.files and args.since is None:
         since = ""
-    chosen, totals, unreadable = _Filter(args, since), _Totals(), 0
+    chosen, counts, unreadable = _Filter(args, since), dict[str, int](), 0
     kept: list[dict[str, Any]] = []
     for entry in read_log(files, bool(args.files)):
         if entry.record is None:
             unreadable += 1
             continue
         if chosen.is_about(entry.record):
-            totals.count(entry.record)
+            _count(counts, _outcome(entry.record))
         if chosen.takes(entry.record):
             kept.append(entry.record)
     if unreadable:
@@ -31998,7 +32218,8 @@ def cmd_log(args: Any, io: Surroundings) -> int:
     if not args.json:
         when = (f"since {args.since}" if args.since else "in these files" if args.files
                 else "in the last 24 hours")
-        io.say(totals.text(when))
+        said = _counted_words(counts) or "Nothing was refused"
+        io.say(f"{said}, of {sum(counts.values())} messages {when}.")
         _say_stopped(io)
     return _follow(io, args, chosen, files) if args.follow else 0
 
@@ -32022,25 +32243,6 @@ def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json
         about = _cut_in_the_middle(printable(about, 1000), max(12, io.width - used - 30))
     line = printable(f"{head} {ref}  {what}  {about}  {tail}", io.width or 3000)
     io.say(io.coloured(line, head, code))
-
-
-class _Totals:
-    """How many messages there were, and what became of them."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-        self._all = 0
-
-    def count(self, record: Mapping[str, Any]) -> None:
-        self._all += 1
-        key = "would" if "would" in record else str(record["action"])
-        self._counts[key] = self._counts.get(key, 0) + 1
-
-    def text(self, when: str) -> str:
-        words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
-                 ("would", "a monitor would have stopped"))
-        said = [f"{self._counts[key]} {word}" for key, word in words if self._counts.get(key)]
-        return f"{', '.join(said) or 'Nothing was refused'}, of {self._all} messages {when}."
 
 
 def _say_stopped(io: Surroundings) -> None:
@@ -32098,16 +32300,15 @@ def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json
     ordered = sorted(rows.items(), key=lambda item: -item[1][0])
     fired = {rule.replace("project:", "") for rule, _ in rows}
     try:
-        policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
+        policy = io.policy()
         never = sorted(rule.name for rule in (*policy.rules, *policy.outbound_rules)
                        if rule.action not in ("allow", "mark") and rule.name not in fired)
     except WallError:
         never = []
     if as_json:
-        io.say(json.dumps({"rules": [{"rule": key[0], "server": key[1], "count": row[0], "first": row[1],
-                                      "last": row[2],
-                                      "actions": row[3]} for key, row in ordered], "never_fired": never},
-                          indent=2))
+        io.say_json({"rules": [{"rule": key[0], "server": key[1], "count": row[0], "first": row[1],
+                                "last": row[2],
+                                "actions": row[3]} for key, row in ordered], "never_fired": never})
         return
     table = [["count", "rule", "server", "first", "last", ""]]
     for (rule, server), (count, first, last, actions) in ordered:
@@ -32124,7 +32325,7 @@ def _say_table(io: Surroundings, rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-        io.say(line if not io.width or len(line) <= io.width else line[:io.width - 1] + "…")
+        io.say_fitted(line)
 
 
 def _say_wrapped(io: Surroundings, text: str, indent: str = "  ") -> None:
@@ -32183,11 +32384,11 @@ def cmd_verify(args: Any, io: Surroundings) -> int:
             heads[session] = [heads.get(session, [0])[0] + 1, seq, digest,
                               f"{os.path.basename(file)}:{number}"]
     if args.json:
-        io.say(json.dumps({"problems": [{"file": file, "line": number, "problem": problem}
-                                        for file, number, problem in problems],
-                           "heads": [{"session": session, "records": count, "seq": seq, "head": digest}
-                                     for session, (count, seq, digest, _) in heads.items()],
-                           "unchained": loose}, indent=2))
+        io.say_json({"problems": [{"file": file, "line": number, "problem": problem}
+                                  for file, number, problem in problems],
+                     "heads": [{"session": session, "records": count, "seq": seq, "head": digest}
+                               for session, (count, seq, digest, _) in heads.items()],
+                     "unchained": loose})
         return 1 if problems else 0
     for file, number, problem in problems:
         io.say(f"{io.short(file)}:{number}: {problem}")
@@ -32244,8 +32445,7 @@ def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
             params["arguments"] = record["args"]
             return body, "a secret in it is replaced" if MARKER in json.dumps(record["args"]) else ""
         params["arguments"] = {}
-    steps = [step.replace("~1", "/").replace("~0", "~")
-             for step in str(record.get("argument", ""))[1:].split("/")]
+    steps = pointer_steps(str(record.get("argument", "")))
     if record["action"] == "allow" and "would" not in record:
         return body, "the arguments of allowed calls are not logged (settings.log_args: full)"
     if not record.get("subject") or steps[:1] != ["params"]:
@@ -32288,8 +32488,7 @@ def cmd_explain(args: Any, io: Surroundings) -> int:
                  "outcome": outcome,
                  "action": rule.action if rule else None, "why": why}
                 for policy_of, rule, outcome, _, why in walk]
-        io.say(json.dumps({"policy": policy.source, "record": record, "missing": missing, "walk": rows},
-                          indent=2))
+        io.say_json({"policy": policy.source, "record": record, "missing": missing, "walk": rows})
     else:
         if record is not None:
             _say_refusal(io, record)
@@ -32301,7 +32500,7 @@ def cmd_explain(args: Any, io: Surroundings) -> int:
             where = next(policy_of for policy_of, one, *_ in walk if one is rule).origin(rule) if rule else ""
             said = (f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "")
                     + f": {printable(why, 500)}")
-            _say_wrapped(io, said, "    ") if io.width else io.say(said)
+            _say_line(io, said, "    ")
         for text in _near_misses(policy, walk):
             _say_line(io, "Nearly: " + printable(text, 500))
     decided = next((rule for _, rule, outcome, _, _ in walk if outcome in (DECIDES, FAULT)), None)
@@ -32316,7 +32515,7 @@ def cmd_explain(args: Any, io: Surroundings) -> int:
 
 def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
     said = f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}"
-    _say_wrapped(io, said) if io.width else io.say(said)
+    _say_line(io, said)
     for key, word in (("subject", "What decided"),
                       ("argument", "Argument"),
                       ("why", "Why"),
@@ -32479,8 +32678,7 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
         if key in match and re.search(r"[*?\[\]{}!#\\|]", match[key]):
             raise UsageError(f"{ref}: the name {printable(match[key])} has signs that mean something in a "
                              "rule; write the rule by hand")
-    steps = [step.replace("~1", "/").replace("~0", "~")
-             for step in str(record.get("argument", "")).split("/")[1:]]
+    steps = pointer_steps(str(record.get("argument", "")))
     subject = record.get("subject")
     if steps[:2] != ["params", "arguments"] or len(steps) < 3:
         if record.get("argument"):
@@ -32493,8 +32691,7 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     keys = [key for key in record.get("keys", ()) if type(key) is str] or [steps[2]]
     other = {"_any_key":
              {"regex": f"^(?:{'|'.join(re.escape(key) for key in sorted({*keys, *steps[2:]} - {''}))})$"}}
-    key = (steps[2] if len(steps) == 3 else "/"
-           + "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps[2:]))
+    key = steps[2] if len(steps) == 3 else pointer(steps[2:])
     exact = {"regex": f"^{_regex_of(subject)}$"}
     forms = ([{"under": subject}, exact]
              if re.search(r"^[~.]|[/\\]", subject) and not re.search(r"[\s*$]|:/", subject) else [exact])
@@ -32585,9 +32782,9 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
     if other:
         raise UsageError(f"{record['ref']}: {other}")
     path = find_policy_file(io.folder, "config") or os.path.join(io.folder, "config.yml")
-    old = (read_policy_file(path)[1] if os.path.lexists(path)
-           else _STARTER_POLICY.replace("PROFILE", "default", 1))
-    if os.path.lexists(path) and record.get("subject") and _now_allowed(io, record, old, path):
+    there = read_policy_file(path)[1] if os.path.lexists(path) else None
+    old = _STARTER_POLICY.replace("PROFILE", "default", 1) if there is None else there
+    if there is not None and record.get("subject") and _now_allowed(io, record, there, path):
         io.say("It is allowed already; see: mcpwall explain " + str(record["ref"]))
         return 0
     name = f"allow-{record['ref']}"
@@ -32601,7 +32798,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
                          "of it is refused, too, or a project's policy); see: mcpwall explain "
                          f"{record['ref']}")
     io.say(f"In {io.short(path)}:")
-    _say_diff(io, old.replace("\r", "").split("\n") if os.path.lexists(path) else [],
+    _say_diff(io, there.replace("\r", "").split("\n") if there is not None else [],
               new.replace("\r", "").split("\n"), path)
     if dry_run:
         io.say("Nothing was written (--dry-run).")
@@ -32609,11 +32806,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
     if not yes and not io.agrees("Write it?"):
         io.say("Nothing was written.")
         return 1
-    os.makedirs(io.folder, 0o700, exist_ok=True)
-    if os.path.lexists(path):
-        save_config(path, old.encode(), new.encode(), fs=io.fs, backups=io.backups)
-    else:
-        write_whole(path, new.encode(), fs=io.fs)
+    _write_policy(io, path, None if there is None else there.encode(), new)
     io.say(f"Allowed from now on, by the rule {name!r}; walls that run take it up within a second or two.")
     return 0
 
@@ -32628,7 +32821,7 @@ def _now_allowed(io: Surroundings, record: Mapping[str, Any], text: str, path: s
     if type(given) is dict and type(record.get("args")) is not dict:
         for key in keys:
             given.setdefault(key, "")
-    policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved, own=(path, text))
+    policy = io.policy(own=(path, text))
     line = json.dumps(body)
     message = Message("client", "request", load_json(line), line, "tools/call", record["tool"],
                       str(record.get("server") or ""))
@@ -32843,8 +33036,8 @@ def cmd_test(args: Any, io: Surroundings) -> int:
     if args.junit:
         _write_junit(io, os.path.join(io.cwd, args.junit), tested)
     if args.json:
-        io.say(json.dumps({"passed": len(tested) - len(failed), "failed": [one._asdict() for one in failed],
-                           "not_hit": unhit}, indent=2))
+        io.say_json({"passed": len(tested) - len(failed), "failed": [one._asdict() for one in failed],
+                     "not_hit": unhit})
         return 1 if failed else 0
     for one in failed:
         for problem in one.problems:
@@ -32875,7 +33068,7 @@ def _write_result(io: Surroundings, path: str, text: str, mode: int = 0o644) -> 
         write_whole(path, text.encode("utf-8", "replace"), mode, fs=io.fs)
     except OSError as fault:
         raise UsageError(
-            f"{io.short(path)}: cannot be written ({fault.strerror or fault}); name another file") from None
+            f"{io.short(path)}: cannot be written ({system_words(fault)}); name another file") from None
 
 
 def _write_junit(io: Surroundings, path: str, tested: Sequence[_Tested]) -> None:
@@ -32917,7 +33110,7 @@ def policy_problems(text: str, file: str,
 def _without_place(data: Any, place: str) -> bool:
     """Empty what stands at a JSON Pointer so that what follows it keeps its place; False when nothing
     does."""
-    steps = [step.replace("~1", "/").replace("~0", "~") for step in place.split("/")[1:] if step]
+    steps = [step for step in pointer_steps(place) if step]
     if not steps:
         return False
     rule = steps[0] in ("rules", "outbound_rules") and len(steps) > 1
@@ -32969,8 +33162,8 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
         found[path] = [problems, doubts]
     bad = any(problems or args.strict and doubts for problems, doubts in found.values())
     if args.json:
-        io.say(json.dumps({path: {"problems": problems, "doubts": doubts}
-                           for path, (problems, doubts) in found.items()}, indent=2))
+        io.say_json({path: {"problems": problems, "doubts": doubts}
+                     for path, (problems, doubts) in found.items()})
         return int(bad)
     for path, (problems, doubts) in found.items():
         for problem in problems:
@@ -32984,8 +33177,11 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
 
 # -- replay and learn -------------------------------------------------------------------
 
-def _logged_calls(io: Surroundings,
-                  words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message | None, str]]:
+def _arguments_of(message: Message) -> dict[str, Any]:
+    return (message.body.get("params") or {}).get("arguments", {})      # type: ignore[no-any-return]
+
+
+def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message, str]]:
     """(record, the call, what is not known of it) of every call in the logs."""
     for record, *_ in read_log(log_files(io, words), bool(words)):
         if (record is None or record.get("direction") != "inbound"
@@ -33005,6 +33201,25 @@ def _logged_calls(io: Surroundings,
                        str(record.get("server") or "")), missing)
 
 
+class _Rejudged(NamedTuple):
+    """Calls that another policy would judge alike, and otherwise than before: the first of them stands for
+    all."""
+    number: int
+    ref: str
+    example: str
+
+
+def _not_by_rules_alone(record: Mapping[str, Any], action: str, limited: Iterable[str]) -> str:
+    """Why what became of a call cannot be told again from the call alone; "" when it can. *limited*: rules
+    with a limit or a mark."""
+    if str(record.get("rule")) in limited:
+        return "limits and marks depend on what came before"
+    if (record.get("rule") is None and action in ("deny", "ask")
+        and "default_action" not in str(record.get("message"))):
+        return "it was the session that refused (a stop, a pin, too many calls)"
+    return "a person answered" if record.get("answer") else ""
+
+
 @sub_command(_LOG_FILES, _JSON, *_POLICY_ARGUMENTS)
 def cmd_replay(args: Any, io: Surroundings) -> int:
     """Judge every recorded call anew by another policy: what would change. Where the log does not tell a call
@@ -33012,20 +33227,14 @@ def cmd_replay(args: Any, io: Surroundings) -> int:
     policy = _Options(args).policy()
     wall = Wall(policy)
     limited = {rule.name for rule in policy.rules if rule.limit is not None or rule.mark}
-    changes: dict[tuple[str, ...], list[Any]] = {}
+    changes: dict[tuple[str, ...], _Rejudged] = {}
     untold: dict[str, int] = {}
     same = 0
     for record, message, missing in _logged_calls(io, args.files):
         old = str(record.get("would") or record["action"])
-        if not missing and str(record.get("rule")) in limited:
-            missing = "limits and marks depend on what came before"
-        if (not missing and record.get("rule") is None and old in ("deny", "ask")
-            and "default_action" not in str(record.get("message"))):
-            missing = "it was the session that refused (a stop, a pin, too many calls)"
-        if not missing and record.get("answer"):
-            missing = "a person answered"
-        if missing or message is None:
-            untold[missing] = untold.get(missing, 0) + 1
+        missing = missing or _not_by_rules_alone(record, old, limited)
+        if missing:
+            _count(untold, missing)
             continue
         decision = wall.decide(message)
         if decision.action == old or old in _PASSING and decision.action in _PASSING:
@@ -33033,22 +33242,21 @@ def cmd_replay(args: Any, io: Surroundings) -> int:
             continue
         key = (old, decision.action, str(record.get("tool") or record.get("method")),
                str((decision.rule if old in _PASSING else record.get("rule")) or "(default)"))
-        row = changes.setdefault(key, [0, str(record.get("ref") or ""), ""])
-        row[0] += 1
-        row[2] = row[2] or printable(Quoting(policy).text(
-            json.dumps((message.body.get("params") or {}).get("arguments", {}), ensure_ascii=False)), 120)
+        if key not in changes:
+            shown = json.dumps(_arguments_of(message), ensure_ascii=False)
+            changes[key] = _Rejudged(0, str(record.get("ref") or ""),
+                                     printable(Quoting(policy).text(shown), 120))
+        changes[key] = changes[key]._replace(number=changes[key].number + 1)
     if args.json:
-        io.say(json.dumps({"unchanged": same, "untold": untold, "changes": [
-            {"old": old, "new": new, "tool": tool, "rule": rule, "count": count, "ref": ref,
-             "example": example}
-            for (old, new, tool, rule), (count, ref, example) in changes.items()]}, indent=2))
+        io.say_json({"unchanged": same, "untold": untold, "changes": [
+            {"old": old, "new": new, "tool": tool, "rule": rule, "count": change.number, "ref": change.ref,
+             "example": change.example} for (old, new, tool, rule), change in changes.items()]})
         return int(bool(changes))
-    if changes:
-        _say_table(io, [["count", "was", "would be", "tool", "rule", "ref", "for example"], *(
-            [str(count), old, new, tool, rule, ref, example]
-            for (old, new, tool, rule), (count, ref, example) in
-            sorted(changes.items(), key=lambda item: -item[1][0]))])
-    io.say(f"{sum(row[0] for row in changes.values())} calls would be judged otherwise, {same} as before.")
+    rows = sorted(changes.items(), key=lambda item: -item[1].number)
+    if rows:
+        _say_table(io, [["count", "was", "would be", "tool", "rule", "ref", "for example"],
+                        *([str(change.number), *key, change.ref, change.example] for key, change in rows)])
+    io.say(f"{sum(change.number for _, change in rows)} calls would be judged otherwise, {same} as before.")
     for why, count in sorted(untold.items(), key=lambda item: -item[1]):
         _say_line(io, f"{count} cannot be told: {why}.")
     return int(bool(changes))
@@ -33065,60 +33273,64 @@ def cmd_learn(args: Any, io: Surroundings) -> int:
     project = os.path.realpath(os.path.join(io.cwd, args.project or ""))
     if not os.path.isdir(project):
         raise UsageError(f"--project {printable(args.project)}: no such directory")
-    calls: dict[tuple[str, str], list[Message]] = {}
-    unknown: dict[tuple[str, str], int] = {}
-    for record, message, missing in _logged_calls(io, args.files):
-        if message is None or message.tool is None or args.server and message.server != args.server \
-                or str(record.get("would") or
-                       record["action"]) not in _PASSING and record.get("answer") not in _YES:
-            continue
-        key = message.server, message.tool
-        if missing:
-            unknown[key] = unknown.get(key, 0) + 1
-        calls.setdefault(key, []).extend([] if missing else [message])
+    calls, untold = _allowed_calls(io, args.files, args.server)
     if not calls:
         raise UsageError(
             "the log shows no call that was allowed; let it run for a while (with settings.log_args: full)")
-    rules, notes = [], list[str]()
-    context = default_path_context(project_dir=project, home=io.home)
-    base = Wall(compile_policy([check_policy({"version": 1, "extends": "default"}, "learned", dict)], context,
-                               "learned"))
+    context, rules, notes = default_path_context(project_dir=project, home=io.home), [], list[str]()
+    default = Wall(compile_policy([check_policy({"version": 1, "extends": "default"}, "learned", dict)],
+                                  context, "learned"))
     for (server, tool), messages in sorted(calls.items()):
         usual, others = list[Message](), list[Message]()
         for message in messages:
-            (usual if base.decide(message).action in _PASSING else others).append(message)
+            (usual if default.decide(message).action in _PASSING else others).append(message)
         if usual or not messages:
             rules.append(_learned_rule(server, tool, usual, project, io))
-        # the user's own policy, or a person, allowed what the built-in rules refuse
-        if others:
-            exact = _exact_rule(server, tool, others, context)
-            if exact is None:
-                notes.append(f"# {tool}: {len(others)} calls that the built-in rules refuse were allowed; "
-                             "no narrow rule covers them, so they are left out")
-            rules += [exact] if exact else []
-        if (server, tool) in unknown:
-            notes.append(f"# {tool}: the arguments of {unknown[server, tool]} calls are not in the log "
+        # what the built-in rules refuse was allowed by the user's own policy, or by a person: an allow rule
+        # comes before the built-in ones, so it must say exactly what was allowed
+        exact = _exact_rule(server, tool, others, context) if others else None
+        rules += [exact] if exact else []
+        if others and exact is None:
+            notes.append(f"# {tool}: {len(others)} calls that the built-in rules refuse were allowed; no "
+                         "narrow rule covers them, so they are left out")
+        if (server, tool) in untold:
+            notes.append(f"# {tool}: the arguments of {untold[server, tool]} calls are not in the log "
                          "(settings.log_args: full)")
-    data: dict[str, Any] = {"version": 1, "extends": "default", "settings": {"default_action": "deny"},
-                            "rules": rules}
-    tests = []
-    for (_, tool), messages in sorted(calls.items()):
-        for message in messages[:1]:
-            arguments = (message.body.get("params") or {}).get("arguments", {})
-            if len(message.text) < 2000:
-                tests.append({**({"server": message.server} if message.server else {}),
-                              "tool": tool,
-                              "arguments": arguments,
-                              "expect": ["allow", "log_only"]})
-    text = to_yaml({**data, "tests": tests} if tests else data)
+    policy: dict[str, Any] = {"version": 1, "extends": "default", "settings": {"default_action": "deny"},
+                              "rules": rules}
+    firsts = [messages[0] for _, messages in sorted(calls.items()) if messages]
+    tests = [{**({"server": message.server} if message.server else {}), "tool": message.tool,
+              "arguments": _arguments_of(message), "expect": ["allow", "log_only"]}
+             for message in firsts if len(message.text) < 2000]
     io.say("# Made by `mcpwall learn` from what the log shows was allowed: read it, and narrow or widen it "
            "where you know better.")
     io.say(f"# {sum(map(len, calls.values()))} calls of {len(calls)} tools; everything else is refused. Try "
            "it: mcpwall replay -c FILE; mcpwall test FILE")
     for note in notes:
         io.say(printable(note, 300))
-    io.say(text.rstrip("\n"))
+    io.say(to_yaml({**policy, "tests": tests} if tests else policy).rstrip("\n"))
     return 0
+
+
+_Tool = tuple[str, str]     # (server, tool)
+
+
+def _allowed_calls(io: Surroundings, files: Sequence[str],
+                   server: str | None) -> tuple[dict[_Tool, list[Message]], dict[_Tool, int]]:
+    """({(server, tool): the calls that passed}, {(server, tool): how many the log does not tell whole})."""
+    calls: dict[_Tool, list[Message]] = {}
+    untold: dict[_Tool, int] = {}
+    for record, message, missing in _logged_calls(io, files):
+        passed = str(record.get("would") or record["action"]) in _PASSING or record.get("answer") in _YES
+        if message.tool is None or server and message.server != server or not passed:
+            continue
+        key = message.server, message.tool
+        whole = calls.setdefault(key, [])
+        if missing:
+            _count(untold, key)
+        else:
+            whole.append(message)
+    return calls, untold
 
 
 def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: str,
@@ -33133,7 +33345,7 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
         "match": match,
         "action": "allow",
         "last": True}
-    given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
+    given = [_arguments_of(message) for message in messages]
     keys = sorted({key for arguments in given for key in arguments})
     conditions: dict[str, Any] = {}
     for key in keys:
@@ -33141,8 +33353,7 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
             matcher = _learned_matcher([arguments[key] for arguments in given], project)
             if matcher is not None:
                 conditions[key] = matcher
-    deep = sorted({name for message in messages
-                   for _, name in _walk_names((message.body.get("params") or {}).get("arguments", {}), ())})
+    deep = sorted({name for arguments in given for _, name in _walk_names(arguments, ())})
     if messages and len(deep) <= 40:
         conditions["_any_key"] = ({"regex": f"^(?:{'|'.join(map(_regex_of, deep))})$"} if deep
                                   else {"regex": "^$"})
@@ -33163,7 +33374,7 @@ def _exact_rule(server: str, tool: str, messages: Sequence[Message],
                 context: PathContext) -> dict[str, Any] | None:
     """A rule before the built-in ones for just these calls, argument by argument; None where none of our
     forms says so."""
-    given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
+    given = [_arguments_of(message) for message in messages]
     keys = sorted(set().union(*given))
     values = {key: [arguments[key] for arguments in given if key in arguments] for key in keys}
     texts = {key: list(dict.fromkeys(map(str, found))) for key, found in values.items() if not all(
@@ -33413,7 +33624,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lost = _drop_output()
         if is_unread(fault):
             return 1
-        problem, status = f"{fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", 2
+        problem, status = system_words(fault) + (f": {fault.filename}" if fault.filename else ""), 2
         if fault.filename is None and (lost or fault.errno == 28):
             problem = f"what was to be printed cannot be written: {problem}"
     except KeyboardInterrupt:
@@ -33640,11 +33851,7 @@ def server_identity(name: str | None, command: Sequence[str]) -> str:
 def normal_command(command: Sequence[str]) -> list[str]:
     """A command without what differs from machine to machine and from day to day: versions, places,
     secrets."""
-    rest = list(command)
-    if len(rest) > 2 and rest[1].lower() == "/c" and re.fullmatch(r"(?i)(.*[/\\])?cmd(\.exe)?", rest[0]):
-        del rest[:2]
-    program = rest.pop(0).replace("\\", "/").rpartition("/")[2].lower()
-    program = re.sub(r"\.(exe|cmd|bat|ps1)$", "", program) if "." in program else program
+    program, *rest = without_cmd(command)
     words, named = [program], program not in _RUNNERS
     if program.startswith(("python", "pypy")):
         words, named = [_settled_runner.sub(r"\1", program)], named and not _settled_runner.match(program)
@@ -33693,7 +33900,6 @@ def _without_value(found: re.Match[str]) -> str:
 # -- check ----------------------------------------------------------------------
 
 _SIGNS = {"allow": "✓", "deny": "✗", "ask": "?", "redact": "~", "strip": "~", "log_only": "!"}
-_PASSING = ("allow", "log_only")
 
 
 @sub_command(_option("words", "TOOL key=value key:=JSON", "a call (asked for when there is nothing else)",
@@ -33878,8 +34084,7 @@ def _with_signs_of(text: str, encoding: str | None) -> str:
 def _deciding_argument(item: Any, fields: Mapping[str, Any]) -> str:
     """What a verdict shows of a call: the argument that decided, by its name where it is not the first; else
     the first."""
-    steps = [step.replace("~1", "/").replace("~0", "~")
-             for step in str(fields.get("argument") or "").split("/")[1:]]
+    steps = pointer_steps(str(fields.get("argument") or ""))
     value, first = item, _first_argument(item)
     try:
         for step in steps:
@@ -34022,7 +34227,7 @@ def cmd_rules(args: Any, io: Surroundings) -> int:
         rows = [{"name": name, "about": builtin_summary(name)}
                 for name in BUILTIN_NAMES] if name is None else [
             {"name": name, "about": about, "example": example} for name, about, example in secret_kinds()]
-        io.say(json.dumps(rows, indent=2))
+        io.say_json(rows)
     elif name is None:
         for name in BUILTIN_NAMES:
             _say_line(io, f"{name:<16} {builtin_summary(name)}")
@@ -34052,9 +34257,9 @@ def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
             for key, rules in (("calls", one.rules), ("answers", one.outbound_rules))
             for number, rule in enumerate(rules, 1)]
     if as_json:
-        io.say(json.dumps({"source": policy.source, "policy": policy.fingerprint, "rules": [
+        io.say_json({"source": policy.source, "policy": policy.fingerprint, "rules": [
             {"direction": key, "name": rule.name, "action": rule.action, "origin": origin,
-             "hits": hits.get(rule.name, 0)} for key, _, rule, origin in rows]}, indent=2))
+             "hits": hits.get(rule.name, 0)} for key, _, rule, origin in rows]})
         return 0
     _say_layers(io, policy)
     settings = policy.settings
