@@ -14731,7 +14731,7 @@ CONSENT    approved pre-approved preapproved agreed consented authorized authori
 CHECK      confirmation confirmations approval approvals permission permissions consent dialog review reviews prompts
            confirmation_prompts confirmation_dialogs verification authorization
 SKIP       skip bypass omit disable suppress ignore
-AGENT      ai llm llms assistant assistants agent agents chatbot chatbots model models claude chatgpt gpt copilot gemini bot bots
+AGENT      sub-agent sub-agents subagent subagents ai llm llms assistant assistants agent agents chatbot chatbots model models claude chatgpt gpt copilot gemini bot bots
            language_model language_models large_language_model large_language_models ai_agent ai_agents ai_assistant ai_assistants ai_model
 AI         ai llm llms language_model large_language_model large_language_models ai_agent ai_assistant ai_model chatbot gpt chatgpt claude copilot
 HARM       stop delete push approve merge transfer send forward reveal disclose ignore disregard append eval write state claim rate
@@ -14747,7 +14747,7 @@ DO         ignore disregard forget stop send forward transfer delete remove call
            pay contact star click subscribe rewrite replace change grant assign close push deploy praise
 ACT        delete transfer send export forward e-mail email disable run execute grant wipe upload submit wire drop remove
            share post call invoke exporting
-MOVE       export push relay send pass include append attach upload paste forward provide put insert leak exfiltrate post submit share transmit
+MOVE       convey export push relay send pass include append attach upload paste forward provide put insert leak exfiltrate post submit share transmit
            email e-mail copy output print add encode embed deliver write supply give hand hand_over return place fill store
            report quote expose dump mirror sync mail bcc
 TOLD       passed sent included attached forwarded posted submitted shared transmitted uploaded copied mirrored bcc'd
@@ -14802,7 +14802,8 @@ REMEMBER   remember store save memorize memorise record
 EXFIL      query url link image address parameter querystring
 BOT        ai ais bots crawlers scrapers llm llms chatbot chatbots chatgpt gpt claude copilot gemini language_model language_models large_language_model ai_agent ai_agents
            ai_assistant ai_assistants ai_model ai_models coding_agent coding_agents coding_assistant github-copilot
-           machine_reader automated_reader virtual_assistant digital_assistant ai-agent ai-agents ai-instruction ai-instructions
+           machine_reader machine_readers automated_reader automated_readers automated_processing ai_reviewer ai_reviewers ai_browser
+           ai_browsers agentic_browser agentic_browsers browser_agent virtual_assistant digital_assistant ai-agent ai-agents ai-instruction ai-instructions
            ai-note ai-assistant llm-note llm-instruction foundation_model automated_agent automated_agents autonomous_agent screening_model
            automated_system ai_system ai_systems
 SEES       reads read processes process handles handle summarises summarise summarizes summarize sees see parses parse screens screen
@@ -14811,7 +14812,7 @@ SEES       reads read processes process handles handle summarises summarise summ
 SEEING     reading processing handling summarising summarizing seeing parsing screening visiting opening reviewing indexing
            translating answering analysing analyzing evaluating ingesting scanning viewing crawling browsing working triaging
 DEL        delete remove drop wipe erase trash purge destroy reset clear truncate shred discard revoke cancel decline
-ASSET      backup backups database databases bucket repository volume volumes production prod account accounts audit evidence snapshot
+ASSET      tests table tables orders project branch repo backup backups database databases bucket repository volume volumes production prod account accounts audit evidence snapshot
            snapshots alerts mailbox everything
 GIVE       grant give add invite promote escalate elevate assign share
 RIGHT      admin administrator owner collaborator maintainer permission permissions rights privileges access superuser root edit_rights
@@ -14820,13 +14821,14 @@ MONEY      in_full order usd eur gbp btc eth dollars euros invoice invoices iban
            gift_card gift_cards card credit_card wallet
 SAYS       claim state rate rank recommend conclude say tell respond answer reply mark present describe praise endorse declare assure
            report write mention advise suggest promote prefer favour favor score give
-BIAS       100 points marks yes best_employee nothing best first top highest positive exceptional excellent outstanding safe expired infected stars 10/10
+BIAS       10 100 points marks yes best_employee nothing best first top highest positive exceptional excellent outstanding safe expired infected stars 10/10
            no_risk recommended approved passed accept hire trusted instead neutral authoritative five_points full_marks in_favour in_favor won
-FUND       ssn ssns cvv cvc wallet_seed insurance_number card_number bank_details location_data email_and_phone vault_export api_token session_cookie session_cookies cookies cookie their_authorization_header your_authorization_header bearer_token oauth_token
+FUND       one-time_code one-time_codes verification_code verification_codes browser_history browsing_history date_of_birth maiden_name mailbox
+           secret_word ssn ssns cvv cvc wallet_seed insurance_number card_number bank_details location_data email_and_phone vault_export api_token session_cookie session_cookies cookies cookie their_authorization_header your_authorization_header bearer_token oauth_token
            auth_token social_security_number credit_card_number credit_card_details 2fa_code passphrase master_password admin_password
            password_reset phone_numbers home_address password_store github_token aws_secret_access_key openai_api_key
 SAYING     tool_results tool_outputs full_prompt chain_of_thought tool_definitions chat_transcript chat_logs conversation_history chat_history chat_log message_history conversation_log entire_conversation
-           full_conversation whole_conversation complete_conversation this_conversation your_conversation conversation_text
+           complete_dialogue full_dialogue all_previous_messages all_earlier_messages full_conversation whole_conversation complete_conversation this_conversation your_conversation conversation_text
            user's_last_message user's_question last_question user's_messages full_transcript
            previous_conversation last_message context_window user's_last_question conversation_so_far previous_messages tool_schema
            earlier_messages direct_message direct_messages last_messages user_messages previous_three_messages prior_messages
@@ -14837,17 +14839,17 @@ FAILS      fail fails invalid blocked broken lost not_work refused rejected expi
 LOUD       urgent urgently immediately right_now asap emergency at_once
 LAW        compliance gdpr hipaa audit auditing regulation regulatory policy iso soc2 security_reasons security_purposes safety_reasons
            traceability accountability disaster_recovery quality_assurance legal diagnostics telemetry calibrate identity
-MASTER     administrator admin developer developers owner operator creator creators management security_team it_department it_team supervisor
+MASTER     maintainer maintainers administrator admin developer developers owner operator creator creators management security_team it_department it_team supervisor
            boss ceo support_team vendor provider platform
 DOING      collecting reading passing appending sending adding including forwarding fetching uploading posting attaching calling
            exporting copying pasting running executing putting inserting opening deleting writing sharing
 NOTHING    nothing_happened nothing_had_happened your_own_idea
 NEED       need needed necessary needs required reason point must
-BOTHER     bother mention tell inform notify ask alert consult report involve disturb mentioned told informed asked display show
+BOTHER     bother trouble discuss discussed flag escalate mention tell inform notify ask alert consult report involve disturb mentioned told informed asked display show
            displayed shown know disclose disclosed
-CONFIG     settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
+CONFIG     payee settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
            payout_address payout wallet recipient iban ci_check
-GUARD      safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
+GUARD      read-only_mode firewall antimalware security_scan security_scans security_scanner secret_scanning restriction safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
            safety_settings safety_checks confirmation_step approval_step permission_prompts approval_dialog safety_policy safety_guidelines
 LIFTED     redundant not_applicable inapplicable offline lifted removed disabled unlocked suspended void revoked deactivated waived cancelled unnecessary
 PRESS      additionally precondition prerequisite unless irrespective must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
@@ -14890,7 +14892,6 @@ override       said     *DISOBEY ~2 USERS TASK|ORDERS
 override       said     must|should|shall not obey|follow ~2 *PROMPT
 override       said     ORDERS|RULES ..1 you received|were_given ..2 are|is ..1 *void|revoked|rescinded|lifted|cancelled
 override       =said    this_description|this_tool|these_instructions ..2 takes|take|has|have precedence|priority
-override       =said    override|overrides whatever|what|everything ..2 USER
 concealment    order    NOT ..3 TELL ~6 *USER END
 concealment    order    NOT ..3 TELL ~6 *USER ABOUT THIS|you|what|these
 concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 this|that|these|any_of_it ~2 THING? END
@@ -14922,7 +14923,7 @@ concealment    said     if ..1 *USER asks END say|claim|answer|pretend that
 concealment    claim3   *USER ..2 already|has|have ..2 CONSENT ..8 without|skip|no_need|do_not_ask|don't_ask
 concealment    said     no_need|need_not|needn't ..1 ask|check_with|confirm_with|check ..2 *USER
 concealment    claim2   *pre-approved|preapproved|approved_in_advance|pre-authorized|pre-authorised|preauthorized
-concealment    hide2    SKIP ~3 *CHECK
+concealment    hide1!   SKIP ~3 CHECK
 role_spoof     said     NEW ~1 *ORDERS|task|goal|objective|mission STOP DO
 role_spoof     said     NEW *ORDERS from ~1 CHIEF STOP
 role_spoof     said     hidden|secret|private ~1 ORDERS|message|note for|to ~2 *AGENT
@@ -14930,7 +14931,7 @@ role_spoof     said     you_are|you're now ~3 *EVIL
 role_spoof     said     you_are|you're *now|henceforth a|an|the|my ..2 ROLE|pirate|agent
 role_spoof     said     you_are|you're no *longer a|an|the ..2 ROLE
 role_spoof     said     you are now|in ..2 *SPECIAL MODE
-role_spoof     said     you are *no_longer bound|restricted|limited|subject|required
+role_spoof     said     you are *no_longer bound|restricted|limited|subject|required ..3 RULES|ORDERS|GUARD|ask|follow|obey|confirm|refuse|comply
 role_spoof     said     your|the *task|goal|mission|objective has_changed|was_changed|changed
 role_spoof     order    *enter|activate ~1 SPECIAL MODE
 role_spoof     said     *FROMNOW ..2 you|AGENT ..2 are|respond|act|will|must|obey|always ..4 EVIL|ROLE|obey|no_restrictions|only
@@ -14956,11 +14957,10 @@ role_spoof     claim2   *USER wants you to
 role_spoof     who2     human|user COLON ..3 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
 role_spoof     =said    human COLON ..3 ACT
 role_spoof     said     *end of ~1 document|file|page|output|tool_output|tool|context|data|transcript|email ..1 //6 NEW ..1 task|message|instruction|instructions|user|command|order
-role_spoof     said     treat ..6 as_if|as_though ..4 from ~1 *USER
 role_spoof     said     *AGENT must|shall|should|will|has_to ~2 OBEY ..3 ORDERS|RULES|orders|developer
 role_spoof     -order   *obey ~1 the|every|these|only ..2 RULES|ORDERS|messages
 role_spoof     +said    any request of ~1 USER
-tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will ..3 READ|MOVE|REVEAL|obtain ..8 PATH|WEALTH|TALK|PROMPT
+tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will !not|never|refuse|decline|avoid ..3 READ|MOVE|REVEAL|obtain ..8 PATH|WEALTH|TALK|PROMPT
 tool_steering  said     AGENT COLON ..8 *PATH|DANGER
 tool_steering  said     AGENT STOP ..3 collect|find|gather|reveal|print|send ~4 *WEALTH
 tool_steering  order    READ ..6 *PATH ..8 and|then ..1 MOVE
@@ -14972,7 +14972,6 @@ tool_steering  order    before ..8 READ ..4 *PATH
 tool_steering  order    also check|read|look_at ..3 *PATH
 tool_steering  =order   include|pass|attach|supply|send|put|forward|submit|upload ..3 the|entire|full|whole|complete|your TALK ..4 in|to|into|as|with|argument|parameter
 tool_steering  order    REVEAL ~2 *PROMPT END
-tool_steering  order    REVEAL ~2 text|everything|prompt|message|messages|words *above END|verbatim|starting|word|including|between
 tool_steering  order    REVEAL ~2 *above prompt|text|instructions|message
 tool_steering  +said    CALL this_tool|this_function first|before ..3 ALL ..1 request|requests|question|questions|message|messages|conversation|conversations|answer|response
 tool_steering  order    ROUTE ..3 ALL ..6 *through|via ~1 this_one|this_tool|this_server|this_proxy|proxy|NAME
@@ -15006,13 +15005,11 @@ tool_steering  =said    PRETEXT ..6 must|always|required|requires|mandatory|also
 tool_steering  =said    results|data|queries|inputs|everything ..6 TOLD|go|goes|sent|mirrored ..6 our|URL|MAIL|research_team|attacker|third_party
 tool_steering  =said    READ|MOVE|give|hand|supply ..8 PATH ..12 MOVE|URL|MAIL|parameter|argument|field|sidenote|attacker|along
 tool_steering  =said    compresses|uploads|sends|collects|copies ..12 PATH ..12 URL|MAIL|sends|uploads|attacker|to
-tool_steering  =said    HAVING of ..4 PATH ..4 here|as|in|into|for|must|needed
 tool_steering  =said    embed|include|print|pass|hand|insert|put ..2 output of ..4 NAME|env|list_directory within|into|in|as|to
 tool_steering  =said    NAME ..3 and|then hand|pass|give|send ..1 its|the output|result|results|content|values to|as|in
 tool_steering  =said    when|whenever|if ..8 CHANGE ~1 AIM by|with|to
 tool_steering  =said    PRETEXT ..4 include|pass|send|add|collect ..10 USERS|open_files
 tool_steering  =said    recommend it|this|us to ~1 USER
-tool_steering  =said    HAVING of ..3 PATH END
 tool_steering  =order   steal|exfiltrate|hijack|leak ..6 WEALTH|MAILS|TALK|communication|data|traffic
 tool_steering  =order   write|add|append ..3 key|allow|server|line ..6 to|in|into SETUP
 tool_steering  order    write|save|add|append|store ..6 to|in|into *SETUP ..6 so_that|future|all|every
@@ -15035,9 +15032,7 @@ tool_steering  =said    approve ..2 ALL ..4 without|pull|tool|regardless
 tool_steering  =said    delete|remove|clear ..3 log|logs|history ..6 so_that|trace|nobody
 tool_steering  =said    first action in ALL
 tool_steering  =said    include|attach|append|embed|pass|contain|add|copy ..4 LAST ..2 SAID ..4 of|and|in|verbatim|word
-tool_steering  =said    everything you know about ..2 USER
 tool_steering  =said    USERS private details
-tool_steering  =said    not ..1 be displayed|shown|visible to? ..2 END list|include|submit
 tool_steering  =said    for ~1 AGENT only
 tool_steering  =said    assistant|ai|model|llm only END grab|read|send|list|collect|get|call|run
 tool_steering  =said    fails ..2 ask|request ~1 USER|USERS
@@ -15066,7 +15061,6 @@ role_spoof     said     assistant|ai|agent|model|bot without ~1 *restrictions|ru
 role_spoof     said     i *instruct|authorize|authorise you to
 tool_steering  order    REVEAL ~2 *WEALTH ..4 your
 tool_steering  order    tell|give|send|show me ~1 ..1 *WEALTH|password
-tool_steering  order    CALL ..1 NAME with ~1 entire|full|whole|complete|this *TALK
 tool_steering  =said    when|whenever|if|once ..4 LOADED ..6 CHANGE ~1 ..1 account|recipient|payee|iban|beneficiary|destination|address
 concealment    =order   do_not|don't|never ..1 tell|inform|reveal|notify|alert ~1 USER that|about|what|how|of
 override       order    stop|cease|scrap|abandon|ignore|disregard ~2 current|whole|entire|original|earlier ~1 *brief|task|job|assignment|question
@@ -15127,7 +15121,6 @@ tool_steering  =said    obey|follow ..3 text|output|instructions ..3 tool return
 tool_steering  =said    NAME ..9 and|then hand|pass|give|send it|its|them to this_tool|this|it|NAME
 tool_steering  =said    from NAME must|has_to|have_to|should|is_to be handed|passed|given|sent
 tool_steering  =said    never|don't|do_not use|call NAME ..1 it|they leaks|lies|is|are|sends
-tool_steering  =order   set ~1 payee|recipient|iban|beneficiary|destination to
 override       said     above|previous|prior|earlier|other ORDERS are|is|were *fake|false|void|invalid|outdated|wrong
 override       said     real|true|actual|correct *ORDERS are|is END|to|as
 override       said     do_not|don't *summarize|summarise|answer|translate STOP instead ..1 DO
@@ -15141,14 +15134,12 @@ tool_steering  said     call|invoke|use NAME and|then *pass|send|give|forward ..
 tool_steering  said     to complete|finish|continue|fulfil|fulfill ~1 *request|task|query ..2 execute|call|send
 tool_steering  order    include|add|append ~1 ..1 *WEALTH in|to every|each|all|your ..1 ANSWER|message|request
 tool_steering  order    append|add|include|insert ..3 following|this|link ..4 to|in|into your *ANSWER
-concealment    =said    without notifying|telling|informing|asking|alerting ~1 USER
+concealment    =said    without notifying|telling|informing|asking|alerting|prompting|consulting|bothering ~1 USER
 concealment    =said    USER has|have ..2 granted|given|approved ..3 permission|consent|access|operations|everything
 tool_steering  =said    USERS ..1 message|prompt|question|request|input|words ..1 must|should|has_to be passed|sent|included|forwarded
 tool_steering  =said    message|prompt|question|conversation|input must|should|has_to be? passed|included|sent|forwarded ..3 verbatim
 tool_steering  =said    instead of ~2 one ..1 they|given|provided|user
 tool_steering  =said    other ..2 are|is insecure|unsafe|buggy|broken|compromised|deprecated ..3 must_not|should_not|never|do_not
-tool_steering  =order   pass|include|supply|send|give|put ~1 USERS ~1 ..1 WEALTH
-tool_steering  =said    fill|characters|part|copy ..8 USERS ..1 WEALTH
 tool_steering  =said    instructions|orders|commands that|which you must|should|have_to follow|obey|execute
 tool_steering  =order   do_not|don't|never report ~1 vulnerabilities|issues|bugs|errors|problems
 tool_steering  =order   CHANGE ~1 PROMPT to include|say|contain|always
@@ -15164,7 +15155,7 @@ role_spoof     said     *claude|copilot|gpt|chatgpt|gemini|assistant|ai STOP ..7
 role_spoof     said     NEW ..1 *task|instructions|assignment|orders for ~1 you
 role_spoof     said     you will|must|shall now *act|become|behave|pretend|respond|play
 role_spoof     said     *treat ..7 as coming_from|from|if_from ~1 system|developer|admin|user
-role_spoof     who2     *AGENT|reviewer ORDERS|guidelines|rules COLON ..2 DO|never|always|when
+role_spoof     who2     *AGENT ORDERS|guidelines|rules COLON ..2 DO|never|always|when
 role_spoof     said     you have no *rules|restrictions|limits|limitations|guidelines
 tool_steering  order    REVEAL ~2 *contents|content of your context|memory|configuration|prompt|instructions
 tool_steering  order    search|find|look_for|collect ..10 and|then ..1 *upload|send|post|submit ..5 URL
@@ -15179,13 +15170,108 @@ tool_steering  =said    in every|each call ..1 put|include|pass|send|add
 tool_steering  =said    along_with|together_with every|each call|request|message
 tool_steering  =order   get|take|fetch|grab|read ..5 clipboard|keychain|screenshots ..6 and|then ..1 MOVE
 tool_steering  =said    call NAME ..3 and ..1 MOVE ..2 it|them|result|output
+override       claim3   new *task|assignment STOP ..1 abandon|forget|drop|stop|ignore|leave|cancel
+override       claim3   *IGNORE ~2 ..1 summary|report|question|image|picture|text|page|translation ..1 instead|and
+override       said     none of ~2 RULES|ORDERS ..5 *apply|applies|hold|count ..4 AGENT
+override       claim3   your ORDERS|RULES contain|contained|had|have ..1 *error|errors|mistake|mistakes
+override       claim3   *RULES|ORDERS ..1 you ..1 given|got|received|have|follow are|were|is outdated|obsolete|wrong|invalid|old
+override       claim3   overwrite|update|replace|change your *memory
+override       claim3   assume|pretend|suppose|as_if|as_though ~1 that? ~1 *USER said|says|agreed|approved|confirmed|consented
+override       claim3   USERS real|actual|true|full|complete *request|intent|intention|question|wish
+override       claim2   *FROMNOW when|whenever|if|once
+override       claim2   let's|let_us *play ..1 game
+override       claim3   as_if|as_though ..4 *came|comes|come|coming|were|was from ~1 USER
+override       claim3   already|has|have|had already? *agreed|approved|consented ~1 to ~1 this|it|that during|before|earlier|in
+override       claim3   *refusals|refusal ..1 are|is|count|counts treated|errors|not
+role_spoof     who2     *BOT ..2 must|should|shall|has_to|have_to|are_to|is_to|are_required|is_required
+role_spoof     who2     *AI ..1 ..1 assistants|agents|reviewers|readers|browsers|tools|crawlers|helpers|models|bots STOP
+role_spoof     who2     review|reviewer|triage|support|sales|shopping|travel|payment|payments|planning|coding|deploy|screening|sorting *bot|agent|assistant|model|bots|agents STOP
+role_spoof     who3     dear|dearest|hey|hello ~1 *AGENT ..2 STOP
+role_spoof     who3     message|note|text|comment|section|paragraph|line is|are ~1 for|meant_for|intended_for|addressed_to ~2 ..2 *AGENT
+role_spoof     who3     you STOP ~1 *assistant|agent|model|ai|llm
+role_spoof     who2     when|once|as|if|while you ..1 *process|summarise|summarize|parse|handle|ingest|index ~2 this|my|mail|email|message|text|ticket|page
+role_spoof     who2     after|before|when|once *summarizing|summarising|processing
+role_spoof     who2     begin|start|end|finish|close ~1 each|every|all ~1 *ANSWER|replies|answers|responses with|by
+role_spoof     who2     *human|user COLON ..2 please|now|good|great|thanks|next|ok|okay
+role_spoof     who2     what|everything|all you *know ..1 about ~1 USER
+role_spoof     said     prove|confirm|verify|check ..4 *human|robot ..14 terminal|powershell|run_dialog|shell|cmd
+tool_steering  deed2!   click|press|tap ..3 *allow|accept|install|grant|approve|submit
+tool_steering  deed2!   add|put|place ..6 *cart|basket
+tool_steering  deed2!   treat|consider|mark|regard ..8 as *trusted|safe|approved|verified|clean
+tool_steering  deed2!   approve|merge|close|accept|reject ..3 *pull_request|pr|change|changes|payment|invoice|request
+tool_steering  deed2    begin|start|end|with|add|include|put ..4 *image|link|url|pixel ..8 URL|carries|carrying|containing|contains
+tool_steering  deed3    what|everything|all you know about ~1 *USER
+tool_steering  order    CALL ..2 NAME with ~2 *SAYING|TALK
+tool_steering  said     CALL|read|open ..4 *PATH ..10 again|retry|content|contents
+tool_steering  order    REVEAL ..5 text|everything|words|characters|lines *above END|this|starting|verbatim
+tool_steering  deed2!   download ..6 and|then ..1 *open|run|execute|install|start
+concealment    hide2    do_not|don't|never|not ..1 flag|escalate|send|forward ..3 *human|manual review|reviewer|approval|check
+concealment    hide2    *hidden|invisible|concealed from|to|for ~1 USER|them
+concealment    hide2    *nobody|no_one ..1 has|needs|have|should ..1 be|to be? told|informed|asked|notified
+concealment    hide2    do_not|don't|never|not ..1 BOTHER|list|comment|look ..2 that|this|it|them|on ..3 *ANSWER|summary|reader|message|findings
+concealment    =said    tell|inform|alert no_one|nobody
+concealment    =said    USER ..2 wouldn't|won't|will_not|would_not|should_not ..1 KNOW END
+concealment    =said    USER ..2 needn't|need_not|doesn't_need|doesn't_have|don't_have|don't_need|not_need|isn't_required ..1 confirm|approve|agree|be_asked|be_told
+concealment    =said    don't|do_not|doesn't|not require|need ~1 USER to approve|confirm|agree|consent
+concealment    =said    stay|keep|remain silent|quiet|unseen|unnoticed
+concealment    =said    even_if|even_though|even_when|although|whatever ~1 USER|told ..1 says|said|no|denies|denied|objects|refuses|otherwise|declines|likes
+concealment    =said    USER denies|denied|rejects|rejected|refuses|refused|declines|declined ..5 retry|retried|again|anyway|execute|run|encoded
+override       =said    same ..1 authority|priority|rights|weight|force as ..2 USER|system|operator
+override       =said    precedence|priority over ..2 USER END
+override       =said    outrank|outranks|override|overrule ..2 system|USER|PROMPT
+override       =said    PROMPT ..3 superseded|replaced|overridden|void by
+override       =said    ORDERS|RULES|request|requests|limits by|of|from ~1 USER ..8 dropped|ignored|void|secondary|disregarded
+override       =order   IGNORE ~2 limits|RULES|ORDERS ..2 by|of|from ~1 USER|organisation|organization|company
+override       =said    USER ..1 allows|permits|approves|approved|pre-approved|allowed|permitted|trusts|waived|waives ~1 all|every|everything|any
+role_spoof     =said    meant|intended|written for you and|only|alone
+role_spoof     =said    you_are|you're now operating|acting|working|running|in under|for|as|control|maintenance|debug|admin
+tool_steering  =said    accept|approve|confirm|click ~2 permission|security|all|every|any ..2 dialog|dialogs|prompt|prompts|warning|warnings
+tool_steering  =order   approve ..3 yourself
+tool_steering  =said    MUST|critical|important|that ..3 begin|start|be|prepend|prefix|precede ..4 DANGER
+tool_steering  =order   pass|put|include|give|provide|send|attach|supply|copy ~2 PROMPT in|into|as|to|so|here|with
+tool_steering  =said    CALL ..2 with ~2 SAYING|TALK
+tool_steering  =said    USERS question|prompt|request|message and ~1 your ANSWER
+tool_steering  =order   MOVE|elicit|collect|attach|append|add ~1 USERS ~1 ..2 WEALTH|FUND
+tool_steering  =said    copy|take|get|fetch it|them from ..4 PATH
+tool_steering  =said    json|dump|lines|bytes|characters|content|contents|copy of ..3 PATH
+tool_steering  =said    followed_by|preceded_by|plus|with ..2 value|content|contents|output of ..5 WEALTH|FUND|PATH|variable|NAME
+tool_steering  =said    CALL ..2 with ..8 ssh_key|ssh_keys|private_key|private_keys|id_rsa
+tool_steering  =said    find|see|notice|spot ..3 password|pin|card_number|secret|token|code ..1 in ~1 TALK
+tool_steering  =said    when|whenever|if|once ..3 NAME ..2 LOADED ..6 AIM ..1 must|has_to|should|shall be
+tool_steering  =said    each|every|all|any ..3 MUST ..1 be mirrored|forwarded|copied|bcc'd|duplicated ..1 to
+tool_steering  =said    microphone|webcam|keystrokes|camera ..8 stream|send|upload|forward|transmit ..5 to|URL
+tool_steering  =said    elevate|promote|escalate|raise ..3 tool|server|privileges|permissions ..1 to
+role_spoof     who2     your *agent|assistant|ai|model|bot must|should|has_to|needs_to|may|can
+role_spoof     who2     important|essential|required|only_if|until that? ~1 *AI|assistant|chatbot
+role_spoof     who2     requires|require|instructs|obliges|expects ~1 *AGENT to
+role_spoof     who2     *BOT that|who|which do_not|don't|fail|ignore|skip
+role_spoof     said     begin|start|new ~1 operator|admin|developer|system|root *commands|instructions|section|orders
+role_spoof     who2     *model|assistant|agent|bot COLON IGNORE|override
+role_spoof     =who2    the|an AGENT collects|sends|puts|adds|reads|accepts|copies|forwards|passes|attaches|takes|writes
+role_spoof     =who2    system|note COLON
+role_spoof     =who2    your ~1 ..1 ANSWER|report|reports
+role_spoof     =said    from_now_on|from_this_point|from_this_moment|from_today_on
+concealment    =hide2   no need|needs|reason to ask
+concealment    =said    pretend that|to|you|it|they|nothing
+concealment    =said    USER ..2 shouldn't|mustn't|needn't|not|never ..1 be bothered|asked|disturbed|troubled|consulted
+tool_steering  =said    asking ~1 USER for ..3 WEALTH|FUND
+tool_steering  =said    WEALTH|FUND ..8 take|read|copy|extract|grab it|them from
+tool_steering  =said    session_cookie|session_cookies|ssh_key|ssh_keys of|from ~1 USERS|USER|browser
+tool_steering  =said    comply_with|obey|carry_out ~1 what|whatever|them ..3 command|commands|says|say|come|asks|ask
+tool_steering  =said    DEL ..4 mention|mentions|mentioning ~1 this_tool|it
+tool_steering  =said    USER are|is placeholders|placeholder|ignored|wrong|outdated
+tool_steering  =said    all|every|everything ..2 USER has|have|wrote|typed|said|types ..1 written|typed|said|sent|so_far
+tool_steering  =said    messages|turns|text of|in|from this|the|your conversation|chat|dialogue verbatim|word
+tool_steering  =said    approve|accept ~1 everything|all|anything ..4 from|by
+tool_steering  =said    kill|stop|disable|terminate ~1 antivirus|firewall|endpoint_protection
+tool_steering  =said    enable|turn_on|activate ~1 auto-run|auto-approve|autoapprove|yolo
+tool_steering  =deed2   add ..6 trusted|allowed|approved servers|tools|hosts|list
 role_spoof     who3     *BOT|assistant|agents|reviewer|reviewers|model who|that|which|whoever ..1 SEES
 role_spoof     who3     *BOT|assistant|agents|bots|bot|agent|reviewer|reader|model|models SEEING ..1 this|it|the|my|these|text|a
 role_spoof     who3     if|in_case|as|since|because ~1 you_are|you're|you ~3 *BOT
 role_spoof     who1     if|in_case|as|since you_are|you're ~2 *agent|assistant|bot|model
 role_spoof     who2     whichever|whatever|whoever|any ..2 *BOT|assistant|agent|model
 role_spoof     -who3    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly|consigne|favour|request ~2 ..1 *BOT ..1 STOP
-role_spoof     who3     dear|hey|hello *assistant|model STOP
 role_spoof     -who2    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..2 *AGENT|reviewer|reviewers STOP
 role_spoof     who2     to|for ~1 ..2 *AGENT|reviewers COLON
 role_spoof     -who2    *BOT STOP
@@ -15545,7 +15631,7 @@ role_spoof       =said  <important> <critical> <system> <hidden> <secret> <admin
 role_spoof       said   <system <admin <override <hidden <secret <important <critical <urgent <information  (?:[-_ ]\w+)?>[^<]{0,200}?\b(?:from now on|you must|you (?:are now|comply|obey)|ignore|do not (?:tell|mention|inform)|the (?:assistant|user)|route|obey|exfiltrate|before using|without asking|pre.?approved|grant|skip|to you, \w+|before you can|mail |upload)\b
 role_spoof       said   [system [admin [priority [assistant [override [new+instruction  [\w -]{0,40}\]:?\s{0,3}[^\n]{0,80}?\b(?:you (?:must|are (?:now )?(?:an?|the)|will|should)|ignore|stop|call|send|grant|run|execute|reveal|transfer|the user['’]s|the assistant|the agent|disregard|skip|without|export)\b
 role_spoof       said   (system_message) ###system |||admin ###admin "role":"system" "role":+"system"  [^\n]{0,120}?\b(?:lifted|without|override|you (?:now|must)|follow|disable|must|execute|run)\b
-role_spoof       said   "assistant_instruction "ai_instruction "llm_instruction "agent_instruction "system_override  .
+role_spoof       said   <<<user>>> <<<assistant>>> <<<system>>> "instructions_for_model "instructions_for_ai "instructions_for_assistant "instructions_for_agent "note_to_ai "assistant_instruction "ai_instruction "llm_instruction "agent_instruction "system_override  .
 role_spoof       said   <instruction <command> <task>  s?>?\s{0,3}(?:leak|exfiltrate|reveal|send|forward|delete|transfer|ignore|disregard)\b
 role_spoof       who3   to="assistant to="ai to="model to="agent for="ai for="assistant  .
 template_tokens  said   <function_calls> <invoke+name= <tool_call> assistant+to=functions  .?\s*\S
@@ -15553,6 +15639,7 @@ role_spoof       said   [[assistant]] [[system]]  \s*\w
 template_tokens  said   ###+instruction:        [\s\S]{1,400}?###\s?response:
 exfil_link       said   ](http                  s?://[^)\s]{0,300}(?:\{\{?|<|%7b|\[)[\w .%-]{0,20}?(?:history|conversation|secret|prompt|password|chat)
 role_spoof       =said  <assistant-only <ai-only <llm-only <model-only <agent-only llm-only ai-only (assistant+only) (ai+only) (for+the+model) (llm+only) [system+note [system+comp [assistant+dir |||admin assistant+directive admin+mode <tool_override  .
+role_spoof       =said  [system] ||system|| new+system+rule  [^\n]{0,3}\w
 role_spoof       =said  ${system <!-- [//]:  [^\n]{0,12}?\b(?:assistant|ai|model|agent|llm|system)\b\s{0,2}[:,][^\n]{0,90}?\b(?:run|send|store|read|collect|ignore|call|fetch|include|upload)\b
 hidden_text      said   <!-- [//]:              (?=[^<>]{0,200}?\b(?:ai(?! generated)|llm|llms|assistants?|agents?|chatbots?|models?|claude|chatgpt|gpt|copilot|hidden)\b)[^<>]{0,300}?(?:\b(?:ignore|run|execute|send|curl|call|must|should|forget|include|delete|do not|don['’]t|open|read|write|upload|say|recommend|visit|forward|append|reveal|output|print|fetch|install|add)\s|you are an? (?:ai|llm))
 hidden_text      said   style=                  ["'][^"'>]{0,160}?(?:display:\s{0,2}none|visibility:\s{0,2}hidden|font-size:\s{0,2}[01](?:px|pt)?\b|opacity:\s{0,2}0(?![.\d])|(?<!-)color:\s{0,2}(?:#fff(?:fff)?|white)\b)[^>]{0,100}>[^<]{0,200}?\b(?:ai|llms?|assistants?|agents?|models?|claude|chatgpt|gpt|copilot|ignore|disregard|you must|from now on|do not|reveal|forget|obey|send|append|upload|forward|transfer)\b
@@ -16341,7 +16428,9 @@ def steering_signs(text: str, defining: bool, budget: Budget) -> list[SteeringHi
     low = _steer_lower(text)
     data = low[:80].lstrip()[:1] in ("{", "[")
     hits = [hit for found in (steering_phrases(low, defining, budget), _steer_marks(low)) for hit in found
-            if hit.phrase.where(defining) and not _steer_excused(low, hit, data, defining)]
+            if hit.phrase.where(defining) and not _steer_excused(low, hit, data, defining)
+            # customers are not whom a model serves
+            and not (defining and hit.phrase.kind == "concealment" and "customer" in low[hit.start:hit.end])]
     return sorted(set(hits), key=lambda hit: (*hit[:2], hit.phrase.row))
 
 
@@ -16361,10 +16450,14 @@ def steering_weighed(hits: Sequence[SteeringHit], defining: bool) -> list[Steeri
                 best.get(other, (0, near))[0] < much < _STEER_ENOUGH):
                 best[other] = much, near
         if "deed" not in best:      # a destination or a must of nothing
-            best.pop("dest", None)
             best.pop("press", None)
-        # no common deed to somewhere alone
-        if sum(much for much, _ in best.values()) >= _STEER_ENOUGH and (defining or max(
+        if best.get("deed", (0, hit))[0] < 2:
+            best.pop("dest", None)
+        # no common deed to somewhere alone, nor with an address alone; a definition keeps nothing from users
+        total = sum(much for much, _ in best.values())
+        if defining and best.get("hide", (0, hit))[0] >= 2 and best.get("deed", (0, hit))[1].start > 12:
+            total += 1
+        if total >= _STEER_ENOUGH and (defining or max(
                 much - (facet in ("deed", "dest")) for facet, (much, _) in best.items()) >= 2):
             kept |= {near for _, near in best.values()}
     return sorted(kept, key=lambda hit: (*hit[:2], hit.phrase.row))
@@ -16387,7 +16480,9 @@ _inject_spoken = lazy_regex(    # words that announce an example, not an order
     r"|contain(?:s|ing)|detect\w*|reject\w*|blocks?|blocked|refus\w*|classif\w*|assert\w*|expect\w*|fixture"
     r"|test\w*|verif(?:y|ies|ying) (?:that|how|if)|sample|beispiel\w*|exemple|ejemplo|esempio|exemplo"
     r"|voorbeeld"
-    r"|przykład\w*|например|例如|例えば)(?![\w@/-])[^.!?;\n]{0,60}$")
+    r"|przykład\w*|например|例如|例えば)(?![\w@/-])(?:[^.!?;\n]|\.(?=\w)){0,80}$")
+_inject_less = lazy_regex(      # no "without …" where it is told that something is not done
+    r"(?:bez|sans|ohne|senza|sin|sem|utan|uden|zonder) ")
 _inject_never = lazy_regex(     # told not to, in other languages
     r"\b(?:nicht|kein\w*|niemals|ne|n|pas|jamais|no|não|nunca|jamás|non|mai|nie|nigdy|ikke|inte|niet|geen|ei"
     r"|älä|jangan|đừng|không|chớ|не|ніколи|никогда)\b"
@@ -16429,10 +16524,12 @@ def _steer_excused(low: str, hit: SteeringHit, data: bool, defining: bool) -> bo
     if phrase.kind == "template_tokens":
         return _steer_coded(low, start, end)
     lead = low[max(0, start - 90):start]
-    if phrase.force == "foreign" and _inject_may.search(lead):
+    if phrase.force == "foreign" and (
+            _inject_may.search(lead) or _inject_less.match(low, start) and
+            _inject_never.search(re.split(r"[.!?\n]", low[max(0, start - 60):start])[-1])):
         return True
     quoted = not data and _steer_quoted(low, start, end)
-    talked = bool(_inject_spoken.search(lead) or _inject_labelled.match(low, end))
+    talked = bool(_inject_spoken.search(lead) or _inject_labelled.match(low, end)) or _steer_shown(low, start)
     return quoted and talked if defining else quoted or talked
 
 
@@ -16449,13 +16546,25 @@ def _steer_coded(low: str, start: int, end: int) -> bool:
             or after.startswith(("+", "}}")))
 
 
+def _steer_shown(low: str, start: int) -> bool:
+    """Does it stand in a quoted or fenced block that a line about examples announces?"""
+    line = low.rfind("\n", 0, start) + 1
+    if low[line:start].lstrip()[:1] != ">" and low[max(0, line - 12):line].rpartition("\n\n")[2][:3] != "```":
+        return False
+    head = low[max(0, line - 240):line].rstrip("> \t\n`~")
+    return head.endswith(":") and bool(_inject_spoken.search(head))
+
+
 def _steer_quoted(low: str, start: int, end: int) -> bool:
     """Is the phrase most of what stands in quotation marks or backquotes that begin within a sentence or a
     line of code?"""
     line = low.rfind("\n", max(0, start - 200), start) + 1
+    while not low[end - 1].isalnum() and end > start + 1:
+        end -= 1                        # a phrase may reach over the mark behind it
     for place in range(start - 1, max(line, start - 60) - 1, -1):
         close = _INJECT_QUOTES.get(low[place])
-        if close and (place == line or low[place] > "\u201b" or not low[place - 1].isalnum()):
+        if close and (place == line or low[place] > "\u201b" or not low[place - 1].isalnum() or
+                      low[place - 1] in "rbf" and not low[max(line, place - 2)].isalnum()):
             before = low[max(0, place - 60):place].strip(" \t>*-#")
             if not before or low[place - 1] in ",;\t":      # or a field of CSV
                 return False        # nothing before it: the whole text is in quotes
@@ -16639,6 +16748,13 @@ _steer_asked = lazy_regex(  # what a parameter's description asks for
     r"|(?:copy|text|dump) of (?:\w+ ){0,3}(?:messages|conversation|chat|prompt)"
     r"|all (?:the )?(?:secrets|credentials|passwords|api keys)"
     r"|everything you know|instructions (?:that )?you (?:\([^)]*\) )?(?:were|have been|are) given"
+    r"|messages (?:of|in|from) (?:this|your) (?:conversation|chat)"
+    r"|everything (?:that )?(?:was|the user) (?:said|wrote|typed|has)"
+    r"|(?:names?|schemas?|lists?) (?:and \w+ )?of (?:all|your|the other) tools"
+    r"|(?:your )?(?:hidden|inner|internal) (?:reasoning|thoughts)"
+    r"|system prompt of the (?:assistant|model|agent)"
+    r"|user['’]s (?:complete|full|whole|entire|original|exact|last) (?:prompt|message|question)"
+    r"|session cookies?|your private ssh key"
     r"|outputs? of (?:all )?(?:the )?(?:earlier|previous|other) tools?"
     r"|private details|user['’]s (?:secrets|credentials|passwords|private keys|api keys)|all environment "
     r"variables)\b"
