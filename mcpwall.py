@@ -5785,8 +5785,8 @@ _sh_name = lazy_regex(r"[A-Za-z_]\w*|[0-9@*#?$!-]")
 _sh_gap = lazy_regex("(?:[ \t\r\ufeff]+|\\\\\n|#[^\n]*)*")
 _sh_blanks = lazy_regex(r"(?:[ \t\r]+|\\\n)*")
 _sh_keyword = lazy_regex(
-    r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|in|function|time|coproc|!|\[\[|\{|\})"
-                         r"(?=[\s;&|()<>]|$)")
+    r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|in|function|time|coproc|!|\[\[|\{|"
+    r"\})(?=[\s;&|()<>]|$)")
 _SH_KEYWORD_STARTS = frozenset("iteftwusdc![{}")
 _SH_CLOSERS = frozenset(") ; & | } then elif else fi do done esac".split())
 _sh_redirect = lazy_regex(r"(\d*|\{\w+\})(<<<|<<-?|<>|>>|>\||>&|<&|<|>)|(&)(>>|>)")
@@ -5890,12 +5890,25 @@ class _ShNotes:
             raise BudgetSpent("it holds a command too long to follow")
 
 
-class _ShReader:
-    """Reads a text into a script. Total, but for BudgetSpent."""
+class _Reader:
+    """What all readers of commands share. Total, but for BudgetSpent. *t* is the text, *i* the place."""
 
     def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
-        self.t, self.n, self.i, self.depth = text, len(text), 0, depth
-        self.notes = notes if notes is not None else _ShNotes()
+        self.t, self.n, self.i, self.depth, self.notes = text, len(text), 0, depth, notes or _ShNotes()
+
+    def take(self, pattern: Any) -> re.Match[str] | None:
+        """What *pattern* finds here, stepped over."""
+        found: re.Match[str] | None = pattern.match(self.t, self.i)
+        if found:
+            self.i = found.end()
+        return found
+
+
+class _ShReader(_Reader):
+    """Reads a text into a script."""
+
+    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
+        super().__init__(text, depth, notes)
         self.stopped = ""           # the mark or keyword at which the last script ended
         self.heredocs: list[tuple[_ShNode, str, str, bool, bool]] = []
         self.notes.spend(0, self.n)
@@ -5926,13 +5939,6 @@ class _ShReader:
         inner = self.script(*stops)
         self.depth -= 1
         return inner
-
-    def over(self, pattern: Any) -> re.Match[str] | None:
-        """What *pattern* matches here; the reader stands behind it then."""
-        found: re.Match[str] | None = pattern.match(self.t, self.i)
-        if found:
-            self.i = found.end()
-        return found
 
     def see(self, mark: str) -> bool:
         """Does *mark* stand here? Then the reader stands behind it."""
@@ -5995,7 +6001,7 @@ class _ShReader:
     def separator(self, chain: _Script) -> str:
         """Over what ends a pipeline: && and || come back, `&` is noted on the commands of the *chain* before
         it."""
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         two = self.t[self.i:self.i + 2]
         if two in ("&&", "||"):
             self.i += 2
@@ -6033,7 +6039,7 @@ class _ShReader:
             node = self.command()
             if node is not None:
                 nodes.append(node)
-            self.over(_sh_blanks)
+            self.take(_sh_blanks)
             if self.t.startswith("||", self.i) or not (self.see("|&") or self.see("|")):
                 return nodes
             self.gap()
@@ -6065,18 +6071,18 @@ class _ShReader:
         reads = {"[[": self.test, "for": self.loop, "select": self.loop, "case": self.case}.get(word)
         if reads:
             return self.tail(reads())
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         if word == "function":
             node = _ShNode("function")
             node.words = [self.word()]
-            self.over(_sh_function)
+            self.take(_sh_function)
             return self.body(node)
         if word == "coproc":
-            node, named = _ShNode("coproc"), self.over(_sh_coproc_name)
+            node, named = _ShNode("coproc"), self.take(_sh_coproc_name)
             node.words = [named.group(1) if named else "COPROC"]
             return self.body(node)
         if word == "time":
-            self.over(_sh_time_options)
+            self.take(_sh_time_options)
         elif word != "!":
             self.doubt(f"a `{word}` stands where none can")
         return self.command() if self.i < self.n and self.t[self.i] not in "\n;&|)" else None
@@ -6093,7 +6099,7 @@ class _ShReader:
     def loop(self) -> _ShNode:
         """`for NAME in WORDS; do … done`, `for ((…))`, zsh's `for NAME (WORDS) …`; the keyword is read."""
         node = _ShNode("for")
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         end = self.sum_end(self.i + 2) if self.t.startswith("((", self.i) else -1
         if end >= 0:
             self.i += 1
@@ -6111,7 +6117,7 @@ class _ShReader:
                 node.words += self.simple(_ShNode()).words
             else:
                 node.words.append([("$", _ShParameter("@"), True)])
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         self.see(";")
         self.gap()
         word = self.keyword()
@@ -6125,7 +6131,7 @@ class _ShReader:
 
     def case(self) -> _ShNode:
         node = _ShNode("case")
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         node.words = [self.word()]
         self.gap()
         if not self.see("in"):
@@ -6199,9 +6205,9 @@ class _ShReader:
     # -- simple commands
     def tail(self, node: _ShNode) -> _ShNode:
         """The redirections behind a compound command."""
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         while self.i < self.n and self.redirect(node):
-            self.over(_sh_blanks)
+            self.take(_sh_blanks)
         if self.i < self.n and self.t[self.i] not in "\n;&|)#}" and not self.keyword():
             self.doubt("words behind a compound command")
         return node
@@ -6225,10 +6231,10 @@ class _ShReader:
             elif c in "\n;&|)":
                 break
             elif c == "#":
-                self.over(_sh_gap)
+                self.take(_sh_gap)
                 break
             elif c == "(":
-                if len(node.words) < 2 and not node.assigns and self.over(_sh_function):
+                if len(node.words) < 2 and not node.assigns and self.take(_sh_function):
                     node.kind = "function"
                     if not node.words:
                         self.doubt("a function without a name")
@@ -6336,7 +6342,7 @@ class _ShReader:
         t = self.t
         found: _Parts = []
         while self.i < self.n:
-            c, plain = t[self.i], self.over(_sh_plain_run)
+            c, plain = t[self.i], self.take(_sh_plain_run)
             if plain:
                 found.append(("u", plain.group()))
             elif c in "<>" and t.startswith("(", self.i + 1):
@@ -6362,7 +6368,7 @@ class _ShReader:
     def piece(self, found: _Parts, c: str, quoted: bool) -> bool:
         """Read what is quoted or expands here outside double quotes; False when it is neither."""
         if c == "'":
-            string = self.over(_sh_single)
+            string = self.take(_sh_single)
             found.append(("q", string.group(1) if string else self.open_quote()[1:]))
         elif c == '"':
             self.i += 1
@@ -6383,7 +6389,7 @@ class _ShReader:
         """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
         found: _Parts = []
         while self.i < self.n:
-            c, run = self.t[self.i], self.over(_sh_quoted_run)
+            c, run = self.t[self.i], self.take(_sh_quoted_run)
             if run:
                 found.append(("q", run.group()))
             elif c == closer:
@@ -6411,7 +6417,7 @@ class _ShReader:
         found: _Parts = []
         kind = "q" if quoted else "u"
         while self.i < self.n:
-            c, plain = self.t[self.i], self.over(_sh_inner_run)
+            c, plain = self.t[self.i], self.take(_sh_inner_run)
             if plain:
                 found.append((kind, plain.group()))
             elif c in stops:
@@ -6466,15 +6472,15 @@ class _ShReader:
             self.i = end + 1 if end >= 0 else self.i
         elif self.t.startswith("'", self.i) and not quoted:
             self.i -= 1
-            string = self.over(_sh_c_string)
+            string = self.take(_sh_c_string)
             found.append(("q", _sh_unescape(string.group(1) if string else self.open_quote()[2:])))
         elif quoted or not self.t.startswith('"', self.i):
-            name = self.over(_sh_name)
+            name = self.take(_sh_name)
             found.append(("$", _ShParameter(name.group()), quoted) if name else ("q" if quoted else "u", "$"))
 
     def parameter(self, quoted: bool) -> tuple[Any, ...]:
         """What stands between the braces of `${…}`."""
-        head = self.over(_sh_parameter)
+        head = self.take(_sh_parameter)
         if head is None:
             self.doubt("an expansion that bash does not know")
             lost = self.within("}", quoted, quoted)
@@ -6488,7 +6494,7 @@ class _ShReader:
             self.i = end + 1
         operator, arguments = "", []
         if not self.t.startswith("}", self.i):
-            found = self.over(_sh_operator)
+            found = self.take(_sh_operator)
             if found is None:
                 self.doubt("an expansion that bash does not know")
             operator = found.group() if found else "?"
@@ -6521,8 +6527,7 @@ def _sh_braces(word: _Parts) -> list[Any]:
         start, end, choices = brace
         for made in [item[:start] + choice + item[end + 1:] for choice in reversed(choices)]:
             key = tuple([token if isinstance(token, str) else (token[0], token[1])
-                         if isinstance(token[1], str) else id(token)
-                         for token in made])
+                         if isinstance(token[1], str) else id(token) for token in made])
             if key not in seen:
                 seen.add(key)
                 work.append(made)
@@ -7067,8 +7072,8 @@ _SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named
 _SH_LOOSENS = (
     r"(?:-\S+ )*(?:approve|allow|go|unwrap|wrap|init) (?!(?:(?!-- )\S+ )*(?:--list|--help|-h|--dry-run) )")
 # whom pgrep, pidof or ps have found
-_sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b)"
-                       r".*\b(?:pgrep|pidof|ps|get-process|tasklist)\b[^\n;]*m[^a-z ]?cp[^a-z ]{0,3}wal")
+_sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b).*\b(?:pgrep|pidof|ps|get-process|"
+    r"tasklist)\b[^\n;]*m[^a-z ]?cp[^a-z ]{0,3}wal")
 _sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|save_config|wrap_server)\b")
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) ::
 # reason
@@ -7253,7 +7258,7 @@ infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke
      k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
     terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
-    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete (?=.*(?:-[fk]|--filename|
+    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --(?:all|force.*\$\())|delete (?=.*(?:-[fk]|--filename|
     --kustomize)[ =])(?=.*prod)|delete (?:-n \S+ |-\S+ )*\$\(\)
      |delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod|\$\(\))|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
@@ -7292,6 +7297,7 @@ infrastructure :: s3cmd mc :: (?:.* )?(?:rb |(?:del|rm) (?=.*(?:-r|--recursive|-
 infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
     elastic|opensearch|\S*es:|/namespaces|amazonaws|api\.(?:github|cloudflare|digitalocean|heroku)\.com/)) :: deletes indices
      or remote state
+persistence :: npm pnpm yarn :: (?:config )?set (?:script-shell|shell|editor|git|init-module)\b :: makes it run a program
 persistence :: redis-cli valkey-cli :: (?i)(?:.* )?(?:config set (?:dir|dbfilename)|module load|(?:slaveof|replicaof) (?!no))  :: writes
      files of its host
 infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:(?:del|unlink) (?:.*\$\(|\$\(\))|eval .*['"](?:del|unlink|
@@ -7323,15 +7329,12 @@ _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 # Build output: harmless to delete below whatever folder the command starts in.
 _SH_OUTPUT = lazy_regex(
     r"(?!(?:.*/)?\.\.(?:/|\Z))(?:\./)?(?:[\w.-]+/)*(?:node_modules|dist|build|coverage|target|out|htmlcov|"
-                        r"storybook-static|__pycache__|\.(?:next|nuxt|turbo|parcel-cache|svelte-kit|output"
-                        r"|nyc_output|"
-                        r"pytest_cache|mypy_cache|ruff_cache|tox|eggs|gradle|venv|cache|vite)|venv"
-                        r"|[\w.-]+\.egg-info)/?\Z")
+    r"storybook-static|__pycache__|\.(?:next|nuxt|turbo|parcel-cache|svelte-kit|output|nyc_output|"
+    r"pytest_cache|mypy_cache|ruff_cache|tox|eggs|gradle|venv|cache|vite)|venv|[\w.-]+\.egg-info)/?\Z")
 # Folders and files that people keep their own work in.
 _SH_OWN_FOLDER = (
-    r"~/(?:Documents|Desktop|Pictures|Photos|Music|Movies|Videos|Downloads|Public|Dropbox|OneDrive"
-    r"|Google.Drive|"
-                  r"iCloud.Drive|Nextcloud|Library|Projects?|Work|Code|src|repos|git)")
+    r"~/(?:Documents|Desktop|Pictures|Photos|Music|Movies|Videos|Downloads|Public|Dropbox|OneDrive|"
+    r"Google.Drive|iCloud.Drive|Nextcloud|Library|Projects?|Work|Code|src|repos|git)")
 _SH_OWN_FILE = lazy_regex(_SH_OWN_FOLDER
                           + r"/|~/[^.].*\.(?:od[tsp]|docx?|xlsx?|pptx?|pdf|tex|rtf|pages|numbers|key|jpe?g|"
                           r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md|txt)\Z", re.I)
@@ -7342,59 +7345,44 @@ _SH_THROWN = lazy_regex(
 _sh_drive = lazy_regex(r"(?:[A-Za-z]:[\\/]|[A-Za-z]:\Z|\\\\|%\w+%|\$env:)", re.I)
 _sh_home = lazy_regex(
     r"(?:/home/[^/]+|/root|/Users/[^/]+|[A-Za-z]:/Users/[^/]+|~[\w.-]*|%(?:userprofile|homepath|"
-                      r"homedrive%%homepath)%"
-                      r"|\$(?:env:)?(?:home|userprofile)|\$\{(?:env:)?(?:home|userprofile)\})(?=/|\Z)", re.I)
+    r"homedrive%%homepath)%|\$(?:env:)?(?:home|userprofile)|\$\{(?:env:)?(?:home|userprofile)\})(?=/|"
+    r"\Z)", re.I)
 _SH_SYSTEM = lazy_regex(
     r"(?:/(?:etc|usr|bin|sbin|lib\d*|boot|var(?!/tmp|/folders)|opt|srv|dev|proc|sys|private/(?:etc|var/log|"
-                        r"var/db)|Library|System|Applications|snap|mnt/c/Windows)(?:/|\Z)|/\Z"
-                        r"|[A-Z]:/(?:Windows|Program|Users\Z"
-                        r"|\Z)|%(?:system\w+|windir|program\w+(?:\(x86\))?)%|\$env:(?:system"
-                        r"|windir|program))", re.I)
+    r"var/db)|Library|System|Applications|snap|mnt/c/Windows)(?:/|\Z)|/\Z|[A-Z]:/(?:Windows|Program|Users\Z|"
+    r"\Z)|%(?:system\w+|windir|program\w+(?:\(x86\))?)%|\$env:(?:system|windir|program))", re.I)
 _SH_TEMPORARY = lazy_regex(
     r"(?:/tmp|/var/tmp|/private/tmp|(?:/private)?/var/folders|/dev/shm|/run/user/\d+|\$\{?(?:TMPDIR|TMP|"
-                           r"TEMP)\}?|(?:%|\$env:)(?:TMP|TEMP)%?|[A-Z]:/(?:Windows/)?Te?mp"
-                           r"|~/AppData/Local/Temp|~/\.cache|"
-                           r"~/\.npm|~/Library/(?:Caches|Developer/Xcode/DerivedData)|~/\.gradle/caches"
-                           r"|~/go/pkg|"
-                           r"~/\.cargo/registry|~/\.local/share/Trash|/var/cache/(?:apt|dnf|yum|apk|pacman)"
-                           r"|/var/lib/apt/lists|"
-                           r"~/\.m2/repository)/.", re.I)
+    r"TEMP)\}?|(?:%|\$env:)(?:TMP|TEMP)%?|[A-Z]:/(?:Windows/)?Te?mp|~/AppData/Local/Temp|~/\.cache|"
+    r"~/\.npm|~/Library/(?:Caches|Developer/Xcode/DerivedData)|~/\.gradle/caches|~/go/pkg|"
+    r"~/\.cargo/registry|~/\.local/share/Trash|/var/cache/(?:apt|dnf|yum|apk|pacman)|"
+    r"/var/lib/apt/lists|~/\.m2/repository)/.", re.I)
 _SH_PERSIST = lazy_regex(
-    r"(?:~/\.(?:bash(?:rc|_profile|_login|_logout|_aliases)|zsh(?:rc|env)|zprofile|zlogin|profile|kshrc"
-    r"|cshrc|tcshrc|inputrc|"
-    r"config/(?:fish/|autostart/|systemd/|plasma-workspace/|environment\.d/|i3/config|sway/config"
-    r"|git/config)|xinitrc|"
-    r"xsession\w*|xprofile|pam_environment|ssh/(?:authorized_keys2?|rc|config|environment)|gitconfig|vimrc"
-    r"|emacs|"
-    r"local/share/systemd/|screenrc|tmux\.conf|gdbinit|pythonrc\S*)|~/Library/Launch(?:Agents|Daemons)/"
-    r"|/Library/(?:Launch\w+|"
-    r"StartupItems)/|.*/Start.Menu/Programs/Startup(?:/|\Z)|.*profile\.ps1\Z|.*\$PROFILE"
-    r"|/etc/(?:cron[^/]*(?:/|\Z)|at\.|"
-    r"anacrontab|systemd/|init\.d|init/|rc\S*|profile\S*|bash\S*|zsh/|environment|ld\.so\.preload"
-    r"|ld\.so\.conf\S*|"
-    r"xdg/autostart/|udev/|update-motd\.d|inittab|apt/apt\.conf\.d/|NetworkManager/dispatcher\.d|modules\S*"
-    r"|X11/|"
-    r"security/pam_env\.conf)|/(?:usr/)?lib/systemd/|/run/systemd/system/|/var/spool/(?:cron|at)"
-    r"|/usr/lib/cron|"
+    r"(?:~/\.(?:bash(?:rc|_profile|_login|_logout|_aliases)|zsh(?:rc|env)|zprofile|zlogin|profile|kshrc|"
+    r"cshrc|tcshrc|inputrc|config/(?:fish/|autostart/|systemd/|plasma-workspace/|environment\.d/|i3/config|"
+    r"sway/config|git/config)|xinitrc|xsession\w*|xprofile|pam_environment|ssh/(?:authorized_keys2?|rc|"
+    r"config|environment)|gitconfig|vimrc|emacs|local/share/systemd/|screenrc|tmux\.conf|gdbinit|"
+    r"pythonrc\S*)|~/Library/Launch(?:Agents|Daemons)/|/Library/(?:Launch\w+|StartupItems)/|"
+    r".*/Start.Menu/Programs/Startup(?:/|\Z)|.*profile\.ps1\Z|.*\$PROFILE|/etc/(?:cron[^/]*(?:/|\Z)|at\.|"
+    r"anacrontab|systemd/|init\.d|init/|rc\S*|profile\S*|bash\S*|zsh/|environment|ld\.so\.preload|"
+    r"ld\.so\.conf\S*|xdg/autostart/|udev/|update-motd\.d|inittab|apt/apt\.conf\.d/|"
+    r"NetworkManager/dispatcher\.d|modules\S*|X11/|security/pam_env\.conf)|/(?:usr/)?lib/systemd/|"
+    r"/run/systemd/system/|/var/spool/(?:cron|at)|/usr/lib/cron|"
     r"\S*/\.git/(?:modules/\S+/)?hooks/(?!\S*\.sample\Z)|\S*/\.git/(?:modules/\S+/)?config(?:\.worktree)?\Z|"
-    r"~/\.(?:config/(?:nvim|vim|emacs|nushell|elvish|xonsh|zsh|hypr|bspwm|openbox|awesome"
-    r"|autostart-scripts)/|"
-    r"vim/(?:plugin|autoload|after|ftplugin|pack)/|oh-my-zsh/|zsh/|zshrc\.d/|bashrc\.d/|emacs\.d/"
-    r"|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|"
+    r"~/\.(?:config/(?:nvim|vim|emacs|nushell|elvish|xonsh|zsh|hypr|bspwm|openbox|awesome|"
+    r"autostart-scripts)/|vim/(?:plugin|autoload|after|ftplugin|pack)/|oh-my-zsh/|zsh/|zshrc\.d/|bashrc\.d/|"
+    r"emacs\.d/|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|"
     r"kde4?/(?:Autostart|env)/|(?:config/direnv/)?direnvrc|ipython/profile_\w+/startup/|jupyter/\w*config\.py|"
-    r"lldbinit|irbrc|pryrc|rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-"
-    r"|modprobe\.d/|dbus-1/)|\S*/(?:site|user)customize\.py\Z|"
-    r"\S*/site-packages/[^/]*\.pth\Z)", re.I)
+    r"lldbinit|irbrc|pryrc|rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-|"
+    r"modprobe\.d/|dbus-1/)|\S*/(?:site|user)customize\.py\Z|\S*/site-packages/[^/]*\.pth\Z)", re.I)
 _SH_PRIVILEGED = lazy_regex(
     r"(?:/etc/(?:sudoers\S*|passwd-?|shadow-?|group-?|gshadow|pam\.d/|pam\.conf|doas\.conf|security/|"
-                            r"polkit-1/|selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)"
-                            r"|/proc/(?:sys/|"
-                            r"\d+/mem|self/mem)|/sys/(?:kernel|fs/cgroup|fs/selinux|module)|/usr/(?:share"
-                            r"|lib)/polkit-1/|"
-                            r"/dev/(?:k?mem|port)\Z|\S*/release_agent\Z)")
+    r"polkit-1/|selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)|/proc/(?:sys/|\d+/mem|"
+    r"self/mem)|/sys/(?:kernel|fs/cgroup|fs/selinux|module)|/usr/(?:share|lib)/polkit-1/|/dev/(?:k?mem|"
+    r"port)\Z|\S*/release_agent\Z)")
 _SH_DEVICE = lazy_regex(
     r"(?:/dev/(?:r?disk\d|[shv]d[a-z]|xvd|nvme\d|mmcblk\d|dm-\d|mapper/|md\d|loop\d|sr\d|block/)|"
-                        r"\\\\[.?]\\(?:Physical|[A-Z]:)|//[.?]/)", re.I)
+    r"\\\\[.?]\\(?:Physical|[A-Z]:)|//[.?]/)", re.I)
 _sh_system_file = lazy_regex(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib)|(?i:[A-Z]:/Windows/)")
 _sh_top = lazy_regex(r"(?:/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*)\Z")
 _sh_unknown_front = lazy_regex("()\ue0f0(\\w*)\ue0f1(/?.*)", re.S)
@@ -7403,21 +7391,16 @@ _sh_windows_front = lazy_regex("(?:\\$\\{?(\\w+)\\}?|\ue0f0(\\w*)\ue0f1)(/?.*)",
 _sh_passing_name = lazy_regex(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file")
 _SH_HISTORY = lazy_regex(r".*(?:_history|\.histfile|ConsoleHost_history\.txt|\.lesshst)\Z")
 _SH_PRIVATE = lazy_regex(
-    r"(?:~/?\Z|/\Z|/(?:etc|root|home|Users|proc|var/lib/\w+sql|var/backups)/?\Z|/home/\*|/etc/(?:passwd"
-    r"|shadow|group|gshadow|"
-    r"sudoers|ssh)|~/\.(?:ssh|gnupg|aws|kube|azure|docker|config|password-store|mozilla|thunderbird"
-    r"|config/(?:gcloud|"
-    r"google-chrome|chromium|gh|rclone)|local/share/keyrings|netrc|pgpass|git-credentials|npmrc|pypirc"
-    r"|electrum|bitcoin|"
-    r"ethereum|[a-z]+_history|vault-token|terraform\.d)|~/(?:Library/(?:Keychains"
-    r"|Application.Support/(?:Google|Firefox|"
-    r"BraveSoftware))|AppData/\S*(?:Chrome|Edge|Mozilla|Credentials|Protect)|\*|\.\*|Documents|Desktop"
-    r"|Pictures)(?:/|\Z)|"
-    r"\S*/\.env(?!\.(?:example|sample|template|dist))(?:\.\w+)?\Z|/proc/[\w*]+/(?:environ|mem)"
-    r"|\S*/(?:id_(?:rsa|dsa|ecdsa|"
-    r"ed25519)|\S*\.(?:kdbx|pem|p12|pfx|key|keystore|jks)|wallet\.dat|\.netrc|credentials(?:\.json)?"
-    r"|secrets?\.(?:ya?ml|json|"
-    r"env|toml)|NTDS\.dit|SAM)\Z|[A-Z]:/Users/?\Z|[A-Z]:/Windows/System32/config)", re.I)
+    r"(?:~/?\Z|/\Z|/(?:etc|root|home|Users|proc|var/lib/\w+sql|var/backups)/?\Z|/home/\*|/etc/(?:passwd|"
+    r"shadow|group|gshadow|sudoers|ssh)|~/\.(?:ssh|gnupg|aws|kube|azure|docker|config|password-store|"
+    r"mozilla|thunderbird|config/(?:gcloud|google-chrome|chromium|gh|rclone)|local/share/keyrings|"
+    r"netrc|pgpass|git-credentials|npmrc|pypirc|electrum|bitcoin|ethereum|[a-z]+_history|vault-token|"
+    r"terraform\.d)|~/(?:Library/(?:Keychains|Application.Support/(?:Google|Firefox|BraveSoftware))|"
+    r"AppData/\S*(?:Chrome|Edge|Mozilla|Credentials|Protect)|\*|\.\*|Documents|Desktop|Pictures)(?:/|"
+    r"\Z)|\S*/\.env(?!\.(?:example|sample|template|dist))(?:\.\w+)?\Z|/proc/[\w*]+/(?:environ|mem)|"
+    r"\S*/(?:id_(?:rsa|dsa|ecdsa|ed25519)|\S*\.(?:kdbx|pem|p12|pfx|key|keystore|jks)|wallet\.dat|"
+    r"\.netrc|credentials(?:\.json)?|secrets?\.(?:ya?ml|json|env|toml)|NTDS\.dit|SAM)\Z|"
+    r"[A-Z]:/Users/?\Z|[A-Z]:/Windows/System32/config)", re.I)
 _SH_SECRET_NAME = lazy_regex(r"secret|token|passw|api_?key|private_?key|credential|_key\Z|_pw\Z|_pat\Z", re.I)
 # Well-known files that a word with wildcards may mean.
 _SH_KNOWN_FILES = """~/.ssh/id_rsa ~/.ssh/id_ed25519 ~/.aws/credentials ~/.netrc ~/.kube/config
@@ -7448,16 +7431,15 @@ _sh_sql_word = lazy_regex(r"\s*(?:DROP (?:TABLE|DATABASE|SCHEMA)|TRUNCATE TABLE|
 # Settings of a project: a line more is no loss, nor is a file that people write for themselves.
 _sh_env_file = lazy_regex(r"(?:\./|[\w-]+/)*\.env(?:\.(?!prod)\w+)*\Z")
 # Scripts that an archive brings along to be run once.
-_sh_script_name = lazy_regex(r"(?i)\.(?:sh|bash|ps1|bat|cmd)\Z|"
-                             r"(?:^|[/\\])(?:install|setup(?!\.py\Z)|bootstrap|run|start)[\w-]*(?:\.\w+)?\Z")
+_sh_script_name = lazy_regex(r"(?i)\.(?:sh|bash|ps1|bat|cmd)\Z|(?:^|[/\\])(?:install|setup(?!\.py\Z)|"
+    r"bootstrap|run|start)[\w-]*(?:\.\w+)?\Z")
 _sh_hidden_program = lazy_regex(r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)")
 _sh_host_folder = lazy_regex(
     r"(?:/|/(?:etc|root|proc|sys|dev|boot|var|home|usr|Users|var/run/docker\.sock|run/docker\.sock))\Z")
 _sh_git_runs = lazy_regex(
     r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass|gitproxy)|alias\..+|diff\..*|pager\..+|"
-                          r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper"
-                          r"|\S+\.(?:tool|cmd|"
-                          r"command|textconv|pager|editor))\Z")
+    r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper|\S+\.(?:tool|cmd|"
+    r"command|textconv|pager|editor))\Z")
 _sh_metadata = lazy_regex(r"169\.254\.169\.254|metadata\.google|169\.254\.170\.2|100\.100\.100\.200")
 _sh_prints_remote = lazy_regex(r"gh (?:api|gist view)|(?:gsutil|rclone) .*\bcat |aws s3 cp .* -\Z")
 # With one of these a program does nothing; the others say what options and operands of some programs mean.
@@ -7774,16 +7756,13 @@ class Act(NamedTuple):
 
 
 _SQL_REST = r"(?P<w>[@#]*[^\W\d][\w$]*)|(?P<n>\d[\w.]*)|(?P<p>::|:=|\|\||<>|[<>!=]=|[\s\S])"
-_SQL_DIALECTS = {
-    "standard": lazy_regex(
+_SQL_DIALECTS = {"standard": lazy_regex(
         r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<d>\$(?:[^\W\d]\w*)?\$)|(?P<e>[eE]'[^'\\]*(?:(?:''"
         r"|\\[\s\S])[^'\\]*)*'?)|"
         r"(?P<s>[nNbBxX]?'[^']*(?:''[^']*)*'?)|(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?)|" + _SQL_REST),
-    "mysql": lazy_regex(
-        r"(?P<c>\s+|--(?=\s|\Z)[^\n]*|#[^\n]*|/\*(?!!)[\s\S]*?(?:\*/|\Z)|/\*!\d*|\*/)|"
+    "mysql": lazy_regex(r"(?P<c>\s+|--(?=\s|\Z)[^\n]*|#[^\n]*|/\*(?!!)[\s\S]*?(?:\*/|\Z)|/\*!\d*|\*/)|"
         r"(?P<e>[nNbBxX]?'[^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*'?|\"[^\"\\]*(?:(?:\"\"|\\[\s\S])[^\"\\]*)*\"?)|"
-        r"(?P<i>`[^`]*(?:``[^`]*)*`?|\$[\w$]*)|" + _SQL_REST),
-    "tsql": lazy_regex(
+        r"(?P<i>`[^`]*(?:``[^`]*)*`?|\$[\w$]*)|" + _SQL_REST), "tsql": lazy_regex(
         r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<s>[nN]?'[^']*(?:''[^']*)*'?)|"
         r"(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?|\[[^\]]*(?:\]\][^\]]*)*\]?)|" + _SQL_REST)}
 _sql_nest = lazy_regex(r"/\*|\*/")
@@ -7860,13 +7839,12 @@ _SQL_DYNAMIC = frozenset("""EXECUTE EXEC IMMEDIATE PREPARE SP_EXECUTESQL DBLINK 
     DBLINK_SEND_QUERY QUERY_TO_XML QUERY_TO_XML_AND_XMLSCHEMA TS_STAT OPENQUERY DBMS_SQL""".split())
 # Lines for the client program: what it runs, and the files that it reads or writes.
 _sql_client = lazy_regex(
-    r"^[ \t]*(?:(?:\\!|\.(?:shell|system)\b|!!?|\\[og][ \t]*\||\.(?:once|output)[ \t]*\||system\b|\\copy[ "
-    r"\t].*?\bprogram[ \t]+')"
-    r"[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|"
-    r"\.(?:read|import|output|once|open|load|backup|restore|save|dump)|source)[ \t]+'?([^\s';|]+))",
-    re.I | re.M)
+    r"^[ \t]*(?:(?:\\!|\.(?:shell|system)\b|!!?|\\[og][ \t]*\||\.(?:once|output)[ \t]*\||system\b|"
+    r"\\copy[ \t].*?\bprogram[ \t]+')[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|\.(?:read|"
+    r"import|output|once|open|load|backup|restore|save|dump)|source)[ \t]+'?([^\s';|]+))", re.I | re.M)
 
 
+_sql_settings = lazy_regex(r"(?m)^[ \t]*[.\\][a-z]+\b.*$")       # of the client
 _sql_graph = lazy_regex(r"(?i)\bmatch\s*\(\s*\w*\s*\)\s*(?:detach\s+)?delete\b")
 
 
@@ -7876,6 +7854,9 @@ def sql_acts(text: str, depth: int = 0) -> list[Act]:
     acts: list[Act] = []
     for found in _sql_client.finditer(text):
         acts.append(Act("sh", found.group(1).rstrip("'")) if found.group(1) else Act("read", found.group(2)))
+    plain = _sql_settings.sub(";", text)
+    if plain != text:
+        acts += sql_acts(plain, depth)
     if _sql_graph.search(text):
         acts.append(Act("say", "infrastructure", "destroys a database: every node of a graph"))
     for tokens in sql_readings(text) if sql_may_act(text) else ():
@@ -8035,8 +8016,7 @@ class SqlText:
         while True:
             name, end = self.name(at)
             words = re.split(r"[\W\d_]+", name)
-            if name and name[0] != "#" and name not in self.made and not (
-                    _SQL_SCRATCH if table
+            if name and name[0] != "#" and name not in self.made and not (_SQL_SCRATCH if table
                     else frozenset(("test", "tests", "tmp", "temp"))).intersection(words):
                 return f"{what} {name[:40]}"
             while self.word(end) or self.word(end, "i") or self.word(end, "p") == "*":      # an alias
@@ -8183,36 +8163,32 @@ _CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), 
     gettempdir tempdir TemporaryDirectory NamedTemporaryFile mkstemp createTempDirectory tempnam sys_get_temp_dir createTempFile
     tempfile""")) for name in names.split()}    # noqa: E501 (a table: whole rows)
 _code_loss = lazy_regex(
-    r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db(?=\w)|database|schema|table"
-    r"|bucket|stack|cluster|volume|"
-    r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk"
-    r"|hosted_?zone|queue|"
-    r"file_?system)\w*|flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|volumes\.(?:\w+\.)?remove|"
-    r"(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
-    r"[A-Z]\w*\.(?:destroy|delete)_all\Z|.*\blist_?(?i:bucket|instance|database|table|cluster|volume|disk|project)"
-    r"\w*\.(?:delete|terminate|drop)\Z")
+    r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db(?=\w)|database|schema|table|"
+    r"bucket|stack|cluster|volume|snapshot|instance|namespace|persistent_?volume|collection|keyspace|"
+    r"resource_?group|vm|disk|hosted_?zone|queue|file_?system)\w*|flush_?(?:all|db)|drop_?all|"
+    r"indices\.delete|objects\.all\.delete|volumes\.prune|volumes\.(?:\w+\.)?remove|(?:db|\w*coll\w*|"
+    r"sequelize)\.(?:\w+\.)?drop)\Z|[A-Z]\w*\.(?:destroy|delete)_all\Z|.*\blist_?(?i:bucket|instance|"
+    r"database|table|cluster|volume|disk|project)\w*\.(?:delete|terminate|drop)\Z")
 _code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
 _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
 _code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
-_code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|"
-                            r"^[ \t]*(?:const|let|var|def|class|func) [A-Za-z_{]")
+_code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|^[ \t]*(?:const|"
+    r"let|var|def|class|func) [A-Za-z_{]")
 _code_long = lazy_regex(r"'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|`[^`\n]*\n[^`]*`")
 _code_program = lazy_regex(
-    r"(?m)(?:^|;)[ \t]*((?:[A-Za-z_]\w*=\S*[ \t]+)*(?:sudo[ \t]+)?(?:rm|rmdir|shred|dd|mkfs[\w.]*|mv|chmod"
-    r"|chown|truncate|"
-    r"find|xargs|(?:ba|z|da|k)?sh|eval|env|curl|wget|nc|ncat|socat|ssh|scp|rsync|tar|cat|tee|python[\d.]*"
-    r"|perl|ruby|node|php|git|docker|"
-    r"kubectl|terraform|aws|psql|mysql|crontab|cd|rd|del|cmd|powershell|pwsh|remove-item|iex|iwr|irm)"
-    r"(?=[ \t]+[-~/.\"'$\\\w{(&])(?![ \t]+(?:in|is|as|if|of|or|and)[ \t])[^\n]*)", re.I)
+    r"(?m)(?:^|;)[ \t]*((?:[A-Za-z_]\w*=\S*[ \t]+)*(?:sudo[ \t]+)?(?:rm|rmdir|shred|dd|mkfs[\w.]*|mv|chmod|"
+    r"chown|truncate|find|xargs|(?:ba|z|da|k)?sh|eval|env|curl|wget|nc|ncat|socat|ssh|scp|rsync|tar|cat|tee|"
+    r"python[\d.]*|perl|ruby|node|php|git|docker|kubectl|terraform|aws|psql|mysql|crontab|cd|rd|del|cmd|"
+    r"powershell|pwsh|remove-item|iex|iwr|irm)(?=[ \t]+[-~/.\"'$\\\w{(&])(?![ \t]+(?:in|is|as|if|of|or|"
+    r"and)[ \t])[^\n]*)", re.I)
 _code_mongo = lazy_regex(r"\s*db\.")
 _code_fork = lazy_regex(
-    r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
-                        r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
+    r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|fork\(\)\s*while|"
+    r"loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
 _code_imports = lazy_regex(
     r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+([\w ,]+|\([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|"
     r"\bimport\s+(?:([\w$]+)\s*,?\s*)?(?:\*\s*as\s+([\w$]+)|\{([^{}]*)\})?\s*from\s*['\"](?:node:)?([^'\"]+)|"
-    r"\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)",
-    re.M)
+    r"\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)", re.M)
 _code_heredoc = lazy_regex(r"<<[<~-]?[ ]?([\"']?)([A-Z_]\w*)\1([^\n]*)\n([\s\S]*?)^[ \t]*\2\b", re.M)
 _CODE_DEFINES = frozenset("def function sub fn func fun".split())
 # Words without a value; words and marks that make one of several values, or nothing, of what stands around
@@ -8229,7 +8205,7 @@ _CODE_WORDS = _CODE_KEPT | _CODE_SKIPPED | _CODE_DEFINES | {"lambda"}
 _CODE_HOLE = "\ue011"                           # on both sides of the name of what is not known
 _code_hole = lazy_regex(f"{_CODE_HOLE}([^{_CODE_HOLE}]*){_CODE_HOLE}")
 _CODE_SHORT = (r"'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)|'[^'\\\n]*(?:\\[\s\S][^'\\\n]*)*'?|"
-          r"\"[^\"\\\n]*(?:\\[\s\S][^\"\\\n]*)*\"?")
+    r"\"[^\"\\\n]*(?:\\[\s\S][^\"\\\n]*)*\"?")
 _CODE_LONG = (
     r"'[^'\\]*(?:\\[\s\S][^'\\]*)*'?|\"[^\"\\]*(?:\\[\s\S][^\"\\]*)*\"?|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?")
 _CODE_TOKENS = {                # of each family: comments, strings, names
@@ -8237,9 +8213,8 @@ _CODE_TOKENS = {                # of each family: comments, strings, names
     "slash": (r"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z)", rf"{_CODE_SHORT}|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?",
               r"[$#]?[^\W\d][\w$]*|\$"),
     "sigil": (r"#[^\n]*", rf"{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|"
-              r"(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>"
-              r"|/[^/\n]*/|"
-              r"\|[^|\n]*\||![^!\n]*!)", r"[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+"),
+              r"(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>|"
+              r"/[^/\n]*/|\|[^|\n]*\||![^!\n]*!)", r"[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+"),
     "php": (r"<\?(?:php|=)?|\?>|(?:#(?!\[)|//)[^\n]*|/\*[\s\S]*?(?:\*/|\Z)", _CODE_LONG,
             r"\$*\\?[^\W\d][\w\\]*"),
     "lua": (r"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*",
@@ -8252,8 +8227,7 @@ _CODE_FAMILIES = {family: lazy_regex(
     for family, (blank, string, name) in _CODE_TOKENS.items()}
 _CODE_FAMILY_OF = {name: family for family, names in (
     ("hash", "python pypy ipython r rscript awk"), ("slash", "node nodejs deno bun java jshell groovy"),
-    ("sigil", "ruby perl"),
-    ("php", "php"), ("lua", "lua luajit")) for name in names.split()}
+    ("sigil", "ruby perl"), ("php", "php"), ("lua", "lua luajit")) for name in names.split()}
 _CODE_PICKS = {"hash": ". ::", "slash": ". ?. ::", "sigil": ". -> ::", "php": "-> ::", "lua": ". :"}
 _code_regex = lazy_regex(r"/(?![*/\s])[^/\\\n\[]*(?:(?:\\.|\[(?:[^\]\\\n]|\\.)*\])[^/\\\n\[]*)*/[a-z]*")
 _code_params = lazy_regex(r"([\w\s,()*&]{0,200})\|")
@@ -8261,8 +8235,7 @@ _code_goes_on = lazy_regex(r"\s{0,80}(?:\.|\?\.|->|\|\||&&|\?\s|\+)")
 _code_typed = lazy_regex(r"[ \t]*[\w.\[\], |]{1,60}(?<![=!<>])=(?!=)")
 # What is computed within a string: an expression, or a variable.
 _CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"),
-               "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
-               "sigil":
+               "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"), "sigil":
                lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?(?:\{\w+\}|\[\d\]))?)"),
                "php": lazy_regex(r"\{(\$[^{}]*)\}|(\$\{?\w+\}?)")}
 _code_word = lazy_regex(r"\W|:.*")
@@ -8788,8 +8761,7 @@ class _CodeValues:
                     continue
                 place = piece[1:-1] if piece[0] == "{" else ""
                 item = (items[int(place)] if place.isdigit() and len(place) < 4 and int(place) < len(items)
-                        else (
-                     fields.get(_code_word.sub("", piece.rpartition(")")[0] or piece))))
+                        else (fields.get(_code_word.sub("", piece.rpartition(")")[0] or piece))))
                 value = self.join(value, item or (rest.pop(0) if rest else _CODE_UNKNOWN))
             made.append(value)
         return _code_either(made or [_CODE_UNKNOWN])
@@ -8810,8 +8782,7 @@ class _CodeValues:
     def path(self, text: str, at: int = -2) -> None:
         """A text that may be a file."""
         if (1 < len(text) < 400 and not _CODE_PATHLIKE.isdisjoint(text) and _CODE_NO_PATH.isdisjoint(text) and
-            (
-                 len(self.named) < 4000)):
+            (len(self.named) < 4000)):
             self.named.setdefault(_code_shown(text), at)
 
 
@@ -8889,8 +8860,7 @@ class _CodeCalls(_CodeValues):
         for arg in given:
             named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
             if arg.params is None and not (named and named not in _CODE_NOUNS and
-                                           self.roles(named).startswith(
-                    ("run", "eval", "delete"))):
+                                           self.roles(named).startswith(("run", "eval", "delete"))):
                 continue
             others = [other for other in (call.of, *given) if other is not None and other is not arg]
             over = _code_either([item for other in others for item in other.each()] or [_CODE_UNKNOWN])
@@ -9033,8 +9003,7 @@ class _CodeCalls(_CodeValues):
         bars = [text.strip("| ") for text in [*call.first.texts, *texts] if "|" in (text[:1], text[-1:])]
         if bars:                                        # a program's output or input
             return self.run([call.args[-1]] if {"|-", "-|"}.intersection(texts)
-                            else list(map(_CodeValue, zip(bars))),
-                            {}, "system", None)
+                            else list(map(_CodeValue, zip(bars))), {}, "system", None)
         return self.reads(call)
 
     def reads(self, call: _CodeCall) -> _CodeValue:
@@ -9286,8 +9255,7 @@ _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall],
     (lambda reader, call: None if call.args else _CodeValue((reader.home,), None, "Path"),
      "home homedir UserHomeDir"),
     (lambda reader, call: _CodeValue((), [_CODE_UNKNOWN] * 5 + [_CodeValue((reader.home,))] * 3),
-     "getpwuid getpwnam"),
-    (_CodeCalls.imported, "__import__ import_module require import"),
+     "getpwuid getpwnam"), (_CodeCalls.imported, "__import__ import_module require import"),
     (_CodeCalls.attribute, "getattr"), (_CodeCalls.environment, "get fetch getenv getProperty"),
     (_CodeCalls.joined, "join implode paste paste0 concat"), (_CodeCalls.format, "format sprintf"),
     (_CodeCalls.changed, "split " + " ".join(_CODE_TEXTS)),
@@ -9296,8 +9264,7 @@ _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall],
     ) for name in names.split()}
 _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     "run": _CodeCalls.runs, "eval": _CodeCalls.evaluates, "delete": _CodeCalls.deletes,
-    "write": _CodeCalls.writes,
-    "save": lambda reader,
+    "write": _CodeCalls.writes, "save": lambda reader,
     call: reader.written(call.args[1] if len(call.args) > 1 else _CODE_UNKNOWN, _CODE_FETCHED),
     "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
     "fetch": _CodeCalls.fetches, "send": _CodeCalls.sends, "say": _CodeCalls.says, "test": _CodeCalls.looks,
@@ -9354,21 +9321,16 @@ def code_acts(text: str, language: str, home: str, budget: Budget | None = None)
 
 
 _sh_code_socket = lazy_regex(
-    r"['\"]socket['\"]|socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket"
-    r"|TCPServer|fsockopen|"
-    r"stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
-    r"require\(\\?['\"](?:node:)?net\\?['\"]\)|(?i:TCPClient|Net\.Sockets|TcpListener)|/inet/(?:tcp|udp)"
-    r"|java\.net\.Socket|"
-    r"new Socket\(|net\.Dial|Deno\.connect|Bun\.connect|/dev/tcp/|socketClient")
+    r"['\"]socket['\"]|socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket|"
+    r"TCPServer|fsockopen|stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
+    r"require\(\\?['\"](?:node:)?net\\?['\"]\)|(?i:TCPClient|Net\.Sockets|TcpListener)|/inet/(?:tcp|udp)|"
+    r"java\.net\.Socket|new Socket\(|net\.Dial|Deno\.connect|Bun\.connect|/dev/tcp/|socketClient")
 _sh_code_shell = lazy_regex(
-    r"dup2|`#\{|/bin/(?:ba|z|da|k|a)?sh\b|(?i:cmd(?:\.exe|['\" ])|\biex\b|Invoke-Expression|powershell)"
-    r"|pty\.spawn|\|"
-    r"&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|recv\([^)]*\)[^\n]{0,200}(?:subprocess"
-    r"|os\.(?:popen|system)|"
-    r"exec\()|(?:subprocess|os\.popen|os\.system|getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv"
-    r"|['\"](?:ba|z)?sh['\"]|"
-    r"\b(?:ba|z|da)?sh(?: -\w+)* *0?<&|"
-    r"(?i:io\.popen)|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
+    r"dup2|`#\{|/bin/(?:ba|z|da|k|a)?sh\b|(?i:cmd(?:\.exe|['\" ])|\biex\b|Invoke-Expression|powershell)|"
+    r"pty\.spawn|\|&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|"
+    r"recv\([^)]*\)[^\n]{0,200}(?:subprocess|os\.(?:popen|system)|exec\()|(?:subprocess|os\.popen|os\.system|"
+    r"getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv|['\"](?:ba|z)?sh['\"]|\b(?:ba|z|"
+    r"da)?sh(?: -\w+)* *0?<&|(?i:io\.popen)|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
 
 
 def _sh_decoded(text: str, how: str) -> str | None:
@@ -9500,13 +9462,10 @@ def _code_commands(text: str) -> str:
 
 
 
-class _WindowsReader:
-    """What both readers share. Total, but for BudgetSpent. *t* is the text, *i* where it is read."""
+class _WindowsReader(_Reader):
+    """What both readers share."""
     blank = gap = redirects = lazy_regex("")            # between commands, between words; a redirection
     ends = ""                                           # marks that end a command
-
-    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
-        self.t, self.n, self.i, self.depth, self.notes = text, len(text), 0, depth, notes or _ShNotes()
 
     def at(self, *marks: str) -> bool:
         return self.t.startswith(marks, self.i)
@@ -9518,13 +9477,6 @@ class _WindowsReader:
                 self.i += len(mark)
                 return mark
         return ""
-
-    def take(self, pattern: Any) -> re.Match[str] | None:
-        """What *pattern* finds here, stepped over."""
-        found: re.Match[str] | None = pattern.match(self.t, self.i)
-        if found:
-            self.i = found.end()
-        return found
 
     def node(self, kind: str, words: list[Any], *parts: _Script) -> _ShNode:
         self.notes.spend(1, 0)
@@ -9633,7 +9585,7 @@ _power_key = lazy_regex(r"[\s;]*['\"]?([\w.-]+)['\"]?\s*=\s*")
 _power_operator = lazy_regex(r"[-+*/%]?=(?!=)|\+\+|--(?![\w])|-[A-Za-z]+(?![\w-])|\.\.|[-+*/%,!?:<>]|\?\?=?")
 _power_keyword = lazy_regex(
     r"(?i)(if|elseif|else|foreach|for|while|until|do|switch|try|catch|finally|trap|begin|process|end|"
-                            r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
+    r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
 _power_follows = lazy_regex(r"(?i)(?:else|elseif|catch|finally|while|until|process|end)(?![\w-])")
 _power_each, _power_name = lazy_regex(r"(?i)\(\s*\$(\w+)\s+in\b"), lazy_regex(r"[\w:-]*")
 _power_called = lazy_regex(r"(?:&|\.(?=[ \t('\"${]))[ \t]*")
@@ -9862,22 +9814,20 @@ class _PowerReader(_WindowsReader):
 
 _CMD_OWN = frozenset("rd rmdir del erase cd chdir md mkdir type dir copy move ren rename".split())
 _cmd_percent = lazy_regex(r"%([A-Za-z_][\w()]*)(:[^%\n]*)?%|!([A-Za-z_][\w()]*)(:[^!\n]*)?!|"
-                          r"%%?~?(?:[dpnxfsatz]*)(?:\$\w+:)?([A-Za-z0-9*])")
+    r"%%?~?(?:[dpnxfsatz]*)(?:\$\w+:)?([A-Za-z0-9*])")
 _cmd_plain, _cmd_quoted = lazy_regex(r"[^\s\"^%!&|<>()]+"), lazy_regex(r"[^\n][^\"%!\n]*")
 # Commands of cmd.exe itself: what stands behind them without a blank is no part of the name.
 _cmd_glued = lazy_regex(
     r"(?i)(rd|rmdir|del|erase|cd|chdir|md|mkdir|echo|type|dir|copy|move|ren|rename|start|call|set|pushd|"
-                        r"mklink)(?=[/\\.,;=:+(\[])")
+    r"mklink)(?=[/\\.,;=:+(\[])")
 _cmd_keyword = lazy_regex(r"(?i)(if|else|for|do)(?=[\s(/]|\Z)|(?:rem(?=[\s(/]|\Z)|::)[^\n]*|\)")
 _cmd_else, _cmd_do = lazy_regex(r"(?i)else(?=[\s(])"), lazy_regex(r"(?i)do\b")
 _cmd_condition = lazy_regex(
-    r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|cmdextversion)[ \t]+"
-    r"(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|lss|leq|gtr|geq)[ "
-    r"\t])[ \t]*"
-    r"(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
-_cmd_for = lazy_regex(
-    r"(?i)[ \t]*((?:/[drlf](?:[ \t]*(?:\"[^\"\n]*\"|(?!%%?[a-z][ \t]|/)[^\s(\"]+(?![^\s(\"])))?[ \t]*)*)"
-                      r"(%%?[A-Za-z])[ \t]+in[ \t]*\(([^)]*)\)?")
+    r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|"
+    r"cmdextversion)[ \t]+(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|"
+    r"lss|leq|gtr|geq)[ \t])[ \t]*(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
+_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf](?:[ \t]*(?:\"[^\"\n]*\"|(?!%%?[a-z][ \t]|"
+    r"/)[^\s(\"]+(?![^\s(\"])))?[ \t]*)*)(%%?[A-Za-z])[ \t]+in[ \t]*\(([^)]*)\)?")
 _cmd_below = lazy_regex(r"(?i)/r[ \t]+(\"[^\"]*\"|[^\s\"]+)")
 
 
@@ -9956,8 +9906,7 @@ class _CmdReader(_WindowsReader):
         word = self.word()
         if not title:                                   # `/s/q` and `a,b` are words
             node.words += [piece for piece in re.split(r"(?=/)|[,;=]" if word[:1] == "/" else "[,;=]", word)
-                           if piece] if (
-                own and isinstance(word, str)) else [word]
+                           if piece] if (own and isinstance(word, str)) else [word]
         return True
 
     def word(self) -> Any:
@@ -10067,8 +10016,7 @@ def windows_node(run: _ShRun, node: _ShNode, flow: _Flow) -> _Flow:
     target, sign = node.words
     source = node.parts[0][0] if node.parts else []
     words = ([""] if not source else _power_value(run, source[0].words[0]) if len(source) == 1 and
-             source[0].kind == "$" else (
-         _power_lines(run.script(node.parts[0]))))
+             source[0].kind == "$" else (_power_lines(run.script(node.parts[0]))))
     names = [operand[1] for operand in target if operand[0] == "v" and len(operand) == 2]
     for number, name in enumerate(names):
         value = words if len(names) == 1 else words[number:number + 1] or [""]
@@ -10201,8 +10149,7 @@ def _power_call(run: _ShRun, kind: str, words: list[str], name: str, args: list[
         text = _sh_decoded(first, "base64")
         return [_sh_from(text or _SH_HOLE, _Flow(text, _sh_flow(first).remote, (), True))]
     elif name in ("invoke", "invokescript", "create", "newscriptblock", "addscript", "invokereturnasis",
-                  "expandstring") and (
-            name != "create" or kind == "scriptblock"):
+                  "expandstring") and (name != "create" or kind == "scriptblock"):
         for word in args[:1] or words:
             if isinstance(word, _ShWord) and word.block is not None:
                 return _power_lines(run.script(word.block))
@@ -10428,8 +10375,7 @@ class _ShFiles(_ShState):
     def path(self, word: str, sources: list[str] | None = None) -> None:
         """Report a word that is or may be a file."""
         if (not word or len(word) > 4096 or word[:1] in "-!" or word[:8] == "/dev/fd/" or word == _SH_HOLE or
-            "\n" in word or (
-                 "://" in word and word[:5] != "file:")):
+            "\n" in word or ("://" in word and word[:5] != "file:")):
             return
         for place in self.reported(word):
             known: list[str] = []               # what its wildcards may mean
@@ -10490,8 +10436,7 @@ class _ShFiles(_ShState):
         before, folders = self.cwds, self.vars.get("CDPATH", "")
         self.cwds = tuple(dict.fromkeys([self.where(word, cwd)[:1000] for cwd in before] + [
             f"{folder}/{word}" for one in _sh_each(folders) if isinstance(one, str) and word[:1] not in "/~."
-            for folder in
-            one.split(":") if folder]))[:9]
+            for folder in one.split(":") if folder]))[:9]
         if not self.posix:
             return
         self.spend(len(word) * 20)
@@ -10869,7 +10814,8 @@ class _ShWords(_ShFiles):
     def unset(self, name: str) -> str:
         """A variable that this command has not set: whatever the environment holds."""
         return _sh_from(_sh_hole(name),
-                        _sh_read((f"\0${name[:40]}",))) if _SH_SECRET_NAME.search(name) else _sh_hole(name)
+                        _sh_read((f"\0${name[:40]}" + "\0" * self.loaded,))) if _SH_SECRET_NAME.search(
+                            name) else _sh_hole(name)
 
     def parameter(self, p: _ShParameter, quoted: bool) -> list[list[str]]:
         """What `$NAME` or `${…}` may become: for each possibility its texts (several of a list)."""
@@ -10932,8 +10878,7 @@ class _ShWords(_ShFiles):
             cut = _sh_slice(pattern, second if len(p.arguments) > 1 else None)
             return [self.sliced(p, one or [self.unset(p.name)], cut, listed) for one in values]
         return [[self.changed(p.name, operator, text, pattern, second)
-                 for text in (one or [self.unset(p.name)])]
-                for one in values]
+                 for text in (one or [self.unset(p.name)])] for one in values]
 
     def defaulted(self, p: _ShParameter, values: list[list[str] | None],
                   operator: str) -> list[list[str] | None]:
@@ -11043,8 +10988,7 @@ class _ShWords(_ShFiles):
             key = str(self.whole(index))
             self.subscript("[" + key)
             value = {**(before if isinstance(before, dict) else {"0": before} if isinstance(before, str)
-                        else {}),
-                     key: value if isinstance(value, str) else _SH_HOLE}
+                        else {}), key: value if isinstance(value, str) else _SH_HOLE}
         self.set(name, value)
 
     def set(self, name: str, value: Any) -> None:
@@ -11570,7 +11514,7 @@ class _ShRun(_ShScripts):
         if call.name[1:] == "q" and any(["@base64d" in word for word in call.args]):
             out = _sh_unveiled(out)
         for word in call.all("n") if call.got else ():
-            self.named(call.name, word)
+            self.named(word)
             if call.name in ("mkdir", "md"):
                 self.made |= {word.rstrip("/")}
         if "inplace" in call.marks:
@@ -11592,9 +11536,9 @@ class _ShRun(_ShScripts):
         return flow if "same" in traits else out._replace(below=True) if "below" in traits else (
             out._replace(made=True) if "made" in traits else out)
 
-    def named(self, name: str, word: str) -> None:
-        """A word whose name alone matters: that is nobody's business only in a few places."""
-        if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
+    def named(self, word: str) -> None:
+        """A word whose name alone matters: that is only our business where it is ours."""
+        if "mcpwall" in word:
             self.path(word)
 
     def act(self, role: str, value: str, flow: _Flow, appended: bool = False) -> _Flow:
@@ -12220,7 +12164,7 @@ def _do_prints(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 def _do_listing(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     for word in call.args:
-        run.named(call.name, word)
+        run.named(word)
     spots = [w for w in _sh_operands(call.args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
     shape = next((value for option, value in zip(call.args, call.args[1:])
                   if option.lower() in ("-filter", "-include")), "*")
@@ -12351,7 +12295,7 @@ def _do_mode(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         targets = [w for w in args if _sh_drive.match(w)]
         spec = "777" if any([re.search(r"(?i)/grant|everyone|/f|/reset", w) for w in args]) else ""
     for word in targets:
-        run.named("chmod", word)
+        run.named(word)
         places = run.places(word)
         outside = any([p in ("/", "~", "/home", "/Users") or _SH_SYSTEM.match(p) and
                        not _SH_TEMPORARY.match(p) for p in places])
@@ -12450,8 +12394,7 @@ def _do_remote_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         return run.operands(name, args, flow)
     robocopy, rsync = name == "robocopy", name == "rsync"
     words = [w for w, option in zip(args, ["", *args]) if option not in _SH_COPY_VALUED and w[:1] != "-" and
-             not (
-        robocopy and w[:1] == "/")]
+             not (robocopy and w[:1] == "/")]
     for word in words[:-1] if "moved" in call.marks else []:
         run.delete(word, "moves away what is outside the project")
     if (robocopy or rsync) and len(words) > 1 and _sh_has(r"(?i)--del|/mir|/purge", args):
@@ -12512,8 +12455,7 @@ def _do_items(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     spots = _sh_operands(call.args)
     run.operands("get-item", call.args)
     return flow if not spots else _Flow("\\".join([word.rstrip("\\/") for word in spots])
-                                        if call.name == "join-path"
-                                        else "\n".join(spots))
+                                        if call.name == "join-path" else "\n".join(spots))
 
 
 def _do_new_object(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
@@ -12530,12 +12472,10 @@ def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 _sh_harmless = lazy_regex(
-    r"\s*(?:#(?!!).*|eval ['\"]?\$\((?:\S*/bin/)?(?:zoxide|direnv|starship|pyenv|rbenv|nodenv|jenv|goenv|mise"
-    r"|fnm|brew|atuin|thefuck|opam)(?: [\w-]+){1,4}\)['\"]?|(?:source|\.) <\(\w+ completion \w+\)|"
-    r"alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
-                          r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS"
-                          r"|PERL5|GIT_|"
-                          r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
+    r"\s*(?:#(?!!).*|eval ['\"]?\$\((?:\S*/bin/)?(?:zoxide|direnv|starship|pyenv|rbenv|nodenv|jenv|goenv|"
+    r"mise|fnm|brew|atuin|thefuck|opam)(?: [\w-]+){1,4}\)['\"]?|(?:source|\.) <\(\w+ completion \w+\)|"
+    r"alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|(?:export )?(?!LD_|DYLD_|"
+    r"BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
 
 
 def _sh_kept(name: str, args: list[str]) -> list[str]:
@@ -12576,8 +12516,7 @@ def _sh_elsewhere(origin: _Flow, hosts: str, lent: bool) -> bool:
              for source in origin.sources]
     if lent:
         return any([not name[0] or name[0] in _SH_SERVICES and name[0] not in hosts and
-                    _SH_SERVICES[name[0]] not in hosts
-                    for name in names])
+                    _SH_SERVICES[name[0]] not in hosts for name in names])
     return (origin.coded or
             any([not any([len(part) > 3 and part in hosts for part in name]) for name in names]))
 
@@ -12589,15 +12528,14 @@ _sh_escape_lines = lazy_regex(
     r"system\b|pipe\b|make\b)[ \t]*(.+)$|\|[ \t]*(?:silent[ \t]+)?!(.+)|\w\s+!(.+)")
 _sh_sed_command = lazy_regex(r"(?:^|[;}{\n]|(?<=[\d$!/,]))\s*[\d$,]*!?\s*e(?:[ \t]+|\\\n)([^\n]+)")
 _sh_sed_replaced = lazy_regex(
-    r"s([^\w\s\\])(?:\\.|(?!\1)[^\\])*\1((?:\\.|(?!\1)[^\\])*)\1[gpiImM\d]*(?:e|[gpiImM\d;\s]*"
-                              r";\s*e\b)", re.S)
+    r"s([^\w\s\\])(?:\\.|(?!\1)[^\\])*\1((?:\\.|(?!\1)[^\\])*)\1[gpiImM\d]*(?:e|[gpiImM\d;\s]*;\s*e\b)", re.S)
 _sh_awk_text = lazy_regex(r'"((?:[^"\\\n]|\\.)*)"')
 _sh_tcl_runs = lazy_regex(r"\b(?:spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n;\])]+)")
 _sh_make_call = lazy_regex(r"\$\(shell[ \t]+([^\n)]+)|(?:^|\n)[\w.$()-]+[ \t]*!=[ \t]*([^\n]+)")
 _sh_runs_input = lazy_regex(
     r"(?:exec|eval|system|popen|spawn|call|run|Function)\b[^\n]{0,80}(?:stdin|STDIN|\$0|<>|gets)|"
-                            r"system\s*\(\s*(?![\"')])|`[^`]*\$_|\|\s*getline|\|\s*\"(?:ba)?sh|print\s*\|"
-                            r"|\A\s*s(\W).*\1.*\1\w*e\w*\Z")
+    r"system\s*\(\s*(?![\"')])|`[^`]*\$_|\|\s*getline|\|\s*\"(?:ba)?sh|print\s*\||"
+    r"\A\s*s(\W).*\1.*\1\w*e\w*\Z")
 
 
 def _sh_escaped_commands(run: _ShRun, language: str, text: str) -> None:
@@ -12679,8 +12617,7 @@ def _sh_script_of(role: str) -> Callable[[_ShRun, str, str], None]:
 _SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
     **dict.fromkeys(("python", "node", "perl", "ruby", "php", "code", "osascript"), judge_code),
     "awk": _sh_awk_program, "sed": _sh_sed_text, "esc": _sh_escaped_commands, "make": _sh_make_text,
-    "tcl": _sh_tcl_text,
-    "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
+    "tcl": _sh_tcl_text, "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
     "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
 _SH_QUIET_ROLES = frozenset("""text p k h f r n cd u s S @ header auth folder module makefile
     entry two stem mark file into mode array fd name""".split())
@@ -12698,22 +12635,17 @@ def _sh_text(value: Any) -> str:
 # this short way against the reader. What is too long or too deep, what spends the budget and any fault of
 # ours raise BudgetSpent: the message is refused, since nobody has read it.
 _sh_windows = lazy_regex(
-    r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|(?<!%)\w\\[\w%$]|\$_[.\s}|)]|\w`\w|"
-                         r"net\.webclient|\$env:|"
-                         r"(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression"
-                         r"|command|service|task"
-                         r"|disk|volume|preference|client|policy|user|member|property|profile|transfer"
-                         r"|string|file|archive|"
-                         r"wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|\b(?:iex|irm|iwr|gci"
-                         r"|ri|del|erase|rd|"
-                         r"rmdir|icacls|foreach|echo off)\b|\^|\[\w[\w.]*\]::|\b(?:cmd|powershell|pwsh)\b")
+    r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|(?<!%)\w\\[\w%$]|\$_[.\s}|)]|\w`\w|net\.webclient|"
+    r"\$env:|(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|"
+    r"task|disk|volume|preference|client|policy|user|member|property|profile|transfer|string|file|archive|"
+    r"wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|\b(?:iex|irm|iwr|gci|ri|del|erase|rd|"
+    r"rmdir|icacls|foreach|echo off)\b|\^|\[\w[\w.]*\]::|\b(?:cmd|powershell|pwsh)\b")
 _sh_power_like = lazy_regex(
-    r"(?i)\$\w+\s*=|\$_|\$env:|(?<![\w./-])[a-z]{2,}-[a-z]{3,}(?![\w./-])|\b(?:iex|irm|iwr|gci|ri|ni|gc"
-                            r"|sc|saps)\b|\[\w[\w.]*\](?:::|['\"$(])|\.Download|-Recurse|net\.webclient"
-                            r"|\w`\w|\^?\bfunction\b")
+    r"(?i)\$\w+\s*=|\$_|\$env:|(?<![\w./-])[a-z]{2,}-[a-z]{3,}(?![\w./-])|\b(?:iex|irm|iwr|gci|ri|ni|gc|sc|"
+    r"saps)\b|\[\w[\w.]*\](?:::|['\"$(])|\.Download|-Recurse|net\.webclient|\w`\w|\^?\bfunction\b")
 _sh_cmd_like = lazy_regex(
-    r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xcopy|move|for|if|start|call|type|attrib|icacls|"
-                          r"reg|schtasks|net|sc|format|@?echo)\s|[A-Z]:\\")
+    r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xcopy|move|for|if|start|call|type|attrib|icacls|reg|"
+    r"schtasks|net|sc|format|@?echo)\s|[A-Z]:\\")
 
 
 _sh_hyphen = lazy_regex("[a-z]-[a-z]")
@@ -12735,8 +12667,7 @@ def _sh_dialects(text: str, language: str) -> list[str]:
         return found
     low = text.lower()
     if (any(c in low for c in "\\%^[`") or "$env:" in low or "$_" in low or "net.webclient" in low or
-        _sh_hyphen.search(low)
-            or
+        _sh_hyphen.search(low) or
         not _SH_OTHER_WORDS.isdisjoint(low.translate(_SH_SPACED).split())) and _sh_windows.search(text):
         if _sh_power_like.search(text):
             found.append(_SH_POWER)
@@ -14800,7 +14731,7 @@ CONSENT    approved pre-approved preapproved agreed consented authorized authori
 CHECK      confirmation confirmations approval approvals permission permissions consent dialog review reviews prompts
            confirmation_prompts confirmation_dialogs verification authorization
 SKIP       skip bypass omit disable suppress ignore
-AGENT      ai llm llms assistant assistants agent agents chatbot chatbots model models claude chatgpt gpt copilot gemini bot bots
+AGENT      sub-agent sub-agents subagent subagents ai llm llms assistant assistants agent agents chatbot chatbots model models claude chatgpt gpt copilot gemini bot bots
            language_model language_models large_language_model large_language_models ai_agent ai_agents ai_assistant ai_assistants ai_model
 AI         ai llm llms language_model large_language_model large_language_models ai_agent ai_assistant ai_model chatbot gpt chatgpt claude copilot
 HARM       stop delete push approve merge transfer send forward reveal disclose ignore disregard append eval write state claim rate
@@ -14816,7 +14747,7 @@ DO         ignore disregard forget stop send forward transfer delete remove call
            pay contact star click subscribe rewrite replace change grant assign close push deploy praise
 ACT        delete transfer send export forward e-mail email disable run execute grant wipe upload submit wire drop remove
            share post call invoke exporting
-MOVE       export push relay send pass include append attach upload paste forward provide put insert leak exfiltrate post submit share transmit
+MOVE       convey export push relay send pass include append attach upload paste forward provide put insert leak exfiltrate post submit share transmit
            email e-mail copy output print add encode embed deliver write supply give hand hand_over return place fill store
            report quote expose dump mirror sync mail bcc
 TOLD       passed sent included attached forwarded posted submitted shared transmitted uploaded copied mirrored bcc'd
@@ -14871,7 +14802,8 @@ REMEMBER   remember store save memorize memorise record
 EXFIL      query url link image address parameter querystring
 BOT        ai ais bots crawlers scrapers llm llms chatbot chatbots chatgpt gpt claude copilot gemini language_model language_models large_language_model ai_agent ai_agents
            ai_assistant ai_assistants ai_model ai_models coding_agent coding_agents coding_assistant github-copilot
-           machine_reader automated_reader virtual_assistant digital_assistant ai-agent ai-agents ai-instruction ai-instructions
+           machine_reader machine_readers automated_reader automated_readers automated_processing ai_reviewer ai_reviewers ai_browser
+           ai_browsers agentic_browser agentic_browsers browser_agent virtual_assistant digital_assistant ai-agent ai-agents ai-instruction ai-instructions
            ai-note ai-assistant llm-note llm-instruction foundation_model automated_agent automated_agents autonomous_agent screening_model
            automated_system ai_system ai_systems
 SEES       reads read processes process handles handle summarises summarise summarizes summarize sees see parses parse screens screen
@@ -14880,7 +14812,7 @@ SEES       reads read processes process handles handle summarises summarise summ
 SEEING     reading processing handling summarising summarizing seeing parsing screening visiting opening reviewing indexing
            translating answering analysing analyzing evaluating ingesting scanning viewing crawling browsing working triaging
 DEL        delete remove drop wipe erase trash purge destroy reset clear truncate shred discard revoke cancel decline
-ASSET      backup backups database databases bucket repository volume volumes production prod account accounts audit evidence snapshot
+ASSET      tests table tables orders project branch repo backup backups database databases bucket repository volume volumes production prod account accounts audit evidence snapshot
            snapshots alerts mailbox everything
 GIVE       grant give add invite promote escalate elevate assign share
 RIGHT      admin administrator owner collaborator maintainer permission permissions rights privileges access superuser root edit_rights
@@ -14889,13 +14821,14 @@ MONEY      in_full order usd eur gbp btc eth dollars euros invoice invoices iban
            gift_card gift_cards card credit_card wallet
 SAYS       claim state rate rank recommend conclude say tell respond answer reply mark present describe praise endorse declare assure
            report write mention advise suggest promote prefer favour favor score give
-BIAS       100 points marks yes best_employee nothing best first top highest positive exceptional excellent outstanding safe expired infected stars 10/10
+BIAS       10 100 points marks yes best_employee nothing best first top highest positive exceptional excellent outstanding safe expired infected stars 10/10
            no_risk recommended approved passed accept hire trusted instead neutral authoritative five_points full_marks in_favour in_favor won
-FUND       ssn ssns cvv cvc wallet_seed insurance_number card_number bank_details location_data email_and_phone vault_export api_token session_cookie session_cookies cookies cookie their_authorization_header your_authorization_header bearer_token oauth_token
+FUND       one-time_code one-time_codes verification_code verification_codes browser_history browsing_history date_of_birth maiden_name mailbox
+           secret_word ssn ssns cvv cvc wallet_seed insurance_number card_number bank_details location_data email_and_phone vault_export api_token session_cookie session_cookies cookies cookie their_authorization_header your_authorization_header bearer_token oauth_token
            auth_token social_security_number credit_card_number credit_card_details 2fa_code passphrase master_password admin_password
            password_reset phone_numbers home_address password_store github_token aws_secret_access_key openai_api_key
 SAYING     tool_results tool_outputs full_prompt chain_of_thought tool_definitions chat_transcript chat_logs conversation_history chat_history chat_log message_history conversation_log entire_conversation
-           full_conversation whole_conversation complete_conversation this_conversation your_conversation conversation_text
+           complete_dialogue full_dialogue all_previous_messages all_earlier_messages full_conversation whole_conversation complete_conversation this_conversation your_conversation conversation_text
            user's_last_message user's_question last_question user's_messages full_transcript
            previous_conversation last_message context_window user's_last_question conversation_so_far previous_messages tool_schema
            earlier_messages direct_message direct_messages last_messages user_messages previous_three_messages prior_messages
@@ -14906,17 +14839,17 @@ FAILS      fail fails invalid blocked broken lost not_work refused rejected expi
 LOUD       urgent urgently immediately right_now asap emergency at_once
 LAW        compliance gdpr hipaa audit auditing regulation regulatory policy iso soc2 security_reasons security_purposes safety_reasons
            traceability accountability disaster_recovery quality_assurance legal diagnostics telemetry calibrate identity
-MASTER     administrator admin developer developers owner operator creator creators management security_team it_department it_team supervisor
+MASTER     maintainer maintainers administrator admin developer developers owner operator creator creators management security_team it_department it_team supervisor
            boss ceo support_team vendor provider platform
 DOING      collecting reading passing appending sending adding including forwarding fetching uploading posting attaching calling
            exporting copying pasting running executing putting inserting opening deleting writing sharing
 NOTHING    nothing_happened nothing_had_happened your_own_idea
 NEED       need needed necessary needs required reason point must
-BOTHER     bother mention tell inform notify ask alert consult report involve disturb mentioned told informed asked display show
+BOTHER     bother trouble discuss discussed flag escalate mention tell inform notify ask alert consult report involve disturb mentioned told informed asked display show
            displayed shown know disclose disclosed
-CONFIG     settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
+CONFIG     payee settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
            payout_address payout wallet recipient iban ci_check
-GUARD      safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
+GUARD      read-only_mode firewall antimalware security_scan security_scans security_scanner secret_scanning restriction safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
            safety_settings safety_checks confirmation_step approval_step permission_prompts approval_dialog safety_policy safety_guidelines
 LIFTED     redundant not_applicable inapplicable offline lifted removed disabled unlocked suspended void revoked deactivated waived cancelled unnecessary
 PRESS      additionally precondition prerequisite unless irrespective must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
@@ -14959,7 +14892,6 @@ override       said     *DISOBEY ~2 USERS TASK|ORDERS
 override       said     must|should|shall not obey|follow ~2 *PROMPT
 override       said     ORDERS|RULES ..1 you received|were_given ..2 are|is ..1 *void|revoked|rescinded|lifted|cancelled
 override       =said    this_description|this_tool|these_instructions ..2 takes|take|has|have precedence|priority
-override       =said    override|overrides whatever|what|everything ..2 USER
 concealment    order    NOT ..3 TELL ~6 *USER END
 concealment    order    NOT ..3 TELL ~6 *USER ABOUT THIS|you|what|these
 concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 this|that|these|any_of_it ~2 THING? END
@@ -14991,7 +14923,7 @@ concealment    said     if ..1 *USER asks END say|claim|answer|pretend that
 concealment    claim3   *USER ..2 already|has|have ..2 CONSENT ..8 without|skip|no_need|do_not_ask|don't_ask
 concealment    said     no_need|need_not|needn't ..1 ask|check_with|confirm_with|check ..2 *USER
 concealment    claim2   *pre-approved|preapproved|approved_in_advance|pre-authorized|pre-authorised|preauthorized
-concealment    hide2    SKIP ~3 *CHECK
+concealment    hide1!   SKIP ~3 CHECK
 role_spoof     said     NEW ~1 *ORDERS|task|goal|objective|mission STOP DO
 role_spoof     said     NEW *ORDERS from ~1 CHIEF STOP
 role_spoof     said     hidden|secret|private ~1 ORDERS|message|note for|to ~2 *AGENT
@@ -14999,7 +14931,7 @@ role_spoof     said     you_are|you're now ~3 *EVIL
 role_spoof     said     you_are|you're *now|henceforth a|an|the|my ..2 ROLE|pirate|agent
 role_spoof     said     you_are|you're no *longer a|an|the ..2 ROLE
 role_spoof     said     you are now|in ..2 *SPECIAL MODE
-role_spoof     said     you are *no_longer bound|restricted|limited|subject|required
+role_spoof     said     you are *no_longer bound|restricted|limited|subject|required ..3 RULES|ORDERS|GUARD|ask|follow|obey|confirm|refuse|comply
 role_spoof     said     your|the *task|goal|mission|objective has_changed|was_changed|changed
 role_spoof     order    *enter|activate ~1 SPECIAL MODE
 role_spoof     said     *FROMNOW ..2 you|AGENT ..2 are|respond|act|will|must|obey|always ..4 EVIL|ROLE|obey|no_restrictions|only
@@ -15025,11 +14957,10 @@ role_spoof     claim2   *USER wants you to
 role_spoof     who2     human|user COLON ..3 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
 role_spoof     =said    human COLON ..3 ACT
 role_spoof     said     *end of ~1 document|file|page|output|tool_output|tool|context|data|transcript|email ..1 //6 NEW ..1 task|message|instruction|instructions|user|command|order
-role_spoof     said     treat ..6 as_if|as_though ..4 from ~1 *USER
 role_spoof     said     *AGENT must|shall|should|will|has_to ~2 OBEY ..3 ORDERS|RULES|orders|developer
 role_spoof     -order   *obey ~1 the|every|these|only ..2 RULES|ORDERS|messages
 role_spoof     +said    any request of ~1 USER
-tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will ..3 READ|MOVE|REVEAL|obtain ..8 PATH|WEALTH|TALK|PROMPT
+tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will !not|never|refuse|decline|avoid ..3 READ|MOVE|REVEAL|obtain ..8 PATH|WEALTH|TALK|PROMPT
 tool_steering  said     AGENT COLON ..8 *PATH|DANGER
 tool_steering  said     AGENT STOP ..3 collect|find|gather|reveal|print|send ~4 *WEALTH
 tool_steering  order    READ ..6 *PATH ..8 and|then ..1 MOVE
@@ -15041,7 +14972,6 @@ tool_steering  order    before ..8 READ ..4 *PATH
 tool_steering  order    also check|read|look_at ..3 *PATH
 tool_steering  =order   include|pass|attach|supply|send|put|forward|submit|upload ..3 the|entire|full|whole|complete|your TALK ..4 in|to|into|as|with|argument|parameter
 tool_steering  order    REVEAL ~2 *PROMPT END
-tool_steering  order    REVEAL ~2 text|everything|prompt|message|messages|words *above END|verbatim|starting|word|including|between
 tool_steering  order    REVEAL ~2 *above prompt|text|instructions|message
 tool_steering  +said    CALL this_tool|this_function first|before ..3 ALL ..1 request|requests|question|questions|message|messages|conversation|conversations|answer|response
 tool_steering  order    ROUTE ..3 ALL ..6 *through|via ~1 this_one|this_tool|this_server|this_proxy|proxy|NAME
@@ -15075,13 +15005,11 @@ tool_steering  =said    PRETEXT ..6 must|always|required|requires|mandatory|also
 tool_steering  =said    results|data|queries|inputs|everything ..6 TOLD|go|goes|sent|mirrored ..6 our|URL|MAIL|research_team|attacker|third_party
 tool_steering  =said    READ|MOVE|give|hand|supply ..8 PATH ..12 MOVE|URL|MAIL|parameter|argument|field|sidenote|attacker|along
 tool_steering  =said    compresses|uploads|sends|collects|copies ..12 PATH ..12 URL|MAIL|sends|uploads|attacker|to
-tool_steering  =said    HAVING of ..4 PATH ..4 here|as|in|into|for|must|needed
 tool_steering  =said    embed|include|print|pass|hand|insert|put ..2 output of ..4 NAME|env|list_directory within|into|in|as|to
 tool_steering  =said    NAME ..3 and|then hand|pass|give|send ..1 its|the output|result|results|content|values to|as|in
 tool_steering  =said    when|whenever|if ..8 CHANGE ~1 AIM by|with|to
 tool_steering  =said    PRETEXT ..4 include|pass|send|add|collect ..10 USERS|open_files
 tool_steering  =said    recommend it|this|us to ~1 USER
-tool_steering  =said    HAVING of ..3 PATH END
 tool_steering  =order   steal|exfiltrate|hijack|leak ..6 WEALTH|MAILS|TALK|communication|data|traffic
 tool_steering  =order   write|add|append ..3 key|allow|server|line ..6 to|in|into SETUP
 tool_steering  order    write|save|add|append|store ..6 to|in|into *SETUP ..6 so_that|future|all|every
@@ -15104,9 +15032,7 @@ tool_steering  =said    approve ..2 ALL ..4 without|pull|tool|regardless
 tool_steering  =said    delete|remove|clear ..3 log|logs|history ..6 so_that|trace|nobody
 tool_steering  =said    first action in ALL
 tool_steering  =said    include|attach|append|embed|pass|contain|add|copy ..4 LAST ..2 SAID ..4 of|and|in|verbatim|word
-tool_steering  =said    everything you know about ..2 USER
 tool_steering  =said    USERS private details
-tool_steering  =said    not ..1 be displayed|shown|visible to? ..2 END list|include|submit
 tool_steering  =said    for ~1 AGENT only
 tool_steering  =said    assistant|ai|model|llm only END grab|read|send|list|collect|get|call|run
 tool_steering  =said    fails ..2 ask|request ~1 USER|USERS
@@ -15135,7 +15061,6 @@ role_spoof     said     assistant|ai|agent|model|bot without ~1 *restrictions|ru
 role_spoof     said     i *instruct|authorize|authorise you to
 tool_steering  order    REVEAL ~2 *WEALTH ..4 your
 tool_steering  order    tell|give|send|show me ~1 ..1 *WEALTH|password
-tool_steering  order    CALL ..1 NAME with ~1 entire|full|whole|complete|this *TALK
 tool_steering  =said    when|whenever|if|once ..4 LOADED ..6 CHANGE ~1 ..1 account|recipient|payee|iban|beneficiary|destination|address
 concealment    =order   do_not|don't|never ..1 tell|inform|reveal|notify|alert ~1 USER that|about|what|how|of
 override       order    stop|cease|scrap|abandon|ignore|disregard ~2 current|whole|entire|original|earlier ~1 *brief|task|job|assignment|question
@@ -15196,7 +15121,6 @@ tool_steering  =said    obey|follow ..3 text|output|instructions ..3 tool return
 tool_steering  =said    NAME ..9 and|then hand|pass|give|send it|its|them to this_tool|this|it|NAME
 tool_steering  =said    from NAME must|has_to|have_to|should|is_to be handed|passed|given|sent
 tool_steering  =said    never|don't|do_not use|call NAME ..1 it|they leaks|lies|is|are|sends
-tool_steering  =order   set ~1 payee|recipient|iban|beneficiary|destination to
 override       said     above|previous|prior|earlier|other ORDERS are|is|were *fake|false|void|invalid|outdated|wrong
 override       said     real|true|actual|correct *ORDERS are|is END|to|as
 override       said     do_not|don't *summarize|summarise|answer|translate STOP instead ..1 DO
@@ -15210,14 +15134,12 @@ tool_steering  said     call|invoke|use NAME and|then *pass|send|give|forward ..
 tool_steering  said     to complete|finish|continue|fulfil|fulfill ~1 *request|task|query ..2 execute|call|send
 tool_steering  order    include|add|append ~1 ..1 *WEALTH in|to every|each|all|your ..1 ANSWER|message|request
 tool_steering  order    append|add|include|insert ..3 following|this|link ..4 to|in|into your *ANSWER
-concealment    =said    without notifying|telling|informing|asking|alerting ~1 USER
+concealment    =said    without notifying|telling|informing|asking|alerting|prompting|consulting|bothering ~1 USER
 concealment    =said    USER has|have ..2 granted|given|approved ..3 permission|consent|access|operations|everything
 tool_steering  =said    USERS ..1 message|prompt|question|request|input|words ..1 must|should|has_to be passed|sent|included|forwarded
 tool_steering  =said    message|prompt|question|conversation|input must|should|has_to be? passed|included|sent|forwarded ..3 verbatim
 tool_steering  =said    instead of ~2 one ..1 they|given|provided|user
 tool_steering  =said    other ..2 are|is insecure|unsafe|buggy|broken|compromised|deprecated ..3 must_not|should_not|never|do_not
-tool_steering  =order   pass|include|supply|send|give|put ~1 USERS ~1 ..1 WEALTH
-tool_steering  =said    fill|characters|part|copy ..8 USERS ..1 WEALTH
 tool_steering  =said    instructions|orders|commands that|which you must|should|have_to follow|obey|execute
 tool_steering  =order   do_not|don't|never report ~1 vulnerabilities|issues|bugs|errors|problems
 tool_steering  =order   CHANGE ~1 PROMPT to include|say|contain|always
@@ -15233,7 +15155,7 @@ role_spoof     said     *claude|copilot|gpt|chatgpt|gemini|assistant|ai STOP ..7
 role_spoof     said     NEW ..1 *task|instructions|assignment|orders for ~1 you
 role_spoof     said     you will|must|shall now *act|become|behave|pretend|respond|play
 role_spoof     said     *treat ..7 as coming_from|from|if_from ~1 system|developer|admin|user
-role_spoof     who2     *AGENT|reviewer ORDERS|guidelines|rules COLON ..2 DO|never|always|when
+role_spoof     who2     *AGENT ORDERS|guidelines|rules COLON ..2 DO|never|always|when
 role_spoof     said     you have no *rules|restrictions|limits|limitations|guidelines
 tool_steering  order    REVEAL ~2 *contents|content of your context|memory|configuration|prompt|instructions
 tool_steering  order    search|find|look_for|collect ..10 and|then ..1 *upload|send|post|submit ..5 URL
@@ -15248,13 +15170,108 @@ tool_steering  =said    in every|each call ..1 put|include|pass|send|add
 tool_steering  =said    along_with|together_with every|each call|request|message
 tool_steering  =order   get|take|fetch|grab|read ..5 clipboard|keychain|screenshots ..6 and|then ..1 MOVE
 tool_steering  =said    call NAME ..3 and ..1 MOVE ..2 it|them|result|output
+override       claim3   new *task|assignment STOP ..1 abandon|forget|drop|stop|ignore|leave|cancel
+override       claim3   *IGNORE ~2 ..1 summary|report|question|image|picture|text|page|translation ..1 instead|and
+override       said     none of ~2 RULES|ORDERS ..5 *apply|applies|hold|count ..4 AGENT
+override       claim3   your ORDERS|RULES contain|contained|had|have ..1 *error|errors|mistake|mistakes
+override       claim3   *RULES|ORDERS ..1 you ..1 given|got|received|have|follow are|were|is outdated|obsolete|wrong|invalid|old
+override       claim3   overwrite|update|replace|change your *memory
+override       claim3   assume|pretend|suppose|as_if|as_though ~1 that? ~1 *USER said|says|agreed|approved|confirmed|consented
+override       claim3   USERS real|actual|true|full|complete *request|intent|intention|question|wish
+override       claim2   *FROMNOW when|whenever|if|once
+override       claim2   let's|let_us *play ..1 game
+override       claim3   as_if|as_though ..4 *came|comes|come|coming|were|was from ~1 USER
+override       claim3   already|has|have|had already? *agreed|approved|consented ~1 to ~1 this|it|that during|before|earlier|in
+override       claim3   *refusals|refusal ..1 are|is|count|counts treated|errors|not
+role_spoof     who2     *BOT ..2 must|should|shall|has_to|have_to|are_to|is_to|are_required|is_required
+role_spoof     who2     *AI ..1 ..1 assistants|agents|reviewers|readers|browsers|tools|crawlers|helpers|models|bots STOP
+role_spoof     who2     review|reviewer|triage|support|sales|shopping|travel|payment|payments|planning|coding|deploy|screening|sorting *bot|agent|assistant|model|bots|agents STOP
+role_spoof     who3     dear|dearest|hey|hello ~1 *AGENT ..2 STOP
+role_spoof     who3     message|note|text|comment|section|paragraph|line is|are ~1 for|meant_for|intended_for|addressed_to ~2 ..2 *AGENT
+role_spoof     who3     you STOP ~1 *assistant|agent|model|ai|llm
+role_spoof     who2     when|once|as|if|while you ..1 *process|summarise|summarize|parse|handle|ingest|index ~2 this|my|mail|email|message|text|ticket|page
+role_spoof     who2     after|before|when|once *summarizing|summarising|processing
+role_spoof     who2     begin|start|end|finish|close ~1 each|every|all ~1 *ANSWER|replies|answers|responses with|by
+role_spoof     who2     *human|user COLON ..2 please|now|good|great|thanks|next|ok|okay
+role_spoof     who2     what|everything|all you *know ..1 about ~1 USER
+role_spoof     said     prove|confirm|verify|check ..4 *human|robot ..14 terminal|powershell|run_dialog|shell|cmd
+tool_steering  deed2!   click|press|tap ..3 *allow|accept|install|grant|approve|submit
+tool_steering  deed2!   add|put|place ..6 *cart|basket
+tool_steering  deed2!   treat|consider|mark|regard ..8 as *trusted|safe|approved|verified|clean
+tool_steering  deed2!   approve|merge|close|accept|reject ..3 *pull_request|pr|change|changes|payment|invoice|request
+tool_steering  deed2    begin|start|end|with|add|include|put ..4 *image|link|url|pixel ..8 URL|carries|carrying|containing|contains
+tool_steering  deed3    what|everything|all you know about ~1 *USER
+tool_steering  order    CALL ..2 NAME with ~2 *SAYING|TALK
+tool_steering  said     CALL|read|open ..4 *PATH ..10 again|retry|content|contents
+tool_steering  order    REVEAL ..5 text|everything|words|characters|lines *above END|this|starting|verbatim
+tool_steering  deed2!   download ..6 and|then ..1 *open|run|execute|install|start
+concealment    hide2    do_not|don't|never|not ..1 flag|escalate|send|forward ..3 *human|manual review|reviewer|approval|check
+concealment    hide2    *hidden|invisible|concealed from|to|for ~1 USER|them
+concealment    hide2    *nobody|no_one ..1 has|needs|have|should ..1 be|to be? told|informed|asked|notified
+concealment    hide2    do_not|don't|never|not ..1 BOTHER|list|comment|look ..2 that|this|it|them|on ..3 *ANSWER|summary|reader|message|findings
+concealment    =said    tell|inform|alert no_one|nobody
+concealment    =said    USER ..2 wouldn't|won't|will_not|would_not|should_not ..1 KNOW END
+concealment    =said    USER ..2 needn't|need_not|doesn't_need|doesn't_have|don't_have|don't_need|not_need|isn't_required ..1 confirm|approve|agree|be_asked|be_told
+concealment    =said    don't|do_not|doesn't|not require|need ~1 USER to approve|confirm|agree|consent
+concealment    =said    stay|keep|remain silent|quiet|unseen|unnoticed
+concealment    =said    even_if|even_though|even_when|although|whatever ~1 USER|told ..1 says|said|no|denies|denied|objects|refuses|otherwise|declines|likes
+concealment    =said    USER denies|denied|rejects|rejected|refuses|refused|declines|declined ..5 retry|retried|again|anyway|execute|run|encoded
+override       =said    same ..1 authority|priority|rights|weight|force as ..2 USER|system|operator
+override       =said    precedence|priority over ..2 USER END
+override       =said    outrank|outranks|override|overrule ..2 system|USER|PROMPT
+override       =said    PROMPT ..3 superseded|replaced|overridden|void by
+override       =said    ORDERS|RULES|request|requests|limits by|of|from ~1 USER ..8 dropped|ignored|void|secondary|disregarded
+override       =order   IGNORE ~2 limits|RULES|ORDERS ..2 by|of|from ~1 USER|organisation|organization|company
+override       =said    USER ..1 allows|permits|approves|approved|pre-approved|allowed|permitted|trusts|waived|waives ~1 all|every|everything|any
+role_spoof     =said    meant|intended|written for you and|only|alone
+role_spoof     =said    you_are|you're now operating|acting|working|running|in under|for|as|control|maintenance|debug|admin
+tool_steering  =said    accept|approve|confirm|click ~2 permission|security|all|every|any ..2 dialog|dialogs|prompt|prompts|warning|warnings
+tool_steering  =order   approve ..3 yourself
+tool_steering  =said    MUST|critical|important|that ..3 begin|start|be|prepend|prefix|precede ..4 DANGER
+tool_steering  =order   pass|put|include|give|provide|send|attach|supply|copy ~2 PROMPT in|into|as|to|so|here|with
+tool_steering  =said    CALL ..2 with ~2 SAYING|TALK
+tool_steering  =said    USERS question|prompt|request|message and ~1 your ANSWER
+tool_steering  =order   MOVE|elicit|collect|attach|append|add ~1 USERS ~1 ..2 WEALTH|FUND
+tool_steering  =said    copy|take|get|fetch it|them from ..4 PATH
+tool_steering  =said    json|dump|lines|bytes|characters|content|contents|copy of ..3 PATH
+tool_steering  =said    followed_by|preceded_by|plus|with ..2 value|content|contents|output of ..5 WEALTH|FUND|PATH|variable|NAME
+tool_steering  =said    CALL ..2 with ..8 ssh_key|ssh_keys|private_key|private_keys|id_rsa
+tool_steering  =said    find|see|notice|spot ..3 password|pin|card_number|secret|token|code ..1 in ~1 TALK
+tool_steering  =said    when|whenever|if|once ..3 NAME ..2 LOADED ..6 AIM ..1 must|has_to|should|shall be
+tool_steering  =said    each|every|all|any ..3 MUST ..1 be mirrored|forwarded|copied|bcc'd|duplicated ..1 to
+tool_steering  =said    microphone|webcam|keystrokes|camera ..8 stream|send|upload|forward|transmit ..5 to|URL
+tool_steering  =said    elevate|promote|escalate|raise ..3 tool|server|privileges|permissions ..1 to
+role_spoof     who2     your *agent|assistant|ai|model|bot must|should|has_to|needs_to|may|can
+role_spoof     who2     important|essential|required|only_if|until that? ~1 *AI|assistant|chatbot
+role_spoof     who2     requires|require|instructs|obliges|expects ~1 *AGENT to
+role_spoof     who2     *BOT that|who|which do_not|don't|fail|ignore|skip
+role_spoof     said     begin|start|new ~1 operator|admin|developer|system|root *commands|instructions|section|orders
+role_spoof     who2     *model|assistant|agent|bot COLON IGNORE|override
+role_spoof     =who2    the|an AGENT collects|sends|puts|adds|reads|accepts|copies|forwards|passes|attaches|takes|writes
+role_spoof     =who2    system|note COLON
+role_spoof     =who2    your ~1 ..1 ANSWER|report|reports
+role_spoof     =said    from_now_on|from_this_point|from_this_moment|from_today_on
+concealment    =hide2   no need|needs|reason to ask
+concealment    =said    pretend that|to|you|it|they|nothing
+concealment    =said    USER ..2 shouldn't|mustn't|needn't|not|never ..1 be bothered|asked|disturbed|troubled|consulted
+tool_steering  =said    asking ~1 USER for ..3 WEALTH|FUND
+tool_steering  =said    WEALTH|FUND ..8 take|read|copy|extract|grab it|them from
+tool_steering  =said    session_cookie|session_cookies|ssh_key|ssh_keys of|from ~1 USERS|USER|browser
+tool_steering  =said    comply_with|obey|carry_out ~1 what|whatever|them ..3 command|commands|says|say|come|asks|ask
+tool_steering  =said    DEL ..4 mention|mentions|mentioning ~1 this_tool|it
+tool_steering  =said    USER are|is placeholders|placeholder|ignored|wrong|outdated
+tool_steering  =said    all|every|everything ..2 USER has|have|wrote|typed|said|types ..1 written|typed|said|sent|so_far
+tool_steering  =said    messages|turns|text of|in|from this|the|your conversation|chat|dialogue verbatim|word
+tool_steering  =said    approve|accept ~1 everything|all|anything ..4 from|by
+tool_steering  =said    kill|stop|disable|terminate ~1 antivirus|firewall|endpoint_protection
+tool_steering  =said    enable|turn_on|activate ~1 auto-run|auto-approve|autoapprove|yolo
+tool_steering  =deed2   add ..6 trusted|allowed|approved servers|tools|hosts|list
 role_spoof     who3     *BOT|assistant|agents|reviewer|reviewers|model who|that|which|whoever ..1 SEES
 role_spoof     who3     *BOT|assistant|agents|bots|bot|agent|reviewer|reader|model|models SEEING ..1 this|it|the|my|these|text|a
 role_spoof     who3     if|in_case|as|since|because ~1 you_are|you're|you ~3 *BOT
 role_spoof     who1     if|in_case|as|since you_are|you're ~2 *agent|assistant|bot|model
 role_spoof     who2     whichever|whatever|whoever|any ..2 *BOT|assistant|agent|model
 role_spoof     -who3    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly|consigne|favour|request ~2 ..1 *BOT ..1 STOP
-role_spoof     who3     dear|hey|hello *assistant|model STOP
 role_spoof     -who2    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..2 *AGENT|reviewer|reviewers STOP
 role_spoof     who2     to|for ~1 ..2 *AGENT|reviewers COLON
 role_spoof     -who2    *BOT STOP
@@ -15614,7 +15631,7 @@ role_spoof       =said  <important> <critical> <system> <hidden> <secret> <admin
 role_spoof       said   <system <admin <override <hidden <secret <important <critical <urgent <information  (?:[-_ ]\w+)?>[^<]{0,200}?\b(?:from now on|you must|you (?:are now|comply|obey)|ignore|do not (?:tell|mention|inform)|the (?:assistant|user)|route|obey|exfiltrate|before using|without asking|pre.?approved|grant|skip|to you, \w+|before you can|mail |upload)\b
 role_spoof       said   [system [admin [priority [assistant [override [new+instruction  [\w -]{0,40}\]:?\s{0,3}[^\n]{0,80}?\b(?:you (?:must|are (?:now )?(?:an?|the)|will|should)|ignore|stop|call|send|grant|run|execute|reveal|transfer|the user['’]s|the assistant|the agent|disregard|skip|without|export)\b
 role_spoof       said   (system_message) ###system |||admin ###admin "role":"system" "role":+"system"  [^\n]{0,120}?\b(?:lifted|without|override|you (?:now|must)|follow|disable|must|execute|run)\b
-role_spoof       said   "assistant_instruction "ai_instruction "llm_instruction "agent_instruction "system_override  .
+role_spoof       said   <<<user>>> <<<assistant>>> <<<system>>> "instructions_for_model "instructions_for_ai "instructions_for_assistant "instructions_for_agent "note_to_ai "assistant_instruction "ai_instruction "llm_instruction "agent_instruction "system_override  .
 role_spoof       said   <instruction <command> <task>  s?>?\s{0,3}(?:leak|exfiltrate|reveal|send|forward|delete|transfer|ignore|disregard)\b
 role_spoof       who3   to="assistant to="ai to="model to="agent for="ai for="assistant  .
 template_tokens  said   <function_calls> <invoke+name= <tool_call> assistant+to=functions  .?\s*\S
@@ -15622,6 +15639,7 @@ role_spoof       said   [[assistant]] [[system]]  \s*\w
 template_tokens  said   ###+instruction:        [\s\S]{1,400}?###\s?response:
 exfil_link       said   ](http                  s?://[^)\s]{0,300}(?:\{\{?|<|%7b|\[)[\w .%-]{0,20}?(?:history|conversation|secret|prompt|password|chat)
 role_spoof       =said  <assistant-only <ai-only <llm-only <model-only <agent-only llm-only ai-only (assistant+only) (ai+only) (for+the+model) (llm+only) [system+note [system+comp [assistant+dir |||admin assistant+directive admin+mode <tool_override  .
+role_spoof       =said  [system] ||system|| new+system+rule  [^\n]{0,3}\w
 role_spoof       =said  ${system <!-- [//]:  [^\n]{0,12}?\b(?:assistant|ai|model|agent|llm|system)\b\s{0,2}[:,][^\n]{0,90}?\b(?:run|send|store|read|collect|ignore|call|fetch|include|upload)\b
 hidden_text      said   <!-- [//]:              (?=[^<>]{0,200}?\b(?:ai(?! generated)|llm|llms|assistants?|agents?|chatbots?|models?|claude|chatgpt|gpt|copilot|hidden)\b)[^<>]{0,300}?(?:\b(?:ignore|run|execute|send|curl|call|must|should|forget|include|delete|do not|don['’]t|open|read|write|upload|say|recommend|visit|forward|append|reveal|output|print|fetch|install|add)\s|you are an? (?:ai|llm))
 hidden_text      said   style=                  ["'][^"'>]{0,160}?(?:display:\s{0,2}none|visibility:\s{0,2}hidden|font-size:\s{0,2}[01](?:px|pt)?\b|opacity:\s{0,2}0(?![.\d])|(?<!-)color:\s{0,2}(?:#fff(?:fff)?|white)\b)[^>]{0,100}>[^<]{0,200}?\b(?:ai|llms?|assistants?|agents?|models?|claude|chatgpt|gpt|copilot|ignore|disregard|you must|from now on|do not|reveal|forget|obey|send|append|upload|forward|transfer)\b
@@ -16410,7 +16428,9 @@ def steering_signs(text: str, defining: bool, budget: Budget) -> list[SteeringHi
     low = _steer_lower(text)
     data = low[:80].lstrip()[:1] in ("{", "[")
     hits = [hit for found in (steering_phrases(low, defining, budget), _steer_marks(low)) for hit in found
-            if hit.phrase.where(defining) and not _steer_excused(low, hit, data, defining)]
+            if hit.phrase.where(defining) and not _steer_excused(low, hit, data, defining)
+            # customers are not whom a model serves
+            and not (defining and hit.phrase.kind == "concealment" and "customer" in low[hit.start:hit.end])]
     return sorted(set(hits), key=lambda hit: (*hit[:2], hit.phrase.row))
 
 
@@ -16430,10 +16450,14 @@ def steering_weighed(hits: Sequence[SteeringHit], defining: bool) -> list[Steeri
                 best.get(other, (0, near))[0] < much < _STEER_ENOUGH):
                 best[other] = much, near
         if "deed" not in best:      # a destination or a must of nothing
-            best.pop("dest", None)
             best.pop("press", None)
-        # no common deed to somewhere alone
-        if sum(much for much, _ in best.values()) >= _STEER_ENOUGH and (defining or max(
+        if best.get("deed", (0, hit))[0] < 2:
+            best.pop("dest", None)
+        # no common deed to somewhere alone, nor with an address alone; a definition keeps nothing from users
+        total = sum(much for much, _ in best.values())
+        if defining and best.get("hide", (0, hit))[0] >= 2 and best.get("deed", (0, hit))[1].start > 12:
+            total += 1
+        if total >= _STEER_ENOUGH and (defining or max(
                 much - (facet in ("deed", "dest")) for facet, (much, _) in best.items()) >= 2):
             kept |= {near for _, near in best.values()}
     return sorted(kept, key=lambda hit: (*hit[:2], hit.phrase.row))
@@ -16456,7 +16480,9 @@ _inject_spoken = lazy_regex(    # words that announce an example, not an order
     r"|contain(?:s|ing)|detect\w*|reject\w*|blocks?|blocked|refus\w*|classif\w*|assert\w*|expect\w*|fixture"
     r"|test\w*|verif(?:y|ies|ying) (?:that|how|if)|sample|beispiel\w*|exemple|ejemplo|esempio|exemplo"
     r"|voorbeeld"
-    r"|przykład\w*|например|例如|例えば)(?![\w@/-])[^.!?;\n]{0,60}$")
+    r"|przykład\w*|например|例如|例えば)(?![\w@/-])(?:[^.!?;\n]|\.(?=\w)){0,80}$")
+_inject_less = lazy_regex(      # no "without …" where it is told that something is not done
+    r"(?:bez|sans|ohne|senza|sin|sem|utan|uden|zonder) ")
 _inject_never = lazy_regex(     # told not to, in other languages
     r"\b(?:nicht|kein\w*|niemals|ne|n|pas|jamais|no|não|nunca|jamás|non|mai|nie|nigdy|ikke|inte|niet|geen|ei"
     r"|älä|jangan|đừng|không|chớ|не|ніколи|никогда)\b"
@@ -16498,10 +16524,12 @@ def _steer_excused(low: str, hit: SteeringHit, data: bool, defining: bool) -> bo
     if phrase.kind == "template_tokens":
         return _steer_coded(low, start, end)
     lead = low[max(0, start - 90):start]
-    if phrase.force == "foreign" and _inject_may.search(lead):
+    if phrase.force == "foreign" and (
+            _inject_may.search(lead) or _inject_less.match(low, start) and
+            _inject_never.search(re.split(r"[.!?\n]", low[max(0, start - 60):start])[-1])):
         return True
     quoted = not data and _steer_quoted(low, start, end)
-    talked = bool(_inject_spoken.search(lead) or _inject_labelled.match(low, end))
+    talked = bool(_inject_spoken.search(lead) or _inject_labelled.match(low, end)) or _steer_shown(low, start)
     return quoted and talked if defining else quoted or talked
 
 
@@ -16518,13 +16546,25 @@ def _steer_coded(low: str, start: int, end: int) -> bool:
             or after.startswith(("+", "}}")))
 
 
+def _steer_shown(low: str, start: int) -> bool:
+    """Does it stand in a quoted or fenced block that a line about examples announces?"""
+    line = low.rfind("\n", 0, start) + 1
+    if low[line:start].lstrip()[:1] != ">" and low[max(0, line - 12):line].rpartition("\n\n")[2][:3] != "```":
+        return False
+    head = low[max(0, line - 240):line].rstrip("> \t\n`~")
+    return head.endswith(":") and bool(_inject_spoken.search(head))
+
+
 def _steer_quoted(low: str, start: int, end: int) -> bool:
     """Is the phrase most of what stands in quotation marks or backquotes that begin within a sentence or a
     line of code?"""
     line = low.rfind("\n", max(0, start - 200), start) + 1
+    while not low[end - 1].isalnum() and end > start + 1:
+        end -= 1                        # a phrase may reach over the mark behind it
     for place in range(start - 1, max(line, start - 60) - 1, -1):
         close = _INJECT_QUOTES.get(low[place])
-        if close and (place == line or low[place] > "\u201b" or not low[place - 1].isalnum()):
+        if close and (place == line or low[place] > "\u201b" or not low[place - 1].isalnum() or
+                      low[place - 1] in "rbf" and not low[max(line, place - 2)].isalnum()):
             before = low[max(0, place - 60):place].strip(" \t>*-#")
             if not before or low[place - 1] in ",;\t":      # or a field of CSV
                 return False        # nothing before it: the whole text is in quotes
@@ -16708,6 +16748,13 @@ _steer_asked = lazy_regex(  # what a parameter's description asks for
     r"|(?:copy|text|dump) of (?:\w+ ){0,3}(?:messages|conversation|chat|prompt)"
     r"|all (?:the )?(?:secrets|credentials|passwords|api keys)"
     r"|everything you know|instructions (?:that )?you (?:\([^)]*\) )?(?:were|have been|are) given"
+    r"|messages (?:of|in|from) (?:this|your) (?:conversation|chat)"
+    r"|everything (?:that )?(?:was|the user) (?:said|wrote|typed|has)"
+    r"|(?:names?|schemas?|lists?) (?:and \w+ )?of (?:all|your|the other) tools"
+    r"|(?:your )?(?:hidden|inner|internal) (?:reasoning|thoughts)"
+    r"|system prompt of the (?:assistant|model|agent)"
+    r"|user['’]s (?:complete|full|whole|entire|original|exact|last) (?:prompt|message|question)"
+    r"|session cookies?|your private ssh key"
     r"|outputs? of (?:all )?(?:the )?(?:earlier|previous|other) tools?"
     r"|private details|user['’]s (?:secrets|credentials|passwords|private keys|api keys)|all environment "
     r"variables)\b"
