@@ -13289,7 +13289,7 @@ _open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[
 _next_line = lazy_regex(r"""(?x) [ \t]{0,4} (?:[|>][-+0-9]{0,2}|<<[-~]?["']?\w{1,20}["']?)? [ \t]{0,4} (?:\r?\n){1,2}
     (?: [ \t]* (?: (?:[\w./-]{0,80}?[:-])? \d{1,7} (?:[:\-|→│]|\t) | [>\#*+|-](?=[ \t]) ) )? [ \t]* ["'`]?
     (?P<value> [^\s\0"'`]{6,200} ) (?=["'`]?[ \t]*(?:[\r\n\0]|\Z))""")    # noqa: E501 (a table: whole rows)
-_no_line_value = lazy_regex(r"[:({\[,;]\Z|\A[\w.]+(?:\(|=)")
+_no_line_value = lazy_regex(r"[:({\[,;]\Z|\A[\w.]+(?:\(|=)|\A[a-z][a-z_.-]{1,40}:[\w\"'-]")
 # Members of an object between a name and its value, and the name of that member
 _BETWEEN = r"""(?:\s{0,3}[,;]\s{0,60}|\s{0,3}\n\s{0,60})"""
 _MEMBER = (
@@ -17125,6 +17125,8 @@ _LOOK_WORDS = frozenset("""explain describe search lookup help docs lint format 
 # as the first word: what a command means
 _EXPLAIN_WORDS = frozenset("explain describe translate summarize".split())
 _WRITE_WORDS = frozenset("write create save edit update add insert append put new upload".split())
+# … unless what is made there runs later by itself
+_LATER_WORDS = frozenset("job cron crontab hook trigger task schedule scheduled timer automation".split())
 # Arguments that hold a command whatever the tool; code, for a tool that runs things; a program, with a list
 # beside it.
 _COMMAND_KEYS = frozenset("""command cmd commandline command_line cmdline shell_command bash_command
@@ -17257,7 +17259,8 @@ def _command_name(tool: str, key: str) -> tuple[str, bool | None]:
         return low, False
     if kind == "run" and low in _CODE_KEYS and not (low == "query" and words & _SQL_WORDS):
         return low, True
-    script = (kind == "run" or not words & _WRITE_WORDS) and (
+    later = not _LATER_WORDS.isdisjoint(name_words(tool))
+    script = (kind == "run" or later or not words & _WRITE_WORDS) and (
         low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _CODE_LANGUAGES)
     return low, script if low not in _PROGRAM_KEYS else None
 
@@ -17550,7 +17553,7 @@ danger_sign = lazy_regex(
     r"|about|file)\s*:|/(?:etc|root|proc|sys|boot|dev|var|run|private)|[a-z]:[\\/])")
 _dan_plain_url = lazy_regex(
     r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
-_dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--|['\"]\s*do shell")
+_dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--|['\"]\s*(?:to )?do s")
 
 
 def may_endanger(tool: str, node: Any, name: str = "") -> bool:
@@ -17665,7 +17668,7 @@ drop delete destroy remove purge terminate nuke wipe erase decommission | worksp
 drop delete destroy remove purge terminate nuke wipe erase decommission | vaults keyvault zone zones backup backups
 drop delete destroy remove purge terminate nuke wipe erase decommission | disk disks filesystem crd pvc
 drop delete destroy remove purge terminate nuke wipe erase decommission | infrastructure guild app apps application
-drop delete destroy remove purge terminate nuke wipe erase decommission | nodegroup nodepool
+drop delete destroy remove purge terminate nuke wipe erase decommission | nodegroup nodepool userpool pool base
 drop truncate empty | table tables
 truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket
 purge | queue queues topic
@@ -17866,7 +17869,8 @@ def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
     git = call.says("git") or any(leaf.key in ("repopath", "remote", "refspec") for leaf in call.leaves)
     if call.told >= {"force", "push"}:
         yield Danger("sweeping", (), "overwrites a branch of others")
-    shows = call.says("repository", "repo") and not verbs.isdisjoint(("update", "edit", "set", "change"))
+    shows = not verbs.isdisjoint(("update", "edit", "set", "change")) and (
+        call.says("repository", "repo", "visibility"))
     for path, _, key, value in call.leaves if git or shows else ():
         if git and "push" in verbs and (key in ("force", "mirror", "delete") and _dan_true(value) or
                                         type(value) is str and (
@@ -18121,7 +18125,7 @@ def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
         if key in _DAN_OFF and _dan_true(value) or key in _DAN_GUARDS and type(value) is str and \
                 _dan_fold(value) in _DAN_NO_GUARD or config and key in _DAN_ON and value in (False, "false"):
             yield Danger("unguarded", path, "turns a protection off")
-        elif guard and (removed or key in ("enabled", "enable", "active", "enforced") and
+        elif guard and (removed or key in ("enabled", "enable", "active", "enforced", "enforceadmins") and
                         value in (False, "false")):
             yield Danger("unguarded", path, "turns a protection off")
         elif (key == "executablepath" or key == "executable" and len(path) > 3) and type(value) is str and \
@@ -18182,7 +18186,7 @@ _dan_starts = lazy_regex(
     rf"|[A-Za-z][\w+-]{{0,40}}(?=\.exe))(\.exe)?"
     r"(?=[\s;&|)<>\"'`#]|\$|\Z)", re.IGNORECASE)
 _dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
-_dan_apple = lazy_regex(r"['\"][\s;&]*do shell script\b")
+_dan_apple = lazy_regex(r"['\"][\s;&]*(?:to )?do (?:shell )?script\b")
 _dan_markup = lazy_regex(r"\s*<[A-Za-z!?/]")
 _dan_chained = lazy_regex(r"(?:&&|\|\|)[\s\"']{0,8}[A-Za-z./][\w./-]*(?=[\s;&|)<>\"'`#]|\Z)")
 _dan_redirects = lazy_regex(r"\d?[<>]&?\s*\S+")
@@ -29565,7 +29569,7 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
     for number, (server, title, state) in enumerate(zip(found.servers, titles, states), 1):
         if server.file.path != before:
             scope = "" if server.file.scope == "local" else f", {server.file.scope}"
-            io.say(f"{io.short(server.file.path)} ({','.join(server.file.clients)}{scope})")
+            io.say(f"{io.short(server.file.path)} ({', '.join(server.file.clients)}{scope})")
             before = server.file.path
         command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 500)
         command = command if len(command) <= room else command[:room - 1] + "…"
@@ -30307,8 +30311,8 @@ class Problem(NamedTuple):
 _ERRORS = ("python", "policy", "wrapper", "permissions", "log")     # what no `--ack` takes away
 _SUMMARIES = {      # kind: what is said of several of them, one line for all
     "unwrapped": "servers are not wrapped (mcpwall init, mcpwall wrap SERVER)",
-    "uncovered":
-    "servers cannot be covered, because they are remote or not started by a command of their own",
+    "uncovered": "servers are not covered: remote ones cannot be, files that are not edited can by hand"
+                 " (mcpwall wrap SERVER prints the lines)",
     "unpinned": "packages are not pinned, so whatever was published last is run",
     "secret": "plain-text secrets stand in configuration files",
     "command": "commands were not found",
