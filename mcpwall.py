@@ -5773,10 +5773,14 @@ _SH_ENDS = " \t\r\n;&|<>()"     # end a word
 _sh_plain_run = lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+""")
 # words that mean themselves
 _sh_plain_words = lazy_regex(r"""(?:[^\s'"\\$`;&|<>(){}=\[#]+(?:[ \t]+|(?=[\n;&|)])|\Z))+""")
-# one command,
-_sh_flat = lazy_regex(
-    r"""[\w./:,@%+-]+(?: (?:[\w./:,@%+*?-]+|-[\w./:,@%+=*?-]+|'[^'\n]*'|"[^"$`\\!\n]*"))*\Z""")
-_sh_flat_words = lazy_regex(r"""'([^']*)'|"([^"]*)"|([^ ]+)""")                                # of such words
+# Commands of plain and plainly quoted words, in a list or pipe. A word begins in one way only, or matching
+# could take exponential time.
+_SH_FLAT = (r"""[\w./:,@%+-]+(?: (?:[\w./:,@%+*?][\w./:,@%+*?-]*|-[\w./:,@%+=*?-]*|"""
+            r"""'[^'\n~]*'|"[^"$`\\!\n~]*"))*""")
+_sh_flat = lazy_regex(rf"{_SH_FLAT}(?:(?: (?:&&|\|\|?) |; ){_SH_FLAT})*\Z")
+_sh_flat_words = lazy_regex(r"""'([^']*)'|"([^"]*)"|(&&|\|\|?|;)|([^ ;]+)""")
+_SH_FLAT_KEYWORDS = frozenset(
+    "if then elif else fi while until for select do done case esac in function time coproc".split())
 _sh_inner_run = lazy_regex(r"""[^'"\\$`/:}]+""")           # of a word within ${…}
 _sh_quoted_run = lazy_regex(r'[^"\\$`]+')
 _sh_escaped = lazy_regex(r'\\(?:\n|([$`"\\]))')             # within double quotes
@@ -12705,9 +12709,16 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
         text = _sh_private.sub("?", text.replace("\0", ""))
     shell, code = language in ("", "sh", "powershell", "cmd"), language in ("code", "any")
     dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
-    if shell and dialects == [_SH_POSIX] and "wal" not in text and _sh_flat.match(text) and not (
-            text[0] in _SH_KEYWORD_STARTS and _sh_keyword.match(text)):
-        return _sh_one(["".join(word) for word in _sh_flat_words.findall(text)], ctx, cwd, env)
+    if shell and dialects == [_SH_POSIX] and "wal" not in text and _sh_flat.match(text):
+        if "|" not in text and ";" not in text and "&" not in text:
+            words = ["".join(word) for word in _sh_flat_words.findall(text)]
+            if words[0] not in _SH_FLAT_KEYWORDS:
+                return _sh_one(words, ctx, cwd, env)
+        elif script := _sh_flat_script(text):
+            run = _ShRun(ctx, _SH_POSIX, cwd, env)
+            run.spend(len(text))
+            run.shown(run.script(script))
+            return _sh_facts([run])
     runs = []
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
@@ -12722,6 +12733,25 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
             judge_program_text(run, language, text)
         runs.append(run)
     return _sh_facts(runs)
+
+
+def _sh_flat_script(text: str) -> _Script:
+    """What the reader makes of such a text; nothing when a command begins with a keyword."""
+    node = _ShNode()
+    script = [[node]]
+    for single, double, mark, plain in _sh_flat_words.findall(text):
+        if mark:
+            node = _ShNode()
+            if mark == "|":
+                script[-1].append(node)
+            else:
+                script.append([node])
+                node.joint = mark.strip(";")
+        elif plain in _SH_FLAT_KEYWORDS and not node.words:
+            return []
+        else:
+            node.words.append(single or double or plain)
+    return script
 
 
 def _sh_one(words: list[str], ctx: ShellContext, cwd: str | tuple[str, ...],
