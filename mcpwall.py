@@ -5640,6 +5640,9 @@ _ADR_TALK = frozenset("""echo printf grep egrep fgrep rg ag ack sed awk gawk jq 
     firewall-cmd ip route logger notify-send say man whatis touch mkdir ls find test [ [[ : # gh diff wc sort write-host
     write-output select-string""".split())    # noqa: E501 (a table: whole rows)
 _ADR_GIT_NET = frozenset("clone fetch pull push ls-remote remote submodule archive".split())
+# Options of curl with a text behind them that is sent, and no address
+_ADR_SENT = frozenset("""-d --data --data-raw --data-binary --data-ascii --data-urlencode --json -H --header -F
+    --form --form-string -b --cookie -A --user-agent""".split())
 _ADR_WRAP = frozenset("""sudo doas env command exec nohup time timeout nice stdbuf xargs watch builtin then
     do else if while !""".split())
 _adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+"""
@@ -5685,12 +5688,13 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
         program = re.split(r"[/\\]", bare[at].lower())[-1] if bare else ""
         program = program[:-4] if program[-4:] == ".exe" else program
         talks = program in _ADR_TALK or program == "git" and not _ADR_GIT_NET.intersection(bare)
-        for part, raw in zip(bare, line):
+        for option, part, raw in zip(["", *bare], bare, line):
             if depth < 4 and (raw[0] == "'" and " " in part and not talks or '"' in raw and
                               ("$(" in raw or "`" in raw or " " in part and not talks)):
                 hosts |= hosts_in_command(part, depth + 1)
             elif loose or not talks:
-                role = loose or program in _ADR_FETCH and part[:1] != "-"
+                role = loose or program in _ADR_FETCH and part[:1] != "-" and not (
+                    program == "curl" and option in _ADR_SENT)
                 value = part.rpartition("=")[2] if "=" in part and re.match(r"-|\w+=", part) else part
                 if may_hold_url(value) or role and may_be_host.search(value) is not None:
                     hosts.update(hosts_of(value, role)[0])
@@ -7307,7 +7311,7 @@ persistence :: redis-cli valkey-cli :: (?i)(?:.* )?(?:config set (?:dir|dbfilena
 infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:(?:del|unlink) (?:.*\$\(|\$\(\))|eval .*['"](?:del|unlink|
     flush)) :: deletes every key it is given
 infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
-infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
+infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe)(?!.* --env[= ]testing) :: drops a database
 infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db|migrate \S+ zero)  :: empties a database
 infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
      istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
