@@ -17492,6 +17492,9 @@ def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[D
             look.budget.check()
         if name == "__proto__" or name == "prototype" and "constructor" in path:
             found.append(Danger("hidden_code", path, "the prototype of all objects"))
+        elif name in _DAN_PRELOADS and type(value) is str:
+            if _dan_passed_on.search(value) is not None:
+                found.append(Danger("hidden_command", path, "a library from where everybody writes"))
         elif name in _DAN_ENV and type(value) is str:
             why = next((why for category, why in look.judge(value).categories.items()
                         if category in _DAN_SERIOUS), "")
@@ -17636,7 +17639,7 @@ def _dan_member(tool: str, name: str) -> str:
     """What the name of a member asks for: "named" (a look, whatever it holds), "verb", "runverb" or "kind"
     (one at its words); else its role."""
     key = _dan_fold(name)
-    if key in _DAN_NAMES or name == "$where" or name in _DAN_ENV:
+    if key in _DAN_NAMES or name == "$where" or name in _DAN_ENV or name in _DAN_PRELOADS:
         return "named"
     role = _dan_role(tool, name)
     return role.replace("excused",
@@ -18050,6 +18053,7 @@ _dan_logins = lazy_regex(
     r"(?i)\s*(?:chrome|edge|brave|opera|vivaldi|about):(?://)?(?:settings/(?:password|autofill|payment)"
                          r"|password-manager|logins)")
 _dan_accounts = lazy_regex(r"(?:\A|\n)root:[^:\n]*:(?:0:0:|\d{4,}:)")
+_dan_jq = lazy_regex(r"\$ENV\b|(?:\A|[|(,;\[{:]\s*)env\s*(?:[.|\[)]|\Z)")
 _DAN_OFF = frozenset("""allowdangerous dangerouslydisablesandbox dangerouslyskippermissions skippermissions
     bypasspermissions disablesandbox disablesecurity disablewebsecurity yolo yolomode autoapprove
     autoapproveall trustall bypassapproval skipapproval disableauth noauth""".split())
@@ -18081,6 +18085,11 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
         if (looks or told <= _DAN_BARE_ENV) and whole and not call.arguments.keys() - {"pid"}:
             yield Danger("credentials", (), "the whole environment")
     changes = call.says("create", "apply", "delete", "update", "patch")
+    if call.says("jq"):
+        for path, name, _, value in call.leaves:
+            if type(value) is str and _dan_jq.search(value) is not None and "content" not in argument_roles(
+                    call.tool, name):
+                yield Danger("credentials", path, "the environment")
     cluster = told <= _DAN_LOOKS or not told.isdisjoint(_DAN_K8S) and (looks or not changes)
     if looks and call.says("secrets",
                            "secret") and (not told.isdisjoint(_DAN_K8S) or "namespace" in call.arguments):
@@ -18173,6 +18182,9 @@ _DAN_ALONE = frozenset("""id whoami reboot shutdown halt poweroff uname ifconfig
 _DAN_ENV = frozenset("""GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_PROXY_COMMAND
     GIT_ASKPASS GIT_SEQUENCE_EDITOR PAGER MANPAGER EDITOR VISUAL BROWSER SSH_ASKPASS BASH_ENV ENV
     PROMPT_COMMAND LESSOPEN PYTHONSTARTUP PERL5OPT RUBYOPT""".split())
+# … and those whose libraries they load
+_DAN_PRELOADS = frozenset("LD_PRELOAD LD_AUDIT LD_LIBRARY_PATH DYLD_INSERT_LIBRARIES".split())
+_dan_passed_on = lazy_regex(r"(?:\A|[:\s])/(?:private/)?(?:var/)?(?:tmp|dev/shm)/")
 _DAN_STRONG = frozenset("whoami reboot shutdown poweroff halt uname ifconfig ipconfig printenv".split())
 _DAN_ALWAYS = frozenset("""curl wget nc ncat netcat bash sh zsh python python3 perl ruby php chmod rm base64
     powershell pwsh xargs sudo nslookup dig ping sleep osascript certutil mshta touch az aws gcloud kubectl
@@ -18335,7 +18347,8 @@ def _dan_excused_text(call: _DanCall, roles: frozenset[str], text: str) -> Dange
             return Danger("hidden_command", (), "a shell script behind a broken quote")
         start = re.search(r"(?<![`'\"\\])\$\(|['\"]\s*[;&|]",
                           text) if not call.told.isdisjoint(_DAN_PROGRAMS) else None
-    elif text[:2] == "--" and call.says("git") and _dan_options.match(text) is not None:
+    elif text[:2] == "--" and (call.says("git") and _dan_options.match(text) is not None or
+                               text[:6] == "--pre=" and call.says("grep", "ripgrep", "rg", "search")):
         return Danger("hidden_option", (), "an option in place of a pattern")
     else:
         start = re.search(r"['\"][^'\"]{0,80}?[;&|]", text)
@@ -18530,7 +18543,7 @@ _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DA
     frozenset("""protection ruleset firewall neo cypher memgraph format transfer reset clear flushall
         flushdb dropdatabase move rename mv chmod chown permissions env environ environment printenv getenv
         resource resources cluster repository repo browser page puppeteer playwright evaluate compose push
-        secrets secret clean cleanup container pod sandbox share sharing pg""".split())
+        secrets secret clean cleanup container pod sandbox share sharing pg jq""".split())
 
 
 # -- what a server asks a person or the model
@@ -19740,6 +19753,9 @@ class _PlaceWalk:
         if use == "place" or self._reads and use in ("said", "patch", "pattern") or \
                 use == "pattern" and is_place_pattern(self._tool, name, text) or\
                 use == "name" and _leads.search(text) is not None:
+            if (parent and type(parent[-1]) is str and parent[-1].lower() in _ENV_KEYS and
+                    _env_written.search(name[:200]) is None):
+                roles = _SEARCHED       # JAVA_HOME=/usr/lib/jvm: a program looks there
             self._found.append(Place(text, roles, parent, step))
         elif use == "patch":
             self._found += [Place(file.path, _PATCHED, parent, step) for file in patch_files(text)]
@@ -19756,6 +19772,8 @@ def _use_of(tool: str, name: str) -> tuple[str, frozenset[str]]:
     return next((use for use, of in uses if not roles.isdisjoint(of)), "place"), roles
 
 
+# variables of files that programs write to
+_env_written = lazy_regex(r"(?i)trace|log|hist|out|file|dump|cov|prof|report")
 _PATCHED, _SEARCHED = frozenset(("place", "read", "write")), frozenset(("place", "read"))
 
 
