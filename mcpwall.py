@@ -7360,11 +7360,13 @@ _SH_SYSTEM = lazy_regex(
     r"var/db)|Library|System|Applications|snap|mnt/c/Windows)(?:/|\Z)|/\Z|[A-Z]:/(?:Windows|Program|Users\Z|"
     r"\Z)|%(?:system\w+|windir|program\w+(?:\(x86\))?)%|\$env:(?:system|windir|program))", re.I)
 _SH_TEMPORARY = lazy_regex(
-    r"(?:/tmp|/var/tmp|/private/tmp|(?:/private)?/var/folders|/dev/shm|/run/user/\d+|\$\{?(?:TMPDIR|TMP|"
+    r"(?:(?:/tmp|/var/tmp|/private/tmp|(?:/private)?/var/folders|/dev/shm|/run/user/\d+|\$\{?(?:TMPDIR|TMP|"
     r"TEMP)\}?|(?:%|\$env:)(?:TMP|TEMP)%?|[A-Z]:/(?:Windows/)?Te?mp|~/AppData/Local/Temp|~/\.cache|"
     r"~/\.npm|~/Library/(?:Caches|Developer/Xcode/DerivedData)|~/\.gradle/caches|~/go/pkg|"
     r"~/\.cargo/registry|~/\.local/share/Trash|/var/cache/(?:apt|dnf|yum|apk|pacman)|"
-    r"/var/lib/apt/lists|~/\.m2/repository)/.", re.I)
+    r"/var/lib/apt/lists|~/\.m2/repository)/.|"
+    r"~/(?:Library/Developer/Xcode/DerivedData|\.(?:gradle/caches|cargo/registry|m2/repository|npm/_cacache))/?\Z)",
+    re.I)
 _SH_PERSIST = lazy_regex(
     r"(?:~/\.(?:bash(?:rc|_profile|_login|_logout|_aliases)|zsh(?:rc|env)|zprofile|zlogin|profile|kshrc|"
     r"cshrc|tcshrc|inputrc|config/(?:fish/|autostart/|systemd/|plasma-workspace/|environment\.d/|i3/config|"
@@ -7434,6 +7436,7 @@ _sh_sources = lazy_regex(r"\*\.(?:py|[jt]sx|ts|go|rs|java|kt|c|cc|[ch]pp|cs|rb|p
 # Which of its databases a program works on: one for tests is made anew each time.
 _SH_STAGES = "RAILS_ENV RACK_ENV MIX_ENV NODE_ENV APP_ENV".split()
 _sh_for_tests = lazy_regex(r".* (?:\w+_ENV=|(?:-e|--env|--environment|--database)[= ])tests? ")
+_sh_test_base = lazy_regex(r"(?:[^\s?]*[/_-])?tests?(?:\d*|[_-]\w+|\.(?:db|sqlite3?))\Z")
 _sh_seeks = lazy_regex(r"(?i)AKIA|private.{0,3}key|aws_secret|api.{0,3}key|passw|secret|token|credential")
 _sh_sql_word = lazy_regex(r"\s*(?:DROP (?:TABLE|DATABASE|SCHEMA)|TRUNCATE TABLE|DELETE FROM)\s")
 # Settings of a project: a line more is no loss, nor is a file that people write for themselves.
@@ -11466,6 +11469,7 @@ class _ShRun(_ShScripts):
         self.row, self.root = row, self.root or "root" in row.traits
         outs: list[_Flow] = []
         acts = []
+        whole = "infrastructure" not in self.facts
         for pair in got:
             if pair[0] == "cd":
                 fell = self.fell
@@ -11484,6 +11488,10 @@ class _ShRun(_ShScripts):
         for role in row.inputs if flow.text or flow.remote else ():
             if not call.all(role) and (flow.text or role != "sql"):
                 self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
+        if whole and "sql" in row.inputs and "destroys a database" in self.facts.get("infrastructure", ""):
+            base = _sh_after(call.args, "-d", "-D", "--dbname", "--database") or ""
+            if any(map(_sh_test_base.match, [*call.words, base])):      # which is made anew each time
+                del self.facts["infrastructure"]
         if row.method is not None:
             call.said = _sh_said(outs)
             outs = [row.method(self, call, flow), *([] if row.method is _do_code else outs)]
