@@ -5641,8 +5641,8 @@ _ADR_TALK = frozenset("""echo printf grep egrep fgrep rg ag ack sed awk gawk jq 
     write-output select-string""".split())    # noqa: E501 (a table: whole rows)
 _ADR_GIT_NET = frozenset("clone fetch pull push ls-remote remote submodule archive".split())
 # Options of curl with a text behind them that is sent, and no address
-_ADR_SENT = frozenset("""-d --data --data-raw --data-binary --data-ascii --data-urlencode --json -H --header -F
-    --form --form-string -b --cookie -A --user-agent""".split())
+_ADR_SENT = frozenset("""-d --data --data-raw --data-binary --data-ascii --data-urlencode --json -H --header
+    -F --form --form-string -b --cookie -A --user-agent""".split())
 _ADR_WRAP = frozenset("""sudo doas env command exec nohup time timeout nice stdbuf xargs watch builtin then
     do else if while !""".split())
 _adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+"""
