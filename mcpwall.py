@@ -5640,6 +5640,9 @@ _ADR_TALK = frozenset("""echo printf grep egrep fgrep rg ag ack sed awk gawk jq 
     firewall-cmd ip route logger notify-send say man whatis touch mkdir ls find test [ [[ : # gh diff wc sort write-host
     write-output select-string""".split())    # noqa: E501 (a table: whole rows)
 _ADR_GIT_NET = frozenset("clone fetch pull push ls-remote remote submodule archive".split())
+# Options of curl with a text behind them that is sent, and no address
+_ADR_SENT = frozenset("""-d --data --data-raw --data-binary --data-ascii --data-urlencode --json -H --header
+    -F --form --form-string -b --cookie -A --user-agent""".split())
 _ADR_WRAP = frozenset("""sudo doas env command exec nohup time timeout nice stdbuf xargs watch builtin then
     do else if while !""".split())
 _adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+"""
@@ -5685,12 +5688,13 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
         program = re.split(r"[/\\]", bare[at].lower())[-1] if bare else ""
         program = program[:-4] if program[-4:] == ".exe" else program
         talks = program in _ADR_TALK or program == "git" and not _ADR_GIT_NET.intersection(bare)
-        for part, raw in zip(bare, line):
+        for option, part, raw in zip(["", *bare], bare, line):
             if depth < 4 and (raw[0] == "'" and " " in part and not talks or '"' in raw and
                               ("$(" in raw or "`" in raw or " " in part and not talks)):
                 hosts |= hosts_in_command(part, depth + 1)
             elif loose or not talks:
-                role = loose or program in _ADR_FETCH and part[:1] != "-"
+                role = loose or program in _ADR_FETCH and part[:1] != "-" and not (
+                    program == "curl" and option in _ADR_SENT)
                 value = part.rpartition("=")[2] if "=" in part and re.match(r"-|\w+=", part) else part
                 if may_hold_url(value) or role and may_be_host.search(value) is not None:
                     hosts.update(hosts_of(value, role)[0])
@@ -5773,10 +5777,14 @@ _SH_ENDS = " \t\r\n;&|<>()"     # end a word
 _sh_plain_run = lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+""")
 # words that mean themselves
 _sh_plain_words = lazy_regex(r"""(?:[^\s'"\\$`;&|<>(){}=\[#]+(?:[ \t]+|(?=[\n;&|)])|\Z))+""")
-# one command,
-_sh_flat = lazy_regex(
-    r"""[\w./:,@%+-]+(?: (?:[\w./:,@%+*?-]+|-[\w./:,@%+=*?-]+|'[^'\n]*'|"[^"$`\\!\n]*"))*\Z""")
-_sh_flat_words = lazy_regex(r"""'([^']*)'|"([^"]*)"|([^ ]+)""")                                # of such words
+# Commands of plain and plainly quoted words, in a list or pipe. A word begins in one way only, or matching
+# could take exponential time.
+_SH_FLAT = (r"""[\w./:,@%+-]+(?: (?:[\w./:,@%+*?][\w./:,@%+*?-]*|-[\w./:,@%+=*?-]*|"""
+            r"""'[^'\n~]*'|"[^"$`\\!\n~]*"))*""")
+_sh_flat = lazy_regex(rf"{_SH_FLAT}(?:(?: (?:&&|\|\|?) |; ){_SH_FLAT})*\Z")
+_sh_flat_words = lazy_regex(r"""'([^']*)'|"([^"]*)"|(&&|\|\|?|;)|([^ ;]+)""")
+_SH_FLAT_KEYWORDS = frozenset(
+    "if then elif else fi while until for select do done case esac in function time coproc".split())
 _sh_inner_run = lazy_regex(r"""[^'"\\$`/:}]+""")           # of a word within ${…}
 _sh_quoted_run = lazy_regex(r'[^"\\$`]+')
 _sh_escaped = lazy_regex(r'\\(?:\n|([$`"\\]))')             # within double quotes
@@ -5785,8 +5793,8 @@ _sh_name = lazy_regex(r"[A-Za-z_]\w*|[0-9@*#?$!-]")
 _sh_gap = lazy_regex("(?:[ \t\r\ufeff]+|\\\\\n|#[^\n]*)*")
 _sh_blanks = lazy_regex(r"(?:[ \t\r]+|\\\n)*")
 _sh_keyword = lazy_regex(
-    r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|in|function|time|coproc|!|\[\[|\{|\})"
-                         r"(?=[\s;&|()<>]|$)")
+    r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|in|function|time|coproc|!|\[\[|\{|"
+    r"\})(?=[\s;&|()<>]|$)")
 _SH_KEYWORD_STARTS = frozenset("iteftwusdc![{}")
 _SH_CLOSERS = frozenset(") ; & | } then elif else fi do done esac".split())
 _sh_redirect = lazy_regex(r"(\d*|\{\w+\})(<<<|<<-?|<>|>>|>\||>&|<&|<|>)|(&)(>>|>)")
@@ -5890,12 +5898,25 @@ class _ShNotes:
             raise BudgetSpent("it holds a command too long to follow")
 
 
-class _ShReader:
-    """Reads a text into a script. Total, but for BudgetSpent."""
+class _Reader:
+    """What all readers of commands share. Total, but for BudgetSpent. *t* is the text, *i* the place."""
 
     def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
-        self.t, self.n, self.i, self.depth = text, len(text), 0, depth
-        self.notes = notes if notes is not None else _ShNotes()
+        self.t, self.n, self.i, self.depth, self.notes = text, len(text), 0, depth, notes or _ShNotes()
+
+    def take(self, pattern: Any) -> re.Match[str] | None:
+        """What *pattern* finds here, stepped over."""
+        found: re.Match[str] | None = pattern.match(self.t, self.i)
+        if found:
+            self.i = found.end()
+        return found
+
+
+class _ShReader(_Reader):
+    """Reads a text into a script."""
+
+    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
+        super().__init__(text, depth, notes)
         self.stopped = ""           # the mark or keyword at which the last script ended
         self.heredocs: list[tuple[_ShNode, str, str, bool, bool]] = []
         self.notes.spend(0, self.n)
@@ -5926,13 +5947,6 @@ class _ShReader:
         inner = self.script(*stops)
         self.depth -= 1
         return inner
-
-    def over(self, pattern: Any) -> re.Match[str] | None:
-        """What *pattern* matches here; the reader stands behind it then."""
-        found: re.Match[str] | None = pattern.match(self.t, self.i)
-        if found:
-            self.i = found.end()
-        return found
 
     def see(self, mark: str) -> bool:
         """Does *mark* stand here? Then the reader stands behind it."""
@@ -5995,7 +6009,7 @@ class _ShReader:
     def separator(self, chain: _Script) -> str:
         """Over what ends a pipeline: && and || come back, `&` is noted on the commands of the *chain* before
         it."""
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         two = self.t[self.i:self.i + 2]
         if two in ("&&", "||"):
             self.i += 2
@@ -6033,7 +6047,7 @@ class _ShReader:
             node = self.command()
             if node is not None:
                 nodes.append(node)
-            self.over(_sh_blanks)
+            self.take(_sh_blanks)
             if self.t.startswith("||", self.i) or not (self.see("|&") or self.see("|")):
                 return nodes
             self.gap()
@@ -6065,18 +6079,18 @@ class _ShReader:
         reads = {"[[": self.test, "for": self.loop, "select": self.loop, "case": self.case}.get(word)
         if reads:
             return self.tail(reads())
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         if word == "function":
             node = _ShNode("function")
             node.words = [self.word()]
-            self.over(_sh_function)
+            self.take(_sh_function)
             return self.body(node)
         if word == "coproc":
-            node, named = _ShNode("coproc"), self.over(_sh_coproc_name)
+            node, named = _ShNode("coproc"), self.take(_sh_coproc_name)
             node.words = [named.group(1) if named else "COPROC"]
             return self.body(node)
         if word == "time":
-            self.over(_sh_time_options)
+            self.take(_sh_time_options)
         elif word != "!":
             self.doubt(f"a `{word}` stands where none can")
         return self.command() if self.i < self.n and self.t[self.i] not in "\n;&|)" else None
@@ -6093,7 +6107,7 @@ class _ShReader:
     def loop(self) -> _ShNode:
         """`for NAME in WORDS; do … done`, `for ((…))`, zsh's `for NAME (WORDS) …`; the keyword is read."""
         node = _ShNode("for")
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         end = self.sum_end(self.i + 2) if self.t.startswith("((", self.i) else -1
         if end >= 0:
             self.i += 1
@@ -6111,7 +6125,7 @@ class _ShReader:
                 node.words += self.simple(_ShNode()).words
             else:
                 node.words.append([("$", _ShParameter("@"), True)])
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         self.see(";")
         self.gap()
         word = self.keyword()
@@ -6125,7 +6139,7 @@ class _ShReader:
 
     def case(self) -> _ShNode:
         node = _ShNode("case")
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         node.words = [self.word()]
         self.gap()
         if not self.see("in"):
@@ -6199,9 +6213,9 @@ class _ShReader:
     # -- simple commands
     def tail(self, node: _ShNode) -> _ShNode:
         """The redirections behind a compound command."""
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         while self.i < self.n and self.redirect(node):
-            self.over(_sh_blanks)
+            self.take(_sh_blanks)
         if self.i < self.n and self.t[self.i] not in "\n;&|)#}" and not self.keyword():
             self.doubt("words behind a compound command")
         return node
@@ -6225,10 +6239,10 @@ class _ShReader:
             elif c in "\n;&|)":
                 break
             elif c == "#":
-                self.over(_sh_gap)
+                self.take(_sh_gap)
                 break
             elif c == "(":
-                if len(node.words) < 2 and not node.assigns and self.over(_sh_function):
+                if len(node.words) < 2 and not node.assigns and self.take(_sh_function):
                     node.kind = "function"
                     if not node.words:
                         self.doubt("a function without a name")
@@ -6336,7 +6350,7 @@ class _ShReader:
         t = self.t
         found: _Parts = []
         while self.i < self.n:
-            c, plain = t[self.i], self.over(_sh_plain_run)
+            c, plain = t[self.i], self.take(_sh_plain_run)
             if plain:
                 found.append(("u", plain.group()))
             elif c in "<>" and t.startswith("(", self.i + 1):
@@ -6362,7 +6376,7 @@ class _ShReader:
     def piece(self, found: _Parts, c: str, quoted: bool) -> bool:
         """Read what is quoted or expands here outside double quotes; False when it is neither."""
         if c == "'":
-            string = self.over(_sh_single)
+            string = self.take(_sh_single)
             found.append(("q", string.group(1) if string else self.open_quote()[1:]))
         elif c == '"':
             self.i += 1
@@ -6383,7 +6397,7 @@ class _ShReader:
         """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
         found: _Parts = []
         while self.i < self.n:
-            c, run = self.t[self.i], self.over(_sh_quoted_run)
+            c, run = self.t[self.i], self.take(_sh_quoted_run)
             if run:
                 found.append(("q", run.group()))
             elif c == closer:
@@ -6411,7 +6425,7 @@ class _ShReader:
         found: _Parts = []
         kind = "q" if quoted else "u"
         while self.i < self.n:
-            c, plain = self.t[self.i], self.over(_sh_inner_run)
+            c, plain = self.t[self.i], self.take(_sh_inner_run)
             if plain:
                 found.append((kind, plain.group()))
             elif c in stops:
@@ -6466,15 +6480,15 @@ class _ShReader:
             self.i = end + 1 if end >= 0 else self.i
         elif self.t.startswith("'", self.i) and not quoted:
             self.i -= 1
-            string = self.over(_sh_c_string)
+            string = self.take(_sh_c_string)
             found.append(("q", _sh_unescape(string.group(1) if string else self.open_quote()[2:])))
         elif quoted or not self.t.startswith('"', self.i):
-            name = self.over(_sh_name)
+            name = self.take(_sh_name)
             found.append(("$", _ShParameter(name.group()), quoted) if name else ("q" if quoted else "u", "$"))
 
     def parameter(self, quoted: bool) -> tuple[Any, ...]:
         """What stands between the braces of `${…}`."""
-        head = self.over(_sh_parameter)
+        head = self.take(_sh_parameter)
         if head is None:
             self.doubt("an expansion that bash does not know")
             lost = self.within("}", quoted, quoted)
@@ -6488,7 +6502,7 @@ class _ShReader:
             self.i = end + 1
         operator, arguments = "", []
         if not self.t.startswith("}", self.i):
-            found = self.over(_sh_operator)
+            found = self.take(_sh_operator)
             if found is None:
                 self.doubt("an expansion that bash does not know")
             operator = found.group() if found else "?"
@@ -6521,8 +6535,7 @@ def _sh_braces(word: _Parts) -> list[Any]:
         start, end, choices = brace
         for made in [item[:start] + choice + item[end + 1:] for choice in reversed(choices)]:
             key = tuple([token if isinstance(token, str) else (token[0], token[1])
-                         if isinstance(token[1], str) else id(token)
-                         for token in made])
+                         if isinstance(token[1], str) else id(token) for token in made])
             if key not in seen:
                 seen.add(key)
                 work.append(made)
@@ -7067,8 +7080,8 @@ _SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named
 _SH_LOOSENS = (
     r"(?:-\S+ )*(?:approve|allow|go|unwrap|wrap|init) (?!(?:(?!-- )\S+ )*(?:--list|--help|-h|--dry-run) )")
 # whom pgrep, pidof or ps have found
-_sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b)"
-                       r".*\b(?:pgrep|pidof|ps|get-process|tasklist)\b[^\n;]*m[^a-z ]?cp[^a-z ]{0,3}wal")
+_sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b).*\b(?:pgrep|pidof|ps|get-process|"
+    r"tasklist)\b[^\n;]*m[^a-z ]?cp[^a-z ]{0,3}wal")
 _sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|save_config|wrap_server)\b")
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) ::
 # reason
@@ -7253,7 +7266,7 @@ infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke
      k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
     terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
-    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete (?=.*(?:-[fk]|--filename|
+    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --(?:all|force.*\$\())|delete (?=.*(?:-[fk]|--filename|
     --kustomize)[ =])(?=.*prod)|delete (?:-n \S+ |-\S+ )*\$\(\)
      |delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod|\$\(\))|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
@@ -7292,12 +7305,13 @@ infrastructure :: s3cmd mc :: (?:.* )?(?:rb |(?:del|rm) (?=.*(?:-r|--recursive|-
 infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
     elastic|opensearch|\S*es:|/namespaces|amazonaws|api\.(?:github|cloudflare|digitalocean|heroku)\.com/)) :: deletes indices
      or remote state
+persistence :: npm pnpm yarn :: (?:config )?set (?:script-shell|shell|editor|git|init-module)\b :: makes it run a program
 persistence :: redis-cli valkey-cli :: (?i)(?:.* )?(?:config set (?:dir|dbfilename)|module load|(?:slaveof|replicaof) (?!no))  :: writes
      files of its host
 infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:(?:del|unlink) (?:.*\$\(|\$\(\))|eval .*['"](?:del|unlink|
     flush)) :: deletes every key it is given
 infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
-infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
+infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe)(?!.* --env[= ]testing) :: drops a database
 infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db|migrate \S+ zero)  :: empties a database
 infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
      istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
@@ -7323,15 +7337,12 @@ _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 # Build output: harmless to delete below whatever folder the command starts in.
 _SH_OUTPUT = lazy_regex(
     r"(?!(?:.*/)?\.\.(?:/|\Z))(?:\./)?(?:[\w.-]+/)*(?:node_modules|dist|build|coverage|target|out|htmlcov|"
-                        r"storybook-static|__pycache__|\.(?:next|nuxt|turbo|parcel-cache|svelte-kit|output"
-                        r"|nyc_output|"
-                        r"pytest_cache|mypy_cache|ruff_cache|tox|eggs|gradle|venv|cache|vite)|venv"
-                        r"|[\w.-]+\.egg-info)/?\Z")
+    r"storybook-static|__pycache__|\.(?:next|nuxt|turbo|parcel-cache|svelte-kit|output|nyc_output|"
+    r"pytest_cache|mypy_cache|ruff_cache|tox|eggs|gradle|venv|cache|vite)|venv|[\w.-]+\.egg-info)/?\Z")
 # Folders and files that people keep their own work in.
 _SH_OWN_FOLDER = (
-    r"~/(?:Documents|Desktop|Pictures|Photos|Music|Movies|Videos|Downloads|Public|Dropbox|OneDrive"
-    r"|Google.Drive|"
-                  r"iCloud.Drive|Nextcloud|Library|Projects?|Work|Code|src|repos|git)")
+    r"~/(?:Documents|Desktop|Pictures|Photos|Music|Movies|Videos|Downloads|Public|Dropbox|OneDrive|"
+    r"Google.Drive|iCloud.Drive|Nextcloud|Library|Projects?|Work|Code|src|repos|git)")
 _SH_OWN_FILE = lazy_regex(_SH_OWN_FOLDER
                           + r"/|~/[^.].*\.(?:od[tsp]|docx?|xlsx?|pptx?|pdf|tex|rtf|pages|numbers|key|jpe?g|"
                           r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md|txt)\Z", re.I)
@@ -7342,59 +7353,46 @@ _SH_THROWN = lazy_regex(
 _sh_drive = lazy_regex(r"(?:[A-Za-z]:[\\/]|[A-Za-z]:\Z|\\\\|%\w+%|\$env:)", re.I)
 _sh_home = lazy_regex(
     r"(?:/home/[^/]+|/root|/Users/[^/]+|[A-Za-z]:/Users/[^/]+|~[\w.-]*|%(?:userprofile|homepath|"
-                      r"homedrive%%homepath)%"
-                      r"|\$(?:env:)?(?:home|userprofile)|\$\{(?:env:)?(?:home|userprofile)\})(?=/|\Z)", re.I)
+    r"homedrive%%homepath)%|\$(?:env:)?(?:home|userprofile)|\$\{(?:env:)?(?:home|userprofile)\})(?=/|"
+    r"\Z)", re.I)
 _SH_SYSTEM = lazy_regex(
     r"(?:/(?:etc|usr|bin|sbin|lib\d*|boot|var(?!/tmp|/folders)|opt|srv|dev|proc|sys|private/(?:etc|var/log|"
-                        r"var/db)|Library|System|Applications|snap|mnt/c/Windows)(?:/|\Z)|/\Z"
-                        r"|[A-Z]:/(?:Windows|Program|Users\Z"
-                        r"|\Z)|%(?:system\w+|windir|program\w+(?:\(x86\))?)%|\$env:(?:system"
-                        r"|windir|program))", re.I)
+    r"var/db)|Library|System|Applications|snap|mnt/c/Windows)(?:/|\Z)|/\Z|[A-Z]:/(?:Windows|Program|Users\Z|"
+    r"\Z)|%(?:system\w+|windir|program\w+(?:\(x86\))?)%|\$env:(?:system|windir|program))", re.I)
 _SH_TEMPORARY = lazy_regex(
-    r"(?:/tmp|/var/tmp|/private/tmp|(?:/private)?/var/folders|/dev/shm|/run/user/\d+|\$\{?(?:TMPDIR|TMP|"
-                           r"TEMP)\}?|(?:%|\$env:)(?:TMP|TEMP)%?|[A-Z]:/(?:Windows/)?Te?mp"
-                           r"|~/AppData/Local/Temp|~/\.cache|"
-                           r"~/\.npm|~/Library/(?:Caches|Developer/Xcode/DerivedData)|~/\.gradle/caches"
-                           r"|~/go/pkg|"
-                           r"~/\.cargo/registry|~/\.local/share/Trash|/var/cache/(?:apt|dnf|yum|apk|pacman)"
-                           r"|/var/lib/apt/lists|"
-                           r"~/\.m2/repository)/.", re.I)
+    r"(?:(?:/tmp|/var/tmp|/private/tmp|(?:/private)?/var/folders|/dev/shm|/run/user/\d+|\$\{?(?:TMPDIR|TMP|"
+    r"TEMP)\}?|(?:%|\$env:)(?:TMP|TEMP)%?|[A-Z]:/(?:Windows/)?Te?mp|~/AppData/Local/Temp|~/\.cache|"
+    r"~/\.npm|~/Library/(?:Caches|Developer/Xcode/DerivedData)|~/\.gradle/caches|~/go/pkg|"
+    r"~/\.cargo/registry|~/\.local/share/Trash|/var/cache/(?:apt|dnf|yum|apk|pacman)|"
+    r"/var/lib/apt/lists|~/\.m2/repository)/.|"
+    r"~/(?:Library/Developer/Xcode/DerivedData|\.(?:gradle/caches|cargo/registry|m2/repository|npm/_cacache))/?\Z)",
+    re.I)
 _SH_PERSIST = lazy_regex(
-    r"(?:~/\.(?:bash(?:rc|_profile|_login|_logout|_aliases)|zsh(?:rc|env)|zprofile|zlogin|profile|kshrc"
-    r"|cshrc|tcshrc|inputrc|"
-    r"config/(?:fish/|autostart/|systemd/|plasma-workspace/|environment\.d/|i3/config|sway/config"
-    r"|git/config)|xinitrc|"
-    r"xsession\w*|xprofile|pam_environment|ssh/(?:authorized_keys2?|rc|config|environment)|gitconfig|vimrc"
-    r"|emacs|"
-    r"local/share/systemd/|screenrc|tmux\.conf|gdbinit|pythonrc\S*)|~/Library/Launch(?:Agents|Daemons)/"
-    r"|/Library/(?:Launch\w+|"
-    r"StartupItems)/|.*/Start.Menu/Programs/Startup(?:/|\Z)|.*profile\.ps1\Z|.*\$PROFILE"
-    r"|/etc/(?:cron[^/]*(?:/|\Z)|at\.|"
-    r"anacrontab|systemd/|init\.d|init/|rc\S*|profile\S*|bash\S*|zsh/|environment|ld\.so\.preload"
-    r"|ld\.so\.conf\S*|"
-    r"xdg/autostart/|udev/|update-motd\.d|inittab|apt/apt\.conf\.d/|NetworkManager/dispatcher\.d|modules\S*"
-    r"|X11/|"
-    r"security/pam_env\.conf)|/(?:usr/)?lib/systemd/|/run/systemd/system/|/var/spool/(?:cron|at)"
-    r"|/usr/lib/cron|"
+    r"(?:~/\.(?:bash(?:rc|_profile|_login|_logout|_aliases)|zsh(?:rc|env)|zprofile|zlogin|profile|kshrc|"
+    r"cshrc|tcshrc|inputrc|config/(?:fish/|autostart/|systemd/|plasma-workspace/|environment\.d/|i3/config|"
+    r"sway/config|git/config)|xinitrc|xsession\w*|xprofile|pam_environment|ssh/(?:authorized_keys2?|rc|"
+    r"config|environment)|gitconfig|vimrc|emacs|local/share/systemd/|screenrc|tmux\.conf|gdbinit|"
+    r"pythonrc\S*)|~/Library/Launch(?:Agents|Daemons)/|/Library/(?:Launch\w+|StartupItems)/|"
+    r".*/Start.Menu/Programs/Startup(?:/|\Z)|.*profile\.ps1\Z|.*\$PROFILE|/etc/(?:cron[^/]*(?:/|\Z)|at\.|"
+    r"anacrontab|systemd/|init\.d|init/|rc\S*|profile\S*|bash\S*|zsh/|environment|ld\.so\.preload|"
+    r"ld\.so\.conf\S*|xdg/autostart/|udev/|update-motd\.d|inittab|apt/apt\.conf\.d/|"
+    r"NetworkManager/dispatcher\.d|modules\S*|X11/|security/pam_env\.conf)|/(?:usr/)?lib/systemd/|"
+    r"/run/systemd/system/|/var/spool/(?:cron|at)|/usr/lib/cron|"
     r"\S*/\.git/(?:modules/\S+/)?hooks/(?!\S*\.sample\Z)|\S*/\.git/(?:modules/\S+/)?config(?:\.worktree)?\Z|"
-    r"~/\.(?:config/(?:nvim|vim|emacs|nushell|elvish|xonsh|zsh|hypr|bspwm|openbox|awesome"
-    r"|autostart-scripts)/|"
-    r"vim/(?:plugin|autoload|after|ftplugin|pack)/|oh-my-zsh/|zsh/|zshrc\.d/|bashrc\.d/|emacs\.d/"
-    r"|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|"
+    r"~/\.(?:config/(?:nvim|vim|emacs|nushell|elvish|xonsh|zsh|hypr|bspwm|openbox|awesome|"
+    r"autostart-scripts)/|vim/(?:plugin|autoload|after|ftplugin|pack)/|oh-my-zsh/|zsh/|zshrc\.d/|bashrc\.d/|"
+    r"emacs\.d/|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|"
     r"kde4?/(?:Autostart|env)/|(?:config/direnv/)?direnvrc|ipython/profile_\w+/startup/|jupyter/\w*config\.py|"
-    r"lldbinit|irbrc|pryrc|rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-"
-    r"|modprobe\.d/|dbus-1/)|\S*/(?:site|user)customize\.py\Z|"
-    r"\S*/site-packages/[^/]*\.pth\Z)", re.I)
+    r"lldbinit|irbrc|pryrc|rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-|"
+    r"modprobe\.d/|dbus-1/)|\S*/(?:site|user)customize\.py\Z|\S*/site-packages/[^/]*\.pth\Z)", re.I)
 _SH_PRIVILEGED = lazy_regex(
     r"(?:/etc/(?:sudoers\S*|passwd-?|shadow-?|group-?|gshadow|pam\.d/|pam\.conf|doas\.conf|security/|"
-                            r"polkit-1/|selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)"
-                            r"|/proc/(?:sys/|"
-                            r"\d+/mem|self/mem)|/sys/(?:kernel|fs/cgroup|fs/selinux|module)|/usr/(?:share"
-                            r"|lib)/polkit-1/|"
-                            r"/dev/(?:k?mem|port)\Z|\S*/release_agent\Z)")
+    r"polkit-1/|selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)|/proc/(?:sys/|\d+/mem|"
+    r"self/mem)|/sys/(?:kernel|fs/cgroup|fs/selinux|module)|/usr/(?:share|lib)/polkit-1/|/dev/(?:k?mem|"
+    r"port)\Z|\S*/release_agent\Z)")
 _SH_DEVICE = lazy_regex(
     r"(?:/dev/(?:r?disk\d|[shv]d[a-z]|xvd|nvme\d|mmcblk\d|dm-\d|mapper/|md\d|loop\d|sr\d|block/)|"
-                        r"\\\\[.?]\\(?:Physical|[A-Z]:)|//[.?]/)", re.I)
+    r"\\\\[.?]\\(?:Physical|[A-Z]:)|//[.?]/)", re.I)
 _sh_system_file = lazy_regex(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib)|(?i:[A-Z]:/Windows/)")
 _sh_top = lazy_regex(r"(?:/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*)\Z")
 _sh_unknown_front = lazy_regex("()\ue0f0(\\w*)\ue0f1(/?.*)", re.S)
@@ -7403,21 +7401,16 @@ _sh_windows_front = lazy_regex("(?:\\$\\{?(\\w+)\\}?|\ue0f0(\\w*)\ue0f1)(/?.*)",
 _sh_passing_name = lazy_regex(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file")
 _SH_HISTORY = lazy_regex(r".*(?:_history|\.histfile|ConsoleHost_history\.txt|\.lesshst)\Z")
 _SH_PRIVATE = lazy_regex(
-    r"(?:~/?\Z|/\Z|/(?:etc|root|home|Users|proc|var/lib/\w+sql|var/backups)/?\Z|/home/\*|/etc/(?:passwd"
-    r"|shadow|group|gshadow|"
-    r"sudoers|ssh)|~/\.(?:ssh|gnupg|aws|kube|azure|docker|config|password-store|mozilla|thunderbird"
-    r"|config/(?:gcloud|"
-    r"google-chrome|chromium|gh|rclone)|local/share/keyrings|netrc|pgpass|git-credentials|npmrc|pypirc"
-    r"|electrum|bitcoin|"
-    r"ethereum|[a-z]+_history|vault-token|terraform\.d)|~/(?:Library/(?:Keychains"
-    r"|Application.Support/(?:Google|Firefox|"
-    r"BraveSoftware))|AppData/\S*(?:Chrome|Edge|Mozilla|Credentials|Protect)|\*|\.\*|Documents|Desktop"
-    r"|Pictures)(?:/|\Z)|"
-    r"\S*/\.env(?!\.(?:example|sample|template|dist))(?:\.\w+)?\Z|/proc/[\w*]+/(?:environ|mem)"
-    r"|\S*/(?:id_(?:rsa|dsa|ecdsa|"
-    r"ed25519)|\S*\.(?:kdbx|pem|p12|pfx|key|keystore|jks)|wallet\.dat|\.netrc|credentials(?:\.json)?"
-    r"|secrets?\.(?:ya?ml|json|"
-    r"env|toml)|NTDS\.dit|SAM)\Z|[A-Z]:/Users/?\Z|[A-Z]:/Windows/System32/config)", re.I)
+    r"(?:~/?\Z|/\Z|/(?:etc|root|home|Users|proc|var/lib/\w+sql|var/backups)/?\Z|/home/\*|/etc/(?:passwd|"
+    r"shadow|group|gshadow|sudoers|ssh)|~/\.(?:ssh|gnupg|aws|kube|azure|docker|config|password-store|"
+    r"mozilla|thunderbird|config/(?:gcloud|google-chrome|chromium|gh|rclone)|local/share/keyrings|"
+    r"netrc|pgpass|git-credentials|npmrc|pypirc|electrum|bitcoin|ethereum|[a-z]+_history|vault-token|"
+    r"terraform\.d)|~/(?:Library/(?:Keychains|Application.Support/(?:Google|Firefox|BraveSoftware))|"
+    r"AppData/\S*(?:Chrome|Edge|Mozilla|Credentials|Protect)|\*|\.\*|Documents|Desktop|Pictures)(?:/|"
+    r"\Z)|\S*/\.env(?!\.(?:example|sample|template|dist))(?:\.\w+)?\Z|/proc/[\w*]+/(?:environ|mem)|"
+    r"\S*/(?:id_(?:rsa|dsa|ecdsa|ed25519)|\S*\.(?:kdbx|pem|p12|pfx|key|keystore|jks)|wallet\.dat|"
+    r"\.netrc|credentials(?:\.json)?|secrets?\.(?:ya?ml|json|env|toml)|NTDS\.dit|SAM)\Z|"
+    r"[A-Z]:/Users/?\Z|[A-Z]:/Windows/System32/config)", re.I)
 _SH_SECRET_NAME = lazy_regex(r"secret|token|passw|api_?key|private_?key|credential|_key\Z|_pw\Z|_pat\Z", re.I)
 # Well-known files that a word with wildcards may mean.
 _SH_KNOWN_FILES = """~/.ssh/id_rsa ~/.ssh/id_ed25519 ~/.aws/credentials ~/.netrc ~/.kube/config
@@ -7443,21 +7436,21 @@ _sh_sources = lazy_regex(r"\*\.(?:py|[jt]sx|ts|go|rs|java|kt|c|cc|[ch]pp|cs|rb|p
 # Which of its databases a program works on: one for tests is made anew each time.
 _SH_STAGES = "RAILS_ENV RACK_ENV MIX_ENV NODE_ENV APP_ENV".split()
 _sh_for_tests = lazy_regex(r".* (?:\w+_ENV=|(?:-e|--env|--environment|--database)[= ])tests? ")
+_sh_test_base = lazy_regex(r"(?:[^\s?]*[/_-])?tests?(?:\d*|[_-]\w+|\.(?:db|sqlite3?))\Z")
 _sh_seeks = lazy_regex(r"(?i)AKIA|private.{0,3}key|aws_secret|api.{0,3}key|passw|secret|token|credential")
 _sh_sql_word = lazy_regex(r"\s*(?:DROP (?:TABLE|DATABASE|SCHEMA)|TRUNCATE TABLE|DELETE FROM)\s")
 # Settings of a project: a line more is no loss, nor is a file that people write for themselves.
 _sh_env_file = lazy_regex(r"(?:\./|[\w-]+/)*\.env(?:\.(?!prod)\w+)*\Z")
 # Scripts that an archive brings along to be run once.
-_sh_script_name = lazy_regex(r"(?i)\.(?:sh|bash|ps1|bat|cmd)\Z|"
-                             r"(?:^|[/\\])(?:install|setup(?!\.py\Z)|bootstrap|run|start)[\w-]*(?:\.\w+)?\Z")
+_sh_script_name = lazy_regex(r"(?i)\.(?:sh|bash|ps1|bat|cmd)\Z|(?:^|[/\\])(?:install|setup(?!\.py\Z)|"
+    r"bootstrap|run|start)[\w-]*(?:\.\w+)?\Z")
 _sh_hidden_program = lazy_regex(r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)")
 _sh_host_folder = lazy_regex(
     r"(?:/|/(?:etc|root|proc|sys|dev|boot|var|home|usr|Users|var/run/docker\.sock|run/docker\.sock))\Z")
 _sh_git_runs = lazy_regex(
     r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass|gitproxy)|alias\..+|diff\..*|pager\..+|"
-                          r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper"
-                          r"|\S+\.(?:tool|cmd|"
-                          r"command|textconv|pager|editor))\Z")
+    r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper|\S+\.(?:tool|cmd|"
+    r"command|textconv|pager|editor))\Z")
 _sh_metadata = lazy_regex(r"169\.254\.169\.254|metadata\.google|169\.254\.170\.2|100\.100\.100\.200")
 _sh_prints_remote = lazy_regex(r"gh (?:api|gist view)|(?:gsutil|rclone) .*\bcat |aws s3 cp .* -\Z")
 # With one of these a program does nothing; the others say what options and operands of some programs mean.
@@ -7774,16 +7767,13 @@ class Act(NamedTuple):
 
 
 _SQL_REST = r"(?P<w>[@#]*[^\W\d][\w$]*)|(?P<n>\d[\w.]*)|(?P<p>::|:=|\|\||<>|[<>!=]=|[\s\S])"
-_SQL_DIALECTS = {
-    "standard": lazy_regex(
+_SQL_DIALECTS = {"standard": lazy_regex(
         r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<d>\$(?:[^\W\d]\w*)?\$)|(?P<e>[eE]'[^'\\]*(?:(?:''"
         r"|\\[\s\S])[^'\\]*)*'?)|"
         r"(?P<s>[nNbBxX]?'[^']*(?:''[^']*)*'?)|(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?)|" + _SQL_REST),
-    "mysql": lazy_regex(
-        r"(?P<c>\s+|--(?=\s|\Z)[^\n]*|#[^\n]*|/\*(?!!)[\s\S]*?(?:\*/|\Z)|/\*!\d*|\*/)|"
+    "mysql": lazy_regex(r"(?P<c>\s+|--(?=\s|\Z)[^\n]*|#[^\n]*|/\*(?!!)[\s\S]*?(?:\*/|\Z)|/\*!\d*|\*/)|"
         r"(?P<e>[nNbBxX]?'[^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*'?|\"[^\"\\]*(?:(?:\"\"|\\[\s\S])[^\"\\]*)*\"?)|"
-        r"(?P<i>`[^`]*(?:``[^`]*)*`?|\$[\w$]*)|" + _SQL_REST),
-    "tsql": lazy_regex(
+        r"(?P<i>`[^`]*(?:``[^`]*)*`?|\$[\w$]*)|" + _SQL_REST), "tsql": lazy_regex(
         r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<s>[nN]?'[^']*(?:''[^']*)*'?)|"
         r"(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?|\[[^\]]*(?:\]\][^\]]*)*\]?)|" + _SQL_REST)}
 _sql_nest = lazy_regex(r"/\*|\*/")
@@ -7860,13 +7850,12 @@ _SQL_DYNAMIC = frozenset("""EXECUTE EXEC IMMEDIATE PREPARE SP_EXECUTESQL DBLINK 
     DBLINK_SEND_QUERY QUERY_TO_XML QUERY_TO_XML_AND_XMLSCHEMA TS_STAT OPENQUERY DBMS_SQL""".split())
 # Lines for the client program: what it runs, and the files that it reads or writes.
 _sql_client = lazy_regex(
-    r"^[ \t]*(?:(?:\\!|\.(?:shell|system)\b|!!?|\\[og][ \t]*\||\.(?:once|output)[ \t]*\||system\b|\\copy[ "
-    r"\t].*?\bprogram[ \t]+')"
-    r"[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|"
-    r"\.(?:read|import|output|once|open|load|backup|restore|save|dump)|source)[ \t]+'?([^\s';|]+))",
-    re.I | re.M)
+    r"^[ \t]*(?:(?:\\!|\.(?:shell|system)\b|!!?|\\[og][ \t]*\||\.(?:once|output)[ \t]*\||system\b|"
+    r"\\copy[ \t].*?\bprogram[ \t]+')[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|\.(?:read|"
+    r"import|output|once|open|load|backup|restore|save|dump)|source)[ \t]+'?([^\s';|]+))", re.I | re.M)
 
 
+_sql_settings = lazy_regex(r"(?m)^[ \t]*[.\\][a-z]+\b.*$")       # of the client
 _sql_graph = lazy_regex(r"(?i)\bmatch\s*\(\s*\w*\s*\)\s*(?:detach\s+)?delete\b")
 
 
@@ -7876,6 +7865,9 @@ def sql_acts(text: str, depth: int = 0) -> list[Act]:
     acts: list[Act] = []
     for found in _sql_client.finditer(text):
         acts.append(Act("sh", found.group(1).rstrip("'")) if found.group(1) else Act("read", found.group(2)))
+    plain = _sql_settings.sub(";", text)
+    if plain != text:
+        acts += sql_acts(plain, depth)
     if _sql_graph.search(text):
         acts.append(Act("say", "infrastructure", "destroys a database: every node of a graph"))
     for tokens in sql_readings(text) if sql_may_act(text) else ():
@@ -8035,8 +8027,7 @@ class SqlText:
         while True:
             name, end = self.name(at)
             words = re.split(r"[\W\d_]+", name)
-            if name and name[0] != "#" and name not in self.made and not (
-                    _SQL_SCRATCH if table
+            if name and name[0] != "#" and name not in self.made and not (_SQL_SCRATCH if table
                     else frozenset(("test", "tests", "tmp", "temp"))).intersection(words):
                 return f"{what} {name[:40]}"
             while self.word(end) or self.word(end, "i") or self.word(end, "p") == "*":      # an alias
@@ -8183,36 +8174,32 @@ _CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), 
     gettempdir tempdir TemporaryDirectory NamedTemporaryFile mkstemp createTempDirectory tempnam sys_get_temp_dir createTempFile
     tempfile""")) for name in names.split()}    # noqa: E501 (a table: whole rows)
 _code_loss = lazy_regex(
-    r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db(?=\w)|database|schema|table"
-    r"|bucket|stack|cluster|volume|"
-    r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk"
-    r"|hosted_?zone|queue|"
-    r"file_?system)\w*|flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|volumes\.(?:\w+\.)?remove|"
-    r"(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
-    r"[A-Z]\w*\.(?:destroy|delete)_all\Z|.*\blist_?(?i:bucket|instance|database|table|cluster|volume|disk|project)"
-    r"\w*\.(?:delete|terminate|drop)\Z")
+    r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db(?=\w)|database|schema|table|"
+    r"bucket|stack|cluster|volume|snapshot|instance|namespace|persistent_?volume|collection|keyspace|"
+    r"resource_?group|vm|disk|hosted_?zone|queue|file_?system)\w*|flush_?(?:all|db)|drop_?all|"
+    r"indices\.delete|objects\.all\.delete|volumes\.prune|volumes\.(?:\w+\.)?remove|(?:db|\w*coll\w*|"
+    r"sequelize)\.(?:\w+\.)?drop)\Z|[A-Z]\w*\.(?:destroy|delete)_all\Z|.*\blist_?(?i:bucket|instance|"
+    r"database|table|cluster|volume|disk|project)\w*\.(?:delete|terminate|drop)\Z")
 _code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
 _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
 _code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
-_code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|"
-                            r"^[ \t]*(?:const|let|var|def|class|func) [A-Za-z_{]")
+_code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|^[ \t]*(?:const|"
+    r"let|var|def|class|func) [A-Za-z_{]")
 _code_long = lazy_regex(r"'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|`[^`\n]*\n[^`]*`")
 _code_program = lazy_regex(
-    r"(?m)(?:^|;)[ \t]*((?:[A-Za-z_]\w*=\S*[ \t]+)*(?:sudo[ \t]+)?(?:rm|rmdir|shred|dd|mkfs[\w.]*|mv|chmod"
-    r"|chown|truncate|"
-    r"find|xargs|(?:ba|z|da|k)?sh|eval|env|curl|wget|nc|ncat|socat|ssh|scp|rsync|tar|cat|tee|python[\d.]*"
-    r"|perl|ruby|node|php|git|docker|"
-    r"kubectl|terraform|aws|psql|mysql|crontab|cd|rd|del|cmd|powershell|pwsh|remove-item|iex|iwr|irm)"
-    r"(?=[ \t]+[-~/.\"'$\\\w{(&])(?![ \t]+(?:in|is|as|if|of|or|and)[ \t])[^\n]*)", re.I)
+    r"(?m)(?:^|;)[ \t]*((?:[A-Za-z_]\w*=\S*[ \t]+)*(?:sudo[ \t]+)?(?:rm|rmdir|shred|dd|mkfs[\w.]*|mv|chmod|"
+    r"chown|truncate|find|xargs|(?:ba|z|da|k)?sh|eval|env|curl|wget|nc|ncat|socat|ssh|scp|rsync|tar|cat|tee|"
+    r"python[\d.]*|perl|ruby|node|php|git|docker|kubectl|terraform|aws|psql|mysql|crontab|cd|rd|del|cmd|"
+    r"powershell|pwsh|remove-item|iex|iwr|irm)(?=[ \t]+[-~/.\"'$\\\w{(&])(?![ \t]+(?:in|is|as|if|of|or|"
+    r"and)[ \t])[^\n]*)", re.I)
 _code_mongo = lazy_regex(r"\s*db\.")
 _code_fork = lazy_regex(
-    r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
-                        r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
+    r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|fork\(\)\s*while|"
+    r"loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
 _code_imports = lazy_regex(
     r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+([\w ,]+|\([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|"
     r"\bimport\s+(?:([\w$]+)\s*,?\s*)?(?:\*\s*as\s+([\w$]+)|\{([^{}]*)\})?\s*from\s*['\"](?:node:)?([^'\"]+)|"
-    r"\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)",
-    re.M)
+    r"\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)", re.M)
 _code_heredoc = lazy_regex(r"<<[<~-]?[ ]?([\"']?)([A-Z_]\w*)\1([^\n]*)\n([\s\S]*?)^[ \t]*\2\b", re.M)
 _CODE_DEFINES = frozenset("def function sub fn func fun".split())
 # Words without a value; words and marks that make one of several values, or nothing, of what stands around
@@ -8229,7 +8216,7 @@ _CODE_WORDS = _CODE_KEPT | _CODE_SKIPPED | _CODE_DEFINES | {"lambda"}
 _CODE_HOLE = "\ue011"                           # on both sides of the name of what is not known
 _code_hole = lazy_regex(f"{_CODE_HOLE}([^{_CODE_HOLE}]*){_CODE_HOLE}")
 _CODE_SHORT = (r"'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)|'[^'\\\n]*(?:\\[\s\S][^'\\\n]*)*'?|"
-          r"\"[^\"\\\n]*(?:\\[\s\S][^\"\\\n]*)*\"?")
+    r"\"[^\"\\\n]*(?:\\[\s\S][^\"\\\n]*)*\"?")
 _CODE_LONG = (
     r"'[^'\\]*(?:\\[\s\S][^'\\]*)*'?|\"[^\"\\]*(?:\\[\s\S][^\"\\]*)*\"?|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?")
 _CODE_TOKENS = {                # of each family: comments, strings, names
@@ -8237,9 +8224,8 @@ _CODE_TOKENS = {                # of each family: comments, strings, names
     "slash": (r"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z)", rf"{_CODE_SHORT}|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?",
               r"[$#]?[^\W\d][\w$]*|\$"),
     "sigil": (r"#[^\n]*", rf"{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|"
-              r"(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>"
-              r"|/[^/\n]*/|"
-              r"\|[^|\n]*\||![^!\n]*!)", r"[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+"),
+              r"(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>|"
+              r"/[^/\n]*/|\|[^|\n]*\||![^!\n]*!)", r"[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+"),
     "php": (r"<\?(?:php|=)?|\?>|(?:#(?!\[)|//)[^\n]*|/\*[\s\S]*?(?:\*/|\Z)", _CODE_LONG,
             r"\$*\\?[^\W\d][\w\\]*"),
     "lua": (r"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*",
@@ -8252,8 +8238,7 @@ _CODE_FAMILIES = {family: lazy_regex(
     for family, (blank, string, name) in _CODE_TOKENS.items()}
 _CODE_FAMILY_OF = {name: family for family, names in (
     ("hash", "python pypy ipython r rscript awk"), ("slash", "node nodejs deno bun java jshell groovy"),
-    ("sigil", "ruby perl"),
-    ("php", "php"), ("lua", "lua luajit")) for name in names.split()}
+    ("sigil", "ruby perl"), ("php", "php"), ("lua", "lua luajit")) for name in names.split()}
 _CODE_PICKS = {"hash": ". ::", "slash": ". ?. ::", "sigil": ". -> ::", "php": "-> ::", "lua": ". :"}
 _code_regex = lazy_regex(r"/(?![*/\s])[^/\\\n\[]*(?:(?:\\.|\[(?:[^\]\\\n]|\\.)*\])[^/\\\n\[]*)*/[a-z]*")
 _code_params = lazy_regex(r"([\w\s,()*&]{0,200})\|")
@@ -8261,8 +8246,7 @@ _code_goes_on = lazy_regex(r"\s{0,80}(?:\.|\?\.|->|\|\||&&|\?\s|\+)")
 _code_typed = lazy_regex(r"[ \t]*[\w.\[\], |]{1,60}(?<![=!<>])=(?!=)")
 # What is computed within a string: an expression, or a variable.
 _CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"),
-               "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
-               "sigil":
+               "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"), "sigil":
                lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?(?:\{\w+\}|\[\d\]))?)"),
                "php": lazy_regex(r"\{(\$[^{}]*)\}|(\$\{?\w+\}?)")}
 _code_word = lazy_regex(r"\W|:.*")
@@ -8788,8 +8772,7 @@ class _CodeValues:
                     continue
                 place = piece[1:-1] if piece[0] == "{" else ""
                 item = (items[int(place)] if place.isdigit() and len(place) < 4 and int(place) < len(items)
-                        else (
-                     fields.get(_code_word.sub("", piece.rpartition(")")[0] or piece))))
+                        else (fields.get(_code_word.sub("", piece.rpartition(")")[0] or piece))))
                 value = self.join(value, item or (rest.pop(0) if rest else _CODE_UNKNOWN))
             made.append(value)
         return _code_either(made or [_CODE_UNKNOWN])
@@ -8810,8 +8793,7 @@ class _CodeValues:
     def path(self, text: str, at: int = -2) -> None:
         """A text that may be a file."""
         if (1 < len(text) < 400 and not _CODE_PATHLIKE.isdisjoint(text) and _CODE_NO_PATH.isdisjoint(text) and
-            (
-                 len(self.named) < 4000)):
+            (len(self.named) < 4000)):
             self.named.setdefault(_code_shown(text), at)
 
 
@@ -8889,8 +8871,7 @@ class _CodeCalls(_CodeValues):
         for arg in given:
             named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
             if arg.params is None and not (named and named not in _CODE_NOUNS and
-                                           self.roles(named).startswith(
-                    ("run", "eval", "delete"))):
+                                           self.roles(named).startswith(("run", "eval", "delete"))):
                 continue
             others = [other for other in (call.of, *given) if other is not None and other is not arg]
             over = _code_either([item for other in others for item in other.each()] or [_CODE_UNKNOWN])
@@ -9033,8 +9014,7 @@ class _CodeCalls(_CodeValues):
         bars = [text.strip("| ") for text in [*call.first.texts, *texts] if "|" in (text[:1], text[-1:])]
         if bars:                                        # a program's output or input
             return self.run([call.args[-1]] if {"|-", "-|"}.intersection(texts)
-                            else list(map(_CodeValue, zip(bars))),
-                            {}, "system", None)
+                            else list(map(_CodeValue, zip(bars))), {}, "system", None)
         return self.reads(call)
 
     def reads(self, call: _CodeCall) -> _CodeValue:
@@ -9286,8 +9266,7 @@ _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall],
     (lambda reader, call: None if call.args else _CodeValue((reader.home,), None, "Path"),
      "home homedir UserHomeDir"),
     (lambda reader, call: _CodeValue((), [_CODE_UNKNOWN] * 5 + [_CodeValue((reader.home,))] * 3),
-     "getpwuid getpwnam"),
-    (_CodeCalls.imported, "__import__ import_module require import"),
+     "getpwuid getpwnam"), (_CodeCalls.imported, "__import__ import_module require import"),
     (_CodeCalls.attribute, "getattr"), (_CodeCalls.environment, "get fetch getenv getProperty"),
     (_CodeCalls.joined, "join implode paste paste0 concat"), (_CodeCalls.format, "format sprintf"),
     (_CodeCalls.changed, "split " + " ".join(_CODE_TEXTS)),
@@ -9296,8 +9275,7 @@ _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall],
     ) for name in names.split()}
 _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     "run": _CodeCalls.runs, "eval": _CodeCalls.evaluates, "delete": _CodeCalls.deletes,
-    "write": _CodeCalls.writes,
-    "save": lambda reader,
+    "write": _CodeCalls.writes, "save": lambda reader,
     call: reader.written(call.args[1] if len(call.args) > 1 else _CODE_UNKNOWN, _CODE_FETCHED),
     "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
     "fetch": _CodeCalls.fetches, "send": _CodeCalls.sends, "say": _CodeCalls.says, "test": _CodeCalls.looks,
@@ -9354,21 +9332,16 @@ def code_acts(text: str, language: str, home: str, budget: Budget | None = None)
 
 
 _sh_code_socket = lazy_regex(
-    r"['\"]socket['\"]|socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket"
-    r"|TCPServer|fsockopen|"
-    r"stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
-    r"require\(\\?['\"](?:node:)?net\\?['\"]\)|(?i:TCPClient|Net\.Sockets|TcpListener)|/inet/(?:tcp|udp)"
-    r"|java\.net\.Socket|"
-    r"new Socket\(|net\.Dial|Deno\.connect|Bun\.connect|/dev/tcp/|socketClient")
+    r"['\"]socket['\"]|socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket|"
+    r"TCPServer|fsockopen|stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
+    r"require\(\\?['\"](?:node:)?net\\?['\"]\)|(?i:TCPClient|Net\.Sockets|TcpListener)|/inet/(?:tcp|udp)|"
+    r"java\.net\.Socket|new Socket\(|net\.Dial|Deno\.connect|Bun\.connect|/dev/tcp/|socketClient")
 _sh_code_shell = lazy_regex(
-    r"dup2|`#\{|/bin/(?:ba|z|da|k|a)?sh\b|(?i:cmd(?:\.exe|['\" ])|\biex\b|Invoke-Expression|powershell)"
-    r"|pty\.spawn|\|"
-    r"&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|recv\([^)]*\)[^\n]{0,200}(?:subprocess"
-    r"|os\.(?:popen|system)|"
-    r"exec\()|(?:subprocess|os\.popen|os\.system|getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv"
-    r"|['\"](?:ba|z)?sh['\"]|"
-    r"\b(?:ba|z|da)?sh(?: -\w+)* *0?<&|"
-    r"(?i:io\.popen)|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
+    r"dup2|`#\{|/bin/(?:ba|z|da|k|a)?sh\b|(?i:cmd(?:\.exe|['\" ])|\biex\b|Invoke-Expression|powershell)|"
+    r"pty\.spawn|\|&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|"
+    r"recv\([^)]*\)[^\n]{0,200}(?:subprocess|os\.(?:popen|system)|exec\()|(?:subprocess|os\.popen|os\.system|"
+    r"getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv|['\"](?:ba|z)?sh['\"]|\b(?:ba|z|"
+    r"da)?sh(?: -\w+)* *0?<&|(?i:io\.popen)|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
 
 
 def _sh_decoded(text: str, how: str) -> str | None:
@@ -9500,13 +9473,10 @@ def _code_commands(text: str) -> str:
 
 
 
-class _WindowsReader:
-    """What both readers share. Total, but for BudgetSpent. *t* is the text, *i* where it is read."""
+class _WindowsReader(_Reader):
+    """What both readers share."""
     blank = gap = redirects = lazy_regex("")            # between commands, between words; a redirection
     ends = ""                                           # marks that end a command
-
-    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
-        self.t, self.n, self.i, self.depth, self.notes = text, len(text), 0, depth, notes or _ShNotes()
 
     def at(self, *marks: str) -> bool:
         return self.t.startswith(marks, self.i)
@@ -9518,13 +9488,6 @@ class _WindowsReader:
                 self.i += len(mark)
                 return mark
         return ""
-
-    def take(self, pattern: Any) -> re.Match[str] | None:
-        """What *pattern* finds here, stepped over."""
-        found: re.Match[str] | None = pattern.match(self.t, self.i)
-        if found:
-            self.i = found.end()
-        return found
 
     def node(self, kind: str, words: list[Any], *parts: _Script) -> _ShNode:
         self.notes.spend(1, 0)
@@ -9633,7 +9596,7 @@ _power_key = lazy_regex(r"[\s;]*['\"]?([\w.-]+)['\"]?\s*=\s*")
 _power_operator = lazy_regex(r"[-+*/%]?=(?!=)|\+\+|--(?![\w])|-[A-Za-z]+(?![\w-])|\.\.|[-+*/%,!?:<>]|\?\?=?")
 _power_keyword = lazy_regex(
     r"(?i)(if|elseif|else|foreach|for|while|until|do|switch|try|catch|finally|trap|begin|process|end|"
-                            r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
+    r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
 _power_follows = lazy_regex(r"(?i)(?:else|elseif|catch|finally|while|until|process|end)(?![\w-])")
 _power_each, _power_name = lazy_regex(r"(?i)\(\s*\$(\w+)\s+in\b"), lazy_regex(r"[\w:-]*")
 _power_called = lazy_regex(r"(?:&|\.(?=[ \t('\"${]))[ \t]*")
@@ -9862,22 +9825,20 @@ class _PowerReader(_WindowsReader):
 
 _CMD_OWN = frozenset("rd rmdir del erase cd chdir md mkdir type dir copy move ren rename".split())
 _cmd_percent = lazy_regex(r"%([A-Za-z_][\w()]*)(:[^%\n]*)?%|!([A-Za-z_][\w()]*)(:[^!\n]*)?!|"
-                          r"%%?~?(?:[dpnxfsatz]*)(?:\$\w+:)?([A-Za-z0-9*])")
+    r"%%?~?(?:[dpnxfsatz]*)(?:\$\w+:)?([A-Za-z0-9*])")
 _cmd_plain, _cmd_quoted = lazy_regex(r"[^\s\"^%!&|<>()]+"), lazy_regex(r"[^\n][^\"%!\n]*")
 # Commands of cmd.exe itself: what stands behind them without a blank is no part of the name.
 _cmd_glued = lazy_regex(
     r"(?i)(rd|rmdir|del|erase|cd|chdir|md|mkdir|echo|type|dir|copy|move|ren|rename|start|call|set|pushd|"
-                        r"mklink)(?=[/\\.,;=:+(\[])")
+    r"mklink)(?=[/\\.,;=:+(\[])")
 _cmd_keyword = lazy_regex(r"(?i)(if|else|for|do)(?=[\s(/]|\Z)|(?:rem(?=[\s(/]|\Z)|::)[^\n]*|\)")
 _cmd_else, _cmd_do = lazy_regex(r"(?i)else(?=[\s(])"), lazy_regex(r"(?i)do\b")
 _cmd_condition = lazy_regex(
-    r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|cmdextversion)[ \t]+"
-    r"(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|lss|leq|gtr|geq)[ "
-    r"\t])[ \t]*"
-    r"(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
-_cmd_for = lazy_regex(
-    r"(?i)[ \t]*((?:/[drlf](?:[ \t]*(?:\"[^\"\n]*\"|(?!%%?[a-z][ \t]|/)[^\s(\"]+(?![^\s(\"])))?[ \t]*)*)"
-                      r"(%%?[A-Za-z])[ \t]+in[ \t]*\(([^)]*)\)?")
+    r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|"
+    r"cmdextversion)[ \t]+(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|"
+    r"lss|leq|gtr|geq)[ \t])[ \t]*(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
+_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf](?:[ \t]*(?:\"[^\"\n]*\"|(?!%%?[a-z][ \t]|"
+    r"/)[^\s(\"]+(?![^\s(\"])))?[ \t]*)*)(%%?[A-Za-z])[ \t]+in[ \t]*\(([^)]*)\)?")
 _cmd_below = lazy_regex(r"(?i)/r[ \t]+(\"[^\"]*\"|[^\s\"]+)")
 
 
@@ -9956,8 +9917,7 @@ class _CmdReader(_WindowsReader):
         word = self.word()
         if not title:                                   # `/s/q` and `a,b` are words
             node.words += [piece for piece in re.split(r"(?=/)|[,;=]" if word[:1] == "/" else "[,;=]", word)
-                           if piece] if (
-                own and isinstance(word, str)) else [word]
+                           if piece] if (own and isinstance(word, str)) else [word]
         return True
 
     def word(self) -> Any:
@@ -10067,8 +10027,7 @@ def windows_node(run: _ShRun, node: _ShNode, flow: _Flow) -> _Flow:
     target, sign = node.words
     source = node.parts[0][0] if node.parts else []
     words = ([""] if not source else _power_value(run, source[0].words[0]) if len(source) == 1 and
-             source[0].kind == "$" else (
-         _power_lines(run.script(node.parts[0]))))
+             source[0].kind == "$" else (_power_lines(run.script(node.parts[0]))))
     names = [operand[1] for operand in target if operand[0] == "v" and len(operand) == 2]
     for number, name in enumerate(names):
         value = words if len(names) == 1 else words[number:number + 1] or [""]
@@ -10201,8 +10160,7 @@ def _power_call(run: _ShRun, kind: str, words: list[str], name: str, args: list[
         text = _sh_decoded(first, "base64")
         return [_sh_from(text or _SH_HOLE, _Flow(text, _sh_flow(first).remote, (), True))]
     elif name in ("invoke", "invokescript", "create", "newscriptblock", "addscript", "invokereturnasis",
-                  "expandstring") and (
-            name != "create" or kind == "scriptblock"):
+                  "expandstring") and (name != "create" or kind == "scriptblock"):
         for word in args[:1] or words:
             if isinstance(word, _ShWord) and word.block is not None:
                 return _power_lines(run.script(word.block))
@@ -10428,8 +10386,7 @@ class _ShFiles(_ShState):
     def path(self, word: str, sources: list[str] | None = None) -> None:
         """Report a word that is or may be a file."""
         if (not word or len(word) > 4096 or word[:1] in "-!" or word[:8] == "/dev/fd/" or word == _SH_HOLE or
-            "\n" in word or (
-                 "://" in word and word[:5] != "file:")):
+            "\n" in word or ("://" in word and word[:5] != "file:")):
             return
         for place in self.reported(word):
             known: list[str] = []               # what its wildcards may mean
@@ -10490,8 +10447,7 @@ class _ShFiles(_ShState):
         before, folders = self.cwds, self.vars.get("CDPATH", "")
         self.cwds = tuple(dict.fromkeys([self.where(word, cwd)[:1000] for cwd in before] + [
             f"{folder}/{word}" for one in _sh_each(folders) if isinstance(one, str) and word[:1] not in "/~."
-            for folder in
-            one.split(":") if folder]))[:9]
+            for folder in one.split(":") if folder]))[:9]
         if not self.posix:
             return
         self.spend(len(word) * 20)
@@ -10869,7 +10825,8 @@ class _ShWords(_ShFiles):
     def unset(self, name: str) -> str:
         """A variable that this command has not set: whatever the environment holds."""
         return _sh_from(_sh_hole(name),
-                        _sh_read((f"\0${name[:40]}",))) if _SH_SECRET_NAME.search(name) else _sh_hole(name)
+                        _sh_read((f"\0${name[:40]}" + "\0" * self.loaded,))) if _SH_SECRET_NAME.search(
+                            name) else _sh_hole(name)
 
     def parameter(self, p: _ShParameter, quoted: bool) -> list[list[str]]:
         """What `$NAME` or `${…}` may become: for each possibility its texts (several of a list)."""
@@ -10932,8 +10889,7 @@ class _ShWords(_ShFiles):
             cut = _sh_slice(pattern, second if len(p.arguments) > 1 else None)
             return [self.sliced(p, one or [self.unset(p.name)], cut, listed) for one in values]
         return [[self.changed(p.name, operator, text, pattern, second)
-                 for text in (one or [self.unset(p.name)])]
-                for one in values]
+                 for text in (one or [self.unset(p.name)])] for one in values]
 
     def defaulted(self, p: _ShParameter, values: list[list[str] | None],
                   operator: str) -> list[list[str] | None]:
@@ -11043,8 +10999,7 @@ class _ShWords(_ShFiles):
             key = str(self.whole(index))
             self.subscript("[" + key)
             value = {**(before if isinstance(before, dict) else {"0": before} if isinstance(before, str)
-                        else {}),
-                     key: value if isinstance(value, str) else _SH_HOLE}
+                        else {}), key: value if isinstance(value, str) else _SH_HOLE}
         self.set(name, value)
 
     def set(self, name: str, value: Any) -> None:
@@ -11514,6 +11469,7 @@ class _ShRun(_ShScripts):
         self.row, self.root = row, self.root or "root" in row.traits
         outs: list[_Flow] = []
         acts = []
+        whole = "infrastructure" not in self.facts
         for pair in got:
             if pair[0] == "cd":
                 fell = self.fell
@@ -11532,6 +11488,10 @@ class _ShRun(_ShScripts):
         for role in row.inputs if flow.text or flow.remote else ():
             if not call.all(role) and (flow.text or role != "sql"):
                 self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
+        if whole and "sql" in row.inputs and "destroys a database" in self.facts.get("infrastructure", ""):
+            base = _sh_after(call.args, "-d", "-D", "--dbname", "--database") or ""
+            if any(map(_sh_test_base.match, [*call.words, base])):      # which is made anew each time
+                del self.facts["infrastructure"]
         if row.method is not None:
             call.said = _sh_said(outs)
             outs = [row.method(self, call, flow), *([] if row.method is _do_code else outs)]
@@ -11570,7 +11530,7 @@ class _ShRun(_ShScripts):
         if call.name[1:] == "q" and any(["@base64d" in word for word in call.args]):
             out = _sh_unveiled(out)
         for word in call.all("n") if call.got else ():
-            self.named(call.name, word)
+            self.named(word)
             if call.name in ("mkdir", "md"):
                 self.made |= {word.rstrip("/")}
         if "inplace" in call.marks:
@@ -11592,9 +11552,9 @@ class _ShRun(_ShScripts):
         return flow if "same" in traits else out._replace(below=True) if "below" in traits else (
             out._replace(made=True) if "made" in traits else out)
 
-    def named(self, name: str, word: str) -> None:
-        """A word whose name alone matters: that is nobody's business only in a few places."""
-        if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
+    def named(self, word: str) -> None:
+        """A word whose name alone matters: that is only our business where it is ours."""
+        if "mcpwall" in word:
             self.path(word)
 
     def act(self, role: str, value: str, flow: _Flow, appended: bool = False) -> _Flow:
@@ -12220,7 +12180,7 @@ def _do_prints(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 def _do_listing(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     for word in call.args:
-        run.named(call.name, word)
+        run.named(word)
     spots = [w for w in _sh_operands(call.args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
     shape = next((value for option, value in zip(call.args, call.args[1:])
                   if option.lower() in ("-filter", "-include")), "*")
@@ -12351,7 +12311,7 @@ def _do_mode(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         targets = [w for w in args if _sh_drive.match(w)]
         spec = "777" if any([re.search(r"(?i)/grant|everyone|/f|/reset", w) for w in args]) else ""
     for word in targets:
-        run.named("chmod", word)
+        run.named(word)
         places = run.places(word)
         outside = any([p in ("/", "~", "/home", "/Users") or _SH_SYSTEM.match(p) and
                        not _SH_TEMPORARY.match(p) for p in places])
@@ -12450,8 +12410,7 @@ def _do_remote_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         return run.operands(name, args, flow)
     robocopy, rsync = name == "robocopy", name == "rsync"
     words = [w for w, option in zip(args, ["", *args]) if option not in _SH_COPY_VALUED and w[:1] != "-" and
-             not (
-        robocopy and w[:1] == "/")]
+             not (robocopy and w[:1] == "/")]
     for word in words[:-1] if "moved" in call.marks else []:
         run.delete(word, "moves away what is outside the project")
     if (robocopy or rsync) and len(words) > 1 and _sh_has(r"(?i)--del|/mir|/purge", args):
@@ -12512,8 +12471,7 @@ def _do_items(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     spots = _sh_operands(call.args)
     run.operands("get-item", call.args)
     return flow if not spots else _Flow("\\".join([word.rstrip("\\/") for word in spots])
-                                        if call.name == "join-path"
-                                        else "\n".join(spots))
+                                        if call.name == "join-path" else "\n".join(spots))
 
 
 def _do_new_object(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
@@ -12530,12 +12488,10 @@ def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 _sh_harmless = lazy_regex(
-    r"\s*(?:#(?!!).*|eval ['\"]?\$\((?:\S*/bin/)?(?:zoxide|direnv|starship|pyenv|rbenv|nodenv|jenv|goenv|mise"
-    r"|fnm|brew|atuin|thefuck|opam)(?: [\w-]+){1,4}\)['\"]?|(?:source|\.) <\(\w+ completion \w+\)|"
-    r"alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
-                          r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS"
-                          r"|PERL5|GIT_|"
-                          r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
+    r"\s*(?:#(?!!).*|eval ['\"]?\$\((?:\S*/bin/)?(?:zoxide|direnv|starship|pyenv|rbenv|nodenv|jenv|goenv|"
+    r"mise|fnm|brew|atuin|thefuck|opam)(?: [\w-]+){1,4}\)['\"]?|(?:source|\.) <\(\w+ completion \w+\)|"
+    r"alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|(?:export )?(?!LD_|DYLD_|"
+    r"BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
 
 
 def _sh_kept(name: str, args: list[str]) -> list[str]:
@@ -12576,8 +12532,7 @@ def _sh_elsewhere(origin: _Flow, hosts: str, lent: bool) -> bool:
              for source in origin.sources]
     if lent:
         return any([not name[0] or name[0] in _SH_SERVICES and name[0] not in hosts and
-                    _SH_SERVICES[name[0]] not in hosts
-                    for name in names])
+                    _SH_SERVICES[name[0]] not in hosts for name in names])
     return (origin.coded or
             any([not any([len(part) > 3 and part in hosts for part in name]) for name in names]))
 
@@ -12589,15 +12544,14 @@ _sh_escape_lines = lazy_regex(
     r"system\b|pipe\b|make\b)[ \t]*(.+)$|\|[ \t]*(?:silent[ \t]+)?!(.+)|\w\s+!(.+)")
 _sh_sed_command = lazy_regex(r"(?:^|[;}{\n]|(?<=[\d$!/,]))\s*[\d$,]*!?\s*e(?:[ \t]+|\\\n)([^\n]+)")
 _sh_sed_replaced = lazy_regex(
-    r"s([^\w\s\\])(?:\\.|(?!\1)[^\\])*\1((?:\\.|(?!\1)[^\\])*)\1[gpiImM\d]*(?:e|[gpiImM\d;\s]*"
-                              r";\s*e\b)", re.S)
+    r"s([^\w\s\\])(?:\\.|(?!\1)[^\\])*\1((?:\\.|(?!\1)[^\\])*)\1[gpiImM\d]*(?:e|[gpiImM\d;\s]*;\s*e\b)", re.S)
 _sh_awk_text = lazy_regex(r'"((?:[^"\\\n]|\\.)*)"')
 _sh_tcl_runs = lazy_regex(r"\b(?:spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n;\])]+)")
 _sh_make_call = lazy_regex(r"\$\(shell[ \t]+([^\n)]+)|(?:^|\n)[\w.$()-]+[ \t]*!=[ \t]*([^\n]+)")
 _sh_runs_input = lazy_regex(
     r"(?:exec|eval|system|popen|spawn|call|run|Function)\b[^\n]{0,80}(?:stdin|STDIN|\$0|<>|gets)|"
-                            r"system\s*\(\s*(?![\"')])|`[^`]*\$_|\|\s*getline|\|\s*\"(?:ba)?sh|print\s*\|"
-                            r"|\A\s*s(\W).*\1.*\1\w*e\w*\Z")
+    r"system\s*\(\s*(?![\"')])|`[^`]*\$_|\|\s*getline|\|\s*\"(?:ba)?sh|print\s*\||"
+    r"\A\s*s(\W).*\1.*\1\w*e\w*\Z")
 
 
 def _sh_escaped_commands(run: _ShRun, language: str, text: str) -> None:
@@ -12679,8 +12633,7 @@ def _sh_script_of(role: str) -> Callable[[_ShRun, str, str], None]:
 _SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
     **dict.fromkeys(("python", "node", "perl", "ruby", "php", "code", "osascript"), judge_code),
     "awk": _sh_awk_program, "sed": _sh_sed_text, "esc": _sh_escaped_commands, "make": _sh_make_text,
-    "tcl": _sh_tcl_text,
-    "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
+    "tcl": _sh_tcl_text, "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
     "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
 _SH_QUIET_ROLES = frozenset("""text p k h f r n cd u s S @ header auth folder module makefile
     entry two stem mark file into mode array fd name""".split())
@@ -12698,22 +12651,17 @@ def _sh_text(value: Any) -> str:
 # this short way against the reader. What is too long or too deep, what spends the budget and any fault of
 # ours raise BudgetSpent: the message is refused, since nobody has read it.
 _sh_windows = lazy_regex(
-    r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|(?<!%)\w\\[\w%$]|\$_[.\s}|)]|\w`\w|"
-                         r"net\.webclient|\$env:|"
-                         r"(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression"
-                         r"|command|service|task"
-                         r"|disk|volume|preference|client|policy|user|member|property|profile|transfer"
-                         r"|string|file|archive|"
-                         r"wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|\b(?:iex|irm|iwr|gci"
-                         r"|ri|del|erase|rd|"
-                         r"rmdir|icacls|foreach|echo off)\b|\^|\[\w[\w.]*\]::|\b(?:cmd|powershell|pwsh)\b")
+    r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|(?<!%)\w\\[\w%$]|\$_[.\s}|)]|\w`\w|net\.webclient|"
+    r"\$env:|(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|"
+    r"task|disk|volume|preference|client|policy|user|member|property|profile|transfer|string|file|archive|"
+    r"wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|\b(?:iex|irm|iwr|gci|ri|del|erase|rd|"
+    r"rmdir|icacls|foreach|echo off)\b|\^|\[\w[\w.]*\]::|\b(?:cmd|powershell|pwsh)\b")
 _sh_power_like = lazy_regex(
-    r"(?i)\$\w+\s*=|\$_|\$env:|(?<![\w./-])[a-z]{2,}-[a-z]{3,}(?![\w./-])|\b(?:iex|irm|iwr|gci|ri|ni|gc"
-                            r"|sc|saps)\b|\[\w[\w.]*\](?:::|['\"$(])|\.Download|-Recurse|net\.webclient"
-                            r"|\w`\w|\^?\bfunction\b")
+    r"(?i)\$\w+\s*=|\$_|\$env:|(?<![\w./-])[a-z]{2,}-[a-z]{3,}(?![\w./-])|\b(?:iex|irm|iwr|gci|ri|ni|gc|sc|"
+    r"saps)\b|\[\w[\w.]*\](?:::|['\"$(])|\.Download|-Recurse|net\.webclient|\w`\w|\^?\bfunction\b")
 _sh_cmd_like = lazy_regex(
-    r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xcopy|move|for|if|start|call|type|attrib|icacls|"
-                          r"reg|schtasks|net|sc|format|@?echo)\s|[A-Z]:\\")
+    r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xcopy|move|for|if|start|call|type|attrib|icacls|reg|"
+    r"schtasks|net|sc|format|@?echo)\s|[A-Z]:\\")
 
 
 _sh_hyphen = lazy_regex("[a-z]-[a-z]")
@@ -12735,8 +12683,7 @@ def _sh_dialects(text: str, language: str) -> list[str]:
         return found
     low = text.lower()
     if (any(c in low for c in "\\%^[`") or "$env:" in low or "$_" in low or "net.webclient" in low or
-        _sh_hyphen.search(low)
-            or
+        _sh_hyphen.search(low) or
         not _SH_OTHER_WORDS.isdisjoint(low.translate(_SH_SPACED).split())) and _sh_windows.search(text):
         if _sh_power_like.search(text):
             found.append(_SH_POWER)
@@ -12774,9 +12721,16 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
         text = _sh_private.sub("?", text.replace("\0", ""))
     shell, code = language in ("", "sh", "powershell", "cmd"), language in ("code", "any")
     dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
-    if shell and dialects == [_SH_POSIX] and "wal" not in text and _sh_flat.match(text) and not (
-            text[0] in _SH_KEYWORD_STARTS and _sh_keyword.match(text)):
-        return _sh_one(["".join(word) for word in _sh_flat_words.findall(text)], ctx, cwd, env)
+    if shell and dialects == [_SH_POSIX] and "wal" not in text and _sh_flat.match(text):
+        if "|" not in text and ";" not in text and "&" not in text:
+            words = ["".join(word) for word in _sh_flat_words.findall(text)]
+            if words[0] not in _SH_FLAT_KEYWORDS:
+                return _sh_one(words, ctx, cwd, env)
+        elif script := _sh_flat_script(text):
+            run = _ShRun(ctx, _SH_POSIX, cwd, env)
+            run.spend(len(text))
+            run.shown(run.script(script))
+            return _sh_facts([run])
     runs = []
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
@@ -12791,6 +12745,25 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
             judge_program_text(run, language, text)
         runs.append(run)
     return _sh_facts(runs)
+
+
+def _sh_flat_script(text: str) -> _Script:
+    """What the reader makes of such a text; nothing when a command begins with a keyword."""
+    node = _ShNode()
+    script = [[node]]
+    for single, double, mark, plain in _sh_flat_words.findall(text):
+        if mark:
+            node = _ShNode()
+            if mark == "|":
+                script[-1].append(node)
+            else:
+                script.append([node])
+                node.joint = mark.strip(";")
+        elif plain in _SH_FLAT_KEYWORDS and not node.words:
+            return []
+        else:
+            node.words.append(single or double or plain)
+    return script
 
 
 def _sh_one(words: list[str], ctx: ShellContext, cwd: str | tuple[str, ...],
@@ -13328,7 +13301,7 @@ _open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[
 _next_line = lazy_regex(r"""(?x) [ \t]{0,4} (?:[|>][-+0-9]{0,2}|<<[-~]?["']?\w{1,20}["']?)? [ \t]{0,4} (?:\r?\n){1,2}
     (?: [ \t]* (?: (?:[\w./-]{0,80}?[:-])? \d{1,7} (?:[:\-|→│]|\t) | [>\#*+|-](?=[ \t]) ) )? [ \t]* ["'`]?
     (?P<value> [^\s\0"'`]{6,200} ) (?=["'`]?[ \t]*(?:[\r\n\0]|\Z))""")    # noqa: E501 (a table: whole rows)
-_no_line_value = lazy_regex(r"[:({\[,;]\Z|\A[\w.]+(?:\(|=)")
+_no_line_value = lazy_regex(r"[:({\[,;]\Z|\A[\w.]+(?:\(|=)|\A[a-z][a-z_.-]{1,40}:[\w\"'-]")
 # Members of an object between a name and its value, and the name of that member
 _BETWEEN = r"""(?:\s{0,3}[,;]\s{0,60}|\s{0,3}\n\s{0,60})"""
 _MEMBER = (
@@ -17183,6 +17156,8 @@ _LOOK_WORDS = frozenset("""explain describe search lookup help docs lint format 
 # as the first word: what a command means
 _EXPLAIN_WORDS = frozenset("explain describe translate summarize".split())
 _WRITE_WORDS = frozenset("write create save edit update add insert append put new upload".split())
+# … unless what is made there runs later by itself
+_LATER_WORDS = frozenset("job cron crontab hook trigger task schedule scheduled timer automation".split())
 # Arguments that hold a command whatever the tool; code, for a tool that runs things; a program, with a list
 # beside it.
 _COMMAND_KEYS = frozenset("""command cmd commandline command_line cmdline shell_command bash_command
@@ -17315,7 +17290,8 @@ def _command_name(tool: str, key: str) -> tuple[str, bool | None]:
         return low, False
     if kind == "run" and low in _CODE_KEYS and not (low == "query" and words & _SQL_WORDS):
         return low, True
-    script = (kind == "run" or not words & _WRITE_WORDS) and (
+    later = not _LATER_WORDS.isdisjoint(name_words(tool))
+    script = (kind == "run" or later or not words & _WRITE_WORDS) and (
         low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _CODE_LANGUAGES)
     return low, script if low not in _PROGRAM_KEYS else None
 
@@ -17539,6 +17515,9 @@ def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[D
             look.budget.check()
         if name == "__proto__" or name == "prototype" and "constructor" in path:
             found.append(Danger("hidden_code", path, "the prototype of all objects"))
+        elif name in _DAN_PRELOADS and type(value) is str:
+            if _dan_passed_on.search(value) is not None:
+                found.append(Danger("hidden_command", path, "a library from where everybody writes"))
         elif name in _DAN_ENV and type(value) is str:
             why = next((why for category, why in look.judge(value).categories.items()
                         if category in _DAN_SERIOUS), "")
@@ -17608,7 +17587,7 @@ danger_sign = lazy_regex(
     r"|about|file)\s*:|/(?:etc|root|proc|sys|boot|dev|var|run|private)|[a-z]:[\\/])")
 _dan_plain_url = lazy_regex(
     r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
-_dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--|['\"]\s*do shell")
+_dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--|['\"]\s*(?:to )?do s")
 
 
 def may_endanger(tool: str, node: Any, name: str = "") -> bool:
@@ -17683,7 +17662,7 @@ def _dan_member(tool: str, name: str) -> str:
     """What the name of a member asks for: "named" (a look, whatever it holds), "verb", "runverb" or "kind"
     (one at its words); else its role."""
     key = _dan_fold(name)
-    if key in _DAN_NAMES or name == "$where" or name in _DAN_ENV:
+    if key in _DAN_NAMES or name == "$where" or name in _DAN_ENV or name in _DAN_PRELOADS:
         return "named"
     role = _dan_role(tool, name)
     return role.replace("excused",
@@ -17723,7 +17702,7 @@ drop delete destroy remove purge terminate nuke wipe erase decommission | worksp
 drop delete destroy remove purge terminate nuke wipe erase decommission | vaults keyvault zone zones backup backups
 drop delete destroy remove purge terminate nuke wipe erase decommission | disk disks filesystem crd pvc
 drop delete destroy remove purge terminate nuke wipe erase decommission | infrastructure guild app apps application
-drop delete destroy remove purge terminate nuke wipe erase decommission | nodegroup nodepool
+drop delete destroy remove purge terminate nuke wipe erase decommission | nodegroup nodepool userpool pool base
 drop truncate empty | table tables
 truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket
 purge | queue queues topic
@@ -17924,7 +17903,8 @@ def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
     git = call.says("git") or any(leaf.key in ("repopath", "remote", "refspec") for leaf in call.leaves)
     if call.told >= {"force", "push"}:
         yield Danger("sweeping", (), "overwrites a branch of others")
-    shows = call.says("repository", "repo") and not verbs.isdisjoint(("update", "edit", "set", "change"))
+    shows = not verbs.isdisjoint(("update", "edit", "set", "change")) and (
+        call.says("repository", "repo", "visibility"))
     for path, _, key, value in call.leaves if git or shows else ():
         if git and "push" in verbs and (key in ("force", "mirror", "delete") and _dan_true(value) or
                                         type(value) is str and (
@@ -18096,6 +18076,7 @@ _dan_logins = lazy_regex(
     r"(?i)\s*(?:chrome|edge|brave|opera|vivaldi|about):(?://)?(?:settings/(?:password|autofill|payment)"
                          r"|password-manager|logins)")
 _dan_accounts = lazy_regex(r"(?:\A|\n)root:[^:\n]*:(?:0:0:|\d{4,}:)")
+_dan_jq = lazy_regex(r"\$ENV\b|(?:\A|[|(,;\[{:]\s*)env\s*(?:[.|\[)]|\Z)")
 _DAN_OFF = frozenset("""allowdangerous dangerouslydisablesandbox dangerouslyskippermissions skippermissions
     bypasspermissions disablesandbox disablesecurity disablewebsecurity yolo yolomode autoapprove
     autoapproveall trustall bypassapproval skipapproval disableauth noauth""".split())
@@ -18127,6 +18108,11 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
         if (looks or told <= _DAN_BARE_ENV) and whole and not call.arguments.keys() - {"pid"}:
             yield Danger("credentials", (), "the whole environment")
     changes = call.says("create", "apply", "delete", "update", "patch")
+    if call.says("jq"):
+        for path, name, _, value in call.leaves:
+            if type(value) is str and _dan_jq.search(value) is not None and "content" not in argument_roles(
+                    call.tool, name):
+                yield Danger("credentials", path, "the environment")
     cluster = told <= _DAN_LOOKS or not told.isdisjoint(_DAN_K8S) and (looks or not changes)
     if looks and call.says("secrets",
                            "secret") and (not told.isdisjoint(_DAN_K8S) or "namespace" in call.arguments):
@@ -18179,7 +18165,7 @@ def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
         if key in _DAN_OFF and _dan_true(value) or key in _DAN_GUARDS and type(value) is str and \
                 _dan_fold(value) in _DAN_NO_GUARD or config and key in _DAN_ON and value in (False, "false"):
             yield Danger("unguarded", path, "turns a protection off")
-        elif guard and (removed or key in ("enabled", "enable", "active", "enforced") and
+        elif guard and (removed or key in ("enabled", "enable", "active", "enforced", "enforceadmins") and
                         value in (False, "false")):
             yield Danger("unguarded", path, "turns a protection off")
         elif (key == "executablepath" or key == "executable" and len(path) > 3) and type(value) is str and \
@@ -18219,6 +18205,9 @@ _DAN_ALONE = frozenset("""id whoami reboot shutdown halt poweroff uname ifconfig
 _DAN_ENV = frozenset("""GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_PROXY_COMMAND
     GIT_ASKPASS GIT_SEQUENCE_EDITOR PAGER MANPAGER EDITOR VISUAL BROWSER SSH_ASKPASS BASH_ENV ENV
     PROMPT_COMMAND LESSOPEN PYTHONSTARTUP PERL5OPT RUBYOPT""".split())
+# … and those whose libraries they load
+_DAN_PRELOADS = frozenset("LD_PRELOAD LD_AUDIT LD_LIBRARY_PATH DYLD_INSERT_LIBRARIES".split())
+_dan_passed_on = lazy_regex(r"(?:\A|[:\s])/(?:private/)?(?:var/)?(?:tmp|dev/shm)/")
 _DAN_STRONG = frozenset("whoami reboot shutdown poweroff halt uname ifconfig ipconfig printenv".split())
 _DAN_ALWAYS = frozenset("""curl wget nc ncat netcat bash sh zsh python python3 perl ruby php chmod rm base64
     powershell pwsh xargs sudo nslookup dig ping sleep osascript certutil mshta touch az aws gcloud kubectl
@@ -18240,7 +18229,7 @@ _dan_starts = lazy_regex(
     rf"|[A-Za-z][\w+-]{{0,40}}(?=\.exe))(\.exe)?"
     r"(?=[\s;&|)<>\"'`#]|\$|\Z)", re.IGNORECASE)
 _dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
-_dan_apple = lazy_regex(r"['\"][\s;&]*do shell script\b")
+_dan_apple = lazy_regex(r"['\"][\s;&]*(?:to )?do (?:shell )?script\b")
 _dan_markup = lazy_regex(r"\s*<[A-Za-z!?/]")
 _dan_chained = lazy_regex(r"(?:&&|\|\|)[\s\"']{0,8}[A-Za-z./][\w./-]*(?=[\s;&|)<>\"'`#]|\Z)")
 _dan_redirects = lazy_regex(r"\d?[<>]&?\s*\S+")
@@ -18381,7 +18370,8 @@ def _dan_excused_text(call: _DanCall, roles: frozenset[str], text: str) -> Dange
             return Danger("hidden_command", (), "a shell script behind a broken quote")
         start = re.search(r"(?<![`'\"\\])\$\(|['\"]\s*[;&|]",
                           text) if not call.told.isdisjoint(_DAN_PROGRAMS) else None
-    elif text[:2] == "--" and call.says("git") and _dan_options.match(text) is not None:
+    elif text[:2] == "--" and (call.says("git") and _dan_options.match(text) is not None or
+                               text[:6] == "--pre=" and call.says("grep", "ripgrep", "rg", "search")):
         return Danger("hidden_option", (), "an option in place of a pattern")
     else:
         start = re.search(r"['\"][^'\"]{0,80}?[;&|]", text)
@@ -18576,7 +18566,7 @@ _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DA
     frozenset("""protection ruleset firewall neo cypher memgraph format transfer reset clear flushall
         flushdb dropdatabase move rename mv chmod chown permissions env environ environment printenv getenv
         resource resources cluster repository repo browser page puppeteer playwright evaluate compose push
-        secrets secret clean cleanup container pod sandbox share sharing pg""".split())
+        secrets secret clean cleanup container pod sandbox share sharing pg jq""".split())
 
 
 # -- what a server asks a person or the model
@@ -19786,6 +19776,9 @@ class _PlaceWalk:
         if use == "place" or self._reads and use in ("said", "patch", "pattern") or \
                 use == "pattern" and is_place_pattern(self._tool, name, text) or\
                 use == "name" and _leads.search(text) is not None:
+            if (parent and type(parent[-1]) is str and parent[-1].lower() in _ENV_KEYS and
+                    _env_written.search(name[:200]) is None):
+                roles = _SEARCHED       # JAVA_HOME=/usr/lib/jvm: a program looks there
             self._found.append(Place(text, roles, parent, step))
         elif use == "patch":
             self._found += [Place(file.path, _PATCHED, parent, step) for file in patch_files(text)]
@@ -19802,6 +19795,8 @@ def _use_of(tool: str, name: str) -> tuple[str, frozenset[str]]:
     return next((use for use, of in uses if not roles.isdisjoint(of)), "place"), roles
 
 
+# variables of files that programs write to
+_env_written = lazy_regex(r"(?i)trace|log|hist|out|file|dump|cov|prof|report")
 _PATCHED, _SEARCHED = frozenset(("place", "read", "write")), frozenset(("place", "read"))
 
 
@@ -29623,7 +29618,7 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
     for number, (server, title, state) in enumerate(zip(found.servers, titles, states), 1):
         if server.file.path != before:
             scope = "" if server.file.scope == "local" else f", {server.file.scope}"
-            io.say(f"{io.short(server.file.path)} ({','.join(server.file.clients)}{scope})")
+            io.say(f"{io.short(server.file.path)} ({', '.join(server.file.clients)}{scope})")
             before = server.file.path
         command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 500)
         command = command if len(command) <= room else command[:room - 1] + "…"
@@ -30365,8 +30360,8 @@ class Problem(NamedTuple):
 _ERRORS = ("python", "policy", "wrapper", "permissions", "log")     # what no `--ack` takes away
 _SUMMARIES = {      # kind: what is said of several of them, one line for all
     "unwrapped": "servers are not wrapped (mcpwall init, mcpwall wrap SERVER)",
-    "uncovered":
-    "servers cannot be covered, because they are remote or not started by a command of their own",
+    "uncovered": "servers are not covered: remote ones cannot be, files that are not edited can by hand"
+                 " (mcpwall wrap SERVER prints the lines)",
     "unpinned": "packages are not pinned, so whatever was published last is run",
     "secret": "plain-text secrets stand in configuration files",
     "command": "commands were not found",
