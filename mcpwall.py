@@ -14883,7 +14883,7 @@ FAILS      fail fails invalid blocked broken lost not_work refused rejected expi
 LOUD       urgent urgently immediately right_now asap emergency at_once
 LAW        compliance gdpr hipaa audit auditing regulation regulatory policy iso soc2 security_reasons security_purposes safety_reasons
            traceability accountability disaster_recovery quality_assurance legal diagnostics telemetry calibrate identity
-MASTER     maintainer maintainers administrator admin developer developers owner operator creator creators management security_team it_department it_team supervisor
+MASTER     administrator admin developer developers owner operator creator creators management security_team it_department it_team supervisor
            boss ceo support_team vendor provider platform
 DOING      collecting reading passing appending sending adding including forwarding fetching uploading posting attaching calling
            exporting copying pasting running executing putting inserting opening deleting writing sharing
@@ -15218,7 +15218,7 @@ override       claim3   *IGNORE ~2 ..1 summary|report|question|image|picture|tex
 override       said     none of ~2 RULES|ORDERS ..5 *apply|applies|hold|count ..4 AGENT
 override       claim3   your ORDERS|RULES contain|contained|had|have ..1 *error|errors|mistake|mistakes
 override       claim3   *RULES|ORDERS ..1 you ..1 given|got|received|have|follow are|were|is outdated|obsolete|wrong|invalid|old
-override       claim3   overwrite|update|replace|change your *memory
+override       claim3   overwrite|replace your *memory
 override       claim3   assume|pretend|suppose|as_if|as_though ~1 that? ~1 *USER said|says|agreed|approved|confirmed|consented
 override       claim3   USERS real|actual|true|full|complete *request|intent|intention|question|wish
 override       claim2   *FROMNOW when|whenever|if|once
@@ -15233,7 +15233,7 @@ role_spoof     who3     dear|dearest|hey|hello ~1 *AGENT ..2 STOP
 role_spoof     who3     message|note|text|comment|section|paragraph|line is|are ~1 for|meant_for|intended_for|addressed_to ~2 ..2 *AGENT
 role_spoof     who3     you STOP ~1 *assistant|agent|model|ai|llm
 role_spoof     who2     when|once|as|if|while you ..1 *process|summarise|summarize|parse|handle|ingest|index ~2 this|my|mail|email|message|text|ticket|page
-role_spoof     who2     after|before|when|once *summarizing|summarising|processing
+role_spoof     who2     after|before|when|once *summarizing|summarising
 role_spoof     who2     begin|start|end|finish|close ~1 each|every|all ~1 *ANSWER|replies|answers|responses with|by
 role_spoof     who2     *human|user COLON ..2 please|now|good|great|thanks|next|ok|okay
 role_spoof     who2     what|everything|all you *know ..1 about ~1 USER
