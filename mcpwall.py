@@ -13618,7 +13618,7 @@ _IDENTIFIER = lazy_regex(r"[A-Za-z_$#][\w$]*\Z")
 _ESCAPED = lazy_regex(r"\\+u([0-9A-Fa-f]{4})")
 _WEAK_WORDS = frozenset(
     "password passwd pass pwd secret changeme admin root postgres mysql user username test example guest "
-                        "token password1 password123 pass123 secret123 admin123 test123 mypassword "
+                        "hunter2 token password1 password123 pass123 secret123 admin123 test123 mypassword "
                         "mysecretpassword".split())
 _HASHES = ("SCRAM-SHA", "$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:",
            "sha512:",
