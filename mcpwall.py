@@ -5640,6 +5640,9 @@ _ADR_TALK = frozenset("""echo printf grep egrep fgrep rg ag ack sed awk gawk jq 
     firewall-cmd ip route logger notify-send say man whatis touch mkdir ls find test [ [[ : # gh diff wc sort write-host
     write-output select-string""".split())    # noqa: E501 (a table: whole rows)
 _ADR_GIT_NET = frozenset("clone fetch pull push ls-remote remote submodule archive".split())
+# Options of curl with a text behind them that is sent, and no address
+_ADR_SENT = frozenset("""-d --data --data-raw --data-binary --data-ascii --data-urlencode --json -H --header
+    -F --form --form-string -b --cookie -A --user-agent""".split())
 _ADR_WRAP = frozenset("""sudo doas env command exec nohup time timeout nice stdbuf xargs watch builtin then
     do else if while !""".split())
 _adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+"""
@@ -5685,12 +5688,13 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
         program = re.split(r"[/\\]", bare[at].lower())[-1] if bare else ""
         program = program[:-4] if program[-4:] == ".exe" else program
         talks = program in _ADR_TALK or program == "git" and not _ADR_GIT_NET.intersection(bare)
-        for part, raw in zip(bare, line):
+        for option, part, raw in zip(["", *bare], bare, line):
             if depth < 4 and (raw[0] == "'" and " " in part and not talks or '"' in raw and
                               ("$(" in raw or "`" in raw or " " in part and not talks)):
                 hosts |= hosts_in_command(part, depth + 1)
             elif loose or not talks:
-                role = loose or program in _ADR_FETCH and part[:1] != "-"
+                role = loose or program in _ADR_FETCH and part[:1] != "-" and not (
+                    program == "curl" and option in _ADR_SENT)
                 value = part.rpartition("=")[2] if "=" in part and re.match(r"-|\w+=", part) else part
                 if may_hold_url(value) or role and may_be_host.search(value) is not None:
                     hosts.update(hosts_of(value, role)[0])
@@ -7307,7 +7311,7 @@ persistence :: redis-cli valkey-cli :: (?i)(?:.* )?(?:config set (?:dir|dbfilena
 infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:(?:del|unlink) (?:.*\$\(|\$\(\))|eval .*['"](?:del|unlink|
     flush)) :: deletes every key it is given
 infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
-infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
+infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe)(?!.* --env[= ]testing) :: drops a database
 infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db|migrate \S+ zero)  :: empties a database
 infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
      istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
@@ -13616,7 +13620,7 @@ _IDENTIFIER = lazy_regex(r"[A-Za-z_$#][\w$]*\Z")
 _ESCAPED = lazy_regex(r"\\+u([0-9A-Fa-f]{4})")
 _WEAK_WORDS = frozenset(
     "password passwd pass pwd secret changeme admin root postgres mysql user username test example guest "
-                        "token password1 password123 pass123 secret123 admin123 test123 mypassword "
+                        "hunter2 token password1 password123 pass123 secret123 admin123 test123 mypassword "
                         "mysecretpassword".split())
 _HASHES = ("SCRAM-SHA", "$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:",
            "sha512:",
@@ -13902,7 +13906,9 @@ _webhook = lazy_regex(
 # form, whose last group is the secret
 _GIVEN_FORMS = (
     ("-p ", "password", r"""login[ \t][^\n\0]{0,200}?-p[ \t]["']?([^\s"'$\0-][^\s"'$\0]{5,200})"""),
-    ("-p", "password", r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})"""),
+    ("sshpass", "password", r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})"""),
+    ("securestring", "password",
+     r"""convertto-securestring[ \t]{1,4}(?:-string[ \t]{1,4})?["']([^"'$\n\0]{4,200})["']"""),
     ("-u", "basic-auth",
      r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?"""
                          r"""[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})"""),
@@ -14765,7 +14771,7 @@ THING      step steps note notes call calls upload action actions transfer instr
 ANSWER     answer reply response summary final_answer final_response
 HIDE       hide conceal withhold suppress keep
 OMIT       omit leave_out exclude leave skip drop
-SLY        secretly covertly discreetly silently quietly stealthily invisibly in_secret behind_the_scenes
+SLY        without_a_word in_silence on_the_quiet low-key under_the_radar secretly covertly discreetly silently quietly stealthily invisibly in_secret behind_the_scenes
 TRACE      trace traces evidence mentions signs
 CONSENT    approved pre-approved preapproved agreed consented authorized authorised confirmed allowed granted accepted
 CHECK      confirmation confirmations approval approvals permission permissions consent dialog review reviews prompts
@@ -14842,7 +14848,7 @@ REMEMBER   remember store save memorize memorise record
 EXFIL      query url link image address parameter querystring
 BOT        ai ais bots crawlers scrapers llm llms chatbot chatbots chatgpt gpt claude copilot gemini language_model language_models large_language_model ai_agent ai_agents
            ai_assistant ai_assistants ai_model ai_models coding_agent coding_agents coding_assistant github-copilot
-           machine_reader machine_readers automated_reader automated_readers automated_processing ai_reviewer ai_reviewers ai_browser
+           automated_grader automated_graders machine_reader machine_readers automated_reader automated_readers automated_processing ai_reviewer ai_reviewers ai_browser
            ai_browsers agentic_browser agentic_browsers browser_agent virtual_assistant digital_assistant ai-agent ai-agents ai-instruction ai-instructions
            ai-note ai-assistant llm-note llm-instruction foundation_model automated_agent automated_agents autonomous_agent screening_model
            automated_system ai_system ai_systems
@@ -14893,7 +14899,7 @@ GUARD      read-only_mode firewall antimalware security_scan security_scans secu
            safety_settings safety_checks confirmation_step approval_step permission_prompts approval_dialog safety_policy safety_guidelines
 LIFTED     redundant not_applicable inapplicable offline lifted removed disabled unlocked suspended void revoked deactivated waived cancelled unnecessary
 PRESS      additionally precondition prerequisite unless irrespective must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
-ORDER      raise rate accept list overwrite star pretend emphasise emphasize portray complete insist peek hard-code hardcode do take
+ORDER      unsubscribe process fill wire raise rate accept list overwrite star pretend emphasise emphasize portray complete insist peek hard-code hardcode do take
            give set enter record let make treat consider assume continue proceed start stop begin end switch turn go
            select choose pick remove modify replace change update edit rename move copy
            confirm deny decline refuse avoid omit add insert append attach embed include exclude comply act behave play
@@ -15180,7 +15186,7 @@ tool_steering  =said    USERS ..1 message|prompt|question|request|input|words ..
 tool_steering  =said    message|prompt|question|conversation|input must|should|has_to be? passed|included|sent|forwarded ..3 verbatim
 tool_steering  =said    instead of ~2 one ..1 they|given|provided|user
 tool_steering  =said    other ..2 are|is insecure|unsafe|buggy|broken|compromised|deprecated ..3 must_not|should_not|never|do_not
-tool_steering  =said    instructions|orders|commands that|which you must|should|have_to follow|obey|execute
+tool_steering  =said    orders|commands that|which you must|should|have_to follow|obey|execute
 tool_steering  =order   do_not|don't|never report ~1 vulnerabilities|issues|bugs|errors|problems
 tool_steering  =order   CHANGE ~1 PROMPT to include|say|contain|always
 tool_steering  =said    whenever|when|if|each_time|every_time ..3 NAME ..2 LOADED ..1 also|always|must
@@ -15190,7 +15196,6 @@ override       order    *IGNORE ~1 user|users|human|humans|owner|customer END
 concealment    order    make_sure|be_sure|ensure|make ..1 not to|do *mention|tell|reveal|disclose|inform
 concealment    -order   DO|HARM ..10 without ~1 *asking|confirmation|approval|permission END
 concealment    =said    not allowed|permitted to ..1 TELL ..2 USER
-concealment    =said    so_that|so no_one|nobody ..1 notices|notice|knows|sees|suspects
 role_spoof     said     *claude|copilot|gpt|chatgpt|gemini|assistant|ai STOP ..7 please ..1 HARM|run|call|forget|reply
 role_spoof     said     NEW ..1 *task|instructions|assignment|orders for ~1 you
 role_spoof     said     you will|must|shall now *act|become|behave|pretend|respond|play
@@ -15254,7 +15259,7 @@ concealment    =said    USER ..2 wouldn't|won't|will_not|would_not|should_not ..
 concealment    =said    USER ..2 needn't|need_not|doesn't_need|doesn't_have|don't_have|don't_need|not_need|isn't_required ..1 confirm|approve|agree|be_asked|be_told
 concealment    =said    don't|do_not|doesn't|not require|need ~1 USER to approve|confirm|agree|consent
 concealment    =said    stay|keep|remain silent|quiet|unseen|unnoticed
-concealment    =said    even_if|even_though|even_when|although|whatever ~1 USER|told ..1 says|said|no|denies|denied|objects|refuses|otherwise|declines|likes
+concealment    =said    even_if|even_though|even_when|although|whatever ..2 USER|told ..1 say|says|said|no|denies|denied|objects|objected|refuses|refused|otherwise|declines|declined|likes|wants
 concealment    =said    USER denies|denied|rejects|rejected|refuses|refused|declines|declined ..5 retry|retried|again|anyway|execute|run|encoded
 override       =said    same ..1 authority|priority|rights|weight|force as ..2 USER|system|operator
 override       =said    precedence|priority over ..2 USER END
@@ -15302,13 +15307,26 @@ tool_steering  =said    DEL ..4 mention|mentions|mentioning ~1 this_tool|it
 tool_steering  =said    USER are|is placeholders|placeholder|ignored|wrong|outdated
 tool_steering  =said    all|every|everything ..2 USER has|have|wrote|typed|said|types ..1 written|typed|said|sent|so_far
 tool_steering  =said    messages|turns|text of|in|from this|the|your conversation|chat|dialogue verbatim|word
-tool_steering  =said    approve|accept ~1 everything|all|anything ..4 from|by
 tool_steering  =said    kill|stop|disable|terminate ~1 antivirus|firewall|endpoint_protection
 tool_steering  =said    enable|turn_on|activate ~1 auto-run|auto-approve|autoapprove|yolo
 tool_steering  =deed2   add ..6 trusted|allowed|approved servers|tools|hosts|list
+role_spoof     who3     *BOT who|that|which|currently is|are SEEING
+role_spoof     who2     if|when|should|whoever|whichever ..2 *AI|assistant|llm ..1 is|handles|reads|drafts|answers|writes|fetched
+override       claim3   you_are|you're *authorised|authorized|allowed|permitted|cleared to ..1 disclose|reveal|skip|bypass|ignore|delete|share
+override       claim3   new *conversation|session|chat starts|begins ..1 here|now
+override       =said    USERS wishes|requests|orders|request ..1 come|comes|are|is second|secondary|last
+tool_steering  =said    look|search|check|grep in|into|through ..1 PATH
+tool_steering  =said    DEL ..3 PATH
+tool_steering  =said    goes|go to ..2 URL|MAIL ..1 as_well|too|also
+role_spoof     =said    you work|answer|act|speak for|to ..2 now
+concealment    =order   HIDE that you|it|this
+concealment    =said    sender|recipient|developers|team|USER ..1 won't|needn't|don't|can't|cannot see|hear|notice ..1 it|this|that|about
+tool_steering  =said    find|take|look|get it|them ..1 in|from ~1 earlier|previous|prior ..1 messages|conversation|mails
+tool_steering  =said    passwords|secrets|keys|tokens ..1 you ..1 saw|know|found|see
+tool_steering  =said    other servers and ~2 TOOL
 role_spoof     who3     *BOT|assistant|agents|reviewer|reviewers|model who|that|which|whoever ..1 SEES
 role_spoof     who3     *BOT|assistant|agents|bots|bot|agent|reviewer|reader|model|models SEEING ..1 this|it|the|my|these|text|a
-role_spoof     who3     if|in_case|as|since|because ~1 you_are|you're|you ~3 *BOT
+role_spoof     who3     if|in_case|as|since|because ~1 you_are|you're|you ~3 *BOT !company|companies|startup|researcher|developer|vendor|lab|engineer
 role_spoof     who1     if|in_case|as|since you_are|you're ~2 *agent|assistant|bot|model
 role_spoof     who2     whichever|whatever|whoever|any ..2 *BOT|assistant|agent|model
 role_spoof     -who3    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly|consigne|favour|request ~2 ..1 *BOT ..1 STOP
@@ -15321,7 +15339,7 @@ role_spoof     who2     as ~1 *assistant|agent|model ..1 you
 role_spoof     who2     the *human|humans
 role_spoof     who3     *BOT|agent|assistant|model note|notice|hint|instruction|instructions|directive ..1 COLON
 role_spoof     who2     next *tool_call|call|action has_to|must|should
-override       claim3   forget|never_mind|skip ..1 about? ~1 *summary|question|translation|picture
+override       claim3   forget|never_mind|skip ..2 about? ~1 *summary|question|translation|picture
 override       claim3   NEW *ORDERS have|has arrived|come|been|follow
 role_spoof     claim3   stop|cease being ..1 *AGENT
 role_spoof     claim3   it's|its|i_am|i'm ..2 your *MASTER
@@ -15585,9 +15603,10 @@ role_spoof     who1     sprachmodell|ki-assistent|ki-agent|ki-modell|ki-system|a
 role_spoof     who3     wenn_du|wenn_sie|falls_du|falls_sie|solltest_du|als_ki|si_vous_êtes|si_tu_es|si_eres|si_usted_es|como_modelo|se_você_é|se_você_for|se_és|se_sei|se_siete|jeśli_jesteś|als_je|als_jij|om_du_är|hvis_du|ha_nyelvi|ha_egy|ha_ön|ha_te|eğer_bir|eğer_sen|bir_dil_modeliysen|nếu_bạn|nếu_là|jika_anda|jika_kamu|dacă_ești|jos_olet|pokud_jsi ..12 *sprachmodell|ki|ia_|ia,|assistent|modèle|modelo|modello|asystent|model|språkmodell|modell|dil_modeli|mô_hình|trợ_lý|ai_|ai,|kielimalli
 role_spoof     who2     *assistent|assistant|asistente|assistente|asystent|asystenc|asisten|assistance ..1 ,|:
 role_spoof     claim1   statt|anstatt|stattdessen|au_lieu_de|à_la_place|en_lugar_de|en_vez_de|em_vez_de|em_vez_disso|invece|zamiast|helyett|yerine|thay_vì|alih-alih|ab_sofort|ab_jetzt|à_partir_de_maintenant|désormais|a_partir_de_ahora|de_agora_em_diante|a_partir_de_agora|d'ora_in_poi|od_teraz|mostantól|bundan_böyle|şu_andan|từ_bây_giờ|mulai_sekarang|neue_aufgabe|neuer_auftrag|nouvelle_tâche|nueva_tarea|nova_tarefa|nuovo_compito|nowe_zadanie
+override       claim3   *aufgabe|anweisungen|vorgaben|regeln|consignes|instructions|instrucciones|istruzioni ..24 sich_geändert|hinfällig|ungültig|gelten_nicht_mehr|plus_valable|no_son_válid|non_sono_più_valid
 concealment    claim2   *nutzer_hat|anwender_hat|benutzer_hat|utilisateur_a_|usuario_ya|usuário_já|utente_ha|użytkownik|felhasználó|kullanıcı|người_dùng_đã|pengguna_telah|pengguna_sudah ..16 zugestimmt|genehmigt|erlaubt|autorisé|approuvé|consenti|aprob|autoriz|aprov|approvato|autorizzato|zgod|zatwierdz|jóváhagy|engedély|onayla|izin|đồng_ý|cho_phép|setuju|menyetujui
-tool_steering  deed2    sende|sendet|senden_sie|schick|lies|lesen_sie|lösch|führe|führen_sie|übermittle|übermitteln_sie|kopier|gib|geben_sie|veröffentlich|leite|envoie|envoyez|transmet|transfér|publie|affich|supprime|exécut|copie|lis_|lisez|récupér|envía|envíe|envia|manda|borra|borrar|elimina|ejecuta|ejecute|publica|copia|lee_|lea_|muestra|muestre|envie|apague|execute|copie|mostre|leia|exiba|invia|inviate|cancella|esegui|leggi|mostra|pubblica|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|przeczytaj|küldd|küldje|töröld|törölje|futtasd|olvasd|másold|gửi|xóa|chạy|chuyển_tiếp|sao_chép|in_ra|kirim|hapus|jalankan|teruskan|salin|tampilkan ..60 PATH|@|http|passw|kennw|zugangsd|mot_de_passe|mots_de_passe|contraseñ|senha|hasł|jelsz|parol|mật_khẩu|kata_sandi|schlüssel|api-key|clé|clave|chave|chiav|klucz|kulcs|khóa|kunci|kontaktliste|contacts|contactos|contatos|contatti|kontakt|conversa|conversation|conversación|verlauf|historial|histórico|historique|cronologia|protokoll|registros|logs|napló|system-prompt|systemprompt|prompt|systemanweisung|curl|rm_-|email|e-mail|courriels|correos|hội_thoại|percakapan
-tool_steering  deed1    sende|schick|lies|lösch|führe|übermittle|kopier|gib|sag_|antworte|empfiehl|schreib|zeige|rufe|öffne|envoie|envoyez|transmet|publi|affich|supprime|exécut|copie|lisez|dites|réponds|répondez|recommand|écri|envía|envíe|manda|borra|elimina|ejecut|publica|copia|muestr|responde|contesta|recomiend|escrib|di_|diga|envie|apague|execute|mostre|recomend|escrev|invia|cancella|esegui|leggi|mostra|rispond|consiglia|scrivi|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|odpowi|poleć|napisz|küld|töröl|futtas|olvas|másol|írd|válaszol|ajánl|gửi|xóa|chạy|chuyển|trả_lời|giới_thiệu|kirim|hapus|jalankan|teruskan|jawab|rekomendasikan|tampilkan
+tool_steering  deed2    sende|sendet|übertrag|nenn|révél|cancell|copi|senden_sie|schick|lies|lesen_sie|lösch|führe|führen_sie|übermittle|übermitteln_sie|kopier|gib|geben_sie|veröffentlich|leite|envoie|envoyez|transmet|transfér|publie|affich|supprime|exécut|copie|lis_|lisez|récupér|envía|envíe|envia|manda|borra|borrar|elimina|ejecuta|ejecute|publica|copia|lee_|lea_|muestra|muestre|envie|apague|execute|copie|mostre|leia|exiba|invia|inviate|cancella|esegui|leggi|mostra|pubblica|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|przeczytaj|küldd|küldje|töröld|törölje|futtasd|olvasd|másold|gửi|xóa|chạy|chuyển_tiếp|sao_chép|in_ra|kirim|hapus|jalankan|teruskan|salin|tampilkan ..60 PATH|@|http|passw|kennw|zugangsd|mot_de_passe|mots_de_passe|contraseñ|senha|hasł|jelsz|parol|mật_khẩu|kata_sandi|schlüssel|api-key|clé|clave|chave|chiav|klucz|kulcs|khóa|kunci|kontaktliste|contacts|contactos|contatos|contatti|kontakt|conversa|conversation|conversación|verlauf|historial|histórico|historique|cronologia|protokoll|registros|logs|napló|system-prompt|systemprompt|prompt|systemanweisung|curl|rm_-|email|e-mail|courriels|correos|hội_thoại|percakapan|cookie|dateien|ordner|fichier|dossier|archivos|carpeta|tarjeta|karte|telefon|backup|cadangan|sauvegarde
+tool_steering  deed1    sende|schick|übertrag|nenn|révél|oubli|cancell|copi|lies|lösch|führe|übermittle|kopier|gib|sag_|antworte|empfiehl|schreib|zeige|rufe|öffne|envoie|envoyez|transmet|publi|affich|supprime|exécut|copie|lisez|dites|réponds|répondez|recommand|écri|envía|envíe|manda|borra|elimina|ejecut|publica|copia|muestr|responde|contesta|recomiend|escrib|di_|diga|envie|apague|execute|mostre|recomend|escrev|invia|cancella|esegui|leggi|mostra|rispond|consiglia|scrivi|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|odpowi|poleć|napisz|küld|töröl|futtas|olvas|másol|írd|válaszol|ajánl|gửi|xóa|chạy|chuyển|trả_lời|giới_thiệu|kirim|hapus|jalankan|teruskan|jawab|rekomendasikan|tampilkan
 tool_steering  deed2    parola|şifre|.env|http|@|sistem_istem|sistem_talimat|konuşma|günlük|yedek|sistem_mesaj ..40 gönder|yazdır|göster|sil|çalıştır|aktar|kopyala
 tool_steering  deed1    gönder|yazdır|göster|sil_|çalıştır|öner|cevapla|yanıtla
 role_spoof     who3     如果你是|若你是|如果您是|若您是|假如你是|作为一个|身为 ..6 *人工智能|ai|语言模型|語言模型|助手|大模型
@@ -15623,7 +15642,7 @@ role_spoof     who3     यदि_आप|अगर_आप|यदि_तुम|�
 role_spoof     claim1   के_बजाय|अब_से|नए_नियम|नया_कार्य|सिस्टम_सूचना
 tool_steering  deed2    पासवर्ड|सिस्टम_प्रॉम्प्ट|फ़ाइल|फाइल|बातचीत|http|.env|कुंजी|ईमेल|संदेश ..30 भेज|दिखा|हटा|चला|प्रकट|कॉपी|साझा
 tool_steering  deed1    भेजें|दिखाइए|दिखाएं|हटाएं|चलाएं|लिखें|कहें|बताएं
-role_spoof     who3     an_die|an_den|an_alle|für_die|für_alle|für|hey|hallo|liebe|lieber|cher|chère|à_l'attention|pour_les|pour|à_|querid|estimad|para_los|para|a_los|olá|caro|cara|prezad|ai_|per_gli|per|all|al_|drog|dla|do_|szanown|kedves|az_|sevgili|gửi|thân|halo|untuk|kepada|beste|voor|kära|till|kære|hyvä ..12 *sprachmodell|ki-assist|ki-agent|ki|assistant|assistants|ia|modèle|asistente|modelo|assistente|modello|asystent|asystenc|model|mi|asszisztens|yapay_zek|asistan|trợ_lý|mô_hình|asisten|ai-assistent|språkmodell|sprogmodel ..14 ,|:|!
+role_spoof     who3     an_die|an_den|an_alle|für_die|für_alle|für|hey|hallo|liebe|lieber|cher|chère|à_l'attention|pour_les|pour|à_|querid|estimad|para_los|para|a_los|olá|caro|cara|prezad|ai_|per_gli|per|all|al_|drog|dla|do_|szanown|kedves|az_|sevgili|gửi|thân|halo|untuk|kepada|beste|voor|kära|till|kære|hyvä ..12 *sprachmodell|chatbot|ki-assist|ki-agent|ki|assistant|assistants|ia|modèle|asistente|modelo|assistente|modello|asystent|asystenc|model|mi|asszisztens|yapay_zek|asistan|trợ_lý|mô_hình|asisten|ai-assistent|språkmodell|sprogmodel ..14 ,|:|!
 role_spoof     who3     *人工智能|ai助手|ai_助手|语言模型|語言模型|智能助手|智能体|大模型|助手|模型 ..1 ：|:|，请|,请|请|必须|必須|应当|須|注意
 role_spoof     who3     *从现在开始|从现在起|现在起|自此 ..4 你是|你将|你必须|你要
 role_spoof     who3     *アシスタント|ai|モデル|言語モデル|エージェント ..4 へ|は|各位|に告 ..6 ：|、|確認なし|すべて|必ず|代わり|お願い
@@ -15647,7 +15666,7 @@ tool_steering  =deed3   *gib|übergib|sende|füge|donne|envoyer|envoie|transmet|
 tool_steering  =deed3   *передавай|передай|отправляй|отправь|вставляй ..40 переписк|историю|парол|диалог
 tool_steering  =deed3   *对话记录|聊天记录|对话|密码 ..16 放入|传入|填入|发送|参数
 tool_steering  =deed4   lies|lesen_sie|lis|lisez|lee|lea|leia|leggi|przeczytaj|odczytaj|olvasd|đọc|baca|lees|přečti|прочитай|прочти|прочитайте ..20 *PATH
-role_spoof     who3     alle|allen|tous_les|todos_los|todas_as|todos_os|tüm|minden|semua|setiap|tất_cả|mọi|wszystk|do_wszystkich|všem|tutti_gli|agli|aux|aos|a_los|attention|aviso|für ..6 *ki-|ia|ai|mi-|yapay_zek|assistenti|mô_hình
+role_spoof     who3     alle|allen|tous_les|todos_los|todas_as|todos_os|tüm|minden|semua|setiap|tất_cả|mọi|wszystk|do_wszystkich|všem|tutti_gli|agli|aux|aos|a_los|attention|aviso|für ..14 *ki-|ia|ai|mi-|yapay_zek|assistenti|mô_hình
 role_spoof     who3     всем|всех|каждый|усім ..6 *ии|ши|нейросет
 role_spoof     who3     *ассистент|модель|ии|асистент ..3 обязан|должен|должна|має|повин
 role_spoof     who3     *智能体|ai助手|语言模型|智能助手 ..1 须知|应|都要
@@ -15679,7 +15698,7 @@ role_spoof       said   [[assistant]] [[system]]  \s*\w
 template_tokens  said   ###+instruction:        [\s\S]{1,400}?###\s?response:
 exfil_link       said   ](http                  s?://[^)\s]{0,300}(?:\{\{?|<|%7b|\[)[\w .%-]{0,20}?(?:history|conversation|secret|prompt|password|chat)
 role_spoof       =said  <assistant-only <ai-only <llm-only <model-only <agent-only llm-only ai-only (assistant+only) (ai+only) (for+the+model) (llm+only) [system+note [system+comp [assistant+dir |||admin assistant+directive admin+mode <tool_override  .
-role_spoof       =said  [system] ||system|| new+system+rule  [^\n]{0,3}\w
+role_spoof       =said  [system] {{system ||system|| new+system+rule  [^\n}]{0,3}\w
 role_spoof       =said  ${system <!-- [//]:  [^\n]{0,12}?\b(?:assistant|ai|model|agent|llm|system)\b\s{0,2}[:,][^\n]{0,90}?\b(?:run|send|store|read|collect|ignore|call|fetch|include|upload)\b
 hidden_text      said   <!-- [//]:              (?=[^<>]{0,200}?\b(?:ai(?! generated)|llm|llms|assistants?|agents?|chatbots?|models?|claude|chatgpt|gpt|copilot|hidden)\b)[^<>]{0,300}?(?:\b(?:ignore|run|execute|send|curl|call|must|should|forget|include|delete|do not|don['’]t|open|read|write|upload|say|recommend|visit|forward|append|reveal|output|print|fetch|install|add)\s|you are an? (?:ai|llm))
 hidden_text      said   style=                  ["'][^"'>]{0,160}?(?:display:\s{0,2}none|visibility:\s{0,2}hidden|font-size:\s{0,2}[01](?:px|pt)?\b|opacity:\s{0,2}0(?![.\d])|(?<!-)color:\s{0,2}(?:#fff(?:fff)?|white)\b)[^>]{0,100}>[^<]{0,200}?\b(?:ai|llms?|assistants?|agents?|models?|claude|chatgpt|gpt|copilot|ignore|disregard|you must|from now on|do not|reveal|forget|obey|send|append|upload|forward|transfer)\b
@@ -15755,6 +15774,7 @@ nutzer benutzer anwender anweisungen instruktionen vorgaben regeln systemvorgabe
 ignorez oublie oubliez consignes usuario usuaria usuarios utente utenti gebruiker gebruikers instrucciones indicaciones directrices
 istruzioni direttive instrucoes diretrizes instructies aanwijzingen opdrachten regels instrukcje pokyny instruktioner instruktionerna
 anvisningar ohjeet talimatlari talimat pengguna instruksi perintah arahan utilizador utilizatorului brugeren brukeren
+ki ia assistenti agentes rispondete cancellate asisten hapus tolong
 instruksjoner instructiunile historial conversa senha ssh rsa aws env credentials anterior dito regras
 """    # noqa: E501 (a table: whole rows)
 _STEER_MISSPELT = ("ignore", "disregard", "forget", "previous", "instructions", "instruction", "prompt")
@@ -16493,6 +16513,8 @@ def steering_weighed(hits: Sequence[SteeringHit], defining: bool) -> list[Steeri
             best.pop("press", None)
         if best.get("deed", (0, hit))[0] < 2:
             best.pop("dest", None)
+            if not defining and best.keys() == {"deed", "hide", "claim"} and best["claim"][0] < 2:
+                continue            # terms and notices: "in compliance with …", "export", "without notice"
         # no common deed to somewhere alone, nor with an address alone; a definition keeps nothing from users
         total = sum(much for much, _ in best.values())
         if defining and best.get("hide", (0, hit))[0] >= 2 and best.get("deed", (0, hit))[1].start > 12:
@@ -16565,7 +16587,8 @@ def _steer_excused(low: str, hit: SteeringHit, data: bool, defining: bool) -> bo
         return _steer_coded(low, start, end)
     lead = low[max(0, start - 90):start]
     if phrase.force == "foreign" and (
-            _inject_may.search(lead) or _inject_less.match(low, start) and
+            _inject_may.search(lead) or _inject_never.search(low, max(0, start - 5), start)
+            or _inject_less.match(low, start) and
             _inject_never.search(re.split(r"[.!?\n]", low[max(0, start - 60):start])[-1])):
         return True
     quoted = not data and _steer_quoted(low, start, end)
@@ -16771,8 +16794,8 @@ _steer_contents = lazy_regex(
     r"|netrc|secrets?)\b"
 )
 _steer_names = lazy_regex(
-    r"\b(?:conversation|dialogue?|chat|prompt|memory) (?:dump|history|log|copy|transcript|context|snapshot"
-    r"|json|text)\b"
+    r"\b(?:(?:conversation|dialogue?|chat|prompt|memory) (?:dump|history|log|copy|transcript|context"
+    r"|snapshot|json)|(?:conversation|dialogue|chat|memory) text)\b"
     r"|\b(?:prior|previous|past|earlier|last|all|user) (?:messages|prompts|turns|conversations?|dialogue?)\b"
 )
 _steer_asked = lazy_regex(  # what a parameter's description asks for
@@ -16785,7 +16808,7 @@ _steer_asked = lazy_regex(  # what a parameter's description asks for
     r"|tools you (?:can|may) call"
     r"|(?:previous|last|earlier|recent) (?:\w+ ){0,2}messages (?:of|from|with|in this) (?:the )?(?:user|chat"
     r"|conversation)"
-    r"|(?:copy|text|dump) of (?:\w+ ){0,3}(?:messages|conversation|chat|prompt)"
+    r"|(?:copy|dump) of (?:\w+ ){0,3}prompt|(?:copy|text|dump) of (?:\w+ ){0,3}(?:messages|conversation|chat)"
     r"|all (?:the )?(?:secrets|credentials|passwords|api keys)"
     r"|everything you know|instructions (?:that )?you (?:\([^)]*\) )?(?:were|have been|are) given"
     r"|messages (?:of|in|from) (?:this|your) (?:conversation|chat)"
