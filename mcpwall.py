@@ -10598,7 +10598,7 @@ class _ShFiles(_ShState):
         if whole and self.links:            # of what a link leads to
             text, cwd = self.where(text.rstrip("/") + "/", cwd), ""
         place, project = self.where(text, cwd), self.at.project
-        hard = recursive or forced or "*" in text
+        hard = recursive or forced
         unknown = (_sh_unknown_front if self.posix else _sh_windows_front).match(place)
         name = unknown and (unknown.group(1) or unknown.group(2)) or ""
         if unknown and name.lower() not in _SH_KNOWN_FOLDERS:
@@ -10625,7 +10625,7 @@ class _ShFiles(_ShState):
             plain = mapped.rstrip("/") or "/"
             if plain == "~" or plain == "/tmp" and not whole or _sh_top.match(plain):
                 return hard
-            if plain.startswith("~/Downloads/") and not recursive and "*" not in plain:
+            if plain.startswith("~/Downloads/") and not recursive and not (forced and "*" in plain):
                 return False
             if plain.endswith("/.git") and hard or ".." in place and self.climbs(here):
                 return True
@@ -10638,7 +10638,9 @@ class _ShFiles(_ShState):
         if any(map(_SH_SYSTEM.match, outside)):
             return True
         loose = project is None and not cwd and "/" not in text.strip("/") and text[:1] not in "/~"
-        return bool(outside) and hard and not loose and not (cwd and _SH_THROWN.match(text))
+        many = ("*" in text and not _SH_THROWN.match(text.rpartition("/")[2]) and
+                any([mapped[:2] == "~/" for mapped in outside]))
+        return bool(outside) and (hard or many) and not loose and not (cwd and _SH_THROWN.match(text))
 
 
     def climbs(self, place: str) -> bool:
@@ -13618,7 +13620,7 @@ _IDENTIFIER = lazy_regex(r"[A-Za-z_$#][\w$]*\Z")
 _ESCAPED = lazy_regex(r"\\+u([0-9A-Fa-f]{4})")
 _WEAK_WORDS = frozenset(
     "password passwd pass pwd secret changeme admin root postgres mysql user username test example guest "
-                        "token password1 password123 pass123 secret123 admin123 test123 mypassword "
+                        "hunter2 token password1 password123 pass123 secret123 admin123 test123 mypassword "
                         "mysecretpassword".split())
 _HASHES = ("SCRAM-SHA", "$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:",
            "sha512:",
