@@ -846,7 +846,8 @@ def check_result(method: str | None, result: Mapping[str, Any]) -> None:
     """Raise MessageError where some reader takes a member of a result for one of the protocol, and others do
     not."""
     for one in [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []:
-        _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
+        if not _RESULT_MEMBERS[one or ""].issuperset(result):
+            _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
     if type(result.get("task")) is dict:
         _refuse_shadows(result["task"], _RESULT_MEMBERS["tasks/get"], "result: task: ")
     # of the call that the task is about
@@ -1597,6 +1598,44 @@ def raw_span(view: View, start: int, end: int) -> tuple[int, int]:
     """The same from its beginning to its end."""
     spans = raw_spans(view, start, end)
     return spans[0][0], spans[-1][1]
+
+
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
+_no_text = lazy_regex(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def is_base64(text: str) -> bool:
+    """Is it nothing but letters of base64, and line ends?"""
+    return text.isascii() and not text.encode().translate(None, _BASE64)
+
+
+def text_in_base64(text: str) -> tuple[str, str]:
+    """What is to be judged of base64, and the encoding of that: the text that it stands for; ("", "") when it
+    stands for no text, as media do; *text* itself and "" when it is no base64."""
+    if not text or not is_base64(text):
+        return text, ""
+    data = text.encode().translate(_URL_SAFE, b"=\r\n")
+    data = binascii.a2b_base64(data[:len(data) - (len(data) % 4 == 1)] + b"==")
+    head = data[:64]
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    elif 0 not in head:
+        encoding = "utf-8" if head.translate(None, _CONTROLS) == head else ""
+    else:                       # half of the bytes of ASCII in UTF-16 are nothing
+        encoding = "" if not head.strip(b"\0") else "utf-16-le" if not head[1::2].strip(b"\0") else \
+            "utf-16-be" if not head[::2].strip(b"\0") else ""
+    try:
+        seen = data.decode(encoding) if encoding else ""
+    except UnicodeDecodeError:
+        return "", ""
+    return (seen, encoding) if seen and not _no_text.search(seen) else ("", "")
+
+
+def base64_of_text(text: str, encoding: str) -> str:
+    """The other way."""
+    return binascii.b2a_base64(text.encode(encoding), newline=False).decode()
 
 
 def needs_views(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
@@ -4983,7 +5022,18 @@ block-credentials: access to credential files
   !**/{templates,locales,locale,i18n,schemas,design-tokens,src}/**/{credentials,secrets,secret,token,tokens}.*
   !{src,lib,docs,test,tests,pkg,app}/**/{token,credentials,api_key} | !**/.git/{config,hooks}/**
   !**/{oauth,oauth2,connect,openid-connect,v[0-9]}/**/{token,access_token}
-  .rclone.conf | ~*/.jupyter/*.json | jupyter_cookie_secret | **/kubelet/config.json | ~*/.{wgetrc,curlrc,mailrc}
+  .rclone.conf | **/.jupyter/*.json | **/jupyter/runtime/** | jupyter_cookie_secret | **/kubelet/config.json
+  ~*/.{wgetrc,curlrc,mailrc,muttrc,mutt,neomutt,neomuttrc,mbsyncrc,isyncrc,offlineimaprc,getmail,sylpheed-2.0}/**
+  ~*/.{claws-mail,purple/accounts.xml,irssi/config,weechat,znc,zuliprc,davfs2,vnc/passwd,lftp,ncftp}/**
+  ~*/.config/{mutt,neomutt,aerc,himalaya,vdirsyncer,msmtp,isyncrc,toot,httpie,xh,tigervnc,davfs2,lftp,jgit}/**
+  ~*/.config/{planetscale,turso,doppler,configstore,shodan,snowflake,neonctl,borg,restic,b2,shopify-cli-kit-nodejs}/**
+  ~*/.config/{hexchat/servlist.conf,fish/fish_variables} | ~*/.local/share/{com.vercel.cli,profanity,DBeaverData}/**
+  ~*/.{httpie/sessions,planetscale,turso,doppler,infisical,tsh,akeyless,cf,okta,now,borg,b2_account_info,chef,saml2aws}/**
+  ~*/.{runpod,shodan,snyk,modal.toml,expo/state.json,android/adbkey,prefect/profiles.toml,mlflow/credentials,step/secrets}/**
+  ~*/.{python-gitlab.cfg,ovh.conf,conjurrc,vast_api_key,src-config.json,comet.config,gist,erlang.cookie,fastlane,gitlab-runner}/**
+  **/etc/{gitlab-runner/config.toml,gitlab/gitlab-secrets.json,ovh.conf,davfs2/secrets,rsyncd.secrets,msmtprc}
+  **/etc/{cifs-credentials,ssmtp/ssmtp.conf,chrony.keys} | **/etc/{vault.d,mullvad-vpn}/**
+  **/var/lib/{tailscale,jenkins/secrets,zerotier-one}/** | tailscaled.state | **/jenkins_home/{secrets/**,credentials.xml}
 block-package-manager-tokens: access to package managers' credentials
   ~*/.npmrc | **/etc/npmrc | **/npm/etc/npmrc | ~*/.yarnrc{,.yml} | ~*/.pnpmrc | **/pnpm/{rc,auth.ini} | .pypirc
   ~*/.pip/** | ~*/.config/pip/** | ~*/{Library/Application Support,AppData/Roaming}/pip/** | **/etc/pip.conf | pip.ini
@@ -5137,7 +5187,8 @@ block-persistence (write): a change that survives a log-out or reboot
   ~*/.{zshrc,zshenv,zprofile,zlogin,zlogout,zsh/**,zshrc.d/**,oh-my-zsh/**,config/zsh/**}
   ~*/.config/{fish,nushell,elvish,xonsh,powershell}/** | *profile.ps1
   ~*/.{xinitrc,xprofile,pam_environment,config/environment.d/**} | ~*/.xsession* | ~*/.pythonrc* | ~*/.pythonstartup*
-  ~*/.config/{autostart,autostart-scripts,plasma-workspace,systemd,i3,sway,hypr,bspwm,openbox,awesome}/**
+  ~*/.config/{autostart,autostart-scripts,plasma-workspace,systemd,i3,sway,hypr,bspwm,openbox,awesome}/** | ~*/.{kde,kde4}/{Autostart,env}/**
+  ~*/.{direnvrc,config/direnv/direnvrc,ipython/profile_*/startup/**,jupyter/*config.py}
   ~*/.local/share/{systemd,dbus-1/services}/** | ~*/.{vimrc,gvimrc,exrc,vim/{plugin,autoload,after,ftplugin,pack}/**}
   ~*/.{emacs,emacs.d/**,screenrc,tmux.conf,gdbinit,lldbinit,irbrc,pryrc,rprofile,psqlrc,sqliterc}
   ~*/.config/{nvim,vim,emacs,tmux,git}/** | ~*/.{gitconfig,githooks/**,git-templates/**}
@@ -5162,6 +5213,8 @@ ask-startup-of-tools (write): a change to what an editor, an AI host or the shel
   **/.{factory/hooks.json,kiro/hooks/**,kiro/agents/**,copilot/hooks/**,github/hooks/**,github/copilot/settings.json}
   **/.{codeium/windsurf/hooks.json,gemini/config/hooks.json,continue/mcpservers/**,amazonq/cli-agents/**}
   {opencode,crush}.{json,jsonc} | **/{.opencode,opencode}/{plugin,plugins}/** | **/.kimi-code/config.toml
+  ~*/.cargo/config{,.toml} | ~*/.config/{kitty,alacritty,wezterm,ghostty,foot}/** | ~*/.wezterm.lua
+  **/{code*,cursor,windsurf,vscodium}/user/{,profiles/*/}{tasks.json,settings.json}
   **/{.agents,etc/cursor,etc/windsurf,library/application support/cursor,programdata/cursor,programdata/windsurf}/hooks.json
   **/.{factory/settings*.json,clinerules/hooks/**,grok/hooks/**} | **/documents/cline/hooks/** | /etc/github-copilot/**
 """    # noqa: E501 (a table: whole rows)
@@ -5595,6 +5648,9 @@ _ADR_TALK = frozenset("""echo printf grep egrep fgrep rg ag ack sed awk gawk jq 
     firewall-cmd ip route logger notify-send say man whatis touch mkdir ls find test [ [[ : # gh diff wc sort write-host
     write-output select-string""".split())    # noqa: E501 (a table: whole rows)
 _ADR_GIT_NET = frozenset("clone fetch pull push ls-remote remote submodule archive".split())
+# Options of curl with a text behind them that is sent, and no address
+_ADR_SENT = frozenset("""-d --data --data-raw --data-binary --data-ascii --data-urlencode --json -H --header
+    -F --form --form-string -b --cookie -A --user-agent""".split())
 _ADR_WRAP = frozenset("""sudo doas env command exec nohup time timeout nice stdbuf xargs watch builtin then
     do else if while !""".split())
 _adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+"""
@@ -5640,12 +5696,13 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
         program = re.split(r"[/\\]", bare[at].lower())[-1] if bare else ""
         program = program[:-4] if program[-4:] == ".exe" else program
         talks = program in _ADR_TALK or program == "git" and not _ADR_GIT_NET.intersection(bare)
-        for part, raw in zip(bare, line):
+        for option, part, raw in zip(["", *bare], bare, line):
             if depth < 4 and (raw[0] == "'" and " " in part and not talks or '"' in raw and
                               ("$(" in raw or "`" in raw or " " in part and not talks)):
                 hosts |= hosts_in_command(part, depth + 1)
             elif loose or not talks:
-                role = loose or program in _ADR_FETCH and part[:1] != "-"
+                role = loose or program in _ADR_FETCH and part[:1] != "-" and not (
+                    program == "curl" and option in _ADR_SENT)
                 value = part.rpartition("=")[2] if "=" in part and re.match(r"-|\w+=", part) else part
                 if may_hold_url(value) or role and may_be_host.search(value) is not None:
                     hosts.update(hosts_of(value, role)[0])
@@ -5728,10 +5785,14 @@ _SH_ENDS = " \t\r\n;&|<>()"     # end a word
 _sh_plain_run = lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+""")
 # words that mean themselves
 _sh_plain_words = lazy_regex(r"""(?:[^\s'"\\$`;&|<>(){}=\[#]+(?:[ \t]+|(?=[\n;&|)])|\Z))+""")
-# one command,
-_sh_flat = lazy_regex(
-    r"""[\w./:,@%+-]+(?: (?:[\w./:,@%+*?-]+|-[\w./:,@%+=*?-]+|'[^'\n]*'|"[^"$`\\!\n]*"))*\Z""")
-_sh_flat_words = lazy_regex(r"""'([^']*)'|"([^"]*)"|([^ ]+)""")                                # of such words
+# Commands of plain and plainly quoted words, in a list or pipe. A word begins in one way only, or matching
+# could take exponential time.
+_SH_FLAT = (r"""[\w./:,@%+-]+(?: (?:[\w./:,@%+*?][\w./:,@%+*?-]*|-[\w./:,@%+=*?-]*|"""
+            r"""'[^'\n~]*'|"[^"$`\\!\n~]*"))*""")
+_sh_flat = lazy_regex(rf"{_SH_FLAT}(?:(?: (?:&&|\|\|?) |; ){_SH_FLAT})*\Z")
+_sh_flat_words = lazy_regex(r"""'([^']*)'|"([^"]*)"|(&&|\|\|?|;)|([^ ;]+)""")
+_SH_FLAT_KEYWORDS = frozenset(
+    "if then elif else fi while until for select do done case esac in function time coproc".split())
 _sh_inner_run = lazy_regex(r"""[^'"\\$`/:}]+""")           # of a word within ${…}
 _sh_quoted_run = lazy_regex(r'[^"\\$`]+')
 _sh_escaped = lazy_regex(r'\\(?:\n|([$`"\\]))')             # within double quotes
@@ -5740,8 +5801,8 @@ _sh_name = lazy_regex(r"[A-Za-z_]\w*|[0-9@*#?$!-]")
 _sh_gap = lazy_regex("(?:[ \t\r\ufeff]+|\\\\\n|#[^\n]*)*")
 _sh_blanks = lazy_regex(r"(?:[ \t\r]+|\\\n)*")
 _sh_keyword = lazy_regex(
-    r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|in|function|time|coproc|!|\[\[|\{|\})"
-                         r"(?=[\s;&|()<>]|$)")
+    r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|in|function|time|coproc|!|\[\[|\{|"
+    r"\})(?=[\s;&|()<>]|$)")
 _SH_KEYWORD_STARTS = frozenset("iteftwusdc![{}")
 _SH_CLOSERS = frozenset(") ; & | } then elif else fi do done esac".split())
 _sh_redirect = lazy_regex(r"(\d*|\{\w+\})(<<<|<<-?|<>|>>|>\||>&|<&|<|>)|(&)(>>|>)")
@@ -5845,12 +5906,25 @@ class _ShNotes:
             raise BudgetSpent("it holds a command too long to follow")
 
 
-class _ShReader:
-    """Reads a text into a script. Total, but for BudgetSpent."""
+class _Reader:
+    """What all readers of commands share. Total, but for BudgetSpent. *t* is the text, *i* the place."""
 
     def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
-        self.t, self.n, self.i, self.depth = text, len(text), 0, depth
-        self.notes = notes if notes is not None else _ShNotes()
+        self.t, self.n, self.i, self.depth, self.notes = text, len(text), 0, depth, notes or _ShNotes()
+
+    def take(self, pattern: Any) -> re.Match[str] | None:
+        """What *pattern* finds here, stepped over."""
+        found: re.Match[str] | None = pattern.match(self.t, self.i)
+        if found:
+            self.i = found.end()
+        return found
+
+
+class _ShReader(_Reader):
+    """Reads a text into a script."""
+
+    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
+        super().__init__(text, depth, notes)
         self.stopped = ""           # the mark or keyword at which the last script ended
         self.heredocs: list[tuple[_ShNode, str, str, bool, bool]] = []
         self.notes.spend(0, self.n)
@@ -5881,13 +5955,6 @@ class _ShReader:
         inner = self.script(*stops)
         self.depth -= 1
         return inner
-
-    def over(self, pattern: Any) -> re.Match[str] | None:
-        """What *pattern* matches here; the reader stands behind it then."""
-        found: re.Match[str] | None = pattern.match(self.t, self.i)
-        if found:
-            self.i = found.end()
-        return found
 
     def see(self, mark: str) -> bool:
         """Does *mark* stand here? Then the reader stands behind it."""
@@ -5950,7 +6017,7 @@ class _ShReader:
     def separator(self, chain: _Script) -> str:
         """Over what ends a pipeline: && and || come back, `&` is noted on the commands of the *chain* before
         it."""
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         two = self.t[self.i:self.i + 2]
         if two in ("&&", "||"):
             self.i += 2
@@ -5988,7 +6055,7 @@ class _ShReader:
             node = self.command()
             if node is not None:
                 nodes.append(node)
-            self.over(_sh_blanks)
+            self.take(_sh_blanks)
             if self.t.startswith("||", self.i) or not (self.see("|&") or self.see("|")):
                 return nodes
             self.gap()
@@ -6020,18 +6087,18 @@ class _ShReader:
         reads = {"[[": self.test, "for": self.loop, "select": self.loop, "case": self.case}.get(word)
         if reads:
             return self.tail(reads())
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         if word == "function":
             node = _ShNode("function")
             node.words = [self.word()]
-            self.over(_sh_function)
+            self.take(_sh_function)
             return self.body(node)
         if word == "coproc":
-            node, named = _ShNode("coproc"), self.over(_sh_coproc_name)
+            node, named = _ShNode("coproc"), self.take(_sh_coproc_name)
             node.words = [named.group(1) if named else "COPROC"]
             return self.body(node)
         if word == "time":
-            self.over(_sh_time_options)
+            self.take(_sh_time_options)
         elif word != "!":
             self.doubt(f"a `{word}` stands where none can")
         return self.command() if self.i < self.n and self.t[self.i] not in "\n;&|)" else None
@@ -6048,7 +6115,7 @@ class _ShReader:
     def loop(self) -> _ShNode:
         """`for NAME in WORDS; do … done`, `for ((…))`, zsh's `for NAME (WORDS) …`; the keyword is read."""
         node = _ShNode("for")
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         end = self.sum_end(self.i + 2) if self.t.startswith("((", self.i) else -1
         if end >= 0:
             self.i += 1
@@ -6066,7 +6133,7 @@ class _ShReader:
                 node.words += self.simple(_ShNode()).words
             else:
                 node.words.append([("$", _ShParameter("@"), True)])
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         self.see(";")
         self.gap()
         word = self.keyword()
@@ -6080,7 +6147,7 @@ class _ShReader:
 
     def case(self) -> _ShNode:
         node = _ShNode("case")
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         node.words = [self.word()]
         self.gap()
         if not self.see("in"):
@@ -6154,9 +6221,9 @@ class _ShReader:
     # -- simple commands
     def tail(self, node: _ShNode) -> _ShNode:
         """The redirections behind a compound command."""
-        self.over(_sh_blanks)
+        self.take(_sh_blanks)
         while self.i < self.n and self.redirect(node):
-            self.over(_sh_blanks)
+            self.take(_sh_blanks)
         if self.i < self.n and self.t[self.i] not in "\n;&|)#}" and not self.keyword():
             self.doubt("words behind a compound command")
         return node
@@ -6180,10 +6247,10 @@ class _ShReader:
             elif c in "\n;&|)":
                 break
             elif c == "#":
-                self.over(_sh_gap)
+                self.take(_sh_gap)
                 break
             elif c == "(":
-                if len(node.words) < 2 and not node.assigns and self.over(_sh_function):
+                if len(node.words) < 2 and not node.assigns and self.take(_sh_function):
                     node.kind = "function"
                     if not node.words:
                         self.doubt("a function without a name")
@@ -6291,7 +6358,7 @@ class _ShReader:
         t = self.t
         found: _Parts = []
         while self.i < self.n:
-            c, plain = t[self.i], self.over(_sh_plain_run)
+            c, plain = t[self.i], self.take(_sh_plain_run)
             if plain:
                 found.append(("u", plain.group()))
             elif c in "<>" and t.startswith("(", self.i + 1):
@@ -6317,7 +6384,7 @@ class _ShReader:
     def piece(self, found: _Parts, c: str, quoted: bool) -> bool:
         """Read what is quoted or expands here outside double quotes; False when it is neither."""
         if c == "'":
-            string = self.over(_sh_single)
+            string = self.take(_sh_single)
             found.append(("q", string.group(1) if string else self.open_quote()[1:]))
         elif c == '"':
             self.i += 1
@@ -6338,7 +6405,7 @@ class _ShReader:
         """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
         found: _Parts = []
         while self.i < self.n:
-            c, run = self.t[self.i], self.over(_sh_quoted_run)
+            c, run = self.t[self.i], self.take(_sh_quoted_run)
             if run:
                 found.append(("q", run.group()))
             elif c == closer:
@@ -6366,7 +6433,7 @@ class _ShReader:
         found: _Parts = []
         kind = "q" if quoted else "u"
         while self.i < self.n:
-            c, plain = self.t[self.i], self.over(_sh_inner_run)
+            c, plain = self.t[self.i], self.take(_sh_inner_run)
             if plain:
                 found.append((kind, plain.group()))
             elif c in stops:
@@ -6421,15 +6488,15 @@ class _ShReader:
             self.i = end + 1 if end >= 0 else self.i
         elif self.t.startswith("'", self.i) and not quoted:
             self.i -= 1
-            string = self.over(_sh_c_string)
+            string = self.take(_sh_c_string)
             found.append(("q", _sh_unescape(string.group(1) if string else self.open_quote()[2:])))
         elif quoted or not self.t.startswith('"', self.i):
-            name = self.over(_sh_name)
+            name = self.take(_sh_name)
             found.append(("$", _ShParameter(name.group()), quoted) if name else ("q" if quoted else "u", "$"))
 
     def parameter(self, quoted: bool) -> tuple[Any, ...]:
         """What stands between the braces of `${…}`."""
-        head = self.over(_sh_parameter)
+        head = self.take(_sh_parameter)
         if head is None:
             self.doubt("an expansion that bash does not know")
             lost = self.within("}", quoted, quoted)
@@ -6443,7 +6510,7 @@ class _ShReader:
             self.i = end + 1
         operator, arguments = "", []
         if not self.t.startswith("}", self.i):
-            found = self.over(_sh_operator)
+            found = self.take(_sh_operator)
             if found is None:
                 self.doubt("an expansion that bash does not know")
             operator = found.group() if found else "?"
@@ -6476,8 +6543,7 @@ def _sh_braces(word: _Parts) -> list[Any]:
         start, end, choices = brace
         for made in [item[:start] + choice + item[end + 1:] for choice in reversed(choices)]:
             key = tuple([token if isinstance(token, str) else (token[0], token[1])
-                         if isinstance(token[1], str) else id(token)
-                         for token in made])
+                         if isinstance(token[1], str) else id(token) for token in made])
             if key not in seen:
                 seen.add(key)
                 work.append(made)
@@ -7022,8 +7088,8 @@ _SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named
 _SH_LOOSENS = (
     r"(?:-\S+ )*(?:approve|allow|go|unwrap|wrap|init) (?!(?:(?!-- )\S+ )*(?:--list|--help|-h|--dry-run) )")
 # whom pgrep, pidof or ps have found
-_sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b)"
-                       r".*\b(?:pgrep|pidof|ps|get-process|tasklist)\b[^\n;]*m[^a-z ]?cp[^a-z ]{0,3}wal")
+_sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b).*\b(?:pgrep|pidof|ps|get-process|"
+    r"tasklist)\b[^\n;]*m[^a-z ]?cp[^a-z ]{0,3}wal")
 _sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|save_config|wrap_server)\b")
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) ::
 # reason
@@ -7208,7 +7274,7 @@ infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke
      k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
     terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
-    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete (?=.*(?:-[fk]|--filename|
+    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --(?:all|force.*\$\())|delete (?=.*(?:-[fk]|--filename|
     --kustomize)[ =])(?=.*prod)|delete (?:-n \S+ |-\S+ )*\$\(\)
      |delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod|\$\(\))|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
@@ -7247,12 +7313,13 @@ infrastructure :: s3cmd mc :: (?:.* )?(?:rb |(?:del|rm) (?=.*(?:-r|--recursive|-
 infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
     elastic|opensearch|\S*es:|/namespaces|amazonaws|api\.(?:github|cloudflare|digitalocean|heroku)\.com/)) :: deletes indices
      or remote state
+persistence :: npm pnpm yarn :: (?:config )?set (?:script-shell|shell|editor|git|init-module)\b :: makes it run a program
 persistence :: redis-cli valkey-cli :: (?i)(?:.* )?(?:config set (?:dir|dbfilename)|module load|(?:slaveof|replicaof) (?!no))  :: writes
      files of its host
 infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:(?:del|unlink) (?:.*\$\(|\$\(\))|eval .*['"](?:del|unlink|
     flush)) :: deletes every key it is given
 infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
-infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
+infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe)(?!.* --env[= ]testing) :: drops a database
 infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db|migrate \S+ zero)  :: empties a database
 infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
      istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
@@ -7278,15 +7345,12 @@ _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 # Build output: harmless to delete below whatever folder the command starts in.
 _SH_OUTPUT = lazy_regex(
     r"(?!(?:.*/)?\.\.(?:/|\Z))(?:\./)?(?:[\w.-]+/)*(?:node_modules|dist|build|coverage|target|out|htmlcov|"
-                        r"storybook-static|__pycache__|\.(?:next|nuxt|turbo|parcel-cache|svelte-kit|output"
-                        r"|nyc_output|"
-                        r"pytest_cache|mypy_cache|ruff_cache|tox|eggs|gradle|venv|cache|vite)|venv"
-                        r"|[\w.-]+\.egg-info)/?\Z")
+    r"storybook-static|__pycache__|\.(?:next|nuxt|turbo|parcel-cache|svelte-kit|output|nyc_output|"
+    r"pytest_cache|mypy_cache|ruff_cache|tox|eggs|gradle|venv|cache|vite)|venv|[\w.-]+\.egg-info)/?\Z")
 # Folders and files that people keep their own work in.
 _SH_OWN_FOLDER = (
-    r"~/(?:Documents|Desktop|Pictures|Photos|Music|Movies|Videos|Downloads|Public|Dropbox|OneDrive"
-    r"|Google.Drive|"
-                  r"iCloud.Drive|Nextcloud|Library|Projects?|Work|Code|src|repos|git)")
+    r"~/(?:Documents|Desktop|Pictures|Photos|Music|Movies|Videos|Downloads|Public|Dropbox|OneDrive|"
+    r"Google.Drive|iCloud.Drive|Nextcloud|Library|Projects?|Work|Code|src|repos|git)")
 _SH_OWN_FILE = lazy_regex(_SH_OWN_FOLDER
                           + r"/|~/[^.].*\.(?:od[tsp]|docx?|xlsx?|pptx?|pdf|tex|rtf|pages|numbers|key|jpe?g|"
                           r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md|txt)\Z", re.I)
@@ -7297,58 +7361,46 @@ _SH_THROWN = lazy_regex(
 _sh_drive = lazy_regex(r"(?:[A-Za-z]:[\\/]|[A-Za-z]:\Z|\\\\|%\w+%|\$env:)", re.I)
 _sh_home = lazy_regex(
     r"(?:/home/[^/]+|/root|/Users/[^/]+|[A-Za-z]:/Users/[^/]+|~[\w.-]*|%(?:userprofile|homepath|"
-                      r"homedrive%%homepath)%"
-                      r"|\$(?:env:)?(?:home|userprofile)|\$\{(?:env:)?(?:home|userprofile)\})(?=/|\Z)", re.I)
+    r"homedrive%%homepath)%|\$(?:env:)?(?:home|userprofile)|\$\{(?:env:)?(?:home|userprofile)\})(?=/|"
+    r"\Z)", re.I)
 _SH_SYSTEM = lazy_regex(
     r"(?:/(?:etc|usr|bin|sbin|lib\d*|boot|var(?!/tmp|/folders)|opt|srv|dev|proc|sys|private/(?:etc|var/log|"
-                        r"var/db)|Library|System|Applications|snap|mnt/c/Windows)(?:/|\Z)|/\Z"
-                        r"|[A-Z]:/(?:Windows|Program|Users\Z"
-                        r"|\Z)|%(?:system\w+|windir|program\w+(?:\(x86\))?)%|\$env:(?:system"
-                        r"|windir|program))", re.I)
+    r"var/db)|Library|System|Applications|snap|mnt/c/Windows)(?:/|\Z)|/\Z|[A-Z]:/(?:Windows|Program|Users\Z|"
+    r"\Z)|%(?:system\w+|windir|program\w+(?:\(x86\))?)%|\$env:(?:system|windir|program))", re.I)
 _SH_TEMPORARY = lazy_regex(
-    r"(?:/tmp|/var/tmp|/private/tmp|(?:/private)?/var/folders|/dev/shm|/run/user/\d+|\$\{?(?:TMPDIR|TMP|"
-                           r"TEMP)\}?|(?:%|\$env:)(?:TMP|TEMP)%?|[A-Z]:/(?:Windows/)?Te?mp"
-                           r"|~/AppData/Local/Temp|~/\.cache|"
-                           r"~/\.npm|~/Library/(?:Caches|Developer/Xcode/DerivedData)|~/\.gradle/caches"
-                           r"|~/go/pkg|"
-                           r"~/\.cargo/registry|~/\.local/share/Trash|/var/cache/(?:apt|dnf|yum|apk|pacman)"
-                           r"|/var/lib/apt/lists|"
-                           r"~/\.m2/repository)/.", re.I)
+    r"(?:(?:/tmp|/var/tmp|/private/tmp|(?:/private)?/var/folders|/dev/shm|/run/user/\d+|\$\{?(?:TMPDIR|TMP|"
+    r"TEMP)\}?|(?:%|\$env:)(?:TMP|TEMP)%?|[A-Z]:/(?:Windows/)?Te?mp|~/AppData/Local/Temp|~/\.cache|"
+    r"~/\.npm|~/Library/(?:Caches|Developer/Xcode/DerivedData)|~/\.gradle/caches|~/go/pkg|"
+    r"~/\.cargo/registry|~/\.local/share/Trash|/var/cache/(?:apt|dnf|yum|apk|pacman)|"
+    r"/var/lib/apt/lists|~/\.m2/repository)/.|"
+    r"~/(?:Library/Developer/Xcode/DerivedData|\.(?:gradle/caches|cargo/registry|m2/repository|npm/_cacache))/?\Z)",
+    re.I)
 _SH_PERSIST = lazy_regex(
-    r"(?:~/\.(?:bash(?:rc|_profile|_login|_logout|_aliases)|zsh(?:rc|env)|zprofile|zlogin|profile|kshrc"
-    r"|cshrc|tcshrc|inputrc|"
-    r"config/(?:fish/|autostart/|systemd/|plasma-workspace/|environment\.d/|i3/config|sway/config"
-    r"|git/config)|xinitrc|"
-    r"xsession\w*|xprofile|pam_environment|ssh/(?:authorized_keys2?|rc|config|environment)|gitconfig|vimrc"
-    r"|emacs|"
-    r"local/share/systemd/|screenrc|tmux\.conf|gdbinit|pythonrc\S*)|~/Library/Launch(?:Agents|Daemons)/"
-    r"|/Library/(?:Launch\w+|"
-    r"StartupItems)/|.*/Start.Menu/Programs/Startup(?:/|\Z)|.*profile\.ps1\Z|.*\$PROFILE"
-    r"|/etc/(?:cron[^/]*(?:/|\Z)|at\.|"
-    r"anacrontab|systemd/|init\.d|init/|rc\S*|profile\S*|bash\S*|zsh/|environment|ld\.so\.preload"
-    r"|ld\.so\.conf\S*|"
-    r"xdg/autostart/|udev/|update-motd\.d|inittab|apt/apt\.conf\.d/|NetworkManager/dispatcher\.d|modules\S*"
-    r"|X11/|"
-    r"security/pam_env\.conf)|/(?:usr/)?lib/systemd/|/run/systemd/system/|/var/spool/(?:cron|at)"
-    r"|/usr/lib/cron|"
+    r"(?:~/\.(?:bash(?:rc|_profile|_login|_logout|_aliases)|zsh(?:rc|env)|zprofile|zlogin|profile|kshrc|"
+    r"cshrc|tcshrc|inputrc|config/(?:fish/|autostart/|systemd/|plasma-workspace/|environment\.d/|i3/config|"
+    r"sway/config|git/config)|xinitrc|xsession\w*|xprofile|pam_environment|ssh/(?:authorized_keys2?|rc|"
+    r"config|environment)|gitconfig|vimrc|emacs|local/share/systemd/|screenrc|tmux\.conf|gdbinit|"
+    r"pythonrc\S*)|~/Library/Launch(?:Agents|Daemons)/|/Library/(?:Launch\w+|StartupItems)/|"
+    r".*/Start.Menu/Programs/Startup(?:/|\Z)|.*profile\.ps1\Z|.*\$PROFILE|/etc/(?:cron[^/]*(?:/|\Z)|at\.|"
+    r"anacrontab|systemd/|init\.d|init/|rc\S*|profile\S*|bash\S*|zsh/|environment|ld\.so\.preload|"
+    r"ld\.so\.conf\S*|xdg/autostart/|udev/|update-motd\.d|inittab|apt/apt\.conf\.d/|"
+    r"NetworkManager/dispatcher\.d|modules\S*|X11/|security/pam_env\.conf)|/(?:usr/)?lib/systemd/|"
+    r"/run/systemd/system/|/var/spool/(?:cron|at)|/usr/lib/cron|"
     r"\S*/\.git/(?:modules/\S+/)?hooks/(?!\S*\.sample\Z)|\S*/\.git/(?:modules/\S+/)?config(?:\.worktree)?\Z|"
-    r"~/\.(?:config/(?:nvim|vim|emacs|nushell|elvish|xonsh|zsh|hypr|bspwm|openbox|awesome"
-    r"|autostart-scripts)/|"
-    r"vim/(?:plugin|autoload|after|ftplugin|pack)/|oh-my-zsh/|zsh/|zshrc\.d/|bashrc\.d/|emacs\.d/"
-    r"|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|"
-    r"lldbinit|irbrc|pryrc|rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-"
-    r"|modprobe\.d/|dbus-1/)|\S*/(?:site|user)customize\.py\Z|"
-    r"\S*/site-packages/[^/]*\.pth\Z)", re.I)
+    r"~/\.(?:config/(?:nvim|vim|emacs|nushell|elvish|xonsh|zsh|hypr|bspwm|openbox|awesome|"
+    r"autostart-scripts)/|vim/(?:plugin|autoload|after|ftplugin|pack)/|oh-my-zsh/|zsh/|zshrc\.d/|bashrc\.d/|"
+    r"emacs\.d/|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|"
+    r"kde4?/(?:Autostart|env)/|(?:config/direnv/)?direnvrc|ipython/profile_\w+/startup/|jupyter/\w*config\.py|"
+    r"lldbinit|irbrc|pryrc|rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-|"
+    r"modprobe\.d/|dbus-1/)|\S*/(?:site|user)customize\.py\Z|\S*/site-packages/[^/]*\.pth\Z)", re.I)
 _SH_PRIVILEGED = lazy_regex(
     r"(?:/etc/(?:sudoers\S*|passwd-?|shadow-?|group-?|gshadow|pam\.d/|pam\.conf|doas\.conf|security/|"
-                            r"polkit-1/|selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)"
-                            r"|/proc/(?:sys/|"
-                            r"\d+/mem|self/mem)|/sys/(?:kernel|fs/cgroup|fs/selinux|module)|/usr/(?:share"
-                            r"|lib)/polkit-1/|"
-                            r"/dev/(?:k?mem|port)\Z|\S*/release_agent\Z)")
+    r"polkit-1/|selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)|/proc/(?:sys/|\d+/mem|"
+    r"self/mem)|/sys/(?:kernel|fs/cgroup|fs/selinux|module)|/usr/(?:share|lib)/polkit-1/|/dev/(?:k?mem|"
+    r"port)\Z|\S*/release_agent\Z)")
 _SH_DEVICE = lazy_regex(
     r"(?:/dev/(?:r?disk\d|[shv]d[a-z]|xvd|nvme\d|mmcblk\d|dm-\d|mapper/|md\d|loop\d|sr\d|block/)|"
-                        r"\\\\[.?]\\(?:Physical|[A-Z]:)|//[.?]/)", re.I)
+    r"\\\\[.?]\\(?:Physical|[A-Z]:)|//[.?]/)", re.I)
 _sh_system_file = lazy_regex(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib)|(?i:[A-Z]:/Windows/)")
 _sh_top = lazy_regex(r"(?:/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*)\Z")
 _sh_unknown_front = lazy_regex("()\ue0f0(\\w*)\ue0f1(/?.*)", re.S)
@@ -7357,21 +7409,16 @@ _sh_windows_front = lazy_regex("(?:\\$\\{?(\\w+)\\}?|\ue0f0(\\w*)\ue0f1)(/?.*)",
 _sh_passing_name = lazy_regex(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file")
 _SH_HISTORY = lazy_regex(r".*(?:_history|\.histfile|ConsoleHost_history\.txt|\.lesshst)\Z")
 _SH_PRIVATE = lazy_regex(
-    r"(?:~/?\Z|/\Z|/(?:etc|root|home|Users|proc|var/lib/\w+sql|var/backups)/?\Z|/home/\*|/etc/(?:passwd"
-    r"|shadow|group|gshadow|"
-    r"sudoers|ssh)|~/\.(?:ssh|gnupg|aws|kube|azure|docker|config|password-store|mozilla|thunderbird"
-    r"|config/(?:gcloud|"
-    r"google-chrome|chromium|gh|rclone)|local/share/keyrings|netrc|pgpass|git-credentials|npmrc|pypirc"
-    r"|electrum|bitcoin|"
-    r"ethereum|[a-z]+_history|vault-token|terraform\.d)|~/(?:Library/(?:Keychains"
-    r"|Application.Support/(?:Google|Firefox|"
-    r"BraveSoftware))|AppData/\S*(?:Chrome|Edge|Mozilla|Credentials|Protect)|\*|\.\*|Documents|Desktop"
-    r"|Pictures)(?:/|\Z)|"
-    r"\S*/\.env(?!\.(?:example|sample|template|dist))(?:\.\w+)?\Z|/proc/[\w*]+/(?:environ|mem)"
-    r"|\S*/(?:id_(?:rsa|dsa|ecdsa|"
-    r"ed25519)|\S*\.(?:kdbx|pem|p12|pfx|key|keystore|jks)|wallet\.dat|\.netrc|credentials(?:\.json)?"
-    r"|secrets?\.(?:ya?ml|json|"
-    r"env|toml)|NTDS\.dit|SAM)\Z|[A-Z]:/Users/?\Z|[A-Z]:/Windows/System32/config)", re.I)
+    r"(?:~/?\Z|/\Z|/(?:etc|root|home|Users|proc|var/lib/\w+sql|var/backups)/?\Z|/home/\*|/etc/(?:passwd|"
+    r"shadow|group|gshadow|sudoers|ssh)|~/\.(?:ssh|gnupg|aws|kube|azure|docker|config|password-store|"
+    r"mozilla|thunderbird|config/(?:gcloud|google-chrome|chromium|gh|rclone)|local/share/keyrings|"
+    r"netrc|pgpass|git-credentials|npmrc|pypirc|electrum|bitcoin|ethereum|[a-z]+_history|vault-token|"
+    r"terraform\.d)|~/(?:Library/(?:Keychains|Application.Support/(?:Google|Firefox|BraveSoftware))|"
+    r"AppData/\S*(?:Chrome|Edge|Mozilla|Credentials|Protect)|\*|\.\*|Documents|Desktop|Pictures)(?:/|"
+    r"\Z)|\S*/\.env(?!\.(?:example|sample|template|dist))(?:\.\w+)?\Z|/proc/[\w*]+/(?:environ|mem)|"
+    r"\S*/(?:id_(?:rsa|dsa|ecdsa|ed25519)|\S*\.(?:kdbx|pem|p12|pfx|key|keystore|jks)|wallet\.dat|"
+    r"\.netrc|credentials(?:\.json)?|secrets?\.(?:ya?ml|json|env|toml)|NTDS\.dit|SAM)\Z|"
+    r"[A-Z]:/Users/?\Z|[A-Z]:/Windows/System32/config)", re.I)
 _SH_SECRET_NAME = lazy_regex(r"secret|token|passw|api_?key|private_?key|credential|_key\Z|_pw\Z|_pat\Z", re.I)
 # Well-known files that a word with wildcards may mean.
 _SH_KNOWN_FILES = """~/.ssh/id_rsa ~/.ssh/id_ed25519 ~/.aws/credentials ~/.netrc ~/.kube/config
@@ -7397,21 +7444,21 @@ _sh_sources = lazy_regex(r"\*\.(?:py|[jt]sx|ts|go|rs|java|kt|c|cc|[ch]pp|cs|rb|p
 # Which of its databases a program works on: one for tests is made anew each time.
 _SH_STAGES = "RAILS_ENV RACK_ENV MIX_ENV NODE_ENV APP_ENV".split()
 _sh_for_tests = lazy_regex(r".* (?:\w+_ENV=|(?:-e|--env|--environment|--database)[= ])tests? ")
+_sh_test_base = lazy_regex(r"(?:[^\s?]*[/_-])?tests?(?:\d*|[_-]\w+|\.(?:db|sqlite3?))\Z")
 _sh_seeks = lazy_regex(r"(?i)AKIA|private.{0,3}key|aws_secret|api.{0,3}key|passw|secret|token|credential")
 _sh_sql_word = lazy_regex(r"\s*(?:DROP (?:TABLE|DATABASE|SCHEMA)|TRUNCATE TABLE|DELETE FROM)\s")
 # Settings of a project: a line more is no loss, nor is a file that people write for themselves.
 _sh_env_file = lazy_regex(r"(?:\./|[\w-]+/)*\.env(?:\.(?!prod)\w+)*\Z")
 # Scripts that an archive brings along to be run once.
-_sh_script_name = lazy_regex(r"(?i)\.(?:sh|bash|ps1|bat|cmd)\Z|"
-                             r"(?:^|[/\\])(?:install|setup(?!\.py\Z)|bootstrap|run|start)[\w-]*(?:\.\w+)?\Z")
+_sh_script_name = lazy_regex(r"(?i)\.(?:sh|bash|ps1|bat|cmd)\Z|(?:^|[/\\])(?:install|setup(?!\.py\Z)|"
+    r"bootstrap|run|start)[\w-]*(?:\.\w+)?\Z")
 _sh_hidden_program = lazy_regex(r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)")
 _sh_host_folder = lazy_regex(
     r"(?:/|/(?:etc|root|proc|sys|dev|boot|var|home|usr|Users|var/run/docker\.sock|run/docker\.sock))\Z")
 _sh_git_runs = lazy_regex(
     r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass|gitproxy)|alias\..+|diff\..*|pager\..+|"
-                          r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper"
-                          r"|\S+\.(?:tool|cmd|"
-                          r"command|textconv|pager|editor))\Z")
+    r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper|\S+\.(?:tool|cmd|"
+    r"command|textconv|pager|editor))\Z")
 _sh_metadata = lazy_regex(r"169\.254\.169\.254|metadata\.google|169\.254\.170\.2|100\.100\.100\.200")
 _sh_prints_remote = lazy_regex(r"gh (?:api|gist view)|(?:gsutil|rclone) .*\bcat |aws s3 cp .* -\Z")
 # With one of these a program does nothing; the others say what options and operands of some programs mean.
@@ -7728,16 +7775,13 @@ class Act(NamedTuple):
 
 
 _SQL_REST = r"(?P<w>[@#]*[^\W\d][\w$]*)|(?P<n>\d[\w.]*)|(?P<p>::|:=|\|\||<>|[<>!=]=|[\s\S])"
-_SQL_DIALECTS = {
-    "standard": lazy_regex(
+_SQL_DIALECTS = {"standard": lazy_regex(
         r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<d>\$(?:[^\W\d]\w*)?\$)|(?P<e>[eE]'[^'\\]*(?:(?:''"
         r"|\\[\s\S])[^'\\]*)*'?)|"
         r"(?P<s>[nNbBxX]?'[^']*(?:''[^']*)*'?)|(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?)|" + _SQL_REST),
-    "mysql": lazy_regex(
-        r"(?P<c>\s+|--(?=\s|\Z)[^\n]*|#[^\n]*|/\*(?!!)[\s\S]*?(?:\*/|\Z)|/\*!\d*|\*/)|"
+    "mysql": lazy_regex(r"(?P<c>\s+|--(?=\s|\Z)[^\n]*|#[^\n]*|/\*(?!!)[\s\S]*?(?:\*/|\Z)|/\*!\d*|\*/)|"
         r"(?P<e>[nNbBxX]?'[^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*'?|\"[^\"\\]*(?:(?:\"\"|\\[\s\S])[^\"\\]*)*\"?)|"
-        r"(?P<i>`[^`]*(?:``[^`]*)*`?|\$[\w$]*)|" + _SQL_REST),
-    "tsql": lazy_regex(
+        r"(?P<i>`[^`]*(?:``[^`]*)*`?|\$[\w$]*)|" + _SQL_REST), "tsql": lazy_regex(
         r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<s>[nN]?'[^']*(?:''[^']*)*'?)|"
         r"(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?|\[[^\]]*(?:\]\][^\]]*)*\]?)|" + _SQL_REST)}
 _sql_nest = lazy_regex(r"/\*|\*/")
@@ -7814,13 +7858,12 @@ _SQL_DYNAMIC = frozenset("""EXECUTE EXEC IMMEDIATE PREPARE SP_EXECUTESQL DBLINK 
     DBLINK_SEND_QUERY QUERY_TO_XML QUERY_TO_XML_AND_XMLSCHEMA TS_STAT OPENQUERY DBMS_SQL""".split())
 # Lines for the client program: what it runs, and the files that it reads or writes.
 _sql_client = lazy_regex(
-    r"^[ \t]*(?:(?:\\!|\.(?:shell|system)\b|!!?|\\[og][ \t]*\||\.(?:once|output)[ \t]*\||system\b|\\copy[ "
-    r"\t].*?\bprogram[ \t]+')"
-    r"[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|"
-    r"\.(?:read|import|output|once|open|load|backup|restore|save|dump)|source)[ \t]+'?([^\s';|]+))",
-    re.I | re.M)
+    r"^[ \t]*(?:(?:\\!|\.(?:shell|system)\b|!!?|\\[og][ \t]*\||\.(?:once|output)[ \t]*\||system\b|"
+    r"\\copy[ \t].*?\bprogram[ \t]+')[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|\.(?:read|"
+    r"import|output|once|open|load|backup|restore|save|dump)|source)[ \t]+'?([^\s';|]+))", re.I | re.M)
 
 
+_sql_settings = lazy_regex(r"(?m)^[ \t]*[.\\][a-z]+\b.*$")       # of the client
 _sql_graph = lazy_regex(r"(?i)\bmatch\s*\(\s*\w*\s*\)\s*(?:detach\s+)?delete\b")
 
 
@@ -7830,6 +7873,9 @@ def sql_acts(text: str, depth: int = 0) -> list[Act]:
     acts: list[Act] = []
     for found in _sql_client.finditer(text):
         acts.append(Act("sh", found.group(1).rstrip("'")) if found.group(1) else Act("read", found.group(2)))
+    plain = _sql_settings.sub(";", text)
+    if plain != text:
+        acts += sql_acts(plain, depth)
     if _sql_graph.search(text):
         acts.append(Act("say", "infrastructure", "destroys a database: every node of a graph"))
     for tokens in sql_readings(text) if sql_may_act(text) else ():
@@ -7989,8 +8035,7 @@ class SqlText:
         while True:
             name, end = self.name(at)
             words = re.split(r"[\W\d_]+", name)
-            if name and name[0] != "#" and name not in self.made and not (
-                    _SQL_SCRATCH if table
+            if name and name[0] != "#" and name not in self.made and not (_SQL_SCRATCH if table
                     else frozenset(("test", "tests", "tmp", "temp"))).intersection(words):
                 return f"{what} {name[:40]}"
             while self.word(end) or self.word(end, "i") or self.word(end, "p") == "*":      # an alias
@@ -8137,36 +8182,32 @@ _CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), 
     gettempdir tempdir TemporaryDirectory NamedTemporaryFile mkstemp createTempDirectory tempnam sys_get_temp_dir createTempFile
     tempfile""")) for name in names.split()}    # noqa: E501 (a table: whole rows)
 _code_loss = lazy_regex(
-    r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db(?=\w)|database|schema|table"
-    r"|bucket|stack|cluster|volume|"
-    r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk"
-    r"|hosted_?zone|queue|"
-    r"file_?system)\w*|flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|volumes\.(?:\w+\.)?remove|"
-    r"(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
-    r"[A-Z]\w*\.(?:destroy|delete)_all\Z|.*\blist_?(?i:bucket|instance|database|table|cluster|volume|disk|project)"
-    r"\w*\.(?:delete|terminate|drop)\Z")
+    r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db(?=\w)|database|schema|table|"
+    r"bucket|stack|cluster|volume|snapshot|instance|namespace|persistent_?volume|collection|keyspace|"
+    r"resource_?group|vm|disk|hosted_?zone|queue|file_?system)\w*|flush_?(?:all|db)|drop_?all|"
+    r"indices\.delete|objects\.all\.delete|volumes\.prune|volumes\.(?:\w+\.)?remove|(?:db|\w*coll\w*|"
+    r"sequelize)\.(?:\w+\.)?drop)\Z|[A-Z]\w*\.(?:destroy|delete)_all\Z|.*\blist_?(?i:bucket|instance|"
+    r"database|table|cluster|volume|disk|project)\w*\.(?:delete|terminate|drop)\Z")
 _code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
 _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
 _code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
-_code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|"
-                            r"^[ \t]*(?:const|let|var|def|class|func) [A-Za-z_{]")
+_code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|^[ \t]*(?:const|"
+    r"let|var|def|class|func) [A-Za-z_{]")
 _code_long = lazy_regex(r"'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|`[^`\n]*\n[^`]*`")
 _code_program = lazy_regex(
-    r"(?m)(?:^|;)[ \t]*((?:[A-Za-z_]\w*=\S*[ \t]+)*(?:sudo[ \t]+)?(?:rm|rmdir|shred|dd|mkfs[\w.]*|mv|chmod"
-    r"|chown|truncate|"
-    r"find|xargs|(?:ba|z|da|k)?sh|eval|env|curl|wget|nc|ncat|socat|ssh|scp|rsync|tar|cat|tee|python[\d.]*"
-    r"|perl|ruby|node|php|git|docker|"
-    r"kubectl|terraform|aws|psql|mysql|crontab|cd|rd|del|cmd|powershell|pwsh|remove-item|iex|iwr|irm)"
-    r"(?=[ \t]+[-~/.\"'$\\\w{(&])(?![ \t]+(?:in|is|as|if|of|or|and)[ \t])[^\n]*)", re.I)
+    r"(?m)(?:^|;)[ \t]*((?:[A-Za-z_]\w*=\S*[ \t]+)*(?:sudo[ \t]+)?(?:rm|rmdir|shred|dd|mkfs[\w.]*|mv|chmod|"
+    r"chown|truncate|find|xargs|(?:ba|z|da|k)?sh|eval|env|curl|wget|nc|ncat|socat|ssh|scp|rsync|tar|cat|tee|"
+    r"python[\d.]*|perl|ruby|node|php|git|docker|kubectl|terraform|aws|psql|mysql|crontab|cd|rd|del|cmd|"
+    r"powershell|pwsh|remove-item|iex|iwr|irm)(?=[ \t]+[-~/.\"'$\\\w{(&])(?![ \t]+(?:in|is|as|if|of|or|"
+    r"and)[ \t])[^\n]*)", re.I)
 _code_mongo = lazy_regex(r"\s*db\.")
 _code_fork = lazy_regex(
-    r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
-                        r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
+    r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|fork\(\)\s*while|"
+    r"loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
 _code_imports = lazy_regex(
     r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+([\w ,]+|\([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|"
     r"\bimport\s+(?:([\w$]+)\s*,?\s*)?(?:\*\s*as\s+([\w$]+)|\{([^{}]*)\})?\s*from\s*['\"](?:node:)?([^'\"]+)|"
-    r"\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)",
-    re.M)
+    r"\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)", re.M)
 _code_heredoc = lazy_regex(r"<<[<~-]?[ ]?([\"']?)([A-Z_]\w*)\1([^\n]*)\n([\s\S]*?)^[ \t]*\2\b", re.M)
 _CODE_DEFINES = frozenset("def function sub fn func fun".split())
 # Words without a value; words and marks that make one of several values, or nothing, of what stands around
@@ -8183,7 +8224,7 @@ _CODE_WORDS = _CODE_KEPT | _CODE_SKIPPED | _CODE_DEFINES | {"lambda"}
 _CODE_HOLE = "\ue011"                           # on both sides of the name of what is not known
 _code_hole = lazy_regex(f"{_CODE_HOLE}([^{_CODE_HOLE}]*){_CODE_HOLE}")
 _CODE_SHORT = (r"'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)|'[^'\\\n]*(?:\\[\s\S][^'\\\n]*)*'?|"
-          r"\"[^\"\\\n]*(?:\\[\s\S][^\"\\\n]*)*\"?")
+    r"\"[^\"\\\n]*(?:\\[\s\S][^\"\\\n]*)*\"?")
 _CODE_LONG = (
     r"'[^'\\]*(?:\\[\s\S][^'\\]*)*'?|\"[^\"\\]*(?:\\[\s\S][^\"\\]*)*\"?|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?")
 _CODE_TOKENS = {                # of each family: comments, strings, names
@@ -8191,9 +8232,8 @@ _CODE_TOKENS = {                # of each family: comments, strings, names
     "slash": (r"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z)", rf"{_CODE_SHORT}|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?",
               r"[$#]?[^\W\d][\w$]*|\$"),
     "sigil": (r"#[^\n]*", rf"{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|"
-              r"(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>"
-              r"|/[^/\n]*/|"
-              r"\|[^|\n]*\||![^!\n]*!)", r"[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+"),
+              r"(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>|"
+              r"/[^/\n]*/|\|[^|\n]*\||![^!\n]*!)", r"[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+"),
     "php": (r"<\?(?:php|=)?|\?>|(?:#(?!\[)|//)[^\n]*|/\*[\s\S]*?(?:\*/|\Z)", _CODE_LONG,
             r"\$*\\?[^\W\d][\w\\]*"),
     "lua": (r"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*",
@@ -8206,8 +8246,7 @@ _CODE_FAMILIES = {family: lazy_regex(
     for family, (blank, string, name) in _CODE_TOKENS.items()}
 _CODE_FAMILY_OF = {name: family for family, names in (
     ("hash", "python pypy ipython r rscript awk"), ("slash", "node nodejs deno bun java jshell groovy"),
-    ("sigil", "ruby perl"),
-    ("php", "php"), ("lua", "lua luajit")) for name in names.split()}
+    ("sigil", "ruby perl"), ("php", "php"), ("lua", "lua luajit")) for name in names.split()}
 _CODE_PICKS = {"hash": ". ::", "slash": ". ?. ::", "sigil": ". -> ::", "php": "-> ::", "lua": ". :"}
 _code_regex = lazy_regex(r"/(?![*/\s])[^/\\\n\[]*(?:(?:\\.|\[(?:[^\]\\\n]|\\.)*\])[^/\\\n\[]*)*/[a-z]*")
 _code_params = lazy_regex(r"([\w\s,()*&]{0,200})\|")
@@ -8215,8 +8254,7 @@ _code_goes_on = lazy_regex(r"\s{0,80}(?:\.|\?\.|->|\|\||&&|\?\s|\+)")
 _code_typed = lazy_regex(r"[ \t]*[\w.\[\], |]{1,60}(?<![=!<>])=(?!=)")
 # What is computed within a string: an expression, or a variable.
 _CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"),
-               "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
-               "sigil":
+               "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"), "sigil":
                lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?(?:\{\w+\}|\[\d\]))?)"),
                "php": lazy_regex(r"\{(\$[^{}]*)\}|(\$\{?\w+\}?)")}
 _code_word = lazy_regex(r"\W|:.*")
@@ -8742,8 +8780,7 @@ class _CodeValues:
                     continue
                 place = piece[1:-1] if piece[0] == "{" else ""
                 item = (items[int(place)] if place.isdigit() and len(place) < 4 and int(place) < len(items)
-                        else (
-                     fields.get(_code_word.sub("", piece.rpartition(")")[0] or piece))))
+                        else (fields.get(_code_word.sub("", piece.rpartition(")")[0] or piece))))
                 value = self.join(value, item or (rest.pop(0) if rest else _CODE_UNKNOWN))
             made.append(value)
         return _code_either(made or [_CODE_UNKNOWN])
@@ -8764,8 +8801,7 @@ class _CodeValues:
     def path(self, text: str, at: int = -2) -> None:
         """A text that may be a file."""
         if (1 < len(text) < 400 and not _CODE_PATHLIKE.isdisjoint(text) and _CODE_NO_PATH.isdisjoint(text) and
-            (
-                 len(self.named) < 4000)):
+            (len(self.named) < 4000)):
             self.named.setdefault(_code_shown(text), at)
 
 
@@ -8843,8 +8879,7 @@ class _CodeCalls(_CodeValues):
         for arg in given:
             named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
             if arg.params is None and not (named and named not in _CODE_NOUNS and
-                                           self.roles(named).startswith(
-                    ("run", "eval", "delete"))):
+                                           self.roles(named).startswith(("run", "eval", "delete"))):
                 continue
             others = [other for other in (call.of, *given) if other is not None and other is not arg]
             over = _code_either([item for other in others for item in other.each()] or [_CODE_UNKNOWN])
@@ -8987,8 +9022,7 @@ class _CodeCalls(_CodeValues):
         bars = [text.strip("| ") for text in [*call.first.texts, *texts] if "|" in (text[:1], text[-1:])]
         if bars:                                        # a program's output or input
             return self.run([call.args[-1]] if {"|-", "-|"}.intersection(texts)
-                            else list(map(_CodeValue, zip(bars))),
-                            {}, "system", None)
+                            else list(map(_CodeValue, zip(bars))), {}, "system", None)
         return self.reads(call)
 
     def reads(self, call: _CodeCall) -> _CodeValue:
@@ -9240,8 +9274,7 @@ _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall],
     (lambda reader, call: None if call.args else _CodeValue((reader.home,), None, "Path"),
      "home homedir UserHomeDir"),
     (lambda reader, call: _CodeValue((), [_CODE_UNKNOWN] * 5 + [_CodeValue((reader.home,))] * 3),
-     "getpwuid getpwnam"),
-    (_CodeCalls.imported, "__import__ import_module require import"),
+     "getpwuid getpwnam"), (_CodeCalls.imported, "__import__ import_module require import"),
     (_CodeCalls.attribute, "getattr"), (_CodeCalls.environment, "get fetch getenv getProperty"),
     (_CodeCalls.joined, "join implode paste paste0 concat"), (_CodeCalls.format, "format sprintf"),
     (_CodeCalls.changed, "split " + " ".join(_CODE_TEXTS)),
@@ -9250,8 +9283,7 @@ _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall],
     ) for name in names.split()}
 _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     "run": _CodeCalls.runs, "eval": _CodeCalls.evaluates, "delete": _CodeCalls.deletes,
-    "write": _CodeCalls.writes,
-    "save": lambda reader,
+    "write": _CodeCalls.writes, "save": lambda reader,
     call: reader.written(call.args[1] if len(call.args) > 1 else _CODE_UNKNOWN, _CODE_FETCHED),
     "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
     "fetch": _CodeCalls.fetches, "send": _CodeCalls.sends, "say": _CodeCalls.says, "test": _CodeCalls.looks,
@@ -9308,21 +9340,16 @@ def code_acts(text: str, language: str, home: str, budget: Budget | None = None)
 
 
 _sh_code_socket = lazy_regex(
-    r"['\"]socket['\"]|socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket"
-    r"|TCPServer|fsockopen|"
-    r"stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
-    r"require\(\\?['\"](?:node:)?net\\?['\"]\)|(?i:TCPClient|Net\.Sockets|TcpListener)|/inet/(?:tcp|udp)"
-    r"|java\.net\.Socket|"
-    r"new Socket\(|net\.Dial|Deno\.connect|Bun\.connect|/dev/tcp/|socketClient")
+    r"['\"]socket['\"]|socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket|"
+    r"TCPServer|fsockopen|stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
+    r"require\(\\?['\"](?:node:)?net\\?['\"]\)|(?i:TCPClient|Net\.Sockets|TcpListener)|/inet/(?:tcp|udp)|"
+    r"java\.net\.Socket|new Socket\(|net\.Dial|Deno\.connect|Bun\.connect|/dev/tcp/|socketClient")
 _sh_code_shell = lazy_regex(
-    r"dup2|`#\{|/bin/(?:ba|z|da|k|a)?sh\b|(?i:cmd(?:\.exe|['\" ])|\biex\b|Invoke-Expression|powershell)"
-    r"|pty\.spawn|\|"
-    r"&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|recv\([^)]*\)[^\n]{0,200}(?:subprocess"
-    r"|os\.(?:popen|system)|"
-    r"exec\()|(?:subprocess|os\.popen|os\.system|getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv"
-    r"|['\"](?:ba|z)?sh['\"]|"
-    r"\b(?:ba|z|da)?sh(?: -\w+)* *0?<&|"
-    r"(?i:io\.popen)|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
+    r"dup2|`#\{|/bin/(?:ba|z|da|k|a)?sh\b|(?i:cmd(?:\.exe|['\" ])|\biex\b|Invoke-Expression|powershell)|"
+    r"pty\.spawn|\|&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|"
+    r"recv\([^)]*\)[^\n]{0,200}(?:subprocess|os\.(?:popen|system)|exec\()|(?:subprocess|os\.popen|os\.system|"
+    r"getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv|['\"](?:ba|z)?sh['\"]|\b(?:ba|z|"
+    r"da)?sh(?: -\w+)* *0?<&|(?i:io\.popen)|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
 
 
 def _sh_decoded(text: str, how: str) -> str | None:
@@ -9454,13 +9481,10 @@ def _code_commands(text: str) -> str:
 
 
 
-class _WindowsReader:
-    """What both readers share. Total, but for BudgetSpent. *t* is the text, *i* where it is read."""
+class _WindowsReader(_Reader):
+    """What both readers share."""
     blank = gap = redirects = lazy_regex("")            # between commands, between words; a redirection
     ends = ""                                           # marks that end a command
-
-    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
-        self.t, self.n, self.i, self.depth, self.notes = text, len(text), 0, depth, notes or _ShNotes()
 
     def at(self, *marks: str) -> bool:
         return self.t.startswith(marks, self.i)
@@ -9472,13 +9496,6 @@ class _WindowsReader:
                 self.i += len(mark)
                 return mark
         return ""
-
-    def take(self, pattern: Any) -> re.Match[str] | None:
-        """What *pattern* finds here, stepped over."""
-        found: re.Match[str] | None = pattern.match(self.t, self.i)
-        if found:
-            self.i = found.end()
-        return found
 
     def node(self, kind: str, words: list[Any], *parts: _Script) -> _ShNode:
         self.notes.spend(1, 0)
@@ -9587,7 +9604,7 @@ _power_key = lazy_regex(r"[\s;]*['\"]?([\w.-]+)['\"]?\s*=\s*")
 _power_operator = lazy_regex(r"[-+*/%]?=(?!=)|\+\+|--(?![\w])|-[A-Za-z]+(?![\w-])|\.\.|[-+*/%,!?:<>]|\?\?=?")
 _power_keyword = lazy_regex(
     r"(?i)(if|elseif|else|foreach|for|while|until|do|switch|try|catch|finally|trap|begin|process|end|"
-                            r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
+    r"function|filter|class|enum|return|throw|exit|param)(?![\w-])")
 _power_follows = lazy_regex(r"(?i)(?:else|elseif|catch|finally|while|until|process|end)(?![\w-])")
 _power_each, _power_name = lazy_regex(r"(?i)\(\s*\$(\w+)\s+in\b"), lazy_regex(r"[\w:-]*")
 _power_called = lazy_regex(r"(?:&|\.(?=[ \t('\"${]))[ \t]*")
@@ -9816,22 +9833,20 @@ class _PowerReader(_WindowsReader):
 
 _CMD_OWN = frozenset("rd rmdir del erase cd chdir md mkdir type dir copy move ren rename".split())
 _cmd_percent = lazy_regex(r"%([A-Za-z_][\w()]*)(:[^%\n]*)?%|!([A-Za-z_][\w()]*)(:[^!\n]*)?!|"
-                          r"%%?~?(?:[dpnxfsatz]*)(?:\$\w+:)?([A-Za-z0-9*])")
+    r"%%?~?(?:[dpnxfsatz]*)(?:\$\w+:)?([A-Za-z0-9*])")
 _cmd_plain, _cmd_quoted = lazy_regex(r"[^\s\"^%!&|<>()]+"), lazy_regex(r"[^\n][^\"%!\n]*")
 # Commands of cmd.exe itself: what stands behind them without a blank is no part of the name.
 _cmd_glued = lazy_regex(
     r"(?i)(rd|rmdir|del|erase|cd|chdir|md|mkdir|echo|type|dir|copy|move|ren|rename|start|call|set|pushd|"
-                        r"mklink)(?=[/\\.,;=:+(\[])")
+    r"mklink)(?=[/\\.,;=:+(\[])")
 _cmd_keyword = lazy_regex(r"(?i)(if|else|for|do)(?=[\s(/]|\Z)|(?:rem(?=[\s(/]|\Z)|::)[^\n]*|\)")
 _cmd_else, _cmd_do = lazy_regex(r"(?i)else(?=[\s(])"), lazy_regex(r"(?i)do\b")
 _cmd_condition = lazy_regex(
-    r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|cmdextversion)[ \t]+"
-    r"(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|lss|leq|gtr|geq)[ "
-    r"\t])[ \t]*"
-    r"(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
-_cmd_for = lazy_regex(
-    r"(?i)[ \t]*((?:/[drlf](?:[ \t]*(?:\"[^\"\n]*\"|(?!%%?[a-z][ \t]|/)[^\s(\"]+(?![^\s(\"])))?[ \t]*)*)"
-                      r"(%%?[A-Za-z])[ \t]+in[ \t]*\(([^)]*)\)?")
+    r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|"
+    r"cmdextversion)[ \t]+(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|"
+    r"lss|leq|gtr|geq)[ \t])[ \t]*(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
+_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf](?:[ \t]*(?:\"[^\"\n]*\"|(?!%%?[a-z][ \t]|"
+    r"/)[^\s(\"]+(?![^\s(\"])))?[ \t]*)*)(%%?[A-Za-z])[ \t]+in[ \t]*\(([^)]*)\)?")
 _cmd_below = lazy_regex(r"(?i)/r[ \t]+(\"[^\"]*\"|[^\s\"]+)")
 
 
@@ -9910,8 +9925,7 @@ class _CmdReader(_WindowsReader):
         word = self.word()
         if not title:                                   # `/s/q` and `a,b` are words
             node.words += [piece for piece in re.split(r"(?=/)|[,;=]" if word[:1] == "/" else "[,;=]", word)
-                           if piece] if (
-                own and isinstance(word, str)) else [word]
+                           if piece] if (own and isinstance(word, str)) else [word]
         return True
 
     def word(self) -> Any:
@@ -10021,8 +10035,7 @@ def windows_node(run: _ShRun, node: _ShNode, flow: _Flow) -> _Flow:
     target, sign = node.words
     source = node.parts[0][0] if node.parts else []
     words = ([""] if not source else _power_value(run, source[0].words[0]) if len(source) == 1 and
-             source[0].kind == "$" else (
-         _power_lines(run.script(node.parts[0]))))
+             source[0].kind == "$" else (_power_lines(run.script(node.parts[0]))))
     names = [operand[1] for operand in target if operand[0] == "v" and len(operand) == 2]
     for number, name in enumerate(names):
         value = words if len(names) == 1 else words[number:number + 1] or [""]
@@ -10155,8 +10168,7 @@ def _power_call(run: _ShRun, kind: str, words: list[str], name: str, args: list[
         text = _sh_decoded(first, "base64")
         return [_sh_from(text or _SH_HOLE, _Flow(text, _sh_flow(first).remote, (), True))]
     elif name in ("invoke", "invokescript", "create", "newscriptblock", "addscript", "invokereturnasis",
-                  "expandstring") and (
-            name != "create" or kind == "scriptblock"):
+                  "expandstring") and (name != "create" or kind == "scriptblock"):
         for word in args[:1] or words:
             if isinstance(word, _ShWord) and word.block is not None:
                 return _power_lines(run.script(word.block))
@@ -10382,8 +10394,7 @@ class _ShFiles(_ShState):
     def path(self, word: str, sources: list[str] | None = None) -> None:
         """Report a word that is or may be a file."""
         if (not word or len(word) > 4096 or word[:1] in "-!" or word[:8] == "/dev/fd/" or word == _SH_HOLE or
-            "\n" in word or (
-                 "://" in word and word[:5] != "file:")):
+            "\n" in word or ("://" in word and word[:5] != "file:")):
             return
         for place in self.reported(word):
             known: list[str] = []               # what its wildcards may mean
@@ -10444,8 +10455,7 @@ class _ShFiles(_ShState):
         before, folders = self.cwds, self.vars.get("CDPATH", "")
         self.cwds = tuple(dict.fromkeys([self.where(word, cwd)[:1000] for cwd in before] + [
             f"{folder}/{word}" for one in _sh_each(folders) if isinstance(one, str) and word[:1] not in "/~."
-            for folder in
-            one.split(":") if folder]))[:9]
+            for folder in one.split(":") if folder]))[:9]
         if not self.posix:
             return
         self.spend(len(word) * 20)
@@ -10596,7 +10606,7 @@ class _ShFiles(_ShState):
         if whole and self.links:            # of what a link leads to
             text, cwd = self.where(text.rstrip("/") + "/", cwd), ""
         place, project = self.where(text, cwd), self.at.project
-        hard = recursive or forced or "*" in text
+        hard = recursive or forced
         unknown = (_sh_unknown_front if self.posix else _sh_windows_front).match(place)
         name = unknown and (unknown.group(1) or unknown.group(2)) or ""
         if unknown and name.lower() not in _SH_KNOWN_FOLDERS:
@@ -10623,7 +10633,7 @@ class _ShFiles(_ShState):
             plain = mapped.rstrip("/") or "/"
             if plain == "~" or plain == "/tmp" and not whole or _sh_top.match(plain):
                 return hard
-            if plain.startswith("~/Downloads/") and not recursive and "*" not in plain:
+            if plain.startswith("~/Downloads/") and not recursive and not (forced and "*" in plain):
                 return False
             if plain.endswith("/.git") and hard or ".." in place and self.climbs(here):
                 return True
@@ -10636,7 +10646,9 @@ class _ShFiles(_ShState):
         if any(map(_SH_SYSTEM.match, outside)):
             return True
         loose = project is None and not cwd and "/" not in text.strip("/") and text[:1] not in "/~"
-        return bool(outside) and hard and not loose and not (cwd and _SH_THROWN.match(text))
+        many = ("*" in text and not _SH_THROWN.match(text.rpartition("/")[2]) and
+                any([mapped[:2] == "~/" for mapped in outside]))
+        return bool(outside) and (hard or many) and not loose and not (cwd and _SH_THROWN.match(text))
 
 
     def climbs(self, place: str) -> bool:
@@ -10823,7 +10835,8 @@ class _ShWords(_ShFiles):
     def unset(self, name: str) -> str:
         """A variable that this command has not set: whatever the environment holds."""
         return _sh_from(_sh_hole(name),
-                        _sh_read((f"\0${name[:40]}",))) if _SH_SECRET_NAME.search(name) else _sh_hole(name)
+                        _sh_read((f"\0${name[:40]}" + "\0" * self.loaded,))) if _SH_SECRET_NAME.search(
+                            name) else _sh_hole(name)
 
     def parameter(self, p: _ShParameter, quoted: bool) -> list[list[str]]:
         """What `$NAME` or `${…}` may become: for each possibility its texts (several of a list)."""
@@ -10886,8 +10899,7 @@ class _ShWords(_ShFiles):
             cut = _sh_slice(pattern, second if len(p.arguments) > 1 else None)
             return [self.sliced(p, one or [self.unset(p.name)], cut, listed) for one in values]
         return [[self.changed(p.name, operator, text, pattern, second)
-                 for text in (one or [self.unset(p.name)])]
-                for one in values]
+                 for text in (one or [self.unset(p.name)])] for one in values]
 
     def defaulted(self, p: _ShParameter, values: list[list[str] | None],
                   operator: str) -> list[list[str] | None]:
@@ -10997,8 +11009,7 @@ class _ShWords(_ShFiles):
             key = str(self.whole(index))
             self.subscript("[" + key)
             value = {**(before if isinstance(before, dict) else {"0": before} if isinstance(before, str)
-                        else {}),
-                     key: value if isinstance(value, str) else _SH_HOLE}
+                        else {}), key: value if isinstance(value, str) else _SH_HOLE}
         self.set(name, value)
 
     def set(self, name: str, value: Any) -> None:
@@ -11468,6 +11479,7 @@ class _ShRun(_ShScripts):
         self.row, self.root = row, self.root or "root" in row.traits
         outs: list[_Flow] = []
         acts = []
+        whole = "infrastructure" not in self.facts
         for pair in got:
             if pair[0] == "cd":
                 fell = self.fell
@@ -11486,6 +11498,10 @@ class _ShRun(_ShScripts):
         for role in row.inputs if flow.text or flow.remote else ():
             if not call.all(role) and (flow.text or role != "sql"):
                 self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
+        if whole and "sql" in row.inputs and "destroys a database" in self.facts.get("infrastructure", ""):
+            base = _sh_after(call.args, "-d", "-D", "--dbname", "--database") or ""
+            if any(map(_sh_test_base.match, [*call.words, base])):      # which is made anew each time
+                del self.facts["infrastructure"]
         if row.method is not None:
             call.said = _sh_said(outs)
             outs = [row.method(self, call, flow), *([] if row.method is _do_code else outs)]
@@ -11524,7 +11540,7 @@ class _ShRun(_ShScripts):
         if call.name[1:] == "q" and any(["@base64d" in word for word in call.args]):
             out = _sh_unveiled(out)
         for word in call.all("n") if call.got else ():
-            self.named(call.name, word)
+            self.named(word)
             if call.name in ("mkdir", "md"):
                 self.made |= {word.rstrip("/")}
         if "inplace" in call.marks:
@@ -11546,9 +11562,9 @@ class _ShRun(_ShScripts):
         return flow if "same" in traits else out._replace(below=True) if "below" in traits else (
             out._replace(made=True) if "made" in traits else out)
 
-    def named(self, name: str, word: str) -> None:
-        """A word whose name alone matters: that is nobody's business only in a few places."""
-        if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
+    def named(self, word: str) -> None:
+        """A word whose name alone matters: that is only our business where it is ours."""
+        if "mcpwall" in word:
             self.path(word)
 
     def act(self, role: str, value: str, flow: _Flow, appended: bool = False) -> _Flow:
@@ -12174,7 +12190,7 @@ def _do_prints(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 def _do_listing(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     for word in call.args:
-        run.named(call.name, word)
+        run.named(word)
     spots = [w for w in _sh_operands(call.args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
     shape = next((value for option, value in zip(call.args, call.args[1:])
                   if option.lower() in ("-filter", "-include")), "*")
@@ -12305,7 +12321,7 @@ def _do_mode(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         targets = [w for w in args if _sh_drive.match(w)]
         spec = "777" if any([re.search(r"(?i)/grant|everyone|/f|/reset", w) for w in args]) else ""
     for word in targets:
-        run.named("chmod", word)
+        run.named(word)
         places = run.places(word)
         outside = any([p in ("/", "~", "/home", "/Users") or _SH_SYSTEM.match(p) and
                        not _SH_TEMPORARY.match(p) for p in places])
@@ -12404,8 +12420,7 @@ def _do_remote_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         return run.operands(name, args, flow)
     robocopy, rsync = name == "robocopy", name == "rsync"
     words = [w for w, option in zip(args, ["", *args]) if option not in _SH_COPY_VALUED and w[:1] != "-" and
-             not (
-        robocopy and w[:1] == "/")]
+             not (robocopy and w[:1] == "/")]
     for word in words[:-1] if "moved" in call.marks else []:
         run.delete(word, "moves away what is outside the project")
     if (robocopy or rsync) and len(words) > 1 and _sh_has(r"(?i)--del|/mir|/purge", args):
@@ -12466,8 +12481,7 @@ def _do_items(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     spots = _sh_operands(call.args)
     run.operands("get-item", call.args)
     return flow if not spots else _Flow("\\".join([word.rstrip("\\/") for word in spots])
-                                        if call.name == "join-path"
-                                        else "\n".join(spots))
+                                        if call.name == "join-path" else "\n".join(spots))
 
 
 def _do_new_object(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
@@ -12484,12 +12498,10 @@ def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 _sh_harmless = lazy_regex(
-    r"\s*(?:#(?!!).*|eval ['\"]?\$\((?:\S*/bin/)?(?:zoxide|direnv|starship|pyenv|rbenv|nodenv|jenv|goenv|mise"
-    r"|fnm|brew|atuin|thefuck|opam)(?: [\w-]+){1,4}\)['\"]?|(?:source|\.) <\(\w+ completion \w+\)|"
-    r"alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
-                          r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS"
-                          r"|PERL5|GIT_|"
-                          r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
+    r"\s*(?:#(?!!).*|eval ['\"]?\$\((?:\S*/bin/)?(?:zoxide|direnv|starship|pyenv|rbenv|nodenv|jenv|goenv|"
+    r"mise|fnm|brew|atuin|thefuck|opam)(?: [\w-]+){1,4}\)['\"]?|(?:source|\.) <\(\w+ completion \w+\)|"
+    r"alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|(?:export )?(?!LD_|DYLD_|"
+    r"BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
 
 
 def _sh_kept(name: str, args: list[str]) -> list[str]:
@@ -12530,8 +12542,7 @@ def _sh_elsewhere(origin: _Flow, hosts: str, lent: bool) -> bool:
              for source in origin.sources]
     if lent:
         return any([not name[0] or name[0] in _SH_SERVICES and name[0] not in hosts and
-                    _SH_SERVICES[name[0]] not in hosts
-                    for name in names])
+                    _SH_SERVICES[name[0]] not in hosts for name in names])
     return (origin.coded or
             any([not any([len(part) > 3 and part in hosts for part in name]) for name in names]))
 
@@ -12543,15 +12554,14 @@ _sh_escape_lines = lazy_regex(
     r"system\b|pipe\b|make\b)[ \t]*(.+)$|\|[ \t]*(?:silent[ \t]+)?!(.+)|\w\s+!(.+)")
 _sh_sed_command = lazy_regex(r"(?:^|[;}{\n]|(?<=[\d$!/,]))\s*[\d$,]*!?\s*e(?:[ \t]+|\\\n)([^\n]+)")
 _sh_sed_replaced = lazy_regex(
-    r"s([^\w\s\\])(?:\\.|(?!\1)[^\\])*\1((?:\\.|(?!\1)[^\\])*)\1[gpiImM\d]*(?:e|[gpiImM\d;\s]*"
-                              r";\s*e\b)", re.S)
+    r"s([^\w\s\\])(?:\\.|(?!\1)[^\\])*\1((?:\\.|(?!\1)[^\\])*)\1[gpiImM\d]*(?:e|[gpiImM\d;\s]*;\s*e\b)", re.S)
 _sh_awk_text = lazy_regex(r'"((?:[^"\\\n]|\\.)*)"')
 _sh_tcl_runs = lazy_regex(r"\b(?:spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n;\])]+)")
 _sh_make_call = lazy_regex(r"\$\(shell[ \t]+([^\n)]+)|(?:^|\n)[\w.$()-]+[ \t]*!=[ \t]*([^\n]+)")
 _sh_runs_input = lazy_regex(
     r"(?:exec|eval|system|popen|spawn|call|run|Function)\b[^\n]{0,80}(?:stdin|STDIN|\$0|<>|gets)|"
-                            r"system\s*\(\s*(?![\"')])|`[^`]*\$_|\|\s*getline|\|\s*\"(?:ba)?sh|print\s*\|"
-                            r"|\A\s*s(\W).*\1.*\1\w*e\w*\Z")
+    r"system\s*\(\s*(?![\"')])|`[^`]*\$_|\|\s*getline|\|\s*\"(?:ba)?sh|print\s*\||"
+    r"\A\s*s(\W).*\1.*\1\w*e\w*\Z")
 
 
 def _sh_escaped_commands(run: _ShRun, language: str, text: str) -> None:
@@ -12633,8 +12643,7 @@ def _sh_script_of(role: str) -> Callable[[_ShRun, str, str], None]:
 _SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
     **dict.fromkeys(("python", "node", "perl", "ruby", "php", "code", "osascript"), judge_code),
     "awk": _sh_awk_program, "sed": _sh_sed_text, "esc": _sh_escaped_commands, "make": _sh_make_text,
-    "tcl": _sh_tcl_text,
-    "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
+    "tcl": _sh_tcl_text, "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
     "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
 _SH_QUIET_ROLES = frozenset("""text p k h f r n cd u s S @ header auth folder module makefile
     entry two stem mark file into mode array fd name""".split())
@@ -12652,22 +12661,17 @@ def _sh_text(value: Any) -> str:
 # this short way against the reader. What is too long or too deep, what spends the budget and any fault of
 # ours raise BudgetSpent: the message is refused, since nobody has read it.
 _sh_windows = lazy_regex(
-    r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|(?<!%)\w\\[\w%$]|\$_[.\s}|)]|\w`\w|"
-                         r"net\.webclient|\$env:|"
-                         r"(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression"
-                         r"|command|service|task"
-                         r"|disk|volume|preference|client|policy|user|member|property|profile|transfer"
-                         r"|string|file|archive|"
-                         r"wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|\b(?:iex|irm|iwr|gci"
-                         r"|ri|del|erase|rd|"
-                         r"rmdir|icacls|foreach|echo off)\b|\^|\[\w[\w.]*\]::|\b(?:cmd|powershell|pwsh)\b")
+    r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|(?<!%)\w\\[\w%$]|\$_[.\s}|)]|\w`\w|net\.webclient|"
+    r"\$env:|(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|"
+    r"task|disk|volume|preference|client|policy|user|member|property|profile|transfer|string|file|archive|"
+    r"wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|\b(?:iex|irm|iwr|gci|ri|del|erase|rd|"
+    r"rmdir|icacls|foreach|echo off)\b|\^|\[\w[\w.]*\]::|\b(?:cmd|powershell|pwsh)\b")
 _sh_power_like = lazy_regex(
-    r"(?i)\$\w+\s*=|\$_|\$env:|(?<![\w./-])[a-z]{2,}-[a-z]{3,}(?![\w./-])|\b(?:iex|irm|iwr|gci|ri|ni|gc"
-                            r"|sc|saps)\b|\[\w[\w.]*\](?:::|['\"$(])|\.Download|-Recurse|net\.webclient"
-                            r"|\w`\w|\^?\bfunction\b")
+    r"(?i)\$\w+\s*=|\$_|\$env:|(?<![\w./-])[a-z]{2,}-[a-z]{3,}(?![\w./-])|\b(?:iex|irm|iwr|gci|ri|ni|gc|sc|"
+    r"saps)\b|\[\w[\w.]*\](?:::|['\"$(])|\.Download|-Recurse|net\.webclient|\w`\w|\^?\bfunction\b")
 _sh_cmd_like = lazy_regex(
-    r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xcopy|move|for|if|start|call|type|attrib|icacls|"
-                          r"reg|schtasks|net|sc|format|@?echo)\s|[A-Z]:\\")
+    r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xcopy|move|for|if|start|call|type|attrib|icacls|reg|"
+    r"schtasks|net|sc|format|@?echo)\s|[A-Z]:\\")
 
 
 _sh_hyphen = lazy_regex("[a-z]-[a-z]")
@@ -12689,8 +12693,7 @@ def _sh_dialects(text: str, language: str) -> list[str]:
         return found
     low = text.lower()
     if (any(c in low for c in "\\%^[`") or "$env:" in low or "$_" in low or "net.webclient" in low or
-        _sh_hyphen.search(low)
-            or
+        _sh_hyphen.search(low) or
         not _SH_OTHER_WORDS.isdisjoint(low.translate(_SH_SPACED).split())) and _sh_windows.search(text):
         if _sh_power_like.search(text):
             found.append(_SH_POWER)
@@ -12728,9 +12731,16 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
         text = _sh_private.sub("?", text.replace("\0", ""))
     shell, code = language in ("", "sh", "powershell", "cmd"), language in ("code", "any")
     dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
-    if shell and dialects == [_SH_POSIX] and "wal" not in text and _sh_flat.match(text) and not (
-            text[0] in _SH_KEYWORD_STARTS and _sh_keyword.match(text)):
-        return _sh_one(["".join(word) for word in _sh_flat_words.findall(text)], ctx, cwd, env)
+    if shell and dialects == [_SH_POSIX] and "wal" not in text and _sh_flat.match(text):
+        if "|" not in text and ";" not in text and "&" not in text:
+            words = ["".join(word) for word in _sh_flat_words.findall(text)]
+            if words[0] not in _SH_FLAT_KEYWORDS:
+                return _sh_one(words, ctx, cwd, env)
+        elif script := _sh_flat_script(text):
+            run = _ShRun(ctx, _SH_POSIX, cwd, env)
+            run.spend(len(text))
+            run.shown(run.script(script))
+            return _sh_facts([run])
     runs = []
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
@@ -12745,6 +12755,25 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
             judge_program_text(run, language, text)
         runs.append(run)
     return _sh_facts(runs)
+
+
+def _sh_flat_script(text: str) -> _Script:
+    """What the reader makes of such a text; nothing when a command begins with a keyword."""
+    node = _ShNode()
+    script = [[node]]
+    for single, double, mark, plain in _sh_flat_words.findall(text):
+        if mark:
+            node = _ShNode()
+            if mark == "|":
+                script[-1].append(node)
+            else:
+                script.append([node])
+                node.joint = mark.strip(";")
+        elif plain in _SH_FLAT_KEYWORDS and not node.words:
+            return []
+        else:
+            node.words.append(single or double or plain)
+    return script
 
 
 def _sh_one(words: list[str], ctx: ShellContext, cwd: str | tuple[str, ...],
@@ -13282,7 +13311,7 @@ _open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[
 _next_line = lazy_regex(r"""(?x) [ \t]{0,4} (?:[|>][-+0-9]{0,2}|<<[-~]?["']?\w{1,20}["']?)? [ \t]{0,4} (?:\r?\n){1,2}
     (?: [ \t]* (?: (?:[\w./-]{0,80}?[:-])? \d{1,7} (?:[:\-|→│]|\t) | [>\#*+|-](?=[ \t]) ) )? [ \t]* ["'`]?
     (?P<value> [^\s\0"'`]{6,200} ) (?=["'`]?[ \t]*(?:[\r\n\0]|\Z))""")    # noqa: E501 (a table: whole rows)
-_no_line_value = lazy_regex(r"[:({\[,;]\Z|\A[\w.]+(?:\(|=)")
+_no_line_value = lazy_regex(r"[:({\[,;]\Z|\A[\w.]+(?:\(|=)|\A[a-z][a-z_.-]{1,40}:[\w\"'-]")
 # Members of an object between a name and its value, and the name of that member
 _BETWEEN = r"""(?:\s{0,3}[,;]\s{0,60}|\s{0,3}\n\s{0,60})"""
 _MEMBER = (
@@ -13599,7 +13628,7 @@ _IDENTIFIER = lazy_regex(r"[A-Za-z_$#][\w$]*\Z")
 _ESCAPED = lazy_regex(r"\\+u([0-9A-Fa-f]{4})")
 _WEAK_WORDS = frozenset(
     "password passwd pass pwd secret changeme admin root postgres mysql user username test example guest "
-                        "token password1 password123 pass123 secret123 admin123 test123 mypassword "
+                        "hunter2 token password1 password123 pass123 secret123 admin123 test123 mypassword "
                         "mysecretpassword".split())
 _HASHES = ("SCRAM-SHA", "$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:",
            "sha512:",
@@ -13885,7 +13914,9 @@ _webhook = lazy_regex(
 # form, whose last group is the secret
 _GIVEN_FORMS = (
     ("-p ", "password", r"""login[ \t][^\n\0]{0,200}?-p[ \t]["']?([^\s"'$\0-][^\s"'$\0]{5,200})"""),
-    ("-p", "password", r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})"""),
+    ("sshpass", "password", r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})"""),
+    ("securestring", "password",
+     r"""convertto-securestring[ \t]{1,4}(?:-string[ \t]{1,4})?["']([^"'$\n\0]{4,200})["']"""),
     ("-u", "basic-auth",
      r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?"""
                          r"""[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})"""),
@@ -14748,13 +14779,13 @@ THING      step steps note notes call calls upload action actions transfer instr
 ANSWER     answer reply response summary final_answer final_response
 HIDE       hide conceal withhold suppress keep
 OMIT       omit leave_out exclude leave skip drop
-SLY        secretly covertly discreetly silently quietly stealthily invisibly in_secret behind_the_scenes
+SLY        without_a_word in_silence on_the_quiet low-key under_the_radar secretly covertly discreetly silently quietly stealthily invisibly in_secret behind_the_scenes
 TRACE      trace traces evidence mentions signs
 CONSENT    approved pre-approved preapproved agreed consented authorized authorised confirmed allowed granted accepted
 CHECK      confirmation confirmations approval approvals permission permissions consent dialog review reviews prompts
            confirmation_prompts confirmation_dialogs verification authorization
 SKIP       skip bypass omit disable suppress ignore
-AGENT      ai llm llms assistant assistants agent agents chatbot chatbots model models claude chatgpt gpt copilot gemini bot bots
+AGENT      sub-agent sub-agents subagent subagents ai llm llms assistant assistants agent agents chatbot chatbots model models claude chatgpt gpt copilot gemini bot bots
            language_model language_models large_language_model large_language_models ai_agent ai_agents ai_assistant ai_assistants ai_model
 AI         ai llm llms language_model large_language_model large_language_models ai_agent ai_assistant ai_model chatbot gpt chatgpt claude copilot
 HARM       stop delete push approve merge transfer send forward reveal disclose ignore disregard append eval write state claim rate
@@ -14770,7 +14801,7 @@ DO         ignore disregard forget stop send forward transfer delete remove call
            pay contact star click subscribe rewrite replace change grant assign close push deploy praise
 ACT        delete transfer send export forward e-mail email disable run execute grant wipe upload submit wire drop remove
            share post call invoke exporting
-MOVE       export push relay send pass include append attach upload paste forward provide put insert leak exfiltrate post submit share transmit
+MOVE       convey export push relay send pass include append attach upload paste forward provide put insert leak exfiltrate post submit share transmit
            email e-mail copy output print add encode embed deliver write supply give hand hand_over return place fill store
            report quote expose dump mirror sync mail bcc
 TOLD       passed sent included attached forwarded posted submitted shared transmitted uploaded copied mirrored bcc'd
@@ -14825,7 +14856,8 @@ REMEMBER   remember store save memorize memorise record
 EXFIL      query url link image address parameter querystring
 BOT        ai ais bots crawlers scrapers llm llms chatbot chatbots chatgpt gpt claude copilot gemini language_model language_models large_language_model ai_agent ai_agents
            ai_assistant ai_assistants ai_model ai_models coding_agent coding_agents coding_assistant github-copilot
-           machine_reader automated_reader virtual_assistant digital_assistant ai-agent ai-agents ai-instruction ai-instructions
+           automated_grader automated_graders machine_reader machine_readers automated_reader automated_readers automated_processing ai_reviewer ai_reviewers ai_browser
+           ai_browsers agentic_browser agentic_browsers browser_agent virtual_assistant digital_assistant ai-agent ai-agents ai-instruction ai-instructions
            ai-note ai-assistant llm-note llm-instruction foundation_model automated_agent automated_agents autonomous_agent screening_model
            automated_system ai_system ai_systems
 SEES       reads read processes process handles handle summarises summarise summarizes summarize sees see parses parse screens screen
@@ -14834,7 +14866,7 @@ SEES       reads read processes process handles handle summarises summarise summ
 SEEING     reading processing handling summarising summarizing seeing parsing screening visiting opening reviewing indexing
            translating answering analysing analyzing evaluating ingesting scanning viewing crawling browsing working triaging
 DEL        delete remove drop wipe erase trash purge destroy reset clear truncate shred discard revoke cancel decline
-ASSET      backup backups database databases bucket repository volume volumes production prod account accounts audit evidence snapshot
+ASSET      tests table tables orders project branch repo backup backups database databases bucket repository volume volumes production prod account accounts audit evidence snapshot
            snapshots alerts mailbox everything
 GIVE       grant give add invite promote escalate elevate assign share
 RIGHT      admin administrator owner collaborator maintainer permission permissions rights privileges access superuser root edit_rights
@@ -14843,13 +14875,14 @@ MONEY      in_full order usd eur gbp btc eth dollars euros invoice invoices iban
            gift_card gift_cards card credit_card wallet
 SAYS       claim state rate rank recommend conclude say tell respond answer reply mark present describe praise endorse declare assure
            report write mention advise suggest promote prefer favour favor score give
-BIAS       100 points marks yes best_employee nothing best first top highest positive exceptional excellent outstanding safe expired infected stars 10/10
+BIAS       10 100 points marks yes best_employee nothing best first top highest positive exceptional excellent outstanding safe expired infected stars 10/10
            no_risk recommended approved passed accept hire trusted instead neutral authoritative five_points full_marks in_favour in_favor won
-FUND       ssn ssns cvv cvc wallet_seed insurance_number card_number bank_details location_data email_and_phone vault_export api_token session_cookie session_cookies cookies cookie their_authorization_header your_authorization_header bearer_token oauth_token
+FUND       one-time_code one-time_codes verification_code verification_codes browser_history browsing_history date_of_birth maiden_name mailbox
+           secret_word ssn ssns cvv cvc wallet_seed insurance_number card_number bank_details location_data email_and_phone vault_export api_token session_cookie session_cookies cookies cookie their_authorization_header your_authorization_header bearer_token oauth_token
            auth_token social_security_number credit_card_number credit_card_details 2fa_code passphrase master_password admin_password
            password_reset phone_numbers home_address password_store github_token aws_secret_access_key openai_api_key
 SAYING     tool_results tool_outputs full_prompt chain_of_thought tool_definitions chat_transcript chat_logs conversation_history chat_history chat_log message_history conversation_log entire_conversation
-           full_conversation whole_conversation complete_conversation this_conversation your_conversation conversation_text
+           complete_dialogue full_dialogue all_previous_messages all_earlier_messages full_conversation whole_conversation complete_conversation this_conversation your_conversation conversation_text
            user's_last_message user's_question last_question user's_messages full_transcript
            previous_conversation last_message context_window user's_last_question conversation_so_far previous_messages tool_schema
            earlier_messages direct_message direct_messages last_messages user_messages previous_three_messages prior_messages
@@ -14866,15 +14899,15 @@ DOING      collecting reading passing appending sending adding including forward
            exporting copying pasting running executing putting inserting opening deleting writing sharing
 NOTHING    nothing_happened nothing_had_happened your_own_idea
 NEED       need needed necessary needs required reason point must
-BOTHER     bother mention tell inform notify ask alert consult report involve disturb mentioned told informed asked display show
+BOTHER     bother trouble discuss discussed flag escalate mention tell inform notify ask alert consult report involve disturb mentioned told informed asked display show
            displayed shown know disclose disclosed
-CONFIG     settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
+CONFIG     payee settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
            payout_address payout wallet recipient iban ci_check
-GUARD      safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
+GUARD      read-only_mode firewall antimalware security_scan security_scans security_scanner secret_scanning restriction safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
            safety_settings safety_checks confirmation_step approval_step permission_prompts approval_dialog safety_policy safety_guidelines
 LIFTED     redundant not_applicable inapplicable offline lifted removed disabled unlocked suspended void revoked deactivated waived cancelled unnecessary
 PRESS      additionally precondition prerequisite unless irrespective must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
-ORDER      raise rate accept list overwrite star pretend emphasise emphasize portray complete insist peek hard-code hardcode do take
+ORDER      unsubscribe process fill wire raise rate accept list overwrite star pretend emphasise emphasize portray complete insist peek hard-code hardcode do take
            give set enter record let make treat consider assume continue proceed start stop begin end switch turn go
            select choose pick remove modify replace change update edit rename move copy
            confirm deny decline refuse avoid omit add insert append attach embed include exclude comply act behave play
@@ -14913,7 +14946,6 @@ override       said     *DISOBEY ~2 USERS TASK|ORDERS
 override       said     must|should|shall not obey|follow ~2 *PROMPT
 override       said     ORDERS|RULES ..1 you received|were_given ..2 are|is ..1 *void|revoked|rescinded|lifted|cancelled
 override       =said    this_description|this_tool|these_instructions ..2 takes|take|has|have precedence|priority
-override       =said    override|overrides whatever|what|everything ..2 USER
 concealment    order    NOT ..3 TELL ~6 *USER END
 concealment    order    NOT ..3 TELL ~6 *USER ABOUT THIS|you|what|these
 concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 this|that|these|any_of_it ~2 THING? END
@@ -14945,7 +14977,7 @@ concealment    said     if ..1 *USER asks END say|claim|answer|pretend that
 concealment    claim3   *USER ..2 already|has|have ..2 CONSENT ..8 without|skip|no_need|do_not_ask|don't_ask
 concealment    said     no_need|need_not|needn't ..1 ask|check_with|confirm_with|check ..2 *USER
 concealment    claim2   *pre-approved|preapproved|approved_in_advance|pre-authorized|pre-authorised|preauthorized
-concealment    hide2    SKIP ~3 *CHECK
+concealment    hide1!   SKIP ~3 CHECK
 role_spoof     said     NEW ~1 *ORDERS|task|goal|objective|mission STOP DO
 role_spoof     said     NEW *ORDERS from ~1 CHIEF STOP
 role_spoof     said     hidden|secret|private ~1 ORDERS|message|note for|to ~2 *AGENT
@@ -14953,7 +14985,7 @@ role_spoof     said     you_are|you're now ~3 *EVIL
 role_spoof     said     you_are|you're *now|henceforth a|an|the|my ..2 ROLE|pirate|agent
 role_spoof     said     you_are|you're no *longer a|an|the ..2 ROLE
 role_spoof     said     you are now|in ..2 *SPECIAL MODE
-role_spoof     said     you are *no_longer bound|restricted|limited|subject|required
+role_spoof     said     you are *no_longer bound|restricted|limited|subject|required ..3 RULES|ORDERS|GUARD|ask|follow|obey|confirm|refuse|comply
 role_spoof     said     your|the *task|goal|mission|objective has_changed|was_changed|changed
 role_spoof     order    *enter|activate ~1 SPECIAL MODE
 role_spoof     said     *FROMNOW ..2 you|AGENT ..2 are|respond|act|will|must|obey|always ..4 EVIL|ROLE|obey|no_restrictions|only
@@ -14979,11 +15011,10 @@ role_spoof     claim2   *USER wants you to
 role_spoof     who2     human|user COLON ..3 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
 role_spoof     =said    human COLON ..3 ACT
 role_spoof     said     *end of ~1 document|file|page|output|tool_output|tool|context|data|transcript|email ..1 //6 NEW ..1 task|message|instruction|instructions|user|command|order
-role_spoof     said     treat ..6 as_if|as_though ..4 from ~1 *USER
 role_spoof     said     *AGENT must|shall|should|will|has_to ~2 OBEY ..3 ORDERS|RULES|orders|developer
 role_spoof     -order   *obey ~1 the|every|these|only ..2 RULES|ORDERS|messages
 role_spoof     +said    any request of ~1 USER
-tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will ..3 READ|MOVE|REVEAL|obtain ..8 PATH|WEALTH|TALK|PROMPT
+tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will !not|never|refuse|decline|avoid ..3 READ|MOVE|REVEAL|obtain ..8 PATH|WEALTH|TALK|PROMPT
 tool_steering  said     AGENT COLON ..8 *PATH|DANGER
 tool_steering  said     AGENT STOP ..3 collect|find|gather|reveal|print|send ~4 *WEALTH
 tool_steering  order    READ ..6 *PATH ..8 and|then ..1 MOVE
@@ -14995,7 +15026,6 @@ tool_steering  order    before ..8 READ ..4 *PATH
 tool_steering  order    also check|read|look_at ..3 *PATH
 tool_steering  =order   include|pass|attach|supply|send|put|forward|submit|upload ..3 the|entire|full|whole|complete|your TALK ..4 in|to|into|as|with|argument|parameter
 tool_steering  order    REVEAL ~2 *PROMPT END
-tool_steering  order    REVEAL ~2 text|everything|prompt|message|messages|words *above END|verbatim|starting|word|including|between
 tool_steering  order    REVEAL ~2 *above prompt|text|instructions|message
 tool_steering  +said    CALL this_tool|this_function first|before ..3 ALL ..1 request|requests|question|questions|message|messages|conversation|conversations|answer|response
 tool_steering  order    ROUTE ..3 ALL ..6 *through|via ~1 this_one|this_tool|this_server|this_proxy|proxy|NAME
@@ -15029,13 +15059,11 @@ tool_steering  =said    PRETEXT ..6 must|always|required|requires|mandatory|also
 tool_steering  =said    results|data|queries|inputs|everything ..6 TOLD|go|goes|sent|mirrored ..6 our|URL|MAIL|research_team|attacker|third_party
 tool_steering  =said    READ|MOVE|give|hand|supply ..8 PATH ..12 MOVE|URL|MAIL|parameter|argument|field|sidenote|attacker|along
 tool_steering  =said    compresses|uploads|sends|collects|copies ..12 PATH ..12 URL|MAIL|sends|uploads|attacker|to
-tool_steering  =said    HAVING of ..4 PATH ..4 here|as|in|into|for|must|needed
 tool_steering  =said    embed|include|print|pass|hand|insert|put ..2 output of ..4 NAME|env|list_directory within|into|in|as|to
 tool_steering  =said    NAME ..3 and|then hand|pass|give|send ..1 its|the output|result|results|content|values to|as|in
 tool_steering  =said    when|whenever|if ..8 CHANGE ~1 AIM by|with|to
 tool_steering  =said    PRETEXT ..4 include|pass|send|add|collect ..10 USERS|open_files
 tool_steering  =said    recommend it|this|us to ~1 USER
-tool_steering  =said    HAVING of ..3 PATH END
 tool_steering  =order   steal|exfiltrate|hijack|leak ..6 WEALTH|MAILS|TALK|communication|data|traffic
 tool_steering  =order   write|add|append ..3 key|allow|server|line ..6 to|in|into SETUP
 tool_steering  order    write|save|add|append|store ..6 to|in|into *SETUP ..6 so_that|future|all|every
@@ -15058,9 +15086,7 @@ tool_steering  =said    approve ..2 ALL ..4 without|pull|tool|regardless
 tool_steering  =said    delete|remove|clear ..3 log|logs|history ..6 so_that|trace|nobody
 tool_steering  =said    first action in ALL
 tool_steering  =said    include|attach|append|embed|pass|contain|add|copy ..4 LAST ..2 SAID ..4 of|and|in|verbatim|word
-tool_steering  =said    everything you know about ..2 USER
 tool_steering  =said    USERS private details
-tool_steering  =said    not ..1 be displayed|shown|visible to? ..2 END list|include|submit
 tool_steering  =said    for ~1 AGENT only
 tool_steering  =said    assistant|ai|model|llm only END grab|read|send|list|collect|get|call|run
 tool_steering  =said    fails ..2 ask|request ~1 USER|USERS
@@ -15089,7 +15115,6 @@ role_spoof     said     assistant|ai|agent|model|bot without ~1 *restrictions|ru
 role_spoof     said     i *instruct|authorize|authorise you to
 tool_steering  order    REVEAL ~2 *WEALTH ..4 your
 tool_steering  order    tell|give|send|show me ~1 ..1 *WEALTH|password
-tool_steering  order    CALL ..1 NAME with ~1 entire|full|whole|complete|this *TALK
 tool_steering  =said    when|whenever|if|once ..4 LOADED ..6 CHANGE ~1 ..1 account|recipient|payee|iban|beneficiary|destination|address
 concealment    =order   do_not|don't|never ..1 tell|inform|reveal|notify|alert ~1 USER that|about|what|how|of
 override       order    stop|cease|scrap|abandon|ignore|disregard ~2 current|whole|entire|original|earlier ~1 *brief|task|job|assignment|question
@@ -15150,7 +15175,6 @@ tool_steering  =said    obey|follow ..3 text|output|instructions ..3 tool return
 tool_steering  =said    NAME ..9 and|then hand|pass|give|send it|its|them to this_tool|this|it|NAME
 tool_steering  =said    from NAME must|has_to|have_to|should|is_to be handed|passed|given|sent
 tool_steering  =said    never|don't|do_not use|call NAME ..1 it|they leaks|lies|is|are|sends
-tool_steering  =order   set ~1 payee|recipient|iban|beneficiary|destination to
 override       said     above|previous|prior|earlier|other ORDERS are|is|were *fake|false|void|invalid|outdated|wrong
 override       said     real|true|actual|correct *ORDERS are|is END|to|as
 override       said     do_not|don't *summarize|summarise|answer|translate STOP instead ..1 DO
@@ -15164,15 +15188,13 @@ tool_steering  said     call|invoke|use NAME and|then *pass|send|give|forward ..
 tool_steering  said     to complete|finish|continue|fulfil|fulfill ~1 *request|task|query ..2 execute|call|send
 tool_steering  order    include|add|append ~1 ..1 *WEALTH in|to every|each|all|your ..1 ANSWER|message|request
 tool_steering  order    append|add|include|insert ..3 following|this|link ..4 to|in|into your *ANSWER
-concealment    =said    without notifying|telling|informing|asking|alerting ~1 USER
+concealment    =said    without notifying|telling|informing|asking|alerting|prompting|consulting|bothering ~1 USER
 concealment    =said    USER has|have ..2 granted|given|approved ..3 permission|consent|access|operations|everything
 tool_steering  =said    USERS ..1 message|prompt|question|request|input|words ..1 must|should|has_to be passed|sent|included|forwarded
 tool_steering  =said    message|prompt|question|conversation|input must|should|has_to be? passed|included|sent|forwarded ..3 verbatim
 tool_steering  =said    instead of ~2 one ..1 they|given|provided|user
 tool_steering  =said    other ..2 are|is insecure|unsafe|buggy|broken|compromised|deprecated ..3 must_not|should_not|never|do_not
-tool_steering  =order   pass|include|supply|send|give|put ~1 USERS ~1 ..1 WEALTH
-tool_steering  =said    fill|characters|part|copy ..8 USERS ..1 WEALTH
-tool_steering  =said    instructions|orders|commands that|which you must|should|have_to follow|obey|execute
+tool_steering  =said    orders|commands that|which you must|should|have_to follow|obey|execute
 tool_steering  =order   do_not|don't|never report ~1 vulnerabilities|issues|bugs|errors|problems
 tool_steering  =order   CHANGE ~1 PROMPT to include|say|contain|always
 tool_steering  =said    whenever|when|if|each_time|every_time ..3 NAME ..2 LOADED ..1 also|always|must
@@ -15182,12 +15204,11 @@ override       order    *IGNORE ~1 user|users|human|humans|owner|customer END
 concealment    order    make_sure|be_sure|ensure|make ..1 not to|do *mention|tell|reveal|disclose|inform
 concealment    -order   DO|HARM ..10 without ~1 *asking|confirmation|approval|permission END
 concealment    =said    not allowed|permitted to ..1 TELL ..2 USER
-concealment    =said    so_that|so no_one|nobody ..1 notices|notice|knows|sees|suspects
 role_spoof     said     *claude|copilot|gpt|chatgpt|gemini|assistant|ai STOP ..7 please ..1 HARM|run|call|forget|reply
 role_spoof     said     NEW ..1 *task|instructions|assignment|orders for ~1 you
 role_spoof     said     you will|must|shall now *act|become|behave|pretend|respond|play
 role_spoof     said     *treat ..7 as coming_from|from|if_from ~1 system|developer|admin|user
-role_spoof     who2     *AGENT|reviewer ORDERS|guidelines|rules COLON ..2 DO|never|always|when
+role_spoof     who2     *AGENT ORDERS|guidelines|rules COLON ..2 DO|never|always|when
 role_spoof     said     you have no *rules|restrictions|limits|limitations|guidelines
 tool_steering  order    REVEAL ~2 *contents|content of your context|memory|configuration|prompt|instructions
 tool_steering  order    search|find|look_for|collect ..10 and|then ..1 *upload|send|post|submit ..5 URL
@@ -15202,13 +15223,121 @@ tool_steering  =said    in every|each call ..1 put|include|pass|send|add
 tool_steering  =said    along_with|together_with every|each call|request|message
 tool_steering  =order   get|take|fetch|grab|read ..5 clipboard|keychain|screenshots ..6 and|then ..1 MOVE
 tool_steering  =said    call NAME ..3 and ..1 MOVE ..2 it|them|result|output
+override       claim3   new *task|assignment STOP ..1 abandon|forget|drop|stop|ignore|leave|cancel
+override       claim3   *IGNORE ~2 ..1 summary|report|question|image|picture|text|page|translation ..1 instead|and
+override       said     none of ~2 RULES|ORDERS ..5 *apply|applies|hold|count ..4 AGENT
+override       claim3   your ORDERS|RULES contain|contained|had|have ..1 *error|errors|mistake|mistakes
+override       claim3   *RULES|ORDERS ..1 you ..1 given|got|received|have|follow are|were|is outdated|obsolete|wrong|invalid|old
+override       claim3   overwrite|replace your *memory
+override       claim3   assume|pretend|suppose|as_if|as_though ~1 that? ~1 *USER said|says|agreed|approved|confirmed|consented
+override       claim3   USERS real|actual|true|full|complete *request|intent|intention|question|wish
+override       claim2   *FROMNOW when|whenever|if|once
+override       claim2   let's|let_us *play ..1 game
+override       claim3   as_if|as_though ..4 *came|comes|come|coming|were|was from ~1 USER
+override       claim3   already|has|have|had already? *agreed|approved|consented ~1 to ~1 this|it|that during|before|earlier|in
+override       claim3   *refusals|refusal ..1 are|is|count|counts treated|errors|not
+role_spoof     who2     *BOT ..2 must|should|shall|has_to|have_to|are_to|is_to|are_required|is_required
+role_spoof     who2     *AI ..1 ..1 assistants|agents|reviewers|readers|browsers|tools|crawlers|helpers|models|bots STOP
+role_spoof     who2     review|reviewer|triage|support|sales|shopping|travel|payment|payments|planning|coding|deploy|screening|sorting *bot|agent|assistant|model|bots|agents STOP
+role_spoof     who3     dear|dearest|hey|hello ~1 *AGENT ..2 STOP
+role_spoof     who3     message|note|text|comment|section|paragraph|line is|are ~1 for|meant_for|intended_for|addressed_to ~2 ..2 *AGENT
+role_spoof     who3     you STOP ~1 *assistant|agent|model|ai|llm
+role_spoof     who2     when|once|as|if|while you ..1 *process|summarise|summarize|parse|handle|ingest|index ~2 this|my|mail|email|message|text|ticket|page
+role_spoof     who2     after|before|when|once *summarizing|summarising
+role_spoof     who2     begin|start|end|finish|close ~1 each|every|all ~1 *ANSWER|replies|answers|responses with|by
+role_spoof     who2     *human|user COLON ..2 please|now|good|great|thanks|next|ok|okay
+role_spoof     who2     what|everything|all you *know ..1 about ~1 USER
+role_spoof     said     prove|confirm|verify|check ..4 *human|robot ..14 terminal|powershell|run_dialog|shell|cmd
+tool_steering  deed2!   click|press|tap ..3 *allow|accept|install|grant|approve|submit
+tool_steering  deed2!   add|put|place ..6 *cart|basket
+tool_steering  deed2!   treat|consider|mark|regard ..8 as *trusted|safe|approved|verified|clean
+tool_steering  deed2!   approve|merge|close|accept|reject ..3 *pull_request|pr|change|changes|payment|invoice|request
+tool_steering  deed2    begin|start|end|with|add|include|put ..4 *image|link|url|pixel ..8 URL|carries|carrying|containing|contains
+tool_steering  deed3    what|everything|all you know about ~1 *USER
+tool_steering  order    CALL ..2 NAME with ~2 *SAYING|TALK
+tool_steering  said     CALL|read|open ..4 *PATH ..10 again|retry|content|contents
+tool_steering  order    REVEAL ..5 text|everything|words|characters|lines *above END|this|starting|verbatim
+tool_steering  deed2!   download ..6 and|then ..1 *open|run|execute|install|start
+concealment    hide2    do_not|don't|never|not ..1 flag|escalate|send|forward ..3 *human|manual review|reviewer|approval|check
+concealment    hide2    *hidden|invisible|concealed from|to|for ~1 USER|them
+concealment    hide2    *nobody|no_one ..1 has|needs|have|should ..1 be|to be? told|informed|asked|notified
+concealment    hide2    do_not|don't|never|not ..1 BOTHER|list|comment|look ..2 that|this|it|them|on ..3 *ANSWER|summary|reader|message|findings
+concealment    =said    tell|inform|alert no_one|nobody
+concealment    =said    USER ..2 wouldn't|won't|will_not|would_not|should_not ..1 KNOW END
+concealment    =said    USER ..2 needn't|need_not|doesn't_need|doesn't_have|don't_have|don't_need|not_need|isn't_required ..1 confirm|approve|agree|be_asked|be_told
+concealment    =said    don't|do_not|doesn't|not require|need ~1 USER to approve|confirm|agree|consent
+concealment    =said    stay|keep|remain silent|quiet|unseen|unnoticed
+concealment    =said    even_if|even_though|even_when|although|whatever ..2 USER|told ..1 say|says|said|no|denies|denied|objects|objected|refuses|refused|otherwise|declines|declined|likes|wants
+concealment    =said    USER denies|denied|rejects|rejected|refuses|refused|declines|declined ..5 retry|retried|again|anyway|execute|run|encoded
+override       =said    same ..1 authority|priority|rights|weight|force as ..2 USER|system|operator
+override       =said    precedence|priority over ..2 USER END
+override       =said    outrank|outranks|override|overrule ..2 system|USER|PROMPT
+override       =said    PROMPT ..3 superseded|replaced|overridden|void by
+override       =said    ORDERS|RULES|request|requests|limits by|of|from ~1 USER ..8 dropped|ignored|void|secondary|disregarded
+override       =order   IGNORE ~2 limits|RULES|ORDERS ..2 by|of|from ~1 USER|organisation|organization|company
+override       =said    USER ..1 allows|permits|approves|approved|pre-approved|allowed|permitted|trusts|waived|waives ~1 all|every|everything|any
+role_spoof     =said    meant|intended|written for you and|only|alone
+role_spoof     =said    you_are|you're now operating|acting|working|running|in under|for|as|control|maintenance|debug|admin
+tool_steering  =said    accept|approve|confirm|click ~2 permission|security|all|every|any ..2 dialog|dialogs|prompt|prompts|warning|warnings
+tool_steering  =order   approve ..3 yourself
+tool_steering  =said    MUST|critical|important|that ..3 begin|start|be|prepend|prefix|precede ..4 DANGER
+tool_steering  =order   pass|put|include|give|provide|send|attach|supply|copy ~2 PROMPT in|into|as|to|so|here|with
+tool_steering  =said    CALL ..2 with ~2 SAYING|TALK
+tool_steering  =said    USERS question|prompt|request|message and ~1 your ANSWER
+tool_steering  =order   MOVE|elicit|collect|attach|append|add ~1 USERS ~1 ..2 WEALTH|FUND
+tool_steering  =said    copy|take|get|fetch it|them from ..4 PATH
+tool_steering  =said    json|dump|lines|bytes|characters|content|contents|copy of ..3 PATH
+tool_steering  =said    followed_by|preceded_by|plus|with ..2 value|content|contents|output of ..5 WEALTH|FUND|PATH|variable|NAME
+tool_steering  =said    CALL ..2 with ..8 ssh_key|ssh_keys|private_key|private_keys|id_rsa
+tool_steering  =said    find|see|notice|spot ..3 password|pin|card_number|secret|token|code ..1 in ~1 TALK
+tool_steering  =said    when|whenever|if|once ..3 NAME ..2 LOADED ..6 AIM ..1 must|has_to|should|shall be
+tool_steering  =said    each|every|all|any ..3 MUST ..1 be mirrored|forwarded|copied|bcc'd|duplicated ..1 to
+tool_steering  =said    microphone|webcam|keystrokes|camera ..8 stream|send|upload|forward|transmit ..5 to|URL
+tool_steering  =said    elevate|promote|escalate|raise ..3 tool|server|privileges|permissions ..1 to
+role_spoof     who2     your *agent|assistant|ai|model|bot must|should|has_to|needs_to|may|can
+role_spoof     who2     important|essential|required|only_if|until that? ~1 *AI|assistant|chatbot
+role_spoof     who2     requires|require|instructs|obliges|expects ~1 *AGENT to
+role_spoof     who2     *BOT that|who|which do_not|don't|fail|ignore|skip
+role_spoof     said     begin|start|new ~1 operator|admin|developer|system|root *commands|instructions|section|orders
+role_spoof     who2     *model|assistant|agent|bot COLON IGNORE|override
+role_spoof     =who2    the|an AGENT collects|sends|puts|adds|reads|accepts|copies|forwards|passes|attaches|takes|writes
+role_spoof     =who2    system|note COLON
+role_spoof     =who2    your ~1 ..1 ANSWER|report|reports
+role_spoof     =said    from_now_on|from_this_point|from_this_moment|from_today_on
+concealment    =hide2   no need|needs|reason to ask
+concealment    =said    pretend that|to|you|it|they|nothing
+concealment    =said    USER ..2 shouldn't|mustn't|needn't|not|never ..1 be bothered|asked|disturbed|troubled|consulted
+tool_steering  =said    asking ~1 USER for ..3 WEALTH|FUND
+tool_steering  =said    WEALTH|FUND ..8 take|read|copy|extract|grab it|them from
+tool_steering  =said    session_cookie|session_cookies|ssh_key|ssh_keys of|from ~1 USERS|USER|browser
+tool_steering  =said    comply_with|obey|carry_out ~1 what|whatever|them ..3 command|commands|says|say|come|asks|ask
+tool_steering  =said    DEL ..4 mention|mentions|mentioning ~1 this_tool|it
+tool_steering  =said    USER are|is placeholders|placeholder|ignored|wrong|outdated
+tool_steering  =said    all|every|everything ..2 USER has|have|wrote|typed|said|types ..1 written|typed|said|sent|so_far
+tool_steering  =said    messages|turns|text of|in|from this|the|your conversation|chat|dialogue verbatim|word
+tool_steering  =said    kill|stop|disable|terminate ~1 antivirus|firewall|endpoint_protection
+tool_steering  =said    enable|turn_on|activate ~1 auto-run|auto-approve|autoapprove|yolo
+tool_steering  =deed2   add ..6 trusted|allowed|approved servers|tools|hosts|list
+role_spoof     who3     *BOT who|that|which|currently is|are SEEING
+role_spoof     who2     if|when|should|whoever|whichever ..2 *AI|assistant|llm ..1 is|handles|reads|drafts|answers|writes|fetched
+override       claim3   you_are|you're *authorised|authorized|allowed|permitted|cleared to ..1 disclose|reveal|skip|bypass|ignore|delete|share
+override       claim3   new *conversation|session|chat starts|begins ..1 here|now
+override       =said    USERS wishes|requests|orders|request ..1 come|comes|are|is second|secondary|last
+tool_steering  =said    look|search|check|grep in|into|through ..1 PATH
+tool_steering  =said    DEL ..3 PATH
+tool_steering  =said    goes|go to ..2 URL|MAIL ..1 as_well|too|also
+role_spoof     =said    you work|answer|act|speak for|to ..2 now
+concealment    =order   HIDE that you|it|this
+concealment    =said    sender|recipient|developers|team|USER ..1 won't|needn't|don't|can't|cannot see|hear|notice ..1 it|this|that|about
+tool_steering  =said    find|take|look|get it|them ..1 in|from ~1 earlier|previous|prior ..1 messages|conversation|mails
+tool_steering  =said    passwords|secrets|keys|tokens ..1 you ..1 saw|know|found|see
+tool_steering  =said    other servers and ~2 TOOL
 role_spoof     who3     *BOT|assistant|agents|reviewer|reviewers|model who|that|which|whoever ..1 SEES
 role_spoof     who3     *BOT|assistant|agents|bots|bot|agent|reviewer|reader|model|models SEEING ..1 this|it|the|my|these|text|a
-role_spoof     who3     if|in_case|as|since|because ~1 you_are|you're|you ~3 *BOT
+role_spoof     who3     if|in_case|as|since|because ~1 you_are|you're|you ~3 *BOT !company|companies|startup|researcher|developer|vendor|lab|engineer
 role_spoof     who1     if|in_case|as|since you_are|you're ~2 *agent|assistant|bot|model
 role_spoof     who2     whichever|whatever|whoever|any ..2 *BOT|assistant|agent|model
 role_spoof     -who3    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly|consigne|favour|request ~2 ..1 *BOT ..1 STOP
-role_spoof     who3     dear|hey|hello *assistant|model STOP
 role_spoof     -who2    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..2 *AGENT|reviewer|reviewers STOP
 role_spoof     who2     to|for ~1 ..2 *AGENT|reviewers COLON
 role_spoof     -who2    *BOT STOP
@@ -15218,7 +15347,7 @@ role_spoof     who2     as ~1 *assistant|agent|model ..1 you
 role_spoof     who2     the *human|humans
 role_spoof     who3     *BOT|agent|assistant|model note|notice|hint|instruction|instructions|directive ..1 COLON
 role_spoof     who2     next *tool_call|call|action has_to|must|should
-override       claim3   forget|never_mind|skip ..1 about? ~1 *summary|question|translation|picture
+override       claim3   forget|never_mind|skip ..2 about? ~1 *summary|question|translation|picture
 override       claim3   NEW *ORDERS have|has arrived|come|been|follow
 role_spoof     claim3   stop|cease being ..1 *AGENT
 role_spoof     claim3   it's|its|i_am|i'm ..2 your *MASTER
@@ -15482,9 +15611,10 @@ role_spoof     who1     sprachmodell|ki-assistent|ki-agent|ki-modell|ki-system|a
 role_spoof     who3     wenn_du|wenn_sie|falls_du|falls_sie|solltest_du|als_ki|si_vous_êtes|si_tu_es|si_eres|si_usted_es|como_modelo|se_você_é|se_você_for|se_és|se_sei|se_siete|jeśli_jesteś|als_je|als_jij|om_du_är|hvis_du|ha_nyelvi|ha_egy|ha_ön|ha_te|eğer_bir|eğer_sen|bir_dil_modeliysen|nếu_bạn|nếu_là|jika_anda|jika_kamu|dacă_ești|jos_olet|pokud_jsi ..12 *sprachmodell|ki|ia_|ia,|assistent|modèle|modelo|modello|asystent|model|språkmodell|modell|dil_modeli|mô_hình|trợ_lý|ai_|ai,|kielimalli
 role_spoof     who2     *assistent|assistant|asistente|assistente|asystent|asystenc|asisten|assistance ..1 ,|:
 role_spoof     claim1   statt|anstatt|stattdessen|au_lieu_de|à_la_place|en_lugar_de|en_vez_de|em_vez_de|em_vez_disso|invece|zamiast|helyett|yerine|thay_vì|alih-alih|ab_sofort|ab_jetzt|à_partir_de_maintenant|désormais|a_partir_de_ahora|de_agora_em_diante|a_partir_de_agora|d'ora_in_poi|od_teraz|mostantól|bundan_böyle|şu_andan|từ_bây_giờ|mulai_sekarang|neue_aufgabe|neuer_auftrag|nouvelle_tâche|nueva_tarea|nova_tarefa|nuovo_compito|nowe_zadanie
+override       claim3   *aufgabe|anweisungen|vorgaben|regeln|consignes|instructions|instrucciones|istruzioni ..24 sich_geändert|hinfällig|ungültig|gelten_nicht_mehr|plus_valable|no_son_válid|non_sono_più_valid
 concealment    claim2   *nutzer_hat|anwender_hat|benutzer_hat|utilisateur_a_|usuario_ya|usuário_já|utente_ha|użytkownik|felhasználó|kullanıcı|người_dùng_đã|pengguna_telah|pengguna_sudah ..16 zugestimmt|genehmigt|erlaubt|autorisé|approuvé|consenti|aprob|autoriz|aprov|approvato|autorizzato|zgod|zatwierdz|jóváhagy|engedély|onayla|izin|đồng_ý|cho_phép|setuju|menyetujui
-tool_steering  deed2    sende|sendet|senden_sie|schick|lies|lesen_sie|lösch|führe|führen_sie|übermittle|übermitteln_sie|kopier|gib|geben_sie|veröffentlich|leite|envoie|envoyez|transmet|transfér|publie|affich|supprime|exécut|copie|lis_|lisez|récupér|envía|envíe|envia|manda|borra|borrar|elimina|ejecuta|ejecute|publica|copia|lee_|lea_|muestra|muestre|envie|apague|execute|copie|mostre|leia|exiba|invia|inviate|cancella|esegui|leggi|mostra|pubblica|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|przeczytaj|küldd|küldje|töröld|törölje|futtasd|olvasd|másold|gửi|xóa|chạy|chuyển_tiếp|sao_chép|in_ra|kirim|hapus|jalankan|teruskan|salin|tampilkan ..60 PATH|@|http|passw|kennw|zugangsd|mot_de_passe|mots_de_passe|contraseñ|senha|hasł|jelsz|parol|mật_khẩu|kata_sandi|schlüssel|api-key|clé|clave|chave|chiav|klucz|kulcs|khóa|kunci|kontaktliste|contacts|contactos|contatos|contatti|kontakt|conversa|conversation|conversación|verlauf|historial|histórico|historique|cronologia|protokoll|registros|logs|napló|system-prompt|systemprompt|prompt|systemanweisung|curl|rm_-|email|e-mail|courriels|correos|hội_thoại|percakapan
-tool_steering  deed1    sende|schick|lies|lösch|führe|übermittle|kopier|gib|sag_|antworte|empfiehl|schreib|zeige|rufe|öffne|envoie|envoyez|transmet|publi|affich|supprime|exécut|copie|lisez|dites|réponds|répondez|recommand|écri|envía|envíe|manda|borra|elimina|ejecut|publica|copia|muestr|responde|contesta|recomiend|escrib|di_|diga|envie|apague|execute|mostre|recomend|escrev|invia|cancella|esegui|leggi|mostra|rispond|consiglia|scrivi|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|odpowi|poleć|napisz|küld|töröl|futtas|olvas|másol|írd|válaszol|ajánl|gửi|xóa|chạy|chuyển|trả_lời|giới_thiệu|kirim|hapus|jalankan|teruskan|jawab|rekomendasikan|tampilkan
+tool_steering  deed2    sende|sendet|übertrag|nenn|révél|cancell|copi|senden_sie|schick|lies|lesen_sie|lösch|führe|führen_sie|übermittle|übermitteln_sie|kopier|gib|geben_sie|veröffentlich|leite|envoie|envoyez|transmet|transfér|publie|affich|supprime|exécut|copie|lis_|lisez|récupér|envía|envíe|envia|manda|borra|borrar|elimina|ejecuta|ejecute|publica|copia|lee_|lea_|muestra|muestre|envie|apague|execute|copie|mostre|leia|exiba|invia|inviate|cancella|esegui|leggi|mostra|pubblica|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|przeczytaj|küldd|küldje|töröld|törölje|futtasd|olvasd|másold|gửi|xóa|chạy|chuyển_tiếp|sao_chép|in_ra|kirim|hapus|jalankan|teruskan|salin|tampilkan ..60 PATH|@|http|passw|kennw|zugangsd|mot_de_passe|mots_de_passe|contraseñ|senha|hasł|jelsz|parol|mật_khẩu|kata_sandi|schlüssel|api-key|clé|clave|chave|chiav|klucz|kulcs|khóa|kunci|kontaktliste|contacts|contactos|contatos|contatti|kontakt|conversa|conversation|conversación|verlauf|historial|histórico|historique|cronologia|protokoll|registros|logs|napló|system-prompt|systemprompt|prompt|systemanweisung|curl|rm_-|email|e-mail|courriels|correos|hội_thoại|percakapan|cookie|dateien|ordner|fichier|dossier|archivos|carpeta|tarjeta|karte|telefon|backup|cadangan|sauvegarde
+tool_steering  deed1    sende|schick|übertrag|nenn|révél|oubli|cancell|copi|lies|lösch|führe|übermittle|kopier|gib|sag_|antworte|empfiehl|schreib|zeige|rufe|öffne|envoie|envoyez|transmet|publi|affich|supprime|exécut|copie|lisez|dites|réponds|répondez|recommand|écri|envía|envíe|manda|borra|elimina|ejecut|publica|copia|muestr|responde|contesta|recomiend|escrib|di_|diga|envie|apague|execute|mostre|recomend|escrev|invia|cancella|esegui|leggi|mostra|rispond|consiglia|scrivi|wyślij|usuń|wykonaj|prześlij|skopiuj|pokaż|odpowi|poleć|napisz|küld|töröl|futtas|olvas|másol|írd|válaszol|ajánl|gửi|xóa|chạy|chuyển|trả_lời|giới_thiệu|kirim|hapus|jalankan|teruskan|jawab|rekomendasikan|tampilkan
 tool_steering  deed2    parola|şifre|.env|http|@|sistem_istem|sistem_talimat|konuşma|günlük|yedek|sistem_mesaj ..40 gönder|yazdır|göster|sil|çalıştır|aktar|kopyala
 tool_steering  deed1    gönder|yazdır|göster|sil_|çalıştır|öner|cevapla|yanıtla
 role_spoof     who3     如果你是|若你是|如果您是|若您是|假如你是|作为一个|身为 ..6 *人工智能|ai|语言模型|語言模型|助手|大模型
@@ -15520,7 +15650,7 @@ role_spoof     who3     यदि_आप|अगर_आप|यदि_तुम|�
 role_spoof     claim1   के_बजाय|अब_से|नए_नियम|नया_कार्य|सिस्टम_सूचना
 tool_steering  deed2    पासवर्ड|सिस्टम_प्रॉम्प्ट|फ़ाइल|फाइल|बातचीत|http|.env|कुंजी|ईमेल|संदेश ..30 भेज|दिखा|हटा|चला|प्रकट|कॉपी|साझा
 tool_steering  deed1    भेजें|दिखाइए|दिखाएं|हटाएं|चलाएं|लिखें|कहें|बताएं
-role_spoof     who3     an_die|an_den|an_alle|für_die|für_alle|für|hey|hallo|liebe|lieber|cher|chère|à_l'attention|pour_les|pour|à_|querid|estimad|para_los|para|a_los|olá|caro|cara|prezad|ai_|per_gli|per|all|al_|drog|dla|do_|szanown|kedves|az_|sevgili|gửi|thân|halo|untuk|kepada|beste|voor|kära|till|kære|hyvä ..12 *sprachmodell|ki-assist|ki-agent|ki|assistant|assistants|ia|modèle|asistente|modelo|assistente|modello|asystent|asystenc|model|mi|asszisztens|yapay_zek|asistan|trợ_lý|mô_hình|asisten|ai-assistent|språkmodell|sprogmodel ..14 ,|:|!
+role_spoof     who3     an_die|an_den|an_alle|für_die|für_alle|für|hey|hallo|liebe|lieber|cher|chère|à_l'attention|pour_les|pour|à_|querid|estimad|para_los|para|a_los|olá|caro|cara|prezad|ai_|per_gli|per|all|al_|drog|dla|do_|szanown|kedves|az_|sevgili|gửi|thân|halo|untuk|kepada|beste|voor|kära|till|kære|hyvä ..12 *sprachmodell|chatbot|ki-assist|ki-agent|ki|assistant|assistants|ia|modèle|asistente|modelo|assistente|modello|asystent|asystenc|model|mi|asszisztens|yapay_zek|asistan|trợ_lý|mô_hình|asisten|ai-assistent|språkmodell|sprogmodel ..14 ,|:|!
 role_spoof     who3     *人工智能|ai助手|ai_助手|语言模型|語言模型|智能助手|智能体|大模型|助手|模型 ..1 ：|:|，请|,请|请|必须|必須|应当|須|注意
 role_spoof     who3     *从现在开始|从现在起|现在起|自此 ..4 你是|你将|你必须|你要
 role_spoof     who3     *アシスタント|ai|モデル|言語モデル|エージェント ..4 へ|は|各位|に告 ..6 ：|、|確認なし|すべて|必ず|代わり|お願い
@@ -15544,7 +15674,7 @@ tool_steering  =deed3   *gib|übergib|sende|füge|donne|envoyer|envoie|transmet|
 tool_steering  =deed3   *передавай|передай|отправляй|отправь|вставляй ..40 переписк|историю|парол|диалог
 tool_steering  =deed3   *对话记录|聊天记录|对话|密码 ..16 放入|传入|填入|发送|参数
 tool_steering  =deed4   lies|lesen_sie|lis|lisez|lee|lea|leia|leggi|przeczytaj|odczytaj|olvasd|đọc|baca|lees|přečti|прочитай|прочти|прочитайте ..20 *PATH
-role_spoof     who3     alle|allen|tous_les|todos_los|todas_as|todos_os|tüm|minden|semua|setiap|tất_cả|mọi|wszystk|do_wszystkich|všem|tutti_gli|agli|aux|aos|a_los|attention|aviso|für ..6 *ki-|ia|ai|mi-|yapay_zek|assistenti|mô_hình
+role_spoof     who3     alle|allen|tous_les|todos_los|todas_as|todos_os|tüm|minden|semua|setiap|tất_cả|mọi|wszystk|do_wszystkich|všem|tutti_gli|agli|aux|aos|a_los|attention|aviso|für ..14 *ki-|ia|ai|mi-|yapay_zek|assistenti|mô_hình
 role_spoof     who3     всем|всех|каждый|усім ..6 *ии|ши|нейросет
 role_spoof     who3     *ассистент|модель|ии|асистент ..3 обязан|должен|должна|має|повин
 role_spoof     who3     *智能体|ai助手|语言模型|智能助手 ..1 须知|应|都要
@@ -15568,7 +15698,7 @@ role_spoof       =said  <important> <critical> <system> <hidden> <secret> <admin
 role_spoof       said   <system <admin <override <hidden <secret <important <critical <urgent <information  (?:[-_ ]\w+)?>[^<]{0,200}?\b(?:from now on|you must|you (?:are now|comply|obey)|ignore|do not (?:tell|mention|inform)|the (?:assistant|user)|route|obey|exfiltrate|before using|without asking|pre.?approved|grant|skip|to you, \w+|before you can|mail |upload)\b
 role_spoof       said   [system [admin [priority [assistant [override [new+instruction  [\w -]{0,40}\]:?\s{0,3}[^\n]{0,80}?\b(?:you (?:must|are (?:now )?(?:an?|the)|will|should)|ignore|stop|call|send|grant|run|execute|reveal|transfer|the user['’]s|the assistant|the agent|disregard|skip|without|export)\b
 role_spoof       said   (system_message) ###system |||admin ###admin "role":"system" "role":+"system"  [^\n]{0,120}?\b(?:lifted|without|override|you (?:now|must)|follow|disable|must|execute|run)\b
-role_spoof       said   "assistant_instruction "ai_instruction "llm_instruction "agent_instruction "system_override  .
+role_spoof       said   <<<user>>> <<<assistant>>> <<<system>>> "instructions_for_model "instructions_for_ai "instructions_for_assistant "instructions_for_agent "note_to_ai "assistant_instruction "ai_instruction "llm_instruction "agent_instruction "system_override  .
 role_spoof       said   <instruction <command> <task>  s?>?\s{0,3}(?:leak|exfiltrate|reveal|send|forward|delete|transfer|ignore|disregard)\b
 role_spoof       who3   to="assistant to="ai to="model to="agent for="ai for="assistant  .
 template_tokens  said   <function_calls> <invoke+name= <tool_call> assistant+to=functions  .?\s*\S
@@ -15576,6 +15706,7 @@ role_spoof       said   [[assistant]] [[system]]  \s*\w
 template_tokens  said   ###+instruction:        [\s\S]{1,400}?###\s?response:
 exfil_link       said   ](http                  s?://[^)\s]{0,300}(?:\{\{?|<|%7b|\[)[\w .%-]{0,20}?(?:history|conversation|secret|prompt|password|chat)
 role_spoof       =said  <assistant-only <ai-only <llm-only <model-only <agent-only llm-only ai-only (assistant+only) (ai+only) (for+the+model) (llm+only) [system+note [system+comp [assistant+dir |||admin assistant+directive admin+mode <tool_override  .
+role_spoof       =said  [system] {{system ||system|| new+system+rule  [^\n}]{0,3}\w
 role_spoof       =said  ${system <!-- [//]:  [^\n]{0,12}?\b(?:assistant|ai|model|agent|llm|system)\b\s{0,2}[:,][^\n]{0,90}?\b(?:run|send|store|read|collect|ignore|call|fetch|include|upload)\b
 hidden_text      said   <!-- [//]:              (?=[^<>]{0,200}?\b(?:ai(?! generated)|llm|llms|assistants?|agents?|chatbots?|models?|claude|chatgpt|gpt|copilot|hidden)\b)[^<>]{0,300}?(?:\b(?:ignore|run|execute|send|curl|call|must|should|forget|include|delete|do not|don['’]t|open|read|write|upload|say|recommend|visit|forward|append|reveal|output|print|fetch|install|add)\s|you are an? (?:ai|llm))
 hidden_text      said   style=                  ["'][^"'>]{0,160}?(?:display:\s{0,2}none|visibility:\s{0,2}hidden|font-size:\s{0,2}[01](?:px|pt)?\b|opacity:\s{0,2}0(?![.\d])|(?<!-)color:\s{0,2}(?:#fff(?:fff)?|white)\b)[^>]{0,100}>[^<]{0,200}?\b(?:ai|llms?|assistants?|agents?|models?|claude|chatgpt|gpt|copilot|ignore|disregard|you must|from now on|do not|reveal|forget|obey|send|append|upload|forward|transfer)\b
@@ -15651,6 +15782,7 @@ nutzer benutzer anwender anweisungen instruktionen vorgaben regeln systemvorgabe
 ignorez oublie oubliez consignes usuario usuaria usuarios utente utenti gebruiker gebruikers instrucciones indicaciones directrices
 istruzioni direttive instrucoes diretrizes instructies aanwijzingen opdrachten regels instrukcje pokyny instruktioner instruktionerna
 anvisningar ohjeet talimatlari talimat pengguna instruksi perintah arahan utilizador utilizatorului brugeren brukeren
+ki ia assistenti agentes rispondete cancellate asisten hapus tolong
 instruksjoner instructiunile historial conversa senha ssh rsa aws env credentials anterior dito regras
 """    # noqa: E501 (a table: whole rows)
 _STEER_MISSPELT = ("ignore", "disregard", "forget", "previous", "instructions", "instruction", "prompt")
@@ -16364,7 +16496,9 @@ def steering_signs(text: str, defining: bool, budget: Budget) -> list[SteeringHi
     low = _steer_lower(text)
     data = low[:80].lstrip()[:1] in ("{", "[")
     hits = [hit for found in (steering_phrases(low, defining, budget), _steer_marks(low)) for hit in found
-            if hit.phrase.where(defining) and not _steer_excused(low, hit, data, defining)]
+            if hit.phrase.where(defining) and not _steer_excused(low, hit, data, defining)
+            # customers are not whom a model serves
+            and not (defining and hit.phrase.kind == "concealment" and "customer" in low[hit.start:hit.end])]
     return sorted(set(hits), key=lambda hit: (*hit[:2], hit.phrase.row))
 
 
@@ -16384,10 +16518,16 @@ def steering_weighed(hits: Sequence[SteeringHit], defining: bool) -> list[Steeri
                 best.get(other, (0, near))[0] < much < _STEER_ENOUGH):
                 best[other] = much, near
         if "deed" not in best:      # a destination or a must of nothing
-            best.pop("dest", None)
             best.pop("press", None)
-        # no common deed to somewhere alone
-        if sum(much for much, _ in best.values()) >= _STEER_ENOUGH and (defining or max(
+        if best.get("deed", (0, hit))[0] < 2:
+            best.pop("dest", None)
+            if not defining and best.keys() == {"deed", "hide", "claim"} and best["claim"][0] < 2:
+                continue            # terms and notices: "in compliance with …", "export", "without notice"
+        # no common deed to somewhere alone, nor with an address alone; a definition keeps nothing from users
+        total = sum(much for much, _ in best.values())
+        if defining and best.get("hide", (0, hit))[0] >= 2 and best.get("deed", (0, hit))[1].start > 12:
+            total += 1
+        if total >= _STEER_ENOUGH and (defining or max(
                 much - (facet in ("deed", "dest")) for facet, (much, _) in best.items()) >= 2):
             kept |= {near for _, near in best.values()}
     return sorted(kept, key=lambda hit: (*hit[:2], hit.phrase.row))
@@ -16410,7 +16550,9 @@ _inject_spoken = lazy_regex(    # words that announce an example, not an order
     r"|contain(?:s|ing)|detect\w*|reject\w*|blocks?|blocked|refus\w*|classif\w*|assert\w*|expect\w*|fixture"
     r"|test\w*|verif(?:y|ies|ying) (?:that|how|if)|sample|beispiel\w*|exemple|ejemplo|esempio|exemplo"
     r"|voorbeeld"
-    r"|przykład\w*|например|例如|例えば)(?![\w@/-])[^.!?;\n]{0,60}$")
+    r"|przykład\w*|например|例如|例えば)(?![\w@/-])(?:[^.!?;\n]|\.(?=\w)){0,80}$")
+_inject_less = lazy_regex(      # no "without …" where it is told that something is not done
+    r"(?:bez|sans|ohne|senza|sin|sem|utan|uden|zonder) ")
 _inject_never = lazy_regex(     # told not to, in other languages
     r"\b(?:nicht|kein\w*|niemals|ne|n|pas|jamais|no|não|nunca|jamás|non|mai|nie|nigdy|ikke|inte|niet|geen|ei"
     r"|älä|jangan|đừng|không|chớ|не|ніколи|никогда)\b"
@@ -16452,10 +16594,13 @@ def _steer_excused(low: str, hit: SteeringHit, data: bool, defining: bool) -> bo
     if phrase.kind == "template_tokens":
         return _steer_coded(low, start, end)
     lead = low[max(0, start - 90):start]
-    if phrase.force == "foreign" and _inject_may.search(lead):
+    if phrase.force == "foreign" and (
+            _inject_may.search(lead) or _inject_never.search(low, max(0, start - 5), start)
+            or _inject_less.match(low, start) and
+            _inject_never.search(re.split(r"[.!?\n]", low[max(0, start - 60):start])[-1])):
         return True
     quoted = not data and _steer_quoted(low, start, end)
-    talked = bool(_inject_spoken.search(lead) or _inject_labelled.match(low, end))
+    talked = bool(_inject_spoken.search(lead) or _inject_labelled.match(low, end)) or _steer_shown(low, start)
     return quoted and talked if defining else quoted or talked
 
 
@@ -16472,13 +16617,25 @@ def _steer_coded(low: str, start: int, end: int) -> bool:
             or after.startswith(("+", "}}")))
 
 
+def _steer_shown(low: str, start: int) -> bool:
+    """Does it stand in a quoted or fenced block that a line about examples announces?"""
+    line = low.rfind("\n", 0, start) + 1
+    if low[line:start].lstrip()[:1] != ">" and low[max(0, line - 12):line].rpartition("\n\n")[2][:3] != "```":
+        return False
+    head = low[max(0, line - 240):line].rstrip("> \t\n`~")
+    return head.endswith(":") and bool(_inject_spoken.search(head))
+
+
 def _steer_quoted(low: str, start: int, end: int) -> bool:
     """Is the phrase most of what stands in quotation marks or backquotes that begin within a sentence or a
     line of code?"""
     line = low.rfind("\n", max(0, start - 200), start) + 1
+    while not low[end - 1].isalnum() and end > start + 1:
+        end -= 1                        # a phrase may reach over the mark behind it
     for place in range(start - 1, max(line, start - 60) - 1, -1):
         close = _INJECT_QUOTES.get(low[place])
-        if close and (place == line or low[place] > "\u201b" or not low[place - 1].isalnum()):
+        if close and (place == line or low[place] > "\u201b" or not low[place - 1].isalnum() or
+                      low[place - 1] in "rbf" and not low[max(line, place - 2)].isalnum()):
             before = low[max(0, place - 60):place].strip(" \t>*-#")
             if not before or low[place - 1] in ",;\t":      # or a field of CSV
                 return False        # nothing before it: the whole text is in quotes
@@ -16645,23 +16802,31 @@ _steer_contents = lazy_regex(
     r"|netrc|secrets?)\b"
 )
 _steer_names = lazy_regex(
-    r"\b(?:conversation|dialogue?|chat|prompt|memory) (?:dump|history|log|copy|transcript|context|snapshot"
-    r"|json|text)\b"
+    r"\b(?:(?:conversation|dialogue?|chat|prompt|memory) (?:dump|history|log|copy|transcript|context"
+    r"|snapshot|json)|(?:conversation|dialogue|chat|memory) text)\b"
     r"|\b(?:prior|previous|past|earlier|last|all|user) (?:messages|prompts|turns|conversations?|dialogue?)\b"
 )
 _steer_asked = lazy_regex(  # what a parameter's description asks for
     r"\b(?:your (?:full |whole |entire |own )?(?:system prompt|system instructions|instructions|chain of "
     r"thought"
     r"|context window|memory)"
-    r"|(?:full|whole|entire|complete) (?:conversation|chat|dialogue)(?: history| log)?(?: so far)?"
+    r"|(?:full|whole|entire|complete) (?:system prompt"
+    r"|(?:conversation|chat|dialogue)(?: history| log)?)(?: so far)?"
     r"|conversation (?:history )?so far"
     r"|(?:all|every) (?:the )?tools? (?:that are )?(?:available to you|you (?:can|have|may))"
     r"|tools you (?:can|may) call"
     r"|(?:previous|last|earlier|recent) (?:\w+ ){0,2}messages (?:of|from|with|in this) (?:the )?(?:user|chat"
     r"|conversation)"
-    r"|(?:copy|text|dump) of (?:\w+ ){0,3}(?:messages|conversation|chat|prompt)"
+    r"|(?:copy|dump) of (?:\w+ ){0,3}prompt|(?:copy|text|dump) of (?:\w+ ){0,3}(?:messages|conversation|chat)"
     r"|all (?:the )?(?:secrets|credentials|passwords|api keys)"
     r"|everything you know|instructions (?:that )?you (?:\([^)]*\) )?(?:were|have been|are) given"
+    r"|messages (?:of|in|from) (?:this|your) (?:conversation|chat)"
+    r"|everything (?:that )?(?:was|the user) (?:said|wrote|typed|has)"
+    r"|(?:names?|schemas?|lists?) (?:and \w+ )?of (?:all|your|the other) tools"
+    r"|(?:your )?(?:hidden|inner|internal) (?:reasoning|thoughts)"
+    r"|system prompt of the (?:assistant|model|agent)"
+    r"|user['’]s (?:complete|full|whole|entire|original|exact|last) (?:prompt|message|question)"
+    r"|session cookies?|your private ssh key"
     r"|outputs? of (?:all )?(?:the )?(?:earlier|previous|other) tools?"
     r"|private details|user['’]s (?:secrets|credentials|passwords|private keys|api keys)|all environment "
     r"variables)\b"
@@ -17002,6 +17167,8 @@ _LOOK_WORDS = frozenset("""explain describe search lookup help docs lint format 
 # as the first word: what a command means
 _EXPLAIN_WORDS = frozenset("explain describe translate summarize".split())
 _WRITE_WORDS = frozenset("write create save edit update add insert append put new upload".split())
+# … unless what is made there runs later by itself
+_LATER_WORDS = frozenset("job cron crontab hook trigger task schedule scheduled timer automation".split())
 # Arguments that hold a command whatever the tool; code, for a tool that runs things; a program, with a list
 # beside it.
 _COMMAND_KEYS = frozenset("""command cmd commandline command_line cmdline shell_command bash_command
@@ -17134,7 +17301,8 @@ def _command_name(tool: str, key: str) -> tuple[str, bool | None]:
         return low, False
     if kind == "run" and low in _CODE_KEYS and not (low == "query" and words & _SQL_WORDS):
         return low, True
-    script = (kind == "run" or not words & _WRITE_WORDS) and (
+    later = not _LATER_WORDS.isdisjoint(name_words(tool))
+    script = (kind == "run" or later or not words & _WRITE_WORDS) and (
         low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _CODE_LANGUAGES)
     return low, script if low not in _PROGRAM_KEYS else None
 
@@ -17358,6 +17526,9 @@ def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[D
             look.budget.check()
         if name == "__proto__" or name == "prototype" and "constructor" in path:
             found.append(Danger("hidden_code", path, "the prototype of all objects"))
+        elif name in _DAN_PRELOADS and type(value) is str:
+            if _dan_passed_on.search(value) is not None:
+                found.append(Danger("hidden_command", path, "a library from where everybody writes"))
         elif name in _DAN_ENV and type(value) is str:
             why = next((why for category, why in look.judge(value).categories.items()
                         if category in _DAN_SERIOUS), "")
@@ -17427,7 +17598,7 @@ danger_sign = lazy_regex(
     r"|about|file)\s*:|/(?:etc|root|proc|sys|boot|dev|var|run|private)|[a-z]:[\\/])")
 _dan_plain_url = lazy_regex(
     r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
-_dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--|['\"]\s*do shell")
+_dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--|['\"]\s*(?:to )?do s")
 
 
 def may_endanger(tool: str, node: Any, name: str = "") -> bool:
@@ -17502,7 +17673,7 @@ def _dan_member(tool: str, name: str) -> str:
     """What the name of a member asks for: "named" (a look, whatever it holds), "verb", "runverb" or "kind"
     (one at its words); else its role."""
     key = _dan_fold(name)
-    if key in _DAN_NAMES or name == "$where" or name in _DAN_ENV:
+    if key in _DAN_NAMES or name == "$where" or name in _DAN_ENV or name in _DAN_PRELOADS:
         return "named"
     role = _dan_role(tool, name)
     return role.replace("excused",
@@ -17542,11 +17713,12 @@ drop delete destroy remove purge terminate nuke wipe erase decommission | worksp
 drop delete destroy remove purge terminate nuke wipe erase decommission | vaults keyvault zone zones backup backups
 drop delete destroy remove purge terminate nuke wipe erase decommission | disk disks filesystem crd pvc
 drop delete destroy remove purge terminate nuke wipe erase decommission | infrastructure guild app apps application
-drop delete destroy remove purge terminate nuke wipe erase decommission | nodegroup nodepool
+drop delete destroy remove purge terminate nuke wipe erase decommission | nodegroup nodepool userpool pool base
 drop truncate empty | table tables
 truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket
 purge | queue queues topic
 flush wipe reset | redis valkey memcached
+truncate empty flush purge wipe clear reset | pg postgres trash bin mailbox
 format wipe erase | disk disks drive drives partition filesystem device
 prune | system volumes volume all
 transfer | repository repo
@@ -17557,6 +17729,7 @@ _DAN_KIND_KEYS = frozenset(
 _DAN_KINDS = frozenset("""namespace namespaces ns persistentvolumeclaim persistentvolumeclaims pvc
     persistentvolume persistentvolumes pv crd crds customresourcedefinition customresourcedefinitions node
     nodes storageclass storageclasses statefulset statefulsets cluster clusters database databases db bucket
+    dbinstance dbcluster globalcluster filesystem userpool hostedzone
     buckets table tables collection volume volumes project projects repository repositories stack stacks
     instance instances all""".split())
 _DAN_VERB_KEYS = frozenset("action operation op command cmd verb method subcommand mode".split())
@@ -17623,6 +17796,8 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
                 leaf.key in _DAN_SCOPES for leaf in call.leaves):
             yield Danger("sweeping", (), f"{verb} {last}".strip())
     for leaf in call.leaves:
+        if leaf.key == "isdestroy" and _dan_true(leaf.value):
+            yield Danger("sweeping", leaf.path, "destroys what a workspace holds")
         if leaf.key == "dropdatabase" or type(leaf.value) is str and (
                 call.says("redis", "valkey") and
                 _dan_search(_dan_lua, leaf.value, call.look.budget) is not None or
@@ -17645,8 +17820,7 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
     if not _DAN_MANY.isdisjoint(call.told) or call.told >= {"by", "filter"}:
         filters = [leaf for leaf in top if leaf.key in _DAN_FILTERS]
         for path, _, _, value in filters:
-            if not value or type(value) is str and value.strip().lower() in _DAN_NO_FILTER or \
-                    type(value) is dict and "match_all" in value:
+            if _dan_takes_all(value):
                 yield Danger("sweeping", path, "deletes without a filter")
         if not filters and top and _DAN_SCOPES.issuperset(leaf.key for leaf in top):
             yield Danger("sweeping", (), "deletes without a filter")
@@ -17661,11 +17835,34 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
                                                                 "/*") and \
                 (key not in ("path", "paths", "fields", "columns") or value.strip() == "/_all"):
             yield Danger("sweeping", path, "deletes whatever there is")
-        elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value[:1000].lower())):
+        elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(
+                re.split(r"[,/.:\s]+", value[:1000].lower())):
             yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
         elif key in ("manifest", "manifests",
                      "yaml") and _dan_search(_dan_holders, value, call.look.budget) is not None:
             yield Danger("sweeping", path, "deletes what holds other resources")
+
+
+def _dan_takes_all(value: Any) -> bool:
+    """Is this a filter that everything passes?"""
+    if type(value) is not dict:
+        return not value or type(value) is str and value.strip().lower() in _DAN_NO_FILTER
+    return "match_all" in value or all(_dan_passes_all(key, wanted) for key, wanted in value.items())
+
+
+def _dan_passes_all(key: str, wanted: Any) -> bool:
+    """The same of one member of a filter: `$where: "true"`, `_id: {$exists: true}`."""
+    if key == "$where" or key == "$expr":
+        return wanted is True or type(wanted) is str and _dan_always.match(wanted) is not None
+    if key == "$or" or key == "$and":
+        return type(wanted) is list and bool(wanted) and (any if key == "$or" else all)(
+            map(_dan_takes_all, wanted))
+    return key in ("_id", "id") and type(wanted) is dict and all(
+        _dan_true(value) if operator == "$exists" else not value and operator in ("$ne", "$nin", "$gt")
+        for operator, value in wanted.items())
+
+
+_dan_always = lazy_regex(r"(?i)\s*(?:function\s*\(\)\s*\{\s*)?(?:return\s+)?(?:true|1)\s*;?\s*\}?\s*\Z")
 
 
 def _dan_implied(call: _DanCall) -> Iterator[Danger]:
@@ -17677,10 +17874,17 @@ def _dan_implied(call: _DanCall) -> Iterator[Danger]:
     given = [leaf for key in _DAN_ARGS for leaf in call.leaves if leaf.key == key and len(leaf.path) == 1 and
              leaf.value and (type(leaf.value) is str or type(leaf.value) is list)]
     before = [word for word in call.words[at + 1:] if word not in _DAN_RUN]
+    if program == "helm" and "uninstall" in call.words[:at]:            # uninstall_helm_chart
+        before = ["uninstall"]
     if before == ["run"] and call.words[-1] in _DAN_RUN:
         before = []
     words = [str(word) for leaf in given
              for word in (leaf.value.split() if type(leaf.value) is str else leaf.value)]
+    if program == "git" and "config" in before:         # {key: core.fsmonitor, value: …}
+        pair = [next((leaf.value for leaf in call.leaves if leaf.key in keys and type(leaf.value) is str), "")
+                for keys in (("key", "name", "option", "setting"), ("value", "newvalue"))]
+        if all(pair):
+            before, words, given = ["config"], pair, []
     if words[:1] in ([program], [call.words[at]]) or not words and _DAN_DESTROY.isdisjoint(before):
         return                                  # it names the program itself: a command like any other
     if words and words[0].lower() in before:
@@ -17710,11 +17914,13 @@ def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
     git = call.says("git") or any(leaf.key in ("repopath", "remote", "refspec") for leaf in call.leaves)
     if call.told >= {"force", "push"}:
         yield Danger("sweeping", (), "overwrites a branch of others")
-    shows = call.says("repository", "repo") and not verbs.isdisjoint(("update", "edit", "set", "change"))
+    shows = not verbs.isdisjoint(("update", "edit", "set", "change")) and (
+        call.says("repository", "repo", "visibility"))
     for path, _, key, value in call.leaves if git or shows else ():
         if git and "push" in verbs and (key in ("force", "mirror", "delete") and _dan_true(value) or
                                         type(value) is str and (
-                key == "refspec" and value[:1] == "+" or _dan_force.search(value) is not None)):
+                key in ("refspec", "branch", "ref") and value[:1] in ("+", ":") or
+                _dan_force.search(value) is not None)):
             yield Danger("sweeping", path, "overwrites a branch of others")
         elif git and "clean" in verbs and key == "force" and _dan_true(value):
             yield Danger("sweeping", path, "deletes what is in no commit")
@@ -17819,7 +18025,7 @@ def _dan_containers(call: _DanCall) -> Iterator[Danger]:
     makes = not call.told.isdisjoint(_DAN_PROGRAMS) or call.says("container", "pod", "sandbox")
     for path, name, key, value in call.leaves:
         why = ""
-        if (type(value) is str and "--" in value or type(value) is list and
+        if (type(value) is str and ("--" in value or value[:2] == "-v") or type(value) is list and
             "--" in "".join(map(str, value[:50]))):
             text = value if type(value) is str else " ".join(map(str, value))
             role = _dan_role(call.tool, name[:200])
@@ -17881,6 +18087,7 @@ _dan_logins = lazy_regex(
     r"(?i)\s*(?:chrome|edge|brave|opera|vivaldi|about):(?://)?(?:settings/(?:password|autofill|payment)"
                          r"|password-manager|logins)")
 _dan_accounts = lazy_regex(r"(?:\A|\n)root:[^:\n]*:(?:0:0:|\d{4,}:)")
+_dan_jq = lazy_regex(r"\$ENV\b|(?:\A|[|(,;\[{:]\s*)env\s*(?:[.|\[)]|\Z)")
 _DAN_OFF = frozenset("""allowdangerous dangerouslydisablesandbox dangerouslyskippermissions skippermissions
     bypasspermissions disablesandbox disablesecurity disablewebsecurity yolo yolomode autoapprove
     autoapproveall trustall bypassapproval skipapproval disableauth noauth""".split())
@@ -17912,6 +18119,11 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
         if (looks or told <= _DAN_BARE_ENV) and whole and not call.arguments.keys() - {"pid"}:
             yield Danger("credentials", (), "the whole environment")
     changes = call.says("create", "apply", "delete", "update", "patch")
+    if call.says("jq"):
+        for path, name, _, value in call.leaves:
+            if type(value) is str and _dan_jq.search(value) is not None and "content" not in argument_roles(
+                    call.tool, name):
+                yield Danger("credentials", path, "the environment")
     cluster = told <= _DAN_LOOKS or not told.isdisjoint(_DAN_K8S) and (looks or not changes)
     if looks and call.says("secrets",
                            "secret") and (not told.isdisjoint(_DAN_K8S) or "namespace" in call.arguments):
@@ -17932,7 +18144,25 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
             yield Danger("credentials", path, "the accounts of a machine")
 
 
+def _dan_opens_up(call: _DanCall) -> Iterator[Danger]:
+    """Rights for everybody, or over a whole cluster; a mailbox that hands on what comes in."""
+    share = call.says("share", "sharing", "permission", "permissions")
+    values = {leaf.value.lower() for leaf in call.leaves if type(leaf.value) is str and len(leaf.value) < 100}
+    for path, _, key, value in call.leaves:
+        if type(value) is not str or not value:
+            continue
+        if share and value.lower() in ("anyone", "allusers", "everyone", "public") and not values.isdisjoint(
+                ("writer", "editor", "owner", "write", "edit", "admin")):
+            yield Danger("unguarded", path, "lets everybody change it")
+        elif key in ("clusterrole", "role") and value == "cluster-admin":
+            yield Danger("unguarded", path, "gives all rights over a cluster")
+        elif (key in ("forward", "forwardto", "forwardingaddress") and "@" in value and
+              call.says("filter", "rule", "forwarding", "autoforward", "mailbox", "vacation")):
+            yield Danger("unguarded", path, "hands on the mail that comes in")
+
+
 def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
+    yield from _dan_opens_up(call)
     config, guard = call.says(*_DAN_CONFIG), call.says("protection", "ruleset", "firewall")
     removed = guard and call.says("delete", "remove", "disable", "off") and not call.says("rule", "from")
     pairs = [leaf[0:1] + leaf[2:] + (leaf.name,) for leaf in call.leaves]
@@ -17946,7 +18176,7 @@ def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
         if key in _DAN_OFF and _dan_true(value) or key in _DAN_GUARDS and type(value) is str and \
                 _dan_fold(value) in _DAN_NO_GUARD or config and key in _DAN_ON and value in (False, "false"):
             yield Danger("unguarded", path, "turns a protection off")
-        elif guard and (removed or key in ("enabled", "enable", "active", "enforced") and
+        elif guard and (removed or key in ("enabled", "enable", "active", "enforced", "enforceadmins") and
                         value in (False, "false")):
             yield Danger("unguarded", path, "turns a protection off")
         elif (key == "executablepath" or key == "executable" and len(path) > 3) and type(value) is str and \
@@ -17986,6 +18216,9 @@ _DAN_ALONE = frozenset("""id whoami reboot shutdown halt poweroff uname ifconfig
 _DAN_ENV = frozenset("""GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_PROXY_COMMAND
     GIT_ASKPASS GIT_SEQUENCE_EDITOR PAGER MANPAGER EDITOR VISUAL BROWSER SSH_ASKPASS BASH_ENV ENV
     PROMPT_COMMAND LESSOPEN PYTHONSTARTUP PERL5OPT RUBYOPT""".split())
+# … and those whose libraries they load
+_DAN_PRELOADS = frozenset("LD_PRELOAD LD_AUDIT LD_LIBRARY_PATH DYLD_INSERT_LIBRARIES".split())
+_dan_passed_on = lazy_regex(r"(?:\A|[:\s])/(?:private/)?(?:var/)?(?:tmp|dev/shm)/")
 _DAN_STRONG = frozenset("whoami reboot shutdown poweroff halt uname ifconfig ipconfig printenv".split())
 _DAN_ALWAYS = frozenset("""curl wget nc ncat netcat bash sh zsh python python3 perl ruby php chmod rm base64
     powershell pwsh xargs sudo nslookup dig ping sleep osascript certutil mshta touch az aws gcloud kubectl
@@ -18007,7 +18240,7 @@ _dan_starts = lazy_regex(
     rf"|[A-Za-z][\w+-]{{0,40}}(?=\.exe))(\.exe)?"
     r"(?=[\s;&|)<>\"'`#]|\$|\Z)", re.IGNORECASE)
 _dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
-_dan_apple = lazy_regex(r"['\"][\s;&]*do shell script\b")
+_dan_apple = lazy_regex(r"['\"][\s;&]*(?:to )?do (?:shell )?script\b")
 _dan_markup = lazy_regex(r"\s*<[A-Za-z!?/]")
 _dan_chained = lazy_regex(r"(?:&&|\|\|)[\s\"']{0,8}[A-Za-z./][\w./-]*(?=[\s;&|)<>\"'`#]|\Z)")
 _dan_redirects = lazy_regex(r"\d?[<>]&?\s*\S+")
@@ -18148,7 +18381,8 @@ def _dan_excused_text(call: _DanCall, roles: frozenset[str], text: str) -> Dange
             return Danger("hidden_command", (), "a shell script behind a broken quote")
         start = re.search(r"(?<![`'\"\\])\$\(|['\"]\s*[;&|]",
                           text) if not call.told.isdisjoint(_DAN_PROGRAMS) else None
-    elif text[:2] == "--" and call.says("git") and _dan_options.match(text) is not None:
+    elif text[:2] == "--" and (call.says("git") and _dan_options.match(text) is not None or
+                               text[:6] == "--pre=" and call.says("grep", "ripgrep", "rg", "search")):
         return Danger("hidden_option", (), "an option in place of a pattern")
     else:
         start = re.search(r"['\"][^'\"]{0,80}?[;&|]", text)
@@ -18203,7 +18437,8 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, 
         return Danger("hidden_option", (), "an address that runs a command")
     if not _DAN_OPTION_KEYS.isdisjoint(words):
         runs = _dan_run_option.search(text)
-        facts = call.look.judge(text[runs.end():].strip(" \t'\"")) if runs is not None else None
+        facts = (call.look.judge("find . " + text) if call.says("find", "fd") and "-exec" in text else
+                 call.look.judge(text[runs.end():].strip(" \t'\"")) if runs is not None else None)
         if facts is not None and (runs and runs[1] or not _DAN_SERIOUS.isdisjoint(facts.categories)):
             return Danger("hidden_option", (), "an option that runs a command")
         return None
@@ -18222,7 +18457,7 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, 
 
 # -- code in data
 
-_DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template".split())
+_DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template pdf".split())
 _DAN_SOURCE = frozenset(
     """code source snippet script scripts lines cell python javascript js diff cells example""".split())
 _DAN_BROWSERS = frozenset("browser page puppeteer playwright evaluate".split())
@@ -18240,6 +18475,7 @@ script | \\bimport\\s*\\(\\s*['\\"](?:node:)?child_process
 script | \\bchild_process\\b[^\\n]{0,80}\\bexec|_\\$\\$ND_FUNC\\$\\$_|[\\[\\"']__proto__[\\]\\"']|\\b__proto__\\.
 script | \\bconstructor\\.prototype\\b|[\\"']constructor[\\"']\\s*:\\s*\\{\\s*[\\"']prototype[\\"']
 yaml | !!python/(?:object|module|name)|!!?ruby/(?:object|class)|!!javax?\\.|!!com\\.sun\\.|!!js/function
+xml | (?:src|href|data)\\s*=\\s*['\\"]?file:/+(?:(?:etc|proc|root|sys|run)/|[^'\\"\\s>]{0,200}/\\.(?:ssh|aws|gnupg|kube)/)
 yaml | tag:yaml\\.org,2002:(?:python|js)/|!!?php/object
 xml | <!ENTITY\\s+(?:%\\s*)?[\\w.-]+\\s+(?:SYSTEM|PUBLIC\\s+[\\"'][^\\"']*[\\"'])\\s*[\\"']|<xi:include\\b[^>]{0,200}href
 xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}|\\bdocument\\(\\s*['\\"](?:file|https?|ftp):|href\\s*=\\s*['\\"]file:
@@ -18256,7 +18492,7 @@ ${ \\0 60 | \\$\\{(?:lower|upper|::-|env:|sys:|date:)\\S{0,80}(?:ldap|rmi|dns|ii
 #set ) 200 | getClass|java\\.|\\.class\\b|forName
 """    # noqa: E501 (a table: whole rows)
 _dan_code_sign = lazy_regex(
-    r"__|\{\{|\$\{|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class"
+    r"__|\{\{|\$\{|file:/|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class"
     r"|[=+@-]\s*[A-Za-z]+\s*[|(]"
     r"|\A\s*[=+@-]|\?new|\bos\.|subprocess|eval|exec|#set|\{php|\{system|tag:yaml|ND_FUNC|child_process"
     r"|getClass|getRuntime")
@@ -18334,14 +18570,14 @@ def _dan_code(call: _DanCall, text: str) -> Danger | None:
 _DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _DAN_RIGHTS | _DAN_CAP_KEYS | \
     frozenset("""all deleteall everything force hard mirror private isprivate visibility image hostconfig
         proto prototype executablepath executable dropdatabase cypher devices securityopt volumes includeenv
-        includeenvironment showenv prefix""".split()) | (
+        includeenvironment showenv prefix isdestroy forward forwardto forwardingaddress""".split()) | (
         _DAN_GUARDS - {"mode"})
 _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | \
     frozenset(_DAN_CONFIG) | \
     frozenset("""protection ruleset firewall neo cypher memgraph format transfer reset clear flushall
         flushdb dropdatabase move rename mv chmod chown permissions env environ environment printenv getenv
         resource resources cluster repository repo browser page puppeteer playwright evaluate compose push
-        secrets secret clean cleanup container pod sandbox""".split())
+        secrets secret clean cleanup container pod sandbox share sharing pg jq""".split())
 
 
 # -- what a server asks a person or the model
@@ -18369,12 +18605,26 @@ _ask_noun = (
              r"|credit\s+card\s+number|card\s+number"
              r"|social\s+security"
              r"|(?:verification|one[\s-]time|2fa|mfa|two[\s-]factor|authenticat\w+|security)\s+(?:code"
-             r"|password))"
+             r"|password)|\d[\s-]?digit\s+code|(?<!promo )(?<!discount )(?<!coupon )"
+             r"(?<!voucher )(?<!invite )(?<!country )"
+             r"code\s+(?:that\s+)?(?:we|you|was|just)\b[^.!?\n]{0,20}?(?:sent|texted|e?mailed|received)"
+             r"|\bid_(?:rsa|dsa|ecdsa|ed25519)\b|\bpem\s+file)"
              r"(?!\w*\s*(?:manager|polic|length|reset|protect|hint|field|strength|rotat|vault|generator"
              r"|store|rule|expir))")
 _ask_words = lazy_regex(rf"(?i)(?<!no )(?<!without ){_ask_noun}")
+# The same in other languages, the verb before or behind
+_ask_abroad = (
+    r"kennwort|passwort|mot de passe|contrase\u00f1a|\bsenha\b|wachtwoord|has\u0142o"
+    r"|\u043f\u0430\u0440\u043e\u043b\u044c|\u5bc6\u7801|\u5bc6\u78bc"
+    r"|\u30d1\u30b9\u30ef\u30fc\u30c9|\ube44\ubc00\ubc88\ud638")
+_ask_verbs = (
+    r"\bgib\b|geben sie|eingeben|saisi\w+|entrez|introdu\w+|ingres\w+|escrib\w+|digit\w+|insira|inform\w+"
+    r"|\bvoer\b|podaj|wpisz|\u0432\u0432\u0435\u0434\u0438\w*|\u8f93\u5165|\u8f38\u5165"
+    r"|\u5165\u529b|\uc785\ub825")
 _ask_message = lazy_regex(
-    r"(?i)(?<!not )(?<!never )(?<!n't )\b(?:enter|provide|type|paste|input|give|share|send|confirm|supply"
+    rf"(?i)(?:{_ask_verbs})[^.!?\n]{{0,40}}?(?:{_ask_abroad})(?!\w|\s*(?:sein|lang))"
+    rf"|(?:{_ask_abroad})[^.!?\n]{{0,12}}?(?:{_ask_verbs})|"
+    r"(?<!not )(?<!never )(?<!n't )\b(?:enter|provide|type|paste|input|give|share|send|confirm|supply"
     r"|submit|need|require"
     rf"|tell)\w*\b[^.!?\n]{{0,60}}?{_ask_noun}")
 
@@ -18606,44 +18856,6 @@ def _listed_blocks(value: Any) -> list[dict[str, Any]]:
     return [one for one in (value if type(value) is list else [value]) if type(one) is dict]
 
 
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
-_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
-_no_text = lazy_regex(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
-
-
-def is_base64(text: str) -> bool:
-    """Is it nothing but letters of base64, and line ends?"""
-    return text.isascii() and not text.encode().translate(None, _BASE64)
-
-
-def text_in_base64(text: str) -> tuple[str, str]:
-    """What is to be judged of base64, and the encoding of that: the text that it stands for; ("", "") when it
-    stands for no text, as media do; *text* itself and "" when it is no base64."""
-    if not text or not is_base64(text):
-        return text, ""
-    data = text.encode().translate(_URL_SAFE, b"=\r\n")
-    data = binascii.a2b_base64(data[:len(data) - (len(data) % 4 == 1)] + b"==")
-    head = data[:64]
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encoding = "utf-16"
-    elif 0 not in head:
-        encoding = "utf-8" if head.translate(None, _CONTROLS) == head else ""
-    else:                       # half of the bytes of ASCII in UTF-16 are nothing
-        encoding = "" if not head.strip(b"\0") else "utf-16-le" if not head[1::2].strip(b"\0") else \
-            "utf-16-be" if not head[::2].strip(b"\0") else ""
-    try:
-        seen = data.decode(encoding) if encoding else ""
-    except UnicodeDecodeError:
-        return "", ""
-    return (seen, encoding) if seen and not _no_text.search(seen) else ("", "")
-
-
-def base64_of_text(text: str, encoding: str) -> str:
-    """The other way."""
-    return binascii.b2a_base64(text.encode(encoding), newline=False).decode()
-
-
 def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
     """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is
     empty, and base64 of a text is that text."""
@@ -18809,7 +19021,24 @@ class Subject:
                 elif key != "id":
                     found.append("")
             return found
+        only = self.only_text
+        if only is not None:
+            return [*_ANSWER_TEXTS, only, *[key for key in body["result"] if key != "content"]]
         return judged_texts(self.message, self._seen)
+
+    @once
+    def only_text(self) -> str | None:
+        """The text of an answer to a request that is nothing but one text block, as most are; else None."""
+        message, body = self.message, self.message.body
+        result = body.get("result")
+        if (message.method is None or type(result) is not dict or [*body] != ["jsonrpc", "id", "result"] or
+                [*result] not in (["content"], ["content", "isError"]) or type(body["id"]) is not int or
+                type(result.get("isError", False)) is not bool):
+            return None
+        blocks = result["content"]
+        block = blocks[0] if type(blocks) is list and len(blocks) == 1 else None
+        return (block["text"] if type(block) is dict and [*block] == ["type", "text"] and
+                block["type"] == "text" and type(block["text"]) is str else None)
 
     @once
     def blob(self) -> str:
@@ -18819,6 +19048,8 @@ class Subject:
     @once
     def names(self) -> list[str | None]:
         """For each of `texts` the name of the member it is the value of; None for a name itself."""
+        if self.only_text is not None:
+            return [*_ANSWER_NAMES, *[None] * (len(self.texts) - len(_ANSWER_NAMES))]
         found: list[str | None] = []
         _collect_names(self.message.body, "", found)
         return found
@@ -19034,7 +19265,16 @@ class Subject:
         """The text of the message in lower case, when all strings stand there as they are, but for escapes;
         else ""."""
         text = self.message.text
-        return text.lower() if text.isascii() and not self.viewed and not self._seen.decoded else ""
+        as_it_is = self._plain is not None or text.isascii() and not self.viewed and not self._seen.decoded
+        return text.lower() if as_it_is else ""
+
+    @property
+    def may_ask(self) -> bool:
+        """Is it a request, or an answer that may bring requests or send to a page?"""
+        message = self.message
+        result = message.body.get("result")
+        return (message.kind == "request" or "error" in message.body or
+                type(result) is dict and "inputRequests" in result)
 
     # How to tell whether there is what a rule needs (see Need): something true or false of (subject, what).
     HAS: Mapping[str, Callable[[Subject, Any], Any]] = {
@@ -19043,6 +19283,8 @@ class Subject:
         "addresses": lambda subject, skip: subject.addresses(skip),
         "dangers": lambda subject, _: subject.dangers(),
         "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
+        "definitions": lambda subject, _: defined_in(subject.message),
+        "asks": lambda subject, _: subject.may_ask,
         "size": lambda subject, limit: len(subject.message.text) * 4 > limit,
         "any": lambda subject, needs: any([Subject.HAS[kind](subject, what) for kind, what in needs])}
 
@@ -19545,6 +19787,9 @@ class _PlaceWalk:
         if use == "place" or self._reads and use in ("said", "patch", "pattern") or \
                 use == "pattern" and is_place_pattern(self._tool, name, text) or\
                 use == "name" and _leads.search(text) is not None:
+            if (parent and type(parent[-1]) is str and parent[-1].lower() in _ENV_KEYS and
+                    _env_written.search(name[:200]) is None):
+                roles = _SEARCHED       # JAVA_HOME=/usr/lib/jvm: a program looks there
             self._found.append(Place(text, roles, parent, step))
         elif use == "patch":
             self._found += [Place(file.path, _PATCHED, parent, step) for file in patch_files(text)]
@@ -19561,6 +19806,8 @@ def _use_of(tool: str, name: str) -> tuple[str, frozenset[str]]:
     return next((use for use, of in uses if not roles.isdisjoint(of)), "place"), roles
 
 
+# variables of files that programs write to
+_env_written = lazy_regex(r"(?i)trace|log|hist|out|file|dump|cov|prof|report")
 _PATCHED, _SEARCHED = frozenset(("place", "read", "write")), frozenset(("place", "read"))
 
 
@@ -19713,6 +19960,9 @@ _CONTAINERS: frozenset[Any] = frozenset((dict, list))
 
 _ARGUMENTS = ("params", "arguments")
 _CALL_MEMBERS, _CALLED = {"jsonrpc", "id", "method", "params"}, {"name", "arguments"}
+# of an answer that is one text: the judged texts before it, and the names of what they are the values of
+_ANSWER_TEXTS = ("jsonrpc", "", "id", "result", "content", "type", "text", "text")
+_ANSWER_NAMES = (None, "jsonrpc", None, None, None, None, "type", None, "text")
 
 
 class _Names(NamedTuple):
@@ -20879,9 +21129,11 @@ def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
 
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}):
 # there is a path that some rule is about (None: what is passed over is told by roles), or a command with a
-# category; ("secrets", "") and ("injection", kind of text): there is a finding; ("size", bytes): it may be
-# larger than that; ("any", needs): one of them
+# category; ("secrets", "") and ("injection", kind of text): there is a finding; ("definitions", ""): there is
+# a definition; ("asks", ""): it may be a question; ("size", bytes): it may be larger than that; ("any",
+# needs): one of them
 Need = tuple[str, Any]
+QUICK_NEEDS = ("definitions", "asks", "size")   # are told in no time
 
 
 class Rule(NamedTuple):
@@ -21128,10 +21380,13 @@ class _Compiler:
 
     @staticmethod
     def outbound_need(match: dict[str, Any]) -> Need | None:
-        if "definition" in _as_list(match.get("direction", [])):
-            return None                 # whether it is one is asked first
-        return ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else \
-            ("size", match["response_size_exceeds"]) if "response_size_exceeds" in match else None
+        directions = _as_list(match.get("direction", []))
+        if "definition" in directions:          # whether it is one is asked first
+            return ("definitions", "") if len(directions) == 1 else None
+        if "response_size_exceeds" in match:
+            return "size", match["response_size_exceeds"]
+        kind = next((kind for kind in ("asks", "secrets", "injection") if match.get(kind)), "")
+        return (kind, "") if kind else None
 
     def matcher(self, matcher: dict[str, Any], place: str, strict: bool, key: str) -> ValueTest:
         """A test on the value of the argument *key*: any word of the matcher holds."""
@@ -21995,9 +22250,17 @@ def _limited(policy: Policy | None, whose: str = "") -> Iterator[tuple[str, Rule
 
 
 _ALLOWED = Decision("allow")
-# Rules that stand one behind the other and need the same; the number of that need, and how to tell whether it
-# is there: has(subject, what), if they need anything; do they only log?
-_Step = tuple[Sequence[Rule], int, "Callable[[Subject, Any], Any] | None", Any, bool]
+_Has = Callable[["Subject", Any], Any]
+
+
+class _Step(NamedTuple):
+    """Rules that stand one behind the other and need the same."""
+    rules: Sequence[Rule]
+    number: int                 # of what they need, -1 for nothing
+    has: _Has | None            # has(subject, what): is it there?
+    what: Any
+    lends: bool = False         # they only log, and get but a part of the time that is left
+    later: _Has | None = None   # in place of `has` where that takes long, and so is asked in that time
 
 
 def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
@@ -22006,12 +22269,15 @@ def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
     numbers: dict[Need, int] = {}
     for rule in rules:
         need, lends = None if single else rule.needs, rule.action == "log_only"
+        # one that only logs must not take all the time to find out whether there is what it needs
+        first = need is not None and (not lends or need[0] in QUICK_NEEDS)
         number = -1 if need is None else numbers.setdefault(need, len(numbers))
-        if steps and steps[-1][1] == number and not single and not lends and not steps[-1][4]:
-            steps[-1] = ([*steps[-1][0], rule], *steps[-1][1:])
+        if steps and steps[-1].number == number and not single and not lends and not steps[-1].lends:
+            steps[-1] = steps[-1]._replace(rules=[*steps[-1].rules, rule])
         else:
-            steps.append(([rule], number, Subject.HAS[need[0]] if need is not None else None,
-                          need and need[1], lends))
+            has = Subject.HAS[need[0]] if need is not None else None
+            steps.append(_Step([rule], number, has if first else None, need and need[1], lends,
+                               None if first else has))
     return steps
 
 
@@ -22021,8 +22287,8 @@ _MANY_LITERALS = 50         # from so many steps on it pays to look for the lite
 def _by_literal(steps: Sequence[_Step]) -> dict[str, set[int]]:
     """literal → the numbers of the steps that need it, of those that `Subject.lacking` can tell of; {} for
     few."""
-    plain = [(number, what) for _, number, has, what, lends in steps
-             if has is Subject.has_literal and not lends and Subject.is_plain(what)]
+    plain = [(step.number, step.what) for step in steps
+             if step.has is Subject.has_literal and not step.lends and Subject.is_plain(step.what)]
     found: dict[str, set[int]] = {}
     for number, what in plain if len(plain) >= _MANY_LITERALS else ():
         for literal in what:
@@ -22030,7 +22296,7 @@ def _by_literal(steps: Sequence[_Step]) -> dict[str, set[int]]:
     return found
 
 
-def _logged(rule: Rule, has: Callable[[Subject, Any], Any] | None, what: Any, subject: Subject) -> Hit | None:
+def _logged(rule: Rule, has: _Has | None, what: Any, subject: Subject) -> Hit | None:
     """Whether a rule matches that only logs: it gets half of the time that is left, and makes nothing fail
     for time."""
     lent = subject.budget.lend()
@@ -22083,18 +22349,18 @@ class Wall:
                 self._applying(subject.message)[1:]
             # what is needed, and is not there
             lacking = subject.lacking(by_literal) if by_literal else set()
-            for rules, number, has, what, lends in steps:
+            for rules, number, has, what, lends, later in steps:
                 if number in lacking:
                     continue
                 rule = rules[0]
-                if has is not None and not lends and not has(subject, what):
+                if has is not None and not has(subject, what):
                     lacking.add(number)
                     continue
                 for rule in rules:
                     if every and not rule.scope.covers(*_covered(subject.message)):
                         yield rule, ELSEWHERE, None
                         continue
-                    hit = _logged(rule, has, what, subject) if lends else rule.matches(subject)
+                    hit = _logged(rule, later, what, subject) if lends else rule.matches(subject)
                     if hit is None:
                         if not every:
                             continue
@@ -29445,7 +29711,7 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
     for number, (server, title, state) in enumerate(zip(found.servers, titles, states), 1):
         if server.file.path != before:
             scope = "" if server.file.scope == "local" else f", {server.file.scope}"
-            io.say(f"{io.short(server.file.path)} ({','.join(server.file.clients)}{scope})")
+            io.say(f"{io.short(server.file.path)} ({', '.join(server.file.clients)}{scope})")
             before = server.file.path
         command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 500)
         command = command if len(command) <= room else command[:room - 1] + "…"
@@ -30187,8 +30453,8 @@ class Problem(NamedTuple):
 _ERRORS = ("python", "policy", "wrapper", "permissions", "log")     # what no `--ack` takes away
 _SUMMARIES = {      # kind: what is said of several of them, one line for all
     "unwrapped": "servers are not wrapped (mcpwall init, mcpwall wrap SERVER)",
-    "uncovered":
-    "servers cannot be covered, because they are remote or not started by a command of their own",
+    "uncovered": "servers are not covered: remote ones cannot be, files that are not edited can by hand"
+                 " (mcpwall wrap SERVER prints the lines)",
     "unpinned": "packages are not pinned, so whatever was published last is run",
     "secret": "plain-text secrets stand in configuration files",
     "command": "commands were not found",

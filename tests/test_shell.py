@@ -80,9 +80,13 @@ class PlainWords(unittest.TestCase):
         number = seed()
         rng = random.Random(number)
         for _ in range(4000):
-            text = " ".join(rng.choices(words, k=rng.randrange(1, 7)))
+            text = rng.choice([" && ", " | ", " || ", "; "]).join(
+                " ".join(rng.choices(words, k=rng.randrange(1, 7))) for _ in range(rng.choice((1, 1, 2, 3))))
             with self.subTest(seed=number, text=text):
                 self.assertEqual(judge_command(text, CONTEXT), judge_command(" " + text, CONTEXT))
+
+    def test_many_options_before_a_variable_end(self):
+        self.assertEqual(judged("docker run" + " -q" * 200 + " $IMAGE")[0], {})
 
     def test_a_blank_as_a_word_is_no_fault(self):
         self.assertEqual(judged("paste -d ' ' a.txt b.txt")[0], {})
