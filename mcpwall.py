@@ -679,8 +679,7 @@ def printable(text: str, limit: int = 200) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(c if c.isprintable() and c not in _SHOW_NOTHING
-                   else c.encode("unicode_escape", "surrogatepass").decode()
-                   for c in text)
+                   else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def sha256(data: bytes) -> str:
@@ -734,12 +733,11 @@ def decode_line(line: bytes) -> str:
         raise MessageError(f"not UTF-8 at byte {fault.start}") from None
 
 
-_METHODS = frozenset((
-    "initialize ping server/discover tools/list tools/call resources/list resources/templates/list "
-    "resources/read "
-    "resources/subscribe resources/unsubscribe prompts/list prompts/get completion/complete logging/setLevel "
-    "tasks/get tasks/result tasks/list tasks/cancel tasks/update subscriptions/listen sampling/createMessage "
-    "elicitation/create roots/list").split())
+_METHODS = frozenset(("initialize ping server/discover tools/list tools/call resources/list "
+                      "resources/templates/list resources/read resources/subscribe resources/unsubscribe "
+                      "prompts/list prompts/get completion/complete logging/setLevel tasks/get tasks/result "
+                      "tasks/list tasks/cancel tasks/update subscriptions/listen sampling/createMessage "
+                      "elicitation/create roots/list").split())
 # What the params of a method must hold for its rules to be able to judge it: member -> type, those with "?"
 # may be absent
 _PARAMS_SHAPES: dict[str, tuple[tuple[str, type, bool], ...]] = {
@@ -18769,9 +18767,8 @@ class _Seen:
             return values
         if self._tokens is None:
             self._look()
-        media = id(holder) in self._lists and (
-            opaque == {"blob"} or opaque == {"data"} and
-            {item.get("type") for item in items} <= {*_MEDIA_TYPES})
+        media = id(holder) in self._lists and (opaque == {"blob"} or opaque == {"data"} and
+                                               {item.get("type") for item in items} <= {*_MEDIA_TYPES})
         if media:
             said = {value for name, value in zip(names, values) if name in opaque}
             media = all([self._said(text)[0] == "" for text in said])
@@ -18840,7 +18837,7 @@ class _Seen:
             if type(holder) is not dict or holder is top and message.kind == "notification":
                 continue
             lists: list[Any] = [holder.get("content"), holder.get("contents"),
-                     *[one.get("content") for one in _listed_blocks(holder.get("messages"))]]
+                                *[one.get("content") for one in _listed_blocks(holder.get("messages"))]]
             while lists:
                 lists = [value if type(value) is list else [value] for value in lists]
                 yield from lists
@@ -18933,8 +18930,7 @@ def folders_told(answer: Any, ctx: PathContext) -> list[str]:
     uris = [root.get("uri") for root in roots[:MAX_BASES]
             if type(root) is dict] if type(roots) is list else []
     return [reading.lexical for uri in uris if type(uri) is str
-            for reading in path_readings(uri, ctx._replace(bases=()))
-            if reading.sure and reading.asks]
+            for reading in path_readings(uri, ctx._replace(bases=())) if reading.sure and reading.asks]
 
 
 def choices_of(schema: Any) -> dict[str, set[str]]:
@@ -18950,9 +18946,8 @@ def choices_of(schema: Any) -> dict[str, set[str]]:
             for key, value in node.items():
                 if key in ("enum", "const"):
                     words = value if type(value) is list else [value]
-                    found.setdefault(name,
-                                     set()).update([word for word in words if type(word) is str and
-                                                    len(word) <= 64])
+                    found.setdefault(name, set()).update([word for word in words if type(word) is str and
+                                                          len(word) <= 64])
                 elif key == "properties" and type(value) is dict:
                     left += value.items()
                 elif type(value) is dict or type(value) is list:
@@ -19009,8 +19004,7 @@ class Subject:
         """The `judged_texts` of the message."""
         flat, body = self.flat, self.message.body
         if (flat and _OPAQUE_NAMES.isdisjoint(flat[0]) and body.keys() == _CALL_MEMBERS and
-            type(body["id"]) is int and
-            body["params"].keys() == _CALLED):
+            type(body["id"]) is int and body["params"].keys() == _CALLED):
             found: list[str] = []
             for key in body:                    # as nearly all clients write a call
                 found.append(key)
@@ -19032,8 +19026,8 @@ class Subject:
         message, body = self.message, self.message.body
         result = body.get("result")
         if (message.method is None or type(result) is not dict or [*body] != ["jsonrpc", "id", "result"] or
-                [*result] not in (["content"], ["content", "isError"]) or type(body["id"]) is not int or
-                type(result.get("isError", False)) is not bool):
+            [*result] not in (["content"], ["content", "isError"]) or type(body["id"]) is not int or
+            type(result.get("isError", False)) is not bool):
             return None
         blocks = result["content"]
         block = blocks[0] if type(blocks) is list and len(blocks) == 1 else None
@@ -19077,8 +19071,7 @@ class Subject:
         be taken to pieces for that."""
         message, text = self.message, self.message.text
         if (message.peer != "client" or message.kind != "request" or not 0 < len(text) < SMALL_CHARS or
-            not text.isascii() or
-            "%" in text or "&" in text or '"blob"' in text or '"data"' in text):
+            not text.isascii() or "%" in text or "&" in text or '"blob"' in text or '"data"' in text):
             return None
         escapes = text.count("\\")
         if escapes:
@@ -19185,8 +19178,7 @@ class Subject:
                         found[text] = some
             hits += [finding._replace(spans=tuple([(index, *span[1:]) for span in finding.spans]))
                      for index, text in enumerate(texts if found else ()) if text in found and
-                     index not in agreed
-                     for finding in found[text]]
+                     index not in agreed for finding in found[text]]
             if member and member != "instructions":
                 hits += (Finding(kind, (), "raw")
                          for index, item in enumerate(self.message.body["result"][member])
@@ -19494,8 +19486,7 @@ class Subject:
         return found
 
     def _hosts_below(self, node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str],
-                     ran: frozenset[Any],
-                     found: list[_Address]) -> None:
+                     ran: frozenset[Any], found: list[_Address]) -> None:
         """Those below *node*, but for names of *skip* and for commands, whose places are *ran*."""
         tool = self.message.tool or ""
         texts: list[tuple[Any, str, Any]] = []
@@ -19662,8 +19653,7 @@ class Subject:
         none."""
         return any(value.text and value.text != place and not value.number and (
             _is_given(value) or not roles.isdisjoint(_WRITTEN) or "unknown" in roles
-            and _choice_word.fullmatch(value.text) is None)
-            for value in self.argument_values(frozenset())
+            and _choice_word.fullmatch(value.text) is None) for value in self.argument_values(frozenset())
                    for roles in (argument_roles(self.acting, value.name, value.text),))
 
     def path_hits(self, skip: frozenset[str] | None) -> dict[str, Hit]:
@@ -19709,9 +19699,8 @@ class Subject:
 
 _SETTING = frozenset(("set", "add", "configure", "diff"))      # of a tool: may write all the same
 _WRITTEN = frozenset(("content", "patch", "cell"))
-_GIVEN = frozenset(
-    "content contents text body data file_text file_content new_string new_text new_str newtext insert_text "
-                   "patch diff edits line lines".split())
+_GIVEN = frozenset("content contents text body data file_text file_content new_string new_text new_str "
+                   "newtext insert_text patch diff edits line lines".split())
 
 
 def _is_given(value: Value) -> bool:
@@ -19720,9 +19709,8 @@ def _is_given(value: Value) -> bool:
 
 
 # Tools with such a word take or leave a whole folder with all that is in it.
-_TAKES_FOLDERS = frozenset(
-    "zip tar archive compress pack backup bundle sync mirror upload copy cp extract unpack unzip untar "
-                           "decompress restore".split())
+_TAKES_FOLDERS = frozenset("zip tar archive compress pack backup bundle sync mirror upload copy cp extract "
+                           "unpack unzip untar decompress restore".split())
 
 
 @lru_cache(1024)
@@ -19788,7 +19776,7 @@ class _PlaceWalk:
                 use == "pattern" and is_place_pattern(self._tool, name, text) or\
                 use == "name" and _leads.search(text) is not None:
             if (parent and type(parent[-1]) is str and parent[-1].lower() in _ENV_KEYS and
-                    _env_written.search(name[:200]) is None):
+                _env_written.search(name[:200]) is None):
                 roles = _SEARCHED       # JAVA_HOME=/usr/lib/jvm: a program looks there
             self._found.append(Place(text, roles, parent, step))
         elif use == "patch":
@@ -19886,9 +19874,8 @@ def _stays_in_command(text: str, value: str, weak: bool, kind: str) -> bool:
             continue
         names = [word.partition("=")[0] for word in line if value in word and re.match(r"\w+=", word)]
         if not weak or any(map(_is_foreign, hosts_in_command(" ".join(line)))) or any(
-                re.search(rf"\$\{{?{name}\b", " ".join(other)) and
-                any(map(_is_foreign, hosts_in_command(" ".join(other))))
-                for name in names for other in lines):
+            re.search(rf"\$\{{?{name}\b", " ".join(other)) and
+            any(map(_is_foreign, hosts_in_command(" ".join(other)))) for name in names for other in lines):
             return False
     return any(value in word for line in lines for word in line)
 
@@ -19933,8 +19920,7 @@ class _Commands:
             self.categories.setdefault(category,
                                        Hit(where, COMMAND_CATEGORIES[category], "command", (), reason))
         self.paths += (Place(word, _CHANGED_WORD if word in facts.written else _FILE_WORD, where[:-1],
-                             where[-1])
-                       for word in facts.paths)
+                             where[-1]) for word in facts.paths)
 
 
 _NO_COMMANDS = _Commands()
@@ -24523,8 +24509,7 @@ class Lines:
         if whole:
             lines.append(self._finish(whole[0]))
             lines += (line if len(line) <= self._limit
-                      else TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
-                      for line in whole[1:])
+                      else TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line)) for line in whole[1:])
         if rest:
             self._keep(rest)
         return lines
@@ -25097,8 +25082,7 @@ class Session:
     def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
                extra: dict[str, Any]) -> _Verdict:
         if (peer == "server" and kind == "response" and self._questions and
-            not self._correlation.awaits(body.get("id"))
-            and self._questions.holds(body.get("id"))):
+            not self._correlation.awaits(body.get("id")) and self._questions.holds(body.get("id"))):
             stray = Message(peer, kind, body, text, None, None, self.server_name)
             self._record(out, self._recorder.record(stray, _NOT_RECEIVED, size, extra))
             return _Verdict(None, None)
@@ -25313,8 +25297,7 @@ class Session:
         return _compact(answer)
 
     def _in_place(self, message: Message, decision: Decision, extra: dict[str, Any], answered: Pending,
-                  out: Outbox
-                  ) -> str | None:
+                  out: Outbox) -> str | None:
         """What the receiver gets in place of a refused response, which is nothing for an error about nothing;
         what was left out of a list is noted in *extra*."""
         result, ident = message.body.get("result"), message.body.get("id")
@@ -25340,16 +25323,14 @@ class Session:
         return _compact(answer)
 
     def _acceptable(self, message: Message, result: dict[str, Any], decision: Decision, extra: dict[str, Any],
-                    out: Outbox
-                    ) -> str | None:
+                    out: Outbox) -> str | None:
         """A refused answer without the items of a list, or the instructions, that a rule refuses; None when
         the rest is refused, too."""
         if message.method in _INTRODUCTIONS and type(result.get("instructions")) is str:
             why = f"instructions: {decision.rule}: {decision.why or decision.message}"
             self._note(extra, "tools", [ToolNote("", "left out", why)])
-            words = (
-                f"{BLOCKED} "
-                f"{decision.message or 'Blocked by policy'}{_named(decision.rule, self._recorder.ref)}")
+            words = (f"{BLOCKED} "
+                     f"{decision.message or 'Blocked by policy'}{_named(decision.rule, self._recorder.ref)}")
             text: str | None = _replace_instructions(message.text, words)
             self._leave_out("instructions", result["instructions"], decision, out)
         else:
@@ -25541,8 +25522,7 @@ def read_policy_file(path: str, check_owner: bool = True, of_project: bool = Fal
     except OSError as fault:
         remedy = ("name a file, not a directory" if os.path.isdir(path)
                   else "check the path and its permissions")
-        raise PolicyError(f"cannot be read ({system_words(fault)}); {remedy}",
-                          path) from None
+        raise PolicyError(f"cannot be read ({system_words(fault)}); {remedy}", path) from None
     if len(data) > MAX_POLICY_BYTES:
         raise PolicyError(f"larger than {MAX_POLICY_BYTES} bytes; split it or leave out what is built in",
                           path)
