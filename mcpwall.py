@@ -7440,8 +7440,12 @@ _SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin".split())
 _SH_NAMED_BY_URL = frozenset("wget wget2 aria2c axel lwp-download".split())
 _sh_sources = lazy_regex(r"\*\.(?:py|[jt]sx|ts|go|rs|java|kt|c|cc|[ch]pp|cs|rb|php|swift|vue|md|tex|ipynb)\Z")
 # Which of its databases a program works on: one for tests is made anew each time.
-_SH_STAGES = "RAILS_ENV RACK_ENV MIX_ENV NODE_ENV APP_ENV".split()
-_sh_for_tests = lazy_regex(r".* (?:\w+_ENV=|(?:-e|--env|--environment|--database)[= ])tests? ")
+_SH_STAGES = {"rails": "RAILS_ENV", "bin/rails": "RAILS_ENV", "rake": "RAILS_ENV", "mix": "MIX_ENV",
+              "sequelize": "NODE_ENV", "sequelize-cli": "NODE_ENV", "knex": "NODE_ENV", "php": "APP_ENV",
+              "artisan": "APP_ENV"}
+# what it is told of another one
+_sh_other_base = lazy_regex(r"(?:.* )?(?:\S*(?:_URL|://|prod)|-e |--(?:env|environment|url|database|connection|config)[= ]"
+                            r"(?!test ))")
 _sh_test_base = lazy_regex(r"(?:[^\s?]*[/_-])?tests?(?:\d*|[_-]\w+|\.(?:db|sqlite3?))\Z")
 _sh_seeks = lazy_regex(r"(?i)AKIA|private.{0,3}key|aws_secret|api.{0,3}key|passw|secret|token|credential")
 _sh_sql_word = lazy_regex(r"\s*(?:DROP (?:TABLE|DATABASE|SCHEMA)|TRUNCATE TABLE|DELETE FROM)\s")
@@ -11459,14 +11463,24 @@ class _ShRun(_ShScripts):
         secret = ""
         for category, pattern, reason in rules:
             if category not in self.facts and pattern.hits(subject, padded):
-                if reason[-10:] == "a database" and (_sh_for_tests.match(padded) or any(
-                        [self.vars.get(name) == "test" for name in _SH_STAGES])):
+                if reason == "drops a database" and self.for_tests(name, padded):
                     continue
                 if category == "secret":
                     secret = reason
                 else:
                     self.say(category, f"{name}: {reason}")
         return secret
+
+    def for_tests(self, program: str, words: str) -> bool:
+        """Does a program that keeps a database for tests surely drop that one? What it is told of another
+        stage or place counts for more."""
+        stage = _SH_STAGES.get(program)
+        if stage is None or _sh_other_base.match(words) or any([name[-4:] == "_URL" for name in self.vars]):
+            return False
+        told = [word.partition("=")[2] for word in words.split() if word.startswith(stage + "=")]
+        if stage in ("NODE_ENV", "APP_ENV") and re.search(" --env[= ]test ", words):
+            told.append("test")
+        return {*told, self.vars.get(stage, "test" if told else "")} == {"test"}
 
     # -- a command by its row
     def play(self, call: _ShCall, before: list[tuple[str, str]], flow: _Flow) -> _Flow:
