@@ -148,7 +148,7 @@ import threading
 import time
 from collections import _tuplegetter    # type: ignore[attr-defined]
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache, partial, wraps
 from itertools import chain
 
 __version__ = "0.1.0"
@@ -2738,9 +2738,8 @@ class _RegexParser:
         sign, low, comma, high, lazy = times.groups()
         self.at = times.end()
         if _RE_TIMES.match(source, self.at):
-            raise self.fail(
-                f"a repeat of a repeat, {_shown(source[start:self.at + 1])} (possessive repeats are "
-                            "not JavaScript); write one of them, or put a group around the first")
+            raise self.fail(f"a repeat of a repeat, {_shown(source[start:self.at + 1])} (possessive repeats "
+                            "are not JavaScript); write one of them, or put a group around the first")
         if sign:
             least, most = (0, 1) if sign == "?" else (1 if sign == "+" else 0, _NEVER)
         else:
@@ -3570,9 +3569,8 @@ class _GlobParser:
         if not pattern:
             raise self.fail("is empty; write * for any name")
         if pattern[0] in "!#":
-            raise self.fail(
-                f"starts with {pattern[0]} (negation and comments are not supported); use unless:, "
-                            f"or \\{pattern[0]} for the character")
+            raise self.fail(f"starts with {pattern[0]} (negation and comments are not supported); use "
+                            f"unless:, or \\{pattern[0]} for the character")
         if len(pattern) > MAX_REGEX_LENGTH or any("\ud800" <= char <= "\udfff" for char in pattern):
             raise self.fail(f"longer than {MAX_REGEX_LENGTH} characters, or contains half a surrogate pair")
         if "{" in pattern and any(char in pattern for char in "\n\r\u2028\u2029"):
@@ -3955,6 +3953,12 @@ def follow_links(path: str) -> str:
     return "/" + "/".join(done)
 
 
+def _is_odd_path(path: str) -> bool:
+    """Is *path* not absolute, not normal, or of very many steps? Then it is looked up as a whole."""
+    return (path[:1] != "/" or path[-1] == "/" or "//" in path or path.count("/") >= 64 or
+            "/." in path and path != _path_normal("", path))
+
+
 class DiskLooks:
     """*resolve* for messages that are judged together: the disk is asked once about each path until `forget`.
 
@@ -3969,16 +3973,17 @@ class DiskLooks:
         self._known: dict[str, str] = {}
         self._there: dict[str, bool] = {}
         self._gone: set[str] = set()            # of these it is known that nothing is there, not even a link
-        self._edge = ""
-        # the edge with a slash, once it was looked at, and where that leads
+        self._edge = "/"                        # ends with a slash
+        # the edge, once it was looked at, and where that leads
         self._beyond = self._place = ""
 
     def forget(self) -> None:
         """From now on, look anew."""
-        self._known.clear()
-        self._there.clear()
-        self._gone.clear()
-        self._beyond = ""
+        if self._known or self._there:
+            self._known.clear()
+            self._there.clear()
+            self._gone.clear()
+            self._beyond = ""
 
     def there(self, path: str) -> bool:
         """Is there anything by that name?"""
@@ -3995,11 +4000,12 @@ class DiskLooks:
         if real is None:
             if len(self._known) > MAX_LOOKS:
                 self.forget()
-            stepwise = self._stepwise and path.count("/") < 64 and path == _path_normal("", path)
-            if self._beyond and stepwise and path.startswith(self._beyond):
+            if not self._stepwise or _is_odd_path(path):
+                real = self._ask(path)
+            elif self._beyond and path.startswith(self._beyond):
                 real = self._place + path[len(self._beyond):]
             else:
-                real = self._look(path) if stepwise else self._ask(path)
+                real = self._look(path)
             self._known[path] = real
         return real
 
@@ -4007,18 +4013,18 @@ class DiskLooks:
         """The same for the folder of something: that is there more often than not, so the kernel is asked at
         once."""
         real = self._known.get(path)
-        if real is None and path != self._edge and path.count("/") < 64 and path == _path_normal("", path):
+        if real is None and path != self._edge[:-1] and not _is_odd_path(path):
             real = path if path.rfind("/") == 0 and _is_no_link(path) else _path_ask_kernel(path)
             if real is not None:
                 self._known[path] = real
         return self.resolve(path) if real is None else real
 
     def _look(self, path: str) -> str:
-        edge = self._edge
-        if edge and path.startswith(edge) and path[len(edge):len(edge) + 1] == "/":
+        if path.startswith(self._edge) and len(self._edge) > 1:
+            edge = self._edge[:-1]
             place = self.resolve(edge)
             if edge in self._gone:
-                self._beyond, self._place = edge + "/", place + "/"
+                self._beyond, self._place = self._edge, place + "/"
                 return place + path[len(edge):]
         if is_there(path):
             return _path_ask_kernel(path) or resolve_path(path)     # it may be a link that leads nowhere
@@ -4027,7 +4033,7 @@ class DiskLooks:
         if base == _NOWHERE:
             return follow_links(path)
         if head not in self._gone:
-            self._edge = path
+            self._edge = path + "/"
         self._gone.add(path)
         return (base if base != "/" else "") + "/" + name
 
@@ -4097,23 +4103,22 @@ def _path_variables(ctx: PathContext) -> dict[str, str]:
     """The variables that name places, as this user has them. Others stay as written."""
     home, drive = ctx.home, ctx.home[:2] if ctx.home[1:2] == ":" else ""
     system = drive or "C:"
-    return {
-        "HOME": home, "USERPROFILE": home, "HOMEDRIVE": drive, "HOMEPATH": home[len(drive):],
-        "USERHOME": home,
-        "USER": home.rpartition("/")[2], "LOGNAME": home.rpartition("/")[2],
-        "USERNAME": home.rpartition("/")[2],
-        "PWD": ctx.cwd, "CD": ctx.cwd, "PROJECT_DIR": ctx.project or ctx.cwd,
-        "WORKSPACEFOLDER": ctx.project or ctx.cwd,
-        "APPDATA": f"{home}/AppData/Roaming", "LOCALAPPDATA": f"{home}/AppData/Local",
-        "XDG_CONFIG_HOME": f"{home}/.config", "XDG_DATA_HOME": f"{home}/.local/share",
-        "XDG_STATE_HOME": f"{home}/.local/state", "XDG_CACHE_HOME": f"{home}/.cache", "ZDOTDIR": home,
-        "AWS_CONFIG_DIR": f"{home}/.aws", "GNUPGHOME": f"{home}/.gnupg", "CARGO_HOME": f"{home}/.cargo",
-        "CODEX_HOME": f"{home}/.codex", "CLAUDE_CONFIG_DIR": f"{home}/.claude",
-        "PASSWORD_STORE_DIR": f"{home}/.password-store",
-        "KUBECONFIG": f"{home}/.kube/config", "DOCKER_CONFIG": f"{home}/.docker",
-        "HISTFILE": f"{home}/.bash_history",
-        "SYSTEMDRIVE": system, "SYSTEMROOT": f"{system}/Windows", "WINDIR": f"{system}/Windows",
-        "PROGRAMDATA": f"{system}/ProgramData", "ALLUSERSPROFILE": f"{system}/ProgramData"}
+    return {"HOME": home, "USERPROFILE": home, "HOMEDRIVE": drive, "HOMEPATH": home[len(drive):],
+            "USERHOME": home,
+            "USER": home.rpartition("/")[2], "LOGNAME": home.rpartition("/")[2],
+            "USERNAME": home.rpartition("/")[2],
+            "PWD": ctx.cwd, "CD": ctx.cwd, "PROJECT_DIR": ctx.project or ctx.cwd,
+            "WORKSPACEFOLDER": ctx.project or ctx.cwd,
+            "APPDATA": f"{home}/AppData/Roaming", "LOCALAPPDATA": f"{home}/AppData/Local",
+            "XDG_CONFIG_HOME": f"{home}/.config", "XDG_DATA_HOME": f"{home}/.local/share",
+            "XDG_STATE_HOME": f"{home}/.local/state", "XDG_CACHE_HOME": f"{home}/.cache", "ZDOTDIR": home,
+            "AWS_CONFIG_DIR": f"{home}/.aws", "GNUPGHOME": f"{home}/.gnupg", "CARGO_HOME": f"{home}/.cargo",
+            "CODEX_HOME": f"{home}/.codex", "CLAUDE_CONFIG_DIR": f"{home}/.claude",
+            "PASSWORD_STORE_DIR": f"{home}/.password-store",
+            "KUBECONFIG": f"{home}/.kube/config", "DOCKER_CONFIG": f"{home}/.docker",
+            "HISTFILE": f"{home}/.bash_history",
+            "SYSTEMDRIVE": system, "SYSTEMROOT": f"{system}/Windows", "WINDIR": f"{system}/Windows",
+            "PROGRAMDATA": f"{system}/ProgramData", "ALLUSERSPROFILE": f"{system}/ProgramData"}
 
 
 def _path_spellings(value: str, ctx: PathContext, named: bool, word: bool) -> tuple[list[str], set[str]]:
@@ -4480,8 +4485,7 @@ def _path_roots(roots: Sequence[str], ctx: PathContext) -> tuple[str, ...]:
     """The canonical forms of *roots*; relative ones lie in the project, and where that is none, so are
     they."""
     base = ctx._replace(cwd=ctx.project or ctx.cwd, bases=())
-    return tuple({_path_fold(path, ctx): None for root in roots
-                  if ctx.project is not None
+    return tuple({_path_fold(path, ctx): None for root in roots if ctx.project is not None
                   or root.startswith(("/", "~", "$", "%", "\\", root[:1] + ":")) and "PROJECT_DIR" not in root
                   for reading in path_readings(root.replace("${PROJECT_DIR}", base.cwd), base) if reading.sure
                   for path in (reading.lexical, *reading.places(ctx))})
@@ -4527,9 +4531,8 @@ _PATH_HOMES = lazy_regex(
 # Components of a glob; a slash inside braces does not part them (braces nested deeper than two end among
 # `_others`).
 _PATH_PARTS = lazy_regex(r"(?:[^/{]|\{(?:[^{}]|\{[^{}]*\})*\})+")
-_PATH_COMMON = frozenset(
-    "config data default library home users etc local roaming appdata application support "
-                         ".config .local share user var lib windows microsoft proc run".split())
+_PATH_COMMON = frozenset("config data default library home users etc local roaming appdata application "
+                         "support .config .local share user var lib windows microsoft proc run".split())
 _NO_HITS: Mapping[str, str] = {}
 
 
@@ -4775,6 +4778,7 @@ class PathIndex:
         # By something of theirs that is told at a glance (see `_path_marks`): they are filed under the above
         # when a path has that. Most never are, and a start does not multiply out their braces.
         self._late: dict[str, list[PathPattern]] = {}
+        self._marks: set[str] = set()           # what these three are filed under
         self._all: list[PathPattern] = []
         self._vocabulary: Iterable[str] = ()                # the words of all
         self._excepts: dict[str, list[PathPattern]] = {}
@@ -4788,6 +4792,7 @@ class PathIndex:
                 marks = _path_marks(_path_same(pattern.glob))
                 for mark in marks:
                     self._late.setdefault(mark, []).append(pattern)
+                    self._marks.add(mark)
                 if not marks:
                     self._add(pattern)
 
@@ -4796,9 +4801,11 @@ class PathIndex:
         words, ends = path_keys(_path_same(pattern.glob))
         for word in words:
             self._words.setdefault(word, []).append(pattern)
+            self._marks.add(word)
         for end, text in ends:
             if end:
                 self._ends.setdefault(end, []).append((text, pattern))
+                self._marks.add(end)
             else:
                 self._others.append(pattern)
 
@@ -4806,26 +4813,31 @@ class PathIndex:
         """{name of a list: the glob that decided}, for the lists that *canonical* hits; 1 µs when none
         does."""
         parts = _path_same(canonical).strip("/").split("/")
-        base, candidates = parts[-1], self._others
-        begin, end = "<" + base[:3], ">" + base[-3:]
-        marks = [mark for mark in ((begin, end, ".", *parts) if "/." in canonical or canonical[:1] == "." else
-                                   (begin, end, *parts)) if mark in self._late]
-        for mark in marks:
+        base = parts[-1]
+        marks = ["<" + base[:3], ">" + base[-3:], *parts]
+        if "/." in canonical or canonical[:1] == ".":
+            marks.append(".")
+        found = _NO_HITS
+        if self._others or not self._marks.isdisjoint(marks):
+            candidates = self._candidates(parts, marks)
+            found = self._decide(candidates, canonical, ctx) if candidates else _NO_HITS
+        if "*" in canonical or "?" in canonical or "[" in canonical:
+            found = {**found, **self._expanded(parts, ctx)}
+        return found
+
+    def _candidates(self, parts: list[str], marks: list[str]) -> list[PathPattern]:
+        """The patterns that may match a path of these *parts*; *marks* begin with those of its last one."""
+        for mark in [mark for mark in marks if mark in self._late]:
             for pattern in self._late.get(mark, ()):
                 if not pattern.filed:
                     self._add(pattern)
                     pattern.filed = True
             self._late.pop(mark, None)
-        if begin in self._ends or end in self._ends:
-            near = self._ends.get(begin, []) + self._ends.get(end, [])
-            candidates = candidates + [pattern for text, pattern in near if text in base]
-        if not self._words.keys().isdisjoint(parts):
-            candidates = candidates + [pattern for part in dict.fromkeys(parts)
-                                       for pattern in self._words.get(part, ())]
-        found = self._decide(candidates, canonical, ctx) if candidates else _NO_HITS
-        if "*" in canonical or "?" in canonical or "[" in canonical:
-            found = {**found, **self._expanded(parts, ctx)}
-        return found
+            if mark not in self._words and mark not in self._ends:
+                self._marks.discard(mark)
+        near = self._ends.get(marks[0], []) + self._ends.get(marks[1], [])
+        return [*self._others, *[pattern for text, pattern in near if text in parts[-1]],
+                *[pattern for part in dict.fromkeys(parts) for pattern in self._words.get(part, ())]]
 
     def _decide(self, candidates: list[PathPattern], canonical: str, ctx: PathContext) -> Mapping[str, str]:
         path = SplitPath(canonical, ctx, self._any_case or ctx.fold_case or canonical[1:2] == ":")
@@ -5445,8 +5457,7 @@ def _adr_authority(rest: str, sure: bool = True) -> list[str]:
         elif piece.count(":") < 2 or piece.strip("0123456789abcdefABCDEF:."):
             piece = piece.partition(":")[0]
         if piece and (sure or not piece.isascii() or piece[0] in "0123456789" or "." in piece or
-                      piece.lower() == "localhost"
-                      or "%" in piece or ":" in piece):
+                      piece.lower() == "localhost" or "%" in piece or ":" in piece):
             found.append(piece)
     return found
 
@@ -5581,8 +5592,7 @@ _ADR_SPACED_ASCII = bytes(32 if code in _ADR_SPACES + b"\x1c\x1d\x1e\x1f" else c
 def may_fetch(text: str) -> bool:
     """A superset of the commands in which `hosts_in_command` finds something."""
     return (":" in text or "'" in text or '"' in text or "\\" in text or "%" in text or "//" in text or
-            "xargs" in text or
-            _names_fetcher(text))
+            "xargs" in text or _names_fetcher(text))
 
 
 def _names_fetcher(text: str) -> bool:
@@ -5606,16 +5616,14 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
         bare = [_adr_unquote.sub(lambda found: found[1] or found[2] or found[3] or "", part) for part in line]
         at = 0
         while at < len(bare) - 1 and (bare[at].lower() in _ADR_WRAP or bare[at][:1] == "-" or
-                                      bare[at].isdigit() or
-                                      re.match(r"\w+=", bare[at])):
+                                      bare[at].isdigit() or re.match(r"\w+=", bare[at])):
             at += 1
         program = re.split(r"[/\\]", bare[at].lower())[-1] if bare else ""
         program = program[:-4] if program[-4:] == ".exe" else program
         talks = program in _ADR_TALK or program == "git" and not _ADR_GIT_NET.intersection(bare)
         for part, raw in zip(bare, line):
             if depth < 4 and (raw[0] == "'" and " " in part and not talks or '"' in raw and
-                              ("$(" in raw or "`" in raw or
-                              " " in part and not talks)):
+                              ("$(" in raw or "`" in raw or " " in part and not talks)):
                 hosts |= hosts_in_command(part, depth + 1)
             elif loose or not talks:
                 role = loose or program in _ADR_FETCH and part[:1] != "-"
@@ -6819,6 +6827,8 @@ compgen complete bind | A:G:W:F:P:S:X:o: -C,-x:sh | p*
 tar bsdtar gtar | --exclude: -C,--directory:cd --checkpoint-action:exec
      -I,--use-compress-program,--to-command,--info-script,--new-volume-script,--rsh-command:sh | | t:archive
 zip | -TT,--unzip-command:sh -m,--move,-rm,-mr=moved -x,--exclude:p. | | t:archive
+unzip | jloquv P: -d:folder | | t:archive
+expand-archive | -destinationpath:folder | | t:archive
 7z 7za | -sdel=moved | | t:archive
 rar cpio compress-archive | | | t:archive
 git | pP -C:cd -c:git --exec-path: --git-dir: --work-tree: --namespace: --config-env: | | t:git
@@ -6864,7 +6874,7 @@ cmd command.com | | | t:dos
 python pypy ipython micropython | bBdEhiIOPqRsSuvVx W:X: -c:python. -m:module. | script f* | t:code
 perl | acdDfhlnpsStTuUvwWX0 C:F:I:m:M:x: -e,-E:perl! -i=inplace | ~script f* | t:code
 ruby jruby | acdhlnpsSUvwWy0 E:F:I:K:r:T:x: -e:ruby! -C:cd -i=inplace | ~script f* | t:code
-node nodejs bun tsx ts-node deno/run bun/run | chi C: -e,-p,-pe,-ep,--eval,--print:node! --env-file:k
+node nodejs bun tsx ts-node zx deno/run bun/run | chi C: -e,-p,-pe,-ep,--eval,--print:node! --env-file:k
      -r,--require,--import,--loader:script | ~script f* | t:code
 deno/eval | | node | t:code
 php | aCehilmnqsvwz c:d:z:S:t: -r,-B,-R,-E:php! -f,-F:script! | ~script f* | t:code
@@ -6913,7 +6923,8 @@ tee tee-object | a=append -a,--append,-append=append -filepath,-literalpath:w -v
 out-file | -append=append -filepath,-literalpath:w -encoding: -width: | w* | same
 set-content sc | -value:text -path,-literalpath:w -encoding: | w text
 add-content ac | -value:text -path,-literalpath:w -encoding: | w text | append
-sponge clear-content clc | a=append -path:w | w* | same
+sponge | a=append | w* | same
+clear-content clc | -path,-literalpath:empty | empty* | in:empty
 split csplit | dksxz a:b:C:l:n:t: -f,--prefix:stem --bytes: --lines: | | t:split
 mkfifo mknod | m: | pipe*
 chmod chown chgrp icacls takeown setfacl | | | t:mode
@@ -6933,6 +6944,7 @@ docker,podman,nerdctl/exec | dit u:w:e: --user: --workdir: --env: --env-file:k |
 docker,docker-compose/compose/run,exec docker-compose/run,exec | dTiP u:w:e:l:n:p: -v,--volume:vol --name: --user: --index:
      --workdir: --entrypoint:entry | p x | t:inside
 docker,podman,nerdctl,docker-compose,kubectl,oc/cp | | f*
+docker,podman,nerdctl,oras/login helm/registry/login gh,glab/auth/login | | p* | in:k
 docker,podman,nerdctl,docker-compose | c:H:l:f:p: --context: --host: --config: --file:k --project-name: | | data t:container
 kubectl,oc,k3s/exec,debug,rsh | itq n:c:s: --namespace: --container: --context: --cluster: --image: --kubeconfig:k | p x
      | t:inside
@@ -7041,7 +7053,10 @@ secret :: aws :: (?:configure (?:export-credentials|get \S*(?:secret|token))|sec
      get-parameters? .*--with-decryption|sts (?:get-session-token|assume-role)) :: AWS_SECRET
 secret :: gcloud :: secrets versions access|auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
-secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
+secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten))|get (?:\S+ )*?secrets?[/ ](?=.*(?:jsonpath|template|columns)\S*=
+    \S*\.data) :: KUBERNETES_KEY
+secret :: grep egrep fgrep rg ag ack :: (?=.* (?:~|/|/home|/root|/Users|/etc)/? )(?i:.*(?:AKIA|private\W{0,3}key|ghp_|api\W{0,3}_?
+    \W{0,3}key|passw|secret|token|credential)) :: ANY_PASSWORD
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
 secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
 secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read)  :: STORED_SECRET
@@ -7160,8 +7175,8 @@ infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke
      k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
     terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
-    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete
-     (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
+    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete (?:-n \S+ |-\S+ )*\$\(\)
+     |delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod|\$\(\))|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
 infrastructure :: aws :: s3 sync (?!(?:--?\S+ )*(?:\./)?(?:[\w-]+/)*(?:dist|build|out|public|site|_site|www|static|target)/? )
@@ -7177,8 +7192,9 @@ infrastructure :: bq :: (?:.* )?rm (?=.*-\w*[rfd]) :: destroys cloud data
 infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
 infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
-infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm|remove|prune)|system reset|
-    machine (?:rm|reset)|rm .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
+infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:(?:rm|remove) (?!(?:\S*[_-])?tests?(?:[_-]
+    \S*)? $)|prune)|system reset|
+    machine (?:rm|reset)|rm (?=.*\$\()(?=(?:.* )?(?:-\w*[fv]|--force|--volumes))|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
      containers or volumes and their data
 infrastructure :: dropdb dropuser droplet :: (?!.*--help|(?:.* )?(?:test|test_\w+|\w+_test) *$) :: drops a database
 infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
@@ -7233,7 +7249,7 @@ _SH_OWN_FOLDER = (
                   r"iCloud.Drive|Nextcloud|Library|Projects?|Work|Code|src|repos|git)")
 _SH_OWN_FILE = lazy_regex(_SH_OWN_FOLDER
                           + r"/|~/[^.].*\.(?:od[tsp]|docx?|xlsx?|pptx?|pdf|tex|rtf|pages|numbers|key|jpe?g|"
-                          r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md)\Z", re.I)
+                          r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md|txt)\Z", re.I)
 _SH_OWN_PLACE = lazy_regex(_SH_OWN_FOLDER + r"/?\Z|~/[^/.]+/?\Z|~/?\Z|~/\*", re.I)
 # Files that programs leave behind: harmless to delete in any folder but the system's.
 _SH_THROWN = lazy_regex(
@@ -7337,6 +7353,15 @@ _SH_REMOVES_ALL = frozenset("rimraf shred srm wipe trash trash-put del-cli remov
 _SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin".split())
 # a file named like the end of the address
 _SH_NAMED_BY_URL = frozenset("wget wget2 aria2c axel lwp-download".split())
+_sh_sources = lazy_regex(r"\*\.(?:py|[jt]sx|ts|go|rs|java|kt|c|cc|[ch]pp|cs|rb|php|swift|vue|md|tex|ipynb)\Z")
+# Which of its databases a program works on: one for tests is made anew each time.
+_SH_STAGES = "RAILS_ENV RACK_ENV MIX_ENV NODE_ENV APP_ENV".split()
+_sh_for_tests = lazy_regex(r".* (?:\w+_ENV=|(?:-e|--env|--environment|--database)[= ])tests? ")
+# Settings of a project: a line more is no loss, nor is a file that people write for themselves.
+_sh_env_file = lazy_regex(r"(?:\./|[\w-]+/)*\.env(?:\.(?!prod)\w+)*\Z")
+# Scripts that an archive brings along to be run once.
+_sh_script_name = lazy_regex(r"(?i)\.(?:sh|bash|ps1|bat|cmd)\Z|"
+                             r"(?:^|[/\\])(?:install|setup(?!\.py\Z)|bootstrap|run|start)[\w-]*(?:\.\w+)?\Z")
 _sh_hidden_program = lazy_regex(r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)")
 _sh_host_folder = lazy_regex(
     r"(?:/|/(?:etc|root|proc|sys|dev|boot|var|home|usr|Users|var/run/docker\.sock|run/docker\.sock))\Z")
@@ -7991,7 +8016,7 @@ run exec_command system popen popen2 popen3 exec execSync execFile execFileSync 
 run check_call getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell
 run create_subprocess_exec execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
 run spawnvp posix_spawn posix_spawnp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute
-run ProcessBuilder Command sh bat shell $ Process.Start statement
+run fabric.api.local sudo ProcessBuilder Command sh bat shell $ Process.Start statement
 eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext
 eval =source runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads
 eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
@@ -8143,7 +8168,7 @@ _code_typed = lazy_regex(r"[ \t]*[\w.\[\], |]{1,60}(?<![=!<>])=(?!=)")
 _CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"),
                "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
                "sigil":
-               lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?\{\w+\})?)"),
+               lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?(?:\{\w+\}|\[\d\]))?)"),
                "php": lazy_regex(r"\{(\$[^{}]*)\}|(\$\{?\w+\}?)")}
 _code_word = lazy_regex(r"\W|:.*")
 _code_places = lazy_regex(r"(%[-+0 #]*\d*(?:\.\d+)?(?:\(\w+\))?[sdrfxiu@]|\{\w*(?::[^{}]*)?\})")
@@ -8304,7 +8329,7 @@ class _CodeText:
             atoms.append(word)
         elif word in ("do", "then") and self.family == "lua":
             self.last = self.finish(self.stack[-1]) or self.last
-        elif word not in _CODE_SKIPPED:
+        elif word not in _CODE_SKIPPED or word == "local" and self.family == "hash":
             atoms.append(self.reader.variable(word))
         self.pick = False
 
@@ -8399,8 +8424,7 @@ class _CodeText:
                 return values[0]
             listed = values if values or not fields and opening != "{" else None
             return _CodeValue((), listed, "", _code_origins(*values, *fields.values()), fields)
-        elif (opening == "(" and self.family == "sigil" and below.atoms and
-              below.atoms[-1] in ("for", "foreach")):
+        elif opening == "(" and self.family == "sigil" and below.atoms in (["for"], ["foreach"]):
             # for my NAME (LIST)
             reader.bind([callee.ref], [item for value in values for item in value.each()])
         elif opening != "(":
@@ -8457,6 +8481,10 @@ class _CodeText:
                 self.bind(atoms[loop:stop], self.reduce(atoms[stop + 1:end]).each())
                 atoms = atoms[:loop]
         marks = [k for k in marks if k < len(atoms)]
+        loop = self.family == "sigil" and next((k for k in marks if k and atoms[k] in ("for", "foreach")), 0)
+        if loop:                                        # DO for LIST
+            self.reader.bind(["_"], self.reduce(atoms[loop + 1:]).each())
+            return self.reduce(atoms[:loop])
         equals = [k for k in marks if atoms[k] in _CODE_ASSIGNS]
         if equals:
             return self.assigned(atoms, equals, frame)
@@ -8598,7 +8626,8 @@ class _CodeValues:
             value.ref in ("self", "this", "cls") and (self.vars.get(name) or self.old.get(name)))
         if known:
             return known
-        if name == "pw_dir":                            # of the password database
+        # of the password database
+        if name == "pw_dir" or name == "dir" and "getpw" in value.name or value.name == "plumbum.local.env":
             return _CodeValue((self.home,), None, "Path")
         if value.name.endswith(("process.env", "Bun.env")):
             return self.picked(value, [_CodeValue((name,))])
@@ -8611,8 +8640,13 @@ class _CodeValues:
         made.ref = ref
         return made
 
+    def commanded(self, value: _CodeValue, more: Sequence[_CodeValue]) -> _CodeValue:
+        raise NotImplementedError
+
     def picked(self, value: _CodeValue, items: Sequence[_CodeValue]) -> _CodeValue:
         """`value[items]`."""
+        if value.name[:7] == "plumbum":
+            return self.commanded(value, items)
         key = (items[0].texts[0] if items and items[0].texts else items[0].ref if items and
                self.family == "sigil" else "")
         if "env" in value.origins and key:
@@ -8692,6 +8726,7 @@ class _CodeCalls(_CodeValues):
     acts: list[Act]
     text: str
     looked: dict[str, str]                      # roles by name
+    shells: tuple[str, ...]                     # what names of commands begin with
     real: int                                   # connections to databases,
     scratch: int                                # and to such as nobody will miss
 
@@ -8717,6 +8752,8 @@ class _CodeCalls(_CodeValues):
             for param, arg in zip(callee.params, args):
                 self.assign(param, arg)
             return _CodeValue((), None, "", _code_origins(*args))
+        if callee.name.startswith(self.shells):
+            return self.commanded(callee, args)
         of = callee.of
         name = callee.texts[0] if of is None and callee.texts else callee.name      # a name in a variable
         base, _, last = name.rpartition(".")
@@ -8742,6 +8779,15 @@ class _CodeCalls(_CodeValues):
         value = self.passed(call, given, value)
         self.loses(call, given)
         return value if value is not None else self.unknown(call, given, roles)
+
+    def commanded(self, value: _CodeValue, more: Sequence[_CodeValue]) -> _CodeValue:
+        """A command of Python's modules sh and plumbum with more words; one that is made is as good as
+        run."""
+        words = value.items if value.items is not None else [
+            _CodeValue((word,)) for word in _code_shells.sub("", value.name).split(".") if word]
+        made = _CodeValue((), [*words, *[item for one in more for item in one.each()]], "plumbum")
+        self.tell("argv", [_code_shown(item.pieces()[0]) for item in made.each()], "")
+        return made
 
     def passed(self, call: _CodeCall, given: list[_CodeValue], value: _CodeValue | None) -> _CodeValue | None:
         """A function among the arguments is called with the others."""
@@ -9042,9 +9088,13 @@ class CodeReader(_CodeCalls):
         self.picks = frozenset(_CODE_PICKS[family].split())
         self.old, self.vars, self.room = {}, {}, 200 * MAX_SHELL_SOURCE
         self.text, self.looked = text, {}
+        self.shells = ("plumbum", "sh.") if re.search(r"\b(?:import|from) sh\b", text) else ("plumbum",)
         self.imports(text)
         if family in ("sigil", "php") and "<<" in text:
             text = _code_heredoc.sub(lambda m: '"' + m.group(4).replace('"', '\\"') + '"' + m.group(3), text)
+        if family == "sigil":
+            for shape, plain in _CODE_PERL if "getpw" in text or "unlink" in text else ():
+                text = re.sub(shape, plain, text)
         for _ in range(3 if len(text) < 20_000 else passes):
             self.acts, self.files, self.named, self.missed = [], {}, {}, set()
             self.real = self.scratch = self.depth = 0
@@ -9134,6 +9184,8 @@ _CODE_VALUES: dict[str, Callable[[_CodeCalls, _CodeCall],
     (lambda reader, call: _CodeValue((_CODE_PLACES[call.last],), None, "Path"), " ".join(_CODE_PLACES)),
     (lambda reader, call: None if call.args else _CodeValue((reader.home,), None, "Path"),
      "home homedir UserHomeDir"),
+    (lambda reader, call: _CodeValue((), [_CODE_UNKNOWN] * 5 + [_CodeValue((reader.home,))] * 3),
+     "getpwuid getpwnam"),
     (_CodeCalls.imported, "__import__ import_module require import"),
     (_CodeCalls.attribute, "getattr"), (_CodeCalls.environment, "get fetch getenv getProperty"),
     (_CodeCalls.joined, "join implode paste paste0 concat"), (_CodeCalls.format, "format sprintf"),
@@ -9156,6 +9208,10 @@ _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), froze
 # rather variables
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())
 _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
+# What Perl says shortly.
+_CODE_PERL = ((r"\(\s*getpw(?:uid|nam)\b[^()\n]*(?:\([^()\n]*\))?\s*\)\s*\[7\]", "$ENV{HOME}"),
+              (r"\bunlink\s+(?=for)", "unlink($_) "), (r"<([~/][^<>\s'\"]*\*[^<>\s'\"]*)>", r'glob("\1")'))
+_code_shells = lazy_regex(r"^(?:sh|plumbum(?:\.cmd|\.local)?)(?:\.|$)|\b(?:Command|bake|run|popen|get)\b")
 _code_home = lazy_regex(r"\$\{?HOME\b\}?|%USERPROFILE%")
 _code_mode = lazy_regex(r"[rwaxbt+<>|-]{1,4}\Z")
 _code_twice = lazy_regex(r"\.?(exec|spawn|posix_spawn)([lv]|(?<=x_spawn))")
@@ -10129,6 +10185,7 @@ class _ShState:
     pipes: frozenset[str] = frozenset()         # names of pipes made here
     ran: frozenset[str] = frozenset()           # … that a shell reads
     made: frozenset[str] = frozenset()          # folders made here
+    unpacked: frozenset[str] = frozenset()      # folders into which fetched archives were unpacked
     checked: frozenset[str] = frozenset()       # variables written `${NAME:?}`: never empty
     links: Mapping[str, str] = {}               # links made here and folders mounted: the place they lead to
     sinks: Mapping[str, Any] = {}               # what stands behind `>(…)`
@@ -10145,7 +10202,7 @@ class _ShState:
         # certain: this text is surely meant for a shell: doubts count
         self.posix = self.certain = dialect is _SH_POSIX
         self.facts: dict[str, str] = {}
-        self.paths: dict[str, None] = {}
+        self.paths: dict[str, int] = {}     # how often each is read, or goes elsewhere
         self.altered: set[str] = set()      # those among them that are written or deleted
         self.files: dict[str, _Flow] = {}   # what this command has written, by `keys`
         self.vars: dict[str, Any] = {}
@@ -10251,8 +10308,9 @@ class _ShFiles(_ShState):
         if cwd and not (word[:1] in "/~%" or not self.posix and word[:1] == "$" or _sh_drive.match(word)):
             word = f"{cwd.rstrip('/')}/{word}"
         for link, place in self.links.items() if self.links else ():
-            if word.startswith(link + "/") or word == link and link[:1] == "/":
-                return place.rstrip("/") + word[len(link):]
+            bare = word.removeprefix("./")
+            if bare.startswith(link + "/") or bare == link and link[:1] == "/":
+                return place.rstrip("/") + bare[len(link):]
         return word
 
     def reported(self, word: str) -> list[str]:
@@ -10268,12 +10326,12 @@ class _ShFiles(_ShState):
         for place in self.reported(word):
             known: list[str] = []               # what its wildcards may mean
             if len(self.paths) < MAX_SHELL_PATHS:
-                self.paths[place] = None
+                self.paths[place] = self.paths.get(place, 0) + 1
                 if ("*" in place or "?" in place or
                     "[" in place) and (place[0] in "~/$.[" or "/." in place or "/[" in place):
                     self.spend(200 + len(place))
                     known = [file for file in _SH_KNOWN_FILES if glob_may_hit(place, file)]
-                    self.paths.update(dict.fromkeys(known))
+                    self.paths.update(dict.fromkeys(known, 9))
             if sources is not None and len(sources) < 64:
                 sources += [*known, place]
 
@@ -10383,6 +10441,9 @@ class _ShFiles(_ShState):
     # -- writing
     def written(self, word: str, flow: _Flow, appended: bool, named: bool = True) -> None:
         """A file is written, overwritten or appended to."""
+        for source in flow.sources:
+            if source in self.paths:
+                self.paths[source] += 1
         if word.startswith(("/dev/tcp/", "/dev/udp/")):
             if flow.shell:
                 self.say("reverse_shell", "connects a shell to the network")
@@ -10396,7 +10457,8 @@ class _ShFiles(_ShState):
         if flow.text == "" and not appended:
             self.emptied(word)
         self.spend(len(word))
-        if named:
+        if named and not (flow.text and not flow.sources and _sh_env_file.match(word) and
+                          (appended or word[-4:] != ".env")):
             self.path(word)
             self.altered.update(self.reported(word))
         for key in self.keys(word):
@@ -10469,7 +10531,10 @@ class _ShFiles(_ShState):
 
     def lost(self, text: str, cwd: str, whole: bool, recursive: bool, forced: bool, origin: _Flow) -> bool:
         """The same for *text* as it is named in the folder *cwd*; *whole*: all that lies in it."""
-        place, hard, project = self.where(text, cwd), recursive or forced, self.at.project
+        if whole and self.links:            # of what a link leads to
+            text, cwd = self.where(text.rstrip("/") + "/", cwd), ""
+        place, project = self.where(text, cwd), self.at.project
+        hard = recursive or forced or "*" in text
         unknown = (_sh_unknown_front if self.posix else _sh_windows_front).match(place)
         name = unknown and (unknown.group(1) or unknown.group(2)) or ""
         if unknown and name.lower() not in _SH_KNOWN_FOLDERS:
@@ -10496,6 +10561,8 @@ class _ShFiles(_ShState):
             plain = mapped.rstrip("/") or "/"
             if plain == "~" or plain == "/tmp" and not whole or _sh_top.match(plain):
                 return hard
+            if plain.startswith("~/Downloads/") and not recursive and "*" not in plain:
+                return False
             if plain.endswith("/.git") and hard or ".." in place and self.climbs(here):
                 return True
             if plain != "/tmp" and any([top == here or top.startswith(here.rstrip("/") + "/")
@@ -11188,7 +11255,7 @@ class _ShRun(_ShScripts):
                                                                    _ShWord) and _sh_assignment.match(first):
             first, args = "env", words              # in an argv list
         out = (self.own(first, args, flow) if self.functions or self.aliases or self.files or
-               isinstance(first, _ShWord) else None)
+               self.unpacked or isinstance(first, _ShWord) else None)
         if out is None and "\ue0f0" in first and _sh_open(first.rpartition("/")[2]):
             out = self.unknown(first, args, flow)
         if background and out is None and "node_modules" not in first and _sh_hidden_program.match(first):
@@ -11208,7 +11275,7 @@ class _ShRun(_ShScripts):
         body = self.functions.get(first) or self.aliases.get(first)
         if body is not None and id(body) not in self.calls:
             return self.call(body, args, flow)
-        if self.kept(first) is not None and (
+        if (self.unpacked or self.kept(first) is not None) and (
                 "/" in first or "\\" in first or not self.posix or
                 re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
             self.run_file(first)
@@ -11313,10 +11380,15 @@ class _ShRun(_ShScripts):
             words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
             subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000]
         subject += " "
+        if self.at.home in subject:
+            subject = subject.replace(f" {self.at.home} ", " ~ ")
         padded = " " + subject
         secret = ""
         for category, pattern, reason in rules:
             if category not in self.facts and pattern.hits(subject, padded):
+                if reason[-10:] == "a database" and (_sh_for_tests.match(padded) or any(
+                        [self.vars.get(name) == "test" for name in _SH_STAGES])):
+                    continue
                 if category == "secret":
                     secret = reason
                 else:
@@ -11342,6 +11414,9 @@ class _ShRun(_ShScripts):
             appended = "append" in call.marks or "append" in row.traits
             outs = [self.act(role, value, written if role == "w" else flow, appended) for role, value in got
                     if role not in _SH_QUIET_ROLES]
+        for source in flow.sources if "k" in row.inputs else ():
+            if self.paths.get(source) == 1:     # nobody else has got it
+                del self.paths[source]
         for role in row.inputs if flow.text or flow.remote else ():
             if not call.all(role) and (flow.text or role != "sql"):
                 self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
@@ -11376,7 +11451,11 @@ class _ShRun(_ShScripts):
         for trait in call.row.away:
             self.ship(_sh_join([flow, *map(_sh_flow, call.all("s")), *map(self.content, call.all("S"))]),
                       trait)
+        if "inplace" in call.marks:             # a copy of the project's example, changed
+            files = [word for word in files if self.kept(word) is None or not _sh_env_file.match(word)]
         out = self.operands(call.name, files, flow)
+        if call.name in ("jq", "yq") and any(["@base64d" in word for word in call.args]):
+            out = _sh_unveiled(out)
         for word in call.all("n"):
             self.named(call.name, word)
             if call.name in ("mkdir", "md"):
@@ -11421,8 +11500,9 @@ class _ShRun(_ShScripts):
         if role == "w" or role == "new":
             self.written(value, flow, appended, role == "w")
         elif role == "empty":
-            self.written(value, _EMPTY, False)
-            self.delete(value, "empties a system file", False, False)
+            for word in value.split("\n"):
+                self.written(word, _EMPTY, False)
+                self.delete(word, "empties a system file", False, False)
         elif role == "d":
             self.path(value)
             self.delete(value)
@@ -11541,6 +11621,10 @@ class _ShRun(_ShScripts):
         """A file is run; that is told from what this command has written to it."""
         known = self.kept(word) or self.files.get(word)
         if known is None:
+            if self.unpacked and _sh_script_name.search(word) and any(
+                    [key.startswith(folder) and key[:1] not in "/~" * (not folder)
+                     for key in self.keys(word) for folder in self.unpacked]):
+                self.say("pipe_to_shell", "runs a script out of an archive it has just downloaded", word)
             return
         word = _sh_plain(word, self.at.home)
         if known.remote or known.coded and known.text is None:
@@ -11657,7 +11741,9 @@ def _do_find(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     roots, tests = _sh_operands(args[:i])[not finds:] or ["."], args[i:i + 200]
     shape = (_sh_after(tests, "-name", "-iname", "-path") or "").rpartition("/")[2]
     narrow = not finds or not _SH_FIND_NARROWS.isdisjoint(tests)
-    shape = shape if shape.strip("*.") else "x" if narrow else "*"
+    if "-delete" in tests and _sh_sources.match(shape) and {".", "./"}.intersection(roots):
+        run.say("destructive", "find deletes the project's sources", shape)
+    shape = shape if shape.strip("*.") else "x*" if narrow else "*"
     hits = [f"{root.rstrip('/')}/{shape}" for root in roots[:16]]
     for k, word in enumerate(tests):
         if word == "-delete":
@@ -11824,7 +11910,9 @@ def _do_container(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     verb, *words = _sh_operands(call.args) or [""]
     if verb in ("get", "describe", "config") and call.name in ("kubectl", "oc"):
         secret = words[:1] == ["view"] or _sh_has(r"secrets?(?:/|\Z)", words)
-        return _sh_read(("\0cluster secrets",)) if secret else _NOTHING
+        named = words and "name" in (_sh_after(call.args, "-o", "--output") or "".join(call.args[-1:])[-4:])
+        return _sh_read(("\0cluster secrets",)) if secret else (
+            _Flow(f"{words[0]}/{_SH_HOLE}") if named else _NOTHING)
     return run.operands(call.name, [word for word in call.args if word[:1] == "-" and "file" in word], flow)
 
 
@@ -11960,6 +12048,12 @@ def _do_echo(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     return _NOTHING if into else out
 
 
+def _sh_unveiled(flow: _Flow) -> _Flow:
+    """Decoded; what a cluster keeps secret can be read by anybody now."""
+    return flow._replace(sources=tuple([source + "\0" * (source == "\0cluster secrets")
+                                        for source in flow.sources]))
+
+
 def _do_decode(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     """Programs that decode or turn text: what they yield is known when their input is."""
     name, args = call.name, call.args
@@ -11972,6 +12066,7 @@ def _do_decode(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     if here and (flow is _NOTHING or flow.text is None and name not in ("xxd", "od", "hexdump", "rev")):
         flow = run.content(here[-1])
     decodes = name in ("base64", "base32", "xxd") and _sh_has(r"--?\w*[dDr]", args)
+    flow = _sh_unveiled(flow) if decodes else flow
     return _Flow(_sh_decoded(flow.text, name) if decodes and flow.text is not None else None, flow.remote,
                  flow.sources, True)
 
@@ -12022,20 +12117,25 @@ def _do_archive(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     sources, into, args, tar = list(flow.sources), "", _sh_kept(call.name,
                                                                 call.args), call.name in ("tar", "bsdtar",
                                                                                           "gtar")
-    make = bool(args) and (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args)
+    folder = "".join(call.all("folder"))
+    make = (bool(args) and call.name not in ("unzip", "expand-archive") and args[0] not in ("x", "e") and
+            (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args))
     for i, word in enumerate(args):
-        if word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
+        if word == "-DestinationPath" and make or tar and (word == "--file" or word[-1:] == "f" and (
                 not i or word[:1] == "-" and word[:2] != "--")):
             into = "".join(args[i + 1:i + 2])
         elif not tar and not into and (word == "-" or word[:1] != "-") and word not in ("a", "x") and (
                 call.name != "compress-archive"):
             into = word
-        elif word[:1] != "-" and word != into and (i or not tar):
+        elif word[:1] != "-" and word not in (into, folder) and (i or not tar):
             run.path(word, sources if make else None)
             if "--remove-files" in args or "moved" in call.marks:
                 run.delete(word, "deletes what it packs, outside the project")
-    if into not in ("", "-") and not make:
-        return run.content(into).but(None)
+    if not make:
+        flow = run.content(into).but(None) if into not in ("", "-") else flow
+        if flow.remote:
+            run.unpacked |= {run.keys(folder or ".")[0].rstrip(".")}
+        return flow
     packed = _Flow(None, False, tuple(sources[:64]), True)
     if into not in ("", "-"):
         run.keep(into, packed)
@@ -12376,7 +12476,8 @@ _sh_tcl_runs = lazy_regex(r"\b(?:spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n
 _sh_make_call = lazy_regex(r"\$\(shell[ \t]+([^\n)]+)|(?:^|\n)[\w.$()-]+[ \t]*!=[ \t]*([^\n]+)")
 _sh_runs_input = lazy_regex(
     r"(?:exec|eval|system|popen|spawn|call|run|Function)\b[^\n]{0,80}(?:stdin|STDIN|\$0|<>|gets)|"
-                            r"system\s*\(\s*\$|\|\s*\"(?:ba)?sh|print\s*\|")
+                            r"system\s*\(\s*(?![\"')])|`[^`]*\$_|\|\s*getline|\|\s*\"(?:ba)?sh|print\s*\|"
+                            r"|\A\s*s(\W).*\1.*\1\w*e\w*\Z")
 
 
 def _sh_escaped_commands(run: _ShRun, language: str, text: str) -> None:
@@ -16323,6 +16424,17 @@ SILENT_NAMES = frozenset(("", *"""jsonrpc id result error code message content c
     method params name arguments level logger""".split()))
 
 
+_one_word = lazy_regex(r"(?:[0-9.:-]{1,40}|[A-Za-z0-9]{1,40}"
+                       r"(?:[-_][A-Za-z0-9]{1,40}|(?:\.[A-Za-z0-9]{1,40}){1,4})?)\Z")
+
+
+def is_one_word(text: str) -> bool:
+    """Is it a word, two that are joined, a number, a date or a version, in none of which `injection_findings`
+    finds anything, unless it reads differently in a view? Told without the tables, so that they need not be
+    there for the first answer of a server."""
+    return _one_word.match(text) is not None
+
+
 def may_inject(text: str, viewed: bool | None = None) -> bool:
     """False only if `injection_findings` finds nothing in *text*, nor in any string that *text* is joined
     from.
@@ -18500,7 +18612,10 @@ class LatePathIndex:
         """The lists that a canonical *path* hits."""
         if self._index is None:
             self._index = PathIndex({name: one.globs for name, one in self._lists.items()})
-        return [key for name in path_names(path, ctx) for key in self._index.matches(name, ctx)]
+        names = path_names(path, ctx)
+        if len(names) == 1:
+            return [*self._index.matches(path, ctx)]
+        return [key for name in names for key in self._index.matches(name, ctx)]
 
     def access(self, key: str) -> frozenset[str]:
         """What must be done at a path for the list *key* to hold."""
@@ -18753,7 +18868,7 @@ class Subject:
             asked = dict.fromkeys([text for index, text in enumerate(texts) if index not in agreed] if agreed
                                   else texts)
             for text in asked if member or len(self.blob) < _TOGETHER else self._may_steer(asked):
-                if text not in SILENT_NAMES:
+                if text not in SILENT_NAMES and (self.viewed or not is_one_word(text)):
                     self.budget.check()
                     some = injection_findings(text, "description" if member else "response", self.budget,
                                               self.readings(text))
@@ -19025,8 +19140,9 @@ class Subject:
         found: list[Danger] | None = self._derived.get("dangers")
         if found is None:
             found = self._derived["dangers"] = []
-            message, policy = self.message, self.policy
-            for base, root in self.roots() if message.peer == "client" and message.tool is not None else ():
+            message, policy, flat = self.message, self.policy, self.flat
+            for base, root in [(_ARGUMENTS, flat[0])] if flat else \
+                    self.roots() if message.peer == "client" and message.tool is not None else ():
                 if type(root) is dict and (self.viewed or may_endanger(message.tool or "", root)):
                     look = DangerLook(policy.paths, self.judge_command, policy.is_sensitive, self.readings,
                                       self.budget)
@@ -19045,7 +19161,12 @@ class Subject:
             if (self.message.tool is not None and not self._runs_nothing and self.given_commands() and
                 may_fetch(self.blob)):
                 ran = self._run_hosts(found)
-            for base, root in self.roots():
+            flat = self.flat
+            if flat:
+                arguments, names = flat
+                texts = [(name, role, arguments[name]) for name, role in names.hosts]
+                self._hosts_among(texts, _ARGUMENTS, skip, ran, found)
+            for base, root in () if flat else self.roots():
                 if type(root) is dict or type(root) is list:
                     self._hosts_below(root, str(base[-1]), base, skip, ran, found)
                 elif type(root) is str:
@@ -19057,19 +19178,26 @@ class Subject:
                      found: list[_Address]) -> None:
         """Those below *node*, but for names of *skip* and for commands, whose places are *ran*."""
         tool = self.message.tool or ""
+        texts: list[tuple[Any, str, Any]] = []
         step: Any
         for step, value in node.items() if type(node) is dict else enumerate(node):
             key = step if type(node) is dict else name
             kind = type(value)
-            if kind is str:
-                role = _address_role(tool, key)
-                if role and (may_hold_url(value) or role == "address" or value[:1].isdigit() or
-                             self.viewed) and \
-                        key not in skip and not (ran and path + (step,) in ran):
-                    self._hosts_in(self._seen(node, key, value) if key in _OPAQUE_NAMES else value, role,
-                                   path + (step,), found)
+            if kind is str and key not in skip:
+                texts.append((step, _address_role(tool, key),
+                              self._seen(node, key, value) if key in _OPAQUE_NAMES else value))
             elif (kind is dict or kind is list) and key not in skip:
                 self._hosts_below(value, key, path + (step,), skip, ran, found)
+        self._hosts_among(texts, path, frozenset(), ran, found)
+
+    def _hosts_among(self, texts: Iterable[tuple[Any, str, Any]], path: tuple[Any, ...], skip: frozenset[str],
+                     ran: frozenset[Any], found: list[_Address]) -> None:
+        """Those in *texts*, each (its step below *path*, see `_address_role`, it)."""
+        for step, role, value in texts:
+            if role and type(value) is str and (":" in value or role == "address" or may_hold_url(value) or
+                                                value[:1].isdigit() or self.viewed) and \
+                    step not in skip and not (ran and path + (step,) in ran):
+                self._hosts_in(value, role, path + (step,), found)
 
     def _hosts_in(self, text: str, role: str, path: tuple[Any, ...], found: list[_Address]) -> None:
         for view in self.readings(text):
@@ -19106,9 +19234,10 @@ class Subject:
         if found is None:
             found, flat = [], self.flat
             if flat and skip is None:
-                for name, text in flat[0].items():
+                arguments, names = flat
+                for name, use, roles in names.uses:
+                    text = arguments[name]
                     if type(text) is str:
-                        use, roles = _use_of(self.acting, name)
                         if use == "place":
                             found.append(Place(text, roles, _ARGUMENTS, name))
                         else:
@@ -19130,7 +19259,7 @@ class Subject:
         found, places = self.policy.paths, self.places(None)
         folders = [place for place in places if "base" in place.roles or
                    place.step == "path"][:4] if len(places) > 1 else ()
-        if folders or self.server.folders or len(self.roots()) > 1:
+        if folders or self.server.folders or not self.flat and len(self.roots()) > 1:
             bases = dict.fromkeys(self.server.folders)
             for base, root in self.roots():
                 if base[-1] == "inputResponses":
@@ -19512,12 +19641,17 @@ class _Names(NamedTuple):
     """What the names of a tool and of its arguments tell, whatever texts and numbers the arguments are."""
     commands: bool      # may any of them be a command?
     odd: bool           # is a name a path itself?
+    uses: tuple[tuple[str, str, frozenset[str]], ...]   # (name, use, roles) of those that may hold a place
+    hosts: tuple[tuple[str, str], ...]                  # (name, role) of those that may hold a host
 
 
 @lru_cache(1024)
 def argument_names(tool: str, names: tuple[str, ...]) -> _Names:
+    uses = [(name, *_use_of(tool, name)) for name in names]
+    hosts = [(name, _address_role(tool, name)) for name in names]
     return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text; (b)"))),
-                  any(map(_is_path_name, names)))
+                  any(map(_is_path_name, names)), tuple([use for use in uses if use[1]]),
+                  tuple([host for host in hosts if host[1]]))
 
 
 # a Value with its path in two: (text, name, parent, step, number)
@@ -19875,8 +20009,7 @@ class _Checker:
             spelled = escapes.get(odd.group(), repr(odd.group())[1:-1])
             raise self.fail(place,
                             f"{_quoted_value(text)} holds the control character U+{ord(odd.group()):04X}, "
-                            "which double "
-                                   f"quotes make of {spelled}; write \\{spelled}, or use single quotes")
+                            f"which double quotes make of {spelled}; write \\{spelled}, or use single quotes")
 
 
 def _quoted_value(value: Any) -> str:
@@ -19922,27 +20055,14 @@ OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secre
                        "response_contains",
                         "response_contains_regex", "response_size_exceeds")
 MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "sql",
-                 "secrets", "all",
-                  "except_keys", "access")
+                 "secrets", "all", "except_keys", "access")
 _ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
 _DIRECTIONS = ("request", "response", "notification", "definition")
 
 
 _TEST_ACTIONS = (*REQUEST_ACTIONS, "redact", "strip")
-_STEP_KEYS = (
-    "name",
-    "server",
-    "tool",
-    "arguments",
-    "method",
-    "params",
-    "message",
-    "answer",
-    "tools",
-    "expect",
-    "rule",
-    "without",
-)
+_STEP_KEYS = ("name", "server", "tool", "arguments", "method", "params", "message", "answer", "tools",
+              "expect", "rule", "without")
 _EXAMPLE_KEYS = (*_STEP_KEYS, "steps")
 
 
@@ -19955,8 +20075,7 @@ def check_examples(check: _Checker, examples: Any, place: str) -> None:
                    "an example (a map with tool and arguments, or answer, or steps, and expect)")
         for number, step in enumerate(
             check.typed(example["steps"], list, here + "/steps", "a list of steps") if "steps" in example
-            else ()
-        ):
+            else ()):
             check.keys(step, _STEP_KEYS, f"{here}/steps/{number}", "a step")
             _check_step(check, step, f"{here}/steps/{number}")
         if "steps" not in example:
@@ -19965,11 +20084,9 @@ def check_examples(check: _Checker, examples: Any, place: str) -> None:
 
 def _check_step(check: _Checker, step: dict[str, Any], here: str) -> None:
     if not {"tool", "method", "message", "answer", "tools"} & set(step):
-        raise check.fail(
-            here,
-            "the example has no call and no answer; write tool (and arguments), method, message, answer or "
-            "tools",
-        )
+        raise check.fail(here,
+                         "the example has no call and no answer; write tool (and arguments), method, "
+                         "message, answer or tools")
     if "expect" not in step and "without" not in step:
         raise check.fail(here,
                          f"the example expects nothing; write expect ({_listed(_TEST_ACTIONS)}) or without")
@@ -19978,17 +20095,15 @@ def _check_step(check: _Checker, step: dict[str, Any], here: str) -> None:
             check.choice(item, _TEST_ACTIONS, here + "/expect", "a verdict")
     if "without" in step:
         check.texts(step["without"], here + "/without")
-    for key, kind, words in (
-        ("tool", str, "a tool's name"),
-        ("arguments", dict, "a map of arguments"),
-        ("server", str, "a server's name"),
-        ("method", str, "a method"),
-        ("params", dict, "a map"),
-        ("message", dict, "a message"),
-        ("rule", str, "a rule's name"),
-        ("tools", list, "a list of definitions"),
-        ("name", str, "a name"),
-    ):
+    for key, kind, words in (("tool", str, "a tool's name"),
+                             ("arguments", dict, "a map of arguments"),
+                             ("server", str, "a server's name"),
+                             ("method", str, "a method"),
+                             ("params", dict, "a map"),
+                             ("message", dict, "a message"),
+                             ("rule", str, "a rule's name"),
+                             ("tools", list, "a list of definitions"),
+                             ("name", str, "a name")):
         if key in step:
             check.typed(step[key], kind, f"{here}/{key}", words)
 
@@ -20070,8 +20185,8 @@ def _check_rules(check: _Checker, rules: Any, place: str, match_keys: Sequence[s
             raise check.fail(here + "/name", "a rule needs a name that is not empty")
         if rule["name"] in seen:
             raise check.fail(here + "/name",
-                             f"{rule['name']!r} is already the name of rule {seen[rule['name']]}; "
-                                             "give each rule its own name")
+                             f"{rule['name']!r} is already the name of rule {seen[rule['name']]}; give each "
+                             "rule its own name")
         seen[rule["name"]] = index
         _check_effect(check, rule, here, actions)
         remembered += rule.get("limit", {}).get("calls", 0)
@@ -20093,8 +20208,8 @@ def _check_effect(check: _Checker, rule: dict[str, Any], here: str, actions: Seq
         for key in ("action", "message", "hint"):
             if key in rule:
                 raise check.fail(f"{here}/{key}",
-                                 f"a rule with a mark decides nothing, so {key!r} has no place in it; "
-                                                  "leave it out, or write a second rule")
+                                 f"a rule with a mark decides nothing, so {key!r} has no place in it; leave "
+                                 "it out, or write a second rule")
     else:
         check.choice(rule["action"], actions, here + "/action", "an action")
     for key in ("message", "hint"):
@@ -20362,8 +20477,7 @@ def _accessed(test: ValueTest, access: frozenset[str], key: str, strict: bool) -
 
 
 def _places_anywhere(test: ValueTest, roots: Sequence[str], word: str, skip: frozenset[str] | None,
-                     access: frozenset[str],
-                     strict: bool) -> Test:
+                     access: frozenset[str], strict: bool) -> Test:
     """`under`, `not_under` and `path` in `_any_value`. A rule that refuses asks for any argument that may be
     a place and passes *test*. A rule that allows asks for all of them: each argument is surely a place and
     passes, or touches nothing."""
@@ -20794,11 +20908,9 @@ class Policy(NamedTuple):
 
     def with_looks(self, looks: DiskLooks) -> Policy:
         """The same policy, with *looks* for its looks at the disk."""
-        return self._replace(
-            paths=self.paths._replace(resolve=looks.resolve, there=looks.there),
-            apart=self.apart and self.apart.with_looks(looks),
-            machine=self.machine and self.machine.with_looks(looks),
-        )
+        return self._replace(paths=self.paths._replace(resolve=looks.resolve, there=looks.there),
+                             apart=self.apart and self.apart.with_looks(looks),
+                             machine=self.machine and self.machine.with_looks(looks))
 
     def with_secrets(self, values: Mapping[str, str]) -> Policy:
         """This policy, to which the values of these variables (see `secret_values`) are secrets."""
@@ -20907,8 +21019,7 @@ class _Compiler:
         if len(words) > 1:          # any of the words holds
             needs = [self.need(key,
                                {name: matcher[name] for name in matcher if name == word or
-                                name in _ABOUT_MATCHERS}, strict)
-                     for word in sorted(words)]
+                                name in _ABOUT_MATCHERS}, strict) for word in sorted(words)]
             return [("any", tuple([need for need, in needs]))] if all(needs) else []
         skip = frozenset(_as_list(matcher.get("except_keys", [])))
         if words == {"regex"}:
@@ -21018,8 +21129,7 @@ class _Compiler:
                                                 strict))
             elif word in ("under", "not_under"):
                 tests.append(_places_anywhere(_containment(_as_list(spec), word == "under", strict),
-                                              _as_list(spec), word, quoted,
-                                              access, strict))
+                                              _as_list(spec), word, quoted, access, strict))
             elif word == "sql":
                 tests.append(_statements(spec == "reads", skip, strict))
             elif word == "danger":
@@ -21130,11 +21240,8 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
     extended: list[str] = []
     without: set[str] = set()
     for layer in layers:
-        extended += (
-            name
-            for name in _as_list(layer.data.get("extends", []))
-            if name not in extended and not is_policy_file(name)
-        )
+        extended += (name for name in _as_list(layer.data.get("extends", []))
+                     if name not in extended and not is_policy_file(name))
         without |= set(_as_list(layer.data.get("without", [])))
     bases = [*(layer for layer in layers if layer.base), *map(builtin_layer, extended)]
     without |= {_FORMER_NAMES[name] for name in without if name in _FORMER_NAMES}
@@ -21151,8 +21258,7 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
     own = [(f"/secrets/patterns/{number}/regex", compiler, item) for compiler in compilers
            for number, item in enumerate(compiler.layer.data.get("secrets", {}).get("patterns", []))]
     patterns = [(item["name"], compiler.located(compile_regex, place, item["regex"]),
-                 item.get("entropy_threshold"))
-                for place, compiler, item in own]
+                 item.get("entropy_threshold")) for place, compiler, item in own]
     return Policy(
         settings=Settings(**settings),
         rules=_in_order(rule for compiler in compilers for rule in compiler.rules("rules", False)),
@@ -21184,8 +21290,7 @@ def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) 
                 check = _Checker(layer.file, layer.lines)
                 known = names or {"nothing, since the policy extends nothing"}
                 raise check.fail("/without" if isinstance(layer.data["without"], str)
-                                 else f"/without/{index}",
-                                 unknown_word(name, known, "rule"))
+                                 else f"/without/{index}", unknown_word(name, known, "rule"))
 
 
 def _dropping(bases: Sequence[PolicyLayer], without: set[str]) -> list[PolicyLayer]:
@@ -21220,8 +21325,7 @@ def policy_doubts(policy: Policy) -> list[str]:
     """What is valid in a policy, but hardly meant: `FILE:LINE: POINTER: …` each."""
     layers, found = policy.layers, list[str]()
     marks = {rule["mark"] for layer in layers for key in ("rules", "outbound_rules")
-             for rule in layer.data.get(key, [])
-             if "mark" in rule}
+             for rule in layer.data.get(key, []) if "mark" in rule}
     has_base = any(layer.built_in for layer in layers)
     for key in ("rules", "outbound_rules"):
         seen = Shadows(key == "outbound_rules")
@@ -21238,21 +21342,17 @@ def _doubts(rule: dict[str, Any], seen: Shadows, marks: set[str], has_base: bool
     name = rule["name"]
     before = seen.shadow_of(rule)
     if before is not None:
-        yield (
-            f"{name!r} never decides anything: {before!r} before it matches all that it does; put {name!r} "
-            "first")
+        yield (f"{name!r} never decides anything: {before!r} before it matches all that it does; put "
+               f"{name!r} first")
     elif has_base and rule.get("action") == "allow" and not rule.get("last") and seen.is_everything(rule):
-        yield (
-            f"{name!r} allows everything before the built-in rules are asked; narrow it, or leave it to "
-            "default_action")
+        yield (f"{name!r} allows everything before the built-in rules are asked; narrow it, or leave it to "
+               "default_action")
     if rule.get("action") == "allow":
         for key, matcher in rule["match"].get("arguments", {}).items():
             for regex in _as_list(matcher.get("regex", [])) if _names_a_command.search(key) else ():
                 if not _is_closed(regex):
-                    yield (
-                        f"{name!r} allows commands by {_quoted_value(regex)}, which leaves open what else a "
-                        "command does; "
-                           "close the regex with ^ and $")
+                    yield (f"{name!r} allows commands by {_quoted_value(regex)}, which leaves open what else "
+                           "a command does; close the regex with ^ and $")
     for where in ("match", "unless"):
         for mark in _as_list(rule.get(where, {}).get("marked", [])):
             if mark not in marks:
@@ -21365,8 +21465,7 @@ _COMMAND_RULES = (
     ("block-privilege-escalation", "privilege", "Blocked: raising privileges or turning protection off"),
     ("block-persistence", "persistence", "Blocked: a change that survives a log-out or reboot"),
     ("block-infrastructure-destruction", "infrastructure",
-     "Blocked: destroying cloud, cluster or database state"),
-)
+     "Blocked: destroying cloud, cluster or database state"))
 
 # Groups of rules. "use" names another group; strict and company-laptop differ from default in what they add.
 _GROUPS_JSON = r"""
@@ -21862,6 +21961,11 @@ class Wall:
         self._machine = Wall(policy.machine, whose + "machine") if policy.machine is not None else None
         self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
             or any(wall is not None and wall._may_hide for wall in (self._apart, self._machine))
+
+    def prepare(self) -> None:
+        """Make the tables that tell steering, where a rule looks for that: it takes 70 ms."""
+        if any(rule.needs and rule.needs[0] == "injection" for rule in self.policy.outbound_rules):
+            steering_tables()
 
     def walk(self, subject: Subject, memory: Memory | None = None, again: bool = False, every: bool = False
              ) -> Iterator[tuple[Rule | None, str, Hit | None]]:
@@ -22615,8 +22719,7 @@ class Toolbox:
         return self._adopt() if self._first and not self._listed else []
 
     def _compare(self, name: str, tool: dict[str, Any], pin: dict[str, Any], known: Mapping[str, Any],
-                 adopting: bool,
-                 twice: bool, budget: Budget) -> None:
+                 adopting: bool, twice: bool, budget: Budget) -> None:
         """Note whether the tool is as the user knows it."""
         expected = known.get(name)
         if expected is None and adopting:
@@ -22860,10 +22963,8 @@ class Toolbox:
         if news:
             self._told.update(news)
             names = ", ".join(printable(name, 60) for name in news[:10]) + (" …" if len(news) > 10 else "")
-            effects.append(
-                Note(
-                    f"{printable(self._name, 60)}: not as you know it: {names}; look at it with: mcpwall "
-                    "approve"))
+            effects.append(Note(f"{printable(self._name, 60)}: not as you know it: {names}; look at it with: "
+                                "mcpwall approve"))
         return effects
 
 # ---------------------------------------------------------------------------
@@ -23631,8 +23732,7 @@ _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobo
 GRANT_S = 900               # so long a yes that was given in a terminal waits for the call to come again
 _LOG_FULL = Decision("deny", None,
                      "Blocked: the audit log is full (settings.log_max_mb), and settings.audit_required is "
-                     "set",
-                     lasting=False)
+                     "set", lasting=False)
 # its answer would be taken for ours
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")
 _NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about",
@@ -23683,32 +23783,26 @@ def elicited(result: Any) -> str:
 
 
 def approval_request(ref: str, session: str, digest: str, message: Message, tool: str, decision: Decision,
-                     arguments: str,
-                     quoting: Quoting, now: float) -> bytes:
+                     arguments: str, quoting: Quoting, now: float) -> bytes:
     """What `mcpwall approve` shows of a call that was refused and may be allowed, and what stands for the
     call (*digest*): a line of JSON without secrets. *tool* is what the user knows it by."""
-    return _compact(
-        {
-            "v": 1,
-            "ref": ref,
-            "session": session,
-            "digest": digest,
-            "rule": decision.rule,
-            "asked": int(now),
-            "server": quoting.name(message.server or "unnamed"),
-            "method": message.method and quoting.name(message.method),
-            "tool": quoting.name(tool),
-            "reason": quoting.reason(decision),
-            "arguments": arguments,
-        }
-    ).encode()
+    return _compact({"v": 1,
+                     "ref": ref,
+                     "session": session,
+                     "digest": digest,
+                     "rule": decision.rule,
+                     "asked": int(now),
+                     "server": quoting.name(message.server or "unnamed"),
+                     "method": message.method and quoting.name(message.method),
+                     "tool": quoting.name(tool),
+                     "reason": quoting.reason(decision),
+                     "arguments": arguments}).encode()
 
 
 def approval_words(ref: str) -> str:
     """What ends a refusal that the user can turn into a yes."""
-    return (
-        f": your user can allow it: mcpwall approve {ref} ({GRANT_S // 60} min), then send the same call "
-        "again")
+    return (f": your user can allow it: mcpwall approve {ref} ({GRANT_S // 60} min), then send the same call "
+            "again")
 
 
 def without_own_fields(text: str, original: str) -> str:
@@ -23746,16 +23840,8 @@ class Questions:
     about rules.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        server_name: str,
-        quoting: Quoting,
-        session: str,
-        salt: bytes,
-        grants: GrantTaker | None,
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, settings: Settings, server_name: str, quoting: Quoting, session: str, salt: bytes,
+                 grants: GrantTaker | None, clock: Callable[[], float]) -> None:
         """*clock*: monotonic seconds."""
         self._settings, self._server_name, self._quoting, self._clock = settings, server_name, quoting, clock
         self._session, self._salt, self._grants = session, salt, grants
@@ -25085,9 +25171,8 @@ def _check_links(path: str) -> None:
         if place.startswith(("/dev/", "/proc/")) or links > 40:
             raise PolicyError("is no regular file; name a file", path)
         if about.st_uid not in (os.getuid(), 0):
-            raise PolicyError(
-                f"is reached through {printable(place)}, a link of another user (id {about.st_uid}); "
-                              "name the file itself", path)
+            raise PolicyError(f"is reached through {printable(place)}, a link of another user (id "
+                              f"{about.st_uid}); name the file itself", path)
         target = os.readlink(place)
         at = "/" if target.startswith("/") else at
         rest[:0] = target.split("/")
@@ -25226,10 +25311,9 @@ def _with_bases(layer: PolicyLayer, inside: str = "", seen: tuple[str, ...] = ()
         if len(seen) > 20:
             raise check.fail("/extends", "more than 20 files, one extending the other")
         if inside and not os.path.realpath(path).startswith(os.path.realpath(inside).rstrip(os.sep) + os.sep):
-            raise check.fail(
-                "/extends",
-                f"{printable(item)} lies outside the project; a project's policy extends files of its own"
-            )
+            raise check.fail("/extends",
+                             f"{printable(item)} lies outside the project; a project's policy extends files "
+                             "of its own")
         base = parse_policy(read_policy_file(path, not inside, bool(inside))[1], path, layer.name)
         found += [one._replace(base=True) for one in _with_bases(base, inside, seen)]
     return found
@@ -25238,10 +25322,8 @@ def _with_bases(layer: PolicyLayer, inside: str = "", seen: tuple[str, ...] = ()
 def project_content(path: str) -> tuple[bytes, list[PolicyLayer]]:
     """What an approval of a project's policy is about: the bytes of it and of all files that it extends; and
     its layers."""
-    layers = _with_bases(
-        parse_policy(read_policy_file(path, False, True)[1], path, "project"),
-        os.path.dirname(os.path.abspath(path))
-    )
+    layers = _with_bases(parse_policy(read_policy_file(path, False, True)[1], path, "project"),
+                         os.path.dirname(os.path.abspath(path)))
     texts = [read_policy_file(layer.file, False, True)[0] for layer in layers]
     return (texts[0] if len(texts) == 1 else b"\0".join(sha256(text).encode() for text in texts)), layers
 
@@ -25299,9 +25381,8 @@ def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | No
     if context.project is not None:
         return policy
     place = project_dir or context.cwd
-    reason = (
-        f"{printable(place)} is no project ({project_problem(place, context)}): nothing counts as inside it; "
-              "name one with --project")
+    reason = (f"{printable(place)} is no project ({project_problem(place, context)}): nothing counts as "
+              "inside it; name one with --project")
     return policy._replace(warnings=policy.warnings + (reason,))
 
 
@@ -25312,12 +25393,10 @@ def _protection(layers: Sequence[PolicyLayer]) -> list[PolicyLayer]:
     names = [re.sub(r"([*?\[\]{}!\\])", r"\\\1", place.replace("\\", "/")) for place in places]
     if not names:
         return []
-    rule = {
-        "name": "block-policy-files",
-        "match": {"arguments": {"_any_value": {"path": names, "access": "write"}}},
-        "action": "deny",
-        "message": "Blocked: a policy file of mcpwall that is in force",
-    }
+    rule = {"name": "block-policy-files",
+            "match": {"arguments": {"_any_value": {"path": names, "access": "write"}}},
+            "action": "deny",
+            "message": "Blocked: a policy file of mcpwall that is in force"}
     return [PolicyLayer({"version": 1, "rules": [rule]}, "built-in protection", dict, "protection", True)]
 
 
@@ -25470,12 +25549,8 @@ def _remove_old_logs(directory: str, oldest: str) -> None:
     """Remove the files of days before *oldest* (YYYY-MM-DD): only plain files that are named like ours."""
     for name in os.listdir(directory):
         path = os.path.join(directory, name)
-        if (
-            re.fullmatch(r"\d{4}-\d\d-\d\d\.jsonl", name)
-            and name[:10] < oldest
-            and os.path.isfile(path)
-            and not os.path.islink(path)
-        ):
+        if (re.fullmatch(r"\d{4}-\d\d-\d\d\.jsonl", name) and name[:10] < oldest and os.path.isfile(path)
+            and not os.path.islink(path)):
             try:
                 os.unlink(path)
             except OSError:         # somebody else's, or another wall was quicker
@@ -25812,22 +25887,17 @@ class Patience(NamedTuple):
 
 # What the SDKs' clients hand on, and what programs there cannot do without
 _ENV_POSIX = "HOME LOGNAME PATH SHELL TERM USER"
-_ENV_WINDOWS = (
-    "ALLUSERSPROFILE APPDATA COMMONPROGRAMFILES COMMONPROGRAMFILES(X86) COMMONPROGRAMW6432 COMPUTERNAME "
-    "COMSPEC "
-                "HOMEDRIVE HOMEPATH LOCALAPPDATA NUMBER_OF_PROCESSORS OS PATH PATHEXT PROCESSOR_ARCHITECTURE "
-                "PROGRAMDATA "
-                "PROGRAMFILES PROGRAMFILES(X86) PROGRAMW6432 PUBLIC SYSTEMDRIVE SYSTEMROOT USERNAME "
-                "USERPROFILE WINDIR")
+_ENV_WINDOWS = ("ALLUSERSPROFILE APPDATA COMMONPROGRAMFILES COMMONPROGRAMFILES(X86) COMMONPROGRAMW6432 "
+                "COMPUTERNAME COMSPEC HOMEDRIVE HOMEPATH LOCALAPPDATA NUMBER_OF_PROCESSORS OS PATH PATHEXT "
+                "PROCESSOR_ARCHITECTURE PROGRAMDATA PROGRAMFILES PROGRAMFILES(X86) PROGRAMW6432 PUBLIC "
+                "SYSTEMDRIVE SYSTEMROOT USERNAME USERPROFILE WINDIR")
 # Language and time, temporary folders, proxies, certificates; where caches and settings lie (not
 # XDG_RUNTIME_DIR: through its sockets the desktop and its keyring are reached)
-_ENV_ANYWHERE = (
-    "LANG LANGUAGE LC_* TZ TMPDIR TMP TEMP {HTTP,HTTPS,ALL,NO,FTP}_PROXY {http,https,all,no,ftp}_proxy "
-    "SSL_CERT_{FILE,DIR} "
-    "NODE_EXTRA_CA_CERTS REQUESTS_CA_BUNDLE CURL_CA_BUNDLE AWS_CA_BUNDLE GIT_SSL_CAINFO NIX_SSL_CERT_FILE "
-    "DENO_CERT PIP_CERT "
-    "HTTPLIB2_CA_CERTS GRPC_DEFAULT_SSL_ROOTS_FILE_PATH XDG_{CACHE,CONFIG,DATA,STATE}_HOME "
-    "XDG_{CONFIG,DATA}_DIRS")
+_ENV_ANYWHERE = ("LANG LANGUAGE LC_* TZ TMPDIR TMP TEMP {HTTP,HTTPS,ALL,NO,FTP}_PROXY "
+                 "{http,https,all,no,ftp}_proxy SSL_CERT_{FILE,DIR} NODE_EXTRA_CA_CERTS REQUESTS_CA_BUNDLE "
+                 "CURL_CA_BUNDLE AWS_CA_BUNDLE GIT_SSL_CAINFO NIX_SSL_CERT_FILE DENO_CERT PIP_CERT "
+                 "HTTPLIB2_CA_CERTS GRPC_DEFAULT_SSL_ROOTS_FILE_PATH XDG_{CACHE,CONFIG,DATA,STATE}_HOME "
+                 "XDG_{CONFIG,DATA}_DIRS")
 
 
 def server_environment(environ: Mapping[str, str], setting: str | Sequence[str], names: Sequence[str],
@@ -26106,9 +26176,8 @@ def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str
     words = []
     for number, word in enumerate((path, *arguments)):
         if re.search(r"[\r\n\0]", word):         # its text may be a secret
-            raise CommandError(
-                f"cannot start the server: {path} is run by cmd.exe, which cannot take the line break in "
-                               f"argument {number}; start the program behind it directly", 126)
+            raise CommandError(f"cannot start the server: {path} is run by cmd.exe, which cannot take the "
+                               f"line break in argument {number}; start the program behind it directly", 126)
         words.append(re.sub(r'(\\+)(?="|\Z)', r"\1\1", word).replace('"', '""').replace("%", "%%cd:~,%"))
     shell = environ.get("COMSPEC") or windows_program("cmd.exe", environ)
     line = '" "'.join(words)
@@ -26310,8 +26379,7 @@ class _Relay:
 
     def __init__(self, session: Session, child: _Child, audit: AuditLog | None, reporter: Reporter,
                  patience: Patience, stdin: int, stdout: int, consent: ConsentStore | None,
-                 watch: PolicyWatch | None,
-                 shown: str) -> None:
+                 watch: PolicyWatch | None, shown: str) -> None:
         self._session, self._child, self._audit, self._watch = session, child, audit, watch
         self._consent, self._shown = consent, shown
         self._reporter, self._patience = reporter, patience
@@ -26410,6 +26478,7 @@ class _Relay:
             self._unprepared = False
             with self._lock:
                 self._session.prepare()
+            self._session.wall.prepare()        # an answer that comes meanwhile may need nothing of this
         return more
 
     def _logged(self, effects: list[Any]) -> list[Any]:
@@ -27592,6 +27661,11 @@ def hook_hosts() -> dict[str, HookHost]:
     return hosts
 
 
+def _hooked_hosts() -> list[str]:
+    """The hosts that can be told to ask about their own tools."""
+    return [name for name, host in hook_hosts().items() if host.file]
+
+
 def hook_host(name: str, option: str = "--host") -> HookHost:
     """The host of that name. Raises UsageError."""
     hosts = hook_hosts()
@@ -27625,9 +27699,8 @@ def hook_command(words: Sequence[str], shell: str) -> str:
     plain = [re.fullmatch(r"[\w:./\\-]+", word, re.ASCII) is not None for word in words]
     if shell == "cmd":
         if any(set(word) & set('%"^&|<>!\r\n') for word in words):
-            raise ConfigError(
-                f"{printable(' '.join(words))}: cmd.exe would read this otherwise; move mcpwall to a plainer "
-                "path")
+            raise ConfigError(f"{printable(' '.join(words))}: cmd.exe would read this otherwise; move "
+                              "mcpwall to a plainer path")
         return " ".join(word if fine else f'"{word}"' for word, fine in zip(words, plain))
     quoted = (word if fine else "'" + word.replace("'", "''") + "'" for word, fine in zip(words, plain))
     return "& " * (not plain[0]) + " ".join(quoted)
@@ -27911,9 +27984,9 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
     """
     import stat
     if is_kept_private(path):
-        raise ConfigError(
-            f"{path}: this Python, from the Microsoft Store, keeps what it writes below AppData to itself, "
-                          "so the host would not see the change; run mcpwall with one from python.org")
+        raise ConfigError(f"{path}: this Python, from the Microsoft Store, keeps what it writes below "
+                          "AppData to itself, so the host would not see the change; run mcpwall with one "
+                          "from python.org")
     target = os.path.realpath(path)
     try:
         status = os.stat(target)
@@ -28171,8 +28244,7 @@ class Grants:
             optional = [about.get(key, 0) for key in ("rule", "method")]
             asked = about.get("asked")
             if (load_json(data.decode()) != about or about.get("ref") != ref or type(asked) is not int or
-                not all(
-                     type(text) is str for text in texts) or
+                not all(type(text) is str for text in texts) or
                 not all(text is None or type(text) is str for text in optional)):
                 return None
             return (data, about) if -ASKED_S < self._clock() - asked < ASKED_S else None
@@ -28423,10 +28495,9 @@ class ConsentStore:
         for name in self.folder.names("server"):
             self._load(name)
         if os.path.lexists(self.folder.place("damaged.json")):
-            return (
-                f"{self.folder.path}: something that you had agreed to was lost. Servers that are not known "
-                "there count as "
-                    "changed; if that is right, for you have no others: mcpwall approve --ack")
+            return (f"{self.folder.path}: something that you had agreed to was lost. Servers that are not "
+                    "known there count as changed; if that is right, for you have no others: mcpwall "
+                    "approve --ack")
         return None
 
     def acknowledge(self) -> None:
@@ -28842,8 +28913,7 @@ class Launcher(NamedTuple):
         if text != self.text:
             named = _launched_file(text)
             what = (f"starts {printable(named)}, not {printable(self.file)}" if named not in ("", self.file)
-                    else
-                    "is not as mcpwall writes it")
+                    else "is not as mcpwall writes it")
             return f"its launcher {printable(self.path)} {what}; wrap it again"
         return None
 
@@ -29135,9 +29205,8 @@ def _foreign_wall(io: Surroundings, server: Server) -> str:
             return f"it hands on variables that it does not set: {printable(value)}"
         if name in allowed and value != allowed[name] or name not in (*allowed, "config", "env", "profile",
                                                                       "enforce"):
-            return (
-                f"it has an option that mcpwall does not write there: --{printable(name)} "
-                f"{printable(value)}".rstrip())
+            return (f"it has an option that mcpwall does not write there: --{printable(name)} "
+                    f"{printable(value)}".rstrip())
     return ""
 
 
@@ -29169,99 +29238,189 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
         io.say(line if not io.width or len(line) <= io.width else line[:io.width - 1] + "…")
 
 
-def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str], *arguments: Any) -> Any:
-    """The parsed command line of a sub-command, or None when it only asked for help. Raises UsageError."""
-    plain = _plain_arguments(argv, arguments)
-    if plain is not None:
-        return plain
-    import argparse
+# -- the words of a command line --------------------------------------------------
 
-    class Parser(argparse.ArgumentParser):
-        def error(self, message: str) -> Any:
-            message = re.sub(r"^argument (?:\S*/)?(-[-\w]*): expected .*", r"\1 needs a value",
-                             message).replace(
-                "argument --", "--"
-            )
-            raise UsageError(f"{name}: {message} (see: mcpwall {name} --help)" if name else
-                             f"{message} (see: mcpwall --help; a server's command comes after --)")
-
-    parser = Parser(prog=f"mcpwall {name}", description=about, allow_abbrev=False, add_help=False)
-    for flags, settings in arguments:
-        parser.add_argument(*flags.split(), **settings)
-    parser.add_argument("-h", "--help", action="store_true", help="show this and exit")
-    if "-h" in argv or "--help" in argv:
-        io.say(parser.format_help().rstrip())
-        return None
-    args, rest = parser.parse_known_args(list(argv))
-    if rest:
-        known = [flag for flags, _ in arguments for flag in flags.split() if flag.startswith("-")]
-        what = unknown_word(rest[0].partition("=")[0], known, "option") if rest[0].startswith("-") else \
-            f"{printable(repr(rest[0]))} is one argument too many"
-        parser.error(what)
-    return args
+_Argument = tuple[str, dict[str, Any]]     # flags, or the name of an operand; settings as argparse has them
+_Command = Callable[[Sequence[str], Surroundings], int]
 
 
-def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
-    """The same where there are only options by their whole names, each with its value, and words in one
-    place; else None. What hosts start writes it so, and argparse takes 20 ms to import."""
-    values: dict[str, Any] = {}
-    several = None                  # what takes any number of words
-    known: dict[str, tuple[str, Any]] = {}
-    for flags, settings in arguments:
-        name = flags.split()[-1].lstrip("-").replace("-", "_")
-        simple = flags.startswith("-") and settings.keys() <= {"metavar", "help", "action", "default",
-                                                               "required"}
-        known.update({flag: (name, settings) for flag in flags.split() if simple})
-        flag = settings.get("action") == "store_true"
-        values[name] = False if flag else [] if settings.get("default") == [] else settings.get("default")
-        if not flags.startswith("-") and settings.get("nargs") == "*" and several is None:
-            several, values[name] = name, []
-        elif (
-            not flags.startswith("-")
-            and settings.get("nargs") != "?"
-            or settings.get("required")
-            and not {*flags.split()} & {*argv}
-        ):
-            return None
-    words = list(argv)
-    while words:
-        if several and not values[several] and words[0][:1] not in ("-", ""):
-            while words and words[0][:1] not in ("-", ""):
-                values[several].append(words.pop(0))
-            continue
-        name, settings = known.get(words.pop(0), ("", {}))
-        action = settings.get("action", "")
-        if (
-            not name
-            or action not in ("", "append", "store_true")
-            or action != "store_true"
-            and (not words or words[0][:1] in ("-", ""))
-        ):
-            return None
-        value = True if action == "store_true" else words.pop(0)
-        values[name] = [*values[name], value] if action == "append" else value
-    return type("Arguments", (), values)
-
-
-def _setup_option(flags: str, metavar: str, about: str, **settings: Any) -> tuple[str, dict[str, Any]]:
+def _option(flags: str, metavar: str, about: str, **settings: Any) -> _Argument:
     return flags, {"metavar": metavar, "help": about, **settings}
 
 
-def _setup_flag(name: str, about: str) -> tuple[str, dict[str, Any]]:
+def _options(flags: str, metavar: str, about: str, **settings: Any) -> _Argument:
+    """One that may be repeated: a list of values."""
+    return _option(flags, metavar, about, action="append", default=[], **settings)
+
+
+def _flag(name: str, about: str) -> _Argument:
     return name, {"action": "store_true", "help": about}
 
 
-_SETUP_YES = _setup_flag("--yes", "do it without asking")
-_SETUP_PLAIN = _setup_flag("--plain",
-                           "start the file by its path, without a launcher: slower, and nothing else to keep")
-_SETUP_PROJECT = _setup_option("--project", "DIR",
-                               "what ${PROJECT_DIR} means for servers that a host may start anywhere")
-_SETUP_CLIENT = _setup_option("--client", "NAME", "only this host's files", action="append", default=[])
-_SETUP_FILES = (
-    _SETUP_CLIENT,
-    _setup_option("--config", "FILE", "a config file of a host that mcpwall does not know"),
-    _setup_option("--key", "KEY", "where its servers are: dotted, or a JSON Pointer (mcpServers)"),
-    _setup_flag("--dry-run", "show what would be written, write nothing"))
+def sub_command(*arguments: _Argument) -> Callable[[Callable[[Any, Surroundings], int]], _Command]:
+    """Have a function `cmd_NAME` called with the parsed words of `mcpwall NAME`. Its docstring is what --help
+    says."""
+    def of(run: Callable[[Any, Surroundings], int]) -> _Command:
+        name = run.__name__[4:]
+
+        @wraps(run)
+        def command(argv: Sequence[str], io: Surroundings) -> int:
+            if "-h" in argv or "--help" in argv:
+                io.say(_help_of(f"mcpwall {name}", run.__doc__, arguments))
+                return 0
+            try:
+                args = parsed_words(argv, arguments)
+            except UsageError as fault:
+                raise UsageError(f"{name}: {fault} (see: mcpwall {name} --help)") from None
+            return run(args, io)
+        return command
+    return of
+
+
+def parsed_words(argv: Sequence[str], arguments: Sequence[_Argument]) -> Any:
+    """An object with a member for each of *arguments*, of which at most one is an operand. Raises UsageError.
+
+    argparse would do, but it takes 12 ms, and hosts wait for relays and hooks to start. It prints the help.
+    """
+    values: dict[str, Any] = {}
+    options: dict[str, tuple[str, dict[str, Any]]] = {}
+    operand, how = "", dict[str, Any]()
+    for flags, settings in arguments:
+        name = flags.split()[-1].lstrip("-").replace("-", "_")
+        values[name] = settings.get("default", False if "action" in settings else None)
+        if flags.startswith("-"):
+            options.update(dict.fromkeys(flags.split(), (name, settings)))
+        else:
+            operand, how = name, settings
+    words = _take_options(argv, options, values)
+    if how.get("nargs") in ("*", "+"):
+        values[operand], words = words, []
+    elif operand and words:
+        values[operand] = words.pop(0)
+    if words:
+        raise UsageError(f"{printable(repr(words[0]))} is one argument too many")
+    if operand and how.get("nargs") in (None, "+") and not values[operand]:
+        raise UsageError(f"{how['metavar']} is missing")
+    for flag, (name, settings) in options.items():
+        if "required" in settings and not values[name]:
+            raise UsageError(f"{flag} is missing")
+    return type("Arguments", (), values)
+
+
+def _take_options(argv: Sequence[str], options: Mapping[str, tuple[str, dict[str, Any]]],
+                  values: dict[str, Any]) -> list[str]:
+    """Put what the options in *argv* say into *values*; the other words. Raises UsageError."""
+    def is_option(word: str) -> bool:       # `-odd name` is none: names may begin with a sign
+        return word[:1] == "-" != word and (" " not in word or word.partition("=")[0] in options)
+
+    words, rest = list[str](), list(argv)
+    while rest:
+        word = rest.pop(0)
+        flag, equals, value = word.partition("=")
+        if word == "--":
+            return words + rest
+        if not is_option(word):
+            words.append(word)
+            continue
+        if flag not in options:
+            raise UsageError(unknown_word(flag, options, "option"))
+        name, settings = options[flag]
+        action = settings.get("action")
+        if action == "store_true":
+            if equals:
+                raise UsageError(f"{flag} takes no value")
+            values[name] = True
+            continue
+        # a value that looks like an option is more likely the next one; `--option=-value` is certain
+        if not equals and (not rest or is_option(rest[0])):
+            raise UsageError(f"{flag} needs a value")
+        given = [value if equals else rest.pop(0)]
+        while settings.get("nargs") == "+" and rest and not is_option(rest[0]):
+            given.append(rest.pop(0))
+        if given[0] not in settings.get("choices", given):
+            raise UsageError(f"{flag}: {unknown_word(given[0], settings['choices'], 'value')}")
+        values[name] = [*values[name], *given] if action == "append" else given[0]
+    return words
+
+
+def _help_of(name: str, about: str | None, arguments: Sequence[_Argument]) -> str:
+    """What `--help` prints of a sub-command, as wide as the terminal."""
+    import argparse
+    parser = argparse.ArgumentParser(prog=name, description=about, add_help=False)
+    for flags, settings in (*arguments, ("-h --help", {"action": "help", "help": "show this and exit"})):
+        parser.add_argument(*flags.split(), **settings)
+    return parser.format_help().rstrip()
+
+
+_JSON = _flag("--json", "for programs")
+_LOG_FILES = _option("files", "LOG", "log files, or folders of them, the oldest first (else this user's)",
+                     nargs="*")
+_LOG_OF_REF = _options("--log", "FILE", "where the ref is looked up (this user's log)")
+_SETUP_YES = _flag("--yes", "do it without asking")
+_SETUP_PLAIN = _flag("--plain",
+                     "start the file by its path, without a launcher: slower, and nothing else to keep")
+_SETUP_PROJECT = _option("--project", "DIR",
+                         "what ${PROJECT_DIR} means for servers that a host may start anywhere")
+_SETUP_CLIENT = _options("--client", "NAME", "only this host's files")
+_SETUP_FILES = (_SETUP_CLIENT,
+                _option("--config", "FILE", "a config file of a host that mcpwall does not know"),
+                _option("--key", "KEY", "where its servers are: dotted, or a JSON Pointer (mcpServers)"),
+                _flag("--dry-run", "show what would be written, write nothing"))
+_POLICY_ARGUMENTS = (
+    _option("-c --config", "FILE", "the policy to use, alone (default: the project's .mcpwall.yml over "
+                                   "~/.mcpwall/config.yml, else the built-in default)"),
+    _option("--profile", "NAME", "a built-in policy; `mcpwall rules` lists them"),
+    _option("--log-level", "L", "what stderr shows: debug, info, warn, error (default: settings.log_level)"),
+    _option("--server-name", "NAME", "the name that rules and records know this server by"),
+    _option("--project", "DIR",
+            "what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)"),
+    _options("--env", "NAME,...",
+             "variables (or globs) that the server gets whatever settings.env says; may be repeated"),
+    _flag("--monitor", "for this run, forward everything and log what would have been done"),
+    _flag("--enforce", "for this run, do what the policy says, whatever its settings.mode"))
+
+
+class _Options:
+    """What the options of _POLICY_ARGUMENTS say. Raises UsageError for a value that cannot be."""
+
+    def __init__(self, args: Any) -> None:
+        self.config: str | None = args.config
+        self.profile: str | None = args.profile
+        self.log_level: str | None = args.log_level
+        self.server_name: str | None = args.server_name
+        self.project: str | None = args.project
+        if args.monitor and args.enforce:
+            raise UsageError("--monitor and --enforce exclude each other")
+        self.mode = "monitor" if args.monitor else "enforce" if args.enforce else None
+        for flags, _ in _POLICY_ARGUMENTS:
+            flag = flags.split()[-1]
+            given = getattr(args, flag[2:].replace("-", "_"))
+            if given == "" or given == [""]:
+                raise UsageError(f"{flag} needs a value that is not empty")
+        self.env = [name for value in args.env for name in variable_globs(value)]
+        if self.log_level not in (None, *_LEVELS):
+            raise UsageError(f"--log-level: {unknown_word(self.log_level, _LEVELS, 'level')}")
+        self.home = user_home()
+        self.consent = ConsentStore(os.path.join(self.home, ".mcpwall")) if self.home is not None else None
+
+    def policy_of(self, project: str, cwd: str) -> Policy:
+        """The policy that these options name for another place. Raises PolicyError."""
+        _check_profile(self.profile)
+        approved = self.consent.is_approved if self.consent is not None else None
+        return load_policy(self.config, self.profile, project, self.home, approved, cwd, mode=self.mode)
+
+    def policy(self) -> Policy:
+        """The policy these options name. Raises PolicyError."""
+        if self.project is not None and not os.path.isdir(self.project):
+            raise UsageError(f"--project {self.project}: no such directory")
+        _check_profile(self.profile)
+        approved = self.consent.is_approved if self.consent is not None else None
+        return load_policy(self.config, self.profile, self.project, self.home, approved, mode=self.mode)
+
+
+def _check_profile(name: str | None) -> None:
+    if name is not None and name not in BUILTIN_NAMES:
+        raise UsageError(f"--profile: {unknown_word(name, BUILTIN_NAMES, 'built-in policy')}")
 
 
 # -- init -------------------------------------------------------------------------
@@ -29289,22 +29448,17 @@ extends: PROFILE
 """
 
 
-def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("servers", "SERVER", "names of servers (asked for when none are given)", nargs="*"),
+             _option("--profile", "NAME", "the built-in policy to start from (default)"),
+             _options("--client", "NAME", "only these hosts: " + ", ".join(known_clients()), nargs="+"),
+             _flag("--all", "every server that can be wrapped"),
+             _flag("--hooks", "have every host that is here ask about its own tools, too"), _SETUP_PROJECT,
+             _flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
+def cmd_init(args: Any, io: Surroundings) -> int:
     """Find all servers, let the user choose, put the wall in front of them, leave a starter policy."""
-    args = _setup_arguments(
-        io, "init", "Put the wall in front of the MCP servers of this user and this project.", argv,
-        _setup_option("servers", "SERVER", "names of servers (asked for when none are given)", nargs="*"),
-        _setup_option("--profile", "NAME", "the built-in policy to start from (default)"),
-        _setup_option("--client", "NAME", "only these hosts: " + ", ".join(known_clients()), action="append",
-                      nargs="+", default=[]),
-        _setup_flag("--all", "every server that can be wrapped"),
-        _setup_flag("--hooks", "have every host that is here ask about its own tools, too"),
-        _SETUP_PROJECT, _setup_flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
-    if args is None:
-        return 0
     _check_profile(args.profile)
     wall = own_command() if args.plain and io.launcher else io.wall
-    found = _take_inventory(io, [name for names in args.client for name in names])
+    found = _take_inventory(io, args.client)
     named = [s for s in found.servers if s.name in args.servers]
     unknown = [name for name in args.servers if name not in {s.name for s in found.servers}]
     if unknown:
@@ -29316,10 +29470,9 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
         io.complain(problem)
     _print_table(io, found)
     if not found.servers:
-        _say_searched(io, [name for names in args.client for name in names])
+        _say_searched(io, args.client)
     open_ones = [s for s in named or found.servers if (s.wrapper is None or _foreign_wall(io, s)) and
-                 not s.why_not
-                 and (args.all or args.servers or not args.hooks)]
+                 not s.why_not and (args.all or args.servers or not args.hooks)]
     if open_ones and not listed and io.interactive:
         open_ones = [s for s in _ask_which(io, found.servers) if s in open_ones]
     open_ones = _with_project(io, open_ones, args.project, args.profile)
@@ -29349,7 +29502,7 @@ def _offer_hooks(io: Surroundings, args: Any) -> int:
     done."""
     hosts = dict.fromkeys(host.name for host, _, state, problem in _hook_state(io)
                           if state != "registered" and problem is None)
-    clients = [name for names in args.client for name in names]
+    clients = args.client
     args.hook = [name for name in hosts if (not clients or name in clients) and (
         args.hooks or io.interactive and not args.yes and not args.dry_run and io.agrees(
             f"Also have {name} ask mcpwall before it runs, reads, writes or fetches something itself?"))]
@@ -29413,9 +29566,8 @@ def _with_project(io: Surroundings, servers: Sequence[Server], given: str | None
         names = ", ".join(_server_title(io, server) for server in homeless)
         if io.interactive:
             while folder is None:
-                answer = io.ask(
-                    f"{profile} allows only what is inside a project; which folder is that of {names}? "
-                                "(empty: wherever the host starts it) ").strip()
+                answer = io.ask(f"{profile} allows only what is inside a project; which folder is that of "
+                                f"{names}? (empty: wherever the host starts it) ").strip()
                 if not answer:
                     break
                 path = os.path.abspath(os.path.join(io.cwd,
@@ -29424,10 +29576,8 @@ def _with_project(io: Surroundings, servers: Sequence[Server], given: str | None
                 if folder is None:
                     io.complain(f"{io.short(path)}: no such directory")
         else:
-            io.complain(
-                f"{names}: {profile} allows only what is inside the project, and the host may start it "
-                "anywhere; "
-                        "add --project DIR")
+            io.complain(f"{names}: {profile} allows only what is inside the project, and the host may start "
+                        "it anywhere; add --project DIR")
     return [server if server.project or not folder else server._replace(project=folder) for server in servers]
 
 
@@ -29446,11 +29596,6 @@ def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
             raise UsageError(f"{printable(word)} is no number or server of the table, no range and not `all`")
         picked += range(first, last + 1)
     return [servers[number - 1] for number in dict.fromkeys(picked)]
-
-
-def _check_profile(name: str | None) -> None:
-    if name is not None and name not in BUILTIN_NAMES:
-        raise UsageError(f"--profile: {unknown_word(name, BUILTIN_NAMES, 'built-in policy')}")
 
 
 def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
@@ -29486,21 +29631,15 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
 
 # -- wrap, unwrap -------------------------------------------------------------------
 
-def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("server", "SERVER", "its name in the host's config", nargs="?"),
+             _options("--hook", "HOST",
+                      "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts())),
+             _option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
+             _option("--profile", "NAME", "the built-in policy of this server (or host), alone"),
+             _flag("--yes", "without a terminal: give an entry that is walled already another policy"),
+             _SETUP_PROJECT, _SETUP_PLAIN, *_SETUP_FILES)
+def cmd_wrap(args: Any, io: Surroundings) -> int:
     """Put the wall in front of one server, in every file that names it."""
-    args = _setup_arguments(
-        io, "wrap", "Put the wall in front of one MCP server, wherever it is configured.", argv,
-        _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
-        _setup_option("--hook", "HOST",
-                      "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts()),
-                      action="append", default=[]),
-        _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
-        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"),
-        _setup_flag("--yes", "without a terminal: give an entry that is walled already another policy"),
-        _SETUP_PROJECT,
-        _SETUP_PLAIN, *_SETUP_FILES)
-    if args is None:
-        return 0
     if (args.server is None) == (not args.hook):
         raise UsageError("wrap: write one of SERVER and --hook HOST")
     wall = own_command() if args.plain and io.launcher else io.wall
@@ -29512,8 +29651,7 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
     done = not found.problems
     if not args.project:
         servers = [server._replace(project=server.project or server.wrapper.options.get("project"))
-                   if server.wrapper else server
-                   for server in servers]
+                   if server.wrapper else server for server in servers]
     for server in _with_project(io, servers, args.project, args.profile):
         foreign = _foreign_wall(io, server)
         anew = bool(options or args.project or foreign)
@@ -29563,8 +29701,7 @@ def _shown_entry(entry: Any) -> Any:
     if not isinstance(entry, dict):
         return entry
     return {key: dict.fromkeys(value, MARKER) if isinstance(value, dict) and key in _VALUE_TABLES.split("|")
-            else value
-            for key, value in entry.items()}
+            else value for key, value in entry.items()}
 
 
 def _policy_options(io: Surroundings, args: Any) -> list[str]:
@@ -29594,9 +29731,9 @@ def _say_left_out(io: Surroundings, found: _Inventory, server: Server) -> None:
     names += ["the variables of its envFile"] if isinstance(server.entry,
                                                             dict) and server.entry.get("envFile") else []
     if names:
-        io.complain(
-            f"{_where(io, server)}: not named in --env: {_masked(found.secrets, ', '.join(names), 300)}; "
-                    "a policy that says `env: minimal` withholds them")
+        io.complain(f"{_where(io, server)}: not named in --env: "
+                    f"{_masked(found.secrets, ', '.join(names), 300)}; a policy that says `env: minimal` "
+                    "withholds them")
 
 
 def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server]]:
@@ -29613,19 +29750,13 @@ def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server
     return found, servers
 
 
-def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("server", "SERVER", "its name in the host's config", nargs="?"),
+             _flag("--all", "every wrapped server"),
+             _options("--hook", "HOST", "or: let this host ask no more about its own tools (all: no host)"),
+             _option("--restore", "FILE", "bring back the backup beside this config file"),
+             _flag("--yes", "do it without asking"), *_SETUP_FILES)
+def cmd_unwrap(args: Any, io: Surroundings) -> int:
     """Take the wall away again: from one server, from all, or by bringing a file's backup back."""
-    args = _setup_arguments(
-        io, "unwrap", "Take the wall away from MCP servers; the entry is again what it was.", argv,
-        _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
-        _setup_flag("--all", "every wrapped server"),
-        _setup_option("--hook", "HOST", "or: let this host ask no more about its own tools (all: no host)",
-                      action="append",
-                      default=[]),
-        _setup_option("--restore", "FILE", "bring back the backup beside this config file"),
-        _setup_flag("--yes", "do it without asking"), *_SETUP_FILES)
-    if args is None:
-        return 0
     if sum(map(bool, (args.server is not None, args.all, args.restore, args.hook))) != 1:
         raise UsageError("unwrap: write one of SERVER, --all, --hook HOST and --restore FILE")
     if args.hook:
@@ -29650,11 +29781,6 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
 
 
 # -- hooks of hosts -----------------------------------------------------------------
-
-def _hooked_hosts() -> list[str]:
-    """The hosts that can be told to ask about their own tools."""
-    return [name for name, host in hook_hosts().items() if host.file]
-
 
 def hook_words(io: Surroundings, host: HookHost, options: Sequence[str] = (),
                plain: bool = False) -> list[str]:
@@ -29701,9 +29827,8 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
     changes = [plan for plan in plans if plan.new != plan.old]
     for plan in plans:
         if plan not in changes and (on or "all" not in args.hook):
-            io.say(
-                f"{plan.host.name} in {io.short(plan.path)}: "
-                f"{'already registered' if on else 'no hook of ours'}")
+            io.say(f"{plan.host.name} in {io.short(plan.path)}: "
+                   f"{'already registered' if on else 'no hook of ours'}")
     if not changes and not on and "all" in args.hook:
         io.say("no hook of ours is registered")
     for plan in changes:
@@ -29734,9 +29859,8 @@ def _hook_plan(io: Surroundings, host: HookHost, path: str, words: list[str], on
     beside = (_hook_text(os.path.join(os.path.dirname(path), "config.toml")) if on and host.name == "codex"
               else None)
     if beside and re.search(r"(?m)^\s*(?:hooks\s*=|\[\[?\s*hooks(?!\s*\.\s*state\b))", beside):
-        raise ConfigError(
-            "Codex has hooks in config.toml, and reads them from one file only; move them to "
-            "hooks.json first")
+        raise ConfigError("Codex has hooks in config.toml, and reads them from one file only; move them to "
+                          "hooks.json first")
     return _HookPlan(host, path, words, text,
                      set_hooks(text, host, words, on, io.platform, config_form(path)))
 
@@ -29790,8 +29914,7 @@ def _servers_in(path: str, data: bytes) -> list[Server]:
     for key in keys:
         try:
             found += list_servers(ConfigFile(("file",), "file", path, tuple(key.split(".")),
-                                             config_form(path)),
-                                  decode_config(path, data))
+                                             config_form(path)), decode_config(path, data))
         except WallError:
             pass
     return found
@@ -29859,21 +29982,12 @@ _SUMMARIES = {      # kind: what is said of several of them, one line for all
     "config": "configuration files cannot be read"}
 
 
-def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_JSON, _SETUP_CLIENT,
+             _options("--ack", "KIND[:NAME]",
+                      "a warning that you know of, such as unpinned or unpinned:git: it counts no more"),
+             _options("--unack", "KIND[:NAME]", "let it count again (all: everything)"), *_POLICY_ARGUMENTS)
+def cmd_status(args: Any, io: Surroundings) -> int:
     """What is wrapped where and with which policy, and what needs attention (then 1)."""
-    args = _setup_arguments(
-        io, "status",
-        "What is wrapped where, which policy is in force, what was refused today, and what needs attention.",
-        argv,
-        _setup_flag("--json", "for programs"), _SETUP_CLIENT,
-        _setup_option("--ack", "KIND[:NAME]",
-                      "a warning that you know of, such as unpinned or unpinned:git: it counts no more",
-                      action="append", default=[]),
-        _setup_option("--unack", "KIND[:NAME]", "let it count again (all: everything)", action="append",
-                      default=[]),
-        *_POLICY_ARGUMENTS)
-    if args is None:
-        return 0
     options = _Options(args)
     found = _take_inventory(io, args.client)
     if options.server_name:
@@ -30036,16 +30150,13 @@ def _status_notes(io: Surroundings, found: _Inventory, policy: Policy | None) ->
                 and "project" not in server.wrapper.options and
                 _relies_on_project(io, server.wrapper.options)]
     if homeless:
-        yield (
-            f"{len(homeless)} entries start where their host does, and allow only what is inside the "
-            "project: "
-               "PROJECT_DIR may be empty there, and then nothing is (mcpwall wrap SERVER --project DIR): "
-               f"{', '.join(homeless)}")
+        yield (f"{len(homeless)} entries start where their host does, and allow only what is inside the "
+               "project: PROJECT_DIR may be empty there, and then nothing is (mcpwall wrap SERVER --project "
+               f"DIR): {', '.join(homeless)}")
     slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper) for server in found.servers)
     if slow:
-        yield (
-            f"{slow} of these start without Python's cache; wrapped again, they start about five times as "
-            "fast")
+        yield (f"{slow} of these start without Python's cache; wrapped again, they start about five times as "
+               "fast")
 
 
 def _relies_on_project(io: Surroundings, options: Mapping[str, str]) -> bool:
@@ -30075,8 +30186,7 @@ def _known_problems(io: Surroundings, problems: Sequence[Problem], ack: Sequence
         if not chosen:
             there = {one.kind for one in problems} | {f"{one.kind}:{one.item}" for one in problems}
             raise UsageError(f"--{'' if on else 'un'}ack: {unknown_word(word, there, 'problem')}" if there
-                             else
-                             f"--{'' if on else 'un'}ack {printable(word)}: there is no such problem")
+                             else f"--{'' if on else 'un'}ack {printable(word)}: there is no such problem")
         errors = [one for one in chosen if one.rank == "error"]
         if on and errors:
             raise UsageError(
@@ -30133,8 +30243,7 @@ def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> It
             variables = unnamed_variables(server)
             if variables or "config" in options:
                 policy = load_policy(options.get("config"), options.get("profile"),
-                                     options.get("project", io.cwd), io.home,
-                                     io.consent.is_approved)
+                                     options.get("project", io.cwd), io.home, io.consent.is_approved)
                 withheld = server_environment(dict.fromkeys(variables, ""), policy.settings.handed_on, ())[1]
                 if withheld:
                     yield "environment", place, (f"{name}: its policy withholds what its entry sets: "
@@ -30279,25 +30388,18 @@ def file_mode(path: str, windows: bool = os.name == "nt") -> int:
 # Serves people: asks a person at a terminal.
 # ---------------------------------------------------------------------------
 
-def cmd_approve(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("names", "NAME",
+                     "the ref of a refused call; a server, with or without tools of it; or a project's "
+                     ".mcpwall.yml, .yaml or .json (without a name: all that waits, and the policy here)",
+                     nargs="*"),
+             _flag("--list", "what is approved and what waits"),
+             _option("--revoke", "NAME",
+                     "trust it no more: a policy file, SERVER, SERVER/TOOL or the ref of a call"),
+             _flag("--unsteady", "SERVER TOOL: do not compare a tool that differs every time"),
+             _flag("--ack", "something was lost, and you know all your servers: take new ones for new"),
+             _flag("--yes", "approve what is named without asking, once you have read it"))
+def cmd_approve(args: Any, io: Surroundings) -> int:
     """What a person consents to: refused calls, what servers say of their tools, a project's policy."""
-    args = _setup_arguments(
-        io, "approve",
-        "Allow calls that were refused, agree to new and changed tools, trust a project's policy file.",
-        # argparse takes no positionals behind options
-        sorted(argv, key=lambda word: word not in ("--yes", "--unsteady")),
-        _setup_option("names", "NAME",
-                      "the ref of a refused call; a server, with or without tools of it; or a project's "
-                      ".mcpwall.yml, .yaml or .json (without a name: all that waits, and the policy here)",
-                      nargs="*"),
-        _setup_flag("--list", "what is approved and what waits"),
-        _setup_option("--revoke", "NAME",
-                      "trust it no more: a policy file, SERVER, SERVER/TOOL or the ref of a call"),
-        _setup_flag("--unsteady", "SERVER TOOL: do not compare a tool that differs every time"),
-        _setup_flag("--ack", "something was lost, and you know all your servers: take new ones for new"),
-        _setup_flag("--yes", "approve what is named without asking, once you have read it"))
-    if args is None:
-        return 0
     if bool(args.names) + args.list + args.ack + bool(args.revoke) > 1:
         raise UsageError("approve: write one of NAME, --list, --ack and --revoke NAME")
     _remove_desk(io)
@@ -30326,9 +30428,8 @@ def cmd_approve(argv: Sequence[str], io: Surroundings) -> int:
     if _ref_form.match(name) and not os.path.lexists(os.path.join(io.cwd, name)):
         return _approve_call(io, name, args.yes)
     if not os.path.lexists(os.path.join(io.cwd, name)):
-        raise UsageError(
-            f"approve: {printable(name)} is no refused call, known server or file; see: mcpwall approve "
-            "--list")
+        raise UsageError(f"approve: {printable(name)} is no refused call, known server or file; see: mcpwall "
+                         "approve --list")
     return _approve_project(io, os.path.join(io.cwd, name), args.yes)
 
 
@@ -30432,14 +30533,9 @@ def _answer_call(io: Surroundings, ref: str, yes: bool = False) -> int:
         io.say("  arguments (they may have been written by a model: judge what they do, not what they say):")
         for line in wrapped_lines(_harmless(about["arguments"])):
             io.say("    | " + line)
-        answer = (
-            "once"
-            if yes
-            else _chosen(
-                io, "Allow it [o]nce, this exact call for the [s]ession, or [d]eny it? (Ctrl-D leaves it) ",
-                ANSWERS
-            )
-        )
+        answer = ("once" if yes
+                  else _chosen(io, "Allow it [o]nce, this exact call for the [s]ession, or [d]eny it? "
+                                   "(Ctrl-D leaves it) ", ANSWERS))
         if not answer:
             io.say("Left as it is.")
             return 1
@@ -30640,8 +30736,7 @@ def _whole_change(change: _Change, secrets: _Secrets) -> Iterator[str]:
     """What has changed, as a diff of readable definitions."""
     verb = "have" if change.kind == "instructions" else "has"
     what = ("is left out, for it steers the model" if change.kind == "definition" else f"{verb} changed"
-            if change.old else
-            "are new" if change.kind == "instructions" else "is new")
+            if change.old else "are new" if change.kind == "instructions" else "is new")
     yield f"{_title(change)} {what} (seen {_day(change.pin)}):"
     yield from _warnings(change, secrets)
     old, new = ([] if pin is None else _definition_lines(pin, secrets) for pin in (change.old, change.pin))
@@ -30785,10 +30880,8 @@ def _list_approved(io: Surroundings) -> int:
         if request is not None:
             rows.append((_day({"time": request[1]["asked"]}), "waits: call",
                          f"{ref}: {_call_title(request[1])}"))
-    rows += [
-        (_day(grant), f"call, {grant['answer']}", f"{grant['ref']}: {_call_title(grant)}")
-        for grant in io.consent.grants.given()
-    ]
+    rows += [(_day(grant), f"call, {grant['answer']}", f"{grant['ref']}: {_call_title(grant)}")
+             for grant in io.consent.grants.given()]
     for day, state, what in rows:
         io.say(f"{day:<10}  {state:<28}  {what}")
     if not rows:
@@ -30812,9 +30905,8 @@ def _revoke(io: Surroundings, name: str) -> int:
         return 0
     for server in _servers_named(io, name):
         io.consent.revoke(server)
-        io.say(
-            f"{printable(name)}: not known any more; all that it says waits for your consent when it says it "
-            "again")
+        io.say(f"{printable(name)}: not known any more; all that it says waits for your consent when it says "
+               "it again")
     if _servers_named(io, name):
         return 0
     for cut in [found.start() for found in re.finditer("/", name)]:
@@ -30968,8 +31060,7 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
         arguments = arguments if arguments is not None else {
             key: value for key, value in body.items() if _plain_name(key) in _EVENT_ARGUMENTS}
     result = next((fields[key] for key in ("toolresponse", "tooloutput", "toolresult", "resultjson", "error",
-                                           "output")
-                   if fields.get(key) is not None), None)
+                                           "output") if fields.get(key) is not None), None)
     done = plain.startswith(("post", "after")) or not plain and result is not None
     phase = "failed" if "failure" in plain else "after" if done else "before"
     roots: list[Any] = next((fields[key] for key in ("workspaceroots", "workspacepaths")
@@ -31157,8 +31248,7 @@ def _shell_calls(event: HookEvent, made: dict[str, Any]) -> _Made:
 def _file_calls(tool: str, given: dict[str, Any]) -> _Made:
     """One call for each file; a list of edits or operations may name several."""
     own = {key: value for key, value in given.items()
-           if not (type(value) is list and _under(value, "path") and any(
-        type(one) is dict for one in value))}
+           if not (type(value) is list and _under(value, "path") and any(type(one) is dict for one in value))}
     groups = [one for key, value in given.items() if key not in own for one in value if type(one) is dict]
     for group in [own, *groups] if _under(own, "path") or not groups else groups:
         content, old = ("\n".join(_under(group, ours)) for ours in ("content", "old_string"))
@@ -31358,8 +31448,7 @@ class Hook:
     def __init__(self, host: HookHost, load: Callable[[str, str], Policy], project: str = "",
                  home: str | None = None,
                  environ: Mapping[str, str] | None = None, clock: Callable[[], float] = time.time,
-                 lasting: bool = True,
-                 io: Callable[[], Surroundings] | None = None) -> None:
+                 lasting: bool = True, io: Callable[[], Surroundings] | None = None) -> None:
         """*load* gives the policy for a project and a working directory; *lasting*: keep what the event
         leaves for later ones; *io* is where hosts' files and this wall are."""
         self.event = HookEvent(host, "", "before")
@@ -31878,23 +31967,20 @@ class _Filter:
         return record["action"] in _INTERESTING or "would" in record or "answer" in record
 
 
-def cmd_log(argv: Sequence[str], io: Surroundings) -> int:
-    """What was refused, asked about or redacted, newest last, one line each with its ref."""
-    args = _setup_arguments(
-        io, "log", "What was refused, asked about or redacted in the last 24 hours, newest last.", argv,
-        _setup_option("files", "FILE", "log files or folders (else this user's)", nargs="*"),
-        _setup_option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (24h)", default=None),
-        _setup_flag("--denied", "only what was refused"),
-        _setup_flag("--would", "only what a monitor would have stopped"),
-        _setup_flag("--all", "everything, allowed calls too"),
-        *(_setup_option(f"--{key}", key[0].upper(), f"only of this {key}")
-          for key in ("server", "tool", "rule", "session")),
-        _setup_flag("--suspect", "refusals that look like false alarms, and why"),
-        _setup_flag("--summary", "counts by rule and server, and rules that never fired"),
-        _setup_flag("--follow", "wait for more"),
-        _setup_flag("--json", "the records as they are, one a line"))
-    if args is None:
-        return 0
+@sub_command(_LOG_FILES,
+             _option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (24h)"),
+             _flag("--denied", "only what was refused"),
+             _flag("--would", "only what a monitor would have stopped"),
+             _flag("--all", "everything, allowed calls too"),
+             *(_option(f"--{key}", key[0].upper(), f"only of this {key}")
+               for key in ("server", "tool", "rule", "session")),
+             _flag("--suspect", "refusals that look like false alarms, and why"),
+             _flag("--summary", "counts by rule and server, and rules that never fired"),
+             _flag("--follow", "wait for more"),
+             _flag("--json", "the records as they are, one a line"))
+def cmd_log(args: Any, io: Surroundings) -> int:
+    """What was refused, asked about or redacted, newest last, one line each with its ref. Without --since
+    that is what the last 24 hours brought."""
     since = since_moment("24h" if args.since is None else args.since, time.time())
     files = log_files(io, args.files, "" if args.files else since)
     if args.files and args.since is None:
@@ -31969,9 +32055,8 @@ class _Totals:
 
 def _say_stopped(io: Surroundings) -> None:
     for name in io.stops.names():
-        io.say(
-            f"Every call {'of every server' if name == '' else f'of {printable(name)}'} is refused now "
-            "(mcpwall go).")
+        io.say(f"Every call {'of every server' if name == '' else f'of {printable(name)}'} is refused now "
+               "(mcpwall go).")
 
 
 def _shape(record: Mapping[str, Any]) -> tuple[str, ...]:
@@ -32029,11 +32114,10 @@ def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json
     except WallError:
         never = []
     if as_json:
-        io.say(
-            json.dumps({"rules": [{"rule": key[0], "server": key[1], "count": row[0], "first": row[1],
-                                   "last": row[2],
-                                   "actions": row[3]} for key, row in ordered], "never_fired": never},
-                       indent=2))
+        io.say(json.dumps({"rules": [{"rule": key[0], "server": key[1], "count": row[0], "first": row[1],
+                                      "last": row[2],
+                                      "actions": row[3]} for key, row in ordered], "never_fired": never},
+                          indent=2))
         return
     table = [["count", "rule", "server", "first", "last", ""]]
     for (rule, server), (count, first, last, actions) in ordered:
@@ -32084,18 +32168,10 @@ def _follow(io: Surroundings, args: Any, chosen: _Filter, files: Sequence[str]) 
 
 # -- verify -------------------------------------------------------------------------
 
-def cmd_verify(argv: Sequence[str], io: Surroundings) -> int:
-    """Check that no record was changed, taken out or cut off: the chain and the numbers of each session."""
-    args = _setup_arguments(
-        io, "verify",
-        "Check that no record of the log was changed or taken out; each names the line before "
-        "it by its hash.",
-        argv,
-        _setup_option("files", "FILE", "log files or folders, the oldest first (else all of this user's)",
-                      nargs="*"),
-        _setup_flag("--json", "for programs"))
-    if args is None:
-        return 0
+@sub_command(_LOG_FILES, _JSON)
+def cmd_verify(args: Any, io: Surroundings) -> int:
+    """Check that no record was changed, taken out or cut off: the chain and the numbers of each session.
+    Each record names the line before it by its hash."""
     files = log_files(io, args.files)
     if not files:
         raise UsageError("there is no log to verify; name a file")
@@ -32125,9 +32201,8 @@ def cmd_verify(argv: Sequence[str], io: Surroundings) -> int:
         return 1 if problems else 0
     for file, number, problem in problems:
         io.say(f"{io.short(file)}:{number}: {problem}")
-    io.say(
-        f"{sum(head[0] for head in heads.values())} records of {len(heads)} sessions in {len(files)} files: "
-           + (f"{len(problems)} problems." if problems else "every chain is whole."))
+    io.say(f"{sum(head[0] for head in heads.values())} records of {len(heads)} sessions in {len(files)} "
+           "files: " + (f"{len(problems)} problems." if problems else "every chain is whole."))
     if loose:
         io.say(f"{loose} records stand in no chain: those of hooks and of versions before it.")
     _say_line(io,
@@ -32148,13 +32223,10 @@ def _break_of(head: Sequence[Any] | None, seq: Any, prev: Any) -> str:
                 else f"begins with record {seq}: what was before it is cut off or in another file")
     if seq != head[1] + 1:
         return f"record {seq} follows {head[1]}: " + (
-            f"{seq - head[1] - 1} are missing" if seq > head[1] else "one stands here twice"
-        )
-    return (
-        ""
-        if prev == head[2]
-        else f"record {seq} does not follow from the line before it, {head[3]}: one of the two was changed"
-    )
+            f"{seq - head[1] - 1} are missing" if seq > head[1] else "one stands here twice")
+    return ("" if prev == head[2]
+            else f"record {seq} does not follow from the line before it, {head[3]}: one of the two was "
+                 "changed")
 
 
 # -- explain ------------------------------------------------------------------------
@@ -32200,18 +32272,12 @@ def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
             else "only the argument that decided is logged (settings.log_args: denied)")
 
 
-def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("words", "REF | TOOL key=value", "the ref of a refusal, or a call as `check` takes it",
+                     nargs="*"),
+             _option("--input", "JSON", "a message, instead"),
+             *_POLICY_ARGUMENTS, _LOG_OF_REF, _JSON)
+def cmd_explain(args: Any, io: Surroundings) -> int:
     """Why a call was, or would be, allowed or refused: every rule that was asked, and what would allow it."""
-    args = _setup_arguments(
-        io, "explain", "Why a call was, or would be, allowed or refused.", argv,
-        _setup_option("words", "REF | TOOL key=value", "the ref of a refusal, or a call as `check` takes it",
-                      nargs="*"),
-        _setup_option("--input", "JSON", "a message, instead"), *_POLICY_ARGUMENTS,
-        _setup_option("--log", "FILE", "where the ref is looked up (this user's log)", action="append",
-                      default=[]),
-        _setup_flag("--json", "for programs"))
-    if args is None:
-        return 0
     if args.words and args.input is not None:
         raise UsageError("explain: a ref or call and --input exclude each other; use one of them")
     options = _Options(args)
@@ -32243,11 +32309,8 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
         for _, rule, outcome, hit, why in walk:
             name = rule.name if rule else "the default"
             where = next(policy_of for policy_of, one, *_ in walk if one is rule).origin(rule) if rule else ""
-            said = (
-                f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}"
-                + (f" ({where})" if where else "")
-                + f": {printable(why, 500)}"
-            )
+            said = (f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "")
+                    + f": {printable(why, 500)}")
             _say_wrapped(io, said, "    ") if io.width else io.say(said)
         for text in _near_misses(policy, walk):
             _say_line(io, "Nearly: " + printable(text, 500))
@@ -32264,16 +32327,14 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
 def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
     said = f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}"
     _say_wrapped(io, said) if io.width else io.say(said)
-    for key, word in (
-        ("subject", "What decided"),
-        ("argument", "Argument"),
-        ("why", "Why"),
-        ("view", "Read as"),
-        ("would", "Would"),
-        ("asked", "Asked by"),
-        ("answer", "Answer"),
-        ("policy", "Policy then"),
-    ):
+    for key, word in (("subject", "What decided"),
+                      ("argument", "Argument"),
+                      ("why", "Why"),
+                      ("view", "Read as"),
+                      ("would", "Would"),
+                      ("asked", "Asked by"),
+                      ("answer", "Answer"),
+                      ("policy", "Policy then")):
         if record.get(key):
             _say_line(io, f"  {word}: {printable(str(record[key]), 400)}")
 
@@ -32361,17 +32422,13 @@ def _default_words(policy: Policy, message: Message) -> str:
     settings = policy.settings
     if message.peer == "server":
         return settings.outbound_default_action
-    return (
-        "allow"
-        if settings.default_action == "allow" or message.method in LIFECYCLE.get(message.kind, ())
-        else settings.default_action
-    )
+    return ("allow" if settings.default_action == "allow" or message.method in LIFECYCLE.get(message.kind, ())
+            else settings.default_action)
 
 
 def _words_of(value: Any) -> str:
     return (value if type(value) is str else ", ".join(value) if type(value) is list and
-            all(type(one) is str for one in value)
-            else json.dumps(value, ensure_ascii=False))
+            all(type(one) is str for one in value) else json.dumps(value, ensure_ascii=False))
 
 
 def _near_misses(policy: Policy, walk: _Walked) -> Iterator[str]:
@@ -32395,9 +32452,8 @@ def _way_out(record: Mapping[str, Any] | None, rule: Rule | None) -> str:
         return f"To allow exactly this: mcpwall allow {record.get('ref')}"
     if rule is not None and not rule.file.startswith("built-in"):
         return f"To allow it: a narrower rule before {rule.name!r}"
-    return (
-        "To allow it: a rule of your own in ~/.mcpwall/config.yml, before the built-in ones (`mcpwall allow "
-        "REF` writes it)")
+    return ("To allow it: a rule of your own in ~/.mcpwall/config.yml, before the built-in ones (`mcpwall "
+            "allow REF` writes it)")
 
 
 # -- allow --------------------------------------------------------------------------
@@ -32414,10 +32470,8 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     UsageError, with what to do instead, for one that cannot be allowed narrowly."""
     rule, ref = str(record.get("rule") or ""), record.get("ref")
     if record.get("direction") != "inbound" or record.get("method") != "tools/call" or not record.get("tool"):
-        raise UsageError(
-            f"{ref}: only calls of tools are allowed by a rule; write one by hand for "
-            f"{printable(str(record.get('method')))}"
-        )
+        raise UsageError(f"{ref}: only calls of tools are allowed by a rule; write one by hand for "
+                         f"{printable(str(record.get('method')))}")
     if record.get("action") not in ("deny", "ask") and "would" not in record:
         raise UsageError(f"{ref}: it was not refused")
     if record.get("findings"):
@@ -32433,10 +32487,8 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
         match = {"server": record["server"], **match}
     for key in ("tool", "server"):
         if key in match and re.search(r"[*?\[\]{}!#\\|]", match[key]):
-            raise UsageError(
-                f"{ref}: the name {printable(match[key])} has signs that mean something in a rule; write the "
-                "rule by hand"
-            )
+            raise UsageError(f"{ref}: the name {printable(match[key])} has signs that mean something in a "
+                             "rule; write the rule by hand")
     steps = [step.replace("~1", "/").replace("~0", "~")
              for step in str(record.get("argument", "")).split("/")[1:]]
     subject = record.get("subject")
@@ -32444,26 +32496,18 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
         if record.get("argument"):
             raise UsageError(f"{ref}: what decided stands outside the arguments; write a rule by hand")
         return ({"match": match, "action": "allow"},)
-    if (
-        type(subject) is not str
-        or MARKER in subject
-        or re.search(" … [0-9]+ characters … ", subject)
-        or not subject.isprintable()
-    ):
-        raise UsageError(
-            f"{ref}: the log holds what decided only in part (it was long, or a secret); write "
-            "a rule by hand")
+    if (type(subject) is not str or MARKER in subject or re.search(" … [0-9]+ characters … ", subject)
+        or not subject.isprintable()):
+        raise UsageError(f"{ref}: the log holds what decided only in part (it was long, or a secret); write "
+                         "a rule by hand")
     keys = [key for key in record.get("keys", ()) if type(key) is str] or [steps[2]]
     other = {"_any_key":
              {"regex": f"^(?:{'|'.join(re.escape(key) for key in sorted({*keys, *steps[2:]} - {''}))})$"}}
     key = (steps[2] if len(steps) == 3 else "/"
            + "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps[2:]))
     exact = {"regex": f"^{_regex_of(subject)}$"}
-    forms = (
-        [{"under": subject}, exact]
-        if re.search(r"^[~.]|[/\\]", subject) and not re.search(r"[\s*$]|:/", subject)
-        else [exact]
-    )
+    forms = ([{"under": subject}, exact]
+             if re.search(r"^[~.]|[/\\]", subject) and not re.search(r"[\s*$]|:/", subject) else [exact])
     return tuple({"match": {**match, "arguments": {key: form, **other}}, "action": "allow"} for form in forms)
 
 
@@ -32526,18 +32570,13 @@ def _json_with_rule(text: str, rule: Mapping[str, Any]) -> str | None:
     return f'{text[:node.start + 1]}"rules": [{item}]{more}{text[node.start + 1:]}'
 
 
-def cmd_allow(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("ref", "REF", "what the refusal ends with, such as k7f3qa-12"),
+             _flag("--always", "by a rule in your policy (what is done without --session)"),
+             _flag("--session", "for as long as that session runs"),
+             _flag("--dry-run", "show the rule, write nothing"), _SETUP_YES,
+             _LOG_OF_REF)
+def cmd_allow(args: Any, io: Surroundings) -> int:
     """Allow exactly the call that was refused: once more for its session, or from now on by a rule."""
-    args = _setup_arguments(
-        io, "allow", "Allow exactly the call that was refused, and nothing beside it.", argv,
-        _setup_option("ref", "REF", "what the refusal ends with, such as k7f3qa-12"),
-        _setup_flag("--always", "by a rule in your policy (what is done without --session)"),
-        _setup_flag("--session", "for as long as that session runs"), _SETUP_YES,
-        _setup_flag("--dry-run", "show the rule, write nothing"),
-        _setup_option("--log", "FILE", "where the ref is looked up (this user's log)", action="append",
-                      default=[]))
-    if args is None:
-        return 0
     if args.always and args.session:
         raise UsageError("allow: --always and --session exclude each other")
     record = find_record(io, args.ref, log_files(io, args.log) if args.log else [])
@@ -32568,11 +32607,9 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
         if _now_allowed(io, record, new, path):
             break
     else:
-        raise UsageError(
-            f"{record['ref']}: a rule in {io.short(path)} would not allow it (another argument of it is "
-            "refused, too, "
-            f"or a project's policy); see: mcpwall explain {record['ref']}"
-        )
+        raise UsageError(f"{record['ref']}: a rule in {io.short(path)} would not allow it (another argument "
+                         "of it is refused, too, or a project's policy); see: mcpwall explain "
+                         f"{record['ref']}")
     io.say(f"In {io.short(path)}:")
     _say_diff(io, old.replace("\r", "").split("\n") if os.path.lexists(path) else [],
               new.replace("\r", "").split("\n"), path)
@@ -32615,30 +32652,22 @@ def _policy_elsewhere(io: Surroundings, record: Mapping[str, Any]) -> str:
         if server.wrapper and server.name == record.get("server"):
             options = server.wrapper.options
             if "config" in options:
-                return (
-                    f"its entry in {io.short(server.file.path)} runs -c {printable(options['config'])}: "
-                    "change that file")
+                return (f"its entry in {io.short(server.file.path)} runs -c {printable(options['config'])}: "
+                        "change that file")
             if "profile" in options:
-                return (
-                    f"its entry in {io.short(server.file.path)} runs --profile "
-                    f"{printable(options['profile'])}: "
-                    "write a policy that "
-                    "extends it, and name that with -c"
-                )
+                return (f"its entry in {io.short(server.file.path)} runs --profile "
+                        f"{printable(options['profile'])}: write a policy that extends it, and name that "
+                        "with -c")
     return ""
 
 
 def _grant_session(io: Surroundings, record: Mapping[str, Any], yes: bool) -> int:
     """Allow the call of a record that was asked about as long as its session runs."""
-    about = {
-        **{key: record.get(key) for key in ("digest", "rule", "ref", "server", "tool")},
-        "session": record.get("session") or "",
-    }
+    about = {**{key: record.get(key) for key in ("digest", "rule", "ref", "server", "tool")},
+             "session": record.get("session") or ""}
     if not record.get("asked") or not all(type(about[key]) is str for key in ("session", "digest", "ref")):
-        raise UsageError(
-            f"{record['ref']}: only a call that is asked about can be allowed for a session; this one takes "
-            "a rule (--always)"
-        )
+        raise UsageError(f"{record['ref']}: only a call that is asked about can be allowed for a session; "
+                         "this one takes a rule (--always)")
     if not yes and not io.agrees("Allow exactly this call for the rest of its session?"):
         io.say("Not allowed.")
         return 1
@@ -32694,30 +32723,18 @@ class Stops:
         return gone > 0
 
 
-def cmd_stop(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("server", "SERVER", "only calls of this server", nargs="?", default=""))
+def cmd_stop(args: Any, io: Surroundings) -> int:
     """Refuse every call at once, of every server or of one, until `mcpwall go`. Answers still flow."""
-    args = _setup_arguments(io, "stop", "Refuse every call at once, until `mcpwall go`. Answers still flow.",
-                            argv,
-                            _setup_option("server", "SERVER", "only calls of this server", nargs="?",
-                                          default=""))
-    if args is None:
-        return 0
     io.stops.stop(args.server)
-    io.say(
-        f"Every call {'of ' + printable(args.server) if args.server else 'of every server'} is refused from "
-        "now on; "
-        "mcpwall go ends that."
-    )
+    io.say(f"Every call {'of ' + printable(args.server) if args.server else 'of every server'} is refused "
+           "from now on; mcpwall go ends that.")
     return 0
 
 
-def cmd_go(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("server", "SERVER", "only of this server", nargs="?", default=""), _SETUP_YES)
+def cmd_go(args: Any, io: Surroundings) -> int:
     """End what `mcpwall stop` began."""
-    args = _setup_arguments(io, "go", "End what `mcpwall stop` began.", argv,
-                            _setup_option("server", "SERVER", "only of this server", nargs="?", default=""),
-                            _SETUP_YES)
-    if args is None:
-        return 0
     if not args.yes:
         io.need_terminal("go", "it lets calls through again; a program says --yes")
     io.say("Calls are judged again." if io.stops.go(args.server) else "Nothing was stopped.")
@@ -32788,9 +32805,7 @@ class _Example:
         method = step.get("method") or ("tools/list" if "tools" in step else "tools/call")
         params = step.get("params") or (
             {"name": step.get("tool", "tool"), "arguments": step.get("arguments", {})}
-            if method == "tools/call"
-            else {}
-        )
+            if method == "tools/call" else {})
         verdict = self._feed("client",
                              {"jsonrpc": "2.0", "id": self._ident, "method": method, "params": params})
         answer = {"tools": step["tools"]} if "tools" in step else step.get("answer")
@@ -32809,21 +32824,12 @@ class _Tested(NamedTuple):
     problems: list[str]
 
 
-def cmd_test(argv: Sequence[str], io: Surroundings) -> int:
-    """Run the examples of a policy: calls and answers with the verdicts they must get."""
-    args = _setup_arguments(
-        io,
-        "test",
-        "Run the examples of policies: their own `tests:`, and those of files beside them (NAME.tests.yml).",
-        argv,
-        _setup_option("files", "FILE", "policies, or files of examples (with `policy: FILE`, or -c)",
-                      nargs="+"),
-        _setup_flag("--json", "for programs"),
-        _setup_option("--junit", "FILE", "write the results as JUnit XML"),
-        *_POLICY_ARGUMENTS,
-    )
-    if args is None:
-        return 0
+@sub_command(_option("files", "FILE", "policies, or files of examples (with `policy: FILE`, or -c)",
+                     nargs="+"),
+             _option("--junit", "FILE", "write the results as JUnit XML"), _JSON, *_POLICY_ARGUMENTS)
+def cmd_test(args: Any, io: Surroundings) -> int:
+    """Run the examples of a policy: calls and answers with the verdicts they must get. They stand in the
+    policy itself, under `tests:`, and in a file beside it (NAME.tests.yml)."""
     options, tested, unhit = _Options(args), list[_Tested](), list[str]()
     for word in args.files:
         path = os.path.join(io.cwd, word)
@@ -32847,13 +32853,8 @@ def cmd_test(argv: Sequence[str], io: Surroundings) -> int:
     if args.junit:
         _write_junit(io, os.path.join(io.cwd, args.junit), tested)
     if args.json:
-        io.say(
-            json.dumps(
-                {"passed": len(tested) - len(failed), "failed": [one._asdict() for one in failed],
-                 "not_hit": unhit},
-                indent=2,
-            )
-        )
+        io.say(json.dumps({"passed": len(tested) - len(failed), "failed": [one._asdict() for one in failed],
+                           "not_hit": unhit}, indent=2))
         return 1 if failed else 0
     for one in failed:
         for problem in one.problems:
@@ -32896,11 +32897,8 @@ def _write_junit(io: Surroundings, path: str, tested: Sequence[_Tested]) -> None
         name = quoteattr(printable(f"{one.line}: {one.name}", 300))
         head = f"<testcase classname={quoteattr(printable(one.file, 500))} name={name}"
         said = printable("; ".join(one.problems), 2000)
-        lines.append(
-            f"{head}><failure message={quoteattr(said)}>{escape(said)}</failure></testcase>"
-            if one.problems
-            else head + "/>"
-        )
+        lines.append(f"{head}><failure message={quoteattr(said)}>{escape(said)}</failure></testcase>"
+                     if one.problems else head + "/>")
     _write_result(io, path, "\n".join([*lines, "</testsuite>", ""]))
 
 
@@ -32915,8 +32913,7 @@ def policy_problems(text: str, file: str,
     except WallError as fault:
         return [str(fault)], None
     lines: Callable[[], Mapping[str, int]] = (
-        lambda: yaml_lines(text, file)[1] if not file.endswith(".json") else _json_lines(text, file)
-    )
+        lambda: yaml_lines(text, file)[1] if not file.endswith(".json") else _json_lines(text, file))
     while len(problems) < MAX_LINT_PROBLEMS:
         try:
             return problems, load(check_policy(data, file, lines))
@@ -32957,14 +32954,10 @@ def _without_place(data: Any, place: str) -> bool:
     return True
 
 
-def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("files", "FILE", "policies (else those in force here)", nargs="*"),
+             _flag("--strict", "doubts count as mistakes"), _JSON)
+def cmd_lint(args: Any, io: Surroundings) -> int:
     """All mistakes in policies, and what is valid but hardly meant."""
-    args = _setup_arguments(io, "lint", "All mistakes in policies, and what is valid but hardly meant.", argv,
-                            _setup_option("files", "FILE", "policies (else those in force here)", nargs="*"),
-                            _setup_flag("--strict", "doubts count as mistakes"),
-                            _setup_flag("--json", "for programs"))
-    if args is None:
-        return 0
     files = [os.path.join(io.cwd, word) for word in args.files] or [
         path for path in (find_policy_file(io.cwd, ".mcpwall"), find_policy_file(io.folder, "config"))
         if path]
@@ -32981,20 +32974,13 @@ def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
         if (policy is not None and not problems and
             not any(layer.data.get("tests") for layer in policy.layers)
             and not os.path.exists(os.path.splitext(path)[0] + ".tests.yml")):
-            doubts.append(
-                f"{path}: the policy has no tests; `tests:` lists calls and what must become of them (see: "
-                "mcpwall test --help)"
-            )
+            doubts.append(f"{path}: the policy has no tests; `tests:` lists calls and what must become of "
+                          "them (see: mcpwall test --help)")
         found[path] = [problems, doubts]
     bad = any(problems or args.strict and doubts for problems, doubts in found.values())
     if args.json:
-        io.say(
-            json.dumps(
-                {path: {"problems": problems, "doubts": doubts}
-                 for path, (problems, doubts) in found.items()},
-                indent=2,
-            )
-        )
+        io.say(json.dumps({path: {"problems": problems, "doubts": doubts}
+                           for path, (problems, doubts) in found.items()}, indent=2))
         return int(bad)
     for path, (problems, doubts) in found.items():
         for problem in problems:
@@ -33012,14 +32998,9 @@ def _logged_calls(io: Surroundings,
                   words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message | None, str]]:
     """(record, the call, what is not known of it) of every call in the logs."""
     for record, *_ in read_log(log_files(io, words), bool(words)):
-        if (
-            record is None
-            or record.get("direction") != "inbound"
-            or record.get("method") in (None, "response")
-            or "answers" in record
-            or "hook" in record
-            and record.get("tool") is None
-        ):
+        if (record is None or record.get("direction") != "inbound"
+            or record.get("method") in (None, "response") or "answers" in record or "hook" in record
+            and record.get("tool") is None):
             continue
         body, missing = call_of(record)
         if body is None:
@@ -33029,30 +33010,15 @@ def _logged_calls(io: Surroundings,
             missing = "only the arguments of tools are logged"
         line = json.dumps(body)
         kind = "request" if record.get("id") is not None else "notification"
-        yield (
-            record,
-            Message(
-                "client",
-                kind,
-                load_json(line),
-                line,
-                body["method"],
-                record.get("tool"),
-                str(record.get("server") or ""),
-            ),
-            missing,
-        )
+        yield (record,
+               Message("client", kind, load_json(line), line, body["method"], record.get("tool"),
+                       str(record.get("server") or "")), missing)
 
 
-def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
-    """Judge every recorded call anew by another policy: what would change."""
-    args = _setup_arguments(
-        io, "replay",
-        "Judge every recorded call anew: what another policy would change, and what cannot be told.", argv,
-        _setup_option("files", "LOG", "log files or folders (else this user's)", nargs="*"),
-        _setup_flag("--json", "for programs"), *_POLICY_ARGUMENTS)
-    if args is None:
-        return 0
+@sub_command(_LOG_FILES, _JSON, *_POLICY_ARGUMENTS)
+def cmd_replay(args: Any, io: Surroundings) -> int:
+    """Judge every recorded call anew by another policy: what would change. Where the log does not tell a call
+    whole, it is counted and not guessed."""
     policy = _Options(args).policy()
     wall = Wall(policy)
     limited = {rule.name for rule in policy.rules if rule.limit is not None or rule.mark}
@@ -33063,12 +33029,8 @@ def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
         old = str(record.get("would") or record["action"])
         if not missing and str(record.get("rule")) in limited:
             missing = "limits and marks depend on what came before"
-        if (
-            not missing
-            and record.get("rule") is None
-            and old in ("deny", "ask")
-            and "default_action" not in str(record.get("message"))
-        ):
+        if (not missing and record.get("rule") is None and old in ("deny", "ask")
+            and "default_action" not in str(record.get("message"))):
             missing = "it was the session that refused (a stop, a pin, too many calls)"
         if not missing and record.get("answer"):
             missing = "a person answered"
@@ -33079,20 +33041,12 @@ def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
         if decision.action == old or old in _PASSING and decision.action in _PASSING:
             same += 1
             continue
-        key = (
-            old,
-            decision.action,
-            str(record.get("tool") or record.get("method")),
-            str((decision.rule if old in _PASSING else record.get("rule")) or "(default)"),
-        )
+        key = (old, decision.action, str(record.get("tool") or record.get("method")),
+               str((decision.rule if old in _PASSING else record.get("rule")) or "(default)"))
         row = changes.setdefault(key, [0, str(record.get("ref") or ""), ""])
         row[0] += 1
-        row[2] = row[2] or printable(
-            Quoting(policy).text(
-                json.dumps((message.body.get("params") or {}).get("arguments", {}), ensure_ascii=False)
-            ),
-            120,
-        )
+        row[2] = row[2] or printable(Quoting(policy).text(
+            json.dumps((message.body.get("params") or {}).get("arguments", {}), ensure_ascii=False)), 120)
     if args.json:
         io.say(json.dumps({"unchanged": same, "untold": untold, "changes": [
             {"old": old, "new": new, "tool": tool, "rule": rule, "count": count, "ref": ref,
@@ -33113,15 +33067,11 @@ def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
 MAX_LEARNED_WORDS = 12      # distinct words of one argument: so many are listed, more are free text
 
 
-def cmd_learn(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_LOG_FILES,
+             _option("--server", "NAME", "only this server's calls"),
+             _option("--project", "DIR", "what ${PROJECT_DIR} means (the working directory)"))
+def cmd_learn(args: Any, io: Surroundings) -> int:
     """A policy that allows what the log shows was allowed, and nothing else; printed, never written."""
-    args = _setup_arguments(
-        io, "learn", "Print a policy that denies by default and allows what the log shows was allowed.", argv,
-        _setup_option("files", "LOG", "log files or folders (else this user's)", nargs="*"),
-        _setup_option("--server", "NAME", "only this server's calls"),
-        _setup_option("--project", "DIR", "what ${PROJECT_DIR} means (the working directory)"))
-    if args is None:
-        return 0
     project = os.path.realpath(os.path.join(io.cwd, args.project or ""))
     if not os.path.isdir(project):
         raise UsageError(f"--project {printable(args.project)}: no such directory")
@@ -33157,9 +33107,8 @@ def cmd_learn(argv: Sequence[str], io: Surroundings) -> int:
                              "no narrow rule covers them, so they are left out")
             rules += [exact] if exact else []
         if (server, tool) in unknown:
-            notes.append(
-                f"# {tool}: the arguments of {unknown[server, tool]} calls are not in the log "
-                "(settings.log_args: full)")
+            notes.append(f"# {tool}: the arguments of {unknown[server, tool]} calls are not in the log "
+                         "(settings.log_args: full)")
     data: dict[str, Any] = {"version": 1, "extends": "default", "settings": {"default_action": "deny"},
                             "rules": rules}
     tests = []
@@ -33167,23 +33116,15 @@ def cmd_learn(argv: Sequence[str], io: Surroundings) -> int:
         for message in messages[:1]:
             arguments = (message.body.get("params") or {}).get("arguments", {})
             if len(message.text) < 2000:
-                tests.append(
-                    {
-                        **({"server": message.server} if message.server else {}),
-                        "tool": tool,
-                        "arguments": arguments,
-                        "expect": ["allow", "log_only"],
-                    }
-                )
+                tests.append({**({"server": message.server} if message.server else {}),
+                              "tool": tool,
+                              "arguments": arguments,
+                              "expect": ["allow", "log_only"]})
     text = to_yaml({**data, "tests": tests} if tests else data)
-    io.say(
-        "# Made by `mcpwall learn` from what the log shows was allowed: read it, and narrow or widen it "
-        "where you know better."
-    )
-    io.say(
-        f"# {sum(map(len, calls.values()))} calls of {len(calls)} tools; everything else is refused. "
-        "Try it: mcpwall replay -c FILE; mcpwall test FILE"
-    )
+    io.say("# Made by `mcpwall learn` from what the log shows was allowed: read it, and narrow or widen it "
+           "where you know better.")
+    io.say(f"# {sum(map(len, calls.values()))} calls of {len(calls)} tools; everything else is refused. Try "
+           "it: mcpwall replay -c FILE; mcpwall test FILE")
     for note in notes:
         io.say(printable(note, 300))
     io.say(text.rstrip("\n"))
@@ -33201,8 +33142,7 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
         "name": re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{server}-{tool}".strip("-"))[:60] or "tool",
         "match": match,
         "action": "allow",
-        "last": True,
-    }
+        "last": True}
     given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
     keys = sorted({key for arguments in given for key in arguments})
     conditions: dict[str, Any] = {}
@@ -33211,13 +33151,8 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
             matcher = _learned_matcher([arguments[key] for arguments in given], project)
             if matcher is not None:
                 conditions[key] = matcher
-    deep = sorted(
-        {
-            name
-            for message in messages
-            for _, name in _walk_names((message.body.get("params") or {}).get("arguments", {}), ())
-        }
-    )
+    deep = sorted({name for message in messages
+                   for _, name in _walk_names((message.body.get("params") or {}).get("arguments", {}), ())})
     if messages and len(deep) <= 40:
         conditions["_any_key"] = ({"regex": f"^(?:{'|'.join(map(_regex_of, deep))})$"} if deep
                                   else {"regex": "^$"})
@@ -33341,8 +33276,7 @@ def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Seq
     each = [record for record in records if record["action"] in _INTERESTING or
             "would" in record][-MAX_REPORT_ROWS:]
     tools = [(record.get("server"), note.get("name") or "(instructions)", note.get("what"), note.get("why"))
-             for record in records
-             for note in record.get("tools", ()) if type(note) is dict]
+             for record in records for note in record.get("tools", ()) if type(note) is dict]
 
     def told(record: Mapping[str, Any], *names: str) -> tuple[str, ...]:
         usual = {"rule": "(default)", "tool": str(record.get("method") or "")}
@@ -33406,38 +33340,27 @@ def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
             height = 155 * count / most
             foot -= height
             if count:
-                lines.append(
-                    f'<rect class="{kind}" x="{left:.1f}" y="{foot:.1f}" '
-                    f'width="{max(1.0, min(width - 2, 40)):.1f}" '
-                    f'height="{height:.1f}">'
-                    f"<title>{escape(name.replace('T', ' '))}: {count} {kind}</title></rect>"
-                )
+                lines.append(f'<rect class="{kind}" x="{left:.1f}" y="{foot:.1f}" '
+                             f'width="{max(1.0, min(width - 2, 40)):.1f}" height="{height:.1f}">'
+                             f"<title>{escape(name.replace('T', ' '))}: {count} {kind}</title></rect>")
         if number % max(1, len(shown) // 9) == 0:
-            lines.append(
-                f'<text x="{left:.1f}" '
-                f'y="185">{escape(name[5:].replace("T", " ") + ("h" if cut == 13 else ""))}</text>')
+            lines.append(f'<text x="{left:.1f}" '
+                         f'y="185">{escape(name[5:].replace("T", " ") + ("h" if cut == 13 else ""))}</text>')
     return "".join(lines) + "</svg></div>"
 
 
-def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
-    """A page about the log that works from disk."""
-    args = _setup_arguments(
-        io, "report", "Write one self-contained HTML page about the log.", argv,
-        _setup_option("files", "LOG", "log files or folders (else this user's)", nargs="*"),
-        _setup_option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (7d)", default="7d"),
-        _setup_option("-o --output", "FILE", "where it is written (mcpwall-report.html)",
-                      default="mcpwall-report.html"))
-    if args is None:
-        return 0
+@sub_command(_LOG_FILES,
+             _option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (7d)", default="7d"),
+             _option("-o --output", "FILE", "where it is written (mcpwall-report.html)",
+                     default="mcpwall-report.html"))
+def cmd_report(args: Any, io: Surroundings) -> int:
+    """A page about the log that works from disk. It is one HTML file that loads nothing."""
     since = since_moment(args.since, time.time())
     records = [record for record, *_ in read_log(log_files(io, args.files, "" if args.files else since),
                                                  bool(args.files))
                if record is not None and str(record["ts"]) >= since]
-    uncovered = [
-        f"{_server_title(io, server)} ({io.short(server.file.path)})"
-        for server in _take_inventory(io).servers
-        if not server.wrapper
-    ]
+    uncovered = [f"{_server_title(io, server)} ({io.short(server.file.path)})"
+                 for server in _take_inventory(io).servers if not server.wrapper]
     path = os.path.join(io.cwd, args.output)
     made = f"mcpwall {__version__}, {time.strftime('%Y-%m-%d %H:%M')}, since {args.since}"
     page = report_page(records, "What mcpwall refused", uncovered, made)
@@ -33478,62 +33401,10 @@ mistake in the words, a file or the input.
 MAX_CHECK_BYTES = 10 * 1024 * 1024
 
 
-_POLICY_ARGUMENTS = (
-    _setup_option("-c --config", "FILE", "the policy to use, alone (default: the project's .mcpwall.yml over "
-                                         "~/.mcpwall/config.yml, else the built-in default)"),
-    _setup_option("--profile", "NAME", "a built-in policy; `mcpwall rules` lists them"),
-    _setup_option("--log-level", "L",
-                  "what stderr shows: debug, info, warn, error (default: settings.log_level)"),
-    _setup_option("--server-name", "NAME", "the name that rules and records know this server by"),
-    _setup_option("--project", "DIR",
-                  "what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)"),
-    _setup_option("--env", "NAME,...",
-                  "variables (or globs) that the server gets whatever settings.env says; may be repeated",
-                  action="append", default=[]),
-    _setup_flag("--monitor", "for this run, forward everything and log what would have been done"),
-    _setup_flag("--enforce", "for this run, do what the policy says, whatever its settings.mode"))
 _SAYING = ("--version", "-V", "--checksum", "--help", "-h")
 _VALUE_OPTIONS = frozenset(flag for flags, how in _POLICY_ARGUMENTS if "metavar" in how
                            for flag in flags.split())
 _MODES = ("--monitor", "--enforce")
-
-
-class _Options:
-    """What the options of _POLICY_ARGUMENTS say. Raises UsageError for a value that cannot be."""
-
-    def __init__(self, args: Any) -> None:
-        self.config: str | None = args.config
-        self.profile: str | None = args.profile
-        self.log_level: str | None = args.log_level
-        self.server_name: str | None = args.server_name
-        self.project: str | None = args.project
-        if args.monitor and args.enforce:
-            raise UsageError("--monitor and --enforce exclude each other")
-        self.mode = "monitor" if args.monitor else "enforce" if args.enforce else None
-        for flags, _ in _POLICY_ARGUMENTS:
-            flag = flags.split()[-1]
-            given = getattr(args, flag[2:].replace("-", "_"))
-            if given == "" or given == [""]:
-                raise UsageError(f"{flag} needs a value that is not empty")
-        self.env = [name for value in args.env for name in variable_globs(value)]
-        if self.log_level not in (None, *_LEVELS):
-            raise UsageError(f"--log-level: {unknown_word(self.log_level, _LEVELS, 'level')}")
-        self.home = user_home()
-        self.consent = ConsentStore(os.path.join(self.home, ".mcpwall")) if self.home is not None else None
-
-    def policy_of(self, project: str, cwd: str) -> Policy:
-        """The policy that these options name for another place. Raises PolicyError."""
-        _check_profile(self.profile)
-        approved = self.consent.is_approved if self.consent is not None else None
-        return load_policy(self.config, self.profile, project, self.home, approved, cwd, mode=self.mode)
-
-    def policy(self) -> Policy:
-        """The policy these options name. Raises PolicyError."""
-        if self.project is not None and not os.path.isdir(self.project):
-            raise UsageError(f"--project {self.project}: no such directory")
-        _check_profile(self.profile)
-        approved = self.consent.is_approved if self.consent is not None else None
-        return load_policy(self.config, self.profile, self.project, self.home, approved, mode=self.mode)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33596,10 +33467,8 @@ def dispatch(argv: list[str]) -> int:
     while verb_at < at and argv[verb_at].startswith("-"):       # options may stand before the verb
         name = argv[verb_at].partition("=")[0]
         if name not in _VALUE_OPTIONS and name not in (*_SAYING, *_MODES):
-            raise UsageError(
-                f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING, *_MODES], 'option')} (a server's command "
-                "comes after --)"
-            )
+            raise UsageError(f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING, *_MODES], 'option')} (a "
+                             "server's command comes after --)")
         verb_at += 2 if argv[verb_at] in _VALUE_OPTIONS else 1
     if verb_at < at and argv[verb_at] in VERBS:
         verb = argv[verb_at]
@@ -33612,11 +33481,13 @@ def dispatch(argv: list[str]) -> int:
     for name, say in (("--version", _say_version), ("-V", _say_version), ("--checksum", _cmd_checksum)):
         if name in argv[:at]:
             if len(argv) > 1:
-                raise UsageError(
-                    f"{name} takes no arguments, not "
-                    f"{printable(next(word for word in argv if word != name))}")
+                raise UsageError(f"{name} takes no arguments, not "
+                                 f"{printable(next(word for word in argv if word != name))}")
             return say()
-    args = _setup_arguments(Surroundings(homeless=True), "", "", argv[:at], *_POLICY_ARGUMENTS)
+    try:
+        args = parsed_words(argv[:at], _POLICY_ARGUMENTS)
+    except UsageError as fault:
+        raise UsageError(f"{fault} (see: mcpwall --help; a server's command comes after --)") from None
     if at == len(argv):
         raise UsageError("no server to run; write: mcpwall -- COMMAND [ARG...]   (or: mcpwall --help)")
     return _cmd_relay(_Options(args), argv[at + 1:])
@@ -33628,19 +33499,13 @@ def _corrected(argv: Sequence[str], word: str) -> str:
     if word == "help":
         return "write: mcpwall --help"
     if len(argv) == 1 and re.search(r"\s", word):
-        return (
-            f"{printable(repr(word))} is one word with blanks, and no verb; write a server's command in "
-            "several, after --: "
-                f"mcpwall -- {printable(word, 300)}")
-    if (
-        "--" not in argv
-        and (shutil.which(word) or len(argv) > 1 and "=" not in argv[1])
-        and not unknown_word(word, VERBS, "").count("mean")
-    ):
+        return (f"{printable(repr(word))} is one word with blanks, and no verb; write a server's command in "
+                f"several, after --: mcpwall -- {printable(word, 300)}")
+    if ("--" not in argv and (shutil.which(word) or len(argv) > 1 and "=" not in argv[1])
+        and not unknown_word(word, VERBS, "").count("mean")):
         rest = " ".join(map(_shell_word, argv))
-        return (
-            f"{printable(word)} is no verb of mcpwall; a server's command comes after --: mcpwall -- "
-            f"{printable(rest, 300)}")
+        return (f"{printable(word)} is no verb of mcpwall; a server's command comes after --: mcpwall -- "
+                f"{printable(rest, 300)}")
     return unknown_word(word, VERBS, "verb") + " (a server's command comes after --)"
 
 
@@ -33651,13 +33516,10 @@ def _shell_word(word: str) -> str:
 
 def help_text() -> str:
     """What `mcpwall --help` prints: every verb by the first sentence of what it says of itself."""
-    import argparse
-    parser = argparse.ArgumentParser(prog="mcpwall", usage=argparse.SUPPRESS, add_help=False)
-    for flags, settings in _POLICY_ARGUMENTS:
-        parser.add_argument(*flags.split(), **settings)
-    options = parser.format_help().partition("\n")[2].strip("\n")
-    verbs = "\n".join(f"  {name:<9} {(run.__doc__ or '').partition('. ')[0].strip().rstrip('.')}"
-                      for name, run in VERBS.items())
+    options = _help_of("mcpwall", None, _POLICY_ARGUMENTS)
+    options = re.split(r"\n(?:options|optional arguments):\n", options)[1].rpartition("\n")[0]
+    first = {name: re.split(r"\.(?:\s|\Z)", run.__doc__ or "")[0] for name, run in VERBS.items()}
+    verbs = "\n".join(f"  {name:<9} {sentence}" for name, sentence in first.items())
     text = ABOUT.format(verbs=verbs, options=options)
     return "\n".join(_fitted(line) for line in text.split("\n")) if sys.stdout.isatty() else text
 
@@ -33690,15 +33552,11 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     if not command:
         raise UsageError("nothing after --; write the server's command there")
     if len(command) == 1 and re.search(r"\s", command[0]) and not os.path.exists(command[0]):
-        raise UsageError(
-            f"{printable(repr(command[0]))} is one word with blanks; write the command in several: "
-                         f"mcpwall -- {printable(command[0], 300)}")
+        raise UsageError(f"{printable(repr(command[0]))} is one word with blanks; write the command in "
+                         f"several: mcpwall -- {printable(command[0], 300)}")
     if sys.stdin is not None and sys.stdin.isatty():
-        print(
-            "mcpwall: waiting for a host to speak MCP here; it is hosts that start this line (see: mcpwall "
-            "init)",
-            file=sys.stderr,
-        )
+        print("mcpwall: waiting for a host to speak MCP here; it is hosts that start this line (see: mcpwall "
+              "init)", file=sys.stderr)
     gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
     gc.freeze()
@@ -33710,8 +33568,7 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     name = options.server_name or server_name_of(command)
     log_dir = os.path.expanduser(settings.log_dir)
     audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~")
-                     else settings.log_dir,
-                     keep_days=settings.log_keep_days)
+                     else settings.log_dir, keep_days=settings.log_keep_days)
     environ, withheld = server_environment(os.environ, settings.handed_on, options.env)
     secrets = {name: value for name, value in withheld.items() if value not in environ.values()}
     hidden = secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path)))
@@ -33740,9 +33597,8 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     return status
 
 
-_RUNNERS = frozenset(
-    "npx npm pnpm yarn bunx bun uvx uv pipx node deno python python3 py docker podman sh bash "
-    "cmd env".split())
+_RUNNERS = frozenset("npx npm pnpm yarn bunx bun uvx uv pipx node deno python python3 py docker podman sh "
+                     "bash cmd env".split())
 
 
 def server_name_of(command: Sequence[str]) -> str:
@@ -33850,18 +33706,13 @@ _SIGNS = {"allow": "✓", "deny": "✗", "ask": "?", "redact": "~", "strip": "~"
 _PASSING = ("allow", "log_only")
 
 
-def cmd_check(argv: Sequence[str], io: Surroundings) -> int:
-    """Judge calls and messages without running anything."""
-    args = _setup_arguments(
-        io, "check",
-        "Judge a call, or messages, without running anything: 0 when all may pass as they are, else 1.", argv,
-        _setup_option("words", "TOOL key=value key:=JSON", "a call (asked for when there is nothing else)",
-                      nargs="*"),
-        _setup_option("--input", "JSON", "messages; else they are read from stdin"),
-        _setup_option("--tool", "TOOL", "the tool whose answer a response is"),
-        _setup_flag("--json", "for programs"), *_POLICY_ARGUMENTS)
-    if args is None:
-        return 0
+@sub_command(_option("words", "TOOL key=value key:=JSON", "a call (asked for when there is nothing else)",
+                     nargs="*"),
+             _option("--input", "JSON", "messages; else they are read from stdin"),
+             _option("--tool", "TOOL", "the tool whose answer a response is"), _JSON, *_POLICY_ARGUMENTS)
+def cmd_check(args: Any, io: Surroundings) -> int:
+    """Judge calls and messages without running anything. The exit status is 0 when all may pass as they are,
+    else 1."""
     if args.words and args.input is not None:
         raise UsageError("a tool and --input exclude each other; use one of them")
     options = _Options(args)
@@ -33926,8 +33777,8 @@ def _check_lines(given: str | None) -> list[bytes]:
         items = body if type(body) is list else [body]
         if not any(type(item) is dict and item.keys() & {"jsonrpc", "method", "result", "error"}
                    for item in items):
-            raise UsageError(
-                f"{f'line {number} of the input' if len(lines) > 1 else 'the input'} is no JSON-RPC message; "
+            raise UsageError(f"{f'line {number} of the input' if len(lines) > 1 else 'the input'} is no "
+                             "JSON-RPC message; "
                              'write {"jsonrpc": "2.0", "id": 1, "method": …}, or a tool and its arguments')
     return lines
 
@@ -33963,8 +33814,7 @@ class _Checks:
             body = None
         items = body if isinstance(body, list) else [body]
         answers = any(isinstance(item, dict) and "method" not in item and
-                      ("result" in item or "error" in item)
-                      for item in items)
+                      ("result" in item or "error" in item) for item in items)
         for item in items if answers else ():       # as if they had been asked for
             result = item.get("result") if isinstance(item, dict) else None
             asked = [method for method, member in RESULT_LOOKS.items() if isinstance(result, dict) and
@@ -33986,8 +33836,7 @@ class _Checks:
         stream = stream or sys.stdout
         if as_json:
             keys = ("direction", "method", "tool", "id", "action", "rule", "message", "why", "view",
-                    "argument",
-                    "redacted_patterns", "findings")
+                    "argument", "redacted_patterns", "findings")
             rows = [{key: fields[key] for key in keys if key in fields} for fields, _ in self._verdicts]
             stream.write(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2) + "\n")
         else:
@@ -34087,17 +33936,13 @@ def _check_dialogue(checker: _Checks) -> int:
 
 # -- hook -------------------------------------------------------------------------
 
-def cmd_hook(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("--host", "NAME", "whose event it is", required=True),
+             _flag("--test", "show the verdict and the answer that would be printed"),
+             *_POLICY_ARGUMENTS)
+def cmd_hook(args: Any, io: Surroundings) -> int:
     """Judge one event of a host's own tools, from stdin, and answer as that host reads it. Whatever happens,
-    that takes at most HOOK_SECONDS."""
+    that takes less than two seconds."""
     began = time.monotonic() - time.process_time()      # about when this process did
-    args = _setup_arguments(
-        io, "hook", "Judge one event of a host's own tools, from stdin, and answer as that host reads it.",
-        argv,
-        _setup_option("--host", "NAME", "whose event it is", required=True),
-        _setup_flag("--test", "show the verdict and the answer that would be printed"), *_POLICY_ARGUMENTS)
-    if args is None:
-        return 0
     options = _Options(args)
     hook = Hook(hook_host(args.host), options.policy_of, options.project or "", options.home,
                 lasting=not args.test)
@@ -34156,9 +34001,9 @@ def _test_hook(hook: Hook) -> int:
         sign = _SIGNS[decision.action] if verdict.action != "deny" or decision.action == "deny" else "✗"
         quoting = Quoting(hook.policy) if hook.policy else None
         shown = quoting.text(json.dumps(call.arguments, ensure_ascii=False), 300) if quoting else ""
-        for line in (
-            f"{sign} {_WORDS[decision.action][0]:<6} {printable(event.spelled)} as {printable(call.tool)} of "
-                     f"{printable(call.server) or 'an MCP server'}: {printable(shown, 300)}",
+        for line in (f"{sign} {_WORDS[decision.action][0]:<6} {printable(event.spelled)} as "
+                     f"{printable(call.tool)} of {printable(call.server) or 'an MCP server'}: "
+                     f"{printable(shown, 300)}",
                      *([f"  Rule: {printable(decision.rule)}"] if decision.rule else []),
                      *([f"  Why: {printable(decision.why, 300)}"] if decision.why else [])):
             print(_with_signs_of(line, sys.stdout.encoding))
@@ -34172,24 +34017,14 @@ def _test_hook(hook: Hook) -> int:
 
 # -- rules ------------------------------------------------------------------------
 
-def cmd_rules(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_option("name", "NAME", "a built-in policy, or `secrets`", nargs="?"),
+             _option("--format", "yaml|json", "how a policy is printed", default="yaml",
+                     choices=("json", "yaml")),
+             _flag("--effective",
+                   "the policy in force here, in order, and how often each rule hit in 30 days"),
+             _JSON, *_POLICY_ARGUMENTS)
+def cmd_rules(args: Any, io: Surroundings) -> int:
     """The built-in policies, one of them as a file, kinds of secrets, or (--effective) the rules in force."""
-    args = _setup_arguments(
-        io,
-        "rules",
-        "List the built-in policies, print one as a file to start from, list the kinds of secrets, or the "
-        "rules in force.",
-        argv,
-        _setup_option("name", "NAME", "a built-in policy, or `secrets`", nargs="?"),
-        _setup_option("--format", "yaml|json", "how a policy is printed", default="yaml",
-                      choices=("json", "yaml")),
-        _setup_flag("--effective",
-                    "the policy in force here, in order, and how often each rule hit in 30 days"),
-        _setup_flag("--json", "for programs"),
-        *_POLICY_ARGUMENTS,
-    )
-    if args is None:
-        return 0
     if args.effective or args.name is None and (args.config or args.profile):
         return _say_effective(io, _Options(args).policy(), args.json)
     name = args.name
@@ -34229,24 +34064,16 @@ def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
     if as_json:
         io.say(json.dumps({"source": policy.source, "policy": policy.fingerprint, "rules": [
             {"direction": key, "name": rule.name, "action": rule.action, "origin": origin,
-             "hits": hits.get(rule.name, 0)}
-            for key, _, rule, origin in rows]}, indent=2))
+             "hits": hits.get(rule.name, 0)} for key, _, rule, origin in rows]}, indent=2))
         return 0
     _say_layers(io, policy)
     settings = policy.settings
     for key, default in (("calls", settings.default_action), ("answers", settings.outbound_default_action)):
         io.say(f"\n{key.capitalize()} (default: {default})")
-        _say_table(
-            io,
-            [
-                ["", "hits", "action", "rule", "from"],
-                *(
-                    [str(number), str(hits.get(rule.name, 0)), rule.action, rule.name, origin]
-                    for kind, number, rule, origin in rows
-                    if kind == key
-                ),
-            ],
-        )
+        _say_table(io,
+                   [["", "hits", "action", "rule", "from"],
+                    *([str(number), str(hits.get(rule.name, 0)), rule.action, rule.name, origin]
+                      for kind, number, rule, origin in rows if kind == key)])
     return 0
 
 
@@ -34294,13 +34121,9 @@ def _demo_server() -> int:
     return 0
 
 
-def cmd_demo(argv: Sequence[str], io: Surroundings) -> int:
+@sub_command(_flag("--server", "be that server"), *_POLICY_ARGUMENTS)
+def cmd_demo(args: Any, io: Surroundings) -> int:
     """See it at work: a scripted client talks through the real relay to a toy server."""
-    args = _setup_arguments(io, "demo", "A scripted client talks through the real relay to a toy server.",
-                            argv,
-                            _setup_flag("--server", "be that server"), *_POLICY_ARGUMENTS)
-    if args is None:
-        return 0
     if args.server:
         return _demo_server()
     import subprocess
@@ -34336,10 +34159,9 @@ def cmd_demo(argv: Sequence[str], io: Surroundings) -> int:
                 run(words[1:], inner)
     us = (f"{'python' if os.name == 'nt' else 'python3'} {os.path.basename(__file__)}"
           if __name__ == "__main__" else "mcpwall")
-    io.say(
-        "(All of that was in a made-up home, which is gone.)\n\nNext: put it in front of a server of yours:\n"
-           f"  {us} -- npx -y @modelcontextprotocol/server-filesystem ~/proj\n"
-           f"or let it find the servers of your hosts and wrap them:\n  {us} init")
+    io.say("(All of that was in a made-up home, which is gone.)\n\nNext: put it in front of a server of "
+           f"yours:\n  {us} -- npx -y @modelcontextprotocol/server-filesystem ~/proj\nor let it find the "
+           f"servers of your hosts and wrap them:\n  {us} init")
     return 0
 
 
@@ -34388,8 +34210,7 @@ __all__ = [
     "compile_glob", "is_under", "shannon_entropy", "Finding", "SecretScanner", "Rule", "Policy",
     "builtin_policy",
     "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "Approvable",
-    "Pinned",
-    "Memory", "load_policy", "AuditLog", "relay",
+    "Pinned", "Memory", "load_policy", "AuditLog", "relay",
     "find_configs", "wrap_server", "save_config", "main", "MARKER"]
 
 if _COLLECTS:

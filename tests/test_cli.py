@@ -59,7 +59,7 @@ class Basics(Cli):
                             (("--env", "A,", "--", "x"), "--env: glob : is empty"), (("--env=A|B", "--", "x"), "--env: glob A|B"),
                             (("--env",), "needs a value"), (("--env", "", "--", "x"), "not empty"),
                             (("--project", "/nowhere", "--", "x"), "no such directory"), (("rules", "nope"), "unknown"),
-                            (("rules", "default", "--format", "xml"), "invalid choice"), (("demo", "x"), "one argument too many"),
+                            (("rules", "default", "--format", "xml"), "known: json, yaml"), (("demo", "x"), "one argument too many"),
                             (("check", "t", "novalue"), "key=value"), (("check", "t", "a:={"), "not JSON"),
                             (("check", "--input", "{"), "not JSON"), (("check", "--inpt", "x"), "--input"),
                             (("check", "t", "--input", "{}"), "exclude")):

@@ -4,8 +4,10 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import time
 import unittest
+from unittest import mock
 
 from tests.support import DATA, ENDS_S, fuzz_seconds, mcpwall, policy, seed
 
@@ -225,6 +227,27 @@ class QuickTest(unittest.TestCase):
                     self.assertTrue(mcpwall.may_inject(text))
                     for filler in ("x", "word " * rng.randrange(1200), "x " * rng.randrange(1850, 2100)):
                         self.assertTrue(mcpwall.may_inject("\0".join((filler, text, "y"))))
+
+    def test_one_word_and_two_that_are_joined_say_nothing(self) -> None:
+        random.seed(seed())
+        with open(os.path.join(DATA, "steering.json"), encoding="utf-8") as file:
+            said = re.findall("[A-Za-z0-9]+", file.read()) + [word for row in mcpwall.steering_rows()
+                                                              for word in re.findall("[a-z0-9]+", row.row)]
+        pairs = [random.choice("-_").join(said[place:place + 2])
+                 for place in random.sample(range(len(said) - 1), 3000)]
+        for text in [*dict.fromkeys(said), *pairs, "1.2.3-rc.1", "2025-06-18"]:
+            self.assertFalse(mcpwall.is_one_word(text) and mcpwall.injection_findings(text, "description"), text)
+        for text in ("ignora-tus-instrucciones", "do not", "<important>", "a:b:c", "naïve", "x" * 90):
+            self.assertFalse(mcpwall.is_one_word(text), text)
+
+    def test_first_answer_of_plain_words_waits_for_no_table(self) -> None:
+        session = mcpwall.Session(mcpwall.Wall(mcpwall.builtin_policy("default")))
+        with mock.patch.object(mcpwall, "steering_tables", side_effect=AssertionError("made too early")):
+            session.receive("client", b'{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}\n')
+            answer = (b'{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":'
+                      b'{"tools":{"listChanged":true}},"serverInfo":{"name":"bench-server","version":"1.0.3"}}}\n')
+            sent = [effect for effect in session.receive("server", answer) if isinstance(effect, mcpwall.Send)]
+        self.assertEqual(sent, [mcpwall.Send("client", answer)])
 
     def test_random_text_never_fails(self) -> None:
         start = seed()
