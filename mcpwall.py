@@ -5711,7 +5711,7 @@ _sh_plain_run = lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+""")
 _sh_plain_words = lazy_regex(r"""(?:[^\s'"\\$`;&|<>(){}=\[#]+(?:[ \t]+|(?=[\n;&|)])|\Z))+""")
 # one command,
 _sh_flat = lazy_regex(
-    r"""[\w./:,@%+-]+(?: (?:[\w./:,@%+*?-]+|-[\w./:,@%+=*?-]+|'[^'\n]*'|"[^"$`\\!\n]*"))*\Z""")
+    r"""[\w./:,@%+-]+(?: (?:[\w./:,@%+*?][\w./:,@%+*?-]*|-[\w./:,@%+=*?-]*|'[^'\n]*'|"[^"$`\\!\n]*"))*\Z""")
 _sh_flat_words = lazy_regex(r"""'([^']*)'|"([^"]*)"|([^ ]+)""")                                # of such words
 _sh_inner_run = lazy_regex(r"""[^'"\\$`/:}]+""")           # of a word within ${…}
 _sh_quoted_run = lazy_regex(r'[^"\\$`]+')

@@ -288,6 +288,11 @@ class Hostile(unittest.TestCase):
         with self.assertRaises(BudgetSpent):
             judge_command("a " * 500_000 + "; rm -rf /", CONTEXT)
 
+    def test_many_options_before_another_command_do_not_stall(self):
+        for options in ("-O2 ", "- ", "--x=1 ", "-d @a b "):
+            for rest in ("&& ls", "", "| grep x", "$x"):
+                self.assertIsNotNone(judge_command("gcc " + options * 200 + rest, CONTEXT), (options, rest))
+
     def test_many_commands_are_refused_not_skipped(self):
         with self.assertRaises(BudgetSpent):
             judge_command("a;" * 50_000 + "rm -rf /", CONTEXT)
