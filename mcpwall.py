@@ -212,6 +212,12 @@ class WallError(Exception):
     status."""
 
 
+def system_words(fault: BaseException) -> str:
+    """What the system says of a failure (`Permission denied`); of any other its kind, for its text may quote
+    what was read."""
+    return getattr(fault, "strerror", None) or type(fault).__name__
+
+
 class UsageError(WallError):
     """A command line that cannot be carried out."""
 
@@ -646,6 +652,11 @@ def ordinal_at(value: Any, path: Sequence[Any]) -> int:
                 break
             count += len(strings_of(child)[0])
     return count
+
+
+def pointer_steps(text: str) -> list[str]:
+    """The steps of a JSON Pointer such as `/rules/0/match`; numbers stay texts."""
+    return [step.replace("~1", "/").replace("~0", "~") for step in text.split("/")[1:]]
 
 
 def pointer(path: Sequence[Any]) -> str:
@@ -6873,11 +6884,18 @@ powershell pwsh powershell_ise | | | t:power
 cmd command.com | | | t:dos
 python pypy ipython micropython | bBdEhiIOPqRsSuvVx W:X: -c:python. -m:module. | script f* | t:code
 perl | acdDfhlnpsStTuUvwWX0 C:F:I:m:M:x: -e,-E:perl! -i=inplace | ~script f* | t:code
+rails/runner,r,console,c | e: --environment: | ruby p* | in:ruby
+django-admin/shell flask/shell | -c,--command:python | p* | in:python
+wp/eval drush/php:eval,ev,eval | | php
+mix/run,eval elixir/eval | -e,--eval:code | p*
+heroku/pg:psql turso/db/shell wrangler/d1 aws/rds-data gcloud/spanner databricks/sql supabase/db pscale/shell neonctl/sql
+     | a: -c,--command,--sql,--file,--execute:sql --database: --instance: | p sql* | in:sql
 ruby jruby | acdhlnpsSUvwWy0 E:F:I:K:r:T:x: -e:ruby! -C:cd -i=inplace | ~script f* | t:code
 node nodejs bun tsx ts-node zx deno/run bun/run | chi C: -e,-p,-pe,-ep,--eval,--print:node! --env-file:k
      -r,--require,--import,--loader:script | ~script f* | t:code
 deno/eval | | node | t:code
-php | aCehilmnqsvwz c:d:z:S:t: -r,-B,-R,-E:php! -f,-F:script! | ~script f* | t:code
+php | aCehilmnqsvwz c:d:z:S:t: -r,-B,-R,-E,--execute:php! -f,-F:script! | ~script f* | t:code
+go/run java swift kotlin scala runghc crystal/run cargo/script dotnet/script | cp: -jar:script! | script f*
 lua luajit groovy julia elixir octave gnuplot r rscript matlab jshell | vi l:E:L:p: -e,--eval,-eval,-E:code! | ~script f*
      | t:code
 osascript | l: -e:osascript! | ~script f* | t:code
@@ -6912,6 +6930,7 @@ openssl/x509,req,verify,dgst,sha256,sha1,ca,crl,ocsp,cms,smime,ts,pkeyutl
      -out,-keyout:new -passout: -addext: -days: | k*
 openssl/genrsa,genpkey,ecparam,rand,s_client,s_server | -cert,-key,-CAfile:k -out:new -connect: -pass: | p* | t:openssl
 openssl/enc,base64 | -in:r -out:w -pass: -k: -K: -iv: -kfile:k | f* | t:openssl
+openssl/rsa,pkey,ec,dsa | -pubout,-pubin=public -text= -in:r -out:w -passin: -passout: | f* | t:openssl
 openssl | -in:r -out:w -passin: -passout: | f*
 cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy | abdfilLnPpRrsTuvxZ o:g:S:B:
      -t,--target-directory,-destination:into -m,--mode:mode --suffix: -path,-literalpath:f -newname:into | p* | t:copy
@@ -6983,14 +7002,12 @@ set-alias sal new-alias nal | -value,-name:p | p* | t:state
 apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
      heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
 """    # noqa: E501 (a table: whole rows)
-# Options whose value is left alone, by program ("" for all): to leave something out is not to touch it. So is
+# Options whose value is left alone, by program or for all: to leave something out is not to touch it. So is
 # what begins with `!`, a negated glob, or, for git, with `:!`.
-_SH_LEAVES_OUT = {
-    "zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "ag": "--ignore", "eza": "-I",
-    "exa": "-I",
-    "":
-    "--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern --ignore-glob "
-    "--ignore-patterns"}
+_SH_LEAVES_OUT = {"zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "eza": "-I",
+                  "exa": "-I"}
+_SH_LEFT_OUT = frozenset("""--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern
+    --ignore-glob --ignore-patterns""".split())
 # shared
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"
 _SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named file
@@ -7031,6 +7048,9 @@ destructive :: unset :: .* HIST(?:FILE|SIZE)  :: switches the shell history off
 destructive :: journalctl :: .*--(?:vacuum|rotate) :: wipes system logs
 destructive :: kill :: .* -1 $ :: kills every process
 destructive :: crontab :: .* -r  :: removes all cron jobs
+destructive :: apt apt-get aptitude dnf yum zypper pacman dpkg rpm :: (?=(?:.* )?(?:purge|remove|erase|autoremove|rm|-R\w*|-e|-r|-P|
+    --purge|--remove) )(?=(?:.* )?(?:\S*\*\S*|--force-\S*|--nodeps|-Rdd|(?:libc6|glibc|systemd|sudo|bash|coreutils|python3|linux-image\S*)
+     )) :: removes what the system needs
 destructive :: tmutil :: (?:delete|disable) :: removes backups
 destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
     desktop|pictures|folder)) :: deletes the user's files
@@ -7046,7 +7066,9 @@ secret :: pass gopass :: (?:show |otp )?(?!(?:ls|list|git|init|help|version|find
     -)\S :: STORED_PASSWORD
 secret :: secret-tool keyring lpass keepassxc-cli bw rbw :: (?:get|show|export|clip|lookup|search) :: STORED_PASSWORD
 secret :: security :: (?:find-\S+-password .*-\w*[wg]|dump-keychain|export) :: STORED_PASSWORD
-secret :: gpg gpg2 :: .*--export-secret :: GPG_KEY
+exfiltration :: gpg gpg2 :: .*--export-secret :: shows a private key
+secret :: get-secret get-azkeyvaultsecret get-secsecretvalue get-ssmparameter :: (?i).*(?:-asplain|-withdecryption|-secretid) ::
+     STORED_SECRET
 secret :: gh :: auth (?:token|status .*--show-token|status .*-t ) :: GITHUB_TOKEN
 secret :: glab :: auth status .*(?:-t|--show-token) :: GITLAB_TOKEN
 secret :: aws :: (?:configure (?:export-credentials|get \S*(?:secret|token))|secretsmanager get-secret-value|ssm
@@ -7055,8 +7077,6 @@ secret :: gcloud :: secrets versions access|auth (?:application-default )?print-
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
 secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten))|get (?:\S+ )*?secrets?[/ ](?=.*(?:jsonpath|template|columns)\S*=
     \S*\.data) :: KUBERNETES_KEY
-secret :: grep egrep fgrep rg ag ack :: (?=.* (?:~|/|/home|/root|/Users|/etc)/? )(?i:.*(?:AKIA|private\W{0,3}key|ghp_|api\W{0,3}_?
-    \W{0,3}key|passw|secret|token|credential)) :: ANY_PASSWORD
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
 secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
 secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read)  :: STORED_SECRET
@@ -7066,6 +7086,7 @@ secret :: netsh :: (?i)wlan show profile.*key=clear :: WIFI_PASSWORD
 pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote content
 pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
     javascript:) :: runs remote content
+pipe_to_shell :: npx pnpx bunx :: (?:-\S+ )*(?:\S+@)?https?:// :: runs remote content
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
 reverse_shell :: ngrok cloudflared tailscale code devtunnel :: (?:http|tcp|tls|start|tunnel|funnel|serve|host|access) (?!list|
     info|login|create|status) :: opens a tunnel into this machine
@@ -7098,7 +7119,7 @@ privilege :: python py :: (?:-\S+ )*\S+ (?:unwrap --(?:all|hook|restore) |(?:app
 privilege :: pkill killall taskkill tskill stop-process spps :: (?i).*m[^a-z ]?cp[^a-z ]{0,3}wal :: stops mcpwall
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
-privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl new-localuser
+privilege :: visudo vipw vigr setcap chpasswd adduser useradd userdel deluser groupdel usermod gpasswd newgrp dseditgroup sysadminctl new-localuser
      add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: (?!.*(?:--help|--version|-c $|--check|
     -c -f)) . :: changes users or rights
 privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
@@ -7167,15 +7188,20 @@ persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pag
     askpass)|init\.templatedir|init\.templateDir|sequence\.editor|diff\.external|filter\.\S+\.(?:clean|smudge)|
     credential\.helper \S*[!/]|alias\.\S+ !)[ \x00]*(?:\S{0,80}[/!~$]|.{0,80}(?:curl|wget|sh )))(?!.*--get) :: makes git run a
      program
+infrastructure :: remove-azresourcegroup remove-azresource remove-azvm remove-azdisk remove-azstorageaccount remove-azsqldatabase
+     remove-azsqlserver remove-azkeyvault remove-azakscluster remove-s3bucket remove-s3object remove-ec2instance
+     remove-rdsdbinstance remove-ddbtable remove-cfnstack remove-gcsbucket remove-vm remove-aduser remove-adgroup
+     remove-adcomputer remove-mailbox remove-sqldatabase :: (?!.*(?i:-whatif)) :: destroys cloud resources or accounts
 persistence :: xmrig minerd cpuminer ethminer cgminer t-rex nbminer :: (?!.*--(?:help|version)) :: mines coins in the background
 persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
-infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|workspace
+infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|plan (?=.*-destroy)(?=.*-out)|state rm|workspace
      delete|force-unlock)(?!.* -help) :: destroys infrastructure
 infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm
      k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
     terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
-    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete (?:-n \S+ |-\S+ )*\$\(\)
+    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete (?=.*(?:-[fk]|--filename|
+    --kustomize)[ =])(?=.*prod)|delete (?:-n \S+ |-\S+ )*\$\(\)
      |delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod|\$\(\))|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
@@ -7197,7 +7223,7 @@ infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w
     machine (?:rm|reset)|rm (?=.*\$\()(?=(?:.* )?(?:-\w*[fv]|--force|--volumes))|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
      containers or volumes and their data
 infrastructure :: dropdb dropuser droplet :: (?!.*--help|(?:.* )?(?:test|test_\w+|\w+_test) *$) :: drops a database
-infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
+infrastructure :: gh glab :: (?:repo delete|release delete (?=.*\$\()|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
      deletes a repository
 infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso
      :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset(?=.* --(?:linked|
@@ -7213,14 +7239,20 @@ infrastructure :: s3cmd mc :: (?:.* )?(?:rb |(?:del|rm) (?=.*(?:-r|--recursive|-
 infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
     elastic|opensearch|\S*es:|/namespaces|amazonaws|api\.(?:github|cloudflare|digitalocean|heroku)\.com/)) :: deletes indices
      or remote state
-infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:del|unlink) (?:.*\$\(|\$\(\)) :: deletes every key it is given
+persistence :: redis-cli valkey-cli :: (?i)(?:.* )?(?:config set (?:dir|dbfilename)|module load|(?:slaveof|replicaof) (?!no))  :: writes
+     files of its host
+infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:(?:del|unlink) (?:.*\$\(|\$\(\))|eval .*['"](?:del|unlink|
+    flush)) :: deletes every key it is given
 infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
 infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
-infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db)  :: empties a database
+infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db|migrate \S+ zero)  :: empties a database
 infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
      istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
      disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|vm\.destroy) :: destroys
      shared state
+infrastructure :: restic borg kopia duplicity tarsnap pgbackrest rustic :: (?:\S+ )*?(?:forget(?!.* --keep-(?!last[ =]0))|delete|purge|
+    snapshot delete|remove-all|expire|stanza-delete)  :: destroys backups
+infrastructure :: pg_restore mongorestore :: (?=.*(?:--clean|--drop|-\w*c))(?=.*(?i:prod)) :: replaces a database
 infrastructure :: npm yarn pnpm :: (?:unpublish|npm unpublish) :: withdraws a published package
 package_install :: npm pnpm yarn bun :: (?:.* )?(?:install|i|add|ci|update|upgrade|global add|dlx|exec)  :: installs packages
 package_install :: yarn npx pnpx bunx uvx :: $|(?!-) . :: installs packages
@@ -7357,6 +7389,8 @@ _sh_sources = lazy_regex(r"\*\.(?:py|[jt]sx|ts|go|rs|java|kt|c|cc|[ch]pp|cs|rb|p
 # Which of its databases a program works on: one for tests is made anew each time.
 _SH_STAGES = "RAILS_ENV RACK_ENV MIX_ENV NODE_ENV APP_ENV".split()
 _sh_for_tests = lazy_regex(r".* (?:\w+_ENV=|(?:-e|--env|--environment|--database)[= ])tests? ")
+_sh_seeks = lazy_regex(r"(?i)AKIA|private.{0,3}key|aws_secret|api.{0,3}key|passw|secret|token|credential")
+_sh_sql_word = lazy_regex(r"\s*(?:DROP (?:TABLE|DATABASE|SCHEMA)|TRUNCATE TABLE|DELETE FROM)\s")
 # Settings of a project: a line more is no loss, nor is a file that people write for themselves.
 _sh_env_file = lazy_regex(r"(?:\./|[\w-]+/)*\.env(?:\.(?!prod)\w+)*\Z")
 # Scripts that an archive brings along to be run once.
@@ -7796,7 +7830,8 @@ def sql_acts(text: str, depth: int = 0) -> list[Act]:
 
 
 SQL_DOING = _SQL_DYNAMIC | frozenset(
-    "LANGUAGE DROP TRUNCATE DELETE UPDATE PRAGMA FLUSHALL FLUSHDB SHUTDOWN PG_TERMINATE_BACKEND".split())
+    "LANGUAGE SUPERUSER GRANT DROP TRUNCATE DELETE UPDATE PRAGMA FLUSHALL FLUSHDB SHUTDOWN".split() + [
+        "PG_TERMINATE_BACKEND"])
 _sql_words = lazy_regex(r"[A-Z_]\w*")
 # to a string, or to parentheses
 _sql_leading = lazy_regex(r"\b([A-Z_]\w*)\b\s*(?:=\s*)?(?:[A-Z]?['\"]|\()")
@@ -7880,6 +7915,9 @@ class SqlText:
                 if word == "LANGUAGE" and self.word(at + 1) in _SQL_UNTRUSTED and not (
                         self.word(at + 1) == "C" and any(text.startswith("$libdir/") for _, text in self.t)):
                     yield Act("say", "privilege", "loads code into the database's server")
+                if begins and (word in ("ALTER", "CREATE") and self.word(at + 1) in ("ROLE", "USER") and
+                               "SUPERUSER" in names or word == "GRANT" and names > {"ALL", "OPTION"}):
+                    yield Act("say", "privilege", "gives a user of the database every right")
                 if word == "PG_TERMINATE_BACKEND" and self.word(at + 2, "n") == "" and "STATE" not in names:
                     yield Act("say", "infrastructure", "ends everybody's sessions")
 
@@ -8036,6 +8074,8 @@ read readString readAllBytes readAllLines slurp createReadStream readTextFile Re
 cp:-r shutil.copy copy2 copyfile copytree copyFile copyFileSync copySync cpSync cp_r FileUtils.cp
 mv shutil.move os.rename os.replace fs.rename renameSync moveSync FileUtils.mv promises.rename
 cd os.chdir process.chdir Dir.chdir setwd
+vault keyring.get_password keytar.getPassword keytar.findPassword win32cred.CredRead browser_cookie3.chrome browser_cookie3.load
+vault browser_cookie3.firefox browser_cookie3.edge access_secret_version
 chmod os.chmod chmodSync fs.chmod
 truncate:-s0 truncateSync os.truncate
 ln:-s os.symlink symlinkSync
@@ -8093,9 +8133,10 @@ _code_loss = lazy_regex(
     r"|bucket|stack|cluster|volume|"
     r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk"
     r"|hosted_?zone|queue|"
-    r"file_?system)\w*|flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|"
+    r"file_?system)\w*|flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|volumes\.(?:\w+\.)?remove|"
     r"(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
-    r"[A-Z]\w*\.(?:destroy|delete)_all\Z")
+    r"[A-Z]\w*\.(?:destroy|delete)_all\Z|.*\blist_?(?i:bucket|instance|database|table|cluster|volume|disk|project)"
+    r"\w*\.(?:delete|terminate|drop)\Z")
 _code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
 _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
 _code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
@@ -8963,18 +9004,23 @@ class _CodeCalls(_CodeValues):
         if ("env" in call.origins or not _CODE_SENT.isdisjoint(call.fields) or len(call.args) > 1 and
             call.last == "urlopen"):
             return self.sends(call)
-        return call.some("net")
+        return self.answered(call)
 
     def sends(self, call: _CodeCall) -> _CodeValue:
         self.tell("send", sorted(call.origins), call.last)
-        return call.some("net")
+        return self.answered(call)
+
+    def answered(self, call: _CodeCall) -> _CodeValue:
+        """What another machine says is no secret of this one."""
+        return _CodeValue((), None, call.name, call.origins - {"vault"} | {"net"})
 
     def says(self, call: _CodeCall) -> _CodeValue:
         self.quiet(*call.args, *call.fields.values())
         if call.name[:5] == "open " and call.last == "write":
             self.files[call.name[5:].partition("\0")[0]] = call.first
-        elif call.last in _CODE_PRINTS and call.first.texts and call.first.texts[0][:1] != _CODE_HOLE:
-            self.tell("print", _code_shown(call.first.texts[0]))
+        elif call.last in _CODE_PRINTS:
+            said = call.first.texts[0] if call.first.texts else ""
+            self.tell("print", _code_shown(said) if said[:1] != _CODE_HOLE else "", sorted(call.origins))
         return _CODE_UNKNOWN
 
     def looks(self, call: _CodeCall) -> _CodeValue:
@@ -9069,8 +9115,9 @@ class _CodeCalls(_CodeValues):
         """The words of a program that is started."""
         twice = _code_twice.match(last)                 # these name the program twice
         if twice:
-            more = more[1:] if twice.group(1) == "spawn" else more
-            words = [*more[0].each()] if twice.group(2) != "l" and more else [first, *more[1:]]
+            if twice.group(1) == "spawn" and more:
+                first, *more = more
+            words = [first, *(more[0].each() if twice.group(2) != "l" and more else more)[1:]]
         else:
             more += [fields["args"]] if "args" in fields and first is not fields["args"] else []
             words = [word for arg in [first, *more] for word in arg.each()]
@@ -9200,6 +9247,7 @@ _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     call: reader.written(call.args[1] if len(call.args) > 1 else _CODE_UNKNOWN, _CODE_FETCHED),
     "open": _CodeCalls.opens, "read": _CodeCalls.reads, "sql": _CodeCalls.asks,
     "fetch": _CodeCalls.fetches, "send": _CodeCalls.sends, "say": _CodeCalls.says, "test": _CodeCalls.looks,
+    "vault": lambda reader, call: call.some("vault"),
     "path": _CodeCalls.paths, "same": _CodeCalls.passes, "list": _CodeCalls.lists}
 _CODE_CALLERS = frozenset(
     "call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
@@ -9315,11 +9363,15 @@ _code_comments = lazy_regex(r"(?m)^[ \t]*(?:#|//|--(?!\[)).*$|<#[\s\S]*?#>|^=\w[
 _code_file = lazy_regex(r"(?:~|\.{0,2})/\w|\.\w|\w[\w.-]*[./\\]\w|[A-Za-z]:\\|(?:\.\./)+\.?\w|~/\.")
 
 
+# What is known of the origin of a value, as a stream has it.
+_CODE_PRIVATE = {"env": "\0the environment", "vault": "\0a stored password\0"}
+
+
 def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
     """Follow what a text in another language does; what it says on its standard output."""
     sources: list[str] = []
     said: list[str] = []
-    sends, remote = "", False
+    sends = ""
     for kind, value, more in acts:
         if kind == "say":
             run.say(value, more)
@@ -9339,21 +9391,21 @@ def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
         elif kind == "delete":
             run.delete(value)
         elif kind == "print":
-            said.append(value)
-            remote = remote or "net" in (more or ())
+            said += [value] * bool(value)
+            sources += [_CODE_PRIVATE[one] for one in more or () if one in _CODE_PRIVATE]
         elif kind == "send":
             sends = more
-            sources += ["\0the environment"] * ("env" in value)
+            sources += [_CODE_PRIVATE[one] for one in value if one in _CODE_PRIVATE]
     if sends:
         run.ship(_sh_read(sources), sends)
-    return _Flow("\n".join(said) if said and not remote else None, remote, tuple(sources)[:64])
+    return _Flow("\n".join(said) if said else None, False, tuple(sources)[:64])
 
 
 def judge_program_text(run: _ShRun, language: str, text: str) -> None:
     """A text in another language than a shell's; what may be any language may be a shell's, too."""
     if language == "sql":
         return judge_code(run, "node", text) and None if _code_mongo.match(text) else run.sql(text)
-    judge_code(run, "code" if language == "any" else language, text)
+    run.shown(judge_code(run, "code" if language == "any" else language, text))
     if language in ("code", "any"):
         if _code_sql.match(text):
             run.sql(text)
@@ -10111,6 +10163,8 @@ def _power_call(run: _ShRun, kind: str, words: list[str], name: str, args: list[
         between = {"concat": "", "combine": "\\", "join": first}[name]
         return [_sh_whole([word.rstrip("\\") if name == "combine" else word
                            for word in args[name == "join":]], between)]
+    elif name == "getnetworkcredential":
+        return [_sh_from(_SH_HOLE, _sh_read(("\0a stored password\0",)))]
     elif name == "getfolderpath":
         return ["$env:userprofile" + ("" if first.lower() in ("userprofile", "") else "\\" + first)]
     elif name == "getenvironmentvariable":
@@ -11347,7 +11401,11 @@ class _ShRun(_ShScripts):
         """A program in no table: it may run what its words say."""
         for at, word in enumerate(args[:64]):
             first = (word.split(None, 1) or [""])[0] if " " in word else word
-            if args[max(at - 1, 0)] in _SH_TEXT_OPTIONS or _sh_program(first) not in _SH_DANGEROUS:
+            if args[max(at - 1, 0)] in _SH_TEXT_OPTIONS:
+                continue
+            if _sh_program(first) not in _SH_DANGEROUS:
+                if first is not word and self.certain and _sh_sql_word.match(word):
+                    self.sql(word)
                 continue
             if first is word:
                 self.apart(self.simple, args[at:], flow)
@@ -11380,8 +11438,6 @@ class _ShRun(_ShScripts):
             words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
             subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000]
         subject += " "
-        if self.at.home in subject:
-            subject = subject.replace(f" {self.at.home} ", " ~ ")
         padded = " " + subject
         secret = ""
         for category, pattern, reason in rules:
@@ -11403,17 +11459,19 @@ class _ShRun(_ShScripts):
                           (self.row, self.root, self.cwds, self.links))
         self.row, self.root = row, self.root or "root" in row.traits
         outs: list[_Flow] = []
-        if got:
-            for role, value in got:
-                if role == "cd":
-                    fell = self.fell
-                    self.go(value)
-                    self.fell = fell
+        acts = []
+        for pair in got:
+            if pair[0] == "cd":
+                fell = self.fell
+                self.go(pair[1])
+                self.fell = fell
+            elif pair[0] not in _SH_QUIET_ROLES:
+                acts.append(pair)
+        if acts:
             texts = call.all("text")            # what is written, instead of what goes in
             written = _sh_flow(texts[0]).but(str(texts[0])) if texts else flow
             appended = "append" in call.marks or "append" in row.traits
-            outs = [self.act(role, value, written if role == "w" else flow, appended) for role, value in got
-                    if role not in _SH_QUIET_ROLES]
+            outs = [self.act(role, value, written if role == "w" else flow, appended) for role, value in acts]
         for source in flow.sources if "k" in row.inputs else ():
             if self.paths.get(source) == 1:     # nobody else has got it
                 del self.paths[source]
@@ -11428,7 +11486,7 @@ class _ShRun(_ShScripts):
         else:
             outs.append(self.by_row(call, flow))
         self.row, self.root, cwds, links = kept
-        if got and self.cwds is not cwds and any([role == "cd" for role, _ in got]):
+        if self.cwds is not cwds and any([role == "cd" for role, _ in got]):
             self.cwds = cwds
         if self.links is not links and call.all("vol"):
             self.links = links
@@ -11447,16 +11505,17 @@ class _ShRun(_ShScripts):
 
     def by_row(self, call: _ShCall, flow: _Flow) -> _Flow:
         """What a program without a method does and says: its row knows what becomes of what goes in."""
-        traits, files = call.row.traits, call.plain + call.all("f", "r")
+        traits, given = call.row.traits, call.all("f", "r") if call.got else []
+        files = call.plain + given
         for trait in call.row.away:
             self.ship(_sh_join([flow, *map(_sh_flow, call.all("s")), *map(self.content, call.all("S"))]),
                       trait)
         if "inplace" in call.marks:             # a copy of the project's example, changed
             files = [word for word in files if self.kept(word) is None or not _sh_env_file.match(word)]
         out = self.operands(call.name, files, flow)
-        if call.name in ("jq", "yq") and any(["@base64d" in word for word in call.args]):
+        if call.name[1:] == "q" and any(["@base64d" in word for word in call.args]):
             out = _sh_unveiled(out)
-        for word in call.all("n"):
+        for word in call.all("n") if call.got else ():
             self.named(call.name, word)
             if call.name in ("mkdir", "md"):
                 self.made |= {word.rstrip("/")}
@@ -11467,9 +11526,13 @@ class _ShRun(_ShScripts):
             return _EMPTY if call.name in (":", "true") else _NOTHING
         if call.row.shows:
             return _sh_read(["\0" + one for one in call.row.shows])
-        if ("lines" in traits and "part" not in call.marks and not call.all("f", "r") and
-            flow.text is not None):
-            return out._replace(text=flow.text, made=flow.made, below=flow.below)
+        if "lines" in traits:
+            if _sh_seeks.search(" ".join(call.all("p"))):
+                wide = any([place in ("~", "/etc") or _sh_top.match(place)
+                            for word in files for place in self.places(word)])
+                out = out._replace(sources=(*out.sources, "\0what looks like secrets" + "\0" * wide))
+            if flow.text is not None and not given and "part" not in call.marks:
+                return out._replace(text=flow.text, made=flow.made, below=flow.below)
         if "remote" in traits:
             return _REMOTE._replace(sources=flow.sources)
         return flow if "same" in traits else out._replace(below=True) if "below" in traits else (
@@ -11836,7 +11899,7 @@ def _do_dos(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 def _do_code(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     """python, perl, node …: after the code in its options, a script file or standard input."""
-    name, words, module = call.name, call.words, call.all("module")
+    name, words, module, said = call.name, call.words, call.all("module"), call.said
     codes = [code for role, code in call.got if role in _SH_TEXTS]
     first = flow if words[:1] in (["-"],
                                   ["/dev/stdin"]) else run.kept(words[0]) or _NOTHING if words else _NOTHING
@@ -11846,12 +11909,13 @@ def _do_code(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
         run.say("privilege", "changes what mcpwall lets through")
     if module and module[0][:7] == "mcpwall" or any(["mcpwall" in source for source in first.sources]):
         run.rules("mcpwall", _sh_tables[2]["mcpwall"], words[1 - len(module):])
-    if not codes and (not module and not words or words[:1] in (["-"], ["/dev/stdin"])):
+    if not codes and (not module and not words or words[:1] in (["-"], ["/dev/stdin"]) or words[:2] in (
+            ["manage.py", "shell"], ["./manage.py", "shell"])):
         if flow.remote or flow.coded and not flow.text:
             run.say("pipe_to_shell",
                     f"{name} runs {'what comes from the network' if flow.remote else 'decoded content'}")
         elif flow.text:
-            _SH_TEXTS[(call.row.languages or ("code",))[0]](run, name, flow.text)
+            said = _SH_TEXTS[(call.row.languages or ("code",))[0]](run, name, flow.text) or said
     files = words[not codes and not module:]
     for at, word in enumerate(words if codes else ()):      # what the code does with its words nobody knows
         if _sh_program(word) in _SH_DANGEROUS:
@@ -11859,10 +11923,9 @@ def _do_code(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             break
     out = run.operands(name, files, flow)
     if codes:
-        said = call.said
         return _sh_join((said, out), said.text)._replace(made=said.text is None and not files,
                                                          remote=said.remote or flow.remote)
-    return out._replace(remote=flow.remote, made=flow.made)
+    return out._replace(remote=flow.remote, made=flow.made, sources=(*out.sources, *said.sources))
 
 
 def _do_evaluate(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
@@ -12058,8 +12121,7 @@ def _do_decode(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     """Programs that decode or turn text: what they yield is known when their input is."""
     name, args = call.name, call.args
     if name == "gpg" and not _sh_has(r"(?:-d|--decrypt|--dearmor)\Z", args):
-        return _sh_read(("\0a private key",)) if _sh_has("--export-secret",
-                                                         args) else run.operands(name, args, flow)
+        return run.operands(name, args, flow)
     if name == "tr" and "-d" in args:
         return flow.but(None)
     here = _sh_operands(args)
@@ -12076,7 +12138,7 @@ def _do_openssl(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     if call.verb in ("s_client", "s_server"):
         return _sh_connected(run, flow, "openssl")
     if call.verb not in ("enc", "base64"):
-        return _NOTHING
+        return run.operands("openssl", call.all("r", "f") if call.marks != {"public"} else [], flow)
     for file in call.all("r")[:1]:
         flow = run.content(file)
     plain = flow.text and "-d" in call.args and (call.verb == "base64" or
@@ -12298,6 +12360,8 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     if not target and urls and ("named" in call.marks or name in _SH_NAMED_BY_URL):
         target = re.sub(r"[?#].*", "", urls[0].rstrip("/")).rpartition("/")[2]
     target = "".join([f"{one.rstrip('/')}/" for one in call.all("folder")[-1:]]) * bool(target) + target
+    if name[:4] == "wget" and _sh_has(r"-\w*[rm]|--(?:recursive|mirror)", call.args):
+        run.unpacked |= {run.keys("".join(call.all("folder")) or ".")[0].rstrip(".")}
     if target in ("", "-", "/dev/stdout"):
         return got
     run.written(target, got, False)
@@ -12412,7 +12476,9 @@ def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 _sh_harmless = lazy_regex(
-    r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
+    r"\s*(?:#(?!!).*|eval ['\"]?\$\((?:\S*/bin/)?(?:zoxide|direnv|starship|pyenv|rbenv|nodenv|jenv|goenv|mise"
+    r"|fnm|brew|atuin|thefuck|opam)(?: [\w-]+){1,4}\)['\"]?|(?:source|\.) <\(\w+ completion \w+\)|"
+    r"alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
                           r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS"
                           r"|PERL5|GIT_|"
                           r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
@@ -12420,13 +12486,13 @@ _sh_harmless = lazy_regex(
 
 def _sh_kept(name: str, args: list[str]) -> list[str]:
     """*args* without those that the program *name* is told to leave out (see _SH_LEAVES_OUT)."""
-    options = f"{_SH_LEAVES_OUT.get(name, '')} {_SH_LEAVES_OUT['']}".split()
-    kept, leaving = [], False
+    own, kept, leaving = _SH_LEAVES_OUT.get(name), [], False
     for word in args:
         if word[:1] == "-":
-            option, mark, _ = word.partition("=")
-            leaving = option in options and not mark
-            if option not in options:
+            option, mark, _ = word.partition("=") if "=" in word else (word, "", "")
+            left = option in _SH_LEFT_OUT or option == own
+            leaving = left and not mark
+            if not left:
                 kept.append(word)
         elif leaving:
             leaving = name == "zip"         # a whole list
@@ -12536,9 +12602,13 @@ def _sh_crontab(run: _ShRun, language: str, text: str) -> None:
         run.read(re.sub(r"\s*(?:@\w+|(?:[\d*,/A-Za-z-]+\s+){5})", "", line, count=1))
 
 
-def _sh_statements(run: _ShRun, language: str, text: str) -> None:
+def _sh_statements(run: _ShRun, language: str, text: str) -> _Flow | None:
+    """Statements; literals that are statements may come out, to be run by the next program."""
     run.sql(text)
     _sh_escaped_commands(run, language, text)
+    text = re.sub(r"'\s*\|\|[^|'\"]*\|\|\s*'", "x", text) if "'" in text else ""
+    said = [found + " x;\n" for found in re.findall("'([^']+)'", text) if _code_sql.match(found)]
+    return _Flow("".join(said)) if said else None
 
 
 def _sh_script_of(role: str) -> Callable[[_ShRun, str, str], None]:
@@ -19185,7 +19255,7 @@ class Subject:
             kind = type(value)
             if kind is str and key not in skip:
                 texts.append((step, _address_role(tool, key),
-                              self._seen(node, key, value) if key in _OPAQUE_NAMES else value))
+                              self._seen(node, key, value) if step in _OPAQUE_NAMES else value))
             elif (kind is dict or kind is list) and key not in skip:
                 self._hosts_below(value, key, path + (step,), skip, ran, found)
         self._hosts_among(texts, path, frozenset(), ran, found)
@@ -25138,7 +25208,7 @@ def read_policy_file(path: str, check_owner: bool = True, of_project: bool = Fal
     except OSError as fault:
         remedy = ("name a file, not a directory" if os.path.isdir(path)
                   else "check the path and its permissions")
-        raise PolicyError(f"cannot be read ({fault.strerror or type(fault).__name__}); {remedy}",
+        raise PolicyError(f"cannot be read ({system_words(fault)}); {remedy}",
                           path) from None
     if len(data) > MAX_POLICY_BYTES:
         raise PolicyError(f"larger than {MAX_POLICY_BYTES} bytes; split it or leave out what is built in",
@@ -25511,8 +25581,7 @@ class AuditLog:
                 raise OSError(28, "No space left on device")
         except (OSError, ValueError, TypeError, RecursionError) as fault:
             self._until = 0.0           # look at file and directory again before the next write
-            reason = getattr(fault, "strerror", None) or type(fault).__name__
-            self.problem = f"audit log {self._path or self._directory}: {reason}"
+            self.problem = f"audit log {self._path or self._directory}: {system_words(fault)}"
             return False
         self._torn, self.problem = False, None
         return True
@@ -26830,6 +26899,20 @@ witsy | user | mcpServers | $APP/Witsy/settings.json
 """    # noqa: E501 (a table: whole rows)
 
 
+class HostFiles(NamedTuple):
+    """A row of HOST_FILES."""
+    clients: tuple[str, ...]
+    scope: str
+    keys: str
+    template: str
+
+
+@lru_cache(None)
+def host_rows() -> list[HostFiles]:
+    rows = [[cell.strip() for cell in line.split("|")] for line in HOST_FILES.strip().splitlines()]
+    return [HostFiles(tuple(clients.split()), *others) for clients, *others in rows]
+
+
 class ConfigError(WallError):
     """A client's config that cannot be read or changed: `FILE: why`. The file is as it was."""
 
@@ -26930,31 +27013,25 @@ def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
     """
     import glob
     found: dict[tuple[str, str], ConfigFile] = {}
-    for row in HOST_FILES.strip().splitlines():
-        hosts, scope, keys, template = (cell.strip() for cell in row.split("|"))
-        if clients and not set(clients) & set(hosts.split()):
+    for names, scope, keys, template in host_rows():
+        if clients and not set(clients) & set(names):
             continue
         for project in project_folders(cwd, home) if scope == "project" else [""]:
             for pattern in host_paths(template, home, project, environ, platform):
                 if scope == "managed":
                     pattern = root + pattern
                 for path in sorted(glob.glob(os.path.join(glob.escape(cwd), pattern)))[:_MAX_FILES_A_ROW]:
-                    same = os.path.realpath(path), keys
-                    names = tuple(hosts.split())
-                    if same in found:
-                        known = found[same]
-                        names = known.clients + tuple(n for n in names if n not in known.clients)
-                        found[same] = known._replace(clients=names)
-                    else:
-                        found[same] = ConfigFile(names, scope, os.path.abspath(path), tuple(keys.split(".")),
-                                                 config_form(path), project or None)
+                    key = os.path.realpath(path), keys
+                    file = found.get(key) or ConfigFile(
+                        (), scope, os.path.abspath(path), tuple(keys.split(".")), config_form(path),
+                        project or None)
+                    found[key] = file._replace(clients=tuple(dict.fromkeys((*file.clients, *names))))
     return list(found.values())
 
 
 def known_clients() -> list[str]:
     """The names `--client` takes, in the table's order."""
-    rows = HOST_FILES.strip().splitlines()
-    return list(dict.fromkeys(name for row in rows for name in row.split("|")[0].split()))
+    return list(dict.fromkeys(name for row in host_rows() for name in row.clients))
 
 
 # -- reading and listing --------------------------------------------------------
@@ -26973,7 +27050,7 @@ def read_config(path: str) -> bytes:
                 raise ConfigError(f"{path}: {size} MB; at most {limit} MB are read")
             return stream.read(MAX_CONFIG_BYTES + 1)
     except OSError as fault:
-        raise ConfigError(f"{path}: {fault.strerror or fault}") from None
+        raise ConfigError(f"{path}: {system_words(fault)}") from None
 
 
 def decode_config(path: str, data: bytes) -> str:
@@ -27107,6 +27184,20 @@ def launch_argv(entry: Any) -> tuple[list[str], str]:
     return argv + arguments, ""
 
 
+def without_cmd(command: Sequence[str]) -> list[str]:
+    """A command without `cmd /c`, its program by its bare name: `C:\\x\\npx.cmd` is `npx`."""
+    words = list(command)
+    if len(words) > 2 and words[1].lower() == "/c" and program_name(words[0]) == "cmd":
+        del words[:2]
+    return [*map(program_name, words[:1]), *words[1:]]
+
+
+def program_name(path: str) -> str:
+    """The name of a program, without its folder and what Windows puts behind it, in small letters."""
+    name = path.replace("\\", "/").rpartition("/")[2].lower()
+    return re.sub(r"\.(exe|cmd|bat|ps1)\Z", "", name) if "." in name else name
+
+
 _wall_runner = lazy_regex(r"(?:python|pypy|py)[0-9.]*w?|env|uvx|uv|pipx|npx|bunx|cmd")
 _WALL_RUNNER_WORDS = ("run", "tool", "x", "/c", "/C")
 # a value each
@@ -27137,7 +27228,7 @@ def _runs_next_word(before: Sequence[str], after: str) -> bool:
     if len(before) == 1 and after.partition("=")[0] == "--server-name":
         return True                                     # as we write it, whatever the interpreter is called
     for at, word in enumerate(before):
-        name = re.sub(r"\.(exe|cmd)\Z", "", re.split(r"[/\\]", word)[-1].lower())
+        name = program_name(word)
         if word in ("--", "-c") or at == 0 and not _wall_runner.fullmatch(name):
             return False
         if not (word.startswith("-") or word in _WALL_RUNNER_WORDS or _wall_runner.fullmatch(name)
@@ -28013,7 +28104,7 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
         if is_own_backup(backup) and read_config(backup) == new:
             fs.unlink(backup)
     except OSError as fault:
-        raise ConfigError(f"{path}: {fault.strerror or fault}") from None
+        raise ConfigError(f"{path}: {system_words(fault)}") from None
 
 
 def is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
@@ -28081,7 +28172,7 @@ def restore_config(path: str, lock: str, fs: Any = os,
             write_whole(path, new, fs=fs)
             fs.unlink(backup_of(path, backups))
         except OSError as fault:
-            raise ConfigError(f"{path}: {fault.strerror or fault}") from None
+            raise ConfigError(f"{path}: {system_words(fault)}") from None
 
 
 # -- the consent store ------------------------------------------------------------------
@@ -28154,7 +28245,7 @@ class PrivateFolder:
         try:
             write_whole(self.place(name), data)
         except OSError as fault:
-            raise ConfigError(f"{self.path}: {fault.strerror or fault}") from None
+            raise ConfigError(f"{self.path}: {system_words(fault)}") from None
 
     def save(self, name: str, value: Mapping[str, Any]) -> None:
         """The same of JSON for `load`; what could not be read again is not written."""
@@ -28814,6 +28905,14 @@ class Surroundings:
         encoding = getattr(stream, "encoding", None) or "utf-8"
         stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
 
+    def say_json(self, value: Any) -> None:
+        """Print a result for programs."""
+        self.say(json.dumps(value, indent=2))
+
+    def say_fitted(self, line: str) -> None:
+        """Print a row of a table; where the terminal ends, the row does."""
+        self.say(line if not self.width or len(line) <= self.width else line[:self.width - 1] + "…")
+
     def complain(self, text: str) -> None:
         self.say("mcpwall: " + printable(text, 2000), self.stderr)
 
@@ -28859,6 +28958,22 @@ class Surroundings:
     def agrees(self, question: str) -> bool:
         return self.ask(question + " [y/N] ").strip().lower() in ("y", "yes")
 
+    def policy(self, own: tuple[str, str] | None = None) -> Policy:
+        """The policy that a server started here would get. Raises PolicyError."""
+        return load_policy(home=self.home, project_dir=self.cwd, approved=self.consent.is_approved, own=own)
+
+    def in_home(self, path: str) -> str:
+        """*path* with `~` at its start filled in, by the home that is ours here."""
+        return re.sub(r"^~(?=[/\\]|$)", lambda _: self.home, path)
+
+    def confirmed(self, yes: bool, question: str, command: str, remedy: str) -> bool:
+        """Does the person agree, or the program that says `--yes`? Raises UsageError where nobody can be
+        asked."""
+        if yes:
+            return True
+        self.need_terminal(command, remedy)
+        return self.agrees(question)
+
     def need_terminal(self, command: str, remedy: str) -> None:
         """Raise UsageError where nobody can be asked."""
         if not self.interactive:
@@ -28902,7 +29017,7 @@ class Launcher(NamedTuple):
             if _plain_text_at(self.path) != self.text:
                 write_whole(self.path, self.text.encode(), 0o600)
         except OSError as fault:
-            raise ConfigError(f"{self.path}: cannot be written: {fault.strerror or type(fault).__name__}; "
+            raise ConfigError(f"{self.path}: cannot be written: {system_words(fault)}; "
                               "use --plain to start without a launcher") from None
 
     def problem(self) -> str | None:
@@ -28972,8 +29087,7 @@ def _take_inventory(io: Surroundings, clients: Sequence[str] = (), config: str |
         if name not in known_clients():
             raise UsageError(unknown_word(name, known_clients(), "client"))
     if config is not None:
-        keys = tuple(step.replace("~1", "/").replace("~0", "~") for step in key[1:].split("/")) \
-            if key and key.startswith("/") else tuple((key or "mcpServers").split("."))
+        keys = tuple(pointer_steps(key) if key and key.startswith("/") else (key or "mcpServers").split("."))
         path = os.path.join(io.cwd, config)
         files = [ConfigFile(("file",), "file", path, keys, config_form(path))]
     else:
@@ -29235,7 +29349,7 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
         command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 500)
         command = command if len(command) <= room else command[:room - 1] + "…"
         line = f"{number:>4}  {title.ljust(wide)}  {state}" + (f"  {command}" if command else "")
-        io.say(line if not io.width or len(line) <= io.width else line[:io.width - 1] + "…")
+        io.say_fitted(line)
 
 
 # -- the words of a command line --------------------------------------------------
@@ -29538,11 +29652,10 @@ def _ask_files(io: Surroundings, files: dict[str, tuple[str, str]]) -> dict[str,
 def _say_searched(io: Surroundings, clients: Sequence[str]) -> None:
     """Where servers were looked for, host by host."""
     places: dict[str, list[str]] = {}
-    for row in HOST_FILES.strip().splitlines():
-        hosts, scope, _, template = (cell.strip() for cell in row.split("|"))
-        for name in hosts.split():
+    for row in host_rows():
+        for name in row.clients:
             if not clients or name in clients:
-                for path in host_paths(template, io.home, io.cwd, io.environ, io.platform):
+                for path in host_paths(row.template, io.home, io.cwd, io.environ, io.platform):
                     shown = io.short(re.sub(r"\[([*?[])\]", r"\1", path))
                     if shown not in places.setdefault(name, []):
                         places[name].append(shown)
@@ -29570,8 +29683,7 @@ def _with_project(io: Surroundings, servers: Sequence[Server], given: str | None
                                 f"{names}? (empty: wherever the host starts it) ").strip()
                 if not answer:
                     break
-                path = os.path.abspath(os.path.join(io.cwd,
-                                                    re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, answer)))
+                path = os.path.abspath(os.path.join(io.cwd, io.in_home(answer)))
                 folder = path if os.path.isdir(path) else None
                 if folder is None:
                     io.complain(f"{io.short(path)}: no such directory")
@@ -29598,6 +29710,14 @@ def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
     return [servers[number - 1] for number in dict.fromkeys(picked)]
 
 
+def _write_policy(io: Surroundings, path: str, old: bytes | None, text: str) -> None:
+    """Write the user's policy; *old* is what is there, None for nothing. Raises OSError or ConfigError."""
+    if old is not None:
+        return save_config(path, old, text.encode(), fs=io.fs, backups=io.backups)
+    os.makedirs(io.folder, 0o700, exist_ok=True)
+    write_whole(path, text.encode(), fs=io.fs)
+
+
 def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
     """Write `~/.mcpwall/config.yml` unless there is a policy; over that one only with the user's word."""
     path = os.path.join(io.folder, "config.yml")
@@ -29611,14 +29731,10 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
                 io.complain(f"{profile} is not in force, since you have a policy: "
                             f"write `extends: {profile}` into {io.short(existing)}")
                 return False
-            load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
+            io.policy()
             return True
-        os.makedirs(io.folder, 0o700, exist_ok=True)
-        data = _STARTER_POLICY.replace("PROFILE", profile or "default", 1).encode()
-        if existing:
-            save_config(path, read_config(path), data, fs=io.fs, backups=io.backups)
-        else:
-            write_whole(path, data, fs=io.fs)
+        _write_policy(io, path, read_config(path) if existing else None,
+                      _STARTER_POLICY.replace("PROFILE", profile or "default", 1))
     except PolicyError as fault:
         io.complain(f"{fault} (until then no server starts)")
         return False
@@ -29909,7 +30025,7 @@ def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | No
 
 def _servers_in(path: str, data: bytes) -> list[Server]:
     """The servers of a config file under whatever key they usually are; [] for one that cannot be read."""
-    keys = {row.split("|")[2].strip().rstrip("?") for row in HOST_FILES.strip().splitlines()}
+    keys = {row.keys.rstrip("?") for row in host_rows()}
     found: list[Server] = []
     for key in keys:
         try:
@@ -29932,10 +30048,8 @@ def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> in
             io.say(f"{io.short(path)} is not there any more; the backup would be put there.")
         if dry_run:
             return 0
-        if not yes:
-            io.need_terminal("unwrap", "add --yes")
-            if not io.agrees(f"Bring back the backup of {io.short(path)}?"):
-                return 1
+        if not io.confirmed(yes, f"Bring back the backup of {io.short(path)}?", "unwrap", "add --yes"):
+            return 1
         restore_config(path, io.lock, io.fs, (current, backup))
     except ConfigError as fault:
         io.complain(str(fault))
@@ -30041,13 +30155,13 @@ def _status_as_json(io: Surroundings, status: _Status) -> None:
              for host, path, state, problem in status.hooks]
     shown = [{"kind": one.kind, "place": one.place, "problem": one.problem, "severity": one.rank,
               "acknowledged": one not in status.attention} for one in status.problems]
-    io.say(json.dumps({
+    io.say_json({
         "version": __version__, "policy": policy.source if policy else None,
         "fingerprint": policy and policy.fingerprint,
         "mode": policy.settings.mode if policy else None, "stopped": io.stops.names(), "today": status.today,
         "waiting": status.waiting, "servers": servers, "hooks": hooks,
         "attention": [one for one in shown if not one["acknowledged"]],
-        "acknowledged": [one for one in shown if one["acknowledged"]], "notes": status.notes}, indent=2))
+        "acknowledged": [one for one in shown if one["acknowledged"]], "notes": status.notes})
 
 
 def _say_status(io: Surroundings, status: _Status) -> None:
@@ -30056,10 +30170,7 @@ def _say_status(io: Surroundings, status: _Status) -> None:
     if policy is not None:
         _say_layers(io, policy)
         io.say(f"Mode: {policy.settings.mode}. Content: {policy.fingerprint}.")
-    words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
-             ("would", "a monitor would have stopped"))
-    said = ", ".join(f"{today[key]} {word}" for key, word in words if today.get(key)) or "nothing refused"
-    io.say(f"Today: {said} (mcpwall log)."
+    io.say(f"Today: {_counted_words(today) or 'nothing refused'} (mcpwall log)."
            + (f" {waiting} calls wait for your word (mcpwall approve)." if waiting else ""))
     _say_stopped(io)
     if found.servers:
@@ -30071,8 +30182,8 @@ def _say_status(io: Surroundings, status: _Status) -> None:
         io.say("\nThe hosts' own tools (mcpwall wrap --hook HOST):")
     for host, path, state, problem in status.hooks:
         note = f" ({host.note})" if state == "registered" and host.note else ""
-        _say_line(io, f"{host.name} in {io.short(path)}: {state}{note}"
-                      f"{f': {printable(problem, 300)}' if problem else ''}")
+        _say_line(io, f"{host.name} in {io.short(path)}: "
+                      f"{state}{note}{f': {printable(problem, 300)}' if problem else ''}")
     _say_attention(io, status)
 
 
@@ -30101,10 +30212,10 @@ def _say_attention(io: Surroundings, status: _Status) -> None:
                       "back).")
 
 
-def _say_line(io: Surroundings, text: str) -> None:
+def _say_line(io: Surroundings, text: str, indent: str = "  ") -> None:
     """A line of any length, wrapped where a terminal ends."""
     if io.width:
-        _say_wrapped(io, text)
+        _say_wrapped(io, text, indent)
     else:
         io.say(printable(text, 5000))
 
@@ -30118,6 +30229,24 @@ def _say_class(io: Surroundings, kind: str, problems: Sequence[Problem]) -> None
     items = (f"{io.short(one.place)}: {one.problem}" if kind == "config" else
              f"{one.item} in {io.short(one.place)}" if kind == "secret" else one.item for one in problems)
     _say_line(io, f"- {len(problems)} {_SUMMARIES[kind]}: {', '.join(dict.fromkeys(items))} [{kind}]")
+
+
+# What became of a message, for people; `would`: in monitor mode, whatever would have been done
+_OUTCOMES = {"deny": "refused", "ask": "asked about", "redact": "redacted", "strip": "stripped",
+             "would": "a monitor would have stopped"}
+
+
+def _outcome(record: Mapping[str, Any]) -> str:
+    return "would" if "would" in record else str(record["action"])
+
+
+def _count(counts: dict[Any, int], key: Any) -> None:
+    counts[key] = counts.get(key, 0) + 1
+
+
+def _counted_words(counts: Mapping[str, int]) -> str:
+    """`3 refused, 1 redacted`; "" when nothing was."""
+    return ", ".join(f"{counts[key]} {words}" for key, words in _OUTCOMES.items() if counts.get(key))
 
 
 def _refused_today(io: Surroundings) -> dict[str, int]:
@@ -30134,11 +30263,10 @@ def _refused_today(io: Surroundings) -> dict[str, int]:
                     plain = '"action":"allow"' in line and '"would":' not in line
                     record = None if plain else logged_line(line, path, 0).record
                     if record is not None and str(record["ts"]) >= since:
-                        key = "would" if "would" in record else str(record["action"])
-                        counts[key] = counts.get(key, 0) + 1
+                        _count(counts, _outcome(record))
         except OSError:
             pass
-    return {key: count for key, count in counts.items() if key in (*_INTERESTING, "would")}
+    return {key: count for key, count in counts.items() if key in _OUTCOMES}
 
 
 def _status_notes(io: Surroundings, found: _Inventory, policy: Policy | None) -> Iterator[str]:
@@ -30320,11 +30448,7 @@ def package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield ("bridge",
                    f"{printable(_shown_words([word])[0])} lets servers run commands here; use "
                    "0.1.16 or later")
-    words = list(argv)
-    if len(words) > 2 and words[1].lower() == "/c" and re.fullmatch(r"(.*[/\\])?cmd(\.exe)?", words[0], re.I):
-        del words[:2]
-    if words:
-        words[0] = re.sub(r"\.(cmd|exe|bat|ps1)$", "", re.split(r"[/\\]", words[0])[-1].lower())
+    words = without_cmd(argv)
     runner = next((r for r in _NPM_RUNNERS + _PYPI_RUNNERS if words[:len(r.split())] == r.split()), None)
     if runner is None:
         return
@@ -30349,8 +30473,8 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, ...]]:
     """Is the policy that a server started here would get a valid one, and can its log be written?"""
     consent = io.consent
     try:
-        policy = load_policy(project_dir=io.cwd, home=io.home, approved=consent.is_approved)
-        log = re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
+        policy = io.policy()
+        log = io.in_home(policy.settings.log_dir)
         for warning in policy.warnings:
             yield "policy", policy.source, warning, "note" if "is no project (" in warning else "warning"
     except PolicyError as fault:
@@ -30485,10 +30609,9 @@ def _acknowledge(io: Surroundings, yes: bool) -> int:
     io.say("These servers are known, all others would be new:")
     for server in io.consent.servers():
         io.say("  " + _server_words(io, server))
-    if not yes:
-        io.need_terminal("approve", "read this, then add --yes")
-        if not io.agrees("Take other servers for new from now on?"):
-            return 1
+    question = "Take other servers for new from now on?"
+    if not io.confirmed(yes, question, "approve", "read this, then add --yes"):
+        return 1
     io.consent.acknowledge()
     io.say("They are.")
     return 0
@@ -30821,11 +30944,9 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
             io.say("  " + printable(line, 2000))
     io.say("Approved, it comes before your own policy: its first matching rule decides, whatever yours say.\n"
            "Not approved, only its denials count.")
-    if not yes:
-        io.need_terminal("approve", "read the file, then add --yes")
-        if not io.agrees("Approve this content?"):
-            io.say("Not approved.")
-            return 1
+    if not io.confirmed(yes, "Approve this content?", "approve", "read the file, then add --yes"):
+        io.say("Not approved.")
+        return 1
     io.consent.approve(path, data)
     io.say("Approved.")
     return 0
@@ -31042,7 +31163,7 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
     tool = said("toolname") or call.get("name") or call.get("toolName") or ""
     arguments: Any = next((value
                            for value in (fields.get("toolinput"), fields.get("toolargs"), call.get("args"),
-                                          call.get("parameters"), fields.get("toolinfo"))
+                                         call.get("parameters"), fields.get("toolinfo"))
                            if value is not None), None)
     server: str | None = None
     about = inner("mcpserver", "mcpcontext")
@@ -31406,7 +31527,7 @@ class HookSession:
                     self._sweep()
                 write_whole(self._path, text.encode())
         except OSError as problem:
-            raise ConfigError(f"{self._path}: {problem.strerror or problem}") from None
+            raise ConfigError(f"{self._path}: {system_words(problem)}") from None
         finally:
             self._lock.__exit__()
 
@@ -31877,14 +31998,12 @@ def _local(record: Mapping[str, Any], today: str) -> str:
     return time.strftime("%H:%M:%S", moment) if day == today else day[5:] + time.strftime(" %H:%M", moment)
 
 
-def log_folder(io: Surroundings, policy: Policy | None = None) -> str:
+def log_folder(io: Surroundings) -> str:
     """Where the walls of this user and folder write their log."""
-    if policy is None:
-        try:
-            policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
-        except WallError:
-            return os.path.join(io.folder, "logs")
-    return re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
+    try:
+        return io.in_home(io.policy().settings.log_dir)
+    except WallError:
+        return os.path.join(io.folder, "logs")
 
 
 def log_files(io: Surroundings, words: Sequence[str], since: str = "") -> list[str]:
@@ -31985,14 +32104,14 @@ def cmd_log(args: Any, io: Surroundings) -> int:
     files = log_files(io, args.files, "" if args.files else since)
     if args.files and args.since is None:
         since = ""
-    chosen, totals, unreadable = _Filter(args, since), _Totals(), 0
+    chosen, counts, unreadable = _Filter(args, since), dict[str, int](), 0
     kept: list[dict[str, Any]] = []
     for entry in read_log(files, bool(args.files)):
         if entry.record is None:
             unreadable += 1
             continue
         if chosen.is_about(entry.record):
-            totals.count(entry.record)
+            _count(counts, _outcome(entry.record))
         if chosen.takes(entry.record):
             kept.append(entry.record)
     if unreadable:
@@ -32008,7 +32127,8 @@ def cmd_log(args: Any, io: Surroundings) -> int:
     if not args.json:
         when = (f"since {args.since}" if args.since else "in these files" if args.files
                 else "in the last 24 hours")
-        io.say(totals.text(when))
+        said = _counted_words(counts) or "Nothing was refused"
+        io.say(f"{said}, of {sum(counts.values())} messages {when}.")
         _say_stopped(io)
     return _follow(io, args, chosen, files) if args.follow else 0
 
@@ -32032,25 +32152,6 @@ def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json
         about = _cut_in_the_middle(printable(about, 1000), max(12, io.width - used - 30))
     line = printable(f"{head} {ref}  {what}  {about}  {tail}", io.width or 3000)
     io.say(io.coloured(line, head, code))
-
-
-class _Totals:
-    """How many messages there were, and what became of them."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-        self._all = 0
-
-    def count(self, record: Mapping[str, Any]) -> None:
-        self._all += 1
-        key = "would" if "would" in record else str(record["action"])
-        self._counts[key] = self._counts.get(key, 0) + 1
-
-    def text(self, when: str) -> str:
-        words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
-                 ("would", "a monitor would have stopped"))
-        said = [f"{self._counts[key]} {word}" for key, word in words if self._counts.get(key)]
-        return f"{', '.join(said) or 'Nothing was refused'}, of {self._all} messages {when}."
 
 
 def _say_stopped(io: Surroundings) -> None:
@@ -32108,16 +32209,15 @@ def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json
     ordered = sorted(rows.items(), key=lambda item: -item[1][0])
     fired = {rule.replace("project:", "") for rule, _ in rows}
     try:
-        policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
+        policy = io.policy()
         never = sorted(rule.name for rule in (*policy.rules, *policy.outbound_rules)
                        if rule.action not in ("allow", "mark") and rule.name not in fired)
     except WallError:
         never = []
     if as_json:
-        io.say(json.dumps({"rules": [{"rule": key[0], "server": key[1], "count": row[0], "first": row[1],
-                                      "last": row[2],
-                                      "actions": row[3]} for key, row in ordered], "never_fired": never},
-                          indent=2))
+        io.say_json({"rules": [{"rule": key[0], "server": key[1], "count": row[0], "first": row[1],
+                                "last": row[2],
+                                "actions": row[3]} for key, row in ordered], "never_fired": never})
         return
     table = [["count", "rule", "server", "first", "last", ""]]
     for (rule, server), (count, first, last, actions) in ordered:
@@ -32134,7 +32234,7 @@ def _say_table(io: Surroundings, rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-        io.say(line if not io.width or len(line) <= io.width else line[:io.width - 1] + "…")
+        io.say_fitted(line)
 
 
 def _say_wrapped(io: Surroundings, text: str, indent: str = "  ") -> None:
@@ -32193,11 +32293,11 @@ def cmd_verify(args: Any, io: Surroundings) -> int:
             heads[session] = [heads.get(session, [0])[0] + 1, seq, digest,
                               f"{os.path.basename(file)}:{number}"]
     if args.json:
-        io.say(json.dumps({"problems": [{"file": file, "line": number, "problem": problem}
-                                        for file, number, problem in problems],
-                           "heads": [{"session": session, "records": count, "seq": seq, "head": digest}
-                                     for session, (count, seq, digest, _) in heads.items()],
-                           "unchained": loose}, indent=2))
+        io.say_json({"problems": [{"file": file, "line": number, "problem": problem}
+                                  for file, number, problem in problems],
+                     "heads": [{"session": session, "records": count, "seq": seq, "head": digest}
+                               for session, (count, seq, digest, _) in heads.items()],
+                     "unchained": loose})
         return 1 if problems else 0
     for file, number, problem in problems:
         io.say(f"{io.short(file)}:{number}: {problem}")
@@ -32254,8 +32354,7 @@ def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
             params["arguments"] = record["args"]
             return body, "a secret in it is replaced" if MARKER in json.dumps(record["args"]) else ""
         params["arguments"] = {}
-    steps = [step.replace("~1", "/").replace("~0", "~")
-             for step in str(record.get("argument", ""))[1:].split("/")]
+    steps = pointer_steps(str(record.get("argument", "")))
     if record["action"] == "allow" and "would" not in record:
         return body, "the arguments of allowed calls are not logged (settings.log_args: full)"
     if not record.get("subject") or steps[:1] != ["params"]:
@@ -32298,8 +32397,7 @@ def cmd_explain(args: Any, io: Surroundings) -> int:
                  "outcome": outcome,
                  "action": rule.action if rule else None, "why": why}
                 for policy_of, rule, outcome, _, why in walk]
-        io.say(json.dumps({"policy": policy.source, "record": record, "missing": missing, "walk": rows},
-                          indent=2))
+        io.say_json({"policy": policy.source, "record": record, "missing": missing, "walk": rows})
     else:
         if record is not None:
             _say_refusal(io, record)
@@ -32311,7 +32409,7 @@ def cmd_explain(args: Any, io: Surroundings) -> int:
             where = next(policy_of for policy_of, one, *_ in walk if one is rule).origin(rule) if rule else ""
             said = (f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "")
                     + f": {printable(why, 500)}")
-            _say_wrapped(io, said, "    ") if io.width else io.say(said)
+            _say_line(io, said, "    ")
         for text in _near_misses(policy, walk):
             _say_line(io, "Nearly: " + printable(text, 500))
     decided = next((rule for _, rule, outcome, _, _ in walk if outcome in (DECIDES, FAULT)), None)
@@ -32326,7 +32424,7 @@ def cmd_explain(args: Any, io: Surroundings) -> int:
 
 def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
     said = f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}"
-    _say_wrapped(io, said) if io.width else io.say(said)
+    _say_line(io, said)
     for key, word in (("subject", "What decided"),
                       ("argument", "Argument"),
                       ("why", "Why"),
@@ -32489,8 +32587,7 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
         if key in match and re.search(r"[*?\[\]{}!#\\|]", match[key]):
             raise UsageError(f"{ref}: the name {printable(match[key])} has signs that mean something in a "
                              "rule; write the rule by hand")
-    steps = [step.replace("~1", "/").replace("~0", "~")
-             for step in str(record.get("argument", "")).split("/")[1:]]
+    steps = pointer_steps(str(record.get("argument", "")))
     subject = record.get("subject")
     if steps[:2] != ["params", "arguments"] or len(steps) < 3:
         if record.get("argument"):
@@ -32503,8 +32600,7 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     keys = [key for key in record.get("keys", ()) if type(key) is str] or [steps[2]]
     other = {"_any_key":
              {"regex": f"^(?:{'|'.join(re.escape(key) for key in sorted({*keys, *steps[2:]} - {''}))})$"}}
-    key = (steps[2] if len(steps) == 3 else "/"
-           + "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps[2:]))
+    key = steps[2] if len(steps) == 3 else pointer(steps[2:])
     exact = {"regex": f"^{_regex_of(subject)}$"}
     forms = ([{"under": subject}, exact]
              if re.search(r"^[~.]|[/\\]", subject) and not re.search(r"[\s*$]|:/", subject) else [exact])
@@ -32595,9 +32691,9 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
     if other:
         raise UsageError(f"{record['ref']}: {other}")
     path = find_policy_file(io.folder, "config") or os.path.join(io.folder, "config.yml")
-    old = (read_policy_file(path)[1] if os.path.lexists(path)
-           else _STARTER_POLICY.replace("PROFILE", "default", 1))
-    if os.path.lexists(path) and record.get("subject") and _now_allowed(io, record, old, path):
+    there = read_policy_file(path)[1] if os.path.lexists(path) else None
+    old = _STARTER_POLICY.replace("PROFILE", "default", 1) if there is None else there
+    if there is not None and record.get("subject") and _now_allowed(io, record, there, path):
         io.say("It is allowed already; see: mcpwall explain " + str(record["ref"]))
         return 0
     name = f"allow-{record['ref']}"
@@ -32611,7 +32707,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
                          "of it is refused, too, or a project's policy); see: mcpwall explain "
                          f"{record['ref']}")
     io.say(f"In {io.short(path)}:")
-    _say_diff(io, old.replace("\r", "").split("\n") if os.path.lexists(path) else [],
+    _say_diff(io, there.replace("\r", "").split("\n") if there is not None else [],
               new.replace("\r", "").split("\n"), path)
     if dry_run:
         io.say("Nothing was written (--dry-run).")
@@ -32619,11 +32715,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
     if not yes and not io.agrees("Write it?"):
         io.say("Nothing was written.")
         return 1
-    os.makedirs(io.folder, 0o700, exist_ok=True)
-    if os.path.lexists(path):
-        save_config(path, old.encode(), new.encode(), fs=io.fs, backups=io.backups)
-    else:
-        write_whole(path, new.encode(), fs=io.fs)
+    _write_policy(io, path, None if there is None else there.encode(), new)
     io.say(f"Allowed from now on, by the rule {name!r}; walls that run take it up within a second or two.")
     return 0
 
@@ -32638,7 +32730,7 @@ def _now_allowed(io: Surroundings, record: Mapping[str, Any], text: str, path: s
     if type(given) is dict and type(record.get("args")) is not dict:
         for key in keys:
             given.setdefault(key, "")
-    policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved, own=(path, text))
+    policy = io.policy(own=(path, text))
     line = json.dumps(body)
     message = Message("client", "request", load_json(line), line, "tools/call", record["tool"],
                       str(record.get("server") or ""))
@@ -32853,8 +32945,8 @@ def cmd_test(args: Any, io: Surroundings) -> int:
     if args.junit:
         _write_junit(io, os.path.join(io.cwd, args.junit), tested)
     if args.json:
-        io.say(json.dumps({"passed": len(tested) - len(failed), "failed": [one._asdict() for one in failed],
-                           "not_hit": unhit}, indent=2))
+        io.say_json({"passed": len(tested) - len(failed), "failed": [one._asdict() for one in failed],
+                     "not_hit": unhit})
         return 1 if failed else 0
     for one in failed:
         for problem in one.problems:
@@ -32885,7 +32977,7 @@ def _write_result(io: Surroundings, path: str, text: str, mode: int = 0o644) -> 
         write_whole(path, text.encode("utf-8", "replace"), mode, fs=io.fs)
     except OSError as fault:
         raise UsageError(
-            f"{io.short(path)}: cannot be written ({fault.strerror or fault}); name another file") from None
+            f"{io.short(path)}: cannot be written ({system_words(fault)}); name another file") from None
 
 
 def _write_junit(io: Surroundings, path: str, tested: Sequence[_Tested]) -> None:
@@ -32927,7 +33019,7 @@ def policy_problems(text: str, file: str,
 def _without_place(data: Any, place: str) -> bool:
     """Empty what stands at a JSON Pointer so that what follows it keeps its place; False when nothing
     does."""
-    steps = [step.replace("~1", "/").replace("~0", "~") for step in place.split("/")[1:] if step]
+    steps = [step for step in pointer_steps(place) if step]
     if not steps:
         return False
     rule = steps[0] in ("rules", "outbound_rules") and len(steps) > 1
@@ -32979,8 +33071,8 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
         found[path] = [problems, doubts]
     bad = any(problems or args.strict and doubts for problems, doubts in found.values())
     if args.json:
-        io.say(json.dumps({path: {"problems": problems, "doubts": doubts}
-                           for path, (problems, doubts) in found.items()}, indent=2))
+        io.say_json({path: {"problems": problems, "doubts": doubts}
+                     for path, (problems, doubts) in found.items()})
         return int(bad)
     for path, (problems, doubts) in found.items():
         for problem in problems:
@@ -32993,6 +33085,10 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
 
 
 # -- replay and learn -------------------------------------------------------------------
+
+def _arguments_of(message: Message) -> dict[str, Any]:
+    return (message.body.get("params") or {}).get("arguments", {})      # type: ignore[no-any-return]
+
 
 def _logged_calls(io: Surroundings,
                   words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message | None, str]]:
@@ -33045,13 +33141,12 @@ def cmd_replay(args: Any, io: Surroundings) -> int:
                str((decision.rule if old in _PASSING else record.get("rule")) or "(default)"))
         row = changes.setdefault(key, [0, str(record.get("ref") or ""), ""])
         row[0] += 1
-        row[2] = row[2] or printable(Quoting(policy).text(
-            json.dumps((message.body.get("params") or {}).get("arguments", {}), ensure_ascii=False)), 120)
+        shown = json.dumps(_arguments_of(message), ensure_ascii=False)
+        row[2] = row[2] or printable(Quoting(policy).text(shown), 120)
     if args.json:
-        io.say(json.dumps({"unchanged": same, "untold": untold, "changes": [
+        io.say_json({"unchanged": same, "untold": untold, "changes": [
             {"old": old, "new": new, "tool": tool, "rule": rule, "count": count, "ref": ref,
-             "example": example}
-            for (old, new, tool, rule), (count, ref, example) in changes.items()]}, indent=2))
+             "example": example} for (old, new, tool, rule), (count, ref, example) in changes.items()]})
         return int(bool(changes))
     if changes:
         _say_table(io, [["count", "was", "would be", "tool", "rule", "ref", "for example"], *(
@@ -33114,12 +33209,9 @@ def cmd_learn(args: Any, io: Surroundings) -> int:
     tests = []
     for (_, tool), messages in sorted(calls.items()):
         for message in messages[:1]:
-            arguments = (message.body.get("params") or {}).get("arguments", {})
             if len(message.text) < 2000:
-                tests.append({**({"server": message.server} if message.server else {}),
-                              "tool": tool,
-                              "arguments": arguments,
-                              "expect": ["allow", "log_only"]})
+                tests.append({**({"server": message.server} if message.server else {}), "tool": tool,
+                              "arguments": _arguments_of(message), "expect": ["allow", "log_only"]})
     text = to_yaml({**data, "tests": tests} if tests else data)
     io.say("# Made by `mcpwall learn` from what the log shows was allowed: read it, and narrow or widen it "
            "where you know better.")
@@ -33143,7 +33235,7 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
         "match": match,
         "action": "allow",
         "last": True}
-    given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
+    given = [_arguments_of(message) for message in messages]
     keys = sorted({key for arguments in given for key in arguments})
     conditions: dict[str, Any] = {}
     for key in keys:
@@ -33151,8 +33243,7 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
             matcher = _learned_matcher([arguments[key] for arguments in given], project)
             if matcher is not None:
                 conditions[key] = matcher
-    deep = sorted({name for message in messages
-                   for _, name in _walk_names((message.body.get("params") or {}).get("arguments", {}), ())})
+    deep = sorted({name for arguments in given for _, name in _walk_names(arguments, ())})
     if messages and len(deep) <= 40:
         conditions["_any_key"] = ({"regex": f"^(?:{'|'.join(map(_regex_of, deep))})$"} if deep
                                   else {"regex": "^$"})
@@ -33173,7 +33264,7 @@ def _exact_rule(server: str, tool: str, messages: Sequence[Message],
                 context: PathContext) -> dict[str, Any] | None:
     """A rule before the built-in ones for just these calls, argument by argument; None where none of our
     forms says so."""
-    given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
+    given = [_arguments_of(message) for message in messages]
     keys = sorted(set().union(*given))
     values = {key: [arguments[key] for arguments in given if key in arguments] for key in keys}
     texts = {key: list(dict.fromkeys(map(str, found))) for key, found in values.items() if not all(
@@ -33423,7 +33514,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lost = _drop_output()
         if is_unread(fault):
             return 1
-        problem, status = f"{fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", 2
+        problem, status = system_words(fault) + (f": {fault.filename}" if fault.filename else ""), 2
         if fault.filename is None and (lost or fault.errno == 28):
             problem = f"what was to be printed cannot be written: {problem}"
     except KeyboardInterrupt:
@@ -33650,11 +33741,7 @@ def server_identity(name: str | None, command: Sequence[str]) -> str:
 def normal_command(command: Sequence[str]) -> list[str]:
     """A command without what differs from machine to machine and from day to day: versions, places,
     secrets."""
-    rest = list(command)
-    if len(rest) > 2 and rest[1].lower() == "/c" and re.fullmatch(r"(?i)(.*[/\\])?cmd(\.exe)?", rest[0]):
-        del rest[:2]
-    program = rest.pop(0).replace("\\", "/").rpartition("/")[2].lower()
-    program = re.sub(r"\.(exe|cmd|bat|ps1)$", "", program) if "." in program else program
+    program, *rest = without_cmd(command)
     words, named = [program], program not in _RUNNERS
     if program.startswith(("python", "pypy")):
         words, named = [_settled_runner.sub(r"\1", program)], named and not _settled_runner.match(program)
@@ -33888,8 +33975,7 @@ def _with_signs_of(text: str, encoding: str | None) -> str:
 def _deciding_argument(item: Any, fields: Mapping[str, Any]) -> str:
     """What a verdict shows of a call: the argument that decided, by its name where it is not the first; else
     the first."""
-    steps = [step.replace("~1", "/").replace("~0", "~")
-             for step in str(fields.get("argument") or "").split("/")[1:]]
+    steps = pointer_steps(str(fields.get("argument") or ""))
     value, first = item, _first_argument(item)
     try:
         for step in steps:
@@ -34032,7 +34118,7 @@ def cmd_rules(args: Any, io: Surroundings) -> int:
         rows = [{"name": name, "about": builtin_summary(name)}
                 for name in BUILTIN_NAMES] if name is None else [
             {"name": name, "about": about, "example": example} for name, about, example in secret_kinds()]
-        io.say(json.dumps(rows, indent=2))
+        io.say_json(rows)
     elif name is None:
         for name in BUILTIN_NAMES:
             _say_line(io, f"{name:<16} {builtin_summary(name)}")
@@ -34062,9 +34148,9 @@ def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
             for key, rules in (("calls", one.rules), ("answers", one.outbound_rules))
             for number, rule in enumerate(rules, 1)]
     if as_json:
-        io.say(json.dumps({"source": policy.source, "policy": policy.fingerprint, "rules": [
+        io.say_json({"source": policy.source, "policy": policy.fingerprint, "rules": [
             {"direction": key, "name": rule.name, "action": rule.action, "origin": origin,
-             "hits": hits.get(rule.name, 0)} for key, _, rule, origin in rows]}, indent=2))
+             "hits": hits.get(rule.name, 0)} for key, _, rule, origin in rows]})
         return 0
     _say_layers(io, policy)
     settings = policy.settings

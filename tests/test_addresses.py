@@ -126,6 +126,14 @@ class Word(unittest.TestCase):
         self.assertFalse(talk.passes("t", {"frobnicate": "aHR0cDovLzE2OS4yNTQuMTY5LjI1NC9sYXRlc3Qv"}))
         self.assertTrue(talk.passes("t", {"frobnicate": "metadata", "host": "metadata"}))
 
+    def test_a_list_of_texts_named_data_was_refused_as_a_fault(self) -> None:
+        """Rows of a table, as servers of spreadsheets get them: no member of an object, so no media and no token."""
+        talk = Talk("{version: 1, extends: default}")
+        for name in ("data", "blob", "name", "cursor", "nextCursor", "requestState", "taskId", "requestId", "traceparent"):
+            for value in (["3", "x"], [["Keys", "3"], ["Tokens", "10.0.0.1"]], ["https://a.example/"], [{"v": "7"}, "8", None, 9]):
+                self.assertTrue(talk.passes("update_cells", {"range": "A1:C3", name: value}), (name, value))
+            self.assertFalse(talk.passes("update_cells", {name: ["http://169.254.169.254/latest"]}), name)
+
     def test_an_exception_list_says_what_is_quoted(self) -> None:
         talk = Talk("{version: 1, rules: [{name: n, action: deny, match: {arguments: {_any_value: "
                     "{address: loopback, except_keys: [base_url]}}}}]}")
