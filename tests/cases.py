@@ -30,9 +30,8 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
-import mcpwall  # noqa: E402
+from tests.support import SCRIPT, TOP, WALL, mcpwall  # noqa: E402
 
-WALL = [sys.executable, "-m", "mcpwall"]       # a script would be compiled anew each time
 FOLDER = os.path.join(ROOT, "tests", "data", "cases")
 GAP = "~|" + "~"
 SERVER = """import json, sys
@@ -81,7 +80,7 @@ def absent(hidden, text: str) -> bool:
 
 def environment() -> dict[str, str]:
     """What WALL needs to find this module."""
-    return {**os.environ, "PYTHONPATH": ROOT}
+    return {**os.environ, "PYTHONPATH": TOP}
 
 
 class Runner:
@@ -198,7 +197,7 @@ class Runner:
         """What comes of *body* before a stand-in for the server of the case: [("allow" or "deny", the answer)]."""
         words = [os.path.expanduser(word) for word in case["server_command"]]
         stub = self.write(os.path.join(self.home, words[0]), SERVER % name)
-        command = [*WALL, "--profile", case.get("profile", "default"), "--", sys.executable, stub, *words[1:]]
+        command = [*WALL, "--profile", case.get("profile", "default"), "--", sys.executable, "-S", stub, *words[1:]]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()) as wall:
             for message in ({"jsonrpc": "2.0", "id": 0, "method": "tools/list"}, body):
                 wall.stdin.write(line(message))
@@ -243,8 +242,9 @@ class Runner:
         return done.returncode == 2 or bool(done.stderr.strip()), (done.returncode, (done.stdout + done.stderr).strip()[:160])
 
     def command(self, case: dict) -> tuple[bool, object]:
-        done = subprocess.run([sys.executable, mcpwall.__file__, *case["words"]], input=case.get("stdin", ""), capture_output=True,
-                              text=True, timeout=60, env={**os.environ, **case.get("env", {})})
+        planted = any(name.endswith(".py") for name in case.get("files", {}))       # what a script imports is asked there
+        done = subprocess.run([*(SCRIPT if planted else WALL), *case["words"]], input=case.get("stdin", ""), capture_output=True,
+                              text=True, timeout=60, env={**(os.environ if planted else environment()), **case.get("env", {})})
         text = done.stdout + done.stderr
         return case.get("want", done.returncode) == done.returncode and absent(case.get("hidden", []), text), (done.returncode, text)
 

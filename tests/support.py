@@ -1,12 +1,18 @@
 """What several test modules share: policies from text, whole conversations through a Session, made-up secrets."""
 from __future__ import annotations
 
+import importlib.util
+import io
 import json
 import os
+import py_compile
 import random
+import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 if not os.environ.get("PYTHONPYCACHEPREFIX"):       # what a test starts need not compile the module anew each time
     _compiled = tempfile.TemporaryDirectory(prefix="mcpwall-code-")
@@ -17,12 +23,34 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import mcpwall  # noqa: E402
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
+MODULE = os.path.abspath(mcpwall.__file__)
+# Two ways to start the wall in a process of its own, in which its PYTHONPATH is TOP. A script is compiled anew each time, which takes ten times
+# as long as all else; what a test that is not about the start itself starts comes from the code that was compiled once for all of them.
+TOP = os.path.dirname(MODULE)
+SCRIPT = [sys.executable, MODULE]
+WALL = [sys.executable, "-S", "-m", "mcpwall"]
+ALONE = [sys.executable, "-I", "-S", "-X", f"pycache_prefix={sys.pycache_prefix}"]      # a Python that knows no PYTHONPATH, and that code
 # Put together here, so that no scanner of repositories takes them for real ones.
 AWS_KEY = "AKIA" + "2E7GTQ3NVBXW5KLM"
 GITHUB_TOKEN = "ghp_" + "x7Kd2QmZt9Wb4LsV" + "c8RyN1fHj6PaE3uGo5Tk"
 
 
 ENDS_S = 60     # of processor time: what a hostile text must not take. How fast things are, `make bench` says, and no test.
+
+
+def keep_code(cache: str | None, module: str = MODULE) -> None:
+    """Lay the compiled code to where Python looks for that of *module*, a copy of ours with its time: in *cache*, else beside it."""
+    kept = sys.pycache_prefix
+    try:
+        ours = importlib.util.cache_from_source(MODULE)
+        if not os.path.exists(ours):
+            py_compile.compile(MODULE, ours)
+        sys.pycache_prefix = cache
+        place = importlib.util.cache_from_source(module)
+    finally:
+        sys.pycache_prefix = kept
+    os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
+    shutil.copyfile(ours, place)
 
 
 def seed() -> int:
@@ -36,6 +64,11 @@ def seed() -> int:
 def fuzz_seconds(short: float = 0.3) -> float:
     """How long a fuzzer may run."""
     return float(os.environ.get("MCPWALL_FUZZ") or short)
+
+
+def rounds(count: int) -> int:
+    """How many times a random test goes round: *count*, and as many times more often as a fuzzer has seconds."""
+    return count * max(1, int(fuzz_seconds(1)))
 
 
 def context(home: str = "/home/u", cwd: str = "/home/u/proj", project: str | None = "/home/u/proj") -> mcpwall.PathContext:
@@ -134,7 +167,7 @@ class InEmptyHome(unittest.TestCase):
         self.project = os.path.join(os.path.realpath(self._folder.name), "proj")
         os.makedirs(self.home)
         os.makedirs(self.project)
-        self.environ = {**os.environ, "HOME": self.home, "USERPROFILE": self.home, "NO_COLOR": "1"}
+        self.environ = {**os.environ, "HOME": self.home, "USERPROFILE": self.home, "NO_COLOR": "1", "PYTHONPATH": TOP}
 
     def write(self, name: str, text: str) -> str:
         path = os.path.join(self.project, name)
@@ -143,3 +176,23 @@ class InEmptyHome(unittest.TestCase):
             stream.write(text)
         os.chmod(path, 0o644)
         return path
+
+    def start_quickly(self, module: str = MODULE) -> None:
+        """Have launchers and scripts in this home go on from code that is compiled already, as at each start but the first."""
+        folder = os.path.join(self.home, ".mcpwall")
+        for place in (folder, os.path.join(folder, "cache")):
+            os.makedirs(place, 0o700, exist_ok=True)
+        keep_code(os.path.join(folder, "cache"), module)
+
+    def run_here(self, *words: str, text: str = "") -> subprocess.CompletedProcess:
+        """What the command line does with *words* and *text* on stdin, in this process: a new one takes a while to start."""
+        stdin = io.TextIOWrapper(io.BytesIO(text.encode("utf-8", "surrogateescape")), "utf-8")
+        stdout, stderr = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        before = os.getcwd()
+        os.chdir(self.project)
+        try:
+            with mock.patch.dict(os.environ, self.environ), mock.patch.multiple(sys, stdin=stdin, stdout=stdout, stderr=stderr):
+                status = mcpwall.main(words)
+        finally:
+            os.chdir(before)
+        return subprocess.CompletedProcess(words, status, stdout.buffer.getvalue(), stderr.buffer.getvalue())

@@ -7,8 +7,7 @@ import random
 import unittest
 from urllib.parse import urlsplit
 
-import mcpwall
-from tests.support import DATA, Talk, policy, seed
+from tests.support import DATA, Talk, mcpwall, policy, seed
 
 ODD = ("http:", "https://", "//", "\\\\", "/", "\\", ":", "@", "?", "#", "%2f", "%3a", "%", "[::1]", "[", "]", " ", "\t", "\0", "'",
        '"', ",", "127.0.0.1", "0x7f.1", "2130706433", "localhost", "a.example", "metadata", "\uff11", "\u3002", "\u2460", "x=",

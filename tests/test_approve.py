@@ -17,8 +17,8 @@ import unittest
 from typing import Any
 from unittest import mock
 
-import mcpwall
 from tests import support
+from tests.support import mcpwall
 
 POSIX = os.name == "posix"
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -51,8 +51,7 @@ def read(path: str) -> str:
 
 def python(code: str, *argv: str) -> subprocess.Popen[str]:
     """Another process that has mcpwall imported."""
-    top = os.path.dirname(os.path.abspath(mcpwall.__file__))
-    return subprocess.Popen([sys.executable, "-c", f"import sys; sys.path.insert(0, {top!r}); import mcpwall\n{code}", *argv],
+    return subprocess.Popen([sys.executable, "-S", "-c", f"import sys; sys.path.insert(0, {support.TOP!r}); import mcpwall\n{code}", *argv],
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -1134,7 +1133,7 @@ class WholeProgram(Home):
 
     def setUp(self) -> None:
         super().setUp()
-        self.environ = {**os.environ, "HOME": self.home}
+        self.environ = {**os.environ, "HOME": self.home, "PYTHONPATH": support.TOP}
         self.said = write(os.path.join(self.home, "said.json"), json.dumps({"tools": [tool("danger")]}))
         self.policy = write(os.path.join(self.home, "policy.yml"), RULES % 60)
         self.errors = open(os.path.join(self.home, "stderr"), "w+b")
@@ -1150,7 +1149,7 @@ class WholeProgram(Home):
 
     def start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, mcpwall.__file__, "-c", self.policy, "--", sys.executable, "-I", "-S",
+            [*support.WALL, "-c", self.policy, "--", sys.executable, "-I", "-S",
              os.path.join(HERE, "data", "tools_server.py"), self.said],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, env=self.environ, cwd=self.home, bufsize=0)
 
@@ -1162,7 +1161,7 @@ class WholeProgram(Home):
         return json.loads(self.wall.stdout.readline())      # type: ignore[no-any-return]
 
     def verb(self, *argv: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, mcpwall.__file__, *argv], env=self.environ, cwd=self.home, timeout=LONG, text=True,
+        return subprocess.run([*support.WALL, *argv], env=self.environ, cwd=self.home, timeout=LONG, text=True,
                               **{"stdin": subprocess.DEVNULL, "capture_output": True, **more})
 
     def test_answered_at_a_terminal_and_what_was_typed_ahead_is_no_answer(self) -> None:
@@ -1173,7 +1172,7 @@ class WholeProgram(Home):
         self.assertEqual(self.verb("approve", ref).returncode, 2)
         keyboard, terminal = pty.openpty()
         os.write(keyboard, b"s\n")
-        verb = subprocess.Popen([sys.executable, mcpwall.__file__, "approve"], env=self.environ, cwd=self.home, stdin=terminal,
+        verb = subprocess.Popen([*support.WALL, "approve"], env=self.environ, cwd=self.home, stdin=terminal,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert verb.stdout is not None
         shown = b""

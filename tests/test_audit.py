@@ -16,8 +16,7 @@ import types
 import unittest
 from unittest import mock
 
-import mcpwall
-from tests.support import ENDS_S
+from tests.support import ENDS_S, mcpwall
 
 try:
     import resource

@@ -12,20 +12,14 @@ import sys
 import unittest
 from unittest import mock
 
-from tests.support import GITHUB_TOKEN, InEmptyHome, mcpwall, request, text_result
+from tests.support import GITHUB_TOKEN, MODULE, SCRIPT, WALL, InEmptyHome, mcpwall, request, text_result
 
-MODULE = os.path.abspath(mcpwall.__file__)
+PYTHON = [sys.executable, "-I", "-S", "-c"]     # of servers
 
 
 class Cli(InEmptyHome):
-    WALL = [sys.executable, "-m", "mcpwall"]        # as the script, but that is compiled anew in each empty home
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.environ["PYTHONPATH"] = os.path.dirname(MODULE)
-
     def run_script(self, *words: str, text: str = "") -> subprocess.CompletedProcess:
-        return self.run_wall(*words, text=text, wall=[sys.executable, MODULE])
+        return self.run_wall(*words, text=text, wall=SCRIPT)
 
     def run_wall(self, *words: str, text: str = "", wall: list[str] = WALL, **environ: str) -> subprocess.CompletedProcess:
         return subprocess.run([*wall, *words], input=text.encode("utf-8", "surrogateescape"), capture_output=True,
@@ -56,7 +50,7 @@ class Basics(Cli):
         self.assertIn("Examples:", done.stdout.decode())
         with open(MODULE, "rb") as stream:
             digest = hashlib.sha256(stream.read()).hexdigest()
-        self.assertEqual(self.run_script("--checksum").stdout.decode(), f"{digest}  mcpwall.py\n")
+        self.assertEqual(self.run_wall("--checksum").stdout.decode(), f"{digest}  mcpwall.py\n")
 
     def test_every_mistake_is_one_line(self) -> None:
         for words, word in (((), "--help"), (("--",), "after --"), (("chek",), "did you mean 'check'"), (("--profil", "x"), "--profile"),
@@ -76,7 +70,7 @@ class Basics(Cli):
     def test_a_bad_policy_starts_no_server(self) -> None:
         path = self.write("p.yml", "version: 1\nrules:\n  - {name: a, match: {tool: x}, action: block}\n")
         mark = os.path.join(self.project, "started")
-        said = self.refused("-c", path, "--", sys.executable, "-c", f"open({mark!r}, 'w')")
+        said = self.refused("-c", path, "--", *PYTHON, f"open({mark!r}, 'w')")
         self.assertIn(f"{path}:3: /rules/0/action: 'block' is not an action", said)
         self.assertFalse(os.path.exists(mark))
 
@@ -93,23 +87,15 @@ class Basics(Cli):
         with open(alone, "wb") as stream:
             stream.write(data)
         done = subprocess.run([sys.executable, "mcpwall.py", "check", "read_file", "path=~/.ssh/id_rsa"], cwd=self.project,
-                              env=self.environ, capture_output=True)
-        self.assertEqual(done.returncode, 1, done.stderr)
-        done = subprocess.run([sys.executable, "-m", "mcpwall", "--version"], cwd=self.project, env=self.environ, capture_output=True)
-        self.assertEqual(done.returncode, 0, done.stderr)
+                              env={**self.environ, "PYTHONPATH": ""}, capture_output=True)
+        self.assertEqual((done.returncode, done.stderr), (1, b""))
 
 
 class InThisProcess(Cli):
     """The same without a process for each line: a new one takes a while to start."""
 
     def run_wall(self, *words: str, text: str = "", **_: object) -> subprocess.CompletedProcess:
-        stdin = io.TextIOWrapper(io.BytesIO(text.encode("utf-8", "surrogateescape")), "utf-8")
-        stdout, stderr = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-        self.addCleanup(os.chdir, os.getcwd())
-        os.chdir(self.project)
-        with mock.patch.dict(os.environ, self.environ), mock.patch.multiple(sys, stdin=stdin, stdout=stdout, stderr=stderr):
-            status = mcpwall.main(words)
-        return subprocess.CompletedProcess(words, status, stdout.buffer.getvalue(), stderr.buffer.getvalue())
+        return self.run_here(*words, text=text)
 
 
 class Check(InThisProcess):
@@ -198,8 +184,16 @@ class Demo(Cli):
         self.assertLessEqual(max(map(len, shown.splitlines())), 80)
         self.assertEqual(done.stderr, b"")
         self.assertEqual(os.listdir(self.home), [])
-        strict = self.run_wall("--profile", "strict", "demo").stdout.decode()
-        self.assertIn("settings.unlisted_tools", strict)        # the demo does not ask for the list of tools
+
+    def test_a_policy_that_allows_listed_tools_alone(self) -> None:
+        popen = subprocess.Popen
+
+        def quickly(words: list[str], **more: object) -> subprocess.Popen:
+            self.assertEqual(words[:2], SCRIPT)
+            return popen([*WALL, *words[2:]], **more)
+        with mock.patch.object(subprocess, "Popen", quickly):
+            done = self.run_here("--profile", "strict", "demo")
+        self.assertIn("settings.unlisted_tools", done.stdout.decode())      # the demo does not ask for the list of tools
 
 
 class Relaying(Cli):
@@ -222,7 +216,7 @@ class Relaying(Cli):
     def test_a_conversation(self) -> None:
         calls = [request("tools/call", {"name": "read_file", "arguments": {"path": path}}, number)
                  for number, path in enumerate(("src/x.py", "~/.ssh/id_rsa", "~/.aws/credentials", "README.md"))]
-        done = self.run_wall("--server-name", "fs", "--", sys.executable, "-c", self.SERVER, text="".join(json.dumps(one) + "\n" for one in calls))
+        done = self.run_wall("--server-name", "fs", "--", *PYTHON, self.SERVER, text="".join(json.dumps(one) + "\n" for one in calls))
         self.assertEqual(done.returncode, 0, done.stderr)
         answers = {one["id"]: one for one in map(json.loads, done.stdout.splitlines())}
         self.assertEqual({number: "error" in one for number, one in answers.items()}, {0: False, 1: True, 2: True, 3: False})
@@ -236,19 +230,19 @@ class Relaying(Cli):
         self.write("~/.mcpwall/config.yml", "version: 1\nsettings: {mode: monitor}\n")
         text = json.dumps(request("tools/call", {"name": "read_file", "arguments": {"path": "/root/.ssh/id_rsa"}})) + "\n"
         for home in ("~", "", "."):
-            done = self.run_wall("--", sys.executable, "-c", self.SERVER, text=text, HOME=home, USERPROFILE=home)
+            done = self.run_wall("--", *PYTHON, self.SERVER, text=text, HOME=home, USERPROFILE=home)
             self.assertIn("error", json.loads(done.stdout), home)
 
     def test_calls_refused_for_want_of_a_log_are_reported_as_refused(self) -> None:
         path = self.write("p.yml", "version: 1\nsettings: {audit_required: true, log_dir: p.yml/logs}\n")
-        done = self.run_wall("-c", path, "--", sys.executable, "-c", self.SERVER, text=json.dumps(request("tools/call", {"name": "t"})) + "\n")
+        done = self.run_wall("-c", path, "--", *PYTHON, self.SERVER, text=json.dumps(request("tools/call", {"name": "t"})) + "\n")
         self.assertIn("audit log cannot be written", done.stdout.decode())
         self.assertNotIn("ALLOW tools/call", done.stderr.decode())
 
     @unittest.skipUnless(os.name == "posix", "a shell closes the stream")
     def test_closed_streams_and_a_folder_that_is_gone(self) -> None:
         for tail in ("check read_file path=x >&-", "rules >&-", "check x 2>&-"):
-            done = subprocess.run(["sh", "-c", f'exec "$@" {tail}', "sh", *self.WALL], cwd=self.project, env=self.environ, capture_output=True)
+            done = subprocess.run(["sh", "-c", f'exec "$@" {tail}', "sh", *WALL], cwd=self.project, env=self.environ, capture_output=True)
             self.assertEqual((done.returncode, done.stderr), (0, b""), tail)
         done = subprocess.run(["sh", "-c", 'mkdir g; cd g; rmdir ../g; exec "$0" "$1" check x', sys.executable, MODULE], cwd=self.project,
                               env=self.environ, capture_output=True)
@@ -257,7 +251,7 @@ class Relaying(Cli):
     def test_a_verdict_where_no_tick_is_known(self) -> None:
         for encoding, signs in (("cp1252", b"+x"), ("cp437", b"+x"), ("utf-8", "✓✗".encode())):
             environ = {**self.environ, "PYTHONIOENCODING": encoding}
-            both = [subprocess.run([*self.WALL, "check", "read_file", f"path={path}"], cwd=self.project, env=environ,
+            both = [subprocess.run([*WALL, "check", "read_file", f"path={path}"], cwd=self.project, env=environ,
                                    capture_output=True).stdout for path in ("✓.txt", "~/.ssh/id_rsa")]
             self.assertEqual(b"".join(out.split()[0] for out in both), signs, encoding)
             self.assertIn("✓.txt".encode(encoding, "backslashreplace"), both[0])
@@ -300,11 +294,11 @@ class Relaying(Cli):
 
     def test_log_level_filters_stderr_only(self) -> None:
         text = json.dumps(request("tools/call", {"name": "t"})) + "\n"
-        self.assertEqual(self.run_wall("--log-level", "error", "--", sys.executable, "-c", self.SERVER, text=text).stderr, b"")
+        self.assertEqual(self.run_wall("--log-level", "error", "--", *PYTHON, self.SERVER, text=text).stderr, b"")
 
     def test_a_script_goes_on_from_its_compiled_code(self) -> None:
         text = json.dumps(request("tools/call", {"name": "t", "arguments": {"a": "-c"}})) + "\n"
-        done = self.run_script("--server-name", "-odd name", "--", sys.executable, "-c", self.SERVER, text=text)
+        done = self.run_script("--server-name", "-odd name", "--", *PYTHON, self.SERVER, text=text)
         self.assertEqual((done.returncode, json.loads(done.stdout)["id"]), (0, 1), done.stderr)
         self.assertEqual(sorted(os.listdir(os.path.join(self.home, ".mcpwall"))), ["cache", "logs"])
         self.assertEqual(os.stat(os.path.join(self.home, ".mcpwall", "cache")).st_mode & 0o777, 0o700)
@@ -314,8 +308,9 @@ class Relaying(Cli):
 
     @unittest.skipUnless(sys.platform == "linux", "/proc tells of processes")
     def test_a_script_goes_on_as_the_same_process(self) -> None:
-        for flags in ([], ["-I"], ["-X", "utf8", "-O"], ["-W", "error", "--"]):
-            words = ["--log-level", "error", "--", sys.executable, "-c", self.LOOK, "--", "a b"]
+        self.start_quickly()
+        for flags in ([], ["-I", "-X", "utf8", "-O", "-W", "error", "--"]):
+            words = ["--log-level", "error", "--", *PYTHON, self.LOOK, "--", "a b"]
             child = subprocess.Popen([sys.executable, *flags, MODULE, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                      stderr=subprocess.PIPE, cwd=self.project, env=self.environ)
             stdout, stderr = child.communicate(timeout=60)
@@ -331,24 +326,25 @@ class Relaying(Cli):
             self.write(f"{name}.py", "raise SystemExit('run by the wall')\n")
         text = json.dumps(request("tools/call", {"name": "t"})) + "\n"
         server = "print('{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[]}}')"
-        done = self.run_script("--log-level", "error", "--", sys.executable, "-I", "-c", server, text=text)
+        self.start_quickly()
+        done = self.run_script("--log-level", "error", "--", *PYTHON, server, text=text)
         self.assertEqual((done.returncode, json.loads(done.stdout)["id"], done.stderr), (0, 1, b""))
 
     @unittest.skipUnless(os.name == "posix", "a shell closes the stream")
     def test_a_relay_whose_streams_are_closed_serves_all_the_same(self) -> None:
         for tail in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
-            done = subprocess.run(["sh", "-c", f'exec "$@" --log-level error -- "$1" -c "raise SystemExit(7)" {tail}', "sh", *self.WALL], cwd=self.project, env=self.environ, capture_output=True, stdin=subprocess.DEVNULL)
+            done = subprocess.run(["sh", "-c", f'exec "$@" --log-level error -- "$1" -S -c "raise SystemExit(7)" {tail}', "sh", *WALL], cwd=self.project, env=self.environ, capture_output=True, stdin=subprocess.DEVNULL)
             self.assertEqual((done.returncode, done.stderr), (7, b""), tail)
 
     @unittest.skipUnless(sys.platform == "linux", "/proc tells of processes")
     def test_a_script_whose_code_cannot_be_kept_goes_on_all_the_same(self) -> None:
         path = self.write("p.yml", "version: 1\nsettings: {log_dir: /dev/null/none}\n")
         done = subprocess.run(["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, MODULE, "--log-level", "error", "-c", path, "--",
-                               sys.executable, "-c", self.LOOK], cwd=self.project, env=self.environ, capture_output=True, stdin=subprocess.DEVNULL)
+                               *PYTHON, self.LOOK], cwd=self.project, env=self.environ, capture_output=True, stdin=subprocess.DEVNULL)
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_the_servers_exit_status_is_ours(self) -> None:
-        self.assertEqual(self.run_wall("--", sys.executable, "-c", "import sys; sys.exit(7)").returncode, 7)
+        self.assertEqual(self.run_wall("--", *PYTHON, "import sys; sys.exit(7)").returncode, 7)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,7 @@ import unittest
 from typing import Any, Callable
 from unittest import mock
 
-import mcpwall
-from tests.support import ENDS_S
+from tests.support import ENDS_S, mcpwall
 
 DATA = os.path.join(os.path.dirname(__file__), "data")
 WALL = ["/usr/bin/python3", "/opt/my tools/mcpwall.py"]
@@ -363,7 +362,7 @@ class Splices(unittest.TestCase):
         self.assertEqual(mcpwall.set_walls(text, []), text)
 
     def test_megabytes_of_history_take_no_time(self) -> None:
-        history = [{"display": 'fix "it", {please}', "n": n, "ok": None} for n in range(40_000)]
+        history = [{"display": 'fix "it", {please}', "n": n, "ok": None} for n in range(15_000)]
         servers = {f"s{n}": {"command": "x"} for n in range(50)}
         text = json.dumps({"projects": {"/p": {"history": history, "mcpServers": servers}}, "h": history}, indent=1)
         file = config("json", ("projects", "*", "mcpServers"))

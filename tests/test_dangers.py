@@ -7,9 +7,8 @@ import random
 import re
 import unittest
 
-import mcpwall
+from tests.support import DATA, Talk, context, mcpwall, policy, rounds, seed
 from tests import cases
-from tests.support import DATA, Talk, context, policy, seed
 
 
 def rows() -> list[tuple[str, dict, bool]]:
@@ -70,7 +69,7 @@ class Prefilter(unittest.TestCase):
         pieces: list = []
         for _, arguments, _ in given:
             pieces += arguments.items()
-        for turn in range(3000):
+        for turn in range(len(given) + rounds(700)):
             tool, arguments, _ = rng.choice(given)
             if turn >= len(given):
                 tool = rng.choice((tool, "t", "frobnicate_it", "get_item", "write_file"))

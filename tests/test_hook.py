@@ -11,9 +11,8 @@ import threading
 import unittest
 
 from tests import cases
-from tests.support import GITHUB_TOKEN, InEmptyHome, mcpwall
+from tests.support import GITHUB_TOKEN, MODULE, InEmptyHome, mcpwall
 
-MODULE = os.path.abspath(mcpwall.__file__)
 HOSTS = mcpwall.hook_hosts()
 POSIX = os.name == "posix"
 
@@ -491,12 +490,8 @@ class Processes(InEmptyHome):
 
     CODE = "import sys, mcpwall; mcpwall.HOOK_SECONDS = 60; sys.exit(mcpwall.main())"
 
-    def setUp(self) -> None:
-        super().setUp()
-        self.environ["PYTHONPATH"] = os.path.dirname(MODULE)
-
     def run_(self, host: str, data: bytes, *words: str) -> subprocess.CompletedProcess:
-        return subprocess.run([sys.executable, "-c", self.CODE, "hook", "--host", host, *words], input=data, capture_output=True, timeout=100,
+        return subprocess.run([sys.executable, "-S", "-c", self.CODE, "hook", "--host", host, *words], input=data, capture_output=True, timeout=100,
                               env=self.environ, cwd=self.project)
 
     def log(self) -> list[dict]:
@@ -537,13 +532,16 @@ class Processes(InEmptyHome):
         self.assertIn(b"block-ssh-keys", done.stderr)
 
     def test_a_host_that_sends_nothing_or_never_ends_is_answered(self) -> None:
+        code, children = self.CODE.replace("= 60", "= 3"), []
         for data, status in ((b"", 2), (b'{"hook_event_name": "PreToolUse", ', 2), (json.dumps(pre("Bash", {"command": "ls"})).encode(), 0),
                              (json.dumps(pre("Bash", {"command": "rm -rf ~/"})).encode(), 2)):
-            code = self.CODE.replace("= 60", "= 3")
-            with subprocess.Popen([sys.executable, "-c", code, "hook", "--host", "claude-code"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, env=self.environ) as child:
-                child.stdin.write(data)
-                child.stdin.flush()
+            child = subprocess.Popen([sys.executable, "-S", "-c", code, "hook", "--host", "claude-code"], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environ)
+            child.stdin.write(data)
+            child.stdin.flush()
+            children.append((child, data, status))
+        for child, data, status in children:
+            with child:
                 self.assertEqual(child.wait(60), status, data)
                 self.assertEqual(bool(child.stderr.read()), status == 2)
 
@@ -551,12 +549,17 @@ class Processes(InEmptyHome):
         code = ("import sys, time, mcpwall\n"
                 "mcpwall.Wall.decide = lambda *_: time.sleep(600)\n"
                 "sys.exit(mcpwall.main(['hook', '--host', sys.argv[1]]))")
-        for host, status in (("claude-code", 2), ("codex", 0)):
-            done = subprocess.run([sys.executable, "-c", code, host], input=json.dumps(pre("Bash", {"command": "ls"})).encode(), capture_output=True,
-                                  timeout=60, env=self.environ)
-            self.assertEqual(done.returncode, status)
-            self.assertIn(b"took too long", done.stdout + done.stderr)
-            self.assertEqual(b"deny" in done.stdout, status == 0)
+        children = [(subprocess.Popen([sys.executable, "-S", "-c", code, host], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                      env=self.environ), status) for host, status in (("claude-code", 2), ("codex", 0))]
+        for child, _ in children:
+            child.stdin.write(json.dumps(pre("Bash", {"command": "ls"})).encode())
+            child.stdin.close()
+            child.stdin = None
+        for child, status in children:
+            out, err = child.communicate(timeout=60)
+            self.assertEqual(child.returncode, status)
+            self.assertIn(b"took too long", out + err)
+            self.assertEqual(b"deny" in out, status == 0)
 
     def test_hooks_at_the_same_time_keep_one_log_and_count_together(self) -> None:
         self.write("../home/.mcpwall/config.yml", Sessions.LIMIT.replace("calls: 2", "calls: 3"))
@@ -593,7 +596,7 @@ class Processes(InEmptyHome):
 
     def test_mistakes_in_the_words(self) -> None:
         for words in ([], ["--host"], ["--host", "nobody"], ["--host", "codex", "more"], ["--host", "codex", "--profile", "nothing"]):
-            done = subprocess.run([sys.executable, "-c", self.CODE, "hook", *words], input=b"{}", capture_output=True, timeout=60, env=self.environ)
+            done = subprocess.run([sys.executable, "-S", "-c", self.CODE, "hook", *words], input=b"{}", capture_output=True, timeout=60, env=self.environ)
             self.assertTrue(done.returncode == 2 and done.stderr.strip() or b"deny" in done.stdout, words)
             self.assertNotIn(b"Traceback", done.stderr)
 
@@ -698,10 +701,9 @@ class Installed(InEmptyHome):
         self.environ.update(HOME=self.home, USERPROFILE=self.home)
 
     def setup(self, *words: str) -> str:
-        done = subprocess.run([sys.executable, "-m", "mcpwall", *words], capture_output=True, text=True, cwd=self.project, timeout=60,
-                              env={**self.environ, "PYTHONPATH": os.path.dirname(MODULE)})
-        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
-        return done.stdout
+        done = self.run_here(*words)
+        self.assertEqual((done.returncode, done.stderr), (0, b""), done.stdout)
+        return done.stdout.decode()
 
     def test_each_host(self) -> None:
         agents = os.path.join(self.home, ".kiro", "agents", "mine.json")

@@ -9,9 +9,7 @@ import time
 import unittest
 from unittest import mock
 
-from .support import DATA, fuzz_seconds, seed
-import mcpwall
-from tests.support import ENDS_S, policy
+from tests.support import DATA, ENDS_S, fuzz_seconds, mcpwall, policy, seed
 
 
 def kinds(text: str, where: str = "response") -> list[str]:

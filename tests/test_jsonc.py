@@ -8,8 +8,7 @@ import time
 import unittest
 from typing import Any
 
-import mcpwall
-from tests.support import ENDS_S
+from tests.support import ENDS_S, mcpwall
 
 FUZZ_SECONDS = float(os.environ.get("MCPWALL_FUZZ", "0.3"))
 

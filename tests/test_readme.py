@@ -5,10 +5,9 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 import unittest
 
-from tests.support import InEmptyHome, mcpwall
+from tests.support import WALL, InEmptyHome, mcpwall
 
 ROOT = os.path.dirname(os.path.abspath(mcpwall.__file__))
 README = os.path.join(ROOT, "README.md")
@@ -29,7 +28,7 @@ class Readme(InEmptyHome):
                 command, _, expected = part.partition("\n")
                 words = shlex.split(command)
                 self.assertEqual(words[:2], ["python3", "mcpwall.py"])
-                done = subprocess.run([sys.executable, os.path.join(ROOT, "mcpwall.py"), *words[2:]], cwd=self.project,
+                done = subprocess.run([*WALL, *words[2:]], cwd=self.project,
                                       env={**self.environ, "PYTHONIOENCODING": "utf-8"}, capture_output=True)
                 self.assertEqual(done.stdout.decode() + done.stderr.decode(), expected, command)
 

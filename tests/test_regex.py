@@ -11,8 +11,7 @@ import unittest
 import warnings
 from collections.abc import Iterator
 
-import mcpwall
-from tests.support import ENDS_S, fuzz_seconds, seed
+from tests.support import ENDS_S, fuzz_seconds, mcpwall, seed
 from mcpwall import Budget, BudgetSpent, PolicyError, compile_regex
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "regex.jsonl")

@@ -17,30 +17,26 @@ import types
 import unittest
 from unittest import mock
 
-import mcpwall
-from tests.support import seed
+from tests.support import TOP, WALL, mcpwall, seed
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SERVER = [sys.executable, "-I", "-S", os.path.join(HERE, "data", "relay_server.py")]
-WALL = [sys.executable, "-S", os.path.join(HERE, "data", "relay_wall.py")]
+RELAY = [sys.executable, "-S", os.path.join(HERE, "data", "relay_wall.py")]
 POSIX = os.name == "posix"
 LONG = 20.0     # seconds after which a test that waits has failed
-TOP = tempfile.mkdtemp(prefix="mcpwall-test-")
+PLACES = tempfile.mkdtemp(prefix="mcpwall-test-")
 
 
 def tearDownModule():
-    shutil.rmtree(TOP, True)
+    shutil.rmtree(PLACES, True)
 
 
 def folder():
-    return tempfile.mkdtemp(dir=TOP)
+    return tempfile.mkdtemp(dir=PLACES)
 
 
 def environment(**more):
-    environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    environ.update(PYTHONPYCACHEPREFIX=TOP,      # only the first wall has to be compiled
-                   MCPWALL_UNDER_TEST=os.path.dirname(os.path.abspath(mcpwall.__file__)))
-    return {**environ, **more}
+    return {**os.environ, "PYTHONPATH": TOP, **more}
 
 
 def request(ident, text="hello", method="tools/call"):
@@ -83,7 +79,7 @@ class Host:
         server = command if command is not None else [*SERVER, *map(str, habit)]
         self.errors = open(os.path.join(self.place, "stderr"), "w+b")
         arguments = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.errors, **popen}
-        self.wall = subprocess.Popen([*WALL, json.dumps(options or {}), *server], env=environ, cwd=self.place,
+        self.wall = subprocess.Popen([*RELAY, json.dumps(options or {}), *server], env=environ, cwd=self.place,
                                      bufsize=0, **arguments)
         self.rest = b""
 
@@ -180,7 +176,7 @@ class Conversations(unittest.TestCase):
             self.assertEqual(end(host)[0], 0)
 
     def test_answers_and_audit_lines_of_many_calls(self):
-        count, log = 3000, folder()
+        count, log = 1000, folder()
         with Host("good", options={"log": log}) as host:
             sender = threading.Thread(target=host.send, args=(b"".join(request(i) for i in range(count)),))
             sender.start()
@@ -224,10 +220,10 @@ class Conversations(unittest.TestCase):
             self.gone(host)
 
     def test_slow_host_gets_all_that_a_dead_server_said(self):
-        with Host("verbose", 1500, 0, options={"patience": {"drain": 0.1}}) as host:
+        with Host("verbose", 150, 0, 10_000, options={"patience": {"drain": 0.1}}) as host:     # more than all pipes hold
             host.wall.stdin.close()
             time.sleep(0.25)
-            self.assertEqual(len(host.lines()), 1500)
+            self.assertEqual(len(host.lines()), 150)
             self.assertEqual(host.status(), 0)
 
     def test_host_that_reads_nothing_does_not_keep_us_for_ever(self):
@@ -256,29 +252,29 @@ class Conversations(unittest.TestCase):
             self.assertNotIn("\x1b", host.stderr())
 
     def test_flood_while_the_host_does_not_read(self):
-        with Host("flood", 1000, 3000) as host:      # 3 MB: more than all pipes hold
+        with Host("flood", 10_000, 300) as host:     # 3 MB: more than all pipes hold
             time.sleep(0.3)
             host.send(request(1))
-            ids = [host.line().get("id") for _ in range(3001)]
-            self.assertEqual(ids, [None] * 3000 + [1])
+            ids = [host.line().get("id") for _ in range(301)]
+            self.assertEqual(ids, [None] * 300 + [1])
             self.assertEqual(end(host)[0], 0)
 
     def test_both_directions_full(self):
-        with Host("flood", 1000, 2500) as host:
+        with Host("flood", 10_000, 250) as host:     # 2.5 MB; the other way 300 KB, and refusals for more than a pipe
             sender = threading.Thread(target=host.send, args=(b"".join(
-                (denied if ident % 3 == 0 else request)(ident) for ident in range(2500)),))
+                denied(ident) if ident % 3 == 0 else request(ident, "x" * 400) for ident in range(900)),))
             sender.start()
             time.sleep(0.2)
-            answers = [host.line() for _ in range(5000)]
+            answers = [host.line() for _ in range(1150)]
             sender.join()
-            self.assertEqual(sorted(a["id"] for a in answers if "id" in a), list(range(2500)))
-            self.assertEqual(sum("error" in a for a in answers), 834)
+            self.assertEqual(sorted(a["id"] for a in answers if "id" in a), list(range(900)))
+            self.assertEqual(sum("error" in a for a in answers), 300)
             self.assertEqual(end(host)[0], 0)
 
     def test_host_that_reads_only_after_all_is_sent(self):
         with Host("good") as host:
-            host.send(b"".join(denied(ident) for ident in range(1500)))     # 300 KB of refusals wait for it
-            self.assertEqual([host.line()["id"] for _ in range(1500)], list(range(1500)))
+            host.send(b"".join(denied(ident) for ident in range(900)))      # 180 KB of refusals wait for it
+            self.assertEqual([host.line()["id"] for _ in range(900)], list(range(900)))
             self.assertEqual(end(host)[0], 0)
 
     def test_server_that_stalls_while_much_comes_in(self):
@@ -321,9 +317,8 @@ class Ends(unittest.TestCase):
 
     def test_a_signal_in_the_middle_of_a_judgement(self):
         for habit, status in (("long_line", 128 + signal.SIGTERM), ("ignoring_and_talking", 137)):
-            with self.subTest(habit), Host(habit, options={"slow": 60, "patience": {"kill": 0.3, "drain": 0.2}}) as host:
-                wait_until(lambda: os.path.exists(host.pids_file))
-                time.sleep(0.3)
+            with self.subTest(habit), Host(habit, options={"slow": 60, "patience": {"kill": 0.1, "drain": 0.1}}) as host:
+                wait_until(lambda host=host: os.path.exists(host.pids_file + ".slow"))
                 start = time.monotonic()
                 host.wall.terminate()
                 self.assertEqual(host.status(), status)
@@ -331,9 +326,8 @@ class Ends(unittest.TestCase):
                 self.gone(host)
 
     def test_the_end_of_input_in_the_middle_of_a_judgement(self):
-        with Host("long_line", options={"slow": 60, "patience": {"reader": 0.3}}) as host:
-            wait_until(lambda: os.path.exists(host.pids_file))
-            time.sleep(0.3)
+        with Host("long_line", options={"slow": 60, "patience": {"reader": 0.1}}) as host:
+            wait_until(lambda: os.path.exists(host.pids_file + ".slow"))
             self.assertEqual(end(host)[0], 0)
             self.gone(host)
 
@@ -370,7 +364,7 @@ class Ends(unittest.TestCase):
             self.gone(host)
 
     def test_signal_while_the_host_does_not_read(self):
-        with Host("flood", 1000, 3000, options={"patience": {"drain": 0.2}}) as host:
+        with Host("flood", 10_000, 300, options={"patience": {"drain": 0.2}}) as host:
             wait_until(lambda: os.path.exists(host.pids_file))
             time.sleep(0.1)
             host.wall.terminate()
@@ -434,7 +428,7 @@ class Ends(unittest.TestCase):
             self.gone(host)
 
     def test_host_closes_our_output_and_the_server_writes(self):
-        with Host("flood", 1000, 3000, options={"patience": {"vanished": 0.05}}) as host:
+        with Host("flood", 10_000, 300, options={"patience": {"vanished": 0.05}}) as host:
             host.line()
             host.wall.stdout.close()
             self.assertIn(host.status(), (0, 143))
@@ -456,7 +450,7 @@ class Ends(unittest.TestCase):
         code = ("import subprocess, sys, time\n"
                 "print(subprocess.Popen(sys.argv[1:]).pid, flush=True); time.sleep(60)")
         inner, outer = os.pipe(), os.pipe()         # the wall's pipes outlive its parent
-        parent = subprocess.Popen([sys.executable, "-I", "-S", "-c", code, *WALL, options, *SERVER, "patient"],
+        parent = subprocess.Popen([sys.executable, "-I", "-S", "-c", code, *RELAY, options, *SERVER, "patient"],
                                   stdin=inner[0], stdout=outer[1], env=environ)
         with open(outer[0], "rb", buffering=0) as output:
             wall = int(output.readline())
@@ -526,7 +520,7 @@ class Ends(unittest.TestCase):
 
 class LogTrouble(unittest.TestCase):
     def test_going_on_without_a_log(self):
-        with tempfile.NamedTemporaryFile(dir=TOP) as file, Host("good", options={"log": file.name}) as host:
+        with tempfile.NamedTemporaryFile(dir=PLACES) as file, Host("good", options={"log": file.name}) as host:
             host.ask(1)
             host.ask(2)
             self.assertEqual(end(host)[0], 0)
@@ -534,7 +528,7 @@ class LogTrouble(unittest.TestCase):
             self.assertIn("going on without it", host.stderr())
 
     def test_refusing_without_a_log(self):
-        with tempfile.NamedTemporaryFile(dir=TOP) as file, \
+        with tempfile.NamedTemporaryFile(dir=PLACES) as file, \
                 Host("good", options={"log": file.name, "required": True}) as host:
             host.send(request(1))
             self.assertIn("error", host.line())
@@ -545,9 +539,9 @@ class LogTrouble(unittest.TestCase):
         unread, stderr = os.pipe()
         with Host("good", options={"level": "info"}, stderr=stderr) as host:
             os.close(stderr)
-            sender = threading.Thread(target=host.send, args=(b"".join(request(i) for i in range(4000)),))
+            sender = threading.Thread(target=host.send, args=(b"".join(request(i) for i in range(1500)),))
             sender.start()
-            for ident in range(4000):               # 8,000 lines: six pipes full
+            for ident in range(1500):               # 3,000 lines: two pipes full
                 self.assertEqual(host.line()["id"], ident)
             sender.join()
             self.assertLess(end(host)[1], LONG)
@@ -773,9 +767,8 @@ class PolicyHost(Host):
         with open(policy, "w", encoding="utf-8") as stream:
             stream.write(f"extends: default\nsettings: {{env: {setting}, log_dir: {json.dumps(self.place)}}}\n")
         environ = environment(HOME=self.place, PIDS=self.pids_file, VARIABLE="handed on", **variables)
-        environ["PYTHONPATH"] = environ["MCPWALL_UNDER_TEST"]
         self.errors = open(os.path.join(self.place, "stderr"), "w+b")
-        self.wall = subprocess.Popen([sys.executable, "-m", "mcpwall", "-c", policy, *options, "--", *(command or [*SERVER, *habit])],
+        self.wall = subprocess.Popen([*WALL, "-c", policy, *options, "--", *(command or [*SERVER, *habit])],
                                      env=environ, cwd=self.place, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                      stderr=self.errors)
         self.rest = b""
@@ -881,7 +874,7 @@ class Embedded(unittest.TestCase):
 
     @unittest.skipUnless(POSIX, "process ids")
     def test_in_a_thread(self):
-        fd, os.environ["PIDS"] = tempfile.mkstemp(dir=TOP)
+        fd, os.environ["PIDS"] = tempfile.mkstemp(dir=PLACES)
         os.close(fd)
         stdin, host_out = os.pipe()
         host_in, stdout = os.pipe()
@@ -921,7 +914,7 @@ class OnWindows(unittest.TestCase):
     """What is done otherwise there, with the means of this system."""
 
     def start(self, *habit, kernel=None):
-        fd, pids = tempfile.mkstemp(dir=TOP)
+        fd, pids = tempfile.mkstemp(dir=PLACES)
         os.close(fd)
         child = mcpwall.start_windows(SERVER[0], [*SERVER, *(habit or ("good", "5"))], {**os.environ, "PIDS": pids}, kernel)
         self.addCleanup(os.close, child.stdout)
@@ -1025,7 +1018,7 @@ class OnWindows(unittest.TestCase):
         kernel.WaitForSingleObject = lambda *_: 0 if gone else 258
         stdin, host_out = os.pipe()
         host_in, stdout = os.pipe()
-        fd, pids = tempfile.mkstemp(dir=TOP)
+        fd, pids = tempfile.mkstemp(dir=PLACES)
         os.close(fd)
         session, reporter, status = mcpwall.Session(mcpwall.Wall(mcpwall.builtin_policy("default"))), mcpwall.Reporter(None), []
 

@@ -6,7 +6,7 @@ import os
 import random
 import unittest
 
-import mcpwall
+from tests.support import mcpwall
 
 with open(os.path.join(os.path.dirname(__file__), "data", "roles.json"), encoding="utf-8") as stream:
     DATA = json.load(stream)

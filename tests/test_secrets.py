@@ -8,8 +8,7 @@ import string
 import time
 import unittest
 
-import mcpwall
-from tests.support import ENDS_S, seed
+from tests.support import ENDS_S, mcpwall, rounds, seed
 from mcpwall import BUILTIN_KINDS, Budget, Finding, SecretScanner, merge_spans, secret_kinds, secret_values, shannon_entropy, strings_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -421,12 +420,12 @@ class QuickTests(unittest.TestCase):
 
     def test_a_short_text_is_searched_like_a_long_one_property(self):
         rnd, words = random.Random(SEED + 2), " words of a story go on and on" * 150
-        for _, text in zip(range(1500), self.texts(rnd, list(shapes()))):
+        for _, text in zip(range(rounds(400)), self.texts(rnd, list(shapes()))):
             self.assertEqual(self.plainly(text + "\n !!"), self.plainly(text + "\n !!" + words), (SEED, text))
 
     def test_what_a_view_shows_is_found_property(self):
         rnd = random.Random(SEED + 5)
-        for _, text in zip(range(1500), self.texts(rnd, list(shapes()))):
+        for _, text in zip(range(rounds(400)), self.texts(rnd, list(shapes()))):
             for view in mcpwall.views(text):
                 found = self.plainly(view.text)
                 if found:
@@ -536,8 +535,8 @@ class Properties(unittest.TestCase):
 
     def test_hostile_texts_take_linear_time(self):
         rnd = random.Random(5)
-        for name, text in (("one letter", "a" * 2_000_000), ("dashes", "-" * 2_000_000), ("headers", "-eyJ" * 500_000),
-                           ("starts", "-glpat-1" * 250_000), ("names", "password=" * 5_000), ("urls", "://a:b@" * 20_000),
+        for name, text in (("one letter", "a" * 1_000_000), ("dashes", "-" * 1_000_000), ("headers", "-eyJ" * 250_000),
+                           ("starts", "-glpat-1" * 100_000), ("names", "password=" * 5_000), ("urls", "://a:b@" * 20_000),
                            ("blocks", "-----BEGIN PRIVATE KEY-----\n" * 20_000), ("dots", ("eyJ" + "a" * 20 + ".") * 5_000),
                            ("quotes", 'secret="' + '\\"' * 200_000), ("words", "secret " * 100_000), ("near", "ghp_abcdefgh1234 " * 10_000),
                            ("base64", made(rnd, ALNUM + "+/", 100_000)), ("percent", "%41" * 20_000)):

@@ -12,8 +12,8 @@ import time
 import unittest
 from typing import Any
 
-import mcpwall
-from tests.support import ENDS_S
+from tests import support
+from tests.support import ENDS_S, mcpwall
 
 POSIX = os.name == "posix"
 TOKEN = "ghp_" + "x7Kq2mP9vL4nR8tW3yB6cF1hJ5sD0gZaQeUi"     # no token of anybody
@@ -866,22 +866,22 @@ class WholeProgram(Desk):
     """The real command line, in a home of its own."""
 
     def program(self, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        environ = {**os.environ, "HOME": self.home, "USERPROFILE": self.home, "APPDATA": self.home}
+        environ = {**os.environ, "HOME": self.home, "USERPROFILE": self.home, "APPDATA": self.home, "PYTHONPATH": support.TOP}
         environ.pop("XDG_CONFIG_HOME", None)
         return subprocess.run(argv, cwd=self.project, env=environ, input=stdin, capture_output=True, text=True, timeout=60)
 
     def test_wrap_run_unwrap(self) -> None:
-        text = json.dumps({"mcpServers": {"toy": {"command": sys.executable, "args": ["-c", "raise SystemExit(7)"]}}})
+        text = json.dumps({"mcpServers": {"toy": {"command": sys.executable, "args": ["-S", "-c", "raise SystemExit(7)"]}}})
         write(self.cursor, text)
-        wall = [sys.executable, mcpwall.__file__]
-        done = self.program(*wall, "init", "--all", "--yes")
+        done = self.program(*support.WALL, "init", "--all", "--yes")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         entry = json.loads(read(self.cursor))["mcpServers"]["toy"]
         self.assertEqual([entry["command"], *entry["args"]], [
             os.path.abspath(sys.executable), "-I", "-S", os.path.join(self.home, ".mcpwall", "bin", "mcpwall"), "--server-name", "toy", "--",
-            sys.executable, "-c", "raise SystemExit(7)"])
+            sys.executable, "-S", "-c", "raise SystemExit(7)"])
+        support.keep_code(os.path.join(self.home, ".mcpwall", "cache"))
         self.assertEqual(self.program(entry["command"], *entry["args"]).returncode, 7)
-        self.assertEqual(self.program(*wall, "unwrap", "--yes", "toy").returncode, 0)
+        self.assertEqual(self.program(*support.WALL, "unwrap", "--yes", "toy").returncode, 0)
         self.assertEqual(read(self.cursor), text)
 
     def test_how_the_wall_is_named(self) -> None:

@@ -3,13 +3,14 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 import time
 import unittest
 from unittest import mock
 
-from tests.support import InEmptyHome, Talk, line, mcpwall, request
+from tests.support import WALL, InEmptyHome, Talk, line, mcpwall, request
 
 DENY = "version: 1\nrules:\n  - {name: %s, match: {tool: %s}, action: %s}\n"
 
@@ -156,7 +157,7 @@ class Changing(InEmptyHome):
         path = self.write("../p.yml", DENY % ("a", "a", "deny"))
         server = ("import json, sys\nfor text in sys.stdin:\n"
                   "    print(json.dumps({'jsonrpc': '2.0', 'id': json.loads(text)['id'], 'result': {}}), flush=True)\n")
-        with subprocess.Popen([sys.executable, mcpwall.__file__, "-c", path, "--", sys.executable, "-I", "-c", server], cwd=self.project,
+        with subprocess.Popen([*WALL, "-c", path, "--", sys.executable, "-I", "-S", "-c", server], cwd=self.project,
                               env=self.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as wall:
             def refused(tool: str) -> bool:
                 wall.stdin.write(line(request("tools/call", {"name": tool, "arguments": {}})))
@@ -173,12 +174,14 @@ class Changing(InEmptyHome):
             comes_to("b", True)
             self.assertFalse(refused("a"))
             self.write("../p.yml", "version: [\n")
-            time.sleep(2.5)
+            said = ""
+            while "the old one stays in force" not in said:
+                self.assertTrue(refused("b"))
+                self.assertTrue(select.select([wall.stderr], [], [], 30)[0], said)
+                said += os.read(wall.stderr.fileno(), 65536).decode()
             self.assertTrue(refused("b"))
             wall.stdin.close()
-            said = wall.stderr.read().decode()
         self.assertIn("is in force now", said)
-        self.assertIn("the old one stays in force", said)
 
     def test_a_file_inside_the_project_only_tightens_while_a_wall_runs(self) -> None:
         path = self.write("p.yml", DENY % ("a", "a", "deny"))

@@ -8,15 +8,14 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import typing
 import unittest
 
 from tests import sections
-from tests.support import InEmptyHome, mcpwall
-
-FOLDER = os.path.dirname(os.path.abspath(mcpwall.__file__))
+from tests.support import ALONE, MODULE, TOP, WALL, InEmptyHome, keep_code, mcpwall
 
 
 class Imports(unittest.TestCase):
@@ -24,7 +23,7 @@ class Imports(unittest.TestCase):
         code = ("import sys; sys.path.insert(0, sys.argv[1])\n"
                 "import mcpwall; mcpwall.Session(mcpwall.Wall(mcpwall.load_policy()), 's').prepare()\n"
                 "print(*sys.modules)")
-        done = subprocess.run([sys.executable, "-I", "-S", "-c", code, FOLDER], capture_output=True, check=True, timeout=60)
+        done = subprocess.run([*ALONE, "-c", code, TOP], capture_output=True, check=True, timeout=60)
         loaded = set(done.stdout.decode().split())
         self.assertIn("mcpwall", loaded)
         self.assertEqual(loaded & {"subprocess", "dataclasses", "inspect", "hashlib", "_hashlib", "tempfile", "difflib", "shlex", "argparse", "typing"}, set())
@@ -73,12 +72,12 @@ class Imports(unittest.TestCase):
     def test_importing_it_leaves_the_garbage_collector_as_it_was(self) -> None:
         for switch, on in (("enable", "True"), ("disable", "False")):
             code = f"import gc, sys; gc.{switch}(); sys.path.insert(0, sys.argv[1]); import mcpwall; print(gc.isenabled())"
-            done = subprocess.run([sys.executable, "-I", "-S", "-c", code, FOLDER], capture_output=True, check=True, timeout=60)
+            done = subprocess.run([*ALONE, "-c", code, TOP], capture_output=True, check=True, timeout=60)
             self.assertEqual(done.stdout.decode().strip(), on)
 
     def test_an_old_python_is_told_so_in_one_line(self) -> None:
-        code = "import runpy, sys; sys.version_info = (3, 8, 10); runpy.run_path(sys.argv[1], run_name='__main__')"
-        done = subprocess.run([sys.executable, "-c", code, mcpwall.__file__], capture_output=True, timeout=60)
+        code = "import runpy, sys; sys.path[:0] = sys.argv[1:]; sys.version_info = (3, 8, 10); runpy.run_module('mcpwall', run_name='__main__')"
+        done = subprocess.run([*ALONE, "-c", code, TOP], capture_output=True, timeout=60)
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, rb"^mcpwall needs Python 3\.9 or later, not \S+\s*$")
 
@@ -118,21 +117,22 @@ class Shortcuts(unittest.TestCase):
 
 
 class Contents(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        with open(MODULE, encoding="utf-8") as stream:
+            cls.source = stream.read()
+        cls.found = sections.sections(cls.source)
+
     def test_the_contents_are_the_banners(self) -> None:
-        with open(mcpwall.__file__, encoding="utf-8") as stream:
-            found = sections.sections(stream.read())
         listed = re.findall(r"(?m)^    (\d+)\. +(.*?)  +(opens|means|closes|serves people)$", mcpwall.__doc__ or "")
-        self.assertEqual(listed[1:], [(str(one.number), one.name, one.kind) for one in found])
-        self.assertEqual([one.number for one in found], list(range(2, len(found) + 2)))
+        self.assertEqual(listed[1:], [(str(one.number), one.name, one.kind) for one in self.found])
+        self.assertEqual([one.number for one in self.found], list(range(2, len(self.found) + 2)))
 
     def test_what_can_let_a_message_pass_is_read_in_an_hour(self) -> None:
-        with open(mcpwall.__file__, encoding="utf-8") as stream:
-            found = sections.sections(stream.read())
-        self.assertLessEqual(sum(one.lines for one in found if one.kind == "opens"), sections.MOST_THAT_OPENS)
+        self.assertLessEqual(sum(one.lines for one in self.found if one.kind == "opens"), sections.MOST_THAT_OPENS)
 
     def test_no_section_takes_a_name_that_another_has(self) -> None:
-        with open(mcpwall.__file__, encoding="utf-8") as stream:
-            tree = ast.parse(stream.read())
+        tree = ast.parse(self.source)
         bound = []
         for node in tree.body:
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
@@ -151,13 +151,13 @@ class Launchers(InEmptyHome):
         self.folder = os.path.join(self.home, ".mcpwall")
         self.cursor = os.path.join(self.home, ".cursor", "mcp.json")
         os.makedirs(os.path.dirname(self.cursor))
-        self.entry = {"command": sys.executable, "args": ["-I", "-c", "raise SystemExit(7)"]}
+        self.entry = {"command": sys.executable, "args": ["-I", "-S", "-c", "raise SystemExit(7)"]}
         with open(self.cursor, "w", encoding="utf-8") as stream:
             json.dump({"mcpServers": {"toy": self.entry}}, stream)
 
-    def run_wall(self, *words: str, file: str = mcpwall.__file__, **environ: str) -> subprocess.CompletedProcess:
-        return subprocess.run([sys.executable, file, *words], cwd=self.project, env={**self.environ, **environ}, capture_output=True,
-                              text=True, stdin=subprocess.DEVNULL, timeout=60)
+    def run_wall(self, *words: str, file: str = MODULE, start: list[str] = WALL, **environ: str) -> subprocess.CompletedProcess:
+        return subprocess.run([*start, *words], cwd=self.project, env={**self.environ, "PYTHONPATH": os.path.dirname(file), **environ},
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
 
     def words(self) -> list[str]:
         """What the entry starts."""
@@ -168,8 +168,8 @@ class Launchers(InEmptyHome):
     def copy(self, name: str) -> str:
         path = os.path.join(os.path.dirname(self.home), name, "mcpwall.py")
         os.makedirs(os.path.dirname(path))
-        with open(mcpwall.__file__, encoding="utf-8") as source, open(path, "w", encoding="utf-8") as target:
-            target.write(source.read())
+        shutil.copy2(MODULE, path)
+        keep_code(sys.pycache_prefix or "", path)
         return path
 
     def test_a_wrapped_entry_starts_from_the_cache_and_unwraps_to_what_it_was(self) -> None:
@@ -211,7 +211,7 @@ class Launchers(InEmptyHome):
         self.assertNotIn("launcher", self.run_wall("status").stdout)
         with open(launcher, encoding="utf-8") as stream:
             text = stream.read()
-        for changed, said in ((text.replace(repr(mcpwall.__file__), "'/elsewhere/mcpwall.py'"), "starts /elsewhere/mcpwall.py"),
+        for changed, said in ((text.replace(repr(MODULE), "'/elsewhere/mcpwall.py'"), "starts /elsewhere/mcpwall.py"),
                               (text + "import evil\n", "is not as mcpwall writes it"), (None, "is gone")):
             os.unlink(launcher)
             if changed is not None:
@@ -238,18 +238,19 @@ class Launchers(InEmptyHome):
 
     def test_entries_of_before_go_on_and_status_says_that_they_could_start_faster(self) -> None:
         self.assertEqual(self.run_wall("wrap", "--plain", "toy").returncode, 0)
-        self.assertEqual(self.words()[:2], [os.path.abspath(sys.executable), os.path.abspath(mcpwall.__file__)])
+        self.assertEqual(self.words()[:2], [os.path.abspath(sys.executable), MODULE])
         self.assertFalse(os.path.exists(os.path.join(self.folder, "bin")))
         self.assertIn("start without Python's cache", self.run_wall("status").stdout)
         self.assertEqual(self.run_wall("wrap", "toy").returncode, 0)
         self.assertEqual(self.words()[1:3], ["-I", "-S"])
         self.assertNotIn("start without Python's cache", self.run_wall("status").stdout)
         self.assertEqual(self.run_wall("wrap", "--plain", "toy").returncode, 0)
-        self.assertEqual(self.words()[1], os.path.abspath(mcpwall.__file__))
+        self.assertEqual(self.words()[1], MODULE)
 
     def test_nothing_beside_the_file_or_in_the_working_directory_is_imported(self) -> None:
         path = self.copy("beside")
         self.run_wall("wrap", "toy", file=path)
+        self.start_quickly(path)
 
         def strangers(*names: str) -> None:
             for folder in (self.project, os.path.dirname(path)):
@@ -259,7 +260,7 @@ class Launchers(InEmptyHome):
 
         strangers("json")           # what no interpreter imports before it comes to the script
         for home in (self.home, "relative", "/proc/none"):
-            done = self.run_wall("--log-level", "error", "--", sys.executable, *self.entry["args"], file=path, PYTHONPATH=".", HOME=home)
+            done = self.run_wall("--log-level", "error", "--", sys.executable, *self.entry["args"], start=[sys.executable, path], PYTHONPATH=".", HOME=home)
             self.assertNotIn("stranger", done.stderr)
             self.assertEqual(done.returncode, 7, done.stderr)
         strangers("re", "threading", "signal", "typing", "importlib", "sitecustomize", "usercustomize", "marshal")

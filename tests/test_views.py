@@ -12,8 +12,7 @@ import unittest
 import unittest.mock
 from urllib.parse import quote
 
-import mcpwall
-from tests.support import ENDS_S, seed
+from tests.support import ENDS_S, mcpwall, rounds, seed
 from mcpwall import View, canonical_text, edit_json_strings, needs_views, raw_span, strings_of, views
 
 SEED = seed()
@@ -271,7 +270,7 @@ class QuickCalls(unittest.TestCase):
             with open(os.path.join(os.path.dirname(__file__), "data", name + ".json"), encoding="utf-8") as stream:
                 samples += [text.replace("~|" + "~", "") for text in strings_of(json.load(stream))[0] if len(text) < 1500]
         hits = plain = 0
-        for turn in range(2500):
+        for turn in range(len(samples) + rounds(500)):
             text = samples[turn] if turn < len(samples) else self.text(rng, samples)
             value: object = text if rng.random() < 0.7 else [text, {"x": self.text(rng, samples), "text": text}]
             arguments = {rng.choice(("path", "text", "a", "name", "data", "password", "q")): value, "api_key": self.text(rng, samples)}

@@ -62,10 +62,10 @@ def hasty(status):
     os._exit(int(status))
 
 
-def verbose(count, status):
+def verbose(count, status, size="1000"):
     """Has much to say when its input ends."""
     sys.stdin.buffer.read()
-    say(b"".join(notification("x" * 1000, number) for number in range(int(count))))
+    say(b"".join(notification("x" * int(size), number) for number in range(int(count))))
     os._exit(int(status))
 
 

@@ -5,7 +5,7 @@
     level: LEVEL                    of what goes to stderr
     required: true                  audit_required
     fault: PEER                     the session fails when this peer speaks
-    slow: SECONDS                   the session takes so long to judge a line with "a long time"
+    slow: SECONDS                   the session takes so long to judge a line with "a long time"; when it does, there is the file PIDS.slow
     nohup, childless: true          SIGINT and SIGHUP, or SIGCHLD, were ignored when we were started
 """
 import json
@@ -14,8 +14,7 @@ import signal
 import sys
 import time
 
-sys.path.insert(1, os.environ["MCPWALL_UNDER_TEST"])
-import mcpwall  # noqa: E402
+import mcpwall
 
 options = json.loads(sys.argv[1])
 for number in (signal.SIGINT, signal.SIGHUP) if hasattr(signal, "SIGHUP") else ():
@@ -42,6 +41,8 @@ if "slow" in options:
 
     def slowly(peer, data):
         end = time.monotonic() + options["slow"] * (b"a long time" in data)
+        if time.monotonic() < end:
+            open(os.environ["PIDS"] + ".slow", "w").close()
         while time.monotonic() < end:       # busy, as a judgement is
             pass
         return quick(peer, data)
