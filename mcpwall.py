@@ -4209,8 +4209,15 @@ def _path_alternatives(text: str, ctx: PathContext, named: bool, word: bool) -> 
     if "\0" in text:                            # C stops there, others drop it
         yield text[:text.index("\0")]
         yield text.replace("\0", "")
+    decoded = text
+    if "%" in text:
+        data = _PATH_ENCODED.sub(lambda run: binascii.unhexlify(run[0].replace(b"%", b"")),
+                                 text.encode("utf-8", "surrogatepass"))
+        decoded = data.decode("utf-8", "replace")
     uri = _PATH_URI.match(text)
     if uri is not None:
+        if ".." in text:                        # decoded first, it may be no URI but lead out of a folder
+            yield decoded
         yield from _path_in_uri(text[uri.end():].replace("\\", "/"))
         if "\\" in text:
             yield from _path_in_uri(text[uri.end():])
@@ -4226,10 +4233,7 @@ def _path_alternatives(text: str, ctx: PathContext, named: bool, word: bool) -> 
         behind = _PATH_BEHIND.search(rest)
         if behind is not None:
             yield rest[behind.end():]
-    if "%" in text:
-        decoded = _PATH_ENCODED.sub(lambda run: binascii.unhexlify(run[0].replace(b"%", b"")),
-                                    text.encode("utf-8", "surrogatepass"))
-        yield decoded.decode("utf-8", "replace")
+    yield decoded
     if "$" in text or "%" in text:
         known = _path_variables(ctx)
         yield _PATH_VARIABLE.sub(lambda use: known.get((use[1] or use[3] or use[4]).upper(), use[0]), text)
@@ -7444,8 +7448,8 @@ _SH_STAGES = {"rails": "RAILS_ENV", "bin/rails": "RAILS_ENV", "rake": "RAILS_ENV
               "sequelize": "NODE_ENV", "sequelize-cli": "NODE_ENV", "knex": "NODE_ENV", "php": "APP_ENV",
               "artisan": "APP_ENV"}
 # what it is told of another one
-_sh_other_base = lazy_regex(r"(?:.* )?(?:\S*(?:_URL|://|prod)|-e |--(?:env|environment|url|database|connection|config)[= ]"
-                            r"(?!test ))")
+_sh_other_base = lazy_regex(r"(?:.* )?(?:\S*(?:_URL|://|prod)|-e |"
+                            r"--(?:env|environment|url|database|connection|config)[= ](?!test ))")
 _sh_test_base = lazy_regex(r"(?:[^\s?]*[/_-])?tests?(?:\d*|[_-]\w+|\.(?:db|sqlite3?))\Z")
 _sh_seeks = lazy_regex(r"(?i)AKIA|private.{0,3}key|aws_secret|api.{0,3}key|passw|secret|token|credential")
 _sh_sql_word = lazy_regex(r"\s*(?:DROP (?:TABLE|DATABASE|SCHEMA)|TRUNCATE TABLE|DELETE FROM)\s")

@@ -583,6 +583,10 @@ class Servers(unittest.TestCase):
                      text.strip("\"'"), text.replace(" ", ""), unquote(bare), text.split("\0")[0]):
             yield resolved(path)
 
+    def test_uri_that_is_decoded_first_leads_out_of_a_folder(self):
+        found = [reading.lexical for reading in mcpwall.path_readings("file:/%2F../../.npmrc", LINUX)]
+        self.assertIn("/home/u/.npmrc", found)
+
     def test_random_spellings(self):
         seed = random.randrange(1 << 32)
         rng = random.Random(seed)
