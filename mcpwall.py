@@ -4076,11 +4076,12 @@ class DiskLooks:
         return self.resolve(path) if real is None else real
 
     def _look(self, path: str) -> str:
-        if path.startswith(self._edge) and len(self._edge) > 1:
-            edge = self._edge[:-1]
+        beyond = self._edge                     # what follows may find another one
+        if path.startswith(beyond) and len(beyond) > 1:
+            edge = beyond[:-1]
             place = self.resolve(edge)
             if edge in self._gone:
-                self._beyond, self._place = self._edge, place + "/"
+                self._beyond, self._place = beyond, place + "/"
                 return place + path[len(edge):]
         if is_there(path):
             return _path_ask_kernel(path) or resolve_path(path)     # it may be a link that leads nowhere
@@ -7453,6 +7454,11 @@ _sh_other_base = lazy_regex(r"(?:.* )?(?:\S*(?:_URL|://|prod)|-e |"
 _sh_test_base = lazy_regex(r"(?:[^\s?]*[/_-])?tests?(?:\d*|[_-]\w+|\.(?:db|sqlite3?))\Z")
 _sh_seeks = lazy_regex(r"(?i)AKIA|private.{0,3}key|aws_secret|api.{0,3}key|passw|secret|token|credential")
 _sh_sql_word = lazy_regex(r"\s*(?:DROP (?:TABLE|DATABASE|SCHEMA)|TRUNCATE TABLE|DELETE FROM)\s")
+# Where people keep what they log in with: no key, no settings, no credentials of a program.
+_sh_token_file = lazy_regex(r"(?i)(?:(?:~|\.|[\w-]+)/(?:(?:\.config|[\w-][\w.-]*)/)*)?"
+                            r"[\w-]*(?:token|password|passwd|pat)(?:\.txt)?\Z")
+_sh_leaves_base = lazy_regex(r"(?i)\\c|\b(?:use|databases?|roles?|user|owned|tablespace|system|program)\b|"
+                             r"\w\.\w|(?:^| )(?:-h\S|--host=)")
 # Settings of a project: a line more is no loss, nor is a file that people write for themselves.
 _sh_env_file = lazy_regex(r"(?:\./|[\w-]+/)*\.env(?:\.(?!prod)\w+)*\Z")
 # Scripts that an archive brings along to be run once.
@@ -11486,6 +11492,15 @@ class _ShRun(_ShScripts):
             told.append("test")
         return {*told, self.vars.get(stage, "test" if told else "")} == {"test"}
 
+    def in_test_base(self, call: _ShCall, flow: _Flow) -> bool:
+        """Do the statements that a client gets stay in one database for tests of this machine, which is made
+        anew each time?"""
+        base = _sh_after(call.args, "-d", "-D", "--dbname", "--database") or "".join(call.words[:1])
+        hosts = {_sh_after(call.args, "-h", "--host", "-H") or "localhost", *hosts_of(base)[0]}
+        told = " ".join([*map(str, call.args), flow.text or ""]).replace(base, "")
+        return (_sh_test_base.match(base) is not None and hosts <= {"localhost", "127.0.0.1", "::1"} and
+                _sh_leaves_base.search(told) is None)
+
     # -- a command by its row
     def play(self, call: _ShCall, before: list[tuple[str, str]], flow: _Flow) -> _Flow:
         """One command by the row of its program: the roles of its words, then the command inside or the
@@ -11509,15 +11524,15 @@ class _ShRun(_ShScripts):
             appended = "append" in call.marks or "append" in row.traits
             outs = [self.act(role, value, written if role == "w" else flow, appended) for role, value in acts]
         for source in flow.sources if "k" in row.inputs else ():
-            if self.paths.get(source) == 1:     # nobody else has got it
+            # a registry's own token, and nobody else has got it
+            if self.paths.get(source) == 1 and _sh_token_file.match(source):
                 del self.paths[source]
         for role in row.inputs if flow.text or flow.remote else ():
             if not call.all(role) and (flow.text or role != "sql"):
                 self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
-        if whole and "sql" in row.inputs and "destroys a database" in self.facts.get("infrastructure", ""):
-            base = _sh_after(call.args, "-d", "-D", "--dbname", "--database") or ""
-            if any(map(_sh_test_base.match, [*call.words, base])):      # which is made anew each time
-                del self.facts["infrastructure"]
+        lost = self.facts.get("infrastructure", "") if whole and "sql" in row.inputs else ""
+        if "destroys a database" in lost and self.in_test_base(call, flow):
+            del self.facts["infrastructure"]
         if row.method is not None:
             call.said = _sh_said(outs)
             outs = [row.method(self, call, flow), *([] if row.method is _do_code else outs)]

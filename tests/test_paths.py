@@ -342,6 +342,16 @@ class Links(unittest.TestCase):
                              for _ in range(5)):
                     self.assertEqual(looks.resolve(path), mcpwall.resolve_path(path), (seed, path))
 
+    def test_folder_that_vanishes_does_not_put_its_files_elsewhere(self):
+        looks = mcpwall.DiskLooks(mcpwall.resolve_path)
+        folder = os.path.join(self.top, "b")
+        os.mkdir(folder)
+        looks.resolve(folder + "/x/y")          # from x on there is nothing
+        os.rmdir(folder)
+        looks.forget()
+        for path in (folder + "/x/y", folder + "/z", folder):
+            self.assertEqual(looks.resolve(path), mcpwall.resolve_path(path))
+
     def test_one_look_at_a_path_until_forgotten(self):
         asked = []
         looks = mcpwall.DiskLooks(lambda path: asked.append(path) or path)
