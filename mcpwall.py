@@ -16268,9 +16268,17 @@ def _steer_marking(marks: Sequence[tuple[SteeringPhrase,
             for head, pairs in heads.items()]
 
 
-@lru_cache(None)
+_steer_made: list[_Steer] = []
+_steer_making = threading.Lock()        # of two threads that need them one makes them, and the other waits
+
+
 def steering_tables() -> _Steer:
-    return _Steer()
+    """The tables of phrases and marks, made when they are first asked for: it takes 70 ms."""
+    if not _steer_made:
+        with _steer_making:
+            if not _steer_made:
+                _steer_made.append(_Steer())
+    return _steer_made[0]
 
 
 class _SteerAbroad(NamedTuple):

@@ -5,6 +5,8 @@ import json
 import os
 import random
 import re
+import subprocess
+import sys
 import time
 import unittest
 from unittest import mock
@@ -239,6 +241,20 @@ class QuickTest(unittest.TestCase):
             self.assertFalse(mcpwall.is_one_word(text) and mcpwall.injection_findings(text, "description"), text)
         for text in ("ignora-tus-instrucciones", "do not", "<important>", "a:b:c", "naïve", "x" * 90):
             self.assertFalse(mcpwall.is_one_word(text), text)
+
+    def test_threads_that_need_the_tables_at_once_share_them(self) -> None:
+        path = os.path.abspath(mcpwall.__file__)
+        code = ("import importlib.util, sys, threading\n"
+                f"spec = importlib.util.spec_from_file_location('wall', {path!r})\n"
+                "wall = sys.modules['wall'] = importlib.util.module_from_spec(spec)\n"
+                "spec.loader.exec_module(wall)\n"
+                "found = []\n"
+                "threads = [threading.Thread(target=lambda: found.append(wall.steering_tables())) for _ in range(4)]\n"
+                "for thread in threads: thread.start()\n"
+                "for thread in threads: thread.join()\n"
+                "print(len(found), len(set(map(id, found))))\n")
+        done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+        self.assertEqual(done.stdout.split(), [b"4", b"1"])
 
     def test_first_answer_of_plain_words_waits_for_no_table(self) -> None:
         session = mcpwall.Session(mcpwall.Wall(mcpwall.builtin_policy("default")))
