@@ -21678,7 +21678,7 @@ def _dropping(bases: Sequence[PolicyLayer], without: set[str]) -> list[PolicyLay
     return kept
 
 
-_MONITORS = "mode is monitor: nothing is blocked, the log says what would have been"
+_MONITORS = "mode is monitor: nothing is blocked, the log says what would have been blocked"
 
 
 def _policy_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -29684,8 +29684,9 @@ def _masked(secrets: _Secrets, text: str, limit: int) -> str:
 
 def _server_state(io: Surroundings, server: Server) -> str:
     if server.wrapper is not None:
-        policy = _policy_of(server.wrapper).partition(" (")[0]
-        return "not by this wall" if _foreign_wall(io, server) else f"wrapped, policy {policy}"
+        own = {"config", "profile"} & set(server.wrapper.options)
+        return "not by this wall" if _foreign_wall(io, server) else (
+            f"wrapped, policy {_policy_of(server.wrapper)}" if own else "wrapped, no policy of its own")
     return f"not covered: {printable(server.why_not)}" if server.why_not else "not wrapped"
 
 
@@ -30266,7 +30267,8 @@ def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server
     servers = [s for s in found.servers if getattr(args, "all", False) or s.name == args.server]
     if not servers and args.server is not None:
         names = {s.name for s in found.servers}
-        raise UsageError(unknown_word(args.server, names, "server") if names else "no servers were found")
+        raise UsageError(unknown_word(args.server, names, "server") if names else
+                         "no servers were found (mcpwall init says where it looks)")
     return found, servers
 
 
@@ -30647,7 +30649,7 @@ def _say_class(io: Surroundings, kind: str, problems: Sequence[Problem]) -> None
 
 # What became of a message, for people; `would`: in monitor mode, whatever would have been done
 _OUTCOMES = {"deny": "refused", "ask": "asked about", "redact": "redacted", "strip": "stripped",
-             "would": "a monitor would have stopped"}
+             "would": "would have been stopped (monitor)"}
 
 
 def _outcome(record: Mapping[str, Any]) -> str:
@@ -30728,7 +30730,8 @@ def _known_problems(io: Surroundings, problems: Sequence[Problem], ack: Sequence
         if not chosen:
             there = {one.kind for one in problems} | {f"{one.kind}:{one.item}" for one in problems}
             raise UsageError(f"--{'' if on else 'un'}ack: {unknown_word(word, there, 'problem')}" if there
-                             else f"--{'' if on else 'un'}ack {printable(word)}: there is no such problem")
+                             else f"--{'' if on else 'un'}ack {printable(word)}: there is no such problem "
+                                  "(see: mcpwall status)")
         errors = [one for one in chosen if one.rank == "error"]
         if on and errors:
             raise UsageError(
@@ -32601,7 +32604,7 @@ def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json
     used = len(head) + len(ref) + len(what) + len(tail) + 5
     if io.width and len(about) > io.width - used:
         about = _cut_in_the_middle(printable(about, 1000), max(12, io.width - used - 30))
-    line = printable(f"{head} {ref}  {what}  {about}  {tail}", io.width or 3000)
+    line = printable(f"{head} {ref}  {what}  {about}  {tail}".rstrip(), io.width or 3000)
     io.say(io.coloured(line, head, code))
 
 
@@ -33182,7 +33185,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
         io.say("Nothing was written.")
         return 1
     _write_policy(io, path, None if there is None else there.encode(), new)
-    io.say(f"Allowed from now on, by the rule {name!r}; walls that run take it up within a second or two.")
+    io.say(f"Allowed from now on, by the rule {name!r}; running servers get it within a second or two.")
     return 0
 
 
@@ -33881,7 +33884,7 @@ def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Seq
 
     tiles = (("messages", len(records), "all"), ("refused", len(refused), "deny"),
              ("asked about", len(asked), "ask"),
-             ("redacted", len(redactions), "redact"), ("a monitor would have stopped", len(would), "deny"))
+             ("redacted", len(redactions), "redact"), ("would have been stopped", len(would), "deny"))
     tables: tuple[tuple[str, tuple[str, ...], Iterable[Sequence[Any]]], ...] = (
         ("Refused, by rule", ("count", "rule", "server"),
          _report_counts(told(one, "rule", "server") for one in stopped)),
@@ -33889,7 +33892,7 @@ def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Seq
          _report_counts(told(one, "tool", "server") for one in stopped)),
         ("Found and redacted, by kind", ("count", "kind"),
          _report_counts((str(kind),) for one in records for kind in one.get("redacted_patterns", ()))),
-        ("What a monitor would have stopped", ("count", "would", "rule", "tool"),
+        ("What would have been stopped (monitor)", ("count", "would", "rule", "tool"),
          _report_counts(told(one, "would", "rule", "tool") for one in would)),
         ("Tools that were flagged or left out", ("server", "tool", "what", "why"),
          list(dict.fromkeys(tools))[:MAX_REPORT_ROWS]),

@@ -155,6 +155,9 @@ class Readme(InEmptyHome):
         before, after = (json.loads("\n".join(row[cut] for row in rows[1:]))["mcpServers"]["fs"] for cut in (slice(at), slice(at, None)))
         self.assertEqual(after, {"command": "python3",
                                  "args": ["/opt/mcpwall.py", "--server-name", "fs", "--", before["command"], *before["args"]]})
+        other = next(block for block in self.blocks("jsonc") if '"servers"' in block)
+        entry = json.loads(re.sub(r"(?m)^//.*", "", other))["servers"]["gh"]
+        self.assertEqual((entry["command"], entry["args"][:4]), ("python3", ["/opt/mcpwall.py", "--server-name", "gh", "--"]))
 
     def test_what_default_refuses_is_refused(self) -> None:
         calls = {
