@@ -15848,15 +15848,15 @@ def _bits(bits: int) -> Iterator[int]:
         bits &= bits - 1
 
 
-class _SteerPieces(dict[str, "tuple[tuple[int, int, str], ...]"]):
-    """What stands between blanks -> (start, end, letter) of its tokens."""
+class _SteerPieces(dict[str, str]):
+    """What stands between blanks -> the letters of its tokens."""
 
     def __init__(self, letters: _SteerLetters) -> None:
         super().__init__()
         self.letters = letters
 
-    def __missing__(self, piece: str) -> tuple[tuple[int, int, str], ...]:
-        read = tuple((*match.span(), self.letters[match[0]]) for match in steering_token.finditer(piece))
+    def __missing__(self, piece: str) -> str:
+        read = "".join([self.letters[token] for token in steering_token.findall(piece)])
         if len(self) < 8192 and len(piece) < 32:
             self[piece] = read
         return read
@@ -16419,7 +16419,8 @@ def _steer_lightly(block: str, start: int, script: str) -> Iterator[SteeringHit]
     for key in keys:
         for place in _steer_finds(block, key):
             if script != "latin" or not (place and block[place - 1].isalnum()) and (
-                    len(key) > 4 or not block[place + len(key):place + len(key) + 1].isalnum()):
+                    len(key.rpartition(" ")[2]) > 4 or
+                    not block[place + len(key):place + len(key) + 1].isalnum()):
                 places.append(place)
     zones: list[list[int]] = []
     for place in sorted(places):
@@ -16488,18 +16489,16 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
         tokens = [match.span() for match in regex.finditer(low, begin, end)]
         letters = "".join([steer.letters[low[first:last]] for first, last in tokens])
     else:           # nothing reaches over a blank: the pieces between them are read once each
-        tokens, read, pieces = [], [], steer.pieces
-        for match in _steer_piece.finditer(low, begin, end):
-            start = match.start()
-            for first, last, letter in pieces[match[0]]:
-                tokens.append((start + first, start + last))
-                read.append(letter)
-        letters = "".join(read)
+        tokens, pieces = [], steer.pieces
+        letters = "".join([pieces[piece] for piece in _steer_piece.findall(low, begin, end)])
     found = False
     for some in (phrases, light):
         for phrase in some if some is phrases else steer.look(zone, _steer_words(zone)[1], light):
             for match in phrase.regex.finditer(letters):
                 first, last = match.span()
+                tokens = tokens or [(piece.start() + token.start(), piece.start() + token.end())
+                                    for piece in _steer_piece.finditer(low, begin, end)
+                                    for token in steering_token.finditer(piece[0])]
                 if phrase.facet == "deed" and first and letters[first - 1] in steer.nots:
                     continue            # told not to
                 if phrase.kind == "concealment" and low.startswith("without", tokens[first][0]) and any(
