@@ -33665,7 +33665,8 @@ MAX_LEARNED_WORDS = 12      # distinct words of one argument: so many are listed
              _option("--project", "DIR",
                      "the project: what ${PROJECT_DIR} means (default: the working directory)"))
 def cmd_learn(args: Any, io: Surroundings) -> int:
-    """Print a policy that allows only what the log shows was allowed. It writes no file.
+    """Print a policy that allows the tools and folders that the log shows, and refuses the rest. It writes no
+    file.
 
     mcpwall learn --server github > learned.yml
     """
@@ -33685,6 +33686,11 @@ def cmd_learn(args: Any, io: Surroundings) -> int:
             (usual if default.decide(message).action in _PASSING else others).append(message)
         if usual or not messages:
             rules.append(_learned_rule(server, tool, usual, project, io))
+            held = rules[-1]["match"].get("arguments", {})
+            free = sorted({key for message in usual for key, value in _arguments_of(message).items()
+                           if type(value) is str} - set(held))
+            if free:
+                notes.append(f"# {tool}: any text is allowed in {', '.join(free)}; add a regex to narrow it")
         # what the built-in rules refuse was allowed by the user's own policy, or by a person: an allow rule
         # comes before the built-in ones, so it must say exactly what was allowed
         exact = _exact_rule(server, tool, others, context) if others else None
