@@ -23420,8 +23420,9 @@ class Quoting:
 
     def reason(self, decision: Decision) -> str:
         """Why a rule wants a call refused or asked about, for a person."""
-        said = [decision.message or "the policy wants this asked", decision.why, decision.detail]
-        return printable(self.text(": ".join(filter(None, said))), 400)
+        more = decision.detail or decision.why
+        said = (decision.message or "the policy wants this asked") + (f" ({more})" if more else "")
+        return printable(self.text(said), 400)
 
     def subject(self, message: Message, decision: Decision) -> str:
         """The part of a call that decided, on one line and without secrets; "" where a secret did."""
