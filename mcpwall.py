@@ -90,7 +90,7 @@ sys.pycache_prefix = None       # the standard library has its own
 exec(code, wall.__dict__)
 gc.enable()
 sys.exit(wall.main())
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 
 def _without_foreign_folders() -> None:
@@ -984,9 +984,8 @@ def _after_blanks(text: str, at: int) -> int:
 #   plain      NFKC, invisible characters and terminal escapes dropped, look-alike letters folded to ASCII
 #   tags       plain, with the text hidden in tag characters and variation selectors made visible
 #   unescaped  plain (or tags) with %41, &#65; and \u0041 read
-# decoded    that with base64 and hex read where they hold text; what is wrapped is put together, whatever
-# stands before
-#              and behind its lines
+#   decoded    that with base64 and hex read where they hold text; what is wrapped is put together,
+#              whatever stands before and behind its lines
 #
 # The last two follow each other VIEW_LEVELS times. Every step is one linear pass. Beside the raw text there
 # are at most 1 + 2 * VIEW_LEVELS views (twice that where characters hide text), none longer than six times
@@ -5175,12 +5174,10 @@ block-ai-tool-config: access to the configuration of AI tools
   ~*/.{lmstudio,warp,kiro,junie,opencode,openai,anthropic,ollama,factory,augment,grok,amp}/** | !~*/.ollama/models/**
   **/etc/{claude-code,gemini-cli,codex}/** | !~*/.claude/{claude.md,commands/**,skills/**,agents/**,plugins/**}
 block-mcp-files (read): reading where MCP servers are configured, often with their keys
-  .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
-  **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
-  {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
+  @mcp
 block-mcpwall-files: access to mcpwall's own policy, approvals and logs
   **/.mcpwall/** | .mcpwall.{yml,yaml,json}
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 # What runs later by itself, in the same form: to read it is harmless, to write it is to run something.
 # Commands have the same in _SH_PERSIST; a test holds the two against each other.
@@ -5208,9 +5205,7 @@ ask-startup-of-tools (write): a change to what an editor, an AI host or the shel
   ~*/{bin,.local/bin,.cargo/bin,go/bin}/@commands
   ~*/{.npm-*/bin,.bun/bin,.deno/bin,.pyenv/shims,.asdf/shims}/@commands
   /usr/local/{bin,sbin}/@commands | /opt/{homebrew,local}/{bin,sbin}/@commands | /usr/local/{lib,libexec}/**
-  .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
-  **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
-  {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
+  @mcp
   **/.{vscode/tasks.json,claude/settings*.json,claude/hooks/**,cursor/hooks.json,cursor/hooks/**,gemini/settings.json}
   **/.{qwen/settings.json,codex/config.toml,codex/hooks.json,zed/settings.json,zed/tasks.json,windsurf/hooks.json}
   **/.{factory/hooks.json,kiro/hooks/**,kiro/agents/**,copilot/hooks/**,github/hooks/**,github/copilot/settings.json}
@@ -5220,7 +5215,7 @@ ask-startup-of-tools (write): a change to what an editor, an AI host or the shel
   **/{code*,cursor,windsurf,vscodium}/user/{,profiles/*/}{tasks.json,settings.json}
   **/{.agents,etc/cursor,etc/windsurf,library/application support/cursor,programdata/cursor,programdata/windsurf}/hooks.json
   **/.{factory/settings*.json,clinerules/hooks/**,grok/hooks/**} | **/documents/cline/hooks/** | /etc/github-copilot/**
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 
 class FileRule(NamedTuple):
@@ -5239,8 +5234,9 @@ def _file_rules(text: str) -> list[FileRule]:
             name, _, access = name.partition(" (")
             rules.append(FileRule(name, about, access.rstrip(")"), []))
         else:
-            rules[-1].globs.extend(line.strip().replace("@apps/",
-                                                        _APPS).replace("@commands", _COMMANDS).split(" | "))
+            for word, globs in (("@apps/", _APPS), ("@commands", _COMMANDS), ("@mcp", _MCP_FILES)):
+                line = line.replace(word, globs)
+            rules[-1].globs.extend(line.strip().split(" | "))
     return rules
 
 
@@ -5251,6 +5247,12 @@ _COMMANDS = "{%s}" % ",".join("""
     grep helm java kill kubectl less ls make mcpwall mkdir mv node npm npx nvim open openssl perl php pip
     pip3 pnpm ps psql python python3 rm rsync ruby rustc scp sed sh ssh sudo systemctl tar terraform tmux uv
     uvx vault vi vim wget yarn zsh""".split())
+# Where hosts keep the list of their MCP servers
+_MCP_FILES = (
+    ".mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,"
+    "copilot,github}/{,.}mcp.json | "
+    "**/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json | "
+    "{mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json")
 _APPS = "**/{.config,Application Support,AppData/Roaming,AppData/Local,AppData/LocalLow}/"
 SENSITIVE_RULES, STARTUP_RULES = _file_rules(_SENSITIVE), _file_rules(_STARTUP)
 SENSITIVE_FILES = {rule.name: rule.globs for rule in SENSITIVE_RULES}
@@ -5357,7 +5359,7 @@ _ADR_NAMES = {name: kind for kind, names in {
         localtest.me .localtest.me lvh.me .lvh.me vcap.me .vcap.me lacolhost.com .lacolhost.com local.gd .local.gd
         localho.st .localho.st fuf.me .fuf.me lcl.host .lcl.host smackaho.st .smackaho.st traefik.me .traefik.me""",  # noqa: E501
     "private": """.internal .local .lan .home .home.arpa .corp .intranet .private .localnet .svc .cluster.local .consul
-        fritz.box .fritz.box .docker""",    # noqa: E501 (a table: whole rows)
+        fritz.box .fritz.box .docker""",    # noqa: E501
 }.items() for name in names.split()}
 # Domains whose names are answered with the address that is written in them
 _ADR_ECHOES = tuple("." + name for name in """nip.io sslip.io xip.io xip.name nip.direct 1u.ms rbndr.us
@@ -5649,7 +5651,7 @@ _ADR_FETCH = frozenset("""curl wget http https xh httpie aria2c lwp-request lwp-
 # Programs that only show, look for or write down what they are given, or keep packets from it
 _ADR_TALK = frozenset("""echo printf grep egrep fgrep rg ag ack sed awk gawk jq yq cat tee less more iptables ip6tables nft ufw
     firewall-cmd ip route logger notify-send say man whatis touch mkdir ls find test [ [[ : # gh diff wc sort write-host
-    write-output select-string""".split())    # noqa: E501 (a table: whole rows)
+    write-output select-string""".split())    # noqa: E501
 _ADR_GIT_NET = frozenset("clone fetch pull push ls-remote remote submodule archive".split())
 # Options of curl with a text behind them that is sent, and no address
 _ADR_SENT = frozenset("""-d --data --data-raw --data-binary --data-ascii --data-urlencode --json -H --header
@@ -7078,7 +7080,7 @@ new-object | | | t:new_object
 set-alias sal new-alias nal | -value,-name:p | p* | t:state
 apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
      heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 # Options whose value is left alone, by program or for all: to leave something out is not to touch it. So is
 # what begins with `!`, a negated glob, or, for git, with `:!`.
 _SH_LEAVES_OUT = {"zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "eza": "-I",
@@ -7343,7 +7345,7 @@ package_install :: python :: -m (?:pip|ensurepip|easy_install) (?:install|downlo
 network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh scp
      sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer bitsadmin
      test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|--help|
-    -V) ) :: talks to the network"""    # noqa: E501 (a table: whole rows)
+    -V) ) :: talks to the network"""    # noqa: E501
 _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 # Build output: harmless to delete below whatever folder the command starts in.
 _SH_OUTPUT = lazy_regex(
@@ -7493,7 +7495,7 @@ sh FZF_DEFAULT_COMMAND RUSTC_WRAPPER CARGO_BUILD_RUSTC_WRAPPER npm_config_script
 -node NODE_OPTIONS
 perl PERL5OPT PERL5DB
 -ruby RUBYOPT
--make MAKEFLAGS""".splitlines()) for name in names}    # noqa: E501 (a table: whole rows)
+-make MAKEFLAGS""".splitlines()) for name in names}    # noqa: E501
 # Options whose value is text in every program.
 _SH_TEXT_OPTIONS = frozenset("""--message --title --body --description --env-file --identity-file --format
     --query --jq --name -Message --template --label --search --notes""".split())
@@ -7861,7 +7863,7 @@ SQL_TEXTS = {name: kind for kind, names in (
     ("read", """PG_READ_FILE PG_READ_BINARY_FILE PG_LS_DIR PG_STAT_FILE LO_IMPORT LOAD_FILE READFILE READ_TEXT READ_BLOB READ_CSV
         READ_CSV_AUTO READ_JSON READ_JSON_AUTO READ_JSON_OBJECTS READ_NDJSON READ_NDJSON_AUTO READ_PARQUET PARQUET_SCAN SNIFF_CSV
         READ_XLSX ST_READ SQLITE_SCAN CSVREAD FILE OPENROWSET BULK INFILE INPATH LOAD_EXTENSION LOAD FSDIR XP_DIRTREE XP_FILEEXIST
-        XP_SUBDIRS BFILENAME ATTACH DATABASE FROM JOIN"""),    # noqa: E501 (a table: whole rows)
+        XP_SUBDIRS BFILENAME ATTACH DATABASE FROM JOIN"""),    # noqa: E501
     ("write", "LO_EXPORT WRITEFILE OUTFILE DUMPFILE DISK TO INTO"), ("sh", "SYS_EXEC SYS_EVAL PROGRAM"),
     ("cmd", "XP_CMDSHELL"),
     ) for name in names.split()}
@@ -8162,7 +8164,7 @@ same str String expanduser path.expand abspath realpath fspath normpath list tup
 same to_a toFile toPath strip trim rstrip chomp encode decode bytes text toString to_s expand_path escapeshellarg absolute
 same resolve dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
 list iterdir listdir readdirSync readdir glob rglob walk scandir entries children list.files globSync Files.walk listFiles
-list Dir.entries eachFile iglob opendir Files.list"""    # noqa: E501 (a table: whole rows)
+list Dir.entries eachFile iglob opendir Files.list"""    # noqa: E501
 
 
 @lru_cache(None)
@@ -8185,14 +8187,14 @@ _CODE_TEXTS: dict[str, Callable[..., str]] = {name: function for function, names
     ) for name in names.split()}
 _CODE_DECODES = {name: how for how, names in (
     ("base64", """b64decode urlsafe_b64decode standard_b64decode a2b_base64 atob base64_decode decode64 strict_decode64
-        decode_base64"""),    # noqa: E501 (a table: whole rows)
+        decode_base64"""),    # noqa: E501
     ("hex", "fromhex unhexlify hex2bin a2b_hex"), ("base32", "b32decode"),
     ("", "decompress a85decode b85decode gzinflate gzuncompress gunzipSync inflateSync from"))
                  for name in names.split()}
 _CODE_HOMES = frozenset("HOME USERPROFILE HOMEPATH user.home".split())
 _CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), ("/tmp/x_", """mkdtemp mkdtempSync mktmpdir tmpdir
     gettempdir tempdir TemporaryDirectory NamedTemporaryFile mkstemp createTempDirectory tempnam sys_get_temp_dir createTempFile
-    tempfile""")) for name in names.split()}    # noqa: E501 (a table: whole rows)
+    tempfile""")) for name in names.split()}    # noqa: E501
 _code_loss = lazy_regex(
     r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db(?=\w)|database|schema|table|"
     r"bucket|stack|cluster|volume|snapshot|instance|namespace|persistent_?volume|collection|keyspace|"
@@ -12835,12 +12837,10 @@ _sh_private = lazy_regex("[\ue0f0\ue0f1]")
 # The strings of a message are searched as one text, joined by NUL, so that `{"password": "…"}` is a name
 # beside a value like any other. Three ways lead to a secret, each linear and each quick where there is none:
 #
-# tokens    a run of 16 token characters that starts like one of the kinds in _SECRET_TABLE and has its shape
-# tokens    a run of 16 token characters that starts like one of the kinds in _SECRET_TABLE and has its shape
-# contexts  a value that means something only through the name beside it (`password=`, `Bearer`, `AccountKey`)
-# contexts  a value that means something only through the name beside it (`password=`, `Bearer`, `AccountKey`)
-# blocks    what lies between private-key headers and footers, passwords in URLs, a few shapes without a fixed
-# start
+#   tokens    a run of 16 token characters that begins like a kind of _SECRET_TABLE, and has its shape
+#   contexts  a value that means something only by the name beside it (`password=`, `Bearer`, `AccountKey`)
+#   blocks    what lies between the header and footer of a private key, passwords in URLs, and a few shapes
+#             that have no fixed beginning
 #
 # Then the same in each canonical view, and over adjacent text blocks put together. Made-up values
 # (`<your-token>`, `${VAR}`, `changeme`, words) are no secrets; each match is judged by itself, so a decoy
@@ -13003,7 +13003,7 @@ bearer-token eg:Authorization:~Bearer~{a40} Authorization: Bearer, or another sc
 password eg:DB_PASSWORD={a16} value of a password, by its name;
 client-secret eg:CLIENT_SECRET={a40} client, signing or other secret, by its name;
 api-key eg:SERVICE_API_KEY={a40} API key or token, by its name;
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 _RUN = 16                   # every token has this many token characters in a row
 _RUN_BEGINS = 160           # of a run of base64, so much is searched for such runs
@@ -13221,7 +13221,7 @@ token: sharedkey deploykey storagekey adminkey appkey applicationkey integration
 token: connectionkey functionskey clientkey clientkeydata subscriptionkey webhookkey hmackey aeskey jwtkey presharedkey
 token: licensekey securitykey authorization auth credential credentials bearer
 phrase: mnemonic mnemonicphrase seedphrase seedwords recoveryphrase recoverywords secretphrase walletphrase walletseed
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 # Labels of a field, digests and ciphertext are no secrets
 _OTHER_WORDS = frozenset("""
     type header field translation i18n placeholder label title hint error message regex pattern min max
@@ -13338,10 +13338,10 @@ _sign = lazy_regex(r"""(?xi) [ \t]{0,40} (?: \([^()\n"'=:\0]{1,30}\) [ \t]{0,4} 
       | (?P<loose> (?<=[ \t]) (?:is|was|lautet|est|es) (?:[ \t]{1,4}|(?=:)) :? ) )""")
 _open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[ \t]{0,40}|(?:\\[nrt])*)
     (?:!!?\w{1,20}[ \t]{1,4})? (?:\*\*|(?:<(?:b|code|kbd|strong|tt|span|em|dd|td)\b[^<>\n]{0,60}>\s{0,4}){1,2})?
-    (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")    # noqa: E501 (a table: whole rows)
+    (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")    # noqa: E501
 _next_line = lazy_regex(r"""(?x) [ \t]{0,4} (?:[|>][-+0-9]{0,2}|<<[-~]?["']?\w{1,20}["']?)? [ \t]{0,4} (?:\r?\n){1,2}
     (?: [ \t]* (?: (?:[\w./-]{0,80}?[:-])? \d{1,7} (?:[:\-|→│]|\t) | [>\#*+|-](?=[ \t]) ) )? [ \t]* ["'`]?
-    (?P<value> [^\s\0"'`]{6,200} ) (?=["'`]?[ \t]*(?:[\r\n\0]|\Z))""")    # noqa: E501 (a table: whole rows)
+    (?P<value> [^\s\0"'`]{6,200} ) (?=["'`]?[ \t]*(?:[\r\n\0]|\Z))""")    # noqa: E501
 _no_line_value = lazy_regex(r"[:({\[,;]\Z|\A[\w.]+(?:\(|=)|\A[a-z][a-z_.-]{1,40}:[\w\"'-]")
 # Members of an object between a name and its value, and the name of that member
 _BETWEEN = r"""(?:\s{0,3}[,;]\s{0,60}|\s{0,3}\n\s{0,60})"""
@@ -13352,7 +13352,7 @@ _VALUE = r"""(?:\w{0,20}value|default|current|content|data|text|result|to|v)"""
 _TO_VALUE = rf"""(?: {_MEMBER} {_BETWEEN} ){{0,4}}? \\*["']? {_VALUE} \\*["']? \s{{0,3}}[:=]\s{{0,3}}"""
 _pair = lazy_regex(rf"""(?xi) \\*["']? (?: {_BETWEEN} {_TO_VALUE} | \s{{0,4}}[:=]?\s{{0,4}}\{{\s{{0,60}} {_TO_VALUE}
     | :[ ]?\r?\n[ ]{{1,20}} {_TO_VALUE}
-    | \0 (?:[^\0]{{1,40}}\0[^\0]{{0,80}}\0){{0,3}}? {_VALUE} \0 )""")    # noqa: E501 (a table: whole rows)
+    | \0 (?:[^\0]{{1,40}}\0[^\0]{{0,80}}\0){{0,3}}? {_VALUE} \0 )""")    # noqa: E501
 _pair_left = lazy_regex(
     r"""(?i)(?:name|key|\bk|\bid|field|property|variable|\bvar|header|param|parameter|setting|option"""
                         r"""|label|env)(?:\\*["']?\s{0,4}[:=]\s{0,4}\\*["']?|\s"|\0)\Z""")
@@ -13378,7 +13378,7 @@ _next_word = lazy_regex(
 _sets_left = lazy_regex(r"""(?xi) (?: (?:\A|[\n\0"'`;&|>$+(]) [\s\d:]*
       (?:ENV|ARG|export|env|setx?|set[ ]-g?x|setenv|fastcgi_param|uwsgi_param)
     | (?:\A|[\s\0"'`]) (?:config(?:ure)?|login|machine|user(?:name)?|account|enable|add|(?:secrets?|variable|env)[ ]set) )
-    \b[^\n\0]{0,100}[ \t]\Z""")    # noqa: E501 (a table: whole rows)
+    \b[^\n\0]{0,100}[ \t]\Z""")    # noqa: E501
 _BARE_PASS = lazy_regex("(?i)pass(?:value)?\\Z")        # `pass "x"`, `passValue("x")` are about passing
 _line_left = lazy_regex(r"(?:\A|[\n\0])[ \t#]*\Z")
 
@@ -14651,6 +14651,20 @@ def opens_with(words: Sequence[str], value: str) -> bool:
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
 MARKER_IN_URL = "REDACTED-BY-MCPWALL"   # the same where blanks and brackets would end or break a URL
+
+
+def replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+    """*text* with *edits* made: (start, end, what stands there then), sorted, none over another."""
+    pieces, at = [], 0
+    for start, end, new in edits:
+        pieces += [text[at:start], new]
+        at = end
+    return "".join(pieces) + text[at:]
+
+
+def marked(text: str, spans: Iterable[tuple[int, int]], marker: str = MARKER) -> str:
+    """*text* with *marker* in place of these spans, in any order, overlaps merged."""
+    return replaced(text, [(*span, marker) for span in merge_spans(spans)])
 _MARKER = rf"(?:{re.escape(MARKER)}|{MARKER_IN_URL})"
 # Where it stands as a value: alone, behind a name and `=`, behind one that begins a line and `:`, as an item
 # of a list, in a URL or a tag, behind an option; and the name, where there is one
@@ -14947,7 +14961,7 @@ ORDER      unsubscribe process fill wire raise rate accept list overwrite star p
            disclose unlock lock close block unblock whitelist allow authorise authorize sign confirm swap round mirror
 YOURS      real actual true sole only hidden secret
 SUBJECT    agent model bot the_bots the_chatbot chatbots the_ai ai_agents the_assistant the_model the_agent the_bot the_agents assistant assistants agents models bots
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 # kind | force | phrase, one a line. A phrase is made of words, CLASSES, alternatives with `|`, `?` behind
 # what may be missing; `~N` is up to N words of FILL (or PRIOR), `..N` up to N words of a clause or more in
 # one sentence, `//N` up to N of anything. COLON, STOP (any punctuation) and END (of a clause) are signs; PATH
@@ -15514,7 +15528,7 @@ tool_steering  =deed3   MOVE|REVEAL ..2 ALL ..2 source|opened|open|local|project
 tool_steering  =said    repeat|print|output ..2 instructions you ..1 received|given|got
 tool_steering  =deed3   MOVE|contain|prefix|embed|bcc|cc|export|hand_over|collect|supply ..6 *MAIL|FUND|WEALTH|SAYING
 tool_steering  =deed3   each|every|all|any ..3 call|calls|message|messages|mail|issue|commit|request|file|files|results ..4 MUST|needs|need|include|contain|also ..8 WEALTH|FUND|PATH|MAIL|URL|SAYING|TALK
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 # Phrases of other languages, read letter by letter: `..N` is up to N characters of a sentence, `_` a blank.
 # `*`: weighed rows are looked for around these words.
 _STEER_FOREIGN = """
@@ -15713,7 +15727,7 @@ role_spoof     who3     *エージェント|ai|モデル ..2 皆さん|皆様|�
 role_spoof     who3     모든 ..3 *ai|에이전트|모델
 role_spoof     who3     على_جميع|إلى_جميع|جميع ..6 *مساعد|نماذج|الذكاء
 role_spoof     who3     सभी ..3 *एआई|मॉडल
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 # kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried
 # where one of them stands
@@ -15745,7 +15759,7 @@ exfil_link       said   ![                      [^\[\]\n]{0,120}\]\(\s?<?https?:
 exfil_link       said   ![                      [^\[\]\n]{0,120}\]\(\s?<?https?://[^)\s?]{1,200}\?(?:[\w-]{1,12}=)(?=[a-z0-9+/_-]*[0-9])[a-z0-9+/_-]{24,}={0,2}\)
 exfil_link       said   fetch('http fetch("http fetch(`http  s?://[^'"`]{1,200}['"`]\s?\+\s?(?:document\.cookie|localstorage)
 exfil_link       said   onerror=                [^>\n]{0,80}?(?:addserver|\.mcp\.|command:)
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _STEER_TOKEN = (
     r"[^\W_]+(?:(?:['’-]|\.(?=[a-z0-9]{1,7}\b)|_+(?=[^\W_]))[^\W_]+)*(?:\(\))?|://[^\s\"'`)]*[^\s\"'`).,;!?]"
     r"|[,;:]|\n(?!\s)"
@@ -15815,7 +15829,7 @@ istruzioni direttive instrucoes diretrizes instructies aanwijzingen opdrachten r
 anvisningar ohjeet talimatlari talimat pengguna instruksi perintah arahan utilizador utilizatorului brugeren brukeren
 ki ia assistenti agentes rispondete cancellate asisten hapus tolong
 instruksjoner instructiunile historial conversa senha ssh rsa aws env credentials anterior dito regras
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _STEER_MISSPELT = ("ignore", "disregard", "forget", "previous", "instructions", "instruction", "prompt")
 _STEER_BARE = bytes(
     ord(chr(code).lower().translate(_steer_leet)) if chr(code).isalnum() else 32 for code in range(128)
@@ -16835,7 +16849,7 @@ ssh key contents|ssh private key|ssh private key contents|private key contents|i
   | ssh key keys host hosts remote sftp scp git connect connection tunnel deploy server
 seed phrase|mnemonic phrase|recovery phrase|wallet seed
   | wallet seed mnemonic key keys account restore derive address
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _steer_contents = lazy_regex(
     r"\b(?:contents?|content|text|dump|copy) (?:of|from) (?:\w+ ){0,4}(?:id rsa|ssh|aws|env|passwd|shadow"
     r"|netrc|secrets?)\b"
@@ -17028,7 +17042,7 @@ run: run exec execute execution eval evaluate launch spawn invoke shell bash sh 
 run: console script repl python node
 send read: upload
 send: send post share publish email mail notify reply forward push submit
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 # Roles of arguments; the first row that knows the name decides. `x*` is a name whose first word is x, `*x`
 # one whose last word is; names are in words (`excludePatterns` is exclude_patterns). After `of`: words, one
@@ -17081,7 +17095,7 @@ place: *filename *filenames *filepath *filepaths *pathname *attachment *attachme
 place address: uri uris
 address: url urls link links href endpoint host hosts hostname domain domains address ip origin webhook dsn server
 address: connection_string *url *urls *uri *uris *link *href *endpoint *host *hostname *domain *webhook *dsn *address
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 # Words of an argument's name that say what is done there, whatever the tool: `output_path`, `source`.
 _SOURCES = frozenset("source sources src input inputs in infile from read import".split())
 _SINKS = frozenset(
@@ -17762,7 +17776,7 @@ format wipe erase | disk disks drive drives partition filesystem device
 prune | system volumes volume all
 transfer | repository repo
 flushall flushdb dropdatabase | *
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _DAN_KIND_KEYS = frozenset(
     "resourcetype resource resources kind type objecttype entitytype resourcekind object".split())
 _DAN_KINDS = frozenset("""namespace namespaces ns persistentvolumeclaim persistentvolumeclaims pvc
@@ -18450,7 +18464,7 @@ _DAN_RISKY = """upload-pack receive-pack exec output config ext-diff textconv op
     as-group privileged checkpoint-action to-command use-compress-program eval require import script load-extension
     plugin post-file upload-file post-data post-script pre-script init-file rcfile use-askpass index-url
     extra-index-url load startup-script volume mount pid cap-add network security-opt kube-context
-    insecure-skip-tls-verify output-document data-binary proxy"""    # noqa: E501 (a table: whole rows)
+    insecure-skip-tls-verify output-document data-binary proxy"""    # noqa: E501
 _dan_options = lazy_regex(
     rf"(?:\A\s*|\s)(?:--(?:{'|'.join(_DAN_RISKY.split())})(?:[= ]|\Z)"
     r"|-o\s?(?:ProxyCommand|PermitLocalCommand|LocalCommand|KnownHostsCommand)|-u\s?(?:sh|touch|/)"
@@ -18521,7 +18535,7 @@ xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}|\\bdocument\\(\\s*['\\"](?
 formula | \\A\\s*[=+@-][^\\n]{0,60}?\\b(?:cmd|msexcel|rundll32|powershell|mshta|dde)\\s*\\|\\s*'|\\A\\s*=\\s*DDE(?:AUTO)?\\s*\\(
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\([^)]{0,200}&\\s*\\$?[A-Z]+\\d
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\(\\s*CONCAT
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 # opening, what would close it, characters between | what tells within it
 _DAN_OPENED = """
 {{ } 300 | __class__|__init__|\\bcycler\\.|\\bjoiner\\.|\\blipsum\\.|_self\\.env|config\\.items\\(|request\\.application
@@ -18529,7 +18543,7 @@ _DAN_OPENED = """
 <% % 200 | \\b(?:system|exec\\w*|spawn\\w*|popen|File\\.(?:read|open)|require)\\s?[(`]
 ${ \\0 60 | \\$\\{(?:lower|upper|::-|env:|sys:|date:)\\S{0,80}(?:ldap|rmi|dns|iiop)s?:
 #set ) 200 | getClass|java\\.|\\.class\\b|forName
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _dan_code_sign = lazy_regex(
     r"__|\{\{|\$\{|file:/|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class"
     r"|[=+@-]\s*[A-Za-z]+\s*[|(]"
@@ -18634,7 +18648,7 @@ phrase of seed recovery secret backup wallet
 code of verification security otp mfa 2fa factor auth authentication authenticator time recovery backup pin sms login
 number of card pin security
 apikey secretkey privatekey accesskey accesstoken seedphrase recoveryphrase cardnumber creditcard
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _ask_noun = (
     r"(?:pass(?:word|phrase|code)|\bpwd\b|\bpin\b(?!\s*(?:code of|the\b|it\b|to\b|this\b))|\bcvv2?\b|\bcvc\b"
     r"|\botp\b"
@@ -20129,7 +20143,7 @@ SQL_READ_FUNCTIONS = frozenset(
         to_timestamp to_tsquery to_tsvector total translate trim trunc truncate ts_headline ts_rank try_cast
         typeof ucase unaccent unicode unixepoch unix_timestamp unnest upper user uuid var_pop var_samp
         variance version websearch_to_tsquery week weekday width_bucket
-        year""".split()    # noqa: E501 (a table: whole rows)
+        year""".split()    # noqa: E501
 )
 # Words that a reading statement may have before a parenthesis.
 _SQL_BEFORE_LIST = frozenset("""ALL AND ANY AS BETWEEN BY CASE CROSS CUBE DISTINCT ELSE END EXCEPT EXISTS
@@ -20338,6 +20352,12 @@ class _Checker:
         if not isinstance(value, str) or value not in choices:
             raise self.fail(place, f"{_quoted_value(value)} is not {words}; use {_listed(choices)}")
 
+    def chosen(self, key: str, value: Any, place: str) -> None:
+        """Check one or several names of the table that belongs to *key* (or `true`, for all of them)."""
+        names, words, all_of_them = _CHOSEN[key]
+        for item in [] if all_of_them and value is True else self.texts(value, place):
+            self.choice(item, tuple(names), place, words)
+
     def number(self, value: Any, place: str, low: float, high: float, whole: bool = True) -> None:
         kinds, words = (int, "a whole number") if whole else ((int, float), "a number")
         if isinstance(value, bool) or not low <= self.typed(value, kinds, place, words) <= high:
@@ -20393,9 +20413,7 @@ def shown_without_secrets(text: str) -> str:
         found = SecretScanner(BUILTIN_KINDS).scan([text[:100_000]], Budget(2.0))
     except BudgetSpent:
         return MARKER
-    for start, end in reversed(merge_spans([span[1:] for finding in found for span in finding.spans])):
-        text = text[:start] + MARKER + text[end:]
-    return text
+    return marked(text, [span[1:] for finding in found for span in finding.spans])
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -20422,7 +20440,15 @@ OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secre
 MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "sql",
                  "secrets", "all", "except_keys", "access")
 _ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
-_DIRECTIONS = ("request", "response", "notification", "definition")
+# Words of a match whose values are names out of a table: the names, what one is called, and whether `true`
+# stands for all of them.
+_CHOSEN: dict[str, tuple[Iterable[str], str, bool]] = {
+    "asks": (ASKS, "a kind of question (or true)", True),
+    "injection": (INJECTION_KINDS, "a kind of injection (or true)", True),
+    "direction": (("request", "response", "notification", "definition"), "a direction", False),
+    "command": (COMMAND_CATEGORIES, "a category of commands", True),
+    "danger": (DANGERS, "a kind of danger", True),
+    "access": (("read", "write"), "a kind of access", False)}
 
 
 _TEST_ACTIONS = (*REQUEST_ACTIONS, "redact", "strip")
@@ -20614,18 +20640,11 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
                 check.mark(item, f"{here}/{index}" if isinstance(value, list) else here)
         elif key == "secrets":
             check.typed(value, bool, here, "true or false")
-        elif key == "asks":
-            for item in [] if value is True else check.texts(value, here):
-                check.choice(item, tuple(ASKS), here, "a kind of question (or true)")
-        elif key == "injection":
-            for item in [] if value is True else check.texts(value, here):
-                check.choice(item, tuple(INJECTION_KINDS), here, "a kind of injection (or true)")
+        elif key in _CHOSEN:
+            check.chosen(key, value, here)
         elif key == "response_size_exceeds":
             if check.typed(value, int, here, "a number of bytes") < 0:
                 raise check.fail(here, "a size is not negative")
-        elif key == "direction":
-            for item in check.texts(value, here):
-                check.choice(item, _DIRECTIONS, here, "a direction")
         else:
             for item in check.texts(value, here, key in ("tool", "server")):
                 if key == "method" and item not in _METHODS and item.casefold() in _METHODS_FOLDED:
@@ -20656,9 +20675,6 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
                 raise check.fail(here, "an empty list; write at least one matcher")
             for index, item in enumerate(value):
                 _check_matcher(check, item, f"{here}/{index}", name)
-        elif key == "command":
-            for item in [] if value is True else check.texts(value, here):
-                check.choice(item, tuple(COMMAND_CATEGORIES), here, "a category of commands")
         elif key == "sql":
             if name == "_any_key":
                 raise check.fail(here,
@@ -20667,12 +20683,10 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         elif key == "danger":
             if name != "_any_value":
                 raise check.fail(here, "danger is found in a whole call; write it under _any_value")
-            for item in [] if value is True else check.texts(value, here):
-                check.choice(item, tuple(DANGERS), here, "a kind of danger")
-        elif key == "access":
-            for item in check.texts(value, here):
-                check.choice(item, ("read", "write"), here, "a kind of access")
-            if not {"path", "under", "not_under"} & set(matcher):
+            check.chosen(key, value, here)
+        elif key in _CHOSEN:
+            check.chosen(key, value, here)
+            if key == "access" and not {"path", "under", "not_under"} & set(matcher):
                 raise check.fail(here,
                                  "access says of path, under or not_under when they hold; write one of them "
                                  "beside it")
@@ -22018,7 +22032,7 @@ _GROUPS_JSON = r"""
   {"name": "log-reading", "match": {"tool": ["*history*", "*replies*", "*search*"]}, "action": "log_only",
    "message": "Logged: reading messages"}]
 }
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 # Names of tools that read and write files, as servers have them; a name in words stands for its other
 # spellings, too. Only these are allowed by strict, since what others do with a path nobody knows.
@@ -22207,6 +22221,11 @@ class Decision(NamedTuple):
     # the answer of the person who allowed what a rule wanted asked: "once" or "session"
     granted: str = ""
     asked: str = ""             # how he is asked, or was: "elicitation", "input_required" or "approve"
+
+    @property
+    def words(self) -> str:
+        """What is said of a refusal: the rule's own message, where it has one."""
+        return self.message or "Blocked by policy"
 
 
 class Memory:
@@ -23413,8 +23432,7 @@ class Quoting:
             found = self._policy.scanner.scan([text], Budget(JUDGE_SECONDS), [""], viewed=needs_views(text))
         except BudgetSpent:
             return MARKER
-        spans = merge_spans([(start, end) for finding in found for _, start, end in finding.spans])
-        return (_replaced(text, [(start, end, MARKER) for start, end in spans]) if spans else text)[:limit]
+        return marked(text, [span[1:] for finding in found for span in finding.spans])[:limit]
 
     def name(self, name: str) -> str:
         """A name that may stand between quotes."""
@@ -23528,7 +23546,7 @@ def edited(message: Message, edits: Edits) -> str:
     seen = _Seen(message)
     texts, made = judged_texts(message, seen), dict(edits)
     for ordinal in edits.keys() & seen.decoded.keys():
-        text = base64_of_text(_replaced(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
+        text = base64_of_text(replaced(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
         made[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
     return edit_json_strings(message.text, made)
 
@@ -23540,12 +23558,6 @@ def _marker(text: str, at: int) -> str:
 
 
 _url_ends = lazy_regex(r"[\s\"'<>()]")
-
-
-def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
-    for start, end, words in reversed(edits):
-        text = text[:start] + words + text[end:]
-    return text
 
 
 # -- what clients validate -------------------------------------------------------
@@ -23598,7 +23610,7 @@ def fitting(edits: Edits, message: Message, schema: Any) -> Edits | None:
                       if all(_satisfies(one, schema) for schema in asked)), None)
         if found is None:
             return None
-        if found != _replaced(text, spans):
+        if found != replaced(text, spans):
             fitted[ordinal] = [(0, len(text), found)]
     return fitted
 
@@ -23665,12 +23677,12 @@ def _candidates(text: str, spans: Sequence[tuple[int, int, str]],
         for start, end, _ in spans
     ]
     texts = [
-        _replaced(text, spans),
-        _replaced(text, [(start, end, MARKER_IN_URL) for start, end, _ in spans]),
+        replaced(text, spans),
+        marked(text, [span[:2] for span in spans], MARKER_IN_URL),
         MARKER,
         MARKER_IN_URL,
         *(_FORMATS[schema["format"]][1] for schema in asked if schema.get("format") in _FORMATS),
-        _replaced(text, masked),
+        replaced(text, masked),
     ]
     yield from texts
     longest = min((schema["maxLength"] for schema in asked if type(schema.get("maxLength")) is int),
@@ -24069,7 +24081,6 @@ def _id_at_tail(tail: bytes) -> Any:
 MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
 
 
-
 class Refusals:
     """How often each exact call was refused, so that a model that tries again and again is told, and costs
     little."""
@@ -24299,7 +24310,7 @@ class Questions:
         if answer in _YES:
             return decision._replace(action="allow", granted=answer, asked="approve")
         if answer == "deny":
-            words = f"{decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}"
+            words = f"{decision.words}: {_NO_WORDS[answer]}"
             return decision._replace(action="deny", message=words, asked="approve", lasting=False)
         way, held = self.way(message), self._held.values()
         if way == "approve":
@@ -25267,7 +25278,7 @@ class Session:
         if answer == "unable":
             decision = held.decision._replace(asked="approve", lasting=False)
         elif answer not in _YES:
-            words = f"{held.decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}"
+            words = f"{held.decision.words}: {_NO_WORDS[answer]}"
             decision = held.decision._replace(action="deny", message=words, lasting=answer == "deny")
             extra["answer"] = answer
         else:
@@ -25315,7 +25326,7 @@ class Session:
         ref = self._recorder.ref if ref is None else ref
         as_error = (message.method != "tools/call" or message.peer != "client" or
                     self._settings.deny_as != "result")
-        text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
+        text = f"[mcpwall] {decision.words}"
         if decision.action == "ask":
             text += (approval_words(ref) if decision.asked == "approve"
                      else " (this needs approval, and nobody can be asked)")
@@ -25352,7 +25363,7 @@ class Session:
             if kept is not None:
                 return kept
         ref = self._recorder.ref
-        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
+        text = f"{BLOCKED} {decision.words}{_named(decision.rule, ref)}"
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": ident}
         if called:
             answer["result"] = {"content": [{"type": "text", "text": text}], "isError": True}
@@ -25371,7 +25382,7 @@ class Session:
             why = f"instructions: {decision.rule}: {decision.why or decision.message}"
             self._note(extra, "tools", [ToolNote("", "left out", why)])
             words = (f"{BLOCKED} "
-                     f"{decision.message or 'Blocked by policy'}{_named(decision.rule, self._recorder.ref)}")
+                     f"{decision.words}{_named(decision.rule, self._recorder.ref)}")
             text: str | None = _replace_instructions(message.text, words)
             self._leave_out("instructions", result["instructions"], decision, out)
         else:
@@ -27139,7 +27150,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     *watch*. Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of
     ours. Raises CommandError when the server cannot be started. A thread that waits for a host which is still
     there is left behind: a program ends best by `os._exit`.
-    """    # noqa: E501 (a table: whole rows)
+    """    # noqa: E501
     running: _Relay | None = None
     child: _Child | None = None
     early: list[int] = []               # signals before there is a server to pass them to
@@ -27270,7 +27281,7 @@ mcporter | user | mcpServers | ~/.mcporter/mcporter.json
 trae | user | mcpServers | $APP/Trae/User/mcp.json
 boltai | user | mcpServers | ~/.boltai/mcp.json
 witsy | user | mcpServers | $APP/Witsy/settings.json
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 
 class HostFiles(NamedTuple):
@@ -27683,11 +27694,7 @@ def _spliced(text: str, walls: _Walls, form: str, ways: Sequence[Sequence[Any]],
         elif wrapper is not None:
             edits += _unwrap_edits(text, launch, len(wrapper.wall))
             wanted.append(launch.argv[len(wrapper.wall):])
-    pieces, at = [], 0
-    for start, end, new in sorted(edits):
-        pieces += [text[at:start], new]
-        at = end
-    result = "".join(pieces) + text[at:]
+    result = replaced(text, sorted(edits))
     after = _config_document(result, ways, form)
     if _without_launches(before.value, paths) != _without_launches(after.value, paths) \
             or [_find_launch(result, after, path).argv for path in paths] != wanted:
@@ -28085,7 +28092,7 @@ kiro | exit2 | | powershell | ~/.kiro/agents/*.json
   {"matcher": "*", "command": COMMAND, "timeout_ms": 30000}
   stands in each agent's file: a new agent has none; a hook that fails lets the tool run
 antigravity | antigravity asks | | |
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _HOOK_VERSIONED = ("cursor", "copilot")         # a new file says `"version": 1`, or it is dropped
 _HOOK_ALIASES = {"claude": "claude-code", "vscode": "copilot", "amazon-q": "kiro", "factory": "droid"}
 
@@ -28267,9 +28274,8 @@ def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) ->
         raise ConfigError("no JSON object")
     lists = {event: f"{_config_quote(event)}: [ {entry} ]" for event, entry in entries.items()}
     if "hooks" not in document.value:
-        return _edited(text,
-                       [_insert_items(text, document, [f'"hooks": {{ {", ".join(lists.values())} }}'],
-                                      newline)])
+        source = f'"hooks": {{ {", ".join(lists.values())} }}'
+        return replaced(text, [_insert_items(text, document, [source], newline)])
     hooks = _only_member(text, document, "hooks").node
     edits = []
     for event, entry in entries.items() if isinstance(hooks.value, dict) else ():
@@ -28279,13 +28285,7 @@ def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) ->
                       dict) or not all(isinstance(hooks.value.get(event, []), list) for event in entries):
         raise ConfigError("its hooks are not in a form that can be edited")
     missing = [source for event, source in lists.items() if event not in hooks.value]
-    return _edited(text, edits + [_insert_items(text, hooks, missing, newline)] * bool(missing))
-
-
-def _edited(text: str, edits: _Edits) -> str:
-    for start, end, new in sorted(edits, reverse=True):
-        text = text[:start] + new + text[end:]
-    return text
+    return replaced(text, sorted(edits + [_insert_items(text, hooks, missing, newline)] * bool(missing)))
 
 
 def _without_hooks(text: str | None, host: HookHost, ours: Iterable[str]) -> str | None:
@@ -28307,14 +28307,14 @@ def _without_entry(text: str, way: Sequence[tuple[Node, Any]]) -> str:
         start, end = child[1], child.node.end if isinstance(child, Member) else child.end
         place = next(n for n, member in enumerate(container.members) if member is child)
         if place + 1 < len(container.members):
-            return _edited(text, [(start, container.members[place + 1][1], "")])
+            return replaced(text, [(start, container.members[place + 1][1], "")])
         if place:
             before = container.members[place - 1]
-            return _edited(text, [(before.node.end if isinstance(before, Member) else before.end, end, "")])
+            return replaced(text, [(before.node.end if isinstance(before, Member) else before.end, end, "")])
         if start == container.start + 1 or container is way[0][0]:      # the bracket was there
             break
     comma = re.compile(r"\s*,").match(text, end)
-    return _edited(text, [(start, comma.end() if comma else end, "")])
+    return replaced(text, [(start, comma.end() if comma else end, "")])
 
 
 def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
@@ -28502,13 +28502,17 @@ def is_own_backup(path: str, windows: bool = os.name == "nt") -> bool:
     return is_regular(status) and (windows or status.st_mode & 0o7777 == 0o600)
 
 
+def _backups_beside(lock: str) -> str:
+    return os.path.join(os.path.dirname(lock), "backups")
+
+
 def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock: str, fs: Any = os) -> bool:
     """Save `change(text)` of a config file; False when nothing changes. One mcpwall at a time holds *lock*.
 
     *maps* are the server maps of that one file. When a host writes meanwhile, *change* is applied to what it
     wrote. The backup of a file without any wall is the one that is kept. Raises ConfigError or PolicyError.
     """
-    path, backups = maps[0].path, os.path.join(os.path.dirname(lock), "backups")
+    path, backups = maps[0].path, _backups_beside(lock)
     with FileLock(lock, _LOCK_WAIT_S):
         for _ in range(5):
             old = read_config(path)
@@ -28528,7 +28532,7 @@ def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock
 
 def read_backup(path: str, lock: str) -> bytes:
     """The backup of a config file. Raises ConfigError where there is none."""
-    backup = backup_of(path, os.path.join(os.path.dirname(lock), "backups"))
+    backup = backup_of(path, _backups_beside(lock))
     if not is_own_backup(backup):
         raise ConfigError(f"{path}: there is no backup of it; mcpwall makes one when it changes a file")
     return read_config(backup)
@@ -28539,7 +28543,7 @@ def restore_config(path: str, lock: str, fs: Any = os,
     """Bring back the backup of a config file, which may be gone; the backup is gone then. Raises
     ConfigChanged when file (None: gone) and backup are not what was *shown*."""
     with FileLock(lock, _LOCK_WAIT_S):
-        backups = os.path.join(os.path.dirname(lock), "backups")
+        backups = _backups_beside(lock)
         old, new = read_config(path) if os.path.lexists(path) else None, read_backup(path, lock)
         if shown not in (None, (old, new)):
             raise ConfigChanged(f"{path}: it or its backup changed since it was shown; nothing written")
@@ -28799,7 +28803,8 @@ class Grants:
 MAX_SERVER_BYTES = 4 << 20              # of the file of one server, which chooses most of what is in it
 _MAX_SERVER_CHARS = 512 * 1024          # of one server's names, and of its texts, as they stand in the file
 _MAX_ALSO = 4                           # definitions that were approved before the last one and still count
-KEEP_WAIT_S = 2.0                      # so long a relay waits for other walls that write
+_PIN_KINDS = ("tools", "definitions")   # pins by name; the instructions of a server are a single one
+KEEP_WAIT_S = 2.0                       # so long a relay waits for other walls that write
 # all is a change
 _NOTHING_KNOWN: dict[str, Any] = {"tools": {}, "definitions": {}, "instructions": {"hash": "", "text": ""}}
 
@@ -28934,7 +28939,7 @@ class ConsentStore:
             if tool is None:
                 entry.update(known=dict(_NOTHING_KNOWN), changes={}, unsteady=[])
             else:
-                for kind in ("tools", "definitions"):
+                for kind in _PIN_KINDS:
                     entry["known"].get(kind, {}).pop(tool, None)
                 entry["unsteady"] = [name for name in entry["unsteady"] if name != tool]
             return ""
@@ -28962,7 +28967,7 @@ class ConsentStore:
                 return f"no consent is read: {fault.strerror}"
         for name in self.folder.names("server"):
             self._load(name)
-        if os.path.lexists(self.folder.place("damaged.json")):
+        if self._has_lost:
             return (f"{self.folder.path}: something that you had agreed to was lost. Servers that are not "
                     "known there count as changed; if that is right, for you have no others: mcpwall "
                     "approve --ack")
@@ -28975,9 +28980,13 @@ class ConsentStore:
                 self.folder.remove(name)
         self.folder.remove("damaged.json")
 
+    @property
+    def _has_lost(self) -> bool:
+        return os.path.lexists(self.folder.place("damaged.json"))
+
     def _lose(self) -> None:
         """Leave a lasting mark."""
-        if not os.path.lexists(self.folder.place("damaged.json")):
+        if not self._has_lost:
             try:
                 self.folder.save("damaged.json", {"time": int(self._clock())})
             except WallError:
@@ -29005,6 +29014,7 @@ class ConsentStore:
     def _entry(self, server: str) -> tuple[dict[str, Any], bool]:
         """What is kept of *server*, to be changed; is it anything?"""
         entry: dict[str, Any] = {"server": server, "known": {}, "changes": {}, "unsteady": [], "lost": False}
+        lost = entry | {"known": dict(_NOTHING_KNOWN), "lost": True}, True
         name = _server_file(server)
         try:
             self.folder.check()
@@ -29018,12 +29028,11 @@ class ConsentStore:
                     found = {**found, "server": server}
                     self.folder.save(name, found)
                     self.folder.remove(unbound)
-            return ((entry | found, True) if found is not None
-                    else (entry | {"known": dict(_NOTHING_KNOWN), "lost": True}, True))
+            return lost if found is None else (entry | found, True)
         except FileNotFoundError:
             pass
         except (OSError, WallError):
-            return entry | {"known": dict(_NOTHING_KNOWN), "lost": True}, True
+            return lost
         known: dict[str, Any] = {}
         relatives = 0
         for other in self.folder.names(name.rpartition("-")[0]):
@@ -29034,9 +29043,7 @@ class ConsentStore:
                 pass
         if relatives:
             return entry | {"known": {**_NOTHING_KNOWN, **known}, "relatives": relatives}, True
-        if os.path.lexists(self.folder.place("damaged.json")):
-            return entry | {"known": dict(_NOTHING_KNOWN), "lost": True}, True
-        return entry, False
+        return lost if self._has_lost else (entry, False)
 
     def _change(self, server: str, edit: Callable[[dict[str, Any], bool], str], wait_s: float = 10.0) -> None:
         """Apply *edit* to what is kept of *server*, one wall at a time. Raises ConfigError, in the end for
@@ -29134,7 +29141,7 @@ def _are_pins(entry: Any) -> bool:
     PIN}`, each or none?"""
     if type(entry) is not dict:
         return False
-    kinds = [entry.get(kind, {}) for kind in ("tools", "definitions")]
+    kinds = [entry.get(kind, {}) for kind in _PIN_KINDS]
     return all(type(kind) is dict for kind in kinds) and all(
         type(pin) is dict and type(pin.get("hash")) is str and type(pin.get("text")) is str
         and (type(pin.get("also", [])) is list)
@@ -29150,7 +29157,7 @@ def _join_pins(known: dict[str, Any], more: Mapping[str, Any]) -> None:
         hashes = dict.fromkeys((*one.get("also", ()), other["hash"], *other.get("also", ())))
         return {**one, "also": [found for found in hashes if found]}
 
-    for kind in ("tools", "definitions"):
+    for kind in _PIN_KINDS:
         if kind in more:
             known[kind] = {**known.get(kind, {}), **{
                 name: joined(known.get(kind, {}).get(name), pin) for name, pin in more[kind].items()}}
@@ -29163,7 +29170,7 @@ def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float,
     """Put *pins* into *known* as far as the bounds allow; what they do not allow is said, else "". *origin*:
     these wait for consent, and come from there; without it they have it, and so have the last ones of
     before."""
-    kinds = {kind: dict(known.get(kind, {})) for kind in ("tools", "definitions")}
+    kinds = {kind: dict(known.get(kind, {})) for kind in _PIN_KINDS}
     names = sum(len(json.dumps(name)) + 200 for pinned in kinds.values() for name in pinned)
     texts = sum(len(json.dumps(pin["text"])) for pinned in kinds.values() for pin in pinned.values())
     lost = 0
@@ -29222,7 +29229,7 @@ def _drop_pins(waiting: dict[str, Any], known: Mapping[str, Any],
             return not pin_matches(found, pin["hash"])
         return found is None or any(pin.get(key, "") != text[:500] for key, text in origin.items())
 
-    for kind in ("tools", "definitions"):
+    for kind in _PIN_KINDS:
         left = {name: pin for name, pin in waiting.pop(kind, {}).items()
                 if stays(pin, known.get(kind, {}).get(name))}
         if left:
@@ -29642,8 +29649,7 @@ def _shown_text(text: str, servers: Sequence[Server] = ()) -> str:
             start, end = line.span(1 if line[1] else 2)
             spans.append((found.start(1) + start, found.start(1) + end))
     spans += [found.span(found.lastindex or 0) for found in _given_alone.finditer(text)]
-    for start, end in reversed(merge_spans(spans)):
-        text = f'{text[:start]}"{MARKER}"{text[end:]}'
+    text = marked(text, spans, f'"{MARKER}"')
     text = _secret_query.sub(lambda found: (found[1] or "") + MARKER_IN_URL, text)
     for server in servers:
         for word, shown in zip(server.argv, _shown_words(server.argv)):
@@ -29905,8 +29911,8 @@ class _Options:
         self.home = user_home()
         self.consent = ConsentStore(os.path.join(self.home, ".mcpwall")) if self.home is not None else None
 
-    def policy_of(self, project: str, cwd: str) -> Policy:
-        """The policy that these options name for another place. Raises PolicyError."""
+    def policy_of(self, project: str | None, cwd: str | None = None) -> Policy:
+        """The policy that these options name for another project, seen from *cwd*. Raises PolicyError."""
         _check_profile(self.profile)
         approved = self.consent.is_approved if self.consent is not None else None
         return load_policy(self.config, self.profile, project, self.home, approved, cwd, mode=self.mode)
@@ -29915,9 +29921,7 @@ class _Options:
         """The policy these options name. Raises PolicyError."""
         if self.project is not None and not os.path.isdir(self.project):
             raise UsageError(f"--project {self.project}: no such directory")
-        _check_profile(self.profile)
-        approved = self.consent.is_approved if self.consent is not None else None
-        return load_policy(self.config, self.profile, self.project, self.home, approved, mode=self.mode)
+        return self.policy_of(self.project)
 
 
 def _check_profile(name: str | None) -> None:
@@ -30179,6 +30183,12 @@ def cmd_wrap(args: Any, io: Surroundings) -> int:
     files = _show_plan(io, found, plan)
     if options and any(server.wrapper and not _foreign_wall(io, server) for server, _ in plan):
         _need_consent(io, args, "wrap", "give a walled entry another policy")
+    return _ended(io, args, found, files, plan, done)
+
+
+def _ended(io: Surroundings, args: Any, found: _Inventory, files: Mapping[str, tuple[str, str]],
+           plan: _WallPlan, done: bool) -> int:
+    """Carry out a plan that was shown, unless it is a dry run; the exit status."""
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
 
 
@@ -30281,7 +30291,7 @@ def cmd_unwrap(args: Any, io: Surroundings) -> int:
         io.say("Nothing to unwrap.")
     if files:
         _need_consent(io, args, "unwrap", "take the wall away")
-    return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
+    return _ended(io, args, found, files, plan, done)
 
 
 # -- hooks of hosts -----------------------------------------------------------------
@@ -30626,6 +30636,11 @@ _OUTCOMES = {"deny": "refused", "ask": "asked about", "redact": "redacted", "str
 
 def _outcome(record: Mapping[str, Any]) -> str:
     return "would" if "would" in record else str(record["action"])
+
+
+def _became(record: Mapping[str, Any]) -> str:
+    """What became of a message, or would have under a policy that does not only monitor."""
+    return str(record.get("would") or record["action"])
 
 
 def _count(counts: dict[Any, int], key: Any) -> None:
@@ -30979,7 +30994,7 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
         io.say("Nothing waits.")
         return 0
     if yes or not io.interactive:
-        named = [printable(server_name(server)) for server in servers]
+        named = [_shown_server(server) for server in servers]
         names = [*calls, *dict.fromkeys(named), *([io.short(path)] if path else [])]
         raise UsageError("approve: " + ("--yes approves only what is named" if yes
                                         else "there is no terminal to ask at") +
@@ -31078,6 +31093,10 @@ class _Change(NamedTuple):
     old: Mapping[str, Any] | None
 
 
+def _shown_server(server: str) -> str:
+    return printable(server_name(server))
+
+
 def _servers_named(io: Surroundings, name: str) -> list[str]:
     """The servers that are known by a name; there may be several, with different commands."""
     known = io.consent.servers()
@@ -31087,13 +31106,13 @@ def _servers_named(io: Surroundings, name: str) -> list[str]:
 def _server_words(io: Surroundings, server: str) -> str:
     """A server for people: its name, and where the last was seen of it that waits or is known."""
     entry = io.consent.servers().get(server, {})
-    seen = [pin for kind in ("tools", "definitions")
+    seen = [pin for kind in _PIN_KINDS
             for pin in entry.get("changes", {}).get(kind, {}).values()]
     seen += [entry["changes"]["instructions"]] if "instructions" in entry.get("changes", {}) else []
     last: dict[str, Any] = max(seen, key=lambda pin: pin.get("time", 0), default={})
     words = [f"in {printable(last['host'])}"] if last.get("host") else []
     words += [f"running {printable(last['command'], 300)}"] if last.get("command") else []
-    return printable(server_name(server)) + (f" (seen {_day(last)} {', '.join(words)})" if words else "")
+    return _shown_server(server) + (f" (seen {_day(last)} {', '.join(words)})" if words else "")
 
 
 def _changes(io: Surroundings, server: str) -> list[_Change]:
@@ -31126,12 +31145,12 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
         for name in tools:
             if name not in by_name:
                 state = "already approved" if name in known else "no such tool waits"
-                io.say(f"{printable(server_name(server))}/{printable(name)}: {state}")
+                io.say(f"{_shown_server(server)}/{printable(name)}: {state}")
                 complete = complete and name in known
         changes = [change for name in dict.fromkeys(tools) for change in by_name.get(name, ())]
     if not changes:
         if not tools:
-            io.say(f"{printable(server_name(server))}: nothing of it waits")
+            io.say(f"{_shown_server(server)}: nothing of it waits")
         return 0 if complete else 1
     secrets = _scan_for_secrets(
         ("", (), _definition(pin)) for change in changes for pin in (change.pin, change.old)
@@ -31159,7 +31178,7 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
         io.complain(str(fault))
         return 1
     done = "not compared any more" if unsteady else "approved"
-    io.say(f"{printable(server_name(server))}: {len(agreed)} of {len(changes)} {done}.")
+    io.say(f"{_shown_server(server)}: {len(agreed)} of {len(changes)} {done}.")
     return 0 if complete and len(agreed) == len(changes) else 1
 
 
@@ -31376,8 +31395,8 @@ def _list_approved(io: Surroundings) -> int:
         rows.append((_day(entry), state, io.short(path)))
     servers = io.consent.servers()
     for server, entry in servers.items():
-        name = printable(server_name(server))
-        known = [(pin, f"{name}/{_harmless(tool)[:200]}") for kind in ("tools", "definitions")
+        name = _shown_server(server)
+        known = [(pin, f"{name}/{_harmless(tool)[:200]}") for kind in _PIN_KINDS
                  for tool, pin in sorted(entry["known"].get(kind, {}).items())]
         about = entry["known"].get("instructions")
         known += ([(about, f"{name}: its instructions")] if about and
@@ -31386,9 +31405,9 @@ def _list_approved(io: Surroundings) -> int:
         rows += [("", "not compared", f"{name}/{_harmless(tool)[:200]}") for tool in entry["unsteady"]]
         rows += [] if known else [("", "nothing approved", name)]
     for server in servers:
-        origin = _server_words(io, server)[len(printable(server_name(server))):]
+        origin = _server_words(io, server)[len(_shown_server(server)):]
         rows += [(_day(change.pin), "waits: " + ("changed" if change.old else "new"),
-                  f"{printable(server_name(server))}{': ' if change.kind == 'instructions' else '/'}"
+                  f"{_shown_server(server)}{': ' if change.kind == 'instructions' else '/'}"
                   f"{_title(change)}{origin}")
                  for change in _changes(io, server)]
     for ref in io.consent.grants.requests():
@@ -31491,7 +31510,7 @@ fetch: WebFetch fetch_webpage read_url_content fetch_url
 web_search: WebSearch google_web_search search_web
 text: Agent Task spawn_agent TodoWrite TodoRead write_todos update_plan manage_todo_list ExitPlanMode EnterPlanMode
 text: AskUserQuestion ask_user
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 
 def _plain_name(name: str) -> str:
@@ -31678,7 +31697,7 @@ search_files: pattern = pattern query glob glob_pattern
 search: path = path file_path dir_path directory search_path search_directory target_directory directory_path
 fetch: url = url urls uri
 web_search: query = query q pattern
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 
 def _hook_arguments() -> dict[str, dict[str, str]]:
@@ -32162,7 +32181,7 @@ class Hook:
             return decision
         if asked.answer in _YES:
             return decision._replace(action="allow", granted=asked.answer, asked="approve")
-        words = f"{decision.message or 'Blocked by policy'}: {_NO_WORDS['deny']}"
+        words = f"{decision.words}: {_NO_WORDS['deny']}"
         return decision._replace(action="deny", message=words, asked="approve") if asked.answer else \
             decision._replace(asked="approve", lasting=False)
 
@@ -32214,7 +32233,7 @@ class Hook:
                           else strippings(message))
             changed = _with_media(json.loads(text)["result"]["structuredContent"], shown)
         elif action == "deny":
-            words = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
+            words = f"{BLOCKED} {decision.words}"
             changed = _with_texts(shown,
                                   lambda text: words if len(text) > 64 or re.search(r"\s", text) else text)
             # it has one-word texts only
@@ -32232,7 +32251,7 @@ class Hook:
 def _hook_reason(decision: Decision, ref: str) -> str:
     """What the model, or the person at the host, reads of a decision; *ref*: of its record."""
     way = approval_words(ref) if decision.action == "ask" and decision.asked == "approve" else ""
-    text = f"[mcpwall] {decision.message or 'Blocked by policy'}{way}{_named(decision.rule, ref)}"
+    text = f"[mcpwall] {decision.words}{way}{_named(decision.rule, ref)}"
     return printable(text + (f"; instead: {decision.hint}" if decision.hint else ""), 2000)
 
 
@@ -32620,8 +32639,7 @@ def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json
         key = str(record.get("rule") or "(default)"), str(record.get("server") or "")
         row = rows.setdefault(key, [0, record["ts"], record["ts"], {}])
         row[0], row[1], row[2] = row[0] + 1, min(row[1], record["ts"]), max(row[2], record["ts"])
-        action = str(record.get("would") or record["action"])
-        row[3][action] = row[3].get(action, 0) + 1
+        _count(row[3], _became(record))
     ordered = sorted(rows.items(), key=lambda item: -item[1][0])
     fired = {rule.replace("project:", "") for rule, _ in rows}
     try:
@@ -33560,7 +33578,7 @@ def cmd_replay(args: Any, io: Surroundings) -> int:
     untold: dict[str, int] = {}
     same = 0
     for record, message, missing in _logged_calls(io, args.files):
-        old = str(record.get("would") or record["action"])
+        old = _became(record)
         missing = missing or _not_by_rules_alone(record, old, limited)
         if missing:
             _count(untold, missing)
@@ -33650,7 +33668,7 @@ def _allowed_calls(io: Surroundings, files: Sequence[str],
     calls: dict[_Tool, list[Message]] = {}
     untold: dict[_Tool, int] = {}
     for record, message, missing in _logged_calls(io, files):
-        passed = str(record.get("would") or record["action"]) in _PASSING or record.get("answer") in _YES
+        passed = _became(record) in _PASSING or record.get("answer") in _YES
         if message.tool is None or server and message.server != server or not passed:
             continue
         key = message.server, message.tool
@@ -33767,7 +33785,7 @@ h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p.dim,td.di
 vertical-align:top;overflow-wrap:anywhere}th{font-weight:600;white-space:nowrap}td.number{width:1%;text-align:right;white-space:nowrap;overflow-wrap:normal}
 svg{display:block}svg text{fill:var(--dim);font-size:11px}.deny{fill:var(--deny)}.ask{fill:var(--ask)}.redact{fill:var(--redact)}
 b.deny{color:var(--deny)}b.ask{color:var(--ask)}b.redact{color:var(--redact)}@media print{body{padding:0;max-width:none}h2{break-after:avoid}}
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 MAX_REPORT_ROWS = 500
 
 
@@ -33789,7 +33807,7 @@ def _report_counts(keys: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """(how often, *key), the most frequent first."""
     counts: dict[tuple[Any, ...], int] = {}
     for key in keys:
-        counts[key] = counts.get(key, 0) + 1
+        _count(counts, key)
     return [(count, *key)
             for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))][:MAX_REPORT_ROWS]
 
@@ -33856,7 +33874,7 @@ def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
     bars: dict[str, list[int]] = {}
     for record in records:
         bar = bars.setdefault(str(record["ts"])[:cut], [0, 0, 0])
-        action = str(record.get("would") or record["action"])
+        action = _became(record)
         for place, actions in enumerate((("deny",), ("ask",), ("redact", "strip"))):
             bar[place] += action in actions
     shown = sorted(bars.items())[-60:]
@@ -33930,7 +33948,7 @@ Examples:
 Exit status of the relay: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be started; 70 for a
 fault of mcpwall's own. Of every verb: 0 done, allowed, or nothing found; 1 something was found, refused or not done; 2 a
 mistake in the words, a file or the input.
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 MAX_CHECK_BYTES = 10 * 1024 * 1024
 
 
@@ -34582,8 +34600,7 @@ def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
     since, hits = _utc(time.time() - 30 * 86400), dict[str, int]()
     for record, *_ in read_log(log_files(io, [], since)) if io.home else ():
         if record is not None and record["ts"] >= since and record.get("rule"):
-            name = str(record["rule"]).replace("project:", "")
-            hits[name] = hits.get(name, 0) + 1
+            _count(hits, str(record["rule"]).replace("project:", ""))
     rows = [(key, number, rule, one.origin(rule))
             for one in filter(None, (policy.machine, policy.apart, policy))
             for key, rules in (("calls", one.rules), ("answers", one.outbound_rules))
