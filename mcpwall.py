@@ -149,7 +149,7 @@ import time
 from collections import _tuplegetter    # type: ignore[attr-defined]
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache, partial, wraps
-from itertools import chain
+from itertools import chain, groupby
 
 __version__ = "0.1.0"
 
@@ -15862,15 +15862,15 @@ def _bits(bits: int) -> Iterator[int]:
         bits &= bits - 1
 
 
-class _SteerPieces(dict[str, "tuple[tuple[int, int, str], ...]"]):
-    """What stands between blanks -> (start, end, letter) of its tokens."""
+class _SteerPieces(dict[str, str]):
+    """What stands between blanks -> the letters of its tokens."""
 
     def __init__(self, letters: _SteerLetters) -> None:
         super().__init__()
         self.letters = letters
 
-    def __missing__(self, piece: str) -> tuple[tuple[int, int, str], ...]:
-        read = tuple((*match.span(), self.letters[match[0]]) for match in steering_token.finditer(piece))
+    def __missing__(self, piece: str) -> str:
+        read = "".join([self.letters[token] for token in steering_token.findall(piece)])
         if len(self) < 8192 and len(piece) < 32:
             self[piece] = read
         return read
@@ -16433,7 +16433,8 @@ def _steer_lightly(block: str, start: int, script: str) -> Iterator[SteeringHit]
     for key in keys:
         for place in _steer_finds(block, key):
             if script != "latin" or not (place and block[place - 1].isalnum()) and (
-                    len(key) > 4 or not block[place + len(key):place + len(key) + 1].isalnum()):
+                    len(key.rpartition(" ")[2]) > 4 or
+                    not block[place + len(key):place + len(key) + 1].isalnum()):
                 places.append(place)
     zones: list[list[int]] = []
     for place in sorted(places):
@@ -16502,18 +16503,16 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
         tokens = [match.span() for match in regex.finditer(low, begin, end)]
         letters = "".join([steer.letters[low[first:last]] for first, last in tokens])
     else:           # nothing reaches over a blank: the pieces between them are read once each
-        tokens, read, pieces = [], [], steer.pieces
-        for match in _steer_piece.finditer(low, begin, end):
-            start = match.start()
-            for first, last, letter in pieces[match[0]]:
-                tokens.append((start + first, start + last))
-                read.append(letter)
-        letters = "".join(read)
+        tokens, pieces = [], steer.pieces
+        letters = "".join([pieces[piece] for piece in _steer_piece.findall(low, begin, end)])
     found = False
     for some in (phrases, light):
         for phrase in some if some is phrases else steer.look(zone, _steer_words(zone)[1], light):
             for match in phrase.regex.finditer(letters):
                 first, last = match.span()
+                tokens = tokens or [(piece.start() + token.start(), piece.start() + token.end())
+                                    for piece in _steer_piece.finditer(low, begin, end)
+                                    for token in steering_token.finditer(piece[0])]
                 if phrase.facet == "deed" and first and letters[first - 1] in steer.nots:
                     continue            # told not to
                 if phrase.kind == "concealment" and low.startswith("without", tokens[first][0]) and any(
@@ -21692,7 +21691,7 @@ def _dropping(bases: Sequence[PolicyLayer], without: set[str]) -> list[PolicyLay
     return kept
 
 
-_MONITORS = "mode is monitor: nothing is blocked, the log says what would have been"
+_MONITORS = "mode is monitor: nothing is blocked, the log says what would have been blocked"
 
 
 def _policy_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -22835,8 +22834,7 @@ def _lists_sorted(text: str) -> str:
     if text.count(",") > 1:
         text = _comma_list.sub(lambda found: _list_sorted(found.group()), text)
     if text.count("\n") > 1:
-        import itertools
-        runs = [(short, [*lines]) for short, lines in itertools.groupby(text.split("\n"), _is_item)]
+        runs = [(short, [*lines]) for short, lines in groupby(text.split("\n"), _is_item)]
         text = "\n".join(line for short, lines in runs
                          for line in (sorted(lines) if short and len(lines) > 2 else lines))
     return text
@@ -29691,8 +29689,9 @@ def _masked(secrets: _Secrets, text: str, limit: int) -> str:
 
 def _server_state(io: Surroundings, server: Server) -> str:
     if server.wrapper is not None:
-        policy = _policy_of(server.wrapper).partition(" (")[0]
-        return "not by this wall" if _foreign_wall(io, server) else f"wrapped, policy {policy}"
+        own = {"config", "profile"} & set(server.wrapper.options)
+        return "not by this wall" if _foreign_wall(io, server) else (
+            f"wrapped, policy {_policy_of(server.wrapper)}" if own else "wrapped, no policy of its own")
     return f"not covered: {printable(server.why_not)}" if server.why_not else "not wrapped"
 
 
@@ -29852,40 +29851,48 @@ def _take_options(argv: Sequence[str], options: Mapping[str, tuple[str, dict[str
 
 
 def _help_of(name: str, about: str | None, arguments: Sequence[_Argument]) -> str:
-    """What `--help` prints of a sub-command, as wide as the terminal."""
+    """What `--help` prints of a sub-command, as wide as the terminal; behind an empty line in *about* stand
+    examples."""
     import argparse
+    import textwrap
+    about, _, examples = (about or "").partition("\n\n")
     parser = argparse.ArgumentParser(prog=name, description=about, add_help=False)
+    quiet = ("--log-level", "--env", "--monitor", "--enforce") if " " in name else ()
     for flags, settings in (*arguments, ("-h --help", {"action": "help", "help": "show this and exit"})):
-        parser.add_argument(*flags.split(), **settings)
-    return parser.format_help().rstrip()
+        shown = {**settings, "help": argparse.SUPPRESS} if flags in quiet else settings
+        parser.add_argument(*flags.split(), **shown)
+    return parser.format_help().rstrip() + (
+        "\n\nexamples:\n" + textwrap.indent(textwrap.dedent(examples).strip(), "  ") if examples else "")
 
 
-_JSON = _flag("--json", "for programs")
-_LOG_FILES = _option("files", "LOG", "log files, or folders of them, the oldest first (else this user's)",
+_JSON = _flag("--json", "print JSON, for programs")
+_LOG_FILES = _option("files", "LOG", "log files, or folders of them, the oldest first (default: your log)",
                      nargs="*")
-_LOG_OF_REF = _options("--log", "FILE", "where the ref is looked up (this user's log)")
+_LOG_OF_REF = _options("--log", "FILE", "the log that holds the ref (default: your log)")
 _SETUP_YES = _flag("--yes", "do it without asking")
 _SETUP_PLAIN = _flag("--plain",
-                     "start the file by its path, without a launcher: slower, and nothing else to keep")
+                     "start mcpwall by its path, without the launcher: slower")
 _SETUP_PROJECT = _option("--project", "DIR",
-                         "what ${PROJECT_DIR} means for servers that a host may start anywhere")
+                         "the project: what ${PROJECT_DIR} means for this server")
 _SETUP_CLIENT = _options("--client", "NAME", "only this host's files")
 _SETUP_FILES = (_SETUP_CLIENT,
-                _option("--config", "FILE", "a config file of a host that mcpwall does not know"),
-                _option("--key", "KEY", "where its servers are: dotted, or a JSON Pointer (mcpServers)"),
+                _option("--config", "FILE", "the configuration file of a host that mcpwall does not know"),
+                _option("--key", "KEY",
+                        "the key of its servers: dotted, or a JSON Pointer (default: mcpServers)"),
                 _flag("--dry-run", "show what would be written, write nothing"))
 _POLICY_ARGUMENTS = (
-    _option("-c --config", "FILE", "the policy to use, alone (default: the project's .mcpwall.yml over "
+    _option("-c --config", "FILE", "use this policy only (default: the project's .mcpwall.yml over "
                                    "~/.mcpwall/config.yml, else the built-in default)"),
     _option("--profile", "NAME", "a built-in policy; `mcpwall rules` lists them"),
     _option("--log-level", "L", "what stderr shows: debug, info, warn, error (default: settings.log_level)"),
     _option("--server-name", "NAME", "the name that rules and records know this server by"),
     _option("--project", "DIR",
-            "what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)"),
+            "the project: what ${PROJECT_DIR} means (default: settings.project_dir, else the working "
+            "directory)"),
     _options("--env", "NAME,...",
-             "variables (or globs) that the server gets whatever settings.env says; may be repeated"),
-    _flag("--monitor", "for this run, forward everything and log what would have been done"),
-    _flag("--enforce", "for this run, do what the policy says, whatever its settings.mode"))
+             "environment variables (or globs) that the server gets in any case; may be repeated"),
+    _flag("--monitor", "for this run, forward everything and log what would have been refused"),
+    _flag("--enforce", "for this run, enforce the policy, whatever its settings.mode"))
 
 
 class _Options:
@@ -29940,7 +29947,7 @@ extends: PROFILE
 
 # settings:
 #   log_level: warn       # what stderr shows: debug, info, warn, error
-#   mode: monitor         # forward everything, and log what would have been denied
+#   mode: monitor         # forward everything, and log what would have been refused
 
 # Rules of your own come before the built-in ones; the first that matches decides.
 # rules:
@@ -29949,19 +29956,24 @@ extends: PROFILE
 #     action: allow
 #   - name: no-pushes
 #     match: {arguments: {_any_value: {regex: "git push"}}}
-#     action: deny
+#     action: ask
 #     message: "ask me before you push"
 """
 
 
-@sub_command(_option("servers", "SERVER", "names of servers (asked for when none are given)", nargs="*"),
+@sub_command(_option("servers", "SERVER", "servers to wrap (default: it asks)", nargs="*"),
              _option("--profile", "NAME", "the built-in policy to start from (default)"),
              _options("--client", "NAME", "only these hosts: " + ", ".join(known_clients()), nargs="+"),
              _flag("--all", "every server that can be wrapped"),
-             _flag("--hooks", "have every host that is here ask about its own tools, too"), _SETUP_PROJECT,
+             _flag("--hooks", "also have every host ask about its own tools"), _SETUP_PROJECT,
              _flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
 def cmd_init(args: Any, io: Surroundings) -> int:
-    """Find all servers, let the user choose, put the wall in front of them, leave a starter policy."""
+    """Find the servers of all hosts and wrap those that you choose. It shows each change and asks before it
+    writes. It also leaves a starter policy in ~/.mcpwall/config.yml.
+
+    mcpwall init
+    mcpwall init --all --yes        # without a terminal
+    """
     _check_profile(args.profile)
     wall = own_command() if args.plain and io.launcher else io.wall
     found = _take_inventory(io, args.client)
@@ -30141,13 +30153,17 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
 
 @sub_command(_option("server", "SERVER", "its name in the host's config", nargs="?"),
              _options("--hook", "HOST",
-                      "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts())),
-             _option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
-             _option("--profile", "NAME", "the built-in policy of this server (or host), alone"),
-             _flag("--yes", "without a terminal: give an entry that is walled already another policy"),
+                      "have this host ask about its own tools: " + ", ".join(_hooked_hosts())),
+             _option("--server-policy", "FILE", "a policy file for this server (or host) only"),
+             _option("--profile", "NAME", "a built-in policy for this server (or host) only"),
+             _flag("--yes", "do it without asking, where a wrapped entry gets another policy"),
              _SETUP_PROJECT, _SETUP_PLAIN, *_SETUP_FILES)
 def cmd_wrap(args: Any, io: Surroundings) -> int:
-    """Put the wall in front of one server, in every file that names it."""
+    """Wrap one server, in every file that names it. Or have a host ask about its own tools (--hook).
+
+    mcpwall wrap github
+    mcpwall wrap --hook claude-code
+    """
     if (args.server is None) == (not args.hook):
         raise UsageError("wrap: write one of SERVER and --hook HOST")
     wall = own_command() if args.plain and io.launcher else io.wall
@@ -30260,17 +30276,22 @@ def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server
     servers = [s for s in found.servers if getattr(args, "all", False) or s.name == args.server]
     if not servers and args.server is not None:
         names = {s.name for s in found.servers}
-        raise UsageError(unknown_word(args.server, names, "server") if names else "no servers were found")
+        raise UsageError(unknown_word(args.server, names, "server") if names else
+                         "no servers were found (mcpwall init says where it looks)")
     return found, servers
 
 
 @sub_command(_option("server", "SERVER", "its name in the host's config", nargs="?"),
              _flag("--all", "every wrapped server"),
-             _options("--hook", "HOST", "or: let this host ask no more about its own tools (all: no host)"),
-             _option("--restore", "FILE", "bring back the backup beside this config file"),
+             _options("--hook", "HOST", "this host no longer asks about its own tools (all: no host does)"),
+             _option("--restore", "FILE", "bring this configuration file back from its backup"),
              _flag("--yes", "do it without asking"), *_SETUP_FILES)
 def cmd_unwrap(args: Any, io: Surroundings) -> int:
-    """Take the wall away again: from one server, from all, or by bringing a file's backup back."""
+    """Undo `wrap`: for one server, for all, or for a host's own tools (--hook).
+
+    mcpwall unwrap --all
+    mcpwall unwrap --hook all
+    """
     if sum(map(bool, (args.server is not None, args.all, args.restore, args.hook))) != 1:
         raise UsageError("unwrap: write one of SERVER, --all, --hook HOST and --restore FILE")
     if args.hook:
@@ -30496,10 +30517,16 @@ _SUMMARIES = {      # kind: what is said of several of them, one line for all
 
 @sub_command(_JSON, _SETUP_CLIENT,
              _options("--ack", "KIND[:NAME]",
-                      "a warning that you know of, such as unpinned or unpinned:git: it counts no more"),
-             _options("--unack", "KIND[:NAME]", "let it count again (all: everything)"), *_POLICY_ARGUMENTS)
+                      "accept a warning, such as unpinned or unpinned:git: it counts no more"),
+             _options("--unack", "KIND[:NAME]", "let it count again (all: every warning)"),
+             *_POLICY_ARGUMENTS)
 def cmd_status(args: Any, io: Surroundings) -> int:
-    """What is wrapped where and with which policy, and what needs attention (then 1)."""
+    """Show what is wrapped, which policy is in force, and what needs attention. The exit status is 1 when
+    something needs attention.
+
+    mcpwall status
+    mcpwall status --ack unpinned:git
+    """
     options = _Options(args)
     found = _take_inventory(io, args.client)
     if options.server_name:
@@ -30567,7 +30594,7 @@ def _say_status(io: Surroundings, status: _Status) -> None:
     found, policy, today, waiting = status.found, status.policy, status.today, status.waiting
     if policy is not None:
         _say_layers(io, policy)
-        io.say(f"Mode: {policy.settings.mode}. Content: {policy.fingerprint}.")
+        io.say(f"Mode: {policy.settings.mode}. Policy hash: {policy.fingerprint}.")
     io.say(f"Today: {_counted_words(today) or 'nothing refused'} (mcpwall log)."
            + (f" {waiting} calls wait for your word (mcpwall approve)." if waiting else ""))
     _say_stopped(io)
@@ -30602,8 +30629,8 @@ def _say_attention(io: Surroundings, status: _Status) -> None:
     if not attention:
         io.say("Nothing needs attention.")
     elif any(one.rank == "warning" for one in attention):
-        _say_line(io, "What you know of and want to keep: mcpwall status --ack KIND or --ack KIND:NAME, as "
-                      "in the brackets.")
+        _say_line(io, "To accept a warning: mcpwall status --ack KIND, or KIND:NAME; the kind stands in "
+                      "brackets.")
     acknowledged = len(status.problems) - len(attention)
     if acknowledged:
         _say_line(io, f"{acknowledged} acknowledged (mcpwall status --json names them, --unack takes it "
@@ -30631,7 +30658,7 @@ def _say_class(io: Surroundings, kind: str, problems: Sequence[Problem]) -> None
 
 # What became of a message, for people; `would`: in monitor mode, whatever would have been done
 _OUTCOMES = {"deny": "refused", "ask": "asked about", "redact": "redacted", "strip": "stripped",
-             "would": "a monitor would have stopped"}
+             "would": "would have been stopped (monitor)"}
 
 
 def _outcome(record: Mapping[str, Any]) -> str:
@@ -30717,7 +30744,8 @@ def _known_problems(io: Surroundings, problems: Sequence[Problem], ack: Sequence
         if not chosen:
             there = {one.kind for one in problems} | {f"{one.kind}:{one.item}" for one in problems}
             raise UsageError(f"--{'' if on else 'un'}ack: {unknown_word(word, there, 'problem')}" if there
-                             else f"--{'' if on else 'un'}ack {printable(word)}: there is no such problem")
+                             else f"--{'' if on else 'un'}ack {printable(word)}: there is no such problem "
+                                  "(see: mcpwall status)")
         errors = [one for one in chosen if one.rank == "error"]
         if on and errors:
             raise UsageError(
@@ -30923,17 +30951,23 @@ def file_mode(path: str, windows: bool = os.name == "nt") -> int:
 # `--yes` agrees only to what the command line names.
 
 @sub_command(_option("names", "NAME",
-                     "the ref of a refused call; a server, with or without tools of it; or a project's "
-                     ".mcpwall.yml, .yaml or .json (without a name: all that waits, and the policy here)",
+                     "the ref of a refused call; a server, and perhaps some of its tools; or a project's "
+                     ".mcpwall.yml, .yaml or .json",
                      nargs="*"),
              _flag("--list", "what is approved and what waits"),
              _option("--revoke", "NAME",
-                     "trust it no more: a policy file, SERVER, SERVER/TOOL or the ref of a call"),
-             _flag("--unsteady", "SERVER TOOL: do not compare a tool that differs every time"),
-             _flag("--ack", "something was lost, and you know all your servers: take new ones for new"),
+                     "take an approval back: of a policy file, SERVER, SERVER/TOOL or the ref of a call"),
+             _flag("--unsteady", "with SERVER TOOL: do not compare this tool, since it differs every time"),
+             _flag("--ack", "after a loss of data: you know all your servers; treat new ones as new"),
              _flag("--yes", "approve what is named without asking, once you have read it"))
 def cmd_approve(args: Any, io: Surroundings) -> int:
-    """What a person consents to: refused calls, what servers say of their tools, a project's policy."""
+    """Answer what waits for you: refused calls, changed tools, a project's policy. Without a name it goes
+    through all of them.
+
+    mcpwall approve k7f3qa-12
+    mcpwall approve github create_issue
+    mcpwall approve .mcpwall.yml
+    """
     if bool(args.names) + args.list + args.ack + bool(args.revoke) > 1:
         raise UsageError("approve: write one of NAME, --list, --ack and --revoke NAME")
     _remove_desk(io)
@@ -32522,19 +32556,22 @@ class _Filter:
 
 
 @sub_command(_LOG_FILES,
-             _option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (24h)"),
+             _option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (default: 24h)"),
              _flag("--denied", "only what was refused"),
-             _flag("--would", "only what a monitor would have stopped"),
-             _flag("--all", "everything, allowed calls too"),
-             *(_option(f"--{key}", key[0].upper(), f"only of this {key}")
+             _flag("--would", "only what would have been refused (settings.mode: monitor)"),
+             _flag("--all", "every record, also of allowed calls"),
+             *(_option(f"--{key}", key[0].upper(), f"only this {key}")
                for key in ("server", "tool", "rule", "session")),
              _flag("--suspect", "refusals that look like false alarms, and why"),
-             _flag("--summary", "counts by rule and server, and rules that never fired"),
-             _flag("--follow", "wait for more"),
-             _flag("--json", "the records as they are, one a line"))
+             _flag("--summary", "count by rule and server, and name rules that never matched"),
+             _flag("--follow", "keep on, and print new records as they come"),
+             _flag("--json", "print the records, one a line"))
 def cmd_log(args: Any, io: Surroundings) -> int:
-    """What was refused, asked about or redacted, newest last, one line each with its ref. Without --since
-    that is what the last 24 hours brought."""
+    """List what was refused, asked about or redacted, the newest last. Without --since it shows the last 24
+    hours.
+
+    mcpwall log --since 2d --server github
+    """
     since = since_moment("24h" if args.since is None else args.since, time.time())
     files = log_files(io, args.files, "" if args.files else since)
     if args.files and args.since is None:
@@ -32585,7 +32622,7 @@ def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json
     used = len(head) + len(ref) + len(what) + len(tail) + 5
     if io.width and len(about) > io.width - used:
         about = _cut_in_the_middle(printable(about, 1000), max(12, io.width - used - 30))
-    line = printable(f"{head} {ref}  {what}  {about}  {tail}", io.width or 3000)
+    line = printable(f"{head} {ref}  {what}  {about}  {tail}".rstrip(), io.width or 3000)
     io.say(io.coloured(line, head, code))
 
 
@@ -32704,8 +32741,8 @@ def _follow(io: Surroundings, args: Any, chosen: _Filter, files: Sequence[str]) 
 
 @sub_command(_LOG_FILES, _JSON)
 def cmd_verify(args: Any, io: Surroundings) -> int:
-    """Check that no record was changed, taken out or cut off: the chain and the numbers of each session.
-    Each record names the line before it by its hash."""
+    """Check that no record of the log was changed or removed. Each record holds the hash of the line before
+    it."""
     files = log_files(io, args.files)
     if not files:
         raise UsageError("there is no log to verify; name a file")
@@ -32735,13 +32772,14 @@ def cmd_verify(args: Any, io: Surroundings) -> int:
         return 1 if problems else 0
     for file, number, problem in problems:
         io.say(f"{io.short(file)}:{number}: {problem}")
-    io.say(f"{sum(head[0] for head in heads.values())} records of {len(heads)} sessions in {len(files)} "
-           "files: " + (f"{len(problems)} problems." if problems else "every chain is whole."))
+    io.say(f"Records: {sum(head[0] for head in heads.values())}, "
+           f"sessions: {len(heads)}, files: {len(files)}; "
+           + (f"{len(problems)} problems." if problems else "every chain is whole."))
     if loose:
         io.say(f"{loose} records stand in no chain: those of hooks and of versions before it.")
     _say_line(io,
-              "The heads, to keep elsewhere (a log that was cut at its end or written anew is noticed by "
-              "them alone):")
+              "Keep these heads elsewhere: only they show whether a log was cut at its end or written "
+              "anew.")
     _say_table(io, [["session", "records", "head", "last"], *([session, str(count), digest, place]
                                                               for session, (count, _, digest, place)
                                                               in heads.items())])
@@ -32807,10 +32845,15 @@ def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
 
 @sub_command(_option("words", "REF | TOOL key=value", "the ref of a refusal, or a call as `check` takes it",
                      nargs="*"),
-             _option("--input", "JSON", "a message, instead"),
+             _option("--input", "JSON", "a message in place of a call"),
              *_POLICY_ARGUMENTS, _LOG_OF_REF, _JSON)
 def cmd_explain(args: Any, io: Surroundings) -> int:
-    """Why a call was, or would be, allowed or refused: every rule that was asked, and what would allow it."""
+    """Say why a call was allowed or refused, and what would allow it. It shows every rule up to the one that
+    decided.
+
+    mcpwall explain k7f3qa-12
+    mcpwall explain read_file path=.env
+    """
     if args.words and args.input is not None:
         raise UsageError("explain: a ref or call and --input exclude each other; use one of them")
     options = _Options(args)
@@ -32838,11 +32881,9 @@ def cmd_explain(args: Any, io: Surroundings) -> int:
         _say_layers(io, policy)
         if missing:
             _say_wrapped(io, f"Not all of the call is known: {missing}.")
-        for _, rule, outcome, hit, why in walk:
-            name = rule.name if rule else "the default"
-            where = next(policy_of for policy_of, one, *_ in walk if one is rule).origin(rule) if rule else ""
-            said = (f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "")
-                    + f": {printable(why, 500)}")
+        for (sign, where, why), group in groupby(walk, _explained):
+            names = [rule.name if rule else "the default" for _, rule, *_ in group]
+            said = f"{sign} {', '.join(names)}{where}: " + ("do not match" if len(names) > 1 else why)
             _say_line(io, said, "    ")
         for text in _near_misses(policy, walk):
             _say_line(io, "Nearly: " + printable(text, 500))
@@ -32856,6 +32897,13 @@ def cmd_explain(args: Any, io: Surroundings) -> int:
     return 1 if refused else 0
 
 
+def _explained(step: tuple[Policy, Any, str, Any, str]) -> tuple[str, str, str]:
+    """(sign, origin, why) of a rule; what is the same of several that do not match is said of all at once."""
+    policy, rule, outcome, _, why = step
+    origin = f" ({policy.origin(rule)})" if rule else ""
+    return "→" if outcome in (DECIDES, FAULT) else " ", origin, printable(why, 500)
+
+
 def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
     said = f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}"
     _say_line(io, said)
@@ -32866,7 +32914,7 @@ def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
                       ("would", "Would"),
                       ("asked", "Asked by"),
                       ("answer", "Answer"),
-                      ("policy", "Policy then")):
+                      ("policy", "Policy hash then")):
         if record.get(key):
             _say_line(io, f"  {word}: {printable(str(record[key]), 400)}")
 
@@ -33101,12 +33149,16 @@ def _json_with_rule(text: str, rule: Mapping[str, Any]) -> str | None:
 
 
 @sub_command(_option("ref", "REF", "what the refusal ends with, such as k7f3qa-12"),
-             _flag("--always", "by a rule in your policy (what is done without --session)"),
-             _flag("--session", "for as long as that session runs"),
+             _flag("--always", "by a rule in your policy (default)"),
+             _flag("--session", "only for the session of that call"),
              _flag("--dry-run", "show the rule, write nothing"), _SETUP_YES,
              _LOG_OF_REF)
 def cmd_allow(args: Any, io: Surroundings) -> int:
-    """Allow exactly the call that was refused: once more for its session, or from now on by a rule."""
+    """Allow exactly the call that was refused: by a rule in your policy, or for its session only.
+
+    mcpwall allow k7f3qa-12
+    mcpwall allow k7f3qa-12 --session
+    """
     if args.always and args.session:
         raise UsageError("allow: --always and --session exclude each other")
     record = find_record(io, args.ref, log_files(io, args.log) if args.log else [])
@@ -33150,7 +33202,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
         io.say("Nothing was written.")
         return 1
     _write_policy(io, path, None if there is None else there.encode(), new)
-    io.say(f"Allowed from now on, by the rule {name!r}; walls that run take it up within a second or two.")
+    io.say(f"Allowed from now on, by the rule {name!r}; running servers get it within a second or two.")
     return 0
 
 
@@ -33249,20 +33301,24 @@ class Stops:
         return gone > 0
 
 
-@sub_command(_option("server", "SERVER", "only calls of this server", nargs="?", default=""))
+@sub_command(_option("server", "SERVER", "only the calls of this server", nargs="?", default=""))
 def cmd_stop(args: Any, io: Surroundings) -> int:
-    """Refuse every call at once, of every server or of one, until `mcpwall go`. Answers still flow."""
+    """Refuse every call at once, until `mcpwall go`. Answers still pass.
+
+    mcpwall stop
+    mcpwall stop github
+    """
     io.stops.stop(args.server)
     io.say(f"Every call {'of ' + printable(args.server) if args.server else 'of every server'} is refused "
            "from now on; mcpwall go ends that.")
     return 0
 
 
-@sub_command(_option("server", "SERVER", "only of this server", nargs="?", default=""), _SETUP_YES)
+@sub_command(_option("server", "SERVER", "only the calls of this server", nargs="?", default=""), _SETUP_YES)
 def cmd_go(args: Any, io: Surroundings) -> int:
-    """End what `mcpwall stop` began."""
+    """Let calls pass again after `mcpwall stop`. The policy judges them as before."""
     if not args.yes:
-        io.need_terminal("go", "it lets calls through again; a program says --yes")
+        io.need_terminal("go", "to let calls pass again without one, add --yes")
     io.say("Calls are judged again." if io.stops.go(args.server) else "Nothing was stopped.")
     return 0
 
@@ -33358,8 +33414,11 @@ class _Tested(NamedTuple):
                      nargs="+"),
              _option("--junit", "FILE", "write the results as JUnit XML"), _JSON, *_POLICY_ARGUMENTS)
 def cmd_test(args: Any, io: Surroundings) -> int:
-    """Run the examples of a policy: calls and answers with the verdicts they must get. They stand in the
-    policy itself, under `tests:`, and in a file beside it (NAME.tests.yml)."""
+    """Run the examples in policies: calls and answers with the verdict that each must get. They stand in the
+    policy under `tests:`, or beside it in NAME.tests.yml.
+
+    mcpwall test team.yml
+    """
     options, tested, unhit = _Options(args), list[_Tested](), list[str]()
     for word in args.files:
         path = os.path.join(io.cwd, word)
@@ -33484,10 +33543,13 @@ def _without_place(data: Any, place: str) -> bool:
     return True
 
 
-@sub_command(_option("files", "FILE", "policies (else those in force here)", nargs="*"),
-             _flag("--strict", "doubts count as mistakes"), _JSON)
+@sub_command(_option("files", "FILE", "policies (default: those in force here)", nargs="*"),
+             _flag("--strict", "warnings count as mistakes"), _JSON)
 def cmd_lint(args: Any, io: Surroundings) -> int:
-    """All mistakes in policies, and what is valid but hardly meant."""
+    """Find all mistakes in policies, and rules that hardly mean what they say.
+
+    mcpwall lint team.yml
+    """
     files = [os.path.join(io.cwd, word) for word in args.files] or [
         path for path in (find_policy_file(io.cwd, ".mcpwall"), find_policy_file(io.folder, "config"))
         if path]
@@ -33509,14 +33571,14 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
         found[path] = [problems, doubts]
     bad = any(problems or args.strict and doubts for problems, doubts in found.values())
     if args.json:
-        io.say_json({path: {"problems": problems, "doubts": doubts}
+        io.say_json({path: {"problems": problems, "warnings": doubts}
                      for path, (problems, doubts) in found.items()})
         return int(bad)
     for path, (problems, doubts) in found.items():
         for problem in problems:
             _say_line(io, printable(shown_without_secrets(problem), 1000))
         for doubt in doubts:
-            _say_line(io, "doubt: " + printable(shown_without_secrets(doubt), 1000))
+            _say_line(io, "warning: " + printable(shown_without_secrets(doubt), 1000))
         if not problems and not doubts:
             io.say(f"{io.short(path)}: fine")
     return int(bad)
@@ -33569,8 +33631,11 @@ def _not_by_rules_alone(record: Mapping[str, Any], action: str, limited: Iterabl
 
 @sub_command(_LOG_FILES, _JSON, *_POLICY_ARGUMENTS)
 def cmd_replay(args: Any, io: Surroundings) -> int:
-    """Judge every recorded call anew by another policy: what would change. Where the log does not tell a call
-    whole, it is counted and not guessed."""
+    """Judge every recorded call by another policy, and show what would change. It counts the calls that the
+    log does not hold in full.
+
+    mcpwall replay -c new.yml
+    """
     policy = _Options(args).policy()
     wall = Wall(policy)
     limited = {rule.name for rule in policy.rules if rule.limit is not None or rule.mark}
@@ -33614,9 +33679,13 @@ MAX_LEARNED_WORDS = 12      # distinct words of one argument: so many are listed
 
 @sub_command(_LOG_FILES,
              _option("--server", "NAME", "only this server's calls"),
-             _option("--project", "DIR", "what ${PROJECT_DIR} means (the working directory)"))
+             _option("--project", "DIR",
+                     "the project: what ${PROJECT_DIR} means (default: the working directory)"))
 def cmd_learn(args: Any, io: Surroundings) -> int:
-    """A policy that allows what the log shows was allowed, and nothing else; printed, never written."""
+    """Print a policy that allows only what the log shows was allowed. It writes no file.
+
+    mcpwall learn --server github > learned.yml
+    """
     project = os.path.realpath(os.path.join(io.cwd, args.project or ""))
     if not os.path.isdir(project):
         raise UsageError(f"--project {printable(args.project)}: no such directory")
@@ -33651,8 +33720,8 @@ def cmd_learn(args: Any, io: Surroundings) -> int:
              for message in firsts if len(message.text) < 2000]
     io.say("# Made by `mcpwall learn` from what the log shows was allowed: read it, and narrow or widen it "
            "where you know better.")
-    io.say(f"# {sum(map(len, calls.values()))} calls of {len(calls)} tools; everything else is refused. Try "
-           "it: mcpwall replay -c FILE; mcpwall test FILE")
+    io.say(f"# Tools: {len(calls)}. Calls with known arguments: {sum(map(len, calls.values()))}. Everything "
+           "else is refused. Try it: mcpwall replay -c FILE; mcpwall test FILE")
     for note in notes:
         io.say(printable(note, 300))
     io.say(to_yaml({**policy, "tests": tests} if tests else policy).rstrip("\n"))
@@ -33832,7 +33901,7 @@ def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Seq
 
     tiles = (("messages", len(records), "all"), ("refused", len(refused), "deny"),
              ("asked about", len(asked), "ask"),
-             ("redacted", len(redactions), "redact"), ("a monitor would have stopped", len(would), "deny"))
+             ("redacted", len(redactions), "redact"), ("would have been stopped", len(would), "deny"))
     tables: tuple[tuple[str, tuple[str, ...], Iterable[Sequence[Any]]], ...] = (
         ("Refused, by rule", ("count", "rule", "server"),
          _report_counts(told(one, "rule", "server") for one in stopped)),
@@ -33840,7 +33909,7 @@ def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Seq
          _report_counts(told(one, "tool", "server") for one in stopped)),
         ("Found and redacted, by kind", ("count", "kind"),
          _report_counts((str(kind),) for one in records for kind in one.get("redacted_patterns", ()))),
-        ("What a monitor would have stopped", ("count", "would", "rule", "tool"),
+        ("What would have been stopped (monitor)", ("count", "would", "rule", "tool"),
          _report_counts(told(one, "would", "rule", "tool") for one in would)),
         ("Tools that were flagged or left out", ("server", "tool", "what", "why"),
          list(dict.fromkeys(tools))[:MAX_REPORT_ROWS]),
@@ -33898,11 +33967,14 @@ def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 @sub_command(_LOG_FILES,
-             _option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (7d)", default="7d"),
-             _option("-o --output", "FILE", "where it is written (mcpwall-report.html)",
+             _option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (default: 7d)", default="7d"),
+             _option("-o --output", "FILE", "the file to write (default: mcpwall-report.html)",
                      default="mcpwall-report.html"))
 def cmd_report(args: Any, io: Surroundings) -> int:
-    """A page about the log that works from disk. It is one HTML file that loads nothing."""
+    """Write an HTML page about the log. The page is one file and loads nothing.
+
+    mcpwall report --since 7d -o report.html
+    """
     since = since_moment(args.since, time.time())
     records = [record for record, *_ in read_log(log_files(io, args.files, "" if args.files else since),
                                                  bool(args.files))
@@ -33925,14 +33997,14 @@ def cmd_report(args: Any, io: Surroundings) -> int:
 # wrong ends in `main` as one line on stderr, which says what to write instead, and in an exit status.
 
 ABOUT = """\
-mcpwall: a firewall for AI tool calls. It stands between an AI host and an MCP server and judges every message.
+mcpwall: a firewall for AI tool calls. It runs between an AI host and an MCP server, and judges every message.
 
-  mcpwall [OPTION...] -- COMMAND [ARG...]       stand in front of this server
+  mcpwall [OPTION...] -- COMMAND [ARG...]       run this server behind mcpwall (hosts start this)
   mcpwall VERB ...                              each with --help:
 
 {verbs}
 
-Options, of the relay and of the verbs that judge:
+Options of the first form, and of the verbs that judge:
 
 {options}
 
@@ -33945,9 +34017,9 @@ Examples:
   mcpwall log --since 2d
   mcpwall rules company-laptop --format yaml > ~/.mcpwall/config.yml
 
-Exit status of the relay: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be started; 70 for a
-fault of mcpwall's own. Of every verb: 0 done, allowed, or nothing found; 1 something was found, refused or not done; 2 a
-mistake in the words, a file or the input.
+Exit status of `mcpwall -- COMMAND`: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be
+started; 70 for a fault in mcpwall. Of every verb: 0 done, allowed, or nothing found; 1 something was found, refused or
+not done; 2 a mistake in the command line, a file or the input.
 """    # noqa: E501
 MAX_CHECK_BYTES = 10 * 1024 * 1024
 
@@ -34252,13 +34324,17 @@ def _without_value(found: re.Match[str]) -> str:
 _SIGNS = {"allow": "✓", "deny": "✗", "ask": "?", "redact": "~", "strip": "~", "log_only": "!"}
 
 
-@sub_command(_option("words", "TOOL key=value key:=JSON", "a call (asked for when there is nothing else)",
-                     nargs="*"),
-             _option("--input", "JSON", "messages; else they are read from stdin"),
-             _option("--tool", "TOOL", "the tool whose answer a response is"), _JSON, *_POLICY_ARGUMENTS)
+@sub_command(_option("words", "TOOL key=value key:=JSON",
+                     "a tool and its arguments; := takes a JSON value (default: it asks)", nargs="*"),
+             _option("--input", "JSON", "messages (default: stdin)"),
+             _option("--tool", "TOOL", "the tool that the response answers"), _JSON, *_POLICY_ARGUMENTS)
 def cmd_check(args: Any, io: Surroundings) -> int:
-    """Judge calls and messages without running anything. The exit status is 0 when all may pass as they are,
-    else 1."""
+    """Judge a call or a message without running anything. The exit status is 0 when it may pass as it is,
+    else 1.
+
+    mcpwall check read_file path=~/.ssh/id_rsa
+    mcpwall check run_container image=alpine ports:='["80:80"]'
+    """
     if args.words and args.input is not None:
         raise UsageError("a tool and --input exclude each other; use one of them")
     options = _Options(args)
@@ -34481,12 +34557,14 @@ def _check_dialogue(checker: _Checks) -> int:
 
 # -- hook -------------------------------------------------------------------------
 
-@sub_command(_option("--host", "NAME", "whose event it is", required=True),
-             _flag("--test", "show the verdict and the answer that would be printed"),
+@sub_command(_option("--host", "NAME", "the host that the event comes from", required=True),
+             _flag("--test", "show the verdict and the answer; record nothing"),
              *_POLICY_ARGUMENTS)
 def cmd_hook(args: Any, io: Surroundings) -> int:
-    """Judge one event of a host's own tools, from stdin, and answer as that host reads it. Whatever happens,
-    that takes less than two seconds."""
+    """Judge one event of a host's own tools, from stdin. Hosts run this; it answers in less than two seconds.
+
+    mcpwall hook --host codex --test < event.json
+    """
     began = time.monotonic() - time.process_time()      # about when this process did
     options = _Options(args)
     hook = Hook(hook_host(args.host), options.policy_of, options.project or "", options.home,
@@ -34563,13 +34641,18 @@ def _test_hook(hook: Hook) -> int:
 # -- rules ------------------------------------------------------------------------
 
 @sub_command(_option("name", "NAME", "a built-in policy, or `secrets`", nargs="?"),
-             _option("--format", "yaml|json", "how a policy is printed", default="yaml",
+             _option("--format", "yaml|json", "how to print a policy (default: yaml)", default="yaml",
                      choices=("json", "yaml")),
              _flag("--effective",
-                   "the policy in force here, in order, and how often each rule hit in 30 days"),
+                   "the rules in force here, in order, and how often each matched in 30 days"),
              _JSON, *_POLICY_ARGUMENTS)
 def cmd_rules(args: Any, io: Surroundings) -> int:
-    """The built-in policies, one of them as a file, kinds of secrets, or (--effective) the rules in force."""
+    """Print a built-in policy, the kinds of secrets, or the rules in force (--effective). Without a name it
+    lists the built-in policies.
+
+    mcpwall rules strict
+    mcpwall rules --effective
+    """
     if args.effective or args.name is None and (args.config or args.profile):
         return _say_effective(io, _Options(args).policy(), args.json)
     name = args.name
@@ -34665,9 +34748,9 @@ def _demo_server() -> int:
     return 0
 
 
-@sub_command(_flag("--server", "be that server"), *_POLICY_ARGUMENTS)
+@sub_command(_flag("--server", "be the toy server"), *_POLICY_ARGUMENTS)
 def cmd_demo(args: Any, io: Surroundings) -> int:
-    """See it at work: a scripted client talks through the real relay to a toy server."""
+    """Show mcpwall at work, with a scripted client and a toy server."""
     if args.server:
         return _demo_server()
     import subprocess
