@@ -109,7 +109,8 @@ def _go_on_from_cache() -> None:
     Python compiles a script at each start, and never gives the 50 MB for it back. The relay itself needs 15.
     """
     folder = os.path.join(os.path.expanduser("~"), ".mcpwall")
-    # -I would not see that one
+    # Python's option -I, with which the launcher starts, would not see a PYTHONHOME, and a Python that needs
+    # one would find no standard library.
     if not os.path.isabs(folder) or not sys.executable or "PYTHONHOME" in os.environ:
         return
     cache = os.path.join(folder, "cache")
@@ -131,7 +132,7 @@ if __name__ == "__main__" and sys._getframe().f_back is None:       # run as a s
         _without_foreign_folders()
     except OSError:             # the working directory is gone, and nothing can be imported from it
         pass
-    # on Windows exec would end the process that the host waits for
+    # Not on Windows: there, exec starts a second process and ends the one that the host waits for.
     if "--" in sys.argv and os.name == "posix":
         _go_on_from_cache()
 
@@ -206,6 +207,17 @@ else:
 # 2. Errors, budgets, late regexes
 # Opens: a budget that never ends, or a fault that nobody sees, would let messages pass.
 # ---------------------------------------------------------------------------
+# Three things that every later section leans on. Each exception derives from WallError, carries its parts as
+# attributes and prints as one line; who raises it knows the fault, and `main` alone decides what a person
+# sees.
+#
+# A Budget is the time that one message may take. Regexes of policies, readings of text and walks through
+# trees ask it between steps, so that whatever a peer sends, its message is judged or refused in time. It
+# counts the processor time of the thread where the system can tell it, since on a busy machine the clock
+# alone would refuse honest calls.
+#
+# Built-in regexes are compiled when they are first used. There are hundreds of them, a session needs a few
+# dozen, and compiling them all would take longer than starting the server.
 
 class WallError(Exception):
     """What mcpwall raises on purpose; `str()` is one clear line. Only `main` turns it into text and an exit
@@ -265,7 +277,8 @@ class BudgetSpent(WallError):
     """Judging one message took longer than it may; the message is refused."""
 
 
-# not every system has it
+# The processor time of one thread. Not every system has such a clock; by the other, time spent waiting for a
+# processor counts as well, which only makes a budget shorter.
 _thread_time: Callable[[], float] = getattr(time, "thread_time", time.monotonic)
 
 
@@ -285,7 +298,7 @@ class Budget:
         """On a busy machine it may take *patience* times as long by the *clock*, as long as this thread has
         not worked for *seconds*."""
         self._clock, self._patience = clock, patience
-        # thread -> when its time was asked for last, and what it was
+        # By thread: when its processor time was asked for last, and what it was then.
         self._counted: dict[int, tuple[float, float]] = {}
         self.renew(seconds)
 
@@ -357,7 +370,8 @@ class lazy_regex:
     def __init__(self, pattern: str | bytes | Callable[[], str], flags: int = 0) -> None:
         self._pattern, self._flags = pattern, flags
 
-    # first look-up of search, match, sub …: compile, then cache the method
+    # Python asks this only for what is not there yet: the first look-up of search, match or sub compiles, and
+    # keeps the method as an attribute, so that later look-ups cost nothing.
     def __getattr__(self, name: str) -> Any:
         method = getattr(re.compile(self._pattern() if callable(self._pattern) else self._pattern,
                                     self._flags), name)
@@ -368,6 +382,17 @@ class lazy_regex:
 # 3. JSON, text, messages
 # Opens: says what a message is, and of which kind; everything else is refused.
 # ---------------------------------------------------------------------------
+# Here is decided what counts as a message. A peer that reads JSON otherwise than we do could be told
+# something that no rule has seen, so this reader takes only what all readers take in the same way: UTF-8, one
+# line, no name twice in an object, no NaN, no half of a surrogate pair, no name that differs from one of the
+# protocol only by case or blanks. Everything else is a MessageError, and the line goes nowhere.
+#
+# A message is a request, a notification or a response of JSON-RPC 2.0 (https://www.jsonrpc.org/specification)
+# in the form that the Model Context Protocol gives it; batches are taken apart by the Session. The strings of
+# a message have ordinals, in the order of the document, names of members included. Findings, views and edits
+# all speak of a string by its ordinal, and `paths_of` leads from there to a JSON Pointer.
+#
+# Left out on purpose: what methods mean, and which answer belongs to which request. Those are the Session's.
 
 MAX_DEPTH = 256             # nesting of objects and arrays in one message, the same on every Python
 # `{`, `[` and `,`: a message of tiny values makes a tree many times its own size
@@ -500,7 +525,7 @@ _half = lazy_regex(r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)
 def without_halves(text: str) -> tuple[str, int]:
     """A strict JSON text with `\\ufffd` in the place of each escaped half of a surrogate pair, and how many
     these are."""
-    # no strict JSON text holds a NUL
+    # NUL can stand for an escaped backslash meanwhile, since no strict JSON text holds one.
     masked, halves = _half.subn(r"\\ufffd", text.replace("\\\\", "\0\0"))
     return masked.replace("\0\0", "\\\\"), halves
 
@@ -618,7 +643,8 @@ def paths_of(value: Any, ordinals: Iterable[int]) -> dict[int, tuple[Any, ...]]:
             for ordinal in wanted[bisect_left(wanted, first):bisect_left(wanted, count)]:
                 member = (ordinal - first) // 2
                 index = bisect_right(ends, member)
-                # counted from its end
+                # `ends` says where each object's members end, so this index is negative and counts from
+                # there.
                 found[ordinal] = (*path, index, [*node[index]][member - ends[index]])
             return
         for step, child in node.items() if type(node) is dict else enumerate(node):
@@ -712,11 +738,13 @@ class Message(NamedTuple):
     method: str | None
     tool: str | None
     server: str
-    # (method, tool): further ways in which it may be taken
+    # Further ways, each (method, tool), in which a receiver may take the message: an answer whose id fits
+    # several requests is judged as the answer to each of them.
     others: tuple[tuple[str | None, str | None], ...] = ()
-    # another name of the tool, which rules may use as well: what a host calls its own
+    # What the host itself calls this tool of its own; rules may use that name, too.
     alias: str | None = None
-    # places of definitions in a list (-1: the instructions) that the user approved
+    # The places in a list of those definitions (-1: the instructions) that the user has approved. Rules do
+    # not object to them again.
     agreed: frozenset[int] = frozenset()
 
 
@@ -780,7 +808,7 @@ def message_kind(body: Any, peer: str) -> str:
     if ("result" in body) == ("error" in body):
         raise MessageError(
             'neither a request (no "method") nor a response (one of "result" and "error")', -32600)
-    # a server's error may be about nothing that it could read
+    # JSON-RPC lets a server answer with an error and no id, when it could not read what it got.
     if "id" not in body and (peer == "client" or "result" in body):
         raise MessageError('a response needs an "id"', -32600)
     if "error" in body and type(body["error"]) is not dict:
@@ -848,7 +876,7 @@ def check_result(method: str | None, result: Mapping[str, Any]) -> None:
             _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
     if type(result.get("task")) is dict:
         _refuse_shadows(result["task"], _RESULT_MEMBERS["tasks/get"], "result: task: ")
-    # of the call that the task is about
+    # A finished task carries the result of the call that it is about, and that is looked at like any other.
     if method == "tasks/get" and type(result.get("result")) is dict:
         check_result("tools/call", result["result"])
 
@@ -995,9 +1023,11 @@ VIEW_LEVELS = 3             # encodings inside encodings that are followed
 _VIEW_TOKEN_MIN = 16        # characters of base64 or hex that are worth reading: 12 or 8 bytes
 _VIEW_TABLE_ROWS = 4096     # remembered readings of short pieces, per table
 
-# (pieces, readings): even ones are equal, odd ones a step has read
+# What a step makes of a text: (pieces, readings), two lists of one length. Pieces at even places were left
+# alone and are their own readings; those at odd places the step has read.
 _ViewPieces = tuple[list[str], list[str]]
-# of a text, a budget, and whether only the readings joined are asked for
+# A step takes a text, a budget (or None), and whether only the joined readings are wanted, which saves the
+# memory of the pieces.
 _ViewStep = Callable[..., _ViewPieces]
 _VIEW_AT_ONCE = 100_000     # pieces of which a text is then cut at a time
 
@@ -1082,7 +1112,8 @@ _VIEW_ODD = (
     "\u249c-\u24e9\ua730\ua731\ufb00-\ufb06\ufe50-\ufe6b"
     "\uff02-\uff05\uff07\uff0a\uff0b\uff0d-\uff19\uff1c-\uff1e\uff20-\uff5d")
 _VIEW_SAME = "".join([sign for sign in _VIEW_SAME_LETTERS if sign > "~" and sign not in "ıə"])
-# (those that are odd anyway are not repeated here)
+# Characters that are odd anyway are left out here, for the class of a regex that holds them twice is only
+# longer.
 _VIEW_ALIKE = "".join([sign for sign in _VIEW_SAME + _VIEW_ALIKE_LETTERS if not (
     sign <= "~" or sign in "ıə" or "\u0250" <= sign <= "\u02b8" or "\u1d00" <= sign <= "\u1dbf" or
     "\u13a0" <= sign <= "\u13f5"
@@ -1178,7 +1209,8 @@ def _view_fold_run(run: str) -> str:
     if not _view_more.search(run):
         text = normalize("NFKC", run)
         return text if text.isascii() or not _view_more.search(text) else _view_marks.sub("", text)
-    # these two are whole phrases
+    # NFKC makes whole Arabic phrases of these two, up to eighteen characters of one, which would break the
+    # bound on how much longer a view may be than the text.
     text = _view_invisible.sub("", run).replace("\ufdfa", " ").replace("\ufdfb", " ")
     text = normalize("NFKC", text)
     return text if text.isascii() else _view_marks.sub("", _view_word.sub(_view_fold_word, text))
@@ -1253,7 +1285,7 @@ _view_line_end = lazy_regex(r"[\n\0<\"']|\\+[nr]|\Z")
 _view_numbers = lazy_regex(r"[ \t]*[0-9A-Fa-f]*[0-9][0-9A-Fa-f]*")
 _view_blanks = lazy_regex(r"[ \t]+")
 _VIEW_HEX = "(?:[2-7][0-9A-Fa-f]|0[9AaDd]|[c-fC-F][0-9A-Fa-f](?:[89ABab][0-9A-Fa-f])+)"
-# of text: no text of that length has fewer characters
+# Two encoded characters are enough to begin with: eight characters of hex hold at least that many.
 _view_hex_start = lazy_regex(rf"(?:0x)?{_VIEW_HEX}{{2}}")
 _view_hex_step = lazy_regex(rf"(?:\A|/)(?:0x)?{_VIEW_HEX}{{2}}")
 _VIEW_PLAIN = bytes((*b"\t\n\r", *range(0x20, 0x80)))
@@ -1297,7 +1329,8 @@ def encoded_runs(text: str, runs: Iterable[tuple[int, int]]
         if token.isdigit() and _view_fraction.match(text, max(0, start - 2),
                                                     start) and text[end:end + 1] != ".":
             continue                # of a decimal number
-        # most words, paths and checksums end here: they have letters of one case, and are no hex of text
+        # Most words, paths and checksums go no further: their letters are of one case, which base64 of a text
+        # hardly ever is, and they are no hex of a text either.
         if start >= done and ((token == token.lower()) == (token == token.upper()) or
                               token[0] in HEX_STARTS and (
                 _view_hex_start.match(token) or "/" in token and _view_hex_step.search(token))):
@@ -1392,7 +1425,7 @@ def decode_token(token: str, cut: bool = False) -> str | None:
             data = b""
         if data and (not data.translate(None, _VIEW_PLAIN) or _view_hex_text.match(data)):
             return view_as_text(data)
-    # words, constants, numbers: text gives both cases
+    # Words, constants and numbers are not base64 of a text: that has letters of both cases.
     if token.islower() or token.isupper() or token.isdigit():
         return None
     if "-" in token or "_" in token:
@@ -1529,7 +1562,7 @@ class _ViewCut:
         offset -= self._ends[index] - len(reading)
         if piece == reading:
             return start + offset, start + offset + 1
-        # closer, where the characters alone read the same
+        # The span is made narrower where the characters read the same one by one as together.
         if self.step is _view_fold and len(piece) > 1:
             if "".join(_view_fold_characters(piece)[1]) == reading:
                 first, last = _ViewCut(_view_fold_characters, piece)._span(offset)
@@ -1718,7 +1751,8 @@ def edit_json_strings(raw: str, edits: Mapping[int, Sequence[tuple[int, int, str
 
 
 def _edit_literal(literal: str, changes: Sequence[tuple[int, int, str]]) -> str:
-    # no character takes more than 12
+    # Only as much of the literal is mapped as the last change reaches: no character is spelled with more than
+    # 12 signs (an escaped surrogate pair).
     raw = _json_offsets(literal[:12 * (changes[-1][1] + 1)] if changes else "")
     kept: list[str] = []
     literals: dict[str, str] = {}
@@ -2601,9 +2635,10 @@ MAX_REGEX_LENGTH = 20_000       # characters of one pattern
 MAX_REGEX_SIZE = 10_000         # characters it can demand in all, repeats written out
 MAX_REGEX_NESTING = 60          # groups within groups
 MAX_LITERALS = 16               # alternatives of a literal prefilter
-# backtracking steps `re` may need at worst between looks at the clock: about 2 ms
+# How many backtracking steps `re` may need at worst between two looks at the clock. So many take about 2 ms.
 RE_STEPS = 200_000
-# repeats that are the machine's, since windows of `re` would have to be too long
+# Repeats of more than this are left to our own machine, since windows for `re` would have to overlap by as
+# much.
 _LONG = 150
 MACHINE_BYTES = 8_000_000      # what the states of all machines may take, roughly; then they are made anew
 _MAX_PYTHON = 20_000            # characters of a translation: `re` takes up to 0.1 s to compile these
@@ -2679,7 +2714,8 @@ _ANY = _Set(((0, _LAST),))
 _ESCAPED_SETS = {"d": _DIGIT, "D": _ranges_not(_DIGIT), "w": _WORD, "W": _ranges_not(_WORD),
                  "s": _SPACE, "S": _ranges_not(_SPACE)}
 _ESCAPED_CHARS = {"f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "0": "\0"}
-# non-ASCII characters that flag i takes for each other; filled late
+# Which characters outside ASCII the flag i takes for each other. It is filled when the first such pattern is
+# compiled: going through all of Unicode takes 100 ms.
 _other_cases: dict[int, list[int]] = {}
 
 
@@ -3128,7 +3164,7 @@ def _trimmed(node: Any, left: bool) -> Any:
             return _VOID
         if node.least == 1:
             return _trimmed(node.body, left)
-        # (no end: see `ranked`)
+        # A repeat without an end stays one without: `ranked` needs to see that.
         return node._replace(most=_NEVER if left and node.least > _LONG else node.least)
     if kind is _Alt:
         parts = tuple([_trimmed(part, left) for part in node.parts])
@@ -3319,7 +3355,8 @@ class _Machine:
 
     def repeat(self, node: Any, out: int) -> int:
         least, guard, then, begun = node.least, self.ordered and _width(node.body)[0] == 0, out, len(self.ops)
-        # one more round; it has to take something, where the order of tries counts
+        # One more round of the repeat. Where the order of tries counts, a round has to take something, or it
+        # would be tried for ever.
         def optional(then: int) -> int:
             leave = self.add(_LEAVE, None, then) if guard else then
             body = self.build(node.body, leave)
@@ -3800,7 +3837,7 @@ def _glob_ends(segments: Sequence[list[Any]]) -> tuple[str, str]:
     """What a text must begin and end with (but for a slash) that this alternative matches."""
     text = "/".join(["".join([token if isinstance(token, str) else "\n" for token in segment])
                      for segment in segments])
-    # (the slash of `**/` may be none)
+    # The slash of `**/` stands for none when the stars do, so it is no part of what must be there.
     return text.partition("\n")[0], text.rpartition("\n")[2].lstrip("/")
 
 
@@ -3824,14 +3861,16 @@ def _is_of_numbers(literals: frozenset[str]) -> bool:
 # name is there. Known limits: 8.3 short names (`PROGRA~1`) and hard links are seen through only where the
 # operating system resolves them; between our look and the server's the disk may change.
 
-# no system opens a longer path; `/./././etc/shadow` is shortened first, as servers do
+# No system opens a longer path. It is counted after `/./` and the like are gone, because servers shorten
+# before they open.
 MAX_PATH_CHARS = 32_768
 _MAX_SPELLINGS = 32         # readings of one value; honest values have at most a dozen
 _MAX_PARTS = 16             # paths in one text (`a.py,b.py`)
 MAX_LOOKS = 4096            # paths whose place on the disk is remembered while messages are judged together
 _MAX_LINKS = 64             # symbolic links followed in one path; Linux gives up after 40
 _PATH_BRACES = 512          # alternatives that the braces of one glob may make
-# what a path resolves to when nobody can open it: matches no glob, is under nothing
+# What a path resolves to when nobody can open it. It matches no glob and lies under nothing, so no rule that
+# allows takes it for a place of its own.
 _NOWHERE = "/\0"
 
 
@@ -3870,7 +3909,7 @@ def default_path_context(project_dir: str | None = None, home: str | None = None
     otherwise)."""
     windows = platform == "win32"
     home = _path_slashes(home or os.path.expanduser("~"))
-    # no HOME (or a relative one) and no entry in the user data base
+    # There is no HOME (or a relative one) and no entry in the system's list of users.
     if not os.path.isabs(home):
         home = "/"
     try:
@@ -4029,7 +4068,7 @@ class DiskLooks:
         self._there: dict[str, bool] = {}
         self._gone: set[str] = set()            # of these it is known that nothing is there, not even a link
         self._edge = "/"                        # ends with a slash
-        # the edge, once it was looked at, and where that leads
+        # The edge as it was when it was last looked at, and where that leads.
         self._beyond = self._place = ""
 
     def forget(self) -> None:
@@ -4130,7 +4169,7 @@ _PATH_ALIAS = lazy_regex(
     r"|//(wsl\$|wsl\.localhost)/[^/]+(?=/|\Z)|//(?:[^/]+/([A-Za-z])\$|[?.]/([A-Za-z]):)(?=/"
     r"|\Z)|//[?.]/(UNC)/",
     re.IGNORECASE)
-# how they begin, or with `/x/`
+# What such paths begin with, beside `/x/`. Without one of these, the regex above is not asked.
 _PATH_ALIASED = ("//", "/proc/", "/private/", "/system/v", "/mnt/", "/cygdrive/")
 
 
@@ -4430,7 +4469,8 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
                 if known or ctx.there(f"{base}/{text}"):
                     found.append(_path_reading(*_path_in(base, text), ctx, sure and whole is None))
     if len(spellings) == _MAX_SPELLINGS:
-        # more readings than anybody needs: surely under nothing
+        # A value with more readings than any honest one: one reading is added that lies under nothing, so
+        # that no rule that allows counts the rest as all there is.
         found.append(PathReading(_NOWHERE, (), True))
     return found
 
@@ -4631,7 +4671,7 @@ class PathPattern:
         self.name, self.rank, self.source, self.negated, self.filed = name, rank, source, source[
             :1] == "!", False
         glob = source[self.negated:]
-        # a Windows path as people write it
+        # A Windows path, written with its backslashes; in globs they would escape.
         self.glob = glob.replace("\\", "/") if glob[1:3] == ":\\" else glob
         self._made: list[list[tuple[str, list[Any], str | None]] | None] = [None, None]
 
@@ -4832,7 +4872,8 @@ class PathIndex:
     def __init__(self, globs: Mapping[str, Sequence[str]], any_case: bool = True) -> None:
         self._any_case = any_case
         self._words: dict[str, list[PathPattern]] = {}     # by a component that must be there
-        # by the first or last three characters of the last component; the text must occur in it
+        # By the first or last three characters that the last component must have; the text beside each
+        # pattern must occur in it as well.
         self._ends: dict[str, list[tuple[str, PathPattern]]] = {}
         self._others: list[PathPattern] = []
         # By something of theirs that is told at a glance (see `_path_marks`): they are filed under the above
@@ -4922,7 +4963,8 @@ class PathIndex:
             names = [part]
             if len(part) < 64 and _PATH_WILD.search(part) is not None:
                 known = 6 * len(_PATH_WILD.sub("", part)) // (4 if part[0] in "*?[" else 3)
-                # must be there
+                # What a name must hold to be what this wildcard stands for; nothing certain where it has sets
+                # or choices.
                 cut = "" if any([sign in part for sign in "[{\\"]) else max(_PATH_WILD.split(part), key=len)
                 if not self._vocabulary:
                     self._vocabulary = dict.fromkeys([word for pattern in self._all
@@ -5285,7 +5327,8 @@ def patch_files(text: str) -> list[PatchFile]:
     """
     found: dict[tuple[str, str], list[str]] = {}
     here: list[list[str]] = []          # the added lines of the files that the hunk at hand is about
-    # first characters of lines that are content; the line before, if it may name a file
+    # `quoting` has the first characters of lines that are content of the file at hand; `before` is the line
+    # before, if that may name a file.
     quoting, before = "", ""
 
     def begin(kind: str, name: str) -> None:
@@ -5295,7 +5338,8 @@ def patch_files(text: str) -> list[PatchFile]:
 
     for line in text.splitlines():
         above, before = before, line if line[:4] in ("--- ", "*** ") else ""
-        # unified, or in the older form with context
+        # The two lines that name a file: `---` and `+++` in unified diffs, `***` and `---` in the older form
+        # with context.
         if above and line[:4] == {"-": "+++ ", "*": "--- "}[above[0]]:
             removed = above[4:]
             here, quoting = [], ""
@@ -5370,9 +5414,9 @@ _PUBLIC = frozenset(("public",))
 _ADR_NETWORKS = """127.0.0.0/8 loopback, 0.0.0.0/8 loopback, 169.254.0.0/16 link_local, 10.0.0.0/8 private, 172.16.0.0/12 private,
 192.168.0.0/16 private, 100.64.0.0/10 private, 198.18.0.0/15 private, 192.0.0.0/24 private, 224.0.0.0/3 private"""  # noqa: E501
 
-# any number of slashes, backslashes too, before the host
+# Schemes of the web. Browsers and libraries take any number of slashes, and backslashes, before their host.
 _ADR_WEB = frozenset("http https ws wss ftp ftps".split())
-# another URL stands inside
+# Schemes in which another URL stands; that one is judged as well.
 _ADR_WRAPPERS = frozenset("view-source jar blob filesystem feed url php zip phar".split())
 _ADR_OTHERS = frozenset("""file javascript vbscript data view-source chrome chrome-extension
     chrome-untrusted edge brave opera devtools moz-extension about blob filesystem jar netdoc php phar
@@ -13065,10 +13109,10 @@ class _Shapes:
     """The shapes of all kinds of tokens, by what one can see of a run of token characters at a glance."""
 
     def __init__(self) -> None:
-        # the first three characters of the run: (kind, shape)
+        # By the first three characters of the run: (kind, shape), compiled when a run begins so.
         self.starts: dict[str, list[tuple[str, str]]] = {}
         self.leads: dict[str, list[_Shape]] = {}        # the three characters before it
-        # its length: (what all have in it or behind it, shapes)
+        # By the length of the run: (a literal that all of these shapes have in it or behind it, the shapes).
         self.lengths: dict[int, tuple[str, list[_Shape]]] = {}
         self.others: dict[str, list[_Shape]] = {}       # the character before it
         self._made: dict[str, list[_Shape]] = {}
@@ -13149,7 +13193,8 @@ _shapes = lru_cache(None)(_Shapes)      # made when the first message is searche
 # -- made-up values -----------------------------------------------------------
 
 _PLAIN_WORD = lazy_regex(r"[A-Z]?[a-z]{2,}|[A-Z]{3,}")
-# Pairs of letters that words are made of
+# Words of natural language are made of few pairs of letters: these are the frequent ones of English, the most
+# frequent first. A random text has one of them by chance only now and then.
 _WORD_PAIRS = frozenset(
     "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as ou io le ve co me de "
     "hi ri ro ic ne "
@@ -13183,7 +13228,9 @@ def _made_up(text: str) -> bool:
 
 
 def _wordy(text: str, share: float = 0.7) -> bool:
-    """Is at least that share of *text* made of words, as names in code and prose are?"""
+    """Is at least that *share* (0 to 1) of *text* made of words, as names in code and prose are? A piece
+    counts as a word when enough of its pairs of letters are frequent ones; short pieces, in which chance
+    plays a larger part, need fewer of them."""
     words, size = _PLAIN_WORD.findall(text), sum(map(str.isalnum, text))
     if sum(map(len, words)) < share * size:
         return False
@@ -13321,6 +13368,7 @@ _MAX_ROWS, _MAX_COLUMNS = 2000, 200     # of a table are looked at
 
 
 class _Value(NamedTuple):
+    """Where the value of a name may stand in the searched text, from *start* to *end*."""
     start: int
     end: int
     # "quoted", "bare", "member", "cell" (stands alone) or "loose" (much that is no value may stand so)
@@ -13384,13 +13432,14 @@ _line_left = lazy_regex(r"(?:\A|[\n\0])[ \t#]*\Z")
 
 
 def _value(span: tuple[int, int], form: str) -> _Value:
+    """The span of a regex group as a _Value."""
     return _Value(span[0], span[1], form)
 
 
 def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterator[_Value]:
     """Where the value of the *name* at (first, end) may stand, up to *reach*; the surest place first."""
     left = text[max(0, first - 60):first]
-    # a piece of `arn:aws:secret:name`
+    # A word between colons is a part of a name, as in `arn:aws:secret:name`, and has no value.
     if left.endswith("::") or left.endswith(":") and text.startswith(":", end):
         return
     if text.startswith("\0", end):
@@ -13470,6 +13519,8 @@ def _at(text: str, found: re.Match[str] | None, reach: int, form: str) -> Iterat
 
 
 def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
+    """The value of a name that is a tag, an attribute of one, or the whole text of one, as in XML and
+    HTML."""
     at = left.rfind("<")
     if at > left.rfind(">"):                # the name is that of the tag, or of one of its attributes
         inside = _inside_tag.search(left)
@@ -13550,10 +13601,13 @@ def _below(text: str, first: int, end: int) -> Iterator[_Value]:
 
 
 def _plain_cell(cell: str) -> str:
+    """A cell of a table without blanks, quotes and the marks of emphasis around it."""
     return cell.strip().strip("`*_\"'").strip()
 
 
 def _column(text: str, at: int, sign: str, index: int, size: int) -> Iterator[_Value]:
+    """The cells of column *index* in the lines from *at* on, as long as they have as many cells (*size*) as
+    the head; *sign* parts them."""
     for _ in range(_MAX_ROWS):
         stop = text.find("\n", at, at + 8000)
         stop = stop if stop >= 0 else min(len(text), at + 8000)
@@ -13671,7 +13725,10 @@ _NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3
 
 
 def _is_password(value: str, form: str) -> bool:
-    """May *value* be a real password, given that its name says so?"""
+    """May *value* be a real password, given that its name says so? *form* is where it stood (see _Value).
+    People choose passwords, so nothing positive is asked of them: this takes out one after the other what
+    is no password, such as references to variables, expressions of code, versions, hashes, patterns, and
+    words without digits."""
     plain = value.strip()
     if not plain:
         return False
@@ -13738,7 +13795,9 @@ _UUID_VALUE = lazy_regex(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\
 
 
 def _is_token(value: str) -> bool:
-    """May *value* be a generated key, given that its name says so?"""
+    """May *value* be a generated key, given that its name says so? A generator leaves traces: enough length,
+    many different characters, an entropy of 2.9 bits per character at least (words of English are below
+    that), and no words in it."""
     if (not _TOKEN_VALUE.match(value) or value.isalpha() and (value.islower() or value.isupper()) or
         value.isdigit()):
         return False
@@ -13782,7 +13841,8 @@ def _user_password(value: str) -> bool:
 
 
 def _kind_of(name: str, rank: str, value: str, form: str) -> str:
-    """The kind of secret that *value* is under a *name* of this rank, or ""."""
+    """The kind of secret that *value* is under a *name* of this rank, or "". *form* is where it stood: what
+    stands loosely behind a name must look more like a secret than what stands between quotes."""
     low = name.lower()
     if value.startswith("Ag") and len(value) > 250 and _TOKEN_VALUE.match(value):
         return ""                   # a sealed secret
@@ -13921,6 +13981,8 @@ def _given(value: str) -> bool:
 
 
 def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
+    """(kind, start, end) of each password in a URL that is more than a stand-in. *low* is *text* in lower
+    case."""
     for found in _url_password.finditer(text):
         user, password = found[1], found[2]
         if _port_first.match(password):     # of the first of several hosts
@@ -13975,7 +14037,7 @@ _jwk_private = lazy_regex(
 _JWK_REACH = 4000           # characters from `kty` to the other members of its key
 _seed_words = lazy_regex(r"""(?x) (?:[\s:=>*|"'`,(\[{\0\\]|is\b|[0-9]{1,2}[.)]){1,40}
     ( (?: [a-z]{3,8} (?:[\s,;"'\0.]|[0-9]{1,2}[.):]){1,12} ){11,23} [a-z]{3,8} ) (?![\w\u2019'])""")
-# none of those that wallets use
+# The lists of words of wallets (BIP 39) hold none of these, but any sentence does.
 _NEVER_OF_WALLETS = frozenset("the and for your are was with from into where which".split())
 
 
@@ -14010,7 +14072,8 @@ def _secret_words(abroad: bool) -> list[tuple[str, Any, list[Any]]]:
     heads: dict[str, list[tuple[str, str, Any]]] = {}
     for row in rows:
         heads.setdefault(row[0][0] if row[0][0] in _RARE_LETTERS else row[0][:3], []).append(row)
-    # soonest looked for
+    # Where a head has one word only, all of that word is looked for: `find` is done soonest with the longest
+    # literal.
     whole = {row[0][0] if len(row) == 1 < len(head) else head: row for head, row in heads.items()}
     return [(head, lazy_regex(re.escape(head) + "(?:%s)" % "|".join(
                 f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in row)),
@@ -14039,7 +14102,9 @@ def _lower(text: str) -> str:
 
 
 def secret_runs(text: str, runs: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
-    """The long runs of `_RUN_CHARS` among those of base64."""
+    """(start, end) of the long runs of `_RUN_CHARS` within *runs*, which are those of base64 and may hold
+    slashes. A path of short steps has none; of a long run of base64 only the beginning is searched, since
+    base64 that stands before a run says that this is a part of it."""
     for start, end in runs:
         token = text[start:end]
         if "/" in token or "+" in token:
@@ -14068,7 +14133,7 @@ class _Search:
         self.head = self.rows_to = 0    # where the head of the last table begins, and its last row ends
         self.hits: list[int] = []       # where there are words of names and forms
         self._near: list[tuple[int, str]] | None = None     # where there are _NEAR_WORDS, and which
-        # how many of them begin before the value at hand; how often they were looked for
+        # `_before` counts those that begin before the value at hand, `_asked` how often they were looked for.
         self._before = self._asked = 0
         if tokens:
             self._tokens(secret_runs(text, all_token_runs(text) if runs is None else runs))
@@ -14083,7 +14148,8 @@ class _Search:
     def _tokens(self, runs: Iterable[tuple[int, int]]) -> None:
         """Tokens by their shape, and generated values by the name before them."""
         text, starts, lengths = self.text, _shapes().starts, _shapes().lengths
-        # ends of the last token, and of the last value that was judged by its name
+        # `covered` is the end of the last token, `valued` that of the last value judged by its name: nothing
+        # before them is looked at twice.
         covered = valued = count = 0
         for start, end in runs:
             count += 1
@@ -14146,6 +14212,8 @@ class _Search:
         return 0
 
     def _accept(self, shape: _Shape, start: int, end: int) -> bool:
+        """Add the match of a shape unless it is no real token: a placeholder, words, or chance within other
+        data."""
         text, kind = self.text, shape.kind
         if kind == "jwt-token":
             if not _jwt_header(text[start:end].partition(".")[0]) or _made_up(text[max(start, end - 60):end]):
@@ -14209,7 +14277,8 @@ class _Search:
         if places is None:
             places, begin, end = [], max(0, left - _NEAR - more), left
             self._asked += 1
-            # few are looked for where they may be, many everywhere at once
+            # The first values look for names just before themselves; from the fiftieth on it is cheaper to
+            # find all names of the text at once.
             if self._asked >= 50:
                 self._near, begin, end = places, 0, len(low)
             for word in _NEAR_WORDS:
@@ -14236,6 +14305,7 @@ class _Search:
         return found
 
     def _scheme(self, scheme: str, start: int, end: int) -> None:
+        """Judge the value (start, end) of an `Authorization` header, by the *scheme* before it."""
         value = self.text[start:end]
         if scheme == "basic":
             if _user_password(value):
@@ -14318,6 +14388,8 @@ class _Search:
                     self._add_once(kind, value)
 
     def _add_once(self, kind: str, value: _Value) -> None:
+        """Add a value unless one of the last findings holds it already: a token is found by its shape and by
+        its name."""
         if not any(start <= value.start and value.end <= end for _, pieces in self.found[-3:]
                    for start, end in pieces):
             self._add(kind, value.start, value.end)
@@ -14325,6 +14397,8 @@ class _Search:
     # -- blocks, URLs and the like
 
     def _forms(self) -> None:
+        """Find what has a form of its own: private keys, webhooks, passwords in URLs, client secrets, JSON
+        web keys. Each regex is run only where a rare sign of its form occurs."""
         text, low = self.text, self.low
         if _block_word.search(text):
             self.found += (("private-key-header", pieces) for pieces in _block_spans(text))
@@ -14349,6 +14423,7 @@ class _Search:
 
 
 def _jwt_header(part: str) -> bool:
+    """Is *part* the base64 of the header of a JSON web token (RFC 7519)?"""
     try:
         header = json.loads(binascii.a2b_base64(part.replace("-", "+").replace("_", "/")
                                                 + "=" * (-len(part) % 4)))
@@ -14363,7 +14438,8 @@ def _jwt_header(part: str) -> bool:
 # a piece, and the pieces overlap. The only test before a view is made is whether there is one at all
 # (`needs_views`).
 
-# characters of a piece, and how many of them the next has in common with it
+# How many characters a piece has, and how many of them the next one repeats. A secret shorter than the
+# overlap is whole in one of the two.
 _PIECE, _OVERLAP = 1 << 15, 6000
 _REACH = 4000               # characters in which a gap is looked for to cut at
 _cut_at = lazy_regex(r"[\s\"'<>\0]")
@@ -14469,7 +14545,8 @@ class SecretScanner:
                 if member and start == base and kind in _NAMED_KINDS and (
                         names is None or names[index] is None or not index
                         or names[index - 1] is not None and texts[index - 1][:1] != "-"):
-                    # not the value of the name before it, but the next name, or the next of a list
+                    # What stands here is no value of the name before it, but the next name, or the next word
+                    # of a list.
                     continue
                 while end > start:      # a part in each of the strings
                     parts.append((index, start - base, min(end - base, len(texts[index]))))
@@ -14588,7 +14665,8 @@ class _ExactText:
     def __init__(self, text: str) -> None:
         self._spellings = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1],
                            text.replace(" ", "+")}
-        # in every spelling
+        # The longest run of letters and digits stands in every spelling, so a text without it need not be
+        # searched.
         self.literals = frozenset((max(re.findall("[A-Za-z0-9]*", text), key=len).lower(),))
 
     def finditer_spans(self, text: str, budget: Budget) -> list[tuple[int, int]]:
@@ -18727,15 +18805,28 @@ def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
 # 12. What rules see: one message and what is derived from it
 # Opens: what is not seen here, no rule refuses.
 # ---------------------------------------------------------------------------
+# A Subject is one message as rules see it. It is made once for each message, and finds out what is derived
+# from it when a rule first asks: the strings and their views, the arguments, the places that arguments name,
+# the addresses, the commands, the secrets, the words that steer. So ten rules that ask for the same cost as
+# much as one.
+#
+# What an argument is for follows from the names of tool and argument, and from what the server has told of
+# itself (its folders, the choices in its schemas). A rule that refuses takes an argument for everything that
+# it may be; one that allows (`certain_places`) takes it only for what it surely is, and None in that list
+# stands for an argument of which nobody can tell.
+#
+# Not seen: tokens of the protocol (cursors, ids of tasks) and media, in the places that the protocol gives
+# them and nowhere else. Base64 of a text is seen as that text.
 
-# one line may take this long to judge (or 0.2 s a megabyte, if that is more); then it is refused
+# Judging one line may take this long, or 0.2 s a megabyte where that is more. Then the line is refused: a
+# server or model that makes the wall slow must not get past it by that.
 JUDGE_SECONDS = 0.8
 PATIENCE = 5                # times as long may pass on a busy machine, where the time of the processor counts
 _LARGE = JUDGE_SECONDS * 5e6    # bytes: from here on it is more
 _TOGETHER = 2000            # characters of short texts that are searched together for what may steer
 _MEDIA_TYPES = ("image", "audio")
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
-# methods whose answers bring the server's `instructions`
+# The answers to these methods bring the server's `instructions`, which go to the model as they are.
 _INTRODUCTIONS = ("initialize", "server/discover")
 # Methods whose answers define what a server offers -> the member that lists it (names of resources are
 # content like any other)
@@ -18752,7 +18843,7 @@ def defined_in(message: Message) -> str:
     for method in (message.method, *(method for method, _ in message.others)):
         members = ([DEFINING.get(method, "instructions" if method in _INTRODUCTIONS else "")]
                    if method is not None
-                   # what nobody asked for is told by its look
+                   # An answer that nobody asked for is taken for whatever it looks like.
                    else [*DEFINING.values(), "instructions"])
         for member in members:
             if type(result.get(member)) is (str if member == "instructions" else list):
@@ -18763,7 +18854,7 @@ def defined_in(message: Message) -> str:
 _WITH_ARGUMENTS = ("tools/call", "prompts/get")
 
 
-# what may be answered by `input_required` (2026-07-28)
+# The calls that a server may answer with `input_required`, from the protocol version 2026-07-28 on.
 _RETRYABLE = ("tools/call", "prompts/get", "resources/read")
 _trace = lazy_regex(r"[0-9a-f]{2}(-[0-9a-f]{2,32}){2}-[0-9a-f]{2}\Z|(?=.{0,512}\Z)[!-~]+=[!-~]*\Z")
 
@@ -18780,7 +18871,7 @@ class _Seen:
 
     def __init__(self, message: Message, budget: Budget | None = None) -> None:
         self._message, self.budget = message, budget
-        # id of an object -> which of its members are tokens
+        # By the id() of an object: which of its members are tokens of the protocol.
         self._tokens: dict[int, Sequence[str]] | None = None
         self._tasks = 0                         # id of the list of tasks
         self._blocks: list[list[Any]] = []      # lists of content blocks, and their ids
@@ -18788,7 +18879,7 @@ class _Seen:
         self._media: set[int] | None = None     # ids of the blocks
         self._read: dict[str, tuple[str, str]] = {}             # short base64 in this message -> what it says
         self.texts: list[str] = []              # while `judged_texts` gathers them: what it has
-        # ordinals of texts that are base64 in the message -> their encoding
+        # By the ordinal of a text that is base64 in the message: the encoding of what it stands for.
         self.decoded: dict[int, str] = {}
 
     def __call__(self, node: dict[str, Any], name: str, text: str) -> str:
@@ -18897,7 +18988,7 @@ class _Seen:
                 yield from lists
                 blocks = [one for one in chain.from_iterable(lists) if type(one) is dict]
                 yield [block["resource"] for block in blocks if "resource" in block]
-                # of a tool result within a message
+                # A message of a prompt may hold a whole tool result, with blocks of its own.
                 lists = [block["content"] for block in blocks if "content" in block]
                 if self.budget is not None:
                     self.budget.check()
@@ -18913,7 +19004,8 @@ def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
     seen = seen or _Seen(message)
     texts: list[str] = []
     seen.texts = texts
-    # the envelope's own strings keep their places, but are not looked into
+    # The strings of the envelope are counted, so that ordinals agree with `strings_of`, but no rule looks
+    # into them.
     for key, value in message.body.items():
         texts.append(key)
         kind = type(value)
@@ -18974,7 +19066,8 @@ class ServerFacts(NamedTuple):
 
 
 NO_FACTS = ServerFacts()
-# folders that the relative paths of one message may start from, and roots that count
+# Of one message and one server only so many folders count from which relative paths may start: each
+# multiplies the readings of every path.
 MAX_BASES = 16
 
 
@@ -19692,7 +19785,8 @@ class Subject:
         elif not place.roles.isdisjoint(_RUN_ROLES) and not place.named and "unknown" not in place.roles:
             return _READ            # what a command writes, its reader tells
         elif len(done) == 2 and acts.isdisjoint(_ACCESS) and "command" not in place.roles:
-            # nothing tells: what could it write?
+            # Neither the tool's name nor the argument's tells what is done. It counts as writing only where
+            # the call holds something that could be written.
             return done if self._may_be_given(place.text) else _READ
         if len(done) == 2 or "command" in place.roles or "search" in acts:
             return done
@@ -19772,9 +19866,9 @@ def _takes_folders(tool: str) -> bool:
     return not _TAKES_FOLDERS.isdisjoint(name_words(tool))
 
 
-# of the name of a branch: HEAD:.env, ../x
+# A name of a branch that leads to a file after all: HEAD:.env, ../x.
 _leads = lazy_regex(r":|\A\s*[/~$%\\]|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")
-# of a memory: all below is said
+# Arguments of a memory's tools. All below them is something said, and names no file.
 _KNOWLEDGE = frozenset(("entities", "relations", "observations"))
 
 
@@ -19848,7 +19942,7 @@ def _use_of(tool: str, name: str) -> tuple[str, frozenset[str]]:
     return next((use for use, of in uses if not roles.isdisjoint(of)), "place"), roles
 
 
-# variables of files that programs write to
+# Names of variables that tell a program which file to write.
 _env_written = lazy_regex(r"(?i)trace|log|hist|out|file|dump|cov|prof|report")
 _PATCHED, _SEARCHED = frozenset(("place", "read", "write")), frozenset(("place", "read"))
 
@@ -20000,7 +20094,8 @@ _CONTAINERS: frozenset[Any] = frozenset((dict, list))
 
 _ARGUMENTS = ("params", "arguments")
 _CALL_MEMBERS, _CALLED = {"jsonrpc", "id", "method", "params"}, {"name", "arguments"}
-# of an answer that is one text: the judged texts before it, and the names of what they are the values of
+# The usual answer is one text block. These are its judged texts and the names of the members they are values
+# of, so that it need not be walked.
 _ANSWER_TEXTS = ("jsonrpc", "", "id", "result", "content", "type", "text", "text")
 _ANSWER_NAMES = (None, "jsonrpc", None, None, None, None, "type", None, "text")
 
@@ -20022,7 +20117,8 @@ def argument_names(tool: str, names: tuple[str, ...]) -> _Names:
                   tuple([host for host in hosts if host[1]]))
 
 
-# a Value with its path in two: (text, name, parent, step, number)
+# A Value whose path is still in two parts, (text, name, parent, step, number): most paths are never asked
+# for, and joining them takes time.
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]
 
 
@@ -20104,8 +20200,17 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
 # 13. Statements that surely only look: the certain reading of SQL
 # Means: what passes here may be allowed; what is not known does not.
 # ---------------------------------------------------------------------------
+# `sql: reads` lets a statement pass, so this reading has to be right and not merely suspicious. It takes the
+# tokens of every dialect that the shell section's reader of SQL knows, and all of these readings must be one
+# SELECT, WITH, VALUES, TABLE, SHOW, DESCRIBE, EXPLAIN or a looking PRAGMA. In it no word may act, and every
+# function called must be one of the list below, which holds what only computes in the databases whose servers
+# are in use (PostgreSQL, MySQL, SQLite, SQL Server).
+#
+# An unknown function, a backslash, a second statement or a file in place of a table make it "not surely".
+# Nothing is said then about what the statement does: `sql: acts` is only the opposite of this.
 
-# What they may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes settings or
+# What a looking statement may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes
+# settings or
 # runs a text.
 SQL_READ_FUNCTIONS = frozenset(
     """abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
@@ -20166,6 +20271,9 @@ def pure_select(text: str) -> bool:
 
 
 def _sql_looks(t: _SqlTokens) -> bool:
+    """Does one reading of a statement (its tokens *t*: p a sign, w a word, i a quoted name, s a string)
+    surely only look? It walks the tokens once, with a stack of open parentheses: of each it keeps the
+    clause it is in and the function whose arguments it holds."""
     if t[-1:] == [("p", ";")]:
         t = t[:-1]
     at = next((i for i, token in enumerate(t) if token != ("p", "(")), 0)
@@ -20242,8 +20350,12 @@ _SQL_CLAUSE_WORDS = frozenset(
 # canonical views of section 4, too. A rule that allows counts what stands there and nothing else; the flag
 # `strict` tells the two apart.
 
+# What a rule may do with a call, and with what a server sends. `redact` and `strip` change a text, and only
+# the texts of servers are changed: a call with a secret in it is refused, since nobody would want it to be
+# made with a marker.
 REQUEST_ACTIONS = ("allow", "deny", "ask", "log_only")
 RESPONSE_ACTIONS = ("allow", "deny", "redact", "strip", "log_only")
+# More rules than anybody writes by hand.
 MAX_RULES = 10_000
 
 
@@ -20265,11 +20377,12 @@ class Settings(NamedTuple):
     deny_as: str = "error"
     audit_required: bool = False
     max_message_bytes: int = 16 * 1024 * 1024   # of a line of the client
-    # of a line of the server: big files come twice, as text and as structure
+    # Of a line of the server. It is four times as much as of the client's, for big files come twice, as text
+    # and as structure.
     max_answer_bytes: int = 64 * 1024 * 1024
     mode: str = "enforce"
     project_dir: str | None = None
-    ask_timeout: float = 50
+    ask_timeout: float = 50             # seconds; the SDKs' clients give a call up after 60
     tool_pinning: str = "guard"
     hide_denied_tools: bool = True
     read_only: bool = False
@@ -20277,9 +20390,8 @@ class Settings(NamedTuple):
     max_repeated_denials: int = 10
     env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
     hook_fault: str = "deny"
-    log_max_mb: int = (
-        512  # of one session and day, beyond which only refusals and their like are written; 0: no bound
-    )
+    # megabytes of one session and day; beyond that only refusals and their like are written; 0: no bound
+    log_max_mb: int = 512
     log_keep_days: int = 0              # log files older than this are removed; 0: none
 
     @property
@@ -20327,6 +20439,8 @@ class _Checker:
         self.file, self.lines = file, lines
 
     def fail(self, place: str, problem: str) -> PolicyError:
+        """The error for *place* (a JSON Pointer), with the line of the nearest thing around it that has
+        one."""
         line, at, lines = 0, place, self.lines()
         while not line:
             line = lines.get(at, 0)
@@ -20336,11 +20450,14 @@ class _Checker:
         return PolicyError(problem, self.file, line, pointer=place or "/")
 
     def typed(self, value: Any, kind: type | tuple[type, ...], place: str, words: str) -> Any:
+        """*value*, when it is of this *kind*. A boolean is no number here, though it is one in Python."""
         if not isinstance(value, kind) or isinstance(value, bool) and kind is int:
             raise self.fail(place, f"{_quoted_value(value)} is not {words}; write {words}")
         return value
 
     def keys(self, value: Any, known: Sequence[str], place: str, words: str = "a map") -> dict[str, Any]:
+        """*value* as a map whose keys are all *known*. A key that is not known is most likely misspelt, so
+        the nearest one is named."""
         members: dict[str, Any] = self.typed(value, dict, place, words)
         for key in members:
             if key not in known:
@@ -20348,6 +20465,7 @@ class _Checker:
         return members
 
     def choice(self, value: Any, choices: Sequence[str], place: str, words: str) -> None:
+        """Check that *value* is one of these words."""
         if not isinstance(value, str) or value not in choices:
             raise self.fail(place, f"{_quoted_value(value)} is not {words}; use {_listed(choices)}")
 
@@ -20358,11 +20476,13 @@ class _Checker:
             self.choice(item, tuple(names), place, words)
 
     def number(self, value: Any, place: str, low: float, high: float, whole: bool = True) -> None:
+        """Check that *value* is a number between *low* and *high*, both included."""
         kinds, words = (int, "a whole number") if whole else ((int, float), "a number")
         if isinstance(value, bool) or not low <= self.typed(value, kinds, place, words) <= high:
             raise self.fail(place, f"{_quoted_value(value)} is out of range; use {low} to {high}")
 
     def mark(self, value: Any, place: str) -> None:
+        """Check that *value* can be the name of a mark: marks stand in records and in other rules."""
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", self.typed(value, str, place, "the name of a mark")):
             raise self.fail(place,
                             f"{_quoted_value(value)} is no name of a mark; use letters, digits, - _ and .")
@@ -20416,6 +20536,7 @@ def shown_without_secrets(text: str) -> str:
 
 
 def _listed(words: Sequence[str]) -> str:
+    """`a, b or c`."""
     return " or ".join((", ".join(words[:-1]), words[-1])) if len(words) > 1 else words[0]
 
 
@@ -20473,6 +20594,7 @@ def check_examples(check: _Checker, examples: Any, place: str) -> None:
 
 
 def _check_step(check: _Checker, step: dict[str, Any], here: str) -> None:
+    """Check one call or answer of an example: it has something to judge, and says what must come of it."""
     if not {"tool", "method", "message", "answer", "tools"} & set(step):
         raise check.fail(here,
                          "the example has no call and no answer; write tool (and arguments), method, "
@@ -20534,6 +20656,8 @@ def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], n
 
 
 def _check_settings(check: _Checker, settings: Any) -> None:
+    """Check `settings`: known keys, and for each a value of its kind, out of its choices or within its
+    bounds."""
     check.keys(settings, Settings._fields, "/settings")
     for key, value in settings.items():
         place = f"/settings/{key}"
@@ -20560,6 +20684,7 @@ def _check_settings(check: _Checker, settings: Any) -> None:
 
 def _check_rules(check: _Checker, rules: Any, place: str, match_keys: Sequence[str],
                  actions: Sequence[str]) -> None:
+    """Check a list of rules: each has a name of its own, says what it is about, and what it does."""
     check.typed(rules, list, place, "a list of rules")
     if len(rules) > MAX_RULES:
         raise check.fail(place, f"{len(rules)} rules; at most {MAX_RULES} are read")
@@ -20623,6 +20748,8 @@ def _check_effect(check: _Checker, rule: dict[str, Any], here: str, actions: Seq
 
 
 def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -> None:
+    """Check the conditions of a rule (`match` or `unless`): the words that are about a message as a whole
+    here, matchers of arguments by `_check_matcher`."""
     check.keys(match, keys, place)
     if keys is OUTBOUND_MATCH_KEYS and not match:
         raise check.fail(place, f"an outbound rule needs at least one of {', '.join(keys)}")
@@ -20652,6 +20779,8 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
 
 
 def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None:
+    """Check one matcher of an argument. *name* is the argument's, or `_any_value` or `_any_key`: some words
+    make sense under one of these alone."""
     check.keys(matcher, MATCHER_WORDS, place, "a matcher (a map of " + ", ".join(MATCHER_WORDS) + ")")
     words = [key for key in matcher if key not in _ABOUT_MATCHERS]
     if not words:
@@ -20706,6 +20835,7 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
 
 
 def _check_secrets(check: _Checker, secrets: Any) -> None:
+    """Check the patterns of secrets that the policy adds to the built-in kinds."""
     check.keys(secrets, ("patterns",), "/secrets")
     patterns = check.typed(secrets.get("patterns", []), list, "/secrets/patterns", "a list of patterns")
     names: set[str] = set()
@@ -20721,7 +20851,7 @@ def _check_secrets(check: _Checker, secrets: Any) -> None:
             raise check.fail(here + "/name",
                              f"{item['name']!r} is used twice; give each pattern its own name")
         names.add(item["name"])
-        # bits per character
+        # Entropy is given in bits per character; a character of eight bits cannot have more than 8.
         check.number(item.get("entropy_threshold", 0), here + "/entropy_threshold", 0, 8, whole=False)
 
 
@@ -20741,18 +20871,20 @@ HIT = Hit()
 
 
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
-# a condition on the classes and names of a host
+# A condition on the classes of a host (`private`, `metadata`) and its names.
 _HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]
 ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON value
 
 
 def _any_test(tests: Sequence[ValueTest]) -> ValueTest:
+    """A test that passes when one of *tests* does; the hit is the first one's."""
     if len(tests) == 1:
         return tests[0]
     return lambda value, subject: _first(test(value, subject) for test in tests)
 
 
 def _all_values(tests: Sequence[ValueTest]) -> ValueTest:
+    """A test that passes when all of *tests* do on the same value."""
     def matches(value: Any, subject: Subject) -> Hit | None:
         hits = [test(value, subject) for test in tests]
         return None if None in hits else _first(hits)
@@ -20808,6 +20940,8 @@ def _is_flat(value: Any) -> bool:
 
 
 def _texts_test(test: Callable[[str, Subject], bool], strict: bool) -> ValueTest:
+    """A condition on the texts in one value. When *strict* the value must be flat and all of its texts must
+    pass as they stand; else one text has to, in any reading."""
     def matches(value: Any, subject: Subject) -> Hit | None:
         if strict:
             return HIT if _is_flat(value) and all(test(text, subject)
@@ -20821,12 +20955,15 @@ def _texts_test(test: Callable[[str, Subject], bool], strict: bool) -> ValueTest
 
 
 def _secret_text(text: str, subject: Subject) -> bool:
+    """Does a text hold a secret, by the kinds and patterns of the policy in force?"""
     scanner = subject.policy.scanner
     return bool(scanner.scan([text], subject.budget))
 
 
 def _texts_anywhere(test: Callable[[str, Subject], bool], skip: frozenset[str], keys: bool,
                     strict: bool) -> Test:
+    """A condition on all arguments: on their texts, or (*keys*) on the names of members. Arguments named in
+    *skip* are passed over. *strict*: there are some, and all pass as they stand."""
     def matches(subject: Subject) -> Hit | None:
         if keys:
             texts = subject.member_names()
@@ -20899,6 +21036,8 @@ def _address_text(test: _HostTest, strict: bool) -> Callable[[str, Subject], boo
 
 
 def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> Test:
+    """A condition on the hosts that the arguments name. *strict*: there is one, and each argument with one
+    names it in the only way that all libraries read."""
     certain = _address_text(test, True)
 
     def matches(subject: Subject) -> Hit | None:
@@ -20915,6 +21054,8 @@ def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> 
 
 
 def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
+    """Does a call bring a secret along? *keys*: in the name of a member, which is how some tools take
+    them."""
     def matches(subject: Subject) -> Hit | None:
         found = [finding for finding in subject.leaks if not keys or
                  subject.names[finding.spans[0][0]] is None]
@@ -20951,6 +21092,8 @@ _quoting_file = lazy_regex(
 
 
 def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], strict: bool) -> Test:
+    """Does a call run, or may it run, a command of one of *categories* (None: of any)? *strict*: it runs
+    nothing else besides."""
     def matches(subject: Subject) -> Hit | None:
         found = subject.commands(skip).categories
         if strict and categories is not None and not categories.issuperset(found):
@@ -20978,6 +21121,7 @@ def _statements(reads: bool, skip: frozenset[str], strict: bool) -> Test:
 
 
 def _dangers_anywhere(kinds: frozenset[str], skip: frozenset[str]) -> Test:
+    """Is a whole call dangerous in one of the ways in *kinds* (section 11)?"""
     def matches(subject: Subject) -> Hit | None:
         for one in subject.dangers():
             if one.kind in kinds and not skip.intersection(one.path):
@@ -20987,6 +21131,7 @@ def _dangers_anywhere(kinds: frozenset[str], skip: frozenset[str]) -> Test:
 
 
 def _command_value(categories: frozenset[str] | None) -> ValueTest:
+    """The same for one argument, which is a command line or a list of its words."""
     def matches(value: Any, subject: Subject) -> Hit | None:
         sources = [value] if isinstance(value, (str, list)) else _leaf_texts(value)
         for source in sources:
@@ -21068,6 +21213,7 @@ def _asks(kinds: frozenset[str]) -> Test:
 
 
 def _injected(kinds: frozenset[str] | None) -> Test:
+    """Does a message hold what may steer the model, of one of *kinds* (None: of any)?"""
     def matches(subject: Subject) -> Hit | None:
         found = tuple(finding for finding in subject.injections if kinds is None or finding.pattern in kinds)
         return Hit(None, found[0].pattern, found[0].view, found) if found else None
@@ -21081,6 +21227,8 @@ def _response_texts(subject: Subject) -> list[tuple[int, str]]:
 
 
 def _contains(words: Sequence[str], strict: bool) -> Test:
+    """Does an answer hold one of *words*, whatever its case, its white space or its encoding? Found words
+    carry spans, so that they can be redacted."""
     plain = [word.casefold() for word in words]
     canonical = [canonical_text(word) for word in words]
 
@@ -21135,13 +21283,15 @@ def _word_spans(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
+    """Does an answer match one of *regexes*: in one of its strings, or over the border of two text blocks?
+    Clients join such blocks, so what is cut in two must not get through."""
     def matches(subject: Subject) -> Hit | None:
         found: list[tuple[int, int, int]] = []
         seen = ""
         blocks = [text for text, name in zip(subject.texts, subject.names)
                   if name == "text"] if "text" in subject.texts else ()
         joined = [(-1, "\n".join(blocks))] if len(blocks) > 1 else []
-        # equal texts are looked at once
+        # Equal texts are looked at once: a dict keeps the first of each, in order.
         asked = dict.fromkeys([text for _, text in joined] + subject.texts)
         asked.pop("", None)
         for regex in regexes:
@@ -21166,6 +21316,18 @@ def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
 # 15. Policy: model and compilation
 # Opens: makes predicates of a policy; strict ones let messages pass.
 # ---------------------------------------------------------------------------
+# A Policy is what is left when the words are gone: settings, and rules whose conditions are functions.
+# `_Compiler` makes it of layers that section 14 has checked, so it raises only for what a check of the shape
+# cannot see, such as a regex that is none.
+#
+# Each rule gets three things. Its *scope* says which methods, tools and servers it is about, and is asked
+# first, since most rules are about other messages. Its *needs* say what a message must hold at least for the
+# rule to match (a literal, a path, a command); a rule whose need is not there is passed over, which is why a
+# thousand rules cost little. Its *matches* is the condition itself. Needs are only ever wider than the
+# condition: a test holds the one against the other.
+#
+# A rule that allows is compiled *strict*: it counts what stands there, read in the one way that is certain.
+# All others are compiled to see every reading.
 
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}):
 # there is a path that some rule is about (None: what is passed over is told by roles), or a command with a
@@ -21260,7 +21422,8 @@ class Policy(NamedTuple):
     apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
     content: str = ""           # 64 hex: SHA-256 of what its layers say
     layers: tuple[PolicyLayer, ...] = ()    # what it was compiled from, the strongest first
-    # the administrator's policy: judged apart, and the stricter verdict counts
+    # The policy of the machine's administrator. It is judged apart, and the stricter of the two verdicts
+    # counts.
     machine: Policy | None = None
 
     @property
@@ -21752,7 +21915,7 @@ _names_a_command = lazy_regex(r"(?i)(?:^|[^a-z])(?:command|cmd|script|shell|code
 
 def _is_closed(regex: str) -> bool:
     """Does a regex surely say how a text begins and how it ends?"""
-    # what is escaped, and classes
+    # What is escaped, and what stands in classes, is no group or anchor.
     inner = re.sub(r"\\.|\[(?:[^\]\\]|\\.)*\]", "x", regex, flags=re.DOTALL)
     depth = 0
     for sign in inner:
@@ -21767,15 +21930,16 @@ class Shadows:
     does."""
 
     _SCOPE = frozenset(("method", "tool", "server", "direction"))
-    # so many rules with wildcards, and with the same tool, are held against each later one
+    # Each later rule is held against so many earlier ones with wildcards, and as many with its own tool: more
+    # would make `lint` of a long policy quadratic.
     _MAX_WIDE = 20
     MOST_LOOKS = 100_000        # comparisons of names in all; a policy made to take longer is told less
 
     def __init__(self, outbound: bool) -> None:
         self._outbound = outbound
-        # a match, spelled out -> the first rule with it
+        # By a match, spelled out: the first rule that has it.
         self._same: dict[str, str] = {}
-        # (name, scope) of rules without wildcards
+        # By tool: (name, scope) of the rules that name it without wildcards.
         self._by_tool: dict[str, list[tuple[str, dict[str, list[str]]]]] = {}
         self._wide: list[tuple[str, dict[str, list[str]]]] = []
         self._looks = 0
@@ -22069,7 +22233,7 @@ _LONG_REGEXES = {
 
 _NOTED = "questions responses response-notes"
 _BASIC = "sensitive-files commands secret-leakage metadata hidden startup-of-tools"
-# name → (what it is for, settings, groups of request rules, groups of response rules)
+# By name: what the policy is for, its settings, and the groups of its rules for requests and for responses.
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
                 f"{_BASIC} git-discard ask-dangers git-history", _NOTED),
@@ -22180,6 +22344,15 @@ def render_default_rules() -> str:
 # 18. Decisions, and the effects they lead to
 # Opens: asks the rules; doubt is a refusal.
 # ---------------------------------------------------------------------------
+# The Wall asks the rules in their order, and the first that decides ends it. A policy that is judged apart (a
+# project's that nobody has approved, the machine's) is asked as well, and there only what is stricter counts.
+# Whatever fails on the way, from a budget that is spent to a mistake of ours, is a refusal: this is the one
+# place with a broad `except`.
+#
+# A Decision says what becomes of a message; effects (Send, Note, Record, Close …) are what the Session hands
+# to the relay, which does them and decides nothing. Marks and limits, by which earlier messages matter for
+# later ones, live in Memory. They are committed only when a message has gone on, so a call that was refused
+# leaves no trace there but its count.
 
 # What a policy that denies by default still lets through, or no client could connect: the life of a session,
 # not its work. By name and kind: the same methods in another kind are denied. Answers pass; so does
@@ -22215,9 +22388,9 @@ class Decision(NamedTuple):
     hint: str = ""              # the rule's author says what would be allowed
     wait: float = 0             # seconds after which the same call may be allowed: of a rule with a limit
     lasting: bool = True        # would the very same call be refused again?
-    # left behind if the message goes on: (whose policy, name), see Memory
+    # The marks that are set if the message goes on, each (whose policy, name); see Memory.
     marks: tuple[tuple[str, str], ...] = ()
-    # the answer of the person who allowed what a rule wanted asked: "once" or "session"
+    # How a person has allowed what a rule wanted asked: "once" or "session"; "" when nobody did.
     granted: str = ""
     asked: str = ""             # how he is asked, or was: "elicitation", "input_required" or "approve"
 
@@ -22235,7 +22408,8 @@ class Memory:
         self._clock = clock
         self.server = NO_FACTS
         self._marks: dict[str, set[str]] = {}
-        # id of the rule -> a deque of the times it matched, the last calls + 1
+        # By the id() of a rule with a limit: the times of its last `calls` + 1 matches. More are not needed
+        # to tell whether the limit is exceeded.
         self._matched: dict[int, Any] = {}
 
     def marks(self, whose: str = "") -> Iterable[str]:
@@ -22314,7 +22488,8 @@ def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
     numbers: dict[Need, int] = {}
     for rule in rules:
         need, lends = None if single else rule.needs, rule.action == "log_only"
-        # one that only logs must not take all the time to find out whether there is what it needs
+        # A rule that only logs must not use up the time of the rules behind it, not even to find out whether
+        # there is what it needs.
         first = need is not None and (not lends or need[0] in QUICK_NEEDS)
         number = -1 if need is None else numbers.setdefault(need, len(numbers))
         if steps and steps[-1].number == number and not single and not lends and not steps[-1].lends:
@@ -22392,7 +22567,7 @@ class Wall:
         try:
             steps, by_literal = (_steps(self._rules(subject.message.peer), True), {}) if every else \
                 self._applying(subject.message)[1:]
-            # what is needed, and is not there
+            # The literals that steps need and this message does not hold: those steps are passed over.
             lacking = subject.lacking(by_literal) if by_literal else set()
             for rules, number, has, what, lends, later in steps:
                 if number in lacking:
@@ -22421,7 +22596,8 @@ class Wall:
                         outcome = DECIDES
                         if rule.action in ("ask", "log_only"):
                             self._read_commands(subject)
-                        # secrets go too, whatever it is about
+                        # A rule that redacts takes out the secrets of the message as well, whatever it is
+                        # about itself: the message is edited anyway.
                         if rule.action == "redact" and _can_be_cut_out(hit.findings):
                             hit = hit._replace(findings=_joined(subject.findings, hit.findings))
                     if every or outcome is DECIDES or outcome is MARKS:
@@ -22562,7 +22738,7 @@ class Wall:
             if len(self._candidates) >= _MAX_CANDIDATE_SETS:
                 self._candidates.clear()
             rules = self._rules(message.peer)
-            # many share one
+            # Many rules share one scope, so each scope is asked once.
             covers = {scope: scope.covers(*about[1:]) for scope in {rule.scope for rule in rules}}
             asked = tuple([rule for rule in rules if covers[rule.scope]])
             steps = _steps(asked)
@@ -22747,7 +22923,8 @@ class Outbox:
         return effects
 
 
-# of params: what a retry of the same call may bring anew
+# Members of `params` that a retry of the same call may bring anew. They do not count when two calls are
+# compared.
 _OWN_MEMBERS = ("_meta", "requestState", "inputResponses")
 
 
@@ -22781,14 +22958,16 @@ def salted_digest(salt: bytes, message: Message) -> str:
 # What a tool is called decides which rules are about it. So a policy can refuse calls of tools that no list
 # of this server has named (`settings.unlisted_tools`), and names that look alike are told of.
 
-# of one server: further ones are not compared, and under `tool_pinning: block` not shown
+# So many tools of one server are compared. Further ones are not, and under `tool_pinning: block` they are not
+# shown either.
 MAX_TOOLS = 2_000
 _BEYOND = f"beyond {MAX_TOOLS} tools, or its name beyond {MAX_NAME_CHARS} characters: it is not compared"
-# of a tool's outputSchema, as JSON; a longer one is not kept, so nothing is redacted in its results
+# So long an outputSchema, as JSON, is kept of a tool. Of a longer one nobody can tell whether a redacted
+# result would still satisfy it, so its results are refused where they would be redacted.
 MAX_SCHEMA_CHARS = 65_536
 MAX_PIN_CHARS = 16_384      # a longer definition is kept as its hash alone
 _PINNED = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
-# whose answers tell of tools; None: nobody's
+# The methods whose answers tell of tools; None stands for answers that nobody asked for.
 _TELLING = frozenset(("tools/list", "initialize", "server/discover", None))
 _BLOCKED_INSTRUCTIONS = (
     "[BLOCKED BY MCPWALL] the server's instructions have changed and wait for the user: mcpwall approve")
@@ -23010,25 +23189,26 @@ class Toolbox:
 
     def __init__(self, wall: Wall, server_name: str, identity: str = "",
                  pins: Callable[[], Any] | None = None) -> None:
-        # label of a definition left out -> rule, pin
+        # By the label of a definition that was left out: the rule that wanted it so, and its pin.
         self._refused: dict[str, tuple[str | None, dict[str, Any]]] = {}
         self._wall, self._name, self._identity = wall, server_name, identity
         self._settings = wall.policy.settings
         self._pins = pins
-        # of the first list: what is known when nothing is kept
+        # The pins of the first list, which count as known when nothing is kept between sessions.
         self._first: dict[str, dict[str, Any]] = {}
         self._listed = False                            # has the first list come to its end?
         self._instructions: dict[str, Any] | None = None
         self._hashes: dict[str, str] = {}               # of each tool, as it was listed last
-        # tools that are not as the user knows them: how, and what is alarming
+        # By tool that is not as the user knows it: how it differs, and what is alarming about it.
         self._changed: dict[str, tuple[str, str]] = {}
-        # what waits in the store; form of a name -> how it changed
+        # What waits for consent in the store, and by the form of a name how that tool has changed.
         self._waiting: tuple[Any, dict[str, str]] = (None, {})
         self._host = ""                                 # what the client calls itself
         self._read_only: set[str] = set()
         self._schemas: dict[str, Any] = {}              # their outputSchema
         self._schema_chars = 0                          # of all of them
-        # canonical form of a name -> the name it was first seen with
+        # By the canonical form of a name: the name it was first seen with. Another name of that form is a
+        # look-alike.
         self._forms: dict[str, str] = {}
         self._told: set[str] = set()
         pinning = self._settings.tool_pinning
@@ -23147,7 +23327,7 @@ class Toolbox:
             self._changed[name] = "changed since the user agreed to it", self._alarm(expected, tool, budget)
         elif not (twice and name in self._changed):
             self._changed.pop(name, None)
-        # of two with one name nobody knows which is called
+        # When two tools have one name, nobody knows which of them is called, so neither counts as known.
         self._hashes[name] = "" if twice and name in self._changed else pin["hash"]
 
     def _alarm(self, known: Any, found: Any, budget: Budget) -> str:
@@ -23387,6 +23567,18 @@ class Toolbox:
 # 20. What we say of messages: quoting, records, redacting, what clients validate
 # Closes: takes secrets out of what clients, people and the log get.
 # ---------------------------------------------------------------------------
+# Whatever leaves the wall in our own words goes through here. A text of a message is scanned for secrets
+# before it is cut, since half a secret is not found any more, and then made printable, so that no sign of it
+# acts on a terminal or hides. That holds for refusals, questions, records and stderr alike.
+#
+# A redaction changes the raw text of a message in place and nothing beside it, by the ordinals of section 3.
+# Some clients validate `structuredContent` against the tool's output schema, and drop an answer that does not
+# fit; so a marker that satisfies the schema is looked for, and where none does the answer is refused rather
+# than sent with a hole in it.
+#
+# A record is a JSON object on one line. Its fields are a promise to those who read the log with programs,
+# hence RECORD_VERSION. Most records are of calls that were simply allowed, and `_usual` writes these without
+# building the object.
 
 MAX_SHOWN_CHARS = 1_200     # of a call's arguments in a question
 MAX_LABELS = 1_000          # names whose form in the log is kept
@@ -23401,7 +23593,8 @@ class Quoting:
     def adopt(self, policy: Policy) -> None:
         """Another policy is in force from now on."""
         self._policy = policy
-        # names of methods, tools, servers and rules -> what is written of them
+        # What is written of names of methods, tools, servers and rules. They come again in every record, and
+        # scanning them takes longer than the rest of it.
         self._labels: dict[str, str] = {}
         self._spelled: dict[str | None, str] = {None: "null"}       # the same as JSON
 
@@ -23511,7 +23704,7 @@ class Quoting:
         return about
 
 
-# ordinal of one of `judged_texts` -> (start, end, what stands there then)
+# By the ordinal of one of the `judged_texts`: (start, end, what stands there then) of each edit.
 Edits = Mapping[int, Sequence[tuple[int, int, str]]]
 
 
@@ -23561,7 +23754,7 @@ _url_ends = lazy_regex(r"[\s\"'<>()]")
 # -- what clients validate -------------------------------------------------------
 
 _MAX_SCHEMA_STEPS = 1_000   # subschemas that are looked at for one string
-# format -> (what a text of it looks like, one that says what it stands for)
+# By `format` of JSON Schema: what its texts look like, and one of them that says what it stands for.
 _FORMATS = {
     name: (lazy_regex(regex), text)
     for names, regex, text in (
@@ -23784,7 +23977,8 @@ class Recorder:
         # Of allowed messages with one peer, kind, method and tool: how that part of their records is written
         self._heads: dict[tuple[str | None, ...], str] = {}
         self.adopt(policy)
-        # the day, in days; bytes recorded in it; records left out since the last
+        # The day, counted in days since 1970; the bytes recorded in it; the records left out since the last
+        # that was written.
         self._day = self._size = self._spared = 0
 
     @property
@@ -24075,6 +24269,17 @@ def _id_at_tail(tail: bytes) -> Any:
 # 21. Refusals and questions: calls that come again, and calls that wait for a person
 # Opens: lets a call pass that a person has allowed.
 # ---------------------------------------------------------------------------
+# Two memories of calls, by the digest of their method, tool and arguments. `Refusals` counts how often a call
+# was refused: a model that tries the same call again is told so, and from `settings.max_repeated_denials` on
+# it is refused without being judged.
+#
+# `Questions` keeps calls that a rule wants asked. Where the client can show a form, the call is held until
+# its user answers; else it is refused with a ref, the user says yes by `mcpwall approve`, and the call passes
+# when it comes again. A yes is for one very call: for its digest, for the rule that asked, and for the
+# session, or for one use. So an answer cannot be used for another call, and a server cannot answer in the
+# user's place: the ids of our questions are random, and a `requestState` of ours is sealed.
+#
+# What a person sees is made by section 20, and an answer counts only for what has been shown.
 
 MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
 
@@ -24086,9 +24291,10 @@ class Refusals:
     def __init__(self, most: int) -> None:
         """A call that was refused *most* times is not judged again."""
         self._most = most
-        # digest -> how often it was refused, and how last
+        # By the digest of a call: how often it was refused, and how the last time.
         self._calls: dict[bytes, tuple[int, Decision]] = {}
-        # (method, tool) -> calls not judged any more
+        # By (method, tool): the digests of calls that are not judged any more. Most messages find nothing
+        # here, and need no digest then.
         self._ended: dict[tuple[str | None, str | None], set[bytes]] = {}
 
     def __len__(self) -> int:
@@ -24106,7 +24312,8 @@ class Refusals:
         only counted."""
         digest = call_digest(message)
         times = self._calls.pop(digest, (0, decision))[0] + 1
-        # an equal call may have its members in another order: there, they are elsewhere
+        # An equal call may have its members in another order, and then the spans of the findings are
+        # elsewhere.
         if decision.findings:
             decision = decision._replace(findings=tuple(finding._replace(spans=())
                                                         for finding in decision.findings))
@@ -24141,7 +24348,7 @@ GRANT_S = 900               # so long a yes that was given in a terminal waits f
 _LOG_FULL = Decision("deny", None,
                      "Blocked: the audit log is full (settings.log_max_mb), and settings.audit_required is "
                      "set", lasting=False)
-# its answer would be taken for ours
+# A request of the client under an id of ours: its answer would be taken for the answer to our question.
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")
 _NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about",
                       lasting=False)
@@ -24253,18 +24460,21 @@ class Questions:
         """*clock*: monotonic seconds."""
         self._settings, self._server_name, self._quoting, self._clock = settings, server_name, quoting, clock
         self._session, self._salt, self._grants = session, salt, grants
-        # can the client's user be asked, and did both sides agree on a version with questions?
+        # Can the client's user be asked by a form, and did both sides agree on a version of the protocol that
+        # has questions?
         self._elicits = False
         self._form = False          # what the client said of that at `initialize`
         self._held: dict[Any, Held] = {}                # id of our question -> the call
         self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
-        # id of a call that was allowed -> its grant
+        # By the id of a call that was allowed and is under way: its grant.
         self._going: dict[Any, tuple[bytes, str | None]] = {}
-        # (…, hash of the server's state): may go on
+        # Calls that may go on without another question, each (digest, rule, hash of the server's
+        # `requestState`).
         self._continued: dict[tuple[bytes, str | None, str], None] = {}
-        # (salted digest, rule) -> hashes of what may be shown of it
+        # By (salted digest, rule): hashes of the texts in which a person may have seen the call.
         self._shown: dict[tuple[str, str | None], list[str]] = {}
-        # of the ids of our questions, and so of our states
+        # How the ids of our questions begin, and so our `requestState`s. It is random, so that no server can
+        # answer for the user.
         self._prefix = f"mcpwall-{os.urandom(8).hex()}-"
 
     def adopt(self, policy: Policy) -> None:
@@ -24466,7 +24676,8 @@ class Questions:
             if decision.granted:
                 key = call_digest(message), decision.rule
                 _keep_newest(self._going, body["id"], key, MAX_GRANTED)
-                # that one can be revoked
+                # An answer given by `mcpwall approve` stays in its file, where it can be revoked; only those
+                # to questions of the session are kept here.
                 if decision.granted == "session" and decision.asked != "approve":
                     _keep_newest(self._granted, key, None, MAX_GRANTED)
         elif message.kind == "response" and message.peer == "server" and message.method == "initialize":
@@ -24507,17 +24718,20 @@ def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None
 
 BLOCKED = "[BLOCKED BY MCPWALL]"        # begins the text that stands for a refused answer
 MAX_PENDING = 65_536        # requests without an answer, per direction; further ones are refused
-# task handles remembered; the oldest is forgotten, its results are judged as nobody's
+# So many handles of tasks are remembered. The oldest is forgotten then, and its results are judged like
+# answers that nobody asked for.
 MAX_TASKS = 10_000
 MAX_BATCH = 10_000          # messages in one batch
-# cancelled requests remembered, and those answered under an id that is only like theirs
+# So many requests are remembered that were cancelled, or answered under an id that is only like theirs: their
+# answers may still come.
 MAX_OVER = 1000
 MAX_NOTED_TOOLS = 100       # of one list, in its record
-# ways to take one message, and tools that run at a time: beyond it may be about any
+# So many ways to take one message, and so many tools at a time, are told apart. Beyond that a message may be
+# about any of them, and is judged so.
 MAX_READINGS = 8
 
 _OTHER = {"client": "server", "server": "client"}
-# requests whose answers may list or define something
+# The requests whose answers may list or define something.
 _TELLING_OF = frozenset((*RESULT_LOOKS, *_TELLING_METHODS))
 
 # -- framing ----------------------------------------------------------------------
@@ -24548,7 +24762,7 @@ class Lines:
         return lines
 
     def _cut(self, data: bytes) -> list[bytes | TooLong]:
-        # whole lines, as nearly always
+        # The usual chunk is whole lines, and nothing is left over from before: no buffer is needed.
         if data[-1:] == b"\n" and not self._size and len(data) <= self._limit:
             return [*data[:-1].split(b"\n")]
         if not data:
@@ -24612,7 +24826,8 @@ class Ids:
     def __init__(self, most: int) -> None:
         self._most = most
         self._values: dict[Any, Any] = {}
-        # number -> the ids here that may be read as it, but for itself
+        # By number: the ids here that some reader takes for that number ("7", 7.0), but for the number
+        # itself.
         self._odd: dict[float, dict[Any, None]] = {}
 
     def __len__(self) -> int:
@@ -24792,7 +25007,7 @@ class Correlation:
         if method == "tools/call":
             self._running[tool or ""] = self._running.get(tool or "", 0) + 1
         pending = self._pending[message.peer]
-        # of two under one id nobody knows which is answered
+        # When two requests wait under one id, nobody knows which is answered, so both are kept.
         before: tuple[Pending, ...] = pending.get(ident) or ()
         if before:
             for one in before[:-MAX_READINGS]:
@@ -24942,7 +25157,8 @@ class Session:
         self.server_name = server_name
         self.audit_required = settings.audit_required
         self._settings, self._clock, self._monotonic = settings, clock, monotonic
-        # of the line at hand, shared by the items of a batch
+        # The budget of the line at hand; the items of a batch share it, or a batch could take a hundred times
+        # as long as a call.
         self._budget = Budget(JUDGE_SECONDS, patience=PATIENCE)
         self._memory = Memory(monotonic)
         self._whereabouts = Whereabouts(self.wall.policy, self._memory, folders)
@@ -25073,14 +25289,16 @@ class Session:
             except HalfCharacter:
                 if peer == "client":
                     raise
-                # what is left of an emoji: the half goes, not the answer
+                # Servers that cut a text within an emoji leave half of it. The half is replaced, and the
+                # answer goes on.
                 text, extra["halves"] = without_halves(text)
                 line, body = text.encode(), load_json(text)
             batch = type(body) is list
             items = body if batch else [body]
             if batch and not 0 < len(items) <= MAX_BATCH:
                 raise MessageError(f"a batch of {len(items)}; write 1 to {MAX_BATCH}", -32600)
-            # one that cannot be judged refuses the whole batch
+            # A batch in which one item cannot be judged is refused as a whole: receivers differ in what they
+            # do with the rest.
             kinds = [message_kind(item, peer) for item in items]
         except MessageError as fault:
             self._unreadable(peer, line, fault, out)
@@ -25258,7 +25476,8 @@ class Session:
         """End questions: their calls go on, or are refused. *answers*: also calls that wait for somebody who
         is gone."""
         for held, answer in ended:
-            # the call was answered when the question was put, and nobody came back
+            # Here the question was put by answering the call, and nobody came back with a retry: there is
+            # nothing left to answer.
             if held.how == "input_required":
                 refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
                 self._record(out, self._recorder.record(held.message, refusal, held.size, {"answer": answer}))
@@ -25284,7 +25503,8 @@ class Session:
             if decision.action == "deny":
                 extra["answer"] = answer
             elif decision.action == "ask" and decision.rule != held.decision.rule:
-                # by now that is another question
+                # Judged again, the call meets another rule that wants it asked: that is another question, and
+                # it is put as well.
                 decision = self._questions.decided(held.message, decision, held.size)
             else:
                 decision = decision._replace(action="allow",
@@ -25702,7 +25922,8 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
             data, found = project_content(there)
             if approved is not None and approved(there, data):
                 for layer in found:
-                    # what may loosen a rule must be the user's
+                    # A file that a project's policy extends may loosen a rule, so it must belong to the user
+                    # as well.
                     read_policy_file(layer.file, of_project=True)
                 layers += found
             else:
@@ -26321,7 +26542,8 @@ class Patience(NamedTuple):
     vanished: float = 1.0   # from the host's disappearance, when the server's input is closed, until SIGTERM
     drain: float = 1.0      # for the end of the server's output after its exit: a grandchild may hold it open
     reader: float = 10.0    # the same while output is judged, or delivered to a host that has stopped reading
-    # from the end of the host's input, for those whom a launcher has left behind to serve
+    # Seconds from the end of the host's input for servers that a launcher has left behind, and that go on
+    # serving.
     linger: float = 1.0
     group: float = 0.5      # from SIGTERM for what the server left of its process group until SIGKILL
     poll: float = 1.0       # between looks at things nobody wakes us for: host gone, time-outs
@@ -26364,7 +26586,8 @@ def server_environment(environ: Mapping[str, str], setting: str | Sequence[str],
     for name, value in environ.items():
         plain = cased(name)
         if any(glob.matches(plain) for glob in named) or (
-                # a function of bash
+                # Bash hands functions on in variables, whose values begin like this. They are code, and no
+                # server asks for them.
                 any(glob.matches(plain) for glob in few) and not value.startswith("()")):
             handed_on[name] = value
         else:
@@ -26553,7 +26776,8 @@ def start_windows(path: str, argv: list[str], environ: Mapping[str, str], kernel
         gone = child.poll() is not None
         if (signum == _SIGKILL or signum and gone) and job.end() or gone:
             return not gone
-        # stdin: a program that inherits a pipe which is being read hangs as it starts
+        # taskkill gets no stdin of ours: on Windows a program that inherits a pipe which is being read hangs
+        # as it starts.
         if signum == _SIGKILL:
             killer = [windows_program("taskkill.exe", environ), "/T", "/F", "/PID", str(child.pid)]
             try:
@@ -26632,6 +26856,17 @@ def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str
 # 26. Relay: two pumps, signals
 # Opens: carries bytes; writes only what the session says.
 # ---------------------------------------------------------------------------
+# The relay moves bytes between host, session and server, and does what the effects say. It knows nothing of
+# messages.
+#
+# One thread reads the host, one reads the server, and each end has an Outlet that writes to it. What is read
+# goes into the session under a lock, one chunk at a time, so the session needs no thought of threads. An
+# Outlet holds back only so much: a peer that does not read makes the other pump wait, and memory stays
+# bounded.
+#
+# The hard part is the end. Either peer may go first, signals come in between, and nobody may be left behind:
+# the server gets the end of its input, some time to finish, then SIGTERM and at last SIGKILL; its exit status
+# becomes ours. What cannot be recorded under `audit_required` is not sent.
 
 # -- what systems can or cannot do with a pipe
 
@@ -26846,7 +27081,7 @@ class _Relay:
         self._parent_gone = parent_watch(windows_kernel())
         self._terminate_at = self._kill_at = self._linger_until = math.inf
 
-    # in any thread
+    # Called in any thread.
 
     def take_signal(self, signum: int) -> None:
         """Called by the signal handler: leaves the signal to the main thread."""
@@ -26906,7 +27141,8 @@ class _Relay:
             if peer not in self._wide:
                 self._wide.add(peer)
                 _widen(fd, self._outlets[_OTHER[peer]].fd)
-        # an end is passed on though the other pump is judging
+        # The end of a stream is passed on even while the other pump is judging: nobody shall wait for that to
+        # end first.
         if not self._lock.acquire(timeout=-1 if data else 1.0):
             return False
         try:
@@ -26940,7 +27176,7 @@ class _Relay:
     def _perform(self, effects: list[Any], peer: str) -> None:
         """Carry out *effects*; *peer*'s pump calls, or the main thread (""), which must not wait."""
         forward: list[bytes] = []
-        # most effects are records
+        # Most effects are records, so they are handled together: one write to the log for all of them.
         decided = [effect.fields for effect in effects if type(effect) is Record
                    and not (effect.is_usual and self._reporter.skips_allowed)]
         others = [effect for effect in effects if type(effect) is not Record]
@@ -26985,7 +27221,7 @@ class _Relay:
                 self._unkept = True
                 self._reporter.say("warn", f"what this server says of its tools is not all kept: {fault}")
 
-    # in the main thread
+    # Called in the main thread.
 
     def supervise(self) -> int:
         """Wait for the server to end, see to it that it does when it should; its exit status."""
@@ -27581,7 +27817,7 @@ def program_name(path: str) -> str:
 
 _wall_runner = lazy_regex(r"(?:python|pypy|py)[0-9.]*w?|env|uvx|uv|pipx|npx|bunx|cmd")
 _WALL_RUNNER_WORDS = ("run", "tool", "x", "/c", "/C")
-# a value each
+# These options take a value each, which is no program.
 _WALL_RUNNER_OPTIONS = ("-X", "-W", "-p", "--package", "--from", "--spec", "--python", "--with")
 
 
@@ -28691,7 +28927,7 @@ class Grants:
                 return "", ""
             if grant["answer"] == "once":
                 taken = f"taken-{os.urandom(8).hex()}.json"
-                # where two come at once, one fails here
+                # Of two walls that come at once, one finds nothing to rename and fails here.
                 os.rename(self._folder.place(name), self._folder.place(taken))
                 again = self._folder.load(taken)
                 self._folder.remove(taken)
@@ -28794,7 +29030,8 @@ class Grants:
                 type(grant.get("rule", 0)) not in (str, type(None)) or grant.get("answer") not in ANSWERS:
             return False
         longest = _SESSION_S if grant["answer"] == "session" else GRANT_S
-        # clocks are set
+        # A grant from the future counts no longer than one of now: clocks are set back, and files are made by
+        # hand.
         return type(grant.get("until")) is int and 0 < grant["until"] - self._clock() < longest + 60
 
 
@@ -28803,7 +29040,8 @@ _MAX_SERVER_CHARS = 512 * 1024          # of one server's names, and of its text
 _MAX_ALSO = 4                           # definitions that were approved before the last one and still count
 _PIN_KINDS = ("tools", "definitions")   # pins by name; the instructions of a server are a single one
 KEEP_WAIT_S = 2.0                       # so long a relay waits for other walls that write
-# all is a change
+# What is known of a server of which something was lost: three empty entries, against which all that it says
+# is a change.
 _NOTHING_KNOWN: dict[str, Any] = {"tools": {}, "definitions": {}, "instructions": {"hash": "", "text": ""}}
 
 
@@ -29019,7 +29257,8 @@ class ConsentStore:
             try:
                 found = self._load(name)
             except FileNotFoundError:
-                # known by its name alone: this is the command, then
+                # Kept by an earlier version under the server's name alone. The first command of that name
+                # takes it over.
                 unbound = _server_file(server_name(server))
                 found = self._load(unbound)
                 if found is not None:
@@ -29838,7 +30077,8 @@ def _take_options(argv: Sequence[str], options: Mapping[str, tuple[str, dict[str
                 raise UsageError(f"{flag} takes no value")
             values[name] = True
             continue
-        # a value that looks like an option is more likely the next one; `--option=-value` is certain
+        # A value that looks like an option is more likely the next option, and its value was forgotten;
+        # whoever means it writes `--option=-value`.
         if not equals and (not rest or is_option(rest[0])):
             raise UsageError(f"{flag} needs a value")
         given = [value if equals else rest.pop(0)]
@@ -31612,7 +31852,7 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
         return event._replace(phase="")
     if not tool:
         raise HookFault("the event names no tool", event)
-    # a host may cut a result within a character, and nothing is lost; of a call we must see all
+    # A host may cut a long result within a character, and nothing is lost by that. Of a call we must see all.
     if is_cut and event.phase == "before":
         raise HookFault("the event holds half a character", event)
     if fields.get("toolinputtruncated"):
@@ -32069,7 +32309,8 @@ class Hook:
             records = (self._record(policy, message, decision),)
             ref = records[0].fields["ref"]
         except Exception:
-            # no policy: then nothing says that it may be asked, or where the log is
+            # There is no policy that loads. Then nothing says that a person may be asked, or where the log
+            # is, and a refusal is all that is left.
             pass
         answer = hook_answer(self.event, decision.action, _hook_reason(decision, ref))
         return HookVerdict(self.event, decision.action, answer, (), records)
@@ -32270,7 +32511,8 @@ class Hook:
             words = f"{BLOCKED} {decision.words}"
             changed = _with_texts(shown,
                                   lambda text: words if len(text) > 64 or re.search(r"\s", text) else text)
-            # it has one-word texts only
+            # The result had nothing but one-word texts, such as names of its parts, which were spared above.
+            # A refusal must not leave it as it is.
             changed = changed if changed != shown else _with_texts(shown, lambda _: words)
         verdict, reason = "allow", ""
         if changed is not None and changed != shown and event.phase == "after":
@@ -32319,7 +32561,7 @@ def _with_media(value: Any, before: Any) -> Any:
     return before if type(value) is str and _is_media(before) else value
 
 
-# what HOST_FILES calls them
+# Hosts of hooks whose servers stand in HOST_FILES under other names.
 _HOST_CLIENTS = {"copilot": ("copilot", "vscode"), "kiro": ("kiro", "amazon-q")}
 
 
@@ -32344,7 +32586,8 @@ class _HostServers:
                 try:
                     self._servers += list_servers(file, decode_config(file.path, read_config(file.path)))
                 except WallError:
-                    # may hold any name
+                    # A file that cannot be read may hold a server of any name, and such a server is not known
+                    # to be walled.
                     self._servers.append(Server(file, (), "", (), None, "unreadable", 0, None, None))
         return self._servers
 
@@ -32746,7 +32989,7 @@ def cmd_verify(args: Any, io: Surroundings) -> int:
     files = log_files(io, args.files)
     if not files:
         raise UsageError("there is no log to verify; name a file")
-    # session: number of records, seq, hash of the last line, where that stands
+    # By session: how many records it has, the last number, the hash of the last line, and where that stands.
     heads: dict[str, list[Any]] = {}
     problems: list[tuple[str, int, str]] = []
     loose = 0
@@ -34412,7 +34655,7 @@ def _is_loose_json(line: bytes) -> bool:
     except RecursionError:
         return True
     except ValueError as fault:
-        # an integer of too many digits is JSON all the same
+        # Python reads no integer of more than 4,300 digits, but other readers do, so it is JSON all the same.
         return not isinstance(fault, json.JSONDecodeError)
     return True
 
@@ -34421,7 +34664,8 @@ class _Checks:
     """Judges messages as the relay would, and keeps the verdicts for showing."""
 
     def __init__(self, policy: Policy, server_name: str, tool: str | None) -> None:
-        # no server is known
+        # `check` knows no server and no list of tools, so settings about listed and pinned tools cannot
+        # apply.
         settings = policy.settings._replace(tool_pinning="off", unlisted_tools="allow", read_only=False)
         self._policy, self._server_name, self._tool = policy._replace(settings=settings), server_name, tool
         self._verdicts: list[tuple[dict[str, Any], str]] = []
@@ -34707,7 +34951,7 @@ def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
 # -- demo -------------------------------------------------------------------------
 
 _DEMO_STEPS = (
-    # what the client wants, tool, arguments
+    # Each step: what the model wants, the tool, its arguments.
     ("read a source file", "read_file", {"path": "src/app.py"}),
     ("read an SSH key", "read_file", {"path": "~/.ssh/id_rsa"}),
     ("run a command", "run_command", {"command": "rm -rf / --no-preserve-root"}),
@@ -34828,7 +35072,8 @@ VERBS: dict[str, Callable[[Sequence[str], Surroundings], int]] = {
     "verify": cmd_verify,
     "lint": cmd_lint, "test": cmd_test, "replay": cmd_replay, "learn": cmd_learn, "report": cmd_report,
     "check": cmd_check, "rules": cmd_rules, "hook": cmd_hook, "demo": cmd_demo}
-# verbs that do without a home directory
+# Verbs that do without a home directory: those that only judge, and those that hosts and pipelines run as
+# users without one.
 _HOMELESS = ("check", "rules", "hook", "demo", "explain", "lint", "test", "replay")
 
 __all__ = [
