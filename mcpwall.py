@@ -28768,7 +28768,8 @@ def read_backup(path: str, lock: str) -> bytes:
     """The backup of a config file. Raises ConfigError where there is none."""
     backup = backup_of(path, _backups_beside(lock))
     if not is_own_backup(backup):
-        raise ConfigError(f"{path}: there is no backup of it; mcpwall makes one when it changes a file")
+        raise ConfigError(f"{path}: there is no backup of it; there is one only as long as the file "
+                          "is not as it was")
     return read_config(backup)
 
 
@@ -30582,7 +30583,7 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
     hosts = [hook_host(name, "--hook") for name in names]
     for host in hosts:
         if not host.file:
-            raise UsageError(f"--hook: nothing is known of how {host.name} is told about hooks")
+            raise UsageError(f"--hook: the file of {host.name}'s hooks is not known; write it yourself")
     if args.config and len(hosts) != 1:
         raise UsageError("--config names the file of one host")
     plans, done = [], True
@@ -30603,9 +30604,9 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
     for plan in plans:
         if plan not in changes and (on or "all" not in args.hook):
             io.say(f"{plan.host.name} in {io.short(plan.path)}: "
-                   f"{'already registered' if on else 'no hook of ours'}")
+                   f"{'already registered' if on else 'no hook of mcpwall'}")
     if not changes and not on and "all" in args.hook:
-        io.say("no hook of ours is registered")
+        io.say("no hook of mcpwall is registered")
     for plan in changes:
         old, new = ([] if text is None else _shown_text(text).split("\n") for text in (plan.old, plan.new))
         _say_diff(io, old, new, plan.path)
@@ -31630,8 +31631,8 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
             io.say(f"  {io.short(one.file)}, which it extends:")
         for line in _described_policy(one.data):
             io.say("  " + printable(line, 2000))
-    io.say("Approved, it comes before your own policy: its first matching rule decides, whatever yours say.\n"
-           "Not approved, only its denials count.")
+    io.say("If you approve it, its rules come before yours, and the first that matches decides.\n"
+           "If you do not, only its denials count.")
     if not io.confirmed(yes, "Approve this content?", "approve", "read the file, then add --yes"):
         io.say("Not approved.")
         return 1
@@ -33407,8 +33408,8 @@ def cmd_allow(args: Any, io: Surroundings) -> int:
     record = find_record(io, args.ref, log_files(io, args.log) if args.log else [])
     if not args.dry_run and not args.yes:
         io.need_terminal("allow",
-                         "it loosens the policy, so a person confirms it (--dry-run shows the rule), or says "
-                         "--yes")
+                         "this allows more, so a person must agree; without one, add --yes (--dry-run "
+                         "shows the rule)")
     _say_refusal(io, record)
     if args.session:
         return _grant_session(io, record, args.yes)
@@ -33925,7 +33926,8 @@ MAX_LEARNED_WORDS = 12      # distinct words of one argument: so many are listed
              _option("--project", "DIR",
                      "the project: what ${PROJECT_DIR} means (default: the working directory)"))
 def cmd_learn(args: Any, io: Surroundings) -> int:
-    """Print a policy that allows only what the log shows was allowed. It writes no file.
+    """Print a policy that allows the tools and folders that the log shows, and refuses the rest. It writes no
+    file.
 
     mcpwall learn --server github > learned.yml
     """
@@ -33945,6 +33947,11 @@ def cmd_learn(args: Any, io: Surroundings) -> int:
             (usual if default.decide(message).action in _PASSING else others).append(message)
         if usual or not messages:
             rules.append(_learned_rule(server, tool, usual, project, io))
+            held = rules[-1]["match"].get("arguments", {})
+            free = sorted({key for message in usual for key, value in _arguments_of(message).items()
+                           if type(value) is str} - set(held))
+            if free:
+                notes.append(f"# {tool}: any text is allowed in {', '.join(free)}; add a regex to narrow it")
         # what the built-in rules refuse was allowed by the user's own policy, or by a person: an allow rule
         # comes before the built-in ones, so it must say exactly what was allowed
         exact = _exact_rule(server, tool, others, context) if others else None

@@ -98,6 +98,19 @@ class Readme(InEmptyHome):
                 pattern = "".join(r"(?:.*\n)*?" if row.strip() == "…" else re.escape(row) for row in expected.splitlines(True))
                 self.assertRegex(shown, rf"\A{pattern}\Z", f"{command}\n{shown}")
 
+        logs = os.path.join(self.home, ".mcpwall", "logs")
+        table = self.text.partition("\n## Audit log\n")[2].partition("\n## ")[0]
+        for name in os.listdir(logs):
+            with open(os.path.join(logs, name), encoding="utf-8") as stream:
+                fields = {field for row in stream for field in json.loads(row)}
+            for field in fields:
+                self.assertRegex(table, rf"(?m)^\|[^|]*`{field}`", field)
+
+    def test_every_rule_of_default_is_told_of(self) -> None:
+        policy = mcpwall.builtin_policy("default")
+        told = re.findall(r"`((?:block|ask|log|flag|keep|redact)-[\w-]+)`", self.text.partition("These are the rules of `default`")[2].partition("\n## ")[0])
+        self.assertEqual(sorted(told), sorted(rule.name for rule in (*policy.rules, *policy.outbound_rules)))
+
     def test_what_is_shown_of_a_refusal_is_what_comes(self) -> None:
         answers, said = self.talk([("read_file", {"path": "~/.ssh/id_rsa"})])
         ref = answers[1]["error"]["data"]["mcpwall"]["ref"]
