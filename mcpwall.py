@@ -90,7 +90,7 @@ sys.pycache_prefix = None       # the standard library has its own
 exec(code, wall.__dict__)
 gc.enable()
 sys.exit(wall.main())
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 
 def _without_foreign_folders() -> None:
@@ -109,7 +109,8 @@ def _go_on_from_cache() -> None:
     Python compiles a script at each start, and never gives the 50 MB for it back. The relay itself needs 15.
     """
     folder = os.path.join(os.path.expanduser("~"), ".mcpwall")
-    # -I would not see that one
+    # Python's option -I, with which the launcher starts, would not see a PYTHONHOME, and a Python that needs
+    # one would find no standard library.
     if not os.path.isabs(folder) or not sys.executable or "PYTHONHOME" in os.environ:
         return
     cache = os.path.join(folder, "cache")
@@ -131,7 +132,7 @@ if __name__ == "__main__" and sys._getframe().f_back is None:       # run as a s
         _without_foreign_folders()
     except OSError:             # the working directory is gone, and nothing can be imported from it
         pass
-    # on Windows exec would end the process that the host waits for
+    # Not on Windows: there, exec starts a second process and ends the one that the host waits for.
     if "--" in sys.argv and os.name == "posix":
         _go_on_from_cache()
 
@@ -149,7 +150,7 @@ import time
 from collections import _tuplegetter    # type: ignore[attr-defined]
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache, partial, wraps
-from itertools import chain
+from itertools import chain, groupby
 
 __version__ = "0.1.0"
 
@@ -206,6 +207,17 @@ else:
 # 2. Errors, budgets, late regexes
 # Opens: a budget that never ends, or a fault that nobody sees, would let messages pass.
 # ---------------------------------------------------------------------------
+# Three things that every later section leans on. Each exception derives from WallError, carries its parts as
+# attributes and prints as one line; who raises it knows the fault, and `main` alone decides what a person
+# sees.
+#
+# A Budget is the time that one message may take. Regexes of policies, readings of text and walks through
+# trees ask it between steps, so that whatever a peer sends, its message is judged or refused in time. It
+# counts the processor time of the thread where the system can tell it, since on a busy machine the clock
+# alone would refuse honest calls.
+#
+# Built-in regexes are compiled when they are first used. There are hundreds of them, a session needs a few
+# dozen, and compiling them all would take longer than starting the server.
 
 class WallError(Exception):
     """What mcpwall raises on purpose; `str()` is one clear line. Only `main` turns it into text and an exit
@@ -265,7 +277,8 @@ class BudgetSpent(WallError):
     """Judging one message took longer than it may; the message is refused."""
 
 
-# not every system has it
+# The processor time of one thread. Not every system has such a clock; by the other, time spent waiting for a
+# processor counts as well, which only makes a budget shorter.
 _thread_time: Callable[[], float] = getattr(time, "thread_time", time.monotonic)
 
 
@@ -285,7 +298,7 @@ class Budget:
         """On a busy machine it may take *patience* times as long by the *clock*, as long as this thread has
         not worked for *seconds*."""
         self._clock, self._patience = clock, patience
-        # thread -> when its time was asked for last, and what it was
+        # By thread: when its processor time was asked for last, and what it was then.
         self._counted: dict[int, tuple[float, float]] = {}
         self.renew(seconds)
 
@@ -357,7 +370,8 @@ class lazy_regex:
     def __init__(self, pattern: str | bytes | Callable[[], str], flags: int = 0) -> None:
         self._pattern, self._flags = pattern, flags
 
-    # first look-up of search, match, sub …: compile, then cache the method
+    # Python asks this only for what is not there yet: the first look-up of search, match or sub compiles, and
+    # keeps the method as an attribute, so that later look-ups cost nothing.
     def __getattr__(self, name: str) -> Any:
         method = getattr(re.compile(self._pattern() if callable(self._pattern) else self._pattern,
                                     self._flags), name)
@@ -368,6 +382,17 @@ class lazy_regex:
 # 3. JSON, text, messages
 # Opens: says what a message is, and of which kind; everything else is refused.
 # ---------------------------------------------------------------------------
+# Here is decided what counts as a message. A peer that reads JSON otherwise than we do could be told
+# something that no rule has seen, so this reader takes only what all readers take in the same way: UTF-8, one
+# line, no name twice in an object, no NaN, no half of a surrogate pair, no name that differs from one of the
+# protocol only by case or blanks. Everything else is a MessageError, and the line goes nowhere.
+#
+# A message is a request, a notification or a response of JSON-RPC 2.0 (https://www.jsonrpc.org/specification)
+# in the form that the Model Context Protocol gives it; batches are taken apart by the Session. The strings of
+# a message have ordinals, in the order of the document, names of members included. Findings, views and edits
+# all speak of a string by its ordinal, and `paths_of` leads from there to a JSON Pointer.
+#
+# Left out on purpose: what methods mean, and which answer belongs to which request. Those are the Session's.
 
 MAX_DEPTH = 256             # nesting of objects and arrays in one message, the same on every Python
 # `{`, `[` and `,`: a message of tiny values makes a tree many times its own size
@@ -500,7 +525,7 @@ _half = lazy_regex(r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)
 def without_halves(text: str) -> tuple[str, int]:
     """A strict JSON text with `\\ufffd` in the place of each escaped half of a surrogate pair, and how many
     these are."""
-    # no strict JSON text holds a NUL
+    # NUL can stand for an escaped backslash meanwhile, since no strict JSON text holds one.
     masked, halves = _half.subn(r"\\ufffd", text.replace("\\\\", "\0\0"))
     return masked.replace("\0\0", "\\\\"), halves
 
@@ -618,7 +643,8 @@ def paths_of(value: Any, ordinals: Iterable[int]) -> dict[int, tuple[Any, ...]]:
             for ordinal in wanted[bisect_left(wanted, first):bisect_left(wanted, count)]:
                 member = (ordinal - first) // 2
                 index = bisect_right(ends, member)
-                # counted from its end
+                # `ends` says where each object's members end, so this index is negative and counts from
+                # there.
                 found[ordinal] = (*path, index, [*node[index]][member - ends[index]])
             return
         for step, child in node.items() if type(node) is dict else enumerate(node):
@@ -712,11 +738,13 @@ class Message(NamedTuple):
     method: str | None
     tool: str | None
     server: str
-    # (method, tool): further ways in which it may be taken
+    # Further ways, each (method, tool), in which a receiver may take the message: an answer whose id fits
+    # several requests is judged as the answer to each of them.
     others: tuple[tuple[str | None, str | None], ...] = ()
-    # another name of the tool, which rules may use as well: what a host calls its own
+    # What the host itself calls this tool of its own; rules may use that name, too.
     alias: str | None = None
-    # places of definitions in a list (-1: the instructions) that the user approved
+    # The places in a list of those definitions (-1: the instructions) that the user has approved. Rules do
+    # not object to them again.
     agreed: frozenset[int] = frozenset()
 
 
@@ -780,7 +808,7 @@ def message_kind(body: Any, peer: str) -> str:
     if ("result" in body) == ("error" in body):
         raise MessageError(
             'neither a request (no "method") nor a response (one of "result" and "error")', -32600)
-    # a server's error may be about nothing that it could read
+    # JSON-RPC lets a server answer with an error and no id, when it could not read what it got.
     if "id" not in body and (peer == "client" or "result" in body):
         raise MessageError('a response needs an "id"', -32600)
     if "error" in body and type(body["error"]) is not dict:
@@ -848,7 +876,7 @@ def check_result(method: str | None, result: Mapping[str, Any]) -> None:
             _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
     if type(result.get("task")) is dict:
         _refuse_shadows(result["task"], _RESULT_MEMBERS["tasks/get"], "result: task: ")
-    # of the call that the task is about
+    # A finished task carries the result of the call that it is about, and that is looked at like any other.
     if method == "tasks/get" and type(result.get("result")) is dict:
         check_result("tools/call", result["result"])
 
@@ -984,9 +1012,8 @@ def _after_blanks(text: str, at: int) -> int:
 #   plain      NFKC, invisible characters and terminal escapes dropped, look-alike letters folded to ASCII
 #   tags       plain, with the text hidden in tag characters and variation selectors made visible
 #   unescaped  plain (or tags) with %41, &#65; and \u0041 read
-# decoded    that with base64 and hex read where they hold text; what is wrapped is put together, whatever
-# stands before
-#              and behind its lines
+#   decoded    that with base64 and hex read where they hold text; what is wrapped is put together,
+#              whatever stands before and behind its lines
 #
 # The last two follow each other VIEW_LEVELS times. Every step is one linear pass. Beside the raw text there
 # are at most 1 + 2 * VIEW_LEVELS views (twice that where characters hide text), none longer than six times
@@ -996,9 +1023,11 @@ VIEW_LEVELS = 3             # encodings inside encodings that are followed
 _VIEW_TOKEN_MIN = 16        # characters of base64 or hex that are worth reading: 12 or 8 bytes
 _VIEW_TABLE_ROWS = 4096     # remembered readings of short pieces, per table
 
-# (pieces, readings): even ones are equal, odd ones a step has read
+# What a step makes of a text: (pieces, readings), two lists of one length. Pieces at even places were left
+# alone and are their own readings; those at odd places the step has read.
 _ViewPieces = tuple[list[str], list[str]]
-# of a text, a budget, and whether only the readings joined are asked for
+# A step takes a text, a budget (or None), and whether only the joined readings are wanted, which saves the
+# memory of the pieces.
 _ViewStep = Callable[..., _ViewPieces]
 _VIEW_AT_ONCE = 100_000     # pieces of which a text is then cut at a time
 
@@ -1083,7 +1112,8 @@ _VIEW_ODD = (
     "\u249c-\u24e9\ua730\ua731\ufb00-\ufb06\ufe50-\ufe6b"
     "\uff02-\uff05\uff07\uff0a\uff0b\uff0d-\uff19\uff1c-\uff1e\uff20-\uff5d")
 _VIEW_SAME = "".join([sign for sign in _VIEW_SAME_LETTERS if sign > "~" and sign not in "ıə"])
-# (those that are odd anyway are not repeated here)
+# Characters that are odd anyway are left out here, for the class of a regex that holds them twice is only
+# longer.
 _VIEW_ALIKE = "".join([sign for sign in _VIEW_SAME + _VIEW_ALIKE_LETTERS if not (
     sign <= "~" or sign in "ıə" or "\u0250" <= sign <= "\u02b8" or "\u1d00" <= sign <= "\u1dbf" or
     "\u13a0" <= sign <= "\u13f5"
@@ -1179,7 +1209,8 @@ def _view_fold_run(run: str) -> str:
     if not _view_more.search(run):
         text = normalize("NFKC", run)
         return text if text.isascii() or not _view_more.search(text) else _view_marks.sub("", text)
-    # these two are whole phrases
+    # NFKC makes whole Arabic phrases of these two, up to eighteen characters of one, which would break the
+    # bound on how much longer a view may be than the text.
     text = _view_invisible.sub("", run).replace("\ufdfa", " ").replace("\ufdfb", " ")
     text = normalize("NFKC", text)
     return text if text.isascii() else _view_marks.sub("", _view_word.sub(_view_fold_word, text))
@@ -1254,7 +1285,7 @@ _view_line_end = lazy_regex(r"[\n\0<\"']|\\+[nr]|\Z")
 _view_numbers = lazy_regex(r"[ \t]*[0-9A-Fa-f]*[0-9][0-9A-Fa-f]*")
 _view_blanks = lazy_regex(r"[ \t]+")
 _VIEW_HEX = "(?:[2-7][0-9A-Fa-f]|0[9AaDd]|[c-fC-F][0-9A-Fa-f](?:[89ABab][0-9A-Fa-f])+)"
-# of text: no text of that length has fewer characters
+# Two encoded characters are enough to begin with: eight characters of hex hold at least that many.
 _view_hex_start = lazy_regex(rf"(?:0x)?{_VIEW_HEX}{{2}}")
 _view_hex_step = lazy_regex(rf"(?:\A|/)(?:0x)?{_VIEW_HEX}{{2}}")
 _VIEW_PLAIN = bytes((*b"\t\n\r", *range(0x20, 0x80)))
@@ -1298,7 +1329,8 @@ def encoded_runs(text: str, runs: Iterable[tuple[int, int]]
         if token.isdigit() and _view_fraction.match(text, max(0, start - 2),
                                                     start) and text[end:end + 1] != ".":
             continue                # of a decimal number
-        # most words, paths and checksums end here: they have letters of one case, and are no hex of text
+        # Most words, paths and checksums go no further: their letters are of one case, which base64 of a text
+        # hardly ever is, and they are no hex of a text either.
         if start >= done and ((token == token.lower()) == (token == token.upper()) or
                               token[0] in HEX_STARTS and (
                 _view_hex_start.match(token) or "/" in token and _view_hex_step.search(token))):
@@ -1393,7 +1425,7 @@ def decode_token(token: str, cut: bool = False) -> str | None:
             data = b""
         if data and (not data.translate(None, _VIEW_PLAIN) or _view_hex_text.match(data)):
             return view_as_text(data)
-    # words, constants, numbers: text gives both cases
+    # Words, constants and numbers are not base64 of a text: that has letters of both cases.
     if token.islower() or token.isupper() or token.isdigit():
         return None
     if "-" in token or "_" in token:
@@ -1530,7 +1562,7 @@ class _ViewCut:
         offset -= self._ends[index] - len(reading)
         if piece == reading:
             return start + offset, start + offset + 1
-        # closer, where the characters alone read the same
+        # The span is made narrower where the characters read the same one by one as together.
         if self.step is _view_fold and len(piece) > 1:
             if "".join(_view_fold_characters(piece)[1]) == reading:
                 first, last = _ViewCut(_view_fold_characters, piece)._span(offset)
@@ -1719,7 +1751,8 @@ def edit_json_strings(raw: str, edits: Mapping[int, Sequence[tuple[int, int, str
 
 
 def _edit_literal(literal: str, changes: Sequence[tuple[int, int, str]]) -> str:
-    # no character takes more than 12
+    # Only as much of the literal is mapped as the last change reaches: no character is spelled with more than
+    # 12 signs (an escaped surrogate pair).
     raw = _json_offsets(literal[:12 * (changes[-1][1] + 1)] if changes else "")
     kept: list[str] = []
     literals: dict[str, str] = {}
@@ -2602,9 +2635,10 @@ MAX_REGEX_LENGTH = 20_000       # characters of one pattern
 MAX_REGEX_SIZE = 10_000         # characters it can demand in all, repeats written out
 MAX_REGEX_NESTING = 60          # groups within groups
 MAX_LITERALS = 16               # alternatives of a literal prefilter
-# backtracking steps `re` may need at worst between looks at the clock: about 2 ms
+# How many backtracking steps `re` may need at worst between two looks at the clock. So many take about 2 ms.
 RE_STEPS = 200_000
-# repeats that are the machine's, since windows of `re` would have to be too long
+# Repeats of more than this are left to our own machine, since windows for `re` would have to overlap by as
+# much.
 _LONG = 150
 MACHINE_BYTES = 8_000_000      # what the states of all machines may take, roughly; then they are made anew
 _MAX_PYTHON = 20_000            # characters of a translation: `re` takes up to 0.1 s to compile these
@@ -2680,7 +2714,8 @@ _ANY = _Set(((0, _LAST),))
 _ESCAPED_SETS = {"d": _DIGIT, "D": _ranges_not(_DIGIT), "w": _WORD, "W": _ranges_not(_WORD),
                  "s": _SPACE, "S": _ranges_not(_SPACE)}
 _ESCAPED_CHARS = {"f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "0": "\0"}
-# non-ASCII characters that flag i takes for each other; filled late
+# Which characters outside ASCII the flag i takes for each other. It is filled when the first such pattern is
+# compiled: going through all of Unicode takes 100 ms.
 _other_cases: dict[int, list[int]] = {}
 
 
@@ -3129,7 +3164,7 @@ def _trimmed(node: Any, left: bool) -> Any:
             return _VOID
         if node.least == 1:
             return _trimmed(node.body, left)
-        # (no end: see `ranked`)
+        # A repeat without an end stays one without: `ranked` needs to see that.
         return node._replace(most=_NEVER if left and node.least > _LONG else node.least)
     if kind is _Alt:
         parts = tuple([_trimmed(part, left) for part in node.parts])
@@ -3320,7 +3355,8 @@ class _Machine:
 
     def repeat(self, node: Any, out: int) -> int:
         least, guard, then, begun = node.least, self.ordered and _width(node.body)[0] == 0, out, len(self.ops)
-        # one more round; it has to take something, where the order of tries counts
+        # One more round of the repeat. Where the order of tries counts, a round has to take something, or it
+        # would be tried for ever.
         def optional(then: int) -> int:
             leave = self.add(_LEAVE, None, then) if guard else then
             body = self.build(node.body, leave)
@@ -3801,7 +3837,7 @@ def _glob_ends(segments: Sequence[list[Any]]) -> tuple[str, str]:
     """What a text must begin and end with (but for a slash) that this alternative matches."""
     text = "/".join(["".join([token if isinstance(token, str) else "\n" for token in segment])
                      for segment in segments])
-    # (the slash of `**/` may be none)
+    # The slash of `**/` stands for none when the stars do, so it is no part of what must be there.
     return text.partition("\n")[0], text.rpartition("\n")[2].lstrip("/")
 
 
@@ -3825,14 +3861,16 @@ def _is_of_numbers(literals: frozenset[str]) -> bool:
 # name is there. Known limits: 8.3 short names (`PROGRA~1`) and hard links are seen through only where the
 # operating system resolves them; between our look and the server's the disk may change.
 
-# no system opens a longer path; `/./././etc/shadow` is shortened first, as servers do
+# No system opens a longer path. It is counted after `/./` and the like are gone, because servers shorten
+# before they open.
 MAX_PATH_CHARS = 32_768
 _MAX_SPELLINGS = 32         # readings of one value; honest values have at most a dozen
 _MAX_PARTS = 16             # paths in one text (`a.py,b.py`)
 MAX_LOOKS = 4096            # paths whose place on the disk is remembered while messages are judged together
 _MAX_LINKS = 64             # symbolic links followed in one path; Linux gives up after 40
 _PATH_BRACES = 512          # alternatives that the braces of one glob may make
-# what a path resolves to when nobody can open it: matches no glob, is under nothing
+# What a path resolves to when nobody can open it. It matches no glob and lies under nothing, so no rule that
+# allows takes it for a place of its own.
 _NOWHERE = "/\0"
 
 
@@ -3871,7 +3909,7 @@ def default_path_context(project_dir: str | None = None, home: str | None = None
     otherwise)."""
     windows = platform == "win32"
     home = _path_slashes(home or os.path.expanduser("~"))
-    # no HOME (or a relative one) and no entry in the user data base
+    # There is no HOME (or a relative one) and no entry in the system's list of users.
     if not os.path.isabs(home):
         home = "/"
     try:
@@ -4030,7 +4068,7 @@ class DiskLooks:
         self._there: dict[str, bool] = {}
         self._gone: set[str] = set()            # of these it is known that nothing is there, not even a link
         self._edge = "/"                        # ends with a slash
-        # the edge, once it was looked at, and where that leads
+        # The edge as it was when it was last looked at, and where that leads.
         self._beyond = self._place = ""
 
     def forget(self) -> None:
@@ -4131,7 +4169,7 @@ _PATH_ALIAS = lazy_regex(
     r"|//(wsl\$|wsl\.localhost)/[^/]+(?=/|\Z)|//(?:[^/]+/([A-Za-z])\$|[?.]/([A-Za-z]):)(?=/"
     r"|\Z)|//[?.]/(UNC)/",
     re.IGNORECASE)
-# how they begin, or with `/x/`
+# What such paths begin with, beside `/x/`. Without one of these, the regex above is not asked.
 _PATH_ALIASED = ("//", "/proc/", "/private/", "/system/v", "/mnt/", "/cygdrive/")
 
 
@@ -4431,7 +4469,8 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
                 if known or ctx.there(f"{base}/{text}"):
                     found.append(_path_reading(*_path_in(base, text), ctx, sure and whole is None))
     if len(spellings) == _MAX_SPELLINGS:
-        # more readings than anybody needs: surely under nothing
+        # A value with more readings than any honest one: one reading is added that lies under nothing, so
+        # that no rule that allows counts the rest as all there is.
         found.append(PathReading(_NOWHERE, (), True))
     return found
 
@@ -4632,7 +4671,7 @@ class PathPattern:
         self.name, self.rank, self.source, self.negated, self.filed = name, rank, source, source[
             :1] == "!", False
         glob = source[self.negated:]
-        # a Windows path as people write it
+        # A Windows path, written with its backslashes; in globs they would escape.
         self.glob = glob.replace("\\", "/") if glob[1:3] == ":\\" else glob
         self._made: list[list[tuple[str, list[Any], str | None]] | None] = [None, None]
 
@@ -4833,7 +4872,8 @@ class PathIndex:
     def __init__(self, globs: Mapping[str, Sequence[str]], any_case: bool = True) -> None:
         self._any_case = any_case
         self._words: dict[str, list[PathPattern]] = {}     # by a component that must be there
-        # by the first or last three characters of the last component; the text must occur in it
+        # By the first or last three characters that the last component must have; the text beside each
+        # pattern must occur in it as well.
         self._ends: dict[str, list[tuple[str, PathPattern]]] = {}
         self._others: list[PathPattern] = []
         # By something of theirs that is told at a glance (see `_path_marks`): they are filed under the above
@@ -4923,7 +4963,8 @@ class PathIndex:
             names = [part]
             if len(part) < 64 and _PATH_WILD.search(part) is not None:
                 known = 6 * len(_PATH_WILD.sub("", part)) // (4 if part[0] in "*?[" else 3)
-                # must be there
+                # What a name must hold to be what this wildcard stands for; nothing certain where it has sets
+                # or choices.
                 cut = "" if any([sign in part for sign in "[{\\"]) else max(_PATH_WILD.split(part), key=len)
                 if not self._vocabulary:
                     self._vocabulary = dict.fromkeys([word for pattern in self._all
@@ -5175,12 +5216,10 @@ block-ai-tool-config: access to the configuration of AI tools
   ~*/.{lmstudio,warp,kiro,junie,opencode,openai,anthropic,ollama,factory,augment,grok,amp}/** | !~*/.ollama/models/**
   **/etc/{claude-code,gemini-cli,codex}/** | !~*/.claude/{claude.md,commands/**,skills/**,agents/**,plugins/**}
 block-mcp-files (read): reading where MCP servers are configured, often with their keys
-  .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
-  **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
-  {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
+  @mcp
 block-mcpwall-files: access to mcpwall's own policy, approvals and logs
   **/.mcpwall/** | .mcpwall.{yml,yaml,json}
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 # What runs later by itself, in the same form: to read it is harmless, to write it is to run something.
 # Commands have the same in _SH_PERSIST; a test holds the two against each other.
@@ -5208,9 +5247,7 @@ ask-startup-of-tools (write): a change to what an editor, an AI host or the shel
   ~*/{bin,.local/bin,.cargo/bin,go/bin}/@commands
   ~*/{.npm-*/bin,.bun/bin,.deno/bin,.pyenv/shims,.asdf/shims}/@commands
   /usr/local/{bin,sbin}/@commands | /opt/{homebrew,local}/{bin,sbin}/@commands | /usr/local/{lib,libexec}/**
-  .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
-  **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
-  {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
+  @mcp
   **/.{vscode/tasks.json,claude/settings*.json,claude/hooks/**,cursor/hooks.json,cursor/hooks/**,gemini/settings.json}
   **/.{qwen/settings.json,codex/config.toml,codex/hooks.json,zed/settings.json,zed/tasks.json,windsurf/hooks.json}
   **/.{factory/hooks.json,kiro/hooks/**,kiro/agents/**,copilot/hooks/**,github/hooks/**,github/copilot/settings.json}
@@ -5220,7 +5257,7 @@ ask-startup-of-tools (write): a change to what an editor, an AI host or the shel
   **/{code*,cursor,windsurf,vscodium}/user/{,profiles/*/}{tasks.json,settings.json}
   **/{.agents,etc/cursor,etc/windsurf,library/application support/cursor,programdata/cursor,programdata/windsurf}/hooks.json
   **/.{factory/settings*.json,clinerules/hooks/**,grok/hooks/**} | **/documents/cline/hooks/** | /etc/github-copilot/**
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 
 class FileRule(NamedTuple):
@@ -5239,8 +5276,9 @@ def _file_rules(text: str) -> list[FileRule]:
             name, _, access = name.partition(" (")
             rules.append(FileRule(name, about, access.rstrip(")"), []))
         else:
-            rules[-1].globs.extend(line.strip().replace("@apps/",
-                                                        _APPS).replace("@commands", _COMMANDS).split(" | "))
+            for word, globs in (("@apps/", _APPS), ("@commands", _COMMANDS), ("@mcp", _MCP_FILES)):
+                line = line.replace(word, globs)
+            rules[-1].globs.extend(line.strip().split(" | "))
     return rules
 
 
@@ -5251,6 +5289,12 @@ _COMMANDS = "{%s}" % ",".join("""
     grep helm java kill kubectl less ls make mcpwall mkdir mv node npm npx nvim open openssl perl php pip
     pip3 pnpm ps psql python python3 rm rsync ruby rustc scp sed sh ssh sudo systemctl tar terraform tmux uv
     uvx vault vi vim wget yarn zsh""".split())
+# Where hosts keep the list of their MCP servers
+_MCP_FILES = (
+    ".mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,"
+    "copilot,github}/{,.}mcp.json | "
+    "**/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json | "
+    "{mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json")
 _APPS = "**/{.config,Application Support,AppData/Roaming,AppData/Local,AppData/LocalLow}/"
 SENSITIVE_RULES, STARTUP_RULES = _file_rules(_SENSITIVE), _file_rules(_STARTUP)
 SENSITIVE_FILES = {rule.name: rule.globs for rule in SENSITIVE_RULES}
@@ -5283,7 +5327,8 @@ def patch_files(text: str) -> list[PatchFile]:
     """
     found: dict[tuple[str, str], list[str]] = {}
     here: list[list[str]] = []          # the added lines of the files that the hunk at hand is about
-    # first characters of lines that are content; the line before, if it may name a file
+    # `quoting` has the first characters of lines that are content of the file at hand; `before` is the line
+    # before, if that may name a file.
     quoting, before = "", ""
 
     def begin(kind: str, name: str) -> None:
@@ -5293,7 +5338,8 @@ def patch_files(text: str) -> list[PatchFile]:
 
     for line in text.splitlines():
         above, before = before, line if line[:4] in ("--- ", "*** ") else ""
-        # unified, or in the older form with context
+        # The two lines that name a file: `---` and `+++` in unified diffs, `***` and `---` in the older form
+        # with context.
         if above and line[:4] == {"-": "+++ ", "*": "--- "}[above[0]]:
             removed = above[4:]
             here, quoting = [], ""
@@ -5357,7 +5403,7 @@ _ADR_NAMES = {name: kind for kind, names in {
         localtest.me .localtest.me lvh.me .lvh.me vcap.me .vcap.me lacolhost.com .lacolhost.com local.gd .local.gd
         localho.st .localho.st fuf.me .fuf.me lcl.host .lcl.host smackaho.st .smackaho.st traefik.me .traefik.me""",  # noqa: E501
     "private": """.internal .local .lan .home .home.arpa .corp .intranet .private .localnet .svc .cluster.local .consul
-        fritz.box .fritz.box .docker""",    # noqa: E501 (a table: whole rows)
+        fritz.box .fritz.box .docker""",    # noqa: E501
 }.items() for name in names.split()}
 # Domains whose names are answered with the address that is written in them
 _ADR_ECHOES = tuple("." + name for name in """nip.io sslip.io xip.io xip.name nip.direct 1u.ms rbndr.us
@@ -5368,9 +5414,9 @@ _PUBLIC = frozenset(("public",))
 _ADR_NETWORKS = """127.0.0.0/8 loopback, 0.0.0.0/8 loopback, 169.254.0.0/16 link_local, 10.0.0.0/8 private, 172.16.0.0/12 private,
 192.168.0.0/16 private, 100.64.0.0/10 private, 198.18.0.0/15 private, 192.0.0.0/24 private, 224.0.0.0/3 private"""  # noqa: E501
 
-# any number of slashes, backslashes too, before the host
+# Schemes of the web. Browsers and libraries take any number of slashes, and backslashes, before their host.
 _ADR_WEB = frozenset("http https ws wss ftp ftps".split())
-# another URL stands inside
+# Schemes in which another URL stands; that one is judged as well.
 _ADR_WRAPPERS = frozenset("view-source jar blob filesystem feed url php zip phar".split())
 _ADR_OTHERS = frozenset("""file javascript vbscript data view-source chrome chrome-extension
     chrome-untrusted edge brave opera devtools moz-extension about blob filesystem jar netdoc php phar
@@ -5649,7 +5695,7 @@ _ADR_FETCH = frozenset("""curl wget http https xh httpie aria2c lwp-request lwp-
 # Programs that only show, look for or write down what they are given, or keep packets from it
 _ADR_TALK = frozenset("""echo printf grep egrep fgrep rg ag ack sed awk gawk jq yq cat tee less more iptables ip6tables nft ufw
     firewall-cmd ip route logger notify-send say man whatis touch mkdir ls find test [ [[ : # gh diff wc sort write-host
-    write-output select-string""".split())    # noqa: E501 (a table: whole rows)
+    write-output select-string""".split())    # noqa: E501
 _ADR_GIT_NET = frozenset("clone fetch pull push ls-remote remote submodule archive".split())
 # Options of curl with a text behind them that is sent, and no address
 _ADR_SENT = frozenset("""-d --data --data-raw --data-binary --data-ascii --data-urlencode --json -H --header
@@ -7078,7 +7124,7 @@ new-object | | | t:new_object
 set-alias sal new-alias nal | -value,-name:p | p* | t:state
 apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
      heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 # Options whose value is left alone, by program or for all: to leave something out is not to touch it. So is
 # what begins with `!`, a negated glob, or, for git, with `:!`.
 _SH_LEAVES_OUT = {"zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "eza": "-I",
@@ -7343,7 +7389,7 @@ package_install :: python :: -m (?:pip|ensurepip|easy_install) (?:install|downlo
 network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh scp
      sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer bitsadmin
      test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|--help|
-    -V) ) :: talks to the network"""    # noqa: E501 (a table: whole rows)
+    -V) ) :: talks to the network"""    # noqa: E501
 _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 # Build output: harmless to delete below whatever folder the command starts in.
 _SH_OUTPUT = lazy_regex(
@@ -7493,7 +7539,7 @@ sh FZF_DEFAULT_COMMAND RUSTC_WRAPPER CARGO_BUILD_RUSTC_WRAPPER npm_config_script
 -node NODE_OPTIONS
 perl PERL5OPT PERL5DB
 -ruby RUBYOPT
--make MAKEFLAGS""".splitlines()) for name in names}    # noqa: E501 (a table: whole rows)
+-make MAKEFLAGS""".splitlines()) for name in names}    # noqa: E501
 # Options whose value is text in every program.
 _SH_TEXT_OPTIONS = frozenset("""--message --title --body --description --env-file --identity-file --format
     --query --jq --name -Message --template --label --search --notes""".split())
@@ -7861,7 +7907,7 @@ SQL_TEXTS = {name: kind for kind, names in (
     ("read", """PG_READ_FILE PG_READ_BINARY_FILE PG_LS_DIR PG_STAT_FILE LO_IMPORT LOAD_FILE READFILE READ_TEXT READ_BLOB READ_CSV
         READ_CSV_AUTO READ_JSON READ_JSON_AUTO READ_JSON_OBJECTS READ_NDJSON READ_NDJSON_AUTO READ_PARQUET PARQUET_SCAN SNIFF_CSV
         READ_XLSX ST_READ SQLITE_SCAN CSVREAD FILE OPENROWSET BULK INFILE INPATH LOAD_EXTENSION LOAD FSDIR XP_DIRTREE XP_FILEEXIST
-        XP_SUBDIRS BFILENAME ATTACH DATABASE FROM JOIN"""),    # noqa: E501 (a table: whole rows)
+        XP_SUBDIRS BFILENAME ATTACH DATABASE FROM JOIN"""),    # noqa: E501
     ("write", "LO_EXPORT WRITEFILE OUTFILE DUMPFILE DISK TO INTO"), ("sh", "SYS_EXEC SYS_EVAL PROGRAM"),
     ("cmd", "XP_CMDSHELL"),
     ) for name in names.split()}
@@ -8162,7 +8208,7 @@ same str String expanduser path.expand abspath realpath fspath normpath list tup
 same to_a toFile toPath strip trim rstrip chomp encode decode bytes text toString to_s expand_path escapeshellarg absolute
 same resolve dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
 list iterdir listdir readdirSync readdir glob rglob walk scandir entries children list.files globSync Files.walk listFiles
-list Dir.entries eachFile iglob opendir Files.list"""    # noqa: E501 (a table: whole rows)
+list Dir.entries eachFile iglob opendir Files.list"""    # noqa: E501
 
 
 @lru_cache(None)
@@ -8185,14 +8231,14 @@ _CODE_TEXTS: dict[str, Callable[..., str]] = {name: function for function, names
     ) for name in names.split()}
 _CODE_DECODES = {name: how for how, names in (
     ("base64", """b64decode urlsafe_b64decode standard_b64decode a2b_base64 atob base64_decode decode64 strict_decode64
-        decode_base64"""),    # noqa: E501 (a table: whole rows)
+        decode_base64"""),    # noqa: E501
     ("hex", "fromhex unhexlify hex2bin a2b_hex"), ("base32", "b32decode"),
     ("", "decompress a85decode b85decode gzinflate gzuncompress gunzipSync inflateSync from"))
                  for name in names.split()}
 _CODE_HOMES = frozenset("HOME USERPROFILE HOMEPATH user.home".split())
 _CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), ("/tmp/x_", """mkdtemp mkdtempSync mktmpdir tmpdir
     gettempdir tempdir TemporaryDirectory NamedTemporaryFile mkstemp createTempDirectory tempnam sys_get_temp_dir createTempFile
-    tempfile""")) for name in names.split()}    # noqa: E501 (a table: whole rows)
+    tempfile""")) for name in names.split()}    # noqa: E501
 _code_loss = lazy_regex(
     r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db(?=\w)|database|schema|table|"
     r"bucket|stack|cluster|volume|snapshot|instance|namespace|persistent_?volume|collection|keyspace|"
@@ -12835,12 +12881,10 @@ _sh_private = lazy_regex("[\ue0f0\ue0f1]")
 # The strings of a message are searched as one text, joined by NUL, so that `{"password": "…"}` is a name
 # beside a value like any other. Three ways lead to a secret, each linear and each quick where there is none:
 #
-# tokens    a run of 16 token characters that starts like one of the kinds in _SECRET_TABLE and has its shape
-# tokens    a run of 16 token characters that starts like one of the kinds in _SECRET_TABLE and has its shape
-# contexts  a value that means something only through the name beside it (`password=`, `Bearer`, `AccountKey`)
-# contexts  a value that means something only through the name beside it (`password=`, `Bearer`, `AccountKey`)
-# blocks    what lies between private-key headers and footers, passwords in URLs, a few shapes without a fixed
-# start
+#   tokens    a run of 16 token characters that begins like a kind of _SECRET_TABLE, and has its shape
+#   contexts  a value that means something only by the name beside it (`password=`, `Bearer`, `AccountKey`)
+#   blocks    what lies between the header and footer of a private key, passwords in URLs, and a few shapes
+#             that have no fixed beginning
 #
 # Then the same in each canonical view, and over adjacent text blocks put together. Made-up values
 # (`<your-token>`, `${VAR}`, `changeme`, words) are no secrets; each match is judged by itself, so a decoy
@@ -13003,7 +13047,7 @@ bearer-token eg:Authorization:~Bearer~{a40} Authorization: Bearer, or another sc
 password eg:DB_PASSWORD={a16} value of a password, by its name;
 client-secret eg:CLIENT_SECRET={a40} client, signing or other secret, by its name;
 api-key eg:SERVICE_API_KEY={a40} API key or token, by its name;
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 _RUN = 16                   # every token has this many token characters in a row
 _RUN_BEGINS = 160           # of a run of base64, so much is searched for such runs
@@ -13065,10 +13109,10 @@ class _Shapes:
     """The shapes of all kinds of tokens, by what one can see of a run of token characters at a glance."""
 
     def __init__(self) -> None:
-        # the first three characters of the run: (kind, shape)
+        # By the first three characters of the run: (kind, shape), compiled when a run begins so.
         self.starts: dict[str, list[tuple[str, str]]] = {}
         self.leads: dict[str, list[_Shape]] = {}        # the three characters before it
-        # its length: (what all have in it or behind it, shapes)
+        # By the length of the run: (a literal that all of these shapes have in it or behind it, the shapes).
         self.lengths: dict[int, tuple[str, list[_Shape]]] = {}
         self.others: dict[str, list[_Shape]] = {}       # the character before it
         self._made: dict[str, list[_Shape]] = {}
@@ -13149,7 +13193,8 @@ _shapes = lru_cache(None)(_Shapes)      # made when the first message is searche
 # -- made-up values -----------------------------------------------------------
 
 _PLAIN_WORD = lazy_regex(r"[A-Z]?[a-z]{2,}|[A-Z]{3,}")
-# Pairs of letters that words are made of
+# Words of natural language are made of few pairs of letters: these are the frequent ones of English, the most
+# frequent first. A random text has one of them by chance only now and then.
 _WORD_PAIRS = frozenset(
     "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as ou io le ve co me de "
     "hi ri ro ic ne "
@@ -13183,7 +13228,9 @@ def _made_up(text: str) -> bool:
 
 
 def _wordy(text: str, share: float = 0.7) -> bool:
-    """Is at least that share of *text* made of words, as names in code and prose are?"""
+    """Is at least that *share* (0 to 1) of *text* made of words, as names in code and prose are? A piece
+    counts as a word when enough of its pairs of letters are frequent ones; short pieces, in which chance
+    plays a larger part, need fewer of them."""
     words, size = _PLAIN_WORD.findall(text), sum(map(str.isalnum, text))
     if sum(map(len, words)) < share * size:
         return False
@@ -13221,7 +13268,7 @@ token: sharedkey deploykey storagekey adminkey appkey applicationkey integration
 token: connectionkey functionskey clientkey clientkeydata subscriptionkey webhookkey hmackey aeskey jwtkey presharedkey
 token: licensekey securitykey authorization auth credential credentials bearer
 phrase: mnemonic mnemonicphrase seedphrase seedwords recoveryphrase recoverywords secretphrase walletphrase walletseed
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 # Labels of a field, digests and ciphertext are no secrets
 _OTHER_WORDS = frozenset("""
     type header field translation i18n placeholder label title hint error message regex pattern min max
@@ -13321,6 +13368,7 @@ _MAX_ROWS, _MAX_COLUMNS = 2000, 200     # of a table are looked at
 
 
 class _Value(NamedTuple):
+    """Where the value of a name may stand in the searched text, from *start* to *end*."""
     start: int
     end: int
     # "quoted", "bare", "member", "cell" (stands alone) or "loose" (much that is no value may stand so)
@@ -13338,10 +13386,10 @@ _sign = lazy_regex(r"""(?xi) [ \t]{0,40} (?: \([^()\n"'=:\0]{1,30}\) [ \t]{0,4} 
       | (?P<loose> (?<=[ \t]) (?:is|was|lautet|est|es) (?:[ \t]{1,4}|(?=:)) :? ) )""")
 _open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[ \t]{0,40}|(?:\\[nrt])*)
     (?:!!?\w{1,20}[ \t]{1,4})? (?:\*\*|(?:<(?:b|code|kbd|strong|tt|span|em|dd|td)\b[^<>\n]{0,60}>\s{0,4}){1,2})?
-    (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")    # noqa: E501 (a table: whole rows)
+    (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")    # noqa: E501
 _next_line = lazy_regex(r"""(?x) [ \t]{0,4} (?:[|>][-+0-9]{0,2}|<<[-~]?["']?\w{1,20}["']?)? [ \t]{0,4} (?:\r?\n){1,2}
     (?: [ \t]* (?: (?:[\w./-]{0,80}?[:-])? \d{1,7} (?:[:\-|→│]|\t) | [>\#*+|-](?=[ \t]) ) )? [ \t]* ["'`]?
-    (?P<value> [^\s\0"'`]{6,200} ) (?=["'`]?[ \t]*(?:[\r\n\0]|\Z))""")    # noqa: E501 (a table: whole rows)
+    (?P<value> [^\s\0"'`]{6,200} ) (?=["'`]?[ \t]*(?:[\r\n\0]|\Z))""")    # noqa: E501
 _no_line_value = lazy_regex(r"[:({\[,;]\Z|\A[\w.]+(?:\(|=)|\A[a-z][a-z_.-]{1,40}:[\w\"'-]")
 # Members of an object between a name and its value, and the name of that member
 _BETWEEN = r"""(?:\s{0,3}[,;]\s{0,60}|\s{0,3}\n\s{0,60})"""
@@ -13352,7 +13400,7 @@ _VALUE = r"""(?:\w{0,20}value|default|current|content|data|text|result|to|v)"""
 _TO_VALUE = rf"""(?: {_MEMBER} {_BETWEEN} ){{0,4}}? \\*["']? {_VALUE} \\*["']? \s{{0,3}}[:=]\s{{0,3}}"""
 _pair = lazy_regex(rf"""(?xi) \\*["']? (?: {_BETWEEN} {_TO_VALUE} | \s{{0,4}}[:=]?\s{{0,4}}\{{\s{{0,60}} {_TO_VALUE}
     | :[ ]?\r?\n[ ]{{1,20}} {_TO_VALUE}
-    | \0 (?:[^\0]{{1,40}}\0[^\0]{{0,80}}\0){{0,3}}? {_VALUE} \0 )""")    # noqa: E501 (a table: whole rows)
+    | \0 (?:[^\0]{{1,40}}\0[^\0]{{0,80}}\0){{0,3}}? {_VALUE} \0 )""")    # noqa: E501
 _pair_left = lazy_regex(
     r"""(?i)(?:name|key|\bk|\bid|field|property|variable|\bvar|header|param|parameter|setting|option"""
                         r"""|label|env)(?:\\*["']?\s{0,4}[:=]\s{0,4}\\*["']?|\s"|\0)\Z""")
@@ -13378,19 +13426,20 @@ _next_word = lazy_regex(
 _sets_left = lazy_regex(r"""(?xi) (?: (?:\A|[\n\0"'`;&|>$+(]) [\s\d:]*
       (?:ENV|ARG|export|env|setx?|set[ ]-g?x|setenv|fastcgi_param|uwsgi_param)
     | (?:\A|[\s\0"'`]) (?:config(?:ure)?|login|machine|user(?:name)?|account|enable|add|(?:secrets?|variable|env)[ ]set) )
-    \b[^\n\0]{0,100}[ \t]\Z""")    # noqa: E501 (a table: whole rows)
+    \b[^\n\0]{0,100}[ \t]\Z""")    # noqa: E501
 _BARE_PASS = lazy_regex("(?i)pass(?:value)?\\Z")        # `pass "x"`, `passValue("x")` are about passing
 _line_left = lazy_regex(r"(?:\A|[\n\0])[ \t#]*\Z")
 
 
 def _value(span: tuple[int, int], form: str) -> _Value:
+    """The span of a regex group as a _Value."""
     return _Value(span[0], span[1], form)
 
 
 def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterator[_Value]:
     """Where the value of the *name* at (first, end) may stand, up to *reach*; the surest place first."""
     left = text[max(0, first - 60):first]
-    # a piece of `arn:aws:secret:name`
+    # A word between colons is a part of a name, as in `arn:aws:secret:name`, and has no value.
     if left.endswith("::") or left.endswith(":") and text.startswith(":", end):
         return
     if text.startswith("\0", end):
@@ -13470,6 +13519,8 @@ def _at(text: str, found: re.Match[str] | None, reach: int, form: str) -> Iterat
 
 
 def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
+    """The value of a name that is a tag, an attribute of one, or the whole text of one, as in XML and
+    HTML."""
     at = left.rfind("<")
     if at > left.rfind(">"):                # the name is that of the tag, or of one of its attributes
         inside = _inside_tag.search(left)
@@ -13550,10 +13601,13 @@ def _below(text: str, first: int, end: int) -> Iterator[_Value]:
 
 
 def _plain_cell(cell: str) -> str:
+    """A cell of a table without blanks, quotes and the marks of emphasis around it."""
     return cell.strip().strip("`*_\"'").strip()
 
 
 def _column(text: str, at: int, sign: str, index: int, size: int) -> Iterator[_Value]:
+    """The cells of column *index* in the lines from *at* on, as long as they have as many cells (*size*) as
+    the head; *sign* parts them."""
     for _ in range(_MAX_ROWS):
         stop = text.find("\n", at, at + 8000)
         stop = stop if stop >= 0 else min(len(text), at + 8000)
@@ -13671,7 +13725,10 @@ _NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3
 
 
 def _is_password(value: str, form: str) -> bool:
-    """May *value* be a real password, given that its name says so?"""
+    """May *value* be a real password, given that its name says so? *form* is where it stood (see _Value).
+    People choose passwords, so nothing positive is asked of them: this takes out one after the other what
+    is no password, such as references to variables, expressions of code, versions, hashes, patterns, and
+    words without digits."""
     plain = value.strip()
     if not plain:
         return False
@@ -13738,7 +13795,9 @@ _UUID_VALUE = lazy_regex(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\
 
 
 def _is_token(value: str) -> bool:
-    """May *value* be a generated key, given that its name says so?"""
+    """May *value* be a generated key, given that its name says so? A generator leaves traces: enough length,
+    many different characters, an entropy of 2.9 bits per character at least (words of English are below
+    that), and no words in it."""
     if (not _TOKEN_VALUE.match(value) or value.isalpha() and (value.islower() or value.isupper()) or
         value.isdigit()):
         return False
@@ -13782,7 +13841,8 @@ def _user_password(value: str) -> bool:
 
 
 def _kind_of(name: str, rank: str, value: str, form: str) -> str:
-    """The kind of secret that *value* is under a *name* of this rank, or ""."""
+    """The kind of secret that *value* is under a *name* of this rank, or "". *form* is where it stood: what
+    stands loosely behind a name must look more like a secret than what stands between quotes."""
     low = name.lower()
     if value.startswith("Ag") and len(value) > 250 and _TOKEN_VALUE.match(value):
         return ""                   # a sealed secret
@@ -13921,6 +13981,8 @@ def _given(value: str) -> bool:
 
 
 def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
+    """(kind, start, end) of each password in a URL that is more than a stand-in. *low* is *text* in lower
+    case."""
     for found in _url_password.finditer(text):
         user, password = found[1], found[2]
         if _port_first.match(password):     # of the first of several hosts
@@ -13975,7 +14037,7 @@ _jwk_private = lazy_regex(
 _JWK_REACH = 4000           # characters from `kty` to the other members of its key
 _seed_words = lazy_regex(r"""(?x) (?:[\s:=>*|"'`,(\[{\0\\]|is\b|[0-9]{1,2}[.)]){1,40}
     ( (?: [a-z]{3,8} (?:[\s,;"'\0.]|[0-9]{1,2}[.):]){1,12} ){11,23} [a-z]{3,8} ) (?![\w\u2019'])""")
-# none of those that wallets use
+# The lists of words of wallets (BIP 39) hold none of these, but any sentence does.
 _NEVER_OF_WALLETS = frozenset("the and for your are was with from into where which".split())
 
 
@@ -14010,7 +14072,8 @@ def _secret_words(abroad: bool) -> list[tuple[str, Any, list[Any]]]:
     heads: dict[str, list[tuple[str, str, Any]]] = {}
     for row in rows:
         heads.setdefault(row[0][0] if row[0][0] in _RARE_LETTERS else row[0][:3], []).append(row)
-    # soonest looked for
+    # Where a head has one word only, all of that word is looked for: `find` is done soonest with the longest
+    # literal.
     whole = {row[0][0] if len(row) == 1 < len(head) else head: row for head, row in heads.items()}
     return [(head, lazy_regex(re.escape(head) + "(?:%s)" % "|".join(
                 f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in row)),
@@ -14039,7 +14102,9 @@ def _lower(text: str) -> str:
 
 
 def secret_runs(text: str, runs: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
-    """The long runs of `_RUN_CHARS` among those of base64."""
+    """(start, end) of the long runs of `_RUN_CHARS` within *runs*, which are those of base64 and may hold
+    slashes. A path of short steps has none; of a long run of base64 only the beginning is searched, since
+    base64 that stands before a run says that this is a part of it."""
     for start, end in runs:
         token = text[start:end]
         if "/" in token or "+" in token:
@@ -14068,7 +14133,7 @@ class _Search:
         self.head = self.rows_to = 0    # where the head of the last table begins, and its last row ends
         self.hits: list[int] = []       # where there are words of names and forms
         self._near: list[tuple[int, str]] | None = None     # where there are _NEAR_WORDS, and which
-        # how many of them begin before the value at hand; how often they were looked for
+        # `_before` counts those that begin before the value at hand, `_asked` how often they were looked for.
         self._before = self._asked = 0
         if tokens:
             self._tokens(secret_runs(text, all_token_runs(text) if runs is None else runs))
@@ -14083,7 +14148,8 @@ class _Search:
     def _tokens(self, runs: Iterable[tuple[int, int]]) -> None:
         """Tokens by their shape, and generated values by the name before them."""
         text, starts, lengths = self.text, _shapes().starts, _shapes().lengths
-        # ends of the last token, and of the last value that was judged by its name
+        # `covered` is the end of the last token, `valued` that of the last value judged by its name: nothing
+        # before them is looked at twice.
         covered = valued = count = 0
         for start, end in runs:
             count += 1
@@ -14146,6 +14212,8 @@ class _Search:
         return 0
 
     def _accept(self, shape: _Shape, start: int, end: int) -> bool:
+        """Add the match of a shape unless it is no real token: a placeholder, words, or chance within other
+        data."""
         text, kind = self.text, shape.kind
         if kind == "jwt-token":
             if not _jwt_header(text[start:end].partition(".")[0]) or _made_up(text[max(start, end - 60):end]):
@@ -14209,7 +14277,8 @@ class _Search:
         if places is None:
             places, begin, end = [], max(0, left - _NEAR - more), left
             self._asked += 1
-            # few are looked for where they may be, many everywhere at once
+            # The first values look for names just before themselves; from the fiftieth on it is cheaper to
+            # find all names of the text at once.
             if self._asked >= 50:
                 self._near, begin, end = places, 0, len(low)
             for word in _NEAR_WORDS:
@@ -14236,6 +14305,7 @@ class _Search:
         return found
 
     def _scheme(self, scheme: str, start: int, end: int) -> None:
+        """Judge the value (start, end) of an `Authorization` header, by the *scheme* before it."""
         value = self.text[start:end]
         if scheme == "basic":
             if _user_password(value):
@@ -14318,6 +14388,8 @@ class _Search:
                     self._add_once(kind, value)
 
     def _add_once(self, kind: str, value: _Value) -> None:
+        """Add a value unless one of the last findings holds it already: a token is found by its shape and by
+        its name."""
         if not any(start <= value.start and value.end <= end for _, pieces in self.found[-3:]
                    for start, end in pieces):
             self._add(kind, value.start, value.end)
@@ -14325,6 +14397,8 @@ class _Search:
     # -- blocks, URLs and the like
 
     def _forms(self) -> None:
+        """Find what has a form of its own: private keys, webhooks, passwords in URLs, client secrets, JSON
+        web keys. Each regex is run only where a rare sign of its form occurs."""
         text, low = self.text, self.low
         if _block_word.search(text):
             self.found += (("private-key-header", pieces) for pieces in _block_spans(text))
@@ -14349,6 +14423,7 @@ class _Search:
 
 
 def _jwt_header(part: str) -> bool:
+    """Is *part* the base64 of the header of a JSON web token (RFC 7519)?"""
     try:
         header = json.loads(binascii.a2b_base64(part.replace("-", "+").replace("_", "/")
                                                 + "=" * (-len(part) % 4)))
@@ -14363,7 +14438,8 @@ def _jwt_header(part: str) -> bool:
 # a piece, and the pieces overlap. The only test before a view is made is whether there is one at all
 # (`needs_views`).
 
-# characters of a piece, and how many of them the next has in common with it
+# How many characters a piece has, and how many of them the next one repeats. A secret shorter than the
+# overlap is whole in one of the two.
 _PIECE, _OVERLAP = 1 << 15, 6000
 _REACH = 4000               # characters in which a gap is looked for to cut at
 _cut_at = lazy_regex(r"[\s\"'<>\0]")
@@ -14469,7 +14545,8 @@ class SecretScanner:
                 if member and start == base and kind in _NAMED_KINDS and (
                         names is None or names[index] is None or not index
                         or names[index - 1] is not None and texts[index - 1][:1] != "-"):
-                    # not the value of the name before it, but the next name, or the next of a list
+                    # What stands here is no value of the name before it, but the next name, or the next word
+                    # of a list.
                     continue
                 while end > start:      # a part in each of the strings
                     parts.append((index, start - base, min(end - base, len(texts[index]))))
@@ -14588,7 +14665,8 @@ class _ExactText:
     def __init__(self, text: str) -> None:
         self._spellings = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1],
                            text.replace(" ", "+")}
-        # in every spelling
+        # The longest run of letters and digits stands in every spelling, so a text without it need not be
+        # searched.
         self.literals = frozenset((max(re.findall("[A-Za-z0-9]*", text), key=len).lower(),))
 
     def finditer_spans(self, text: str, budget: Budget) -> list[tuple[int, int]]:
@@ -14651,6 +14729,20 @@ def opens_with(words: Sequence[str], value: str) -> bool:
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
 MARKER_IN_URL = "REDACTED-BY-MCPWALL"   # the same where blanks and brackets would end or break a URL
+
+
+def replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+    """*text* with *edits* made: (start, end, what stands there then), sorted, none over another."""
+    pieces, at = [], 0
+    for start, end, new in edits:
+        pieces += [text[at:start], new]
+        at = end
+    return "".join(pieces) + text[at:]
+
+
+def marked(text: str, spans: Iterable[tuple[int, int]], marker: str = MARKER) -> str:
+    """*text* with *marker* in place of these spans, in any order, overlaps merged."""
+    return replaced(text, [(*span, marker) for span in merge_spans(spans)])
 _MARKER = rf"(?:{re.escape(MARKER)}|{MARKER_IN_URL})"
 # Where it stands as a value: alone, behind a name and `=`, behind one that begins a line and `:`, as an item
 # of a list, in a URL or a tag, behind an option; and the name, where there is one
@@ -14944,7 +15036,7 @@ WORKER     helper helpers scribe scribes reviewer reviewers reader readers summa
            parser parsers grader graders screener translator browser browsers contributor contributors developer developers tool tools
            moderator moderators evaluator judge system systems service services visitor visitors
 SUBJECT    agent model bot the_bots the_chatbot chatbots the_ai ai_agents the_assistant the_model the_agent the_bot the_agents assistant assistants agents models bots
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 # kind | force | phrase, one a line. A phrase is made of words, CLASSES, alternatives with `|`, `?` behind
 # what may be missing; `~N` is up to N words of FILL (or PRIOR), `..N` up to N words of a clause or more in
 # one sentence, `//N` up to N of anything. COLON, STOP (any punctuation) and END (of a clause) are signs; PATH
@@ -15344,7 +15436,7 @@ tool_steering  =deed3   MOVE|REVEAL ..2 ALL ..2 source|opened|open|local|project
 tool_steering  =said    repeat|print|output ..4 instructions you ..3 received|given|got
 tool_steering  =deed3   MOVE|contain|prefix|embed|bcc|cc|export|hand_over|collect|supply ..6 *MAIL|FUND|WEALTH|SAYING
 tool_steering  =deed3   each|every|all|any ..3 call|calls|message|messages|mail|issue|commit|request|file|files|results ..4 MUST|needs|need|include|contain|also ..8 WEALTH|FUND|PATH|MAIL|URL|SAYING|TALK
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 # Phrases of other languages, read letter by letter: `..N` is up to N characters of a sentence, `_` a blank.
 # `*`: weighed rows are looked for around these words.
 _STEER_FOREIGN = """
@@ -15543,7 +15635,7 @@ role_spoof     who3     *エージェント|ai|モデル ..2 皆さん|皆様|�
 role_spoof     who3     모든 ..3 *ai|에이전트|모델
 role_spoof     who3     على_جميع|إلى_جميع|جميع ..6 *مساعد|نماذج|الذكاء
 role_spoof     who3     सभी ..3 *एआई|मॉडल
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 # kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried
 # where one of them stands
@@ -15572,7 +15664,7 @@ exfil_link       said   ![                      [^\[\]\n]{0,120}\]\(\s?<?https?:
 exfil_link       said   ![                      [^\[\]\n]{0,120}\]\(\s?<?https?://[^)\s?]{1,200}\?(?:[\w-]{1,12}=)(?=[a-z0-9+/_-]*[0-9])[a-z0-9+/_-]{24,}={0,2}\)
 exfil_link       said   fetch('http fetch("http fetch(`http  s?://[^'"`]{1,200}['"`]\s?\+\s?(?:document\.cookie|localstorage)
 exfil_link       said   onerror=                [^>\n]{0,80}?(?:addserver|\.mcp\.|command:)
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _STEER_TOKEN = (
     r"[^\W_]+(?:(?:['’-]|\.(?=[a-z0-9]{1,7}\b)|_+(?=[^\W_]))[^\W_]+)*(?:\(\))?|://[^\s\"'`)]*[^\s\"'`).,;!?]"
     r"|[,;:]|\n(?!\s)"
@@ -15642,7 +15734,7 @@ istruzioni direttive instrucoes diretrizes instructies aanwijzingen opdrachten r
 anvisningar ohjeet talimatlari talimat pengguna instruksi perintah arahan utilizador utilizatorului brugeren brukeren
 ki ia assistenti agentes rispondete cancellate asisten hapus tolong
 instruksjoner instructiunile historial conversa senha ssh rsa aws env credentials anterior dito regras
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _STEER_MISSPELT = ("ignore", "disregard", "forget", "previous", "instructions", "instruction", "prompt")
 _STEER_BARE = bytes(
     ord(chr(code).lower().translate(_steer_leet)) if chr(code).isalnum() else 32 for code in range(128)
@@ -15675,15 +15767,15 @@ def _bits(bits: int) -> Iterator[int]:
         bits &= bits - 1
 
 
-class _SteerPieces(dict[str, "tuple[tuple[int, int, str], ...]"]):
-    """What stands between blanks -> (start, end, letter) of its tokens."""
+class _SteerPieces(dict[str, str]):
+    """What stands between blanks -> the letters of its tokens."""
 
     def __init__(self, letters: _SteerLetters) -> None:
         super().__init__()
         self.letters = letters
 
-    def __missing__(self, piece: str) -> tuple[tuple[int, int, str], ...]:
-        read = tuple((*match.span(), self.letters[match[0]]) for match in steering_token.finditer(piece))
+    def __missing__(self, piece: str) -> str:
+        read = "".join([self.letters[token] for token in steering_token.findall(piece)])
         if len(self) < 8192 and len(piece) < 32:
             self[piece] = read
         return read
@@ -16246,7 +16338,8 @@ def _steer_lightly(block: str, start: int, script: str) -> Iterator[SteeringHit]
     for key in keys:
         for place in _steer_finds(block, key):
             if script != "latin" or not (place and block[place - 1].isalnum()) and (
-                    len(key) > 4 or not block[place + len(key):place + len(key) + 1].isalnum()):
+                    len(key.rpartition(" ")[2]) > 4 or
+                    not block[place + len(key):place + len(key) + 1].isalnum()):
                 places.append(place)
     zones: list[list[int]] = []
     for place in sorted(places):
@@ -16315,13 +16408,8 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
         tokens = [match.span() for match in regex.finditer(low, begin, end)]
         letters = "".join([steer.letters[low[first:last]] for first, last in tokens])
     else:           # nothing reaches over a blank: the pieces between them are read once each
-        tokens, read, pieces = [], [], steer.pieces
-        for match in _steer_piece.finditer(low, begin, end):
-            start = match.start()
-            for first, last, letter in pieces[match[0]]:
-                tokens.append((start + first, start + last))
-                read.append(letter)
-        letters = "".join(read)
+        tokens, pieces = [], steer.pieces
+        letters = "".join([pieces[piece] for piece in _steer_piece.findall(low, begin, end)])
     found = False
     for some in (phrases, light):
         for phrase in some if some is phrases else steer.look(zone, _steer_words(zone)[1], light):
@@ -16329,6 +16417,9 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
             while match:
                 first, last = match.span()      # what begins within one that is no order may be one
                 match = phrase.regex.search(letters, first + 1)
+                tokens = tokens or [(piece.start() + token.start(), piece.start() + token.end())
+                                    for piece in _steer_piece.finditer(low, begin, end)
+                                    for token in steering_token.finditer(piece[0])]
                 if phrase.facet == "deed" and first and letters[first - 1] in steer.nots:
                     continue            # told not to
                 if phrase.kind == "concealment" and low.startswith("without", tokens[first][0]) and any(
@@ -16724,7 +16815,7 @@ ssh key contents|ssh private key|ssh private key contents|private key contents|i
   | ssh key keys host hosts remote sftp scp git connect connection tunnel deploy server
 seed phrase|mnemonic phrase|recovery phrase|wallet seed
   | wallet seed mnemonic key keys account restore derive address
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _steer_contents = lazy_regex(
     r"\b(?:contents?|content|text|dump|copy) (?:of|from) (?:\w+ ){0,4}(?:id rsa|ssh|aws|env|passwd|shadow"
     r"|netrc|secrets?)\b"
@@ -16917,7 +17008,7 @@ run: run exec execute execution eval evaluate launch spawn invoke shell bash sh 
 run: console script repl python node
 send read: upload
 send: send post share publish email mail notify reply forward push submit
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 # Roles of arguments; the first row that knows the name decides. `x*` is a name whose first word is x, `*x`
 # one whose last word is; names are in words (`excludePatterns` is exclude_patterns). After `of`: words, one
@@ -16970,7 +17061,7 @@ place: *filename *filenames *filepath *filepaths *pathname *attachment *attachme
 place address: uri uris
 address: url urls link links href endpoint host hosts hostname domain domains address ip origin webhook dsn server
 address: connection_string *url *urls *uri *uris *link *href *endpoint *host *hostname *domain *webhook *dsn *address
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 # Words of an argument's name that say what is done there, whatever the tool: `output_path`, `source`.
 _SOURCES = frozenset("source sources src input inputs in infile from read import".split())
 _SINKS = frozenset(
@@ -17651,7 +17742,7 @@ format wipe erase | disk disks drive drives partition filesystem device
 prune | system volumes volume all
 transfer | repository repo
 flushall flushdb dropdatabase | *
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _DAN_KIND_KEYS = frozenset(
     "resourcetype resource resources kind type objecttype entitytype resourcekind object".split())
 _DAN_KINDS = frozenset("""namespace namespaces ns persistentvolumeclaim persistentvolumeclaims pvc
@@ -18339,7 +18430,7 @@ _DAN_RISKY = """upload-pack receive-pack exec output config ext-diff textconv op
     as-group privileged checkpoint-action to-command use-compress-program eval require import script load-extension
     plugin post-file upload-file post-data post-script pre-script init-file rcfile use-askpass index-url
     extra-index-url load startup-script volume mount pid cap-add network security-opt kube-context
-    insecure-skip-tls-verify output-document data-binary proxy"""    # noqa: E501 (a table: whole rows)
+    insecure-skip-tls-verify output-document data-binary proxy"""    # noqa: E501
 _dan_options = lazy_regex(
     rf"(?:\A\s*|\s)(?:--(?:{'|'.join(_DAN_RISKY.split())})(?:[= ]|\Z)"
     r"|-o\s?(?:ProxyCommand|PermitLocalCommand|LocalCommand|KnownHostsCommand)|-u\s?(?:sh|touch|/)"
@@ -18410,7 +18501,7 @@ xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}|\\bdocument\\(\\s*['\\"](?
 formula | \\A\\s*[=+@-][^\\n]{0,60}?\\b(?:cmd|msexcel|rundll32|powershell|mshta|dde)\\s*\\|\\s*'|\\A\\s*=\\s*DDE(?:AUTO)?\\s*\\(
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\([^)]{0,200}&\\s*\\$?[A-Z]+\\d
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\(\\s*CONCAT
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 # opening, what would close it, characters between | what tells within it
 _DAN_OPENED = """
 {{ } 300 | __class__|__init__|\\bcycler\\.|\\bjoiner\\.|\\blipsum\\.|_self\\.env|config\\.items\\(|request\\.application
@@ -18418,7 +18509,7 @@ _DAN_OPENED = """
 <% % 200 | \\b(?:system|exec\\w*|spawn\\w*|popen|File\\.(?:read|open)|require)\\s?[(`]
 ${ \\0 60 | \\$\\{(?:lower|upper|::-|env:|sys:|date:)\\S{0,80}(?:ldap|rmi|dns|iiop)s?:
 #set ) 200 | getClass|java\\.|\\.class\\b|forName
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _dan_code_sign = lazy_regex(
     r"__|\{\{|\$\{|file:/|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class"
     r"|[=+@-]\s*[A-Za-z]+\s*[|(]"
@@ -18523,7 +18614,7 @@ phrase of seed recovery secret backup wallet
 code of verification security otp mfa 2fa factor auth authentication authenticator time recovery backup pin sms login
 number of card pin security
 apikey secretkey privatekey accesskey accesstoken seedphrase recoveryphrase cardnumber creditcard
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _ask_noun = (
     r"(?:pass(?:word|phrase|code)|\bpwd\b|\bpin\b(?!\s*(?:code of|the\b|it\b|to\b|this\b))|\bcvv2?\b|\bcvc\b"
     r"|\botp\b"
@@ -18603,15 +18694,28 @@ def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
 # 12. What rules see: one message and what is derived from it
 # Opens: what is not seen here, no rule refuses.
 # ---------------------------------------------------------------------------
+# A Subject is one message as rules see it. It is made once for each message, and finds out what is derived
+# from it when a rule first asks: the strings and their views, the arguments, the places that arguments name,
+# the addresses, the commands, the secrets, the words that steer. So ten rules that ask for the same cost as
+# much as one.
+#
+# What an argument is for follows from the names of tool and argument, and from what the server has told of
+# itself (its folders, the choices in its schemas). A rule that refuses takes an argument for everything that
+# it may be; one that allows (`certain_places`) takes it only for what it surely is, and None in that list
+# stands for an argument of which nobody can tell.
+#
+# Not seen: tokens of the protocol (cursors, ids of tasks) and media, in the places that the protocol gives
+# them and nowhere else. Base64 of a text is seen as that text.
 
-# one line may take this long to judge (or 0.2 s a megabyte, if that is more); then it is refused
+# Judging one line may take this long, or 0.2 s a megabyte where that is more. Then the line is refused: a
+# server or model that makes the wall slow must not get past it by that.
 JUDGE_SECONDS = 0.8
 PATIENCE = 5                # times as long may pass on a busy machine, where the time of the processor counts
 _LARGE = JUDGE_SECONDS * 5e6    # bytes: from here on it is more
 _TOGETHER = 2000            # characters of short texts that are searched together for what may steer
 _MEDIA_TYPES = ("image", "audio")
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
-# methods whose answers bring the server's `instructions`
+# The answers to these methods bring the server's `instructions`, which go to the model as they are.
 _INTRODUCTIONS = ("initialize", "server/discover")
 # Methods whose answers define what a server offers -> the member that lists it (names of resources are
 # content like any other)
@@ -18628,7 +18732,7 @@ def defined_in(message: Message) -> str:
     for method in (message.method, *(method for method, _ in message.others)):
         members = ([DEFINING.get(method, "instructions" if method in _INTRODUCTIONS else "")]
                    if method is not None
-                   # what nobody asked for is told by its look
+                   # An answer that nobody asked for is taken for whatever it looks like.
                    else [*DEFINING.values(), "instructions"])
         for member in members:
             if type(result.get(member)) is (str if member == "instructions" else list):
@@ -18639,7 +18743,7 @@ def defined_in(message: Message) -> str:
 _WITH_ARGUMENTS = ("tools/call", "prompts/get")
 
 
-# what may be answered by `input_required` (2026-07-28)
+# The calls that a server may answer with `input_required`, from the protocol version 2026-07-28 on.
 _RETRYABLE = ("tools/call", "prompts/get", "resources/read")
 _trace = lazy_regex(r"[0-9a-f]{2}(-[0-9a-f]{2,32}){2}-[0-9a-f]{2}\Z|(?=.{0,512}\Z)[!-~]+=[!-~]*\Z")
 
@@ -18656,7 +18760,7 @@ class _Seen:
 
     def __init__(self, message: Message, budget: Budget | None = None) -> None:
         self._message, self.budget = message, budget
-        # id of an object -> which of its members are tokens
+        # By the id() of an object: which of its members are tokens of the protocol.
         self._tokens: dict[int, Sequence[str]] | None = None
         self._tasks = 0                         # id of the list of tasks
         self._blocks: list[list[Any]] = []      # lists of content blocks, and their ids
@@ -18664,7 +18768,7 @@ class _Seen:
         self._media: set[int] | None = None     # ids of the blocks
         self._read: dict[str, tuple[str, str]] = {}             # short base64 in this message -> what it says
         self.texts: list[str] = []              # while `judged_texts` gathers them: what it has
-        # ordinals of texts that are base64 in the message -> their encoding
+        # By the ordinal of a text that is base64 in the message: the encoding of what it stands for.
         self.decoded: dict[int, str] = {}
 
     def __call__(self, node: dict[str, Any], name: str, text: str) -> str:
@@ -18773,7 +18877,7 @@ class _Seen:
                 yield from lists
                 blocks = [one for one in chain.from_iterable(lists) if type(one) is dict]
                 yield [block["resource"] for block in blocks if "resource" in block]
-                # of a tool result within a message
+                # A message of a prompt may hold a whole tool result, with blocks of its own.
                 lists = [block["content"] for block in blocks if "content" in block]
                 if self.budget is not None:
                     self.budget.check()
@@ -18789,7 +18893,8 @@ def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
     seen = seen or _Seen(message)
     texts: list[str] = []
     seen.texts = texts
-    # the envelope's own strings keep their places, but are not looked into
+    # The strings of the envelope are counted, so that ordinals agree with `strings_of`, but no rule looks
+    # into them.
     for key, value in message.body.items():
         texts.append(key)
         kind = type(value)
@@ -18850,7 +18955,8 @@ class ServerFacts(NamedTuple):
 
 
 NO_FACTS = ServerFacts()
-# folders that the relative paths of one message may start from, and roots that count
+# Of one message and one server only so many folders count from which relative paths may start: each
+# multiplies the readings of every path.
 MAX_BASES = 16
 
 
@@ -19568,7 +19674,8 @@ class Subject:
         elif not place.roles.isdisjoint(_RUN_ROLES) and not place.named and "unknown" not in place.roles:
             return _READ            # what a command writes, its reader tells
         elif len(done) == 2 and acts.isdisjoint(_ACCESS) and "command" not in place.roles:
-            # nothing tells: what could it write?
+            # Neither the tool's name nor the argument's tells what is done. It counts as writing only where
+            # the call holds something that could be written.
             return done if self._may_be_given(place.text) else _READ
         if len(done) == 2 or "command" in place.roles or "search" in acts:
             return done
@@ -19648,9 +19755,9 @@ def _takes_folders(tool: str) -> bool:
     return not _TAKES_FOLDERS.isdisjoint(name_words(tool))
 
 
-# of the name of a branch: HEAD:.env, ../x
+# A name of a branch that leads to a file after all: HEAD:.env, ../x.
 _leads = lazy_regex(r":|\A\s*[/~$%\\]|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")
-# of a memory: all below is said
+# Arguments of a memory's tools. All below them is something said, and names no file.
 _KNOWLEDGE = frozenset(("entities", "relations", "observations"))
 
 
@@ -19724,7 +19831,7 @@ def _use_of(tool: str, name: str) -> tuple[str, frozenset[str]]:
     return next((use for use, of in uses if not roles.isdisjoint(of)), "place"), roles
 
 
-# variables of files that programs write to
+# Names of variables that tell a program which file to write.
 _env_written = lazy_regex(r"(?i)trace|log|hist|out|file|dump|cov|prof|report")
 _PATCHED, _SEARCHED = frozenset(("place", "read", "write")), frozenset(("place", "read"))
 
@@ -19876,7 +19983,8 @@ _CONTAINERS: frozenset[Any] = frozenset((dict, list))
 
 _ARGUMENTS = ("params", "arguments")
 _CALL_MEMBERS, _CALLED = {"jsonrpc", "id", "method", "params"}, {"name", "arguments"}
-# of an answer that is one text: the judged texts before it, and the names of what they are the values of
+# The usual answer is one text block. These are its judged texts and the names of the members they are values
+# of, so that it need not be walked.
 _ANSWER_TEXTS = ("jsonrpc", "", "id", "result", "content", "type", "text", "text")
 _ANSWER_NAMES = (None, "jsonrpc", None, None, None, None, "type", None, "text")
 
@@ -19898,7 +20006,8 @@ def argument_names(tool: str, names: tuple[str, ...]) -> _Names:
                   tuple([host for host in hosts if host[1]]))
 
 
-# a Value with its path in two: (text, name, parent, step, number)
+# A Value whose path is still in two parts, (text, name, parent, step, number): most paths are never asked
+# for, and joining them takes time.
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]
 
 
@@ -19980,8 +20089,17 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
 # 13. Statements that surely only look: the certain reading of SQL
 # Means: what passes here may be allowed; what is not known does not.
 # ---------------------------------------------------------------------------
+# `sql: reads` lets a statement pass, so this reading has to be right and not merely suspicious. It takes the
+# tokens of every dialect that the shell section's reader of SQL knows, and all of these readings must be one
+# SELECT, WITH, VALUES, TABLE, SHOW, DESCRIBE, EXPLAIN or a looking PRAGMA. In it no word may act, and every
+# function called must be one of the list below, which holds what only computes in the databases whose servers
+# are in use (PostgreSQL, MySQL, SQLite, SQL Server).
+#
+# An unknown function, a backslash, a second statement or a file in place of a table make it "not surely".
+# Nothing is said then about what the statement does: `sql: acts` is only the opposite of this.
 
-# What they may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes settings or
+# What a looking statement may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes
+# settings or
 # runs a text.
 SQL_READ_FUNCTIONS = frozenset(
     """abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
@@ -20018,7 +20136,7 @@ SQL_READ_FUNCTIONS = frozenset(
         to_timestamp to_tsquery to_tsvector total translate trim trunc truncate ts_headline ts_rank try_cast
         typeof ucase unaccent unicode unixepoch unix_timestamp unnest upper user uuid var_pop var_samp
         variance version websearch_to_tsquery week weekday width_bucket
-        year""".split()    # noqa: E501 (a table: whole rows)
+        year""".split()    # noqa: E501
 )
 # Words that a reading statement may have before a parenthesis.
 _SQL_BEFORE_LIST = frozenset("""ALL AND ANY AS BETWEEN BY CASE CROSS CUBE DISTINCT ELSE END EXCEPT EXISTS
@@ -20042,6 +20160,9 @@ def pure_select(text: str) -> bool:
 
 
 def _sql_looks(t: _SqlTokens) -> bool:
+    """Does one reading of a statement (its tokens *t*: p a sign, w a word, i a quoted name, s a string)
+    surely only look? It walks the tokens once, with a stack of open parentheses: of each it keeps the
+    clause it is in and the function whose arguments it holds."""
     if t[-1:] == [("p", ";")]:
         t = t[:-1]
     at = next((i for i, token in enumerate(t) if token != ("p", "(")), 0)
@@ -20118,8 +20239,12 @@ _SQL_CLAUSE_WORDS = frozenset(
 # canonical views of section 4, too. A rule that allows counts what stands there and nothing else; the flag
 # `strict` tells the two apart.
 
+# What a rule may do with a call, and with what a server sends. `redact` and `strip` change a text, and only
+# the texts of servers are changed: a call with a secret in it is refused, since nobody would want it to be
+# made with a marker.
 REQUEST_ACTIONS = ("allow", "deny", "ask", "log_only")
 RESPONSE_ACTIONS = ("allow", "deny", "redact", "strip", "log_only")
+# More rules than anybody writes by hand.
 MAX_RULES = 10_000
 
 
@@ -20141,11 +20266,12 @@ class Settings(NamedTuple):
     deny_as: str = "error"
     audit_required: bool = False
     max_message_bytes: int = 16 * 1024 * 1024   # of a line of the client
-    # of a line of the server: big files come twice, as text and as structure
+    # Of a line of the server. It is four times as much as of the client's, for big files come twice, as text
+    # and as structure.
     max_answer_bytes: int = 64 * 1024 * 1024
     mode: str = "enforce"
     project_dir: str | None = None
-    ask_timeout: float = 50
+    ask_timeout: float = 50             # seconds; the SDKs' clients give a call up after 60
     tool_pinning: str = "guard"
     hide_denied_tools: bool = True
     read_only: bool = False
@@ -20153,9 +20279,8 @@ class Settings(NamedTuple):
     max_repeated_denials: int = 10
     env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
     hook_fault: str = "deny"
-    log_max_mb: int = (
-        512  # of one session and day, beyond which only refusals and their like are written; 0: no bound
-    )
+    # megabytes of one session and day; beyond that only refusals and their like are written; 0: no bound
+    log_max_mb: int = 512
     log_keep_days: int = 0              # log files older than this are removed; 0: none
 
     @property
@@ -20203,6 +20328,8 @@ class _Checker:
         self.file, self.lines = file, lines
 
     def fail(self, place: str, problem: str) -> PolicyError:
+        """The error for *place* (a JSON Pointer), with the line of the nearest thing around it that has
+        one."""
         line, at, lines = 0, place, self.lines()
         while not line:
             line = lines.get(at, 0)
@@ -20212,11 +20339,14 @@ class _Checker:
         return PolicyError(problem, self.file, line, pointer=place or "/")
 
     def typed(self, value: Any, kind: type | tuple[type, ...], place: str, words: str) -> Any:
+        """*value*, when it is of this *kind*. A boolean is no number here, though it is one in Python."""
         if not isinstance(value, kind) or isinstance(value, bool) and kind is int:
             raise self.fail(place, f"{_quoted_value(value)} is not {words}; write {words}")
         return value
 
     def keys(self, value: Any, known: Sequence[str], place: str, words: str = "a map") -> dict[str, Any]:
+        """*value* as a map whose keys are all *known*. A key that is not known is most likely misspelt, so
+        the nearest one is named."""
         members: dict[str, Any] = self.typed(value, dict, place, words)
         for key in members:
             if key not in known:
@@ -20224,15 +20354,24 @@ class _Checker:
         return members
 
     def choice(self, value: Any, choices: Sequence[str], place: str, words: str) -> None:
+        """Check that *value* is one of these words."""
         if not isinstance(value, str) or value not in choices:
             raise self.fail(place, f"{_quoted_value(value)} is not {words}; use {_listed(choices)}")
 
+    def chosen(self, key: str, value: Any, place: str) -> None:
+        """Check one or several names of the table that belongs to *key* (or `true`, for all of them)."""
+        names, words, all_of_them = _CHOSEN[key]
+        for item in [] if all_of_them and value is True else self.texts(value, place):
+            self.choice(item, tuple(names), place, words)
+
     def number(self, value: Any, place: str, low: float, high: float, whole: bool = True) -> None:
+        """Check that *value* is a number between *low* and *high*, both included."""
         kinds, words = (int, "a whole number") if whole else ((int, float), "a number")
         if isinstance(value, bool) or not low <= self.typed(value, kinds, place, words) <= high:
             raise self.fail(place, f"{_quoted_value(value)} is out of range; use {low} to {high}")
 
     def mark(self, value: Any, place: str) -> None:
+        """Check that *value* can be the name of a mark: marks stand in records and in other rules."""
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", self.typed(value, str, place, "the name of a mark")):
             raise self.fail(place,
                             f"{_quoted_value(value)} is no name of a mark; use letters, digits, - _ and .")
@@ -20282,12 +20421,11 @@ def shown_without_secrets(text: str) -> str:
         found = SecretScanner(BUILTIN_KINDS).scan([text[:100_000]], Budget(2.0))
     except BudgetSpent:
         return MARKER
-    for start, end in reversed(merge_spans([span[1:] for finding in found for span in finding.spans])):
-        text = text[:start] + MARKER + text[end:]
-    return text
+    return marked(text, [span[1:] for finding in found for span in finding.spans])
 
 
 def _listed(words: Sequence[str]) -> str:
+    """`a, b or c`."""
     return " or ".join((", ".join(words[:-1]), words[-1])) if len(words) > 1 else words[0]
 
 
@@ -20311,7 +20449,15 @@ OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secre
 MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "sql",
                  "secrets", "all", "except_keys", "access")
 _ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
-_DIRECTIONS = ("request", "response", "notification", "definition")
+# Words of a match whose values are names out of a table: the names, what one is called, and whether `true`
+# stands for all of them.
+_CHOSEN: dict[str, tuple[Iterable[str], str, bool]] = {
+    "asks": (ASKS, "a kind of question (or true)", True),
+    "injection": (INJECTION_KINDS, "a kind of injection (or true)", True),
+    "direction": (("request", "response", "notification", "definition"), "a direction", False),
+    "command": (COMMAND_CATEGORIES, "a category of commands", True),
+    "danger": (DANGERS, "a kind of danger", True),
+    "access": (("read", "write"), "a kind of access", False)}
 
 
 _TEST_ACTIONS = (*REQUEST_ACTIONS, "redact", "strip")
@@ -20337,6 +20483,7 @@ def check_examples(check: _Checker, examples: Any, place: str) -> None:
 
 
 def _check_step(check: _Checker, step: dict[str, Any], here: str) -> None:
+    """Check one call or answer of an example: it has something to judge, and says what must come of it."""
     if not {"tool", "method", "message", "answer", "tools"} & set(step):
         raise check.fail(here,
                          "the example has no call and no answer; write tool (and arguments), method, "
@@ -20398,6 +20545,8 @@ def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], n
 
 
 def _check_settings(check: _Checker, settings: Any) -> None:
+    """Check `settings`: known keys, and for each a value of its kind, out of its choices or within its
+    bounds."""
     check.keys(settings, Settings._fields, "/settings")
     for key, value in settings.items():
         place = f"/settings/{key}"
@@ -20424,6 +20573,7 @@ def _check_settings(check: _Checker, settings: Any) -> None:
 
 def _check_rules(check: _Checker, rules: Any, place: str, match_keys: Sequence[str],
                  actions: Sequence[str]) -> None:
+    """Check a list of rules: each has a name of its own, says what it is about, and what it does."""
     check.typed(rules, list, place, "a list of rules")
     if len(rules) > MAX_RULES:
         raise check.fail(place, f"{len(rules)} rules; at most {MAX_RULES} are read")
@@ -20487,6 +20637,8 @@ def _check_effect(check: _Checker, rule: dict[str, Any], here: str, actions: Seq
 
 
 def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -> None:
+    """Check the conditions of a rule (`match` or `unless`): the words that are about a message as a whole
+    here, matchers of arguments by `_check_matcher`."""
     check.keys(match, keys, place)
     if keys is OUTBOUND_MATCH_KEYS and not match:
         raise check.fail(place, f"an outbound rule needs at least one of {', '.join(keys)}")
@@ -20503,18 +20655,11 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
                 check.mark(item, f"{here}/{index}" if isinstance(value, list) else here)
         elif key == "secrets":
             check.typed(value, bool, here, "true or false")
-        elif key == "asks":
-            for item in [] if value is True else check.texts(value, here):
-                check.choice(item, tuple(ASKS), here, "a kind of question (or true)")
-        elif key == "injection":
-            for item in [] if value is True else check.texts(value, here):
-                check.choice(item, tuple(INJECTION_KINDS), here, "a kind of injection (or true)")
+        elif key in _CHOSEN:
+            check.chosen(key, value, here)
         elif key == "response_size_exceeds":
             if check.typed(value, int, here, "a number of bytes") < 0:
                 raise check.fail(here, "a size is not negative")
-        elif key == "direction":
-            for item in check.texts(value, here):
-                check.choice(item, _DIRECTIONS, here, "a direction")
         else:
             for item in check.texts(value, here, key in ("tool", "server")):
                 if key == "method" and item not in _METHODS and item.casefold() in _METHODS_FOLDED:
@@ -20523,6 +20668,8 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
 
 
 def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None:
+    """Check one matcher of an argument. *name* is the argument's, or `_any_value` or `_any_key`: some words
+    make sense under one of these alone."""
     check.keys(matcher, MATCHER_WORDS, place, "a matcher (a map of " + ", ".join(MATCHER_WORDS) + ")")
     words = [key for key in matcher if key not in _ABOUT_MATCHERS]
     if not words:
@@ -20545,9 +20692,6 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
                 raise check.fail(here, "an empty list; write at least one matcher")
             for index, item in enumerate(value):
                 _check_matcher(check, item, f"{here}/{index}", name)
-        elif key == "command":
-            for item in [] if value is True else check.texts(value, here):
-                check.choice(item, tuple(COMMAND_CATEGORIES), here, "a category of commands")
         elif key == "sql":
             if name == "_any_key":
                 raise check.fail(here,
@@ -20556,12 +20700,10 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         elif key == "danger":
             if name != "_any_value":
                 raise check.fail(here, "danger is found in a whole call; write it under _any_value")
-            for item in [] if value is True else check.texts(value, here):
-                check.choice(item, tuple(DANGERS), here, "a kind of danger")
-        elif key == "access":
-            for item in check.texts(value, here):
-                check.choice(item, ("read", "write"), here, "a kind of access")
-            if not {"path", "under", "not_under"} & set(matcher):
+            check.chosen(key, value, here)
+        elif key in _CHOSEN:
+            check.chosen(key, value, here)
+            if key == "access" and not {"path", "under", "not_under"} & set(matcher):
                 raise check.fail(here,
                                  "access says of path, under or not_under when they hold; write one of them "
                                  "beside it")
@@ -20582,6 +20724,7 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
 
 
 def _check_secrets(check: _Checker, secrets: Any) -> None:
+    """Check the patterns of secrets that the policy adds to the built-in kinds."""
     check.keys(secrets, ("patterns",), "/secrets")
     patterns = check.typed(secrets.get("patterns", []), list, "/secrets/patterns", "a list of patterns")
     names: set[str] = set()
@@ -20597,7 +20740,7 @@ def _check_secrets(check: _Checker, secrets: Any) -> None:
             raise check.fail(here + "/name",
                              f"{item['name']!r} is used twice; give each pattern its own name")
         names.add(item["name"])
-        # bits per character
+        # Entropy is given in bits per character; a character of eight bits cannot have more than 8.
         check.number(item.get("entropy_threshold", 0), here + "/entropy_threshold", 0, 8, whole=False)
 
 
@@ -20617,18 +20760,20 @@ HIT = Hit()
 
 
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
-# a condition on the classes and names of a host
+# A condition on the classes of a host (`private`, `metadata`) and its names.
 _HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]
 ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON value
 
 
 def _any_test(tests: Sequence[ValueTest]) -> ValueTest:
+    """A test that passes when one of *tests* does; the hit is the first one's."""
     if len(tests) == 1:
         return tests[0]
     return lambda value, subject: _first(test(value, subject) for test in tests)
 
 
 def _all_values(tests: Sequence[ValueTest]) -> ValueTest:
+    """A test that passes when all of *tests* do on the same value."""
     def matches(value: Any, subject: Subject) -> Hit | None:
         hits = [test(value, subject) for test in tests]
         return None if None in hits else _first(hits)
@@ -20684,6 +20829,8 @@ def _is_flat(value: Any) -> bool:
 
 
 def _texts_test(test: Callable[[str, Subject], bool], strict: bool) -> ValueTest:
+    """A condition on the texts in one value. When *strict* the value must be flat and all of its texts must
+    pass as they stand; else one text has to, in any reading."""
     def matches(value: Any, subject: Subject) -> Hit | None:
         if strict:
             return HIT if _is_flat(value) and all(test(text, subject)
@@ -20697,12 +20844,15 @@ def _texts_test(test: Callable[[str, Subject], bool], strict: bool) -> ValueTest
 
 
 def _secret_text(text: str, subject: Subject) -> bool:
+    """Does a text hold a secret, by the kinds and patterns of the policy in force?"""
     scanner = subject.policy.scanner
     return bool(scanner.scan([text], subject.budget))
 
 
 def _texts_anywhere(test: Callable[[str, Subject], bool], skip: frozenset[str], keys: bool,
                     strict: bool) -> Test:
+    """A condition on all arguments: on their texts, or (*keys*) on the names of members. Arguments named in
+    *skip* are passed over. *strict*: there are some, and all pass as they stand."""
     def matches(subject: Subject) -> Hit | None:
         if keys:
             texts = subject.member_names()
@@ -20775,6 +20925,8 @@ def _address_text(test: _HostTest, strict: bool) -> Callable[[str, Subject], boo
 
 
 def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> Test:
+    """A condition on the hosts that the arguments name. *strict*: there is one, and each argument with one
+    names it in the only way that all libraries read."""
     certain = _address_text(test, True)
 
     def matches(subject: Subject) -> Hit | None:
@@ -20791,6 +20943,8 @@ def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> 
 
 
 def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
+    """Does a call bring a secret along? *keys*: in the name of a member, which is how some tools take
+    them."""
     def matches(subject: Subject) -> Hit | None:
         found = [finding for finding in subject.leaks if not keys or
                  subject.names[finding.spans[0][0]] is None]
@@ -20827,6 +20981,8 @@ _quoting_file = lazy_regex(
 
 
 def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], strict: bool) -> Test:
+    """Does a call run, or may it run, a command of one of *categories* (None: of any)? *strict*: it runs
+    nothing else besides."""
     def matches(subject: Subject) -> Hit | None:
         found = subject.commands(skip).categories
         if strict and categories is not None and not categories.issuperset(found):
@@ -20854,6 +21010,7 @@ def _statements(reads: bool, skip: frozenset[str], strict: bool) -> Test:
 
 
 def _dangers_anywhere(kinds: frozenset[str], skip: frozenset[str]) -> Test:
+    """Is a whole call dangerous in one of the ways in *kinds* (section 11)?"""
     def matches(subject: Subject) -> Hit | None:
         for one in subject.dangers():
             if one.kind in kinds and not skip.intersection(one.path):
@@ -20863,6 +21020,7 @@ def _dangers_anywhere(kinds: frozenset[str], skip: frozenset[str]) -> Test:
 
 
 def _command_value(categories: frozenset[str] | None) -> ValueTest:
+    """The same for one argument, which is a command line or a list of its words."""
     def matches(value: Any, subject: Subject) -> Hit | None:
         sources = [value] if isinstance(value, (str, list)) else _leaf_texts(value)
         for source in sources:
@@ -20944,6 +21102,7 @@ def _asks(kinds: frozenset[str]) -> Test:
 
 
 def _injected(kinds: frozenset[str] | None) -> Test:
+    """Does a message hold what may steer the model, of one of *kinds* (None: of any)?"""
     def matches(subject: Subject) -> Hit | None:
         found = tuple(finding for finding in subject.injections if kinds is None or finding.pattern in kinds)
         return Hit(None, found[0].pattern, found[0].view, found) if found else None
@@ -20957,6 +21116,8 @@ def _response_texts(subject: Subject) -> list[tuple[int, str]]:
 
 
 def _contains(words: Sequence[str], strict: bool) -> Test:
+    """Does an answer hold one of *words*, whatever its case, its white space or its encoding? Found words
+    carry spans, so that they can be redacted."""
     plain = [word.casefold() for word in words]
     canonical = [canonical_text(word) for word in words]
 
@@ -21011,13 +21172,15 @@ def _word_spans(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
+    """Does an answer match one of *regexes*: in one of its strings, or over the border of two text blocks?
+    Clients join such blocks, so what is cut in two must not get through."""
     def matches(subject: Subject) -> Hit | None:
         found: list[tuple[int, int, int]] = []
         seen = ""
         blocks = [text for text, name in zip(subject.texts, subject.names)
                   if name == "text"] if "text" in subject.texts else ()
         joined = [(-1, "\n".join(blocks))] if len(blocks) > 1 else []
-        # equal texts are looked at once
+        # Equal texts are looked at once: a dict keeps the first of each, in order.
         asked = dict.fromkeys([text for _, text in joined] + subject.texts)
         asked.pop("", None)
         for regex in regexes:
@@ -21042,6 +21205,18 @@ def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
 # 15. Policy: model and compilation
 # Opens: makes predicates of a policy; strict ones let messages pass.
 # ---------------------------------------------------------------------------
+# A Policy is what is left when the words are gone: settings, and rules whose conditions are functions.
+# `_Compiler` makes it of layers that section 14 has checked, so it raises only for what a check of the shape
+# cannot see, such as a regex that is none.
+#
+# Each rule gets three things. Its *scope* says which methods, tools and servers it is about, and is asked
+# first, since most rules are about other messages. Its *needs* say what a message must hold at least for the
+# rule to match (a literal, a path, a command); a rule whose need is not there is passed over, which is why a
+# thousand rules cost little. Its *matches* is the condition itself. Needs are only ever wider than the
+# condition: a test holds the one against the other.
+#
+# A rule that allows is compiled *strict*: it counts what stands there, read in the one way that is certain.
+# All others are compiled to see every reading.
 
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}):
 # there is a path that some rule is about (None: what is passed over is told by roles), or a command with a
@@ -21136,7 +21311,8 @@ class Policy(NamedTuple):
     apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
     content: str = ""           # 64 hex: SHA-256 of what its layers say
     layers: tuple[PolicyLayer, ...] = ()    # what it was compiled from, the strongest first
-    # the administrator's policy: judged apart, and the stricter verdict counts
+    # The policy of the machine's administrator. It is judged apart, and the stricter of the two verdicts
+    # counts.
     machine: Policy | None = None
 
     @property
@@ -21567,7 +21743,7 @@ def _dropping(bases: Sequence[PolicyLayer], without: set[str]) -> list[PolicyLay
     return kept
 
 
-_MONITORS = "mode is monitor: nothing is blocked, the log says what would have been"
+_MONITORS = "mode is monitor: nothing is blocked, the log says what would have been blocked"
 
 
 def _policy_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -21628,7 +21804,7 @@ _names_a_command = lazy_regex(r"(?i)(?:^|[^a-z])(?:command|cmd|script|shell|code
 
 def _is_closed(regex: str) -> bool:
     """Does a regex surely say how a text begins and how it ends?"""
-    # what is escaped, and classes
+    # What is escaped, and what stands in classes, is no group or anchor.
     inner = re.sub(r"\\.|\[(?:[^\]\\]|\\.)*\]", "x", regex, flags=re.DOTALL)
     depth = 0
     for sign in inner:
@@ -21643,15 +21819,16 @@ class Shadows:
     does."""
 
     _SCOPE = frozenset(("method", "tool", "server", "direction"))
-    # so many rules with wildcards, and with the same tool, are held against each later one
+    # Each later rule is held against so many earlier ones with wildcards, and as many with its own tool: more
+    # would make `lint` of a long policy quadratic.
     _MAX_WIDE = 20
     MOST_LOOKS = 100_000        # comparisons of names in all; a policy made to take longer is told less
 
     def __init__(self, outbound: bool) -> None:
         self._outbound = outbound
-        # a match, spelled out -> the first rule with it
+        # By a match, spelled out: the first rule that has it.
         self._same: dict[str, str] = {}
-        # (name, scope) of rules without wildcards
+        # By tool: (name, scope) of the rules that name it without wildcards.
         self._by_tool: dict[str, list[tuple[str, dict[str, list[str]]]]] = {}
         self._wide: list[tuple[str, dict[str, list[str]]]] = []
         self._looks = 0
@@ -21907,7 +22084,7 @@ _GROUPS_JSON = r"""
   {"name": "log-reading", "match": {"tool": ["*history*", "*replies*", "*search*"]}, "action": "log_only",
    "message": "Logged: reading messages"}]
 }
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 # Names of tools that read and write files, as servers have them; a name in words stands for its other
 # spellings, too. Only these are allowed by strict, since what others do with a path nobody knows.
@@ -21945,7 +22122,7 @@ _LONG_REGEXES = {
 
 _NOTED = "questions responses response-notes"
 _BASIC = "sensitive-files commands secret-leakage metadata hidden startup-of-tools"
-# name → (what it is for, settings, groups of request rules, groups of response rules)
+# By name: what the policy is for, its settings, and the groups of its rules for requests and for responses.
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
                 f"{_BASIC} git-discard ask-dangers git-history", _NOTED),
@@ -22056,6 +22233,15 @@ def render_default_rules() -> str:
 # 18. Decisions, and the effects they lead to
 # Opens: asks the rules; doubt is a refusal.
 # ---------------------------------------------------------------------------
+# The Wall asks the rules in their order, and the first that decides ends it. A policy that is judged apart (a
+# project's that nobody has approved, the machine's) is asked as well, and there only what is stricter counts.
+# Whatever fails on the way, from a budget that is spent to a mistake of ours, is a refusal: this is the one
+# place with a broad `except`.
+#
+# A Decision says what becomes of a message; effects (Send, Note, Record, Close …) are what the Session hands
+# to the relay, which does them and decides nothing. Marks and limits, by which earlier messages matter for
+# later ones, live in Memory. They are committed only when a message has gone on, so a call that was refused
+# leaves no trace there but its count.
 
 # What a policy that denies by default still lets through, or no client could connect: the life of a session,
 # not its work. By name and kind: the same methods in another kind are denied. Answers pass; so does
@@ -22091,11 +22277,16 @@ class Decision(NamedTuple):
     hint: str = ""              # the rule's author says what would be allowed
     wait: float = 0             # seconds after which the same call may be allowed: of a rule with a limit
     lasting: bool = True        # would the very same call be refused again?
-    # left behind if the message goes on: (whose policy, name), see Memory
+    # The marks that are set if the message goes on, each (whose policy, name); see Memory.
     marks: tuple[tuple[str, str], ...] = ()
-    # the answer of the person who allowed what a rule wanted asked: "once" or "session"
+    # How a person has allowed what a rule wanted asked: "once" or "session"; "" when nobody did.
     granted: str = ""
     asked: str = ""             # how he is asked, or was: "elicitation", "input_required" or "approve"
+
+    @property
+    def words(self) -> str:
+        """What is said of a refusal: the rule's own message, where it has one."""
+        return self.message or "Blocked by policy"
 
 
 class Memory:
@@ -22106,7 +22297,8 @@ class Memory:
         self._clock = clock
         self.server = NO_FACTS
         self._marks: dict[str, set[str]] = {}
-        # id of the rule -> a deque of the times it matched, the last calls + 1
+        # By the id() of a rule with a limit: the times of its last `calls` + 1 matches. More are not needed
+        # to tell whether the limit is exceeded.
         self._matched: dict[int, Any] = {}
 
     def marks(self, whose: str = "") -> Iterable[str]:
@@ -22185,7 +22377,8 @@ def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
     numbers: dict[Need, int] = {}
     for rule in rules:
         need, lends = None if single else rule.needs, rule.action == "log_only"
-        # one that only logs must not take all the time to find out whether there is what it needs
+        # A rule that only logs must not use up the time of the rules behind it, not even to find out whether
+        # there is what it needs.
         first = need is not None and (not lends or need[0] in QUICK_NEEDS)
         number = -1 if need is None else numbers.setdefault(need, len(numbers))
         if steps and steps[-1].number == number and not single and not lends and not steps[-1].lends:
@@ -22263,7 +22456,7 @@ class Wall:
         try:
             steps, by_literal = (_steps(self._rules(subject.message.peer), True), {}) if every else \
                 self._applying(subject.message)[1:]
-            # what is needed, and is not there
+            # The literals that steps need and this message does not hold: those steps are passed over.
             lacking = subject.lacking(by_literal) if by_literal else set()
             for rules, number, has, what, lends, later in steps:
                 if number in lacking:
@@ -22292,7 +22485,8 @@ class Wall:
                         outcome = DECIDES
                         if rule.action in ("ask", "log_only"):
                             self._read_commands(subject)
-                        # secrets go too, whatever it is about
+                        # A rule that redacts takes out the secrets of the message as well, whatever it is
+                        # about itself: the message is edited anyway.
                         if rule.action == "redact" and _can_be_cut_out(hit.findings):
                             hit = hit._replace(findings=_joined(subject.findings, hit.findings))
                     if every or outcome is DECIDES or outcome is MARKS:
@@ -22433,7 +22627,7 @@ class Wall:
             if len(self._candidates) >= _MAX_CANDIDATE_SETS:
                 self._candidates.clear()
             rules = self._rules(message.peer)
-            # many share one
+            # Many rules share one scope, so each scope is asked once.
             covers = {scope: scope.covers(*about[1:]) for scope in {rule.scope for rule in rules}}
             asked = tuple([rule for rule in rules if covers[rule.scope]])
             steps = _steps(asked)
@@ -22618,7 +22812,8 @@ class Outbox:
         return effects
 
 
-# of params: what a retry of the same call may bring anew
+# Members of `params` that a retry of the same call may bring anew. They do not count when two calls are
+# compared.
 _OWN_MEMBERS = ("_meta", "requestState", "inputResponses")
 
 
@@ -22652,14 +22847,16 @@ def salted_digest(salt: bytes, message: Message) -> str:
 # What a tool is called decides which rules are about it. So a policy can refuse calls of tools that no list
 # of this server has named (`settings.unlisted_tools`), and names that look alike are told of.
 
-# of one server: further ones are not compared, and under `tool_pinning: block` not shown
+# So many tools of one server are compared. Further ones are not, and under `tool_pinning: block` they are not
+# shown either.
 MAX_TOOLS = 2_000
 _BEYOND = f"beyond {MAX_TOOLS} tools, or its name beyond {MAX_NAME_CHARS} characters: it is not compared"
-# of a tool's outputSchema, as JSON; a longer one is not kept, so nothing is redacted in its results
+# So long an outputSchema, as JSON, is kept of a tool. Of a longer one nobody can tell whether a redacted
+# result would still satisfy it, so its results are refused where they would be redacted.
 MAX_SCHEMA_CHARS = 65_536
 MAX_PIN_CHARS = 16_384      # a longer definition is kept as its hash alone
 _PINNED = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
-# whose answers tell of tools; None: nobody's
+# The methods whose answers tell of tools; None stands for answers that nobody asked for.
 _TELLING = frozenset(("tools/list", "initialize", "server/discover", None))
 _BLOCKED_INSTRUCTIONS = (
     "[BLOCKED BY MCPWALL] the server's instructions have changed and wait for the user: mcpwall approve")
@@ -22705,8 +22902,7 @@ def _lists_sorted(text: str) -> str:
     if text.count(",") > 1:
         text = _comma_list.sub(lambda found: _list_sorted(found.group()), text)
     if text.count("\n") > 1:
-        import itertools
-        runs = [(short, [*lines]) for short, lines in itertools.groupby(text.split("\n"), _is_item)]
+        runs = [(short, [*lines]) for short, lines in groupby(text.split("\n"), _is_item)]
         text = "\n".join(line for short, lines in runs
                          for line in (sorted(lines) if short and len(lines) > 2 else lines))
     return text
@@ -22882,25 +23078,26 @@ class Toolbox:
 
     def __init__(self, wall: Wall, server_name: str, identity: str = "",
                  pins: Callable[[], Any] | None = None) -> None:
-        # label of a definition left out -> rule, pin
+        # By the label of a definition that was left out: the rule that wanted it so, and its pin.
         self._refused: dict[str, tuple[str | None, dict[str, Any]]] = {}
         self._wall, self._name, self._identity = wall, server_name, identity
         self._settings = wall.policy.settings
         self._pins = pins
-        # of the first list: what is known when nothing is kept
+        # The pins of the first list, which count as known when nothing is kept between sessions.
         self._first: dict[str, dict[str, Any]] = {}
         self._listed = False                            # has the first list come to its end?
         self._instructions: dict[str, Any] | None = None
         self._hashes: dict[str, str] = {}               # of each tool, as it was listed last
-        # tools that are not as the user knows them: how, and what is alarming
+        # By tool that is not as the user knows it: how it differs, and what is alarming about it.
         self._changed: dict[str, tuple[str, str]] = {}
-        # what waits in the store; form of a name -> how it changed
+        # What waits for consent in the store, and by the form of a name how that tool has changed.
         self._waiting: tuple[Any, dict[str, str]] = (None, {})
         self._host = ""                                 # what the client calls itself
         self._read_only: set[str] = set()
         self._schemas: dict[str, Any] = {}              # their outputSchema
         self._schema_chars = 0                          # of all of them
-        # canonical form of a name -> the name it was first seen with
+        # By the canonical form of a name: the name it was first seen with. Another name of that form is a
+        # look-alike.
         self._forms: dict[str, str] = {}
         self._told: set[str] = set()
         pinning = self._settings.tool_pinning
@@ -23019,7 +23216,7 @@ class Toolbox:
             self._changed[name] = "changed since the user agreed to it", self._alarm(expected, tool, budget)
         elif not (twice and name in self._changed):
             self._changed.pop(name, None)
-        # of two with one name nobody knows which is called
+        # When two tools have one name, nobody knows which of them is called, so neither counts as known.
         self._hashes[name] = "" if twice and name in self._changed else pin["hash"]
 
     def _alarm(self, known: Any, found: Any, budget: Budget) -> str:
@@ -23259,6 +23456,18 @@ class Toolbox:
 # 20. What we say of messages: quoting, records, redacting, what clients validate
 # Closes: takes secrets out of what clients, people and the log get.
 # ---------------------------------------------------------------------------
+# Whatever leaves the wall in our own words goes through here. A text of a message is scanned for secrets
+# before it is cut, since half a secret is not found any more, and then made printable, so that no sign of it
+# acts on a terminal or hides. That holds for refusals, questions, records and stderr alike.
+#
+# A redaction changes the raw text of a message in place and nothing beside it, by the ordinals of section 3.
+# Some clients validate `structuredContent` against the tool's output schema, and drop an answer that does not
+# fit; so a marker that satisfies the schema is looked for, and where none does the answer is refused rather
+# than sent with a hole in it.
+#
+# A record is a JSON object on one line. Its fields are a promise to those who read the log with programs,
+# hence RECORD_VERSION. Most records are of calls that were simply allowed, and `_usual` writes these without
+# building the object.
 
 MAX_SHOWN_CHARS = 1_200     # of a call's arguments in a question
 MAX_LABELS = 1_000          # names whose form in the log is kept
@@ -23273,7 +23482,8 @@ class Quoting:
     def adopt(self, policy: Policy) -> None:
         """Another policy is in force from now on."""
         self._policy = policy
-        # names of methods, tools, servers and rules -> what is written of them
+        # What is written of names of methods, tools, servers and rules. They come again in every record, and
+        # scanning them takes longer than the rest of it.
         self._labels: dict[str, str] = {}
         self._spelled: dict[str | None, str] = {None: "null"}       # the same as JSON
 
@@ -23302,8 +23512,7 @@ class Quoting:
             found = self._policy.scanner.scan([text], Budget(JUDGE_SECONDS), [""], viewed=needs_views(text))
         except BudgetSpent:
             return MARKER
-        spans = merge_spans([(start, end) for finding in found for _, start, end in finding.spans])
-        return (_replaced(text, [(start, end, MARKER) for start, end in spans]) if spans else text)[:limit]
+        return marked(text, [span[1:] for finding in found for span in finding.spans])[:limit]
 
     def name(self, name: str) -> str:
         """A name that may stand between quotes."""
@@ -23311,8 +23520,9 @@ class Quoting:
 
     def reason(self, decision: Decision) -> str:
         """Why a rule wants a call refused or asked about, for a person."""
-        said = [decision.message or "the policy wants this asked", decision.why, decision.detail]
-        return printable(self.text(": ".join(filter(None, said))), 400)
+        more = decision.detail or decision.why
+        said = (decision.message or "the policy wants this asked") + (f" ({more})" if more else "")
+        return printable(self.text(said), 400)
 
     def subject(self, message: Message, decision: Decision) -> str:
         """The part of a call that decided, on one line and without secrets; "" where a secret did."""
@@ -23384,7 +23594,7 @@ class Quoting:
         return about
 
 
-# ordinal of one of `judged_texts` -> (start, end, what stands there then)
+# By the ordinal of one of the `judged_texts`: (start, end, what stands there then) of each edit.
 Edits = Mapping[int, Sequence[tuple[int, int, str]]]
 
 
@@ -23417,7 +23627,7 @@ def edited(message: Message, edits: Edits) -> str:
     seen = _Seen(message)
     texts, made = judged_texts(message, seen), dict(edits)
     for ordinal in edits.keys() & seen.decoded.keys():
-        text = base64_of_text(_replaced(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
+        text = base64_of_text(replaced(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
         made[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
     return edit_json_strings(message.text, made)
 
@@ -23431,16 +23641,10 @@ def _marker(text: str, at: int) -> str:
 _url_ends = lazy_regex(r"[\s\"'<>()]")
 
 
-def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
-    for start, end, words in reversed(edits):
-        text = text[:start] + words + text[end:]
-    return text
-
-
 # -- what clients validate -------------------------------------------------------
 
 _MAX_SCHEMA_STEPS = 1_000   # subschemas that are looked at for one string
-# format -> (what a text of it looks like, one that says what it stands for)
+# By `format` of JSON Schema: what its texts look like, and one of them that says what it stands for.
 _FORMATS = {
     name: (lazy_regex(regex), text)
     for names, regex, text in (
@@ -23487,7 +23691,7 @@ def fitting(edits: Edits, message: Message, schema: Any) -> Edits | None:
                       if all(_satisfies(one, schema) for schema in asked)), None)
         if found is None:
             return None
-        if found != _replaced(text, spans):
+        if found != replaced(text, spans):
             fitted[ordinal] = [(0, len(text), found)]
     return fitted
 
@@ -23554,12 +23758,12 @@ def _candidates(text: str, spans: Sequence[tuple[int, int, str]],
         for start, end, _ in spans
     ]
     texts = [
-        _replaced(text, spans),
-        _replaced(text, [(start, end, MARKER_IN_URL) for start, end, _ in spans]),
+        replaced(text, spans),
+        marked(text, [span[:2] for span in spans], MARKER_IN_URL),
         MARKER,
         MARKER_IN_URL,
         *(_FORMATS[schema["format"]][1] for schema in asked if schema.get("format") in _FORMATS),
-        _replaced(text, masked),
+        replaced(text, masked),
     ]
     yield from texts
     longest = min((schema["maxLength"] for schema in asked if type(schema.get("maxLength")) is int),
@@ -23663,7 +23867,8 @@ class Recorder:
         # Of allowed messages with one peer, kind, method and tool: how that part of their records is written
         self._heads: dict[tuple[str | None, ...], str] = {}
         self.adopt(policy)
-        # the day, in days; bytes recorded in it; records left out since the last
+        # The day, counted in days since 1970; the bytes recorded in it; the records left out since the last
+        # that was written.
         self._day = self._size = self._spared = 0
 
     @property
@@ -23954,9 +24159,19 @@ def _id_at_tail(tail: bytes) -> Any:
 # 21. Refusals and questions: calls that come again, and calls that wait for a person
 # Opens: lets a call pass that a person has allowed.
 # ---------------------------------------------------------------------------
+# Two memories of calls, by the digest of their method, tool and arguments. `Refusals` counts how often a call
+# was refused: a model that tries the same call again is told so, and from `settings.max_repeated_denials` on
+# it is refused without being judged.
+#
+# `Questions` keeps calls that a rule wants asked. Where the client can show a form, the call is held until
+# its user answers; else it is refused with a ref, the user says yes by `mcpwall approve`, and the call passes
+# when it comes again. A yes is for one very call: for its digest, for the rule that asked, and for the
+# session, or for one use. So an answer cannot be used for another call, and a server cannot answer in the
+# user's place: the ids of our questions are random, and a `requestState` of ours is sealed.
+#
+# What a person sees is made by section 20, and an answer counts only for what has been shown.
 
 MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
-
 
 
 class Refusals:
@@ -23966,9 +24181,10 @@ class Refusals:
     def __init__(self, most: int) -> None:
         """A call that was refused *most* times is not judged again."""
         self._most = most
-        # digest -> how often it was refused, and how last
+        # By the digest of a call: how often it was refused, and how the last time.
         self._calls: dict[bytes, tuple[int, Decision]] = {}
-        # (method, tool) -> calls not judged any more
+        # By (method, tool): the digests of calls that are not judged any more. Most messages find nothing
+        # here, and need no digest then.
         self._ended: dict[tuple[str | None, str | None], set[bytes]] = {}
 
     def __len__(self) -> int:
@@ -23986,7 +24202,8 @@ class Refusals:
         only counted."""
         digest = call_digest(message)
         times = self._calls.pop(digest, (0, decision))[0] + 1
-        # an equal call may have its members in another order: there, they are elsewhere
+        # An equal call may have its members in another order, and then the spans of the findings are
+        # elsewhere.
         if decision.findings:
             decision = decision._replace(findings=tuple(finding._replace(spans=())
                                                         for finding in decision.findings))
@@ -24021,7 +24238,7 @@ GRANT_S = 900               # so long a yes that was given in a terminal waits f
 _LOG_FULL = Decision("deny", None,
                      "Blocked: the audit log is full (settings.log_max_mb), and settings.audit_required is "
                      "set", lasting=False)
-# its answer would be taken for ours
+# A request of the client under an id of ours: its answer would be taken for the answer to our question.
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")
 _NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about",
                       lasting=False)
@@ -24133,18 +24350,21 @@ class Questions:
         """*clock*: monotonic seconds."""
         self._settings, self._server_name, self._quoting, self._clock = settings, server_name, quoting, clock
         self._session, self._salt, self._grants = session, salt, grants
-        # can the client's user be asked, and did both sides agree on a version with questions?
+        # Can the client's user be asked by a form, and did both sides agree on a version of the protocol that
+        # has questions?
         self._elicits = False
         self._form = False          # what the client said of that at `initialize`
         self._held: dict[Any, Held] = {}                # id of our question -> the call
         self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
-        # id of a call that was allowed -> its grant
+        # By the id of a call that was allowed and is under way: its grant.
         self._going: dict[Any, tuple[bytes, str | None]] = {}
-        # (…, hash of the server's state): may go on
+        # Calls that may go on without another question, each (digest, rule, hash of the server's
+        # `requestState`).
         self._continued: dict[tuple[bytes, str | None, str], None] = {}
-        # (salted digest, rule) -> hashes of what may be shown of it
+        # By (salted digest, rule): hashes of the texts in which a person may have seen the call.
         self._shown: dict[tuple[str, str | None], list[str]] = {}
-        # of the ids of our questions, and so of our states
+        # How the ids of our questions begin, and so our `requestState`s. It is random, so that no server can
+        # answer for the user.
         self._prefix = f"mcpwall-{os.urandom(8).hex()}-"
 
     def adopt(self, policy: Policy) -> None:
@@ -24188,7 +24408,7 @@ class Questions:
         if answer in _YES:
             return decision._replace(action="allow", granted=answer, asked="approve")
         if answer == "deny":
-            words = f"{decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}"
+            words = f"{decision.words}: {_NO_WORDS[answer]}"
             return decision._replace(action="deny", message=words, asked="approve", lasting=False)
         way, held = self.way(message), self._held.values()
         if way == "approve":
@@ -24346,7 +24566,8 @@ class Questions:
             if decision.granted:
                 key = call_digest(message), decision.rule
                 _keep_newest(self._going, body["id"], key, MAX_GRANTED)
-                # that one can be revoked
+                # An answer given by `mcpwall approve` stays in its file, where it can be revoked; only those
+                # to questions of the session are kept here.
                 if decision.granted == "session" and decision.asked != "approve":
                     _keep_newest(self._granted, key, None, MAX_GRANTED)
         elif message.kind == "response" and message.peer == "server" and message.method == "initialize":
@@ -24387,17 +24608,20 @@ def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None
 
 BLOCKED = "[BLOCKED BY MCPWALL]"        # begins the text that stands for a refused answer
 MAX_PENDING = 65_536        # requests without an answer, per direction; further ones are refused
-# task handles remembered; the oldest is forgotten, its results are judged as nobody's
+# So many handles of tasks are remembered. The oldest is forgotten then, and its results are judged like
+# answers that nobody asked for.
 MAX_TASKS = 10_000
 MAX_BATCH = 10_000          # messages in one batch
-# cancelled requests remembered, and those answered under an id that is only like theirs
+# So many requests are remembered that were cancelled, or answered under an id that is only like theirs: their
+# answers may still come.
 MAX_OVER = 1000
 MAX_NOTED_TOOLS = 100       # of one list, in its record
-# ways to take one message, and tools that run at a time: beyond it may be about any
+# So many ways to take one message, and so many tools at a time, are told apart. Beyond that a message may be
+# about any of them, and is judged so.
 MAX_READINGS = 8
 
 _OTHER = {"client": "server", "server": "client"}
-# requests whose answers may list or define something
+# The requests whose answers may list or define something.
 _TELLING_OF = frozenset((*RESULT_LOOKS, *_TELLING_METHODS))
 
 # -- framing ----------------------------------------------------------------------
@@ -24428,7 +24652,7 @@ class Lines:
         return lines
 
     def _cut(self, data: bytes) -> list[bytes | TooLong]:
-        # whole lines, as nearly always
+        # The usual chunk is whole lines, and nothing is left over from before: no buffer is needed.
         if data[-1:] == b"\n" and not self._size and len(data) <= self._limit:
             return [*data[:-1].split(b"\n")]
         if not data:
@@ -24492,7 +24716,8 @@ class Ids:
     def __init__(self, most: int) -> None:
         self._most = most
         self._values: dict[Any, Any] = {}
-        # number -> the ids here that may be read as it, but for itself
+        # By number: the ids here that some reader takes for that number ("7", 7.0), but for the number
+        # itself.
         self._odd: dict[float, dict[Any, None]] = {}
 
     def __len__(self) -> int:
@@ -24672,7 +24897,7 @@ class Correlation:
         if method == "tools/call":
             self._running[tool or ""] = self._running.get(tool or "", 0) + 1
         pending = self._pending[message.peer]
-        # of two under one id nobody knows which is answered
+        # When two requests wait under one id, nobody knows which is answered, so both are kept.
         before: tuple[Pending, ...] = pending.get(ident) or ()
         if before:
             for one in before[:-MAX_READINGS]:
@@ -24822,7 +25047,8 @@ class Session:
         self.server_name = server_name
         self.audit_required = settings.audit_required
         self._settings, self._clock, self._monotonic = settings, clock, monotonic
-        # of the line at hand, shared by the items of a batch
+        # The budget of the line at hand; the items of a batch share it, or a batch could take a hundred times
+        # as long as a call.
         self._budget = Budget(JUDGE_SECONDS, patience=PATIENCE)
         self._memory = Memory(monotonic)
         self._whereabouts = Whereabouts(self.wall.policy, self._memory, folders)
@@ -24953,14 +25179,16 @@ class Session:
             except HalfCharacter:
                 if peer == "client":
                     raise
-                # what is left of an emoji: the half goes, not the answer
+                # Servers that cut a text within an emoji leave half of it. The half is replaced, and the
+                # answer goes on.
                 text, extra["halves"] = without_halves(text)
                 line, body = text.encode(), load_json(text)
             batch = type(body) is list
             items = body if batch else [body]
             if batch and not 0 < len(items) <= MAX_BATCH:
                 raise MessageError(f"a batch of {len(items)}; write 1 to {MAX_BATCH}", -32600)
-            # one that cannot be judged refuses the whole batch
+            # A batch in which one item cannot be judged is refused as a whole: receivers differ in what they
+            # do with the rest.
             kinds = [message_kind(item, peer) for item in items]
         except MessageError as fault:
             self._unreadable(peer, line, fault, out)
@@ -25138,7 +25366,8 @@ class Session:
         """End questions: their calls go on, or are refused. *answers*: also calls that wait for somebody who
         is gone."""
         for held, answer in ended:
-            # the call was answered when the question was put, and nobody came back
+            # Here the question was put by answering the call, and nobody came back with a retry: there is
+            # nothing left to answer.
             if held.how == "input_required":
                 refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
                 self._record(out, self._recorder.record(held.message, refusal, held.size, {"answer": answer}))
@@ -25156,7 +25385,7 @@ class Session:
         if answer == "unable":
             decision = held.decision._replace(asked="approve", lasting=False)
         elif answer not in _YES:
-            words = f"{held.decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}"
+            words = f"{held.decision.words}: {_NO_WORDS[answer]}"
             decision = held.decision._replace(action="deny", message=words, lasting=answer == "deny")
             extra["answer"] = answer
         else:
@@ -25164,7 +25393,8 @@ class Session:
             if decision.action == "deny":
                 extra["answer"] = answer
             elif decision.action == "ask" and decision.rule != held.decision.rule:
-                # by now that is another question
+                # Judged again, the call meets another rule that wants it asked: that is another question, and
+                # it is put as well.
                 decision = self._questions.decided(held.message, decision, held.size)
             else:
                 decision = decision._replace(action="allow",
@@ -25204,7 +25434,7 @@ class Session:
         ref = self._recorder.ref if ref is None else ref
         as_error = (message.method != "tools/call" or message.peer != "client" or
                     self._settings.deny_as != "result")
-        text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
+        text = f"[mcpwall] {decision.words}"
         if decision.action == "ask":
             text += (approval_words(ref) if decision.asked == "approve"
                      else " (this needs approval, and nobody can be asked)")
@@ -25241,7 +25471,7 @@ class Session:
             if kept is not None:
                 return kept
         ref = self._recorder.ref
-        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
+        text = f"{BLOCKED} {decision.words}{_named(decision.rule, ref)}"
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": ident}
         if called:
             answer["result"] = {"content": [{"type": "text", "text": text}], "isError": True}
@@ -25260,7 +25490,7 @@ class Session:
             why = f"instructions: {decision.rule}: {decision.why or decision.message}"
             self._note(extra, "tools", [ToolNote("", "left out", why)])
             words = (f"{BLOCKED} "
-                     f"{decision.message or 'Blocked by policy'}{_named(decision.rule, self._recorder.ref)}")
+                     f"{decision.words}{_named(decision.rule, self._recorder.ref)}")
             text: str | None = _replace_instructions(message.text, words)
             self._leave_out("instructions", result["instructions"], decision, out)
         else:
@@ -25582,7 +25812,8 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
             data, found = project_content(there)
             if approved is not None and approved(there, data):
                 for layer in found:
-                    # what may loosen a rule must be the user's
+                    # A file that a project's policy extends may loosen a rule, so it must belong to the user
+                    # as well.
                     read_policy_file(layer.file, of_project=True)
                 layers += found
             else:
@@ -26201,7 +26432,8 @@ class Patience(NamedTuple):
     vanished: float = 1.0   # from the host's disappearance, when the server's input is closed, until SIGTERM
     drain: float = 1.0      # for the end of the server's output after its exit: a grandchild may hold it open
     reader: float = 10.0    # the same while output is judged, or delivered to a host that has stopped reading
-    # from the end of the host's input, for those whom a launcher has left behind to serve
+    # Seconds from the end of the host's input for servers that a launcher has left behind, and that go on
+    # serving.
     linger: float = 1.0
     group: float = 0.5      # from SIGTERM for what the server left of its process group until SIGKILL
     poll: float = 1.0       # between looks at things nobody wakes us for: host gone, time-outs
@@ -26244,7 +26476,8 @@ def server_environment(environ: Mapping[str, str], setting: str | Sequence[str],
     for name, value in environ.items():
         plain = cased(name)
         if any(glob.matches(plain) for glob in named) or (
-                # a function of bash
+                # Bash hands functions on in variables, whose values begin like this. They are code, and no
+                # server asks for them.
                 any(glob.matches(plain) for glob in few) and not value.startswith("()")):
             handed_on[name] = value
         else:
@@ -26433,7 +26666,8 @@ def start_windows(path: str, argv: list[str], environ: Mapping[str, str], kernel
         gone = child.poll() is not None
         if (signum == _SIGKILL or signum and gone) and job.end() or gone:
             return not gone
-        # stdin: a program that inherits a pipe which is being read hangs as it starts
+        # taskkill gets no stdin of ours: on Windows a program that inherits a pipe which is being read hangs
+        # as it starts.
         if signum == _SIGKILL:
             killer = [windows_program("taskkill.exe", environ), "/T", "/F", "/PID", str(child.pid)]
             try:
@@ -26512,6 +26746,17 @@ def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str
 # 26. Relay: two pumps, signals
 # Opens: carries bytes; writes only what the session says.
 # ---------------------------------------------------------------------------
+# The relay moves bytes between host, session and server, and does what the effects say. It knows nothing of
+# messages.
+#
+# One thread reads the host, one reads the server, and each end has an Outlet that writes to it. What is read
+# goes into the session under a lock, one chunk at a time, so the session needs no thought of threads. An
+# Outlet holds back only so much: a peer that does not read makes the other pump wait, and memory stays
+# bounded.
+#
+# The hard part is the end. Either peer may go first, signals come in between, and nobody may be left behind:
+# the server gets the end of its input, some time to finish, then SIGTERM and at last SIGKILL; its exit status
+# becomes ours. What cannot be recorded under `audit_required` is not sent.
 
 # -- what systems can or cannot do with a pipe
 
@@ -26726,7 +26971,7 @@ class _Relay:
         self._parent_gone = parent_watch(windows_kernel())
         self._terminate_at = self._kill_at = self._linger_until = math.inf
 
-    # in any thread
+    # Called in any thread.
 
     def take_signal(self, signum: int) -> None:
         """Called by the signal handler: leaves the signal to the main thread."""
@@ -26786,7 +27031,8 @@ class _Relay:
             if peer not in self._wide:
                 self._wide.add(peer)
                 _widen(fd, self._outlets[_OTHER[peer]].fd)
-        # an end is passed on though the other pump is judging
+        # The end of a stream is passed on even while the other pump is judging: nobody shall wait for that to
+        # end first.
         if not self._lock.acquire(timeout=-1 if data else 1.0):
             return False
         try:
@@ -26820,7 +27066,7 @@ class _Relay:
     def _perform(self, effects: list[Any], peer: str) -> None:
         """Carry out *effects*; *peer*'s pump calls, or the main thread (""), which must not wait."""
         forward: list[bytes] = []
-        # most effects are records
+        # Most effects are records, so they are handled together: one write to the log for all of them.
         decided = [effect.fields for effect in effects if type(effect) is Record
                    and not (effect.is_usual and self._reporter.skips_allowed)]
         others = [effect for effect in effects if type(effect) is not Record]
@@ -26865,7 +27111,7 @@ class _Relay:
                 self._unkept = True
                 self._reporter.say("warn", f"what this server says of its tools is not all kept: {fault}")
 
-    # in the main thread
+    # Called in the main thread.
 
     def supervise(self) -> int:
         """Wait for the server to end, see to it that it does when it should; its exit status."""
@@ -27028,7 +27274,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     *watch*. Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of
     ours. Raises CommandError when the server cannot be started. A thread that waits for a host which is still
     there is left behind: a program ends best by `os._exit`.
-    """    # noqa: E501 (a table: whole rows)
+    """    # noqa: E501
     running: _Relay | None = None
     child: _Child | None = None
     early: list[int] = []               # signals before there is a server to pass them to
@@ -27159,7 +27405,7 @@ mcporter | user | mcpServers | ~/.mcporter/mcporter.json
 trae | user | mcpServers | $APP/Trae/User/mcp.json
 boltai | user | mcpServers | ~/.boltai/mcp.json
 witsy | user | mcpServers | $APP/Witsy/settings.json
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 
 class HostFiles(NamedTuple):
@@ -27461,7 +27707,7 @@ def program_name(path: str) -> str:
 
 _wall_runner = lazy_regex(r"(?:python|pypy|py)[0-9.]*w?|env|uvx|uv|pipx|npx|bunx|cmd")
 _WALL_RUNNER_WORDS = ("run", "tool", "x", "/c", "/C")
-# a value each
+# These options take a value each, which is no program.
 _WALL_RUNNER_OPTIONS = ("-X", "-W", "-p", "--package", "--from", "--spec", "--python", "--with")
 
 
@@ -27572,11 +27818,7 @@ def _spliced(text: str, walls: _Walls, form: str, ways: Sequence[Sequence[Any]],
         elif wrapper is not None:
             edits += _unwrap_edits(text, launch, len(wrapper.wall))
             wanted.append(launch.argv[len(wrapper.wall):])
-    pieces, at = [], 0
-    for start, end, new in sorted(edits):
-        pieces += [text[at:start], new]
-        at = end
-    result = "".join(pieces) + text[at:]
+    result = replaced(text, sorted(edits))
     after = _config_document(result, ways, form)
     if _without_launches(before.value, paths) != _without_launches(after.value, paths) \
             or [_find_launch(result, after, path).argv for path in paths] != wanted:
@@ -27974,7 +28216,7 @@ kiro | exit2 | | powershell | ~/.kiro/agents/*.json
   {"matcher": "*", "command": COMMAND, "timeout_ms": 30000}
   stands in each agent's file: a new agent has none; a hook that fails lets the tool run
 antigravity | antigravity asks | | |
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _HOOK_VERSIONED = ("cursor", "copilot")         # a new file says `"version": 1`, or it is dropped
 _HOOK_ALIASES = {"claude": "claude-code", "vscode": "copilot", "amazon-q": "kiro", "factory": "droid"}
 
@@ -28156,9 +28398,8 @@ def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) ->
         raise ConfigError("no JSON object")
     lists = {event: f"{_config_quote(event)}: [ {entry} ]" for event, entry in entries.items()}
     if "hooks" not in document.value:
-        return _edited(text,
-                       [_insert_items(text, document, [f'"hooks": {{ {", ".join(lists.values())} }}'],
-                                      newline)])
+        source = f'"hooks": {{ {", ".join(lists.values())} }}'
+        return replaced(text, [_insert_items(text, document, [source], newline)])
     hooks = _only_member(text, document, "hooks").node
     edits = []
     for event, entry in entries.items() if isinstance(hooks.value, dict) else ():
@@ -28168,13 +28409,7 @@ def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) ->
                       dict) or not all(isinstance(hooks.value.get(event, []), list) for event in entries):
         raise ConfigError("its hooks are not in a form that can be edited")
     missing = [source for event, source in lists.items() if event not in hooks.value]
-    return _edited(text, edits + [_insert_items(text, hooks, missing, newline)] * bool(missing))
-
-
-def _edited(text: str, edits: _Edits) -> str:
-    for start, end, new in sorted(edits, reverse=True):
-        text = text[:start] + new + text[end:]
-    return text
+    return replaced(text, sorted(edits + [_insert_items(text, hooks, missing, newline)] * bool(missing)))
 
 
 def _without_hooks(text: str | None, host: HookHost, ours: Iterable[str]) -> str | None:
@@ -28196,14 +28431,14 @@ def _without_entry(text: str, way: Sequence[tuple[Node, Any]]) -> str:
         start, end = child[1], child.node.end if isinstance(child, Member) else child.end
         place = next(n for n, member in enumerate(container.members) if member is child)
         if place + 1 < len(container.members):
-            return _edited(text, [(start, container.members[place + 1][1], "")])
+            return replaced(text, [(start, container.members[place + 1][1], "")])
         if place:
             before = container.members[place - 1]
-            return _edited(text, [(before.node.end if isinstance(before, Member) else before.end, end, "")])
+            return replaced(text, [(before.node.end if isinstance(before, Member) else before.end, end, "")])
         if start == container.start + 1 or container is way[0][0]:      # the bracket was there
             break
     comma = re.compile(r"\s*,").match(text, end)
-    return _edited(text, [(start, comma.end() if comma else end, "")])
+    return replaced(text, [(start, comma.end() if comma else end, "")])
 
 
 def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
@@ -28391,13 +28626,17 @@ def is_own_backup(path: str, windows: bool = os.name == "nt") -> bool:
     return is_regular(status) and (windows or status.st_mode & 0o7777 == 0o600)
 
 
+def _backups_beside(lock: str) -> str:
+    return os.path.join(os.path.dirname(lock), "backups")
+
+
 def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock: str, fs: Any = os) -> bool:
     """Save `change(text)` of a config file; False when nothing changes. One mcpwall at a time holds *lock*.
 
     *maps* are the server maps of that one file. When a host writes meanwhile, *change* is applied to what it
     wrote. The backup of a file without any wall is the one that is kept. Raises ConfigError or PolicyError.
     """
-    path, backups = maps[0].path, os.path.join(os.path.dirname(lock), "backups")
+    path, backups = maps[0].path, _backups_beside(lock)
     with FileLock(lock, _LOCK_WAIT_S):
         for _ in range(5):
             old = read_config(path)
@@ -28417,9 +28656,10 @@ def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock
 
 def read_backup(path: str, lock: str) -> bytes:
     """The backup of a config file. Raises ConfigError where there is none."""
-    backup = backup_of(path, os.path.join(os.path.dirname(lock), "backups"))
+    backup = backup_of(path, _backups_beside(lock))
     if not is_own_backup(backup):
-        raise ConfigError(f"{path}: there is no backup of it; mcpwall makes one when it changes a file")
+        raise ConfigError(f"{path}: there is no backup of it; there is one only as long as the file "
+                          "is not as it was")
     return read_config(backup)
 
 
@@ -28428,7 +28668,7 @@ def restore_config(path: str, lock: str, fs: Any = os,
     """Bring back the backup of a config file, which may be gone; the backup is gone then. Raises
     ConfigChanged when file (None: gone) and backup are not what was *shown*."""
     with FileLock(lock, _LOCK_WAIT_S):
-        backups = os.path.join(os.path.dirname(lock), "backups")
+        backups = _backups_beside(lock)
         old, new = read_config(path) if os.path.lexists(path) else None, read_backup(path, lock)
         if shown not in (None, (old, new)):
             raise ConfigChanged(f"{path}: it or its backup changed since it was shown; nothing written")
@@ -28578,7 +28818,7 @@ class Grants:
                 return "", ""
             if grant["answer"] == "once":
                 taken = f"taken-{os.urandom(8).hex()}.json"
-                # where two come at once, one fails here
+                # Of two walls that come at once, one finds nothing to rename and fails here.
                 os.rename(self._folder.place(name), self._folder.place(taken))
                 again = self._folder.load(taken)
                 self._folder.remove(taken)
@@ -28681,15 +28921,18 @@ class Grants:
                 type(grant.get("rule", 0)) not in (str, type(None)) or grant.get("answer") not in ANSWERS:
             return False
         longest = _SESSION_S if grant["answer"] == "session" else GRANT_S
-        # clocks are set
+        # A grant from the future counts no longer than one of now: clocks are set back, and files are made by
+        # hand.
         return type(grant.get("until")) is int and 0 < grant["until"] - self._clock() < longest + 60
 
 
 MAX_SERVER_BYTES = 4 << 20              # of the file of one server, which chooses most of what is in it
 _MAX_SERVER_CHARS = 512 * 1024          # of one server's names, and of its texts, as they stand in the file
 _MAX_ALSO = 4                           # definitions that were approved before the last one and still count
-KEEP_WAIT_S = 2.0                      # so long a relay waits for other walls that write
-# all is a change
+_PIN_KINDS = ("tools", "definitions")   # pins by name; the instructions of a server are a single one
+KEEP_WAIT_S = 2.0                       # so long a relay waits for other walls that write
+# What is known of a server of which something was lost: three empty entries, against which all that it says
+# is a change.
 _NOTHING_KNOWN: dict[str, Any] = {"tools": {}, "definitions": {}, "instructions": {"hash": "", "text": ""}}
 
 
@@ -28823,7 +29066,7 @@ class ConsentStore:
             if tool is None:
                 entry.update(known=dict(_NOTHING_KNOWN), changes={}, unsteady=[])
             else:
-                for kind in ("tools", "definitions"):
+                for kind in _PIN_KINDS:
                     entry["known"].get(kind, {}).pop(tool, None)
                 entry["unsteady"] = [name for name in entry["unsteady"] if name != tool]
             return ""
@@ -28851,7 +29094,7 @@ class ConsentStore:
                 return f"no consent is read: {fault.strerror}"
         for name in self.folder.names("server"):
             self._load(name)
-        if os.path.lexists(self.folder.place("damaged.json")):
+        if self._has_lost:
             return (f"{self.folder.path}: something that you had agreed to was lost. Servers that are not "
                     "known there count as changed; if that is right, for you have no others: mcpwall "
                     "approve --ack")
@@ -28864,9 +29107,13 @@ class ConsentStore:
                 self.folder.remove(name)
         self.folder.remove("damaged.json")
 
+    @property
+    def _has_lost(self) -> bool:
+        return os.path.lexists(self.folder.place("damaged.json"))
+
     def _lose(self) -> None:
         """Leave a lasting mark."""
-        if not os.path.lexists(self.folder.place("damaged.json")):
+        if not self._has_lost:
             try:
                 self.folder.save("damaged.json", {"time": int(self._clock())})
             except WallError:
@@ -28894,25 +29141,26 @@ class ConsentStore:
     def _entry(self, server: str) -> tuple[dict[str, Any], bool]:
         """What is kept of *server*, to be changed; is it anything?"""
         entry: dict[str, Any] = {"server": server, "known": {}, "changes": {}, "unsteady": [], "lost": False}
+        lost = entry | {"known": dict(_NOTHING_KNOWN), "lost": True}, True
         name = _server_file(server)
         try:
             self.folder.check()
             try:
                 found = self._load(name)
             except FileNotFoundError:
-                # known by its name alone: this is the command, then
+                # Kept by an earlier version under the server's name alone. The first command of that name
+                # takes it over.
                 unbound = _server_file(server_name(server))
                 found = self._load(unbound)
                 if found is not None:
                     found = {**found, "server": server}
                     self.folder.save(name, found)
                     self.folder.remove(unbound)
-            return ((entry | found, True) if found is not None
-                    else (entry | {"known": dict(_NOTHING_KNOWN), "lost": True}, True))
+            return lost if found is None else (entry | found, True)
         except FileNotFoundError:
             pass
         except (OSError, WallError):
-            return entry | {"known": dict(_NOTHING_KNOWN), "lost": True}, True
+            return lost
         known: dict[str, Any] = {}
         relatives = 0
         for other in self.folder.names(name.rpartition("-")[0]):
@@ -28923,9 +29171,7 @@ class ConsentStore:
                 pass
         if relatives:
             return entry | {"known": {**_NOTHING_KNOWN, **known}, "relatives": relatives}, True
-        if os.path.lexists(self.folder.place("damaged.json")):
-            return entry | {"known": dict(_NOTHING_KNOWN), "lost": True}, True
-        return entry, False
+        return lost if self._has_lost else (entry, False)
 
     def _change(self, server: str, edit: Callable[[dict[str, Any], bool], str], wait_s: float = 10.0) -> None:
         """Apply *edit* to what is kept of *server*, one wall at a time. Raises ConfigError, in the end for
@@ -29023,7 +29269,7 @@ def _are_pins(entry: Any) -> bool:
     PIN}`, each or none?"""
     if type(entry) is not dict:
         return False
-    kinds = [entry.get(kind, {}) for kind in ("tools", "definitions")]
+    kinds = [entry.get(kind, {}) for kind in _PIN_KINDS]
     return all(type(kind) is dict for kind in kinds) and all(
         type(pin) is dict and type(pin.get("hash")) is str and type(pin.get("text")) is str
         and (type(pin.get("also", [])) is list)
@@ -29039,7 +29285,7 @@ def _join_pins(known: dict[str, Any], more: Mapping[str, Any]) -> None:
         hashes = dict.fromkeys((*one.get("also", ()), other["hash"], *other.get("also", ())))
         return {**one, "also": [found for found in hashes if found]}
 
-    for kind in ("tools", "definitions"):
+    for kind in _PIN_KINDS:
         if kind in more:
             known[kind] = {**known.get(kind, {}), **{
                 name: joined(known.get(kind, {}).get(name), pin) for name, pin in more[kind].items()}}
@@ -29052,7 +29298,7 @@ def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float,
     """Put *pins* into *known* as far as the bounds allow; what they do not allow is said, else "". *origin*:
     these wait for consent, and come from there; without it they have it, and so have the last ones of
     before."""
-    kinds = {kind: dict(known.get(kind, {})) for kind in ("tools", "definitions")}
+    kinds = {kind: dict(known.get(kind, {})) for kind in _PIN_KINDS}
     names = sum(len(json.dumps(name)) + 200 for pinned in kinds.values() for name in pinned)
     texts = sum(len(json.dumps(pin["text"])) for pinned in kinds.values() for pin in pinned.values())
     lost = 0
@@ -29111,7 +29357,7 @@ def _drop_pins(waiting: dict[str, Any], known: Mapping[str, Any],
             return not pin_matches(found, pin["hash"])
         return found is None or any(pin.get(key, "") != text[:500] for key, text in origin.items())
 
-    for kind in ("tools", "definitions"):
+    for kind in _PIN_KINDS:
         left = {name: pin for name, pin in waiting.pop(kind, {}).items()
                 if stays(pin, known.get(kind, {}).get(name))}
         if left:
@@ -29531,8 +29777,7 @@ def _shown_text(text: str, servers: Sequence[Server] = ()) -> str:
             start, end = line.span(1 if line[1] else 2)
             spans.append((found.start(1) + start, found.start(1) + end))
     spans += [found.span(found.lastindex or 0) for found in _given_alone.finditer(text)]
-    for start, end in reversed(merge_spans(spans)):
-        text = f'{text[:start]}"{MARKER}"{text[end:]}'
+    text = marked(text, spans, f'"{MARKER}"')
     text = _secret_query.sub(lambda found: (found[1] or "") + MARKER_IN_URL, text)
     for server in servers:
         for word, shown in zip(server.argv, _shown_words(server.argv)):
@@ -29574,8 +29819,9 @@ def _masked(secrets: _Secrets, text: str, limit: int) -> str:
 
 def _server_state(io: Surroundings, server: Server) -> str:
     if server.wrapper is not None:
-        policy = _policy_of(server.wrapper).partition(" (")[0]
-        return "not by this wall" if _foreign_wall(io, server) else f"wrapped, policy {policy}"
+        own = {"config", "profile"} & set(server.wrapper.options)
+        return "not by this wall" if _foreign_wall(io, server) else (
+            f"wrapped, policy {_policy_of(server.wrapper)}" if own else "wrapped, no policy of its own")
     return f"not covered: {printable(server.why_not)}" if server.why_not else "not wrapped"
 
 
@@ -29722,7 +29968,8 @@ def _take_options(argv: Sequence[str], options: Mapping[str, tuple[str, dict[str
                 raise UsageError(f"{flag} takes no value")
             values[name] = True
             continue
-        # a value that looks like an option is more likely the next one; `--option=-value` is certain
+        # A value that looks like an option is more likely the next option, and its value was forgotten;
+        # whoever means it writes `--option=-value`.
         if not equals and (not rest or is_option(rest[0])):
             raise UsageError(f"{flag} needs a value")
         given = [value if equals else rest.pop(0)]
@@ -29735,40 +29982,48 @@ def _take_options(argv: Sequence[str], options: Mapping[str, tuple[str, dict[str
 
 
 def _help_of(name: str, about: str | None, arguments: Sequence[_Argument]) -> str:
-    """What `--help` prints of a sub-command, as wide as the terminal."""
+    """What `--help` prints of a sub-command, as wide as the terminal; behind an empty line in *about* stand
+    examples."""
     import argparse
+    import textwrap
+    about, _, examples = (about or "").partition("\n\n")
     parser = argparse.ArgumentParser(prog=name, description=about, add_help=False)
+    quiet = ("--log-level", "--env", "--monitor", "--enforce") if " " in name else ()
     for flags, settings in (*arguments, ("-h --help", {"action": "help", "help": "show this and exit"})):
-        parser.add_argument(*flags.split(), **settings)
-    return parser.format_help().rstrip()
+        shown = {**settings, "help": argparse.SUPPRESS} if flags in quiet else settings
+        parser.add_argument(*flags.split(), **shown)
+    return parser.format_help().rstrip() + (
+        "\n\nexamples:\n" + textwrap.indent(textwrap.dedent(examples).strip(), "  ") if examples else "")
 
 
-_JSON = _flag("--json", "for programs")
-_LOG_FILES = _option("files", "LOG", "log files, or folders of them, the oldest first (else this user's)",
+_JSON = _flag("--json", "print JSON, for programs")
+_LOG_FILES = _option("files", "LOG", "log files, or folders of them, the oldest first (default: your log)",
                      nargs="*")
-_LOG_OF_REF = _options("--log", "FILE", "where the ref is looked up (this user's log)")
+_LOG_OF_REF = _options("--log", "FILE", "the log that holds the ref (default: your log)")
 _SETUP_YES = _flag("--yes", "do it without asking")
 _SETUP_PLAIN = _flag("--plain",
-                     "start the file by its path, without a launcher: slower, and nothing else to keep")
+                     "start mcpwall by its path, without the launcher: slower")
 _SETUP_PROJECT = _option("--project", "DIR",
-                         "what ${PROJECT_DIR} means for servers that a host may start anywhere")
+                         "the project: what ${PROJECT_DIR} means for this server")
 _SETUP_CLIENT = _options("--client", "NAME", "only this host's files")
 _SETUP_FILES = (_SETUP_CLIENT,
-                _option("--config", "FILE", "a config file of a host that mcpwall does not know"),
-                _option("--key", "KEY", "where its servers are: dotted, or a JSON Pointer (mcpServers)"),
+                _option("--config", "FILE", "the configuration file of a host that mcpwall does not know"),
+                _option("--key", "KEY",
+                        "the key of its servers: dotted, or a JSON Pointer (default: mcpServers)"),
                 _flag("--dry-run", "show what would be written, write nothing"))
 _POLICY_ARGUMENTS = (
-    _option("-c --config", "FILE", "the policy to use, alone (default: the project's .mcpwall.yml over "
+    _option("-c --config", "FILE", "use this policy only (default: the project's .mcpwall.yml over "
                                    "~/.mcpwall/config.yml, else the built-in default)"),
     _option("--profile", "NAME", "a built-in policy; `mcpwall rules` lists them"),
     _option("--log-level", "L", "what stderr shows: debug, info, warn, error (default: settings.log_level)"),
     _option("--server-name", "NAME", "the name that rules and records know this server by"),
     _option("--project", "DIR",
-            "what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)"),
+            "the project: what ${PROJECT_DIR} means (default: settings.project_dir, else the working "
+            "directory)"),
     _options("--env", "NAME,...",
-             "variables (or globs) that the server gets whatever settings.env says; may be repeated"),
-    _flag("--monitor", "for this run, forward everything and log what would have been done"),
-    _flag("--enforce", "for this run, do what the policy says, whatever its settings.mode"))
+             "environment variables (or globs) that the server gets in any case; may be repeated"),
+    _flag("--monitor", "for this run, forward everything and log what would have been refused"),
+    _flag("--enforce", "for this run, enforce the policy, whatever its settings.mode"))
 
 
 class _Options:
@@ -29794,8 +30049,8 @@ class _Options:
         self.home = user_home()
         self.consent = ConsentStore(os.path.join(self.home, ".mcpwall")) if self.home is not None else None
 
-    def policy_of(self, project: str, cwd: str) -> Policy:
-        """The policy that these options name for another place. Raises PolicyError."""
+    def policy_of(self, project: str | None, cwd: str | None = None) -> Policy:
+        """The policy that these options name for another project, seen from *cwd*. Raises PolicyError."""
         _check_profile(self.profile)
         approved = self.consent.is_approved if self.consent is not None else None
         return load_policy(self.config, self.profile, project, self.home, approved, cwd, mode=self.mode)
@@ -29804,9 +30059,7 @@ class _Options:
         """The policy these options name. Raises PolicyError."""
         if self.project is not None and not os.path.isdir(self.project):
             raise UsageError(f"--project {self.project}: no such directory")
-        _check_profile(self.profile)
-        approved = self.consent.is_approved if self.consent is not None else None
-        return load_policy(self.config, self.profile, self.project, self.home, approved, mode=self.mode)
+        return self.policy_of(self.project)
 
 
 def _check_profile(name: str | None) -> None:
@@ -29825,7 +30078,7 @@ extends: PROFILE
 
 # settings:
 #   log_level: warn       # what stderr shows: debug, info, warn, error
-#   mode: monitor         # forward everything, and log what would have been denied
+#   mode: monitor         # forward everything, and log what would have been refused
 
 # Rules of your own come before the built-in ones; the first that matches decides.
 # rules:
@@ -29834,19 +30087,24 @@ extends: PROFILE
 #     action: allow
 #   - name: no-pushes
 #     match: {arguments: {_any_value: {regex: "git push"}}}
-#     action: deny
+#     action: ask
 #     message: "ask me before you push"
 """
 
 
-@sub_command(_option("servers", "SERVER", "names of servers (asked for when none are given)", nargs="*"),
+@sub_command(_option("servers", "SERVER", "servers to wrap (default: it asks)", nargs="*"),
              _option("--profile", "NAME", "the built-in policy to start from (default)"),
              _options("--client", "NAME", "only these hosts: " + ", ".join(known_clients()), nargs="+"),
              _flag("--all", "every server that can be wrapped"),
-             _flag("--hooks", "have every host that is here ask about its own tools, too"), _SETUP_PROJECT,
+             _flag("--hooks", "also have every host ask about its own tools"), _SETUP_PROJECT,
              _flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
 def cmd_init(args: Any, io: Surroundings) -> int:
-    """Find all servers, let the user choose, put the wall in front of them, leave a starter policy."""
+    """Find the servers of all hosts and wrap those that you choose. It shows each change and asks before it
+    writes. It also leaves a starter policy in ~/.mcpwall/config.yml.
+
+    mcpwall init
+    mcpwall init --all --yes        # without a terminal
+    """
     _check_profile(args.profile)
     wall = own_command() if args.plain and io.launcher else io.wall
     found = _take_inventory(io, args.client)
@@ -30026,13 +30284,17 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
 
 @sub_command(_option("server", "SERVER", "its name in the host's config", nargs="?"),
              _options("--hook", "HOST",
-                      "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts())),
-             _option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
-             _option("--profile", "NAME", "the built-in policy of this server (or host), alone"),
-             _flag("--yes", "without a terminal: give an entry that is walled already another policy"),
+                      "have this host ask about its own tools: " + ", ".join(_hooked_hosts())),
+             _option("--server-policy", "FILE", "a policy file for this server (or host) only"),
+             _option("--profile", "NAME", "a built-in policy for this server (or host) only"),
+             _flag("--yes", "do it without asking, where a wrapped entry gets another policy"),
              _SETUP_PROJECT, _SETUP_PLAIN, *_SETUP_FILES)
 def cmd_wrap(args: Any, io: Surroundings) -> int:
-    """Put the wall in front of one server, in every file that names it."""
+    """Wrap one server, in every file that names it. Or have a host ask about its own tools (--hook).
+
+    mcpwall wrap github
+    mcpwall wrap --hook claude-code
+    """
     if (args.server is None) == (not args.hook):
         raise UsageError("wrap: write one of SERVER and --hook HOST")
     wall = own_command() if args.plain and io.launcher else io.wall
@@ -30068,6 +30330,12 @@ def cmd_wrap(args: Any, io: Surroundings) -> int:
     files = _show_plan(io, found, plan)
     if options and any(server.wrapper and not _foreign_wall(io, server) for server, _ in plan):
         _need_consent(io, args, "wrap", "give a walled entry another policy")
+    return _ended(io, args, found, files, plan, done)
+
+
+def _ended(io: Surroundings, args: Any, found: _Inventory, files: Mapping[str, tuple[str, str]],
+           plan: _WallPlan, done: bool) -> int:
+    """Carry out a plan that was shown, unless it is a dry run; the exit status."""
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
 
 
@@ -30139,17 +30407,22 @@ def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server
     servers = [s for s in found.servers if getattr(args, "all", False) or s.name == args.server]
     if not servers and args.server is not None:
         names = {s.name for s in found.servers}
-        raise UsageError(unknown_word(args.server, names, "server") if names else "no servers were found")
+        raise UsageError(unknown_word(args.server, names, "server") if names else
+                         "no servers were found (mcpwall init says where it looks)")
     return found, servers
 
 
 @sub_command(_option("server", "SERVER", "its name in the host's config", nargs="?"),
              _flag("--all", "every wrapped server"),
-             _options("--hook", "HOST", "or: let this host ask no more about its own tools (all: no host)"),
-             _option("--restore", "FILE", "bring back the backup beside this config file"),
+             _options("--hook", "HOST", "this host no longer asks about its own tools (all: no host does)"),
+             _option("--restore", "FILE", "bring this configuration file back from its backup"),
              _flag("--yes", "do it without asking"), *_SETUP_FILES)
 def cmd_unwrap(args: Any, io: Surroundings) -> int:
-    """Take the wall away again: from one server, from all, or by bringing a file's backup back."""
+    """Undo `wrap`: for one server, for all, or for a host's own tools (--hook).
+
+    mcpwall unwrap --all
+    mcpwall unwrap --hook all
+    """
     if sum(map(bool, (args.server is not None, args.all, args.restore, args.hook))) != 1:
         raise UsageError("unwrap: write one of SERVER, --all, --hook HOST and --restore FILE")
     if args.hook:
@@ -30170,7 +30443,7 @@ def cmd_unwrap(args: Any, io: Surroundings) -> int:
         io.say("Nothing to unwrap.")
     if files:
         _need_consent(io, args, "unwrap", "take the wall away")
-    return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
+    return _ended(io, args, found, files, plan, done)
 
 
 # -- hooks of hosts -----------------------------------------------------------------
@@ -30200,7 +30473,7 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
     hosts = [hook_host(name, "--hook") for name in names]
     for host in hosts:
         if not host.file:
-            raise UsageError(f"--hook: nothing is known of how {host.name} is told about hooks")
+            raise UsageError(f"--hook: the file of {host.name}'s hooks is not known; write it yourself")
     if args.config and len(hosts) != 1:
         raise UsageError("--config names the file of one host")
     plans, done = [], True
@@ -30221,9 +30494,9 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
     for plan in plans:
         if plan not in changes and (on or "all" not in args.hook):
             io.say(f"{plan.host.name} in {io.short(plan.path)}: "
-                   f"{'already registered' if on else 'no hook of ours'}")
+                   f"{'already registered' if on else 'no hook of mcpwall'}")
     if not changes and not on and "all" in args.hook:
-        io.say("no hook of ours is registered")
+        io.say("no hook of mcpwall is registered")
     for plan in changes:
         old, new = ([] if text is None else _shown_text(text).split("\n") for text in (plan.old, plan.new))
         _say_diff(io, old, new, plan.path)
@@ -30375,10 +30648,16 @@ _SUMMARIES = {      # kind: what is said of several of them, one line for all
 
 @sub_command(_JSON, _SETUP_CLIENT,
              _options("--ack", "KIND[:NAME]",
-                      "a warning that you know of, such as unpinned or unpinned:git: it counts no more"),
-             _options("--unack", "KIND[:NAME]", "let it count again (all: everything)"), *_POLICY_ARGUMENTS)
+                      "accept a warning, such as unpinned or unpinned:git: it counts no more"),
+             _options("--unack", "KIND[:NAME]", "let it count again (all: every warning)"),
+             *_POLICY_ARGUMENTS)
 def cmd_status(args: Any, io: Surroundings) -> int:
-    """What is wrapped where and with which policy, and what needs attention (then 1)."""
+    """Show what is wrapped, which policy is in force, and what needs attention. The exit status is 1 when
+    something needs attention.
+
+    mcpwall status
+    mcpwall status --ack unpinned:git
+    """
     options = _Options(args)
     found = _take_inventory(io, args.client)
     if options.server_name:
@@ -30446,7 +30725,7 @@ def _say_status(io: Surroundings, status: _Status) -> None:
     found, policy, today, waiting = status.found, status.policy, status.today, status.waiting
     if policy is not None:
         _say_layers(io, policy)
-        io.say(f"Mode: {policy.settings.mode}. Content: {policy.fingerprint}.")
+        io.say(f"Mode: {policy.settings.mode}. Policy hash: {policy.fingerprint}.")
     io.say(f"Today: {_counted_words(today) or 'nothing refused'} (mcpwall log)."
            + (f" {waiting} calls wait for your word (mcpwall approve)." if waiting else ""))
     _say_stopped(io)
@@ -30481,8 +30760,8 @@ def _say_attention(io: Surroundings, status: _Status) -> None:
     if not attention:
         io.say("Nothing needs attention.")
     elif any(one.rank == "warning" for one in attention):
-        _say_line(io, "What you know of and want to keep: mcpwall status --ack KIND or --ack KIND:NAME, as "
-                      "in the brackets.")
+        _say_line(io, "To accept a warning: mcpwall status --ack KIND, or KIND:NAME; the kind stands in "
+                      "brackets.")
     acknowledged = len(status.problems) - len(attention)
     if acknowledged:
         _say_line(io, f"{acknowledged} acknowledged (mcpwall status --json names them, --unack takes it "
@@ -30510,11 +30789,16 @@ def _say_class(io: Surroundings, kind: str, problems: Sequence[Problem]) -> None
 
 # What became of a message, for people; `would`: in monitor mode, whatever would have been done
 _OUTCOMES = {"deny": "refused", "ask": "asked about", "redact": "redacted", "strip": "stripped",
-             "would": "a monitor would have stopped"}
+             "would": "would have been stopped (monitor)"}
 
 
 def _outcome(record: Mapping[str, Any]) -> str:
     return "would" if "would" in record else str(record["action"])
+
+
+def _became(record: Mapping[str, Any]) -> str:
+    """What became of a message, or would have under a policy that does not only monitor."""
+    return str(record.get("would") or record["action"])
 
 
 def _count(counts: dict[Any, int], key: Any) -> None:
@@ -30591,7 +30875,8 @@ def _known_problems(io: Surroundings, problems: Sequence[Problem], ack: Sequence
         if not chosen:
             there = {one.kind for one in problems} | {f"{one.kind}:{one.item}" for one in problems}
             raise UsageError(f"--{'' if on else 'un'}ack: {unknown_word(word, there, 'problem')}" if there
-                             else f"--{'' if on else 'un'}ack {printable(word)}: there is no such problem")
+                             else f"--{'' if on else 'un'}ack {printable(word)}: there is no such problem "
+                                  "(see: mcpwall status)")
         errors = [one for one in chosen if one.rank == "error"]
         if on and errors:
             raise UsageError(
@@ -30797,17 +31082,23 @@ def file_mode(path: str, windows: bool = os.name == "nt") -> int:
 # `--yes` agrees only to what the command line names.
 
 @sub_command(_option("names", "NAME",
-                     "the ref of a refused call; a server, with or without tools of it; or a project's "
-                     ".mcpwall.yml, .yaml or .json (without a name: all that waits, and the policy here)",
+                     "the ref of a refused call; a server, and perhaps some of its tools; or a project's "
+                     ".mcpwall.yml, .yaml or .json",
                      nargs="*"),
              _flag("--list", "what is approved and what waits"),
              _option("--revoke", "NAME",
-                     "trust it no more: a policy file, SERVER, SERVER/TOOL or the ref of a call"),
-             _flag("--unsteady", "SERVER TOOL: do not compare a tool that differs every time"),
-             _flag("--ack", "something was lost, and you know all your servers: take new ones for new"),
+                     "take an approval back: of a policy file, SERVER, SERVER/TOOL or the ref of a call"),
+             _flag("--unsteady", "with SERVER TOOL: do not compare this tool, since it differs every time"),
+             _flag("--ack", "after a loss of data: you know all your servers; treat new ones as new"),
              _flag("--yes", "approve what is named without asking, once you have read it"))
 def cmd_approve(args: Any, io: Surroundings) -> int:
-    """What a person consents to: refused calls, what servers say of their tools, a project's policy."""
+    """Answer what waits for you: refused calls, changed tools, a project's policy. Without a name it goes
+    through all of them.
+
+    mcpwall approve k7f3qa-12
+    mcpwall approve github create_issue
+    mcpwall approve .mcpwall.yml
+    """
     if bool(args.names) + args.list + args.ack + bool(args.revoke) > 1:
         raise UsageError("approve: write one of NAME, --list, --ack and --revoke NAME")
     _remove_desk(io)
@@ -30868,7 +31159,7 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
         io.say("Nothing waits.")
         return 0
     if yes or not io.interactive:
-        named = [printable(server_name(server)) for server in servers]
+        named = [_shown_server(server) for server in servers]
         names = [*calls, *dict.fromkeys(named), *([io.short(path)] if path else [])]
         raise UsageError("approve: " + ("--yes approves only what is named" if yes
                                         else "there is no terminal to ask at") +
@@ -30967,6 +31258,10 @@ class _Change(NamedTuple):
     old: Mapping[str, Any] | None
 
 
+def _shown_server(server: str) -> str:
+    return printable(server_name(server))
+
+
 def _servers_named(io: Surroundings, name: str) -> list[str]:
     """The servers that are known by a name; there may be several, with different commands."""
     known = io.consent.servers()
@@ -30976,13 +31271,13 @@ def _servers_named(io: Surroundings, name: str) -> list[str]:
 def _server_words(io: Surroundings, server: str) -> str:
     """A server for people: its name, and where the last was seen of it that waits or is known."""
     entry = io.consent.servers().get(server, {})
-    seen = [pin for kind in ("tools", "definitions")
+    seen = [pin for kind in _PIN_KINDS
             for pin in entry.get("changes", {}).get(kind, {}).values()]
     seen += [entry["changes"]["instructions"]] if "instructions" in entry.get("changes", {}) else []
     last: dict[str, Any] = max(seen, key=lambda pin: pin.get("time", 0), default={})
     words = [f"in {printable(last['host'])}"] if last.get("host") else []
     words += [f"running {printable(last['command'], 300)}"] if last.get("command") else []
-    return printable(server_name(server)) + (f" (seen {_day(last)} {', '.join(words)})" if words else "")
+    return _shown_server(server) + (f" (seen {_day(last)} {', '.join(words)})" if words else "")
 
 
 def _changes(io: Surroundings, server: str) -> list[_Change]:
@@ -31015,12 +31310,12 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
         for name in tools:
             if name not in by_name:
                 state = "already approved" if name in known else "no such tool waits"
-                io.say(f"{printable(server_name(server))}/{printable(name)}: {state}")
+                io.say(f"{_shown_server(server)}/{printable(name)}: {state}")
                 complete = complete and name in known
         changes = [change for name in dict.fromkeys(tools) for change in by_name.get(name, ())]
     if not changes:
         if not tools:
-            io.say(f"{printable(server_name(server))}: nothing of it waits")
+            io.say(f"{_shown_server(server)}: nothing of it waits")
         return 0 if complete else 1
     secrets = _scan_for_secrets(
         ("", (), _definition(pin)) for change in changes for pin in (change.pin, change.old)
@@ -31048,7 +31343,7 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
         io.complain(str(fault))
         return 1
     done = "not compared any more" if unsteady else "approved"
-    io.say(f"{printable(server_name(server))}: {len(agreed)} of {len(changes)} {done}.")
+    io.say(f"{_shown_server(server)}: {len(agreed)} of {len(changes)} {done}.")
     return 0 if complete and len(agreed) == len(changes) else 1
 
 
@@ -31226,8 +31521,8 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
             io.say(f"  {io.short(one.file)}, which it extends:")
         for line in _described_policy(one.data):
             io.say("  " + printable(line, 2000))
-    io.say("Approved, it comes before your own policy: its first matching rule decides, whatever yours say.\n"
-           "Not approved, only its denials count.")
+    io.say("If you approve it, its rules come before yours, and the first that matches decides.\n"
+           "If you do not, only its denials count.")
     if not io.confirmed(yes, "Approve this content?", "approve", "read the file, then add --yes"):
         io.say("Not approved.")
         return 1
@@ -31265,8 +31560,8 @@ def _list_approved(io: Surroundings) -> int:
         rows.append((_day(entry), state, io.short(path)))
     servers = io.consent.servers()
     for server, entry in servers.items():
-        name = printable(server_name(server))
-        known = [(pin, f"{name}/{_harmless(tool)[:200]}") for kind in ("tools", "definitions")
+        name = _shown_server(server)
+        known = [(pin, f"{name}/{_harmless(tool)[:200]}") for kind in _PIN_KINDS
                  for tool, pin in sorted(entry["known"].get(kind, {}).items())]
         about = entry["known"].get("instructions")
         known += ([(about, f"{name}: its instructions")] if about and
@@ -31275,9 +31570,9 @@ def _list_approved(io: Surroundings) -> int:
         rows += [("", "not compared", f"{name}/{_harmless(tool)[:200]}") for tool in entry["unsteady"]]
         rows += [] if known else [("", "nothing approved", name)]
     for server in servers:
-        origin = _server_words(io, server)[len(printable(server_name(server))):]
+        origin = _server_words(io, server)[len(_shown_server(server)):]
         rows += [(_day(change.pin), "waits: " + ("changed" if change.old else "new"),
-                  f"{printable(server_name(server))}{': ' if change.kind == 'instructions' else '/'}"
+                  f"{_shown_server(server)}{': ' if change.kind == 'instructions' else '/'}"
                   f"{_title(change)}{origin}")
                  for change in _changes(io, server)]
     for ref in io.consent.grants.requests():
@@ -31380,7 +31675,7 @@ fetch: WebFetch fetch_webpage read_url_content fetch_url
 web_search: WebSearch google_web_search search_web
 text: Agent Task spawn_agent TodoWrite TodoRead write_todos update_plan manage_todo_list ExitPlanMode EnterPlanMode
 text: AskUserQuestion ask_user
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 
 def _plain_name(name: str) -> str:
@@ -31448,7 +31743,7 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
         return event._replace(phase="")
     if not tool:
         raise HookFault("the event names no tool", event)
-    # a host may cut a result within a character, and nothing is lost; of a call we must see all
+    # A host may cut a long result within a character, and nothing is lost by that. Of a call we must see all.
     if is_cut and event.phase == "before":
         raise HookFault("the event holds half a character", event)
     if fields.get("toolinputtruncated"):
@@ -31567,7 +31862,7 @@ search_files: pattern = pattern query glob glob_pattern
 search: path = path file_path dir_path directory search_path search_directory target_directory directory_path
 fetch: url = url urls uri
 web_search: query = query q pattern
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 
 def _hook_arguments() -> dict[str, dict[str, str]]:
@@ -31905,7 +32200,8 @@ class Hook:
             records = (self._record(policy, message, decision),)
             ref = records[0].fields["ref"]
         except Exception:
-            # no policy: then nothing says that it may be asked, or where the log is
+            # There is no policy that loads. Then nothing says that a person may be asked, or where the log
+            # is, and a refusal is all that is left.
             pass
         answer = hook_answer(self.event, decision.action, _hook_reason(decision, ref))
         return HookVerdict(self.event, decision.action, answer, (), records)
@@ -32051,7 +32347,7 @@ class Hook:
             return decision
         if asked.answer in _YES:
             return decision._replace(action="allow", granted=asked.answer, asked="approve")
-        words = f"{decision.message or 'Blocked by policy'}: {_NO_WORDS['deny']}"
+        words = f"{decision.words}: {_NO_WORDS['deny']}"
         return decision._replace(action="deny", message=words, asked="approve") if asked.answer else \
             decision._replace(asked="approve", lasting=False)
 
@@ -32103,10 +32399,11 @@ class Hook:
                           else strippings(message))
             changed = _with_media(json.loads(text)["result"]["structuredContent"], shown)
         elif action == "deny":
-            words = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
+            words = f"{BLOCKED} {decision.words}"
             changed = _with_texts(shown,
                                   lambda text: words if len(text) > 64 or re.search(r"\s", text) else text)
-            # it has one-word texts only
+            # The result had nothing but one-word texts, such as names of its parts, which were spared above.
+            # A refusal must not leave it as it is.
             changed = changed if changed != shown else _with_texts(shown, lambda _: words)
         verdict, reason = "allow", ""
         if changed is not None and changed != shown and event.phase == "after":
@@ -32121,7 +32418,7 @@ class Hook:
 def _hook_reason(decision: Decision, ref: str) -> str:
     """What the model, or the person at the host, reads of a decision; *ref*: of its record."""
     way = approval_words(ref) if decision.action == "ask" and decision.asked == "approve" else ""
-    text = f"[mcpwall] {decision.message or 'Blocked by policy'}{way}{_named(decision.rule, ref)}"
+    text = f"[mcpwall] {decision.words}{way}{_named(decision.rule, ref)}"
     return printable(text + (f"; instead: {decision.hint}" if decision.hint else ""), 2000)
 
 
@@ -32155,7 +32452,7 @@ def _with_media(value: Any, before: Any) -> Any:
     return before if type(value) is str and _is_media(before) else value
 
 
-# what HOST_FILES calls them
+# Hosts of hooks whose servers stand in HOST_FILES under other names.
 _HOST_CLIENTS = {"copilot": ("copilot", "vscode"), "kiro": ("kiro", "amazon-q")}
 
 
@@ -32180,7 +32477,8 @@ class _HostServers:
                 try:
                     self._servers += list_servers(file, decode_config(file.path, read_config(file.path)))
                 except WallError:
-                    # may hold any name
+                    # A file that cannot be read may hold a server of any name, and such a server is not known
+                    # to be walled.
                     self._servers.append(Server(file, (), "", (), None, "unreadable", 0, None, None))
         return self._servers
 
@@ -32392,19 +32690,22 @@ class _Filter:
 
 
 @sub_command(_LOG_FILES,
-             _option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (24h)"),
+             _option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (default: 24h)"),
              _flag("--denied", "only what was refused"),
-             _flag("--would", "only what a monitor would have stopped"),
-             _flag("--all", "everything, allowed calls too"),
-             *(_option(f"--{key}", key[0].upper(), f"only of this {key}")
+             _flag("--would", "only what would have been refused (settings.mode: monitor)"),
+             _flag("--all", "every record, also of allowed calls"),
+             *(_option(f"--{key}", key[0].upper(), f"only this {key}")
                for key in ("server", "tool", "rule", "session")),
              _flag("--suspect", "refusals that look like false alarms, and why"),
-             _flag("--summary", "counts by rule and server, and rules that never fired"),
-             _flag("--follow", "wait for more"),
-             _flag("--json", "the records as they are, one a line"))
+             _flag("--summary", "count by rule and server, and name rules that never matched"),
+             _flag("--follow", "keep on, and print new records as they come"),
+             _flag("--json", "print the records, one a line"))
 def cmd_log(args: Any, io: Surroundings) -> int:
-    """What was refused, asked about or redacted, newest last, one line each with its ref. Without --since
-    that is what the last 24 hours brought."""
+    """List what was refused, asked about or redacted, the newest last. Without --since it shows the last 24
+    hours.
+
+    mcpwall log --since 2d --server github
+    """
     since = since_moment("24h" if args.since is None else args.since, time.time())
     files = log_files(io, args.files, "" if args.files else since)
     if args.files and args.since is None:
@@ -32455,7 +32756,7 @@ def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json
     used = len(head) + len(ref) + len(what) + len(tail) + 5
     if io.width and len(about) > io.width - used:
         about = _cut_in_the_middle(printable(about, 1000), max(12, io.width - used - 30))
-    line = printable(f"{head} {ref}  {what}  {about}  {tail}", io.width or 3000)
+    line = printable(f"{head} {ref}  {what}  {about}  {tail}".rstrip(), io.width or 3000)
     io.say(io.coloured(line, head, code))
 
 
@@ -32509,8 +32810,7 @@ def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json
         key = str(record.get("rule") or "(default)"), str(record.get("server") or "")
         row = rows.setdefault(key, [0, record["ts"], record["ts"], {}])
         row[0], row[1], row[2] = row[0] + 1, min(row[1], record["ts"]), max(row[2], record["ts"])
-        action = str(record.get("would") or record["action"])
-        row[3][action] = row[3].get(action, 0) + 1
+        _count(row[3], _became(record))
     ordered = sorted(rows.items(), key=lambda item: -item[1][0])
     fired = {rule.replace("project:", "") for rule, _ in rows}
     try:
@@ -32575,12 +32875,12 @@ def _follow(io: Surroundings, args: Any, chosen: _Filter, files: Sequence[str]) 
 
 @sub_command(_LOG_FILES, _JSON)
 def cmd_verify(args: Any, io: Surroundings) -> int:
-    """Check that no record was changed, taken out or cut off: the chain and the numbers of each session.
-    Each record names the line before it by its hash."""
+    """Check that no record of the log was changed or removed. Each record holds the hash of the line before
+    it."""
     files = log_files(io, args.files)
     if not files:
         raise UsageError("there is no log to verify; name a file")
-    # session: number of records, seq, hash of the last line, where that stands
+    # By session: how many records it has, the last number, the hash of the last line, and where that stands.
     heads: dict[str, list[Any]] = {}
     problems: list[tuple[str, int, str]] = []
     loose = 0
@@ -32606,13 +32906,14 @@ def cmd_verify(args: Any, io: Surroundings) -> int:
         return 1 if problems else 0
     for file, number, problem in problems:
         io.say(f"{io.short(file)}:{number}: {problem}")
-    io.say(f"{sum(head[0] for head in heads.values())} records of {len(heads)} sessions in {len(files)} "
-           "files: " + (f"{len(problems)} problems." if problems else "every chain is whole."))
+    io.say(f"Records: {sum(head[0] for head in heads.values())}, "
+           f"sessions: {len(heads)}, files: {len(files)}; "
+           + (f"{len(problems)} problems." if problems else "every chain is whole."))
     if loose:
         io.say(f"{loose} records stand in no chain: those of hooks and of versions before it.")
     _say_line(io,
-              "The heads, to keep elsewhere (a log that was cut at its end or written anew is noticed by "
-              "them alone):")
+              "Keep these heads elsewhere: only they show whether a log was cut at its end or written "
+              "anew.")
     _say_table(io, [["session", "records", "head", "last"], *([session, str(count), digest, place]
                                                               for session, (count, _, digest, place)
                                                               in heads.items())])
@@ -32678,10 +32979,15 @@ def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
 
 @sub_command(_option("words", "REF | TOOL key=value", "the ref of a refusal, or a call as `check` takes it",
                      nargs="*"),
-             _option("--input", "JSON", "a message, instead"),
+             _option("--input", "JSON", "a message in place of a call"),
              *_POLICY_ARGUMENTS, _LOG_OF_REF, _JSON)
 def cmd_explain(args: Any, io: Surroundings) -> int:
-    """Why a call was, or would be, allowed or refused: every rule that was asked, and what would allow it."""
+    """Say why a call was allowed or refused, and what would allow it. It shows every rule up to the one that
+    decided.
+
+    mcpwall explain k7f3qa-12
+    mcpwall explain read_file path=.env
+    """
     if args.words and args.input is not None:
         raise UsageError("explain: a ref or call and --input exclude each other; use one of them")
     options = _Options(args)
@@ -32709,11 +33015,9 @@ def cmd_explain(args: Any, io: Surroundings) -> int:
         _say_layers(io, policy)
         if missing:
             _say_wrapped(io, f"Not all of the call is known: {missing}.")
-        for _, rule, outcome, hit, why in walk:
-            name = rule.name if rule else "the default"
-            where = next(policy_of for policy_of, one, *_ in walk if one is rule).origin(rule) if rule else ""
-            said = (f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "")
-                    + f": {printable(why, 500)}")
+        for (sign, where, why), group in groupby(walk, _explained):
+            names = [rule.name if rule else "the default" for _, rule, *_ in group]
+            said = f"{sign} {', '.join(names)}{where}: " + ("do not match" if len(names) > 1 else why)
             _say_line(io, said, "    ")
         for text in _near_misses(policy, walk):
             _say_line(io, "Nearly: " + printable(text, 500))
@@ -32727,6 +33031,13 @@ def cmd_explain(args: Any, io: Surroundings) -> int:
     return 1 if refused else 0
 
 
+def _explained(step: tuple[Policy, Any, str, Any, str]) -> tuple[str, str, str]:
+    """(sign, origin, why) of a rule; what is the same of several that do not match is said of all at once."""
+    policy, rule, outcome, _, why = step
+    origin = f" ({policy.origin(rule)})" if rule else ""
+    return "→" if outcome in (DECIDES, FAULT) else " ", origin, printable(why, 500)
+
+
 def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
     said = f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}"
     _say_line(io, said)
@@ -32737,7 +33048,7 @@ def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
                       ("would", "Would"),
                       ("asked", "Asked by"),
                       ("answer", "Answer"),
-                      ("policy", "Policy then")):
+                      ("policy", "Policy hash then")):
         if record.get(key):
             _say_line(io, f"  {word}: {printable(str(record[key]), 400)}")
 
@@ -32972,19 +33283,23 @@ def _json_with_rule(text: str, rule: Mapping[str, Any]) -> str | None:
 
 
 @sub_command(_option("ref", "REF", "what the refusal ends with, such as k7f3qa-12"),
-             _flag("--always", "by a rule in your policy (what is done without --session)"),
-             _flag("--session", "for as long as that session runs"),
+             _flag("--always", "by a rule in your policy (default)"),
+             _flag("--session", "only for the session of that call"),
              _flag("--dry-run", "show the rule, write nothing"), _SETUP_YES,
              _LOG_OF_REF)
 def cmd_allow(args: Any, io: Surroundings) -> int:
-    """Allow exactly the call that was refused: once more for its session, or from now on by a rule."""
+    """Allow exactly the call that was refused: by a rule in your policy, or for its session only.
+
+    mcpwall allow k7f3qa-12
+    mcpwall allow k7f3qa-12 --session
+    """
     if args.always and args.session:
         raise UsageError("allow: --always and --session exclude each other")
     record = find_record(io, args.ref, log_files(io, args.log) if args.log else [])
     if not args.dry_run and not args.yes:
         io.need_terminal("allow",
-                         "it loosens the policy, so a person confirms it (--dry-run shows the rule), or says "
-                         "--yes")
+                         "this allows more, so a person must agree; without one, add --yes (--dry-run "
+                         "shows the rule)")
     _say_refusal(io, record)
     if args.session:
         return _grant_session(io, record, args.yes)
@@ -33021,7 +33336,7 @@ def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, ye
         io.say("Nothing was written.")
         return 1
     _write_policy(io, path, None if there is None else there.encode(), new)
-    io.say(f"Allowed from now on, by the rule {name!r}; walls that run take it up within a second or two.")
+    io.say(f"Allowed from now on, by the rule {name!r}; running servers get it within a second or two.")
     return 0
 
 
@@ -33120,20 +33435,24 @@ class Stops:
         return gone > 0
 
 
-@sub_command(_option("server", "SERVER", "only calls of this server", nargs="?", default=""))
+@sub_command(_option("server", "SERVER", "only the calls of this server", nargs="?", default=""))
 def cmd_stop(args: Any, io: Surroundings) -> int:
-    """Refuse every call at once, of every server or of one, until `mcpwall go`. Answers still flow."""
+    """Refuse every call at once, until `mcpwall go`. Answers still pass.
+
+    mcpwall stop
+    mcpwall stop github
+    """
     io.stops.stop(args.server)
     io.say(f"Every call {'of ' + printable(args.server) if args.server else 'of every server'} is refused "
            "from now on; mcpwall go ends that.")
     return 0
 
 
-@sub_command(_option("server", "SERVER", "only of this server", nargs="?", default=""), _SETUP_YES)
+@sub_command(_option("server", "SERVER", "only the calls of this server", nargs="?", default=""), _SETUP_YES)
 def cmd_go(args: Any, io: Surroundings) -> int:
-    """End what `mcpwall stop` began."""
+    """Let calls pass again after `mcpwall stop`. The policy judges them as before."""
     if not args.yes:
-        io.need_terminal("go", "it lets calls through again; a program says --yes")
+        io.need_terminal("go", "to let calls pass again without one, add --yes")
     io.say("Calls are judged again." if io.stops.go(args.server) else "Nothing was stopped.")
     return 0
 
@@ -33229,8 +33548,11 @@ class _Tested(NamedTuple):
                      nargs="+"),
              _option("--junit", "FILE", "write the results as JUnit XML"), _JSON, *_POLICY_ARGUMENTS)
 def cmd_test(args: Any, io: Surroundings) -> int:
-    """Run the examples of a policy: calls and answers with the verdicts they must get. They stand in the
-    policy itself, under `tests:`, and in a file beside it (NAME.tests.yml)."""
+    """Run the examples in policies: calls and answers with the verdict that each must get. They stand in the
+    policy under `tests:`, or beside it in NAME.tests.yml.
+
+    mcpwall test team.yml
+    """
     options, tested, unhit = _Options(args), list[_Tested](), list[str]()
     for word in args.files:
         path = os.path.join(io.cwd, word)
@@ -33355,10 +33677,13 @@ def _without_place(data: Any, place: str) -> bool:
     return True
 
 
-@sub_command(_option("files", "FILE", "policies (else those in force here)", nargs="*"),
-             _flag("--strict", "doubts count as mistakes"), _JSON)
+@sub_command(_option("files", "FILE", "policies (default: those in force here)", nargs="*"),
+             _flag("--strict", "warnings count as mistakes"), _JSON)
 def cmd_lint(args: Any, io: Surroundings) -> int:
-    """All mistakes in policies, and what is valid but hardly meant."""
+    """Find all mistakes in policies, and rules that hardly mean what they say.
+
+    mcpwall lint team.yml
+    """
     files = [os.path.join(io.cwd, word) for word in args.files] or [
         path for path in (find_policy_file(io.cwd, ".mcpwall"), find_policy_file(io.folder, "config"))
         if path]
@@ -33380,14 +33705,14 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
         found[path] = [problems, doubts]
     bad = any(problems or args.strict and doubts for problems, doubts in found.values())
     if args.json:
-        io.say_json({path: {"problems": problems, "doubts": doubts}
+        io.say_json({path: {"problems": problems, "warnings": doubts}
                      for path, (problems, doubts) in found.items()})
         return int(bad)
     for path, (problems, doubts) in found.items():
         for problem in problems:
             _say_line(io, printable(shown_without_secrets(problem), 1000))
         for doubt in doubts:
-            _say_line(io, "doubt: " + printable(shown_without_secrets(doubt), 1000))
+            _say_line(io, "warning: " + printable(shown_without_secrets(doubt), 1000))
         if not problems and not doubts:
             io.say(f"{io.short(path)}: fine")
     return int(bad)
@@ -33440,8 +33765,11 @@ def _not_by_rules_alone(record: Mapping[str, Any], action: str, limited: Iterabl
 
 @sub_command(_LOG_FILES, _JSON, *_POLICY_ARGUMENTS)
 def cmd_replay(args: Any, io: Surroundings) -> int:
-    """Judge every recorded call anew by another policy: what would change. Where the log does not tell a call
-    whole, it is counted and not guessed."""
+    """Judge every recorded call by another policy, and show what would change. It counts the calls that the
+    log does not hold in full.
+
+    mcpwall replay -c new.yml
+    """
     policy = _Options(args).policy()
     wall = Wall(policy)
     limited = {rule.name for rule in policy.rules if rule.limit is not None or rule.mark}
@@ -33449,7 +33777,7 @@ def cmd_replay(args: Any, io: Surroundings) -> int:
     untold: dict[str, int] = {}
     same = 0
     for record, message, missing in _logged_calls(io, args.files):
-        old = str(record.get("would") or record["action"])
+        old = _became(record)
         missing = missing or _not_by_rules_alone(record, old, limited)
         if missing:
             _count(untold, missing)
@@ -33485,9 +33813,14 @@ MAX_LEARNED_WORDS = 12      # distinct words of one argument: so many are listed
 
 @sub_command(_LOG_FILES,
              _option("--server", "NAME", "only this server's calls"),
-             _option("--project", "DIR", "what ${PROJECT_DIR} means (the working directory)"))
+             _option("--project", "DIR",
+                     "the project: what ${PROJECT_DIR} means (default: the working directory)"))
 def cmd_learn(args: Any, io: Surroundings) -> int:
-    """A policy that allows what the log shows was allowed, and nothing else; printed, never written."""
+    """Print a policy that allows the tools and folders that the log shows, and refuses the rest. It writes no
+    file.
+
+    mcpwall learn --server github > learned.yml
+    """
     project = os.path.realpath(os.path.join(io.cwd, args.project or ""))
     if not os.path.isdir(project):
         raise UsageError(f"--project {printable(args.project)}: no such directory")
@@ -33504,6 +33837,11 @@ def cmd_learn(args: Any, io: Surroundings) -> int:
             (usual if default.decide(message).action in _PASSING else others).append(message)
         if usual or not messages:
             rules.append(_learned_rule(server, tool, usual, project, io))
+            held = rules[-1]["match"].get("arguments", {})
+            free = sorted({key for message in usual for key, value in _arguments_of(message).items()
+                           if type(value) is str} - set(held))
+            if free:
+                notes.append(f"# {tool}: any text is allowed in {', '.join(free)}; add a regex to narrow it")
         # what the built-in rules refuse was allowed by the user's own policy, or by a person: an allow rule
         # comes before the built-in ones, so it must say exactly what was allowed
         exact = _exact_rule(server, tool, others, context) if others else None
@@ -33522,8 +33860,8 @@ def cmd_learn(args: Any, io: Surroundings) -> int:
              for message in firsts if len(message.text) < 2000]
     io.say("# Made by `mcpwall learn` from what the log shows was allowed: read it, and narrow or widen it "
            "where you know better.")
-    io.say(f"# {sum(map(len, calls.values()))} calls of {len(calls)} tools; everything else is refused. Try "
-           "it: mcpwall replay -c FILE; mcpwall test FILE")
+    io.say(f"# Tools: {len(calls)}. Calls with known arguments: {sum(map(len, calls.values()))}. Everything "
+           "else is refused. Try it: mcpwall replay -c FILE; mcpwall test FILE")
     for note in notes:
         io.say(printable(note, 300))
     io.say(to_yaml({**policy, "tests": tests} if tests else policy).rstrip("\n"))
@@ -33539,7 +33877,7 @@ def _allowed_calls(io: Surroundings, files: Sequence[str],
     calls: dict[_Tool, list[Message]] = {}
     untold: dict[_Tool, int] = {}
     for record, message, missing in _logged_calls(io, files):
-        passed = str(record.get("would") or record["action"]) in _PASSING or record.get("answer") in _YES
+        passed = _became(record) in _PASSING or record.get("answer") in _YES
         if message.tool is None or server and message.server != server or not passed:
             continue
         key = message.server, message.tool
@@ -33656,7 +33994,7 @@ h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p.dim,td.di
 vertical-align:top;overflow-wrap:anywhere}th{font-weight:600;white-space:nowrap}td.number{width:1%;text-align:right;white-space:nowrap;overflow-wrap:normal}
 svg{display:block}svg text{fill:var(--dim);font-size:11px}.deny{fill:var(--deny)}.ask{fill:var(--ask)}.redact{fill:var(--redact)}
 b.deny{color:var(--deny)}b.ask{color:var(--ask)}b.redact{color:var(--redact)}@media print{body{padding:0;max-width:none}h2{break-after:avoid}}
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 MAX_REPORT_ROWS = 500
 
 
@@ -33678,7 +34016,7 @@ def _report_counts(keys: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """(how often, *key), the most frequent first."""
     counts: dict[tuple[Any, ...], int] = {}
     for key in keys:
-        counts[key] = counts.get(key, 0) + 1
+        _count(counts, key)
     return [(count, *key)
             for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))][:MAX_REPORT_ROWS]
 
@@ -33703,7 +34041,7 @@ def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Seq
 
     tiles = (("messages", len(records), "all"), ("refused", len(refused), "deny"),
              ("asked about", len(asked), "ask"),
-             ("redacted", len(redactions), "redact"), ("a monitor would have stopped", len(would), "deny"))
+             ("redacted", len(redactions), "redact"), ("would have been stopped", len(would), "deny"))
     tables: tuple[tuple[str, tuple[str, ...], Iterable[Sequence[Any]]], ...] = (
         ("Refused, by rule", ("count", "rule", "server"),
          _report_counts(told(one, "rule", "server") for one in stopped)),
@@ -33711,7 +34049,7 @@ def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Seq
          _report_counts(told(one, "tool", "server") for one in stopped)),
         ("Found and redacted, by kind", ("count", "kind"),
          _report_counts((str(kind),) for one in records for kind in one.get("redacted_patterns", ()))),
-        ("What a monitor would have stopped", ("count", "would", "rule", "tool"),
+        ("What would have been stopped (monitor)", ("count", "would", "rule", "tool"),
          _report_counts(told(one, "would", "rule", "tool") for one in would)),
         ("Tools that were flagged or left out", ("server", "tool", "what", "why"),
          list(dict.fromkeys(tools))[:MAX_REPORT_ROWS]),
@@ -33745,7 +34083,7 @@ def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
     bars: dict[str, list[int]] = {}
     for record in records:
         bar = bars.setdefault(str(record["ts"])[:cut], [0, 0, 0])
-        action = str(record.get("would") or record["action"])
+        action = _became(record)
         for place, actions in enumerate((("deny",), ("ask",), ("redact", "strip"))):
             bar[place] += action in actions
     shown = sorted(bars.items())[-60:]
@@ -33769,11 +34107,14 @@ def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 @sub_command(_LOG_FILES,
-             _option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (7d)", default="7d"),
-             _option("-o --output", "FILE", "where it is written (mcpwall-report.html)",
+             _option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (default: 7d)", default="7d"),
+             _option("-o --output", "FILE", "the file to write (default: mcpwall-report.html)",
                      default="mcpwall-report.html"))
 def cmd_report(args: Any, io: Surroundings) -> int:
-    """A page about the log that works from disk. It is one HTML file that loads nothing."""
+    """Write an HTML page about the log. The page is one file and loads nothing.
+
+    mcpwall report --since 7d -o report.html
+    """
     since = since_moment(args.since, time.time())
     records = [record for record, *_ in read_log(log_files(io, args.files, "" if args.files else since),
                                                  bool(args.files))
@@ -33796,14 +34137,14 @@ def cmd_report(args: Any, io: Surroundings) -> int:
 # wrong ends in `main` as one line on stderr, which says what to write instead, and in an exit status.
 
 ABOUT = """\
-mcpwall: a firewall for AI tool calls. It stands between an AI host and an MCP server and judges every message.
+mcpwall: a firewall for AI tool calls. It runs between an AI host and an MCP server, and judges every message.
 
-  mcpwall [OPTION...] -- COMMAND [ARG...]       stand in front of this server
+  mcpwall [OPTION...] -- COMMAND [ARG...]       run this server behind mcpwall (hosts start this)
   mcpwall VERB ...                              each with --help:
 
 {verbs}
 
-Options, of the relay and of the verbs that judge:
+Options of the first form, and of the verbs that judge:
 
 {options}
 
@@ -33816,10 +34157,10 @@ Examples:
   mcpwall log --since 2d
   mcpwall rules company-laptop --format yaml > ~/.mcpwall/config.yml
 
-Exit status of the relay: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be started; 70 for a
-fault of mcpwall's own. Of every verb: 0 done, allowed, or nothing found; 1 something was found, refused or not done; 2 a
-mistake in the words, a file or the input.
-"""    # noqa: E501 (a table: whole rows)
+Exit status of `mcpwall -- COMMAND`: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be
+started; 70 for a fault in mcpwall. Of every verb: 0 done, allowed, or nothing found; 1 something was found, refused or
+not done; 2 a mistake in the command line, a file or the input.
+"""    # noqa: E501
 MAX_CHECK_BYTES = 10 * 1024 * 1024
 
 
@@ -34123,13 +34464,17 @@ def _without_value(found: re.Match[str]) -> str:
 _SIGNS = {"allow": "✓", "deny": "✗", "ask": "?", "redact": "~", "strip": "~", "log_only": "!"}
 
 
-@sub_command(_option("words", "TOOL key=value key:=JSON", "a call (asked for when there is nothing else)",
-                     nargs="*"),
-             _option("--input", "JSON", "messages; else they are read from stdin"),
-             _option("--tool", "TOOL", "the tool whose answer a response is"), _JSON, *_POLICY_ARGUMENTS)
+@sub_command(_option("words", "TOOL key=value key:=JSON",
+                     "a tool and its arguments; := takes a JSON value (default: it asks)", nargs="*"),
+             _option("--input", "JSON", "messages (default: stdin)"),
+             _option("--tool", "TOOL", "the tool that the response answers"), _JSON, *_POLICY_ARGUMENTS)
 def cmd_check(args: Any, io: Surroundings) -> int:
-    """Judge calls and messages without running anything. The exit status is 0 when all may pass as they are,
-    else 1."""
+    """Judge a call or a message without running anything. The exit status is 0 when it may pass as it is,
+    else 1.
+
+    mcpwall check read_file path=~/.ssh/id_rsa
+    mcpwall check run_container image=alpine ports:='["80:80"]'
+    """
     if args.words and args.input is not None:
         raise UsageError("a tool and --input exclude each other; use one of them")
     options = _Options(args)
@@ -34207,7 +34552,7 @@ def _is_loose_json(line: bytes) -> bool:
     except RecursionError:
         return True
     except ValueError as fault:
-        # an integer of too many digits is JSON all the same
+        # Python reads no integer of more than 4,300 digits, but other readers do, so it is JSON all the same.
         return not isinstance(fault, json.JSONDecodeError)
     return True
 
@@ -34216,7 +34561,8 @@ class _Checks:
     """Judges messages as the relay would, and keeps the verdicts for showing."""
 
     def __init__(self, policy: Policy, server_name: str, tool: str | None) -> None:
-        # no server is known
+        # `check` knows no server and no list of tools, so settings about listed and pinned tools cannot
+        # apply.
         settings = policy.settings._replace(tool_pinning="off", unlisted_tools="allow", read_only=False)
         self._policy, self._server_name, self._tool = policy._replace(settings=settings), server_name, tool
         self._verdicts: list[tuple[dict[str, Any], str]] = []
@@ -34352,12 +34698,14 @@ def _check_dialogue(checker: _Checks) -> int:
 
 # -- hook -------------------------------------------------------------------------
 
-@sub_command(_option("--host", "NAME", "whose event it is", required=True),
-             _flag("--test", "show the verdict and the answer that would be printed"),
+@sub_command(_option("--host", "NAME", "the host that the event comes from", required=True),
+             _flag("--test", "show the verdict and the answer; record nothing"),
              *_POLICY_ARGUMENTS)
 def cmd_hook(args: Any, io: Surroundings) -> int:
-    """Judge one event of a host's own tools, from stdin, and answer as that host reads it. Whatever happens,
-    that takes less than two seconds."""
+    """Judge one event of a host's own tools, from stdin. Hosts run this; it answers in less than two seconds.
+
+    mcpwall hook --host codex --test < event.json
+    """
     began = time.monotonic() - time.process_time()      # about when this process did
     options = _Options(args)
     hook = Hook(hook_host(args.host), options.policy_of, options.project or "", options.home,
@@ -34434,13 +34782,18 @@ def _test_hook(hook: Hook) -> int:
 # -- rules ------------------------------------------------------------------------
 
 @sub_command(_option("name", "NAME", "a built-in policy, or `secrets`", nargs="?"),
-             _option("--format", "yaml|json", "how a policy is printed", default="yaml",
+             _option("--format", "yaml|json", "how to print a policy (default: yaml)", default="yaml",
                      choices=("json", "yaml")),
              _flag("--effective",
-                   "the policy in force here, in order, and how often each rule hit in 30 days"),
+                   "the rules in force here, in order, and how often each matched in 30 days"),
              _JSON, *_POLICY_ARGUMENTS)
 def cmd_rules(args: Any, io: Surroundings) -> int:
-    """The built-in policies, one of them as a file, kinds of secrets, or (--effective) the rules in force."""
+    """Print a built-in policy, the kinds of secrets, or the rules in force (--effective). Without a name it
+    lists the built-in policies.
+
+    mcpwall rules strict
+    mcpwall rules --effective
+    """
     if args.effective or args.name is None and (args.config or args.profile):
         return _say_effective(io, _Options(args).policy(), args.json)
     name = args.name
@@ -34471,8 +34824,7 @@ def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
     since, hits = _utc(time.time() - 30 * 86400), dict[str, int]()
     for record, *_ in read_log(log_files(io, [], since)) if io.home else ():
         if record is not None and record["ts"] >= since and record.get("rule"):
-            name = str(record["rule"]).replace("project:", "")
-            hits[name] = hits.get(name, 0) + 1
+            _count(hits, str(record["rule"]).replace("project:", ""))
     rows = [(key, number, rule, one.origin(rule))
             for one in filter(None, (policy.machine, policy.apart, policy))
             for key, rules in (("calls", one.rules), ("answers", one.outbound_rules))
@@ -34496,7 +34848,7 @@ def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
 # -- demo -------------------------------------------------------------------------
 
 _DEMO_STEPS = (
-    # what the client wants, tool, arguments
+    # Each step: what the model wants, the tool, its arguments.
     ("read a source file", "read_file", {"path": "src/app.py"}),
     ("read an SSH key", "read_file", {"path": "~/.ssh/id_rsa"}),
     ("run a command", "run_command", {"command": "rm -rf / --no-preserve-root"}),
@@ -34537,9 +34889,9 @@ def _demo_server() -> int:
     return 0
 
 
-@sub_command(_flag("--server", "be that server"), *_POLICY_ARGUMENTS)
+@sub_command(_flag("--server", "be the toy server"), *_POLICY_ARGUMENTS)
 def cmd_demo(args: Any, io: Surroundings) -> int:
-    """See it at work: a scripted client talks through the real relay to a toy server."""
+    """Show mcpwall at work, with a scripted client and a toy server."""
     if args.server:
         return _demo_server()
     import subprocess
@@ -34617,7 +34969,8 @@ VERBS: dict[str, Callable[[Sequence[str], Surroundings], int]] = {
     "verify": cmd_verify,
     "lint": cmd_lint, "test": cmd_test, "replay": cmd_replay, "learn": cmd_learn, "report": cmd_report,
     "check": cmd_check, "rules": cmd_rules, "hook": cmd_hook, "demo": cmd_demo}
-# verbs that do without a home directory
+# Verbs that do without a home directory: those that only judge, and those that hosts and pipelines run as
+# users without one.
 _HOMELESS = ("check", "rules", "hook", "demo", "explain", "lint", "test", "replay")
 
 __all__ = [

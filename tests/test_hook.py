@@ -739,7 +739,7 @@ class Installed(InEmptyHome):
         self.assertEqual(left, [agents])
         with open(agents) as stream:
             self.assertEqual(stream.read(), '{\n  "name": "mine"\n}\n')
-        self.assertIn("no hook of ours", self.setup("unwrap", "--yes", "--hook", "all"))
+        self.assertIn("no hook of mcpwall", self.setup("unwrap", "--yes", "--hook", "all"))
 
     def test_init(self) -> None:
         os.makedirs(os.path.join(self.home, ".codex"))

@@ -106,7 +106,7 @@ class Log(Verbs):
         self.judged()
         self.run_("log", "--would")
         self.assertEqual(self.out.count("(DENY)"), 4, self.out)
-        self.assertIn("4 a monitor would have stopped", self.out)
+        self.assertIn("4 would have been stopped (monitor)", self.out)
 
     def test_summary_and_rules_that_never_fired(self) -> None:
         for _ in range(3):

@@ -1,16 +1,34 @@
 """The README's transcripts are run again, and what it says about keys and limits is held against the module."""
 from __future__ import annotations
 
+import io
+import json
 import os
 import re
 import shlex
 import subprocess
 import unittest
+from unittest import mock
 
-from tests.support import WALL, InEmptyHome, mcpwall
+from tests.support import WALL, InEmptyHome, line, mcpwall, request
 
 ROOT = os.path.dirname(os.path.abspath(mcpwall.__file__))
 README = os.path.join(ROOT, "README.md")
+
+
+class Echo:
+    """A terminal whose answers are seen, as when somebody types them."""
+
+    def __init__(self, answers: list[str], screen: io.StringIO) -> None:
+        self.answers, self.screen = list(answers), screen
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self, size: int = -1) -> str:
+        answer = self.answers.pop(0) + "\n" if self.answers else ""
+        self.screen.write(answer)
+        return answer
 
 
 @unittest.skipUnless(os.path.exists(README), "the module stands alone")
@@ -20,17 +38,193 @@ class Readme(InEmptyHome):
         with open(README, encoding="utf-8") as stream:
             self.text = stream.read()
 
+    def blocks(self, kind: str, under: str = "") -> list[str]:
+        """The fenced blocks of a kind, in order; *under*: of the part below this heading."""
+        part = re.split(rf"(?m)^#+ {re.escape(under)}\n", self.text)[1] if under else self.text
+        if under:
+            part = re.split(r"(?m)^# ", part)[0] if under == "Guide" else re.split(r"(?m)^#+ ", part)[0]
+        found = re.findall(rf"```{kind}\n(.*?)```", part, re.DOTALL)
+        self.assertTrue(found, kind)
+        return found
+
+    def talk(self, calls: list[tuple[str, dict]]) -> tuple[list[dict], str]:
+        """What a host is answered by the relay before the toy server, and what stderr says."""
+        relay = subprocess.Popen([*WALL, "--server-name", "fs", "--", *WALL, "demo", "--server"], cwd=self.project, env=self.environ,
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+        sent = [request("initialize", hello, 0), *(request("tools/call", {"name": tool, "arguments": arguments}, number)
+                                                   for number, (tool, arguments) in enumerate(calls, 1))]
+        answers = []
+        for body in sent:
+            relay.stdin.write(line(body))
+            relay.stdin.flush()
+            answers.append(json.loads(relay.stdout.readline()))
+        _, said = relay.communicate()
+        return answers, said.decode()
+
     def test_transcripts_are_what_comes_out(self) -> None:
-        blocks = re.findall(r"```console\n(.*?)```", self.text, re.DOTALL)
-        self.assertTrue(blocks)
-        for block in blocks:
+        for block in self.blocks("console"):
             for part in re.split(r"(?m)^\$ ", block)[1:]:
                 command, _, expected = part.partition("\n")
                 words = shlex.split(command)
+                if words[0] == "mcpwall":
+                    continue
                 self.assertEqual(words[:2], ["python3", "mcpwall.py"])
                 done = subprocess.run([*WALL, *words[2:]], cwd=self.project,
                                       env={**self.environ, "PYTHONIOENCODING": "utf-8"}, capture_output=True)
                 self.assertEqual(done.stdout.decode() + done.stderr.decode(), expected, command)
+
+    def test_the_story_of_a_refused_call_is_what_comes_out(self) -> None:
+        os.mkdir(os.path.join(self.project, ".git"))
+        answers, _ = self.talk([("read_file", {"path": "shop/.env"}), ("run_command", {"command": "git reset --hard HEAD~3"})])
+        session = answers[1]["error"]["data"]["mcpwall"]["ref"].partition("-")[0]
+        for block in self.blocks("console"):
+            for part in re.split(r"(?m)^\$ ", block)[1:]:
+                command, _, expected = part.partition("\n")
+                words = shlex.split(command.replace("k7f3qa", session))
+                if words[0] != "mcpwall":
+                    continue
+                said = io.StringIO()
+                answered = re.findall(r"(?:\[y/N\]|leaves it\)) (\S+)$", expected, re.MULTILINE)
+                around = mcpwall.Surroundings(self.home, self.project, self.environ, "linux", ["mcpwall"], Echo(answered, said), said, said)
+                before = os.getcwd()
+                os.chdir(self.project)
+                try:
+                    with mock.patch.dict(os.environ, self.environ):
+                        mcpwall.VERBS[words[1]](words[2:], around)
+                finally:
+                    os.chdir(before)
+                shown = re.sub(r"(?m)^\d\d:\d\d:\d\d", "14:03:59", said.getvalue().replace(session, "k7f3qa"))
+                shown = re.sub(r"refused \d+ min ago", "refused 1 min ago", shown)
+                pattern = "".join(r"(?:.*\n)*?" if row.strip() == "…" else re.escape(row) for row in expected.splitlines(True))
+                self.assertRegex(shown, rf"\A{pattern}\Z", f"{command}\n{shown}")
+
+        logs = os.path.join(self.home, ".mcpwall", "logs")
+        table = self.text.partition("\n## Audit log\n")[2].partition("\n## ")[0]
+        for name in os.listdir(logs):
+            with open(os.path.join(logs, name), encoding="utf-8") as stream:
+                fields = {field for row in stream for field in json.loads(row)}
+            for field in fields:
+                self.assertRegex(table, rf"(?m)^\|[^|]*`{field}`", field)
+
+    def test_every_rule_of_default_is_told_of(self) -> None:
+        policy = mcpwall.builtin_policy("default")
+        told = re.findall(r"`((?:block|ask|log|flag|keep|redact)-[\w-]+)`", self.text.partition("These are the rules of `default`")[2].partition("\n## ")[0])
+        self.assertEqual(sorted(told), sorted(rule.name for rule in (*policy.rules, *policy.outbound_rules)))
+
+    def test_what_is_shown_of_a_refusal_is_what_comes(self) -> None:
+        answers, said = self.talk([("read_file", {"path": "~/.ssh/id_rsa"})])
+        ref = answers[1]["error"]["data"]["mcpwall"]["ref"]
+        shown = json.loads(re.search(r"`(\{\"code\".*\})`", self.text)[1].replace("k7f3qa-12", ref))
+        self.assertEqual(answers[1]["error"], shown)
+        row = re.search(r"`(\[14:03:59\] DENY .*)`\.", self.text)[1].replace("k7f3qa-12", ref)
+        self.assertIn(row.partition("] ")[2] + "\n", said)
+
+    @unittest.skipIf(os.name == "nt", "the lines are those of a POSIX shell")
+    def test_the_commands_of_the_guide_do_what_they_say(self) -> None:
+        servers = '{ "mcpServers": { "fs": { "command": "npx", "args": ["-y", "server-filesystem@1.2.3", "."] } } }\n'
+        for folder in (".cursor", ".claude"):
+            os.mkdir(os.path.join(self.home, folder))
+        cursor, claude = os.path.join(self.home, ".cursor", "mcp.json"), os.path.join(self.home, ".claude", "settings.json")
+        with open(cursor, "w", encoding="utf-8") as stream:
+            stream.write(servers)
+        self.write("team.yml", self.blocks("yaml", "Write your own policy")[0])
+        start = " ".join(map(shlex.quote, WALL))
+        steps = {"sudo cp mcpwall.py /opt/": "", "python3 /opt/mcpwall.py --checksum": f"{start} --checksum",
+                 "alias mcpwall='python3 /opt/mcpwall.py'": f'mcpwall() {{ {start} "$@"; }}', "python3 mcpwall.py demo": "mcpwall demo",
+                 "mcpwall init": "mcpwall init --all --yes", "mcpwall unwrap --all": "mcpwall unwrap --all --yes",
+                 "mcpwall unwrap --hook all": "mcpwall unwrap --hook all --yes", "rm -r ~/.mcpwall": "ls ~/.mcpwall/config.yml"}
+        states, script = [], ["set -e"]
+        for text in "".join(self.blocks("sh", "Guide")).splitlines():
+            plain = re.sub(r"\s+#.*", "", text)
+            if plain in steps and not steps[plain]:
+                continue
+            script.append(steps.pop(plain, plain) + (" || [ $? = 1 ]" if plain == "mcpwall status" else ""))
+            if plain.startswith(("mcpwall init", "mcpwall wrap")):
+                script.append(f"cat {shlex.quote(cursor)} {shlex.quote(claude)} 2>&1 || true; echo ====")
+        self.assertEqual(set(steps), {"sudo cp mcpwall.py /opt/"})
+        done = subprocess.run(["sh", "-c", "\n".join(script)], cwd=self.project, env=self.environ, capture_output=True)
+        said = done.stdout.decode()
+        self.assertEqual(done.returncode, 0, said + done.stderr.decode())
+        states = said.split("====")
+        self.assertIn('"--server-name", "fs", "--", "npx"', states[0])
+        self.assertIn("hook --host claude-code", states[1])
+        self.assertIn("2 passed, 0 failed", said)
+        with open(cursor, encoding="utf-8") as stream:
+            self.assertEqual(stream.read(), servers)
+        self.assertFalse(os.path.exists(claude))
+
+    def test_every_option_that_is_named_is_one_of_its_verb(self) -> None:
+        verbs = "|".join(mcpwall.VERBS)
+        named = re.findall(rf"\bmcpwall ({verbs})\b([^`\n#]*)", self.text) + re.findall(rf"(?m)^\| `({verbs})\b((?:[^`\n]|` `)*)`", self.text)
+        helps = {verb: self.run_here(verb, "--help").stdout.decode() for verb in mcpwall.VERBS}
+        self.assertGreater(len(named), 50)
+        for verb, rest in named:
+            for option in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", rest):
+                self.assertRegex(helps[verb], rf"(?<![\w-]){option}\b", (verb, rest))
+
+    def test_an_entry_by_hand_is_the_old_one_behind_the_wall(self) -> None:
+        rows = next(block for block in self.blocks("jsonc") if "// after" in block).splitlines()
+        at = rows[0].index("// after")
+        before, after = (json.loads("\n".join(row[cut] for row in rows[1:]))["mcpServers"]["fs"] for cut in (slice(at), slice(at, None)))
+        self.assertEqual(after, {"command": "python3",
+                                 "args": ["/opt/mcpwall.py", "--server-name", "fs", "--", before["command"], *before["args"]]})
+        other = next(block for block in self.blocks("jsonc") if '"servers"' in block)
+        entry = json.loads(re.sub(r"(?m)^//.*", "", other))["servers"]["gh"]
+        self.assertEqual((entry["command"], entry["args"][:4]), ("python3", ["/opt/mcpwall.py", "--server-name", "gh", "--"]))
+
+    def test_what_default_refuses_is_refused(self) -> None:
+        calls = {
+            "cookies": ("read_file", {"path": "~/.mozilla/firefox/a.default/cookies.sqlite"}), "a wallet": ("read_file", {"path": "~/.bitcoin/wallet.dat"}),
+            "writing `~/.bashrc`": ("write_file", {"path": "~/.bashrc", "content": "x"}), "a token": ("post", {"text": "ghp_" + "x7Kd2QmZt9Wb4LsV" + "c8RyN1fHj6PaE3uGo5Tk"}),
+            "a placeholder": ("post", {"text": "token=YOUR_TOKEN"}), "`8.8.8.8; curl …`": ("ping", {"host": "8.8.8.8; curl https://x.example/a"}),
+            "`8.8.8.8`": ("ping", {"host": "8.8.8.8"}), "`--output=…`": ("git_checkout", {"branch": "--output=/tmp/x"}), "`main`": ("git_checkout", {"branch": "main"}),
+            "`delete_namespace`": ("delete_namespace", {"name": "prod"}), "a container that": ("run_container", {"image": "alpine", "volumes": ["/:/host"]}),
+            "`delete_file`": ("delete_file", {"path": "src/a.py"}), "a container with": ("run_container", {"image": "alpine", "ports": ["80:80"]})}
+        table = self.text.partition("## What `default` refuses")[2].partition("\n#")[0]
+        rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in table.splitlines() if row.startswith("| ")][1:]
+        wall, tried = mcpwall.Wall(mcpwall.builtin_policy("default")), 0
+        for what, refused, allowed in rows:
+            if "in answers" in what or "definitions" in what:
+                continue
+            for cell, honest in ((refused, False), (allowed, True)):
+                for part in re.findall(r"(?:[^,`]|`[^`]*`)+", cell):
+                    given = next((call for words, call in calls.items() if words in part), None)
+                    text = re.search(r"`([^`]*)`", part)
+                    if given is None:
+                        self.assertIsNotNone(text, part)
+                        word = text[1].replace("\\|", "|")
+                        given = (("fetch", {"url": word}) if word.startswith("http") else ("query", {"sql": word}) if re.match("DROP|SELECT", word)
+                                 else ("read_file", {"path": word}) if re.match(r"[~.]", word) else ("run_command", {"command": word}))
+                    action = wall.check_call(*given).action
+                    self.assertEqual(action in ("allow", "log_only"), honest, (part, given, action))
+                    self.assertTrue(honest or (action == "ask") == ("asked about" in what), (part, action))
+                    tried += 1
+        self.assertGreater(tried, 35)
+
+    def test_the_example_of_embedding_runs(self) -> None:
+        self.write("policy.yml", "version: 1\nextends: default\n")
+        names: dict = {}
+        before = os.getcwd()
+        os.chdir(self.project)
+        try:
+            exec(self.blocks("python")[0], names)
+        finally:
+            os.chdir(before)
+        self.assertEqual((names["decision"].action, names["decision"].rule), ("deny", "block-ssh-keys"))
+        self.assertIsInstance(names["effect"], (mcpwall.Send, mcpwall.Record, mcpwall.Note))
+
+    def test_the_examples_in_policies_pass(self) -> None:
+        for under in ("Write your own policy", "Examples in a policy"):
+            self.write("mine.yml", self.blocks("yaml", under)[0])
+            done = self.run_here("test", "mine.yml")
+            self.assertEqual(done.returncode, 0, done.stdout.decode())
+        given = ("run_command", {"command": "rm -rf /srv/build"})
+        self.assertEqual(mcpwall.Wall(mcpwall.builtin_policy("default")).check_call(*given).action, "deny")
+        path = self.write("mine.yml", self.blocks("yaml", "Allow an honest call by hand")[0])
+        wall = mcpwall.Wall(mcpwall.load_policy(config=path))
+        self.assertEqual(wall.check_call(*given).action, "allow")
+        self.assertEqual(wall.check_call("run_command", {"command": "rm -rf /srv/build /srv/www"}).action, "deny")
 
     def test_every_key_is_described(self) -> None:
         words = [*mcpwall.Settings._fields, *mcpwall.TOP_KEYS, *mcpwall.RULE_KEYS, *mcpwall.MATCH_KEYS, *mcpwall.OUTBOUND_MATCH_KEYS,
@@ -76,6 +270,8 @@ class Readme(InEmptyHome):
             mcpwall.compile_policy([mcpwall.parse_policy(text, "readme.yml")], mcpwall.default_path_context(), "readme")
 
     def test_public_names_are_named(self) -> None:
+        named = set(re.findall(r"`(\w+)`", self.text.partition("The public names are in")[2].partition("\n\n")[0]))
+        self.assertEqual(named, set(mcpwall.__all__))
         for name in mcpwall.__all__:
             self.assertTrue(hasattr(mcpwall, name), name)
             self.assertTrue(getattr(mcpwall, name).__doc__ if name.isidentifier() and not name.isupper() else True, name)

@@ -567,7 +567,7 @@ class Status(Desk):
         write(self.cursor, '{"mcpServers": {"db": {"command": "pg-mcp"}}}')
         self.assertEqual(self.run_("wrap", "db"), 0)
         self.assertEqual(self.run_("status"), 0)
-        self.assertIn("policy yours", self.out)
+        self.assertIn("wrapped, no policy of its own", self.out)
 
     def test_servers(self) -> None:
         write(self.cursor, CURSOR)
@@ -687,7 +687,7 @@ class Status(Desk):
               "version: 1\nrules:\n- {name: a, match: {tool: x}, action: deny}\n- {name: b, match: {tool: x}, action: deny}\n")
         os.chmod(os.path.join(self.home, ".mcpwall", "logs"), 0o700)
         self.assertEqual(self.run_("status"), 1)
-        for words in ("9 servers are not wrapped", "9 packages are not pinned", "Today: 1 refused, 1 a monitor would",
+        for words in ("9 servers are not wrapped", "9 packages are not pinned", "Today: 1 refused, 1 would have been",
                       "Mode: enforce", "1 doubts about the policy", "config.yml"):
             self.assertIn(words, self.out)
         self.assertEqual(self.run_("status", "--server-name", "s3"), 1)
