@@ -31497,9 +31497,7 @@ def _summary(change: _Change, secrets: _Secrets) -> Iterator[str]:
         words = [f"{key}: {json.dumps(value)}" for key, value in hints_of(new).items() if key in _HINTS]
         arguments = _with_required(_arguments(new))
         yield ("    "
-               + shown("; ".join(filter(None,
-                                        [f"takes {arguments}" if arguments else "takes no arguments", *words])),
-                       110))
+               + shown("; ".join([f"takes {arguments or 'no arguments'}", *words]), 110))
 
 
 def _arguments(tool: Mapping[str, Any]) -> list[str]:
