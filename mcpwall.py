@@ -23331,8 +23331,8 @@ class Toolbox:
                                               self._is_beyond(tool) else "")
         if why:
             return Decision("deny", "settings.tool_pinning",
-                            "Blocked: this tool is not as the user knows it, "
-                            "and waits for: mcpwall approve", why=why, lasting=False)
+                            "Blocked: this tool is new or has changed; your "
+                            "user can look at it and allow it: mcpwall approve", why=why, lasting=False)
         if settings.read_only and tool not in self._read_only:
             return Decision("deny", "settings.read_only",
                             "Blocked: only tools that the server declares read-only may be called",
@@ -31384,11 +31384,9 @@ def _summary(change: _Change, secrets: _Secrets) -> Iterator[str]:
         first = re.split(r"(?<=[.!?])\s|\n", str(new.get("description") or "").strip())[0]
         yield f"+ {_title(change)}: {shown(first, 100)}"
         words = [f"{key}: {json.dumps(value)}" for key, value in hints_of(new).items() if key in _HINTS]
-        arguments = ", ".join(_arguments(new))
+        arguments = _with_required(_arguments(new))
         yield ("    "
-               + shown("; ".join(filter(None,
-                                        [f"takes {arguments}" if arguments else "takes nothing", *words])),
-                       110))
+               + shown("; ".join([f"takes {arguments or 'no arguments'}", *words]), 110))
 
 
 def _arguments(tool: Mapping[str, Any]) -> list[str]:
@@ -31398,6 +31396,11 @@ def _arguments(tool: Mapping[str, Any]) -> list[str]:
     names, required = (schema.get(key) for key in ("properties", "required"))
     return [name + "*" * (type(required) is list and name in required)
             for name in (names if type(names) is dict else ())]
+
+
+def _with_required(names: Iterable[str]) -> str:
+    """Arguments for people, the star said in a word."""
+    return ", ".join(name[:-1] + " (required)" if name.endswith("*") else name for name in names)
 
 
 def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
@@ -31414,7 +31417,7 @@ def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
                 [name for name in after if name not in before and name + "*" in before]))
     for verb, found in changes:
         if found:
-            yield f"{verb} {', '.join(found)}"
+            yield f"{verb} {_with_required(found)}"
     if _sorted_json(old.get("inputSchema")) != _sorted_json(new.get("inputSchema")) and before == after:
         yield "other types, choices or texts of its arguments"
     yield from (f"{key} is {json.dumps(hints_of(new).get(key))} now, not {json.dumps(hints_of(old).get(key))}"
@@ -31425,9 +31428,13 @@ def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
 
 def _warnings(change: _Change, secrets: _Secrets) -> Iterator[str]:
     """What of a change a person must not overlook."""
+    found: dict[str, list[str]] = {}
     for kind, words in _steering(change.pin):
+        found.setdefault(kind, []).append(words)
+    for kind, parts in found.items():       # a word alone says little beside whole phrases
+        words = " … ".join(dict.fromkeys([one for one in parts if len(one) > 12] or parts))
         said = _harmless(_masked(secrets, words, len(words) + 1))
-        yield f"  ! it may steer the model: {kind}" + (f": {said[:200]}" if said else "")
+        yield f"  ! it may steer the model: {kind}" + (f": {said[:300]}" if said else "")
     why = [part for part in str(change.pin.get("why") or "").split("; ") if part and
            not part.startswith("it may steer")]
     if why:
