@@ -281,7 +281,7 @@ class Readme(InEmptyHome):
             self.assertTrue(os.path.exists(os.path.join(ROOT, path)), path)
         with open(os.path.join(ROOT, "Makefile"), encoding="utf-8") as stream:
             targets = re.findall(r"(?m)^([a-z]+):", stream.read())
-        for target in re.findall(r"\bmake ([a-z]+)", self.text):
+        for target in re.findall(r"(?m)(?:^|`)make ([a-z]+)", self.text):
             self.assertIn(target, targets)
 
     def test_public_names_are_named(self) -> None:
