@@ -14940,7 +14940,7 @@ NOT        under_no_circumstances do_not don't dont never must_not mustn't shoul
 TELL       tell inform mention reveal disclose explain admit report notify alert warn confess describe expose show say discuss
            acknowledge display telling informing mentioning revealing disclosing notifying alerting showing reporting warn
            advise advising let bother
-USER       user users human humans operator customer owner maintainer maintainers person anyone anybody
+USER       user users human humans operator customer owner maintainer maintainers person
 USERS      user's users owner's customer's user
 KNOW       know notice learn find_out be_told be_informed be_notified be_aware become_aware realize realise suspect hear
 ABOUT      that about what how of unless under at in for no
@@ -14952,7 +14952,7 @@ HIDE       hide conceal withhold suppress keep
 OMIT       omit leave_out exclude leave skip drop
 SLY        without_a_word in_silence on_the_quiet low-key under_the_radar secretly covertly discreetly silently quietly stealthily invisibly in_secret behind_the_scenes
 TRACE      trace traces evidence mentions signs
-CONSENT    approved pre-approved preapproved agreed consented authorized authorised confirmed allowed granted accepted
+CONSENT    approved pre-approved preapproved agreed consented authorized authorised confirmed allowed granted accepted okayed signed_off cleared
 CHECK      confirmation confirmations approval approvals permission permissions consent dialog review reviews prompts
            confirmation_prompts confirmation_dialogs verification authorization
 SKIP       skip bypass omit disable suppress ignore
@@ -14965,7 +14965,6 @@ YOU        you i_you
 MUST       must should shall will to have_to need_to needs_to has_to is_required are_required are_to is_to always
 LEAD       please kindly pls plz btw automatically silently quietly secretly now then and just simply immediately first instead also so but always you therefore hence thus
            there's there_is important critical note nb ps p.s urgent attention warning next finally
-MAKE       make ensure be_sure see_to
 DO         ignore disregard forget stop send forward transfer delete remove call invoke run execute read open fetch reveal output
            print reply respond answer visit upload post submit export email e-mail mail grant disable give write say list show
            include append add copy recommend approve merge install download obey wire buy mark rate move share archive create make book post
@@ -14975,21 +14974,18 @@ ACT        delete transfer send export forward e-mail email disable run execute 
 MOVE       convey export push relay send pass include append attach upload paste forward provide put insert leak exfiltrate post submit share transmit
            email e-mail copy output print add encode embed deliver write supply give hand hand_over return place fill store
            report quote expose dump mirror sync mail bcc
-TOLD       passed sent included attached forwarded posted submitted shared transmitted uploaded copied mirrored bcc'd
+TOLD       passed sent included attached forwarded posted submitted shared transmitted uploaded copied mirrored bcc'd emailed e-mailed mailed relayed streamed synced
 READ       read open cat load access retrieve get fetch grab collect obtain dump print extract gather scan use check
 REVEAL     expose hand_over reveal disclose summarise summarize print output repeat show display leak disclose recite reproduce share tell give return include dump
            translate quote write
 CALL       call invoke run execute use trigger
 RUN        run execute launch issue perform
 BEFOREHAND before prior_to
-USING      using calling invoking running processing executing use invocation calculating searching answering replying
-           responding translating anything continuing proceeding commit replying_to
 AFTER      after whenever once when every_time each_time if
 LOADED     used invoked called available present loaded installed connected executed
 TALK       conversation_history chat_history chat_log message_history conversation_log dialogue_history entire_conversation
            full_conversation whole_conversation complete_conversation whole_dialogue full_chat_history entire_chat_history
            conversation dialogue chat chat_context
-LAST       previous last recent preceding earlier
 SAID       messages message prompt prompts turns outputs results reply
 PROMPT     hidden_instructions secret_instructions initial_message your_instructions your_guidelines system_message system_prompt system_prompts system_instructions hidden_prompt initial_prompt developer_prompt
            original_instructions initial_instructions
@@ -15006,7 +15002,6 @@ AIM        recipient destination amount account payee iban beneficiary address n
 TOOL       tool tools function functions server servers
 OLD        deprecated broken insecure unsafe obsolete compromised untrusted buggy disabled vulnerable unreliable outdated
 ROUTE      route send direct redirect pass forward channel
-GO         go_through be_routed be_sent be_addressed be_directed be_copied be_forwarded be_mirrored be_posted be_bcc'd
 PRETEXT    compliance audit audits auditing regulatory gdpr policy telemetry legal retention governance diagnostics
            verification debugging authentication
            security_check security_reasons security_purposes security_verification certification
@@ -15061,7 +15056,6 @@ OWN        private confidential internal payroll salary salaries finance financi
 OUT        public publicly external issue gist pastebin webhook endpoint channel
 PUSH       otherwise or
 FAILS      fail fails invalid blocked broken lost not_work refused rejected expire incomplete suspended terminated
-LOUD       urgent urgently immediately right_now asap emergency at_once
 LAW        compliance gdpr hipaa audit auditing regulation regulatory policy iso soc2 security_reasons security_purposes safety_reasons
            traceability accountability disaster_recovery quality_assurance legal diagnostics telemetry calibrate identity
 MASTER     administrator admin developer developers owner operator creator creators management security_team it_department it_team supervisor
@@ -15072,12 +15066,12 @@ NOTHING    nothing_happened nothing_had_happened your_own_idea
 NEED       need needed necessary needs required reason point must
 BOTHER     bother trouble discuss discussed flag escalate mention tell inform notify ask alert consult report involve disturb mentioned told informed asked display show
            displayed shown know disclose disclosed
-CONFIG     payee settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
+CONFIG     bank_details bank_account account_number account_details password payee settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
            payout_address payout wallet recipient iban ci_check
-GUARD      read-only_mode firewall antimalware security_scan security_scans security_scanner secret_scanning restriction safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
+GUARD      integrity_check integrity_checks signature_check read-only_mode firewall antimalware security_scan security_scans security_scanner secret_scanning restriction safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
            safety_settings safety_checks confirmation_step approval_step permission_prompts approval_dialog safety_policy safety_guidelines
 LIFTED     redundant not_applicable inapplicable offline lifted removed disabled unlocked suspended void revoked deactivated waived cancelled unnecessary
-PRESS      additionally precondition prerequisite unless irrespective must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
+PRESS      requires additionally precondition prerequisite unless irrespective must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
 ORDER      unsubscribe process fill wire raise rate accept list overwrite star pretend emphasise emphasize portray complete insist peek hard-code hardcode do take
            give set enter record let make treat consider assume continue proceed start stop begin end switch turn go
            select choose pick remove modify replace change update edit rename move copy
@@ -15086,6 +15080,9 @@ ORDER      unsubscribe process fill wire raise rate accept list overwrite star p
            persuade ask request obtain collect gather harvest fetch load import connect log schedule cancel book wire
            disclose unlock lock close block unblock whitelist allow authorise authorize sign confirm swap round mirror
 YOURS      real actual true sole only hidden secret
+WORKER     helper helpers scribe scribes reviewer reviewers reader readers summarizer summariser summarizers crawler crawlers
+           parser parsers grader graders screener translator browser browsers contributor contributors developer developers tool tools
+           moderator moderators evaluator judge system systems service services visitor visitors
 SUBJECT    agent model bot the_bots the_chatbot chatbots the_ai ai_agents the_assistant the_model the_agent the_bot the_agents assistant assistants agents models bots
 """    # noqa: E501
 # kind | force | phrase, one a line. A phrase is made of words, CLASSES, alternatives with `|`, `?` behind
@@ -15099,304 +15096,138 @@ _STEER_PHRASES = """
 override       order    *IGNORE ~5 PRIOR ~4 ORDERS|RULES !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
 override       order    *IGNORE ~5 PRIOR ~4 ORDERS|RULES if|that|which|in|from ~1 you_are|you_were|you_have|developer|system|user|this_conversation|this_session|now_on
 override       order    *DISOBEY ~5 PRIOR ~4 ORDERS !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
-override       said     *APART
 override       order    *IGNORE ~3 ALL ~3 ORDERS !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
-override       order    *IGNORE ~3 ALL ~3 ORDERS if|that|which|in|from|of ~1 you_are|you_were|you_have|developer|system|user|this_conversation|this_session
 override       order    *IGNORE ~4 ORDERS|RULES above|so_far|you_were_given|given_to_you|you_have_been_given|you_received|given_before
-override       order    *IGNORE ..3 everything|anything|all|whatever ..4 BEFORE
+override       order    *IGNORE ..5 everything|anything|all|whatever !when|if ..6 BEFORE
 override       order    *IGNORE ~2 above and|instead|directions
-override       order    *IGNORE ~2 what ..1 you|they|user ..2 BEFORE
+override       order    *IGNORE ~2 what ..3 you|they|user ..4 BEFORE
 override       order    *IGNORE ~2 USERS TASK|ORDERS
-override       said     these|this|following|below ..3 *overrides|override|supersedes|supersede|replaces ~5 PROMPT|ORDERS
-override       said     these|this ~1 ORDERS *overrides|override|supersede|supersedes|replace ~5 ones|prompt|instructions
-override       said     takes_precedence_over|has_precedence_over|has_higher_priority_than|have_priority_over ~3 *PROMPT|ORDERS
+override       said     these|this|following|below ..5 *overrides|override|supersedes|supersede|replaces ~5 PROMPT|ORDERS
 override       claim3   your|previous|prior|earlier ~2 RULES|ORDERS ..3 *void|revoked|rescinded|lifted|cancelled|suspended END
-override       said     safety|content|security ~1 filters|policies|guidelines|checks|restrictions are|is ..1 *off|disabled|lifted|suspended END|for|in
+override       said     safety|content|security ~1 filters|policies|guidelines|checks|restrictions are|is ..3 *off|disabled|lifted|suspended END|for|in
 override       claim3   disable|turn_off|deactivate ~2 *safety|content|security ~1 filters|policies|guidelines|checks|restrictions|features|mechanisms|protocols|measures
 override       said     *DISOBEY ~2 USERS TASK|ORDERS
 override       said     must|should|shall not obey|follow ~2 *PROMPT
-override       said     ORDERS|RULES ..1 you received|were_given ..2 are|is ..1 *void|revoked|rescinded|lifted|cancelled
-override       =said    this_description|this_tool|these_instructions ..2 takes|take|has|have precedence|priority
-concealment    order    NOT ..3 TELL ~6 *USER END
-concealment    order    NOT ..3 TELL ~6 *USER ABOUT THIS|you|what|these
-concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 this|that|these|any_of_it ~2 THING? END
+override       said     ORDERS|RULES ..3 you received|were_given ..4 are|is ..3 *void|revoked|rescinded|lifted|cancelled
+concealment    order    NOT ..5 TELL ~6 *USER END
+concealment    order    NOT ..5 TELL ~6 *USER ABOUT THIS|you|what|these
+concealment    order    NOT ..3 *mention|reveal|tell|disclose|report|discuss|describe ~1 this|that|these|any_of_it ~2 THING? END
 concealment    hide2    NOT ..1 *mention|reveal|disclose it|them END
-concealment    order    NOT ..1 mention|say|reveal|report to ~1 *USER that
-concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 THIS ~2 THING? in|to|when|anywhere|about ..2 ANSWER|USER
-concealment    order    NOT ..1 include|show|reference|display THIS ..3 *ANSWER
-concealment    order    NOT ..1 let|make ~2 *USER KNOW
-concealment    order    HIDE ~1 THIS|following ..4 from ~2 *USER
-concealment    +order   HIDE ..6 from|to ~2 USER
+concealment    order    NOT ..3 *mention|reveal|tell|disclose|report|discuss|describe ~1 THIS ~2 THING? in|to|when|anywhere|about ..4 ANSWER|USER
+concealment    order    NOT ..3 let|make ~2 *USER KNOW
+concealment    order    HIDE ~1 THIS|following ..6 from ~2 *USER
+concealment    +order   HIDE ..8 from|to ~2 USER
 concealment    hide3    keep ~1 THIS between *us|ourselves
 concealment    order    keep *quiet about
-concealment    said     keep ~2 *USER unaware|in_the_dark|out_of_this|out_of_it
-concealment    said     *USER ..1 must|should|shall|may not|never ..1 KNOW ABOUT|END
-concealment    said     *USER ..2 mustn't|shouldn't|cannot ..1 KNOW ABOUT|END
-concealment    said     *USER ..2 never|not finds_out|learns|notices|find_out
-concealment    said     *USER ..1 remain|remains|stay|stays|kept unaware|ignorant
-concealment    order    *OMIT ~1 THIS ..3 from|of|out_of|in ..2 ANSWER
-concealment    said     in your ANSWER *leave_out|omit
-concealment    said     *pretend ..2 nothing_happened
-concealment    said     without *leaving ..1 TRACE|trace
-concealment    said     *leave no TRACE
+concealment    said     *USER ..3 must|should|shall|may not|never ..3 KNOW ABOUT|END
+concealment    order    *OMIT ~1 THIS ..5 from|of|out_of|in ..4 ANSWER
 concealment    order    remove|erase|delete|strip|hide ALL *TRACE ~1 THIS|your|from
-concealment    said     so_that *nobody can|may|will ..1 TRACE|notice|know
-concealment    order    do THIS ..2 *SLY
-concealment    said     say|tell ..2 *USER that ..6 although|even_though|regardless
-concealment    =order   tell|say ..3 USER that ..6 whatever|regardless|always|all_tests_passed
-concealment    said     if ..1 *USER asks END say|claim|answer|pretend that
+concealment    order    do THIS ..4 *SLY
 concealment    claim3   *USER ..2 already|has|have ..2 CONSENT ..8 without|skip|no_need|do_not_ask|don't_ask
-concealment    said     no_need|need_not|needn't ..1 ask|check_with|confirm_with|check ..2 *USER
 concealment    claim2   *pre-approved|preapproved|approved_in_advance|pre-authorized|pre-authorised|preauthorized
 concealment    hide1!   SKIP ~3 CHECK
 role_spoof     said     NEW ~1 *ORDERS|task|goal|objective|mission STOP DO
-role_spoof     said     NEW *ORDERS from ~1 CHIEF STOP
 role_spoof     said     hidden|secret|private ~1 ORDERS|message|note for|to ~2 *AGENT
 role_spoof     said     you_are|you're now ~3 *EVIL
-role_spoof     said     you_are|you're *now|henceforth a|an|the|my ..2 ROLE|pirate|agent
-role_spoof     said     you_are|you're no *longer a|an|the ..2 ROLE
-role_spoof     said     you are now|in ..2 *SPECIAL MODE
-role_spoof     said     you are *no_longer bound|restricted|limited|subject|required ..3 RULES|ORDERS|GUARD|ask|follow|obey|confirm|refuse|comply
+role_spoof     said     you_are|you're *now|henceforth a|an|the|my ..4 ROLE|pirate|agent
+role_spoof     said     you_are|you're no *longer a|an|the ..4 ROLE
+role_spoof     said     you are now|in ..4 *SPECIAL MODE
 role_spoof     said     your|the *task|goal|mission|objective has_changed|was_changed|changed
-role_spoof     order    *enter|activate ~1 SPECIAL MODE
-role_spoof     said     *FROMNOW ..2 you|AGENT ..2 are|respond|act|will|must|obey|always ..4 EVIL|ROLE|obey|no_restrictions|only
+role_spoof     said     *FROMNOW ..4 you|AGENT ..4 are|respond|act|will|must|obey|always ..6 EVIL|ROLE|obey|no_restrictions|only
 role_spoof     said     FROMNOW|from_this_moment *obey|ignore|disregard
-role_spoof     said     *FROMNOW ..3 recommend|forward|approve|include|append|reply|respond|answer|speak|prefer
-role_spoof     order    *act|behave|respond|pretend|imagine|answer as_if|as_though|that|like? ~1 you_are|you_were|you_have|you're ..4 EVIL|admin|administrator|root|developer|allowed|superuser|no_rules|no_restrictions|no_limits
-role_spoof     order    begin|start|end ~2 *PROMPT END
-role_spoof     said     *SYSTEM COLON ..3 you must|will|have_to|are_now
-role_spoof     said     *SYSTEM NOTICE COLON ..3 IGNORE|DO
-role_spoof     said     SYSTEM NOTICE for ~1 *AGENT COLON
-role_spoof     said     NOTICE for ~1 *assistant|ai|llm ..2 STOP you|before|always|must|never
-role_spoof     said     *SYSTEM NOTICE? COLON ..10 CHECK ..2 disabled|unnecessary|not_needed|no_longer
-role_spoof     said     SYSTEM NOTICE? COLON ..6 *permissions|rights|privileges ..4 extended|elevated|granted|lifted
-role_spoof     said     *SYSTEM COLON IGNORE|EVIL|obey|execute|grant
-role_spoof     said     to|for|dear|note|any ..2 AGENT *reading|processing|parsing|seeing|viewing this
-role_spoof     said     as ~2 *AGENT you MUST ..3 DO|obey
+role_spoof     said     *FROMNOW ..5 recommend|forward|approve|include|append|reply|respond|answer|speak|prefer
+role_spoof     order    *act|behave|respond|pretend|imagine|answer as_if|as_though|that|like? ~1 you_are|you_were|you_have|you're ..6 EVIL|admin|administrator|root|developer|allowed|superuser|no_rules|no_restrictions|no_limits
+role_spoof     said     *SYSTEM COLON ..5 you must|will|have_to|are_now
+role_spoof     said     *SYSTEM NOTICE COLON ..5 IGNORE|DO
+role_spoof     said     to|for|dear|note|any ..4 AGENT *reading|processing|parsing|seeing|viewing this
 role_spoof     who2     note|message|instruction|directive|hint for|to ~2 *AGENT
-role_spoof     said     hey|dear|hello|hi|attention ~2 *AGENT ..12 USER has|already|asked|wants
-role_spoof     =said    whatever comes_next|the_user_says|the_user_asks prefer|use|call|follow|ignore|disregard|answer
-role_spoof     said     *USER ~1 changed|changes ..1 mind|request
-role_spoof     said     *USER asked|told me to tell you
 role_spoof     claim2   *USER wants you to
-role_spoof     who2     human|user COLON ..3 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
-role_spoof     =said    human COLON ..3 ACT
-role_spoof     said     *end of ~1 document|file|page|output|tool_output|tool|context|data|transcript|email ..1 //6 NEW ..1 task|message|instruction|instructions|user|command|order
-role_spoof     said     *AGENT must|shall|should|will|has_to ~2 OBEY ..3 ORDERS|RULES|orders|developer
-role_spoof     -order   *obey ~1 the|every|these|only ..2 RULES|ORDERS|messages
-role_spoof     +said    any request of ~1 USER
-tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will !not|never|refuse|decline|avoid ..3 READ|MOVE|REVEAL|obtain ..8 PATH|WEALTH|TALK|PROMPT
-tool_steering  said     AGENT COLON ..8 *PATH|DANGER
-tool_steering  said     AGENT STOP ..3 collect|find|gather|reveal|print|send ~4 *WEALTH
-tool_steering  order    READ ..6 *PATH ..8 and|then ..1 MOVE
-tool_steering  said     REVEAL|obtain ..2 HAVING of ..3 *PATH
-tool_steering  order    read|cat|dump|extract|grab ..3 *WEALTH ..3 and|then ..1 paste|send|post|include|quote|forward|upload|share|output|print
-tool_steering  said     thought|assistant COLON i ..5 send|e-mail|email|delete|transfer|forward|upload ..3 *WEALTH|TALK
-tool_steering  said     MOVE ..6 *PATH ..6 to|in|into|as|with|via ..4 URL|MAIL|ticket|comment|argument|parameter|field|sidenote|note|notes|query|answer|reply|context
-tool_steering  order    before ..8 READ ..4 *PATH
-tool_steering  order    also check|read|look_at ..3 *PATH
-tool_steering  =order   include|pass|attach|supply|send|put|forward|submit|upload ..3 the|entire|full|whole|complete|your TALK ..4 in|to|into|as|with|argument|parameter
+role_spoof     who2     human|user COLON ..5 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
+role_spoof     said     *end of ~1 document|file|page|output|tool_output|tool|context|data|transcript|email ..3 //6 NEW ..3 task|message|instruction|instructions|user|command|order
+role_spoof     said     *AGENT must|shall|should|will|has_to ~2 OBEY ..5 ORDERS|RULES|orders|developer
+tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will !not|never|refuse|decline|avoid ..5 READ|MOVE|REVEAL|obtain ..10 PATH|WEALTH|TALK|PROMPT
+tool_steering  said     AGENT COLON ..10 *PATH|DANGER
+tool_steering  order    READ ..8 *PATH ..10 and|then ..3 MOVE
+tool_steering  said     REVEAL|obtain ..4 HAVING of ..5 *PATH
+tool_steering  said     thought|assistant COLON i ..7 send|e-mail|email|delete|transfer|forward|upload ..5 *WEALTH|TALK
+tool_steering  said     MOVE ..8 *PATH ..8 to|in|into|as|with|via ..6 URL|MAIL|ticket|comment|argument|parameter|field|sidenote|note|notes|query|answer|reply|context
+tool_steering  order    before ..10 READ ..6 *PATH
+tool_steering  order    also check|read|look_at ..5 *PATH
+tool_steering  =order   include|pass|attach|supply|send|put|forward|submit|upload ..5 the|entire|full|whole|complete|your TALK ..6 in|to|into|as|with|argument|parameter
 tool_steering  order    REVEAL ~2 *PROMPT END
-tool_steering  order    REVEAL ~2 *above prompt|text|instructions|message
-tool_steering  +said    CALL this_tool|this_function first|before ..3 ALL ..1 request|requests|question|questions|message|messages|conversation|conversations|answer|response
-tool_steering  order    ROUTE ..3 ALL ..6 *through|via ~1 this_one|this_tool|this_server|this_proxy|proxy|NAME
-tool_steering  =said    ALL ..3 TOOL ..6 be_routed|go_through
+tool_steering  order    ROUTE ..5 ALL ..8 *through|via ~1 this_one|this_tool|this_server|this_proxy|proxy|NAME
 tool_steering  deed2    other|those|existing|built-in ..1 TOOL are|is|have_been ..1 *OLD
-tool_steering  =said    other|all|built-in|normal|native|standard ..3 TOOL ..2 are|is ..1 OLD
-tool_steering  =said    they|which are|is ..1 compromised|buggy|insecure|malicious|unsafe|hacked
-tool_steering  =said    NAME ..2 are|is ..1 OLD ..3 use|call|prefer NAME
-tool_steering  =order   ignore|never_use|never_call|avoid|refuse_to_use|do_not_use|don't_use ~1 ALL other ..2 TOOL
-tool_steering  =said    use this_tool|this_one|it whatever|regardless|no_matter
-tool_steering  +said    disregard ..1 what ..2 others
-tool_steering  said     AFTER|before ..6 reading|read|viewing|view|answer|begin|summarising ..4 run|execute ..6 *DANGER
-tool_steering  said     to view|to_view|to_render|to_display ..5 run|execute ..3 *DANGER
-tool_steering  =said    BEFOREHAND|AFTER|prior ..8 DANGER
-tool_steering  =said    requires|needs|require|need|run|execute ..5 DANGER
-tool_steering  =said    PRETEXT ..12 DANGER
-tool_steering  said     *SYSTEM|override|urgent|important ..4 you must now? CALL
-tool_steering  said     you must *now|immediately CALL ..3 NAME
-tool_steering  said     after *reading this ..3 run|execute|call|invoke|send|delete|open
-tool_steering  order    after|before ALL ..2 call|request|response|answer|message|turn ..4 *post|send|upload|forward|submit ..8 URL|MAIL
-tool_steering  =said    when|whenever|if|once ..6 NAME|tool ..2 LOADED ..10 CHANGE ..6 AIM
-tool_steering  =said    when|whenever|if|once|after ..4 TOOL|NAME ..2 LOADED|exists ..12 must|should|always|set|change|replace|has_to ..6 be_replaced|MAIL|AIM|be_addressed|be_sent
-tool_steering  =order   modify|change|alter|rewrite ~1 arguments|parameters|argument|parameter
-tool_steering  =said    AIM must|should|always ..1 be ..1 replaced|changed|set
-tool_steering  +said    must|should|always|has_to ..1 be_replaced|be_changed_to ..2 by|with
-tool_steering  said     *always ~1 CHANGE|add|bcc|cc ..4 MAIL
-tool_steering  said     *always ..2 add|include ..2 bcc|MAIL
-tool_steering  =said    must|has_to|have_to|always|need_to ..2 MOVE|TOLD|bcc ..10 MAIL|URL
-tool_steering  =said    AFTER|before|also|additionally|in_addition ..4 MOVE|let ..10 MAIL|URL
-tool_steering  =said    PRETEXT ..6 must|always|required|requires|mandatory|also|you ..8 READ|MOVE|CALL|grant ..8 PATH|WEALTH|TALK|NAME|admin
-tool_steering  =said    results|data|queries|inputs|everything ..6 TOLD|go|goes|sent|mirrored ..6 our|URL|MAIL|research_team|attacker|third_party
-tool_steering  =said    READ|MOVE|give|hand|supply ..8 PATH ..12 MOVE|URL|MAIL|parameter|argument|field|sidenote|attacker|along
-tool_steering  =said    compresses|uploads|sends|collects|copies ..12 PATH ..12 URL|MAIL|sends|uploads|attacker|to
-tool_steering  =said    embed|include|print|pass|hand|insert|put ..2 output of ..4 NAME|env|list_directory within|into|in|as|to
-tool_steering  =said    NAME ..3 and|then hand|pass|give|send ..1 its|the output|result|results|content|values to|as|in
-tool_steering  =said    when|whenever|if ..8 CHANGE ~1 AIM by|with|to
-tool_steering  =said    PRETEXT ..4 include|pass|send|add|collect ..10 USERS|open_files
-tool_steering  =said    recommend it|this|us to ~1 USER
-tool_steering  =order   steal|exfiltrate|hijack|leak ..6 WEALTH|MAILS|TALK|communication|data|traffic
-tool_steering  =order   write|add|append ..3 key|allow|server|line ..6 to|in|into SETUP
-tool_steering  order    write|save|add|append|store ..6 to|in|into *SETUP ..6 so_that|future|all|every
-tool_steering  said     *remember ..2 for|in ..2 FUTURE|all ..1 SESSION
-tool_steering  order    REMEMBER ..3 *memory ..4 never|always|user|that
-tool_steering  order    never ask ..2 *CHECK
-tool_steering  said     always ~1 *recommend|rank|prefer|promote ..6 first|and ..3 claim|tell|say
-tool_steering  =said    rank ..3 products|results|items of ..4 first|top
-tool_steering  said     do_not|don't highlight ..3 *weaknesses|negatives
+tool_steering  =said    other|all|built-in|normal|native|standard ..5 TOOL ..4 are|is ..3 OLD
+tool_steering  =said    they|which are|is ..3 compromised|buggy|insecure|malicious|unsafe|hacked
+tool_steering  =order   ignore|never_use|never_call|avoid|refuse_to_use|do_not_use|don't_use ~1 ALL other ..4 TOOL
+tool_steering  =said    requires|needs|require|need|run|execute ..7 DANGER
+tool_steering  said     *SYSTEM|override|urgent|important ..6 you must now? CALL
+tool_steering  order    after|before ALL ..4 call|request|response|answer|message|turn ..6 *post|send|upload|forward|submit ..10 URL|MAIL
+tool_steering  =said    when|whenever|if|once ..8 NAME|tool ..4 LOADED ..12 CHANGE ..8 AIM
+tool_steering  =said    when|whenever|if|once|after ..6 TOOL|NAME ..4 LOADED|exists ..14 must|should|always|set|change|replace|has_to ..8 be_replaced|MAIL|AIM|be_addressed|be_sent
+tool_steering  said     *always ~1 CHANGE|add|bcc|cc ..6 MAIL
+tool_steering  said     *always ..4 add|include ..4 bcc|MAIL
+tool_steering  =said    must|has_to|have_to|always|need_to ..4 MOVE|TOLD|bcc ..12 MAIL|URL
+tool_steering  =said    AFTER|before|also|additionally|in_addition ..6 MOVE|let ..12 MAIL|URL
+tool_steering  =said    PRETEXT ..8 must|always|required|requires|mandatory|also|you ..10 READ|MOVE|CALL|grant ..10 PATH|WEALTH|TALK|NAME|admin
+tool_steering  =said    READ|MOVE|give|hand|supply ..10 PATH ..14 MOVE|URL|MAIL|parameter|argument|field|sidenote|attacker|along
+tool_steering  =said    compresses|uploads|sends|collects|copies ..14 PATH ..14 URL|MAIL|sends|uploads|attacker|to
+tool_steering  =said    when|whenever|if ..10 CHANGE ~1 AIM by|with|to
+tool_steering  said     *remember ..4 for|in ..4 FUTURE|all ..3 SESSION
+tool_steering  order    never ask ..4 *CHECK
+tool_steering  said     do_not|don't highlight ..5 *weaknesses|negatives
 tool_steering  said     positive *review only
-tool_steering  order    ask|request ~1 *USER|USERS ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
-tool_steering  said     session|restore|continue|login ..3 ask|request ~1 *USER ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
-tool_steering  said     seed_phrase|recovery_phrase ..4 of ..2 *wallet
-tool_steering  said     provide|pass|enter|send ..6 code that ~1 *USER received
-tool_steering  said     *please call|use|invoke ..3 NAME|fetch|browser with ..3 URL ..3 to
-tool_steering  said     and|then do|follow what|as ..2 it|they *says|say|tells
-tool_steering  said     *decode ..8 and|then ..1 follow|execute|act_on|obey|comply
-tool_steering  =said    follow ..3 orders|instructions|commands in ..2 output|result|response
-tool_steering  =said    approve ..2 ALL ..4 without|pull|tool|regardless
-tool_steering  =said    delete|remove|clear ..3 log|logs|history ..6 so_that|trace|nobody
-tool_steering  =said    first action in ALL
-tool_steering  =said    include|attach|append|embed|pass|contain|add|copy ..4 LAST ..2 SAID ..4 of|and|in|verbatim|word
-tool_steering  =said    USERS private details
-tool_steering  =said    for ~1 AGENT only
-tool_steering  =said    assistant|ai|model|llm only END grab|read|send|list|collect|get|call|run
-tool_steering  =said    fails ..2 ask|request ~1 USER|USERS
-tool_steering  =said    you may approve|do any
-tool_steering  order    gather|collect ..4 *WEALTH ..12 URL|comment|search|open|post
-tool_steering  order    find ~1 ..2 *WEALTH ..6 and|then ..1 put|post|send|paste|comment
+tool_steering  order    ask|request ~1 *USER|USERS ..6 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
+tool_steering  said     session|restore|continue|login ..5 ask|request ~1 *USER ..6 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
+tool_steering  said     *please call|use|invoke ..5 NAME|fetch|browser with ..5 URL ..5 to
+tool_steering  said     and|then do|follow what|as ..4 it|they *says|say|tells
+tool_steering  said     *decode ..10 and|then ..3 follow|execute|act_on|obey|comply
+tool_steering  =said    fails ..4 ask|request ~1 USER|USERS
 tool_steering  said     privacy is no *concern
-tool_steering  said     *AGENT COLON ..1 do this first
-exfil_link     order    MOVE ..8 *WEALTH|TALK|USERS ..8 to|at|via ..1 URL|MAIL
-exfil_link     order    MOVE ~2 all|every|unread ..2 *MAILS ..4 to ..1 MAIL
-exfil_link     order    CALL ..3 NAME ..8 *WEALTH|TALK ..3 to ..1 MAIL|URL
-exfil_link     order    append|encode|attach|include|put|insert|embed ..6 *TALK|WEALTH|USERS ..6 to|in|into|as|on|at ..3 EXFIL|URL
-exfil_link     order    render|display|show|insert|embed|output|include|load ..2 image|link|url|picture with|containing|including|carrying ..4 *WEALTH|TALK
-exfil_link     said     fetch|open|visit|request|load|curl URL ..3 *followed_by|plus|filling
-exfil_link     order    fetch|open|visit|load|browse ..1 *HOOK
-concealment    order    DO|install ..9 without ..1 telling|informing|asking|notifying|alerting|warning ~1 *USER
-concealment    order    DO|always ..9 *secretly|covertly|discreetly END
-concealment    said     *USER ..3 need|needs ..1 be told|informed|notified|aware
-concealment    said     cover your *tracks
+exfil_link     order    MOVE ..10 *WEALTH|TALK|USERS ..10 to|at|via ..3 URL|MAIL
+exfil_link     order    MOVE ~2 all|every|unread ..4 *MAILS ..6 to ..3 MAIL
+exfil_link     order    append|encode|attach|include|put|insert|embed ..8 *TALK|WEALTH|USERS ..8 to|in|into|as|on|at ..5 EXFIL|URL
+exfil_link     order    render|display|show|insert|embed|output|include|load ..4 image|link|url|picture with|containing|including|carrying ..6 *WEALTH|TALK
+exfil_link     said     fetch|open|visit|request|load|curl URL ..5 *followed_by|plus|filling
+exfil_link     order    fetch|open|visit|load|browse ..3 *HOOK
+concealment    order    DO|install ..11 without ..3 telling|informing|asking|notifying|alerting|warning ~1 *USER
+concealment    order    DO|always ..11 *secretly|covertly|discreetly END
+concealment    said     *USER ..5 need|needs ..3 be told|informed|notified|aware
 concealment    said     so|so_that *nobody sees|notices|knows|finds
-concealment    order    refrain_from|avoid displaying|showing|mentioning|revealing ..4 to ~1 *USER
+concealment    order    refrain_from|avoid displaying|showing|mentioning|revealing ..6 to ~1 *USER
 concealment    said     no_need_to|no_need inform|tell|notify ~1 *USER
 role_spoof     order    *execute|obey every|all|the|each command|commands|instruction|instructions in|on this|the file|document|page|message|email|ticket|comment
 role_spoof     said     NEW ORDERS|task|directive for ~1 *AGENT COLON
 role_spoof     said     assistant|ai|agent|model|bot without ~1 *restrictions|rules|limits|filters|limitations
-role_spoof     said     i *instruct|authorize|authorise you to
-tool_steering  order    REVEAL ~2 *WEALTH ..4 your
-tool_steering  order    tell|give|send|show me ~1 ..1 *WEALTH|password
-tool_steering  =said    when|whenever|if|once ..4 LOADED ..6 CHANGE ~1 ..1 account|recipient|payee|iban|beneficiary|destination|address
-concealment    =order   do_not|don't|never ..1 tell|inform|reveal|notify|alert ~1 USER that|about|what|how|of
-override       order    stop|cease|scrap|abandon|ignore|disregard ~2 current|whole|entire|original|earlier ~1 *brief|task|job|assignment|question
-override       said     your sole|only|new|real|true ..1 *duty|goal|purpose|objective|mission|job is|now
-override       said     *outranks|outrank ~1 everything|all END|before|above|else|other|said
-override       order    *prioritise|prioritize this ..3 over ..3 USERS|system|your
-override       said     your RULES|ORDERS have_been|were|are_now *updated|replaced|rewritten
-override       said     your ~1 ..1 RULES|ORDERS ..2 no *longer apply|hold|count
-override       said     don't|do_not|needn't have_to|need_to *follow|obey|respect ~1 safety|system|your|content ..1 RULES|ORDERS|PROMPT
-override       order    *DISOBEY|do_not_carry_out|don't_carry_out|do_not_answer ~2 USERS TASK
-override       said     do *as i say
-concealment    said     *USER is not to ..1 KNOW|see|be|notice
-concealment    said     behind ~1 USERS *back
-concealment    said     *USER in_the_dark
-concealment    order    *mention|say|tell|report none|nothing of|about this|it|the|that ..4 to|in ..2 USER|ANSWER
-concealment    said     must|should|will ..1 stay|remain|be|is *invisible|hidden|unseen to|from ~1 ..1 USER|holder
-concealment    said     no *reason to inform|tell|notify|mention
-concealment    said     asked ..2 STOP *deny it|that|everything
-concealment    said     you may|can|should *skip asking for
+tool_steering  order    REVEAL ~2 *WEALTH ..6 your
+tool_steering  =said    when|whenever|if|once ..6 LOADED ..8 CHANGE ~1 ..3 account|recipient|payee|iban|beneficiary|destination|address
+concealment    =order   do_not|don't|never ..3 tell|inform|reveal|notify|alert ~1 USER that|about|what|how|of
+override       said     your ~1 ..3 RULES|ORDERS ..4 no *longer apply|hold|count
 concealment    claim2   no CHECK is|are *needed|required|necessary
 concealment    claim2   CHECK|consent has|have *been given|granted|obtained already?
 concealment    hide2    go_on|proceed|continue|carry_on without ~1 *prompt|asking|CHECK
-concealment    said     *auto-approve|autoapprove ~1 next|all|every|following
-concealment    order    NOT ..1 *disclose|mention|tell|say to ~1 USER that
-concealment    =said    if|should|when ~1 USER asks|questions|wonders|notices|complains ..5 tell|say|claim|answer
-concealment    =said    keep|leave ~1 this|it out_of your ANSWER|explanations|explanation
-role_spoof     said     *switch_to|enter|activate unrestricted|developer|god|jailbreak|dan MODE
+concealment    order    NOT ..3 *disclose|mention|tell|say to ~1 USER that
 role_spoof     said     SYSTEM COLON //10 *disclose|reveal|grant|transfer|export
-role_spoof     said     user COLON ..8 *approve|confirm|agree|allow //14 assistant COLON
-role_spoof     said     NEW *rule|rules STOP DO|always|never
-role_spoof     said     *USER then|also|now|just said|asked|wrote|requested|added STOP ..2 ACT
-role_spoof     said     note|message|hint|reminder for|to ~1 *AGENT COLON ..1 HARM
-role_spoof     said     if you_are|you're ~1 ..1 *agent|assistant|model|bot STOP please? ..2 DO
-role_spoof     said     *agents|assistants|llm|llms|ai|bots COLON ..9 execute|install|curl
-role_spoof     said     your next *action|step|move is|must|will ..2 CALL|DO|to
-role_spoof     said     next step|action of your *plan is
-role_spoof     said     *PROMPT update|change|patch COLON
-role_spoof     said     your *new role is
-role_spoof     said     *authorises|authorizes|allows|permits you to skip|bypass|ignore|disable
-role_spoof     =said    act as root|admin|administrator|superuser for|in|on|during
-tool_steering  said     what ..1 is|are|were your *PROMPT|ORDERS
-tool_steering  order    REVEAL ~1 your hidden|secret|internal|original|full *RULES|ORDERS
-tool_steering  order    use ~1 ..2 tool to *overwrite|delete|wipe|transfer|exfiltrate|forward
-tool_steering  said     your ~1 *memory|notes ..4 FUTURE SESSION
-tool_steering  said     in|for ~1 *FUTURE SESSION ..2 DO|recommend|always|never
-tool_steering  said     *SETUP so|so_that ..1 every|all|future ..1 AGENT|SESSION
-tool_steering  said     tell ~1 *USER ..14 password|credentials|code|pin ..4 at|on|to|here URL
-tool_steering  said     *USER must|has_to|should|needs_to|have_to ..2 paste|enter|type|provide|give ..3 recovery_phrase|seed_phrase|private_key|mnemonic
-tool_steering  order    upload|send|post|copy|attach|forward|archive|zip *everything|all|every ..4 HOME
-tool_steering  order    attach|include|append|send|add ..4 *TALK ..4 request|call|message|query
-tool_steering  =said    ALL ..5 must|has_to|have_to|should go through ..2 NAME
-tool_steering  =said    results|outputs|output of ~1 LAST ..1 TOOL ..2 to|here|into|as|in
-tool_steering  =said    drop|ignore|discard|forget ~1 rest|others
-tool_steering  =said    are|is to be copied|sent|forwarded|mirrored|posted|bcc'd ..3 to ..2 MAIL|URL
-tool_steering  =said    insert|add|append|put|write ..8 DANGER
-tool_steering  =said    when|whenever ..10 use|set|put ~1 ..1 account|iban|recipient|payee
-tool_steering  =said    obey|follow ..3 text|output|instructions ..3 tool returns|returned
-tool_steering  =said    NAME ..9 and|then hand|pass|give|send it|its|them to this_tool|this|it|NAME
-tool_steering  =said    from NAME must|has_to|have_to|should|is_to be handed|passed|given|sent
-tool_steering  =said    never|don't|do_not use|call NAME ..1 it|they leaks|lies|is|are|sends
-override       said     above|previous|prior|earlier|other ORDERS are|is|were *fake|false|void|invalid|outdated|wrong
+role_spoof     said     if you_are|you're ~1 ..3 *agent|assistant|model|bot STOP please? ..4 DO
+role_spoof     said     *agents|assistants|llm|llms|ai|bots COLON ..11 execute|install|curl
+tool_steering  said     your ~1 *memory|notes ..6 FUTURE SESSION
+tool_steering  =said    ALL ..7 must|has_to|have_to|should go through ..4 NAME
+tool_steering  =said    other ~1 tool's|tools|tools' output|outputs|results ..4 be TOLD
+tool_steering  =said    are|is to be copied|sent|forwarded|mirrored|posted|bcc'd ..5 to ..4 MAIL|URL
 override       said     real|true|actual|correct *ORDERS are|is END|to|as
-override       said     do_not|don't *summarize|summarise|answer|translate STOP instead ..1 DO
-role_spoof     said     *USER has|have|just asked|told|instructed|requested|authorized you to ..1 HARM|DO|ACT
-role_spoof     said     your ~1 *task|goal|mission|objective|role|assignment has|was|have been? updated|changed|replaced
-role_spoof     said     you have_been|were|are|have now? *granted|given|assigned ~1 admin|administrator|root|full|elevated|unrestricted
-role_spoof     said     if you_are|you're *reading|processing|summarizing|summarising this ..14 reply|include|add|say|output|write|ignore|send|forward|rate|mark
-role_spoof     said     human|user COLON *IGNORE
 role_spoof     claim2   this is ~1 ..1 message|note|notice|instruction|order from ~1 *CHIEF|anthropic|openai
-tool_steering  said     call|invoke|use NAME and|then *pass|send|give|forward ..2 output|result|results|value to
-tool_steering  said     to complete|finish|continue|fulfil|fulfill ~1 *request|task|query ..2 execute|call|send
-tool_steering  order    include|add|append ~1 ..1 *WEALTH in|to every|each|all|your ..1 ANSWER|message|request
-tool_steering  order    append|add|include|insert ..3 following|this|link ..4 to|in|into your *ANSWER
 concealment    =said    without notifying|telling|informing|asking|alerting|prompting|consulting|bothering ~1 USER
-concealment    =said    USER has|have ..2 granted|given|approved ..3 permission|consent|access|operations|everything
-tool_steering  =said    USERS ..1 message|prompt|question|request|input|words ..1 must|should|has_to be passed|sent|included|forwarded
-tool_steering  =said    message|prompt|question|conversation|input must|should|has_to be? passed|included|sent|forwarded ..3 verbatim
-tool_steering  =said    instead of ~2 one ..1 they|given|provided|user
-tool_steering  =said    other ..2 are|is insecure|unsafe|buggy|broken|compromised|deprecated ..3 must_not|should_not|never|do_not
-tool_steering  =said    orders|commands that|which you must|should|have_to follow|obey|execute
-tool_steering  =order   do_not|don't|never report ~1 vulnerabilities|issues|bugs|errors|problems
-tool_steering  =order   CHANGE ~1 PROMPT to include|say|contain|always
-tool_steering  =said    whenever|when|if|each_time|every_time ..3 NAME ..2 LOADED ..1 also|always|must
-tool_steering  =order   do_not|don't|never use ~2 ..1 TOOL of|from ~1 other|another
-override       order    *IGNORE ~2 PRIOR role|persona|identity|personality|character|purpose
-override       order    *IGNORE ~1 user|users|human|humans|owner|customer END
-concealment    order    make_sure|be_sure|ensure|make ..1 not to|do *mention|tell|reveal|disclose|inform
-concealment    -order   DO|HARM ..10 without ~1 *asking|confirmation|approval|permission END
-concealment    =said    not allowed|permitted to ..1 TELL ..2 USER
-role_spoof     said     *claude|copilot|gpt|chatgpt|gemini|assistant|ai STOP ..7 please ..1 HARM|run|call|forget|reply
-role_spoof     said     NEW ..1 *task|instructions|assignment|orders for ~1 you
-role_spoof     said     you will|must|shall now *act|become|behave|pretend|respond|play
-role_spoof     said     *treat ..7 as coming_from|from|if_from ~1 system|developer|admin|user
-role_spoof     who2     *AGENT ORDERS|guidelines|rules COLON ..2 DO|never|always|when
+tool_steering  =said    other ..4 are|is insecure|unsafe|buggy|broken|compromised|deprecated ..5 must_not|should_not|never|do_not
+concealment    -order   DO|HARM ..12 without ~1 *asking|confirmation|approval|permission END
+concealment    =said    NOT ..3 TELL ~1 anyone|anybody that|about|what
+role_spoof     said     *claude|copilot|gpt|chatgpt|gemini|assistant|ai STOP ..9 please ..3 HARM|run|call|forget|reply
+role_spoof     who2     *AGENT ORDERS|guidelines|rules COLON ..4 DO|never|always|when
 role_spoof     said     you have no *rules|restrictions|limits|limitations|guidelines
-tool_steering  order    REVEAL ~2 *contents|content of your context|memory|configuration|prompt|instructions
-tool_steering  order    search|find|look_for|collect ..10 and|then ..1 *upload|send|post|submit ..5 URL
-tool_steering  order    tell ~1 *USER that ..8 safe|official|legitimate|trustworthy|secure
-tool_steering  =said    AGENT must|shall|is_required_to|has_to ..1 MOVE|disclose|reveal ..8 NAME|PATH|WEALTH|TALK|PROMPT|results|output
-tool_steering  =order   include|pass|put|send|attach|supply|provide|copy|paste|embed ..3 USERS|entire|full|whole|current|last|all|previous ..3 TALK|SAID
-tool_steering  =said    overrides NAME COLON
-tool_steering  =said    if|when asked|asks about ..4 say|answer|tell|claim
-tool_steering  =said    all|every|each ..3 must|should|have_to ..1 first? be sent|passed|routed|submitted|forwarded ..3 this_tool|this_server|through|here
-tool_steering  =order   copy|send|pass|forward|submit|mirror ~1 every|each|all ..6 NAME|returns|reads|writes
-tool_steering  =said    in every|each call ..1 put|include|pass|send|add
-tool_steering  =said    along_with|together_with every|each call|request|message
-tool_steering  =order   get|take|fetch|grab|read ..5 clipboard|keychain|screenshots ..6 and|then ..1 MOVE
-tool_steering  =said    call NAME ..3 and ..1 MOVE ..2 it|them|result|output
+tool_steering  order    search|find|look_for|collect ..12 and|then ..3 *upload|send|post|submit ..7 URL
+tool_steering  =said    AGENT must|shall|is_required_to|has_to ..3 MOVE|disclose|reveal ..10 NAME|PATH|WEALTH|TALK|PROMPT|results|output
+tool_steering  =order   include|pass|put|send|attach|supply|provide|copy|paste|embed ..5 USERS|entire|full|whole|current|last|all|previous ..5 TALK|SAID
 override       claim3   new *task|assignment STOP ..1 abandon|forget|drop|stop|ignore|leave|cancel
 override       claim3   *IGNORE ~2 ..1 summary|report|question|image|picture|text|page|translation ..1 instead|and
-override       said     none of ~2 RULES|ORDERS ..5 *apply|applies|hold|count ..4 AGENT
 override       claim3   your ORDERS|RULES contain|contained|had|have ..1 *error|errors|mistake|mistakes
 override       claim3   *RULES|ORDERS ..1 you ..1 given|got|received|have|follow are|were|is outdated|obsolete|wrong|invalid|old
 override       claim3   overwrite|replace your *memory
@@ -15404,67 +15235,64 @@ override       claim3   assume|pretend|suppose|as_if|as_though ~1 that? ~1 *USER
 override       claim3   USERS real|actual|true|full|complete *request|intent|intention|question|wish
 override       claim2   *FROMNOW when|whenever|if|once
 override       claim2   let's|let_us *play ..1 game
-override       claim3   as_if|as_though ..4 *came|comes|come|coming|were|was from ~1 USER
+override       claim3   *came|comes|come|coming|written|typed|issued|said from|by the|your|our? USER !input|data|agent
 override       claim3   already|has|have|had already? *agreed|approved|consented ~1 to ~1 this|it|that during|before|earlier|in
 override       claim3   *refusals|refusal ..1 are|is|count|counts treated|errors|not
-role_spoof     who2     *BOT ..2 must|should|shall|has_to|have_to|are_to|is_to|are_required|is_required
-role_spoof     who2     *AI ..1 ..1 assistants|agents|reviewers|readers|browsers|tools|crawlers|helpers|models|bots STOP
+role_spoof     who2     *BOT ..1 assistants|agents|models|bots|WORKER STOP
 role_spoof     who2     review|reviewer|triage|support|sales|shopping|travel|payment|payments|planning|coding|deploy|screening|sorting *bot|agent|assistant|model|bots|agents STOP
-role_spoof     who3     dear|dearest|hey|hello ~1 *AGENT ..2 STOP
-role_spoof     who3     message|note|text|comment|section|paragraph|line is|are ~1 for|meant_for|intended_for|addressed_to ~2 ..2 *AGENT
+role_spoof     who3     dear|dearest|hey|hello ~1 *AGENT ..4 STOP
+role_spoof     who3     message|note|text|comment|section|paragraph|line|sentence|part is|are ~1 for|meant_for|intended_for|addressed_to ~2 ..4 *AGENT
+role_spoof     who3     meant|intended|reserved|destined|addressed for|to ~2 *BOT
+role_spoof     who2     before|after|when|once you ~1 give|show|answer|reply|respond|return|present|hand ..5 *USER
+role_spoof     -who2    after|until|unless|once|only_if the *AGENT SEES|sends|runs|calls|includes|deletes|executes
 role_spoof     who3     you STOP ~1 *assistant|agent|model|ai|llm
-role_spoof     who2     when|once|as|if|while you ..1 *process|summarise|summarize|parse|handle|ingest|index ~2 this|my|mail|email|message|text|ticket|page
+role_spoof     who2     when|once|as|if|while you ..3 *process|summarise|summarize|parse|handle|ingest|index ~2 this|my|mail|email|message|text|ticket|page
 role_spoof     who2     after|before|when|once *summarizing|summarising
 role_spoof     who2     begin|start|end|finish|close ~1 each|every|all ~1 *ANSWER|replies|answers|responses with|by
-role_spoof     who2     *human|user COLON ..2 please|now|good|great|thanks|next|ok|okay
-role_spoof     who2     what|everything|all you *know ..1 about ~1 USER
-role_spoof     said     prove|confirm|verify|check ..4 *human|robot ..14 terminal|powershell|run_dialog|shell|cmd
+role_spoof     who2     *human|user COLON ..4 please|now|good|great|thanks|next|ok|okay
+role_spoof     who2     what|everything|all you *know ..3 about ~1 USER
 tool_steering  deed2!   click|press|tap ..3 *allow|accept|install|grant|approve|submit
 tool_steering  deed2!   add|put|place ..6 *cart|basket
 tool_steering  deed2!   treat|consider|mark|regard ..8 as *trusted|safe|approved|verified|clean
 tool_steering  deed2!   approve|merge|close|accept|reject ..3 *pull_request|pr|change|changes|payment|invoice|request
 tool_steering  deed2    begin|start|end|with|add|include|put ..4 *image|link|url|pixel ..8 URL|carries|carrying|containing|contains
 tool_steering  deed3    what|everything|all you know about ~1 *USER
-tool_steering  order    CALL ..2 NAME with ~2 *SAYING|TALK
-tool_steering  said     CALL|read|open ..4 *PATH ..10 again|retry|content|contents
-tool_steering  order    REVEAL ..5 text|everything|words|characters|lines *above END|this|starting|verbatim
+tool_steering  order    CALL ..4 NAME with ~2 *SAYING|TALK
+tool_steering  said     CALL|read|open ..6 *PATH ..12 again|retry|content|contents
+tool_steering  order    REVEAL ..7 text|everything|words|characters|lines *above END|this|starting|verbatim
 tool_steering  deed2!   download ..6 and|then ..1 *open|run|execute|install|start
 concealment    hide2    do_not|don't|never|not ..1 flag|escalate|send|forward ..3 *human|manual review|reviewer|approval|check
+concealment    -hide2   NOT ..1 ask|consult|prompt|involve ~1 *USER
+concealment    hide2    do_not|don't|needn't ..1 need|have ..2 *check|verify|ask|confirm
 concealment    hide2    *hidden|invisible|concealed from|to|for ~1 USER|them
 concealment    hide2    *nobody|no_one ..1 has|needs|have|should ..1 be|to be? told|informed|asked|notified
 concealment    hide2    do_not|don't|never|not ..1 BOTHER|list|comment|look ..2 that|this|it|them|on ..3 *ANSWER|summary|reader|message|findings
 concealment    =said    tell|inform|alert no_one|nobody
-concealment    =said    USER ..2 wouldn't|won't|will_not|would_not|should_not ..1 KNOW END
-concealment    =said    USER ..2 needn't|need_not|doesn't_need|doesn't_have|don't_have|don't_need|not_need|isn't_required ..1 confirm|approve|agree|be_asked|be_told
-concealment    =said    don't|do_not|doesn't|not require|need ~1 USER to approve|confirm|agree|consent
+concealment    =said    USER ..4 wouldn't|won't|will_not|would_not|should_not ..3 KNOW END
+concealment    =said    USER ..4 needn't|need_not|doesn't_need|doesn't_have|don't_have|don't_need|not_need|isn't_required ..3 confirm|approve|agree|be_asked|be_told
 concealment    =said    stay|keep|remain silent|quiet|unseen|unnoticed
-concealment    =said    even_if|even_though|even_when|although|whatever ..2 USER|told ..1 say|says|said|no|denies|denied|objects|objected|refuses|refused|otherwise|declines|declined|likes|wants
-concealment    =said    USER denies|denied|rejects|rejected|refuses|refused|declines|declined ..5 retry|retried|again|anyway|execute|run|encoded
-override       =said    same ..1 authority|priority|rights|weight|force as ..2 USER|system|operator
-override       =said    precedence|priority over ..2 USER END
-override       =said    outrank|outranks|override|overrule ..2 system|USER|PROMPT
-override       =said    PROMPT ..3 superseded|replaced|overridden|void by
-override       =said    ORDERS|RULES|request|requests|limits by|of|from ~1 USER ..8 dropped|ignored|void|secondary|disregarded
-override       =order   IGNORE ~2 limits|RULES|ORDERS ..2 by|of|from ~1 USER|organisation|organization|company
-override       =said    USER ..1 allows|permits|approves|approved|pre-approved|allowed|permitted|trusts|waived|waives ~1 all|every|everything|any
-role_spoof     =said    meant|intended|written for you and|only|alone
+concealment    =said    even_if|even_though|even_when|although|whatever ..4 USER|told ..3 say|says|said|no|denies|denied|objects|objected|refuses|refused|otherwise|declines|declined|likes|wants
+concealment    =said    USER denies|denied|rejects|rejected|refuses|refused|declines|declined ..7 retry|retried|again|anyway|execute|run|encoded
+override       =said    same ..3 authority|priority|rights|weight|force as ..4 USER|system|operator
+override       =said    precedence|priority over ..4 USER END
+override       =said    outrank|outranks|override|overrule ..4 system|USER|PROMPT
+override       =said    ORDERS|RULES|request|requests|limits by|of|from ~1 USER ..10 dropped|ignored|void|secondary|disregarded
+override       =order   IGNORE ~2 limits|RULES|ORDERS ..4 by|of|from ~1 USER|organisation|organization|company
+override       =said    USER ..3 allows|permits|approves|approved|pre-approved|allowed|permitted|trusts|waived|waives ~1 all|every|everything|any
 role_spoof     =said    you_are|you're now operating|acting|working|running|in under|for|as|control|maintenance|debug|admin
-tool_steering  =said    accept|approve|confirm|click ~2 permission|security|all|every|any ..2 dialog|dialogs|prompt|prompts|warning|warnings
-tool_steering  =order   approve ..3 yourself
-tool_steering  =said    MUST|critical|important|that ..3 begin|start|be|prepend|prefix|precede ..4 DANGER
+tool_steering  =said    accept|approve|confirm|click ~2 permission|security|all|every|any ..4 dialog|dialogs|prompt|prompts|warning|warnings
+tool_steering  =order   approve ..5 yourself
+tool_steering  =said    MUST|critical|important|that ..5 begin|start|be|prepend|prefix|precede ..6 DANGER
 tool_steering  =order   pass|put|include|give|provide|send|attach|supply|copy ~2 PROMPT in|into|as|to|so|here|with
-tool_steering  =said    CALL ..2 with ~2 SAYING|TALK
-tool_steering  =said    USERS question|prompt|request|message and ~1 your ANSWER
-tool_steering  =order   MOVE|elicit|collect|attach|append|add ~1 USERS ~1 ..2 WEALTH|FUND
-tool_steering  =said    copy|take|get|fetch it|them from ..4 PATH
-tool_steering  =said    json|dump|lines|bytes|characters|content|contents|copy of ..3 PATH
-tool_steering  =said    followed_by|preceded_by|plus|with ..2 value|content|contents|output of ..5 WEALTH|FUND|PATH|variable|NAME
-tool_steering  =said    CALL ..2 with ..8 ssh_key|ssh_keys|private_key|private_keys|id_rsa
-tool_steering  =said    find|see|notice|spot ..3 password|pin|card_number|secret|token|code ..1 in ~1 TALK
-tool_steering  =said    when|whenever|if|once ..3 NAME ..2 LOADED ..6 AIM ..1 must|has_to|should|shall be
-tool_steering  =said    each|every|all|any ..3 MUST ..1 be mirrored|forwarded|copied|bcc'd|duplicated ..1 to
-tool_steering  =said    microphone|webcam|keystrokes|camera ..8 stream|send|upload|forward|transmit ..5 to|URL
-tool_steering  =said    elevate|promote|escalate|raise ..3 tool|server|privileges|permissions ..1 to
+tool_steering  =said    CALL ..4 with ~2 SAYING|TALK
+tool_steering  =order   MOVE|elicit|collect|attach|append|add ~1 USERS ~1 ..4 WEALTH|FUND
+tool_steering  =said    json|dump|lines|bytes|characters|content|contents|copy of ..5 PATH
+tool_steering  =said    followed_by|preceded_by|plus|with ..4 value|content|contents|output of ..7 WEALTH|FUND|PATH|variable|NAME
+tool_steering  =said    CALL ..4 with ..10 ssh_key|ssh_keys|private_key|private_keys|id_rsa
+tool_steering  =said    find|see|notice|spot ..5 password|pin|card_number|secret|token|code ..3 in ~1 TALK
+tool_steering  =said    when|whenever|if|once ..5 NAME ..4 LOADED ..8 AIM ..3 must|has_to|should|shall be
+tool_steering  =said    each|every|all|any ..5 MUST ..3 be mirrored|forwarded|copied|bcc'd|duplicated ..3 to
+tool_steering  =said    microphone|webcam|keystrokes|camera ..10 stream|send|upload|forward|transmit ..7 to|URL
 role_spoof     who2     your *agent|assistant|ai|model|bot must|should|has_to|needs_to|may|can
 role_spoof     who2     important|essential|required|only_if|until that? ~1 *AI|assistant|chatbot
 role_spoof     who2     requires|require|instructs|obliges|expects ~1 *AGENT to
@@ -15473,74 +15301,74 @@ role_spoof     said     begin|start|new ~1 operator|admin|developer|system|root 
 role_spoof     who2     *model|assistant|agent|bot COLON IGNORE|override
 role_spoof     =who2    the|an AGENT collects|sends|puts|adds|reads|accepts|copies|forwards|passes|attaches|takes|writes
 role_spoof     =who2    system|note COLON
-role_spoof     =who2    your ~1 ..1 ANSWER|report|reports
+role_spoof     =who2    your ~1 ..3 ANSWER|report|reports
 role_spoof     =said    from_now_on|from_this_point|from_this_moment|from_today_on
 concealment    =hide2   no need|needs|reason to ask
 concealment    =said    pretend that|to|you|it|they|nothing
-concealment    =said    USER ..2 shouldn't|mustn't|needn't|not|never ..1 be bothered|asked|disturbed|troubled|consulted
-tool_steering  =said    asking ~1 USER for ..3 WEALTH|FUND
-tool_steering  =said    WEALTH|FUND ..8 take|read|copy|extract|grab it|them from
+concealment    =said    USER ..4 shouldn't|mustn't|needn't|not|never ..3 be bothered|asked|disturbed|troubled|consulted
+tool_steering  =said    asking ~1 USER for ..5 WEALTH|FUND
+tool_steering  =said    WEALTH|FUND ..10 take|read|copy|extract|grab it|them from
 tool_steering  =said    session_cookie|session_cookies|ssh_key|ssh_keys of|from ~1 USERS|USER|browser
-tool_steering  =said    comply_with|obey|carry_out ~1 what|whatever|them ..3 command|commands|says|say|come|asks|ask
-tool_steering  =said    DEL ..4 mention|mentions|mentioning ~1 this_tool|it
+tool_steering  =said    comply_with|obey|carry_out ~1 what|whatever|them ..5 command|commands|says|say|come|asks|ask
+tool_steering  =said    DEL ..6 mention|mentions|mentioning ~1 this_tool|it
 tool_steering  =said    USER are|is placeholders|placeholder|ignored|wrong|outdated
-tool_steering  =said    all|every|everything ..2 USER has|have|wrote|typed|said|types ..1 written|typed|said|sent|so_far
 tool_steering  =said    messages|turns|text of|in|from this|the|your conversation|chat|dialogue verbatim|word
 tool_steering  =said    kill|stop|disable|terminate ~1 antivirus|firewall|endpoint_protection
 tool_steering  =said    enable|turn_on|activate ~1 auto-run|auto-approve|autoapprove|yolo
 tool_steering  =deed2   add ..6 trusted|allowed|approved servers|tools|hosts|list
 role_spoof     who3     *BOT who|that|which|currently is|are SEEING
-role_spoof     who2     if|when|should|whoever|whichever ..2 *AI|assistant|llm ..1 is|handles|reads|drafts|answers|writes|fetched
+role_spoof     who2     if|when|should|whoever|whichever ..4 *AI|assistant|llm ..3 is|handles|reads|drafts|answers|writes|fetched
 override       claim3   you_are|you're *authorised|authorized|allowed|permitted|cleared to ..1 disclose|reveal|skip|bypass|ignore|delete|share
 override       claim3   new *conversation|session|chat starts|begins ..1 here|now
-override       =said    USERS wishes|requests|orders|request ..1 come|comes|are|is second|secondary|last
-tool_steering  =said    look|search|check|grep in|into|through ..1 PATH
-tool_steering  =said    DEL ..3 PATH
-tool_steering  =said    goes|go to ..2 URL|MAIL ..1 as_well|too|also
-role_spoof     =said    you work|answer|act|speak for|to ..2 now
+tool_steering  =said    DEL ..5 PATH
+tool_steering  =said    goes|go to ..4 URL|MAIL ..3 as_well|too|also
+role_spoof     =said    you work|answer|act|speak for|to ..4 now
 concealment    =order   HIDE that you|it|this
-concealment    =said    sender|recipient|developers|team|USER ..1 won't|needn't|don't|can't|cannot see|hear|notice ..1 it|this|that|about
-tool_steering  =said    find|take|look|get it|them ..1 in|from ~1 earlier|previous|prior ..1 messages|conversation|mails
-tool_steering  =said    passwords|secrets|keys|tokens ..1 you ..1 saw|know|found|see
+concealment    =said    sender|recipient|developers|team|USER ..3 won't|needn't|don't|can't|cannot see|hear|notice ..3 it|this|that|about
+tool_steering  =said    find|take|look|get it|them ..3 in|from ~1 earlier|previous|prior ..3 messages|conversation|mails
+tool_steering  =said    passwords|secrets|keys|tokens ..3 you ..3 saw|know|found|see
 tool_steering  =said    other servers and ~2 TOOL
-role_spoof     who3     *BOT|assistant|agents|reviewer|reviewers|model who|that|which|whoever ..1 SEES
-role_spoof     who3     *BOT|assistant|agents|bots|bot|agent|reviewer|reader|model|models SEEING ..1 this|it|the|my|these|text|a
+role_spoof     who3     *BOT|assistant|agents|reviewer|reviewers|model who|that|which|whoever ..3 SEES
+role_spoof     who3     *BOT|assistant|agents|bots|bot|agent|reviewer|reader|model|models SEEING ..3 this|it|the|my|these|text|a
 role_spoof     who3     if|in_case|as|since|because ~1 you_are|you're|you ~3 *BOT !company|companies|startup|researcher|developer|vendor|lab|engineer
-role_spoof     who1     if|in_case|as|since you_are|you're ~2 *agent|assistant|bot|model
-role_spoof     who2     whichever|whatever|whoever|any ..2 *BOT|assistant|agent|model
-role_spoof     -who3    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly|consigne|favour|request ~2 ..1 *BOT ..1 STOP
-role_spoof     -who2    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..2 *AGENT|reviewer|reviewers STOP
-role_spoof     who2     to|for ~1 ..2 *AGENT|reviewers COLON
+role_spoof     who1     if|in_case|as|since you_are|you're ..2 *agent|assistant|bot|model
+role_spoof     who2     whichever|whatever|whoever|any ..4 *BOT|assistant|agent|model
+role_spoof     -who3    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly|consigne|favour|request ~2 ..3 *BOT ..3 STOP
+role_spoof     -who2    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..4 *AGENT|reviewer|reviewers STOP
+role_spoof     who2     to|for ~1 ..4 *AGENT|reviewers COLON
 role_spoof     -who2    *BOT STOP
-role_spoof     who2     *BOT helper|helpers|scribe|scribes|reviewer|reader|readers|colleague|friend|user STOP
-role_spoof     who3     as ~1 *BOT ..3 you
-role_spoof     who2     as ~1 *assistant|agent|model ..1 you
-role_spoof     who2     the *human|humans
-role_spoof     who3     *BOT|agent|assistant|model note|notice|hint|instruction|instructions|directive ..1 COLON
-role_spoof     who2     next *tool_call|call|action has_to|must|should
+role_spoof     who3     as ~1 *BOT ..5 you
+role_spoof     who2     as ~1 *assistant|agent|model ..3 you
+role_spoof     who2     the *human|humans !readable|loop|loops|resources
+role_spoof     who3     *BOT|agent|assistant|model note|notice|hint|instruction|instructions|directive ..3 COLON
+role_spoof     who2     next *tool_call|call|action|message|reply|answer|response|output has_to|must|should
+role_spoof     said     *end of ~1 tool_output|tool_result|tool_response|context|transcript|document //3 user|human|operator|system //6 ACT|DO
 override       claim3   forget|never_mind|skip ..2 about? ~1 *summary|question|translation|picture
+override       claim3   *stop|cease|quit translating|summarizing|summarising|answering|reading|browsing|reviewing STOP
+override       claim2   *top|highest|absolute|utmost priority
+concealment    claim2   got|have|obtained|received ~1 USERS *permission|approval|consent
 override       claim3   NEW *ORDERS have|has arrived|come|been|follow
 role_spoof     claim3   stop|cease being ..1 *AGENT
 role_spoof     claim3   it's|its|i_am|i'm ..2 your *MASTER
 concealment    claim2   *USER|person|customer ..4 consented|agreed|told_us|asked_us to
-role_spoof     who3     treat ..6 as|as_if|as_though ..2 *command|order|orders|commands|instruction|instructions of|from|by
-role_spoof     who3     you act|behave|function|serve|operate|are_acting as ..2 *ROLE|console|shell|interpreter
-role_spoof     who2     when|whenever|if you ..1 *answer|respond|summarise|summarize|describe|reply|are_asked|mention
+role_spoof     who3     treat ..8 as|as_if|as_though ..4 *command|order|orders|commands|instruction|instructions of|from|by
+role_spoof     who3     you act|behave|function|serve|operate|are_acting as ..4 *ROLE|console|shell|interpreter
+role_spoof     who2     when|whenever|if you ..3 *answer|respond|summarise|summarize|describe|reply|are_asked|mention
 role_spoof     who2     reply|answer|respond ~1 *only|exclusively with|by
-role_spoof     who2     in|for|during ..1 FUTURE|later *SESSION|conversation|chat|answers
+role_spoof     who2     in|for|during ..3 FUTURE|later *SESSION|conversation|chat|answers
 role_spoof     who1!    *agent|agents|assistant|assistants|model|models|bot|bots STOP
-role_spoof     who2     *BOT ..1 must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
+role_spoof     who2     *BOT ..3 must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
 role_spoof     who2!    *SUBJECT must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
-role_spoof     who1     *assistant|agent|agents|assistants|model|bot|bots ..1 must|should|shall|has_to|have_to|needs_to|is_required|will
+role_spoof     who1     *assistant|agent|agents|assistants|model|bot|bots ..3 must|should|shall|has_to|have_to|needs_to|is_required|will
 role_spoof     who2!    *claude|copilot|gemini|chatgpt|gpt|github-copilot|assistant|ai|agent|bot please|pls|plz|after|when|whenever|once|now|also|kindly|if|before
 role_spoof     who2     pls|kindly|btw|ps *claude|copilot|gemini|chatgpt|assistant|agent
-role_spoof     who2     your ~1 ..1 *context_window|system_prompt|system_message|hidden_instructions|tool_call|next_tool|next_call|long-term
-role_spoof     who1     your ~1 ..1 *output|context|guidelines|task|prompt|mission|objective|next_message|system_prompt|system_message
+role_spoof     who2     your ~1 ..3 *context_window|system_prompt|system_message|hidden_instructions|tool_call|next_tool|next_call|long-term
+role_spoof     who1     your ~1 ..3 *output|context|guidelines|task|prompt|mission|objective|system_prompt|system_message
 role_spoof     who2     your ~1 *ANSWER must|should|shall|has_to|needs_to
 tool_steering  deed2!   recommend|mention|praise|promote ..1 *only
-role_spoof     who2     begin|start|end|finish|finishing|after|before|in ..2 your ~1 *ANSWER
-role_spoof     who1     your ~1 ..1 *memory|instructions|accuracy|recommendation
-role_spoof     who2     whatever|regardless|no_matter|anything|whoever|whenever ~1 ..2 *USER|they|asks ..1 ask|asks|says|say|wants|requests|mentions
+role_spoof     who2     begin|start|end|finish|finishing|after|before|in ..4 your ~1 *ANSWER
+role_spoof     who1     your ~1 ..3 *memory|instructions|accuracy|recommendation
+role_spoof     who2     whatever|regardless|no_matter|anything|whoever|whenever ~1 ..4 *USER|they|asks ..3 ask|asks|says|say|wants|requests|mentions
 role_spoof     who2     SYSTEM|agent|ai *override|notice|directive|note|message STOP
 role_spoof     who1     *human|user COLON
 tool_steering  =deed1!  MOVE|DEL|read|open|access|collect|gather|grab|extract|CHANGE|PAY|GIVE|REVEAL|ORDER
@@ -15554,6 +15382,7 @@ tool_steering  -deed2   MUST ..1 CALL|use|switch_to ..4 NAME
 tool_steering  deed2!   use|using|open ..1 browser|shell|terminal|email|mail|payment ..1 tool
 tool_steering  deed3    RUN|CALL|use|curl|do ..6 *DANGER
 tool_steering  deed3!   READ|RUN|MOVE|REVEAL|use|replace|cat ..8 *PATH
+tool_steering  -deed3   must|reads|opens|sends|includes|uploads|contain|fetches ..8 *PATH
 tool_steering  deed3!   MOVE|REVEAL|REMEMBER|list|quote|post|reply|respond|answer ..5 SAYING|PROMPT
 tool_steering  deed2!   RUN|MOVE|REVEAL|REMEMBER|present|list|hand|hand_over|supply|collect|gather|export|read|find|reply|auto-reply|respond|answer ..6 *WEALTH|FUND
 tool_steering  deed2    be|been given|passed|supplied|told|sent ..4 *WEALTH|FUND
@@ -15562,7 +15391,7 @@ tool_steering  deed2!   RUN ..4 *shell|terminal
 tool_steering  deed2!   show|give|send|tell me his|her|their ..2 *messages|mails|emails|password|location|history|files|photos
 tool_steering  deed2!   assign|give|award ..3 *points|marks|stars|score|grade|rating
 tool_steering  deed2    be|contain|include|append ..3 *image|link|url|pixel ..6 URL
-tool_steering  deed2!   tell|steer|nudge|advise|urge|convince|persuade|instruct|direct|ask ~1 *USER|them|him|her|visitor|reader|readers ..2 to|that
+tool_steering  deed2!   tell|steer|nudge|advise|urge|convince|persuade|instruct|direct|ask|warn|alert|assure|remind ~1 *USER|them|him|her|visitor|reader|readers ..2 to|that
 tool_steering  dest1    to|at|via|through|with|on ..4 URL|MAIL
 tool_steering  dest1    to|on our|another|external ..2 *account|server|cloud|host|channel|company|backend
 tool_steering  dest1    as|in|into ..3 *parameter|argument|field|param|header|query
@@ -15571,7 +15400,7 @@ tool_steering  deed2!   MOVE|REVEAL|READ|quote|list|look_up|share ..6 *OWN ..3 f
 tool_steering  deed2!   MOVE|share ..12 OUT
 tool_steering  deed2!   DEL|transfer ..6 *ASSET
 tool_steering  deed2!   GIVE|escalate ..8 *RIGHT
-tool_steering  deed2!   PAY ..8 *MONEY|at_once|recommended
+tool_steering  deed2!   PAY|issue ..8 *MONEY|at_once|recommended|refund
 tool_steering  deed2!   SAYS|answer ..8 *BIAS
 tool_steering  deed2!   never|do_not|don't|not|leave_out|hide|omit|conceal ..1 SAYS|list|highlight|warn|refuse|question|clause|that ..4 weaknesses|negatives|gaps|others|rivals|recall|brands|competitors|negative|clause|risks|flaws|nothing|account|new|warn
 tool_steering  deed2!   ask|request|obtain|tell ..3 *USER|USERS|them|visitor ..6 WEALTH|FUND|password|code|pin|card
@@ -15582,14 +15411,14 @@ tool_steering  deed2!   install|download|clone ..4 URL|package|extension|server|
 tool_steering  deed2    must|should|shall|and MOVE|DO|DEL ..6 URL|MAIL|FUND|PATH|SAYING|PROMPT
 concealment    hide2    no|not|isn't|don't|needn't|nor ..2 NEED|need_to ..2 to|be? ..1 *mention|tell|inform|notify|alert|consult|involve|disturb|mentioned|told|informed
 concealment    hide2    no|not|needn't|don't ..4 bother ..1 ..1 *USER|holder
-concealment    hide2    need_not|needn't|won't|not be *mentioned|told|informed|notified|displayed|shown
+concealment    hide2    need_not|needn't|won't|not|never be *mentioned|told|informed|notified|displayed|shown|reported|flagged|listed
 concealment    hide2    *SLY
 concealment    hide2    without ..1 *showing|telling|mentioning|displaying|revealing|asked
 concealment    hide2    no questions *asked
 concealment    hide2    *unnoticed|unseen|undetected
 concealment    hide2    in the *background|dark
 concealment    hide3    keep|leave|omit ..3 out_of|from ..1 *ANSWER
-concealment    hide2    don't|do_not|never|no tell|inform|notify ~1 *him|her|them|anyone|anybody
+concealment    hide2    don't|do_not|never|no tell|inform|notify|warn ~1 *him|her|them|anyone|anybody
 concealment    hide2    no_one|nobody has|needs|must|will *to_know|know|need
 concealment    hide2    as_if|as_though|like|as ..2 *NOTHING
 concealment    hide2    between *us|ourselves
@@ -15602,14 +15431,14 @@ concealment    hide2    *USER|USERS|human|person|humans|holder ..3 not|never|can
 concealment    claim2   *USER|owner|operator|they|i|customer has_already|have_already|had_already|already|has|have|had|earlier|previously ~1 CONSENT|told|granted|permission
 concealment    claim1   i *approve|confirm|consent|authorise|authorize|agree
 concealment    claim1   in *advance
-role_spoof     claim1   for|due_to|because_of|per|under|as|required_by|to|in ..2 *LAW
+role_spoof     claim1   for|due_to|because_of|per|under|as|required_by|in_line_with|to_comply_with|to_ensure ..2 *LAW
 role_spoof     claim1   *urgent|urgently|asap|emergency|at_once
 role_spoof     claim1   PUSH ..6 *FAILS
 role_spoof     claim2   i_am|i'm|as|this_is|we_are ~1 ..1 *MASTER of|who|i|here|and|speaking
 role_spoof     claim1   by|from ~1 ..1 *MASTER
 role_spoof     claim2   SYSTEM|admin|security|priority|maintenance|priority ..1 *notice|notification|override|directive|alert|session|instruction STOP
 override       claim2   *GUARD|restrictions ..3 LIFTED
-tool_steering  deed2!   override|bypass|ignore|disable|drop|forget|disregard|skip|turn_off|deactivate ~2 *GUARD
+tool_steering  deed2!   override|bypass|ignore|disable|drop|forget|disregard|skip|turn_off|deactivate|remove|lift|delete ~2 *GUARD
 override       claim3   do_not|never|don't|stop believe|trust|listen_to|believing|trusting ~1 *USER !input|data|content|supplied|agent
 override       claim3   your YOURS ..1 *assignment|task|job|purpose|orders|mission|goal
 role_spoof     claim3   from|by your ~1 *MASTER
@@ -15623,8 +15452,8 @@ override       claim2   follow|obey|believe ~2 *this|document|ticket|message|pag
 override       claim2   *USER|customer|person is|are ..2 lying|mistaken|wrong|impostor|attacker
 override       claim2   elevated|unrestricted|diagnostic|god *privileges|mode|session
 override       claim2   *memory updated|note|entry
-override       =said    override|overrides|supersedes|supersede|outranks ..4 PROMPT|those_of_the_user|host|instructions
-override       =said    do_not|never|don't follow|honour|honor|respect|obey ..2 USERS|USER
+override       =said    override|overrides|supersedes|supersede|outranks ..6 PROMPT|those_of_the_user|host|instructions
+override       =said    do_not|never|don't follow|honour|honor|respect|obey ..4 USERS|USER
 override       =said    ignore|disregard|bypass ~2 safety|refusals|guidelines
 override       =claim3  override|overrides|supersedes|supersede|priority|highest-priority|precedence|outranks ..5 USER|USERS|host|PROMPT|client|instruction
 concealment    =hide2   skip|bypass|no ..2 approval|confirmation|permission dialog|prompt|needed|required|necessary|is|are
@@ -15633,25 +15462,26 @@ concealment    =hide3   do_not|never|don't|no_need ask ..3 permission|consent|ap
 concealment    =hide2   never|do_not|don't|not ..1 explain|disclose|reveal|mention|say|display ..2 why|this|that|it|rule|step|where|who
 concealment    =hide2   say *nothing|none
 tool_steering  =press1  PRESS
-tool_steering  =said    claim|say|pretend ..4 unavailable|deprecated|broken|insecure
-tool_steering  =said    MOVE|provide|fill|hand ..2 HAVING|output|outputs|copy|value of ..5 SAYING|PATH
+tool_steering  =said    claim|say|pretend ..6 unavailable|deprecated|broken|insecure
+tool_steering  =said    MOVE|provide|fill|hand ..4 HAVING|output|outputs|copy|value of ..7 SAYING|PATH
 tool_steering  =deed3   hold|carry ..4 WEALTH|FUND|PATH|SAYING
 tool_steering  =deed3   can|be|are|is|get TOLD ..4 to ..1 our|another|external|third
 role_spoof     =who2    AGENT MUST
 tool_steering  =deed2   the|an AGENT collects|sends|puts|adds|reads|accepts|copies|forwards|passes|attaches
-override       =said    USERS ORDERS|RULES|request|requests ..2 are|is suggestions|optional|secondary|void|less|irrelevant
-override       =said    do_not|never|don't use ..3 TOOL even_if|although|regardless
+override       =said    USERS ORDERS|RULES|request|requests ..4 are|is suggestions|optional|secondary|void|less|irrelevant
+override       =said    do_not|never|don't use ..5 TOOL even_if|although|regardless
 role_spoof     =said    free of|from ~1 restrictions|rules|limits|constraints
-override       =said    regardless|irrespective of what ..1 USER
-role_spoof     =said    treat ..8 as|as_if|as_though ..3 MASTER|USER|system
-override       =said    GUARD ..3 LIFTED
-tool_steering  =said    always ..3 get|gets|receive ..2 full|best|top|highest
+override       =said    regardless|irrespective of what ..3 USER
+override       =claim2  whatever|regardless|irrespective ~2 request|question|input|query|task
+role_spoof     =said    treat ..10 as|as_if|as_though ..5 MASTER|USER|system
+override       =said    GUARD ..5 LIFTED
+tool_steering  =said    always ..5 get|gets|receive ..4 full|best|top|highest
 concealment    =claim2  CHECK|dialog ..2 is|are LIFTED
 tool_steering  =deed3   called|invoked with ..2 SAYING
-tool_steering  =deed3   HAVING|content|value|values|output of|from ..5 PATH|WEALTH|FUND
-tool_steering  =deed2   recommend|promote|favour|prefer|praise|advertise
+tool_steering  =deed3   HAVING|content|value|values|output of|from ..8 PATH|WEALTH|FUND
+tool_steering  =deed2   recommend|promote|favour|praise|advertise
 tool_steering  =deed3   MOVE|REVEAL ..2 ALL ..2 source|opened|open|local|project|workspace ..1 file|files
-tool_steering  =said    repeat|print|output ..2 instructions you ..1 received|given|got
+tool_steering  =said    repeat|print|output ..4 instructions you ..3 received|given|got
 tool_steering  =deed3   MOVE|contain|prefix|embed|bcc|cc|export|hand_over|collect|supply ..6 *MAIL|FUND|WEALTH|SAYING
 tool_steering  =deed3   each|every|all|any ..3 call|calls|message|messages|mail|issue|commit|request|file|files|results ..4 MUST|needs|need|include|contain|also ..8 WEALTH|FUND|PATH|MAIL|URL|SAYING|TALK
 """    # noqa: E501
@@ -15868,12 +15698,9 @@ role_spoof       hint   <important <critical <system <hidden <secret <admin <ove
 role_spoof       =said  <important> <critical> <system> <hidden> <secret> <admin> <override> <urgent> <global> <hidden_instructions> <system_instructions>  [^<]{0,400}?\b(?:you must|must (?:also |first )?(?:read|send|be|call|use)|always|never|do not|don['’]t|read|send|hijack|redirect|ignore|access|before (?:using|invoking|calling)|prior to|when(?:ever)? (?:send|the|this)|once this|if the query|every|other tools|route|bcc|forward|pass|first|all )\b
 role_spoof       said   <system <admin <override <hidden <secret <important <critical <urgent <information  (?:[-_ ]\w+)?>[^<]{0,200}?\b(?:from now on|you must|you (?:are now|comply|obey)|ignore|do not (?:tell|mention|inform)|the (?:assistant|user)|route|obey|exfiltrate|before using|without asking|pre.?approved|grant|skip|to you, \w+|before you can|mail |upload)\b
 role_spoof       said   [system [admin [priority [assistant [override [new+instruction  [\w -]{0,40}\]:?\s{0,3}[^\n]{0,80}?\b(?:you (?:must|are (?:now )?(?:an?|the)|will|should)|ignore|stop|call|send|grant|run|execute|reveal|transfer|the user['’]s|the assistant|the agent|disregard|skip|without|export)\b
-role_spoof       said   (system_message) ###system |||admin ###admin "role":"system" "role":+"system"  [^\n]{0,120}?\b(?:lifted|without|override|you (?:now|must)|follow|disable|must|execute|run)\b
 role_spoof       said   <<<user>>> <<<assistant>>> <<<system>>> "instructions_for_model "instructions_for_ai "instructions_for_assistant "instructions_for_agent "note_to_ai "assistant_instruction "ai_instruction "llm_instruction "agent_instruction "system_override  .
-role_spoof       said   <instruction <command> <task>  s?>?\s{0,3}(?:leak|exfiltrate|reveal|send|forward|delete|transfer|ignore|disregard)\b
 role_spoof       who3   to="assistant to="ai to="model to="agent for="ai for="assistant  .
 template_tokens  said   <function_calls> <invoke+name= <tool_call> assistant+to=functions  .?\s*\S
-role_spoof       said   [[assistant]] [[system]]  \s*\w
 template_tokens  said   ###+instruction:        [\s\S]{1,400}?###\s?response:
 exfil_link       said   ](http                  s?://[^)\s]{0,300}(?:\{\{?|<|%7b|\[)[\w .%-]{0,20}?(?:history|conversation|secret|prompt|password|chat)
 role_spoof       =said  <assistant-only <ai-only <llm-only <model-only <agent-only llm-only ai-only (assistant+only) (ai+only) (for+the+model) (llm+only) [system+note [system+comp [assistant+dir |||admin assistant+directive admin+mode <tool_override  .
@@ -16301,7 +16128,7 @@ class _Steer:
         if last in ".,:n" or last in self.leads:
             return True
         if last in self.musts:
-            clause = letters[max(0, first - 6):first - 1]
+            clause = letters[max(0, first - 9):first - 1]
             clause = clause[clause.rfind(".") + 1:]
             return any(letter in self.yous for letter in clause) if clause else last not in self.to
         return False
@@ -16634,8 +16461,10 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
     found = False
     for some in (phrases, light):
         for phrase in some if some is phrases else steer.look(zone, _steer_words(zone)[1], light):
-            for match in phrase.regex.finditer(letters):
-                first, last = match.span()
+            match = phrase.regex.search(letters)
+            while match:
+                first, last = match.span()      # what begins within one that is no order may be one
+                match = phrase.regex.search(letters, first + 1)
                 tokens = tokens or [(piece.start() + token.start(), piece.start() + token.end())
                                     for piece in _steer_piece.finditer(low, begin, end)
                                     for token in steering_token.finditer(piece[0])]
@@ -16649,6 +16478,7 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
                     steer.orders(letters, first)):
                     found = True
                     yield SteeringHit(tokens[first][0], tokens[last - 1][1], phrase)
+                    match = phrase.regex.search(letters, last)
         if not found:
             return
 
@@ -16740,6 +16570,39 @@ _inject_templated = lazy_regex(
 _inject_may = lazy_regex(       # leave, not an order, in other languages
     r"(?:\b(?:puede[ns]?|podrá[ns]?|kann|können|peut|peuvent|pouvez|può|possono|pode[m]?|może|mogą|kan|může"
     r"|voi)\s|можете\s|может\s|可以|可能|能够)$")
+_inject_nothing = lazy_regex(r"(?!)")
+# What says the contrary, for each side: what stands before it, and what it goes on with
+_STEER_CONTRARY = {
+    "claim": (lazy_regex(       # not yet
+        r"\b(?:until|till|unless|once|(?<!as )if|whether|after|when|only)(?: \w+){0,3} $"), _inject_nothing),
+    "deed": (lazy_regex(        # what would be done
+        r"\b(?:unless|if|until|whether|how|where|which|than) (?:you|they|we) $"), _inject_nothing),
+    "hide": (lazy_regex(        # what others may do or did; who asks for no password
+        r"\b(?:(?<!you )(?:is|are|be) (?:allowed|able|permitted) to|would|could|used to|previously"
+        r"|no longer)\b[^.!?\n;:,]{0,60}$"), lazy_regex(
+            r"(?:never|do not|don['’]t) ask(?:s|ing)?(?: \w+){0,3}? for (?:(?:a|an|any|the|your|their|his) )?"
+            r"(?:\w+ )?(?:passwords?|tokens?|secrets?|pins?|cards?|credentials?)\b")),
+}
+_inject_tag = lazy_regex(       # a tag that is spoken of
+    r"<[^<>\n]{1,40}>[`'\"]? (?:(?:is|are|was) (?:an?|the|used|added)|tags?|elements?|blocks?)\b")
+_inject_nobody = lazy_regex(    # a key with others below it, an option
+    r":\s*\n\s*\w|\n\s+(?:prompt|instructions?|rules?|role|name|description|tools?):|[\[<{|=]$|\s--$")
+# an assistant that is spoken of: "our agents:", "build with Claude, …"
+_inject_names = lazy_regex(
+    r"(?:agents?|assistants?|bots?|models?|chatbots?|llms?|ai|claude|copilot|gemini|chatgpt)\b.?\s?[:,;.(]")
+_inject_object = lazy_regex(r"(?:['’]s|\b(?:with|of|about|using|our|my|their)) $")
+_inject_opened = lazy_regex(r"\s[\"“`]\w")
+_inject_requires = lazy_regex(  # what somebody needs, no deed
+    r"\b(?:must|should|needs? to|has to|have to|will) (?:also )?(?:have|be able|be allowed|support)\b")
+_inject_other = lazy_regex(     # instructions of something else, in other languages
+    r"\s(?:de la|de los|de las|del|auf|im|in der|sur|du|des|della|sul|sulla|do|da|van de|op)\s"
+    r"(?!(?:usu[aá]rio|sist[eè]m|user|nutzer|utilis|utent|admin|desarroll|develop|operad|prompt|syst|ant))")
+_inject_announces = lazy_regex(
+    r"(?:\b(?:like|such as|e\.g\.|says?|said|saying|writes?|write|wrote|written|called|titled|reads?|texts?"
+    r"|phrases?"
+    r"|prompts?(?: is)?|sentences?|ask(?:s|ed)?|answer(?:s|ed)?|mails?|comments?|rows?|instructions?)[:,]?"
+    r"\s{0,2}[(]?)\Z"
+)
 _inject_labelled = lazy_regex(  # the rest of a row of examples
     r"[^\n|,\t]{0,60}[|,\t]\s{0,3}[\"']?(?:attacks?|inject\w*|prompt.inject\w*|jailbreak\w*|malicious|unsafe"
     r"|harmful|adversarial)"
@@ -16767,19 +16630,45 @@ _inject_unseen = lazy_regex(    # flags of regions are told apart by their first
 def _steer_excused(low: str, hit: SteeringHit, data: bool, defining: bool) -> bool:
     """Is this talk about an order rather than one? *data*: the text is JSON, where quotes say nothing."""
     start, end, phrase = hit
-    if phrase.kind == "hidden_text" or phrase.kind == "exfil_link" and not phrase.key:
+    if phrase.kind == "exfil_link" and not phrase.key:
         return False
     if phrase.kind == "template_tokens":
         return _steer_coded(low, start, end)
+    if not defining and _inject_tag.match(low, start):
+        return True
     lead = low[max(0, start - 90):start]
+    before, after = _STEER_CONTRARY.get(
+        "hide" if phrase.kind == "concealment" and phrase.facet != "claim" else phrase.facet,
+        (_inject_nothing, _inject_nothing))
+    if before.search(lead) or after.match(low, start):
+        return True
+    if phrase.kind in ("role_spoof", "tool_steering") and (
+            phrase.facet == "who" and _inject_nobody.search(low[start:end])
+            or _inject_names.match(low, start) and _inject_object.search(lead)
+            or phrase.row.endswith("END") and _inject_opened.match(low, end)
+            or any(match.start() < end for match in _inject_requires.finditer(low, start, end + 12))):
+        return True
     if phrase.force == "foreign" and (
-            _inject_may.search(lead) or _inject_never.search(low, max(0, start - 5), start)
-            or _inject_less.match(low, start) and
+            _inject_other.match(low, end) or _inject_may.search(lead)
+            or _inject_never.search(low, max(0, start - 5), start) or _inject_less.match(low, start) and
             _inject_never.search(re.split(r"[.!?\n]", low[max(0, start - 60):start])[-1])):
         return True
     quoted = not data and _steer_quoted(low, start, end)
+    if not (quoted or data or defining) and _steer_announced(low, start, end):
+        return True
     talked = bool(_inject_spoken.search(lead) or _inject_labelled.match(low, end)) or _steer_shown(low, start)
-    return quoted and talked if defining else quoted or talked
+    return quoted and talked if defining or phrase.kind == "hidden_text" else quoted or talked
+
+
+def _steer_announced(low: str, start: int, end: int) -> bool:
+    """Does it stand anywhere in a quotation that a word of saying announces?"""
+    head = low[max(0, start - 300):start].rpartition("\n\n")[2]
+    for mark in '"“`':
+        place = head.rfind(mark)
+        if place >= 0 and (head.count(mark, 0, place) % 2 == 0 if mark != "“" else "”" not in head[place:]):
+            return _inject_announces.search(head, max(0, place - 40), place) is not None and \
+                low.find("”" if mark == "“" else mark, end, end + 300) >= 0
+    return False
 
 
 def _steer_coded(low: str, start: int, end: int) -> bool:
@@ -23517,8 +23406,8 @@ class Toolbox:
                                               self._is_beyond(tool) else "")
         if why:
             return Decision("deny", "settings.tool_pinning",
-                            "Blocked: this tool is not as the user knows it, "
-                            "and waits for: mcpwall approve", why=why, lasting=False)
+                            "Blocked: this tool is new or has changed; your "
+                            "user can look at it and allow it: mcpwall approve", why=why, lasting=False)
         if settings.read_only and tool not in self._read_only:
             return Decision("deny", "settings.read_only",
                             "Blocked: only tools that the server declares read-only may be called",
@@ -23708,8 +23597,9 @@ class Quoting:
 
     def reason(self, decision: Decision) -> str:
         """Why a rule wants a call refused or asked about, for a person."""
-        said = [decision.message or "the policy wants this asked", decision.why, decision.detail]
-        return printable(self.text(": ".join(filter(None, said))), 400)
+        more = decision.detail or decision.why
+        said = (decision.message or "the policy wants this asked") + (f" ({more})" if more else "")
+        return printable(self.text(said), 400)
 
     def subject(self, message: Message, decision: Decision) -> str:
         """The part of a call that decided, on one line and without secrets; "" where a secret did."""
@@ -31655,11 +31545,9 @@ def _summary(change: _Change, secrets: _Secrets) -> Iterator[str]:
         first = re.split(r"(?<=[.!?])\s|\n", str(new.get("description") or "").strip())[0]
         yield f"+ {_title(change)}: {shown(first, 100)}"
         words = [f"{key}: {json.dumps(value)}" for key, value in hints_of(new).items() if key in _HINTS]
-        arguments = ", ".join(_arguments(new))
+        arguments = _with_required(_arguments(new))
         yield ("    "
-               + shown("; ".join(filter(None,
-                                        [f"takes {arguments}" if arguments else "takes nothing", *words])),
-                       110))
+               + shown("; ".join([f"takes {arguments or 'no arguments'}", *words]), 110))
 
 
 def _arguments(tool: Mapping[str, Any]) -> list[str]:
@@ -31669,6 +31557,11 @@ def _arguments(tool: Mapping[str, Any]) -> list[str]:
     names, required = (schema.get(key) for key in ("properties", "required"))
     return [name + "*" * (type(required) is list and name in required)
             for name in (names if type(names) is dict else ())]
+
+
+def _with_required(names: Iterable[str]) -> str:
+    """Arguments for people, the star said in a word."""
+    return ", ".join(name[:-1] + " (required)" if name.endswith("*") else name for name in names)
 
 
 def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
@@ -31685,7 +31578,7 @@ def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
                 [name for name in after if name not in before and name + "*" in before]))
     for verb, found in changes:
         if found:
-            yield f"{verb} {', '.join(found)}"
+            yield f"{verb} {_with_required(found)}"
     if _sorted_json(old.get("inputSchema")) != _sorted_json(new.get("inputSchema")) and before == after:
         yield "other types, choices or texts of its arguments"
     yield from (f"{key} is {json.dumps(hints_of(new).get(key))} now, not {json.dumps(hints_of(old).get(key))}"
@@ -31696,9 +31589,13 @@ def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
 
 def _warnings(change: _Change, secrets: _Secrets) -> Iterator[str]:
     """What of a change a person must not overlook."""
+    found: dict[str, list[str]] = {}
     for kind, words in _steering(change.pin):
+        found.setdefault(kind, []).append(words)
+    for kind, parts in found.items():       # a word alone says little beside whole phrases
+        words = " … ".join(dict.fromkeys([one for one in parts if len(one) > 12] or parts))
         said = _harmless(_masked(secrets, words, len(words) + 1))
-        yield f"  ! it may steer the model: {kind}" + (f": {said[:200]}" if said else "")
+        yield f"  ! it may steer the model: {kind}" + (f": {said[:300]}" if said else "")
     why = [part for part in str(change.pin.get("why") or "").split("; ") if part and
            not part.startswith("it may steer")]
     if why:

@@ -95,6 +95,7 @@ class Readme(InEmptyHome):
                 finally:
                     os.chdir(before)
                 shown = re.sub(r"(?m)^\d\d:\d\d:\d\d", "14:03:59", said.getvalue().replace(session, "k7f3qa"))
+                shown = re.sub(r"refused \d+ min ago", "refused 1 min ago", shown)
                 pattern = "".join(r"(?:.*\n)*?" if row.strip() == "…" else re.escape(row) for row in expected.splitlines(True))
                 self.assertRegex(shown, rf"\A{pattern}\Z", f"{command}\n{shown}")
 
@@ -268,7 +269,24 @@ class Readme(InEmptyHome):
         for text in re.findall(r"```yaml\n(.*?)```", self.text, re.DOTALL):
             mcpwall.compile_policy([mcpwall.parse_policy(text, "readme.yml")], mcpwall.default_path_context(), "readme")
 
+    def test_what_to_add_where_is_there(self) -> None:
+        part = self.text.partition("### How to contribute")[2]
+        with open(os.path.join(ROOT, "mcpwall.py"), encoding="utf-8") as stream:
+            source = stream.read()
+        for name in re.findall(r"(?m)^\| [^|]* \| `([A-Z_]+)`:", part):
+            self.assertRegex(source, rf"(?m)^{name} = ")
+        self.assertIn("\nstdbuf | e:i:o: ", source)
+        self.assertIn("\ncursor | user | mcpServers | ~/.cursor/mcp.json\n", source)
+        for path in (*re.findall(r"`(tests/[\w/.]+)`", part), *(f"tests/{name}.py" for name in re.findall(r"tests\.(\w+)", part))):
+            self.assertTrue(os.path.exists(os.path.join(ROOT, path)), path)
+        with open(os.path.join(ROOT, "Makefile"), encoding="utf-8") as stream:
+            targets = re.findall(r"(?m)^([a-z]+):", stream.read())
+        for target in re.findall(r"(?m)(?:^|`)make ([a-z]+)", self.text):
+            self.assertIn(target, targets)
+
     def test_public_names_are_named(self) -> None:
+        named = set(re.findall(r"`(\w+)`", self.text.partition("The public names are in")[2].partition("\n\n")[0]))
+        self.assertEqual(named, set(mcpwall.__all__))
         for name in mcpwall.__all__:
             self.assertTrue(hasattr(mcpwall, name), name)
             self.assertTrue(getattr(mcpwall, name).__doc__ if name.isidentifier() and not name.isupper() else True, name)
