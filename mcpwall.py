@@ -2660,6 +2660,8 @@ class _Cat(NamedTuple):     # all parts, one after another
 class _Alt(NamedTuple):     # one of the parts, earlier ones preferred
     parts: tuple[Any, ...]
 class _Rep(NamedTuple):
+    """A repeat of *body*, from *least* to *most* times (_NEVER: without an end); *lazy*: as few as will
+    do."""
     body: Any
     least: int
     most: int
@@ -2667,6 +2669,7 @@ class _Rep(NamedTuple):
 class _At(NamedTuple):      # an assertion about a place: ^ $ b B
     what: str
 class _Look(NamedTuple):
+    """A look *ahead* or behind, which *negate* turns round. *index* numbers those of one pattern."""
     ahead: bool
     negate: bool
     body: Any
@@ -2675,6 +2678,7 @@ _VOID = _Cat(())
 
 
 def _children(node: Any) -> tuple[Any, ...]:
+    """The nodes right below one."""
     kind = type(node)
     if kind is _Cat or kind is _Alt:
         return tuple(node.parts)
@@ -2696,6 +2700,7 @@ def _ranges_of(*spans: tuple[int, int]) -> _Ranges:
 
 
 def _ranges_not(ranges: _Ranges) -> _Ranges:
+    """All code points that are not in *ranges*, which are sorted and disjoint."""
     gaps, at = [], 0
     for first, last in ranges:
         if first > at:
@@ -2769,6 +2774,8 @@ class _RegexParser:
         return PolicyError(f"regex {_shown(self.source)}: {problem}")
 
     def parse(self) -> Any:
+        """The tree of the whole pattern. Raises PolicyError, with what to write instead where another
+        dialect was meant."""
         source = self.source
         if len(source) > MAX_REGEX_LENGTH:
             raise self.fail(f"longer than {MAX_REGEX_LENGTH} characters; split it into several")
@@ -2783,6 +2790,7 @@ class _RegexParser:
         return node
 
     def alternatives(self, depth: int) -> Any:
+        """Branches parted by `|`, up to the end or a closing parenthesis."""
         branches = [self.sequence(depth)]
         while self.source[self.at:self.at + 1] == "|":
             self.at += 1
@@ -2795,6 +2803,7 @@ class _RegexParser:
         return _Alt(tuple(branches))
 
     def sequence(self, depth: int) -> Any:
+        """Atoms with their repeats, one behind the other; what stands for itself is taken in whole runs."""
         source, size, parts = self.source, len(self.source), []
         while self.at < size and source[self.at] not in "|)":
             start = self.at
@@ -2811,6 +2820,7 @@ class _RegexParser:
         return parts[0] if len(parts) == 1 else _Cat(tuple(parts))
 
     def literal(self, text: str) -> list[Any]:
+        """Characters that stand for themselves; under the flag i a set for each letter."""
         if not self.fold:
             return [_Lit(text)]
         return [_Set(_fold(((ord(char), ord(char)),))) if char.isalpha() or char > "\x7f" else _Lit(char)
@@ -2844,6 +2854,7 @@ class _RegexParser:
         return _Rep(atom, least, most, bool(lazy))
 
     def atom(self, depth: int) -> Any:
+        """What a repeat may stand behind: a character, a class, a group, or an anchor."""
         source, char = self.source, self.source[self.at]
         if char == "\\":
             if source[self.at + 1:self.at + 2] in ("b", "B"):
@@ -2863,6 +2874,7 @@ class _RegexParser:
         return _At(char) if char in "^$" else self.literal(char)[0]
 
     def group(self, depth: int) -> Any:
+        """A group of any kind that JavaScript has. Names are kept, since two groups must not share one."""
         source, start = self.source, self.at
         opened = _RE_GROUP.match(source, start)
         if opened is None or source[opened.end():opened.end() + 1] == "?":
@@ -2914,6 +2926,8 @@ class _RegexParser:
         raise self.fail(_escape_problem(char, source[start:start + 2] + after))
 
     def char_class(self) -> Any:
+        """A class such as `[a-z0-9]` as sorted ranges. Most patterns repeat a few classes, so those are
+        remembered."""
         found = _RE_CLASS.match(self.source, self.at)
         if found is None:
             raise self.fail(r"a [ that is never closed; write \[ for the character")
@@ -2964,6 +2978,7 @@ class _RegexParser:
         return _ranges_of(*spans)
 
     def class_member(self) -> str | _Ranges:
+        """One member of a class: a character, or the ranges that an escape stands for (digits, blanks)."""
         source = self.source
         char = source[self.at]
         if char != "\\":
@@ -2985,6 +3000,7 @@ def _shown(text: str) -> str:
 
 
 def _group_problem(text: str) -> str:
+    """What to say of a `(?` that JavaScript does not know."""
     if re.match(r"\(\?[a-zA-Z-]+[:)]", text):
         return f"{text.split(')')[0]}: inline flags are not JavaScript; write both cases, such as [Rr][Mm]"
     if text.startswith(("(?P<", "(?P=")):
@@ -2994,6 +3010,7 @@ def _group_problem(text: str) -> str:
 
 
 def _escape_problem(char: str, text: str) -> str:
+    """What to say of an escape that JavaScript does not know, or that is refused here."""
     hints = {"": r"ends in a single backslash; write \\ for the character", "c": r"\c is refused; write \xHH",
              "p": "\\p needs JavaScript's flag u; write the ranges of characters",
              "x": r"\x wants two hexadecimal digits", "u": r"\u wants four hexadecimal digits"}
@@ -3066,6 +3083,7 @@ def _to_python(node: Any) -> str:
 
 
 def _set_to_python(ranges: _Ranges) -> str:
+    """A set as a class that Python's `re` reads; of a set and its opposite the shorter one."""
     if not ranges:
         return "(?!)"
     if ranges[0][0] == ranges[-1][1]:
@@ -3138,6 +3156,8 @@ def _literal_sets(node: Any) -> tuple[frozenset[str] | None, frozenset[str] | No
 
 
 def _literal_chain(parts: Iterable[Any]) -> tuple[frozenset[str] | None, frozenset[str] | None]:
+    """Literals that parts behind each other must hold: (all that the whole may be, when these are few; the
+    best set of which one occurs in any match)."""
     whole, best = True, None  # type: bool, frozenset[str] | None
     run = frozenset(("",))
     for part in parts:
@@ -3240,6 +3260,7 @@ class _Plan:
             self.step = self.window - int(reach)
 
     def machine(self, ahead: bool, ordered: bool, stops: bool, look: _Look | None = None) -> _Machine:
+        """The machine for one way to run through a text, made when it is first needed."""
         key = (ahead, ordered, stops, look and look.index)
         if key not in self._machines:
             roams = look is not None or not ordered and not (stops and self.anchored)
@@ -3354,6 +3375,7 @@ class _Machine:
         return then
 
     def repeat(self, node: Any, out: int) -> int:
+        """Build a repeat that leads on to *out*; where it begins."""
         least, guard, then, begun = node.least, self.ordered and _width(node.body)[0] == 0, out, len(self.ops)
         # One more round of the repeat. Where the order of tries counts, a round has to take something, or it
         # would be tried for ever.
@@ -3387,6 +3409,8 @@ class _Machine:
         self.ranks.update({at: (-chain.start, sign * at) for at in chain})
 
     def row(self, core: tuple[int, ...], prev: int, hit: bool) -> _Row:
+        """The state with these places (*core*), made when a text first leads to it. States of all machines
+        share one bounded memory."""
         global _state_bytes
         key = (self, core, prev, hit)
         row = _states.get(key)
@@ -3397,6 +3421,7 @@ class _Machine:
         return row
 
     def holds(self, test: Any, before: int, after: int, flags: tuple[int, ...]) -> bool:
+        """Does an anchor or a look hold between two characters of these kinds?"""
         if type(test) is _Look:
             return bool(flags[self.looks.index(test.index)]) != test.negate
         if test.what in "^$":
@@ -3466,6 +3491,7 @@ class _Machine:
         return following    # type: ignore[no-any-return]
 
     def after(self, row: _Row, place: int, kind: int, flags: tuple[int, ...]) -> _Row:
+        """The state behind *row*, once a character was read that is at *place* in the alphabet."""
         threads, hit = self.closure(row, kind, flags)
         if self.stops and (hit or row.hit):
             return self.row((), 0, True)
@@ -3657,6 +3683,8 @@ class _GlobParser:
         return PolicyError(f"glob {_shown(self.pattern)}: {problem}")
 
     def parse(self) -> list[list[Any]]:
+        """The alternatives of the whole glob, each a list of tokens. Raises PolicyError for what readers
+        of globs disagree about."""
         pattern = self.pattern
         if not pattern:
             raise self.fail("is empty; write * for any name")
@@ -3699,11 +3727,13 @@ class _GlobParser:
         return found
 
     def cross(self, left: list[list[Any]], right: list[list[Any]]) -> list[list[Any]]:
+        """Every token list of *left* followed by each of *right*, within a bound: braces multiply."""
         if len(left) * len(right) > MAX_GLOB_ALTERNATIVES:
             raise self.fail(f"more than {MAX_GLOB_ALTERNATIVES} alternatives; write a list of globs")
         return [one + other for one in left for other in right]
 
     def brace(self) -> list[list[Any]]:
+        """The alternatives of `{a,b}`, or of a range."""
         start, found = self.at, []  # type: int, list[list[Any]]
         self.depth += 1
         if self.depth > MAX_REGEX_NESTING:
@@ -3728,6 +3758,7 @@ class _GlobParser:
         return self.cross([[]], found)
 
     def one_of(self, negate: str, members: str) -> Any:
+        """The set that a class `[…]` stands for, in which a name's separators cannot be."""
         spans, chars = [], re.findall(r"(\\?)(.)", members, re.DOTALL)
         refused = "{}/," if self.depth else "{}/"
         if any(not escape and char in refused for escape, char in chars):
@@ -3749,6 +3780,7 @@ class _GlobParser:
 
 
 def _glob_segments(tokens: Sequence[Any], parser: _GlobParser) -> list[list[Any]]:
+    """The tokens between slashes. `**` counts as any number of segments only where it is one by itself."""
     segments: list[list[Any]] = [[]]
     for token in tokens:
         if token == "/":
@@ -4022,6 +4054,8 @@ def _is_no_link(path: str) -> bool:
 
 
 def follow_links(path: str) -> str:
+    """Where *path* leads with every link on the way followed, whether it is there or not. Links that go in
+    a circle lead nowhere."""
     done: list[str] = []
     left, links, gone = path.split("/")[::-1], 0, 0     # gone: from this depth on nothing exists
     while left:
@@ -4114,6 +4148,8 @@ class DiskLooks:
         return self.resolve(path) if real is None else real
 
     def _look(self, path: str) -> str:
+        """Resolve *path* with as few looks at the disk as will do: below a folder that is not there,
+        nothing needs a look."""
         beyond = self._edge                     # what follows may find another one
         if path.startswith(beyond) and len(beyond) > 1:
             edge = beyond[:-1]
@@ -4233,6 +4269,8 @@ def _path_spellings(value: str, ctx: PathContext, named: bool, word: bool) -> tu
 
 
 def _path_alternatives(text: str, ctx: PathContext, named: bool, word: bool) -> Iterator[str]:
+    """The spellings of paths that a text may hold: bare, without quotes and control characters, and each
+    of several that it lists."""
     bare = text.strip(_PATH_EDGES)
     if len(bare) > 1 and bare[0] + bare[-1] in ('""', "''", "``", "<>"):
         bare = bare[1:-1]
@@ -4318,6 +4356,8 @@ def _path_in_uri(rest: str) -> Iterator[str]:
 
 
 def _path_of_user(text: str, ctx: PathContext) -> Iterator[str]:
+    """What a path with a tilde stands for: this user's home, the working directory, or the home of
+    another."""
     user = _PATH_TILDE.match(text)
     if user is None:
         return
@@ -4476,6 +4516,8 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
 
 
 def _path_reading(root: str, rest: str, ctx: PathContext, sure: bool) -> PathReading:
+    """A path below *root* as a reading; one with `..` is also kept unresolved, for what lies before the
+    dots may be a link."""
     lexical = _path_normal(root, rest)
     if root and not ctx.windows or root == "//":
         return PathReading(lexical, (), sure)   # a name of another system, or of the network: not looked up
@@ -4648,6 +4690,8 @@ class SplitPath:
         self._starts: dict[str, list[int]] = {"": [0]}
 
     def starts(self, anchor: str) -> list[int]:
+        """At which components of the path an *anchor* of globs (home or project) ends; found once for
+        each."""
         found = self._starts.get(anchor)
         if found is None:
             path, ctx = self._path, self._context
@@ -4692,6 +4736,7 @@ class PathPattern:
         return made
 
     def matches(self, path: SplitPath) -> bool:
+        """Does the path hit this pattern, by the case that its file system minds?"""
         return any((must is None or must in path.known)
                    and any(_path_matches(tests, path.parts, at) for at in path.starts(anchor))
                    for anchor, tests, must in self.made(path.fold))
@@ -4941,6 +4986,8 @@ class PathIndex:
                 *[pattern for part in dict.fromkeys(parts) for pattern in self._words.get(part, ())]]
 
     def _decide(self, candidates: list[PathPattern], canonical: str, ctx: PathContext) -> Mapping[str, str]:
+        """{name: the glob that hit} among *candidates*; of each name the last glob that matches counts, as
+        in a list of exceptions."""
         path = SplitPath(canonical, ctx, self._any_case or ctx.fold_case or canonical[1:2] == ":")
         last: dict[str, PathPattern] = {}
         for pattern in candidates:
@@ -5269,6 +5316,7 @@ class FileRule(NamedTuple):
 
 
 def _file_rules(text: str) -> list[FileRule]:
+    """The rules of a table such as _SENSITIVE: a head line for each, its globs below it."""
     rules: list[FileRule] = []
     for line in text.strip().split("\n"):
         if line[0] != " ":
@@ -19964,6 +20012,7 @@ _NO_COMMANDS = _Commands()
 
 @lru_cache(1024)
 def reads_files(tool: str) -> bool:
+    """Is it a tool that does nothing but read?"""
     low = tool.lower()
     return (not low.isascii() or
             any([word in low for word in _READING])) and reading_tool.search(tool) is not None
@@ -19999,6 +20048,8 @@ class _Names(NamedTuple):
 
 @lru_cache(1024)
 def argument_names(tool: str, names: tuple[str, ...]) -> _Names:
+    """What the names of a tool's arguments say about them, kept since servers have few tools and each call
+    names them again."""
     uses = [(name, *_use_of(tool, name)) for name in names]
     hosts = [(name, _address_role(tool, name)) for name in names]
     return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text; (b)"))),
@@ -20044,12 +20095,14 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
 
 
 def _value_at(node: Any, path: Iterable[Any]) -> Any:
+    """What stands at *path*, which is known to be there."""
     for step in path:
         node = node[step]
     return node
 
 
 def _walk_names(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """(path, name) of every member below *node*, at any depth."""
     if type(node) is dict:
         for key, value in node.items():
             yield path + (key,), key
@@ -21375,6 +21428,8 @@ class _Compiler:
         self._regexes: dict[tuple[str, bool], Regex] = {}
 
     def regex(self, source: str, place: str, ignore_case: bool = False) -> Regex:
+        """A regex of the policy, compiled once however often it occurs. Variables in it stand for their
+        text, not for a pattern."""
         key = (source, ignore_case)
         if key not in self._regexes:
             text = source if ignore_case else self.expanded(source, r"\^$.*+?()[]{}|/")
@@ -21386,6 +21441,9 @@ class _Compiler:
                 for index, rule in enumerate(self.layer.data.get(key, []))]
 
     def rule(self, rule: dict[str, Any], place: str, outbound: bool) -> Rule:
+        """One rule with its conditions as functions. An exception is compiled the other way: what a
+        refusing rule is lenient about its exception must be strict about, and an allowing rule's the
+        reverse."""
         strict = rule.get("action") == "allow"
         match = rule["match"]
         tests, needs = self.conditions(match, place + "/match", outbound, strict)
@@ -21405,6 +21463,7 @@ class _Compiler:
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool,
               exception: bool = False) -> Scope:
+        """Which messages a rule is about, by method, tool, server and direction."""
         def globs(key: str) -> tuple[Glob, ...] | None:
             if key not in match:
                 return None
@@ -21472,6 +21531,7 @@ class _Compiler:
 
     @staticmethod
     def outbound_need(match: dict[str, Any]) -> Need | None:
+        """What an answer must hold for a rule about answers to match; None when that cannot be said."""
         directions = _as_list(match.get("direction", []))
         if "definition" in directions:          # whether it is one is asked first
             return ("definitions", "") if len(directions) == 1 else None
@@ -21589,6 +21649,7 @@ class _Compiler:
     # -- conditions of outbound rules
 
     def outbound(self, match: dict[str, Any], place: str, strict: bool) -> list[Test]:
+        """The tests of a rule about what servers send."""
         tests: list[Test] = []
         if "definition" in (directions := _as_list(match.get("direction", []))):
             others = frozenset(directions) - {"definition"}
@@ -21633,6 +21694,7 @@ def _marked(names: frozenset[str]) -> Test:
 
 
 def _first(hits: Iterable[Hit | None]) -> Hit | None:
+    """The first hit among these, if there is one."""
     for hit in hits:
         if hit is not None:
             return hit
@@ -21658,6 +21720,7 @@ def _every(tests: Sequence[Test]) -> Test:
 
 
 def _exception(scope: Scope, excepted: Test) -> Test:
+    """The test of an `unless`, which holds only of messages that it is about."""
     def matches(subject: Subject) -> Hit | None:
         message = subject.message
         return excepted(subject) if scope.covers(*_covered(message)) else None
@@ -21717,6 +21780,8 @@ _FORMER_NAMES = {"ask-git-rewrite": "ask-git-discard", "log-git-rewrite": "ask-g
 
 
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
+    """Raise PolicyError for a name in `without` that no extended policy has: a rule that was renamed would
+    else quietly come back."""
     names = {rule["name"] for base in bases for key in ("rules", "outbound_rules")
              for rule in base.data.get(key, [])}
     for layer in layers:
@@ -21863,6 +21928,8 @@ class Shadows:
                          {"method": ["tools/call"], "tool": ["*"], "server": ["*"]})
 
     def _covers(self, wide: dict[str, list[str]], narrow: dict[str, list[str]]) -> bool:
+        """Does *wide* match whatever *narrow* does? Unsure counts as no, and so does a policy that takes
+        too long to compare."""
         for key, globs in wide.items():
             texts = narrow.get(key, ())
             self._looks += len(globs) * len(texts)
@@ -21881,6 +21948,7 @@ class Shadows:
         return self._globs[glob].matches(text)
 
     def _scope(self, match: dict[str, Any]) -> dict[str, list[str]]:
+        """What a match says about method, tool, server and direction, the default method included."""
         scope = {key: _as_list(match[key]) for key in match if key in self._SCOPE}
         if not self._outbound and "method" not in match and ("tool" in match or "arguments" in match):
             scope["method"] = ["tools/call"]
@@ -23001,6 +23069,7 @@ def hints_of(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _has_place(schema: Any, place: tuple[str, ...]) -> bool:
+    """Is there anything at this place in a schema?"""
     for key in place[1:]:
         schema = schema.get(key) if type(schema) is dict else None
     return schema is not None
@@ -23233,6 +23302,7 @@ class Toolbox:
         return ": ".join(filter(None, change))
 
     def _unsteady(self) -> Sequence[str]:
+        """The tools that the user does not want compared."""
         kept = self._pins() if self._pins is not None else None
         names = kept.get("unsteady") if type(kept) is dict else None
         return names if type(names) is list else ()
@@ -23249,6 +23319,7 @@ class Toolbox:
         return len(self._hashes) >= MAX_TOOLS and name not in self._hashes or len(name) > MAX_NAME_CHARS
 
     def _note_annotations(self, name: str, tool: dict[str, Any], twice: bool) -> None:
+        """Note whether a tool says that it only reads; of two tools with one name that counts for neither."""
         annotations = tool.get("annotations")
         if type(annotations) is dict and annotations.get("readOnlyHint") is True:
             if not twice:
@@ -23257,6 +23328,8 @@ class Toolbox:
             self._read_only.discard(name)
 
     def _note_schema(self, name: str, schema: Any) -> None:
+        """Keep a tool's output schema, as far as the bounds allow; of one that is not kept nothing is
+        known."""
         self._schemas.pop(name, None)
         if type(schema) is dict:
             size = len(_compact(schema))
@@ -23278,6 +23351,8 @@ class Toolbox:
                 else "")
 
     def _confusable(self, name: str) -> Iterator[ToolNote]:
+        """Notes about a name that looks like one of another tool: a model, or a person, takes one for the
+        other."""
         for form in _forms_of(name):
             other = self._forms.get(form, name)
             if other != name:
@@ -23433,11 +23508,13 @@ class Toolbox:
     # -- what the user knows
 
     def _known(self, what: str) -> Any:
+        """A part of what the consent store knows of this server; None where there is none."""
         kept = self._pins() if self._pins is not None else None
         found = kept.get(what) if type(kept) is dict else None
         return found if type(found) is dict else None
 
     def _keep(self, pins: dict[str, Any], first: bool) -> list[Any]:
+        """What has to be kept of a list or of instructions, and told to people once."""
         effects: list[Any] = ([Pinned(self._identity, pins, first, self._host)] if self._pins is not None
                               else [])
         if first:
@@ -24653,6 +24730,8 @@ class Lines:
 
     def _cut(self, data: bytes) -> list[bytes | TooLong]:
         # The usual chunk is whole lines, and nothing is left over from before: no buffer is needed.
+        """The lines that end in *data*; b"" is the end of the stream, and what is left then is a line,
+        too."""
         if data[-1:] == b"\n" and not self._size and len(data) <= self._limit:
             return [*data[:-1].split(b"\n")]
         if not data:
@@ -24669,6 +24748,7 @@ class Lines:
         return lines
 
     def _keep(self, part: bytes) -> None:
+        """Keep a part of a line whose end has not come; of one beyond the limit only its ends."""
         self._size += len(part)
         self._rest += part
         if self._size > self._limit:
@@ -24678,6 +24758,7 @@ class Lines:
                 self._rest = self._rest[-ENDS_BYTES:]
 
     def _finish(self, part: bytes) -> bytes | TooLong:
+        """The line that ends with *part*."""
         if not self._size and len(part) <= self._limit:
             return part
         self._keep(part)
@@ -24817,6 +24898,8 @@ class Correlation:
         return (Pending(method, None),)
 
     def _answered(self, peer: str, body: dict[str, Any]) -> tuple[Pending, ...]:
+        """The requests that this answer may be about: the one under its very id, and those whose ids some
+        reader takes for it."""
         side = _OTHER[peer]
         pending, over, ident = self._pending[side], self._over[side], body.get("id")
         exactly: tuple[Pending, ...] = pending.pop(ident) or ()
@@ -24883,6 +24966,7 @@ class Correlation:
             self._end_task(params)
 
     def _began(self, message: Message, params: dict[str, Any]) -> None:
+        """Note a request that goes on, so that its answer is known."""
         ident, method, tool = message.body["id"], message.method, message.tool
         waiting = Pending(method, tool)
         if "_meta" in params or method != "tools/call":
@@ -24939,6 +25023,7 @@ class Correlation:
         return waiting
 
     def _cancelled(self, peer: str, ident: Any) -> None:
+        """A request was cancelled; it waits no more, but its answer may still come, and is judged by it."""
         waiting = self._pending[peer].pop(ident) if is_id(ident) else None
         if waiting is not None:                     # its answer may still come
             self._over[peer].put(ident, waiting)
@@ -25171,6 +25256,7 @@ class Session:
     # -- one line
 
     def _line(self, peer: str, line: bytes, out: Outbox) -> None:
+        """Take one line of a peer all the way: decoded, read, told apart, judged, and sent or refused."""
         extra: dict[str, Any] = {}
         try:
             text = decode_line(line)
@@ -25239,6 +25325,7 @@ class Session:
 
     def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
                extra: dict[str, Any]) -> _Verdict:
+        """The verdict on one message, and what is sent for it."""
         if (peer == "server" and kind == "response" and self._questions and
             not self._correlation.awaits(body.get("id")) and self._questions.holds(body.get("id"))):
             stray = Message(peer, kind, body, text, None, None, self.server_name)
@@ -26873,6 +26960,7 @@ class Outlet:
         self._settle()
 
     def _settle(self) -> None:
+        """Write what is queued, in this thread as far as it goes without waiting, else in one of its own."""
         while self._due() and self._writing.acquire(blocking=False):
             self._write_what_fits()
             if self._queue:
@@ -26893,23 +26981,27 @@ class Outlet:
                 return
 
     def _let_go(self) -> None:
+        """Let others write; close the descriptor when all is written that had to be."""
         if self._closing and self.open and not self._queue:
             self.open = False
             self._shut(self.fd)
         self._writing.release()
 
     def _take(self) -> bytes:
+        """All that is queued, as one piece."""
         with self._guard:
             taken, self._queue = self._queue, []
         return b"".join(taken)
 
     def _write_queue(self) -> None:
+        """Write what is queued, however long it takes."""
         data = self._take()
         self._write(data)
         with self._guard:
             self._queued -= len(data)
 
     def _write_what_fits(self) -> None:
+        """Write as much as the pipe takes without waiting; the rest goes back to the head of the queue."""
         data = self._take()
         rest = memoryview(data)
         try:
@@ -26930,6 +27022,8 @@ class Outlet:
             self._queued -= len(data)
 
     def _write(self, data: bytes) -> None:
+        """Write all of *data*. A peer that has gone is noted, not raised: the session ends in its own
+        order."""
         rest = memoryview(data)
         while rest and self.open and not self.broken:
             try:
@@ -27168,6 +27262,8 @@ class _Relay:
             self._perform(effects, "")
 
     def _pass_signals(self, now: float) -> None:
+        """Hand signals that came to us on to the server. A second interrupt means that the person has lost
+        patience: then it is killed."""
         import signal
         while self._signals:
             signum = self._signals.pop(0)
@@ -27333,7 +27429,9 @@ def catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
 # written. TOML is read only as far as the tables of servers need it. YAML is not edited at all; the lines to
 # paste are printed.
 
-BACKUP_SUFFIX = ".mcpwall-backup"
+# A checkout decides what stands in the files of a project, so there are bounds for all that is read from
+# them.
+BACKUP_SUFFIX = ".mcpwall-backup"     # of backups that earlier versions left beside the file
 MAX_CONFIG_BYTES = MAX_SOURCE_CHARS
 _MAX_TOML_BYTES = 1024 * 1024
 _MAX_FILES_A_ROW = 100                # agent folders and profiles: more than anyone has
@@ -27625,6 +27723,8 @@ def _config_children(value: Any, node: Node | None) -> list[tuple[Any, Any, Node
 
 
 def _config_server(file: ConfigFile, path: tuple[Any, ...], entry: Any, node: Any, line: int) -> Server:
+    """The entry at *path* as a Server. In a list the name is a member of the entry; in a map it is the
+    key."""
     step = path[-1]             # a name, or the place in a list
     name = str(entry.get("name", step) if isinstance(step, int) and isinstance(entry, dict) else step)
     argv, why_not = launch_argv(entry)
@@ -27830,6 +27930,8 @@ _Edits = list[tuple[int, int, str]]     # (start, end, what stands there then)
 
 
 def _wrap_edits(text: str, launch: _Launch, wall: Sequence[str], form: str) -> _Edits:
+    """The edits that put *wall* in front of what an entry starts. The wall's program takes the place of
+    the entry's, and that one, spelled as it was, moves into the arguments behind the wall's own."""
     newline = "\r\n" if "\r\n" in text else "\n"
     quoted = [_config_quote(word) for word in wall]
     if launch.program is None:                         # one list holds program and arguments
@@ -27872,6 +27974,8 @@ class _Launch(NamedTuple):
 
 
 def _find_launch(text: str, document: Node, path: Sequence[Any]) -> _Launch:
+    """Where the program and the arguments of the entry at *path* stand. Raises ConfigError for an entry
+    that cannot be wrapped, or whose members stand there twice."""
     node = document
     for step in path:
         node = _only_member(text, node, step).node if isinstance(step, str) else node.members[step]
@@ -28019,6 +28123,7 @@ class _TomlReader:
         return PolicyError(problem, line=line, column=column)
 
     def key(self, at: int) -> tuple[list[str], int]:
+        """(the parts of a dotted key, where it ends)."""
         parts = []
         while True:
             found = _toml_key.match(self.text, at)
@@ -28043,6 +28148,8 @@ class _TomlReader:
         return str(_toml_escape.sub(replaced, body))
 
     def value(self, at: int, depth: int = 0) -> Node:
+        """The value at *at* with its place. Numbers, dates and the like are not understood: they become a
+        tuple of their spelling, which equals itself and no text."""
         first = self.text[at:at + 1]
         if first in ("[", "{"):
             if depth == 64:
@@ -28060,6 +28167,8 @@ class _TomlReader:
         return Node(self.basic(body, at) if first == '"' else body, at, found.end())
 
     def container(self, start: int, depth: int, is_table: bool) -> Node:
+        """The list or inline table that begins at *start*; comments and line ends may stand between its
+        items."""
         close, members, at = "}" if is_table else "]", [], _toml_space.match(self.text, start + 1).end()
         value: Any = {} if is_table else []
         while self.text[at:at + 1] != close:
@@ -28081,6 +28190,8 @@ class _TomlReader:
         return Node(value, start, at + 1, None if is_table else members)
 
     def put(self, table: dict[str, Any], parts: list[str], value: Any, at: int) -> None:
+        """Put *value* under a dotted key into *table*. Raises PolicyError for what is defined twice, as
+        TOML wants it."""
         for part in parts[:-1]:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
@@ -28090,6 +28201,7 @@ class _TomlReader:
         table.setdefault(parts[-1], value)
 
     def statements(self) -> None:
+        """Read the whole text: headers of tables and `key = value`, one a line."""
         at = _toml_space.match(self.text, 1 if self.text[:1] == "\ufeff" else 0).end()
         table: list[str] = []
         while at < len(self.text):
@@ -28110,6 +28222,7 @@ class _TomlReader:
             at = _toml_space.match(self.text, rest.end()).end()
 
     def header(self, table: list[str], start: int, double: bool) -> None:
+        """Begin a table. Only those of servers, `[WANTED.name]`, and what lies below them are kept."""
         if table[0] != self.wanted or len(table) < 2:
             return
         if len(table) == 2:
@@ -28119,6 +28232,7 @@ class _TomlReader:
         self.put(self.servers, table[1:], {}, start)
 
     def statement(self, table: list[str], start: int) -> int:
+        """Read one `key = value` of *table*; where it ends."""
         parts, equals = self.key(start)
         if self.text[equals:equals + 1] != "=":
             raise self.fault("expected `=` after the key", equals)
@@ -28353,6 +28467,7 @@ def _command_of(entry: Any) -> str:
 
 
 def _member(node: Node, key: str) -> Member | None:
+    """The member of that name; None when there is none."""
     return next((one for one in node.members or () if isinstance(one, Member) and one.key == key), None)
 
 
@@ -28390,6 +28505,7 @@ def hook_commands(text: str, form: str = "json") -> list[tuple[str, str]]:
 
 
 def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) -> str:
+    """*text* with an entry of ours for each event, in front of the entries that are there."""
     if text is None or not text.strip("\ufeff \t\r\n"):
         text = (text or "") + host.new + "\n" * (text is None)
     newline = "\r\n" if "\r\n" in text else "\n"
@@ -28413,6 +28529,7 @@ def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) ->
 
 
 def _without_hooks(text: str | None, host: HookHost, ours: Iterable[str]) -> str | None:
+    """*text* without any entry of ours; None when nothing else was in the file that we had made."""
     for _ in range(_MAX_HOOKS):         # one at a time: each changes where the others stand
         found = next(_our_hooks(text, ours), None) if text is not None else None
         if text is None or found is None:
@@ -28496,6 +28613,8 @@ class FileLock:
             self._fd = -1
 
 
+# How long a rename waits between its tries on Windows, in seconds: virus scanners and indexers let a file go
+# within half a second.
 REPLACE_PAUSES_S = (0.01, 0.04, 0.15, 0.5, 0.0)
 
 
@@ -28546,6 +28665,8 @@ def write_whole(path: str, data: bytes, mode: int = 0o600, owner: tuple[int, int
 
 
 def _sync_folder(folder: str, fs: Any) -> None:
+    """Have a rename in *folder* reach the disk. Where the system cannot do that, it may be lost when the
+    power fails, and no worse."""
     try:
         fd = fs.open(folder or ".", os.O_RDONLY)
     except OSError:     # Windows opens no folders
@@ -29207,6 +29328,8 @@ class ConsentStore:
             pass                    # nothing can be written here: what was agreed to cannot be used
 
     def _carry(self, kinds: Mapping[str, Any] | None) -> None:
+        """Write what an earlier version kept into files of today; None is what could not be read, and a
+        loss."""
         if kinds is None:
             self._lose()
             return
@@ -29387,6 +29510,14 @@ def _consent_key(path: str) -> str:
 # `status` looks at the same inventory and says what is wrong with it. Problems have kinds; what a user knows
 # of and wants to keep is acknowledged by kind, except for errors.
 #
+# Masking errs on the side of masking. A value of `env` or `headers` is never shown, whatever it is; elsewhere
+# a value goes when its name, its shape or the option before it says that it may be a secret. A diff that
+# shows too little can be looked up in the file, one that shows too much is in a terminal's history for good.
+#
+# An entry that came with a checkout may only look wrapped: its wall may be a program of the checkout, or have
+# a policy of the checkout's own (`_foreign_wall`). Such an entry counts as open, and is wrapped like any
+# other.
+#
 # Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
 # do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
 
@@ -29426,6 +29557,8 @@ class Surroundings:
                 self.launcher.path] if self.launcher else own_command()
 
     def say(self, text: str = "", stream: Any = None) -> None:
+        """Print a line. What the stream's encoding cannot hold becomes `?`: a message must not fail for a
+        sign in it."""
         stream = stream or self.stdout
         encoding = getattr(stream, "encoding", None) or "utf-8"
         stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
@@ -29638,6 +29771,8 @@ _WallPlan = Sequence["tuple[Server, Sequence[str] | None]"]     # the wall each 
 
 
 def _planned_text(text: str, path: str, plan: _WallPlan) -> str:
+    """A config file's *text* with the part of *plan* that is about the file at *path*. Raises ConfigError
+    or PolicyError, with the path."""
     try:
         walls = [(server.path, words) for server, words in plan if server.file.path == path]
         return set_walls(text, walls, config_form(path))
@@ -29818,6 +29953,7 @@ def _masked(secrets: _Secrets, text: str, limit: int) -> str:
 
 
 def _server_state(io: Surroundings, server: Server) -> str:
+    """Whether and how an entry is covered, in a few words for a table."""
     if server.wrapper is not None:
         own = {"config", "profile"} & set(server.wrapper.options)
         return "not by this wall" if _foreign_wall(io, server) else (
@@ -29854,6 +29990,7 @@ def _server_title(io: Surroundings, server: Server, limit: int = 80) -> str:
 
 
 def _where(io: Surroundings, server: Server) -> str:
+    """A server and the file that it stands in, for people."""
     return f"{_server_title(io, server)} in {io.short(server.file.path)}"
 
 
@@ -29882,6 +30019,7 @@ _Command = Callable[[Sequence[str], Surroundings], int]
 
 
 def _option(flags: str, metavar: str, about: str, **settings: Any) -> _Argument:
+    """An option of a sub-command that takes a value, or an operand; *settings* as argparse has them."""
     return flags, {"metavar": metavar, "help": about, **settings}
 
 
@@ -29891,6 +30029,7 @@ def _options(flags: str, metavar: str, about: str, **settings: Any) -> _Argument
 
 
 def _flag(name: str, about: str) -> _Argument:
+    """An option that takes no value."""
     return name, {"action": "store_true", "help": about}
 
 
@@ -30063,6 +30202,7 @@ class _Options:
 
 
 def _check_profile(name: str | None) -> None:
+    """Raise UsageError for a name that no built-in policy has."""
     if name is not None and name not in BUILTIN_NAMES:
         raise UsageError(f"--profile: {unknown_word(name, BUILTIN_NAMES, 'built-in policy')}")
 
@@ -30464,6 +30604,7 @@ class _HookPlan(NamedTuple):
 
 
 def _hook_text(path: str) -> str | None:
+    """The text of a host's file; None when there is none. Raises ConfigError."""
     return decode_config(path, read_config(path)) if os.path.lexists(path) else None
 
 
@@ -30521,6 +30662,8 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
 
 
 def _hook_plan(io: Surroundings, host: HookHost, path: str, words: list[str], on: bool) -> _HookPlan:
+    """What would become of the hooks in one file of a host. Raises ConfigError, for Codex also when it has
+    hooks in its other file: it reads one of the two only."""
     text = _hook_text(path)
     beside = (_hook_text(os.path.join(os.path.dirname(path), "config.toml")) if on and host.name == "codex"
               else None)
@@ -30587,6 +30730,8 @@ def _servers_in(path: str, data: bytes) -> list[Server]:
 
 
 def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> int:
+    """Bring back the backup of the config file *path*, once the person has seen the difference; the exit
+    status. A backup loosens like `unwrap` does, so it is asked about."""
     try:
         backup = read_backup(path, io.lock)
         current = read_config(path) if os.path.lexists(path) else None
@@ -30889,6 +31034,7 @@ def _known_problems(io: Surroundings, problems: Sequence[Problem], ack: Sequence
 
 
 def _policy_of(wrapper: Wrapper) -> str:
+    """Which policy an entry's wall has, for people."""
     options = wrapper.options
     if "config" in options:
         return printable(options["config"], 300)
@@ -30917,6 +31063,8 @@ def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str,
 
 
 def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> Iterator[tuple[str, str, str]]:
+    """(kind, place, problem) of what is wrong with one entry: no wall or a broken one, a command that is
+    not there, a policy that withholds what the entry sets, a package that is not pinned."""
     place = f"{server.file.path}:{server.line}" if server.line else server.file.path
     name = _server_title(io, server)
     if server.wrapper:
@@ -30993,6 +31141,8 @@ def _is_command_there(io: Surroundings, command: str) -> bool:
     return shutil.which(command, path=io.environ.get("PATH", os.defpath)) is not None
 
 
+# Programs that fetch a package and run it. A package without an exact version is whatever its owner, or a
+# thief of the owner's account, published last.
 _NPM_RUNNERS = ("npx", "bunx", "pnpm dlx", "yarn dlx", "bun x", "npm exec", "pnpx")
 _PYPI_RUNNERS = ("uvx", "uv tool run", "pipx run")
 _PACKAGE_OPTIONS = ("-p", "--package", "--from", "--spec")
@@ -31000,6 +31150,7 @@ _RUNNER_OPTIONS = ("--python", "--with", "--index-url", "--registry", "-c", "--c
 _pinned_npm = lazy_regex(r".[^@]*@v?[0-9]+\.[0-9]+\.[0-9]+[^@\s]*\Z|.*#[0-9a-f]{7,40}\Z|[./~$]|[a-z]:\\",
                          re.I)
 _pinned_pypi = lazy_regex(r"[^=@<>~!]+(==|@)[0-9][^*\s,]*\Z|.*@[0-9a-f]{7,40}\Z|[./~$]|[a-z]:\\", re.I)
+# mcp-remote before 0.1.16 runs what a server gives as its authorization endpoint (CVE-2025-6514).
 _bad_mcp_remote = lazy_regex(r"mcp-remote@v?0\.(0\.[0-9]+|1\.([0-9]|1[0-5]))(?![0-9])")
 
 
@@ -31078,7 +31229,14 @@ def file_mode(path: str, windows: bool = os.name == "nt") -> int:
 # and what is shown was written by somebody who may be an attacker. So no sign of it can act on the terminal,
 # nothing is invisible, secrets are masked, and what may steer a model is pointed out first.
 #
-# An answer is for what was on the screen. When a call changes while the person reads, it is shown again.
+# An answer is for what was on the screen. When a call changes while the person reads, it is shown again; and
+# what waits is looked up anew after each answer, for walls go on while a person thinks.
+#
+# A definition that has changed is shown as a difference, in the words of its author: which arguments came or
+# went, which hints changed, which sentences. A whole new text would be skimmed, and the one sentence that
+# matters overlooked. What was typed before a question was shown is thrown away, so that nobody agrees by a
+# key pressed too early.
+#
 # `--yes` agrees only to what the command line names.
 
 @sub_command(_option("names", "NAME",
@@ -31178,6 +31336,8 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
 
 
 def _acknowledge(io: Surroundings, yes: bool) -> int:
+    """Take servers that are not known for new again, after something was lost. The person sees first which
+    are known."""
     if io.consent.problem is None:
         io.say("Nothing was lost.")
         return 0
@@ -31364,6 +31524,7 @@ def _agreed_changes(io: Surroundings, changes: list[_Change], secrets: _Secrets,
 
 
 def _title(change: _Change) -> str:
+    """What a change is about, for people: the name of a tool with nothing in it that hides."""
     return "the instructions" if change.kind == "instructions" else _harmless(change.name)[:200]
 
 
@@ -31514,6 +31675,8 @@ def wrapped_lines(text: str, width: int = 100) -> list[str]:
 # -- a project's policy
 
 def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
+    """Show a project's policy with all that it extends, ask, and note that this very content is approved;
+    the exit status."""
     data, layers = project_content(path)
     layer = layers[0]
     load_policy(config=path, home=io.home)      # what would not load is not worth an approval
@@ -31552,11 +31715,13 @@ def _described_policy(data: Mapping[str, Any]) -> Iterator[str]:
 # -- what is approved
 
 def _day(entry: Mapping[str, Any]) -> str:
+    """The day (UTC) of an entry, or `?`: the file may have been written by hand."""
     when = entry.get("time")
     return time.strftime("%Y-%m-%d", time.gmtime(when)) if type(when) is int and 0 <= when < 1 << 35 else "?"
 
 
 def _list_approved(io: Surroundings) -> int:
+    """Print what is approved and what waits, one line each, with the day it was agreed to or seen."""
     rows: list[tuple[str, str, str]] = []       # day, state, what
     for path, entry in sorted(io.consent.projects().items()):
         try:
@@ -31597,6 +31762,7 @@ def _list_approved(io: Surroundings) -> int:
 
 
 def _call_title(about: Mapping[str, Any]) -> str:
+    """The server and tool of a call, for a table."""
     return _harmless(f"{about.get('server') or ''} {about.get('tool') or about.get('method') or ''}")[:200]
 
 
@@ -31654,10 +31820,10 @@ def _revoke(io: Surroundings, name: str) -> int:
 # belt. The relay stays in front of servers: it also sees their tool lists, resources and prompts, and nothing
 # gets round a pipe.
 
-MAX_EVENT_BYTES = 16 * 1024 * 1024
-HOOK_SECONDS = 1.8          # from the start of the process to the answer
+MAX_EVENT_BYTES = 16 * 1024 * 1024      # as much as a line of a client (settings.max_message_bytes) may have
+HOOK_SECONDS = 1.8          # from the start of the process to the answer: a person waits for it at each step
 _HOOK_SESSION_DAYS = 14     # what was kept of a session is removed then
-_HOOK_USES = 64             # calls of a session that are known to have been counted
+_HOOK_USES = 64             # calls of a session that are known to have been counted; more are never under way
 
 # -- reading an event -------------------------------------------------------------
 # Hosts spell one thing in many ways (tool_name, toolName), so names are compared in small letters without
@@ -31686,6 +31852,7 @@ text: AskUserQuestion ask_user
 
 
 def _plain_name(name: str) -> str:
+    """A name without what hosts spell differently: case, `_` and `-`."""
     return name.replace("_", "").replace("-", "").lower()
 
 
@@ -31957,6 +32124,8 @@ def _under(node: Any, ours: str, name: str = "") -> list[str]:
 
 
 def _shell_calls(event: HookEvent, made: dict[str, Any]) -> _Made:
+    """The call of a host's shell; and, where the command feeds a patch to a program, the calls that this
+    patch amounts to."""
     folder = made.get("cwd")
     folder = _seen_from(event.cwd, folder if type(folder) is str else "")
     if _plain_name(event.tool) == "powershell":
@@ -31986,6 +32155,8 @@ def _file_calls(tool: str, given: dict[str, Any]) -> _Made:
 
 
 def _patch_calls(event: HookEvent, text: str, folder: str) -> _Made:
+    """One call for each file that a patch writes, edits or deletes. Raises HookFault for a patch that
+    names none, or too many to judge."""
     files = patch_files(text)
     if not 0 < len(files) <= MAX_PATCH_FILES:
         raise HookFault(
@@ -32214,6 +32385,8 @@ class Hook:
         return HookVerdict(self.event, decision.action, answer, (), records)
 
     def _judge(self, data: bytes, budget: Budget) -> HookVerdict:
+        """The verdict on an event, without the net under it that `judge` is. Raises WallError for what
+        cannot be read."""
         event = self.event = read_event(self.event.host, data, self._environ)
         if not event.phase:
             return HookVerdict(event, "", hook_answer(event, "allow"))
@@ -32293,6 +32466,8 @@ class Hook:
 
     def _decided(self, policy: Policy, calls: Sequence[HookCall], memory: Memory, again: bool,
                  budget: Budget) -> HookVerdict:
+        """Decide the calls of an event. An event has one answer, so the strictest verdict on its calls
+        counts for all; each call has a record of its own."""
         wall, event = Wall(policy), self.event
         if event.phase != "before":
             return self._result(wall, calls, memory, again, budget)
@@ -32373,6 +32548,7 @@ class Hook:
         asked.grants.ask(ref, data)
 
     def _message(self, call: HookCall) -> Message:
+        """A call as the message that an MCP client would send."""
         params = {"name": call.tool, "arguments": call.arguments}
         body = {"jsonrpc": "2.0", "id": self.event.use or None, "method": "tools/call", "params": params}
         return Message("client", "request", body, _compact(body), "tools/call", call.tool, call.server,
@@ -32476,6 +32652,8 @@ class _HostServers:
         self._servers: list[Server] | None = None
 
     def _found(self) -> list[Server]:
+        """The entries of all config files of the host, read when they are first asked for: most events are
+        about no MCP tool."""
         if self._servers is None:
             self._servers, io = [], self._io()
             names = _HOST_CLIENTS.get(self._host, (self._host,))
@@ -32504,6 +32682,8 @@ class _HostServers:
         return bool(servers) and all(map(self._is_walled, servers))
 
     def _is_walled(self, server: Server) -> bool:
+        """Does this entry surely start our wall, and leave nothing of it to the checkout that it may have
+        come with?"""
         wall = server.wrapper
         if (wall is None or
             list(wall.wall[:wall.wall.index(wall.program) + 1]) not in (self._io().wall, own_command())):
@@ -32557,6 +32737,14 @@ def _read_event_bytes(end: float, fd: int = 0) -> bytes:
 # records, `verify` checks that none was changed or taken out, `explain` judges one of them again and tells of
 # every rule that was asked, and `allow` writes the narrowest rule that lets it pass.
 #
+# A log is read by people who were interrupted. So each line says what was refused and ends with a ref, and
+# the ref is all that the other verbs need. `--suspect` shows what looks like a false alarm: a shape of
+# call that comes again and again, that a person has allowed before, or that only a name told to be a secret.
+#
+# `allow` writes a rule that names server, tool, the argument that decided and the names of all others, and
+# only where the whole policy would then let the call pass. Where it cannot be so narrow it says why, and
+# leaves the rule to a person: a rule that is too wide opens more than the call that was meant.
+#
 # The log does not hold everything. Arguments of allowed calls are left out unless the policy says otherwise,
 # long texts are cut and secrets replaced. So a call that is read back from a record comes with a sentence
 # about what is missing, and nothing is concluded from what is missing.
@@ -32594,6 +32782,7 @@ def since_moment(text: str, now: float) -> str:
 
 
 def _utc(seconds: float) -> str:
+    """A moment as records write it, in UTC and whole seconds."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(max(0.0, seconds)))
 
 
@@ -32686,6 +32875,8 @@ class _Filter:
                                                         for key, value in wanted)
 
     def takes(self, record: Mapping[str, Any]) -> bool:
+        """Is it also of a kind that is asked for? Without an option: all but calls that were simply
+        allowed."""
         args = self._args
         if not self.is_about(record):
             return False
@@ -32747,6 +32938,8 @@ def cmd_log(args: Any, io: Surroundings) -> int:
 
 
 def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json: bool) -> None:
+    """Print a record on one line, as wide as the terminal; where that is too narrow, what it is about is
+    cut in the middle."""
     if as_json:
         io.say(_compact(dict(record)))
         return
@@ -32768,6 +32961,7 @@ def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json
 
 
 def _say_stopped(io: Surroundings) -> None:
+    """Say which servers are stopped, since an empty log is else easily taken for a quiet day."""
     for name in io.stops.names():
         io.say(f"Every call {'of every server' if name == '' else f'of {printable(name)}'} is refused now "
                "(mcpwall go).")
@@ -32812,6 +33006,7 @@ def _say_suspects(io: Surroundings, records: Sequence[dict[str, Any]], as_json: 
 
 
 def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Print how often each rule hit for each server, and which rules that refuse never did."""
     rows: dict[tuple[str, str], list[Any]] = {}
     for record in records:
         key = str(record.get("rule") or "(default)"), str(record.get("server") or "")
@@ -32850,6 +33045,7 @@ def _say_table(io: Surroundings, rows: Sequence[Sequence[str]]) -> None:
 
 
 def _say_wrapped(io: Surroundings, text: str, indent: str = "  ") -> None:
+    """Print a text wrapped at the end of the terminal, further lines indented."""
     import textwrap
     io.say(textwrap.fill(printable(text, 20_000), io.width or 100, subsequent_indent=indent,
                          break_on_hyphens=False))
@@ -33046,6 +33242,7 @@ def _explained(step: tuple[Policy, Any, str, Any, str]) -> tuple[str, str, str]:
 
 
 def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
+    """Print what a record tells of a refusal: what decided, where, why, in which reading."""
     said = f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}"
     _say_line(io, said)
     for key, word in (("subject", "What decided"),
@@ -33061,6 +33258,7 @@ def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
 
 
 def _say_layers(io: Surroundings, policy: Policy) -> None:
+    """Print of which files the policy in force is made, the strongest first."""
     _say_line(io, "Policy, the strongest first: " + ", ".join(
         dict.fromkeys(layer.file for layer in policy.layers if layer.name != "protection")))
     if policy.apart is not None:
@@ -33140,6 +33338,7 @@ def _why(policy: Policy, message: Message, rule: Rule | None, outcome: str, hit:
 
 
 def _default_words(policy: Policy, message: Message) -> str:
+    """What becomes of a message that no rule decides about."""
     settings = policy.settings
     if message.peer == "server":
         return settings.outbound_default_action
@@ -33148,6 +33347,7 @@ def _default_words(policy: Policy, message: Message) -> str:
 
 
 def _words_of(value: Any) -> str:
+    """A condition of a policy as a person would write it."""
     return (value if type(value) is str else ", ".join(value) if type(value) is list and
             all(type(one) is str for one in value) else json.dumps(value, ensure_ascii=False))
 
@@ -33251,6 +33451,8 @@ def spliced_rule(text: str, file: str, rule: Mapping[str, Any]) -> str:
 
 
 def _yaml_with_rule(text: str, file: str, rule: Mapping[str, Any], has_rules: bool) -> str | None:
+    """The same for YAML: the rule as a block before the first one, indented like that. None where the list
+    is written in a way that cannot be added to by lines."""
     block = to_yaml([dict(rule)], 90).rstrip("\n").split("\n")
     lines = text.split("\n")
     ending = "\r" if lines and lines[0].endswith("\r") else ""
@@ -33277,6 +33479,8 @@ def _yaml_with_rule(text: str, file: str, rule: Mapping[str, Any], has_rules: bo
 
 
 def _json_with_rule(text: str, rule: Mapping[str, Any]) -> str | None:
+    """The same for JSON: the rule before the first one, or in a list of its own at the beginning of the
+    object."""
     node = parse_jsonc(text, comments=False)
     rules = next((member.node for member in node.members or () if member.key == "rules"), None)
     item = json.dumps(rule, ensure_ascii=False)
@@ -33314,6 +33518,8 @@ def cmd_allow(args: Any, io: Surroundings) -> int:
 
 
 def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, yes: bool) -> int:
+    """Write a rule that allows the call of a record; the exit status. The first candidate is taken with
+    which the call would really pass, judged by the whole policy."""
     other = _policy_elsewhere(io, record)
     if other:
         raise UsageError(f"{record['ref']}: {other}")
@@ -33471,6 +33677,14 @@ def cmd_go(args: Any, io: Surroundings) -> int:
 # another policy, `learn` writes a policy from the log, and `report` makes a page of it. They ask the same
 # Wall as the relay does. None of them sends anything, and none writes but to the file that was asked for.
 #
+# An example runs in a session of its own, with no pins but those it makes itself, so that the order of
+# examples does not matter. `lint` goes on after a mistake, by emptying the place of it, and so tells of all
+# mistakes at once; the relay stops at the first.
+#
+# `learn` generalises as little as it can: an argument gets a condition only if one of our forms (a folder, a
+# small closed set of words) holds of every value seen, and names of arguments that were never seen are
+# refused. A call that the built-in rules would refuse comes in only argument by argument, exactly as it was.
+#
 # What the log does not tell cannot be replayed: a call whose arguments are cut, one that a person answered,
 # one that a limit or a stop refused. Such calls are counted by their reason, and never guessed.
 
@@ -33525,6 +33739,7 @@ class _Example:
         return ("deny" if left_out else str(fields["action"])), fields["rule"], text
 
     def _step(self, step: Mapping[str, Any]) -> tuple[str, str | None, str]:
+        """(action, rule, what passed) of one step: a call with its answer, or a message as it is given."""
         self._ident += 1
         if "message" in step:
             body = {"jsonrpc": "2.0", **step["message"]}
@@ -33619,6 +33834,7 @@ def _write_result(io: Surroundings, path: str, text: str, mode: int = 0o644) -> 
 
 
 def _write_junit(io: Surroundings, path: str, tested: Sequence[_Tested]) -> None:
+    """Write the results in the form that build servers read (JUnit XML). Raises UsageError."""
     from xml.sax.saxutils import escape, quoteattr
     failed = sum(bool(one.problems) for one in tested)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>',
@@ -33728,6 +33944,7 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
 # -- replay and learn -------------------------------------------------------------------
 
 def _arguments_of(message: Message) -> dict[str, Any]:
+    """The arguments of a logged call."""
     return (message.body.get("params") or {}).get("arguments", {})      # type: ignore[no-any-return]
 
 
@@ -34142,6 +34359,13 @@ def cmd_report(args: Any, io: Surroundings) -> int:
 # A command line is a relay (`mcpwall [OPTION…] -- COMMAND`) or a verb. A verb is a function with its
 # arguments declared above it (section 29), and VERBS lists them all in the order of the help. Whatever goes
 # wrong ends in `main` as one line on stderr, which says what to write instead, and in an exit status.
+#
+# The relay's own options stand before `--`, and everything behind it is the server's. Nothing is guessed
+# there: a word before `--` that is no verb is a mistake, and the line that was probably meant is shown.
+#
+# A server is known to rules and to the consent store by a name and an identity (`server_identity`). Both come
+# from its command, and leave out what differs from day to day or machine to machine: versions, places,
+# tokens. So an update asks nobody again, and another program under the same name does.
 
 ABOUT = """\
 mcpwall: a firewall for AI tool calls. It runs between an AI host and an MCP server, and judges every message.
@@ -34232,6 +34456,8 @@ def _settle_streams() -> None:
 
 
 def dispatch(argv: list[str]) -> int:
+    """Carry out a command line: a verb, one of the options that only say something, or the relay; the exit
+    status. Raises UsageError."""
     at = argv.index("--") if "--" in argv else len(argv)
     verb_at = 0
     while verb_at < at and argv[verb_at].startswith("-"):       # options may stand before the verb
@@ -34280,6 +34506,7 @@ def _corrected(argv: Sequence[str], word: str) -> str:
 
 
 def _shell_word(word: str) -> str:
+    """A word as a shell of POSIX has to get it."""
     import shlex
     return shlex.quote(word)
 
@@ -34304,6 +34531,7 @@ def _fitted(line: str) -> str:
 
 
 def _say_version() -> int:
+    """Print the version."""
     print(f"mcpwall {__version__}")
     return 0
 
@@ -34319,6 +34547,8 @@ def _cmd_checksum() -> int:
 # -- the relay ------------------------------------------------------------------
 
 def _cmd_relay(options: _Options, command: list[str]) -> int:
+    """Stand in front of the server that *command* starts; its exit status. All that may fail for a mistake
+    of the user's is done before the server starts, so that no half of a wall is ever running."""
     if not command:
         raise UsageError("nothing after --; write the server's command there")
     if len(command) == 1 and re.search(r"\s", command[0]) and not os.path.exists(command[0]):
@@ -34603,6 +34833,7 @@ class _Checks:
                 self.status = 1
 
     def show(self, as_json: bool, stream: Any = None) -> None:
+        """Print the verdicts so far, as JSON or as a sign and a line for each, and forget them."""
         stream = stream or sys.stdout
         if as_json:
             keys = ("direction", "method", "tool", "id", "action", "rule", "message", "why", "view",
@@ -34625,6 +34856,7 @@ class _Checks:
         return ""
 
     def _lines(self, fields: dict[str, Any], argument: str) -> Iterator[str]:
+        """A verdict in lines: what it is about, which rule decided and where that stands, and why."""
         sign, (word, _, _) = _SIGNS[fields["action"]], _WORDS[fields["action"]]
         what = fields["method"] or "unreadable"
         if fields["direction"] == "outbound":
