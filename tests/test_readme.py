@@ -269,6 +269,13 @@ class Readme(InEmptyHome):
         for text in re.findall(r"```yaml\n(.*?)```", self.text, re.DOTALL):
             mcpwall.compile_policy([mcpwall.parse_policy(text, "readme.yml")], mcpwall.default_path_context(), "readme")
 
+    def test_the_changelog_is_grouped_and_says_things_once(self) -> None:
+        with open(os.path.join(ROOT, "CHANGELOG.md"), encoding="utf-8") as stream:
+            part = re.split(r"(?m)^## ", stream.read())[1]
+        self.assertEqual(re.findall(r"(?m)^### (.*)", part), ["Added", "Changed", "Fixed", "Security"])
+        spans = re.findall(r"`([^`]{16,})`", re.sub(r"\s+", " ", part))
+        self.assertEqual(sorted({span for span in spans if spans.count(span) > 1 and not span.startswith(("mcpwall ", "block-"))}), [])
+
     def test_what_to_add_where_is_there(self) -> None:
         part = self.text.partition("### How to contribute")[2]
         with open(os.path.join(ROOT, "mcpwall.py"), encoding="utf-8") as stream:
