@@ -269,6 +269,28 @@ class Readme(InEmptyHome):
         for text in re.findall(r"```yaml\n(.*?)```", self.text, re.DOTALL):
             mcpwall.compile_policy([mcpwall.parse_policy(text, "readme.yml")], mcpwall.default_path_context(), "readme")
 
+    def test_the_changelog_is_grouped_and_says_things_once(self) -> None:
+        with open(os.path.join(ROOT, "CHANGELOG.md"), encoding="utf-8") as stream:
+            part = re.split(r"(?m)^## ", stream.read())[1]
+        self.assertEqual(re.findall(r"(?m)^### (.*)", part), ["Added", "Changed", "Fixed", "Security"])
+        spans = re.findall(r"`([^`]{16,})`", re.sub(r"\s+", " ", part))
+        self.assertEqual(sorted({span for span in spans if spans.count(span) > 1 and not span.startswith(("mcpwall ", "block-"))}), [])
+
+    def test_what_to_add_where_is_there(self) -> None:
+        part = self.text.partition("### How to contribute")[2]
+        with open(os.path.join(ROOT, "mcpwall.py"), encoding="utf-8") as stream:
+            source = stream.read()
+        for name in re.findall(r"(?m)^\| [^|]* \| `([A-Z_]+)`:", part):
+            self.assertRegex(source, rf"(?m)^{name} = ")
+        self.assertIn("\nstdbuf | e:i:o: ", source)
+        self.assertIn("\ncursor | user | mcpServers | ~/.cursor/mcp.json\n", source)
+        for path in (*re.findall(r"`(tests/[\w/.]+)`", part), *(f"tests/{name}.py" for name in re.findall(r"tests\.(\w+)", part))):
+            self.assertTrue(os.path.exists(os.path.join(ROOT, path)), path)
+        with open(os.path.join(ROOT, "Makefile"), encoding="utf-8") as stream:
+            targets = re.findall(r"(?m)^([a-z]+):", stream.read())
+        for target in re.findall(r"(?m)(?:^|`)make ([a-z]+)", self.text):
+            self.assertIn(target, targets)
+
     def test_public_names_are_named(self) -> None:
         named = set(re.findall(r"`(\w+)`", self.text.partition("The public names are in")[2].partition("\n\n")[0]))
         self.assertEqual(named, set(mcpwall.__all__))
