@@ -29831,8 +29831,11 @@ def _say_diff(io: Surroundings, old: list[str], new: list[str], path: str,
     """Show what would change in a file, without what looks like a secret."""
     lines = list(_line_diff(old, new, path))
     found = [*secrets, *_scan_for_secrets([(path, (), lines)])]
-    for line in lines:
-        io.say(_masked(found, line, 1000))
+    shown = [_masked(found, line, 1000) for line in lines]
+    for line in shown:
+        io.say(line)
+    if any(MARKER in line for line in shown):
+        io.say(f"({MARKER} is only shown in place of a secret; the file keeps the secret)")
 
 
 def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[str, str]],
@@ -29957,7 +29960,7 @@ def _server_state(io: Surroundings, server: Server) -> str:
     if server.wrapper is not None:
         own = {"config", "profile"} & set(server.wrapper.options)
         return "not by this wall" if _foreign_wall(io, server) else (
-            f"wrapped, policy {_policy_of(server.wrapper)}" if own else "wrapped, no policy of its own")
+            f"wrapped, policy {_policy_of(server.wrapper)}" if own else "wrapped")
     return f"not covered: {printable(server.why_not)}" if server.why_not else "not wrapped"
 
 
@@ -30494,7 +30497,7 @@ def _say_by_hand(io: Surroundings, server: Server, words: Sequence[str]) -> None
         for line in lines_to_paste(shown, words):
             io.say("    " + printable(line, 4000))
         if (shown.argv, shown.entry) != (server.argv, server.entry):
-            io.say("    (what is [REDACTED] stays as it is in the file)")
+            io.say(f"    ({MARKER} is only shown in place of a secret; the file keeps the secret)")
 
 
 def _shown_entry(entry: Any) -> Any:
@@ -34386,7 +34389,7 @@ Examples:
   mcpwall --profile strict -- uvx mcp-server-git
   mcpwall check read_file path=~/.ssh/id_rsa
   mcpwall log --since 2d
-  mcpwall rules company-laptop --format yaml > ~/.mcpwall/config.yml
+  mcpwall init --profile company-laptop
 
 Exit status of `mcpwall -- COMMAND`: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be
 started; 70 for a fault in mcpwall. Of every verb: 0 done, allowed, or nothing found; 1 something was found, refused or
