@@ -27772,10 +27772,10 @@ def launch_argv(entry: Any) -> tuple[list[str], str]:
     holder = entry[keys[0]] if keys else entry
     for kind in (entry.get("type"), entry.get("transport"), holder.get("type")):
         if isinstance(kind, str) and kind not in ("stdio", "local"):
-            return [], f"type {printable(kind, 40)}: no local server to stand before"
+            return [], f"a server of type {printable(kind, 40)}; only local ones can be wrapped"
     for key in ("url", "serverUrl", "httpUrl", "uri"):
         if entry.get(key) or holder.get(key):
-            return [], f"remote ({key}): no local server to stand before"
+            return [], f"a remote server ({key}); only local ones can be wrapped"
     program, arguments = holder.get(program_key), holder.get("args", [])
     if program is None:
         return [], "no command: built into the host or provided by an extension"
@@ -33039,7 +33039,7 @@ def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json
         table.append([str(count), rule, server, first[:16], last[:16], said])
     _say_table(io, table)
     if never:
-        _say_wrapped(io, "Never fired: " + ", ".join(never))
+        _say_wrapped(io, "Never matched: " + ", ".join(never))
 
 
 def _say_table(io: Surroundings, rows: Sequence[Sequence[str]]) -> None:
@@ -34562,7 +34562,7 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
         raise UsageError(f"{printable(repr(command[0]))} is one word with blanks; write the command in "
                          f"several: mcpwall -- {printable(command[0], 300)}")
     if sys.stdin is not None and sys.stdin.isatty():
-        print("mcpwall: waiting for a host to speak MCP here; it is hosts that start this line (see: mcpwall "
+        print("mcpwall: waiting for a host to speak MCP here; hosts start this command (see: mcpwall "
               "init)", file=sys.stderr)
     gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
@@ -35153,6 +35153,9 @@ def cmd_demo(args: Any, io: Surroundings) -> int:
         project = os.path.join(home, "project")
         os.mkdir(project)
         this = [sys.executable, os.path.abspath(__file__)]
+        if "PYTHONHOME" not in os.environ:      # as a wrapped entry starts: compiled once for wall and server
+            text = _LAUNCHER.format(file=this[1], cache=os.path.join(home, "cache"))
+            this[1:] = ["-I", "-S", "-c", text]
         child = subprocess.Popen([*this, *given, "--log-level", "error", "--server-name", "toy", "--", *this,
                                   "demo", "--server"],
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=project,
