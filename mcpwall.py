@@ -96,11 +96,11 @@ sys.exit(wall.main())
 def _without_foreign_folders() -> None:
     """Have a script's modules come from the standard library, not from its folder, the working directory or
     PYTHONPATH."""
-    foreign = {os.path.abspath(place) for place in
+    foreign = {os.path.abspath(folder) for folder in
                [os.path.dirname(__file__),
                 "", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]}
     foreign.discard(os.path.dirname(os.__file__))
-    sys.path[:] = [place for place in sys.path if os.path.abspath(place) not in foreign]
+    sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) not in foreign]
 
 
 def _go_on_from_cache() -> None:
@@ -900,10 +900,10 @@ def _known_spelling(method: str) -> bool:
 _METHODS_FOLDED = frozenset(method.casefold() for method in _METHODS)
 
 
-def _refuse_shadows(members: Mapping[str, Any], protocol: frozenset[str], place: str) -> None:
+def _refuse_shadows(members: Mapping[str, Any], protocol: frozenset[str], where: str) -> None:
     """Raise MessageError for a name that some reader takes for a protocol member."""
     if _has_shadow(members, protocol):
-        raise MessageError(f"{place}a member is named like a protocol member in another spelling", -32600)
+        raise MessageError(f"{where}a member is named like a protocol member in another spelling", -32600)
 
 
 def _has_shadow(members: Mapping[str, Any], protocol: frozenset[str]) -> bool:
@@ -1186,15 +1186,15 @@ def _view_letter_tables() -> list[dict[int, str]]:
     """[look-alikes anywhere, look-alikes in ASCII words]: code point → ASCII letter."""
     if not _view_letters:
         same = {ord(row[0]): row[1] for row in _VIEW_SAME_LETTERS.split()}
-        same.update({first + place: chr(65 + place) for first in (0x1F150, 0x1F170) for place in range(26)})
+        same.update({first + index: chr(65 + index) for first in (0x1F150, 0x1F170) for index in range(26)})
         _view_letters[:] = same, {**{ord(row[0]): row[1] for row in _VIEW_ALIKE_LETTERS.split()}, **same}
     return _view_letters
 
 
-def _view_fold_word(found: re.Match[str]) -> str:
+def _view_fold_word(match: re.Match[str]) -> str:
     """A word that mixes ASCII letters with look-alikes, or is long and all look-alikes, in ASCII; else as it
     is."""
-    word = found[0]
+    word = match[0]
     same, alike = _view_letter_tables()
     if word.encode("ascii", "ignore").strip(b"0123456789_"):
         return word.translate(alike)
@@ -1537,12 +1537,12 @@ class _ViewCut:
             return [(first[0], first[0])]
         last = self._span(end - 1)[1]
         spans, at = [], first[0]
-        place = self._index(start) + 1
-        while place < len(self._pieces) and self._starts[place] < last:
-            if self._pieces[place] and not self._readings[place]:       # left out here
-                spans.append((at, self._starts[place]))
-                at = self._starts[place + 1]
-            place += 1
+        index = self._index(start) + 1
+        while index < len(self._pieces) and self._starts[index] < last:
+            if self._pieces[index] and not self._readings[index]:       # left out here
+                spans.append((at, self._starts[index]))
+                at = self._starts[index + 1]
+            index += 1
         return [span for span in (*spans, (at, last)) if span[0] < span[1]]
 
     def _index(self, offset: int) -> int:
@@ -1682,7 +1682,7 @@ def is_coded(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
         return True
     if not text.isascii() and _view_is_odd(text) or "\x1b" in text and _view_terminal.search(text):
         return True
-    if "&" in text and any(_view_read_entity(found[0]) != found[0] for found in _view_entity.finditer(text)):
+    if "&" in text and any(_view_read_entity(match[0]) != match[0] for match in _view_entity.finditer(text)):
         return True
     return (runs is None or bool(runs)) and next(encoded_runs(text, runs), None) is not None
 
@@ -1902,15 +1902,15 @@ class _JsoncReader:
             if depth == MAX_DEPTH:
                 raise self.fault(f"nested deeper than {MAX_DEPTH} levels", at)
             return self.container(at, depth + 1, first == "{", ways)
-        found = _json_scalar.match(self.text, at)
-        if found is None:
+        match = _json_scalar.match(self.text, at)
+        if match is None:
             raise self.fault("expected a value", at)
-        word, number, fraction = found.group(0, 1, 2)
+        word, number, fraction = match.group(0, 1, 2)
         if number is None:
-            return Node(_JSON_WORDS[word], at, found.end())
+            return Node(_JSON_WORDS[word], at, match.end())
         if len(number) > MAX_INTEGER_DIGITS or (fraction and math.isinf(float(number))):
             raise self.fault("the number is too large", at)
-        return Node(float(number) if fraction else int(number), at, found.end())
+        return Node(float(number) if fraction else int(number), at, match.end())
 
     def string(self, at: int) -> tuple[str, int]:
         try:
@@ -2660,6 +2660,8 @@ class _Cat(NamedTuple):     # all parts, one after another
 class _Alt(NamedTuple):     # one of the parts, earlier ones preferred
     parts: tuple[Any, ...]
 class _Rep(NamedTuple):
+    """A repeat of *body*, from *least* to *most* times (_NEVER: without an end); *lazy*: as few as will
+    do."""
     body: Any
     least: int
     most: int
@@ -2667,6 +2669,7 @@ class _Rep(NamedTuple):
 class _At(NamedTuple):      # an assertion about a place: ^ $ b B
     what: str
 class _Look(NamedTuple):
+    """A look *ahead* or behind, which *negate* turns round. *index* numbers those of one pattern."""
     ahead: bool
     negate: bool
     body: Any
@@ -2675,6 +2678,7 @@ _VOID = _Cat(())
 
 
 def _children(node: Any) -> tuple[Any, ...]:
+    """The nodes right below one."""
     kind = type(node)
     if kind is _Cat or kind is _Alt:
         return tuple(node.parts)
@@ -2696,6 +2700,7 @@ def _ranges_of(*spans: tuple[int, int]) -> _Ranges:
 
 
 def _ranges_not(ranges: _Ranges) -> _Ranges:
+    """All code points that are not in *ranges*, which are sorted and disjoint."""
     gaps, at = [], 0
     for first, last in ranges:
         if first > at:
@@ -2769,6 +2774,8 @@ class _RegexParser:
         return PolicyError(f"regex {_shown(self.source)}: {problem}")
 
     def parse(self) -> Any:
+        """The tree of the whole pattern. Raises PolicyError, with what to write instead where another
+        dialect was meant."""
         source = self.source
         if len(source) > MAX_REGEX_LENGTH:
             raise self.fail(f"longer than {MAX_REGEX_LENGTH} characters; split it into several")
@@ -2783,6 +2790,7 @@ class _RegexParser:
         return node
 
     def alternatives(self, depth: int) -> Any:
+        """Branches parted by `|`, up to the end or a closing parenthesis."""
         branches = [self.sequence(depth)]
         while self.source[self.at:self.at + 1] == "|":
             self.at += 1
@@ -2795,6 +2803,7 @@ class _RegexParser:
         return _Alt(tuple(branches))
 
     def sequence(self, depth: int) -> Any:
+        """Atoms with their repeats, one behind the other; what stands for itself is taken in whole runs."""
         source, size, parts = self.source, len(self.source), []
         while self.at < size and source[self.at] not in "|)":
             start = self.at
@@ -2811,6 +2820,7 @@ class _RegexParser:
         return parts[0] if len(parts) == 1 else _Cat(tuple(parts))
 
     def literal(self, text: str) -> list[Any]:
+        """Characters that stand for themselves; under the flag i a set for each letter."""
         if not self.fold:
             return [_Lit(text)]
         return [_Set(_fold(((ord(char), ord(char)),))) if char.isalpha() or char > "\x7f" else _Lit(char)
@@ -2844,6 +2854,7 @@ class _RegexParser:
         return _Rep(atom, least, most, bool(lazy))
 
     def atom(self, depth: int) -> Any:
+        """What a repeat may stand behind: a character, a class, a group, or an anchor."""
         source, char = self.source, self.source[self.at]
         if char == "\\":
             if source[self.at + 1:self.at + 2] in ("b", "B"):
@@ -2863,6 +2874,7 @@ class _RegexParser:
         return _At(char) if char in "^$" else self.literal(char)[0]
 
     def group(self, depth: int) -> Any:
+        """A group of any kind that JavaScript has. Names are kept, since two groups must not share one."""
         source, start = self.source, self.at
         opened = _RE_GROUP.match(source, start)
         if opened is None or source[opened.end():opened.end() + 1] == "?":
@@ -2914,13 +2926,15 @@ class _RegexParser:
         raise self.fail(_escape_problem(char, source[start:start + 2] + after))
 
     def char_class(self) -> Any:
-        found = _RE_CLASS.match(self.source, self.at)
-        if found is None:
+        """A class such as `[a-z0-9]` as sorted ranges. Most patterns repeat a few classes, so those are
+        remembered."""
+        match = _RE_CLASS.match(self.source, self.at)
+        if match is None:
             raise self.fail(r"a [ that is never closed; write \[ for the character")
-        key = (found.group(), self.fold)
-        self.at = found.end()
-        if not found.group(2):
-            if not found.group(1):
+        key = (match.group(), self.fold)
+        self.at = match.end()
+        if not match.group(2):
+            if not match.group(1):
                 raise self.fail(r"[] matches nothing in JavaScript; write \] inside a class for the bracket")
             rest = self.source[self.at:]
             if "]" in rest and ("[" not in rest or rest.index("]") < rest.index("[")):
@@ -2929,10 +2943,10 @@ class _RegexParser:
             return _ANY
         ranges = _class_sets.get(key)
         if ranges is None:
-            ranges = self.class_ranges(found.end(1), found.end() - 1)
+            ranges = self.class_ranges(match.end(1), match.end() - 1)
             if self.fold:
                 ranges = _fold(ranges)
-            if found.group(1):
+            if match.group(1):
                 ranges = _ranges_not(ranges)
             if len(_class_sets) > 500:
                 _class_sets.clear()
@@ -2964,6 +2978,7 @@ class _RegexParser:
         return _ranges_of(*spans)
 
     def class_member(self) -> str | _Ranges:
+        """One member of a class: a character, or the ranges that an escape stands for (digits, blanks)."""
         source = self.source
         char = source[self.at]
         if char != "\\":
@@ -2985,6 +3000,7 @@ def _shown(text: str) -> str:
 
 
 def _group_problem(text: str) -> str:
+    """What to say of a `(?` that JavaScript does not know."""
     if re.match(r"\(\?[a-zA-Z-]+[:)]", text):
         return f"{text.split(')')[0]}: inline flags are not JavaScript; write both cases, such as [Rr][Mm]"
     if text.startswith(("(?P<", "(?P=")):
@@ -2994,6 +3010,7 @@ def _group_problem(text: str) -> str:
 
 
 def _escape_problem(char: str, text: str) -> str:
+    """What to say of an escape that JavaScript does not know, or that is refused here."""
     hints = {"": r"ends in a single backslash; write \\ for the character", "c": r"\c is refused; write \xHH",
              "p": "\\p needs JavaScript's flag u; write the ranges of characters",
              "x": r"\x wants two hexadecimal digits", "u": r"\u wants four hexadecimal digits"}
@@ -3066,6 +3083,7 @@ def _to_python(node: Any) -> str:
 
 
 def _set_to_python(ranges: _Ranges) -> str:
+    """A set as a class that Python's `re` reads; of a set and its opposite the shorter one."""
     if not ranges:
         return "(?!)"
     if ranges[0][0] == ranges[-1][1]:
@@ -3138,6 +3156,8 @@ def _literal_sets(node: Any) -> tuple[frozenset[str] | None, frozenset[str] | No
 
 
 def _literal_chain(parts: Iterable[Any]) -> tuple[frozenset[str] | None, frozenset[str] | None]:
+    """Literals that parts behind each other must hold: (all that the whole may be, when these are few; the
+    best set of which one occurs in any match)."""
     whole, best = True, None  # type: bool, frozenset[str] | None
     run = frozenset(("",))
     for part in parts:
@@ -3240,6 +3260,7 @@ class _Plan:
             self.step = self.window - int(reach)
 
     def machine(self, ahead: bool, ordered: bool, stops: bool, look: _Look | None = None) -> _Machine:
+        """The machine for one way to run through a text, made when it is first needed."""
         key = (ahead, ordered, stops, look and look.index)
         if key not in self._machines:
             roams = look is not None or not ordered and not (stops and self.anchored)
@@ -3354,6 +3375,7 @@ class _Machine:
         return then
 
     def repeat(self, node: Any, out: int) -> int:
+        """Build a repeat that leads on to *out*; where it begins."""
         least, guard, then, begun = node.least, self.ordered and _width(node.body)[0] == 0, out, len(self.ops)
         # One more round of the repeat. Where the order of tries counts, a round has to take something, or it
         # would be tried for ever.
@@ -3387,6 +3409,8 @@ class _Machine:
         self.ranks.update({at: (-chain.start, sign * at) for at in chain})
 
     def row(self, core: tuple[int, ...], prev: int, hit: bool) -> _Row:
+        """The state with these places (*core*), made when a text first leads to it. States of all machines
+        share one bounded memory."""
         global _state_bytes
         key = (self, core, prev, hit)
         row = _states.get(key)
@@ -3397,6 +3421,7 @@ class _Machine:
         return row
 
     def holds(self, test: Any, before: int, after: int, flags: tuple[int, ...]) -> bool:
+        """Does an anchor or a look hold between two characters of these kinds?"""
         if type(test) is _Look:
             return bool(flags[self.looks.index(test.index)]) != test.negate
         if test.what in "^$":
@@ -3466,6 +3491,7 @@ class _Machine:
         return following    # type: ignore[no-any-return]
 
     def after(self, row: _Row, place: int, kind: int, flags: tuple[int, ...]) -> _Row:
+        """The state behind *row*, once a character was read that is at *place* in the alphabet."""
         threads, hit = self.closure(row, kind, flags)
         if self.stops and (hit or row.hit):
             return self.row((), 0, True)
@@ -3657,6 +3683,8 @@ class _GlobParser:
         return PolicyError(f"glob {_shown(self.pattern)}: {problem}")
 
     def parse(self) -> list[list[Any]]:
+        """The alternatives of the whole glob, each a list of tokens. Raises PolicyError for what readers
+        of globs disagree about."""
         pattern = self.pattern
         if not pattern:
             raise self.fail("is empty; write * for any name")
@@ -3699,11 +3727,13 @@ class _GlobParser:
         return found
 
     def cross(self, left: list[list[Any]], right: list[list[Any]]) -> list[list[Any]]:
+        """Every token list of *left* followed by each of *right*, within a bound: braces multiply."""
         if len(left) * len(right) > MAX_GLOB_ALTERNATIVES:
             raise self.fail(f"more than {MAX_GLOB_ALTERNATIVES} alternatives; write a list of globs")
         return [one + other for one in left for other in right]
 
     def brace(self) -> list[list[Any]]:
+        """The alternatives of `{a,b}`, or of a range."""
         start, found = self.at, []  # type: int, list[list[Any]]
         self.depth += 1
         if self.depth > MAX_REGEX_NESTING:
@@ -3728,6 +3758,7 @@ class _GlobParser:
         return self.cross([[]], found)
 
     def one_of(self, negate: str, members: str) -> Any:
+        """The set that a class `[…]` stands for, in which a name's separators cannot be."""
         spans, chars = [], re.findall(r"(\\?)(.)", members, re.DOTALL)
         refused = "{}/," if self.depth else "{}/"
         if any(not escape and char in refused for escape, char in chars):
@@ -3749,6 +3780,7 @@ class _GlobParser:
 
 
 def _glob_segments(tokens: Sequence[Any], parser: _GlobParser) -> list[list[Any]]:
+    """The tokens between slashes. `**` counts as any number of segments only where it is one by itself."""
     segments: list[list[Any]] = [[]]
     for token in tokens:
         if token == "/":
@@ -4022,6 +4054,8 @@ def _is_no_link(path: str) -> bool:
 
 
 def follow_links(path: str) -> str:
+    """Where *path* leads with every link on the way followed, whether it is there or not. Links that go in
+    a circle lead nowhere."""
     done: list[str] = []
     left, links, gone = path.split("/")[::-1], 0, 0     # gone: from this depth on nothing exists
     while left:
@@ -4114,6 +4148,8 @@ class DiskLooks:
         return self.resolve(path) if real is None else real
 
     def _look(self, path: str) -> str:
+        """Resolve *path* with as few looks at the disk as will do: below a folder that is not there,
+        nothing needs a look."""
         beyond = self._edge                     # what follows may find another one
         if path.startswith(beyond) and len(beyond) > 1:
             edge = beyond[:-1]
@@ -4233,6 +4269,8 @@ def _path_spellings(value: str, ctx: PathContext, named: bool, word: bool) -> tu
 
 
 def _path_alternatives(text: str, ctx: PathContext, named: bool, word: bool) -> Iterator[str]:
+    """The spellings of paths that a text may hold: bare, without quotes and control characters, and each
+    of several that it lists."""
     bare = text.strip(_PATH_EDGES)
     if len(bare) > 1 and bare[0] + bare[-1] in ('""', "''", "``", "<>"):
         bare = bare[1:-1]
@@ -4318,6 +4356,8 @@ def _path_in_uri(rest: str) -> Iterator[str]:
 
 
 def _path_of_user(text: str, ctx: PathContext) -> Iterator[str]:
+    """What a path with a tilde stands for: this user's home, the working directory, or the home of
+    another."""
     user = _PATH_TILDE.match(text)
     if user is None:
         return
@@ -4476,6 +4516,8 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
 
 
 def _path_reading(root: str, rest: str, ctx: PathContext, sure: bool) -> PathReading:
+    """A path below *root* as a reading; one with `..` is also kept unresolved, for what lies before the
+    dots may be a link."""
     lexical = _path_normal(root, rest)
     if root and not ctx.windows or root == "//":
         return PathReading(lexical, (), sure)   # a name of another system, or of the network: not looked up
@@ -4488,8 +4530,8 @@ _PATH_HEAD = lazy_regex(r"\s*([^/\\]{0,400})")
 def _is_said(text: str, ctx: PathContext) -> bool:
     """Does *text* begin with several words that are the name of nothing here? `a b/../x` leads elsewhere, and
     is not said; nor is `fi\\nle:///x`."""
-    found = _PATH_HEAD.match(text)
-    head, bare = found[1], found.end() == len(text)
+    match = _PATH_HEAD.match(text)
+    head, bare = match[1], match.end() == len(text)
     head = head.rstrip() if bare else head
     if _PATH_BLANKS.search(head) is None or "." in text and _PATH_CLIMB.search(text) is not None or \
             "%" in text and _PATH_CLIMB.search(text) is not None:
@@ -4648,12 +4690,14 @@ class SplitPath:
         self._starts: dict[str, list[int]] = {"": [0]}
 
     def starts(self, anchor: str) -> list[int]:
+        """At which components of the path an *anchor* of globs (home or project) ends; found once for
+        each."""
         found = self._starts.get(anchor)
         if found is None:
             path, ctx = self._path, self._context
-            place = ctx.project or ctx.cwd if anchor == "project" else ctx.home
-            place = (_path_same(place) if self.fold else place).rstrip("/")
-            ends = {len(place)} if path == place or path.startswith(place + "/") else set()
+            folder = ctx.project or ctx.cwd if anchor == "project" else ctx.home
+            folder = (_path_same(folder) if self.fold else folder).rstrip("/")
+            ends = {len(folder)} if path == folder or path.startswith(folder + "/") else set()
             home = _PATH_HOMES.match(path) if anchor == "~*" else None
             if home is not None:
                 ends.add(home.end())
@@ -4692,6 +4736,7 @@ class PathPattern:
         return made
 
     def matches(self, path: SplitPath) -> bool:
+        """Does the path hit this pattern, by the case that its file system minds?"""
         return any((must is None or must in path.known)
                    and any(_path_matches(tests, path.parts, at) for at in path.starts(anchor))
                    for anchor, tests, must in self.made(path.fold))
@@ -4941,6 +4986,8 @@ class PathIndex:
                 *[pattern for part in dict.fromkeys(parts) for pattern in self._words.get(part, ())]]
 
     def _decide(self, candidates: list[PathPattern], canonical: str, ctx: PathContext) -> Mapping[str, str]:
+        """{name: the glob that hit} among *candidates*; of each name the last glob that matches counts, as
+        in a list of exceptions."""
         path = SplitPath(canonical, ctx, self._any_case or ctx.fold_case or canonical[1:2] == ":")
         last: dict[str, PathPattern] = {}
         for pattern in candidates:
@@ -5269,6 +5316,7 @@ class FileRule(NamedTuple):
 
 
 def _file_rules(text: str) -> list[FileRule]:
+    """The rules of a table such as _SENSITIVE: a head line for each, its globs below it."""
     rules: list[FileRule] = []
     for line in text.strip().split("\n"):
         if line[0] != " ":
@@ -5365,7 +5413,7 @@ def _patch_path(name: str) -> str:
     """The file that a header names: without the time behind it, quotes, and the `a/` or `b/` of git."""
     name = name.split("\t")[0].strip()
     if len(name) > 1 and name[0] == name[-1] == '"':
-        octal = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8) & 255), name[1:-1])
+        octal = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8) & 255), name[1:-1])
         name = re.sub(r"\\(.)", r"\1", octal)
         if any("\x7f" < c < "\u0100" for c in name) and max(name) < "\u0100":
             name = name.encode("latin-1").decode("utf-8", "replace")
@@ -5542,8 +5590,8 @@ def address_names(host: str) -> tuple[frozenset[str], tuple[str, ...]]:
     elif not numbers:
         kinds |= _adr_of_name(name)
         if name.endswith(_ADR_ECHOES):
-            for found in _adr_inside.finditer(name):
-                numbers |= {int(found[5], 16)} if found[5] else _adr_v4(".".join(found.group(1, 2, 3, 4)))
+            for match in _adr_inside.finditer(name):
+                numbers |= {int(match[5], 16)} if match[5] else _adr_v4(".".join(match.group(1, 2, 3, 4)))
     for number in numbers:
         metadata, networks = _adr_tables()
         names.append(".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0)))
@@ -5682,8 +5730,8 @@ def _adr_urls(text: str) -> Iterator[str]:
 
 def certain_host(text: str) -> str | None:
     """The host of a web address that every library reads alike; None for any other text."""
-    found = _adr_certain.match(text)
-    return found[1] if found is not None and hosts_of(text, True) == ((found[1],), False) else None
+    match = _adr_certain.match(text)
+    return match[1] if match is not None and hosts_of(text, True) == ((match[1],), False) else None
 
 
 # -- in commands
@@ -5737,7 +5785,7 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
         if word not in (";", "&", "|", "(", ")", "`", "\n", "$("):
             line.append(word)
             continue
-        bare = [_adr_unquote.sub(lambda found: found[1] or found[2] or found[3] or "", part) for part in line]
+        bare = [_adr_unquote.sub(lambda match: match[1] or match[2] or match[3] or "", part) for part in line]
         at = 0
         while at < len(bare) - 1 and (bare[at].lower() in _ADR_WRAP or bare[at][:1] == "-" or
                                       bare[at].isdigit() or re.match(r"\w+=", bare[at])):
@@ -13328,8 +13376,8 @@ def _wordy(text: str, share: float = 0.7) -> bool:
     covered = 0
     for word in words:
         low = word.lower()
-        known = sum(low[place:place + 2] in _WORD_PAIRS for place in range(len(low) - 1))
-        if known >= (0.75 if len(low) > 7 else 0.5 if len(low) > 4 else 0.6) * (len(low) - 1):
+        frequent = sum(low[index:index + 2] in _WORD_PAIRS for index in range(len(low) - 1))
+        if frequent >= (0.75 if len(low) > 7 else 0.5 if len(low) > 4 else 0.6) * (len(low) - 1):
             covered += len(low)
     return covered >= share * size
 
@@ -13589,24 +13637,24 @@ def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterat
 
 def _value_from(text: str, at: int, reach: int, form: str, left: str = "") -> Iterator[_Value]:
     """The quoted or bare value at *at*."""
-    found = _secret_quoted.match(text, at, reach)
-    if found:
-        yield _value(found.span(2), "quoted")
+    match = _secret_quoted.match(text, at, reach)
+    if match:
+        yield _value(match.span(2), "quoted")
         return
-    found = _bare_value.match(text, at, reach)
-    if found:
-        yield _Value(at, _bare_end(text, at, found.end(), left), form)
+    match = _bare_value.match(text, at, reach)
+    if match:
+        yield _Value(at, _bare_end(text, at, match.end(), left), form)
 
 
-def _at(text: str, found: re.Match[str] | None, reach: int, form: str) -> Iterator[_Value]:
+def _at(text: str, match: re.Match[str] | None, reach: int, form: str) -> Iterator[_Value]:
     """The value behind what was *found*, or up to the next NUL."""
-    if found is None:
+    if match is None:
         return
     if form == "member":
-        stop = text.find("\0", found.end(), reach)
-        yield _Value(found.end(), stop if stop >= 0 else min(len(text), reach), "member")
+        stop = text.find("\0", match.end(), reach)
+        yield _Value(match.end(), stop if stop >= 0 else min(len(text), reach), "member")
     else:
-        yield from _value_from(text, found.end(), reach, form)
+        yield from _value_from(text, match.end(), reach, form)
 
 
 def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
@@ -13615,11 +13663,11 @@ def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
     at = left.rfind("<")
     if at > left.rfind(">"):                # the name is that of the tag, or of one of its attributes
         inside = _inside_tag.search(left)
-        found = _tag_value.match(text, end, end + 4400) if inside else None
+        match = _tag_value.match(text, end, end + 4400) if inside else None
     else:                                   # it is the whole text of a tag
-        found = _tag_next.match(text, end, end + 4400) if left.rstrip()[-1:] == ">" else None
-    if found:
-        yield _value(found.span(found.lastgroup or 0), "cell")
+        match = _tag_next.match(text, end, end + 4400) if left.rstrip()[-1:] == ">" else None
+    if match:
+        yield _value(match.span(match.lastgroup or 0), "cell")
 
 
 _bare_next = lazy_regex(r"&(?:#\w{1,6}|[a-z]{2,8});|[&;,][ \t]*(?:[\w.\-\[\]]+=|\Z)|[,;]\Z")
@@ -13632,9 +13680,9 @@ def _bare_end(text: str, start: int, end: int, left: str) -> int:
     """Where a value without quotes ends: before the next member of a query or list, and closing
     punctuation."""
     value = text[start:end]
-    found = _bare_next.search(value)
-    if found:
-        value = value[:found.start()]
+    match = _bare_next.search(value)
+    if match:
+        value = value[:match.start()]
     if left[-1:] in ("?", "&"):
         value = value.split("&")[0].split("#")[0]
     closed = _closed_early.match(value)
@@ -13678,9 +13726,9 @@ def _below(text: str, first: int, end: int) -> Iterator[_Value]:
     if stop < 0:
         return
     line = text[start:stop].rstrip()
-    found = _delimiter.search(line)
-    if found:
-        sign = ";" if found[0] == "," and line.count(";") > line.count(",") else found[0]
+    match = _delimiter.search(line)
+    if match:
+        sign = ";" if match[0] == "," and line.count(";") > line.count(",") else match[0]
         cells, index = line.split(sign), text.count(sign, start, first)
         labels = (cells[not cells[0].strip():len(cells) - (not cells[-1].strip())] if sign not in "\t,;"
                   else cells)
@@ -13707,13 +13755,13 @@ def _column(text: str, at: int, sign: str, index: int, size: int) -> Iterator[_V
         if not _rule_line.match(line):
             if line.count(sign) + 1 != size and not ('"' in line and sign in ",;"):
                 return
-            start, place = at, index
+            start, skipped = at, index
             if '"' in line and sign in ",;":
                 for cell in _row_cell.finditer(line):
-                    if not place and cell.lastindex:
+                    if not skipped and cell.lastindex:
                         yield _Value(at + cell.start(cell.lastindex), at + cell.end(cell.lastindex), "cell")
-                    place -= 1
-                    if place < 0 or cell.end() == len(line):
+                    skipped -= 1
+                    if skipped < 0 or cell.end() == len(line):
                         break
             else:
                 cells = line.split(sign)
@@ -13739,9 +13787,9 @@ def _aligned(text: str, at: int, column: int, head: str) -> Iterator[_Value]:
             if not _rule_line.match(line + " "):
                 return
         else:
-            found = _word_at.match(line, column)
-            if found:
-                yield _Value(at + column, at + found.end(), "loose")
+            match = _word_at.match(line, column)
+            if match:
+                yield _Value(at + column, at + match.end(), "loose")
         at = stop + 1
         if at >= len(text):
             return
@@ -13753,14 +13801,14 @@ def _tuples(text: str, at: int, index: int) -> Iterator[_Value]:
         opened = _tuple.match(text, at)
         if opened is None:
             return
-        at, place = opened.end(), index
+        at, skipped = opened.end(), index
         while True:
             cell = _row_cell.match(text, at, at + 8000)
-            if cell is None or cell.end() == at and place < 0:
+            if cell is None or cell.end() == at and skipped < 0:
                 return
-            if not place and cell.lastindex:
+            if not skipped and cell.lastindex:
                 yield _value(cell.span(cell.lastindex), "cell")
-            at, place = cell.end(), place - 1
+            at, skipped = cell.end(), skipped - 1
             if text[at:at + 1] in (")", "]", ""):
                 break
         at += 1
@@ -13824,7 +13872,7 @@ def _is_password(value: str, form: str) -> bool:
     if not plain:
         return False
     if "\\u" in plain:
-        plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), plain)
+        plain = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), plain)
     if plain.count(":") > 3 or plain[0] == ":":
         return False                    # a line of passwd
     if not 6 <= len(plain) <= 300 or len(set(plain)) < 5 or plain.lower() in _WEAK_WORDS:
@@ -14074,8 +14122,8 @@ def _given(value: str) -> bool:
 def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
     """(kind, start, end) of each password in a URL that is more than a stand-in. *low* is *text* in lower
     case."""
-    for found in _url_password.finditer(text):
-        user, password = found[1], found[2]
+    for match in _url_password.finditer(text):
+        user, password = match[1], match[2]
         if _port_first.match(password):     # of the first of several hosts
             continue
         if (password == user or password[0] in "<[{$%" or len(password) < 6 and
@@ -14083,9 +14131,9 @@ def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
             or not _given(password) or password.isalpha() and password.islower() and len(password) < 9 and
             _wordy(password)):
             continue
-        scheme = _url_scheme.search(low, max(0, found.start() - 24), found.start())
+        scheme = _url_scheme.search(low, max(0, match.start() - 24), match.start())
         known = scheme is not None and scheme[0].startswith(_DATABASES)
-        yield "database-url" if known else "url-password", *found.span(2)
+        yield "database-url" if known else "url-password", *match.span(2)
 
 
 _azure_word = lazy_regex("~(?<=Q~)")
@@ -14328,9 +14376,9 @@ class _Search:
                                 end) or self._inside(run[-_RUN_ENDS:], end - _RUN_ENDS, end)
         if run.strip("0123456789abcdef-"):
             for tried, match in enumerate(_shapes().inner.finditer(run)):
-                place = match.end()
-                last = self._try([shape for shape in _shapes().at(run[place:place + 3]) if not shape.back],
-                                 start + place, end)
+                begin = match.end()
+                last = self._try([shape for shape in _shapes().at(run[begin:begin + 3]) if not shape.back],
+                                 start + begin, end)
                 if last or tried > 8:
                     return last
         return 0
@@ -14357,8 +14405,8 @@ class _Search:
             if scheme:
                 self._scheme(scheme[1], left, end)
             else:
-                for place, word in words:
-                    self._judge(place, place + len(word), left, end)
+                for at, word in words:
+                    self._judge(at, at + len(word), left, end)
         return end
 
     def _words_before(self, left: int, more: int = 0) -> list[tuple[int, str]]:
@@ -14413,11 +14461,11 @@ class _Search:
                 self.hits.append(match.start())
                 if not len(self.hits) & 255:
                     self.budget.check()
-                what = actions[match.lastindex - 1]     # type: ignore[operator]
-                if what is True or what is False:
-                    self._judge(match.start(), match.start() + 1, columns=not what)
-                elif what not in forms:
-                    forms.append(what)
+                action = actions[match.lastindex - 1]     # type: ignore[operator]
+                if action is True or action is False:
+                    self._judge(match.start(), match.start() + 1, columns=not action)
+                elif action not in forms:
+                    forms.append(action)
         for kind, form in forms:
             for found in form.finditer(low):
                 value = self.text[found.start(1):found.end(1)]
@@ -14451,9 +14499,9 @@ class _Search:
         if not rank or rank == "token" and self.low[max(0, first - 5):first] in ("page ", "next "):
             return
         if rank == "phrase":
-            found = _seed_words.match(text, end, end + 500)
-            if found and _NEVER_OF_WALLETS.isdisjoint(found[1].split()):
-                self._add("seed-phrase", *found.span(1))
+            match = _seed_words.match(text, end, end + 500)
+            if match and _NEVER_OF_WALLETS.isdisjoint(match[1].split()):
+                self._add("seed-phrase", *match.span(1))
             return
         reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
         ended = text[end:end + 3].lstrip("\"'`* ")[:1] in ("", *",;|│┃║\t\r\n])")
@@ -14494,22 +14542,22 @@ class _Search:
         if _block_word.search(text):
             self.found += (("private-key-header", pieces) for pieces in _block_spans(text))
         if "://" in text and _hook_word.search(text):
-            for found in _webhook.finditer(text):
-                if _random(found[0].rsplit("/", 1)[1]):
-                    self._add(f"{found.lastgroup}-webhook", *found.span())
+            for match in _webhook.finditer(text):
+                if _random(match[0].rsplit("/", 1)[1]):
+                    self._add(f"{match.lastgroup}-webhook", *match.span())
         if "@" in text and "://" in text:
             for kind, start, end in _url_spans(text, low):
                 self._add(kind, start, end)
         if "~" in text and _azure_word.search(text):
-            for found in _azure_secret.finditer(text):
-                if _random(found[0]):
-                    self._add("azure-client-secret", *found.span())
+            for match in _azure_secret.finditer(text):
+                if _random(match[0]):
+                    self._add("azure-client-secret", *match.span())
         key = _jwk_word.search(text)
         while key:
             at = key.start()
-            for found in _jwk_private.finditer(text, max(0, at - _JWK_REACH), at + _JWK_REACH):
-                if "}" not in text[min(at, found.start()):max(at, found.start())]:
-                    self._add("private-jwk", *found.span(1))
+            for match in _jwk_private.finditer(text, max(0, at - _JWK_REACH), at + _JWK_REACH):
+                if "}" not in text[min(at, match.start()):max(at, match.start())]:
+                    self._add("private-jwk", *match.span(1))
             key = _jwk_word.search(text, at + _JWK_REACH)
 
 
@@ -14855,7 +14903,7 @@ def writes_marker(text: str, quotes: bool) -> bool:
     name counts.
     """
     return any(_name_rank(name.strip()) if quotes else not _about_markers.search(name)
-               for found in _marked_value.finditer(text) for name in (found["name"] or found["label"] or "",))
+               for match in _marked_value.finditer(text) for name in (match["name"] or match["label"] or "",))
 
 
 # -- values of variables -------------------------------------------------------
@@ -14983,7 +15031,7 @@ NOT        under_no_circumstances do_not don't dont never must_not mustn't shoul
 TELL       tell inform mention reveal disclose explain admit report notify alert warn confess describe expose show say discuss
            acknowledge display telling informing mentioning revealing disclosing notifying alerting showing reporting warn
            advise advising let bother
-USER       user users human humans operator customer owner maintainer maintainers person anyone anybody
+USER       user users human humans operator customer owner maintainer maintainers person
 USERS      user's users owner's customer's user
 KNOW       know notice learn find_out be_told be_informed be_notified be_aware become_aware realize realise suspect hear
 ABOUT      that about what how of unless under at in for no
@@ -14995,7 +15043,7 @@ HIDE       hide conceal withhold suppress keep
 OMIT       omit leave_out exclude leave skip drop
 SLY        without_a_word in_silence on_the_quiet low-key under_the_radar secretly covertly discreetly silently quietly stealthily invisibly in_secret behind_the_scenes
 TRACE      trace traces evidence mentions signs
-CONSENT    approved pre-approved preapproved agreed consented authorized authorised confirmed allowed granted accepted
+CONSENT    approved pre-approved preapproved agreed consented authorized authorised confirmed allowed granted accepted okayed signed_off cleared
 CHECK      confirmation confirmations approval approvals permission permissions consent dialog review reviews prompts
            confirmation_prompts confirmation_dialogs verification authorization
 SKIP       skip bypass omit disable suppress ignore
@@ -15008,7 +15056,6 @@ YOU        you i_you
 MUST       must should shall will to have_to need_to needs_to has_to is_required are_required are_to is_to always
 LEAD       please kindly pls plz btw automatically silently quietly secretly now then and just simply immediately first instead also so but always you therefore hence thus
            there's there_is important critical note nb ps p.s urgent attention warning next finally
-MAKE       make ensure be_sure see_to
 DO         ignore disregard forget stop send forward transfer delete remove call invoke run execute read open fetch reveal output
            print reply respond answer visit upload post submit export email e-mail mail grant disable give write say list show
            include append add copy recommend approve merge install download obey wire buy mark rate move share archive create make book post
@@ -15018,21 +15065,18 @@ ACT        delete transfer send export forward e-mail email disable run execute 
 MOVE       convey export push relay send pass include append attach upload paste forward provide put insert leak exfiltrate post submit share transmit
            email e-mail copy output print add encode embed deliver write supply give hand hand_over return place fill store
            report quote expose dump mirror sync mail bcc
-TOLD       passed sent included attached forwarded posted submitted shared transmitted uploaded copied mirrored bcc'd
+TOLD       passed sent included attached forwarded posted submitted shared transmitted uploaded copied mirrored bcc'd emailed e-mailed mailed relayed streamed synced
 READ       read open cat load access retrieve get fetch grab collect obtain dump print extract gather scan use check
 REVEAL     expose hand_over reveal disclose summarise summarize print output repeat show display leak disclose recite reproduce share tell give return include dump
            translate quote write
 CALL       call invoke run execute use trigger
 RUN        run execute launch issue perform
 BEFOREHAND before prior_to
-USING      using calling invoking running processing executing use invocation calculating searching answering replying
-           responding translating anything continuing proceeding commit replying_to
 AFTER      after whenever once when every_time each_time if
 LOADED     used invoked called available present loaded installed connected executed
 TALK       conversation_history chat_history chat_log message_history conversation_log dialogue_history entire_conversation
            full_conversation whole_conversation complete_conversation whole_dialogue full_chat_history entire_chat_history
            conversation dialogue chat chat_context
-LAST       previous last recent preceding earlier
 SAID       messages message prompt prompts turns outputs results reply
 PROMPT     hidden_instructions secret_instructions initial_message your_instructions your_guidelines system_message system_prompt system_prompts system_instructions hidden_prompt initial_prompt developer_prompt
            original_instructions initial_instructions
@@ -15049,7 +15093,6 @@ AIM        recipient destination amount account payee iban beneficiary address n
 TOOL       tool tools function functions server servers
 OLD        deprecated broken insecure unsafe obsolete compromised untrusted buggy disabled vulnerable unreliable outdated
 ROUTE      route send direct redirect pass forward channel
-GO         go_through be_routed be_sent be_addressed be_directed be_copied be_forwarded be_mirrored be_posted be_bcc'd
 PRETEXT    compliance audit audits auditing regulatory gdpr policy telemetry legal retention governance diagnostics
            verification debugging authentication
            security_check security_reasons security_purposes security_verification certification
@@ -15104,7 +15147,6 @@ OWN        private confidential internal payroll salary salaries finance financi
 OUT        public publicly external issue gist pastebin webhook endpoint channel
 PUSH       otherwise or
 FAILS      fail fails invalid blocked broken lost not_work refused rejected expire incomplete suspended terminated
-LOUD       urgent urgently immediately right_now asap emergency at_once
 LAW        compliance gdpr hipaa audit auditing regulation regulatory policy iso soc2 security_reasons security_purposes safety_reasons
            traceability accountability disaster_recovery quality_assurance legal diagnostics telemetry calibrate identity
 MASTER     administrator admin developer developers owner operator creator creators management security_team it_department it_team supervisor
@@ -15115,12 +15157,12 @@ NOTHING    nothing_happened nothing_had_happened your_own_idea
 NEED       need needed necessary needs required reason point must
 BOTHER     bother trouble discuss discussed flag escalate mention tell inform notify ask alert consult report involve disturb mentioned told informed asked display show
            displayed shown know disclose disclosed
-CONFIG     payee settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
+CONFIG     bank_details bank_account account_number account_details password payee settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
            payout_address payout wallet recipient iban ci_check
-GUARD      read-only_mode firewall antimalware security_scan security_scans security_scanner secret_scanning restriction safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
+GUARD      integrity_check integrity_checks signature_check read-only_mode firewall antimalware security_scan security_scans security_scanner secret_scanning restriction safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
            safety_settings safety_checks confirmation_step approval_step permission_prompts approval_dialog safety_policy safety_guidelines
 LIFTED     redundant not_applicable inapplicable offline lifted removed disabled unlocked suspended void revoked deactivated waived cancelled unnecessary
-PRESS      additionally precondition prerequisite unless irrespective must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
+PRESS      requires additionally precondition prerequisite unless irrespective must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
 ORDER      unsubscribe process fill wire raise rate accept list overwrite star pretend emphasise emphasize portray complete insist peek hard-code hardcode do take
            give set enter record let make treat consider assume continue proceed start stop begin end switch turn go
            select choose pick remove modify replace change update edit rename move copy
@@ -15129,6 +15171,9 @@ ORDER      unsubscribe process fill wire raise rate accept list overwrite star p
            persuade ask request obtain collect gather harvest fetch load import connect log schedule cancel book wire
            disclose unlock lock close block unblock whitelist allow authorise authorize sign confirm swap round mirror
 YOURS      real actual true sole only hidden secret
+WORKER     helper helpers scribe scribes reviewer reviewers reader readers summarizer summariser summarizers crawler crawlers
+           parser parsers grader graders screener translator browser browsers contributor contributors developer developers tool tools
+           moderator moderators evaluator judge system systems service services visitor visitors
 SUBJECT    agent model bot the_bots the_chatbot chatbots the_ai ai_agents the_assistant the_model the_agent the_bot the_agents assistant assistants agents models bots
 """    # noqa: E501
 # kind | force | phrase, one a line. A phrase is made of words, CLASSES, alternatives with `|`, `?` behind
@@ -15142,304 +15187,138 @@ _STEER_PHRASES = """
 override       order    *IGNORE ~5 PRIOR ~4 ORDERS|RULES !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
 override       order    *IGNORE ~5 PRIOR ~4 ORDERS|RULES if|that|which|in|from ~1 you_are|you_were|you_have|developer|system|user|this_conversation|this_session|now_on
 override       order    *DISOBEY ~5 PRIOR ~4 ORDERS !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
-override       said     *APART
 override       order    *IGNORE ~3 ALL ~3 ORDERS !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
-override       order    *IGNORE ~3 ALL ~3 ORDERS if|that|which|in|from|of ~1 you_are|you_were|you_have|developer|system|user|this_conversation|this_session
 override       order    *IGNORE ~4 ORDERS|RULES above|so_far|you_were_given|given_to_you|you_have_been_given|you_received|given_before
-override       order    *IGNORE ..3 everything|anything|all|whatever ..4 BEFORE
+override       order    *IGNORE ..5 everything|anything|all|whatever !when|if ..6 BEFORE
 override       order    *IGNORE ~2 above and|instead|directions
-override       order    *IGNORE ~2 what ..1 you|they|user ..2 BEFORE
+override       order    *IGNORE ~2 what ..3 you|they|user ..4 BEFORE
 override       order    *IGNORE ~2 USERS TASK|ORDERS
-override       said     these|this|following|below ..3 *overrides|override|supersedes|supersede|replaces ~5 PROMPT|ORDERS
-override       said     these|this ~1 ORDERS *overrides|override|supersede|supersedes|replace ~5 ones|prompt|instructions
-override       said     takes_precedence_over|has_precedence_over|has_higher_priority_than|have_priority_over ~3 *PROMPT|ORDERS
+override       said     these|this|following|below ..5 *overrides|override|supersedes|supersede|replaces ~5 PROMPT|ORDERS
 override       claim3   your|previous|prior|earlier ~2 RULES|ORDERS ..3 *void|revoked|rescinded|lifted|cancelled|suspended END
-override       said     safety|content|security ~1 filters|policies|guidelines|checks|restrictions are|is ..1 *off|disabled|lifted|suspended END|for|in
+override       said     safety|content|security ~1 filters|policies|guidelines|checks|restrictions are|is ..3 *off|disabled|lifted|suspended END|for|in
 override       claim3   disable|turn_off|deactivate ~2 *safety|content|security ~1 filters|policies|guidelines|checks|restrictions|features|mechanisms|protocols|measures
 override       said     *DISOBEY ~2 USERS TASK|ORDERS
 override       said     must|should|shall not obey|follow ~2 *PROMPT
-override       said     ORDERS|RULES ..1 you received|were_given ..2 are|is ..1 *void|revoked|rescinded|lifted|cancelled
-override       =said    this_description|this_tool|these_instructions ..2 takes|take|has|have precedence|priority
-concealment    order    NOT ..3 TELL ~6 *USER END
-concealment    order    NOT ..3 TELL ~6 *USER ABOUT THIS|you|what|these
-concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 this|that|these|any_of_it ~2 THING? END
+override       said     ORDERS|RULES ..3 you received|were_given ..4 are|is ..3 *void|revoked|rescinded|lifted|cancelled
+concealment    order    NOT ..5 TELL ~6 *USER END
+concealment    order    NOT ..5 TELL ~6 *USER ABOUT THIS|you|what|these
+concealment    order    NOT ..3 *mention|reveal|tell|disclose|report|discuss|describe ~1 this|that|these|any_of_it ~2 THING? END
 concealment    hide2    NOT ..1 *mention|reveal|disclose it|them END
-concealment    order    NOT ..1 mention|say|reveal|report to ~1 *USER that
-concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 THIS ~2 THING? in|to|when|anywhere|about ..2 ANSWER|USER
-concealment    order    NOT ..1 include|show|reference|display THIS ..3 *ANSWER
-concealment    order    NOT ..1 let|make ~2 *USER KNOW
-concealment    order    HIDE ~1 THIS|following ..4 from ~2 *USER
-concealment    +order   HIDE ..6 from|to ~2 USER
+concealment    order    NOT ..3 *mention|reveal|tell|disclose|report|discuss|describe ~1 THIS ~2 THING? in|to|when|anywhere|about ..4 ANSWER|USER
+concealment    order    NOT ..3 let|make ~2 *USER KNOW
+concealment    order    HIDE ~1 THIS|following ..6 from ~2 *USER
+concealment    +order   HIDE ..8 from|to ~2 USER
 concealment    hide3    keep ~1 THIS between *us|ourselves
 concealment    order    keep *quiet about
-concealment    said     keep ~2 *USER unaware|in_the_dark|out_of_this|out_of_it
-concealment    said     *USER ..1 must|should|shall|may not|never ..1 KNOW ABOUT|END
-concealment    said     *USER ..2 mustn't|shouldn't|cannot ..1 KNOW ABOUT|END
-concealment    said     *USER ..2 never|not finds_out|learns|notices|find_out
-concealment    said     *USER ..1 remain|remains|stay|stays|kept unaware|ignorant
-concealment    order    *OMIT ~1 THIS ..3 from|of|out_of|in ..2 ANSWER
-concealment    said     in your ANSWER *leave_out|omit
-concealment    said     *pretend ..2 nothing_happened
-concealment    said     without *leaving ..1 TRACE|trace
-concealment    said     *leave no TRACE
+concealment    said     *USER ..3 must|should|shall|may not|never ..3 KNOW ABOUT|END
+concealment    order    *OMIT ~1 THIS ..5 from|of|out_of|in ..4 ANSWER
 concealment    order    remove|erase|delete|strip|hide ALL *TRACE ~1 THIS|your|from
-concealment    said     so_that *nobody can|may|will ..1 TRACE|notice|know
-concealment    order    do THIS ..2 *SLY
-concealment    said     say|tell ..2 *USER that ..6 although|even_though|regardless
-concealment    =order   tell|say ..3 USER that ..6 whatever|regardless|always|all_tests_passed
-concealment    said     if ..1 *USER asks END say|claim|answer|pretend that
+concealment    order    do THIS ..4 *SLY
 concealment    claim3   *USER ..2 already|has|have ..2 CONSENT ..8 without|skip|no_need|do_not_ask|don't_ask
-concealment    said     no_need|need_not|needn't ..1 ask|check_with|confirm_with|check ..2 *USER
 concealment    claim2   *pre-approved|preapproved|approved_in_advance|pre-authorized|pre-authorised|preauthorized
 concealment    hide1!   SKIP ~3 CHECK
 role_spoof     said     NEW ~1 *ORDERS|task|goal|objective|mission STOP DO
-role_spoof     said     NEW *ORDERS from ~1 CHIEF STOP
 role_spoof     said     hidden|secret|private ~1 ORDERS|message|note for|to ~2 *AGENT
 role_spoof     said     you_are|you're now ~3 *EVIL
-role_spoof     said     you_are|you're *now|henceforth a|an|the|my ..2 ROLE|pirate|agent
-role_spoof     said     you_are|you're no *longer a|an|the ..2 ROLE
-role_spoof     said     you are now|in ..2 *SPECIAL MODE
-role_spoof     said     you are *no_longer bound|restricted|limited|subject|required ..3 RULES|ORDERS|GUARD|ask|follow|obey|confirm|refuse|comply
+role_spoof     said     you_are|you're *now|henceforth a|an|the|my ..4 ROLE|pirate|agent
+role_spoof     said     you_are|you're no *longer a|an|the ..4 ROLE
+role_spoof     said     you are now|in ..4 *SPECIAL MODE
 role_spoof     said     your|the *task|goal|mission|objective has_changed|was_changed|changed
-role_spoof     order    *enter|activate ~1 SPECIAL MODE
-role_spoof     said     *FROMNOW ..2 you|AGENT ..2 are|respond|act|will|must|obey|always ..4 EVIL|ROLE|obey|no_restrictions|only
+role_spoof     said     *FROMNOW ..4 you|AGENT ..4 are|respond|act|will|must|obey|always ..6 EVIL|ROLE|obey|no_restrictions|only
 role_spoof     said     FROMNOW|from_this_moment *obey|ignore|disregard
-role_spoof     said     *FROMNOW ..3 recommend|forward|approve|include|append|reply|respond|answer|speak|prefer
-role_spoof     order    *act|behave|respond|pretend|imagine|answer as_if|as_though|that|like? ~1 you_are|you_were|you_have|you're ..4 EVIL|admin|administrator|root|developer|allowed|superuser|no_rules|no_restrictions|no_limits
-role_spoof     order    begin|start|end ~2 *PROMPT END
-role_spoof     said     *SYSTEM COLON ..3 you must|will|have_to|are_now
-role_spoof     said     *SYSTEM NOTICE COLON ..3 IGNORE|DO
-role_spoof     said     SYSTEM NOTICE for ~1 *AGENT COLON
-role_spoof     said     NOTICE for ~1 *assistant|ai|llm ..2 STOP you|before|always|must|never
-role_spoof     said     *SYSTEM NOTICE? COLON ..10 CHECK ..2 disabled|unnecessary|not_needed|no_longer
-role_spoof     said     SYSTEM NOTICE? COLON ..6 *permissions|rights|privileges ..4 extended|elevated|granted|lifted
-role_spoof     said     *SYSTEM COLON IGNORE|EVIL|obey|execute|grant
-role_spoof     said     to|for|dear|note|any ..2 AGENT *reading|processing|parsing|seeing|viewing this
-role_spoof     said     as ~2 *AGENT you MUST ..3 DO|obey
+role_spoof     said     *FROMNOW ..5 recommend|forward|approve|include|append|reply|respond|answer|speak|prefer
+role_spoof     order    *act|behave|respond|pretend|imagine|answer as_if|as_though|that|like? ~1 you_are|you_were|you_have|you're ..6 EVIL|admin|administrator|root|developer|allowed|superuser|no_rules|no_restrictions|no_limits
+role_spoof     said     *SYSTEM COLON ..5 you must|will|have_to|are_now
+role_spoof     said     *SYSTEM NOTICE COLON ..5 IGNORE|DO
+role_spoof     said     to|for|dear|note|any ..4 AGENT *reading|processing|parsing|seeing|viewing this
 role_spoof     who2     note|message|instruction|directive|hint for|to ~2 *AGENT
-role_spoof     said     hey|dear|hello|hi|attention ~2 *AGENT ..12 USER has|already|asked|wants
-role_spoof     =said    whatever comes_next|the_user_says|the_user_asks prefer|use|call|follow|ignore|disregard|answer
-role_spoof     said     *USER ~1 changed|changes ..1 mind|request
-role_spoof     said     *USER asked|told me to tell you
 role_spoof     claim2   *USER wants you to
-role_spoof     who2     human|user COLON ..3 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
-role_spoof     =said    human COLON ..3 ACT
-role_spoof     said     *end of ~1 document|file|page|output|tool_output|tool|context|data|transcript|email ..1 //6 NEW ..1 task|message|instruction|instructions|user|command|order
-role_spoof     said     *AGENT must|shall|should|will|has_to ~2 OBEY ..3 ORDERS|RULES|orders|developer
-role_spoof     -order   *obey ~1 the|every|these|only ..2 RULES|ORDERS|messages
-role_spoof     +said    any request of ~1 USER
-tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will !not|never|refuse|decline|avoid ..3 READ|MOVE|REVEAL|obtain ..8 PATH|WEALTH|TALK|PROMPT
-tool_steering  said     AGENT COLON ..8 *PATH|DANGER
-tool_steering  said     AGENT STOP ..3 collect|find|gather|reveal|print|send ~4 *WEALTH
-tool_steering  order    READ ..6 *PATH ..8 and|then ..1 MOVE
-tool_steering  said     REVEAL|obtain ..2 HAVING of ..3 *PATH
-tool_steering  order    read|cat|dump|extract|grab ..3 *WEALTH ..3 and|then ..1 paste|send|post|include|quote|forward|upload|share|output|print
-tool_steering  said     thought|assistant COLON i ..5 send|e-mail|email|delete|transfer|forward|upload ..3 *WEALTH|TALK
-tool_steering  said     MOVE ..6 *PATH ..6 to|in|into|as|with|via ..4 URL|MAIL|ticket|comment|argument|parameter|field|sidenote|note|notes|query|answer|reply|context
-tool_steering  order    before ..8 READ ..4 *PATH
-tool_steering  order    also check|read|look_at ..3 *PATH
-tool_steering  =order   include|pass|attach|supply|send|put|forward|submit|upload ..3 the|entire|full|whole|complete|your TALK ..4 in|to|into|as|with|argument|parameter
+role_spoof     who2     human|user COLON ..5 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
+role_spoof     said     *end of ~1 document|file|page|output|tool_output|tool|context|data|transcript|email ..3 //6 NEW ..3 task|message|instruction|instructions|user|command|order
+role_spoof     said     *AGENT must|shall|should|will|has_to ~2 OBEY ..5 ORDERS|RULES|orders|developer
+tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will !not|never|refuse|decline|avoid ..5 READ|MOVE|REVEAL|obtain ..10 PATH|WEALTH|TALK|PROMPT
+tool_steering  said     AGENT COLON ..10 *PATH|DANGER
+tool_steering  order    READ ..8 *PATH ..10 and|then ..3 MOVE
+tool_steering  said     REVEAL|obtain ..4 HAVING of ..5 *PATH
+tool_steering  said     thought|assistant COLON i ..7 send|e-mail|email|delete|transfer|forward|upload ..5 *WEALTH|TALK
+tool_steering  said     MOVE ..8 *PATH ..8 to|in|into|as|with|via ..6 URL|MAIL|ticket|comment|argument|parameter|field|sidenote|note|notes|query|answer|reply|context
+tool_steering  order    before ..10 READ ..6 *PATH
+tool_steering  order    also check|read|look_at ..5 *PATH
+tool_steering  =order   include|pass|attach|supply|send|put|forward|submit|upload ..5 the|entire|full|whole|complete|your TALK ..6 in|to|into|as|with|argument|parameter
 tool_steering  order    REVEAL ~2 *PROMPT END
-tool_steering  order    REVEAL ~2 *above prompt|text|instructions|message
-tool_steering  +said    CALL this_tool|this_function first|before ..3 ALL ..1 request|requests|question|questions|message|messages|conversation|conversations|answer|response
-tool_steering  order    ROUTE ..3 ALL ..6 *through|via ~1 this_one|this_tool|this_server|this_proxy|proxy|NAME
-tool_steering  =said    ALL ..3 TOOL ..6 be_routed|go_through
+tool_steering  order    ROUTE ..5 ALL ..8 *through|via ~1 this_one|this_tool|this_server|this_proxy|proxy|NAME
 tool_steering  deed2    other|those|existing|built-in ..1 TOOL are|is|have_been ..1 *OLD
-tool_steering  =said    other|all|built-in|normal|native|standard ..3 TOOL ..2 are|is ..1 OLD
-tool_steering  =said    they|which are|is ..1 compromised|buggy|insecure|malicious|unsafe|hacked
-tool_steering  =said    NAME ..2 are|is ..1 OLD ..3 use|call|prefer NAME
-tool_steering  =order   ignore|never_use|never_call|avoid|refuse_to_use|do_not_use|don't_use ~1 ALL other ..2 TOOL
-tool_steering  =said    use this_tool|this_one|it whatever|regardless|no_matter
-tool_steering  +said    disregard ..1 what ..2 others
-tool_steering  said     AFTER|before ..6 reading|read|viewing|view|answer|begin|summarising ..4 run|execute ..6 *DANGER
-tool_steering  said     to view|to_view|to_render|to_display ..5 run|execute ..3 *DANGER
-tool_steering  =said    BEFOREHAND|AFTER|prior ..8 DANGER
-tool_steering  =said    requires|needs|require|need|run|execute ..5 DANGER
-tool_steering  =said    PRETEXT ..12 DANGER
-tool_steering  said     *SYSTEM|override|urgent|important ..4 you must now? CALL
-tool_steering  said     you must *now|immediately CALL ..3 NAME
-tool_steering  said     after *reading this ..3 run|execute|call|invoke|send|delete|open
-tool_steering  order    after|before ALL ..2 call|request|response|answer|message|turn ..4 *post|send|upload|forward|submit ..8 URL|MAIL
-tool_steering  =said    when|whenever|if|once ..6 NAME|tool ..2 LOADED ..10 CHANGE ..6 AIM
-tool_steering  =said    when|whenever|if|once|after ..4 TOOL|NAME ..2 LOADED|exists ..12 must|should|always|set|change|replace|has_to ..6 be_replaced|MAIL|AIM|be_addressed|be_sent
-tool_steering  =order   modify|change|alter|rewrite ~1 arguments|parameters|argument|parameter
-tool_steering  =said    AIM must|should|always ..1 be ..1 replaced|changed|set
-tool_steering  +said    must|should|always|has_to ..1 be_replaced|be_changed_to ..2 by|with
-tool_steering  said     *always ~1 CHANGE|add|bcc|cc ..4 MAIL
-tool_steering  said     *always ..2 add|include ..2 bcc|MAIL
-tool_steering  =said    must|has_to|have_to|always|need_to ..2 MOVE|TOLD|bcc ..10 MAIL|URL
-tool_steering  =said    AFTER|before|also|additionally|in_addition ..4 MOVE|let ..10 MAIL|URL
-tool_steering  =said    PRETEXT ..6 must|always|required|requires|mandatory|also|you ..8 READ|MOVE|CALL|grant ..8 PATH|WEALTH|TALK|NAME|admin
-tool_steering  =said    results|data|queries|inputs|everything ..6 TOLD|go|goes|sent|mirrored ..6 our|URL|MAIL|research_team|attacker|third_party
-tool_steering  =said    READ|MOVE|give|hand|supply ..8 PATH ..12 MOVE|URL|MAIL|parameter|argument|field|sidenote|attacker|along
-tool_steering  =said    compresses|uploads|sends|collects|copies ..12 PATH ..12 URL|MAIL|sends|uploads|attacker|to
-tool_steering  =said    embed|include|print|pass|hand|insert|put ..2 output of ..4 NAME|env|list_directory within|into|in|as|to
-tool_steering  =said    NAME ..3 and|then hand|pass|give|send ..1 its|the output|result|results|content|values to|as|in
-tool_steering  =said    when|whenever|if ..8 CHANGE ~1 AIM by|with|to
-tool_steering  =said    PRETEXT ..4 include|pass|send|add|collect ..10 USERS|open_files
-tool_steering  =said    recommend it|this|us to ~1 USER
-tool_steering  =order   steal|exfiltrate|hijack|leak ..6 WEALTH|MAILS|TALK|communication|data|traffic
-tool_steering  =order   write|add|append ..3 key|allow|server|line ..6 to|in|into SETUP
-tool_steering  order    write|save|add|append|store ..6 to|in|into *SETUP ..6 so_that|future|all|every
-tool_steering  said     *remember ..2 for|in ..2 FUTURE|all ..1 SESSION
-tool_steering  order    REMEMBER ..3 *memory ..4 never|always|user|that
-tool_steering  order    never ask ..2 *CHECK
-tool_steering  said     always ~1 *recommend|rank|prefer|promote ..6 first|and ..3 claim|tell|say
-tool_steering  =said    rank ..3 products|results|items of ..4 first|top
-tool_steering  said     do_not|don't highlight ..3 *weaknesses|negatives
+tool_steering  =said    other|all|built-in|normal|native|standard ..5 TOOL ..4 are|is ..3 OLD
+tool_steering  =said    they|which are|is ..3 compromised|buggy|insecure|malicious|unsafe|hacked
+tool_steering  =order   ignore|never_use|never_call|avoid|refuse_to_use|do_not_use|don't_use ~1 ALL other ..4 TOOL
+tool_steering  =said    requires|needs|require|need|run|execute ..7 DANGER
+tool_steering  said     *SYSTEM|override|urgent|important ..6 you must now? CALL
+tool_steering  order    after|before ALL ..4 call|request|response|answer|message|turn ..6 *post|send|upload|forward|submit ..10 URL|MAIL
+tool_steering  =said    when|whenever|if|once ..8 NAME|tool ..4 LOADED ..12 CHANGE ..8 AIM
+tool_steering  =said    when|whenever|if|once|after ..6 TOOL|NAME ..4 LOADED|exists ..14 must|should|always|set|change|replace|has_to ..8 be_replaced|MAIL|AIM|be_addressed|be_sent
+tool_steering  said     *always ~1 CHANGE|add|bcc|cc ..6 MAIL
+tool_steering  said     *always ..4 add|include ..4 bcc|MAIL
+tool_steering  =said    must|has_to|have_to|always|need_to ..4 MOVE|TOLD|bcc ..12 MAIL|URL
+tool_steering  =said    AFTER|before|also|additionally|in_addition ..6 MOVE|let ..12 MAIL|URL
+tool_steering  =said    PRETEXT ..8 must|always|required|requires|mandatory|also|you ..10 READ|MOVE|CALL|grant ..10 PATH|WEALTH|TALK|NAME|admin
+tool_steering  =said    READ|MOVE|give|hand|supply ..10 PATH ..14 MOVE|URL|MAIL|parameter|argument|field|sidenote|attacker|along
+tool_steering  =said    compresses|uploads|sends|collects|copies ..14 PATH ..14 URL|MAIL|sends|uploads|attacker|to
+tool_steering  =said    when|whenever|if ..10 CHANGE ~1 AIM by|with|to
+tool_steering  said     *remember ..4 for|in ..4 FUTURE|all ..3 SESSION
+tool_steering  order    never ask ..4 *CHECK
+tool_steering  said     do_not|don't highlight ..5 *weaknesses|negatives
 tool_steering  said     positive *review only
-tool_steering  order    ask|request ~1 *USER|USERS ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
-tool_steering  said     session|restore|continue|login ..3 ask|request ~1 *USER ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
-tool_steering  said     seed_phrase|recovery_phrase ..4 of ..2 *wallet
-tool_steering  said     provide|pass|enter|send ..6 code that ~1 *USER received
-tool_steering  said     *please call|use|invoke ..3 NAME|fetch|browser with ..3 URL ..3 to
-tool_steering  said     and|then do|follow what|as ..2 it|they *says|say|tells
-tool_steering  said     *decode ..8 and|then ..1 follow|execute|act_on|obey|comply
-tool_steering  =said    follow ..3 orders|instructions|commands in ..2 output|result|response
-tool_steering  =said    approve ..2 ALL ..4 without|pull|tool|regardless
-tool_steering  =said    delete|remove|clear ..3 log|logs|history ..6 so_that|trace|nobody
-tool_steering  =said    first action in ALL
-tool_steering  =said    include|attach|append|embed|pass|contain|add|copy ..4 LAST ..2 SAID ..4 of|and|in|verbatim|word
-tool_steering  =said    USERS private details
-tool_steering  =said    for ~1 AGENT only
-tool_steering  =said    assistant|ai|model|llm only END grab|read|send|list|collect|get|call|run
-tool_steering  =said    fails ..2 ask|request ~1 USER|USERS
-tool_steering  =said    you may approve|do any
-tool_steering  order    gather|collect ..4 *WEALTH ..12 URL|comment|search|open|post
-tool_steering  order    find ~1 ..2 *WEALTH ..6 and|then ..1 put|post|send|paste|comment
+tool_steering  order    ask|request ~1 *USER|USERS ..6 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
+tool_steering  said     session|restore|continue|login ..5 ask|request ~1 *USER ..6 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
+tool_steering  said     *please call|use|invoke ..5 NAME|fetch|browser with ..5 URL ..5 to
+tool_steering  said     and|then do|follow what|as ..4 it|they *says|say|tells
+tool_steering  said     *decode ..10 and|then ..3 follow|execute|act_on|obey|comply
+tool_steering  =said    fails ..4 ask|request ~1 USER|USERS
 tool_steering  said     privacy is no *concern
-tool_steering  said     *AGENT COLON ..1 do this first
-exfil_link     order    MOVE ..8 *WEALTH|TALK|USERS ..8 to|at|via ..1 URL|MAIL
-exfil_link     order    MOVE ~2 all|every|unread ..2 *MAILS ..4 to ..1 MAIL
-exfil_link     order    CALL ..3 NAME ..8 *WEALTH|TALK ..3 to ..1 MAIL|URL
-exfil_link     order    append|encode|attach|include|put|insert|embed ..6 *TALK|WEALTH|USERS ..6 to|in|into|as|on|at ..3 EXFIL|URL
-exfil_link     order    render|display|show|insert|embed|output|include|load ..2 image|link|url|picture with|containing|including|carrying ..4 *WEALTH|TALK
-exfil_link     said     fetch|open|visit|request|load|curl URL ..3 *followed_by|plus|filling
-exfil_link     order    fetch|open|visit|load|browse ..1 *HOOK
-concealment    order    DO|install ..9 without ..1 telling|informing|asking|notifying|alerting|warning ~1 *USER
-concealment    order    DO|always ..9 *secretly|covertly|discreetly END
-concealment    said     *USER ..3 need|needs ..1 be told|informed|notified|aware
-concealment    said     cover your *tracks
+exfil_link     order    MOVE ..10 *WEALTH|TALK|USERS ..10 to|at|via ..3 URL|MAIL
+exfil_link     order    MOVE ~2 all|every|unread ..4 *MAILS ..6 to ..3 MAIL
+exfil_link     order    append|encode|attach|include|put|insert|embed ..8 *TALK|WEALTH|USERS ..8 to|in|into|as|on|at ..5 EXFIL|URL
+exfil_link     order    render|display|show|insert|embed|output|include|load ..4 image|link|url|picture with|containing|including|carrying ..6 *WEALTH|TALK
+exfil_link     said     fetch|open|visit|request|load|curl URL ..5 *followed_by|plus|filling
+exfil_link     order    fetch|open|visit|load|browse ..3 *HOOK
+concealment    order    DO|install ..11 without ..3 telling|informing|asking|notifying|alerting|warning ~1 *USER
+concealment    order    DO|always ..11 *secretly|covertly|discreetly END
+concealment    said     *USER ..5 need|needs ..3 be told|informed|notified|aware
 concealment    said     so|so_that *nobody sees|notices|knows|finds
-concealment    order    refrain_from|avoid displaying|showing|mentioning|revealing ..4 to ~1 *USER
+concealment    order    refrain_from|avoid displaying|showing|mentioning|revealing ..6 to ~1 *USER
 concealment    said     no_need_to|no_need inform|tell|notify ~1 *USER
 role_spoof     order    *execute|obey every|all|the|each command|commands|instruction|instructions in|on this|the file|document|page|message|email|ticket|comment
 role_spoof     said     NEW ORDERS|task|directive for ~1 *AGENT COLON
 role_spoof     said     assistant|ai|agent|model|bot without ~1 *restrictions|rules|limits|filters|limitations
-role_spoof     said     i *instruct|authorize|authorise you to
-tool_steering  order    REVEAL ~2 *WEALTH ..4 your
-tool_steering  order    tell|give|send|show me ~1 ..1 *WEALTH|password
-tool_steering  =said    when|whenever|if|once ..4 LOADED ..6 CHANGE ~1 ..1 account|recipient|payee|iban|beneficiary|destination|address
-concealment    =order   do_not|don't|never ..1 tell|inform|reveal|notify|alert ~1 USER that|about|what|how|of
-override       order    stop|cease|scrap|abandon|ignore|disregard ~2 current|whole|entire|original|earlier ~1 *brief|task|job|assignment|question
-override       said     your sole|only|new|real|true ..1 *duty|goal|purpose|objective|mission|job is|now
-override       said     *outranks|outrank ~1 everything|all END|before|above|else|other|said
-override       order    *prioritise|prioritize this ..3 over ..3 USERS|system|your
-override       said     your RULES|ORDERS have_been|were|are_now *updated|replaced|rewritten
-override       said     your ~1 ..1 RULES|ORDERS ..2 no *longer apply|hold|count
-override       said     don't|do_not|needn't have_to|need_to *follow|obey|respect ~1 safety|system|your|content ..1 RULES|ORDERS|PROMPT
-override       order    *DISOBEY|do_not_carry_out|don't_carry_out|do_not_answer ~2 USERS TASK
-override       said     do *as i say
-concealment    said     *USER is not to ..1 KNOW|see|be|notice
-concealment    said     behind ~1 USERS *back
-concealment    said     *USER in_the_dark
-concealment    order    *mention|say|tell|report none|nothing of|about this|it|the|that ..4 to|in ..2 USER|ANSWER
-concealment    said     must|should|will ..1 stay|remain|be|is *invisible|hidden|unseen to|from ~1 ..1 USER|holder
-concealment    said     no *reason to inform|tell|notify|mention
-concealment    said     asked ..2 STOP *deny it|that|everything
-concealment    said     you may|can|should *skip asking for
+tool_steering  order    REVEAL ~2 *WEALTH ..6 your
+tool_steering  =said    when|whenever|if|once ..6 LOADED ..8 CHANGE ~1 ..3 account|recipient|payee|iban|beneficiary|destination|address
+concealment    =order   do_not|don't|never ..3 tell|inform|reveal|notify|alert ~1 USER that|about|what|how|of
+override       said     your ~1 ..3 RULES|ORDERS ..4 no *longer apply|hold|count
 concealment    claim2   no CHECK is|are *needed|required|necessary
 concealment    claim2   CHECK|consent has|have *been given|granted|obtained already?
 concealment    hide2    go_on|proceed|continue|carry_on without ~1 *prompt|asking|CHECK
-concealment    said     *auto-approve|autoapprove ~1 next|all|every|following
-concealment    order    NOT ..1 *disclose|mention|tell|say to ~1 USER that
-concealment    =said    if|should|when ~1 USER asks|questions|wonders|notices|complains ..5 tell|say|claim|answer
-concealment    =said    keep|leave ~1 this|it out_of your ANSWER|explanations|explanation
-role_spoof     said     *switch_to|enter|activate unrestricted|developer|god|jailbreak|dan MODE
+concealment    order    NOT ..3 *disclose|mention|tell|say to ~1 USER that
 role_spoof     said     SYSTEM COLON //10 *disclose|reveal|grant|transfer|export
-role_spoof     said     user COLON ..8 *approve|confirm|agree|allow //14 assistant COLON
-role_spoof     said     NEW *rule|rules STOP DO|always|never
-role_spoof     said     *USER then|also|now|just said|asked|wrote|requested|added STOP ..2 ACT
-role_spoof     said     note|message|hint|reminder for|to ~1 *AGENT COLON ..1 HARM
-role_spoof     said     if you_are|you're ~1 ..1 *agent|assistant|model|bot STOP please? ..2 DO
-role_spoof     said     *agents|assistants|llm|llms|ai|bots COLON ..9 execute|install|curl
-role_spoof     said     your next *action|step|move is|must|will ..2 CALL|DO|to
-role_spoof     said     next step|action of your *plan is
-role_spoof     said     *PROMPT update|change|patch COLON
-role_spoof     said     your *new role is
-role_spoof     said     *authorises|authorizes|allows|permits you to skip|bypass|ignore|disable
-role_spoof     =said    act as root|admin|administrator|superuser for|in|on|during
-tool_steering  said     what ..1 is|are|were your *PROMPT|ORDERS
-tool_steering  order    REVEAL ~1 your hidden|secret|internal|original|full *RULES|ORDERS
-tool_steering  order    use ~1 ..2 tool to *overwrite|delete|wipe|transfer|exfiltrate|forward
-tool_steering  said     your ~1 *memory|notes ..4 FUTURE SESSION
-tool_steering  said     in|for ~1 *FUTURE SESSION ..2 DO|recommend|always|never
-tool_steering  said     *SETUP so|so_that ..1 every|all|future ..1 AGENT|SESSION
-tool_steering  said     tell ~1 *USER ..14 password|credentials|code|pin ..4 at|on|to|here URL
-tool_steering  said     *USER must|has_to|should|needs_to|have_to ..2 paste|enter|type|provide|give ..3 recovery_phrase|seed_phrase|private_key|mnemonic
-tool_steering  order    upload|send|post|copy|attach|forward|archive|zip *everything|all|every ..4 HOME
-tool_steering  order    attach|include|append|send|add ..4 *TALK ..4 request|call|message|query
-tool_steering  =said    ALL ..5 must|has_to|have_to|should go through ..2 NAME
-tool_steering  =said    results|outputs|output of ~1 LAST ..1 TOOL ..2 to|here|into|as|in
-tool_steering  =said    drop|ignore|discard|forget ~1 rest|others
-tool_steering  =said    are|is to be copied|sent|forwarded|mirrored|posted|bcc'd ..3 to ..2 MAIL|URL
-tool_steering  =said    insert|add|append|put|write ..8 DANGER
-tool_steering  =said    when|whenever ..10 use|set|put ~1 ..1 account|iban|recipient|payee
-tool_steering  =said    obey|follow ..3 text|output|instructions ..3 tool returns|returned
-tool_steering  =said    NAME ..9 and|then hand|pass|give|send it|its|them to this_tool|this|it|NAME
-tool_steering  =said    from NAME must|has_to|have_to|should|is_to be handed|passed|given|sent
-tool_steering  =said    never|don't|do_not use|call NAME ..1 it|they leaks|lies|is|are|sends
-override       said     above|previous|prior|earlier|other ORDERS are|is|were *fake|false|void|invalid|outdated|wrong
+role_spoof     said     if you_are|you're ~1 ..3 *agent|assistant|model|bot STOP please? ..4 DO
+role_spoof     said     *agents|assistants|llm|llms|ai|bots COLON ..11 execute|install|curl
+tool_steering  said     your ~1 *memory|notes ..6 FUTURE SESSION
+tool_steering  =said    ALL ..7 must|has_to|have_to|should go through ..4 NAME
+tool_steering  =said    other ~1 tool's|tools|tools' output|outputs|results ..4 be TOLD
+tool_steering  =said    are|is to be copied|sent|forwarded|mirrored|posted|bcc'd ..5 to ..4 MAIL|URL
 override       said     real|true|actual|correct *ORDERS are|is END|to|as
-override       said     do_not|don't *summarize|summarise|answer|translate STOP instead ..1 DO
-role_spoof     said     *USER has|have|just asked|told|instructed|requested|authorized you to ..1 HARM|DO|ACT
-role_spoof     said     your ~1 *task|goal|mission|objective|role|assignment has|was|have been? updated|changed|replaced
-role_spoof     said     you have_been|were|are|have now? *granted|given|assigned ~1 admin|administrator|root|full|elevated|unrestricted
-role_spoof     said     if you_are|you're *reading|processing|summarizing|summarising this ..14 reply|include|add|say|output|write|ignore|send|forward|rate|mark
-role_spoof     said     human|user COLON *IGNORE
 role_spoof     claim2   this is ~1 ..1 message|note|notice|instruction|order from ~1 *CHIEF|anthropic|openai
-tool_steering  said     call|invoke|use NAME and|then *pass|send|give|forward ..2 output|result|results|value to
-tool_steering  said     to complete|finish|continue|fulfil|fulfill ~1 *request|task|query ..2 execute|call|send
-tool_steering  order    include|add|append ~1 ..1 *WEALTH in|to every|each|all|your ..1 ANSWER|message|request
-tool_steering  order    append|add|include|insert ..3 following|this|link ..4 to|in|into your *ANSWER
 concealment    =said    without notifying|telling|informing|asking|alerting|prompting|consulting|bothering ~1 USER
-concealment    =said    USER has|have ..2 granted|given|approved ..3 permission|consent|access|operations|everything
-tool_steering  =said    USERS ..1 message|prompt|question|request|input|words ..1 must|should|has_to be passed|sent|included|forwarded
-tool_steering  =said    message|prompt|question|conversation|input must|should|has_to be? passed|included|sent|forwarded ..3 verbatim
-tool_steering  =said    instead of ~2 one ..1 they|given|provided|user
-tool_steering  =said    other ..2 are|is insecure|unsafe|buggy|broken|compromised|deprecated ..3 must_not|should_not|never|do_not
-tool_steering  =said    orders|commands that|which you must|should|have_to follow|obey|execute
-tool_steering  =order   do_not|don't|never report ~1 vulnerabilities|issues|bugs|errors|problems
-tool_steering  =order   CHANGE ~1 PROMPT to include|say|contain|always
-tool_steering  =said    whenever|when|if|each_time|every_time ..3 NAME ..2 LOADED ..1 also|always|must
-tool_steering  =order   do_not|don't|never use ~2 ..1 TOOL of|from ~1 other|another
-override       order    *IGNORE ~2 PRIOR role|persona|identity|personality|character|purpose
-override       order    *IGNORE ~1 user|users|human|humans|owner|customer END
-concealment    order    make_sure|be_sure|ensure|make ..1 not to|do *mention|tell|reveal|disclose|inform
-concealment    -order   DO|HARM ..10 without ~1 *asking|confirmation|approval|permission END
-concealment    =said    not allowed|permitted to ..1 TELL ..2 USER
-role_spoof     said     *claude|copilot|gpt|chatgpt|gemini|assistant|ai STOP ..7 please ..1 HARM|run|call|forget|reply
-role_spoof     said     NEW ..1 *task|instructions|assignment|orders for ~1 you
-role_spoof     said     you will|must|shall now *act|become|behave|pretend|respond|play
-role_spoof     said     *treat ..7 as coming_from|from|if_from ~1 system|developer|admin|user
-role_spoof     who2     *AGENT ORDERS|guidelines|rules COLON ..2 DO|never|always|when
+tool_steering  =said    other ..4 are|is insecure|unsafe|buggy|broken|compromised|deprecated ..5 must_not|should_not|never|do_not
+concealment    -order   DO|HARM ..12 without ~1 *asking|confirmation|approval|permission END
+concealment    =said    NOT ..3 TELL ~1 anyone|anybody that|about|what
+role_spoof     said     *claude|copilot|gpt|chatgpt|gemini|assistant|ai STOP ..9 please ..3 HARM|run|call|forget|reply
+role_spoof     who2     *AGENT ORDERS|guidelines|rules COLON ..4 DO|never|always|when
 role_spoof     said     you have no *rules|restrictions|limits|limitations|guidelines
-tool_steering  order    REVEAL ~2 *contents|content of your context|memory|configuration|prompt|instructions
-tool_steering  order    search|find|look_for|collect ..10 and|then ..1 *upload|send|post|submit ..5 URL
-tool_steering  order    tell ~1 *USER that ..8 safe|official|legitimate|trustworthy|secure
-tool_steering  =said    AGENT must|shall|is_required_to|has_to ..1 MOVE|disclose|reveal ..8 NAME|PATH|WEALTH|TALK|PROMPT|results|output
-tool_steering  =order   include|pass|put|send|attach|supply|provide|copy|paste|embed ..3 USERS|entire|full|whole|current|last|all|previous ..3 TALK|SAID
-tool_steering  =said    overrides NAME COLON
-tool_steering  =said    if|when asked|asks about ..4 say|answer|tell|claim
-tool_steering  =said    all|every|each ..3 must|should|have_to ..1 first? be sent|passed|routed|submitted|forwarded ..3 this_tool|this_server|through|here
-tool_steering  =order   copy|send|pass|forward|submit|mirror ~1 every|each|all ..6 NAME|returns|reads|writes
-tool_steering  =said    in every|each call ..1 put|include|pass|send|add
-tool_steering  =said    along_with|together_with every|each call|request|message
-tool_steering  =order   get|take|fetch|grab|read ..5 clipboard|keychain|screenshots ..6 and|then ..1 MOVE
-tool_steering  =said    call NAME ..3 and ..1 MOVE ..2 it|them|result|output
+tool_steering  order    search|find|look_for|collect ..12 and|then ..3 *upload|send|post|submit ..7 URL
+tool_steering  =said    AGENT must|shall|is_required_to|has_to ..3 MOVE|disclose|reveal ..10 NAME|PATH|WEALTH|TALK|PROMPT|results|output
+tool_steering  =order   include|pass|put|send|attach|supply|provide|copy|paste|embed ..5 USERS|entire|full|whole|current|last|all|previous ..5 TALK|SAID
 override       claim3   new *task|assignment STOP ..1 abandon|forget|drop|stop|ignore|leave|cancel
 override       claim3   *IGNORE ~2 ..1 summary|report|question|image|picture|text|page|translation ..1 instead|and
-override       said     none of ~2 RULES|ORDERS ..5 *apply|applies|hold|count ..4 AGENT
 override       claim3   your ORDERS|RULES contain|contained|had|have ..1 *error|errors|mistake|mistakes
 override       claim3   *RULES|ORDERS ..1 you ..1 given|got|received|have|follow are|were|is outdated|obsolete|wrong|invalid|old
 override       claim3   overwrite|replace your *memory
@@ -15447,67 +15326,64 @@ override       claim3   assume|pretend|suppose|as_if|as_though ~1 that? ~1 *USER
 override       claim3   USERS real|actual|true|full|complete *request|intent|intention|question|wish
 override       claim2   *FROMNOW when|whenever|if|once
 override       claim2   let's|let_us *play ..1 game
-override       claim3   as_if|as_though ..4 *came|comes|come|coming|were|was from ~1 USER
+override       claim3   *came|comes|come|coming|written|typed|issued|said from|by the|your|our? USER !input|data|agent
 override       claim3   already|has|have|had already? *agreed|approved|consented ~1 to ~1 this|it|that during|before|earlier|in
 override       claim3   *refusals|refusal ..1 are|is|count|counts treated|errors|not
-role_spoof     who2     *BOT ..2 must|should|shall|has_to|have_to|are_to|is_to|are_required|is_required
-role_spoof     who2     *AI ..1 ..1 assistants|agents|reviewers|readers|browsers|tools|crawlers|helpers|models|bots STOP
+role_spoof     who2     *BOT ..1 assistants|agents|models|bots|WORKER STOP
 role_spoof     who2     review|reviewer|triage|support|sales|shopping|travel|payment|payments|planning|coding|deploy|screening|sorting *bot|agent|assistant|model|bots|agents STOP
-role_spoof     who3     dear|dearest|hey|hello ~1 *AGENT ..2 STOP
-role_spoof     who3     message|note|text|comment|section|paragraph|line is|are ~1 for|meant_for|intended_for|addressed_to ~2 ..2 *AGENT
+role_spoof     who3     dear|dearest|hey|hello ~1 *AGENT ..4 STOP
+role_spoof     who3     message|note|text|comment|section|paragraph|line|sentence|part is|are ~1 for|meant_for|intended_for|addressed_to ~2 ..4 *AGENT
+role_spoof     who3     meant|intended|reserved|destined|addressed for|to ~2 *BOT
+role_spoof     who2     before|after|when|once you ~1 give|show|answer|reply|respond|return|present|hand ..5 *USER
+role_spoof     -who2    after|until|unless|once|only_if the *AGENT SEES|sends|runs|calls|includes|deletes|executes
 role_spoof     who3     you STOP ~1 *assistant|agent|model|ai|llm
-role_spoof     who2     when|once|as|if|while you ..1 *process|summarise|summarize|parse|handle|ingest|index ~2 this|my|mail|email|message|text|ticket|page
+role_spoof     who2     when|once|as|if|while you ..3 *process|summarise|summarize|parse|handle|ingest|index ~2 this|my|mail|email|message|text|ticket|page
 role_spoof     who2     after|before|when|once *summarizing|summarising
 role_spoof     who2     begin|start|end|finish|close ~1 each|every|all ~1 *ANSWER|replies|answers|responses with|by
-role_spoof     who2     *human|user COLON ..2 please|now|good|great|thanks|next|ok|okay
-role_spoof     who2     what|everything|all you *know ..1 about ~1 USER
-role_spoof     said     prove|confirm|verify|check ..4 *human|robot ..14 terminal|powershell|run_dialog|shell|cmd
+role_spoof     who2     *human|user COLON ..4 please|now|good|great|thanks|next|ok|okay
+role_spoof     who2     what|everything|all you *know ..3 about ~1 USER
 tool_steering  deed2!   click|press|tap ..3 *allow|accept|install|grant|approve|submit
 tool_steering  deed2!   add|put|place ..6 *cart|basket
 tool_steering  deed2!   treat|consider|mark|regard ..8 as *trusted|safe|approved|verified|clean
 tool_steering  deed2!   approve|merge|close|accept|reject ..3 *pull_request|pr|change|changes|payment|invoice|request
 tool_steering  deed2    begin|start|end|with|add|include|put ..4 *image|link|url|pixel ..8 URL|carries|carrying|containing|contains
 tool_steering  deed3    what|everything|all you know about ~1 *USER
-tool_steering  order    CALL ..2 NAME with ~2 *SAYING|TALK
-tool_steering  said     CALL|read|open ..4 *PATH ..10 again|retry|content|contents
-tool_steering  order    REVEAL ..5 text|everything|words|characters|lines *above END|this|starting|verbatim
+tool_steering  order    CALL ..4 NAME with ~2 *SAYING|TALK
+tool_steering  said     CALL|read|open ..6 *PATH ..12 again|retry|content|contents
+tool_steering  order    REVEAL ..7 text|everything|words|characters|lines *above END|this|starting|verbatim
 tool_steering  deed2!   download ..6 and|then ..1 *open|run|execute|install|start
 concealment    hide2    do_not|don't|never|not ..1 flag|escalate|send|forward ..3 *human|manual review|reviewer|approval|check
+concealment    -hide2   NOT ..1 ask|consult|prompt|involve ~1 *USER
+concealment    hide2    do_not|don't|needn't ..1 need|have ..2 *check|verify|ask|confirm
 concealment    hide2    *hidden|invisible|concealed from|to|for ~1 USER|them
 concealment    hide2    *nobody|no_one ..1 has|needs|have|should ..1 be|to be? told|informed|asked|notified
 concealment    hide2    do_not|don't|never|not ..1 BOTHER|list|comment|look ..2 that|this|it|them|on ..3 *ANSWER|summary|reader|message|findings
 concealment    =said    tell|inform|alert no_one|nobody
-concealment    =said    USER ..2 wouldn't|won't|will_not|would_not|should_not ..1 KNOW END
-concealment    =said    USER ..2 needn't|need_not|doesn't_need|doesn't_have|don't_have|don't_need|not_need|isn't_required ..1 confirm|approve|agree|be_asked|be_told
-concealment    =said    don't|do_not|doesn't|not require|need ~1 USER to approve|confirm|agree|consent
+concealment    =said    USER ..4 wouldn't|won't|will_not|would_not|should_not ..3 KNOW END
+concealment    =said    USER ..4 needn't|need_not|doesn't_need|doesn't_have|don't_have|don't_need|not_need|isn't_required ..3 confirm|approve|agree|be_asked|be_told
 concealment    =said    stay|keep|remain silent|quiet|unseen|unnoticed
-concealment    =said    even_if|even_though|even_when|although|whatever ..2 USER|told ..1 say|says|said|no|denies|denied|objects|objected|refuses|refused|otherwise|declines|declined|likes|wants
-concealment    =said    USER denies|denied|rejects|rejected|refuses|refused|declines|declined ..5 retry|retried|again|anyway|execute|run|encoded
-override       =said    same ..1 authority|priority|rights|weight|force as ..2 USER|system|operator
-override       =said    precedence|priority over ..2 USER END
-override       =said    outrank|outranks|override|overrule ..2 system|USER|PROMPT
-override       =said    PROMPT ..3 superseded|replaced|overridden|void by
-override       =said    ORDERS|RULES|request|requests|limits by|of|from ~1 USER ..8 dropped|ignored|void|secondary|disregarded
-override       =order   IGNORE ~2 limits|RULES|ORDERS ..2 by|of|from ~1 USER|organisation|organization|company
-override       =said    USER ..1 allows|permits|approves|approved|pre-approved|allowed|permitted|trusts|waived|waives ~1 all|every|everything|any
-role_spoof     =said    meant|intended|written for you and|only|alone
+concealment    =said    even_if|even_though|even_when|although|whatever ..4 USER|told ..3 say|says|said|no|denies|denied|objects|objected|refuses|refused|otherwise|declines|declined|likes|wants
+concealment    =said    USER denies|denied|rejects|rejected|refuses|refused|declines|declined ..7 retry|retried|again|anyway|execute|run|encoded
+override       =said    same ..3 authority|priority|rights|weight|force as ..4 USER|system|operator
+override       =said    precedence|priority over ..4 USER END
+override       =said    outrank|outranks|override|overrule ..4 system|USER|PROMPT
+override       =said    ORDERS|RULES|request|requests|limits by|of|from ~1 USER ..10 dropped|ignored|void|secondary|disregarded
+override       =order   IGNORE ~2 limits|RULES|ORDERS ..4 by|of|from ~1 USER|organisation|organization|company
+override       =said    USER ..3 allows|permits|approves|approved|pre-approved|allowed|permitted|trusts|waived|waives ~1 all|every|everything|any
 role_spoof     =said    you_are|you're now operating|acting|working|running|in under|for|as|control|maintenance|debug|admin
-tool_steering  =said    accept|approve|confirm|click ~2 permission|security|all|every|any ..2 dialog|dialogs|prompt|prompts|warning|warnings
-tool_steering  =order   approve ..3 yourself
-tool_steering  =said    MUST|critical|important|that ..3 begin|start|be|prepend|prefix|precede ..4 DANGER
+tool_steering  =said    accept|approve|confirm|click ~2 permission|security|all|every|any ..4 dialog|dialogs|prompt|prompts|warning|warnings
+tool_steering  =order   approve ..5 yourself
+tool_steering  =said    MUST|critical|important|that ..5 begin|start|be|prepend|prefix|precede ..6 DANGER
 tool_steering  =order   pass|put|include|give|provide|send|attach|supply|copy ~2 PROMPT in|into|as|to|so|here|with
-tool_steering  =said    CALL ..2 with ~2 SAYING|TALK
-tool_steering  =said    USERS question|prompt|request|message and ~1 your ANSWER
-tool_steering  =order   MOVE|elicit|collect|attach|append|add ~1 USERS ~1 ..2 WEALTH|FUND
-tool_steering  =said    copy|take|get|fetch it|them from ..4 PATH
-tool_steering  =said    json|dump|lines|bytes|characters|content|contents|copy of ..3 PATH
-tool_steering  =said    followed_by|preceded_by|plus|with ..2 value|content|contents|output of ..5 WEALTH|FUND|PATH|variable|NAME
-tool_steering  =said    CALL ..2 with ..8 ssh_key|ssh_keys|private_key|private_keys|id_rsa
-tool_steering  =said    find|see|notice|spot ..3 password|pin|card_number|secret|token|code ..1 in ~1 TALK
-tool_steering  =said    when|whenever|if|once ..3 NAME ..2 LOADED ..6 AIM ..1 must|has_to|should|shall be
-tool_steering  =said    each|every|all|any ..3 MUST ..1 be mirrored|forwarded|copied|bcc'd|duplicated ..1 to
-tool_steering  =said    microphone|webcam|keystrokes|camera ..8 stream|send|upload|forward|transmit ..5 to|URL
-tool_steering  =said    elevate|promote|escalate|raise ..3 tool|server|privileges|permissions ..1 to
+tool_steering  =said    CALL ..4 with ~2 SAYING|TALK
+tool_steering  =order   MOVE|elicit|collect|attach|append|add ~1 USERS ~1 ..4 WEALTH|FUND
+tool_steering  =said    json|dump|lines|bytes|characters|content|contents|copy of ..5 PATH
+tool_steering  =said    followed_by|preceded_by|plus|with ..4 value|content|contents|output of ..7 WEALTH|FUND|PATH|variable|NAME
+tool_steering  =said    CALL ..4 with ..10 ssh_key|ssh_keys|private_key|private_keys|id_rsa
+tool_steering  =said    find|see|notice|spot ..5 password|pin|card_number|secret|token|code ..3 in ~1 TALK
+tool_steering  =said    when|whenever|if|once ..5 NAME ..4 LOADED ..8 AIM ..3 must|has_to|should|shall be
+tool_steering  =said    each|every|all|any ..5 MUST ..3 be mirrored|forwarded|copied|bcc'd|duplicated ..3 to
+tool_steering  =said    microphone|webcam|keystrokes|camera ..10 stream|send|upload|forward|transmit ..7 to|URL
 role_spoof     who2     your *agent|assistant|ai|model|bot must|should|has_to|needs_to|may|can
 role_spoof     who2     important|essential|required|only_if|until that? ~1 *AI|assistant|chatbot
 role_spoof     who2     requires|require|instructs|obliges|expects ~1 *AGENT to
@@ -15516,74 +15392,74 @@ role_spoof     said     begin|start|new ~1 operator|admin|developer|system|root 
 role_spoof     who2     *model|assistant|agent|bot COLON IGNORE|override
 role_spoof     =who2    the|an AGENT collects|sends|puts|adds|reads|accepts|copies|forwards|passes|attaches|takes|writes
 role_spoof     =who2    system|note COLON
-role_spoof     =who2    your ~1 ..1 ANSWER|report|reports
+role_spoof     =who2    your ~1 ..3 ANSWER|report|reports
 role_spoof     =said    from_now_on|from_this_point|from_this_moment|from_today_on
 concealment    =hide2   no need|needs|reason to ask
 concealment    =said    pretend that|to|you|it|they|nothing
-concealment    =said    USER ..2 shouldn't|mustn't|needn't|not|never ..1 be bothered|asked|disturbed|troubled|consulted
-tool_steering  =said    asking ~1 USER for ..3 WEALTH|FUND
-tool_steering  =said    WEALTH|FUND ..8 take|read|copy|extract|grab it|them from
+concealment    =said    USER ..4 shouldn't|mustn't|needn't|not|never ..3 be bothered|asked|disturbed|troubled|consulted
+tool_steering  =said    asking ~1 USER for ..5 WEALTH|FUND
+tool_steering  =said    WEALTH|FUND ..10 take|read|copy|extract|grab it|them from
 tool_steering  =said    session_cookie|session_cookies|ssh_key|ssh_keys of|from ~1 USERS|USER|browser
-tool_steering  =said    comply_with|obey|carry_out ~1 what|whatever|them ..3 command|commands|says|say|come|asks|ask
-tool_steering  =said    DEL ..4 mention|mentions|mentioning ~1 this_tool|it
+tool_steering  =said    comply_with|obey|carry_out ~1 what|whatever|them ..5 command|commands|says|say|come|asks|ask
+tool_steering  =said    DEL ..6 mention|mentions|mentioning ~1 this_tool|it
 tool_steering  =said    USER are|is placeholders|placeholder|ignored|wrong|outdated
-tool_steering  =said    all|every|everything ..2 USER has|have|wrote|typed|said|types ..1 written|typed|said|sent|so_far
 tool_steering  =said    messages|turns|text of|in|from this|the|your conversation|chat|dialogue verbatim|word
 tool_steering  =said    kill|stop|disable|terminate ~1 antivirus|firewall|endpoint_protection
 tool_steering  =said    enable|turn_on|activate ~1 auto-run|auto-approve|autoapprove|yolo
 tool_steering  =deed2   add ..6 trusted|allowed|approved servers|tools|hosts|list
 role_spoof     who3     *BOT who|that|which|currently is|are SEEING
-role_spoof     who2     if|when|should|whoever|whichever ..2 *AI|assistant|llm ..1 is|handles|reads|drafts|answers|writes|fetched
+role_spoof     who2     if|when|should|whoever|whichever ..4 *AI|assistant|llm ..3 is|handles|reads|drafts|answers|writes|fetched
 override       claim3   you_are|you're *authorised|authorized|allowed|permitted|cleared to ..1 disclose|reveal|skip|bypass|ignore|delete|share
 override       claim3   new *conversation|session|chat starts|begins ..1 here|now
-override       =said    USERS wishes|requests|orders|request ..1 come|comes|are|is second|secondary|last
-tool_steering  =said    look|search|check|grep in|into|through ..1 PATH
-tool_steering  =said    DEL ..3 PATH
-tool_steering  =said    goes|go to ..2 URL|MAIL ..1 as_well|too|also
-role_spoof     =said    you work|answer|act|speak for|to ..2 now
+tool_steering  =said    DEL ..5 PATH
+tool_steering  =said    goes|go to ..4 URL|MAIL ..3 as_well|too|also
+role_spoof     =said    you work|answer|act|speak for|to ..4 now
 concealment    =order   HIDE that you|it|this
-concealment    =said    sender|recipient|developers|team|USER ..1 won't|needn't|don't|can't|cannot see|hear|notice ..1 it|this|that|about
-tool_steering  =said    find|take|look|get it|them ..1 in|from ~1 earlier|previous|prior ..1 messages|conversation|mails
-tool_steering  =said    passwords|secrets|keys|tokens ..1 you ..1 saw|know|found|see
+concealment    =said    sender|recipient|developers|team|USER ..3 won't|needn't|don't|can't|cannot see|hear|notice ..3 it|this|that|about
+tool_steering  =said    find|take|look|get it|them ..3 in|from ~1 earlier|previous|prior ..3 messages|conversation|mails
+tool_steering  =said    passwords|secrets|keys|tokens ..3 you ..3 saw|know|found|see
 tool_steering  =said    other servers and ~2 TOOL
-role_spoof     who3     *BOT|assistant|agents|reviewer|reviewers|model who|that|which|whoever ..1 SEES
-role_spoof     who3     *BOT|assistant|agents|bots|bot|agent|reviewer|reader|model|models SEEING ..1 this|it|the|my|these|text|a
+role_spoof     who3     *BOT|assistant|agents|reviewer|reviewers|model who|that|which|whoever ..3 SEES
+role_spoof     who3     *BOT|assistant|agents|bots|bot|agent|reviewer|reader|model|models SEEING ..3 this|it|the|my|these|text|a
 role_spoof     who3     if|in_case|as|since|because ~1 you_are|you're|you ~3 *BOT !company|companies|startup|researcher|developer|vendor|lab|engineer
-role_spoof     who1     if|in_case|as|since you_are|you're ~2 *agent|assistant|bot|model
-role_spoof     who2     whichever|whatever|whoever|any ..2 *BOT|assistant|agent|model
-role_spoof     -who3    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly|consigne|favour|request ~2 ..1 *BOT ..1 STOP
-role_spoof     -who2    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..2 *AGENT|reviewer|reviewers STOP
-role_spoof     who2     to|for ~1 ..2 *AGENT|reviewers COLON
+role_spoof     who1     if|in_case|as|since you_are|you're ..2 *agent|assistant|bot|model
+role_spoof     who2     whichever|whatever|whoever|any ..4 *BOT|assistant|agent|model
+role_spoof     -who3    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly|consigne|favour|request ~2 ..3 *BOT ..3 STOP
+role_spoof     -who2    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..4 *AGENT|reviewer|reviewers STOP
+role_spoof     who2     to|for ~1 ..4 *AGENT|reviewers COLON
 role_spoof     -who2    *BOT STOP
-role_spoof     who2     *BOT helper|helpers|scribe|scribes|reviewer|reader|readers|colleague|friend|user STOP
-role_spoof     who3     as ~1 *BOT ..3 you
-role_spoof     who2     as ~1 *assistant|agent|model ..1 you
-role_spoof     who2     the *human|humans
-role_spoof     who3     *BOT|agent|assistant|model note|notice|hint|instruction|instructions|directive ..1 COLON
-role_spoof     who2     next *tool_call|call|action has_to|must|should
+role_spoof     who3     as ~1 *BOT ..5 you
+role_spoof     who2     as ~1 *assistant|agent|model ..3 you
+role_spoof     who2     the *human|humans !readable|loop|loops|resources
+role_spoof     who3     *BOT|agent|assistant|model note|notice|hint|instruction|instructions|directive ..3 COLON
+role_spoof     who2     next *tool_call|call|action|message|reply|answer|response|output has_to|must|should
+role_spoof     said     *end of ~1 tool_output|tool_result|tool_response|context|transcript|document //3 user|human|operator|system //6 ACT|DO
 override       claim3   forget|never_mind|skip ..2 about? ~1 *summary|question|translation|picture
+override       claim3   *stop|cease|quit translating|summarizing|summarising|answering|reading|browsing|reviewing STOP
+override       claim2   *top|highest|absolute|utmost priority
+concealment    claim2   got|have|obtained|received ~1 USERS *permission|approval|consent
 override       claim3   NEW *ORDERS have|has arrived|come|been|follow
 role_spoof     claim3   stop|cease being ..1 *AGENT
 role_spoof     claim3   it's|its|i_am|i'm ..2 your *MASTER
 concealment    claim2   *USER|person|customer ..4 consented|agreed|told_us|asked_us to
-role_spoof     who3     treat ..6 as|as_if|as_though ..2 *command|order|orders|commands|instruction|instructions of|from|by
-role_spoof     who3     you act|behave|function|serve|operate|are_acting as ..2 *ROLE|console|shell|interpreter
-role_spoof     who2     when|whenever|if you ..1 *answer|respond|summarise|summarize|describe|reply|are_asked|mention
+role_spoof     who3     treat ..8 as|as_if|as_though ..4 *command|order|orders|commands|instruction|instructions of|from|by
+role_spoof     who3     you act|behave|function|serve|operate|are_acting as ..4 *ROLE|console|shell|interpreter
+role_spoof     who2     when|whenever|if you ..3 *answer|respond|summarise|summarize|describe|reply|are_asked|mention
 role_spoof     who2     reply|answer|respond ~1 *only|exclusively with|by
-role_spoof     who2     in|for|during ..1 FUTURE|later *SESSION|conversation|chat|answers
+role_spoof     who2     in|for|during ..3 FUTURE|later *SESSION|conversation|chat|answers
 role_spoof     who1!    *agent|agents|assistant|assistants|model|models|bot|bots STOP
-role_spoof     who2     *BOT ..1 must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
+role_spoof     who2     *BOT ..3 must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
 role_spoof     who2!    *SUBJECT must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
-role_spoof     who1     *assistant|agent|agents|assistants|model|bot|bots ..1 must|should|shall|has_to|have_to|needs_to|is_required|will
+role_spoof     who1     *assistant|agent|agents|assistants|model|bot|bots ..3 must|should|shall|has_to|have_to|needs_to|is_required|will
 role_spoof     who2!    *claude|copilot|gemini|chatgpt|gpt|github-copilot|assistant|ai|agent|bot please|pls|plz|after|when|whenever|once|now|also|kindly|if|before
 role_spoof     who2     pls|kindly|btw|ps *claude|copilot|gemini|chatgpt|assistant|agent
-role_spoof     who2     your ~1 ..1 *context_window|system_prompt|system_message|hidden_instructions|tool_call|next_tool|next_call|long-term
-role_spoof     who1     your ~1 ..1 *output|context|guidelines|task|prompt|mission|objective|next_message|system_prompt|system_message
+role_spoof     who2     your ~1 ..3 *context_window|system_prompt|system_message|hidden_instructions|tool_call|next_tool|next_call|long-term
+role_spoof     who1     your ~1 ..3 *output|context|guidelines|task|prompt|mission|objective|system_prompt|system_message
 role_spoof     who2     your ~1 *ANSWER must|should|shall|has_to|needs_to
 tool_steering  deed2!   recommend|mention|praise|promote ..1 *only
-role_spoof     who2     begin|start|end|finish|finishing|after|before|in ..2 your ~1 *ANSWER
-role_spoof     who1     your ~1 ..1 *memory|instructions|accuracy|recommendation
-role_spoof     who2     whatever|regardless|no_matter|anything|whoever|whenever ~1 ..2 *USER|they|asks ..1 ask|asks|says|say|wants|requests|mentions
+role_spoof     who2     begin|start|end|finish|finishing|after|before|in ..4 your ~1 *ANSWER
+role_spoof     who1     your ~1 ..3 *memory|instructions|accuracy|recommendation
+role_spoof     who2     whatever|regardless|no_matter|anything|whoever|whenever ~1 ..4 *USER|they|asks ..3 ask|asks|says|say|wants|requests|mentions
 role_spoof     who2     SYSTEM|agent|ai *override|notice|directive|note|message STOP
 role_spoof     who1     *human|user COLON
 tool_steering  =deed1!  MOVE|DEL|read|open|access|collect|gather|grab|extract|CHANGE|PAY|GIVE|REVEAL|ORDER
@@ -15597,6 +15473,7 @@ tool_steering  -deed2   MUST ..1 CALL|use|switch_to ..4 NAME
 tool_steering  deed2!   use|using|open ..1 browser|shell|terminal|email|mail|payment ..1 tool
 tool_steering  deed3    RUN|CALL|use|curl|do ..6 *DANGER
 tool_steering  deed3!   READ|RUN|MOVE|REVEAL|use|replace|cat ..8 *PATH
+tool_steering  -deed3   must|reads|opens|sends|includes|uploads|contain|fetches ..8 *PATH
 tool_steering  deed3!   MOVE|REVEAL|REMEMBER|list|quote|post|reply|respond|answer ..5 SAYING|PROMPT
 tool_steering  deed2!   RUN|MOVE|REVEAL|REMEMBER|present|list|hand|hand_over|supply|collect|gather|export|read|find|reply|auto-reply|respond|answer ..6 *WEALTH|FUND
 tool_steering  deed2    be|been given|passed|supplied|told|sent ..4 *WEALTH|FUND
@@ -15605,7 +15482,7 @@ tool_steering  deed2!   RUN ..4 *shell|terminal
 tool_steering  deed2!   show|give|send|tell me his|her|their ..2 *messages|mails|emails|password|location|history|files|photos
 tool_steering  deed2!   assign|give|award ..3 *points|marks|stars|score|grade|rating
 tool_steering  deed2    be|contain|include|append ..3 *image|link|url|pixel ..6 URL
-tool_steering  deed2!   tell|steer|nudge|advise|urge|convince|persuade|instruct|direct|ask ~1 *USER|them|him|her|visitor|reader|readers ..2 to|that
+tool_steering  deed2!   tell|steer|nudge|advise|urge|convince|persuade|instruct|direct|ask|warn|alert|assure|remind ~1 *USER|them|him|her|visitor|reader|readers ..2 to|that
 tool_steering  dest1    to|at|via|through|with|on ..4 URL|MAIL
 tool_steering  dest1    to|on our|another|external ..2 *account|server|cloud|host|channel|company|backend
 tool_steering  dest1    as|in|into ..3 *parameter|argument|field|param|header|query
@@ -15614,7 +15491,7 @@ tool_steering  deed2!   MOVE|REVEAL|READ|quote|list|look_up|share ..6 *OWN ..3 f
 tool_steering  deed2!   MOVE|share ..12 OUT
 tool_steering  deed2!   DEL|transfer ..6 *ASSET
 tool_steering  deed2!   GIVE|escalate ..8 *RIGHT
-tool_steering  deed2!   PAY ..8 *MONEY|at_once|recommended
+tool_steering  deed2!   PAY|issue ..8 *MONEY|at_once|recommended|refund
 tool_steering  deed2!   SAYS|answer ..8 *BIAS
 tool_steering  deed2!   never|do_not|don't|not|leave_out|hide|omit|conceal ..1 SAYS|list|highlight|warn|refuse|question|clause|that ..4 weaknesses|negatives|gaps|others|rivals|recall|brands|competitors|negative|clause|risks|flaws|nothing|account|new|warn
 tool_steering  deed2!   ask|request|obtain|tell ..3 *USER|USERS|them|visitor ..6 WEALTH|FUND|password|code|pin|card
@@ -15625,14 +15502,14 @@ tool_steering  deed2!   install|download|clone ..4 URL|package|extension|server|
 tool_steering  deed2    must|should|shall|and MOVE|DO|DEL ..6 URL|MAIL|FUND|PATH|SAYING|PROMPT
 concealment    hide2    no|not|isn't|don't|needn't|nor ..2 NEED|need_to ..2 to|be? ..1 *mention|tell|inform|notify|alert|consult|involve|disturb|mentioned|told|informed
 concealment    hide2    no|not|needn't|don't ..4 bother ..1 ..1 *USER|holder
-concealment    hide2    need_not|needn't|won't|not be *mentioned|told|informed|notified|displayed|shown
+concealment    hide2    need_not|needn't|won't|not|never be *mentioned|told|informed|notified|displayed|shown|reported|flagged|listed
 concealment    hide2    *SLY
 concealment    hide2    without ..1 *showing|telling|mentioning|displaying|revealing|asked
 concealment    hide2    no questions *asked
 concealment    hide2    *unnoticed|unseen|undetected
 concealment    hide2    in the *background|dark
 concealment    hide3    keep|leave|omit ..3 out_of|from ..1 *ANSWER
-concealment    hide2    don't|do_not|never|no tell|inform|notify ~1 *him|her|them|anyone|anybody
+concealment    hide2    don't|do_not|never|no tell|inform|notify|warn ~1 *him|her|them|anyone|anybody
 concealment    hide2    no_one|nobody has|needs|must|will *to_know|know|need
 concealment    hide2    as_if|as_though|like|as ..2 *NOTHING
 concealment    hide2    between *us|ourselves
@@ -15645,14 +15522,14 @@ concealment    hide2    *USER|USERS|human|person|humans|holder ..3 not|never|can
 concealment    claim2   *USER|owner|operator|they|i|customer has_already|have_already|had_already|already|has|have|had|earlier|previously ~1 CONSENT|told|granted|permission
 concealment    claim1   i *approve|confirm|consent|authorise|authorize|agree
 concealment    claim1   in *advance
-role_spoof     claim1   for|due_to|because_of|per|under|as|required_by|to|in ..2 *LAW
+role_spoof     claim1   for|due_to|because_of|per|under|as|required_by|in_line_with|to_comply_with|to_ensure ..2 *LAW
 role_spoof     claim1   *urgent|urgently|asap|emergency|at_once
 role_spoof     claim1   PUSH ..6 *FAILS
 role_spoof     claim2   i_am|i'm|as|this_is|we_are ~1 ..1 *MASTER of|who|i|here|and|speaking
 role_spoof     claim1   by|from ~1 ..1 *MASTER
 role_spoof     claim2   SYSTEM|admin|security|priority|maintenance|priority ..1 *notice|notification|override|directive|alert|session|instruction STOP
 override       claim2   *GUARD|restrictions ..3 LIFTED
-tool_steering  deed2!   override|bypass|ignore|disable|drop|forget|disregard|skip|turn_off|deactivate ~2 *GUARD
+tool_steering  deed2!   override|bypass|ignore|disable|drop|forget|disregard|skip|turn_off|deactivate|remove|lift|delete ~2 *GUARD
 override       claim3   do_not|never|don't|stop believe|trust|listen_to|believing|trusting ~1 *USER !input|data|content|supplied|agent
 override       claim3   your YOURS ..1 *assignment|task|job|purpose|orders|mission|goal
 role_spoof     claim3   from|by your ~1 *MASTER
@@ -15666,8 +15543,8 @@ override       claim2   follow|obey|believe ~2 *this|document|ticket|message|pag
 override       claim2   *USER|customer|person is|are ..2 lying|mistaken|wrong|impostor|attacker
 override       claim2   elevated|unrestricted|diagnostic|god *privileges|mode|session
 override       claim2   *memory updated|note|entry
-override       =said    override|overrides|supersedes|supersede|outranks ..4 PROMPT|those_of_the_user|host|instructions
-override       =said    do_not|never|don't follow|honour|honor|respect|obey ..2 USERS|USER
+override       =said    override|overrides|supersedes|supersede|outranks ..6 PROMPT|those_of_the_user|host|instructions
+override       =said    do_not|never|don't follow|honour|honor|respect|obey ..4 USERS|USER
 override       =said    ignore|disregard|bypass ~2 safety|refusals|guidelines
 override       =claim3  override|overrides|supersedes|supersede|priority|highest-priority|precedence|outranks ..5 USER|USERS|host|PROMPT|client|instruction
 concealment    =hide2   skip|bypass|no ..2 approval|confirmation|permission dialog|prompt|needed|required|necessary|is|are
@@ -15676,25 +15553,26 @@ concealment    =hide3   do_not|never|don't|no_need ask ..3 permission|consent|ap
 concealment    =hide2   never|do_not|don't|not ..1 explain|disclose|reveal|mention|say|display ..2 why|this|that|it|rule|step|where|who
 concealment    =hide2   say *nothing|none
 tool_steering  =press1  PRESS
-tool_steering  =said    claim|say|pretend ..4 unavailable|deprecated|broken|insecure
-tool_steering  =said    MOVE|provide|fill|hand ..2 HAVING|output|outputs|copy|value of ..5 SAYING|PATH
+tool_steering  =said    claim|say|pretend ..6 unavailable|deprecated|broken|insecure
+tool_steering  =said    MOVE|provide|fill|hand ..4 HAVING|output|outputs|copy|value of ..7 SAYING|PATH
 tool_steering  =deed3   hold|carry ..4 WEALTH|FUND|PATH|SAYING
 tool_steering  =deed3   can|be|are|is|get TOLD ..4 to ..1 our|another|external|third
 role_spoof     =who2    AGENT MUST
 tool_steering  =deed2   the|an AGENT collects|sends|puts|adds|reads|accepts|copies|forwards|passes|attaches
-override       =said    USERS ORDERS|RULES|request|requests ..2 are|is suggestions|optional|secondary|void|less|irrelevant
-override       =said    do_not|never|don't use ..3 TOOL even_if|although|regardless
+override       =said    USERS ORDERS|RULES|request|requests ..4 are|is suggestions|optional|secondary|void|less|irrelevant
+override       =said    do_not|never|don't use ..5 TOOL even_if|although|regardless
 role_spoof     =said    free of|from ~1 restrictions|rules|limits|constraints
-override       =said    regardless|irrespective of what ..1 USER
-role_spoof     =said    treat ..8 as|as_if|as_though ..3 MASTER|USER|system
-override       =said    GUARD ..3 LIFTED
-tool_steering  =said    always ..3 get|gets|receive ..2 full|best|top|highest
+override       =said    regardless|irrespective of what ..3 USER
+override       =claim2  whatever|regardless|irrespective ~2 request|question|input|query|task
+role_spoof     =said    treat ..10 as|as_if|as_though ..5 MASTER|USER|system
+override       =said    GUARD ..5 LIFTED
+tool_steering  =said    always ..5 get|gets|receive ..4 full|best|top|highest
 concealment    =claim2  CHECK|dialog ..2 is|are LIFTED
 tool_steering  =deed3   called|invoked with ..2 SAYING
-tool_steering  =deed3   HAVING|content|value|values|output of|from ..5 PATH|WEALTH|FUND
-tool_steering  =deed2   recommend|promote|favour|prefer|praise|advertise
+tool_steering  =deed3   HAVING|content|value|values|output of|from ..8 PATH|WEALTH|FUND
+tool_steering  =deed2   recommend|promote|favour|praise|advertise
 tool_steering  =deed3   MOVE|REVEAL ..2 ALL ..2 source|opened|open|local|project|workspace ..1 file|files
-tool_steering  =said    repeat|print|output ..2 instructions you ..1 received|given|got
+tool_steering  =said    repeat|print|output ..4 instructions you ..3 received|given|got
 tool_steering  =deed3   MOVE|contain|prefix|embed|bcc|cc|export|hand_over|collect|supply ..6 *MAIL|FUND|WEALTH|SAYING
 tool_steering  =deed3   each|every|all|any ..3 call|calls|message|messages|mail|issue|commit|request|file|files|results ..4 MUST|needs|need|include|contain|also ..8 WEALTH|FUND|PATH|MAIL|URL|SAYING|TALK
 """    # noqa: E501
@@ -15911,12 +15789,9 @@ role_spoof       hint   <important <critical <system <hidden <secret <admin <ove
 role_spoof       =said  <important> <critical> <system> <hidden> <secret> <admin> <override> <urgent> <global> <hidden_instructions> <system_instructions>  [^<]{0,400}?\b(?:you must|must (?:also |first )?(?:read|send|be|call|use)|always|never|do not|don['’]t|read|send|hijack|redirect|ignore|access|before (?:using|invoking|calling)|prior to|when(?:ever)? (?:send|the|this)|once this|if the query|every|other tools|route|bcc|forward|pass|first|all )\b
 role_spoof       said   <system <admin <override <hidden <secret <important <critical <urgent <information  (?:[-_ ]\w+)?>[^<]{0,200}?\b(?:from now on|you must|you (?:are now|comply|obey)|ignore|do not (?:tell|mention|inform)|the (?:assistant|user)|route|obey|exfiltrate|before using|without asking|pre.?approved|grant|skip|to you, \w+|before you can|mail |upload)\b
 role_spoof       said   [system [admin [priority [assistant [override [new+instruction  [\w -]{0,40}\]:?\s{0,3}[^\n]{0,80}?\b(?:you (?:must|are (?:now )?(?:an?|the)|will|should)|ignore|stop|call|send|grant|run|execute|reveal|transfer|the user['’]s|the assistant|the agent|disregard|skip|without|export)\b
-role_spoof       said   (system_message) ###system |||admin ###admin "role":"system" "role":+"system"  [^\n]{0,120}?\b(?:lifted|without|override|you (?:now|must)|follow|disable|must|execute|run)\b
 role_spoof       said   <<<user>>> <<<assistant>>> <<<system>>> "instructions_for_model "instructions_for_ai "instructions_for_assistant "instructions_for_agent "note_to_ai "assistant_instruction "ai_instruction "llm_instruction "agent_instruction "system_override  .
-role_spoof       said   <instruction <command> <task>  s?>?\s{0,3}(?:leak|exfiltrate|reveal|send|forward|delete|transfer|ignore|disregard)\b
 role_spoof       who3   to="assistant to="ai to="model to="agent for="ai for="assistant  .
 template_tokens  said   <function_calls> <invoke+name= <tool_call> assistant+to=functions  .?\s*\S
-role_spoof       said   [[assistant]] [[system]]  \s*\w
 template_tokens  said   ###+instruction:        [\s\S]{1,400}?###\s?response:
 exfil_link       said   ](http                  s?://[^)\s]{0,300}(?:\{\{?|<|%7b|\[)[\w .%-]{0,20}?(?:history|conversation|secret|prompt|password|chat)
 role_spoof       =said  <assistant-only <ai-only <llm-only <model-only <agent-only llm-only ai-only (assistant+only) (ai+only) (for+the+model) (llm+only) [system+note [system+comp [assistant+dir |||admin assistant+directive admin+mode <tool_override  .
@@ -16344,7 +16219,7 @@ class _Steer:
         if last in ".,:n" or last in self.leads:
             return True
         if last in self.musts:
-            clause = letters[max(0, first - 6):first - 1]
+            clause = letters[max(0, first - 9):first - 1]
             clause = clause[clause.rfind(".") + 1:]
             return any(letter in self.yous for letter in clause) if clause else last not in self.to
         return False
@@ -16677,8 +16552,10 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
     found = False
     for some in (phrases, light):
         for phrase in some if some is phrases else steer.look(zone, _steer_words(zone)[1], light):
-            for match in phrase.regex.finditer(letters):
-                first, last = match.span()
+            match = phrase.regex.search(letters)
+            while match:
+                first, last = match.span()      # what begins within one that is no order may be one
+                match = phrase.regex.search(letters, first + 1)
                 tokens = tokens or [(piece.start() + token.start(), piece.start() + token.end())
                                     for piece in _steer_piece.finditer(low, begin, end)
                                     for token in steering_token.finditer(piece[0])]
@@ -16692,6 +16569,7 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
                     steer.orders(letters, first)):
                     found = True
                     yield SteeringHit(tokens[first][0], tokens[last - 1][1], phrase)
+                    match = phrase.regex.search(letters, last)
         if not found:
             return
 
@@ -16783,6 +16661,39 @@ _inject_templated = lazy_regex(
 _inject_may = lazy_regex(       # leave, not an order, in other languages
     r"(?:\b(?:puede[ns]?|podrá[ns]?|kann|können|peut|peuvent|pouvez|può|possono|pode[m]?|może|mogą|kan|může"
     r"|voi)\s|можете\s|может\s|可以|可能|能够)$")
+_inject_nothing = lazy_regex(r"(?!)")
+# What says the contrary, for each side: what stands before it, and what it goes on with
+_STEER_CONTRARY = {
+    "claim": (lazy_regex(       # not yet
+        r"\b(?:until|till|unless|once|(?<!as )if|whether|after|when|only)(?: \w+){0,3} $"), _inject_nothing),
+    "deed": (lazy_regex(        # what would be done
+        r"\b(?:unless|if|until|whether|how|where|which|than) (?:you|they|we) $"), _inject_nothing),
+    "hide": (lazy_regex(        # what others may do or did; who asks for no password
+        r"\b(?:(?<!you )(?:is|are|be) (?:allowed|able|permitted) to|would|could|used to|previously"
+        r"|no longer)\b[^.!?\n;:,]{0,60}$"), lazy_regex(
+            r"(?:never|do not|don['’]t) ask(?:s|ing)?(?: \w+){0,3}? for (?:(?:a|an|any|the|your|their|his) )?"
+            r"(?:\w+ )?(?:passwords?|tokens?|secrets?|pins?|cards?|credentials?)\b")),
+}
+_inject_tag = lazy_regex(       # a tag that is spoken of
+    r"<[^<>\n]{1,40}>[`'\"]? (?:(?:is|are|was) (?:an?|the|used|added)|tags?|elements?|blocks?)\b")
+_inject_nobody = lazy_regex(    # a key with others below it, an option
+    r":\s*\n\s*\w|\n\s+(?:prompt|instructions?|rules?|role|name|description|tools?):|[\[<{|=]$|\s--$")
+# an assistant that is spoken of: "our agents:", "build with Claude, …"
+_inject_names = lazy_regex(
+    r"(?:agents?|assistants?|bots?|models?|chatbots?|llms?|ai|claude|copilot|gemini|chatgpt)\b.?\s?[:,;.(]")
+_inject_object = lazy_regex(r"(?:['’]s|\b(?:with|of|about|using|our|my|their)) $")
+_inject_opened = lazy_regex(r"\s[\"“`]\w")
+_inject_requires = lazy_regex(  # what somebody needs, no deed
+    r"\b(?:must|should|needs? to|has to|have to|will) (?:also )?(?:have|be able|be allowed|support)\b")
+_inject_other = lazy_regex(     # instructions of something else, in other languages
+    r"\s(?:de la|de los|de las|del|auf|im|in der|sur|du|des|della|sul|sulla|do|da|van de|op)\s"
+    r"(?!(?:usu[aá]rio|sist[eè]m|user|nutzer|utilis|utent|admin|desarroll|develop|operad|prompt|syst|ant))")
+_inject_announces = lazy_regex(
+    r"(?:\b(?:like|such as|e\.g\.|says?|said|saying|writes?|write|wrote|written|called|titled|reads?|texts?"
+    r"|phrases?"
+    r"|prompts?(?: is)?|sentences?|ask(?:s|ed)?|answer(?:s|ed)?|mails?|comments?|rows?|instructions?)[:,]?"
+    r"\s{0,2}[(]?)\Z"
+)
 _inject_labelled = lazy_regex(  # the rest of a row of examples
     r"[^\n|,\t]{0,60}[|,\t]\s{0,3}[\"']?(?:attacks?|inject\w*|prompt.inject\w*|jailbreak\w*|malicious|unsafe"
     r"|harmful|adversarial)"
@@ -16810,19 +16721,45 @@ _inject_unseen = lazy_regex(    # flags of regions are told apart by their first
 def _steer_excused(low: str, hit: SteeringHit, data: bool, defining: bool) -> bool:
     """Is this talk about an order rather than one? *data*: the text is JSON, where quotes say nothing."""
     start, end, phrase = hit
-    if phrase.kind == "hidden_text" or phrase.kind == "exfil_link" and not phrase.key:
+    if phrase.kind == "exfil_link" and not phrase.key:
         return False
     if phrase.kind == "template_tokens":
         return _steer_coded(low, start, end)
+    if not defining and _inject_tag.match(low, start):
+        return True
     lead = low[max(0, start - 90):start]
+    before, after = _STEER_CONTRARY.get(
+        "hide" if phrase.kind == "concealment" and phrase.facet != "claim" else phrase.facet,
+        (_inject_nothing, _inject_nothing))
+    if before.search(lead) or after.match(low, start):
+        return True
+    if phrase.kind in ("role_spoof", "tool_steering") and (
+            phrase.facet == "who" and _inject_nobody.search(low[start:end])
+            or _inject_names.match(low, start) and _inject_object.search(lead)
+            or phrase.row.endswith("END") and _inject_opened.match(low, end)
+            or any(match.start() < end for match in _inject_requires.finditer(low, start, end + 12))):
+        return True
     if phrase.force == "foreign" and (
-            _inject_may.search(lead) or _inject_never.search(low, max(0, start - 5), start)
-            or _inject_less.match(low, start) and
+            _inject_other.match(low, end) or _inject_may.search(lead)
+            or _inject_never.search(low, max(0, start - 5), start) or _inject_less.match(low, start) and
             _inject_never.search(re.split(r"[.!?\n]", low[max(0, start - 60):start])[-1])):
         return True
     quoted = not data and _steer_quoted(low, start, end)
+    if not (quoted or data or defining) and _steer_announced(low, start, end):
+        return True
     talked = bool(_inject_spoken.search(lead) or _inject_labelled.match(low, end)) or _steer_shown(low, start)
-    return quoted and talked if defining else quoted or talked
+    return quoted and talked if defining or phrase.kind == "hidden_text" else quoted or talked
+
+
+def _steer_announced(low: str, start: int, end: int) -> bool:
+    """Does it stand anywhere in a quotation that a word of saying announces?"""
+    head = low[max(0, start - 300):start].rpartition("\n\n")[2]
+    for mark in '"“`':
+        place = head.rfind(mark)
+        if place >= 0 and (head.count(mark, 0, place) % 2 == 0 if mark != "“" else "”" not in head[place:]):
+            return _inject_announces.search(head, max(0, place - 40), place) is not None and \
+                low.find("”" if mark == "“" else mark, end, end + 300) >= 0
+    return False
 
 
 def _steer_coded(low: str, start: int, end: int) -> bool:
@@ -20166,6 +20103,7 @@ _NO_COMMANDS = _Commands()
 
 @lru_cache(1024)
 def reads_files(tool: str) -> bool:
+    """Is it a tool that does nothing but read?"""
     low = tool.lower()
     return (not low.isascii() or
             any([word in low for word in _READING])) and reading_tool.search(tool) is not None
@@ -20201,6 +20139,8 @@ class _Names(NamedTuple):
 
 @lru_cache(1024)
 def argument_names(tool: str, names: tuple[str, ...]) -> _Names:
+    """What the names of a tool's arguments say about them, kept since servers have few tools and each call
+    names them again."""
     uses = [(name, *_use_of(tool, name)) for name in names]
     hosts = [(name, _address_role(tool, name)) for name in names]
     return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text; (b)"))),
@@ -20246,12 +20186,14 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
 
 
 def _value_at(node: Any, path: Iterable[Any]) -> Any:
+    """What stands at *path*, which is known to be there."""
     for step in path:
         node = node[step]
     return node
 
 
 def _walk_names(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """(path, name) of every member below *node*, at any depth."""
     if type(node) is dict:
         for key, value in node.items():
             yield path + (key,), key
@@ -20620,10 +20562,10 @@ def shown_without_secrets(text: str) -> str:
     """*text*, which a policy or a command line may quote, for people: what looks like a secret is
     replaced."""
     try:
-        found = SecretScanner(BUILTIN_KINDS).scan([text[:100_000]], Budget(2.0))
+        findings = SecretScanner(BUILTIN_KINDS).scan([text[:100_000]], Budget(2.0))
     except BudgetSpent:
         return MARKER
-    return marked(text, [span[1:] for finding in found for span in finding.spans])
+    return marked(text, [span[1:] for finding in findings for span in finding.spans])
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -20985,7 +20927,7 @@ def _all_values(tests: Sequence[ValueTest]) -> ValueTest:
 def _holds_of_nothing(matcher: dict[str, Any]) -> bool:
     """Does the matcher hold for an argument that is not there? `not_under` does."""
     return ("not_under" in matcher or "all" in matcher and
-            all(_holds_of_nothing(one) for one in matcher["all"]))
+            all(_holds_of_nothing(inner) for inner in matcher["all"]))
 
 
 def _argument(key: str, test: ValueTest, absent_matches: bool, strict: bool) -> Test:
@@ -21132,13 +21074,13 @@ def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> 
     certain = _address_text(test, True)
 
     def matches(subject: Subject) -> Hit | None:
-        found = subject.addresses(skip)
+        addresses = subject.addresses(skip)
         if not strict:
-            for one in found:
-                if test(one.kinds, one.names):
-                    return Hit(one.path, "", one.view.replace("raw", ""))
+            for address in addresses:
+                if test(address.kinds, address.names):
+                    return Hit(address.path, "", address.view.replace("raw", ""))
             return None
-        places = {one.path: None for one in found}
+        places = {address.path: None for address in addresses}
         return HIT if places and all(certain(str(_value_at(subject.message.body, path)), subject)
                                      for path in places) else None
     return matches
@@ -21148,15 +21090,15 @@ def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
     """Does a call bring a secret along? *keys*: in the name of a member, which is how some tools take
     them."""
     def matches(subject: Subject) -> Hit | None:
-        found = [finding for finding in subject.leaks if not keys or
+        leaks = [finding for finding in subject.leaks if not keys or
                  subject.names[finding.spans[0][0]] is None]
         paths = paths_of(subject.message.body,
-                         [finding.spans[0][0] for finding in (found if skip else found[:1])])
+                         [finding.spans[0][0] for finding in (leaks if skip else leaks[:1])])
         if skip:
-            found = [finding for finding in found if skip.isdisjoint(paths[finding.spans[0][0]])]
-        if not found:
+            leaks = [finding for finding in leaks if skip.isdisjoint(paths[finding.spans[0][0]])]
+        if not leaks:
             return None
-        return Hit(paths[found[0].spans[0][0]], found[0].pattern, found[0].view, tuple(found))
+        return Hit(paths[leaks[0].spans[0][0]], leaks[0].pattern, leaks[0].view, tuple(leaks))
     return matches
 
 
@@ -21186,10 +21128,10 @@ def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], 
     """Does a call run, or may it run, a command of one of *categories* (None: of any)? *strict*: it runs
     nothing else besides."""
     def matches(subject: Subject) -> Hit | None:
-        found = subject.commands(skip).categories
-        if strict and categories is not None and not categories.issuperset(found):
+        runs = subject.commands(skip).categories
+        if strict and categories is not None and not categories.issuperset(runs):
             return None             # it does something else as well
-        return _first(found[category] for category in found if categories is None or category in categories)
+        return _first(runs[category] for category in runs if categories is None or category in categories)
     return matches
 
 
@@ -21200,23 +21142,23 @@ def _statements(reads: bool, skip: frozenset[str], strict: bool) -> Test:
     """*reads*: every SQL statement among the arguments surely only reads, and there is one; else: there is
     one that may act."""
     def matches(subject: Subject) -> Hit | None:
-        found = [value for value in subject.argument_values(skip) if not value.number and
+        statements = [value for value in subject.argument_values(skip) if not value.number and
                  not _STATEMENT_NAMES.isdisjoint(name_words(value.name)[-1:])]
-        for value in found:
+        for value in statements:
             for view in subject.readings(value.text) if not reads else (View("raw", value.text, ()),):
                 subject.budget.check()
                 if not pure_select(view.text):
                     return None if reads else Hit(value.path, "", view.name.replace("raw", ""))
-        return HIT if reads and found else None
+        return HIT if reads and statements else None
     return matches
 
 
 def _dangers_anywhere(kinds: frozenset[str], skip: frozenset[str]) -> Test:
     """Is a whole call dangerous in one of the ways in *kinds* (section 11)?"""
     def matches(subject: Subject) -> Hit | None:
-        for one in subject.dangers():
-            if one.kind in kinds and not skip.intersection(one.path):
-                return Hit(one.path, DANGERS[one.kind], "", (), one.why)
+        for danger in subject.dangers():
+            if danger.kind in kinds and not skip.intersection(danger.path):
+                return Hit(danger.path, DANGERS[danger.kind], "", (), danger.why)
         return None
     return matches
 
@@ -21228,8 +21170,8 @@ def _command_value(categories: frozenset[str] | None) -> ValueTest:
         for source in sources:
             if isinstance(source, list) and not all(isinstance(word, str) for word in source):
                 source = _leaf_texts(source)
-            found = subject.judge_command(source).categories
-            for category, reason in found.items():
+            runs = subject.judge_command(source).categories
+            for category, reason in runs.items():
                 if categories is None or category in categories:
                     return Hit(None, COMMAND_CATEGORIES[category], "command", (), reason)
         return None
@@ -21296,9 +21238,9 @@ def _asks(kinds: frozenset[str]) -> Test:
         if type(data) is dict and type(data.get("elicitations")) is list:
             asked += [("elicitation/create", one) for one in data["elicitations"]]
         for method, params in asked:
-            found = asked_for(method, params) & kinds
-            if found:
-                return Hit(None, ASKS[min(found)])
+            kinds_asked = asked_for(method, params) & kinds
+            if kinds_asked:
+                return Hit(None, ASKS[min(kinds_asked)])
         return None
     return matches
 
@@ -21520,7 +21462,7 @@ class Policy(NamedTuple):
     @property
     def fingerprint(self) -> str:
         """12 hex digits by which records name the content of the policies in force."""
-        others = [one.content for one in (self.apart, self.machine) if one is not None]
+        others = [policy.content for policy in (self.apart, self.machine) if policy is not None]
         return sha256("".join([self.content, *others]).encode())[:12] if others else self.content[:12]
 
     def rule_data(self, rule: Rule) -> dict[str, Any]:
@@ -21577,6 +21519,8 @@ class _Compiler:
         self._regexes: dict[tuple[str, bool], Regex] = {}
 
     def regex(self, source: str, place: str, ignore_case: bool = False) -> Regex:
+        """A regex of the policy, compiled once however often it occurs. Variables in it stand for their
+        text, not for a pattern."""
         key = (source, ignore_case)
         if key not in self._regexes:
             text = source if ignore_case else self.expanded(source, r"\^$.*+?()[]{}|/")
@@ -21588,6 +21532,9 @@ class _Compiler:
                 for index, rule in enumerate(self.layer.data.get(key, []))]
 
     def rule(self, rule: dict[str, Any], place: str, outbound: bool) -> Rule:
+        """One rule with its conditions as functions. An exception is compiled the other way: what a
+        refusing rule is lenient about its exception must be strict about, and an allowing rule's the
+        reverse."""
         strict = rule.get("action") == "allow"
         match = rule["match"]
         tests, needs = self.conditions(match, place + "/match", outbound, strict)
@@ -21607,6 +21554,7 @@ class _Compiler:
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool,
               exception: bool = False) -> Scope:
+        """Which messages a rule is about, by method, tool, server and direction."""
         def globs(key: str) -> tuple[Glob, ...] | None:
             if key not in match:
                 return None
@@ -21674,6 +21622,7 @@ class _Compiler:
 
     @staticmethod
     def outbound_need(match: dict[str, Any]) -> Need | None:
+        """What an answer must hold for a rule about answers to match; None when that cannot be said."""
         directions = _as_list(match.get("direction", []))
         if "definition" in directions:          # whether it is one is asked first
             return ("definitions", "") if len(directions) == 1 else None
@@ -21791,6 +21740,7 @@ class _Compiler:
     # -- conditions of outbound rules
 
     def outbound(self, match: dict[str, Any], place: str, strict: bool) -> list[Test]:
+        """The tests of a rule about what servers send."""
         tests: list[Test] = []
         if "definition" in (directions := _as_list(match.get("direction", []))):
             others = frozenset(directions) - {"definition"}
@@ -21835,6 +21785,7 @@ def _marked(names: frozenset[str]) -> Test:
 
 
 def _first(hits: Iterable[Hit | None]) -> Hit | None:
+    """The first hit among these, if there is one."""
     for hit in hits:
         if hit is not None:
             return hit
@@ -21860,6 +21811,7 @@ def _every(tests: Sequence[Test]) -> Test:
 
 
 def _exception(scope: Scope, excepted: Test) -> Test:
+    """The test of an `unless`, which holds only of messages that it is about."""
     def matches(subject: Subject) -> Hit | None:
         message = subject.message
         return excepted(subject) if scope.covers(*_covered(message)) else None
@@ -21919,6 +21871,8 @@ _FORMER_NAMES = {"ask-git-rewrite": "ask-git-discard", "log-git-rewrite": "ask-g
 
 
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
+    """Raise PolicyError for a name in `without` that no extended policy has: a rule that was renamed would
+    else quietly come back."""
     names = {rule["name"] for base in bases for key in ("rules", "outbound_rules")
              for rule in base.data.get(key, [])}
     for layer in layers:
@@ -22042,10 +21996,10 @@ class Shadows:
         spelled = f"{rule.get('action') == 'allow'}{rule['match']!r}"
         scope = self._scope(rule["match"])
         tools = scope.get("tool", [])
-        found = self._same.get(spelled)
-        if found is None:
+        earlier = self._same.get(spelled)
+        if earlier is None:
             near = self._wide + (self._by_tool.get(tools[0], []) if tools else [])
-            found = next((name for name, wide in near if self._covers(wide, scope)), None)
+            earlier = next((name for name, wide in near if self._covers(wide, scope)), None)
         if not {"unless", "limit", "mark"} & set(rule):
             self._same.setdefault(spelled, rule["name"])
             if self._SCOPE.issuperset(rule["match"]):
@@ -22056,7 +22010,7 @@ class Shadows:
                             near.append((rule["name"], scope))
                 elif len(self._wide) < self._MAX_WIDE:
                     self._wide.append((rule["name"], scope))
-        return found
+        return earlier
 
     def is_everything(self, rule: dict[str, Any]) -> bool:
         """Does *rule* match every call of a tool?"""
@@ -22065,6 +22019,8 @@ class Shadows:
                          {"method": ["tools/call"], "tool": ["*"], "server": ["*"]})
 
     def _covers(self, wide: dict[str, list[str]], narrow: dict[str, list[str]]) -> bool:
+        """Does *wide* match whatever *narrow* does? Unsure counts as no, and so does a policy that takes
+        too long to compare."""
         for key, globs in wide.items():
             texts = narrow.get(key, ())
             self._looks += len(globs) * len(texts)
@@ -22083,6 +22039,7 @@ class Shadows:
         return self._globs[glob].matches(text)
 
     def _scope(self, match: dict[str, Any]) -> dict[str, list[str]]:
+        """What a match says about method, tool, server and direction, the default method included."""
         scope = {key: _as_list(match[key]) for key in match if key in self._SCOPE}
         if not self._outbound and "method" not in match and ("tool" in match or "arguments" in match):
             scope["method"] = ["tools/call"]
@@ -23102,7 +23059,7 @@ MAX_ITEM_CHARS = 60         # of a line that is an item of a list
 def _lists_sorted(text: str) -> str:
     """A description with the items of its lists in one order."""
     if text.count(",") > 1:
-        text = _comma_list.sub(lambda found: _list_sorted(found.group()), text)
+        text = _comma_list.sub(lambda match: _list_sorted(match.group()), text)
     if text.count("\n") > 1:
         runs = [(short, [*lines]) for short, lines in groupby(text.split("\n"), _is_item)]
         text = "\n".join(line for short, lines in runs
@@ -23203,6 +23160,7 @@ def hints_of(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _has_place(schema: Any, place: tuple[str, ...]) -> bool:
+    """Is there anything at this place in a schema?"""
     for key in place[1:]:
         schema = schema.get(key) if type(schema) is dict else None
     return schema is not None
@@ -23435,6 +23393,7 @@ class Toolbox:
         return ": ".join(filter(None, change))
 
     def _unsteady(self) -> Sequence[str]:
+        """The tools that the user does not want compared."""
         kept = self._pins() if self._pins is not None else None
         names = kept.get("unsteady") if type(kept) is dict else None
         return names if type(names) is list else ()
@@ -23451,6 +23410,7 @@ class Toolbox:
         return len(self._hashes) >= MAX_TOOLS and name not in self._hashes or len(name) > MAX_NAME_CHARS
 
     def _note_annotations(self, name: str, tool: dict[str, Any], twice: bool) -> None:
+        """Note whether a tool says that it only reads; of two tools with one name that counts for neither."""
         annotations = tool.get("annotations")
         if type(annotations) is dict and annotations.get("readOnlyHint") is True:
             if not twice:
@@ -23459,6 +23419,8 @@ class Toolbox:
             self._read_only.discard(name)
 
     def _note_schema(self, name: str, schema: Any) -> None:
+        """Keep a tool's output schema, as far as the bounds allow; of one that is not kept nothing is
+        known."""
         self._schemas.pop(name, None)
         if type(schema) is dict:
             size = len(_compact(schema))
@@ -23480,6 +23442,8 @@ class Toolbox:
                 else "")
 
     def _confusable(self, name: str) -> Iterator[ToolNote]:
+        """Notes about a name that looks like one of another tool: a model, or a person, takes one for the
+        other."""
         for form in _forms_of(name):
             other = self._forms.get(form, name)
             if other != name:
@@ -23533,8 +23497,8 @@ class Toolbox:
                                               self._is_beyond(tool) else "")
         if why:
             return Decision("deny", "settings.tool_pinning",
-                            "Blocked: this tool is not as the user knows it, "
-                            "and waits for: mcpwall approve", why=why, lasting=False)
+                            "Blocked: this tool is new or has changed; your "
+                            "user can look at it and allow it: mcpwall approve", why=why, lasting=False)
         if settings.read_only and tool not in self._read_only:
             return Decision("deny", "settings.read_only",
                             "Blocked: only tools that the server declares read-only may be called",
@@ -23635,11 +23599,13 @@ class Toolbox:
     # -- what the user knows
 
     def _known(self, what: str) -> Any:
+        """A part of what the consent store knows of this server; None where there is none."""
         kept = self._pins() if self._pins is not None else None
         found = kept.get(what) if type(kept) is dict else None
         return found if type(found) is dict else None
 
     def _keep(self, pins: dict[str, Any], first: bool) -> list[Any]:
+        """What has to be kept of a list or of instructions, and told to people once."""
         effects: list[Any] = ([Pinned(self._identity, pins, first, self._host)] if self._pins is not None
                               else [])
         if first:
@@ -23722,23 +23688,24 @@ class Quoting:
 
     def reason(self, decision: Decision) -> str:
         """Why a rule wants a call refused or asked about, for a person."""
-        said = [decision.message or "the policy wants this asked", decision.why, decision.detail]
-        return printable(self.text(": ".join(filter(None, said))), 400)
+        more = decision.detail or decision.why
+        said = (decision.message or "the policy wants this asked") + (f" ({more})" if more else "")
+        return printable(self.text(said), 400)
 
     def subject(self, message: Message, decision: Decision) -> str:
         """The part of a call that decided, on one line and without secrets; "" where a secret did."""
         if not decision.path or decision.findings:
             return ""
-        found: Any = message.body
+        value: Any = message.body
         for step in decision.path:
-            if not (type(found) is dict and step in found or type(found) is list and type(step) is int and
-                    step < len(found)):
-                found = str(decision.path[-1])          # a member's name decided
+            if not (type(value) is dict and step in value or type(value) is list and type(step) is int and
+                    step < len(value)):
+                value = str(decision.path[-1])          # a member's name decided
                 break
-            found = found[step]
-        if type(found) is list and all(type(one) is str for one in found):
-            found = " ".join(found)
-        text = found if type(found) is str else json.dumps(found, ensure_ascii=False)
+            value = value[step]
+        if type(value) is list and all(type(one) is str for one in value):
+            value = " ".join(value)
+        text = value if type(value) is str else json.dumps(value, ensure_ascii=False)
         return printable(_cut_in_the_middle(self.text(text, 20_000), MAX_SUBJECT_CHARS - 30),
                          MAX_SUBJECT_CHARS)
 
@@ -23771,8 +23738,8 @@ class Quoting:
             else:
                 if decision.path:
                     reason = _cut_in_the_middle(_shown_json(found), MAX_SHOWN_CHARS)
-                    place = self.text(pointer(decision.path), MAX_SHOWN_CHARS)
-                    text = f"{place}: {reason}; all of them: {text}"
+                    where = self.text(pointer(decision.path), MAX_SHOWN_CHARS)
+                    text = f"{where}: {reason}; all of them: {text}"
         return printable(text, MAX_SHOWN_CHARS * 10)
 
     def about(self, decision: Decision, ref: str = "") -> dict[str, Any]:
@@ -23888,12 +23855,12 @@ def fitting(edits: Edits, message: Message, schema: Any) -> Edits | None:
         if asked is None:
             return None
         text, spans = texts[ordinal], edits[ordinal]
-        found = next((one for one in _candidates(text, spans, asked)
-                      if all(_satisfies(one, schema) for schema in asked)), None)
-        if found is None:
+        marker = next((candidate for candidate in _candidates(text, spans, asked)
+                      if all(_satisfies(candidate, schema) for schema in asked)), None)
+        if marker is None:
             return None
-        if found != replaced(text, spans):
-            fitted[ordinal] = [(0, len(text), found)]
+        if marker != replaced(text, spans):
+            fitted[ordinal] = [(0, len(text), marker)]
     return fitted
 
 
@@ -24206,8 +24173,8 @@ class Recorder:
         paths = paths_of(message.body, [finding.spans[0][0] for finding in findings[:100] if finding.spans])
         texts = judged_texts(message) if self._settings.log_redacted == "hash" else []
         for finding in findings[:100]:
-            place = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
-            entry = {"pattern": finding.pattern, "pointer": place}
+            where = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
+            entry = {"pattern": finding.pattern, "pointer": where}
             if finding.view not in ("", "raw"):
                 entry["view"] = finding.view
             if texts and finding.spans:
@@ -24300,9 +24267,9 @@ def glimpse(line: bytes | TooLong) -> tuple[bool, list[Any]]:
                 pass
         if read is not None:
             objects = [one for one in (read if type(read) is list else [read]) if type(one) is tuple]
-            idents = [found for one in objects for found in [[value for name, value in one if name == "id"]]]
-            return any(_is_answer(dict(one))
-                       for one in objects), [one[0] for one in idents if len(one) == 1 and is_id(one[0])]
+            idents = [[value for name, value in members if name == "id"] for members in objects]
+            return any(_is_answer(dict(members))
+                       for members in objects), [own[0] for own in idents if len(own) == 1 and is_id(own[0])]
         line = TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
     head, tail, _ = line
     ident = _id_at_head(head)
@@ -24349,9 +24316,9 @@ _tail_id = lazy_regex(rb',\s*"id"\s*:\s*("(?:[^"\\]|\\.){0,1000}"|-?[0-9]{1,30})
 
 def _id_at_tail(tail: bytes) -> Any:
     """The "id" that ends an object: `…,"id":7}` at the very end."""
-    found = _tail_id.search(tail[-4096:])
+    match = _tail_id.search(tail[-4096:])
     try:
-        return json.loads(found[1].decode()) if found else None
+        return json.loads(match[1].decode()) if match else None
     except ValueError:
         return None
 
@@ -24614,8 +24581,8 @@ class Questions:
         way, held = self.way(message), self._held.values()
         if way == "approve":
             return decision._replace(asked=way, lasting=False)
-        if way and (len(held) >= MAX_HELD or size + sum(one.size for one in held) > MAX_HELD_BYTES
-                    or any(one.message.body["id"] == message.body["id"] for one in held)):
+        if way and (len(held) >= MAX_HELD or size + sum(call.size for call in held) > MAX_HELD_BYTES
+                    or any(call.message.body["id"] == message.body["id"] for call in held)):
             return Decision("deny", decision.rule, "Blocked: too many calls wait for the user already",
                             lasting=False)
         return decision._replace(asked=way)
@@ -24659,10 +24626,10 @@ class Questions:
     def _question(self, message: Message, decision: Decision) -> str:
         """The question to a person, with nothing in it that hides or is a secret."""
         quoting = self._quoting
-        what = (f'call the tool "{quoting.name(message.tool)}"' if message.tool is not None
+        deed = (f'call the tool "{quoting.name(message.tool)}"' if message.tool is not None
                 else f"use {message.method}")
         return "\n".join((
-            f'May the model {what} of the server "{quoting.name(self._server_name or "unnamed")}"?',
+            f'May the model {deed} of the server "{quoting.name(self._server_name or "unnamed")}"?',
             f"Rule: {printable(decision.rule or 'default_action', 100)}",
             f"Reason: {quoting.reason(decision)}",
             f"Arguments (written by the model): {quoting.arguments(message, decision)}"))
@@ -24854,6 +24821,8 @@ class Lines:
 
     def _cut(self, data: bytes) -> list[bytes | TooLong]:
         # The usual chunk is whole lines, and nothing is left over from before: no buffer is needed.
+        """The lines that end in *data*; b"" is the end of the stream, and what is left then is a line,
+        too."""
         if data[-1:] == b"\n" and not self._size and len(data) <= self._limit:
             return [*data[:-1].split(b"\n")]
         if not data:
@@ -24870,6 +24839,7 @@ class Lines:
         return lines
 
     def _keep(self, part: bytes) -> None:
+        """Keep a part of a line whose end has not come; of one beyond the limit only its ends."""
         self._size += len(part)
         self._rest += part
         if self._size > self._limit:
@@ -24879,6 +24849,7 @@ class Lines:
                 self._rest = self._rest[-ENDS_BYTES:]
 
     def _finish(self, part: bytes) -> bytes | TooLong:
+        """The line that ends with *part*."""
         if not self._size and len(part) <= self._limit:
             return part
         self._keep(part)
@@ -25018,6 +24989,8 @@ class Correlation:
         return (Pending(method, None),)
 
     def _answered(self, peer: str, body: dict[str, Any]) -> tuple[Pending, ...]:
+        """The requests that this answer may be about: the one under its very id, and those whose ids some
+        reader takes for it."""
         side = _OTHER[peer]
         pending, over, ident = self._pending[side], self._over[side], body.get("id")
         exactly: tuple[Pending, ...] = pending.pop(ident) or ()
@@ -25084,6 +25057,7 @@ class Correlation:
             self._end_task(params)
 
     def _began(self, message: Message, params: dict[str, Any]) -> None:
+        """Note a request that goes on, so that its answer is known."""
         ident, method, tool = message.body["id"], message.method, message.tool
         waiting = Pending(method, tool)
         if "_meta" in params or method != "tools/call":
@@ -25140,6 +25114,7 @@ class Correlation:
         return waiting
 
     def _cancelled(self, peer: str, ident: Any) -> None:
+        """A request was cancelled; it waits no more, but its answer may still come, and is judged by it."""
         waiting = self._pending[peer].pop(ident) if is_id(ident) else None
         if waiting is not None:                     # its answer may still come
             self._over[peer].put(ident, waiting)
@@ -25372,6 +25347,7 @@ class Session:
     # -- one line
 
     def _line(self, peer: str, line: bytes, out: Outbox) -> None:
+        """Take one line of a peer all the way: decoded, read, told apart, judged, and sent or refused."""
         extra: dict[str, Any] = {}
         try:
             text = decode_line(line)
@@ -25440,6 +25416,7 @@ class Session:
 
     def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
                extra: dict[str, Any]) -> _Verdict:
+        """The verdict on one message, and what is sent for it."""
         if (peer == "server" and kind == "response" and self._questions and
             not self._correlation.awaits(body.get("id")) and self._questions.holds(body.get("id"))):
             stray = Message(peer, kind, body, text, None, None, self.server_name)
@@ -27074,6 +27051,7 @@ class Outlet:
         self._settle()
 
     def _settle(self) -> None:
+        """Write what is queued, in this thread as far as it goes without waiting, else in one of its own."""
         while self._due() and self._writing.acquire(blocking=False):
             self._write_what_fits()
             if self._queue:
@@ -27094,23 +27072,27 @@ class Outlet:
                 return
 
     def _let_go(self) -> None:
+        """Let others write; close the descriptor when all is written that had to be."""
         if self._closing and self.open and not self._queue:
             self.open = False
             self._shut(self.fd)
         self._writing.release()
 
     def _take(self) -> bytes:
+        """All that is queued, as one piece."""
         with self._guard:
             taken, self._queue = self._queue, []
         return b"".join(taken)
 
     def _write_queue(self) -> None:
+        """Write what is queued, however long it takes."""
         data = self._take()
         self._write(data)
         with self._guard:
             self._queued -= len(data)
 
     def _write_what_fits(self) -> None:
+        """Write as much as the pipe takes without waiting; the rest goes back to the head of the queue."""
         data = self._take()
         rest = memoryview(data)
         try:
@@ -27131,6 +27113,8 @@ class Outlet:
             self._queued -= len(data)
 
     def _write(self, data: bytes) -> None:
+        """Write all of *data*. A peer that has gone is noted, not raised: the session ends in its own
+        order."""
         rest = memoryview(data)
         while rest and self.open and not self.broken:
             try:
@@ -27369,6 +27353,8 @@ class _Relay:
             self._perform(effects, "")
 
     def _pass_signals(self, now: float) -> None:
+        """Hand signals that came to us on to the server. A second interrupt means that the person has lost
+        patience: then it is killed."""
         import signal
         while self._signals:
             signum = self._signals.pop(0)
@@ -27534,7 +27520,9 @@ def catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
 # written. TOML is read only as far as the tables of servers need it. YAML is not edited at all; the lines to
 # paste are printed.
 
-BACKUP_SUFFIX = ".mcpwall-backup"
+# A checkout decides what stands in the files of a project, so there are bounds for all that is read from
+# them.
+BACKUP_SUFFIX = ".mcpwall-backup"     # of backups that earlier versions left beside the file
 MAX_CONFIG_BYTES = MAX_SOURCE_CHARS
 _MAX_TOML_BYTES = 1024 * 1024
 _MAX_FILES_A_ROW = 100                # agent folders and profiles: more than anyone has
@@ -27722,7 +27710,7 @@ def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
     A file that several rows name (`.mcp.json`) comes once per server map, with all its clients.
     """
     import glob
-    found: dict[tuple[str, str], ConfigFile] = {}
+    configs: dict[tuple[str, str], ConfigFile] = {}
     for names, scope, keys, template in host_rows():
         if clients and not set(clients) & set(names):
             continue
@@ -27732,11 +27720,11 @@ def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
                     pattern = root + pattern
                 for path in sorted(glob.glob(os.path.join(glob.escape(cwd), pattern)))[:_MAX_FILES_A_ROW]:
                     key = os.path.realpath(path), keys
-                    file = found.get(key) or ConfigFile(
+                    file = configs.get(key) or ConfigFile(
                         (), scope, os.path.abspath(path), tuple(keys.split(".")), config_form(path),
                         project or None)
-                    found[key] = file._replace(clients=tuple(dict.fromkeys((*file.clients, *names))))
-    return list(found.values())
+                    configs[key] = file._replace(clients=tuple(dict.fromkeys((*file.clients, *names))))
+    return list(configs.values())
 
 
 def known_clients() -> list[str]:
@@ -27826,6 +27814,8 @@ def _config_children(value: Any, node: Node | None) -> list[tuple[Any, Any, Node
 
 
 def _config_server(file: ConfigFile, path: tuple[Any, ...], entry: Any, node: Any, line: int) -> Server:
+    """The entry at *path* as a Server. In a list the name is a member of the entry; in a map it is the
+    key."""
     step = path[-1]             # a name, or the place in a list
     name = str(entry.get("name", step) if isinstance(step, int) and isinstance(entry, dict) else step)
     argv, why_not = launch_argv(entry)
@@ -27873,10 +27863,10 @@ def launch_argv(entry: Any) -> tuple[list[str], str]:
     holder = entry[keys[0]] if keys else entry
     for kind in (entry.get("type"), entry.get("transport"), holder.get("type")):
         if isinstance(kind, str) and kind not in ("stdio", "local"):
-            return [], f"type {printable(kind, 40)}: no local server to stand before"
+            return [], f"a server of type {printable(kind, 40)}; only local ones can be wrapped"
     for key in ("url", "serverUrl", "httpUrl", "uri"):
         if entry.get(key) or holder.get(key):
-            return [], f"remote ({key}): no local server to stand before"
+            return [], f"a remote server ({key}); only local ones can be wrapped"
     program, arguments = holder.get(program_key), holder.get("args", [])
     if program is None:
         return [], "no command: built into the host or provided by an extension"
@@ -28031,6 +28021,8 @@ _Edits = list[tuple[int, int, str]]     # (start, end, what stands there then)
 
 
 def _wrap_edits(text: str, launch: _Launch, wall: Sequence[str], form: str) -> _Edits:
+    """The edits that put *wall* in front of what an entry starts. The wall's program takes the place of
+    the entry's, and that one, spelled as it was, moves into the arguments behind the wall's own."""
     newline = "\r\n" if "\r\n" in text else "\n"
     quoted = [_config_quote(word) for word in wall]
     if launch.program is None:                         # one list holds program and arguments
@@ -28073,6 +28065,8 @@ class _Launch(NamedTuple):
 
 
 def _find_launch(text: str, document: Node, path: Sequence[Any]) -> _Launch:
+    """Where the program and the arguments of the entry at *path* stand. Raises ConfigError for an entry
+    that cannot be wrapped, or whose members stand there twice."""
     node = document
     for step in path:
         node = _only_member(text, node, step).node if isinstance(step, str) else node.members[step]
@@ -28220,14 +28214,15 @@ class _TomlReader:
         return PolicyError(problem, line=line, column=column)
 
     def key(self, at: int) -> tuple[list[str], int]:
+        """(the parts of a dotted key, where it ends)."""
         parts = []
         while True:
-            found = _toml_key.match(self.text, at)
-            if not found:
+            match = _toml_key.match(self.text, at)
+            if not match:
                 raise self.fault("expected a key", at)
-            bare, basic, literal = found.groups()
+            bare, basic, literal = match.groups()
             parts.append(self.basic(basic[1:-1], at) if basic else bare or literal)
-            at = found.end()
+            at = match.end()
             if self.text[at:at + 1] != ".":
                 return parts, at
             at += 1
@@ -28244,23 +28239,27 @@ class _TomlReader:
         return str(_toml_escape.sub(replaced, body))
 
     def value(self, at: int, depth: int = 0) -> Node:
+        """The value at *at* with its place. Numbers, dates and the like are not understood: they become a
+        tuple of their spelling, which equals itself and no text."""
         first = self.text[at:at + 1]
         if first in ("[", "{"):
             if depth == 64:
                 raise self.fault("nested too deeply", at)
             return self.container(at, depth, first == "{")
-        found = _toml_text.match(self.text, at) if first in ('"', "'") else _toml_bare.match(self.text, at)
-        if not found:
+        match = _toml_text.match(self.text, at) if first in ('"', "'") else _toml_bare.match(self.text, at)
+        if not match:
             raise self.fault("this string has no end" if first in ('"', "'") else "expected a value", at)
-        raw = found.group()
+        raw = match.group()
         if first not in ('"', "'"):
-            return Node({"true": True, "false": False}.get(raw, (raw,)), at, found.end())
+            return Node({"true": True, "false": False}.get(raw, (raw,)), at, match.end())
         body = raw[1:-1]
         if raw[:3] in ('"""', "'''") and len(raw) >= 6:
             body = re.sub(r"\A\n", "", raw[3:-3].replace("\r\n", "\n"))
-        return Node(self.basic(body, at) if first == '"' else body, at, found.end())
+        return Node(self.basic(body, at) if first == '"' else body, at, match.end())
 
     def container(self, start: int, depth: int, is_table: bool) -> Node:
+        """The list or inline table that begins at *start*; comments and line ends may stand between its
+        items."""
         close, members, at = "}" if is_table else "]", [], _toml_space.match(self.text, start + 1).end()
         value: Any = {} if is_table else []
         while self.text[at:at + 1] != close:
@@ -28282,6 +28281,8 @@ class _TomlReader:
         return Node(value, start, at + 1, None if is_table else members)
 
     def put(self, table: dict[str, Any], parts: list[str], value: Any, at: int) -> None:
+        """Put *value* under a dotted key into *table*. Raises PolicyError for what is defined twice, as
+        TOML wants it."""
         for part in parts[:-1]:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
@@ -28291,6 +28292,7 @@ class _TomlReader:
         table.setdefault(parts[-1], value)
 
     def statements(self) -> None:
+        """Read the whole text: headers of tables and `key = value`, one a line."""
         at = _toml_space.match(self.text, 1 if self.text[:1] == "\ufeff" else 0).end()
         table: list[str] = []
         while at < len(self.text):
@@ -28311,6 +28313,7 @@ class _TomlReader:
             at = _toml_space.match(self.text, rest.end()).end()
 
     def header(self, table: list[str], start: int, double: bool) -> None:
+        """Begin a table. Only those of servers, `[WANTED.name]`, and what lies below them are kept."""
         if table[0] != self.wanted or len(table) < 2:
             return
         if len(table) == 2:
@@ -28320,6 +28323,7 @@ class _TomlReader:
         self.put(self.servers, table[1:], {}, start)
 
     def statement(self, table: list[str], start: int) -> int:
+        """Read one `key = value` of *table*; where it ends."""
         parts, equals = self.key(start)
         if self.text[equals:equals + 1] != "=":
             raise self.fault("expected `=` after the key", equals)
@@ -28478,11 +28482,11 @@ _MAX_HOOKS = 1000
 def hook_files(host: HookHost, home: str, environ: Mapping[str, str], platform: str) -> list[str]:
     """Where the user's hooks of *host* stand, there or not; of a glob, the files that are there."""
     import glob
-    found: list[str] = []
+    paths: list[str] = []
     for pattern in host_paths(host.file, home, "", environ, platform) if host.file else ():
-        found += sorted(glob.glob(pattern))[:_MAX_FILES_A_ROW] if "*" in host.file else \
+        paths += sorted(glob.glob(pattern))[:_MAX_FILES_A_ROW] if "*" in host.file else \
             [re.sub(r"\[([*?[])\]", r"\1", pattern)]
-    return [os.path.abspath(path) for path in found]
+    return [os.path.abspath(path) for path in paths]
 
 
 def hook_command(words: Sequence[str], shell: str) -> str:
@@ -28513,7 +28517,7 @@ def _hook_entries(host: HookHost, words: Sequence[str], platform: str) -> dict[s
         texts["COMMAND"] = hook_command(words, "bash")
     entries = {event: host.entry.replace("EVENT", _config_quote(event))
                for event in (*host.before, *host.after)}
-    return {event: re.sub(r"(?<=: )[A-Z]+(?=[,}])", lambda found: _config_quote(texts[found[0]]), entry)
+    return {event: re.sub(r"(?<=: )[A-Z]+(?=[,}])", lambda match: _config_quote(texts[match[0]]), entry)
             for event, entry in entries.items()}
 
 
@@ -28554,7 +28558,9 @@ def _command_of(entry: Any) -> str:
 
 
 def _member(node: Node, key: str) -> Member | None:
-    return next((one for one in node.members or () if isinstance(one, Member) and one.key == key), None)
+    """The member of that name; None when there is none."""
+    return next((member for member in node.members or ()
+                 if isinstance(member, Member) and member.key == key), None)
 
 
 def _our_hooks(text: str, ours: Iterable[str]) -> Iterator[tuple[str, list[tuple[Node, Any]], Node]]:
@@ -28571,12 +28577,12 @@ def _our_hooks(text: str, ours: Iterable[str]) -> Iterator[tuple[str, list[tuple
             inner = _member(item, "hooks")
             entries = (inner.node.members or [] if inner is not None and isinstance(inner.node.value, list)
                        else [item])
-            mine = [one for one in entries if _command_of(one.value) in ours or
-                    _our_hook.search(_command_of(one.value))]
+            mine = [hook for hook in entries if _command_of(hook.value) in ours or
+                    _our_hook.search(_command_of(hook.value))]
             if inner is None or len(mine) == len(entries) > 0:
                 yield from ((member.key, way, item) for _ in mine[:1])
             else:
-                yield from ((member.key, [*way, (item, inner), (inner.node, one)], one) for one in mine)
+                yield from ((member.key, [*way, (item, inner), (inner.node, hook)], hook) for hook in mine)
 
 
 def hook_commands(text: str, form: str = "json") -> list[tuple[str, str]]:
@@ -28585,12 +28591,13 @@ def hook_commands(text: str, form: str = "json") -> list[tuple[str, str]]:
         tables = text.split("[[hooks]]\n")[1:]
         found = [re.search(r'(?s)\Aevent = (".*?")\n.*?^command = ("(?:[^"\\]|\\.)*")$', table, re.M)
                  for table in tables]
-        pairs = [(json.loads(one[1]), json.loads(one[2])) for one in found if one]
+        pairs = [(json.loads(match[1]), json.loads(match[2])) for match in found if match]
         return [pair for pair in pairs if _our_hook.search(pair[1])]
     return [(event, _command_of(item.value)) for event, _, item in _our_hooks(text, ())]
 
 
 def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) -> str:
+    """*text* with an entry of ours for each event, in front of the entries that are there."""
     if text is None or not text.strip("\ufeff \t\r\n"):
         text = (text or "") + host.new + "\n" * (text is None)
     newline = "\r\n" if "\r\n" in text else "\n"
@@ -28614,6 +28621,7 @@ def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) ->
 
 
 def _without_hooks(text: str | None, host: HookHost, ours: Iterable[str]) -> str | None:
+    """*text* without any entry of ours; None when nothing else was in the file that we had made."""
     for _ in range(_MAX_HOOKS):         # one at a time: each changes where the others stand
         found = next(_our_hooks(text, ours), None) if text is not None else None
         if text is None or found is None:
@@ -28645,9 +28653,9 @@ def _without_entry(text: str, way: Sequence[tuple[Node, Any]]) -> str:
 def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
     """The same in TOML: at the end of the file, each a table of its own. `:` behind our name: there was no
     line end."""
-    found = re.search(r"(?m)^# mcpwall(:?)\n(?:\[\[hooks\]\]\n(?:\w+ = .*\n)+)+", text or "")
-    if text is not None and found and _our_hook.search(found[0]):
-        text = text[:found.start() - len(found[1])] + text[found.end():] or ("" if found[1] else None)
+    match = re.search(r"(?m)^# mcpwall(:?)\n(?:\[\[hooks\]\]\n(?:\w+ = .*\n)+)+", text or "")
+    if text is not None and match and _our_hook.search(match[0]):
+        text = text[:match.start() - len(match[1])] + text[match.end():] or ("" if match[1] else None)
     if not entries:
         return text
     bare = text or ""
@@ -28697,6 +28705,8 @@ class FileLock:
             self._fd = -1
 
 
+# How long a rename waits between its tries on Windows, in seconds: virus scanners and indexers let a file go
+# within half a second.
 REPLACE_PAUSES_S = (0.01, 0.04, 0.15, 0.5, 0.0)
 
 
@@ -28747,6 +28757,8 @@ def write_whole(path: str, data: bytes, mode: int = 0o600, owner: tuple[int, int
 
 
 def _sync_folder(folder: str, fs: Any) -> None:
+    """Have a rename in *folder* reach the disk. Where the system cannot do that, it may be lost when the
+    power fails, and no worse."""
     try:
         fd = fs.open(folder or ".", os.O_RDONLY)
     except OSError:     # Windows opens no folders
@@ -28814,8 +28826,8 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
 def is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
     """Is *path* where a Python at *prefix* may write only a copy for itself? A packaged one of Windows may,
     below AppData."""
-    return all(word in re.split(r"[/\\]", place.lower())
-               for word, place in (("windowsapps", prefix), ("appdata", path)))
+    return all(word in re.split(r"[/\\]", spelled.lower())
+               for word, spelled in (("windowsapps", prefix), ("appdata", path)))
 
 
 def is_own_backup(path: str, windows: bool = os.name == "nt") -> bool:
@@ -28976,11 +28988,11 @@ class PrivateFolder:
         try:
             self.check()
             with os.scandir(self.path) as entries:
-                found = [(entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in entries
+                stamped = [(entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in entries
                          if entry.name.startswith(kind + "-") and entry.name.endswith(".json")]
         except OSError:
             return []
-        return [name for _, name in sorted(found)]
+        return [name for _, name in sorted(stamped)]
 
 
 ANSWERS = (*_YES, "deny")
@@ -29051,16 +29063,16 @@ class Grants:
 
     def requests(self) -> list[str]:
         """The refs of all calls that may be allowed, the oldest first; of equal ones the last."""
-        found: dict[tuple[Any, ...], str] = {}
+        refs: dict[tuple[Any, ...], str] = {}
         for name in self._folder.names("ask"):
             request = self.request(name[4:-5])
             if request is None:
                 self._folder.remove(name)
             else:
                 key = self._key(request[1])
-                found.pop(key, None)
-                found[key] = name[4:-5]
-        return list(found.values())
+                refs.pop(key, None)
+                refs[key] = name[4:-5]
+        return list(refs.values())
 
     def give(self, about: Mapping[str, Any], shown: str, answer: str) -> None:
         """Note a person's *answer* about the call of a request or record, of which he saw what *shown* stands
@@ -29080,7 +29092,7 @@ class Grants:
     def given(self) -> list[dict[str, Any]]:
         """All grants that count now; others are removed, and what is left of those that somebody died
         with."""
-        found = []
+        grants = []
         for name in self._folder.names("taken"):
             try:
                 if self._counts(self._folder.load(name)):       # it may just be on its way
@@ -29092,12 +29104,12 @@ class Grants:
             try:
                 grant = self._folder.load(name)
                 if self._counts(grant) and name == self._name(*self._key(grant)):
-                    found.append(grant)
+                    grants.append(grant)
                     continue
             except (OSError, WallError):
                 pass
             self._folder.remove(name)
-        return found
+        return grants
 
     def revoke(self, ref: str) -> bool:
         """Take back what was allowed for the call with this ref; was there anything?"""
@@ -29210,10 +29222,10 @@ class ConsentStore:
         lock, and reads only files that are others than before."""
         self._carry_over()
         stamp = None
-        for place in (self.folder.place(_server_file(server)), self.folder.path):
+        for file in (self.folder.place(_server_file(server)), self.folder.path):
             try:
-                about = os.stat(place)
-                stamp = (place, about.st_ino, about.st_mtime_ns, about.st_size, about.st_mode, about.st_uid,
+                about = os.stat(file)
+                stamp = (file, about.st_ino, about.st_mtime_ns, about.st_size, about.st_mode, about.st_uid,
                          about.st_nlink)
                 break
             except OSError:
@@ -29228,12 +29240,12 @@ class ConsentStore:
     def servers(self) -> dict[str, dict[str, Any]]:
         """All servers by their identity: {"known", "changes", "unsteady", …}."""
         self._carry_over()
-        found = {}
+        entries = {}
         for name in self.folder.names("server"):
             entry = self._load(name)
             if entry is not None:
-                found[entry["server"]] = entry
-        return dict(sorted(found.items()))
+                entries[entry["server"]] = entry
+        return dict(sorted(entries.items()))
 
     def keep(self, server: str, pins: Mapping[str, Any], first: bool, host: str = "",
              command: str = "") -> None:
@@ -29408,6 +29420,8 @@ class ConsentStore:
             pass                    # nothing can be written here: what was agreed to cannot be used
 
     def _carry(self, kinds: Mapping[str, Any] | None) -> None:
+        """Write what an earlier version kept into files of today; None is what could not be read, and a
+        loss."""
         if kinds is None:
             self._lose()
             return
@@ -29416,12 +29430,12 @@ class ConsentStore:
             if type(entry.get("sha256")) is str:
                 self.folder.save(self._project(path),
                                  {"path": path, "sha256": entry["sha256"], "time": entry.get("time", now)})
-        found: dict[str, dict[str, Any]] = {}
+        entries: dict[str, dict[str, Any]] = {}
         for kind, section in (("servers", "known"), ("changes", "changes")):
             for server, pins in kinds.get(kind, {}).items():
-                entry = found.setdefault(server_name(server), {"known": {}, "changes": {}})
+                entry = entries.setdefault(server_name(server), {"known": {}, "changes": {}})
                 _join_pins(entry[section], _as_pinned_now(pins))
-        for name, entry in found.items():
+        for name, entry in entries.items():
             if not self.folder.names(_server_file(name).rpartition("-")[0]):
                 self.folder.save(_server_file(name), {"server": name, **entry, "unsteady": []})
 
@@ -29588,6 +29602,14 @@ def _consent_key(path: str) -> str:
 # `status` looks at the same inventory and says what is wrong with it. Problems have kinds; what a user knows
 # of and wants to keep is acknowledged by kind, except for errors.
 #
+# Masking errs on the side of masking. A value of `env` or `headers` is never shown, whatever it is; elsewhere
+# a value goes when its name, its shape or the option before it says that it may be a secret. A diff that
+# shows too little can be looked up in the file, one that shows too much is in a terminal's history for good.
+#
+# An entry that came with a checkout may only look wrapped: its wall may be a program of the checkout, or have
+# a policy of the checkout's own (`_foreign_wall`). Such an entry counts as open, and is wrapped like any
+# other.
+#
 # Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
 # do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
 
@@ -29627,6 +29649,8 @@ class Surroundings:
                 self.launcher.path] if self.launcher else own_command()
 
     def say(self, text: str = "", stream: Any = None) -> None:
+        """Print a line. What the stream's encoding cannot hold becomes `?`: a message must not fail for a
+        sign in it."""
         stream = stream or self.stdout
         encoding = getattr(stream, "encoding", None) or "utf-8"
         stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
@@ -29774,12 +29798,12 @@ def launcher_for(folder: str, module: str = __file__) -> Launcher:
 
 def _launched_file(text: str) -> str:
     """Which file a launcher's text starts; "" when it is none."""
-    found = re.search(r"(?m)^FILE = ('(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")$", text)
-    if found is None:
+    match = re.search(r"(?m)^FILE = ('(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")$", text)
+    if match is None:
         return ""
     import ast
     try:
-        return str(ast.literal_eval(found.group(1)))
+        return str(ast.literal_eval(match.group(1)))
     except (ValueError, SyntaxError):
         return ""
 
@@ -29818,27 +29842,29 @@ def _take_inventory(io: Surroundings, clients: Sequence[str] = (), config: str |
         files = [ConfigFile(("file",), "file", path, keys, config_form(path))]
     else:
         files = find_configs(io.home, io.cwd, io.environ, io.platform, io.root)
-    found = _Inventory({}, [], [], [])
+    inventory = _Inventory({}, [], [], [])
     for file in files:
         if clients and not set(clients) & set(file.clients):
             continue
         try:
             text = decode_config(file.path, read_config(file.path))
-            found.servers.extend(list_servers(file, text))
-            found.texts[file] = text
+            inventory.servers.extend(list_servers(file, text))
+            inventory.texts[file] = text
         except WallError as fault:
             problem = str(fault)
-            found.problems.append(problem if problem.startswith(file.path) else f"{file.path}: {problem}")
-    if config is not None and found.problems:
-        raise UsageError(found.problems[0])
-    found.secrets.extend(_scan_for_secrets((s.file.path, s.path, s.entry) for s in found.servers))
-    return found
+            inventory.problems.append(problem if problem.startswith(file.path) else f"{file.path}: {problem}")
+    if config is not None and inventory.problems:
+        raise UsageError(inventory.problems[0])
+    inventory.secrets.extend(_scan_for_secrets((s.file.path, s.path, s.entry) for s in inventory.servers))
+    return inventory
 
 
 _WallPlan = Sequence["tuple[Server, Sequence[str] | None]"]     # the wall each server gets; None: no wall
 
 
 def _planned_text(text: str, path: str, plan: _WallPlan) -> str:
+    """A config file's *text* with the part of *plan* that is about the file at *path*. Raises ConfigError
+    or PolicyError, with the path."""
     try:
         walls = [(server.path, words) for server, words in plan if server.file.path == path]
         return set_walls(text, walls, config_form(path))
@@ -29848,30 +29874,30 @@ def _planned_text(text: str, path: str, plan: _WallPlan) -> str:
         raise ConfigError(f"{path}: {fault}") from None
 
 
-def _show_plan(io: Surroundings, found: _Inventory, plan: _WallPlan) -> dict[str, tuple[str, str]]:
+def _show_plan(io: Surroundings, inventory: _Inventory, plan: _WallPlan) -> dict[str, tuple[str, str]]:
     """Print the diff of every file the plan changes: {path: (old, new)}. Complains of those that cannot
     change."""
     changes: dict[str, tuple[str, str]] = {}
     for path in dict.fromkeys(server.file.path for server, _ in plan):
-        old = next(text for file, text in found.texts.items() if file.path == path)
+        old = next(text for file, text in inventory.texts.items() if file.path == path)
         try:
             new = _planned_text(old, path, plan)
         except WallError as fault:
             io.complain(str(fault))
-            found.problems.append(str(fault))
+            inventory.problems.append(str(fault))
             continue
         if new == old:
             continue
         changes[path] = old, new
         here = [(server, words) for server, words in plan if server.file.path == path]
         lines = [_shown_text(text,
-                             [s for s in found.servers if s.file.path == path]).expandtabs(4).split("\n")
+                             [s for s in inventory.servers if s.file.path == path]).expandtabs(4).split("\n")
                  for text in (old, new)]
         if max(map(len, lines[0])) > 400:               # all on one line: show the commands alone
             lines = [[json.dumps([s.name, *(s.wrapper.wall if s.wrapper else ()), *_shown_words(s.argv)])
                       for s, _ in here],
                      [json.dumps([s.name, *(words or ()), *_shown_words(s.argv)]) for s, words in here]]
-        _say_diff(io, lines[0], lines[1], path, found.secrets)
+        _say_diff(io, lines[0], lines[1], path, inventory.secrets)
         if any(words and server.file.scope == "project" for server, words in here):
             io.say(f"# {io.short(path)} may be shared with others; the command above is one of this machine")
     return changes
@@ -29888,7 +29914,7 @@ def _line_diff(old: list[str], new: list[str], path: str) -> Iterator[str]:
     lines = difflib.unified_diff(old[skipped:len(old) - cut], new[skipped:len(new) - cut], path, path,
                                  lineterm="")
     for line in lines:
-        yield re.sub(r"(?<=[-+])[0-9]+", lambda found: str(int(found.group()) + skipped), line) \
+        yield re.sub(r"(?<=[-+])[0-9]+", lambda match: str(int(match.group()) + skipped), line) \
             if line.startswith("@@") else line
 
 
@@ -29901,7 +29927,7 @@ def _say_diff(io: Surroundings, old: list[str], new: list[str], path: str,
         io.say(_masked(found, line, 1000))
 
 
-def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[str, str]],
+def _carry_out(io: Surroundings, inventory: _Inventory, changes: Mapping[str, tuple[str, str]],
                plan: _WallPlan) -> bool:
     """Write the files; False when one could not be written. One failing file does not stop the others."""
     written = 0
@@ -29912,7 +29938,7 @@ def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[
             return new if text == old else _planned_text(text, path, plan)
 
         try:
-            change_config([file for file in found.texts if file.path == path], change, io.lock, io.fs)
+            change_config([file for file in inventory.texts if file.path == path], change, io.lock, io.fs)
             kept = backup_of(path, io.backups)
             was = f" (as it was: {io.short(kept)})" if os.path.lexists(kept) else ""
             io.say(f"wrote {io.short(path)}{was}")
@@ -29926,17 +29952,17 @@ def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[
 
 def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> _Secrets:
     """Every plain-text secret in (file, path, value), longest first."""
-    scanner, budget, found = SecretScanner(BUILTIN_KINDS), Budget(10.0), []
+    scanner, budget, secrets = SecretScanner(BUILTIN_KINDS), Budget(10.0), []
     try:
         for file, path, value in values:
             texts, names = strings_of(value)
             for finding in scanner.scan(texts, budget, names):
                 for index, start, end in finding.spans:
-                    place = pointer(path + paths_of(value, (index,))[index])
-                    found.append((file, place, finding.pattern, texts[index][start:end]))
+                    at = pointer(path + paths_of(value, (index,))[index])
+                    secrets.append((file, at, finding.pattern, texts[index][start:end]))
     except BudgetSpent:
         pass
-    return sorted(found, key=lambda secret: -len(secret[3]))[:1000]
+    return sorted(secrets, key=lambda secret: -len(secret[3]))[:1000]
 
 
 # Where a config file gives variables and headers: what stands there is masked, whatever it is.
@@ -29964,22 +29990,22 @@ def _shown_text(text: str, servers: Sequence[Server] = ()) -> str:
     of what is named like a secret; of the *servers* in it, the arguments that are, or may hold, one."""
     text = text.lstrip("\ufeff").replace("\r", "").rstrip("\n")
     spans: list[tuple[int, int]] = []
-    for found in _given_values.finditer(text):
+    for match in _given_values.finditer(text):
         depth = 1
-        for token in _given_token.finditer(text, found.end()):
+        for token in _given_token.finditer(text, match.end()):
             first = token[0][0]
             depth += (first in "{[") - (first in "}]")
             if depth == 0:
                 break
             if first not in "{}[]#/" and token[1] is None and token[2] is None:
                 spans.append(token.span())
-    for found in _given_table.finditer(text):
-        for line in re.finditer(r"(?m)^[^=\n]*=[ \t]*(.+)$|^[ \t]*([^\s#].*)$", found[1]):
+    for match in _given_table.finditer(text):
+        for line in re.finditer(r"(?m)^[^=\n]*=[ \t]*(.+)$|^[ \t]*([^\s#].*)$", match[1]):
             start, end = line.span(1 if line[1] else 2)
-            spans.append((found.start(1) + start, found.start(1) + end))
-    spans += [found.span(found.lastindex or 0) for found in _given_alone.finditer(text)]
+            spans.append((match.start(1) + start, match.start(1) + end))
+    spans += [match.span(match.lastindex or 0) for match in _given_alone.finditer(text)]
     text = marked(text, spans, f'"{MARKER}"')
-    text = _secret_query.sub(lambda found: (found[1] or "") + MARKER_IN_URL, text)
+    text = _secret_query.sub(lambda match: (match[1] or "") + MARKER_IN_URL, text)
     for server in servers:
         for word, shown in zip(server.argv, _shown_words(server.argv)):
             if word != shown:
@@ -30003,9 +30029,9 @@ def _shown_words(argv: Sequence[str]) -> list[str]:
             shown.append(f"{name}={MARKER}")
             secret = False
         else:
-            word = _set_variable.sub(lambda found: found[1] + MARKER,
+            word = _set_variable.sub(lambda match: match[1] + MARKER,
                                      word) if re.match(r"\w+=", word) else word
-            word = _secret_url.sub(lambda found: (found[1] or "") + MARKER_IN_URL, word)
+            word = _secret_url.sub(lambda match: (match[1] or "") + MARKER_IN_URL, word)
             shown.append(shown_without_secrets(word) if len(word) > 7 else word)
     return shown
 
@@ -30019,6 +30045,7 @@ def _masked(secrets: _Secrets, text: str, limit: int) -> str:
 
 
 def _server_state(io: Surroundings, server: Server) -> str:
+    """Whether and how an entry is covered, in a few words for a table."""
     if server.wrapper is not None:
         own = {"config", "profile"} & set(server.wrapper.options)
         return "not by this wall" if _foreign_wall(io, server) else (
@@ -30055,22 +30082,23 @@ def _server_title(io: Surroundings, server: Server, limit: int = 80) -> str:
 
 
 def _where(io: Surroundings, server: Server) -> str:
+    """A server and the file that it stands in, for people."""
     return f"{_server_title(io, server)} in {io.short(server.file.path)}"
 
 
-def _print_table(io: Surroundings, found: _Inventory) -> None:
+def _print_table(io: Surroundings, inventory: _Inventory) -> None:
     """The servers, grouped by file, numbered; as wide as the terminal."""
-    states = [_server_state(io, server) for server in found.servers]
-    titles = [_server_title(io, server, 40) for server in found.servers]
+    states = [_server_state(io, server) for server in inventory.servers]
+    titles = [_server_title(io, server, 40) for server in inventory.servers]
     wide = max(map(len, titles), default=0)
     room = max(12, min(44, io.width - wide - 28)) if io.width else 44
     before = None
-    for number, (server, title, state) in enumerate(zip(found.servers, titles, states), 1):
+    for number, (server, title, state) in enumerate(zip(inventory.servers, titles, states), 1):
         if server.file.path != before:
             scope = "" if server.file.scope == "local" else f", {server.file.scope}"
             io.say(f"{io.short(server.file.path)} ({', '.join(server.file.clients)}{scope})")
             before = server.file.path
-        command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 500)
+        command = _masked(inventory.secrets, " ".join(_shown_words(server.argv)), 500)
         command = command if len(command) <= room else command[:room - 1] + "…"
         line = f"{number:>4}  {title.ljust(wide)}  {state}" + (f"  {command}" if command else "")
         io.say_fitted(line)
@@ -30083,6 +30111,7 @@ _Command = Callable[[Sequence[str], Surroundings], int]
 
 
 def _option(flags: str, metavar: str, about: str, **settings: Any) -> _Argument:
+    """An option of a sub-command that takes a value, or an operand; *settings* as argparse has them."""
     return flags, {"metavar": metavar, "help": about, **settings}
 
 
@@ -30092,6 +30121,7 @@ def _options(flags: str, metavar: str, about: str, **settings: Any) -> _Argument
 
 
 def _flag(name: str, about: str) -> _Argument:
+    """An option that takes no value."""
     return name, {"action": "store_true", "help": about}
 
 
@@ -30264,6 +30294,7 @@ class _Options:
 
 
 def _check_profile(name: str | None) -> None:
+    """Raise UsageError for a name that no built-in policy has."""
     if name is not None and name not in BUILTIN_NAMES:
         raise UsageError(f"--profile: {unknown_word(name, BUILTIN_NAMES, 'built-in policy')}")
 
@@ -30308,32 +30339,32 @@ def cmd_init(args: Any, io: Surroundings) -> int:
     """
     _check_profile(args.profile)
     wall = own_command() if args.plain and io.launcher else io.wall
-    found = _take_inventory(io, args.client)
-    named = [s for s in found.servers if s.name in args.servers]
-    unknown = [name for name in args.servers if name not in {s.name for s in found.servers}]
+    inventory = _take_inventory(io, args.client)
+    named = [s for s in inventory.servers if s.name in args.servers]
+    unknown = [name for name in args.servers if name not in {s.name for s in inventory.servers}]
     if unknown:
-        raise UsageError(unknown_word(unknown[0], {s.name for s in found.servers}, "server"))
+        raise UsageError(unknown_word(unknown[0], {s.name for s in inventory.servers}, "server"))
     listed = bool(args.all or args.servers or args.hooks)
     if not args.dry_run and not (args.yes and listed):
         io.need_terminal("init", "add --yes, and --all or names of servers")
-    for problem in found.problems:
+    for problem in inventory.problems:
         io.complain(problem)
-    _print_table(io, found)
-    if not found.servers:
+    _print_table(io, inventory)
+    if not inventory.servers:
         _say_searched(io, args.client)
-    open_ones = [s for s in named or found.servers if (s.wrapper is None or _foreign_wall(io, s)) and
+    open_ones = [s for s in named or inventory.servers if (s.wrapper is None or _foreign_wall(io, s)) and
                  not s.why_not and (args.all or args.servers or not args.hooks)]
     if open_ones and not listed and io.interactive:
-        open_ones = [s for s in _ask_which(io, found.servers) if s in open_ones]
+        open_ones = [s for s in _ask_which(io, inventory.servers) if s in open_ones]
     open_ones = _with_project(io, open_ones, args.project, args.profile)
     plan: _WallPlan = [(server, wall_words(server, wall)) for server in open_ones]
     for server in open_ones:
-        _say_left_out(io, found, server)
-    files = _show_plan(io, found, plan)
+        _say_left_out(io, inventory, server)
+    files = _show_plan(io, inventory, plan)
     if args.dry_run:
         io.say("Nothing was written (--dry-run).")
-        return _offer_hooks(io, args) or (1 if found.problems else 0)
-    done = not found.problems
+        return _offer_hooks(io, args) or (1 if inventory.problems else 0)
+    done = not inventory.problems
     if not files:
         io.say("Nothing to wrap.")
     else:
@@ -30341,8 +30372,8 @@ def cmd_init(args: Any, io: Surroundings) -> int:
         if not files:
             io.say("Nothing was written.")
             return 1
-        done = _carry_out(io, found, files, plan) and done
-    if files or listed or args.profile or any(server.wrapper for server in found.servers):
+        done = _carry_out(io, inventory, files, plan) and done
+    if files or listed or args.profile or any(server.wrapper for server in inventory.servers):
         done = _put_starter_policy(io, args.profile) and done
     return _offer_hooks(io, args) or (0 if done else 1)
 
@@ -30502,9 +30533,9 @@ def cmd_wrap(args: Any, io: Surroundings) -> int:
     options = _policy_options(io, args)
     if args.hook:
         return _set_all_hooks(io, args, options, True)
-    found, servers = _named_servers(io, args)
+    inventory, servers = _named_servers(io, args)
     plan: list[tuple[Server, Sequence[str] | None]] = []
-    done = not found.problems
+    done = not inventory.problems
     if not args.project:
         servers = [server._replace(project=server.project or server.wrapper.options.get("project"))
                    if server.wrapper else server for server in servers]
@@ -30527,23 +30558,24 @@ def cmd_wrap(args: Any, io: Surroundings) -> int:
             done = False
         else:
             plan.append((server, words))
-            _say_left_out(io, found, server)
-    files = _show_plan(io, found, plan)
+            _say_left_out(io, inventory, server)
+    files = _show_plan(io, inventory, plan)
     if options and any(server.wrapper and not _foreign_wall(io, server) for server, _ in plan):
         _need_consent(io, args, "wrap", "give a walled entry another policy")
-    return _ended(io, args, found, files, plan, done)
+    return _ended(io, args, inventory, files, plan, done)
 
 
-def _ended(io: Surroundings, args: Any, found: _Inventory, files: Mapping[str, tuple[str, str]],
+def _ended(io: Surroundings, args: Any, inventory: _Inventory, files: Mapping[str, tuple[str, str]],
            plan: _WallPlan, done: bool) -> int:
     """Carry out a plan that was shown, unless it is a dry run; the exit status."""
-    return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
+    done = (args.dry_run or _carry_out(io, inventory, files, plan)) and done
+    return 0 if done and not inventory.problems else 1
 
 
-def _need_consent(io: Surroundings, args: Any, command: str, what: str) -> None:
+def _need_consent(io: Surroundings, args: Any, command: str, deed: str) -> None:
     """What loosens the wall is done at a terminal, or by a program that says `--yes`. Raises UsageError."""
     if not (args.yes or args.dry_run):
-        io.need_terminal(command, f"to {what} without one, add --yes")
+        io.need_terminal(command, f"to {deed} without one, add --yes")
 
 
 def _say_by_hand(io: Surroundings, server: Server, words: Sequence[str]) -> None:
@@ -30587,14 +30619,14 @@ def _kept_options(wrapper: Wrapper | None, given: Sequence[str]) -> list[str]:
                       for word in ("-c" if name == "config" else "--" + name, value))]
 
 
-def _say_left_out(io: Surroundings, found: _Inventory, server: Server) -> None:
+def _say_left_out(io: Surroundings, inventory: _Inventory, server: Server) -> None:
     """Name the variables of an entry that no `--env` is written for."""
     names = [repr(name) for name in entry_variables(server.entry) if not _plain_variable.fullmatch(name)]
     names += ["the variables of its envFile"] if isinstance(server.entry,
                                                             dict) and server.entry.get("envFile") else []
     if names:
         io.complain(f"{_where(io, server)}: not named in --env: "
-                    f"{_masked(found.secrets, ', '.join(names), 300)}; a policy that says `env: minimal` "
+                    f"{_masked(inventory.secrets, ', '.join(names), 300)}; a policy that says `env: minimal` "
                     "withholds them")
 
 
@@ -30602,15 +30634,15 @@ def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server
     """The servers a command line names; complains of unreadable files. Raises UsageError for none."""
     if args.key and not args.config:
         raise UsageError("--key says where the servers are in a file that --config names; add --config FILE")
-    found = _take_inventory(io, args.client, args.config, args.key)
-    for problem in found.problems:
+    inventory = _take_inventory(io, args.client, args.config, args.key)
+    for problem in inventory.problems:
         io.complain(problem)
-    servers = [s for s in found.servers if getattr(args, "all", False) or s.name == args.server]
+    servers = [s for s in inventory.servers if getattr(args, "all", False) or s.name == args.server]
     if not servers and args.server is not None:
-        names = {s.name for s in found.servers}
+        names = {s.name for s in inventory.servers}
         raise UsageError(unknown_word(args.server, names, "server") if names else
                          "no servers were found (mcpwall init says where it looks)")
-    return found, servers
+    return inventory, servers
 
 
 @sub_command(_option("server", "SERVER", "its name in the host's config", nargs="?"),
@@ -30630,21 +30662,21 @@ def cmd_unwrap(args: Any, io: Surroundings) -> int:
         return _set_all_hooks(io, args, (), False)
     if args.restore:
         return _restore_backup(io, os.path.join(io.cwd, args.restore), args.yes, args.dry_run)
-    found, servers = _named_servers(io, args)
+    inventory, servers = _named_servers(io, args)
     plan: _WallPlan = [(s, None) for s in servers if s.wrapper and not s.why_not]
-    done = not found.problems
+    done = not inventory.problems
     for server in servers:
         if server.wrapper and server.why_not:
             _say_by_hand(io, server, ())
             done = False
         elif not server.wrapper and not args.all:
             io.say(f"{_where(io, server)}: not wrapped")
-    files = _show_plan(io, found, plan)
+    files = _show_plan(io, inventory, plan)
     if args.all and not files:
         io.say("Nothing to unwrap.")
     if files:
         _need_consent(io, args, "unwrap", "take the wall away")
-    return _ended(io, args, found, files, plan, done)
+    return _ended(io, args, inventory, files, plan, done)
 
 
 # -- hooks of hosts -----------------------------------------------------------------
@@ -30665,6 +30697,7 @@ class _HookPlan(NamedTuple):
 
 
 def _hook_text(path: str) -> str | None:
+    """The text of a host's file; None when there is none. Raises ConfigError."""
     return decode_config(path, read_config(path)) if os.path.lexists(path) else None
 
 
@@ -30722,6 +30755,8 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
 
 
 def _hook_plan(io: Surroundings, host: HookHost, path: str, words: list[str], on: bool) -> _HookPlan:
+    """What would become of the hooks in one file of a host. Raises ConfigError, for Codex also when it has
+    hooks in its other file: it reads one of the two only."""
     text = _hook_text(path)
     beside = (_hook_text(os.path.join(os.path.dirname(path), "config.toml")) if on and host.name == "codex"
               else None)
@@ -30777,17 +30812,19 @@ def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | No
 def _servers_in(path: str, data: bytes) -> list[Server]:
     """The servers of a config file under whatever key they usually are; [] for one that cannot be read."""
     keys = {row.keys.rstrip("?") for row in host_rows()}
-    found: list[Server] = []
+    servers: list[Server] = []
     for key in keys:
         try:
-            found += list_servers(ConfigFile(("file",), "file", path, tuple(key.split(".")),
+            servers += list_servers(ConfigFile(("file",), "file", path, tuple(key.split(".")),
                                              config_form(path)), decode_config(path, data))
         except WallError:
             pass
-    return found
+    return servers
 
 
 def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> int:
+    """Bring back the backup of the config file *path*, once the person has seen the difference; the exit
+    status. A backup loosens like `unwrap` does, so it is asked about."""
     try:
         backup = read_backup(path, io.lock)
         current = read_config(path) if os.path.lexists(path) else None
@@ -30860,11 +30897,13 @@ def cmd_status(args: Any, io: Surroundings) -> int:
     mcpwall status --ack unpinned:git
     """
     options = _Options(args)
-    found = _take_inventory(io, args.client)
+    inventory = _take_inventory(io, args.client)
     if options.server_name:
-        if options.server_name not in {s.name for s in found.servers}:
-            raise UsageError(unknown_word(options.server_name, {s.name for s in found.servers}, "server"))
-        found = found._replace(servers=[s for s in found.servers if s.name == options.server_name])
+        names = {server.name for server in inventory.servers}
+        if options.server_name not in names:
+            raise UsageError(unknown_word(options.server_name, names, "server"))
+        inventory = inventory._replace(servers=[server for server in inventory.servers
+                                                if server.name == options.server_name])
     policy: Policy | None = None
     try:
         project = os.path.join(io.cwd, options.project or "")
@@ -30874,14 +30913,14 @@ def cmd_status(args: Any, io: Surroundings) -> int:
         if options.config:
             raise
     hooks = [row for row in _hook_state(io) if not args.client or row[0].name in args.client]
-    problems = [Problem(*row) for row in _needs_attention(io, found)]
+    problems = [Problem(*row) for row in _needs_attention(io, inventory)]
     problems += [Problem("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks
                  if problem]
-    notes = [*(one.problem for one in problems if one.rank == "note"), *_status_notes(io, found, policy)]
+    notes = [*(one.problem for one in problems if one.rank == "note"), *_status_notes(io, inventory, policy)]
     problems = [one for one in problems if one.rank != "note"]
-    known = _known_problems(io, problems, args.ack, args.unack)
-    attention = [one for one in problems if one.key not in known or one.rank == "error"]
-    status = _Status(found, policy, hooks, problems, attention, notes, _refused_today(io),
+    acknowledged = _known_problems(io, problems, args.ack, args.unack)
+    attention = [one for one in problems if one.key not in acknowledged or one.rank == "error"]
+    status = _Status(inventory, policy, hooks, problems, attention, notes, _refused_today(io),
                      len(io.consent.grants.requests()))
     (_status_as_json if args.json else _say_status)(io, status)
     return 1 if attention else 0
@@ -30917,22 +30956,22 @@ def _status_as_json(io: Surroundings, status: _Status) -> None:
         "fingerprint": policy and policy.fingerprint,
         "mode": policy.settings.mode if policy else None, "stopped": io.stops.names(), "today": status.today,
         "waiting": status.waiting, "servers": servers, "hooks": hooks,
-        "attention": [one for one in shown if not one["acknowledged"]],
-        "acknowledged": [one for one in shown if one["acknowledged"]], "notes": status.notes})
+        "attention": [row for row in shown if not row["acknowledged"]],
+        "acknowledged": [row for row in shown if row["acknowledged"]], "notes": status.notes})
 
 
 def _say_status(io: Surroundings, status: _Status) -> None:
     """Print it for people: what is in force, what is wrapped where, what needs attention."""
-    found, policy, today, waiting = status.found, status.policy, status.today, status.waiting
+    inventory, policy, today, waiting = status.found, status.policy, status.today, status.waiting
     if policy is not None:
         _say_layers(io, policy)
         io.say(f"Mode: {policy.settings.mode}. Policy hash: {policy.fingerprint}.")
     io.say(f"Today: {_counted_words(today) or 'nothing refused'} (mcpwall log)."
            + (f" {waiting} calls wait for your word (mcpwall approve)." if waiting else ""))
     _say_stopped(io)
-    if found.servers:
+    if inventory.servers:
         io.say()
-        _print_table(io, found)
+        _print_table(io, inventory)
     else:
         io.say("No servers were found (mcpwall init says where it looks).")
     if status.hooks:
@@ -31031,19 +31070,20 @@ def _refused_today(io: Surroundings) -> dict[str, int]:
     return {key: count for key, count in counts.items() if key in _OUTCOMES}
 
 
-def _status_notes(io: Surroundings, found: _Inventory, policy: Policy | None) -> Iterator[str]:
+def _status_notes(io: Surroundings, inventory: _Inventory, policy: Policy | None) -> Iterator[str]:
     """What is worth knowing, and nothing to be done about."""
     doubts = len(policy_doubts(policy)) if policy else 0
     if doubts:
         yield f"{doubts} doubts about the policy (mcpwall lint)"
-    homeless = [_server_title(io, server) for server in found.servers if server.wrapper and not server.project
-                and "project" not in server.wrapper.options and
+    homeless = [_server_title(io, server) for server in inventory.servers
+                if server.wrapper and not server.project and "project" not in server.wrapper.options and
                 _relies_on_project(io, server.wrapper.options)]
     if homeless:
         yield (f"{len(homeless)} entries start where their host does, and allow only what is inside the "
                "project: PROJECT_DIR may be empty there, and then nothing is (mcpwall wrap SERVER --project "
                f"DIR): {', '.join(homeless)}")
-    slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper) for server in found.servers)
+    slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper)
+               for server in inventory.servers)
     if slow:
         yield (f"{slow} of these start without Python's cache; wrapped again, they start about five times as "
                "fast")
@@ -31090,6 +31130,7 @@ def _known_problems(io: Surroundings, problems: Sequence[Problem], ack: Sequence
 
 
 def _policy_of(wrapper: Wrapper) -> str:
+    """Which policy an entry's wall has, for people."""
     options = wrapper.options
     if "config" in options:
         return printable(options["config"], 300)
@@ -31098,37 +31139,40 @@ def _policy_of(wrapper: Wrapper) -> str:
     return "yours (the project's over the user's)"
 
 
-def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str, ...]]:
+def _needs_attention(io: Surroundings, inventory: _Inventory) -> Iterator[tuple[str, ...]]:
     """(kind, place, problem) of everything that a person should look at."""
     if sys.version_info < (3, 9):
         yield "python", sys.executable, f"Python {sys.version.split()[0]} is too old; 3.9 or later is needed"
     yield from _policy_attention(io)
     if file_mode(io.folder) & 0o022:
         yield "permissions", io.folder, "others can write here, and so change your policy; run: chmod go-w"
-    for problem in found.problems:
-        place, _, problem = problem.partition(": ")
-        yield "config", place, problem
-    for file in found.texts:
+    for problem in inventory.problems:
+        where, _, problem = problem.partition(": ")
+        yield "config", where, problem
+    for file in inventory.texts:
         if file_mode(file.path) & 0o002:
             yield "permissions", file.path, "can be written by everybody; run: chmod o-w"
-    for server in found.servers:
-        yield from _server_attention(io, found, server)
-    for path, place, kind, _ in found.secrets:
-        yield "secret", path, f"{printable(place)}: a plain-text secret ({kind}); keep it out of the file"
+    for server in inventory.servers:
+        yield from _server_attention(io, inventory, server)
+    for path, where, kind, _ in inventory.secrets:
+        yield "secret", path, f"{printable(where)}: a plain-text secret ({kind}); keep it out of the file"
 
 
-def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> Iterator[tuple[str, str, str]]:
-    place = f"{server.file.path}:{server.line}" if server.line else server.file.path
+def _server_attention(io: Surroundings, inventory: _Inventory,
+                      server: Server) -> Iterator[tuple[str, str, str]]:
+    """(kind, place, problem) of what is wrong with one entry: no wall or a broken one, a command that is
+    not there, a policy that withholds what the entry sets, a package that is not pinned."""
+    where = f"{server.file.path}:{server.line}" if server.line else server.file.path
     name = _server_title(io, server)
     if server.wrapper:
         problem, foreign = _wall_problem(io, server.wrapper), _foreign_wall(io, server)
         if foreign:
-            yield "foreign", place, f"{name}: not by this wall: {foreign}; look at it, and wrap it again"
+            yield "foreign", where, f"{name}: not by this wall: {foreign}; look at it, and wrap it again"
         elif problem:
-            yield "wrapper", place, f"{name}: {problem}"
+            yield "wrapper", where, f"{name}: {problem}"
         command = server.argv[0]
         if not _is_command_there(io, command):
-            yield "command", place, f"{name}: its command {printable(command)} was not found"
+            yield "command", where, f"{name}: its command {printable(command)} was not found"
         options = server.wrapper.options
         try:
             variables = unnamed_variables(server)
@@ -31137,17 +31181,17 @@ def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> It
                                      options.get("project", io.cwd), io.home, io.consent.is_approved)
                 withheld = server_environment(dict.fromkeys(variables, ""), policy.settings.handed_on, ())[1]
                 if withheld:
-                    yield "environment", place, (f"{name}: its policy withholds what its entry sets: "
-                                                 f"{_masked(found.secrets, ', '.join(withheld), 200)}; wrap "
-                                                 "it again")
+                    yield "environment", where, (f"{name}: its policy withholds what its entry sets: "
+                                                 f"{_masked(inventory.secrets, ', '.join(withheld), 200)}; "
+                                                 "wrap it again")
         except WallError as fault:
-            yield "policy", place, f"{name}: {fault}"
+            yield "policy", where, f"{name}: {fault}"
     elif server.why_not:
-        yield "uncovered", place, f"{name}: not covered: {server.why_not}"
+        yield "uncovered", where, f"{name}: not covered: {server.why_not}"
     else:
-        yield "unwrapped", place, f"{name}: not wrapped; see: mcpwall wrap, mcpwall init"
+        yield "unwrapped", where, f"{name}: not wrapped; see: mcpwall wrap, mcpwall init"
     for kind, problem in package_problems(server.argv):
-        yield kind, place, f"{name}: {problem}"
+        yield kind, where, f"{name}: {problem}"
 
 
 def _wall_problem(io: Surroundings, wrapper: Wrapper) -> str | None:
@@ -31172,10 +31216,10 @@ def _wall_problem(io: Surroundings, wrapper: Wrapper) -> str | None:
     except ConfigError as fault:
         return str(fault)
     version = re.search(rb'^__version__ = "([^"\n]{1,40})"', head, re.MULTILINE)
-    known = version.group(1).decode("ascii", "replace") if version else "an unknown version"
-    if known == __version__:
+    its_version = version.group(1).decode("ascii", "replace") if version else "an unknown version"
+    if its_version == __version__:
         return None
-    return f"its wall {printable(program)} is {known}, this one {__version__}"
+    return f"its wall {printable(program)} is {its_version}, this one {__version__}"
 
 
 def _starts_slowly(io: Surroundings, wrapper: Wrapper) -> bool:
@@ -31194,6 +31238,8 @@ def _is_command_there(io: Surroundings, command: str) -> bool:
     return shutil.which(command, path=io.environ.get("PATH", os.defpath)) is not None
 
 
+# Programs that fetch a package and run it. A package without an exact version is whatever its owner, or a
+# thief of the owner's account, published last.
 _NPM_RUNNERS = ("npx", "bunx", "pnpm dlx", "yarn dlx", "bun x", "npm exec", "pnpx")
 _PYPI_RUNNERS = ("uvx", "uv tool run", "pipx run")
 _PACKAGE_OPTIONS = ("-p", "--package", "--from", "--spec")
@@ -31201,6 +31247,7 @@ _RUNNER_OPTIONS = ("--python", "--with", "--index-url", "--registry", "-c", "--c
 _pinned_npm = lazy_regex(r".[^@]*@v?[0-9]+\.[0-9]+\.[0-9]+[^@\s]*\Z|.*#[0-9a-f]{7,40}\Z|[./~$]|[a-z]:\\",
                          re.I)
 _pinned_pypi = lazy_regex(r"[^=@<>~!]+(==|@)[0-9][^*\s,]*\Z|.*@[0-9a-f]{7,40}\Z|[./~$]|[a-z]:\\", re.I)
+# mcp-remote before 0.1.16 runs what a server gives as its authorization endpoint (CVE-2025-6514).
 _bad_mcp_remote = lazy_regex(r"mcp-remote@v?0\.(0\.[0-9]+|1\.([0-9]|1[0-5]))(?![0-9])")
 
 
@@ -31279,7 +31326,14 @@ def file_mode(path: str, windows: bool = os.name == "nt") -> int:
 # and what is shown was written by somebody who may be an attacker. So no sign of it can act on the terminal,
 # nothing is invisible, secrets are masked, and what may steer a model is pointed out first.
 #
-# An answer is for what was on the screen. When a call changes while the person reads, it is shown again.
+# An answer is for what was on the screen. When a call changes while the person reads, it is shown again; and
+# what waits is looked up anew after each answer, for walls go on while a person thinks.
+#
+# A definition that has changed is shown as a difference, in the words of its author: which arguments came or
+# went, which hints changed, which sentences. A whole new text would be skimmed, and the one sentence that
+# matters overlooked. What was typed before a question was shown is thrown away, so that nobody agrees by a
+# key pressed too early.
+#
 # `--yes` agrees only to what the command line names.
 
 @sub_command(_option("names", "NAME",
@@ -31379,6 +31433,8 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
 
 
 def _acknowledge(io: Surroundings, yes: bool) -> int:
+    """Take servers that are not known for new again, after something was lost. The person sees first which
+    are known."""
     if io.consent.problem is None:
         io.say("Nothing was lost.")
         return 0
@@ -31487,14 +31543,14 @@ def _changes(io: Surroundings, server: str) -> list[_Change]:
     waiting, known = entry["changes"], entry["known"]
     tools, old = waiting.get("tools", {}), known.get("tools", {})
     names = sorted(tools, key=lambda name: (name not in old, name))
-    found = [_Change("tool", name, tools[name], old.get(name)) for name in names]
-    found += (_Change("definition", name, pin, known.get("definitions", {}).get(name))
+    changes = [_Change("tool", name, tools[name], old.get(name)) for name in names]
+    changes += (_Change("definition", name, pin, known.get("definitions", {}).get(name))
               for name, pin in sorted(waiting.get("definitions", {}).items()))
     if "instructions" in waiting:
         about = known.get("instructions")
-        found.insert(0, _Change("instructions", "", waiting["instructions"],
+        changes.insert(0, _Change("instructions", "", waiting["instructions"],
                                 about if about and about["hash"] else None))
-    return found
+    return changes
 
 
 def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bool,
@@ -31550,9 +31606,9 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
 
 def _agreed_changes(io: Surroundings, changes: list[_Change], secrets: _Secrets, verb: str) -> list[_Change]:
     """Those of *changes* that the person at the terminal agrees to."""
-    what, each = ("this", "") if len(changes) == 1 else (f"these {len(changes)}", "[e]ach by itself, ")
+    which, each = ("this", "") if len(changes) == 1 else (f"these {len(changes)}", "[e]ach by itself, ")
     while True:
-        answer = _chosen(io, f"{verb} {what}? [y]es, {each}[d]ifferences in full, [n]o ",
+        answer = _chosen(io, f"{verb} {which}? [y]es, {each}[d]ifferences in full, [n]o ",
                          ("yes", "each", "differences", "no"))
         if answer == "each" and each:
             return [change for change in changes
@@ -31565,6 +31621,7 @@ def _agreed_changes(io: Surroundings, changes: list[_Change], secrets: _Secrets,
 
 
 def _title(change: _Change) -> str:
+    """What a change is about, for people: the name of a tool with nothing in it that hides."""
     return "the instructions" if change.kind == "instructions" else _harmless(change.name)[:200]
 
 
@@ -31585,11 +31642,9 @@ def _summary(change: _Change, secrets: _Secrets) -> Iterator[str]:
         first = re.split(r"(?<=[.!?])\s|\n", str(new.get("description") or "").strip())[0]
         yield f"+ {_title(change)}: {shown(first, 100)}"
         words = [f"{key}: {json.dumps(value)}" for key, value in hints_of(new).items() if key in _HINTS]
-        arguments = ", ".join(_arguments(new))
+        arguments = _with_required(_arguments(new))
         yield ("    "
-               + shown("; ".join(filter(None,
-                                        [f"takes {arguments}" if arguments else "takes nothing", *words])),
-                       110))
+               + shown("; ".join([f"takes {arguments or 'no arguments'}", *words]), 110))
 
 
 def _arguments(tool: Mapping[str, Any]) -> list[str]:
@@ -31599,6 +31654,11 @@ def _arguments(tool: Mapping[str, Any]) -> list[str]:
     names, required = (schema.get(key) for key in ("properties", "required"))
     return [name + "*" * (type(required) is list and name in required)
             for name in (names if type(names) is dict else ())]
+
+
+def _with_required(names: Iterable[str]) -> str:
+    """Arguments for people, the star said in a word."""
+    return ", ".join(name[:-1] + " (required)" if name.endswith("*") else name for name in names)
 
 
 def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
@@ -31615,7 +31675,7 @@ def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
                 [name for name in after if name not in before and name + "*" in before]))
     for verb, found in changes:
         if found:
-            yield f"{verb} {', '.join(found)}"
+            yield f"{verb} {_with_required(found)}"
     if _sorted_json(old.get("inputSchema")) != _sorted_json(new.get("inputSchema")) and before == after:
         yield "other types, choices or texts of its arguments"
     yield from (f"{key} is {json.dumps(hints_of(new).get(key))} now, not {json.dumps(hints_of(old).get(key))}"
@@ -31626,9 +31686,13 @@ def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
 
 def _warnings(change: _Change, secrets: _Secrets) -> Iterator[str]:
     """What of a change a person must not overlook."""
+    found: dict[str, list[str]] = {}
     for kind, words in _steering(change.pin):
+        found.setdefault(kind, []).append(words)
+    for kind, parts in found.items():       # a word alone says little beside whole phrases
+        words = " … ".join(dict.fromkeys([one for one in parts if len(one) > 12] or parts))
         said = _harmless(_masked(secrets, words, len(words) + 1))
-        yield f"  ! it may steer the model: {kind}" + (f": {said[:200]}" if said else "")
+        yield f"  ! it may steer the model: {kind}" + (f": {said[:300]}" if said else "")
     why = [part for part in str(change.pin.get("why") or "").split("; ") if part and
            not part.startswith("it may steer")]
     if why:
@@ -31638,9 +31702,9 @@ def _warnings(change: _Change, secrets: _Secrets) -> Iterator[str]:
 def _whole_change(change: _Change, secrets: _Secrets) -> Iterator[str]:
     """What has changed, as a diff of readable definitions."""
     verb = "have" if change.kind == "instructions" else "has"
-    what = ("is left out, for it steers the model" if change.kind == "definition" else f"{verb} changed"
+    state = ("is left out, for it steers the model" if change.kind == "definition" else f"{verb} changed"
             if change.old else "are new" if change.kind == "instructions" else "is new")
-    yield f"{_title(change)} {what} (seen {_day(change.pin)}):"
+    yield f"{_title(change)} {state} (seen {_day(change.pin)}):"
     yield from _warnings(change, secrets)
     old, new = ([] if pin is None else _definition_lines(pin, secrets) for pin in (change.old, change.pin))
     lines = ["+" + line for line in new] if change.old is None else list(_line_diff(old, new, ""))[2:]
@@ -31708,6 +31772,8 @@ def wrapped_lines(text: str, width: int = 100) -> list[str]:
 # -- a project's policy
 
 def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
+    """Show a project's policy with all that it extends, ask, and note that this very content is approved;
+    the exit status."""
     data, layers = project_content(path)
     layer = layers[0]
     load_policy(config=path, home=io.home)      # what would not load is not worth an approval
@@ -31717,10 +31783,10 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
     if io.consent.project(path) is not None:
         io.say("An earlier content of this file was approved; this is another one.")
     io.say(f"{io.short(path)} (SHA-256 {sha256(data)}):")
-    for one in layers:
-        if one is not layer:
-            io.say(f"  {io.short(one.file)}, which it extends:")
-        for line in _described_policy(one.data):
+    for extended in layers:
+        if extended is not layer:
+            io.say(f"  {io.short(extended.file)}, which it extends:")
+        for line in _described_policy(extended.data):
             io.say("  " + printable(line, 2000))
     io.say("If you approve it, its rules come before yours, and the first that matches decides.\n"
            "If you do not, only its denials count.")
@@ -31746,11 +31812,13 @@ def _described_policy(data: Mapping[str, Any]) -> Iterator[str]:
 # -- what is approved
 
 def _day(entry: Mapping[str, Any]) -> str:
+    """The day (UTC) of an entry, or `?`: the file may have been written by hand."""
     when = entry.get("time")
     return time.strftime("%Y-%m-%d", time.gmtime(when)) if type(when) is int and 0 <= when < 1 << 35 else "?"
 
 
 def _list_approved(io: Surroundings) -> int:
+    """Print what is approved and what waits, one line each, with the day it was agreed to or seen."""
     rows: list[tuple[str, str, str]] = []       # day, state, what
     for path, entry in sorted(io.consent.projects().items()):
         try:
@@ -31767,7 +31835,7 @@ def _list_approved(io: Surroundings) -> int:
         about = entry["known"].get("instructions")
         known += ([(about, f"{name}: its instructions")] if about and
                   about["hash"] not in ("", text_pin("")["hash"]) else [])
-        rows += [(_day(pin), "approved", what) for pin, what in known]
+        rows += [(_day(pin), "approved", subject) for pin, subject in known]
         rows += [("", "not compared", f"{name}/{_harmless(tool)[:200]}") for tool in entry["unsteady"]]
         rows += [] if known else [("", "nothing approved", name)]
     for server in servers:
@@ -31783,14 +31851,15 @@ def _list_approved(io: Surroundings) -> int:
                          f"{ref}: {_call_title(request[1])}"))
     rows += [(_day(grant), f"call, {grant['answer']}", f"{grant['ref']}: {_call_title(grant)}")
              for grant in io.consent.grants.given()]
-    for day, state, what in rows:
-        io.say(f"{day:<10}  {state:<28}  {what}")
+    for day, state, subject in rows:
+        io.say(f"{day:<10}  {state:<28}  {subject}")
     if not rows:
         io.say("No project policy is approved, no server is known, nothing waits.")
     return 1 if io.consent.problem else 0       # which was said
 
 
 def _call_title(about: Mapping[str, Any]) -> str:
+    """The server and tool of a call, for a table."""
     return _harmless(f"{about.get('server') or ''} {about.get('tool') or about.get('method') or ''}")[:200]
 
 
@@ -31810,7 +31879,7 @@ def _revoke(io: Surroundings, name: str) -> int:
                "it again")
     if _servers_named(io, name):
         return 0
-    for cut in [found.start() for found in re.finditer("/", name)]:
+    for cut in [match.start() for match in re.finditer("/", name)]:
         tool, done = name[cut + 1:], False
         for server in _servers_named(io, name[:cut]):
             entry = io.consent.servers()[server]
@@ -31848,10 +31917,10 @@ def _revoke(io: Surroundings, name: str) -> int:
 # belt. The relay stays in front of servers: it also sees their tool lists, resources and prompts, and nothing
 # gets round a pipe.
 
-MAX_EVENT_BYTES = 16 * 1024 * 1024
-HOOK_SECONDS = 1.8          # from the start of the process to the answer
+MAX_EVENT_BYTES = 16 * 1024 * 1024      # as much as a line of a client (settings.max_message_bytes) may have
+HOOK_SECONDS = 1.8          # from the start of the process to the answer: a person waits for it at each step
 _HOOK_SESSION_DAYS = 14     # what was kept of a session is removed then
-_HOOK_USES = 64             # calls of a session that are known to have been counted
+_HOOK_USES = 64             # calls of a session that are known to have been counted; more are never under way
 
 # -- reading an event -------------------------------------------------------------
 # Hosts spell one thing in many ways (tool_name, toolName), so names are compared in small letters without
@@ -31880,6 +31949,7 @@ text: AskUserQuestion ask_user
 
 
 def _plain_name(name: str) -> str:
+    """A name without what hosts spell differently: case, `_` and `-`."""
     return name.replace("_", "").replace("-", "").lower()
 
 
@@ -31933,7 +32003,7 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
     done = plain.startswith(("post", "after")) or not plain and result is not None
     roots: list[Any] = next((fields[key] for key in ("workspaceroots", "workspacepaths")
                              if type(fields.get(key)) is list), [])
-    root = next((place for place in roots if type(place) is str and place),
+    root = next((folder for folder in roots if type(folder) is str and folder),
                 environ.get(host.root or "\0", ""))
     event = HookEvent(host, name, "failed" if "failure" in plain else "after" if done else "before",
                       tool, arguments, result,
@@ -31957,7 +32027,7 @@ def _event_body(data: bytes, event: HookEvent) -> tuple[dict[str, Any], bool]:
     try:
         text = whole = _event_text(data)
         if "\\ud" in text or "\\uD" in text:
-            whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
+            whole = _half_character.sub(lambda match: match[0] if len(match[0]) != 6 else "\\ufffd", text)
         body = load_json(whole)
     except MessageError as fault:
         raise HookFault(f"the event cannot be read: {fault}", event) from None
@@ -32033,9 +32103,9 @@ def _host_of(host: HookHost, fields: Mapping[str, Any], name: str) -> HookHost:
     return hosts["copilot"] if "toolargs" in fields and "toolname" in fields else host
 
 
-def _event_folder(place: str) -> str:
+def _event_folder(folder: str) -> str:
     """A folder as the system spells it: Cursor writes `/d:/Proj` for `D:\\Proj`."""
-    return place[1:] if place[2:3] == ":" and re.match(r"/[A-Za-z]:(/|\Z)", place) else place
+    return folder[1:] if folder[2:3] == ":" and re.match(r"/[A-Za-z]:(/|\Z)", folder) else folder
 
 
 # -- the calls of an event ---------------------------------------------------------
@@ -32068,13 +32138,13 @@ web_search: query = query q pattern
 
 def _hook_arguments() -> dict[str, dict[str, str]]:
     """{what tools do: {plain name: our name}}."""
-    found: dict[str, dict[str, str]] = {}
+    names_of: dict[str, dict[str, str]] = {}
     for line in _HOOK_ARGUMENTS.strip().split("\n"):
         kind, _, rest = line.partition(": ")
         ours, _, names = rest.partition(" = ")
-        for one in ("search_text", "search_files") if kind == "search" else (kind,):
-            found.setdefault(one, {}).update(dict.fromkeys(map(_plain_name, names.split()), ours))
-    return found
+        for tools in ("search_text", "search_files") if kind == "search" else (kind,):
+            names_of.setdefault(tools, {}).update(dict.fromkeys(map(_plain_name, names.split()), ours))
+    return names_of
 
 
 _OUR_NAMES = _hook_arguments()
@@ -32151,6 +32221,8 @@ def _under(node: Any, ours: str, name: str = "") -> list[str]:
 
 
 def _shell_calls(event: HookEvent, made: dict[str, Any]) -> _Made:
+    """The call of a host's shell; and, where the command feeds a patch to a program, the calls that this
+    patch amounts to."""
     folder = made.get("cwd")
     folder = _seen_from(event.cwd, folder if type(folder) is str else "")
     if _plain_name(event.tool) == "powershell":
@@ -32163,10 +32235,10 @@ def _shell_calls(event: HookEvent, made: dict[str, Any]) -> _Made:
 
 def _file_calls(tool: str, given: dict[str, Any]) -> _Made:
     """One call for each file; a list of edits or operations may name several."""
-    own = {key: value for key, value in given.items()
+    shared = {key: value for key, value in given.items()
            if not (type(value) is list and _under(value, "path") and any(type(one) is dict for one in value))}
-    groups = [one for key, value in given.items() if key not in own for one in value if type(one) is dict]
-    for group in [own, *groups] if _under(own, "path") or not groups else groups:
+    groups = [one for key, value in given.items() if key not in shared for one in value if type(one) is dict]
+    for group in [shared, *groups] if _under(shared, "path") or not groups else groups:
         content, old = ("\n".join(_under(group, ours)) for ours in ("content", "old_string"))
         made = {key: value for key, value in group.items() if _plain_name(key) not in _OUR_NAMES["files"]}
         if tool == "write_file":
@@ -32180,6 +32252,8 @@ def _file_calls(tool: str, given: dict[str, Any]) -> _Made:
 
 
 def _patch_calls(event: HookEvent, text: str, folder: str) -> _Made:
+    """One call for each file that a patch writes, edits or deletes. Raises HookFault for a patch that
+    names none, or too many to judge."""
     files = patch_files(text)
     if not 0 < len(files) <= MAX_PATCH_FILES:
         raise HookFault(
@@ -32189,11 +32263,11 @@ def _patch_calls(event: HookEvent, text: str, folder: str) -> _Made:
         yield f"{kind}_file", {"path": _seen_from(folder, path), **content}
 
 
-def _seen_from(folder: str, place: str) -> str:
-    """*place*, seen from *folder*; "" stands for nothing known."""
-    if not folder or re.match(r"[/\\~]|[A-Za-z]:", place):
-        return place
-    return f"{folder.rstrip('/')}/{place}" if place else folder
+def _seen_from(folder: str, path: str) -> str:
+    """*path*, seen from *folder*; "" stands for nothing known."""
+    if not folder or re.match(r"[/\\~]|[A-Za-z]:", path):
+        return path
+    return f"{folder.rstrip('/')}/{path}" if path else folder
 
 
 def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
@@ -32204,9 +32278,9 @@ def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
         return event
     rest = event.tool[len(prefix):]
     for server in [event.server] if event.server else sorted(servers, key=len, reverse=True):
-        found = re.match(f"(?:{re.escape(server)}|{_server_word(server)})(?:__|[_/-])(?=.)", rest)
-        if found:
-            return event._replace(server=server, tool=rest[found.end():])
+        match = re.match(f"(?:{re.escape(server)}|{_server_word(server)})(?:__|[_/-])(?=.)", rest)
+        if match:
+            return event._replace(server=server, tool=rest[match.end():])
     if not prefix or event.server:
         return event
     server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/", "MCP:": "\0"}[prefix])
@@ -32408,6 +32482,8 @@ class Hook:
         return HookVerdict(self.event, decision.action, answer, (), records)
 
     def _judge(self, data: bytes, budget: Budget) -> HookVerdict:
+        """The verdict on an event, without the net under it that `judge` is. Raises WallError for what
+        cannot be read."""
         event = self.event = read_event(self.event.host, data, self._environ)
         if not event.phase:
             return HookVerdict(event, "", hook_answer(event, "allow"))
@@ -32422,8 +32498,8 @@ class Hook:
             return HookVerdict(event, "allow", hook_answer(event, "allow"), note=note)
         calls = event_calls(event)
         policy = self.policy = self._policy(project)
-        remembers = any(rule.mark or rule.limit for one in (policy, policy.apart) if one is not None
-                        for rule in (*one.rules, *one.outbound_rules))
+        remembers = any(rule.mark or rule.limit for part in filter(None, (policy, policy.apart))
+                        for rule in (*part.rules, *part.outbound_rules))
         memory = Memory(self._clock)
         if project:                     # the host may see a relative place from there as well
             memory.server = ServerFacts((project,))
@@ -32460,8 +32536,8 @@ class Hook:
     def _policy(self, project: str) -> Policy:
         """The policy in force. No list of tools comes by here, so settings about listed tools do not
         apply."""
-        place = self.event.cwd or project or self._home or "/"
-        policy = self._load(project or place, place)
+        folder = self.event.cwd or project or self._home or "/"
+        policy = self._load(project or folder, folder)
         return policy._replace(settings=policy.settings._replace(unlisted_tools="allow", read_only=False))
 
     def _record(self, policy: Policy, message: Message, decision: Decision,
@@ -32487,6 +32563,8 @@ class Hook:
 
     def _decided(self, policy: Policy, calls: Sequence[HookCall], memory: Memory, again: bool,
                  budget: Budget) -> HookVerdict:
+        """Decide the calls of an event. An event has one answer, so the strictest verdict on its calls
+        counts for all; each call has a record of its own."""
         wall, event = Wall(policy), self.event
         if event.phase != "before":
             return self._result(wall, calls, memory, again, budget)
@@ -32556,7 +32634,7 @@ class Hook:
              records: Sequence[Record], ref: str) -> None:
         """Keep calls that are refused for `mcpwall approve`."""
         quoting = Quoting(policy)
-        _, first, message = next(one for one in calls if one[1].action == "ask")
+        _, first, message = next(call for call in calls if call[1].action == "ask")
         shown = "; ".join(quoting.arguments(one, decision) for _, decision, one in calls
                           if decision.action == "ask")
         data = approval_request(ref, asked.name, asked.digest, message, self.event.spelled, first, shown,
@@ -32567,6 +32645,7 @@ class Hook:
         asked.grants.ask(ref, data)
 
     def _message(self, call: HookCall) -> Message:
+        """A call as the message that an MCP client would send."""
         params = {"name": call.tool, "arguments": call.arguments}
         body = {"jsonrpc": "2.0", "id": self.event.use or None, "method": "tools/call", "params": params}
         return Message("client", "request", body, _compact(body), "tools/call", call.tool, call.server,
@@ -32635,22 +32714,22 @@ def _is_media(text: str) -> bool:
     return len(body) > 256 and body.startswith(_MEDIA_HEADS) and is_base64(body)
 
 
-def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
-    """*value* with its texts changed, names of members aside."""
-    if type(value) is dict:
-        return {key: _with_texts(item, change) for key, item in value.items()}
-    if type(value) is list:
-        return [_with_texts(item, change) for item in value]
-    return change(value) if type(value) is str else value
+def _with_texts(node: Any, change: Callable[[str], str]) -> Any:
+    """*node* with its texts changed, names of members aside."""
+    if type(node) is dict:
+        return {key: _with_texts(item, change) for key, item in node.items()}
+    if type(node) is list:
+        return [_with_texts(item, change) for item in node]
+    return change(node) if type(node) is str else node
 
 
-def _with_media(value: Any, before: Any) -> Any:
-    """*value* with the media that stood in *before*, which is alike but for texts."""
-    if type(value) is dict:
-        return {key: _with_media(item, before[key]) for key, item in value.items()}
-    if type(value) is list:
-        return [_with_media(item, old) for item, old in zip(value, before)]
-    return before if type(value) is str and _is_media(before) else value
+def _with_media(node: Any, before: Any) -> Any:
+    """*node* with the media that stood in *before*, which is alike but for texts."""
+    if type(node) is dict:
+        return {key: _with_media(item, before[key]) for key, item in node.items()}
+    if type(node) is list:
+        return [_with_media(item, old) for item, old in zip(node, before)]
+    return before if type(node) is str and _is_media(before) else node
 
 
 # Hosts of hooks whose servers stand in HOST_FILES under other names.
@@ -32670,6 +32749,8 @@ class _HostServers:
         self._servers: list[Server] | None = None
 
     def _found(self) -> list[Server]:
+        """The entries of all config files of the host, read when they are first asked for: most events are
+        about no MCP tool."""
         if self._servers is None:
             self._servers, io = [], self._io()
             names = _HOST_CLIENTS.get(self._host, (self._host,))
@@ -32691,13 +32772,16 @@ class _HostServers:
         """Is the server of the call surely started through this wall?"""
         servers = self._found()
         if event.launch:
-            servers = [one for one in servers
-                       if " ".join([*(one.wrapper.wall if one.wrapper else ()), *one.argv]) == event.launch]
+            servers = [server for server in servers if event.launch == " ".join(
+                [*(server.wrapper.wall if server.wrapper else ()), *server.argv])]
         elif event.server:
-            servers = [one for one in servers if _server_word(one.name) in ("", _server_word(event.server))]
+            servers = [server for server in servers
+                       if _server_word(server.name) in ("", _server_word(event.server))]
         return bool(servers) and all(map(self._is_walled, servers))
 
     def _is_walled(self, server: Server) -> bool:
+        """Does this entry surely start our wall, and leave nothing of it to the checkout that it may have
+        come with?"""
         wall = server.wrapper
         if (wall is None or
             list(wall.wall[:wall.wall.index(wall.program) + 1]) not in (self._io().wall, own_command())):
@@ -32751,6 +32835,14 @@ def _read_event_bytes(end: float, fd: int = 0) -> bytes:
 # records, `verify` checks that none was changed or taken out, `explain` judges one of them again and tells of
 # every rule that was asked, and `allow` writes the narrowest rule that lets it pass.
 #
+# A log is read by people who were interrupted. So each line says what was refused and ends with a ref, and
+# the ref is all that the other verbs need. `--suspect` shows what looks like a false alarm: a shape of
+# call that comes again and again, that a person has allowed before, or that only a name told to be a secret.
+#
+# `allow` writes a rule that names server, tool, the argument that decided and the names of all others, and
+# only where the whole policy would then let the call pass. Where it cannot be so narrow it says why, and
+# leaves the rule to a person: a rule that is too wide opens more than the call that was meant.
+#
 # The log does not hold everything. Arguments of allowed calls are left out unless the policy says otherwise,
 # long texts are cut and secrets replaced. So a call that is read back from a record comes with a sentence
 # about what is missing, and nothing is concluded from what is missing.
@@ -32775,9 +32867,9 @@ class Logged(NamedTuple):
 def since_moment(text: str, now: float) -> str:
     """The moment that `1h`, `30m`, `2d`, `1w` (before *now*), `2026-11-30` or `2026-11-30T14:00` (local time)
     means, as records write it. Raises UsageError."""
-    found = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
-    if found:
-        return _utc(now - int(found[1]) * _SPANS_S[found[2]])
+    match = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
+    if match:
+        return _utc(now - int(match[1]) * _SPANS_S[match[2]])
     for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"):
         try:
             return _utc(time.mktime(time.strptime(text, form)))
@@ -32788,6 +32880,7 @@ def since_moment(text: str, now: float) -> str:
 
 
 def _utc(seconds: float) -> str:
+    """A moment as records write it, in UTC and whole seconds."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(max(0.0, seconds)))
 
 
@@ -32859,11 +32952,11 @@ def logged_line(line: str, file: str, number: int) -> Logged:
 
 def about_record(record: Mapping[str, Any]) -> str:
     """What a record is about, in a few words: what decided, or what was found."""
-    found = record.get("findings")
-    if type(found) is list and found and type(found[0]) is dict:
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        place = found[0].get("pointer") or ""
-        return f"{found[0].get('pattern')}{more}" + (f" at {place}" if place else "")
+    findings = record.get("findings")
+    if type(findings) is list and findings and type(findings[0]) is dict:
+        more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
+        where = findings[0].get("pointer") or ""
+        return f"{findings[0].get('pattern')}{more}" + (f" at {where}" if where else "")
     return str(record.get("subject") or record.get("why") or record.get("message") or "")
 
 
@@ -32880,6 +32973,8 @@ class _Filter:
                                                         for key, value in wanted)
 
     def takes(self, record: Mapping[str, Any]) -> bool:
+        """Is it also of a kind that is asked for? Without an option: all but calls that were simply
+        allowed."""
         args = self._args
         if not self.is_about(record):
             return False
@@ -32941,6 +33036,8 @@ def cmd_log(args: Any, io: Surroundings) -> int:
 
 
 def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json: bool) -> None:
+    """Print a record on one line, as wide as the terminal; where that is too narrow, what it is about is
+    cut in the middle."""
     if as_json:
         io.say(_compact(dict(record)))
         return
@@ -32948,20 +33045,21 @@ def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json
     word, code, _ = _WORDS.get(action, (action.upper(), 31, 2))
     word = f"({record['would']})".upper() if "would" in record else word
     tail = f"[{record['rule']}]" if record.get("rule") else ""
-    what = " ".join(str(one) for one in (record.get("server"), record.get("tool") or record.get("method"))
+    subject = " ".join(str(one) for one in (record.get("server"), record.get("tool") or record.get("method"))
                     if one)
     head = f"{_local(record, today)} {word:<7}"
     ref, about = str(record.get("ref") or "-"), about_record(record)
     if record.get("answer"):
         tail += f" answered {record['answer']}"
-    used = len(head) + len(ref) + len(what) + len(tail) + 5
+    used = len(head) + len(ref) + len(subject) + len(tail) + 5
     if io.width and len(about) > io.width - used:
         about = _cut_in_the_middle(printable(about, 1000), max(12, io.width - used - 30))
-    line = printable(f"{head} {ref}  {what}  {about}  {tail}".rstrip(), io.width or 3000)
+    line = printable(f"{head} {ref}  {subject}  {about}  {tail}".rstrip(), io.width or 3000)
     io.say(io.coloured(line, head, code))
 
 
 def _say_stopped(io: Surroundings) -> None:
+    """Say which servers are stopped, since an empty log is else easily taken for a quiet day."""
     for name in io.stops.names():
         io.say(f"Every call {'of every server' if name == '' else f'of {printable(name)}'} is refused now "
                "(mcpwall go).")
@@ -32982,7 +33080,7 @@ def _say_suspects(io: Surroundings, records: Sequence[dict[str, Any]], as_json: 
     allowed = {(record["session"], record.get("digest")) for record in records
                if record.get("answer") in _YES}
     allowed_shapes = {_shape(record)[1:] for record in records if record.get("answer") in _YES}
-    found: list[tuple[str, dict[str, Any], int]] = []
+    suspects: list[tuple[str, dict[str, Any], int]] = []
     for shape, same in shapes.items():
         why: list[str] = []
         if any((record["session"], record.get("digest")) in allowed
@@ -32995,17 +33093,18 @@ def _say_suspects(io: Surroundings, records: Sequence[dict[str, Any]], as_json: 
         if kinds:
             why.append(f"only a name tells ({', '.join(sorted(kinds))})")
         if why:
-            found.append(("; ".join(why), same[-1], len(same)))
-    found.sort(key=lambda one: (not one[0].startswith("you"), -one[2]))
+            suspects.append(("; ".join(why), same[-1], len(same)))
+    suspects.sort(key=lambda suspect: (not suspect[0].startswith("you"), -suspect[2]))
     today = time.strftime("%Y-%m-%d")
-    for reason, record, _ in found:
+    for reason, record, _ in suspects:
         _say_record(io, {**record, "suspect": reason} if as_json else record, today, as_json)
         if not as_json:
             io.say(f"    {reason}")
-    return [record for _, record, _ in found]
+    return [record for _, record, _ in suspects]
 
 
 def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Print how often each rule hit for each server, and which rules that refuse never did."""
     rows: dict[tuple[str, str], list[Any]] = {}
     for record in records:
         key = str(record.get("rule") or "(default)"), str(record.get("server") or "")
@@ -33031,7 +33130,7 @@ def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json
         table.append([str(count), rule, server, first[:16], last[:16], said])
     _say_table(io, table)
     if never:
-        _say_wrapped(io, "Never fired: " + ", ".join(never))
+        _say_wrapped(io, "Never matched: " + ", ".join(never))
 
 
 def _say_table(io: Surroundings, rows: Sequence[Sequence[str]]) -> None:
@@ -33044,6 +33143,7 @@ def _say_table(io: Surroundings, rows: Sequence[Sequence[str]]) -> None:
 
 
 def _say_wrapped(io: Surroundings, text: str, indent: str = "  ") -> None:
+    """Print a text wrapped at the end of the terminal, further lines indented."""
     import textwrap
     io.say(textwrap.fill(printable(text, 20_000), io.width or 100, subsequent_indent=indent,
                          break_on_hyphens=False))
@@ -33115,8 +33215,8 @@ def cmd_verify(args: Any, io: Surroundings) -> int:
     _say_line(io,
               "Keep these heads elsewhere: only they show whether a log was cut at its end or written "
               "anew.")
-    _say_table(io, [["session", "records", "head", "last"], *([session, str(count), digest, place]
-                                                              for session, (count, _, digest, place)
+    _say_table(io, [["session", "records", "head", "last"], *([session, str(count), digest, where]
+                                                              for session, (count, _, digest, where)
                                                               in heads.items())])
     return 1 if problems else 0
 
@@ -33140,13 +33240,13 @@ def _break_of(head: Sequence[Any] | None, seq: Any, prev: Any) -> str:
 
 def find_record(io: Surroundings, ref: str, files: Sequence[str]) -> dict[str, Any]:
     """The newest record with this ref. Raises UsageError."""
-    found = None
+    newest = None
     for entry in read_log(files or log_files(io, [])):
         if entry.record is not None and entry.record.get("ref") == ref:
-            found = entry.record
-    if found is None:
+            newest = entry.record
+    if newest is None:
         raise UsageError(f"no record in the log has the ref {printable(ref)}; see: mcpwall log --all")
-    return found
+    return newest
 
 
 def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
@@ -33166,12 +33266,12 @@ def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
         return body, "the arguments of allowed calls are not logged (settings.log_args: full)"
     if not record.get("subject") or steps[:1] != ["params"]:
         return body, "the log does not hold what decided (settings.log_args: denied)"
-    place: dict[str, Any] = {"params": params}
+    holder: dict[str, Any] = {"params": params}
     for step in steps[:-1]:
-        place = place.setdefault(step, {})
-        if type(place) is not dict:
+        holder = holder.setdefault(step, {})
+        if type(holder) is not dict:
             return body, "the log does not hold what decided"
-    place[steps[-1]] = record["subject"]
+    holder[steps[-1]] = record["subject"]
     cut = " … " in record["subject"] and "characters" in record["subject"]
     return (body,
             "a long text in it is cut" if cut else "a secret in it is replaced" if MARKER in record["subject"]
@@ -33240,6 +33340,7 @@ def _explained(step: tuple[Policy, Any, str, Any, str]) -> tuple[str, str, str]:
 
 
 def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
+    """Print what a record tells of a refusal: what decided, where, why, in which reading."""
     said = f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}"
     _say_line(io, said)
     for key, word in (("subject", "What decided"),
@@ -33255,6 +33356,7 @@ def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
 
 
 def _say_layers(io: Surroundings, policy: Policy) -> None:
+    """Print of which files the policy in force is made, the strongest first."""
     _say_line(io, "Policy, the strongest first: " + ", ".join(
         dict.fromkeys(layer.file for layer in policy.layers if layer.name != "protection")))
     if policy.apart is not None:
@@ -33282,18 +33384,18 @@ def _walked(line: bytes, policy: Policy, server: str) -> _Walked:
     method = body.get("method") if kind != "response" else "tools/call"
     tool = params.get("name") if method == "tools/call" and kind != "response" else None
     message = Message(peer, kind, body, text, method, tool, server)
-    found: _Walked = []
-    for one in filter(None, (policy.machine, policy.apart, policy)):
-        for rule, outcome, hit in Wall(one).walk(Subject(message, one, Budget(10.0)), every=True):
-            found.append((one, rule, outcome, hit, _why(one, message, rule, outcome, hit)))
+    walked: _Walked = []
+    for policy_of in filter(None, (policy.machine, policy.apart, policy)):
+        for rule, outcome, hit in Wall(policy_of).walk(Subject(message, policy_of, Budget(10.0)), every=True):
+            walked.append((policy_of, rule, outcome, hit, _why(policy_of, message, rule, outcome, hit)))
             if outcome in (DECIDES, FAULT):
                 break
-        last = found[-1][1]
-        if found[-1][2] is FAULT or one is not policy and last is not None and last.action == "deny":
+        last = walked[-1][1]
+        if walked[-1][2] is FAULT or policy_of is not policy and last is not None and last.action == "deny":
             break
-        if one is not policy and (last is None or one is policy.apart or last.action in _PASSING):
-            found.pop()
-    return found
+        if policy_of is not policy and (last is None or policy_of is policy.apart or last.action in _PASSING):
+            walked.pop()
+    return walked
 
 
 def _why(policy: Policy, message: Message, rule: Rule | None, outcome: str, hit: Hit | None) -> str:
@@ -33334,6 +33436,7 @@ def _why(policy: Policy, message: Message, rule: Rule | None, outcome: str, hit:
 
 
 def _default_words(policy: Policy, message: Message) -> str:
+    """What becomes of a message that no rule decides about."""
     settings = policy.settings
     if message.peer == "server":
         return settings.outbound_default_action
@@ -33342,6 +33445,7 @@ def _default_words(policy: Policy, message: Message) -> str:
 
 
 def _words_of(value: Any) -> str:
+    """A condition of a policy as a person would write it."""
     return (value if type(value) is str else ", ".join(value) if type(value) is list and
             all(type(one) is str for one in value) else json.dumps(value, ensure_ascii=False))
 
@@ -33351,9 +33455,9 @@ def _near_misses(policy: Policy, walk: _Walked) -> Iterator[str]:
     hold."""
     if not walk or walk[-1][1] is not None or policy.settings.default_action == "allow":
         return
-    for one, rule, outcome, _, _ in walk:
+    for policy_of, rule, outcome, _, _ in walk:
         if rule is not None and rule.action == "allow" and outcome in (PASSED, EXCEPTED):
-            data = one.rule_data(rule)
+            data = policy_of.rule_data(rule)
             wanted = {key: value for key, value in data["match"].get("arguments", {}).items()}
             yield f"{rule.name} would allow it if {_words_of(wanted)} held" + (
                 f", unless {_words_of(data['unless'])}" if "unless" in data else "")
@@ -33426,7 +33530,7 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
 
 def _regex_of(text: str) -> str:
     """A regex of policies for exactly *text*."""
-    return re.sub(r"[\\^$.*+?()\[\]{}|/-]", lambda found: "\\" + found.group(), text)
+    return re.sub(r"[\\^$.*+?()\[\]{}|/-]", lambda match: "\\" + match.group(), text)
 
 
 def spliced_rule(text: str, file: str, rule: Mapping[str, Any]) -> str:
@@ -33445,16 +33549,18 @@ def spliced_rule(text: str, file: str, rule: Mapping[str, Any]) -> str:
 
 
 def _yaml_with_rule(text: str, file: str, rule: Mapping[str, Any], has_rules: bool) -> str | None:
+    """The same for YAML: the rule as a block before the first one, indented like that. None where the list
+    is written in a way that cannot be added to by lines."""
     block = to_yaml([dict(rule)], 90).rstrip("\n").split("\n")
     lines = text.split("\n")
     ending = "\r" if lines and lines[0].endswith("\r") else ""
     where = yaml_lines(text, file)[1] if text.strip() else {}
     if has_rules:
         first = where["/rules/0"] - 1
-        found = re.match(r"( *)-(?: |\r?$)", lines[first])
-        if found is None:
+        match = re.match(r"( *)-(?: |\r?$)", lines[first])
+        if match is None:
             return None
-        lines[first:first] = [found[1] + line + ending for line in block]
+        lines[first:first] = [match[1] + line + ending for line in block]
     else:
         at = where.get("/rules")
         if at is not None and not re.match(r"rules: *\[\] *(#.*)?\r?$|rules: *(#.*)?\r?$", lines[at - 1]):
@@ -33471,6 +33577,8 @@ def _yaml_with_rule(text: str, file: str, rule: Mapping[str, Any], has_rules: bo
 
 
 def _json_with_rule(text: str, rule: Mapping[str, Any]) -> str | None:
+    """The same for JSON: the rule before the first one, or in a list of its own at the beginning of the
+    object."""
     node = parse_jsonc(text, comments=False)
     rules = next((member.node for member in node.members or () if member.key == "rules"), None)
     item = json.dumps(rule, ensure_ascii=False)
@@ -33508,6 +33616,8 @@ def cmd_allow(args: Any, io: Surroundings) -> int:
 
 
 def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, yes: bool) -> int:
+    """Write a rule that allows the call of a record; the exit status. The first candidate is taken with
+    which the call would really pass, judged by the whole policy."""
     other = _policy_elsewhere(io, record)
     if other:
         raise UsageError(f"{record['ref']}: {other}")
@@ -33610,11 +33720,11 @@ class Stops:
 
     def names(self) -> list[str]:
         """What is stopped, "" for everything."""
-        found = [""] if os.path.exists(self._every) else []
+        stopped = [""] if os.path.exists(self._every) else []
         for name in sorted(os.listdir(self._folder)) if os.path.isdir(self._folder) else ():
             text = _plain_text_at(os.path.join(self._folder, name))
-            found += [text] if text and name != "all" else []
-        return found
+            stopped += [text] if text and name != "all" else []
+        return stopped
 
     def stop(self, server: str) -> None:
         """Refuse every call of *server*. Raises OSError."""
@@ -33664,6 +33774,14 @@ def cmd_go(args: Any, io: Surroundings) -> int:
 # `lint` reads a policy, `test` runs the examples that stand in it, `replay` judges the calls of the log by
 # another policy, `learn` writes a policy from the log, and `report` makes a page of it. They ask the same
 # Wall as the relay does. None of them sends anything, and none writes but to the file that was asked for.
+#
+# An example runs in a session of its own, with no pins but those it makes itself, so that the order of
+# examples does not matter. `lint` goes on after a mistake, by emptying the place of it, and so tells of all
+# mistakes at once; the relay stops at the first.
+#
+# `learn` generalises as little as it can: an argument gets a condition only if one of our forms (a folder, a
+# small closed set of words) holds of every value seen, and names of arguments that were never seen are
+# refused. A call that the built-in rules would refuse comes in only argument by argument, exactly as it was.
 #
 # What the log does not tell cannot be replayed: a call whose arguments are cut, one that a person answered,
 # one that a limit or a stop refused. Such calls are counted by their reason, and never guessed.
@@ -33719,6 +33837,7 @@ class _Example:
         return ("deny" if left_out else str(fields["action"])), fields["rule"], text
 
     def _step(self, step: Mapping[str, Any]) -> tuple[str, str | None, str]:
+        """(action, rule, what passed) of one step: a call with its answer, or a message as it is given."""
         self._ident += 1
         if "message" in step:
             body = {"jsonrpc": "2.0", **step["message"]}
@@ -33813,16 +33932,17 @@ def _write_result(io: Surroundings, path: str, text: str, mode: int = 0o644) -> 
 
 
 def _write_junit(io: Surroundings, path: str, tested: Sequence[_Tested]) -> None:
+    """Write the results in the form that build servers read (JUnit XML). Raises UsageError."""
     from xml.sax.saxutils import escape, quoteattr
-    failed = sum(bool(one.problems) for one in tested)
+    failed = sum(bool(example.problems) for example in tested)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>',
              f'<testsuite name="mcpwall" tests="{len(tested)}" failures="{failed}">']
-    for one in tested:
-        name = quoteattr(printable(f"{one.line}: {one.name}", 300))
-        head = f"<testcase classname={quoteattr(printable(one.file, 500))} name={name}"
-        said = printable("; ".join(one.problems), 2000)
+    for example in tested:
+        name = quoteattr(printable(f"{example.line}: {example.name}", 300))
+        head = f"<testcase classname={quoteattr(printable(example.file, 500))} name={name}"
+        said = printable("; ".join(example.problems), 2000)
         lines.append(f"{head}><failure message={quoteattr(said)}>{escape(said)}</failure></testcase>"
-                     if one.problems else head + "/>")
+                     if example.problems else head + "/>")
     _write_result(io, path, "\n".join([*lines, "</testsuite>", ""]))
 
 
@@ -33848,10 +33968,10 @@ def policy_problems(text: str, file: str,
     return problems, None
 
 
-def _without_place(data: Any, place: str) -> bool:
+def _without_place(data: Any, where: str) -> bool:
     """Empty what stands at a JSON Pointer so that what follows it keeps its place; False when nothing
     does."""
-    steps = [step for step in pointer_steps(place) if step]
+    steps = [step for step in pointer_steps(where) if step]
     if not steps:
         return False
     rule = steps[0] in ("rules", "outbound_rules") and len(steps) > 1
@@ -33891,7 +34011,7 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
     if not files:
         io.say("There is no policy here; the built-in default is in force.")
         return 0
-    found: dict[str, list[list[str]]] = {}
+    results: dict[str, list[list[str]]] = {}
     context = default_path_context(project_dir=io.cwd, home=io.home)
     for path in files:
         text = read_policy_file(path, check_owner=False)[1]
@@ -33903,13 +34023,13 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
             and not os.path.exists(os.path.splitext(path)[0] + ".tests.yml")):
             doubts.append(f"{path}: the policy has no tests; `tests:` lists calls and what must become of "
                           "them (see: mcpwall test --help)")
-        found[path] = [problems, doubts]
-    bad = any(problems or args.strict and doubts for problems, doubts in found.values())
+        results[path] = [problems, doubts]
+    bad = any(problems or args.strict and doubts for problems, doubts in results.values())
     if args.json:
         io.say_json({path: {"problems": problems, "warnings": doubts}
-                     for path, (problems, doubts) in found.items()})
+                     for path, (problems, doubts) in results.items()})
         return int(bad)
-    for path, (problems, doubts) in found.items():
+    for path, (problems, doubts) in results.items():
         for problem in problems:
             _say_line(io, printable(shown_without_secrets(problem), 1000))
         for doubt in doubts:
@@ -33922,6 +34042,7 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
 # -- replay and learn -------------------------------------------------------------------
 
 def _arguments_of(message: Message) -> dict[str, Any]:
+    """The arguments of a logged call."""
     return (message.body.get("params") or {}).get("arguments", {})      # type: ignore[no-any-return]
 
 
@@ -34213,10 +34334,10 @@ def _report_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
             if body else '<p class="dim">None.</p>')
 
 
-def _report_counts(keys: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def _report_counts(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """(how often, *key), the most frequent first."""
     counts: dict[tuple[Any, ...], int] = {}
-    for key in keys:
+    for key in rows:
         _count(counts, key)
     return [(count, *key)
             for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))][:MAX_REPORT_ROWS]
@@ -34254,7 +34375,7 @@ def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Seq
          _report_counts(told(one, "would", "rule", "tool") for one in would)),
         ("Tools that were flagged or left out", ("server", "tool", "what", "why"),
          list(dict.fromkeys(tools))[:MAX_REPORT_ROWS]),
-        ("Servers that no wall covers", ("entry",), [(one,) for one in uncovered]),
+        ("Servers that no wall covers", ("entry",), [(entry,) for entry in uncovered]),
         ("Each of them", ("time (UTC)", "ref", "what", "server", "tool", "about", "rule"),
          [(str(one["ts"])[:19].replace("T", " "), one.get("ref"),
            f"would {one['would']}" if one.get("would") else one["action"],
@@ -34285,8 +34406,8 @@ def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
     for record in records:
         bar = bars.setdefault(str(record["ts"])[:cut], [0, 0, 0])
         action = _became(record)
-        for place, actions in enumerate((("deny",), ("ask",), ("redact", "strip"))):
-            bar[place] += action in actions
+        for index, actions in enumerate((("deny",), ("ask",), ("redact", "strip"))):
+            bar[index] += action in actions
     shown = sorted(bars.items())[-60:]
     most, width = max(1, *(sum(bar) for _, bar in shown)), min(100, 900 / len(shown))
     lines = [f'<div class="wide"><svg width="{40 + width * len(shown):.0f}" height="200" role="img" '
@@ -34336,6 +34457,13 @@ def cmd_report(args: Any, io: Surroundings) -> int:
 # A command line is a relay (`mcpwall [OPTION…] -- COMMAND`) or a verb. A verb is a function with its
 # arguments declared above it (section 29), and VERBS lists them all in the order of the help. Whatever goes
 # wrong ends in `main` as one line on stderr, which says what to write instead, and in an exit status.
+#
+# The relay's own options stand before `--`, and everything behind it is the server's. Nothing is guessed
+# there: a word before `--` that is no verb is a mistake, and the line that was probably meant is shown.
+#
+# A server is known to rules and to the consent store by a name and an identity (`server_identity`). Both come
+# from its command, and leave out what differs from day to day or machine to machine: versions, places,
+# tokens. So an update asks nobody again, and another program under the same name does.
 
 ABOUT = """\
 mcpwall: a firewall for AI tool calls. It runs between an AI host and an MCP server, and judges every message.
@@ -34426,6 +34554,8 @@ def _settle_streams() -> None:
 
 
 def dispatch(argv: list[str]) -> int:
+    """Carry out a command line: a verb, one of the options that only say something, or the relay; the exit
+    status. Raises UsageError."""
     at = argv.index("--") if "--" in argv else len(argv)
     verb_at = 0
     while verb_at < at and argv[verb_at].startswith("-"):       # options may stand before the verb
@@ -34474,6 +34604,7 @@ def _corrected(argv: Sequence[str], word: str) -> str:
 
 
 def _shell_word(word: str) -> str:
+    """A word as a shell of POSIX has to get it."""
     import shlex
     return shlex.quote(word)
 
@@ -34498,6 +34629,7 @@ def _fitted(line: str) -> str:
 
 
 def _say_version() -> int:
+    """Print the version."""
     print(f"mcpwall {__version__}")
     return 0
 
@@ -34513,13 +34645,15 @@ def _cmd_checksum() -> int:
 # -- the relay ------------------------------------------------------------------
 
 def _cmd_relay(options: _Options, command: list[str]) -> int:
+    """Stand in front of the server that *command* starts; its exit status. All that may fail for a mistake
+    of the user's is done before the server starts, so that no half of a wall is ever running."""
     if not command:
         raise UsageError("nothing after --; write the server's command there")
     if len(command) == 1 and re.search(r"\s", command[0]) and not os.path.exists(command[0]):
         raise UsageError(f"{printable(repr(command[0]))} is one word with blanks; write the command in "
                          f"several: mcpwall -- {printable(command[0], 300)}")
     if sys.stdin is not None and sys.stdin.isatty():
-        print("mcpwall: waiting for a host to speak MCP here; it is hosts that start this line (see: mcpwall "
+        print("mcpwall: waiting for a host to speak MCP here; hosts start this command (see: mcpwall "
               "init)", file=sys.stderr)
     gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
@@ -34655,9 +34789,9 @@ def shown_command(command: Sequence[str]) -> str:
     return printable(" ".join(words), 300)
 
 
-def _without_value(found: re.Match[str]) -> str:
+def _without_value(match: re.Match[str]) -> str:
     """`user:password@`, the query of a URL and the value of `NAME=value` left out."""
-    return f"{found[2]}=" if found[2] else f"://{found[1]}"
+    return f"{match[2]}=" if match[2] else f"://{match[1]}"
 
 
 # -- check ----------------------------------------------------------------------
@@ -34797,6 +34931,7 @@ class _Checks:
                 self.status = 1
 
     def show(self, as_json: bool, stream: Any = None) -> None:
+        """Print the verdicts so far, as JSON or as a sign and a line for each, and forget them."""
         stream = stream or sys.stdout
         if as_json:
             keys = ("direction", "method", "tool", "id", "action", "rule", "message", "why", "view",
@@ -34819,12 +34954,13 @@ class _Checks:
         return ""
 
     def _lines(self, fields: dict[str, Any], argument: str) -> Iterator[str]:
+        """A verdict in lines: what it is about, which rule decided and where that stands, and why."""
         sign, (word, _, _) = _SIGNS[fields["action"]], _WORDS[fields["action"]]
-        what = fields["method"] or "unreadable"
+        subject = fields["method"] or "unreadable"
         if fields["direction"] == "outbound":
-            what = "(response)" if what == "response" else f"(from the server) {what}"
+            subject = "(response)" if subject == "response" else f"(from the server) {subject}"
         more = [printable(text) for text in (fields["tool"], argument) if text]
-        yield "  ".join([f"{sign} {word:<6} {what}", *more])
+        yield "  ".join([f"{sign} {word:<6} {subject}", *more])
         if fields["rule"] is not None:
             yield f"  Rule: {printable(fields['rule'])}{self._origin(fields['rule'])}"
         elif fields["method"] is None or fields["message"] is not None:
@@ -35108,6 +35244,9 @@ def cmd_demo(args: Any, io: Surroundings) -> int:
         project = os.path.join(home, "project")
         os.mkdir(project)
         this = [sys.executable, os.path.abspath(__file__)]
+        if "PYTHONHOME" not in os.environ:      # as a wrapped entry starts: compiled once for wall and server
+            text = _LAUNCHER.format(file=this[1], cache=os.path.join(home, "cache"))
+            this[1:] = ["-I", "-S", "-c", text]
         child = subprocess.Popen([*this, *given, "--log-level", "error", "--server-name", "toy", "--", *this,
                                   "demo", "--server"],
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=project,

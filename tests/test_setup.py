@@ -102,7 +102,7 @@ class Init(Desk):
         self.assertEqual(self.wrapped(os.path.join(self.project, ".mcp.json")), ["p"])
         self.assertIn(f'"--project", "{self.project}"', read(os.path.join(self.project, ".mcp.json")))
         self.assertEqual(read(os.path.join(self.home, ".config", "goose", "config.yaml")), GOOSE)
-        for words in ("far", "not covered: remote (url)", "lines to paste", "claude-code, copilot",
+        for words in ("far", "not covered: a remote server (url)", "lines to paste", "claude-code, copilot",
                       '-    "db": {"command": "pg-mcp"}', "may be shared"):
             self.assertIn(words, self.out)
         before = read(self.cursor)
