@@ -96,11 +96,11 @@ sys.exit(wall.main())
 def _without_foreign_folders() -> None:
     """Have a script's modules come from the standard library, not from its folder, the working directory or
     PYTHONPATH."""
-    foreign = {os.path.abspath(place) for place in
+    foreign = {os.path.abspath(folder) for folder in
                [os.path.dirname(__file__),
                 "", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]}
     foreign.discard(os.path.dirname(os.__file__))
-    sys.path[:] = [place for place in sys.path if os.path.abspath(place) not in foreign]
+    sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) not in foreign]
 
 
 def _go_on_from_cache() -> None:
@@ -900,10 +900,10 @@ def _known_spelling(method: str) -> bool:
 _METHODS_FOLDED = frozenset(method.casefold() for method in _METHODS)
 
 
-def _refuse_shadows(members: Mapping[str, Any], protocol: frozenset[str], place: str) -> None:
+def _refuse_shadows(members: Mapping[str, Any], protocol: frozenset[str], where: str) -> None:
     """Raise MessageError for a name that some reader takes for a protocol member."""
     if _has_shadow(members, protocol):
-        raise MessageError(f"{place}a member is named like a protocol member in another spelling", -32600)
+        raise MessageError(f"{where}a member is named like a protocol member in another spelling", -32600)
 
 
 def _has_shadow(members: Mapping[str, Any], protocol: frozenset[str]) -> bool:
@@ -1186,15 +1186,15 @@ def _view_letter_tables() -> list[dict[int, str]]:
     """[look-alikes anywhere, look-alikes in ASCII words]: code point → ASCII letter."""
     if not _view_letters:
         same = {ord(row[0]): row[1] for row in _VIEW_SAME_LETTERS.split()}
-        same.update({first + place: chr(65 + place) for first in (0x1F150, 0x1F170) for place in range(26)})
+        same.update({first + index: chr(65 + index) for first in (0x1F150, 0x1F170) for index in range(26)})
         _view_letters[:] = same, {**{ord(row[0]): row[1] for row in _VIEW_ALIKE_LETTERS.split()}, **same}
     return _view_letters
 
 
-def _view_fold_word(found: re.Match[str]) -> str:
+def _view_fold_word(match: re.Match[str]) -> str:
     """A word that mixes ASCII letters with look-alikes, or is long and all look-alikes, in ASCII; else as it
     is."""
-    word = found[0]
+    word = match[0]
     same, alike = _view_letter_tables()
     if word.encode("ascii", "ignore").strip(b"0123456789_"):
         return word.translate(alike)
@@ -1537,12 +1537,12 @@ class _ViewCut:
             return [(first[0], first[0])]
         last = self._span(end - 1)[1]
         spans, at = [], first[0]
-        place = self._index(start) + 1
-        while place < len(self._pieces) and self._starts[place] < last:
-            if self._pieces[place] and not self._readings[place]:       # left out here
-                spans.append((at, self._starts[place]))
-                at = self._starts[place + 1]
-            place += 1
+        index = self._index(start) + 1
+        while index < len(self._pieces) and self._starts[index] < last:
+            if self._pieces[index] and not self._readings[index]:       # left out here
+                spans.append((at, self._starts[index]))
+                at = self._starts[index + 1]
+            index += 1
         return [span for span in (*spans, (at, last)) if span[0] < span[1]]
 
     def _index(self, offset: int) -> int:
@@ -1682,7 +1682,7 @@ def is_coded(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
         return True
     if not text.isascii() and _view_is_odd(text) or "\x1b" in text and _view_terminal.search(text):
         return True
-    if "&" in text and any(_view_read_entity(found[0]) != found[0] for found in _view_entity.finditer(text)):
+    if "&" in text and any(_view_read_entity(match[0]) != match[0] for match in _view_entity.finditer(text)):
         return True
     return (runs is None or bool(runs)) and next(encoded_runs(text, runs), None) is not None
 
@@ -1902,15 +1902,15 @@ class _JsoncReader:
             if depth == MAX_DEPTH:
                 raise self.fault(f"nested deeper than {MAX_DEPTH} levels", at)
             return self.container(at, depth + 1, first == "{", ways)
-        found = _json_scalar.match(self.text, at)
-        if found is None:
+        match = _json_scalar.match(self.text, at)
+        if match is None:
             raise self.fault("expected a value", at)
-        word, number, fraction = found.group(0, 1, 2)
+        word, number, fraction = match.group(0, 1, 2)
         if number is None:
-            return Node(_JSON_WORDS[word], at, found.end())
+            return Node(_JSON_WORDS[word], at, match.end())
         if len(number) > MAX_INTEGER_DIGITS or (fraction and math.isinf(float(number))):
             raise self.fault("the number is too large", at)
-        return Node(float(number) if fraction else int(number), at, found.end())
+        return Node(float(number) if fraction else int(number), at, match.end())
 
     def string(self, at: int) -> tuple[str, int]:
         try:
@@ -2928,13 +2928,13 @@ class _RegexParser:
     def char_class(self) -> Any:
         """A class such as `[a-z0-9]` as sorted ranges. Most patterns repeat a few classes, so those are
         remembered."""
-        found = _RE_CLASS.match(self.source, self.at)
-        if found is None:
+        match = _RE_CLASS.match(self.source, self.at)
+        if match is None:
             raise self.fail(r"a [ that is never closed; write \[ for the character")
-        key = (found.group(), self.fold)
-        self.at = found.end()
-        if not found.group(2):
-            if not found.group(1):
+        key = (match.group(), self.fold)
+        self.at = match.end()
+        if not match.group(2):
+            if not match.group(1):
                 raise self.fail(r"[] matches nothing in JavaScript; write \] inside a class for the bracket")
             rest = self.source[self.at:]
             if "]" in rest and ("[" not in rest or rest.index("]") < rest.index("[")):
@@ -2943,10 +2943,10 @@ class _RegexParser:
             return _ANY
         ranges = _class_sets.get(key)
         if ranges is None:
-            ranges = self.class_ranges(found.end(1), found.end() - 1)
+            ranges = self.class_ranges(match.end(1), match.end() - 1)
             if self.fold:
                 ranges = _fold(ranges)
-            if found.group(1):
+            if match.group(1):
                 ranges = _ranges_not(ranges)
             if len(_class_sets) > 500:
                 _class_sets.clear()
@@ -4530,8 +4530,8 @@ _PATH_HEAD = lazy_regex(r"\s*([^/\\]{0,400})")
 def _is_said(text: str, ctx: PathContext) -> bool:
     """Does *text* begin with several words that are the name of nothing here? `a b/../x` leads elsewhere, and
     is not said; nor is `fi\\nle:///x`."""
-    found = _PATH_HEAD.match(text)
-    head, bare = found[1], found.end() == len(text)
+    match = _PATH_HEAD.match(text)
+    head, bare = match[1], match.end() == len(text)
     head = head.rstrip() if bare else head
     if _PATH_BLANKS.search(head) is None or "." in text and _PATH_CLIMB.search(text) is not None or \
             "%" in text and _PATH_CLIMB.search(text) is not None:
@@ -4695,9 +4695,9 @@ class SplitPath:
         found = self._starts.get(anchor)
         if found is None:
             path, ctx = self._path, self._context
-            place = ctx.project or ctx.cwd if anchor == "project" else ctx.home
-            place = (_path_same(place) if self.fold else place).rstrip("/")
-            ends = {len(place)} if path == place or path.startswith(place + "/") else set()
+            folder = ctx.project or ctx.cwd if anchor == "project" else ctx.home
+            folder = (_path_same(folder) if self.fold else folder).rstrip("/")
+            ends = {len(folder)} if path == folder or path.startswith(folder + "/") else set()
             home = _PATH_HOMES.match(path) if anchor == "~*" else None
             if home is not None:
                 ends.add(home.end())
@@ -5413,7 +5413,7 @@ def _patch_path(name: str) -> str:
     """The file that a header names: without the time behind it, quotes, and the `a/` or `b/` of git."""
     name = name.split("\t")[0].strip()
     if len(name) > 1 and name[0] == name[-1] == '"':
-        octal = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8) & 255), name[1:-1])
+        octal = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8) & 255), name[1:-1])
         name = re.sub(r"\\(.)", r"\1", octal)
         if any("\x7f" < c < "\u0100" for c in name) and max(name) < "\u0100":
             name = name.encode("latin-1").decode("utf-8", "replace")
@@ -5590,8 +5590,8 @@ def address_names(host: str) -> tuple[frozenset[str], tuple[str, ...]]:
     elif not numbers:
         kinds |= _adr_of_name(name)
         if name.endswith(_ADR_ECHOES):
-            for found in _adr_inside.finditer(name):
-                numbers |= {int(found[5], 16)} if found[5] else _adr_v4(".".join(found.group(1, 2, 3, 4)))
+            for match in _adr_inside.finditer(name):
+                numbers |= {int(match[5], 16)} if match[5] else _adr_v4(".".join(match.group(1, 2, 3, 4)))
     for number in numbers:
         metadata, networks = _adr_tables()
         names.append(".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0)))
@@ -5730,8 +5730,8 @@ def _adr_urls(text: str) -> Iterator[str]:
 
 def certain_host(text: str) -> str | None:
     """The host of a web address that every library reads alike; None for any other text."""
-    found = _adr_certain.match(text)
-    return found[1] if found is not None and hosts_of(text, True) == ((found[1],), False) else None
+    match = _adr_certain.match(text)
+    return match[1] if match is not None and hosts_of(text, True) == ((match[1],), False) else None
 
 
 # -- in commands
@@ -5785,7 +5785,7 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
         if word not in (";", "&", "|", "(", ")", "`", "\n", "$("):
             line.append(word)
             continue
-        bare = [_adr_unquote.sub(lambda found: found[1] or found[2] or found[3] or "", part) for part in line]
+        bare = [_adr_unquote.sub(lambda match: match[1] or match[2] or match[3] or "", part) for part in line]
         at = 0
         while at < len(bare) - 1 and (bare[at].lower() in _ADR_WRAP or bare[at][:1] == "-" or
                                       bare[at].isdigit() or re.match(r"\w+=", bare[at])):
@@ -6799,6 +6799,18 @@ def _sh_after(args: list[str], *options: str) -> str | None:
     return next((value for option, value in zip(args, args[1:]) if option in options), None)
 
 
+def _sh_values(args: list[str], *options: str) -> list[str]:
+    """The values of all these options, behind them or in the same word."""
+    found = [value for option, value in zip(args, args[1:]) if option in options]
+    return found + [word[len(option):].lstrip("=") for word in args for option in options
+                    if word.startswith(option) and word != option]
+
+
+def _sh_is_test_base(base: str) -> bool:
+    """Is this, by its name, a database for tests of this machine?"""
+    return _sh_test_base.match(base) is not None and _SH_HERE.issuperset(hosts_of(base)[0])
+
+
 def _sh_has(pattern: str, words: Iterable[str]) -> bool:
     """Does one of the words start like this?"""
     starts = re.compile(pattern).match
@@ -7045,6 +7057,7 @@ psql | AaEeLlnqSstwWxXzb1 d:h:L:p:P:R:F:T:U:v: -o,--output:w -c,--command:sql -f
      | p* | in:sql
 mysql mariadb | AbBCEfGHiInNqrsStTvwXV D:h:P:u:S: --user: --host: --database: -e,--execute,--init-command:sql --pager:sh
      | p* | in:sql
+dropdb dropuser | eifwW h:p:U: --host: --port: --username: --maintenance-db: | p*
 sqlcmd clickhouse-client cqlsh snowsql trino usql bq/query dolt/sql | S:U:P:d:h:u:p: -i,-f,--file:script
      -Q,-q,-e,-c,--query,--execute:sql | p* | in:sql
 mongosh mongo | u:p: --eval:node -f,--file:script | f* | in:node
@@ -7066,6 +7079,7 @@ node nodejs bun tsx ts-node zx deno/run bun/run | chi C: -e,-p,-pe,-ep,--eval,--
      -r,--require,--import,--loader:script | ~script f* | t:code
 deno/eval | | node | t:code
 php | aCehilmnqsvwz c:d:z:S:t: -r,-B,-R,-E,--execute:php! -f,-F:script! | ~script f* | t:code
+go/build,test,vet,install,generate | -toolexec,-exec:sh | p*
 go/run java swift kotlin scala runghc crystal/run cargo/script dotnet/script | cp: -jar:script! | script f*
 lua luajit groovy julia elixir octave gnuplot r rscript matlab jshell | vi l:E:L:p: -e,--eval,-eval,-E:code! | ~script f*
      | t:code
@@ -7111,6 +7125,7 @@ dd | | | t:dd
 truncate fallocate | s:r:o:l: --size: --reference: | empty*
 tee tee-object | a=append -a,--append,-append=append -filepath,-literalpath:w -variable: | w* | same
 out-file | -append=append -filepath,-literalpath:w -encoding: -width: | w* | same
+new-item ni | -force=force -itemtype,-type:mark -value: -name: -path:n | n* | t:new_item
 set-content sc | -value:text -path,-literalpath:w -encoding: | w text
 add-content ac | -value:text -path,-literalpath:w -encoding: | w text | append
 sponge | a=append | w* | same
@@ -7134,7 +7149,7 @@ docker,podman,nerdctl/exec | dit u:w:e: --user: --workdir: --env: --env-file:k |
 docker,docker-compose/compose/run,exec docker-compose/run,exec | dTiP u:w:e:l:n:p: -v,--volume:vol --name: --user: --index:
      --workdir: --entrypoint:entry | p x | t:inside
 docker,podman,nerdctl,docker-compose,kubectl,oc/cp | | f*
-docker,podman,nerdctl,oras/login helm/registry/login gh,glab/auth/login | | p* | in:k
+docker,podman,nerdctl,oras/login helm/registry/login gh,glab/auth/login | u:p: --username: --password: --hostname: | p* | in:k
 docker,podman,nerdctl,docker-compose | c:H:l:f:p: --context: --host: --config: --file:k --project-name: | | data t:container
 kubectl,oc,k3s/exec,debug,rsh | itq n:c:s: --namespace: --container: --context: --cluster: --image: --kubeconfig:k | p x
      | t:inside
@@ -7246,8 +7261,9 @@ secret :: aws :: (?:configure (?:export-credentials|get \S*(?:secret|token))|sec
      get-parameters? .*--with-decryption|sts (?:get-session-token|assume-role)) :: AWS_SECRET
 secret :: gcloud :: secrets versions access|auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
-secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten))|get (?:\S+ )*?secrets?[/ ](?=.*(?:jsonpath|template|columns)\S*=
-    \S*\.data) :: KUBERNETES_KEY
+secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten))|extract |get (?=(?:\S+ )*?(?:\S*,)?secrets?[,/ ])(?=.*(?:
+    (?:jsonpath|template|columns)\S*=\S*\.data|(?:-o ?|--output[= ])=?(?:yaml|json) )) :: KUBERNETES_KEY
+secret :: docker podman nerdctl :: (?:container )?inspect .*(?:\.Env\b|\.Config\x00?\}\}) :: CONTAINER_SETTINGS
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
 secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
 secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read)  :: STORED_SECRET
@@ -7258,6 +7274,13 @@ pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote
 pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
     javascript:) :: runs remote content
 pipe_to_shell :: npx pnpx bunx :: (?:-\S+ )*(?:\S+@)?https?:// :: runs remote content
+pipe_to_shell :: pip pip3 pipx uv uvx poetry pdm npm pnpm yarn bun :: (?=(?:.* )?(?:install|add|i|--spec|--from|--with)[ =])(?:.* )?
+    (?!-[if] |--\S*(?:index|url|registry|links|proxy)\S* )\S+ (?:\S*@\x00?|--spec=|--from=)?(?:git\+)?https?://(?!(?:[\w.-]+@)?(?:[\w-]+\.)*
+    (?:github\.com|githubusercontent\.com|gitlab\.com|bitbucket\.org|codeberg\.org|pypi\.org|pythonhosted\.org|pytorch\.org|
+    python\.org|npmjs\.(?:org|com)|yarnpkg\.com|huggingface\.co|googleapis\.com|visualstudio\.com|dev\.azure\.com|apache\.org|
+    localhost|127\.0\.0\.1)[:/ ]) :: runs what a package of an unknown host says
+pipe_to_shell :: pip pip3 uv :: (?:.* )?(?:-i|--(?:extra-|default-)?index(?:-url)?)[= ]http://(?!localhost|127\.|10\.|192\.168\.|
+    172\.|\S*\.(?:local|internal|lan|corp)[:/]) :: installs from where anybody on the way can change it
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
 reverse_shell :: ngrok cloudflared tailscale code devtunnel :: (?:http|tcp|tls|start|tunnel|funnel|serve|host|access) (?!list|
     info|login|create|status) :: opens a tunnel into this machine
@@ -7368,14 +7391,15 @@ persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
 infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|plan (?=.*-destroy)(?=.*-out)|state rm|workspace
      delete|force-unlock)(?!.* -help) :: destroys infrastructure
 infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm
-     k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
+     k3s-uninstall.sh vagrant multipass limactl colima :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
     terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
     crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --(?:all|force.*\$\())|delete (?=.*(?:-[fk]|--filename|
     --kustomize)[ =])(?=.*prod)|delete (?:-n \S+ |-\S+ )*\$\(\)
      |delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod|\$\(\))|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
-infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
+infrastructure :: minikube kind k3d :: (?:.* )?delete (?=.*(?:--all|-a |--purge)) :: destroys every cluster of this machine
+infrastructure :: helm helm3 :: (?:uninstall|delete|del|un) (?!(?!.*prod).*(?:-n|--namespace)[= ]\S*(?:dev|test|review|preview|sandbox)) :: removes a release from the cluster
 infrastructure :: aws :: s3 sync (?!(?:--?\S+ )*(?:\./)?(?:[\w-]+/)*(?:dist|build|out|public|site|_site|www|static|target)/? )
     (?=.*--delete) :: destroys cloud storage
 infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive))|s3api delete-|ec2 (?:terminate-instances|delete-(?!tags)|
@@ -7389,11 +7413,11 @@ infrastructure :: bq :: (?:.* )?rm (?=.*-\w*[rfd]) :: destroys cloud data
 infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
 infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
-infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:(?:rm|remove) (?!(?:\S*[_-])?tests?(?:[_-]
+infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:(?:rm|remove) (?!(?:-f |--force )?(?:\S*[_-])?tests?(?:[_-]
     \S*)? $)|prune)|system reset|
-    machine (?:rm|reset)|rm (?=.*\$\()(?=(?:.* )?(?:-\w*[fv]|--force|--volumes))|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
+    machine (?:rm|reset)|(?:container )?rm (?=.*\$\()(?=(?:.* )?(?:-\w*[fv]|--force|--volumes))|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
      containers or volumes and their data
-infrastructure :: dropdb dropuser droplet :: (?!.*--help|(?:.* )?(?:test|test_\w+|\w+_test) *$) :: drops a database
+infrastructure :: dropdb dropuser :: (?!.*--help) :: drops a database
 infrastructure :: gh glab :: (?:repo delete|release delete (?=.*\$\()|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
      deletes a repository
 infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso
@@ -7407,7 +7431,7 @@ infrastructure :: drizzle-kit mysqladmin :: (?:.* )?drop :: drops a database
 infrastructure :: rclone :: (?:.* )?(?:purge|delete|deletefile|rmdirs|cleanup|sync .*(?:empty|/dev/null)\S*)  :: deletes stored
      files
 infrastructure :: s3cmd mc :: (?:.* )?(?:rb |(?:del|rm) (?=.*(?:-r|--recursive|--force))) :: deletes stored files
-infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
+infrastructure :: curl wget http https xh :: (?!.*//?(?:localhost|127\.0\.0\.1):\d+/[\w-]*test[\w-]* )(?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
     elastic|opensearch|\S*es:|/namespaces|amazonaws|api\.(?:github|cloudflare|digitalocean|heroku)\.com/)) :: deletes indices
      or remote state
 persistence :: npm pnpm yarn :: (?:config )?set (?:script-shell|shell|editor|git|init-module)\b :: makes it run a program
@@ -7416,7 +7440,7 @@ persistence :: redis-cli valkey-cli :: (?i)(?:.* )?(?:config set (?:dir|dbfilena
 infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:(?:del|unlink) (?:.*\$\(|\$\(\))|eval .*['"](?:del|unlink|
     flush)) :: deletes every key it is given
 infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
-infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe)(?!.* --env[= ]testing) :: drops a database
+infrastructure :: php artisan :: (?:.*artisan )?(?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
 infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db|migrate \S+ zero)  :: empties a database
 infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
      istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
@@ -7534,7 +7558,7 @@ _SH_FIND_NARROWS = frozenset("-empty -regex -iregex -mtime -mmin -size -newer".s
 _SH_FIND_RUNS = frozenset("-exec -execdir -ok -okdir -x -X --exec --exec-batch".split())
 _SH_REMOVES_ALL = frozenset("rimraf shred srm wipe trash trash-put del-cli remove remove_directory".split())
 # the last word is the file it goes to
-_SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin".split())
+_SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin start-bitstransfer".split())
 # a file named like the end of the address
 _SH_NAMED_BY_URL = frozenset("wget wget2 aria2c axel lwp-download".split())
 _sh_sources = lazy_regex(r"\*\.(?:py|[jt]sx|ts|go|rs|java|kt|c|cc|[ch]pp|cs|rb|php|swift|vue|md|tex|ipynb)\Z")
@@ -7543,18 +7567,25 @@ _SH_STAGES = {"rails": "RAILS_ENV", "bin/rails": "RAILS_ENV", "rake": "RAILS_ENV
               "sequelize": "NODE_ENV", "sequelize-cli": "NODE_ENV", "knex": "NODE_ENV", "php": "APP_ENV",
               "artisan": "APP_ENV"}
 # what it is told of another one
-_sh_other_base = lazy_regex(r"(?:.* )?(?:\S*(?:_URL|://|prod)|-e |"
-                            r"--(?:env|environment|url|database|connection|config)[= ](?!test ))")
+_sh_other_base = lazy_regex(r"(?i)(?:.* )?(?:\S*(?:_URL|://|prod|:all\b)|-e |"
+                            r"--(?:env|environment|url|database|connection|config)[= ](?!test(?:ing)? ))")
 _sh_test_base = lazy_regex(r"(?:[^\s?]*[/_-])?tests?(?:\d*|[_-]\w+|\.(?:db|sqlite3?))\Z")
+_SH_HERE = frozenset(("", "localhost", "127.0.0.1", "::1"))
 _sh_seeks = lazy_regex(r"(?i)AKIA|private.{0,3}key|aws_secret|api.{0,3}key|passw|secret|token|credential")
+_sh_asks_names = lazy_regex(r"\.metadata|\.type|\.kind|length|\bkeys\b")       # of a cluster's secrets
 _sh_sql_word = lazy_regex(r"\s*(?:DROP (?:TABLE|DATABASE|SCHEMA)|TRUNCATE TABLE|DELETE FROM)\s")
 # Where people keep what they log in with: no key, no settings, no credentials of a program.
 _sh_token_file = lazy_regex(r"(?i)(?:(?:~|\.|[\w-]+)/(?:(?:\.config|[\w-][\w.-]*)/)*)?"
                             r"[\w-]*(?:token|password|passwd|pat)(?:\.txt)?\Z")
-_sh_leaves_base = lazy_regex(r"(?i)\\c|\b(?:use|databases?|roles?|user|owned|tablespace|system|program)\b|"
-                             r"\w\.\w|(?:^| )(?:-h\S|--host=)")
+# A token goes to nobody but a host that says it takes one.
+_sh_registry = lazy_regex(r"(?i)(?:^|[/.-])(?:registry|docker|containers?|harbor|nexus|artifactory|\w*cr|"
+                          r"quay|hub|pkg|git\w+|amazonaws|localhost)(?=[.:/-]|\Z)")
+_sh_leaves_base = lazy_regex(r"(?i)\\c|\b(?:use|databases?|roles?|user|owned|tablespace|system|program|"
+                             r"attach|flushall|getsiblingdb|connect|mongo)\b|\w\.\w|"
+                             r"--(?:login-path|defaults|service|uri)")
 # Settings of a project: a line more is no loss, nor is a file that people write for themselves.
 _sh_env_file = lazy_regex(r"(?:\./|[\w-]+/)*\.env(?:\.(?!prod)\w+)*\Z")
+_sh_shared = lazy_regex("/(?:var/)?tmp/|/dev/shm/")         # where everybody writes
 # Scripts that an archive brings along to be run once.
 _sh_script_name = lazy_regex(r"(?i)\.(?:sh|bash|ps1|bat|cmd)\Z|(?:^|[/\\])(?:install|setup(?!\.py\Z)|"
     r"bootstrap|run|start)[\w-]*(?:\.\w+)?\Z")
@@ -7565,6 +7596,7 @@ _sh_git_runs = lazy_regex(
     r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass|gitproxy)|alias\..+|diff\..*|pager\..+|"
     r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper|\S+\.(?:tool|cmd|"
     r"command|textconv|pager|editor))\Z")
+_sh_local_cloud = lazy_regex(r" --endpoint-url[= ]https?://(?:localhost|127\.0\.0\.1|localstack)(?::\d+)?/? ")
 _sh_metadata = lazy_regex(r"169\.254\.169\.254|metadata\.google|169\.254\.170\.2|100\.100\.100\.200")
 _sh_prints_remote = lazy_regex(r"gh (?:api|gist view)|(?:gsutil|rclone) .*\bcat |aws s3 cp .* -\Z")
 # With one of these a program does nothing; the others say what options and operands of some programs mean.
@@ -7583,6 +7615,7 @@ script BASH_ENV ENV PYTHONSTARTUP PS4
 sh PROMPT_COMMAND GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_SEQUENCE_EDITOR GIT_ASKPASS SSH_ASKPASS
 sh LESSOPEN LESSCLOSE GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUDO_ASKPASS RSYNC_RSH CVS_RSH SVN_SSH FCEDIT
 sh FZF_DEFAULT_COMMAND RUSTC_WRAPPER CARGO_BUILD_RUSTC_WRAPPER npm_config_script_shell
+lib LD_PRELOAD LD_AUDIT DYLD_INSERT_LIBRARIES
 -tar TAR_OPTIONS
 -node NODE_OPTIONS
 perl PERL5OPT PERL5DB
@@ -8051,8 +8084,13 @@ class SqlText:
                 elif word == ")" and callers:
                     callers.pop()
             elif kind == "s":
+                caller = callers[-1] if callers else ""
                 what = (SQL_TEXTS.get(self.word(at - 1 - (before == "="))) or
-                        SQL_TEXTS.get(callers[-1] if callers else ""))
+                        SQL_TEXTS.get(caller))
+                if (before == "" and self.word(at - 1) in ("OUTFILE", "DUMPFILE") and
+                    not re.match(r"/tmp/|/var/lib/mysql-files/|[^/\\:]*\Z", word) or
+                    caller == "LOAD_EXTENSION" and _sh_shared.match(word)):
+                    yield Act("say", "privilege", "writes or loads a file of the database's machine")
                 if what in ("sh", "cmd"):
                     yield Act("say", "privilege", "runs a program on the database's machine")
                 if what:
@@ -8130,6 +8168,12 @@ class SqlText:
                 at = own["FROM"] + 1 if verb == "DELETE" and own.get("FROM", where) < where else at
                 return self.missed(self.after(at, "ONLY", "IGNORE", "LOW_PRIORITY"),
                                    f"{verb.lower()} every row of")
+        elif verb == "MERGE":
+            words = [word if kind == "w" else "" for kind, word in self.t[at:at + 300]]
+            if {"ON", "WHEN", "DELETE"} <= {*words}:
+                on, when = at + words.index("ON"), at + words.index("WHEN")
+                if self.always([one for one in self.t[on + 1:when]]):
+                    return self.missed(self.after(at, "INTO"), "delete every row of")
         elif verb == "PRAGMA" and "WRITABLE_SCHEMA" in (self.word(at), self.word(at + 2)):
             return "" if self.t[-1][1] in ("0", "OFF", "WRITABLE_SCHEMA") else "pragma writable_schema"
         elif verb in ("FLUSHALL", "FLUSHDB", "SHUTDOWN"):
@@ -9403,8 +9447,11 @@ _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), froze
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())
 _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
 # What Perl says shortly.
-_CODE_PERL = ((r"\(\s*getpw(?:uid|nam)\b[^()\n]*(?:\([^()\n]*\))?\s*\)\s*\[7\]", "$ENV{HOME}"),
-              (r"\bunlink\s+(?=for)", "unlink($_) "), (r"<([~/][^<>\s'\"]*\*[^<>\s'\"]*)>", r'glob("\1")'))
+_CODE_PERL = (
+    (r"\bfind(?:depth)?\s*\(([\s\S]{0,2000}?),\s*([\"'$~/][^(),]*)\)", r"unlink(\2 . '/x'); find(\1, \2)"),
+    (r"\(\s*getpw(?:uid|nam)\b[^()\n]*(?:\([^()\n]*\))?\s*\)\s*\[7\]", "$ENV{HOME}"),
+    (r"\bunlink\s+(?=for)", "unlink($_) "), (r"<([~/][^<>\s'\"]*\*[^<>\s'\"]*)>", r'glob("\1")'),
+    (r"\bfor(?:each)?\s*(\(\s*glob[^{}]*\))\s*\{([^{}]*\bunlink\s*\(?\s*)\$_", r"foreach my $f \1 {\2$f"))
 _code_shells = lazy_regex(r"^(?:sh|plumbum(?:\.cmd|\.local)?)(?:\.|$)|\b(?:Command|bake|run|popen|get)\b")
 _code_home = lazy_regex(r"\$\{?HOME\b\}?|%USERPROFILE%")
 _code_mode = lazy_regex(r"[rwaxbt+<>|-]{1,4}\Z")
@@ -10752,7 +10799,7 @@ class _ShFiles(_ShState):
         if any(map(_SH_SYSTEM.match, outside)):
             return True
         loose = project is None and not cwd and "/" not in text.strip("/") and text[:1] not in "/~"
-        many = ("*" in text and not _SH_THROWN.match(text.rpartition("/")[2]) and
+        many = ((whole or "*" in text) and not _SH_THROWN.match(text.rpartition("/")[2]) and
                 any([mapped[:2] == "~/" for mapped in outside]))
         return bool(outside) and (hard or many) and not loose and not (cwd and _SH_THROWN.match(text))
 
@@ -11542,7 +11589,7 @@ class _ShRun(_ShScripts):
     def another_name(self, name: str) -> str:
         """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
         rows, _, rules = _sh_tables
-        for known in (name.rstrip("0123456789."), name.split(".")[0]):
+        for known in (name.rstrip("0123456789."), name.split(".")[0], name.lstrip("=")):   # `=rm` of zsh
             if known in rows or known in rules:
                 return known
         if "?" in name or "*" in name or "[" in name:
@@ -11567,7 +11614,9 @@ class _ShRun(_ShScripts):
         secret = ""
         for category, pattern, reason in rules:
             if category not in self.facts and pattern.hits(subject, padded):
-                if reason == "drops a database" and self.for_tests(name, padded):
+                if reason == "drops a database" and self.for_tests(name, args, padded):
+                    continue
+                if name == "aws" and _sh_local_cloud.search(padded):
                     continue
                 if category == "secret":
                     secret = reason
@@ -11575,24 +11624,40 @@ class _ShRun(_ShScripts):
                     self.say(category, f"{name}: {reason}")
         return secret
 
-    def for_tests(self, program: str, words: str) -> bool:
+    def for_tests(self, program: str, args: list[str], words: str) -> bool:
         """Does a program that keeps a database for tests surely drop that one? What it is told of another
         stage or place counts for more."""
         stage = _SH_STAGES.get(program)
-        if stage is None or _sh_other_base.match(words) or any([name[-4:] == "_URL" for name in self.vars]):
+        if stage is None and program[:4] == "drop":
+            call = _ShCall(program, args, _sh_row(_sh_tables[0][program]))
+            call.sort()
+            return self.in_test_base(call, _NOTHING)
+        if stage is None or _sh_other_base.match(words) or self.told_elsewhere():
             return False
         told = [word.partition("=")[2] for word in words.split() if word.startswith(stage + "=")]
-        if stage in ("NODE_ENV", "APP_ENV") and re.search(" --env[= ]test ", words):
-            told.append("test")
-        return {*told, self.vars.get(stage, "test" if told else "")} == {"test"}
+        told += re.findall(" --env[= ](test(?:ing)?) ", words) if stage in ("NODE_ENV", "APP_ENV") else []
+        return {*told, self.vars.get(stage, "test" if told else "")} <= {"test", "testing"}
+
+    def told_elsewhere(self) -> bool:
+        """Does a variable name another database, or one of another machine?"""
+        return any([name.endswith(("_URL", "HOST", "HOSTADDR", "SERVICE", "_DATABASE")) and not (
+            isinstance(value, str) and (value in _SH_HERE or _sh_is_test_base(value)))
+            for name, value in self.vars.items()])
 
     def in_test_base(self, call: _ShCall, flow: _Flow) -> bool:
         """Do the statements that a client gets stay in one database for tests of this machine, which is made
-        anew each time?"""
-        base = _sh_after(call.args, "-d", "-D", "--dbname", "--database") or "".join(call.words[:1])
-        hosts = {_sh_after(call.args, "-h", "--host", "-H") or "localhost", *hosts_of(base)[0]}
-        told = " ".join([*map(str, call.args), flow.text or ""]).replace(base, "")
-        return (_sh_test_base.match(base) is not None and hosts <= {"localhost", "127.0.0.1", "::1"} and
+        anew each time? (Of redis: in one that is not the usual one.)"""
+        redis = call.name in ("redis-cli", "valkey-cli")
+        bases = (_sh_values(call.args, "-n") if redis else
+                 _sh_values(call.args, "-d", "-D", "--dbname", "--database") or call.words[:1])
+        hosts = {*_sh_values(call.args, "-h", "--host", "-H", *["-u"] * redis)}
+        told = " ".join([*map(str, call.args), flow.text or ""])
+        for word in (*bases, *hosts):
+            told = told.replace(word, "")
+        if call.name[:5] == "mongo":
+            told = told.replace(".", " ")
+        return (bool(bases) and hosts <= _SH_HERE and not self.told_elsewhere() and all(
+            [re.match(r"[1-9]\d*\Z", base) if redis else _sh_is_test_base(base) for base in bases]) and
                 _sh_leaves_base.search(told) is None)
 
     # -- a command by its row
@@ -11617,15 +11682,15 @@ class _ShRun(_ShScripts):
             written = _sh_flow(texts[0]).but(str(texts[0])) if texts else flow
             appended = "append" in call.marks or "append" in row.traits
             outs = [self.act(role, value, written if role == "w" else flow, appended) for role, value in acts]
-        for source in flow.sources if "k" in row.inputs else ():
-            # a registry's own token, and nobody else has got it
-            if self.paths.get(source) == 1 and _sh_token_file.match(source):
-                del self.paths[source]
+        hosts = [*call.words, *_sh_values(call.args, "--hostname")] if "k" in row.inputs else [""]
+        if "k" in row.inputs and all(map(_sh_registry.search, hosts)):
+            self.used(flow, _sh_token_file)
         for role in row.inputs if flow.text or flow.remote else ():
             if not call.all(role) and (flow.text or role != "sql"):
                 self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
-        lost = self.facts.get("infrastructure", "") if whole and "sql" in row.inputs else ""
-        if "destroys a database" in lost and self.in_test_base(call, flow):
+        lost = self.facts.get("infrastructure", "") if whole and ("sql" in row.inputs or
+                                                                   "node" in row.inputs) else ""
+        if "database" in lost and self.in_test_base(call, flow):
             del self.facts["infrastructure"]
         if row.method is not None:
             call.said = _sh_said(outs)
@@ -11640,6 +11705,12 @@ class _ShRun(_ShScripts):
         if self.links is not links and call.all("vol"):
             self.links = links
         return _sh_said(outs)
+
+    def used(self, flow: _Flow, files: Any) -> None:
+        """What one of these *files* says is used and not shown, if nothing else has got it."""
+        for source in flow.sources:
+            if self.paths.get(source) == 1 and files.match(source):
+                del self.paths[source]
 
     def inside(self, call: _ShCall, flow: _Flow) -> _Flow:
         """The command that stands among the words of another."""
@@ -11662,8 +11733,12 @@ class _ShRun(_ShScripts):
         if "inplace" in call.marks:             # a copy of the project's example, changed
             files = [word for word in files if self.kept(word) is None or not _sh_env_file.match(word)]
         out = self.operands(call.name, files, flow)
-        if call.name[1:] == "q" and any(["@base64d" in word for word in call.args]):
-            out = _sh_unveiled(out)
+        if call.name[1:] == "q" and out.sources:
+            asked = " ".join(call.args)
+            if "@base64d" in asked:
+                out = _sh_unveiled(out)
+            elif _sh_asks_names.search(asked) and not re.search(r"(?<!meta)data\b(?!\s*\|\s*keys)", asked):
+                out = out._replace(sources=tuple([source.rstrip("\0") for source in out.sources]))
         for word in call.all("n") if call.got else ():
             self.named(word)
             if call.name in ("mkdir", "md"):
@@ -11852,6 +11927,10 @@ class _ShRun(_ShScripts):
         if role == "script":
             self.quoted(text)
             return self.run_operand(text, _NOTHING)
+        if role == "lib":
+            if any([_sh_shared.match(part) or self.kept(part) for part in re.split("[ :]", text)]):
+                self.say("privilege", "loads a library from where everybody writes", text)
+            return _NOTHING
         if role[:1] == "-":
             return self.read(f"{role[1:]} {text}")
         if role in _SH_TEXTS:
@@ -12141,6 +12220,10 @@ def _do_environment(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             if args[0] == "-n" and isinstance(value, str):
                 value = (run.values_of(value)[0] or [_SH_HOLE])[0]
             run.set(found.group(1) if run.posix else found.group(1).lower(), value)
+        elif name == "export":
+            origin = _sh_flow(word)
+            run.used(origin, _sh_env_file)
+            run.loaded = run.loaded or bool(origin.sources)
     if name == "set" and run.posix:
         at = next((i for i, word in enumerate(args) if word[:1] not in "-+" or word in ("-", "--")),
                   len(args))
@@ -12609,6 +12692,14 @@ def _do_items(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
                                         if call.name == "join-path" else "\n".join(spots))
 
 
+def _do_new_item(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """New-Item: with -Force a file that is there is emptied."""
+    if "force" in call.marks and not _sh_has("(?i)dir|junc|sym|hard", call.all("mark")):
+        for word in call.all("n"):
+            run.emptied(word)
+    return run.operands(call.name, call.args, flow)
+
+
 def _do_new_object(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     client = _sh_has(r"(?i)(?:system\.)?net\.(?:webclient|http\.httpclient)\Z", call.args)
     return _REMOTE if client else run.operands(call.name, call.args, flow)
@@ -12681,7 +12772,7 @@ _sh_sed_command = lazy_regex(r"(?:^|[;}{\n]|(?<=[\d$!/,]))\s*[\d$,]*!?\s*e(?:[ \
 _sh_sed_replaced = lazy_regex(
     r"s([^\w\s\\])(?:\\.|(?!\1)[^\\])*\1((?:\\.|(?!\1)[^\\])*)\1[gpiImM\d]*(?:e|[gpiImM\d;\s]*;\s*e\b)", re.S)
 _sh_awk_text = lazy_regex(r'"((?:[^"\\\n]|\\.)*)"')
-_sh_tcl_runs = lazy_regex(r"\b(?:spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n;\])]+)")
+_sh_tcl_runs = lazy_regex(r"\b(?:(file[ \t]+delete)|spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n;\])]+)")
 _sh_make_call = lazy_regex(r"\$\(shell[ \t]+([^\n)]+)|(?:^|\n)[\w.$()-]+[ \t]*!=[ \t]*([^\n]+)")
 _sh_runs_input = lazy_regex(
     r"(?:exec|eval|system|popen|spawn|call|run|Function)\b[^\n]{0,80}(?:stdin|STDIN|\$0|<>|gets)|"
@@ -12728,7 +12819,7 @@ def _sh_make_text(run: _ShRun, language: str, text: str) -> None:
 
 def _sh_tcl_text(run: _ShRun, language: str, text: str) -> None:
     for found in _sh_tcl_runs.finditer(text[:20_000]):
-        run.read(found.group(1).strip("`'"))
+        run.read(("rm -r " if found.group(1) else "") + found.group(2).strip("`'"))
 
 
 def _sh_strings(run: _ShRun, language: str, text: str) -> None:
@@ -13285,8 +13376,8 @@ def _wordy(text: str, share: float = 0.7) -> bool:
     covered = 0
     for word in words:
         low = word.lower()
-        known = sum(low[place:place + 2] in _WORD_PAIRS for place in range(len(low) - 1))
-        if known >= (0.75 if len(low) > 7 else 0.5 if len(low) > 4 else 0.6) * (len(low) - 1):
+        frequent = sum(low[index:index + 2] in _WORD_PAIRS for index in range(len(low) - 1))
+        if frequent >= (0.75 if len(low) > 7 else 0.5 if len(low) > 4 else 0.6) * (len(low) - 1):
             covered += len(low)
     return covered >= share * size
 
@@ -13546,24 +13637,24 @@ def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterat
 
 def _value_from(text: str, at: int, reach: int, form: str, left: str = "") -> Iterator[_Value]:
     """The quoted or bare value at *at*."""
-    found = _secret_quoted.match(text, at, reach)
-    if found:
-        yield _value(found.span(2), "quoted")
+    match = _secret_quoted.match(text, at, reach)
+    if match:
+        yield _value(match.span(2), "quoted")
         return
-    found = _bare_value.match(text, at, reach)
-    if found:
-        yield _Value(at, _bare_end(text, at, found.end(), left), form)
+    match = _bare_value.match(text, at, reach)
+    if match:
+        yield _Value(at, _bare_end(text, at, match.end(), left), form)
 
 
-def _at(text: str, found: re.Match[str] | None, reach: int, form: str) -> Iterator[_Value]:
+def _at(text: str, match: re.Match[str] | None, reach: int, form: str) -> Iterator[_Value]:
     """The value behind what was *found*, or up to the next NUL."""
-    if found is None:
+    if match is None:
         return
     if form == "member":
-        stop = text.find("\0", found.end(), reach)
-        yield _Value(found.end(), stop if stop >= 0 else min(len(text), reach), "member")
+        stop = text.find("\0", match.end(), reach)
+        yield _Value(match.end(), stop if stop >= 0 else min(len(text), reach), "member")
     else:
-        yield from _value_from(text, found.end(), reach, form)
+        yield from _value_from(text, match.end(), reach, form)
 
 
 def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
@@ -13572,11 +13663,11 @@ def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
     at = left.rfind("<")
     if at > left.rfind(">"):                # the name is that of the tag, or of one of its attributes
         inside = _inside_tag.search(left)
-        found = _tag_value.match(text, end, end + 4400) if inside else None
+        match = _tag_value.match(text, end, end + 4400) if inside else None
     else:                                   # it is the whole text of a tag
-        found = _tag_next.match(text, end, end + 4400) if left.rstrip()[-1:] == ">" else None
-    if found:
-        yield _value(found.span(found.lastgroup or 0), "cell")
+        match = _tag_next.match(text, end, end + 4400) if left.rstrip()[-1:] == ">" else None
+    if match:
+        yield _value(match.span(match.lastgroup or 0), "cell")
 
 
 _bare_next = lazy_regex(r"&(?:#\w{1,6}|[a-z]{2,8});|[&;,][ \t]*(?:[\w.\-\[\]]+=|\Z)|[,;]\Z")
@@ -13589,9 +13680,9 @@ def _bare_end(text: str, start: int, end: int, left: str) -> int:
     """Where a value without quotes ends: before the next member of a query or list, and closing
     punctuation."""
     value = text[start:end]
-    found = _bare_next.search(value)
-    if found:
-        value = value[:found.start()]
+    match = _bare_next.search(value)
+    if match:
+        value = value[:match.start()]
     if left[-1:] in ("?", "&"):
         value = value.split("&")[0].split("#")[0]
     closed = _closed_early.match(value)
@@ -13635,9 +13726,9 @@ def _below(text: str, first: int, end: int) -> Iterator[_Value]:
     if stop < 0:
         return
     line = text[start:stop].rstrip()
-    found = _delimiter.search(line)
-    if found:
-        sign = ";" if found[0] == "," and line.count(";") > line.count(",") else found[0]
+    match = _delimiter.search(line)
+    if match:
+        sign = ";" if match[0] == "," and line.count(";") > line.count(",") else match[0]
         cells, index = line.split(sign), text.count(sign, start, first)
         labels = (cells[not cells[0].strip():len(cells) - (not cells[-1].strip())] if sign not in "\t,;"
                   else cells)
@@ -13664,13 +13755,13 @@ def _column(text: str, at: int, sign: str, index: int, size: int) -> Iterator[_V
         if not _rule_line.match(line):
             if line.count(sign) + 1 != size and not ('"' in line and sign in ",;"):
                 return
-            start, place = at, index
+            start, skipped = at, index
             if '"' in line and sign in ",;":
                 for cell in _row_cell.finditer(line):
-                    if not place and cell.lastindex:
+                    if not skipped and cell.lastindex:
                         yield _Value(at + cell.start(cell.lastindex), at + cell.end(cell.lastindex), "cell")
-                    place -= 1
-                    if place < 0 or cell.end() == len(line):
+                    skipped -= 1
+                    if skipped < 0 or cell.end() == len(line):
                         break
             else:
                 cells = line.split(sign)
@@ -13696,9 +13787,9 @@ def _aligned(text: str, at: int, column: int, head: str) -> Iterator[_Value]:
             if not _rule_line.match(line + " "):
                 return
         else:
-            found = _word_at.match(line, column)
-            if found:
-                yield _Value(at + column, at + found.end(), "loose")
+            match = _word_at.match(line, column)
+            if match:
+                yield _Value(at + column, at + match.end(), "loose")
         at = stop + 1
         if at >= len(text):
             return
@@ -13710,14 +13801,14 @@ def _tuples(text: str, at: int, index: int) -> Iterator[_Value]:
         opened = _tuple.match(text, at)
         if opened is None:
             return
-        at, place = opened.end(), index
+        at, skipped = opened.end(), index
         while True:
             cell = _row_cell.match(text, at, at + 8000)
-            if cell is None or cell.end() == at and place < 0:
+            if cell is None or cell.end() == at and skipped < 0:
                 return
-            if not place and cell.lastindex:
+            if not skipped and cell.lastindex:
                 yield _value(cell.span(cell.lastindex), "cell")
-            at, place = cell.end(), place - 1
+            at, skipped = cell.end(), skipped - 1
             if text[at:at + 1] in (")", "]", ""):
                 break
         at += 1
@@ -13781,7 +13872,7 @@ def _is_password(value: str, form: str) -> bool:
     if not plain:
         return False
     if "\\u" in plain:
-        plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), plain)
+        plain = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), plain)
     if plain.count(":") > 3 or plain[0] == ":":
         return False                    # a line of passwd
     if not 6 <= len(plain) <= 300 or len(set(plain)) < 5 or plain.lower() in _WEAK_WORDS:
@@ -14031,8 +14122,8 @@ def _given(value: str) -> bool:
 def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
     """(kind, start, end) of each password in a URL that is more than a stand-in. *low* is *text* in lower
     case."""
-    for found in _url_password.finditer(text):
-        user, password = found[1], found[2]
+    for match in _url_password.finditer(text):
+        user, password = match[1], match[2]
         if _port_first.match(password):     # of the first of several hosts
             continue
         if (password == user or password[0] in "<[{$%" or len(password) < 6 and
@@ -14040,9 +14131,9 @@ def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
             or not _given(password) or password.isalpha() and password.islower() and len(password) < 9 and
             _wordy(password)):
             continue
-        scheme = _url_scheme.search(low, max(0, found.start() - 24), found.start())
+        scheme = _url_scheme.search(low, max(0, match.start() - 24), match.start())
         known = scheme is not None and scheme[0].startswith(_DATABASES)
-        yield "database-url" if known else "url-password", *found.span(2)
+        yield "database-url" if known else "url-password", *match.span(2)
 
 
 _azure_word = lazy_regex("~(?<=Q~)")
@@ -14285,9 +14376,9 @@ class _Search:
                                 end) or self._inside(run[-_RUN_ENDS:], end - _RUN_ENDS, end)
         if run.strip("0123456789abcdef-"):
             for tried, match in enumerate(_shapes().inner.finditer(run)):
-                place = match.end()
-                last = self._try([shape for shape in _shapes().at(run[place:place + 3]) if not shape.back],
-                                 start + place, end)
+                begin = match.end()
+                last = self._try([shape for shape in _shapes().at(run[begin:begin + 3]) if not shape.back],
+                                 start + begin, end)
                 if last or tried > 8:
                     return last
         return 0
@@ -14314,8 +14405,8 @@ class _Search:
             if scheme:
                 self._scheme(scheme[1], left, end)
             else:
-                for place, word in words:
-                    self._judge(place, place + len(word), left, end)
+                for at, word in words:
+                    self._judge(at, at + len(word), left, end)
         return end
 
     def _words_before(self, left: int, more: int = 0) -> list[tuple[int, str]]:
@@ -14370,11 +14461,11 @@ class _Search:
                 self.hits.append(match.start())
                 if not len(self.hits) & 255:
                     self.budget.check()
-                what = actions[match.lastindex - 1]     # type: ignore[operator]
-                if what is True or what is False:
-                    self._judge(match.start(), match.start() + 1, columns=not what)
-                elif what not in forms:
-                    forms.append(what)
+                action = actions[match.lastindex - 1]     # type: ignore[operator]
+                if action is True or action is False:
+                    self._judge(match.start(), match.start() + 1, columns=not action)
+                elif action not in forms:
+                    forms.append(action)
         for kind, form in forms:
             for found in form.finditer(low):
                 value = self.text[found.start(1):found.end(1)]
@@ -14408,9 +14499,9 @@ class _Search:
         if not rank or rank == "token" and self.low[max(0, first - 5):first] in ("page ", "next "):
             return
         if rank == "phrase":
-            found = _seed_words.match(text, end, end + 500)
-            if found and _NEVER_OF_WALLETS.isdisjoint(found[1].split()):
-                self._add("seed-phrase", *found.span(1))
+            match = _seed_words.match(text, end, end + 500)
+            if match and _NEVER_OF_WALLETS.isdisjoint(match[1].split()):
+                self._add("seed-phrase", *match.span(1))
             return
         reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
         ended = text[end:end + 3].lstrip("\"'`* ")[:1] in ("", *",;|│┃║\t\r\n])")
@@ -14451,22 +14542,22 @@ class _Search:
         if _block_word.search(text):
             self.found += (("private-key-header", pieces) for pieces in _block_spans(text))
         if "://" in text and _hook_word.search(text):
-            for found in _webhook.finditer(text):
-                if _random(found[0].rsplit("/", 1)[1]):
-                    self._add(f"{found.lastgroup}-webhook", *found.span())
+            for match in _webhook.finditer(text):
+                if _random(match[0].rsplit("/", 1)[1]):
+                    self._add(f"{match.lastgroup}-webhook", *match.span())
         if "@" in text and "://" in text:
             for kind, start, end in _url_spans(text, low):
                 self._add(kind, start, end)
         if "~" in text and _azure_word.search(text):
-            for found in _azure_secret.finditer(text):
-                if _random(found[0]):
-                    self._add("azure-client-secret", *found.span())
+            for match in _azure_secret.finditer(text):
+                if _random(match[0]):
+                    self._add("azure-client-secret", *match.span())
         key = _jwk_word.search(text)
         while key:
             at = key.start()
-            for found in _jwk_private.finditer(text, max(0, at - _JWK_REACH), at + _JWK_REACH):
-                if "}" not in text[min(at, found.start()):max(at, found.start())]:
-                    self._add("private-jwk", *found.span(1))
+            for match in _jwk_private.finditer(text, max(0, at - _JWK_REACH), at + _JWK_REACH):
+                if "}" not in text[min(at, match.start()):max(at, match.start())]:
+                    self._add("private-jwk", *match.span(1))
             key = _jwk_word.search(text, at + _JWK_REACH)
 
 
@@ -14812,7 +14903,7 @@ def writes_marker(text: str, quotes: bool) -> bool:
     name counts.
     """
     return any(_name_rank(name.strip()) if quotes else not _about_markers.search(name)
-               for found in _marked_value.finditer(text) for name in (found["name"] or found["label"] or "",))
+               for match in _marked_value.finditer(text) for name in (match["name"] or match["label"] or "",))
 
 
 # -- values of variables -------------------------------------------------------
@@ -20471,10 +20562,10 @@ def shown_without_secrets(text: str) -> str:
     """*text*, which a policy or a command line may quote, for people: what looks like a secret is
     replaced."""
     try:
-        found = SecretScanner(BUILTIN_KINDS).scan([text[:100_000]], Budget(2.0))
+        findings = SecretScanner(BUILTIN_KINDS).scan([text[:100_000]], Budget(2.0))
     except BudgetSpent:
         return MARKER
-    return marked(text, [span[1:] for finding in found for span in finding.spans])
+    return marked(text, [span[1:] for finding in findings for span in finding.spans])
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -20836,7 +20927,7 @@ def _all_values(tests: Sequence[ValueTest]) -> ValueTest:
 def _holds_of_nothing(matcher: dict[str, Any]) -> bool:
     """Does the matcher hold for an argument that is not there? `not_under` does."""
     return ("not_under" in matcher or "all" in matcher and
-            all(_holds_of_nothing(one) for one in matcher["all"]))
+            all(_holds_of_nothing(inner) for inner in matcher["all"]))
 
 
 def _argument(key: str, test: ValueTest, absent_matches: bool, strict: bool) -> Test:
@@ -20983,13 +21074,13 @@ def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> 
     certain = _address_text(test, True)
 
     def matches(subject: Subject) -> Hit | None:
-        found = subject.addresses(skip)
+        addresses = subject.addresses(skip)
         if not strict:
-            for one in found:
-                if test(one.kinds, one.names):
-                    return Hit(one.path, "", one.view.replace("raw", ""))
+            for address in addresses:
+                if test(address.kinds, address.names):
+                    return Hit(address.path, "", address.view.replace("raw", ""))
             return None
-        places = {one.path: None for one in found}
+        places = {address.path: None for address in addresses}
         return HIT if places and all(certain(str(_value_at(subject.message.body, path)), subject)
                                      for path in places) else None
     return matches
@@ -20999,15 +21090,15 @@ def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
     """Does a call bring a secret along? *keys*: in the name of a member, which is how some tools take
     them."""
     def matches(subject: Subject) -> Hit | None:
-        found = [finding for finding in subject.leaks if not keys or
+        leaks = [finding for finding in subject.leaks if not keys or
                  subject.names[finding.spans[0][0]] is None]
         paths = paths_of(subject.message.body,
-                         [finding.spans[0][0] for finding in (found if skip else found[:1])])
+                         [finding.spans[0][0] for finding in (leaks if skip else leaks[:1])])
         if skip:
-            found = [finding for finding in found if skip.isdisjoint(paths[finding.spans[0][0]])]
-        if not found:
+            leaks = [finding for finding in leaks if skip.isdisjoint(paths[finding.spans[0][0]])]
+        if not leaks:
             return None
-        return Hit(paths[found[0].spans[0][0]], found[0].pattern, found[0].view, tuple(found))
+        return Hit(paths[leaks[0].spans[0][0]], leaks[0].pattern, leaks[0].view, tuple(leaks))
     return matches
 
 
@@ -21037,10 +21128,10 @@ def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], 
     """Does a call run, or may it run, a command of one of *categories* (None: of any)? *strict*: it runs
     nothing else besides."""
     def matches(subject: Subject) -> Hit | None:
-        found = subject.commands(skip).categories
-        if strict and categories is not None and not categories.issuperset(found):
+        runs = subject.commands(skip).categories
+        if strict and categories is not None and not categories.issuperset(runs):
             return None             # it does something else as well
-        return _first(found[category] for category in found if categories is None or category in categories)
+        return _first(runs[category] for category in runs if categories is None or category in categories)
     return matches
 
 
@@ -21051,23 +21142,23 @@ def _statements(reads: bool, skip: frozenset[str], strict: bool) -> Test:
     """*reads*: every SQL statement among the arguments surely only reads, and there is one; else: there is
     one that may act."""
     def matches(subject: Subject) -> Hit | None:
-        found = [value for value in subject.argument_values(skip) if not value.number and
+        statements = [value for value in subject.argument_values(skip) if not value.number and
                  not _STATEMENT_NAMES.isdisjoint(name_words(value.name)[-1:])]
-        for value in found:
+        for value in statements:
             for view in subject.readings(value.text) if not reads else (View("raw", value.text, ()),):
                 subject.budget.check()
                 if not pure_select(view.text):
                     return None if reads else Hit(value.path, "", view.name.replace("raw", ""))
-        return HIT if reads and found else None
+        return HIT if reads and statements else None
     return matches
 
 
 def _dangers_anywhere(kinds: frozenset[str], skip: frozenset[str]) -> Test:
     """Is a whole call dangerous in one of the ways in *kinds* (section 11)?"""
     def matches(subject: Subject) -> Hit | None:
-        for one in subject.dangers():
-            if one.kind in kinds and not skip.intersection(one.path):
-                return Hit(one.path, DANGERS[one.kind], "", (), one.why)
+        for danger in subject.dangers():
+            if danger.kind in kinds and not skip.intersection(danger.path):
+                return Hit(danger.path, DANGERS[danger.kind], "", (), danger.why)
         return None
     return matches
 
@@ -21079,8 +21170,8 @@ def _command_value(categories: frozenset[str] | None) -> ValueTest:
         for source in sources:
             if isinstance(source, list) and not all(isinstance(word, str) for word in source):
                 source = _leaf_texts(source)
-            found = subject.judge_command(source).categories
-            for category, reason in found.items():
+            runs = subject.judge_command(source).categories
+            for category, reason in runs.items():
                 if categories is None or category in categories:
                     return Hit(None, COMMAND_CATEGORIES[category], "command", (), reason)
         return None
@@ -21147,9 +21238,9 @@ def _asks(kinds: frozenset[str]) -> Test:
         if type(data) is dict and type(data.get("elicitations")) is list:
             asked += [("elicitation/create", one) for one in data["elicitations"]]
         for method, params in asked:
-            found = asked_for(method, params) & kinds
-            if found:
-                return Hit(None, ASKS[min(found)])
+            kinds_asked = asked_for(method, params) & kinds
+            if kinds_asked:
+                return Hit(None, ASKS[min(kinds_asked)])
         return None
     return matches
 
@@ -21371,7 +21462,7 @@ class Policy(NamedTuple):
     @property
     def fingerprint(self) -> str:
         """12 hex digits by which records name the content of the policies in force."""
-        others = [one.content for one in (self.apart, self.machine) if one is not None]
+        others = [policy.content for policy in (self.apart, self.machine) if policy is not None]
         return sha256("".join([self.content, *others]).encode())[:12] if others else self.content[:12]
 
     def rule_data(self, rule: Rule) -> dict[str, Any]:
@@ -21905,10 +21996,10 @@ class Shadows:
         spelled = f"{rule.get('action') == 'allow'}{rule['match']!r}"
         scope = self._scope(rule["match"])
         tools = scope.get("tool", [])
-        found = self._same.get(spelled)
-        if found is None:
+        earlier = self._same.get(spelled)
+        if earlier is None:
             near = self._wide + (self._by_tool.get(tools[0], []) if tools else [])
-            found = next((name for name, wide in near if self._covers(wide, scope)), None)
+            earlier = next((name for name, wide in near if self._covers(wide, scope)), None)
         if not {"unless", "limit", "mark"} & set(rule):
             self._same.setdefault(spelled, rule["name"])
             if self._SCOPE.issuperset(rule["match"]):
@@ -21919,7 +22010,7 @@ class Shadows:
                             near.append((rule["name"], scope))
                 elif len(self._wide) < self._MAX_WIDE:
                     self._wide.append((rule["name"], scope))
-        return found
+        return earlier
 
     def is_everything(self, rule: dict[str, Any]) -> bool:
         """Does *rule* match every call of a tool?"""
@@ -22968,7 +23059,7 @@ MAX_ITEM_CHARS = 60         # of a line that is an item of a list
 def _lists_sorted(text: str) -> str:
     """A description with the items of its lists in one order."""
     if text.count(",") > 1:
-        text = _comma_list.sub(lambda found: _list_sorted(found.group()), text)
+        text = _comma_list.sub(lambda match: _list_sorted(match.group()), text)
     if text.count("\n") > 1:
         runs = [(short, [*lines]) for short, lines in groupby(text.split("\n"), _is_item)]
         text = "\n".join(line for short, lines in runs
@@ -23605,16 +23696,16 @@ class Quoting:
         """The part of a call that decided, on one line and without secrets; "" where a secret did."""
         if not decision.path or decision.findings:
             return ""
-        found: Any = message.body
+        value: Any = message.body
         for step in decision.path:
-            if not (type(found) is dict and step in found or type(found) is list and type(step) is int and
-                    step < len(found)):
-                found = str(decision.path[-1])          # a member's name decided
+            if not (type(value) is dict and step in value or type(value) is list and type(step) is int and
+                    step < len(value)):
+                value = str(decision.path[-1])          # a member's name decided
                 break
-            found = found[step]
-        if type(found) is list and all(type(one) is str for one in found):
-            found = " ".join(found)
-        text = found if type(found) is str else json.dumps(found, ensure_ascii=False)
+            value = value[step]
+        if type(value) is list and all(type(one) is str for one in value):
+            value = " ".join(value)
+        text = value if type(value) is str else json.dumps(value, ensure_ascii=False)
         return printable(_cut_in_the_middle(self.text(text, 20_000), MAX_SUBJECT_CHARS - 30),
                          MAX_SUBJECT_CHARS)
 
@@ -23647,8 +23738,8 @@ class Quoting:
             else:
                 if decision.path:
                     reason = _cut_in_the_middle(_shown_json(found), MAX_SHOWN_CHARS)
-                    place = self.text(pointer(decision.path), MAX_SHOWN_CHARS)
-                    text = f"{place}: {reason}; all of them: {text}"
+                    where = self.text(pointer(decision.path), MAX_SHOWN_CHARS)
+                    text = f"{where}: {reason}; all of them: {text}"
         return printable(text, MAX_SHOWN_CHARS * 10)
 
     def about(self, decision: Decision, ref: str = "") -> dict[str, Any]:
@@ -23764,12 +23855,12 @@ def fitting(edits: Edits, message: Message, schema: Any) -> Edits | None:
         if asked is None:
             return None
         text, spans = texts[ordinal], edits[ordinal]
-        found = next((one for one in _candidates(text, spans, asked)
-                      if all(_satisfies(one, schema) for schema in asked)), None)
-        if found is None:
+        marker = next((candidate for candidate in _candidates(text, spans, asked)
+                      if all(_satisfies(candidate, schema) for schema in asked)), None)
+        if marker is None:
             return None
-        if found != replaced(text, spans):
-            fitted[ordinal] = [(0, len(text), found)]
+        if marker != replaced(text, spans):
+            fitted[ordinal] = [(0, len(text), marker)]
     return fitted
 
 
@@ -24082,8 +24173,8 @@ class Recorder:
         paths = paths_of(message.body, [finding.spans[0][0] for finding in findings[:100] if finding.spans])
         texts = judged_texts(message) if self._settings.log_redacted == "hash" else []
         for finding in findings[:100]:
-            place = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
-            entry = {"pattern": finding.pattern, "pointer": place}
+            where = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
+            entry = {"pattern": finding.pattern, "pointer": where}
             if finding.view not in ("", "raw"):
                 entry["view"] = finding.view
             if texts and finding.spans:
@@ -24176,9 +24267,9 @@ def glimpse(line: bytes | TooLong) -> tuple[bool, list[Any]]:
                 pass
         if read is not None:
             objects = [one for one in (read if type(read) is list else [read]) if type(one) is tuple]
-            idents = [found for one in objects for found in [[value for name, value in one if name == "id"]]]
-            return any(_is_answer(dict(one))
-                       for one in objects), [one[0] for one in idents if len(one) == 1 and is_id(one[0])]
+            idents = [[value for name, value in members if name == "id"] for members in objects]
+            return any(_is_answer(dict(members))
+                       for members in objects), [own[0] for own in idents if len(own) == 1 and is_id(own[0])]
         line = TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
     head, tail, _ = line
     ident = _id_at_head(head)
@@ -24225,9 +24316,9 @@ _tail_id = lazy_regex(rb',\s*"id"\s*:\s*("(?:[^"\\]|\\.){0,1000}"|-?[0-9]{1,30})
 
 def _id_at_tail(tail: bytes) -> Any:
     """The "id" that ends an object: `…,"id":7}` at the very end."""
-    found = _tail_id.search(tail[-4096:])
+    match = _tail_id.search(tail[-4096:])
     try:
-        return json.loads(found[1].decode()) if found else None
+        return json.loads(match[1].decode()) if match else None
     except ValueError:
         return None
 
@@ -24490,8 +24581,8 @@ class Questions:
         way, held = self.way(message), self._held.values()
         if way == "approve":
             return decision._replace(asked=way, lasting=False)
-        if way and (len(held) >= MAX_HELD or size + sum(one.size for one in held) > MAX_HELD_BYTES
-                    or any(one.message.body["id"] == message.body["id"] for one in held)):
+        if way and (len(held) >= MAX_HELD or size + sum(call.size for call in held) > MAX_HELD_BYTES
+                    or any(call.message.body["id"] == message.body["id"] for call in held)):
             return Decision("deny", decision.rule, "Blocked: too many calls wait for the user already",
                             lasting=False)
         return decision._replace(asked=way)
@@ -24535,10 +24626,10 @@ class Questions:
     def _question(self, message: Message, decision: Decision) -> str:
         """The question to a person, with nothing in it that hides or is a secret."""
         quoting = self._quoting
-        what = (f'call the tool "{quoting.name(message.tool)}"' if message.tool is not None
+        deed = (f'call the tool "{quoting.name(message.tool)}"' if message.tool is not None
                 else f"use {message.method}")
         return "\n".join((
-            f'May the model {what} of the server "{quoting.name(self._server_name or "unnamed")}"?',
+            f'May the model {deed} of the server "{quoting.name(self._server_name or "unnamed")}"?',
             f"Rule: {printable(decision.rule or 'default_action', 100)}",
             f"Reason: {quoting.reason(decision)}",
             f"Arguments (written by the model): {quoting.arguments(message, decision)}"))
@@ -27619,7 +27710,7 @@ def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
     A file that several rows name (`.mcp.json`) comes once per server map, with all its clients.
     """
     import glob
-    found: dict[tuple[str, str], ConfigFile] = {}
+    configs: dict[tuple[str, str], ConfigFile] = {}
     for names, scope, keys, template in host_rows():
         if clients and not set(clients) & set(names):
             continue
@@ -27629,11 +27720,11 @@ def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
                     pattern = root + pattern
                 for path in sorted(glob.glob(os.path.join(glob.escape(cwd), pattern)))[:_MAX_FILES_A_ROW]:
                     key = os.path.realpath(path), keys
-                    file = found.get(key) or ConfigFile(
+                    file = configs.get(key) or ConfigFile(
                         (), scope, os.path.abspath(path), tuple(keys.split(".")), config_form(path),
                         project or None)
-                    found[key] = file._replace(clients=tuple(dict.fromkeys((*file.clients, *names))))
-    return list(found.values())
+                    configs[key] = file._replace(clients=tuple(dict.fromkeys((*file.clients, *names))))
+    return list(configs.values())
 
 
 def known_clients() -> list[str]:
@@ -28126,12 +28217,12 @@ class _TomlReader:
         """(the parts of a dotted key, where it ends)."""
         parts = []
         while True:
-            found = _toml_key.match(self.text, at)
-            if not found:
+            match = _toml_key.match(self.text, at)
+            if not match:
                 raise self.fault("expected a key", at)
-            bare, basic, literal = found.groups()
+            bare, basic, literal = match.groups()
             parts.append(self.basic(basic[1:-1], at) if basic else bare or literal)
-            at = found.end()
+            at = match.end()
             if self.text[at:at + 1] != ".":
                 return parts, at
             at += 1
@@ -28155,16 +28246,16 @@ class _TomlReader:
             if depth == 64:
                 raise self.fault("nested too deeply", at)
             return self.container(at, depth, first == "{")
-        found = _toml_text.match(self.text, at) if first in ('"', "'") else _toml_bare.match(self.text, at)
-        if not found:
+        match = _toml_text.match(self.text, at) if first in ('"', "'") else _toml_bare.match(self.text, at)
+        if not match:
             raise self.fault("this string has no end" if first in ('"', "'") else "expected a value", at)
-        raw = found.group()
+        raw = match.group()
         if first not in ('"', "'"):
-            return Node({"true": True, "false": False}.get(raw, (raw,)), at, found.end())
+            return Node({"true": True, "false": False}.get(raw, (raw,)), at, match.end())
         body = raw[1:-1]
         if raw[:3] in ('"""', "'''") and len(raw) >= 6:
             body = re.sub(r"\A\n", "", raw[3:-3].replace("\r\n", "\n"))
-        return Node(self.basic(body, at) if first == '"' else body, at, found.end())
+        return Node(self.basic(body, at) if first == '"' else body, at, match.end())
 
     def container(self, start: int, depth: int, is_table: bool) -> Node:
         """The list or inline table that begins at *start*; comments and line ends may stand between its
@@ -28391,11 +28482,11 @@ _MAX_HOOKS = 1000
 def hook_files(host: HookHost, home: str, environ: Mapping[str, str], platform: str) -> list[str]:
     """Where the user's hooks of *host* stand, there or not; of a glob, the files that are there."""
     import glob
-    found: list[str] = []
+    paths: list[str] = []
     for pattern in host_paths(host.file, home, "", environ, platform) if host.file else ():
-        found += sorted(glob.glob(pattern))[:_MAX_FILES_A_ROW] if "*" in host.file else \
+        paths += sorted(glob.glob(pattern))[:_MAX_FILES_A_ROW] if "*" in host.file else \
             [re.sub(r"\[([*?[])\]", r"\1", pattern)]
-    return [os.path.abspath(path) for path in found]
+    return [os.path.abspath(path) for path in paths]
 
 
 def hook_command(words: Sequence[str], shell: str) -> str:
@@ -28426,7 +28517,7 @@ def _hook_entries(host: HookHost, words: Sequence[str], platform: str) -> dict[s
         texts["COMMAND"] = hook_command(words, "bash")
     entries = {event: host.entry.replace("EVENT", _config_quote(event))
                for event in (*host.before, *host.after)}
-    return {event: re.sub(r"(?<=: )[A-Z]+(?=[,}])", lambda found: _config_quote(texts[found[0]]), entry)
+    return {event: re.sub(r"(?<=: )[A-Z]+(?=[,}])", lambda match: _config_quote(texts[match[0]]), entry)
             for event, entry in entries.items()}
 
 
@@ -28468,7 +28559,8 @@ def _command_of(entry: Any) -> str:
 
 def _member(node: Node, key: str) -> Member | None:
     """The member of that name; None when there is none."""
-    return next((one for one in node.members or () if isinstance(one, Member) and one.key == key), None)
+    return next((member for member in node.members or ()
+                 if isinstance(member, Member) and member.key == key), None)
 
 
 def _our_hooks(text: str, ours: Iterable[str]) -> Iterator[tuple[str, list[tuple[Node, Any]], Node]]:
@@ -28485,12 +28577,12 @@ def _our_hooks(text: str, ours: Iterable[str]) -> Iterator[tuple[str, list[tuple
             inner = _member(item, "hooks")
             entries = (inner.node.members or [] if inner is not None and isinstance(inner.node.value, list)
                        else [item])
-            mine = [one for one in entries if _command_of(one.value) in ours or
-                    _our_hook.search(_command_of(one.value))]
+            mine = [hook for hook in entries if _command_of(hook.value) in ours or
+                    _our_hook.search(_command_of(hook.value))]
             if inner is None or len(mine) == len(entries) > 0:
                 yield from ((member.key, way, item) for _ in mine[:1])
             else:
-                yield from ((member.key, [*way, (item, inner), (inner.node, one)], one) for one in mine)
+                yield from ((member.key, [*way, (item, inner), (inner.node, hook)], hook) for hook in mine)
 
 
 def hook_commands(text: str, form: str = "json") -> list[tuple[str, str]]:
@@ -28499,7 +28591,7 @@ def hook_commands(text: str, form: str = "json") -> list[tuple[str, str]]:
         tables = text.split("[[hooks]]\n")[1:]
         found = [re.search(r'(?s)\Aevent = (".*?")\n.*?^command = ("(?:[^"\\]|\\.)*")$', table, re.M)
                  for table in tables]
-        pairs = [(json.loads(one[1]), json.loads(one[2])) for one in found if one]
+        pairs = [(json.loads(match[1]), json.loads(match[2])) for match in found if match]
         return [pair for pair in pairs if _our_hook.search(pair[1])]
     return [(event, _command_of(item.value)) for event, _, item in _our_hooks(text, ())]
 
@@ -28561,9 +28653,9 @@ def _without_entry(text: str, way: Sequence[tuple[Node, Any]]) -> str:
 def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
     """The same in TOML: at the end of the file, each a table of its own. `:` behind our name: there was no
     line end."""
-    found = re.search(r"(?m)^# mcpwall(:?)\n(?:\[\[hooks\]\]\n(?:\w+ = .*\n)+)+", text or "")
-    if text is not None and found and _our_hook.search(found[0]):
-        text = text[:found.start() - len(found[1])] + text[found.end():] or ("" if found[1] else None)
+    match = re.search(r"(?m)^# mcpwall(:?)\n(?:\[\[hooks\]\]\n(?:\w+ = .*\n)+)+", text or "")
+    if text is not None and match and _our_hook.search(match[0]):
+        text = text[:match.start() - len(match[1])] + text[match.end():] or ("" if match[1] else None)
     if not entries:
         return text
     bare = text or ""
@@ -28734,8 +28826,8 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
 def is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
     """Is *path* where a Python at *prefix* may write only a copy for itself? A packaged one of Windows may,
     below AppData."""
-    return all(word in re.split(r"[/\\]", place.lower())
-               for word, place in (("windowsapps", prefix), ("appdata", path)))
+    return all(word in re.split(r"[/\\]", spelled.lower())
+               for word, spelled in (("windowsapps", prefix), ("appdata", path)))
 
 
 def is_own_backup(path: str, windows: bool = os.name == "nt") -> bool:
@@ -28896,11 +28988,11 @@ class PrivateFolder:
         try:
             self.check()
             with os.scandir(self.path) as entries:
-                found = [(entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in entries
+                stamped = [(entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in entries
                          if entry.name.startswith(kind + "-") and entry.name.endswith(".json")]
         except OSError:
             return []
-        return [name for _, name in sorted(found)]
+        return [name for _, name in sorted(stamped)]
 
 
 ANSWERS = (*_YES, "deny")
@@ -28971,16 +29063,16 @@ class Grants:
 
     def requests(self) -> list[str]:
         """The refs of all calls that may be allowed, the oldest first; of equal ones the last."""
-        found: dict[tuple[Any, ...], str] = {}
+        refs: dict[tuple[Any, ...], str] = {}
         for name in self._folder.names("ask"):
             request = self.request(name[4:-5])
             if request is None:
                 self._folder.remove(name)
             else:
                 key = self._key(request[1])
-                found.pop(key, None)
-                found[key] = name[4:-5]
-        return list(found.values())
+                refs.pop(key, None)
+                refs[key] = name[4:-5]
+        return list(refs.values())
 
     def give(self, about: Mapping[str, Any], shown: str, answer: str) -> None:
         """Note a person's *answer* about the call of a request or record, of which he saw what *shown* stands
@@ -29000,7 +29092,7 @@ class Grants:
     def given(self) -> list[dict[str, Any]]:
         """All grants that count now; others are removed, and what is left of those that somebody died
         with."""
-        found = []
+        grants = []
         for name in self._folder.names("taken"):
             try:
                 if self._counts(self._folder.load(name)):       # it may just be on its way
@@ -29012,12 +29104,12 @@ class Grants:
             try:
                 grant = self._folder.load(name)
                 if self._counts(grant) and name == self._name(*self._key(grant)):
-                    found.append(grant)
+                    grants.append(grant)
                     continue
             except (OSError, WallError):
                 pass
             self._folder.remove(name)
-        return found
+        return grants
 
     def revoke(self, ref: str) -> bool:
         """Take back what was allowed for the call with this ref; was there anything?"""
@@ -29130,10 +29222,10 @@ class ConsentStore:
         lock, and reads only files that are others than before."""
         self._carry_over()
         stamp = None
-        for place in (self.folder.place(_server_file(server)), self.folder.path):
+        for file in (self.folder.place(_server_file(server)), self.folder.path):
             try:
-                about = os.stat(place)
-                stamp = (place, about.st_ino, about.st_mtime_ns, about.st_size, about.st_mode, about.st_uid,
+                about = os.stat(file)
+                stamp = (file, about.st_ino, about.st_mtime_ns, about.st_size, about.st_mode, about.st_uid,
                          about.st_nlink)
                 break
             except OSError:
@@ -29148,12 +29240,12 @@ class ConsentStore:
     def servers(self) -> dict[str, dict[str, Any]]:
         """All servers by their identity: {"known", "changes", "unsteady", …}."""
         self._carry_over()
-        found = {}
+        entries = {}
         for name in self.folder.names("server"):
             entry = self._load(name)
             if entry is not None:
-                found[entry["server"]] = entry
-        return dict(sorted(found.items()))
+                entries[entry["server"]] = entry
+        return dict(sorted(entries.items()))
 
     def keep(self, server: str, pins: Mapping[str, Any], first: bool, host: str = "",
              command: str = "") -> None:
@@ -29338,12 +29430,12 @@ class ConsentStore:
             if type(entry.get("sha256")) is str:
                 self.folder.save(self._project(path),
                                  {"path": path, "sha256": entry["sha256"], "time": entry.get("time", now)})
-        found: dict[str, dict[str, Any]] = {}
+        entries: dict[str, dict[str, Any]] = {}
         for kind, section in (("servers", "known"), ("changes", "changes")):
             for server, pins in kinds.get(kind, {}).items():
-                entry = found.setdefault(server_name(server), {"known": {}, "changes": {}})
+                entry = entries.setdefault(server_name(server), {"known": {}, "changes": {}})
                 _join_pins(entry[section], _as_pinned_now(pins))
-        for name, entry in found.items():
+        for name, entry in entries.items():
             if not self.folder.names(_server_file(name).rpartition("-")[0]):
                 self.folder.save(_server_file(name), {"server": name, **entry, "unsteady": []})
 
@@ -29706,12 +29798,12 @@ def launcher_for(folder: str, module: str = __file__) -> Launcher:
 
 def _launched_file(text: str) -> str:
     """Which file a launcher's text starts; "" when it is none."""
-    found = re.search(r"(?m)^FILE = ('(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")$", text)
-    if found is None:
+    match = re.search(r"(?m)^FILE = ('(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")$", text)
+    if match is None:
         return ""
     import ast
     try:
-        return str(ast.literal_eval(found.group(1)))
+        return str(ast.literal_eval(match.group(1)))
     except (ValueError, SyntaxError):
         return ""
 
@@ -29750,21 +29842,21 @@ def _take_inventory(io: Surroundings, clients: Sequence[str] = (), config: str |
         files = [ConfigFile(("file",), "file", path, keys, config_form(path))]
     else:
         files = find_configs(io.home, io.cwd, io.environ, io.platform, io.root)
-    found = _Inventory({}, [], [], [])
+    inventory = _Inventory({}, [], [], [])
     for file in files:
         if clients and not set(clients) & set(file.clients):
             continue
         try:
             text = decode_config(file.path, read_config(file.path))
-            found.servers.extend(list_servers(file, text))
-            found.texts[file] = text
+            inventory.servers.extend(list_servers(file, text))
+            inventory.texts[file] = text
         except WallError as fault:
             problem = str(fault)
-            found.problems.append(problem if problem.startswith(file.path) else f"{file.path}: {problem}")
-    if config is not None and found.problems:
-        raise UsageError(found.problems[0])
-    found.secrets.extend(_scan_for_secrets((s.file.path, s.path, s.entry) for s in found.servers))
-    return found
+            inventory.problems.append(problem if problem.startswith(file.path) else f"{file.path}: {problem}")
+    if config is not None and inventory.problems:
+        raise UsageError(inventory.problems[0])
+    inventory.secrets.extend(_scan_for_secrets((s.file.path, s.path, s.entry) for s in inventory.servers))
+    return inventory
 
 
 _WallPlan = Sequence["tuple[Server, Sequence[str] | None]"]     # the wall each server gets; None: no wall
@@ -29782,30 +29874,30 @@ def _planned_text(text: str, path: str, plan: _WallPlan) -> str:
         raise ConfigError(f"{path}: {fault}") from None
 
 
-def _show_plan(io: Surroundings, found: _Inventory, plan: _WallPlan) -> dict[str, tuple[str, str]]:
+def _show_plan(io: Surroundings, inventory: _Inventory, plan: _WallPlan) -> dict[str, tuple[str, str]]:
     """Print the diff of every file the plan changes: {path: (old, new)}. Complains of those that cannot
     change."""
     changes: dict[str, tuple[str, str]] = {}
     for path in dict.fromkeys(server.file.path for server, _ in plan):
-        old = next(text for file, text in found.texts.items() if file.path == path)
+        old = next(text for file, text in inventory.texts.items() if file.path == path)
         try:
             new = _planned_text(old, path, plan)
         except WallError as fault:
             io.complain(str(fault))
-            found.problems.append(str(fault))
+            inventory.problems.append(str(fault))
             continue
         if new == old:
             continue
         changes[path] = old, new
         here = [(server, words) for server, words in plan if server.file.path == path]
         lines = [_shown_text(text,
-                             [s for s in found.servers if s.file.path == path]).expandtabs(4).split("\n")
+                             [s for s in inventory.servers if s.file.path == path]).expandtabs(4).split("\n")
                  for text in (old, new)]
         if max(map(len, lines[0])) > 400:               # all on one line: show the commands alone
             lines = [[json.dumps([s.name, *(s.wrapper.wall if s.wrapper else ()), *_shown_words(s.argv)])
                       for s, _ in here],
                      [json.dumps([s.name, *(words or ()), *_shown_words(s.argv)]) for s, words in here]]
-        _say_diff(io, lines[0], lines[1], path, found.secrets)
+        _say_diff(io, lines[0], lines[1], path, inventory.secrets)
         if any(words and server.file.scope == "project" for server, words in here):
             io.say(f"# {io.short(path)} may be shared with others; the command above is one of this machine")
     return changes
@@ -29822,7 +29914,7 @@ def _line_diff(old: list[str], new: list[str], path: str) -> Iterator[str]:
     lines = difflib.unified_diff(old[skipped:len(old) - cut], new[skipped:len(new) - cut], path, path,
                                  lineterm="")
     for line in lines:
-        yield re.sub(r"(?<=[-+])[0-9]+", lambda found: str(int(found.group()) + skipped), line) \
+        yield re.sub(r"(?<=[-+])[0-9]+", lambda match: str(int(match.group()) + skipped), line) \
             if line.startswith("@@") else line
 
 
@@ -29838,7 +29930,7 @@ def _say_diff(io: Surroundings, old: list[str], new: list[str], path: str,
         io.say(f"({MARKER} is only shown in place of a secret; the file keeps the secret)")
 
 
-def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[str, str]],
+def _carry_out(io: Surroundings, inventory: _Inventory, changes: Mapping[str, tuple[str, str]],
                plan: _WallPlan) -> bool:
     """Write the files; False when one could not be written. One failing file does not stop the others."""
     written = 0
@@ -29849,7 +29941,7 @@ def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[
             return new if text == old else _planned_text(text, path, plan)
 
         try:
-            change_config([file for file in found.texts if file.path == path], change, io.lock, io.fs)
+            change_config([file for file in inventory.texts if file.path == path], change, io.lock, io.fs)
             kept = backup_of(path, io.backups)
             was = f" (as it was: {io.short(kept)})" if os.path.lexists(kept) else ""
             io.say(f"wrote {io.short(path)}{was}")
@@ -29863,17 +29955,17 @@ def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[
 
 def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> _Secrets:
     """Every plain-text secret in (file, path, value), longest first."""
-    scanner, budget, found = SecretScanner(BUILTIN_KINDS), Budget(10.0), []
+    scanner, budget, secrets = SecretScanner(BUILTIN_KINDS), Budget(10.0), []
     try:
         for file, path, value in values:
             texts, names = strings_of(value)
             for finding in scanner.scan(texts, budget, names):
                 for index, start, end in finding.spans:
-                    place = pointer(path + paths_of(value, (index,))[index])
-                    found.append((file, place, finding.pattern, texts[index][start:end]))
+                    at = pointer(path + paths_of(value, (index,))[index])
+                    secrets.append((file, at, finding.pattern, texts[index][start:end]))
     except BudgetSpent:
         pass
-    return sorted(found, key=lambda secret: -len(secret[3]))[:1000]
+    return sorted(secrets, key=lambda secret: -len(secret[3]))[:1000]
 
 
 # Where a config file gives variables and headers: what stands there is masked, whatever it is.
@@ -29901,22 +29993,22 @@ def _shown_text(text: str, servers: Sequence[Server] = ()) -> str:
     of what is named like a secret; of the *servers* in it, the arguments that are, or may hold, one."""
     text = text.lstrip("\ufeff").replace("\r", "").rstrip("\n")
     spans: list[tuple[int, int]] = []
-    for found in _given_values.finditer(text):
+    for match in _given_values.finditer(text):
         depth = 1
-        for token in _given_token.finditer(text, found.end()):
+        for token in _given_token.finditer(text, match.end()):
             first = token[0][0]
             depth += (first in "{[") - (first in "}]")
             if depth == 0:
                 break
             if first not in "{}[]#/" and token[1] is None and token[2] is None:
                 spans.append(token.span())
-    for found in _given_table.finditer(text):
-        for line in re.finditer(r"(?m)^[^=\n]*=[ \t]*(.+)$|^[ \t]*([^\s#].*)$", found[1]):
+    for match in _given_table.finditer(text):
+        for line in re.finditer(r"(?m)^[^=\n]*=[ \t]*(.+)$|^[ \t]*([^\s#].*)$", match[1]):
             start, end = line.span(1 if line[1] else 2)
-            spans.append((found.start(1) + start, found.start(1) + end))
-    spans += [found.span(found.lastindex or 0) for found in _given_alone.finditer(text)]
+            spans.append((match.start(1) + start, match.start(1) + end))
+    spans += [match.span(match.lastindex or 0) for match in _given_alone.finditer(text)]
     text = marked(text, spans, f'"{MARKER}"')
-    text = _secret_query.sub(lambda found: (found[1] or "") + MARKER_IN_URL, text)
+    text = _secret_query.sub(lambda match: (match[1] or "") + MARKER_IN_URL, text)
     for server in servers:
         for word, shown in zip(server.argv, _shown_words(server.argv)):
             if word != shown:
@@ -29940,9 +30032,9 @@ def _shown_words(argv: Sequence[str]) -> list[str]:
             shown.append(f"{name}={MARKER}")
             secret = False
         else:
-            word = _set_variable.sub(lambda found: found[1] + MARKER,
+            word = _set_variable.sub(lambda match: match[1] + MARKER,
                                      word) if re.match(r"\w+=", word) else word
-            word = _secret_url.sub(lambda found: (found[1] or "") + MARKER_IN_URL, word)
+            word = _secret_url.sub(lambda match: (match[1] or "") + MARKER_IN_URL, word)
             shown.append(shown_without_secrets(word) if len(word) > 7 else word)
     return shown
 
@@ -29997,19 +30089,19 @@ def _where(io: Surroundings, server: Server) -> str:
     return f"{_server_title(io, server)} in {io.short(server.file.path)}"
 
 
-def _print_table(io: Surroundings, found: _Inventory) -> None:
+def _print_table(io: Surroundings, inventory: _Inventory) -> None:
     """The servers, grouped by file, numbered; as wide as the terminal."""
-    states = [_server_state(io, server) for server in found.servers]
-    titles = [_server_title(io, server, 40) for server in found.servers]
+    states = [_server_state(io, server) for server in inventory.servers]
+    titles = [_server_title(io, server, 40) for server in inventory.servers]
     wide = max(map(len, titles), default=0)
     room = max(12, min(44, io.width - wide - 28)) if io.width else 44
     before = None
-    for number, (server, title, state) in enumerate(zip(found.servers, titles, states), 1):
+    for number, (server, title, state) in enumerate(zip(inventory.servers, titles, states), 1):
         if server.file.path != before:
             scope = "" if server.file.scope == "local" else f", {server.file.scope}"
             io.say(f"{io.short(server.file.path)} ({', '.join(server.file.clients)}{scope})")
             before = server.file.path
-        command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 500)
+        command = _masked(inventory.secrets, " ".join(_shown_words(server.argv)), 500)
         command = command if len(command) <= room else command[:room - 1] + "…"
         line = f"{number:>4}  {title.ljust(wide)}  {state}" + (f"  {command}" if command else "")
         io.say_fitted(line)
@@ -30250,32 +30342,32 @@ def cmd_init(args: Any, io: Surroundings) -> int:
     """
     _check_profile(args.profile)
     wall = own_command() if args.plain and io.launcher else io.wall
-    found = _take_inventory(io, args.client)
-    named = [s for s in found.servers if s.name in args.servers]
-    unknown = [name for name in args.servers if name not in {s.name for s in found.servers}]
+    inventory = _take_inventory(io, args.client)
+    named = [s for s in inventory.servers if s.name in args.servers]
+    unknown = [name for name in args.servers if name not in {s.name for s in inventory.servers}]
     if unknown:
-        raise UsageError(unknown_word(unknown[0], {s.name for s in found.servers}, "server"))
+        raise UsageError(unknown_word(unknown[0], {s.name for s in inventory.servers}, "server"))
     listed = bool(args.all or args.servers or args.hooks)
     if not args.dry_run and not (args.yes and listed):
         io.need_terminal("init", "add --yes, and --all or names of servers")
-    for problem in found.problems:
+    for problem in inventory.problems:
         io.complain(problem)
-    _print_table(io, found)
-    if not found.servers:
+    _print_table(io, inventory)
+    if not inventory.servers:
         _say_searched(io, args.client)
-    open_ones = [s for s in named or found.servers if (s.wrapper is None or _foreign_wall(io, s)) and
+    open_ones = [s for s in named or inventory.servers if (s.wrapper is None or _foreign_wall(io, s)) and
                  not s.why_not and (args.all or args.servers or not args.hooks)]
     if open_ones and not listed and io.interactive:
-        open_ones = [s for s in _ask_which(io, found.servers) if s in open_ones]
+        open_ones = [s for s in _ask_which(io, inventory.servers) if s in open_ones]
     open_ones = _with_project(io, open_ones, args.project, args.profile)
     plan: _WallPlan = [(server, wall_words(server, wall)) for server in open_ones]
     for server in open_ones:
-        _say_left_out(io, found, server)
-    files = _show_plan(io, found, plan)
+        _say_left_out(io, inventory, server)
+    files = _show_plan(io, inventory, plan)
     if args.dry_run:
         io.say("Nothing was written (--dry-run).")
-        return _offer_hooks(io, args) or (1 if found.problems else 0)
-    done = not found.problems
+        return _offer_hooks(io, args) or (1 if inventory.problems else 0)
+    done = not inventory.problems
     if not files:
         io.say("Nothing to wrap.")
     else:
@@ -30283,8 +30375,8 @@ def cmd_init(args: Any, io: Surroundings) -> int:
         if not files:
             io.say("Nothing was written.")
             return 1
-        done = _carry_out(io, found, files, plan) and done
-    if files or listed or args.profile or any(server.wrapper for server in found.servers):
+        done = _carry_out(io, inventory, files, plan) and done
+    if files or listed or args.profile or any(server.wrapper for server in inventory.servers):
         done = _put_starter_policy(io, args.profile) and done
     return _offer_hooks(io, args) or (0 if done else 1)
 
@@ -30444,9 +30536,9 @@ def cmd_wrap(args: Any, io: Surroundings) -> int:
     options = _policy_options(io, args)
     if args.hook:
         return _set_all_hooks(io, args, options, True)
-    found, servers = _named_servers(io, args)
+    inventory, servers = _named_servers(io, args)
     plan: list[tuple[Server, Sequence[str] | None]] = []
-    done = not found.problems
+    done = not inventory.problems
     if not args.project:
         servers = [server._replace(project=server.project or server.wrapper.options.get("project"))
                    if server.wrapper else server for server in servers]
@@ -30469,23 +30561,24 @@ def cmd_wrap(args: Any, io: Surroundings) -> int:
             done = False
         else:
             plan.append((server, words))
-            _say_left_out(io, found, server)
-    files = _show_plan(io, found, plan)
+            _say_left_out(io, inventory, server)
+    files = _show_plan(io, inventory, plan)
     if options and any(server.wrapper and not _foreign_wall(io, server) for server, _ in plan):
         _need_consent(io, args, "wrap", "give a walled entry another policy")
-    return _ended(io, args, found, files, plan, done)
+    return _ended(io, args, inventory, files, plan, done)
 
 
-def _ended(io: Surroundings, args: Any, found: _Inventory, files: Mapping[str, tuple[str, str]],
+def _ended(io: Surroundings, args: Any, inventory: _Inventory, files: Mapping[str, tuple[str, str]],
            plan: _WallPlan, done: bool) -> int:
     """Carry out a plan that was shown, unless it is a dry run; the exit status."""
-    return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
+    done = (args.dry_run or _carry_out(io, inventory, files, plan)) and done
+    return 0 if done and not inventory.problems else 1
 
 
-def _need_consent(io: Surroundings, args: Any, command: str, what: str) -> None:
+def _need_consent(io: Surroundings, args: Any, command: str, deed: str) -> None:
     """What loosens the wall is done at a terminal, or by a program that says `--yes`. Raises UsageError."""
     if not (args.yes or args.dry_run):
-        io.need_terminal(command, f"to {what} without one, add --yes")
+        io.need_terminal(command, f"to {deed} without one, add --yes")
 
 
 def _say_by_hand(io: Surroundings, server: Server, words: Sequence[str]) -> None:
@@ -30529,14 +30622,14 @@ def _kept_options(wrapper: Wrapper | None, given: Sequence[str]) -> list[str]:
                       for word in ("-c" if name == "config" else "--" + name, value))]
 
 
-def _say_left_out(io: Surroundings, found: _Inventory, server: Server) -> None:
+def _say_left_out(io: Surroundings, inventory: _Inventory, server: Server) -> None:
     """Name the variables of an entry that no `--env` is written for."""
     names = [repr(name) for name in entry_variables(server.entry) if not _plain_variable.fullmatch(name)]
     names += ["the variables of its envFile"] if isinstance(server.entry,
                                                             dict) and server.entry.get("envFile") else []
     if names:
         io.complain(f"{_where(io, server)}: not named in --env: "
-                    f"{_masked(found.secrets, ', '.join(names), 300)}; a policy that says `env: minimal` "
+                    f"{_masked(inventory.secrets, ', '.join(names), 300)}; a policy that says `env: minimal` "
                     "withholds them")
 
 
@@ -30544,15 +30637,15 @@ def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server
     """The servers a command line names; complains of unreadable files. Raises UsageError for none."""
     if args.key and not args.config:
         raise UsageError("--key says where the servers are in a file that --config names; add --config FILE")
-    found = _take_inventory(io, args.client, args.config, args.key)
-    for problem in found.problems:
+    inventory = _take_inventory(io, args.client, args.config, args.key)
+    for problem in inventory.problems:
         io.complain(problem)
-    servers = [s for s in found.servers if getattr(args, "all", False) or s.name == args.server]
+    servers = [s for s in inventory.servers if getattr(args, "all", False) or s.name == args.server]
     if not servers and args.server is not None:
-        names = {s.name for s in found.servers}
+        names = {s.name for s in inventory.servers}
         raise UsageError(unknown_word(args.server, names, "server") if names else
                          "no servers were found (mcpwall init says where it looks)")
-    return found, servers
+    return inventory, servers
 
 
 @sub_command(_option("server", "SERVER", "its name in the host's config", nargs="?"),
@@ -30572,21 +30665,21 @@ def cmd_unwrap(args: Any, io: Surroundings) -> int:
         return _set_all_hooks(io, args, (), False)
     if args.restore:
         return _restore_backup(io, os.path.join(io.cwd, args.restore), args.yes, args.dry_run)
-    found, servers = _named_servers(io, args)
+    inventory, servers = _named_servers(io, args)
     plan: _WallPlan = [(s, None) for s in servers if s.wrapper and not s.why_not]
-    done = not found.problems
+    done = not inventory.problems
     for server in servers:
         if server.wrapper and server.why_not:
             _say_by_hand(io, server, ())
             done = False
         elif not server.wrapper and not args.all:
             io.say(f"{_where(io, server)}: not wrapped")
-    files = _show_plan(io, found, plan)
+    files = _show_plan(io, inventory, plan)
     if args.all and not files:
         io.say("Nothing to unwrap.")
     if files:
         _need_consent(io, args, "unwrap", "take the wall away")
-    return _ended(io, args, found, files, plan, done)
+    return _ended(io, args, inventory, files, plan, done)
 
 
 # -- hooks of hosts -----------------------------------------------------------------
@@ -30722,14 +30815,14 @@ def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | No
 def _servers_in(path: str, data: bytes) -> list[Server]:
     """The servers of a config file under whatever key they usually are; [] for one that cannot be read."""
     keys = {row.keys.rstrip("?") for row in host_rows()}
-    found: list[Server] = []
+    servers: list[Server] = []
     for key in keys:
         try:
-            found += list_servers(ConfigFile(("file",), "file", path, tuple(key.split(".")),
+            servers += list_servers(ConfigFile(("file",), "file", path, tuple(key.split(".")),
                                              config_form(path)), decode_config(path, data))
         except WallError:
             pass
-    return found
+    return servers
 
 
 def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> int:
@@ -30807,11 +30900,13 @@ def cmd_status(args: Any, io: Surroundings) -> int:
     mcpwall status --ack unpinned:git
     """
     options = _Options(args)
-    found = _take_inventory(io, args.client)
+    inventory = _take_inventory(io, args.client)
     if options.server_name:
-        if options.server_name not in {s.name for s in found.servers}:
-            raise UsageError(unknown_word(options.server_name, {s.name for s in found.servers}, "server"))
-        found = found._replace(servers=[s for s in found.servers if s.name == options.server_name])
+        names = {server.name for server in inventory.servers}
+        if options.server_name not in names:
+            raise UsageError(unknown_word(options.server_name, names, "server"))
+        inventory = inventory._replace(servers=[server for server in inventory.servers
+                                                if server.name == options.server_name])
     policy: Policy | None = None
     try:
         project = os.path.join(io.cwd, options.project or "")
@@ -30821,14 +30916,14 @@ def cmd_status(args: Any, io: Surroundings) -> int:
         if options.config:
             raise
     hooks = [row for row in _hook_state(io) if not args.client or row[0].name in args.client]
-    problems = [Problem(*row) for row in _needs_attention(io, found)]
+    problems = [Problem(*row) for row in _needs_attention(io, inventory)]
     problems += [Problem("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks
                  if problem]
-    notes = [*(one.problem for one in problems if one.rank == "note"), *_status_notes(io, found, policy)]
+    notes = [*(one.problem for one in problems if one.rank == "note"), *_status_notes(io, inventory, policy)]
     problems = [one for one in problems if one.rank != "note"]
-    known = _known_problems(io, problems, args.ack, args.unack)
-    attention = [one for one in problems if one.key not in known or one.rank == "error"]
-    status = _Status(found, policy, hooks, problems, attention, notes, _refused_today(io),
+    acknowledged = _known_problems(io, problems, args.ack, args.unack)
+    attention = [one for one in problems if one.key not in acknowledged or one.rank == "error"]
+    status = _Status(inventory, policy, hooks, problems, attention, notes, _refused_today(io),
                      len(io.consent.grants.requests()))
     (_status_as_json if args.json else _say_status)(io, status)
     return 1 if attention else 0
@@ -30864,22 +30959,22 @@ def _status_as_json(io: Surroundings, status: _Status) -> None:
         "fingerprint": policy and policy.fingerprint,
         "mode": policy.settings.mode if policy else None, "stopped": io.stops.names(), "today": status.today,
         "waiting": status.waiting, "servers": servers, "hooks": hooks,
-        "attention": [one for one in shown if not one["acknowledged"]],
-        "acknowledged": [one for one in shown if one["acknowledged"]], "notes": status.notes})
+        "attention": [row for row in shown if not row["acknowledged"]],
+        "acknowledged": [row for row in shown if row["acknowledged"]], "notes": status.notes})
 
 
 def _say_status(io: Surroundings, status: _Status) -> None:
     """Print it for people: what is in force, what is wrapped where, what needs attention."""
-    found, policy, today, waiting = status.found, status.policy, status.today, status.waiting
+    inventory, policy, today, waiting = status.found, status.policy, status.today, status.waiting
     if policy is not None:
         _say_layers(io, policy)
         io.say(f"Mode: {policy.settings.mode}. Policy hash: {policy.fingerprint}.")
     io.say(f"Today: {_counted_words(today) or 'nothing refused'} (mcpwall log)."
            + (f" {waiting} calls wait for your word (mcpwall approve)." if waiting else ""))
     _say_stopped(io)
-    if found.servers:
+    if inventory.servers:
         io.say()
-        _print_table(io, found)
+        _print_table(io, inventory)
     else:
         io.say("No servers were found (mcpwall init says where it looks).")
     if status.hooks:
@@ -30978,19 +31073,20 @@ def _refused_today(io: Surroundings) -> dict[str, int]:
     return {key: count for key, count in counts.items() if key in _OUTCOMES}
 
 
-def _status_notes(io: Surroundings, found: _Inventory, policy: Policy | None) -> Iterator[str]:
+def _status_notes(io: Surroundings, inventory: _Inventory, policy: Policy | None) -> Iterator[str]:
     """What is worth knowing, and nothing to be done about."""
     doubts = len(policy_doubts(policy)) if policy else 0
     if doubts:
         yield f"{doubts} doubts about the policy (mcpwall lint)"
-    homeless = [_server_title(io, server) for server in found.servers if server.wrapper and not server.project
-                and "project" not in server.wrapper.options and
+    homeless = [_server_title(io, server) for server in inventory.servers
+                if server.wrapper and not server.project and "project" not in server.wrapper.options and
                 _relies_on_project(io, server.wrapper.options)]
     if homeless:
         yield (f"{len(homeless)} entries start where their host does, and allow only what is inside the "
                "project: PROJECT_DIR may be empty there, and then nothing is (mcpwall wrap SERVER --project "
                f"DIR): {', '.join(homeless)}")
-    slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper) for server in found.servers)
+    slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper)
+               for server in inventory.servers)
     if slow:
         yield (f"{slow} of these start without Python's cache; wrapped again, they start about five times as "
                "fast")
@@ -31046,39 +31142,40 @@ def _policy_of(wrapper: Wrapper) -> str:
     return "yours (the project's over the user's)"
 
 
-def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str, ...]]:
+def _needs_attention(io: Surroundings, inventory: _Inventory) -> Iterator[tuple[str, ...]]:
     """(kind, place, problem) of everything that a person should look at."""
     if sys.version_info < (3, 9):
         yield "python", sys.executable, f"Python {sys.version.split()[0]} is too old; 3.9 or later is needed"
     yield from _policy_attention(io)
     if file_mode(io.folder) & 0o022:
         yield "permissions", io.folder, "others can write here, and so change your policy; run: chmod go-w"
-    for problem in found.problems:
-        place, _, problem = problem.partition(": ")
-        yield "config", place, problem
-    for file in found.texts:
+    for problem in inventory.problems:
+        where, _, problem = problem.partition(": ")
+        yield "config", where, problem
+    for file in inventory.texts:
         if file_mode(file.path) & 0o002:
             yield "permissions", file.path, "can be written by everybody; run: chmod o-w"
-    for server in found.servers:
-        yield from _server_attention(io, found, server)
-    for path, place, kind, _ in found.secrets:
-        yield "secret", path, f"{printable(place)}: a plain-text secret ({kind}); keep it out of the file"
+    for server in inventory.servers:
+        yield from _server_attention(io, inventory, server)
+    for path, where, kind, _ in inventory.secrets:
+        yield "secret", path, f"{printable(where)}: a plain-text secret ({kind}); keep it out of the file"
 
 
-def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> Iterator[tuple[str, str, str]]:
+def _server_attention(io: Surroundings, inventory: _Inventory,
+                      server: Server) -> Iterator[tuple[str, str, str]]:
     """(kind, place, problem) of what is wrong with one entry: no wall or a broken one, a command that is
     not there, a policy that withholds what the entry sets, a package that is not pinned."""
-    place = f"{server.file.path}:{server.line}" if server.line else server.file.path
+    where = f"{server.file.path}:{server.line}" if server.line else server.file.path
     name = _server_title(io, server)
     if server.wrapper:
         problem, foreign = _wall_problem(io, server.wrapper), _foreign_wall(io, server)
         if foreign:
-            yield "foreign", place, f"{name}: not by this wall: {foreign}; look at it, and wrap it again"
+            yield "foreign", where, f"{name}: not by this wall: {foreign}; look at it, and wrap it again"
         elif problem:
-            yield "wrapper", place, f"{name}: {problem}"
+            yield "wrapper", where, f"{name}: {problem}"
         command = server.argv[0]
         if not _is_command_there(io, command):
-            yield "command", place, f"{name}: its command {printable(command)} was not found"
+            yield "command", where, f"{name}: its command {printable(command)} was not found"
         options = server.wrapper.options
         try:
             variables = unnamed_variables(server)
@@ -31087,17 +31184,17 @@ def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> It
                                      options.get("project", io.cwd), io.home, io.consent.is_approved)
                 withheld = server_environment(dict.fromkeys(variables, ""), policy.settings.handed_on, ())[1]
                 if withheld:
-                    yield "environment", place, (f"{name}: its policy withholds what its entry sets: "
-                                                 f"{_masked(found.secrets, ', '.join(withheld), 200)}; wrap "
-                                                 "it again")
+                    yield "environment", where, (f"{name}: its policy withholds what its entry sets: "
+                                                 f"{_masked(inventory.secrets, ', '.join(withheld), 200)}; "
+                                                 "wrap it again")
         except WallError as fault:
-            yield "policy", place, f"{name}: {fault}"
+            yield "policy", where, f"{name}: {fault}"
     elif server.why_not:
-        yield "uncovered", place, f"{name}: not covered: {server.why_not}"
+        yield "uncovered", where, f"{name}: not covered: {server.why_not}"
     else:
-        yield "unwrapped", place, f"{name}: not wrapped; see: mcpwall wrap, mcpwall init"
+        yield "unwrapped", where, f"{name}: not wrapped; see: mcpwall wrap, mcpwall init"
     for kind, problem in package_problems(server.argv):
-        yield kind, place, f"{name}: {problem}"
+        yield kind, where, f"{name}: {problem}"
 
 
 def _wall_problem(io: Surroundings, wrapper: Wrapper) -> str | None:
@@ -31122,10 +31219,10 @@ def _wall_problem(io: Surroundings, wrapper: Wrapper) -> str | None:
     except ConfigError as fault:
         return str(fault)
     version = re.search(rb'^__version__ = "([^"\n]{1,40})"', head, re.MULTILINE)
-    known = version.group(1).decode("ascii", "replace") if version else "an unknown version"
-    if known == __version__:
+    its_version = version.group(1).decode("ascii", "replace") if version else "an unknown version"
+    if its_version == __version__:
         return None
-    return f"its wall {printable(program)} is {known}, this one {__version__}"
+    return f"its wall {printable(program)} is {its_version}, this one {__version__}"
 
 
 def _starts_slowly(io: Surroundings, wrapper: Wrapper) -> bool:
@@ -31449,14 +31546,14 @@ def _changes(io: Surroundings, server: str) -> list[_Change]:
     waiting, known = entry["changes"], entry["known"]
     tools, old = waiting.get("tools", {}), known.get("tools", {})
     names = sorted(tools, key=lambda name: (name not in old, name))
-    found = [_Change("tool", name, tools[name], old.get(name)) for name in names]
-    found += (_Change("definition", name, pin, known.get("definitions", {}).get(name))
+    changes = [_Change("tool", name, tools[name], old.get(name)) for name in names]
+    changes += (_Change("definition", name, pin, known.get("definitions", {}).get(name))
               for name, pin in sorted(waiting.get("definitions", {}).items()))
     if "instructions" in waiting:
         about = known.get("instructions")
-        found.insert(0, _Change("instructions", "", waiting["instructions"],
+        changes.insert(0, _Change("instructions", "", waiting["instructions"],
                                 about if about and about["hash"] else None))
-    return found
+    return changes
 
 
 def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bool,
@@ -31512,9 +31609,9 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
 
 def _agreed_changes(io: Surroundings, changes: list[_Change], secrets: _Secrets, verb: str) -> list[_Change]:
     """Those of *changes* that the person at the terminal agrees to."""
-    what, each = ("this", "") if len(changes) == 1 else (f"these {len(changes)}", "[e]ach by itself, ")
+    which, each = ("this", "") if len(changes) == 1 else (f"these {len(changes)}", "[e]ach by itself, ")
     while True:
-        answer = _chosen(io, f"{verb} {what}? [y]es, {each}[d]ifferences in full, [n]o ",
+        answer = _chosen(io, f"{verb} {which}? [y]es, {each}[d]ifferences in full, [n]o ",
                          ("yes", "each", "differences", "no"))
         if answer == "each" and each:
             return [change for change in changes
@@ -31608,9 +31705,9 @@ def _warnings(change: _Change, secrets: _Secrets) -> Iterator[str]:
 def _whole_change(change: _Change, secrets: _Secrets) -> Iterator[str]:
     """What has changed, as a diff of readable definitions."""
     verb = "have" if change.kind == "instructions" else "has"
-    what = ("is left out, for it steers the model" if change.kind == "definition" else f"{verb} changed"
+    state = ("is left out, for it steers the model" if change.kind == "definition" else f"{verb} changed"
             if change.old else "are new" if change.kind == "instructions" else "is new")
-    yield f"{_title(change)} {what} (seen {_day(change.pin)}):"
+    yield f"{_title(change)} {state} (seen {_day(change.pin)}):"
     yield from _warnings(change, secrets)
     old, new = ([] if pin is None else _definition_lines(pin, secrets) for pin in (change.old, change.pin))
     lines = ["+" + line for line in new] if change.old is None else list(_line_diff(old, new, ""))[2:]
@@ -31689,10 +31786,10 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
     if io.consent.project(path) is not None:
         io.say("An earlier content of this file was approved; this is another one.")
     io.say(f"{io.short(path)} (SHA-256 {sha256(data)}):")
-    for one in layers:
-        if one is not layer:
-            io.say(f"  {io.short(one.file)}, which it extends:")
-        for line in _described_policy(one.data):
+    for extended in layers:
+        if extended is not layer:
+            io.say(f"  {io.short(extended.file)}, which it extends:")
+        for line in _described_policy(extended.data):
             io.say("  " + printable(line, 2000))
     io.say("If you approve it, its rules come before yours, and the first that matches decides.\n"
            "If you do not, only its denials count.")
@@ -31741,7 +31838,7 @@ def _list_approved(io: Surroundings) -> int:
         about = entry["known"].get("instructions")
         known += ([(about, f"{name}: its instructions")] if about and
                   about["hash"] not in ("", text_pin("")["hash"]) else [])
-        rows += [(_day(pin), "approved", what) for pin, what in known]
+        rows += [(_day(pin), "approved", subject) for pin, subject in known]
         rows += [("", "not compared", f"{name}/{_harmless(tool)[:200]}") for tool in entry["unsteady"]]
         rows += [] if known else [("", "nothing approved", name)]
     for server in servers:
@@ -31757,8 +31854,8 @@ def _list_approved(io: Surroundings) -> int:
                          f"{ref}: {_call_title(request[1])}"))
     rows += [(_day(grant), f"call, {grant['answer']}", f"{grant['ref']}: {_call_title(grant)}")
              for grant in io.consent.grants.given()]
-    for day, state, what in rows:
-        io.say(f"{day:<10}  {state:<28}  {what}")
+    for day, state, subject in rows:
+        io.say(f"{day:<10}  {state:<28}  {subject}")
     if not rows:
         io.say("No project policy is approved, no server is known, nothing waits.")
     return 1 if io.consent.problem else 0       # which was said
@@ -31785,7 +31882,7 @@ def _revoke(io: Surroundings, name: str) -> int:
                "it again")
     if _servers_named(io, name):
         return 0
-    for cut in [found.start() for found in re.finditer("/", name)]:
+    for cut in [match.start() for match in re.finditer("/", name)]:
         tool, done = name[cut + 1:], False
         for server in _servers_named(io, name[:cut]):
             entry = io.consent.servers()[server]
@@ -31909,7 +32006,7 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
     done = plain.startswith(("post", "after")) or not plain and result is not None
     roots: list[Any] = next((fields[key] for key in ("workspaceroots", "workspacepaths")
                              if type(fields.get(key)) is list), [])
-    root = next((place for place in roots if type(place) is str and place),
+    root = next((folder for folder in roots if type(folder) is str and folder),
                 environ.get(host.root or "\0", ""))
     event = HookEvent(host, name, "failed" if "failure" in plain else "after" if done else "before",
                       tool, arguments, result,
@@ -31933,7 +32030,7 @@ def _event_body(data: bytes, event: HookEvent) -> tuple[dict[str, Any], bool]:
     try:
         text = whole = _event_text(data)
         if "\\ud" in text or "\\uD" in text:
-            whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
+            whole = _half_character.sub(lambda match: match[0] if len(match[0]) != 6 else "\\ufffd", text)
         body = load_json(whole)
     except MessageError as fault:
         raise HookFault(f"the event cannot be read: {fault}", event) from None
@@ -32009,9 +32106,9 @@ def _host_of(host: HookHost, fields: Mapping[str, Any], name: str) -> HookHost:
     return hosts["copilot"] if "toolargs" in fields and "toolname" in fields else host
 
 
-def _event_folder(place: str) -> str:
+def _event_folder(folder: str) -> str:
     """A folder as the system spells it: Cursor writes `/d:/Proj` for `D:\\Proj`."""
-    return place[1:] if place[2:3] == ":" and re.match(r"/[A-Za-z]:(/|\Z)", place) else place
+    return folder[1:] if folder[2:3] == ":" and re.match(r"/[A-Za-z]:(/|\Z)", folder) else folder
 
 
 # -- the calls of an event ---------------------------------------------------------
@@ -32044,13 +32141,13 @@ web_search: query = query q pattern
 
 def _hook_arguments() -> dict[str, dict[str, str]]:
     """{what tools do: {plain name: our name}}."""
-    found: dict[str, dict[str, str]] = {}
+    names_of: dict[str, dict[str, str]] = {}
     for line in _HOOK_ARGUMENTS.strip().split("\n"):
         kind, _, rest = line.partition(": ")
         ours, _, names = rest.partition(" = ")
-        for one in ("search_text", "search_files") if kind == "search" else (kind,):
-            found.setdefault(one, {}).update(dict.fromkeys(map(_plain_name, names.split()), ours))
-    return found
+        for tools in ("search_text", "search_files") if kind == "search" else (kind,):
+            names_of.setdefault(tools, {}).update(dict.fromkeys(map(_plain_name, names.split()), ours))
+    return names_of
 
 
 _OUR_NAMES = _hook_arguments()
@@ -32141,10 +32238,10 @@ def _shell_calls(event: HookEvent, made: dict[str, Any]) -> _Made:
 
 def _file_calls(tool: str, given: dict[str, Any]) -> _Made:
     """One call for each file; a list of edits or operations may name several."""
-    own = {key: value for key, value in given.items()
+    shared = {key: value for key, value in given.items()
            if not (type(value) is list and _under(value, "path") and any(type(one) is dict for one in value))}
-    groups = [one for key, value in given.items() if key not in own for one in value if type(one) is dict]
-    for group in [own, *groups] if _under(own, "path") or not groups else groups:
+    groups = [one for key, value in given.items() if key not in shared for one in value if type(one) is dict]
+    for group in [shared, *groups] if _under(shared, "path") or not groups else groups:
         content, old = ("\n".join(_under(group, ours)) for ours in ("content", "old_string"))
         made = {key: value for key, value in group.items() if _plain_name(key) not in _OUR_NAMES["files"]}
         if tool == "write_file":
@@ -32169,11 +32266,11 @@ def _patch_calls(event: HookEvent, text: str, folder: str) -> _Made:
         yield f"{kind}_file", {"path": _seen_from(folder, path), **content}
 
 
-def _seen_from(folder: str, place: str) -> str:
-    """*place*, seen from *folder*; "" stands for nothing known."""
-    if not folder or re.match(r"[/\\~]|[A-Za-z]:", place):
-        return place
-    return f"{folder.rstrip('/')}/{place}" if place else folder
+def _seen_from(folder: str, path: str) -> str:
+    """*path*, seen from *folder*; "" stands for nothing known."""
+    if not folder or re.match(r"[/\\~]|[A-Za-z]:", path):
+        return path
+    return f"{folder.rstrip('/')}/{path}" if path else folder
 
 
 def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
@@ -32184,9 +32281,9 @@ def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
         return event
     rest = event.tool[len(prefix):]
     for server in [event.server] if event.server else sorted(servers, key=len, reverse=True):
-        found = re.match(f"(?:{re.escape(server)}|{_server_word(server)})(?:__|[_/-])(?=.)", rest)
-        if found:
-            return event._replace(server=server, tool=rest[found.end():])
+        match = re.match(f"(?:{re.escape(server)}|{_server_word(server)})(?:__|[_/-])(?=.)", rest)
+        if match:
+            return event._replace(server=server, tool=rest[match.end():])
     if not prefix or event.server:
         return event
     server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/", "MCP:": "\0"}[prefix])
@@ -32404,8 +32501,8 @@ class Hook:
             return HookVerdict(event, "allow", hook_answer(event, "allow"), note=note)
         calls = event_calls(event)
         policy = self.policy = self._policy(project)
-        remembers = any(rule.mark or rule.limit for one in (policy, policy.apart) if one is not None
-                        for rule in (*one.rules, *one.outbound_rules))
+        remembers = any(rule.mark or rule.limit for part in filter(None, (policy, policy.apart))
+                        for rule in (*part.rules, *part.outbound_rules))
         memory = Memory(self._clock)
         if project:                     # the host may see a relative place from there as well
             memory.server = ServerFacts((project,))
@@ -32442,8 +32539,8 @@ class Hook:
     def _policy(self, project: str) -> Policy:
         """The policy in force. No list of tools comes by here, so settings about listed tools do not
         apply."""
-        place = self.event.cwd or project or self._home or "/"
-        policy = self._load(project or place, place)
+        folder = self.event.cwd or project or self._home or "/"
+        policy = self._load(project or folder, folder)
         return policy._replace(settings=policy.settings._replace(unlisted_tools="allow", read_only=False))
 
     def _record(self, policy: Policy, message: Message, decision: Decision,
@@ -32540,7 +32637,7 @@ class Hook:
              records: Sequence[Record], ref: str) -> None:
         """Keep calls that are refused for `mcpwall approve`."""
         quoting = Quoting(policy)
-        _, first, message = next(one for one in calls if one[1].action == "ask")
+        _, first, message = next(call for call in calls if call[1].action == "ask")
         shown = "; ".join(quoting.arguments(one, decision) for _, decision, one in calls
                           if decision.action == "ask")
         data = approval_request(ref, asked.name, asked.digest, message, self.event.spelled, first, shown,
@@ -32620,22 +32717,22 @@ def _is_media(text: str) -> bool:
     return len(body) > 256 and body.startswith(_MEDIA_HEADS) and is_base64(body)
 
 
-def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
-    """*value* with its texts changed, names of members aside."""
-    if type(value) is dict:
-        return {key: _with_texts(item, change) for key, item in value.items()}
-    if type(value) is list:
-        return [_with_texts(item, change) for item in value]
-    return change(value) if type(value) is str else value
+def _with_texts(node: Any, change: Callable[[str], str]) -> Any:
+    """*node* with its texts changed, names of members aside."""
+    if type(node) is dict:
+        return {key: _with_texts(item, change) for key, item in node.items()}
+    if type(node) is list:
+        return [_with_texts(item, change) for item in node]
+    return change(node) if type(node) is str else node
 
 
-def _with_media(value: Any, before: Any) -> Any:
-    """*value* with the media that stood in *before*, which is alike but for texts."""
-    if type(value) is dict:
-        return {key: _with_media(item, before[key]) for key, item in value.items()}
-    if type(value) is list:
-        return [_with_media(item, old) for item, old in zip(value, before)]
-    return before if type(value) is str and _is_media(before) else value
+def _with_media(node: Any, before: Any) -> Any:
+    """*node* with the media that stood in *before*, which is alike but for texts."""
+    if type(node) is dict:
+        return {key: _with_media(item, before[key]) for key, item in node.items()}
+    if type(node) is list:
+        return [_with_media(item, old) for item, old in zip(node, before)]
+    return before if type(node) is str and _is_media(before) else node
 
 
 # Hosts of hooks whose servers stand in HOST_FILES under other names.
@@ -32678,10 +32775,11 @@ class _HostServers:
         """Is the server of the call surely started through this wall?"""
         servers = self._found()
         if event.launch:
-            servers = [one for one in servers
-                       if " ".join([*(one.wrapper.wall if one.wrapper else ()), *one.argv]) == event.launch]
+            servers = [server for server in servers if event.launch == " ".join(
+                [*(server.wrapper.wall if server.wrapper else ()), *server.argv])]
         elif event.server:
-            servers = [one for one in servers if _server_word(one.name) in ("", _server_word(event.server))]
+            servers = [server for server in servers
+                       if _server_word(server.name) in ("", _server_word(event.server))]
         return bool(servers) and all(map(self._is_walled, servers))
 
     def _is_walled(self, server: Server) -> bool:
@@ -32772,9 +32870,9 @@ class Logged(NamedTuple):
 def since_moment(text: str, now: float) -> str:
     """The moment that `1h`, `30m`, `2d`, `1w` (before *now*), `2026-11-30` or `2026-11-30T14:00` (local time)
     means, as records write it. Raises UsageError."""
-    found = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
-    if found:
-        return _utc(now - int(found[1]) * _SPANS_S[found[2]])
+    match = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
+    if match:
+        return _utc(now - int(match[1]) * _SPANS_S[match[2]])
     for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"):
         try:
             return _utc(time.mktime(time.strptime(text, form)))
@@ -32857,11 +32955,11 @@ def logged_line(line: str, file: str, number: int) -> Logged:
 
 def about_record(record: Mapping[str, Any]) -> str:
     """What a record is about, in a few words: what decided, or what was found."""
-    found = record.get("findings")
-    if type(found) is list and found and type(found[0]) is dict:
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        place = found[0].get("pointer") or ""
-        return f"{found[0].get('pattern')}{more}" + (f" at {place}" if place else "")
+    findings = record.get("findings")
+    if type(findings) is list and findings and type(findings[0]) is dict:
+        more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
+        where = findings[0].get("pointer") or ""
+        return f"{findings[0].get('pattern')}{more}" + (f" at {where}" if where else "")
     return str(record.get("subject") or record.get("why") or record.get("message") or "")
 
 
@@ -32950,16 +33048,16 @@ def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json
     word, code, _ = _WORDS.get(action, (action.upper(), 31, 2))
     word = f"({record['would']})".upper() if "would" in record else word
     tail = f"[{record['rule']}]" if record.get("rule") else ""
-    what = " ".join(str(one) for one in (record.get("server"), record.get("tool") or record.get("method"))
+    subject = " ".join(str(one) for one in (record.get("server"), record.get("tool") or record.get("method"))
                     if one)
     head = f"{_local(record, today)} {word:<7}"
     ref, about = str(record.get("ref") or "-"), about_record(record)
     if record.get("answer"):
         tail += f" answered {record['answer']}"
-    used = len(head) + len(ref) + len(what) + len(tail) + 5
+    used = len(head) + len(ref) + len(subject) + len(tail) + 5
     if io.width and len(about) > io.width - used:
         about = _cut_in_the_middle(printable(about, 1000), max(12, io.width - used - 30))
-    line = printable(f"{head} {ref}  {what}  {about}  {tail}".rstrip(), io.width or 3000)
+    line = printable(f"{head} {ref}  {subject}  {about}  {tail}".rstrip(), io.width or 3000)
     io.say(io.coloured(line, head, code))
 
 
@@ -32985,7 +33083,7 @@ def _say_suspects(io: Surroundings, records: Sequence[dict[str, Any]], as_json: 
     allowed = {(record["session"], record.get("digest")) for record in records
                if record.get("answer") in _YES}
     allowed_shapes = {_shape(record)[1:] for record in records if record.get("answer") in _YES}
-    found: list[tuple[str, dict[str, Any], int]] = []
+    suspects: list[tuple[str, dict[str, Any], int]] = []
     for shape, same in shapes.items():
         why: list[str] = []
         if any((record["session"], record.get("digest")) in allowed
@@ -32998,14 +33096,14 @@ def _say_suspects(io: Surroundings, records: Sequence[dict[str, Any]], as_json: 
         if kinds:
             why.append(f"only a name tells ({', '.join(sorted(kinds))})")
         if why:
-            found.append(("; ".join(why), same[-1], len(same)))
-    found.sort(key=lambda one: (not one[0].startswith("you"), -one[2]))
+            suspects.append(("; ".join(why), same[-1], len(same)))
+    suspects.sort(key=lambda suspect: (not suspect[0].startswith("you"), -suspect[2]))
     today = time.strftime("%Y-%m-%d")
-    for reason, record, _ in found:
+    for reason, record, _ in suspects:
         _say_record(io, {**record, "suspect": reason} if as_json else record, today, as_json)
         if not as_json:
             io.say(f"    {reason}")
-    return [record for _, record, _ in found]
+    return [record for _, record, _ in suspects]
 
 
 def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json: bool) -> None:
@@ -33120,8 +33218,8 @@ def cmd_verify(args: Any, io: Surroundings) -> int:
     _say_line(io,
               "Keep these heads elsewhere: only they show whether a log was cut at its end or written "
               "anew.")
-    _say_table(io, [["session", "records", "head", "last"], *([session, str(count), digest, place]
-                                                              for session, (count, _, digest, place)
+    _say_table(io, [["session", "records", "head", "last"], *([session, str(count), digest, where]
+                                                              for session, (count, _, digest, where)
                                                               in heads.items())])
     return 1 if problems else 0
 
@@ -33145,13 +33243,13 @@ def _break_of(head: Sequence[Any] | None, seq: Any, prev: Any) -> str:
 
 def find_record(io: Surroundings, ref: str, files: Sequence[str]) -> dict[str, Any]:
     """The newest record with this ref. Raises UsageError."""
-    found = None
+    newest = None
     for entry in read_log(files or log_files(io, [])):
         if entry.record is not None and entry.record.get("ref") == ref:
-            found = entry.record
-    if found is None:
+            newest = entry.record
+    if newest is None:
         raise UsageError(f"no record in the log has the ref {printable(ref)}; see: mcpwall log --all")
-    return found
+    return newest
 
 
 def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
@@ -33171,12 +33269,12 @@ def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
         return body, "the arguments of allowed calls are not logged (settings.log_args: full)"
     if not record.get("subject") or steps[:1] != ["params"]:
         return body, "the log does not hold what decided (settings.log_args: denied)"
-    place: dict[str, Any] = {"params": params}
+    holder: dict[str, Any] = {"params": params}
     for step in steps[:-1]:
-        place = place.setdefault(step, {})
-        if type(place) is not dict:
+        holder = holder.setdefault(step, {})
+        if type(holder) is not dict:
             return body, "the log does not hold what decided"
-    place[steps[-1]] = record["subject"]
+    holder[steps[-1]] = record["subject"]
     cut = " … " in record["subject"] and "characters" in record["subject"]
     return (body,
             "a long text in it is cut" if cut else "a secret in it is replaced" if MARKER in record["subject"]
@@ -33289,18 +33387,18 @@ def _walked(line: bytes, policy: Policy, server: str) -> _Walked:
     method = body.get("method") if kind != "response" else "tools/call"
     tool = params.get("name") if method == "tools/call" and kind != "response" else None
     message = Message(peer, kind, body, text, method, tool, server)
-    found: _Walked = []
-    for one in filter(None, (policy.machine, policy.apart, policy)):
-        for rule, outcome, hit in Wall(one).walk(Subject(message, one, Budget(10.0)), every=True):
-            found.append((one, rule, outcome, hit, _why(one, message, rule, outcome, hit)))
+    walked: _Walked = []
+    for policy_of in filter(None, (policy.machine, policy.apart, policy)):
+        for rule, outcome, hit in Wall(policy_of).walk(Subject(message, policy_of, Budget(10.0)), every=True):
+            walked.append((policy_of, rule, outcome, hit, _why(policy_of, message, rule, outcome, hit)))
             if outcome in (DECIDES, FAULT):
                 break
-        last = found[-1][1]
-        if found[-1][2] is FAULT or one is not policy and last is not None and last.action == "deny":
+        last = walked[-1][1]
+        if walked[-1][2] is FAULT or policy_of is not policy and last is not None and last.action == "deny":
             break
-        if one is not policy and (last is None or one is policy.apart or last.action in _PASSING):
-            found.pop()
-    return found
+        if policy_of is not policy and (last is None or policy_of is policy.apart or last.action in _PASSING):
+            walked.pop()
+    return walked
 
 
 def _why(policy: Policy, message: Message, rule: Rule | None, outcome: str, hit: Hit | None) -> str:
@@ -33360,9 +33458,9 @@ def _near_misses(policy: Policy, walk: _Walked) -> Iterator[str]:
     hold."""
     if not walk or walk[-1][1] is not None or policy.settings.default_action == "allow":
         return
-    for one, rule, outcome, _, _ in walk:
+    for policy_of, rule, outcome, _, _ in walk:
         if rule is not None and rule.action == "allow" and outcome in (PASSED, EXCEPTED):
-            data = one.rule_data(rule)
+            data = policy_of.rule_data(rule)
             wanted = {key: value for key, value in data["match"].get("arguments", {}).items()}
             yield f"{rule.name} would allow it if {_words_of(wanted)} held" + (
                 f", unless {_words_of(data['unless'])}" if "unless" in data else "")
@@ -33435,7 +33533,7 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
 
 def _regex_of(text: str) -> str:
     """A regex of policies for exactly *text*."""
-    return re.sub(r"[\\^$.*+?()\[\]{}|/-]", lambda found: "\\" + found.group(), text)
+    return re.sub(r"[\\^$.*+?()\[\]{}|/-]", lambda match: "\\" + match.group(), text)
 
 
 def spliced_rule(text: str, file: str, rule: Mapping[str, Any]) -> str:
@@ -33462,10 +33560,10 @@ def _yaml_with_rule(text: str, file: str, rule: Mapping[str, Any], has_rules: bo
     where = yaml_lines(text, file)[1] if text.strip() else {}
     if has_rules:
         first = where["/rules/0"] - 1
-        found = re.match(r"( *)-(?: |\r?$)", lines[first])
-        if found is None:
+        match = re.match(r"( *)-(?: |\r?$)", lines[first])
+        if match is None:
             return None
-        lines[first:first] = [found[1] + line + ending for line in block]
+        lines[first:first] = [match[1] + line + ending for line in block]
     else:
         at = where.get("/rules")
         if at is not None and not re.match(r"rules: *\[\] *(#.*)?\r?$|rules: *(#.*)?\r?$", lines[at - 1]):
@@ -33625,11 +33723,11 @@ class Stops:
 
     def names(self) -> list[str]:
         """What is stopped, "" for everything."""
-        found = [""] if os.path.exists(self._every) else []
+        stopped = [""] if os.path.exists(self._every) else []
         for name in sorted(os.listdir(self._folder)) if os.path.isdir(self._folder) else ():
             text = _plain_text_at(os.path.join(self._folder, name))
-            found += [text] if text and name != "all" else []
-        return found
+            stopped += [text] if text and name != "all" else []
+        return stopped
 
     def stop(self, server: str) -> None:
         """Refuse every call of *server*. Raises OSError."""
@@ -33839,15 +33937,15 @@ def _write_result(io: Surroundings, path: str, text: str, mode: int = 0o644) -> 
 def _write_junit(io: Surroundings, path: str, tested: Sequence[_Tested]) -> None:
     """Write the results in the form that build servers read (JUnit XML). Raises UsageError."""
     from xml.sax.saxutils import escape, quoteattr
-    failed = sum(bool(one.problems) for one in tested)
+    failed = sum(bool(example.problems) for example in tested)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>',
              f'<testsuite name="mcpwall" tests="{len(tested)}" failures="{failed}">']
-    for one in tested:
-        name = quoteattr(printable(f"{one.line}: {one.name}", 300))
-        head = f"<testcase classname={quoteattr(printable(one.file, 500))} name={name}"
-        said = printable("; ".join(one.problems), 2000)
+    for example in tested:
+        name = quoteattr(printable(f"{example.line}: {example.name}", 300))
+        head = f"<testcase classname={quoteattr(printable(example.file, 500))} name={name}"
+        said = printable("; ".join(example.problems), 2000)
         lines.append(f"{head}><failure message={quoteattr(said)}>{escape(said)}</failure></testcase>"
-                     if one.problems else head + "/>")
+                     if example.problems else head + "/>")
     _write_result(io, path, "\n".join([*lines, "</testsuite>", ""]))
 
 
@@ -33873,10 +33971,10 @@ def policy_problems(text: str, file: str,
     return problems, None
 
 
-def _without_place(data: Any, place: str) -> bool:
+def _without_place(data: Any, where: str) -> bool:
     """Empty what stands at a JSON Pointer so that what follows it keeps its place; False when nothing
     does."""
-    steps = [step for step in pointer_steps(place) if step]
+    steps = [step for step in pointer_steps(where) if step]
     if not steps:
         return False
     rule = steps[0] in ("rules", "outbound_rules") and len(steps) > 1
@@ -33916,7 +34014,7 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
     if not files:
         io.say("There is no policy here; the built-in default is in force.")
         return 0
-    found: dict[str, list[list[str]]] = {}
+    results: dict[str, list[list[str]]] = {}
     context = default_path_context(project_dir=io.cwd, home=io.home)
     for path in files:
         text = read_policy_file(path, check_owner=False)[1]
@@ -33928,13 +34026,13 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
             and not os.path.exists(os.path.splitext(path)[0] + ".tests.yml")):
             doubts.append(f"{path}: the policy has no tests; `tests:` lists calls and what must become of "
                           "them (see: mcpwall test --help)")
-        found[path] = [problems, doubts]
-    bad = any(problems or args.strict and doubts for problems, doubts in found.values())
+        results[path] = [problems, doubts]
+    bad = any(problems or args.strict and doubts for problems, doubts in results.values())
     if args.json:
         io.say_json({path: {"problems": problems, "warnings": doubts}
-                     for path, (problems, doubts) in found.items()})
+                     for path, (problems, doubts) in results.items()})
         return int(bad)
-    for path, (problems, doubts) in found.items():
+    for path, (problems, doubts) in results.items():
         for problem in problems:
             _say_line(io, printable(shown_without_secrets(problem), 1000))
         for doubt in doubts:
@@ -34239,10 +34337,10 @@ def _report_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
             if body else '<p class="dim">None.</p>')
 
 
-def _report_counts(keys: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def _report_counts(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """(how often, *key), the most frequent first."""
     counts: dict[tuple[Any, ...], int] = {}
-    for key in keys:
+    for key in rows:
         _count(counts, key)
     return [(count, *key)
             for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))][:MAX_REPORT_ROWS]
@@ -34280,7 +34378,7 @@ def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Seq
          _report_counts(told(one, "would", "rule", "tool") for one in would)),
         ("Tools that were flagged or left out", ("server", "tool", "what", "why"),
          list(dict.fromkeys(tools))[:MAX_REPORT_ROWS]),
-        ("Servers that no wall covers", ("entry",), [(one,) for one in uncovered]),
+        ("Servers that no wall covers", ("entry",), [(entry,) for entry in uncovered]),
         ("Each of them", ("time (UTC)", "ref", "what", "server", "tool", "about", "rule"),
          [(str(one["ts"])[:19].replace("T", " "), one.get("ref"),
            f"would {one['would']}" if one.get("would") else one["action"],
@@ -34311,8 +34409,8 @@ def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
     for record in records:
         bar = bars.setdefault(str(record["ts"])[:cut], [0, 0, 0])
         action = _became(record)
-        for place, actions in enumerate((("deny",), ("ask",), ("redact", "strip"))):
-            bar[place] += action in actions
+        for index, actions in enumerate((("deny",), ("ask",), ("redact", "strip"))):
+            bar[index] += action in actions
     shown = sorted(bars.items())[-60:]
     most, width = max(1, *(sum(bar) for _, bar in shown)), min(100, 900 / len(shown))
     lines = [f'<div class="wide"><svg width="{40 + width * len(shown):.0f}" height="200" role="img" '
@@ -34694,9 +34792,9 @@ def shown_command(command: Sequence[str]) -> str:
     return printable(" ".join(words), 300)
 
 
-def _without_value(found: re.Match[str]) -> str:
+def _without_value(match: re.Match[str]) -> str:
     """`user:password@`, the query of a URL and the value of `NAME=value` left out."""
-    return f"{found[2]}=" if found[2] else f"://{found[1]}"
+    return f"{match[2]}=" if match[2] else f"://{match[1]}"
 
 
 # -- check ----------------------------------------------------------------------
@@ -34861,11 +34959,11 @@ class _Checks:
     def _lines(self, fields: dict[str, Any], argument: str) -> Iterator[str]:
         """A verdict in lines: what it is about, which rule decided and where that stands, and why."""
         sign, (word, _, _) = _SIGNS[fields["action"]], _WORDS[fields["action"]]
-        what = fields["method"] or "unreadable"
+        subject = fields["method"] or "unreadable"
         if fields["direction"] == "outbound":
-            what = "(response)" if what == "response" else f"(from the server) {what}"
+            subject = "(response)" if subject == "response" else f"(from the server) {subject}"
         more = [printable(text) for text in (fields["tool"], argument) if text]
-        yield "  ".join([f"{sign} {word:<6} {what}", *more])
+        yield "  ".join([f"{sign} {word:<6} {subject}", *more])
         if fields["rule"] is not None:
             yield f"  Rule: {printable(fields['rule'])}{self._origin(fields['rule'])}"
         elif fields["method"] is None or fields["message"] is not None:
