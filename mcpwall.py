@@ -35248,7 +35248,8 @@ def cmd_demo(args: Any, io: Surroundings) -> int:
         os.mkdir(project)
         this = [sys.executable, os.path.abspath(__file__)]
         if "PYTHONHOME" not in os.environ:      # as a wrapped entry starts: compiled once for wall and server
-            text = _LAUNCHER.format(file=this[1], cache=os.path.join(home, "cache"))
+            cache = sys.pycache_prefix or os.path.join(home, "cache")
+            text = _LAUNCHER.format(file=this[1], cache=cache)
             this[1:] = ["-I", "-S", "-c", text]
         child = subprocess.Popen([*this, *given, "--log-level", "error", "--server-name", "toy", "--", *this,
                                   "demo", "--server"],
