@@ -6812,6 +6812,18 @@ def _sh_after(args: list[str], *options: str) -> str | None:
     return next((value for option, value in zip(args, args[1:]) if option in options), None)
 
 
+def _sh_values(args: list[str], *options: str) -> list[str]:
+    """The values of all these options, behind them or in the same word."""
+    found = [value for option, value in zip(args, args[1:]) if option in options]
+    return found + [word[len(option):].lstrip("=") for word in args for option in options
+                    if word.startswith(option) and word != option]
+
+
+def _sh_is_test_base(base: str) -> bool:
+    """Is this, by its name, a database for tests of this machine?"""
+    return _sh_test_base.match(base) is not None and _SH_HERE.issuperset(hosts_of(base)[0])
+
+
 def _sh_has(pattern: str, words: Iterable[str]) -> bool:
     """Does one of the words start like this?"""
     starts = re.compile(pattern).match
@@ -7058,6 +7070,7 @@ psql | AaEeLlnqSstwWxXzb1 d:h:L:p:P:R:F:T:U:v: -o,--output:w -c,--command:sql -f
      | p* | in:sql
 mysql mariadb | AbBCEfGHiInNqrsStTvwXV D:h:P:u:S: --user: --host: --database: -e,--execute,--init-command:sql --pager:sh
      | p* | in:sql
+dropdb dropuser | eifwW h:p:U: --host: --port: --username: --maintenance-db: | p*
 sqlcmd clickhouse-client cqlsh snowsql trino usql bq/query dolt/sql | S:U:P:d:h:u:p: -i,-f,--file:script
      -Q,-q,-e,-c,--query,--execute:sql | p* | in:sql
 mongosh mongo | u:p: --eval:node -f,--file:script | f* | in:node
@@ -7079,6 +7092,7 @@ node nodejs bun tsx ts-node zx deno/run bun/run | chi C: -e,-p,-pe,-ep,--eval,--
      -r,--require,--import,--loader:script | ~script f* | t:code
 deno/eval | | node | t:code
 php | aCehilmnqsvwz c:d:z:S:t: -r,-B,-R,-E,--execute:php! -f,-F:script! | ~script f* | t:code
+go/build,test,vet,install,generate | -toolexec,-exec:sh | p*
 go/run java swift kotlin scala runghc crystal/run cargo/script dotnet/script | cp: -jar:script! | script f*
 lua luajit groovy julia elixir octave gnuplot r rscript matlab jshell | vi l:E:L:p: -e,--eval,-eval,-E:code! | ~script f*
      | t:code
@@ -7124,6 +7138,7 @@ dd | | | t:dd
 truncate fallocate | s:r:o:l: --size: --reference: | empty*
 tee tee-object | a=append -a,--append,-append=append -filepath,-literalpath:w -variable: | w* | same
 out-file | -append=append -filepath,-literalpath:w -encoding: -width: | w* | same
+new-item ni | -force=force -itemtype,-type:mark -value: -name: -path:n | n* | t:new_item
 set-content sc | -value:text -path,-literalpath:w -encoding: | w text
 add-content ac | -value:text -path,-literalpath:w -encoding: | w text | append
 sponge | a=append | w* | same
@@ -7147,7 +7162,7 @@ docker,podman,nerdctl/exec | dit u:w:e: --user: --workdir: --env: --env-file:k |
 docker,docker-compose/compose/run,exec docker-compose/run,exec | dTiP u:w:e:l:n:p: -v,--volume:vol --name: --user: --index:
      --workdir: --entrypoint:entry | p x | t:inside
 docker,podman,nerdctl,docker-compose,kubectl,oc/cp | | f*
-docker,podman,nerdctl,oras/login helm/registry/login gh,glab/auth/login | | p* | in:k
+docker,podman,nerdctl,oras/login helm/registry/login gh,glab/auth/login | u:p: --username: --password: --hostname: | p* | in:k
 docker,podman,nerdctl,docker-compose | c:H:l:f:p: --context: --host: --config: --file:k --project-name: | | data t:container
 kubectl,oc,k3s/exec,debug,rsh | itq n:c:s: --namespace: --container: --context: --cluster: --image: --kubeconfig:k | p x
      | t:inside
@@ -7259,8 +7274,9 @@ secret :: aws :: (?:configure (?:export-credentials|get \S*(?:secret|token))|sec
      get-parameters? .*--with-decryption|sts (?:get-session-token|assume-role)) :: AWS_SECRET
 secret :: gcloud :: secrets versions access|auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
-secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten))|get (?:\S+ )*?secrets?[/ ](?=.*(?:jsonpath|template|columns)\S*=
-    \S*\.data) :: KUBERNETES_KEY
+secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten))|extract |get (?=(?:\S+ )*?(?:\S*,)?secrets?[,/ ])(?=.*(?:
+    (?:jsonpath|template|columns)\S*=\S*\.data|(?:-o ?|--output[= ])=?(?:yaml|json) )) :: KUBERNETES_KEY
+secret :: docker podman nerdctl :: (?:container )?inspect .*(?:\.Env\b|\.Config\x00?\}\}) :: CONTAINER_SETTINGS
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
 secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
 secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read)  :: STORED_SECRET
@@ -7271,6 +7287,13 @@ pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote
 pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
     javascript:) :: runs remote content
 pipe_to_shell :: npx pnpx bunx :: (?:-\S+ )*(?:\S+@)?https?:// :: runs remote content
+pipe_to_shell :: pip pip3 pipx uv uvx poetry pdm npm pnpm yarn bun :: (?=(?:.* )?(?:install|add|i|--spec|--from|--with)[ =])(?:.* )?
+    (?!-[if] |--\S*(?:index|url|registry|links|proxy)\S* )\S+ (?:\S*@\x00?|--spec=|--from=)?(?:git\+)?https?://(?!(?:[\w.-]+@)?(?:[\w-]+\.)*
+    (?:github\.com|githubusercontent\.com|gitlab\.com|bitbucket\.org|codeberg\.org|pypi\.org|pythonhosted\.org|pytorch\.org|
+    python\.org|npmjs\.(?:org|com)|yarnpkg\.com|huggingface\.co|googleapis\.com|visualstudio\.com|dev\.azure\.com|apache\.org|
+    localhost|127\.0\.0\.1)[:/ ]) :: runs what a package of an unknown host says
+pipe_to_shell :: pip pip3 uv :: (?:.* )?(?:-i|--(?:extra-|default-)?index(?:-url)?)[= ]http://(?!localhost|127\.|10\.|192\.168\.|
+    172\.|\S*\.(?:local|internal|lan|corp)[:/]) :: installs from where anybody on the way can change it
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
 reverse_shell :: ngrok cloudflared tailscale code devtunnel :: (?:http|tcp|tls|start|tunnel|funnel|serve|host|access) (?!list|
     info|login|create|status) :: opens a tunnel into this machine
@@ -7381,14 +7404,15 @@ persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
 infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|plan (?=.*-destroy)(?=.*-out)|state rm|workspace
      delete|force-unlock)(?!.* -help) :: destroys infrastructure
 infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm
-     k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
+     k3s-uninstall.sh vagrant multipass limactl colima :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
     terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
     crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --(?:all|force.*\$\())|delete (?=.*(?:-[fk]|--filename|
     --kustomize)[ =])(?=.*prod)|delete (?:-n \S+ |-\S+ )*\$\(\)
      |delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod|\$\(\))|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
-infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
+infrastructure :: minikube kind k3d :: (?:.* )?delete (?=.*(?:--all|-a |--purge)) :: destroys every cluster of this machine
+infrastructure :: helm helm3 :: (?:uninstall|delete|del|un) (?!(?!.*prod).*(?:-n|--namespace)[= ]\S*(?:dev|test|review|preview|sandbox)) :: removes a release from the cluster
 infrastructure :: aws :: s3 sync (?!(?:--?\S+ )*(?:\./)?(?:[\w-]+/)*(?:dist|build|out|public|site|_site|www|static|target)/? )
     (?=.*--delete) :: destroys cloud storage
 infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive))|s3api delete-|ec2 (?:terminate-instances|delete-(?!tags)|
@@ -7402,11 +7426,11 @@ infrastructure :: bq :: (?:.* )?rm (?=.*-\w*[rfd]) :: destroys cloud data
 infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
 infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
-infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:(?:rm|remove) (?!(?:\S*[_-])?tests?(?:[_-]
+infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:(?:rm|remove) (?!(?:-f |--force )?(?:\S*[_-])?tests?(?:[_-]
     \S*)? $)|prune)|system reset|
-    machine (?:rm|reset)|rm (?=.*\$\()(?=(?:.* )?(?:-\w*[fv]|--force|--volumes))|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
+    machine (?:rm|reset)|(?:container )?rm (?=.*\$\()(?=(?:.* )?(?:-\w*[fv]|--force|--volumes))|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
      containers or volumes and their data
-infrastructure :: dropdb dropuser droplet :: (?!.*--help|(?:.* )?(?:test|test_\w+|\w+_test) *$) :: drops a database
+infrastructure :: dropdb dropuser :: (?!.*--help) :: drops a database
 infrastructure :: gh glab :: (?:repo delete|release delete (?=.*\$\()|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
      deletes a repository
 infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso
@@ -7420,7 +7444,7 @@ infrastructure :: drizzle-kit mysqladmin :: (?:.* )?drop :: drops a database
 infrastructure :: rclone :: (?:.* )?(?:purge|delete|deletefile|rmdirs|cleanup|sync .*(?:empty|/dev/null)\S*)  :: deletes stored
      files
 infrastructure :: s3cmd mc :: (?:.* )?(?:rb |(?:del|rm) (?=.*(?:-r|--recursive|--force))) :: deletes stored files
-infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
+infrastructure :: curl wget http https xh :: (?!.*//?(?:localhost|127\.0\.0\.1):\d+/[\w-]*test[\w-]* )(?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
     elastic|opensearch|\S*es:|/namespaces|amazonaws|api\.(?:github|cloudflare|digitalocean|heroku)\.com/)) :: deletes indices
      or remote state
 persistence :: npm pnpm yarn :: (?:config )?set (?:script-shell|shell|editor|git|init-module)\b :: makes it run a program
@@ -7429,7 +7453,7 @@ persistence :: redis-cli valkey-cli :: (?i)(?:.* )?(?:config set (?:dir|dbfilena
 infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:(?:del|unlink) (?:.*\$\(|\$\(\))|eval .*['"](?:del|unlink|
     flush)) :: deletes every key it is given
 infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
-infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe)(?!.* --env[= ]testing) :: drops a database
+infrastructure :: php artisan :: (?:.*artisan )?(?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
 infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db|migrate \S+ zero)  :: empties a database
 infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
      istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
@@ -7547,7 +7571,7 @@ _SH_FIND_NARROWS = frozenset("-empty -regex -iregex -mtime -mmin -size -newer".s
 _SH_FIND_RUNS = frozenset("-exec -execdir -ok -okdir -x -X --exec --exec-batch".split())
 _SH_REMOVES_ALL = frozenset("rimraf shred srm wipe trash trash-put del-cli remove remove_directory".split())
 # the last word is the file it goes to
-_SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin".split())
+_SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin start-bitstransfer".split())
 # a file named like the end of the address
 _SH_NAMED_BY_URL = frozenset("wget wget2 aria2c axel lwp-download".split())
 _sh_sources = lazy_regex(r"\*\.(?:py|[jt]sx|ts|go|rs|java|kt|c|cc|[ch]pp|cs|rb|php|swift|vue|md|tex|ipynb)\Z")
@@ -7556,18 +7580,25 @@ _SH_STAGES = {"rails": "RAILS_ENV", "bin/rails": "RAILS_ENV", "rake": "RAILS_ENV
               "sequelize": "NODE_ENV", "sequelize-cli": "NODE_ENV", "knex": "NODE_ENV", "php": "APP_ENV",
               "artisan": "APP_ENV"}
 # what it is told of another one
-_sh_other_base = lazy_regex(r"(?:.* )?(?:\S*(?:_URL|://|prod)|-e |"
-                            r"--(?:env|environment|url|database|connection|config)[= ](?!test ))")
+_sh_other_base = lazy_regex(r"(?i)(?:.* )?(?:\S*(?:_URL|://|prod|:all\b)|-e |"
+                            r"--(?:env|environment|url|database|connection|config)[= ](?!test(?:ing)? ))")
 _sh_test_base = lazy_regex(r"(?:[^\s?]*[/_-])?tests?(?:\d*|[_-]\w+|\.(?:db|sqlite3?))\Z")
+_SH_HERE = frozenset(("", "localhost", "127.0.0.1", "::1"))
 _sh_seeks = lazy_regex(r"(?i)AKIA|private.{0,3}key|aws_secret|api.{0,3}key|passw|secret|token|credential")
+_sh_asks_names = lazy_regex(r"\.metadata|\.type|\.kind|length|\bkeys\b")       # of a cluster's secrets
 _sh_sql_word = lazy_regex(r"\s*(?:DROP (?:TABLE|DATABASE|SCHEMA)|TRUNCATE TABLE|DELETE FROM)\s")
 # Where people keep what they log in with: no key, no settings, no credentials of a program.
 _sh_token_file = lazy_regex(r"(?i)(?:(?:~|\.|[\w-]+)/(?:(?:\.config|[\w-][\w.-]*)/)*)?"
                             r"[\w-]*(?:token|password|passwd|pat)(?:\.txt)?\Z")
-_sh_leaves_base = lazy_regex(r"(?i)\\c|\b(?:use|databases?|roles?|user|owned|tablespace|system|program)\b|"
-                             r"\w\.\w|(?:^| )(?:-h\S|--host=)")
+# A token goes to nobody but a host that says it takes one.
+_sh_registry = lazy_regex(r"(?i)(?:^|[/.-])(?:registry|docker|containers?|harbor|nexus|artifactory|\w*cr|"
+                          r"quay|hub|pkg|git\w+|amazonaws|localhost)(?=[.:/-]|\Z)")
+_sh_leaves_base = lazy_regex(r"(?i)\\c|\b(?:use|databases?|roles?|user|owned|tablespace|system|program|"
+                             r"attach|flushall|getsiblingdb|connect|mongo)\b|\w\.\w|"
+                             r"--(?:login-path|defaults|service|uri)")
 # Settings of a project: a line more is no loss, nor is a file that people write for themselves.
 _sh_env_file = lazy_regex(r"(?:\./|[\w-]+/)*\.env(?:\.(?!prod)\w+)*\Z")
+_sh_shared = lazy_regex("/(?:var/)?tmp/|/dev/shm/")         # where everybody writes
 # Scripts that an archive brings along to be run once.
 _sh_script_name = lazy_regex(r"(?i)\.(?:sh|bash|ps1|bat|cmd)\Z|(?:^|[/\\])(?:install|setup(?!\.py\Z)|"
     r"bootstrap|run|start)[\w-]*(?:\.\w+)?\Z")
@@ -7578,6 +7609,7 @@ _sh_git_runs = lazy_regex(
     r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass|gitproxy)|alias\..+|diff\..*|pager\..+|"
     r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper|\S+\.(?:tool|cmd|"
     r"command|textconv|pager|editor))\Z")
+_sh_local_cloud = lazy_regex(r" --endpoint-url[= ]https?://(?:localhost|127\.0\.0\.1|localstack)(?::\d+)?/? ")
 _sh_metadata = lazy_regex(r"169\.254\.169\.254|metadata\.google|169\.254\.170\.2|100\.100\.100\.200")
 _sh_prints_remote = lazy_regex(r"gh (?:api|gist view)|(?:gsutil|rclone) .*\bcat |aws s3 cp .* -\Z")
 # With one of these a program does nothing; the others say what options and operands of some programs mean.
@@ -7596,6 +7628,7 @@ script BASH_ENV ENV PYTHONSTARTUP PS4
 sh PROMPT_COMMAND GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_SEQUENCE_EDITOR GIT_ASKPASS SSH_ASKPASS
 sh LESSOPEN LESSCLOSE GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUDO_ASKPASS RSYNC_RSH CVS_RSH SVN_SSH FCEDIT
 sh FZF_DEFAULT_COMMAND RUSTC_WRAPPER CARGO_BUILD_RUSTC_WRAPPER npm_config_script_shell
+lib LD_PRELOAD LD_AUDIT DYLD_INSERT_LIBRARIES
 -tar TAR_OPTIONS
 -node NODE_OPTIONS
 perl PERL5OPT PERL5DB
@@ -8067,8 +8100,13 @@ class SqlText:
                 elif word == ")" and callers:
                     callers.pop()
             elif kind == "s":
+                caller = callers[-1] if callers else ""
                 what = (SQL_TEXTS.get(self.word(at - 1 - (before == "="))) or
-                        SQL_TEXTS.get(callers[-1] if callers else ""))
+                        SQL_TEXTS.get(caller))
+                if (before == "" and self.word(at - 1) in ("OUTFILE", "DUMPFILE") and
+                    not re.match(r"/tmp/|/var/lib/mysql-files/|[^/\\:]*\Z", word) or
+                    caller == "LOAD_EXTENSION" and _sh_shared.match(word)):
+                    yield Act("say", "privilege", "writes or loads a file of the database's machine")
                 if what in ("sh", "cmd"):
                     yield Act("say", "privilege", "runs a program on the database's machine")
                 if what:
@@ -8146,6 +8184,12 @@ class SqlText:
                 at = own["FROM"] + 1 if verb == "DELETE" and own.get("FROM", where) < where else at
                 return self.missed(self.after(at, "ONLY", "IGNORE", "LOW_PRIORITY"),
                                    f"{verb.lower()} every row of")
+        elif verb == "MERGE":
+            words = [word if kind == "w" else "" for kind, word in self.t[at:at + 300]]
+            if {"ON", "WHEN", "DELETE"} <= {*words}:
+                on, when = at + words.index("ON"), at + words.index("WHEN")
+                if self.always([one for one in self.t[on + 1:when]]):
+                    return self.missed(self.after(at, "INTO"), "delete every row of")
         elif verb == "PRAGMA" and "WRITABLE_SCHEMA" in (self.word(at), self.word(at + 2)):
             return "" if self.t[-1][1] in ("0", "OFF", "WRITABLE_SCHEMA") else "pragma writable_schema"
         elif verb in ("FLUSHALL", "FLUSHDB", "SHUTDOWN"):
@@ -9445,8 +9489,11 @@ _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), froze
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())
 _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
 # What Perl says shortly.
-_CODE_PERL = ((r"\(\s*getpw(?:uid|nam)\b[^()\n]*(?:\([^()\n]*\))?\s*\)\s*\[7\]", "$ENV{HOME}"),
-              (r"\bunlink\s+(?=for)", "unlink($_) "), (r"<([~/][^<>\s'\"]*\*[^<>\s'\"]*)>", r'glob("\1")'))
+_CODE_PERL = (
+    (r"\bfind(?:depth)?\s*\(([\s\S]{0,2000}?),\s*([\"'$~/][^(),]*)\)", r"unlink(\2 . '/x'); find(\1, \2)"),
+    (r"\(\s*getpw(?:uid|nam)\b[^()\n]*(?:\([^()\n]*\))?\s*\)\s*\[7\]", "$ENV{HOME}"),
+    (r"\bunlink\s+(?=for)", "unlink($_) "), (r"<([~/][^<>\s'\"]*\*[^<>\s'\"]*)>", r'glob("\1")'),
+    (r"\bfor(?:each)?\s*(\(\s*glob[^{}]*\))\s*\{([^{}]*\bunlink\s*\(?\s*)\$_", r"foreach my $f \1 {\2$f"))
 _code_shells = lazy_regex(r"^(?:sh|plumbum(?:\.cmd|\.local)?)(?:\.|$)|\b(?:Command|bake|run|popen|get)\b")
 _code_home = lazy_regex(r"\$\{?HOME\b\}?|%USERPROFILE%")
 _code_mode = lazy_regex(r"[rwaxbt+<>|-]{1,4}\Z")
@@ -10798,7 +10845,7 @@ class _ShFiles(_ShState):
         if any(map(_SH_SYSTEM.match, outside)):
             return True
         loose = project is None and not cwd and "/" not in text.strip("/") and text[:1] not in "/~"
-        many = ("*" in text and not _SH_THROWN.match(text.rpartition("/")[2]) and
+        many = ((whole or "*" in text) and not _SH_THROWN.match(text.rpartition("/")[2]) and
                 any([mapped[:2] == "~/" for mapped in outside]))
         return bool(outside) and (hard or many) and not loose and not (cwd and _SH_THROWN.match(text))
 
@@ -11588,7 +11635,7 @@ class _ShRun(_ShScripts):
     def another_name(self, name: str) -> str:
         """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
         rows, _, rules = _sh_tables
-        for known in (name.rstrip("0123456789."), name.split(".")[0]):
+        for known in (name.rstrip("0123456789."), name.split(".")[0], name.lstrip("=")):   # `=rm` of zsh
             if known in rows or known in rules:
                 return known
         if "?" in name or "*" in name or "[" in name:
@@ -11613,7 +11660,9 @@ class _ShRun(_ShScripts):
         secret = ""
         for category, pattern, reason in rules:
             if category not in self.facts and pattern.hits(subject, padded):
-                if reason == "drops a database" and self.for_tests(name, padded):
+                if reason == "drops a database" and self.for_tests(name, args, padded):
+                    continue
+                if name == "aws" and _sh_local_cloud.search(padded):
                     continue
                 if category == "secret":
                     secret = reason
@@ -11621,24 +11670,40 @@ class _ShRun(_ShScripts):
                     self.say(category, f"{name}: {reason}")
         return secret
 
-    def for_tests(self, program: str, words: str) -> bool:
+    def for_tests(self, program: str, args: list[str], words: str) -> bool:
         """Does a program that keeps a database for tests surely drop that one? What it is told of another
         stage or place counts for more."""
         stage = _SH_STAGES.get(program)
-        if stage is None or _sh_other_base.match(words) or any([name[-4:] == "_URL" for name in self.vars]):
+        if stage is None and program[:4] == "drop":
+            call = _ShCall(program, args, _sh_row(_sh_tables[0][program]))
+            call.sort()
+            return self.in_test_base(call, _NOTHING)
+        if stage is None or _sh_other_base.match(words) or self.told_elsewhere():
             return False
         told = [word.partition("=")[2] for word in words.split() if word.startswith(stage + "=")]
-        if stage in ("NODE_ENV", "APP_ENV") and re.search(" --env[= ]test ", words):
-            told.append("test")
-        return {*told, self.vars.get(stage, "test" if told else "")} == {"test"}
+        told += re.findall(" --env[= ](test(?:ing)?) ", words) if stage in ("NODE_ENV", "APP_ENV") else []
+        return {*told, self.vars.get(stage, "test" if told else "")} <= {"test", "testing"}
+
+    def told_elsewhere(self) -> bool:
+        """Does a variable name another database, or one of another machine?"""
+        return any([name.endswith(("_URL", "HOST", "HOSTADDR", "SERVICE", "_DATABASE")) and not (
+            isinstance(value, str) and (value in _SH_HERE or _sh_is_test_base(value)))
+            for name, value in self.vars.items()])
 
     def in_test_base(self, call: _ShCall, flow: _Flow) -> bool:
         """Do the statements that a client gets stay in one database for tests of this machine, which is made
-        anew each time?"""
-        base = _sh_after(call.args, "-d", "-D", "--dbname", "--database") or "".join(call.words[:1])
-        hosts = {_sh_after(call.args, "-h", "--host", "-H") or "localhost", *hosts_of(base)[0]}
-        told = " ".join([*map(str, call.args), flow.text or ""]).replace(base, "")
-        return (_sh_test_base.match(base) is not None and hosts <= {"localhost", "127.0.0.1", "::1"} and
+        anew each time? (Of redis: in one that is not the usual one.)"""
+        redis = call.name in ("redis-cli", "valkey-cli")
+        bases = (_sh_values(call.args, "-n") if redis else
+                 _sh_values(call.args, "-d", "-D", "--dbname", "--database") or call.words[:1])
+        hosts = {*_sh_values(call.args, "-h", "--host", "-H", *["-u"] * redis)}
+        told = " ".join([*map(str, call.args), flow.text or ""])
+        for word in (*bases, *hosts):
+            told = told.replace(word, "")
+        if call.name[:5] == "mongo":
+            told = told.replace(".", " ")
+        return (bool(bases) and hosts <= _SH_HERE and not self.told_elsewhere() and all(
+            [re.match(r"[1-9]\d*\Z", base) if redis else _sh_is_test_base(base) for base in bases]) and
                 _sh_leaves_base.search(told) is None)
 
     # -- a command by its row
@@ -11663,15 +11728,15 @@ class _ShRun(_ShScripts):
             written = _sh_flow(texts[0]).but(str(texts[0])) if texts else flow
             appended = "append" in call.marks or "append" in row.traits
             outs = [self.act(role, value, written if role == "w" else flow, appended) for role, value in acts]
-        for source in flow.sources if "k" in row.inputs else ():
-            # a registry's own token, and nobody else has got it
-            if self.paths.get(source) == 1 and _sh_token_file.match(source):
-                del self.paths[source]
+        hosts = [*call.words, *_sh_values(call.args, "--hostname")] if "k" in row.inputs else [""]
+        if "k" in row.inputs and all(map(_sh_registry.search, hosts)):
+            self.used(flow, _sh_token_file)
         for role in row.inputs if flow.text or flow.remote else ():
             if not call.all(role) and (flow.text or role != "sql"):
                 self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
-        lost = self.facts.get("infrastructure", "") if whole and "sql" in row.inputs else ""
-        if "destroys a database" in lost and self.in_test_base(call, flow):
+        lost = self.facts.get("infrastructure", "") if whole and ("sql" in row.inputs or
+                                                                   "node" in row.inputs) else ""
+        if "database" in lost and self.in_test_base(call, flow):
             del self.facts["infrastructure"]
         if row.method is not None:
             call.said = _sh_said(outs)
@@ -11686,6 +11751,12 @@ class _ShRun(_ShScripts):
         if self.links is not links and call.all("vol"):
             self.links = links
         return _sh_said(outs)
+
+    def used(self, flow: _Flow, files: Any) -> None:
+        """What one of these *files* says is used and not shown, if nothing else has got it."""
+        for source in flow.sources:
+            if self.paths.get(source) == 1 and files.match(source):
+                del self.paths[source]
 
     def inside(self, call: _ShCall, flow: _Flow) -> _Flow:
         """The command that stands among the words of another."""
@@ -11708,8 +11779,12 @@ class _ShRun(_ShScripts):
         if "inplace" in call.marks:             # a copy of the project's example, changed
             files = [word for word in files if self.kept(word) is None or not _sh_env_file.match(word)]
         out = self.operands(call.name, files, flow)
-        if call.name[1:] == "q" and any(["@base64d" in word for word in call.args]):
-            out = _sh_unveiled(out)
+        if call.name[1:] == "q" and out.sources:
+            asked = " ".join(call.args)
+            if "@base64d" in asked:
+                out = _sh_unveiled(out)
+            elif _sh_asks_names.search(asked) and not re.search(r"(?<!meta)data\b(?!\s*\|\s*keys)", asked):
+                out = out._replace(sources=tuple([source.rstrip("\0") for source in out.sources]))
         for word in call.all("n") if call.got else ():
             self.named(word)
             if call.name in ("mkdir", "md"):
@@ -11900,6 +11975,10 @@ class _ShRun(_ShScripts):
         if role == "script":
             self.quoted(text)
             return self.run_operand(text, _NOTHING)
+        if role == "lib":
+            if any([_sh_shared.match(part) or self.kept(part) for part in re.split("[ :]", text)]):
+                self.say("privilege", "loads a library from where everybody writes", text)
+            return _NOTHING
         if role[:1] == "-":
             return self.read(f"{role[1:]} {text}")
         if role in _SH_TEXTS:
@@ -12199,6 +12278,10 @@ def _do_environment(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             if args[0] == "-n" and isinstance(value, str):
                 value = (run.values_of(value)[0] or [_SH_HOLE])[0]
             run.set(found.group(1) if run.posix else found.group(1).lower(), value)
+        elif name == "export":
+            origin = _sh_flow(word)
+            run.used(origin, _sh_env_file)
+            run.loaded = run.loaded or bool(origin.sources)
     if name == "set" and run.posix:
         at = next((i for i, word in enumerate(args) if word[:1] not in "-+" or word in ("-", "--")),
                   len(args))
@@ -12678,6 +12761,14 @@ def _do_items(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
                                         if call.name == "join-path" else "\n".join(spots))
 
 
+def _do_new_item(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """New-Item: with -Force a file that is there is emptied."""
+    if "force" in call.marks and not _sh_has("(?i)dir|junc|sym|hard", call.all("mark")):
+        for word in call.all("n"):
+            run.emptied(word)
+    return run.operands(call.name, call.args, flow)
+
+
 def _do_new_object(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     client = _sh_has(r"(?i)(?:system\.)?net\.(?:webclient|http\.httpclient)\Z", call.args)
     return _REMOTE if client else run.operands(call.name, call.args, flow)
@@ -12751,7 +12842,7 @@ _sh_sed_command = lazy_regex(r"(?:^|[;}{\n]|(?<=[\d$!/,]))\s*[\d$,]*!?\s*e(?:[ \
 _sh_sed_replaced = lazy_regex(
     r"s([^\w\s\\])(?:\\.|(?!\1)[^\\])*\1((?:\\.|(?!\1)[^\\])*)\1[gpiImM\d]*(?:e|[gpiImM\d;\s]*;\s*e\b)", re.S)
 _sh_awk_text = lazy_regex(r'"((?:[^"\\\n]|\\.)*)"')
-_sh_tcl_runs = lazy_regex(r"\b(?:spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n;\])]+)")
+_sh_tcl_runs = lazy_regex(r"\b(?:(file[ \t]+delete)|spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n;\])]+)")
 _sh_make_call = lazy_regex(r"\$\(shell[ \t]+([^\n)]+)|(?:^|\n)[\w.$()-]+[ \t]*!=[ \t]*([^\n]+)")
 _sh_runs_input = lazy_regex(
     r"(?:exec|eval|system|popen|spawn|call|run|Function)\b[^\n]{0,80}(?:stdin|STDIN|\$0|<>|gets)|"
@@ -12801,7 +12892,7 @@ def _sh_make_text(run: _ShRun, language: str, text: str) -> None:
 
 def _sh_tcl_text(run: _ShRun, language: str, text: str) -> None:
     for found in _sh_tcl_runs.finditer(text[:20_000]):
-        run.read(found.group(1).strip("`'"))
+        run.read(("rm -r " if found.group(1) else "") + found.group(2).strip("`'"))
 
 
 def _sh_strings(run: _ShRun, language: str, text: str) -> None:
@@ -29920,8 +30011,11 @@ def _say_diff(io: Surroundings, old: list[str], new: list[str], path: str,
     """Show what would change in a file, without what looks like a secret."""
     lines = list(_line_diff(old, new, path))
     found = [*secrets, *_scan_for_secrets([(path, (), lines)])]
-    for line in lines:
-        io.say(_masked(found, line, 1000))
+    shown = [_masked(found, line, 1000) for line in lines]
+    for line in shown:
+        io.say(line)
+    if any(MARKER in line for line in shown):
+        io.say(f"({MARKER} is only shown in place of a secret; the file keeps the secret)")
 
 
 def _carry_out(io: Surroundings, inventory: _Inventory, changes: Mapping[str, tuple[str, str]],
@@ -30047,7 +30141,7 @@ def _server_state(io: Surroundings, server: Server) -> str:
     if server.wrapper is not None:
         own = {"config", "profile"} & set(server.wrapper.options)
         return "not by this wall" if _foreign_wall(io, server) else (
-            f"wrapped, policy {_policy_of(server.wrapper)}" if own else "wrapped, no policy of its own")
+            f"wrapped, policy {_policy_of(server.wrapper)}" if own else "wrapped")
     return f"not covered: {printable(server.why_not)}" if server.why_not else "not wrapped"
 
 
@@ -30589,7 +30683,7 @@ def _say_by_hand(io: Surroundings, server: Server, words: Sequence[str]) -> None
         for line in lines_to_paste(shown, words):
             io.say("    " + printable(line, 4000))
         if (shown.argv, shown.entry) != (server.argv, server.entry):
-            io.say("    (what is [REDACTED] stays as it is in the file)")
+            io.say(f"    ({MARKER} is only shown in place of a secret; the file keeps the secret)")
 
 
 def _shown_entry(entry: Any) -> Any:
@@ -34504,7 +34598,7 @@ Examples:
   mcpwall --profile strict -- uvx mcp-server-git
   mcpwall check read_file path=~/.ssh/id_rsa
   mcpwall log --since 2d
-  mcpwall rules company-laptop --format yaml > ~/.mcpwall/config.yml
+  mcpwall init --profile company-laptop
 
 Exit status of `mcpwall -- COMMAND`: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be
 started; 70 for a fault in mcpwall. Of every verb: 0 done, allowed, or nothing found; 1 something was found, refused or
