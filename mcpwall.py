@@ -5997,6 +5997,8 @@ class _ShNotes:
         self.commands, self.characters, self.doubt = 0, 0, ""
 
     def spend(self, commands: int, characters: int) -> None:
+        """Count what was read. Raises BudgetSpent: texts that make texts (expansions, loops) could go on
+        for ever."""
         self.commands += commands
         self.characters += characters
         if self.commands > MAX_SHELL_STEPS or self.characters > 8 * MAX_SHELL_SOURCE:
@@ -6039,6 +6041,7 @@ class _ShReader(_Reader):
         return rest
 
     def deeper(self, step: int) -> None:
+        """Go *step* levels in or out. Raises BudgetSpent where commands nest deeper than anybody writes."""
         self.depth += step
         if self.depth > MAX_SHELL_NESTING:
             raise BudgetSpent("it holds commands nested too deeply to follow")
@@ -6048,6 +6051,7 @@ class _ShReader(_Reader):
         return _ShReader(text, self.depth + 1, self.notes)
 
     def nested(self, *stops: str) -> _Script:
+        """The script up to one of *stops*, one level further in."""
         self.deeper(1)
         inner = self.script(*stops)
         self.depth -= 1
@@ -6147,6 +6151,7 @@ class _ShReader(_Reader):
                                    [("q", body)] if literal else self.inner(body).double("") or [("q", "")]))
 
     def pipeline(self) -> list[_ShNode]:
+        """Commands joined by pipes, in their order."""
         nodes: list[_ShNode] = []
         while True:
             node = self.command()
@@ -6243,6 +6248,8 @@ class _ShReader(_Reader):
         return node
 
     def case(self) -> _ShNode:
+        """A `case`, whose branches are all followed: which one runs depends on a word that may not be
+        known."""
         node = _ShNode("case")
         self.take(_sh_blanks)
         node.words = [self.word()]
@@ -6305,12 +6312,14 @@ class _ShReader(_Reader):
         return end if end >= 0 and self.t.startswith("))", end) else -1
 
     def sum_node(self, end: int) -> _ShNode:
+        """The node of `((…))`, whose text ends at *end*."""
         node = _ShNode("sum")
         node.words = [[("a", self.sum_parts(self.t[self.i + 1:end]))]]
         self.i = end + 2
         return node
 
     def sum_parts(self, text: str) -> _Parts:
+        """A sum as a word. It may hold expansions, and so commands; a text that is no sum makes a doubt."""
         if _sh_no_sum.search(text):
             self.doubt("a sum is none")
         return self.inner(text).double("")
@@ -6360,6 +6369,8 @@ class _ShReader(_Reader):
         return node
 
     def add_word(self, node: _ShNode) -> None:
+        """Read the next word of a command: behind `export` and its like an assignment, and of words with
+        braces all that they make."""
         before, first = self.i, node.words[0] if node.words else ""
         assigned = _sh_assigned.match(self.t,
                                       self.i) if type(first) is str and first in _SH_DECLARES else None
@@ -6552,6 +6563,8 @@ class _ShReader(_Reader):
         return inner
 
     def backtick(self, quoted: bool) -> _Script:
+        """The script between backticks, with the backslashes taken away that this older form of `$(…)`
+        needs."""
         end = self.i = self.i + 1
         while end < self.n and self.t[end] != "`":
             end += 2 if self.t[end] == "\\" else 1
@@ -7475,7 +7488,8 @@ _SH_OWN_FOLDER = (
 _SH_OWN_FILE = lazy_regex(_SH_OWN_FOLDER
                           + r"/|~/[^.].*\.(?:od[tsp]|docx?|xlsx?|pptx?|pdf|tex|rtf|pages|numbers|key|jpe?g|"
                           r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md|txt)\Z", re.I)
-_SH_OWN_PLACE = lazy_regex(_SH_OWN_FOLDER + r"/?\Z|~/[^/.]+/?\Z|~/?\Z|~/\*", re.I)
+_SH_OWN_PLACE = lazy_regex(_SH_OWN_FOLDER + r"(?:/|(?<!/Downloads)/[^/]*\*[^/]*)?\Z|"
+                           r"~/[^/.]+/?\Z|~/?\Z|~/\*", re.I)
 # Files that programs leave behind: harmless to delete in any folder but the system's.
 _SH_THROWN = lazy_regex(
     r"(?:[\w.-]+/)*[\w*?.-]*\.(?:o|obj|pyc|pyo|class|tmp|temp|log|swp|orig|rej|gcda|gcno|coverage|aux)\Z")
@@ -7860,6 +7874,7 @@ def regex_heads(source: str) -> tuple[str, ...]:
 
 @lru_cache(None)
 def _sh_row(row: str) -> _ShRow:
+    """A row of the table of programs: its options as in getopt, its operands, and what is true of it."""
     options, operands, traits = [part.strip() for part in (row + " |" * (2 - row.count("|"))).split("|")]
     found: dict[str, tuple[bool, str]] = {}
     for token in options.split():
@@ -8071,6 +8086,8 @@ class SqlText:
 
     def acts(self, depth: int) -> Iterator[Act]:
         # first word of the statement; where an EXPLAIN that runs nothing ends
+        """What the statements of one reading do. *depth* counts the statements within statements that
+        `EXECUTE` and its like run."""
         first, ends, lost = "", 0, ""
         names = {word for kind, word in self.t if kind == "w"}
         dynamic = not _SQL_DYNAMIC.isdisjoint(names) and depth < 3
@@ -8305,6 +8322,7 @@ list Dir.entries eachFile iglob opendir Files.list"""    # noqa: E501
 
 @lru_cache(None)
 def _code_calls() -> dict[str, str]:
+    """{name of a function: its roles}, from the table."""
     found: dict[str, str] = {}
     for line in _CODE_CALLS.splitlines():
         role, *names = line.split()
@@ -8459,6 +8477,7 @@ def _code_either(values: Sequence[_CodeValue]) -> _CodeValue:
 
 
 def _code_function(params: list[str]) -> _CodeValue:
+    """A function that the code defines, by the names of its parameters."""
     made = _CodeValue()
     made.params = params
     return made
@@ -8627,6 +8646,7 @@ class _CodeText:
             atoms.append(word)
 
     def colon(self, frame: _CodeFrame, ends: bool) -> None:
+        """A colon: the middle of a choice, a type, or the end of a member's name."""
         atoms = frame.atoms
         if "?" in atoms or "for" in atoms and self.family == "slash":
             atoms.append(":")
@@ -8638,6 +8658,7 @@ class _CodeText:
             frame.key, frame.atoms = value.pieces()[0] if value.texts else value.ref, []
 
     def close(self) -> None:
+        """End the innermost bracket, and hand its value to what is around it."""
         frame = self.stack.pop()
         value = self.closed(frame, self.stack[-1])
         if value is not None:
@@ -8822,6 +8843,8 @@ class _CodeValues:
     named: dict[str, int]
 
     def variable(self, word: str) -> _CodeValue:
+        """The value of a variable; one that was never set here stands for its own name, and for the
+        environment where that is its name."""
         name = word.lstrip("$@%&\\") or "$"
         value = self.vars.get(name)
         if value is None:
@@ -8835,6 +8858,7 @@ class _CodeValues:
         return value
 
     def put(self, ref: str, value: _CodeValue) -> None:
+        """Set the variable *ref*, within a bound on how many are kept."""
         made = _CodeValue(value.texts, value.items, value.name, value.origins, value.fields, value.of)
         made.params, made.ref = value.params, ref
         if ref and len(self.vars) < 20_000:
@@ -9077,6 +9101,7 @@ class _CodeCalls(_CodeValues):
         return _CodeValue((), list(of.fields.values())) if of.fields else None
 
     def imported(self, call: _CodeCall) -> _CodeValue | None:
+        """`require(…)`, `import(…)`: the module by its name; from an address it is downloaded code."""
         name = call.args[0].texts[0] if call.args and call.args[0].texts else ""
         if "://" in name:
             self.tell("say", "pipe_to_shell", "runs downloaded text")
@@ -9091,11 +9116,13 @@ class _CodeCalls(_CodeValues):
                            call.args[1].texts[0]) if len(call.args) > 1 and call.args[1].texts else None
 
     def environment(self, call: _CodeCall) -> _CodeValue | None:
+        """A look at a variable of the environment."""
         known = call.last in ("getenv", "getProperty") or call.of is not None and "env" in call.of.origins
         return self.picked(_CodeValue((), None, "", frozenset(("env",))), call.args[:1]) if (
             known and call.args and call.args[0].texts) else None
 
     def joined(self, call: _CodeCall) -> _CodeValue | None:
+        """Texts put together by join, concat, paste."""
         last, of = call.last, call.of
         given = [arg for arg in (of, *call.args) if arg is not None and (arg is not of or arg.known())]
         lists = [arg.items for arg in given if arg.items is not None]
@@ -9107,6 +9134,7 @@ class _CodeCalls(_CodeValues):
         return None
 
     def format(self, call: _CodeCall) -> _CodeValue | None:
+        """A text made by a template, of the object it is called on or the first argument."""
         if call.owner:
             return self.formatted(call.owner, call.args, call.fields)
         return self.formatted(call.args[0] if call.args else _CODE_UNKNOWN, call.args[1:], call.fields)
@@ -9124,6 +9152,7 @@ class _CodeCalls(_CodeValues):
                           call.origins)
 
     def characters(self, call: _CodeCall) -> _CodeValue | None:
+        """Texts made of character codes, which is how code hides a command."""
         if call.last == "map" and not (call.args and call.args[0].name == "chr"):
             return None
         codes = [item.texts[0] if len(item.texts) == 1 else "" for arg in call.args for item in arg.each()
@@ -9134,6 +9163,8 @@ class _CodeCalls(_CodeValues):
         return call.some("coded") if call.last == "chr" else None
 
     def decoded(self, call: _CodeCall) -> _CodeValue | None:
+        """A text decoded from base64, hex and the like, as far as it is seen here; it counts as coded
+        either way."""
         how: str | None = _CODE_DECODES[call.last]
         if call.last == "from":                         # Buffer.from(TEXT, "base64")
             how = next((text for arg in call.args[1:2] for text in arg.texts[:1]
@@ -9149,6 +9180,8 @@ class _CodeCalls(_CodeValues):
         return self.run([call.first, *call.args[1:]], call.fields, last, call.of)
 
     def evaluates(self, call: _CodeCall) -> _CodeValue:
+        """Code that runs a text as code: the text is read as such, and one that is not seen, or was
+        downloaded, is told of."""
         self.suspect(call.first, call.name, True)
         for text in call.first.texts[:4]:
             if "://" in text[:12] or "net" in self.files.get(text, _CODE_UNKNOWN).origins:
@@ -9157,6 +9190,7 @@ class _CodeCalls(_CodeValues):
         return call.some()
 
     def deletes(self, call: _CodeCall) -> _CodeValue:
+        """Code that deletes files or trees."""
         for item in [call.owner] if call.owner else call.args or [call.first]:
             for text in [text for one in item.each() for text in one.texts if text and
                          text[0] not in ("-", _CODE_HOLE)]:
@@ -9168,6 +9202,7 @@ class _CodeCalls(_CodeValues):
         return self.written(call.subject, call.first if call.owner else second, "ppend" in call.last)
 
     def opens(self, call: _CodeCall) -> _CodeValue:
+        """Perl's and Ruby's `open`, which with a bar runs a program."""
         texts = [text for arg in call.args[1:] for text in arg.texts]
         bars = [text.strip("| ") for text in [*call.first.texts, *texts] if "|" in (text[:1], text[-1:])]
         if bars:                                        # a program's output or input
@@ -9176,6 +9211,8 @@ class _CodeCalls(_CodeValues):
         return self.reads(call)
 
     def reads(self, call: _CodeCall) -> _CodeValue:
+        """Code that opens a file, to read or to write: the value remembers which, for what is done with it
+        later."""
         texts = [text for arg in [*call.args[1:], *call.fields.values()] for text in arg.texts]
         mode = next((text for text in texts if _code_mode.match(text)), "")
         if not {"w", "a", "x", ">", "+"}.isdisjoint(mode):
@@ -9188,18 +9225,36 @@ class _CodeCalls(_CodeValues):
                           call.origins | held | ({"net"} if net else _CODE_NO_ORIGINS))
 
     def asks(self, call: _CodeCall) -> _CodeValue:
+        """Code that sends a statement to a database."""
         for text in [text for arg in call.args for text in arg.texts[:4]]:
             self.tell("sql", _code_hole.sub(lambda hole: hole.group(1) or "x", text))
         return call.some()
 
+    def betrays(self, call: _CodeCall) -> bool:
+        """Does a secret of the environment go to another service than the one that its name tells?"""
+        hosts = "".join([found[1] for arg in call.args[:2] for text in arg.texts[:4]
+                         for found in [re.match(r"\w+://([^/?#]+)", text)] if found]).lower()
+        given = [*[(arg, False) for arg in call.args],
+                 *[(value, name in _CODE_LENT) for name, value in call.fields.items()]]
+        for value, lent in given if hosts else ():
+            if len(given) < 200:
+                given += [(one, lent) for one in value.items or ()]
+                given += [(one, lent or name in _CODE_LENT) for name, one in (value.fields or {}).items()]
+            for name in re.findall(r"\$([A-Z_0-9]+)", " ".join(value.texts[:8])):
+                if _SH_SECRET_NAME.search(name) and _sh_elsewhere(_sh_read(["\0$" + name]), hosts, lent):
+                    return True
+        return False
+
     def fetches(self, call: _CodeCall) -> _CodeValue:
+        """Code that gets something from the network; with a body, or with something of the environment, it
+        sends."""
         if ("env" in call.origins or not _CODE_SENT.isdisjoint(call.fields) or len(call.args) > 1 and
-            call.last == "urlopen"):
+            call.last == "urlopen" or self.betrays(call)):
             return self.sends(call)
         return self.answered(call)
 
     def sends(self, call: _CodeCall) -> _CodeValue:
-        self.tell("send", sorted(call.origins), call.last)
+        self.tell("send", sorted(call.origins | {"env"} if self.betrays(call) else call.origins), call.last)
         return self.answered(call)
 
     def answered(self, call: _CodeCall) -> _CodeValue:
@@ -9207,6 +9262,7 @@ class _CodeCalls(_CodeValues):
         return _CodeValue((), None, call.name, call.origins - {"vault"} | {"net"})
 
     def says(self, call: _CodeCall) -> _CodeValue:
+        """Code that writes or prints: to a file that is known, the file has that content then."""
         self.quiet(*call.args, *call.fields.values())
         if call.name[:5] == "open " and call.last == "write":
             self.files[call.name[5:].partition("\0")[0]] = call.first
@@ -9220,6 +9276,7 @@ class _CodeCalls(_CodeValues):
         return call.some()
 
     def paths(self, call: _CodeCall) -> _CodeValue:
+        """A path put together of its parts."""
         value, *more = [call.owner, *call.args] if call.owner else call.args or [_CODE_UNKNOWN]
         for arg in more:
             value = self.join(value, arg, "/")
@@ -9233,6 +9290,7 @@ class _CodeCalls(_CodeValues):
         return _CodeValue(whole.texts, whole.items, whole.name or call.name, call.origins, whole.fields)
 
     def lists(self, call: _CodeCall) -> _CodeValue:
+        """The names in a folder, or below it."""
         globs = "glob" in call.last
         if globs and not call.owner:
             return _CodeValue((), _code_list(call.first.texts, "Path").items, "list", call.origins)
@@ -9552,6 +9610,7 @@ _code_file = lazy_regex(r"(?:~|\.{0,2})/\w|\.\w|\w[\w.-]*[./\\]\w|[A-Za-z]:\\|(?
 
 
 # What is known of the origin of a value, as a stream has it.
+_CODE_LENT = frozenset("headers auth Authorization authorization".split())      # say who one is
 _CODE_PRIVATE = {"env": "\0the environment", "vault": "\0a stored password\0"}
 
 
@@ -9651,17 +9710,20 @@ class _WindowsReader(_Reader):
         return ""
 
     def node(self, kind: str, words: list[Any], *parts: _Script) -> _ShNode:
+        """A node of the script, counted."""
         self.notes.spend(1, 0)
         node = _ShNode(kind, *parts)
         node.words = words
         return node
 
     def deeper(self) -> None:
+        """Go a level in. Raises BudgetSpent where commands nest deeper than anybody writes."""
         self.depth += 1
         if self.depth > 2 * MAX_SHELL_NESTING:
             raise BudgetSpent("it holds commands nested too deeply to follow")
 
     def nested(self, closer: str) -> _Script:
+        """The script up to *closer*, one level further in."""
         self.deeper()
         found = self.script(closer)
         self.depth -= 1
@@ -9685,6 +9747,7 @@ class _WindowsReader(_Reader):
                 self.i += self.i == at
 
     def pipeline(self) -> list[_ShNode]:
+        """Commands joined by pipes; `&` behind them lets them run by themselves."""
         nodes: list[_ShNode] = []
         while True:
             node = self.command()
@@ -10785,7 +10848,7 @@ class _ShFiles(_ShState):
         for here, mapped in spots:
             plain = mapped.rstrip("/") or "/"
             if plain == "~" or plain == "/tmp" and not whole or _sh_top.match(plain):
-                return hard
+                return hard or whole
             if plain.startswith("~/Downloads/") and not recursive and not (forced and "*" in plain):
                 return False
             if plain.endswith("/.git") and hard or ".." in place and self.climbs(here):
@@ -11750,6 +11813,9 @@ class _ShRun(_ShScripts):
             return _EMPTY if call.name in (":", "true") else _NOTHING
         if call.row.shows:
             return _sh_read(["\0" + one for one in call.row.shows])
+        if "--files" in call.args:              # rg says names and no lines
+            return _Flow("\n".join([word.rstrip("/") + "/*" for word in call.words] or ["*"]),
+                         below=not call.words)
         if "lines" in traits:
             if _sh_seeks.search(" ".join(call.all("p"))):
                 wide = any([place in ("~", "/etc") or _sh_top.match(place)
@@ -11924,6 +11990,8 @@ class _ShRun(_ShScripts):
             self.read(known.text)
 
     def played(self, role: str, text: str) -> _Flow:
+        """Run what a trait of a program says of one of its words: a script, an option, a statement, or a
+        command line."""
         if role == "script":
             self.quoted(text)
             return self.run_operand(text, _NOTHING)
@@ -11944,6 +12012,7 @@ class _ShRun(_ShScripts):
 
 # ---- what single programs do, where their rows cannot say it: (run, the sorted words, input) -> output
 def _do_sudo(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """sudo, doas: the command behind it runs as root; a shell there is root's for as long as it likes."""
     rest = call.rest
     if "LD_PRELOAD" in run.vars:
         run.say("privilege", "loads a library into a program that runs as root")
@@ -11954,6 +12023,7 @@ def _do_sudo(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_su(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """su: becomes another user, whose commands nobody sees."""
     users = [word for word in call.words if word != "-"]
     if "--help" not in call.args and (not call.all("sh") or users[:1] in ([], ["root"])):
         run.say("privilege", "becomes another user")
@@ -11977,6 +12047,7 @@ def _sh_is_shell(run: _ShRun, words: list[str]) -> bool:
 
 
 def _do_enters(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """chroot, nsenter and their like."""
     if not call.starts or _sh_is_shell(run, call.rest):
         run.say("privilege", f"{call.name}: opens a shell in another root or namespace")
     return run.inside(call, flow)
@@ -12011,6 +12082,7 @@ def _do_xargs(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_parallel(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """xargs, GNU parallel: a command for each value, as far as the values are seen."""
     rest = call.rest
     at = next((at for at, word in enumerate(rest) if word[:3] == ":::"), len(rest))
     text, values = _sh_whole(rest[:at]), rest[at + 1:]
@@ -12045,7 +12117,9 @@ def _do_find(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             for hit in hits:
                 if shape == "*" and _sh_program("".join(tests[k + 1:k + 2])) in ("rm", "unlink", "shred"):
                     run.delete(hit, "find deletes files outside the project")
-                run.simple([w.replace("{}", hit) for w in tests[k + 1:end]], flow)
+                what = tests[k + 1:end]
+                run.simple([w.replace("{}", hit) for w in what]
+                           + [hit] * (not finds and "{}" not in " ".join(what)), flow)
         elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(tests):
             run.written(tests[k + 1], _NOTHING, False)
     return _Flow("\n".join(hits))
@@ -12053,6 +12127,7 @@ def _do_find(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 # -- interpreters, and files that say what to run
 def _do_shell(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """A shell that is called: its `-c` text, a script file, or what comes on standard input."""
     name, args = call.name, call.args
     given: list[str] = []                       # words for a script on standard input
     for i, word in enumerate(args):
@@ -12096,6 +12171,8 @@ def _sh_with_words(run: _ShRun, words: list[str], flow: _Flow) -> _Flow:
 
 
 def _do_power(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """PowerShell that is called, whose options may be cut short, as `-enc`, and whose command may be
+    base64 of UTF-16."""
     args = call.args
     for i, word in enumerate(args):
         option, rest = word.lower()[1:] if word[:1] in "-/" else "", args[i + 1:]
@@ -12117,6 +12194,7 @@ def _do_power(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_dos(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """cmd.exe that is called, with /c or /k."""
     for i, word in enumerate(call.args):
         if word[:2].lower() in ("/c", "/k", "/r"):
             return run.read(" ".join([word[2:]] * (len(word) > 2) + call.args[i + 1:]), flow, _SH_CMD)
@@ -12162,6 +12240,7 @@ def _do_evaluate(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_source(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """`.` and source: a file whose commands run in this very shell, and may set its variables."""
     for file in call.args[:1]:
         run.loaded = run.loaded or run.ctx.is_sensitive(file) or any(map(_SH_PRIVATE.match, run.places(file)))
         return run.run_operand(file, flow)
@@ -12184,6 +12263,7 @@ def _do_make(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_git(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """git, whose settings, helpers and remotes of the form ext:: run commands."""
     args, words, verb = call.args, call.words, call.verb
     for word in args:
         if word[:5] == "ext::":
@@ -12263,6 +12343,7 @@ def _do_read_variable(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_change(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """cd, pushd, popd: where relative paths start from then."""
     name, spots = call.name, [w for w in call.args if (w[:1] != "-" or w == "-") and w.lower() != "/d"]
     if name == "popd" or name == "pushd" and not spots:
         run.cwds = run.vars.get("\0stack") or run.cwds
@@ -12310,12 +12391,14 @@ def _do_state(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 # -- text in, text out
 def _do_cat(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """cat and its like: the flow is what the files hold."""
     files = _sh_operands(call.args)
     return (flow if not files else run.content(files[0]) if len(call.args) == 1
             else run.operands(call.name, call.args, flow))
 
 
 def _do_echo(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """echo, printf: the flow is the text, with the escapes and formats that the shell at hand reads."""
     words, formats, echoes = list(call.args), call.name == "printf", call.name == "echo"
     escapes, into = formats and run.posix, ""
     while echoes and words and re.match(r"-[neE]+\Z", words[0]):
@@ -12397,6 +12480,7 @@ def _do_prints(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_listing(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """ls, dir, find in Windows: the flow is a list of names."""
     for word in call.args:
         run.named(word)
     spots = [w for w in _sh_operands(call.args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
@@ -12408,6 +12492,7 @@ def _do_listing(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 # -- files
 def _do_archive(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """tar, zip and their like: what goes into an archive is in the file from then on."""
     sources, into, args, tar = list(flow.sources), "", _sh_kept(call.name,
                                                                 call.args), call.name in ("tar", "bsdtar",
                                                                                           "gtar")
@@ -12437,6 +12522,7 @@ def _do_archive(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_split(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """split, csplit: the pieces hold what the whole has held."""
     words = call.words
     stem = "".join(call.all("stem")) or ("xx" if call.name == "csplit" else "".join(words[1:2]) or "x")
     run.files[run.keys(stem)[0] + "*"] = (flow if words[:1] in ([], ["-"])
@@ -12445,6 +12531,7 @@ def _do_split(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_remove(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """rm, del, rd, Remove-Item: what is deleted, and whether all below it."""
     name, args = call.name, call.args
     if run.elsewhere and name in _SH_ELSEWHERE.get(run.d, ()):
         return _NOTHING
@@ -12478,6 +12565,7 @@ def _do_remove(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_dd(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """dd: reads one file or device and writes another; what is overwritten with zeros or noise is emptied."""
     settings = dict([word.partition("=")[::2] for word in call.args])
     if "if" in settings:
         flow = run.content(settings["if"])
@@ -12510,6 +12598,8 @@ def _do_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             _sh_has(r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", places)):
             run.delete(word, "moves away what is outside the project")
     if into:
+        if _sh_has("/dev/(?:zero|full|u?random)", words):
+            run.emptied(into)
         leaf = into + words[0].rpartition("/")[2] if words and into[-1:] in "/\\" else into
         if not template or ".env" not in leaf:
             run.written(leaf, content, False)
@@ -12602,6 +12692,7 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_socket(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """nc, socat, websocat: the flow goes to the network, and what comes back is remote."""
     text = " ".join(call.args)
     for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)",
                            text) if call.name in ("socat", "websocat") else ():
@@ -12618,6 +12709,7 @@ def _sh_connected(run: _ShRun, flow: _Flow, way: str) -> _Flow:
 
 
 def _do_remote_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """scp, rsync, and the clouds' copies: files that leave, or come from elsewhere."""
     name, args = call.name, call.args
     if _sh_prints_remote.match(" ".join([name, *args])[:2000]):
         run.operands(name, args, flow)
@@ -12650,6 +12742,7 @@ def _do_remote_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_lookup(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """dig, nslookup, ping: a name that is looked up is sent to whoever serves its domain."""
     for word in call.args:
         origin = _sh_flow(word)
         run.ship(origin, "a name look-up")
@@ -12706,6 +12799,7 @@ def _do_new_object(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """forfiles: a command line for each file."""
     given = {option.lower(): value for option, value in zip(call.args, call.args[1:])}
     shape = given.get("/m", "*")
     hit = given.get("/p", ".").rstrip("\\") + "\\" + (shape if shape.strip("*.") else "*")
@@ -12790,6 +12884,7 @@ def _sh_escaped_commands(run: _ShRun, language: str, text: str) -> None:
 
 
 def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
+    """Follow the commands that a sed script runs (`e`, and the flag e of `s`)."""
     for found in _sh_sed_command.finditer(text[:5000]):
         run.read(found.group(1))
     for found in _sh_sed_replaced.finditer(text[:5000]):
@@ -12797,6 +12892,7 @@ def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
 
 
 def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
+    """Follow the commands that an awk program runs by system() or a pipe, constant texts put together."""
     judge_code(run, "awk", text)
     if re.search(r"system\s*\(|\|", text):
         for name, value in re.findall(r'\b([A-Za-z_]\w*)[ \t]*=[ \t]*("(?:[^"\\\n]|\\.)*")',
@@ -12808,6 +12904,7 @@ def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
 
 
 def _sh_make_text(run: _ShRun, language: str, text: str) -> None:
+    """Follow the recipes of a makefile, and what its $(shell …) run."""
     for line in text[:50_000].split("\n"):
         recipe = (line[1:] if line[:1] == "\t" else line.partition(";")[2]
                   if re.match(r"[^\s#=]+[^=]*:[^=;]*;", line) else "")
@@ -12934,6 +13031,7 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
 
 
 def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
+    """The facts of one command, found out anew."""
     _, text, cwd, language, env = command
     if isinstance(text, list):
         words = [_sh_private.sub("?", _sh_text(word)) for word in text]
@@ -22054,14 +22152,23 @@ class Shadows:
 # `strict` and `company-laptop` name the groups of `default` and some more. So whoever changes a rule changes
 # it for all policies, and `make rules` writes `default_rules.json` anew.
 #
+# What `default` refuses is what no honest session does: reading credentials, destroying data, running what
+# was just downloaded, sending secrets away. What honest sessions do now and then, and a hijacked one as well,
+# is asked about, or logged where asking would only be clicked away. `company-laptop` asks about more and
+# hands on less; `strict` turns the question round, and refuses whatever is not surely inside the project. The
+# recipes are `default` with a group for one kind of server.
+#
 # No rule here that allows rests on a reading that may miss something. A test holds them to the words that are
 # certain, such as `under` and exact names.
 #
 # The lists of files stand in SENSITIVE_RULES and STARTUP_RULES (section 8).
 
+# The methods whose params go to a server to be acted upon. Rules about arguments are about all of them, since
+# a prompt or a resource can name a file as well as a tool can.
 _CALLS = ["tools/call", "prompts/get", "resources/read", "resources/subscribe", "completion/complete",
           "tasks/update"]
 
+# (name of the rule, category of commands in section 9, what a refusal says).
 _COMMAND_RULES = (
     ("block-destructive-commands", "destructive", "Blocked: a command that destroys data"),
     ("block-pipe-to-shell", "pipe_to_shell", "Blocked: running what was just downloaded or decoded"),
@@ -22326,6 +22433,7 @@ def _spellings(name: str) -> tuple[str, ...]:
 
 
 def _file_matcher(rule: FileRule) -> dict[str, Any]:
+    """The matcher of a rule about files, as a policy file has it."""
     return {"path": rule.globs, **({"access": rule.access} if rule.access else {})}
 
 
@@ -22351,7 +22459,9 @@ def _group(name: str, groups: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 @lru_cache(None)
 def builtin_layer(name: str) -> PolicyLayer:
-    """A built-in policy as data; KeyError for a name that is not in BUILTIN_NAMES."""
+    """A built-in policy as data, the groups it names put together; KeyError for a name that is not in
+    BUILTIN_NAMES. In `_GROUPS_JSON` words in capitals stand for lists and regexes that several rules
+    share."""
     name = _ALIASES.get(name, name)
     _, settings, requests, responses = _BUILTIN[name]
     text = _GROUPS_JSON
@@ -29823,7 +29933,9 @@ _Secrets = list[tuple[str, str, str, str]]      # (file, JSON Pointer, kind, tex
 
 
 class _Inventory(NamedTuple):
-    """What was found: files with their text, their servers and secrets, a line for each unreadable file."""
+    """What was found: {file: its text}, the servers in the order of files and entries, a line for each
+    file that cannot be read, and the plain-text secrets, longest first, so that a secret within another
+    is masked with it."""
     texts: dict[ConfigFile, str]
     servers: list[Server]
     problems: list[str]
@@ -29954,7 +30066,8 @@ def _carry_out(io: Surroundings, inventory: _Inventory, changes: Mapping[str, tu
 
 
 def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> _Secrets:
-    """Every plain-text secret in (file, path, value), longest first."""
+    """Every plain-text secret in (file, path, value), longest first. A scan that takes too long ends
+    early, with what it has found by then."""
     scanner, budget, secrets = SecretScanner(BUILTIN_KINDS), Budget(10.0), []
     try:
         for file, path, value in values:
@@ -30410,7 +30523,8 @@ def _ask_which(io: Surroundings, servers: Sequence[Server]) -> list[Server]:
 
 
 def _ask_files(io: Surroundings, files: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """Those of the shown files that shall be written: all, none, or asked about one by one."""
+    """Those of the shown files that shall be written: all, none, or those that the person names one by
+    one."""
     one = len(files) == 1
     answer = io.ask(f"Write {io.short(next(iter(files)))}? [y/N] " if one else
                     f"Write these {len(files)} files? [y/N, e: ask for each] ").strip().lower()
@@ -30439,7 +30553,8 @@ def _say_searched(io: Surroundings, clients: Sequence[str]) -> None:
 def _with_project(io: Surroundings, servers: Sequence[Server], given: str | None,
                   profile: str | None) -> list[Server]:
     """*servers* with the folder that their entries name as the project. A policy that allows only what is
-    inside it is asked about, where the host may start the server anywhere. Raises UsageError."""
+    inside it is asked about, where the host may start the server anywhere: PROJECT_DIR would be
+    whatever that place is. Raises UsageError."""
     if given is not None and not os.path.isdir(os.path.join(io.cwd, given)):
         raise UsageError(f"--project {printable(given)}: no such directory")
     folder = os.path.abspath(os.path.join(io.cwd, given)) if given else None
@@ -30489,7 +30604,9 @@ def _write_policy(io: Surroundings, path: str, old: bytes | None, text: str) -> 
 
 
 def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
-    """Write `~/.mcpwall/config.yml` unless there is a policy; over that one only with the user's word."""
+    """Write `~/.mcpwall/config.yml` unless there is a policy; over that one only with the user's word.
+    False when something stands in the way, such as a policy that does not load, for then no server
+    would start."""
     path = os.path.join(io.folder, "config.yml")
     try:
         existing = find_policy_file(io.folder, "config")
@@ -30614,8 +30731,8 @@ def _policy_options(io: Surroundings, args: Any) -> list[str]:
 
 
 def _kept_options(wrapper: Wrapper | None, given: Sequence[str]) -> list[str]:
-    """The options of a wall that is put there anew: *given* in place of its old ones, but what it hands on
-    stays."""
+    """The options of a wall that is put there anew: *given* in place of its old ones. The variables that
+    it hands on stay either way, or the server would lose its token by a change of policy."""
     kept = {name: value for name, value in (wrapper.options if wrapper else {}).items()
             if name not in ("server-name", "project") and (name == "env" or not given)}
     return [*given, *(word for name, value in kept.items()
@@ -31255,7 +31372,8 @@ _bad_mcp_remote = lazy_regex(r"mcp-remote@v?0\.(0\.[0-9]+|1\.([0-9]|1[0-5]))(?![
 
 
 def package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(kind, problem) of a package that is fetched anew at every start, or is known to be bad."""
+    """(kind, problem) of a package that is fetched anew at every start, or is known to be bad. Options of
+    the runner are passed over, with their values, to find the package's own name."""
     for word in argv:
         if _bad_mcp_remote.match(word):
             yield ("bridge",
@@ -31608,7 +31726,8 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
 
 
 def _agreed_changes(io: Surroundings, changes: list[_Change], secrets: _Secrets, verb: str) -> list[_Change]:
-    """Those of *changes* that the person at the terminal agrees to."""
+    """Those of *changes* that the person at the terminal agrees to: all, none, or one after the other. The
+    differences are shown as often as he wants."""
     which, each = ("this", "") if len(changes) == 1 else (f"these {len(changes)}", "[e]ach by itself, ")
     while True:
         answer = _chosen(io, f"{verb} {which}? [y]es, {each}[d]ifferences in full, [n]o ",
@@ -31629,7 +31748,8 @@ def _title(change: _Change) -> str:
 
 
 def _summary(change: _Change, secrets: _Secrets) -> Iterator[str]:
-    """What has changed, in a line or two: of a new tool its first sentence, arguments and hints."""
+    """What has changed, in a line or two: of a new tool its first sentence, arguments and hints, of a
+    changed one the parts that differ. What may steer a model comes first."""
     def shown(text: str, limit: int) -> str:
         text = _harmless(_masked(secrets, text, limit * 20 + 1000))
         return text if len(text) <= limit else text[:limit - 1] + "…"
@@ -31740,8 +31860,8 @@ def _too_long(pin: Mapping[str, Any]) -> str:
 
 
 def _definition_lines(pin: Mapping[str, Any], secrets: _Secrets) -> list[str]:
-    """A definition in lines that a person can read and compare: long texts by sentences, nothing hidden, no
-    secrets."""
+    """A definition in lines that a person can read and compare: one sentence a line, nothing hidden, no
+    secrets. A definition that was too long to be kept is told by its hash."""
     if _too_long(pin):
         return [_too_long(pin)]
     lines = []
@@ -31867,7 +31987,8 @@ def _call_title(about: Mapping[str, Any]) -> str:
 
 
 def _revoke(io: Surroundings, name: str) -> int:
-    """Trust a policy file, a server, one tool or one call no more."""
+    """Trust a policy file, a server, one tool or one call no more. Names of tools may hold slashes, so
+    every cut of SERVER/TOOL is tried."""
     if io.consent.grants.revoke(name):
         io.say(f"{name}: not allowed any more")
         return 0
@@ -32868,8 +32989,9 @@ class Logged(NamedTuple):
 
 
 def since_moment(text: str, now: float) -> str:
-    """The moment that `1h`, `30m`, `2d`, `1w` (before *now*), `2026-11-30` or `2026-11-30T14:00` (local time)
-    means, as records write it. Raises UsageError."""
+    """The moment that `1h`, `30m`, `2d`, `1w` (before *now*, in seconds since 1970), `2026-11-30` or
+    `2026-11-30T14:00` (local time) means, as records write it. Such texts can be compared as texts.
+    Raises UsageError."""
     match = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
     if match:
         return _utc(now - int(match[1]) * _SPANS_S[match[2]])
@@ -32964,7 +33086,8 @@ def about_record(record: Mapping[str, Any]) -> str:
 
 
 class _Filter:
-    """Which records a command line asks for."""
+    """Which records a command line asks for: of a time, a server, a tool, a rule or a session, and of
+    which kinds."""
 
     def __init__(self, args: Any, since: str) -> None:
         self._args, self._since = args, since
@@ -33225,7 +33348,8 @@ def cmd_verify(args: Any, io: Surroundings) -> int:
 
 
 def _break_of(head: Sequence[Any] | None, seq: Any, prev: Any) -> str:
-    """Where a chain breaks at a record, seen from the one before it; "" when it does not."""
+    """Where a chain breaks at a record, seen from the one before it; "" when it does not. A number that is
+    missing tells of records taken out, a hash that does not fit of one that was changed."""
     if type(seq) is not int:
         return "the record has no number"
     if head is None:
@@ -33253,7 +33377,8 @@ def find_record(io: Surroundings, ref: str, files: Sequence[str]) -> dict[str, A
 
 
 def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
-    """The call of a record as far as the log tells it, and what it does not tell ("" when it is whole)."""
+    """The call of a record as far as the log tells it, and what it does not tell ("" when it is whole).
+    Where only the argument that decided was logged, the others are missing from the call."""
     if record.get("direction") != "inbound" or not record.get("method"):
         return None, "it is no call"
     params: dict[str, Any] = {}
@@ -33488,8 +33613,9 @@ _NEVER_ALLOWED = {      # rule: why no rule is written for it, and what helps
 
 
 def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-    """The narrowest rules that may allow just the call of a record, the most telling first. Raises
-    UsageError, with what to do instead, for one that cannot be allowed narrowly."""
+    """The narrowest rules that may allow just the call of a record, the most telling first: a place stays
+    below its folder, any other text is matched letter by letter. Raises UsageError, with what to do
+    instead, for a call that cannot be allowed narrowly."""
     rule, ref = str(record.get("rule") or ""), record.get("ref")
     if record.get("direction") != "inbound" or record.get("method") != "tools/call" or not record.get("tool"):
         raise UsageError(f"{ref}: only calls of tools are allowed by a rule; write one by hand for "
@@ -33537,8 +33663,9 @@ def _regex_of(text: str) -> str:
 
 
 def spliced_rule(text: str, file: str, rule: Mapping[str, Any]) -> str:
-    """A policy's *text* with *rule* as its first; comments and everything else stay. Raises PolicyError where
-    that takes a person."""
+    """A policy's *text* with *rule* as its first; comments and everything else stay. The result is read
+    again and must be the old policy with this rule before the others. Raises PolicyError where that
+    takes a person."""
     before = parse_policy(text, file).data if text.strip() else {"version": 1}
     wanted = {**before, "rules": [dict(rule), *before.get("rules", [])]}
     if file.endswith(".json"):
@@ -33789,12 +33916,14 @@ def cmd_go(args: Any, io: Surroundings) -> int:
 # What the log does not tell cannot be replayed: a call whose arguments are cut, one that a person answered,
 # one that a limit or a stop refused. Such calls are counted by their reason, and never guessed.
 
+# Each mistake costs another load of the policy, and nobody mends more at a time.
 MAX_LINT_PROBLEMS = 100
 
 
 class _Example:
-    """One example, run in a session of its own: `problems` says what was not as expected, `rules` which rules
-    decided."""
+    """One example, run in a session of its own: `problems` says what was not as expected, `rules` which
+    rules decided. The session enforces even where the policy only monitors, or nothing could be
+    expected of it."""
 
     def __init__(self, policy: Policy, example: Mapping[str, Any]) -> None:
         settings = policy.settings._replace(mode="enforce", unlisted_tools="allow")
@@ -33914,7 +34043,8 @@ def cmd_test(args: Any, io: Surroundings) -> int:
 
 
 def _policy_of_tests(layer: PolicyLayer, path: str, is_policy: bool, options: _Options) -> Policy:
-    """The policy that the examples of a file are about: itself, or what it (or the command line) names."""
+    """The policy that the examples of a file are about: the file itself, or what it (or the command line)
+    names. Examples beside a policy can so be run against another version of it."""
     if options.config or options.profile:
         return options.policy()
     named = layer.data.get("policy")
@@ -33953,7 +34083,8 @@ def _write_junit(io: Surroundings, path: str, tested: Sequence[_Tested]) -> None
 
 def policy_problems(text: str, file: str,
                     load: Callable[[PolicyLayer], Policy]) -> tuple[list[str], Policy | None]:
-    """Every mistake in a policy, and the policy without what is wrong in it (None when too much is)."""
+    """(every mistake in a policy, the policy without what is wrong in it). The second is None when too
+    much is. It loads the policy again and again, each time without the place of the last mistake."""
     problems: list[str] = []
     try:
         data = load_json(text) if file.endswith(".json") else parse_yaml(text, file)
@@ -33973,7 +34104,8 @@ def policy_problems(text: str, file: str,
 
 def _without_place(data: Any, where: str) -> bool:
     """Empty what stands at a JSON Pointer so that what follows it keeps its place; False when nothing
-    does."""
+    does. A rule is replaced by one that marks and decides nothing: were it taken out, the rules behind
+    it would move, and their mistakes be told with the wrong number."""
     steps = [step for step in pointer_steps(where) if step]
     if not steps:
         return False
@@ -34050,7 +34182,8 @@ def _arguments_of(message: Message) -> dict[str, Any]:
 
 
 def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message, str]]:
-    """(record, the call, what is not known of it) of every call in the logs."""
+    """(record, the call, what is not known of it) of every call in the logs; "" when all is known.
+    Answers, and what a session did of itself, are passed over."""
     for record, *_ in read_log(log_files(io, words), bool(words)):
         if (record is None or record.get("direction") != "inbound"
             or record.get("method") in (None, "response") or "answers" in record or "hook" in record
@@ -34078,8 +34211,8 @@ class _Rejudged(NamedTuple):
 
 
 def _not_by_rules_alone(record: Mapping[str, Any], action: str, limited: Iterable[str]) -> str:
-    """Why what became of a call cannot be told again from the call alone; "" when it can. *limited*: rules
-    with a limit or a mark."""
+    """Why what became of a call cannot be told again from the call alone; "" when it can. *limited*: the
+    names of rules with a limit or a mark, whose verdicts depend on what came before."""
     if str(record.get("rule")) in limited:
         return "limits and marks depend on what came before"
     if (record.get("rule") is None and action in ("deny", "ask")
@@ -34288,8 +34421,8 @@ def _allows_all(rule: Mapping[str, Any], messages: Sequence[Message], context: P
 
 
 def _learned_matcher(values: Sequence[Any], project: str) -> dict[str, Any] | None:
-    """What all *values* of an argument have in common: a folder, or a small closed set of words. None:
-    nothing."""
+    """What all *values* of an argument have in common: a folder, or a small closed set of words; None for
+    nothing. A folder that is the root of the file system is none, for it would allow everything."""
     texts = [text for value in values for text in (value if type(value) is list else [value])]
     if not texts or not all(type(text) is str and text for text in texts):
         return None
@@ -34320,6 +34453,7 @@ vertical-align:top;overflow-wrap:anywhere}th{font-weight:600;white-space:nowrap}
 svg{display:block}svg text{fill:var(--dim);font-size:11px}.deny{fill:var(--deny)}.ask{fill:var(--ask)}.redact{fill:var(--redact)}
 b.deny{color:var(--deny)}b.ask{color:var(--ask)}b.redact{color:var(--redact)}@media print{body{padding:0;max-width:none}h2{break-after:avoid}}
 """    # noqa: E501
+# Of each table of a report. A browser shows so many at once, and the log has all of them.
 MAX_REPORT_ROWS = 500
 
 
@@ -34347,8 +34481,9 @@ def _report_counts(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Sequence[str], made: str) -> str:
-    """One self-contained page about these records: no script, nothing from elsewhere, every text of a message
-    escaped."""
+    """One self-contained page (HTML) about these records: no script, nothing from elsewhere, every text of
+    a message escaped. What is in the log was written by servers and models, and a page that ran some of
+    it would be the attack."""
     from html import escape
     refused = [record for record in records if record["action"] == "deny"]
     asked = [record for record in records if record["action"] == "ask" or record.get("asked")]
@@ -34884,7 +35019,8 @@ def _check_lines(given: str | None) -> list[bytes]:
 
 
 def _is_loose_json(line: bytes) -> bool:
-    """Could somebody's JSON reader take this for one value?"""
+    """Could somebody's JSON reader take this for one value? Then it is judged, and refused if it is not
+    strict, rather than called no input."""
     try:
         json.loads(line.decode("utf-8", "surrogateescape"))
     except RecursionError:
@@ -34989,8 +35125,8 @@ def _with_signs_of(text: str, encoding: str | None) -> str:
 
 
 def _deciding_argument(item: Any, fields: Mapping[str, Any]) -> str:
-    """What a verdict shows of a call: the argument that decided, by its name where it is not the first; else
-    the first."""
+    """What a verdict shows of a call: the argument that decided, by its name where it is not the first;
+    else the first. Most calls have one argument, and its name tells nothing then."""
     steps = pointer_steps(str(fields.get("argument") or ""))
     value, first = item, _first_argument(item)
     try:
@@ -35248,7 +35384,8 @@ def cmd_demo(args: Any, io: Surroundings) -> int:
         os.mkdir(project)
         this = [sys.executable, os.path.abspath(__file__)]
         if "PYTHONHOME" not in os.environ:      # as a wrapped entry starts: compiled once for wall and server
-            text = _LAUNCHER.format(file=this[1], cache=os.path.join(home, "cache"))
+            cache = sys.pycache_prefix or os.path.join(home, "cache")
+            text = _LAUNCHER.format(file=this[1], cache=cache)
             this[1:] = ["-I", "-S", "-c", text]
         child = subprocess.Popen([*this, *given, "--log-level", "error", "--server-name", "toy", "--", *this,
                                   "demo", "--server"],
@@ -35277,7 +35414,8 @@ def cmd_demo(args: Any, io: Surroundings) -> int:
 
 
 def _demo_conversation(io: Surroundings, to_wall: Any, from_wall: Any) -> str:
-    """Show what becomes of each call; the ref of the first one that is refused."""
+    """Show what becomes of each call; the ref of the first one that is refused. Each is sent and waited
+    for by itself, so that what the wall says stands below it."""
     def ask(ident: int, method: str, params: dict[str, Any]) -> dict[str, Any]:
         to_wall.write(json.dumps({"jsonrpc": "2.0", "id": ident, "method": method, "params": params}).encode()
                       + b"\n")
