@@ -96,11 +96,11 @@ sys.exit(wall.main())
 def _without_foreign_folders() -> None:
     """Have a script's modules come from the standard library, not from its folder, the working directory or
     PYTHONPATH."""
-    foreign = {os.path.abspath(place) for place in
+    foreign = {os.path.abspath(folder) for folder in
                [os.path.dirname(__file__),
                 "", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]}
     foreign.discard(os.path.dirname(os.__file__))
-    sys.path[:] = [place for place in sys.path if os.path.abspath(place) not in foreign]
+    sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) not in foreign]
 
 
 def _go_on_from_cache() -> None:
@@ -900,10 +900,10 @@ def _known_spelling(method: str) -> bool:
 _METHODS_FOLDED = frozenset(method.casefold() for method in _METHODS)
 
 
-def _refuse_shadows(members: Mapping[str, Any], protocol: frozenset[str], place: str) -> None:
+def _refuse_shadows(members: Mapping[str, Any], protocol: frozenset[str], where: str) -> None:
     """Raise MessageError for a name that some reader takes for a protocol member."""
     if _has_shadow(members, protocol):
-        raise MessageError(f"{place}a member is named like a protocol member in another spelling", -32600)
+        raise MessageError(f"{where}a member is named like a protocol member in another spelling", -32600)
 
 
 def _has_shadow(members: Mapping[str, Any], protocol: frozenset[str]) -> bool:
@@ -1186,15 +1186,15 @@ def _view_letter_tables() -> list[dict[int, str]]:
     """[look-alikes anywhere, look-alikes in ASCII words]: code point → ASCII letter."""
     if not _view_letters:
         same = {ord(row[0]): row[1] for row in _VIEW_SAME_LETTERS.split()}
-        same.update({first + place: chr(65 + place) for first in (0x1F150, 0x1F170) for place in range(26)})
+        same.update({first + index: chr(65 + index) for first in (0x1F150, 0x1F170) for index in range(26)})
         _view_letters[:] = same, {**{ord(row[0]): row[1] for row in _VIEW_ALIKE_LETTERS.split()}, **same}
     return _view_letters
 
 
-def _view_fold_word(found: re.Match[str]) -> str:
+def _view_fold_word(match: re.Match[str]) -> str:
     """A word that mixes ASCII letters with look-alikes, or is long and all look-alikes, in ASCII; else as it
     is."""
-    word = found[0]
+    word = match[0]
     same, alike = _view_letter_tables()
     if word.encode("ascii", "ignore").strip(b"0123456789_"):
         return word.translate(alike)
@@ -1537,12 +1537,12 @@ class _ViewCut:
             return [(first[0], first[0])]
         last = self._span(end - 1)[1]
         spans, at = [], first[0]
-        place = self._index(start) + 1
-        while place < len(self._pieces) and self._starts[place] < last:
-            if self._pieces[place] and not self._readings[place]:       # left out here
-                spans.append((at, self._starts[place]))
-                at = self._starts[place + 1]
-            place += 1
+        index = self._index(start) + 1
+        while index < len(self._pieces) and self._starts[index] < last:
+            if self._pieces[index] and not self._readings[index]:       # left out here
+                spans.append((at, self._starts[index]))
+                at = self._starts[index + 1]
+            index += 1
         return [span for span in (*spans, (at, last)) if span[0] < span[1]]
 
     def _index(self, offset: int) -> int:
@@ -1682,7 +1682,7 @@ def is_coded(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
         return True
     if not text.isascii() and _view_is_odd(text) or "\x1b" in text and _view_terminal.search(text):
         return True
-    if "&" in text and any(_view_read_entity(found[0]) != found[0] for found in _view_entity.finditer(text)):
+    if "&" in text and any(_view_read_entity(match[0]) != match[0] for match in _view_entity.finditer(text)):
         return True
     return (runs is None or bool(runs)) and next(encoded_runs(text, runs), None) is not None
 
@@ -1902,15 +1902,15 @@ class _JsoncReader:
             if depth == MAX_DEPTH:
                 raise self.fault(f"nested deeper than {MAX_DEPTH} levels", at)
             return self.container(at, depth + 1, first == "{", ways)
-        found = _json_scalar.match(self.text, at)
-        if found is None:
+        match = _json_scalar.match(self.text, at)
+        if match is None:
             raise self.fault("expected a value", at)
-        word, number, fraction = found.group(0, 1, 2)
+        word, number, fraction = match.group(0, 1, 2)
         if number is None:
-            return Node(_JSON_WORDS[word], at, found.end())
+            return Node(_JSON_WORDS[word], at, match.end())
         if len(number) > MAX_INTEGER_DIGITS or (fraction and math.isinf(float(number))):
             raise self.fault("the number is too large", at)
-        return Node(float(number) if fraction else int(number), at, found.end())
+        return Node(float(number) if fraction else int(number), at, match.end())
 
     def string(self, at: int) -> tuple[str, int]:
         try:
@@ -2660,6 +2660,8 @@ class _Cat(NamedTuple):     # all parts, one after another
 class _Alt(NamedTuple):     # one of the parts, earlier ones preferred
     parts: tuple[Any, ...]
 class _Rep(NamedTuple):
+    """A repeat of *body*, from *least* to *most* times (_NEVER: without an end); *lazy*: as few as will
+    do."""
     body: Any
     least: int
     most: int
@@ -2667,6 +2669,7 @@ class _Rep(NamedTuple):
 class _At(NamedTuple):      # an assertion about a place: ^ $ b B
     what: str
 class _Look(NamedTuple):
+    """A look *ahead* or behind, which *negate* turns round. *index* numbers those of one pattern."""
     ahead: bool
     negate: bool
     body: Any
@@ -2675,6 +2678,7 @@ _VOID = _Cat(())
 
 
 def _children(node: Any) -> tuple[Any, ...]:
+    """The nodes right below one."""
     kind = type(node)
     if kind is _Cat or kind is _Alt:
         return tuple(node.parts)
@@ -2696,6 +2700,7 @@ def _ranges_of(*spans: tuple[int, int]) -> _Ranges:
 
 
 def _ranges_not(ranges: _Ranges) -> _Ranges:
+    """All code points that are not in *ranges*, which are sorted and disjoint."""
     gaps, at = [], 0
     for first, last in ranges:
         if first > at:
@@ -2769,6 +2774,8 @@ class _RegexParser:
         return PolicyError(f"regex {_shown(self.source)}: {problem}")
 
     def parse(self) -> Any:
+        """The tree of the whole pattern. Raises PolicyError, with what to write instead where another
+        dialect was meant."""
         source = self.source
         if len(source) > MAX_REGEX_LENGTH:
             raise self.fail(f"longer than {MAX_REGEX_LENGTH} characters; split it into several")
@@ -2783,6 +2790,7 @@ class _RegexParser:
         return node
 
     def alternatives(self, depth: int) -> Any:
+        """Branches parted by `|`, up to the end or a closing parenthesis."""
         branches = [self.sequence(depth)]
         while self.source[self.at:self.at + 1] == "|":
             self.at += 1
@@ -2795,6 +2803,7 @@ class _RegexParser:
         return _Alt(tuple(branches))
 
     def sequence(self, depth: int) -> Any:
+        """Atoms with their repeats, one behind the other; what stands for itself is taken in whole runs."""
         source, size, parts = self.source, len(self.source), []
         while self.at < size and source[self.at] not in "|)":
             start = self.at
@@ -2811,6 +2820,7 @@ class _RegexParser:
         return parts[0] if len(parts) == 1 else _Cat(tuple(parts))
 
     def literal(self, text: str) -> list[Any]:
+        """Characters that stand for themselves; under the flag i a set for each letter."""
         if not self.fold:
             return [_Lit(text)]
         return [_Set(_fold(((ord(char), ord(char)),))) if char.isalpha() or char > "\x7f" else _Lit(char)
@@ -2844,6 +2854,7 @@ class _RegexParser:
         return _Rep(atom, least, most, bool(lazy))
 
     def atom(self, depth: int) -> Any:
+        """What a repeat may stand behind: a character, a class, a group, or an anchor."""
         source, char = self.source, self.source[self.at]
         if char == "\\":
             if source[self.at + 1:self.at + 2] in ("b", "B"):
@@ -2863,6 +2874,7 @@ class _RegexParser:
         return _At(char) if char in "^$" else self.literal(char)[0]
 
     def group(self, depth: int) -> Any:
+        """A group of any kind that JavaScript has. Names are kept, since two groups must not share one."""
         source, start = self.source, self.at
         opened = _RE_GROUP.match(source, start)
         if opened is None or source[opened.end():opened.end() + 1] == "?":
@@ -2914,13 +2926,15 @@ class _RegexParser:
         raise self.fail(_escape_problem(char, source[start:start + 2] + after))
 
     def char_class(self) -> Any:
-        found = _RE_CLASS.match(self.source, self.at)
-        if found is None:
+        """A class such as `[a-z0-9]` as sorted ranges. Most patterns repeat a few classes, so those are
+        remembered."""
+        match = _RE_CLASS.match(self.source, self.at)
+        if match is None:
             raise self.fail(r"a [ that is never closed; write \[ for the character")
-        key = (found.group(), self.fold)
-        self.at = found.end()
-        if not found.group(2):
-            if not found.group(1):
+        key = (match.group(), self.fold)
+        self.at = match.end()
+        if not match.group(2):
+            if not match.group(1):
                 raise self.fail(r"[] matches nothing in JavaScript; write \] inside a class for the bracket")
             rest = self.source[self.at:]
             if "]" in rest and ("[" not in rest or rest.index("]") < rest.index("[")):
@@ -2929,10 +2943,10 @@ class _RegexParser:
             return _ANY
         ranges = _class_sets.get(key)
         if ranges is None:
-            ranges = self.class_ranges(found.end(1), found.end() - 1)
+            ranges = self.class_ranges(match.end(1), match.end() - 1)
             if self.fold:
                 ranges = _fold(ranges)
-            if found.group(1):
+            if match.group(1):
                 ranges = _ranges_not(ranges)
             if len(_class_sets) > 500:
                 _class_sets.clear()
@@ -2964,6 +2978,7 @@ class _RegexParser:
         return _ranges_of(*spans)
 
     def class_member(self) -> str | _Ranges:
+        """One member of a class: a character, or the ranges that an escape stands for (digits, blanks)."""
         source = self.source
         char = source[self.at]
         if char != "\\":
@@ -2985,6 +3000,7 @@ def _shown(text: str) -> str:
 
 
 def _group_problem(text: str) -> str:
+    """What to say of a `(?` that JavaScript does not know."""
     if re.match(r"\(\?[a-zA-Z-]+[:)]", text):
         return f"{text.split(')')[0]}: inline flags are not JavaScript; write both cases, such as [Rr][Mm]"
     if text.startswith(("(?P<", "(?P=")):
@@ -2994,6 +3010,7 @@ def _group_problem(text: str) -> str:
 
 
 def _escape_problem(char: str, text: str) -> str:
+    """What to say of an escape that JavaScript does not know, or that is refused here."""
     hints = {"": r"ends in a single backslash; write \\ for the character", "c": r"\c is refused; write \xHH",
              "p": "\\p needs JavaScript's flag u; write the ranges of characters",
              "x": r"\x wants two hexadecimal digits", "u": r"\u wants four hexadecimal digits"}
@@ -3066,6 +3083,7 @@ def _to_python(node: Any) -> str:
 
 
 def _set_to_python(ranges: _Ranges) -> str:
+    """A set as a class that Python's `re` reads; of a set and its opposite the shorter one."""
     if not ranges:
         return "(?!)"
     if ranges[0][0] == ranges[-1][1]:
@@ -3138,6 +3156,8 @@ def _literal_sets(node: Any) -> tuple[frozenset[str] | None, frozenset[str] | No
 
 
 def _literal_chain(parts: Iterable[Any]) -> tuple[frozenset[str] | None, frozenset[str] | None]:
+    """Literals that parts behind each other must hold: (all that the whole may be, when these are few; the
+    best set of which one occurs in any match)."""
     whole, best = True, None  # type: bool, frozenset[str] | None
     run = frozenset(("",))
     for part in parts:
@@ -3240,6 +3260,7 @@ class _Plan:
             self.step = self.window - int(reach)
 
     def machine(self, ahead: bool, ordered: bool, stops: bool, look: _Look | None = None) -> _Machine:
+        """The machine for one way to run through a text, made when it is first needed."""
         key = (ahead, ordered, stops, look and look.index)
         if key not in self._machines:
             roams = look is not None or not ordered and not (stops and self.anchored)
@@ -3354,6 +3375,7 @@ class _Machine:
         return then
 
     def repeat(self, node: Any, out: int) -> int:
+        """Build a repeat that leads on to *out*; where it begins."""
         least, guard, then, begun = node.least, self.ordered and _width(node.body)[0] == 0, out, len(self.ops)
         # One more round of the repeat. Where the order of tries counts, a round has to take something, or it
         # would be tried for ever.
@@ -3387,6 +3409,8 @@ class _Machine:
         self.ranks.update({at: (-chain.start, sign * at) for at in chain})
 
     def row(self, core: tuple[int, ...], prev: int, hit: bool) -> _Row:
+        """The state with these places (*core*), made when a text first leads to it. States of all machines
+        share one bounded memory."""
         global _state_bytes
         key = (self, core, prev, hit)
         row = _states.get(key)
@@ -3397,6 +3421,7 @@ class _Machine:
         return row
 
     def holds(self, test: Any, before: int, after: int, flags: tuple[int, ...]) -> bool:
+        """Does an anchor or a look hold between two characters of these kinds?"""
         if type(test) is _Look:
             return bool(flags[self.looks.index(test.index)]) != test.negate
         if test.what in "^$":
@@ -3466,6 +3491,7 @@ class _Machine:
         return following    # type: ignore[no-any-return]
 
     def after(self, row: _Row, place: int, kind: int, flags: tuple[int, ...]) -> _Row:
+        """The state behind *row*, once a character was read that is at *place* in the alphabet."""
         threads, hit = self.closure(row, kind, flags)
         if self.stops and (hit or row.hit):
             return self.row((), 0, True)
@@ -3657,6 +3683,8 @@ class _GlobParser:
         return PolicyError(f"glob {_shown(self.pattern)}: {problem}")
 
     def parse(self) -> list[list[Any]]:
+        """The alternatives of the whole glob, each a list of tokens. Raises PolicyError for what readers
+        of globs disagree about."""
         pattern = self.pattern
         if not pattern:
             raise self.fail("is empty; write * for any name")
@@ -3699,11 +3727,13 @@ class _GlobParser:
         return found
 
     def cross(self, left: list[list[Any]], right: list[list[Any]]) -> list[list[Any]]:
+        """Every token list of *left* followed by each of *right*, within a bound: braces multiply."""
         if len(left) * len(right) > MAX_GLOB_ALTERNATIVES:
             raise self.fail(f"more than {MAX_GLOB_ALTERNATIVES} alternatives; write a list of globs")
         return [one + other for one in left for other in right]
 
     def brace(self) -> list[list[Any]]:
+        """The alternatives of `{a,b}`, or of a range."""
         start, found = self.at, []  # type: int, list[list[Any]]
         self.depth += 1
         if self.depth > MAX_REGEX_NESTING:
@@ -3728,6 +3758,7 @@ class _GlobParser:
         return self.cross([[]], found)
 
     def one_of(self, negate: str, members: str) -> Any:
+        """The set that a class `[…]` stands for, in which a name's separators cannot be."""
         spans, chars = [], re.findall(r"(\\?)(.)", members, re.DOTALL)
         refused = "{}/," if self.depth else "{}/"
         if any(not escape and char in refused for escape, char in chars):
@@ -3749,6 +3780,7 @@ class _GlobParser:
 
 
 def _glob_segments(tokens: Sequence[Any], parser: _GlobParser) -> list[list[Any]]:
+    """The tokens between slashes. `**` counts as any number of segments only where it is one by itself."""
     segments: list[list[Any]] = [[]]
     for token in tokens:
         if token == "/":
@@ -4022,6 +4054,8 @@ def _is_no_link(path: str) -> bool:
 
 
 def follow_links(path: str) -> str:
+    """Where *path* leads with every link on the way followed, whether it is there or not. Links that go in
+    a circle lead nowhere."""
     done: list[str] = []
     left, links, gone = path.split("/")[::-1], 0, 0     # gone: from this depth on nothing exists
     while left:
@@ -4114,6 +4148,8 @@ class DiskLooks:
         return self.resolve(path) if real is None else real
 
     def _look(self, path: str) -> str:
+        """Resolve *path* with as few looks at the disk as will do: below a folder that is not there,
+        nothing needs a look."""
         beyond = self._edge                     # what follows may find another one
         if path.startswith(beyond) and len(beyond) > 1:
             edge = beyond[:-1]
@@ -4233,6 +4269,8 @@ def _path_spellings(value: str, ctx: PathContext, named: bool, word: bool) -> tu
 
 
 def _path_alternatives(text: str, ctx: PathContext, named: bool, word: bool) -> Iterator[str]:
+    """The spellings of paths that a text may hold: bare, without quotes and control characters, and each
+    of several that it lists."""
     bare = text.strip(_PATH_EDGES)
     if len(bare) > 1 and bare[0] + bare[-1] in ('""', "''", "``", "<>"):
         bare = bare[1:-1]
@@ -4318,6 +4356,8 @@ def _path_in_uri(rest: str) -> Iterator[str]:
 
 
 def _path_of_user(text: str, ctx: PathContext) -> Iterator[str]:
+    """What a path with a tilde stands for: this user's home, the working directory, or the home of
+    another."""
     user = _PATH_TILDE.match(text)
     if user is None:
         return
@@ -4476,6 +4516,8 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
 
 
 def _path_reading(root: str, rest: str, ctx: PathContext, sure: bool) -> PathReading:
+    """A path below *root* as a reading; one with `..` is also kept unresolved, for what lies before the
+    dots may be a link."""
     lexical = _path_normal(root, rest)
     if root and not ctx.windows or root == "//":
         return PathReading(lexical, (), sure)   # a name of another system, or of the network: not looked up
@@ -4488,8 +4530,8 @@ _PATH_HEAD = lazy_regex(r"\s*([^/\\]{0,400})")
 def _is_said(text: str, ctx: PathContext) -> bool:
     """Does *text* begin with several words that are the name of nothing here? `a b/../x` leads elsewhere, and
     is not said; nor is `fi\\nle:///x`."""
-    found = _PATH_HEAD.match(text)
-    head, bare = found[1], found.end() == len(text)
+    match = _PATH_HEAD.match(text)
+    head, bare = match[1], match.end() == len(text)
     head = head.rstrip() if bare else head
     if _PATH_BLANKS.search(head) is None or "." in text and _PATH_CLIMB.search(text) is not None or \
             "%" in text and _PATH_CLIMB.search(text) is not None:
@@ -4648,12 +4690,14 @@ class SplitPath:
         self._starts: dict[str, list[int]] = {"": [0]}
 
     def starts(self, anchor: str) -> list[int]:
+        """At which components of the path an *anchor* of globs (home or project) ends; found once for
+        each."""
         found = self._starts.get(anchor)
         if found is None:
             path, ctx = self._path, self._context
-            place = ctx.project or ctx.cwd if anchor == "project" else ctx.home
-            place = (_path_same(place) if self.fold else place).rstrip("/")
-            ends = {len(place)} if path == place or path.startswith(place + "/") else set()
+            folder = ctx.project or ctx.cwd if anchor == "project" else ctx.home
+            folder = (_path_same(folder) if self.fold else folder).rstrip("/")
+            ends = {len(folder)} if path == folder or path.startswith(folder + "/") else set()
             home = _PATH_HOMES.match(path) if anchor == "~*" else None
             if home is not None:
                 ends.add(home.end())
@@ -4692,6 +4736,7 @@ class PathPattern:
         return made
 
     def matches(self, path: SplitPath) -> bool:
+        """Does the path hit this pattern, by the case that its file system minds?"""
         return any((must is None or must in path.known)
                    and any(_path_matches(tests, path.parts, at) for at in path.starts(anchor))
                    for anchor, tests, must in self.made(path.fold))
@@ -4941,6 +4986,8 @@ class PathIndex:
                 *[pattern for part in dict.fromkeys(parts) for pattern in self._words.get(part, ())]]
 
     def _decide(self, candidates: list[PathPattern], canonical: str, ctx: PathContext) -> Mapping[str, str]:
+        """{name: the glob that hit} among *candidates*; of each name the last glob that matches counts, as
+        in a list of exceptions."""
         path = SplitPath(canonical, ctx, self._any_case or ctx.fold_case or canonical[1:2] == ":")
         last: dict[str, PathPattern] = {}
         for pattern in candidates:
@@ -5269,6 +5316,7 @@ class FileRule(NamedTuple):
 
 
 def _file_rules(text: str) -> list[FileRule]:
+    """The rules of a table such as _SENSITIVE: a head line for each, its globs below it."""
     rules: list[FileRule] = []
     for line in text.strip().split("\n"):
         if line[0] != " ":
@@ -5365,7 +5413,7 @@ def _patch_path(name: str) -> str:
     """The file that a header names: without the time behind it, quotes, and the `a/` or `b/` of git."""
     name = name.split("\t")[0].strip()
     if len(name) > 1 and name[0] == name[-1] == '"':
-        octal = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8) & 255), name[1:-1])
+        octal = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8) & 255), name[1:-1])
         name = re.sub(r"\\(.)", r"\1", octal)
         if any("\x7f" < c < "\u0100" for c in name) and max(name) < "\u0100":
             name = name.encode("latin-1").decode("utf-8", "replace")
@@ -5542,8 +5590,8 @@ def address_names(host: str) -> tuple[frozenset[str], tuple[str, ...]]:
     elif not numbers:
         kinds |= _adr_of_name(name)
         if name.endswith(_ADR_ECHOES):
-            for found in _adr_inside.finditer(name):
-                numbers |= {int(found[5], 16)} if found[5] else _adr_v4(".".join(found.group(1, 2, 3, 4)))
+            for match in _adr_inside.finditer(name):
+                numbers |= {int(match[5], 16)} if match[5] else _adr_v4(".".join(match.group(1, 2, 3, 4)))
     for number in numbers:
         metadata, networks = _adr_tables()
         names.append(".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0)))
@@ -5682,8 +5730,8 @@ def _adr_urls(text: str) -> Iterator[str]:
 
 def certain_host(text: str) -> str | None:
     """The host of a web address that every library reads alike; None for any other text."""
-    found = _adr_certain.match(text)
-    return found[1] if found is not None and hosts_of(text, True) == ((found[1],), False) else None
+    match = _adr_certain.match(text)
+    return match[1] if match is not None and hosts_of(text, True) == ((match[1],), False) else None
 
 
 # -- in commands
@@ -5737,7 +5785,7 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
         if word not in (";", "&", "|", "(", ")", "`", "\n", "$("):
             line.append(word)
             continue
-        bare = [_adr_unquote.sub(lambda found: found[1] or found[2] or found[3] or "", part) for part in line]
+        bare = [_adr_unquote.sub(lambda match: match[1] or match[2] or match[3] or "", part) for part in line]
         at = 0
         while at < len(bare) - 1 and (bare[at].lower() in _ADR_WRAP or bare[at][:1] == "-" or
                                       bare[at].isdigit() or re.match(r"\w+=", bare[at])):
@@ -5949,6 +5997,8 @@ class _ShNotes:
         self.commands, self.characters, self.doubt = 0, 0, ""
 
     def spend(self, commands: int, characters: int) -> None:
+        """Count what was read. Raises BudgetSpent: texts that make texts (expansions, loops) could go on
+        for ever."""
         self.commands += commands
         self.characters += characters
         if self.commands > MAX_SHELL_STEPS or self.characters > 8 * MAX_SHELL_SOURCE:
@@ -5991,6 +6041,7 @@ class _ShReader(_Reader):
         return rest
 
     def deeper(self, step: int) -> None:
+        """Go *step* levels in or out. Raises BudgetSpent where commands nest deeper than anybody writes."""
         self.depth += step
         if self.depth > MAX_SHELL_NESTING:
             raise BudgetSpent("it holds commands nested too deeply to follow")
@@ -6000,6 +6051,7 @@ class _ShReader(_Reader):
         return _ShReader(text, self.depth + 1, self.notes)
 
     def nested(self, *stops: str) -> _Script:
+        """The script up to one of *stops*, one level further in."""
         self.deeper(1)
         inner = self.script(*stops)
         self.depth -= 1
@@ -6099,6 +6151,7 @@ class _ShReader(_Reader):
                                    [("q", body)] if literal else self.inner(body).double("") or [("q", "")]))
 
     def pipeline(self) -> list[_ShNode]:
+        """Commands joined by pipes, in their order."""
         nodes: list[_ShNode] = []
         while True:
             node = self.command()
@@ -6195,6 +6248,8 @@ class _ShReader(_Reader):
         return node
 
     def case(self) -> _ShNode:
+        """A `case`, whose branches are all followed: which one runs depends on a word that may not be
+        known."""
         node = _ShNode("case")
         self.take(_sh_blanks)
         node.words = [self.word()]
@@ -6257,12 +6312,14 @@ class _ShReader(_Reader):
         return end if end >= 0 and self.t.startswith("))", end) else -1
 
     def sum_node(self, end: int) -> _ShNode:
+        """The node of `((…))`, whose text ends at *end*."""
         node = _ShNode("sum")
         node.words = [[("a", self.sum_parts(self.t[self.i + 1:end]))]]
         self.i = end + 2
         return node
 
     def sum_parts(self, text: str) -> _Parts:
+        """A sum as a word. It may hold expansions, and so commands; a text that is no sum makes a doubt."""
         if _sh_no_sum.search(text):
             self.doubt("a sum is none")
         return self.inner(text).double("")
@@ -6312,6 +6369,8 @@ class _ShReader(_Reader):
         return node
 
     def add_word(self, node: _ShNode) -> None:
+        """Read the next word of a command: behind `export` and its like an assignment, and of words with
+        braces all that they make."""
         before, first = self.i, node.words[0] if node.words else ""
         assigned = _sh_assigned.match(self.t,
                                       self.i) if type(first) is str and first in _SH_DECLARES else None
@@ -6504,6 +6563,8 @@ class _ShReader(_Reader):
         return inner
 
     def backtick(self, quoted: bool) -> _Script:
+        """The script between backticks, with the backslashes taken away that this older form of `$(…)`
+        needs."""
         end = self.i = self.i + 1
         while end < self.n and self.t[end] != "`":
             end += 2 if self.t[end] == "\\" else 1
@@ -6749,6 +6810,18 @@ def _sh_operands(args: Iterable[str]) -> list[str]:
 def _sh_after(args: list[str], *options: str) -> str | None:
     """The value behind the first of these options."""
     return next((value for option, value in zip(args, args[1:]) if option in options), None)
+
+
+def _sh_values(args: list[str], *options: str) -> list[str]:
+    """The values of all these options, behind them or in the same word."""
+    found = [value for option, value in zip(args, args[1:]) if option in options]
+    return found + [word[len(option):].lstrip("=") for word in args for option in options
+                    if word.startswith(option) and word != option]
+
+
+def _sh_is_test_base(base: str) -> bool:
+    """Is this, by its name, a database for tests of this machine?"""
+    return _sh_test_base.match(base) is not None and _SH_HERE.issuperset(hosts_of(base)[0])
 
 
 def _sh_has(pattern: str, words: Iterable[str]) -> bool:
@@ -6997,6 +7070,7 @@ psql | AaEeLlnqSstwWxXzb1 d:h:L:p:P:R:F:T:U:v: -o,--output:w -c,--command:sql -f
      | p* | in:sql
 mysql mariadb | AbBCEfGHiInNqrsStTvwXV D:h:P:u:S: --user: --host: --database: -e,--execute,--init-command:sql --pager:sh
      | p* | in:sql
+dropdb dropuser | eifwW h:p:U: --host: --port: --username: --maintenance-db: | p*
 sqlcmd clickhouse-client cqlsh snowsql trino usql bq/query dolt/sql | S:U:P:d:h:u:p: -i,-f,--file:script
      -Q,-q,-e,-c,--query,--execute:sql | p* | in:sql
 mongosh mongo | u:p: --eval:node -f,--file:script | f* | in:node
@@ -7018,6 +7092,7 @@ node nodejs bun tsx ts-node zx deno/run bun/run | chi C: -e,-p,-pe,-ep,--eval,--
      -r,--require,--import,--loader:script | ~script f* | t:code
 deno/eval | | node | t:code
 php | aCehilmnqsvwz c:d:z:S:t: -r,-B,-R,-E,--execute:php! -f,-F:script! | ~script f* | t:code
+go/build,test,vet,install,generate | -toolexec,-exec:sh | p*
 go/run java swift kotlin scala runghc crystal/run cargo/script dotnet/script | cp: -jar:script! | script f*
 lua luajit groovy julia elixir octave gnuplot r rscript matlab jshell | vi l:E:L:p: -e,--eval,-eval,-E:code! | ~script f*
      | t:code
@@ -7063,6 +7138,7 @@ dd | | | t:dd
 truncate fallocate | s:r:o:l: --size: --reference: | empty*
 tee tee-object | a=append -a,--append,-append=append -filepath,-literalpath:w -variable: | w* | same
 out-file | -append=append -filepath,-literalpath:w -encoding: -width: | w* | same
+new-item ni | -force=force -itemtype,-type:mark -value: -name: -path:n | n* | t:new_item
 set-content sc | -value:text -path,-literalpath:w -encoding: | w text
 add-content ac | -value:text -path,-literalpath:w -encoding: | w text | append
 sponge | a=append | w* | same
@@ -7086,7 +7162,7 @@ docker,podman,nerdctl/exec | dit u:w:e: --user: --workdir: --env: --env-file:k |
 docker,docker-compose/compose/run,exec docker-compose/run,exec | dTiP u:w:e:l:n:p: -v,--volume:vol --name: --user: --index:
      --workdir: --entrypoint:entry | p x | t:inside
 docker,podman,nerdctl,docker-compose,kubectl,oc/cp | | f*
-docker,podman,nerdctl,oras/login helm/registry/login gh,glab/auth/login | | p* | in:k
+docker,podman,nerdctl,oras/login helm/registry/login gh,glab/auth/login | u:p: --username: --password: --hostname: | p* | in:k
 docker,podman,nerdctl,docker-compose | c:H:l:f:p: --context: --host: --config: --file:k --project-name: | | data t:container
 kubectl,oc,k3s/exec,debug,rsh | itq n:c:s: --namespace: --container: --context: --cluster: --image: --kubeconfig:k | p x
      | t:inside
@@ -7198,8 +7274,9 @@ secret :: aws :: (?:configure (?:export-credentials|get \S*(?:secret|token))|sec
      get-parameters? .*--with-decryption|sts (?:get-session-token|assume-role)) :: AWS_SECRET
 secret :: gcloud :: secrets versions access|auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
-secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten))|get (?:\S+ )*?secrets?[/ ](?=.*(?:jsonpath|template|columns)\S*=
-    \S*\.data) :: KUBERNETES_KEY
+secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten))|extract |get (?=(?:\S+ )*?(?:\S*,)?secrets?[,/ ])(?=.*(?:
+    (?:jsonpath|template|columns)\S*=\S*\.data|(?:-o ?|--output[= ])=?(?:yaml|json) )) :: KUBERNETES_KEY
+secret :: docker podman nerdctl :: (?:container )?inspect .*(?:\.Env\b|\.Config\x00?\}\}) :: CONTAINER_SETTINGS
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
 secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
 secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read)  :: STORED_SECRET
@@ -7210,6 +7287,13 @@ pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote
 pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
     javascript:) :: runs remote content
 pipe_to_shell :: npx pnpx bunx :: (?:-\S+ )*(?:\S+@)?https?:// :: runs remote content
+pipe_to_shell :: pip pip3 pipx uv uvx poetry pdm npm pnpm yarn bun :: (?=(?:.* )?(?:install|add|i|--spec|--from|--with)[ =])(?:.* )?
+    (?!-[if] |--\S*(?:index|url|registry|links|proxy)\S* )\S+ (?:\S*@\x00?|--spec=|--from=)?(?:git\+)?https?://(?!(?:[\w.-]+@)?(?:[\w-]+\.)*
+    (?:github\.com|githubusercontent\.com|gitlab\.com|bitbucket\.org|codeberg\.org|pypi\.org|pythonhosted\.org|pytorch\.org|
+    python\.org|npmjs\.(?:org|com)|yarnpkg\.com|huggingface\.co|googleapis\.com|visualstudio\.com|dev\.azure\.com|apache\.org|
+    localhost|127\.0\.0\.1)[:/ ]) :: runs what a package of an unknown host says
+pipe_to_shell :: pip pip3 uv :: (?:.* )?(?:-i|--(?:extra-|default-)?index(?:-url)?)[= ]http://(?!localhost|127\.|10\.|192\.168\.|
+    172\.|\S*\.(?:local|internal|lan|corp)[:/]) :: installs from where anybody on the way can change it
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
 reverse_shell :: ngrok cloudflared tailscale code devtunnel :: (?:http|tcp|tls|start|tunnel|funnel|serve|host|access) (?!list|
     info|login|create|status) :: opens a tunnel into this machine
@@ -7320,14 +7404,15 @@ persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
 infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|plan (?=.*-destroy)(?=.*-out)|state rm|workspace
      delete|force-unlock)(?!.* -help) :: destroys infrastructure
 infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm
-     k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
+     k3s-uninstall.sh vagrant multipass limactl colima :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
     terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
     crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --(?:all|force.*\$\())|delete (?=.*(?:-[fk]|--filename|
     --kustomize)[ =])(?=.*prod)|delete (?:-n \S+ |-\S+ )*\$\(\)
      |delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod|\$\(\))|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
-infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
+infrastructure :: minikube kind k3d :: (?:.* )?delete (?=.*(?:--all|-a |--purge)) :: destroys every cluster of this machine
+infrastructure :: helm helm3 :: (?:uninstall|delete|del|un) (?!(?!.*prod).*(?:-n|--namespace)[= ]\S*(?:dev|test|review|preview|sandbox)) :: removes a release from the cluster
 infrastructure :: aws :: s3 sync (?!(?:--?\S+ )*(?:\./)?(?:[\w-]+/)*(?:dist|build|out|public|site|_site|www|static|target)/? )
     (?=.*--delete) :: destroys cloud storage
 infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive))|s3api delete-|ec2 (?:terminate-instances|delete-(?!tags)|
@@ -7341,11 +7426,11 @@ infrastructure :: bq :: (?:.* )?rm (?=.*-\w*[rfd]) :: destroys cloud data
 infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
 infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
-infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:(?:rm|remove) (?!(?:\S*[_-])?tests?(?:[_-]
+infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:(?:rm|remove) (?!(?:-f |--force )?(?:\S*[_-])?tests?(?:[_-]
     \S*)? $)|prune)|system reset|
-    machine (?:rm|reset)|rm (?=.*\$\()(?=(?:.* )?(?:-\w*[fv]|--force|--volumes))|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
+    machine (?:rm|reset)|(?:container )?rm (?=.*\$\()(?=(?:.* )?(?:-\w*[fv]|--force|--volumes))|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
      containers or volumes and their data
-infrastructure :: dropdb dropuser droplet :: (?!.*--help|(?:.* )?(?:test|test_\w+|\w+_test) *$) :: drops a database
+infrastructure :: dropdb dropuser :: (?!.*--help) :: drops a database
 infrastructure :: gh glab :: (?:repo delete|release delete (?=.*\$\()|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
      deletes a repository
 infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso
@@ -7359,7 +7444,7 @@ infrastructure :: drizzle-kit mysqladmin :: (?:.* )?drop :: drops a database
 infrastructure :: rclone :: (?:.* )?(?:purge|delete|deletefile|rmdirs|cleanup|sync .*(?:empty|/dev/null)\S*)  :: deletes stored
      files
 infrastructure :: s3cmd mc :: (?:.* )?(?:rb |(?:del|rm) (?=.*(?:-r|--recursive|--force))) :: deletes stored files
-infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
+infrastructure :: curl wget http https xh :: (?!.*//?(?:localhost|127\.0\.0\.1):\d+/[\w-]*test[\w-]* )(?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
     elastic|opensearch|\S*es:|/namespaces|amazonaws|api\.(?:github|cloudflare|digitalocean|heroku)\.com/)) :: deletes indices
      or remote state
 persistence :: npm pnpm yarn :: (?:config )?set (?:script-shell|shell|editor|git|init-module)\b :: makes it run a program
@@ -7368,7 +7453,7 @@ persistence :: redis-cli valkey-cli :: (?i)(?:.* )?(?:config set (?:dir|dbfilena
 infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:(?:del|unlink) (?:.*\$\(|\$\(\))|eval .*['"](?:del|unlink|
     flush)) :: deletes every key it is given
 infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
-infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe)(?!.* --env[= ]testing) :: drops a database
+infrastructure :: php artisan :: (?:.*artisan )?(?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
 infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db|migrate \S+ zero)  :: empties a database
 infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
      istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
@@ -7403,7 +7488,8 @@ _SH_OWN_FOLDER = (
 _SH_OWN_FILE = lazy_regex(_SH_OWN_FOLDER
                           + r"/|~/[^.].*\.(?:od[tsp]|docx?|xlsx?|pptx?|pdf|tex|rtf|pages|numbers|key|jpe?g|"
                           r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md|txt)\Z", re.I)
-_SH_OWN_PLACE = lazy_regex(_SH_OWN_FOLDER + r"/?\Z|~/[^/.]+/?\Z|~/?\Z|~/\*", re.I)
+_SH_OWN_PLACE = lazy_regex(_SH_OWN_FOLDER + r"(?:/|(?<!/Downloads)/[^/]*\*[^/]*)?\Z|"
+                           r"~/[^/.]+/?\Z|~/?\Z|~/\*", re.I)
 # Files that programs leave behind: harmless to delete in any folder but the system's.
 _SH_THROWN = lazy_regex(
     r"(?:[\w.-]+/)*[\w*?.-]*\.(?:o|obj|pyc|pyo|class|tmp|temp|log|swp|orig|rej|gcda|gcno|coverage|aux)\Z")
@@ -7486,7 +7572,7 @@ _SH_FIND_NARROWS = frozenset("-empty -regex -iregex -mtime -mmin -size -newer".s
 _SH_FIND_RUNS = frozenset("-exec -execdir -ok -okdir -x -X --exec --exec-batch".split())
 _SH_REMOVES_ALL = frozenset("rimraf shred srm wipe trash trash-put del-cli remove remove_directory".split())
 # the last word is the file it goes to
-_SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin".split())
+_SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin start-bitstransfer".split())
 # a file named like the end of the address
 _SH_NAMED_BY_URL = frozenset("wget wget2 aria2c axel lwp-download".split())
 _sh_sources = lazy_regex(r"\*\.(?:py|[jt]sx|ts|go|rs|java|kt|c|cc|[ch]pp|cs|rb|php|swift|vue|md|tex|ipynb)\Z")
@@ -7495,18 +7581,25 @@ _SH_STAGES = {"rails": "RAILS_ENV", "bin/rails": "RAILS_ENV", "rake": "RAILS_ENV
               "sequelize": "NODE_ENV", "sequelize-cli": "NODE_ENV", "knex": "NODE_ENV", "php": "APP_ENV",
               "artisan": "APP_ENV"}
 # what it is told of another one
-_sh_other_base = lazy_regex(r"(?:.* )?(?:\S*(?:_URL|://|prod)|-e |"
-                            r"--(?:env|environment|url|database|connection|config)[= ](?!test ))")
+_sh_other_base = lazy_regex(r"(?i)(?:.* )?(?:\S*(?:_URL|://|prod|:all\b)|-e |"
+                            r"--(?:env|environment|url|database|connection|config)[= ](?!test(?:ing)? ))")
 _sh_test_base = lazy_regex(r"(?:[^\s?]*[/_-])?tests?(?:\d*|[_-]\w+|\.(?:db|sqlite3?))\Z")
+_SH_HERE = frozenset(("", "localhost", "127.0.0.1", "::1"))
 _sh_seeks = lazy_regex(r"(?i)AKIA|private.{0,3}key|aws_secret|api.{0,3}key|passw|secret|token|credential")
+_sh_asks_names = lazy_regex(r"\.metadata|\.type|\.kind|length|\bkeys\b")       # of a cluster's secrets
 _sh_sql_word = lazy_regex(r"\s*(?:DROP (?:TABLE|DATABASE|SCHEMA)|TRUNCATE TABLE|DELETE FROM)\s")
 # Where people keep what they log in with: no key, no settings, no credentials of a program.
 _sh_token_file = lazy_regex(r"(?i)(?:(?:~|\.|[\w-]+)/(?:(?:\.config|[\w-][\w.-]*)/)*)?"
                             r"[\w-]*(?:token|password|passwd|pat)(?:\.txt)?\Z")
-_sh_leaves_base = lazy_regex(r"(?i)\\c|\b(?:use|databases?|roles?|user|owned|tablespace|system|program)\b|"
-                             r"\w\.\w|(?:^| )(?:-h\S|--host=)")
+# A token goes to nobody but a host that says it takes one.
+_sh_registry = lazy_regex(r"(?i)(?:^|[/.-])(?:registry|docker|containers?|harbor|nexus|artifactory|\w*cr|"
+                          r"quay|hub|pkg|git\w+|amazonaws|localhost)(?=[.:/-]|\Z)")
+_sh_leaves_base = lazy_regex(r"(?i)\\c|\b(?:use|databases?|roles?|user|owned|tablespace|system|program|"
+                             r"attach|flushall|getsiblingdb|connect|mongo)\b|\w\.\w|"
+                             r"--(?:login-path|defaults|service|uri)")
 # Settings of a project: a line more is no loss, nor is a file that people write for themselves.
 _sh_env_file = lazy_regex(r"(?:\./|[\w-]+/)*\.env(?:\.(?!prod)\w+)*\Z")
+_sh_shared = lazy_regex("/(?:var/)?tmp/|/dev/shm/")         # where everybody writes
 # Scripts that an archive brings along to be run once.
 _sh_script_name = lazy_regex(r"(?i)\.(?:sh|bash|ps1|bat|cmd)\Z|(?:^|[/\\])(?:install|setup(?!\.py\Z)|"
     r"bootstrap|run|start)[\w-]*(?:\.\w+)?\Z")
@@ -7517,6 +7610,7 @@ _sh_git_runs = lazy_regex(
     r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass|gitproxy)|alias\..+|diff\..*|pager\..+|"
     r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper|\S+\.(?:tool|cmd|"
     r"command|textconv|pager|editor))\Z")
+_sh_local_cloud = lazy_regex(r" --endpoint-url[= ]https?://(?:localhost|127\.0\.0\.1|localstack)(?::\d+)?/? ")
 _sh_metadata = lazy_regex(r"169\.254\.169\.254|metadata\.google|169\.254\.170\.2|100\.100\.100\.200")
 _sh_prints_remote = lazy_regex(r"gh (?:api|gist view)|(?:gsutil|rclone) .*\bcat |aws s3 cp .* -\Z")
 # With one of these a program does nothing; the others say what options and operands of some programs mean.
@@ -7535,6 +7629,7 @@ script BASH_ENV ENV PYTHONSTARTUP PS4
 sh PROMPT_COMMAND GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_SEQUENCE_EDITOR GIT_ASKPASS SSH_ASKPASS
 sh LESSOPEN LESSCLOSE GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUDO_ASKPASS RSYNC_RSH CVS_RSH SVN_SSH FCEDIT
 sh FZF_DEFAULT_COMMAND RUSTC_WRAPPER CARGO_BUILD_RUSTC_WRAPPER npm_config_script_shell
+lib LD_PRELOAD LD_AUDIT DYLD_INSERT_LIBRARIES
 -tar TAR_OPTIONS
 -node NODE_OPTIONS
 perl PERL5OPT PERL5DB
@@ -7779,6 +7874,7 @@ def regex_heads(source: str) -> tuple[str, ...]:
 
 @lru_cache(None)
 def _sh_row(row: str) -> _ShRow:
+    """A row of the table of programs: its options as in getopt, its operands, and what is true of it."""
     options, operands, traits = [part.strip() for part in (row + " |" * (2 - row.count("|"))).split("|")]
     found: dict[str, tuple[bool, str]] = {}
     for token in options.split():
@@ -7990,6 +8086,8 @@ class SqlText:
 
     def acts(self, depth: int) -> Iterator[Act]:
         # first word of the statement; where an EXPLAIN that runs nothing ends
+        """What the statements of one reading do. *depth* counts the statements within statements that
+        `EXECUTE` and its like run."""
         first, ends, lost = "", 0, ""
         names = {word for kind, word in self.t if kind == "w"}
         dynamic = not _SQL_DYNAMIC.isdisjoint(names) and depth < 3
@@ -8003,8 +8101,13 @@ class SqlText:
                 elif word == ")" and callers:
                     callers.pop()
             elif kind == "s":
+                caller = callers[-1] if callers else ""
                 what = (SQL_TEXTS.get(self.word(at - 1 - (before == "="))) or
-                        SQL_TEXTS.get(callers[-1] if callers else ""))
+                        SQL_TEXTS.get(caller))
+                if (before == "" and self.word(at - 1) in ("OUTFILE", "DUMPFILE") and
+                    not re.match(r"/tmp/|/var/lib/mysql-files/|[^/\\:]*\Z", word) or
+                    caller == "LOAD_EXTENSION" and _sh_shared.match(word)):
+                    yield Act("say", "privilege", "writes or loads a file of the database's machine")
                 if what in ("sh", "cmd"):
                     yield Act("say", "privilege", "runs a program on the database's machine")
                 if what:
@@ -8082,6 +8185,12 @@ class SqlText:
                 at = own["FROM"] + 1 if verb == "DELETE" and own.get("FROM", where) < where else at
                 return self.missed(self.after(at, "ONLY", "IGNORE", "LOW_PRIORITY"),
                                    f"{verb.lower()} every row of")
+        elif verb == "MERGE":
+            words = [word if kind == "w" else "" for kind, word in self.t[at:at + 300]]
+            if {"ON", "WHEN", "DELETE"} <= {*words}:
+                on, when = at + words.index("ON"), at + words.index("WHEN")
+                if self.always([one for one in self.t[on + 1:when]]):
+                    return self.missed(self.after(at, "INTO"), "delete every row of")
         elif verb == "PRAGMA" and "WRITABLE_SCHEMA" in (self.word(at), self.word(at + 2)):
             return "" if self.t[-1][1] in ("0", "OFF", "WRITABLE_SCHEMA") else "pragma writable_schema"
         elif verb in ("FLUSHALL", "FLUSHDB", "SHUTDOWN"):
@@ -8213,6 +8322,7 @@ list Dir.entries eachFile iglob opendir Files.list"""    # noqa: E501
 
 @lru_cache(None)
 def _code_calls() -> dict[str, str]:
+    """{name of a function: its roles}, from the table."""
     found: dict[str, str] = {}
     for line in _CODE_CALLS.splitlines():
         role, *names = line.split()
@@ -8367,6 +8477,7 @@ def _code_either(values: Sequence[_CodeValue]) -> _CodeValue:
 
 
 def _code_function(params: list[str]) -> _CodeValue:
+    """A function that the code defines, by the names of its parameters."""
     made = _CodeValue()
     made.params = params
     return made
@@ -8535,6 +8646,7 @@ class _CodeText:
             atoms.append(word)
 
     def colon(self, frame: _CodeFrame, ends: bool) -> None:
+        """A colon: the middle of a choice, a type, or the end of a member's name."""
         atoms = frame.atoms
         if "?" in atoms or "for" in atoms and self.family == "slash":
             atoms.append(":")
@@ -8546,6 +8658,7 @@ class _CodeText:
             frame.key, frame.atoms = value.pieces()[0] if value.texts else value.ref, []
 
     def close(self) -> None:
+        """End the innermost bracket, and hand its value to what is around it."""
         frame = self.stack.pop()
         value = self.closed(frame, self.stack[-1])
         if value is not None:
@@ -8730,6 +8843,8 @@ class _CodeValues:
     named: dict[str, int]
 
     def variable(self, word: str) -> _CodeValue:
+        """The value of a variable; one that was never set here stands for its own name, and for the
+        environment where that is its name."""
         name = word.lstrip("$@%&\\") or "$"
         value = self.vars.get(name)
         if value is None:
@@ -8743,6 +8858,7 @@ class _CodeValues:
         return value
 
     def put(self, ref: str, value: _CodeValue) -> None:
+        """Set the variable *ref*, within a bound on how many are kept."""
         made = _CodeValue(value.texts, value.items, value.name, value.origins, value.fields, value.of)
         made.params, made.ref = value.params, ref
         if ref and len(self.vars) < 20_000:
@@ -8985,6 +9101,7 @@ class _CodeCalls(_CodeValues):
         return _CodeValue((), list(of.fields.values())) if of.fields else None
 
     def imported(self, call: _CodeCall) -> _CodeValue | None:
+        """`require(…)`, `import(…)`: the module by its name; from an address it is downloaded code."""
         name = call.args[0].texts[0] if call.args and call.args[0].texts else ""
         if "://" in name:
             self.tell("say", "pipe_to_shell", "runs downloaded text")
@@ -8999,11 +9116,13 @@ class _CodeCalls(_CodeValues):
                            call.args[1].texts[0]) if len(call.args) > 1 and call.args[1].texts else None
 
     def environment(self, call: _CodeCall) -> _CodeValue | None:
+        """A look at a variable of the environment."""
         known = call.last in ("getenv", "getProperty") or call.of is not None and "env" in call.of.origins
         return self.picked(_CodeValue((), None, "", frozenset(("env",))), call.args[:1]) if (
             known and call.args and call.args[0].texts) else None
 
     def joined(self, call: _CodeCall) -> _CodeValue | None:
+        """Texts put together by join, concat, paste."""
         last, of = call.last, call.of
         given = [arg for arg in (of, *call.args) if arg is not None and (arg is not of or arg.known())]
         lists = [arg.items for arg in given if arg.items is not None]
@@ -9015,6 +9134,7 @@ class _CodeCalls(_CodeValues):
         return None
 
     def format(self, call: _CodeCall) -> _CodeValue | None:
+        """A text made by a template, of the object it is called on or the first argument."""
         if call.owner:
             return self.formatted(call.owner, call.args, call.fields)
         return self.formatted(call.args[0] if call.args else _CODE_UNKNOWN, call.args[1:], call.fields)
@@ -9032,6 +9152,7 @@ class _CodeCalls(_CodeValues):
                           call.origins)
 
     def characters(self, call: _CodeCall) -> _CodeValue | None:
+        """Texts made of character codes, which is how code hides a command."""
         if call.last == "map" and not (call.args and call.args[0].name == "chr"):
             return None
         codes = [item.texts[0] if len(item.texts) == 1 else "" for arg in call.args for item in arg.each()
@@ -9042,6 +9163,8 @@ class _CodeCalls(_CodeValues):
         return call.some("coded") if call.last == "chr" else None
 
     def decoded(self, call: _CodeCall) -> _CodeValue | None:
+        """A text decoded from base64, hex and the like, as far as it is seen here; it counts as coded
+        either way."""
         how: str | None = _CODE_DECODES[call.last]
         if call.last == "from":                         # Buffer.from(TEXT, "base64")
             how = next((text for arg in call.args[1:2] for text in arg.texts[:1]
@@ -9057,6 +9180,8 @@ class _CodeCalls(_CodeValues):
         return self.run([call.first, *call.args[1:]], call.fields, last, call.of)
 
     def evaluates(self, call: _CodeCall) -> _CodeValue:
+        """Code that runs a text as code: the text is read as such, and one that is not seen, or was
+        downloaded, is told of."""
         self.suspect(call.first, call.name, True)
         for text in call.first.texts[:4]:
             if "://" in text[:12] or "net" in self.files.get(text, _CODE_UNKNOWN).origins:
@@ -9065,6 +9190,7 @@ class _CodeCalls(_CodeValues):
         return call.some()
 
     def deletes(self, call: _CodeCall) -> _CodeValue:
+        """Code that deletes files or trees."""
         for item in [call.owner] if call.owner else call.args or [call.first]:
             for text in [text for one in item.each() for text in one.texts if text and
                          text[0] not in ("-", _CODE_HOLE)]:
@@ -9076,6 +9202,7 @@ class _CodeCalls(_CodeValues):
         return self.written(call.subject, call.first if call.owner else second, "ppend" in call.last)
 
     def opens(self, call: _CodeCall) -> _CodeValue:
+        """Perl's and Ruby's `open`, which with a bar runs a program."""
         texts = [text for arg in call.args[1:] for text in arg.texts]
         bars = [text.strip("| ") for text in [*call.first.texts, *texts] if "|" in (text[:1], text[-1:])]
         if bars:                                        # a program's output or input
@@ -9084,6 +9211,8 @@ class _CodeCalls(_CodeValues):
         return self.reads(call)
 
     def reads(self, call: _CodeCall) -> _CodeValue:
+        """Code that opens a file, to read or to write: the value remembers which, for what is done with it
+        later."""
         texts = [text for arg in [*call.args[1:], *call.fields.values()] for text in arg.texts]
         mode = next((text for text in texts if _code_mode.match(text)), "")
         if not {"w", "a", "x", ">", "+"}.isdisjoint(mode):
@@ -9096,18 +9225,36 @@ class _CodeCalls(_CodeValues):
                           call.origins | held | ({"net"} if net else _CODE_NO_ORIGINS))
 
     def asks(self, call: _CodeCall) -> _CodeValue:
+        """Code that sends a statement to a database."""
         for text in [text for arg in call.args for text in arg.texts[:4]]:
             self.tell("sql", _code_hole.sub(lambda hole: hole.group(1) or "x", text))
         return call.some()
 
+    def betrays(self, call: _CodeCall) -> bool:
+        """Does a secret of the environment go to another service than the one that its name tells?"""
+        hosts = "".join([found[1] for arg in call.args[:2] for text in arg.texts[:4]
+                         for found in [re.match(r"\w+://([^/?#]+)", text)] if found]).lower()
+        given = [*[(arg, False) for arg in call.args],
+                 *[(value, name in _CODE_LENT) for name, value in call.fields.items()]]
+        for value, lent in given if hosts else ():
+            if len(given) < 200:
+                given += [(one, lent) for one in value.items or ()]
+                given += [(one, lent or name in _CODE_LENT) for name, one in (value.fields or {}).items()]
+            for name in re.findall(r"\$([A-Z_0-9]+)", " ".join(value.texts[:8])):
+                if _SH_SECRET_NAME.search(name) and _sh_elsewhere(_sh_read(["\0$" + name]), hosts, lent):
+                    return True
+        return False
+
     def fetches(self, call: _CodeCall) -> _CodeValue:
+        """Code that gets something from the network; with a body, or with something of the environment, it
+        sends."""
         if ("env" in call.origins or not _CODE_SENT.isdisjoint(call.fields) or len(call.args) > 1 and
-            call.last == "urlopen"):
+            call.last == "urlopen" or self.betrays(call)):
             return self.sends(call)
         return self.answered(call)
 
     def sends(self, call: _CodeCall) -> _CodeValue:
-        self.tell("send", sorted(call.origins), call.last)
+        self.tell("send", sorted(call.origins | {"env"} if self.betrays(call) else call.origins), call.last)
         return self.answered(call)
 
     def answered(self, call: _CodeCall) -> _CodeValue:
@@ -9115,6 +9262,7 @@ class _CodeCalls(_CodeValues):
         return _CodeValue((), None, call.name, call.origins - {"vault"} | {"net"})
 
     def says(self, call: _CodeCall) -> _CodeValue:
+        """Code that writes or prints: to a file that is known, the file has that content then."""
         self.quiet(*call.args, *call.fields.values())
         if call.name[:5] == "open " and call.last == "write":
             self.files[call.name[5:].partition("\0")[0]] = call.first
@@ -9128,6 +9276,7 @@ class _CodeCalls(_CodeValues):
         return call.some()
 
     def paths(self, call: _CodeCall) -> _CodeValue:
+        """A path put together of its parts."""
         value, *more = [call.owner, *call.args] if call.owner else call.args or [_CODE_UNKNOWN]
         for arg in more:
             value = self.join(value, arg, "/")
@@ -9141,6 +9290,7 @@ class _CodeCalls(_CodeValues):
         return _CodeValue(whole.texts, whole.items, whole.name or call.name, call.origins, whole.fields)
 
     def lists(self, call: _CodeCall) -> _CodeValue:
+        """The names in a folder, or below it."""
         globs = "glob" in call.last
         if globs and not call.owner:
             return _CodeValue((), _code_list(call.first.texts, "Path").items, "list", call.origins)
@@ -9355,8 +9505,11 @@ _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), froze
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())
 _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
 # What Perl says shortly.
-_CODE_PERL = ((r"\(\s*getpw(?:uid|nam)\b[^()\n]*(?:\([^()\n]*\))?\s*\)\s*\[7\]", "$ENV{HOME}"),
-              (r"\bunlink\s+(?=for)", "unlink($_) "), (r"<([~/][^<>\s'\"]*\*[^<>\s'\"]*)>", r'glob("\1")'))
+_CODE_PERL = (
+    (r"\bfind(?:depth)?\s*\(([\s\S]{0,2000}?),\s*([\"'$~/][^(),]*)\)", r"unlink(\2 . '/x'); find(\1, \2)"),
+    (r"\(\s*getpw(?:uid|nam)\b[^()\n]*(?:\([^()\n]*\))?\s*\)\s*\[7\]", "$ENV{HOME}"),
+    (r"\bunlink\s+(?=for)", "unlink($_) "), (r"<([~/][^<>\s'\"]*\*[^<>\s'\"]*)>", r'glob("\1")'),
+    (r"\bfor(?:each)?\s*(\(\s*glob[^{}]*\))\s*\{([^{}]*\bunlink\s*\(?\s*)\$_", r"foreach my $f \1 {\2$f"))
 _code_shells = lazy_regex(r"^(?:sh|plumbum(?:\.cmd|\.local)?)(?:\.|$)|\b(?:Command|bake|run|popen|get)\b")
 _code_home = lazy_regex(r"\$\{?HOME\b\}?|%USERPROFILE%")
 _code_mode = lazy_regex(r"[rwaxbt+<>|-]{1,4}\Z")
@@ -9457,6 +9610,7 @@ _code_file = lazy_regex(r"(?:~|\.{0,2})/\w|\.\w|\w[\w.-]*[./\\]\w|[A-Za-z]:\\|(?
 
 
 # What is known of the origin of a value, as a stream has it.
+_CODE_LENT = frozenset("headers auth Authorization authorization".split())      # say who one is
 _CODE_PRIVATE = {"env": "\0the environment", "vault": "\0a stored password\0"}
 
 
@@ -9556,17 +9710,20 @@ class _WindowsReader(_Reader):
         return ""
 
     def node(self, kind: str, words: list[Any], *parts: _Script) -> _ShNode:
+        """A node of the script, counted."""
         self.notes.spend(1, 0)
         node = _ShNode(kind, *parts)
         node.words = words
         return node
 
     def deeper(self) -> None:
+        """Go a level in. Raises BudgetSpent where commands nest deeper than anybody writes."""
         self.depth += 1
         if self.depth > 2 * MAX_SHELL_NESTING:
             raise BudgetSpent("it holds commands nested too deeply to follow")
 
     def nested(self, closer: str) -> _Script:
+        """The script up to *closer*, one level further in."""
         self.deeper()
         found = self.script(closer)
         self.depth -= 1
@@ -9590,6 +9747,7 @@ class _WindowsReader(_Reader):
                 self.i += self.i == at
 
     def pipeline(self) -> list[_ShNode]:
+        """Commands joined by pipes; `&` behind them lets them run by themselves."""
         nodes: list[_ShNode] = []
         while True:
             node = self.command()
@@ -10690,7 +10848,7 @@ class _ShFiles(_ShState):
         for here, mapped in spots:
             plain = mapped.rstrip("/") or "/"
             if plain == "~" or plain == "/tmp" and not whole or _sh_top.match(plain):
-                return hard
+                return hard or whole
             if plain.startswith("~/Downloads/") and not recursive and not (forced and "*" in plain):
                 return False
             if plain.endswith("/.git") and hard or ".." in place and self.climbs(here):
@@ -10704,7 +10862,7 @@ class _ShFiles(_ShState):
         if any(map(_SH_SYSTEM.match, outside)):
             return True
         loose = project is None and not cwd and "/" not in text.strip("/") and text[:1] not in "/~"
-        many = ("*" in text and not _SH_THROWN.match(text.rpartition("/")[2]) and
+        many = ((whole or "*" in text) and not _SH_THROWN.match(text.rpartition("/")[2]) and
                 any([mapped[:2] == "~/" for mapped in outside]))
         return bool(outside) and (hard or many) and not loose and not (cwd and _SH_THROWN.match(text))
 
@@ -11494,7 +11652,7 @@ class _ShRun(_ShScripts):
     def another_name(self, name: str) -> str:
         """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
         rows, _, rules = _sh_tables
-        for known in (name.rstrip("0123456789."), name.split(".")[0]):
+        for known in (name.rstrip("0123456789."), name.split(".")[0], name.lstrip("=")):   # `=rm` of zsh
             if known in rows or known in rules:
                 return known
         if "?" in name or "*" in name or "[" in name:
@@ -11519,7 +11677,9 @@ class _ShRun(_ShScripts):
         secret = ""
         for category, pattern, reason in rules:
             if category not in self.facts and pattern.hits(subject, padded):
-                if reason == "drops a database" and self.for_tests(name, padded):
+                if reason == "drops a database" and self.for_tests(name, args, padded):
+                    continue
+                if name == "aws" and _sh_local_cloud.search(padded):
                     continue
                 if category == "secret":
                     secret = reason
@@ -11527,24 +11687,40 @@ class _ShRun(_ShScripts):
                     self.say(category, f"{name}: {reason}")
         return secret
 
-    def for_tests(self, program: str, words: str) -> bool:
+    def for_tests(self, program: str, args: list[str], words: str) -> bool:
         """Does a program that keeps a database for tests surely drop that one? What it is told of another
         stage or place counts for more."""
         stage = _SH_STAGES.get(program)
-        if stage is None or _sh_other_base.match(words) or any([name[-4:] == "_URL" for name in self.vars]):
+        if stage is None and program[:4] == "drop":
+            call = _ShCall(program, args, _sh_row(_sh_tables[0][program]))
+            call.sort()
+            return self.in_test_base(call, _NOTHING)
+        if stage is None or _sh_other_base.match(words) or self.told_elsewhere():
             return False
         told = [word.partition("=")[2] for word in words.split() if word.startswith(stage + "=")]
-        if stage in ("NODE_ENV", "APP_ENV") and re.search(" --env[= ]test ", words):
-            told.append("test")
-        return {*told, self.vars.get(stage, "test" if told else "")} == {"test"}
+        told += re.findall(" --env[= ](test(?:ing)?) ", words) if stage in ("NODE_ENV", "APP_ENV") else []
+        return {*told, self.vars.get(stage, "test" if told else "")} <= {"test", "testing"}
+
+    def told_elsewhere(self) -> bool:
+        """Does a variable name another database, or one of another machine?"""
+        return any([name.endswith(("_URL", "HOST", "HOSTADDR", "SERVICE", "_DATABASE")) and not (
+            isinstance(value, str) and (value in _SH_HERE or _sh_is_test_base(value)))
+            for name, value in self.vars.items()])
 
     def in_test_base(self, call: _ShCall, flow: _Flow) -> bool:
         """Do the statements that a client gets stay in one database for tests of this machine, which is made
-        anew each time?"""
-        base = _sh_after(call.args, "-d", "-D", "--dbname", "--database") or "".join(call.words[:1])
-        hosts = {_sh_after(call.args, "-h", "--host", "-H") or "localhost", *hosts_of(base)[0]}
-        told = " ".join([*map(str, call.args), flow.text or ""]).replace(base, "")
-        return (_sh_test_base.match(base) is not None and hosts <= {"localhost", "127.0.0.1", "::1"} and
+        anew each time? (Of redis: in one that is not the usual one.)"""
+        redis = call.name in ("redis-cli", "valkey-cli")
+        bases = (_sh_values(call.args, "-n") if redis else
+                 _sh_values(call.args, "-d", "-D", "--dbname", "--database") or call.words[:1])
+        hosts = {*_sh_values(call.args, "-h", "--host", "-H", *["-u"] * redis)}
+        told = " ".join([*map(str, call.args), flow.text or ""])
+        for word in (*bases, *hosts):
+            told = told.replace(word, "")
+        if call.name[:5] == "mongo":
+            told = told.replace(".", " ")
+        return (bool(bases) and hosts <= _SH_HERE and not self.told_elsewhere() and all(
+            [re.match(r"[1-9]\d*\Z", base) if redis else _sh_is_test_base(base) for base in bases]) and
                 _sh_leaves_base.search(told) is None)
 
     # -- a command by its row
@@ -11569,15 +11745,15 @@ class _ShRun(_ShScripts):
             written = _sh_flow(texts[0]).but(str(texts[0])) if texts else flow
             appended = "append" in call.marks or "append" in row.traits
             outs = [self.act(role, value, written if role == "w" else flow, appended) for role, value in acts]
-        for source in flow.sources if "k" in row.inputs else ():
-            # a registry's own token, and nobody else has got it
-            if self.paths.get(source) == 1 and _sh_token_file.match(source):
-                del self.paths[source]
+        hosts = [*call.words, *_sh_values(call.args, "--hostname")] if "k" in row.inputs else [""]
+        if "k" in row.inputs and all(map(_sh_registry.search, hosts)):
+            self.used(flow, _sh_token_file)
         for role in row.inputs if flow.text or flow.remote else ():
             if not call.all(role) and (flow.text or role != "sql"):
                 self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
-        lost = self.facts.get("infrastructure", "") if whole and "sql" in row.inputs else ""
-        if "destroys a database" in lost and self.in_test_base(call, flow):
+        lost = self.facts.get("infrastructure", "") if whole and ("sql" in row.inputs or
+                                                                   "node" in row.inputs) else ""
+        if "database" in lost and self.in_test_base(call, flow):
             del self.facts["infrastructure"]
         if row.method is not None:
             call.said = _sh_said(outs)
@@ -11592,6 +11768,12 @@ class _ShRun(_ShScripts):
         if self.links is not links and call.all("vol"):
             self.links = links
         return _sh_said(outs)
+
+    def used(self, flow: _Flow, files: Any) -> None:
+        """What one of these *files* says is used and not shown, if nothing else has got it."""
+        for source in flow.sources:
+            if self.paths.get(source) == 1 and files.match(source):
+                del self.paths[source]
 
     def inside(self, call: _ShCall, flow: _Flow) -> _Flow:
         """The command that stands among the words of another."""
@@ -11614,8 +11796,12 @@ class _ShRun(_ShScripts):
         if "inplace" in call.marks:             # a copy of the project's example, changed
             files = [word for word in files if self.kept(word) is None or not _sh_env_file.match(word)]
         out = self.operands(call.name, files, flow)
-        if call.name[1:] == "q" and any(["@base64d" in word for word in call.args]):
-            out = _sh_unveiled(out)
+        if call.name[1:] == "q" and out.sources:
+            asked = " ".join(call.args)
+            if "@base64d" in asked:
+                out = _sh_unveiled(out)
+            elif _sh_asks_names.search(asked) and not re.search(r"(?<!meta)data\b(?!\s*\|\s*keys)", asked):
+                out = out._replace(sources=tuple([source.rstrip("\0") for source in out.sources]))
         for word in call.all("n") if call.got else ():
             self.named(word)
             if call.name in ("mkdir", "md"):
@@ -11627,6 +11813,9 @@ class _ShRun(_ShScripts):
             return _EMPTY if call.name in (":", "true") else _NOTHING
         if call.row.shows:
             return _sh_read(["\0" + one for one in call.row.shows])
+        if "--files" in call.args:              # rg says names and no lines
+            return _Flow("\n".join([word.rstrip("/") + "/*" for word in call.words] or ["*"]),
+                         below=not call.words)
         if "lines" in traits:
             if _sh_seeks.search(" ".join(call.all("p"))):
                 wide = any([place in ("~", "/etc") or _sh_top.match(place)
@@ -11801,9 +11990,15 @@ class _ShRun(_ShScripts):
             self.read(known.text)
 
     def played(self, role: str, text: str) -> _Flow:
+        """Run what a trait of a program says of one of its words: a script, an option, a statement, or a
+        command line."""
         if role == "script":
             self.quoted(text)
             return self.run_operand(text, _NOTHING)
+        if role == "lib":
+            if any([_sh_shared.match(part) or self.kept(part) for part in re.split("[ :]", text)]):
+                self.say("privilege", "loads a library from where everybody writes", text)
+            return _NOTHING
         if role[:1] == "-":
             return self.read(f"{role[1:]} {text}")
         if role in _SH_TEXTS:
@@ -11817,6 +12012,7 @@ class _ShRun(_ShScripts):
 
 # ---- what single programs do, where their rows cannot say it: (run, the sorted words, input) -> output
 def _do_sudo(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """sudo, doas: the command behind it runs as root; a shell there is root's for as long as it likes."""
     rest = call.rest
     if "LD_PRELOAD" in run.vars:
         run.say("privilege", "loads a library into a program that runs as root")
@@ -11827,6 +12023,7 @@ def _do_sudo(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_su(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """su: becomes another user, whose commands nobody sees."""
     users = [word for word in call.words if word != "-"]
     if "--help" not in call.args and (not call.all("sh") or users[:1] in ([], ["root"])):
         run.say("privilege", "becomes another user")
@@ -11850,6 +12047,7 @@ def _sh_is_shell(run: _ShRun, words: list[str]) -> bool:
 
 
 def _do_enters(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """chroot, nsenter and their like."""
     if not call.starts or _sh_is_shell(run, call.rest):
         run.say("privilege", f"{call.name}: opens a shell in another root or namespace")
     return run.inside(call, flow)
@@ -11884,6 +12082,7 @@ def _do_xargs(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_parallel(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """xargs, GNU parallel: a command for each value, as far as the values are seen."""
     rest = call.rest
     at = next((at for at, word in enumerate(rest) if word[:3] == ":::"), len(rest))
     text, values = _sh_whole(rest[:at]), rest[at + 1:]
@@ -11918,7 +12117,9 @@ def _do_find(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             for hit in hits:
                 if shape == "*" and _sh_program("".join(tests[k + 1:k + 2])) in ("rm", "unlink", "shred"):
                     run.delete(hit, "find deletes files outside the project")
-                run.simple([w.replace("{}", hit) for w in tests[k + 1:end]], flow)
+                what = tests[k + 1:end]
+                run.simple([w.replace("{}", hit) for w in what]
+                           + [hit] * (not finds and "{}" not in " ".join(what)), flow)
         elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(tests):
             run.written(tests[k + 1], _NOTHING, False)
     return _Flow("\n".join(hits))
@@ -11926,6 +12127,7 @@ def _do_find(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 # -- interpreters, and files that say what to run
 def _do_shell(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """A shell that is called: its `-c` text, a script file, or what comes on standard input."""
     name, args = call.name, call.args
     given: list[str] = []                       # words for a script on standard input
     for i, word in enumerate(args):
@@ -11969,6 +12171,8 @@ def _sh_with_words(run: _ShRun, words: list[str], flow: _Flow) -> _Flow:
 
 
 def _do_power(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """PowerShell that is called, whose options may be cut short, as `-enc`, and whose command may be
+    base64 of UTF-16."""
     args = call.args
     for i, word in enumerate(args):
         option, rest = word.lower()[1:] if word[:1] in "-/" else "", args[i + 1:]
@@ -11990,6 +12194,7 @@ def _do_power(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_dos(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """cmd.exe that is called, with /c or /k."""
     for i, word in enumerate(call.args):
         if word[:2].lower() in ("/c", "/k", "/r"):
             return run.read(" ".join([word[2:]] * (len(word) > 2) + call.args[i + 1:]), flow, _SH_CMD)
@@ -12035,6 +12240,7 @@ def _do_evaluate(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_source(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """`.` and source: a file whose commands run in this very shell, and may set its variables."""
     for file in call.args[:1]:
         run.loaded = run.loaded or run.ctx.is_sensitive(file) or any(map(_SH_PRIVATE.match, run.places(file)))
         return run.run_operand(file, flow)
@@ -12057,6 +12263,7 @@ def _do_make(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_git(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """git, whose settings, helpers and remotes of the form ext:: run commands."""
     args, words, verb = call.args, call.words, call.verb
     for word in args:
         if word[:5] == "ext::":
@@ -12093,6 +12300,10 @@ def _do_environment(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             if args[0] == "-n" and isinstance(value, str):
                 value = (run.values_of(value)[0] or [_SH_HOLE])[0]
             run.set(found.group(1) if run.posix else found.group(1).lower(), value)
+        elif name == "export":
+            origin = _sh_flow(word)
+            run.used(origin, _sh_env_file)
+            run.loaded = run.loaded or bool(origin.sources)
     if name == "set" and run.posix:
         at = next((i for i, word in enumerate(args) if word[:1] not in "-+" or word in ("-", "--")),
                   len(args))
@@ -12132,6 +12343,7 @@ def _do_read_variable(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_change(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """cd, pushd, popd: where relative paths start from then."""
     name, spots = call.name, [w for w in call.args if (w[:1] != "-" or w == "-") and w.lower() != "/d"]
     if name == "popd" or name == "pushd" and not spots:
         run.cwds = run.vars.get("\0stack") or run.cwds
@@ -12179,12 +12391,14 @@ def _do_state(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 # -- text in, text out
 def _do_cat(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """cat and its like: the flow is what the files hold."""
     files = _sh_operands(call.args)
     return (flow if not files else run.content(files[0]) if len(call.args) == 1
             else run.operands(call.name, call.args, flow))
 
 
 def _do_echo(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """echo, printf: the flow is the text, with the escapes and formats that the shell at hand reads."""
     words, formats, echoes = list(call.args), call.name == "printf", call.name == "echo"
     escapes, into = formats and run.posix, ""
     while echoes and words and re.match(r"-[neE]+\Z", words[0]):
@@ -12266,6 +12480,7 @@ def _do_prints(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_listing(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """ls, dir, find in Windows: the flow is a list of names."""
     for word in call.args:
         run.named(word)
     spots = [w for w in _sh_operands(call.args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
@@ -12277,6 +12492,7 @@ def _do_listing(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 # -- files
 def _do_archive(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """tar, zip and their like: what goes into an archive is in the file from then on."""
     sources, into, args, tar = list(flow.sources), "", _sh_kept(call.name,
                                                                 call.args), call.name in ("tar", "bsdtar",
                                                                                           "gtar")
@@ -12306,6 +12522,7 @@ def _do_archive(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_split(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """split, csplit: the pieces hold what the whole has held."""
     words = call.words
     stem = "".join(call.all("stem")) or ("xx" if call.name == "csplit" else "".join(words[1:2]) or "x")
     run.files[run.keys(stem)[0] + "*"] = (flow if words[:1] in ([], ["-"])
@@ -12314,6 +12531,7 @@ def _do_split(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_remove(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """rm, del, rd, Remove-Item: what is deleted, and whether all below it."""
     name, args = call.name, call.args
     if run.elsewhere and name in _SH_ELSEWHERE.get(run.d, ()):
         return _NOTHING
@@ -12347,6 +12565,7 @@ def _do_remove(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_dd(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """dd: reads one file or device and writes another; what is overwritten with zeros or noise is emptied."""
     settings = dict([word.partition("=")[::2] for word in call.args])
     if "if" in settings:
         flow = run.content(settings["if"])
@@ -12379,6 +12598,8 @@ def _do_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             _sh_has(r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", places)):
             run.delete(word, "moves away what is outside the project")
     if into:
+        if _sh_has("/dev/(?:zero|full|u?random)", words):
+            run.emptied(into)
         leaf = into + words[0].rpartition("/")[2] if words and into[-1:] in "/\\" else into
         if not template or ".env" not in leaf:
             run.written(leaf, content, False)
@@ -12471,6 +12692,7 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_socket(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """nc, socat, websocat: the flow goes to the network, and what comes back is remote."""
     text = " ".join(call.args)
     for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)",
                            text) if call.name in ("socat", "websocat") else ():
@@ -12487,6 +12709,7 @@ def _sh_connected(run: _ShRun, flow: _Flow, way: str) -> _Flow:
 
 
 def _do_remote_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """scp, rsync, and the clouds' copies: files that leave, or come from elsewhere."""
     name, args = call.name, call.args
     if _sh_prints_remote.match(" ".join([name, *args])[:2000]):
         run.operands(name, args, flow)
@@ -12519,6 +12742,7 @@ def _do_remote_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_lookup(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """dig, nslookup, ping: a name that is looked up is sent to whoever serves its domain."""
     for word in call.args:
         origin = _sh_flow(word)
         run.ship(origin, "a name look-up")
@@ -12561,12 +12785,21 @@ def _do_items(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
                                         if call.name == "join-path" else "\n".join(spots))
 
 
+def _do_new_item(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """New-Item: with -Force a file that is there is emptied."""
+    if "force" in call.marks and not _sh_has("(?i)dir|junc|sym|hard", call.all("mark")):
+        for word in call.all("n"):
+            run.emptied(word)
+    return run.operands(call.name, call.args, flow)
+
+
 def _do_new_object(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     client = _sh_has(r"(?i)(?:system\.)?net\.(?:webclient|http\.httpclient)\Z", call.args)
     return _REMOTE if client else run.operands(call.name, call.args, flow)
 
 
 def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """forfiles: a command line for each file."""
     given = {option.lower(): value for option, value in zip(call.args, call.args[1:])}
     shape = given.get("/m", "*")
     hit = given.get("/p", ".").rstrip("\\") + "\\" + (shape if shape.strip("*.") else "*")
@@ -12633,7 +12866,7 @@ _sh_sed_command = lazy_regex(r"(?:^|[;}{\n]|(?<=[\d$!/,]))\s*[\d$,]*!?\s*e(?:[ \
 _sh_sed_replaced = lazy_regex(
     r"s([^\w\s\\])(?:\\.|(?!\1)[^\\])*\1((?:\\.|(?!\1)[^\\])*)\1[gpiImM\d]*(?:e|[gpiImM\d;\s]*;\s*e\b)", re.S)
 _sh_awk_text = lazy_regex(r'"((?:[^"\\\n]|\\.)*)"')
-_sh_tcl_runs = lazy_regex(r"\b(?:spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n;\])]+)")
+_sh_tcl_runs = lazy_regex(r"\b(?:(file[ \t]+delete)|spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n;\])]+)")
 _sh_make_call = lazy_regex(r"\$\(shell[ \t]+([^\n)]+)|(?:^|\n)[\w.$()-]+[ \t]*!=[ \t]*([^\n]+)")
 _sh_runs_input = lazy_regex(
     r"(?:exec|eval|system|popen|spawn|call|run|Function)\b[^\n]{0,80}(?:stdin|STDIN|\$0|<>|gets)|"
@@ -12651,6 +12884,7 @@ def _sh_escaped_commands(run: _ShRun, language: str, text: str) -> None:
 
 
 def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
+    """Follow the commands that a sed script runs (`e`, and the flag e of `s`)."""
     for found in _sh_sed_command.finditer(text[:5000]):
         run.read(found.group(1))
     for found in _sh_sed_replaced.finditer(text[:5000]):
@@ -12658,6 +12892,7 @@ def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
 
 
 def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
+    """Follow the commands that an awk program runs by system() or a pipe, constant texts put together."""
     judge_code(run, "awk", text)
     if re.search(r"system\s*\(|\|", text):
         for name, value in re.findall(r'\b([A-Za-z_]\w*)[ \t]*=[ \t]*("(?:[^"\\\n]|\\.)*")',
@@ -12669,6 +12904,7 @@ def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
 
 
 def _sh_make_text(run: _ShRun, language: str, text: str) -> None:
+    """Follow the recipes of a makefile, and what its $(shell …) run."""
     for line in text[:50_000].split("\n"):
         recipe = (line[1:] if line[:1] == "\t" else line.partition(";")[2]
                   if re.match(r"[^\s#=]+[^=]*:[^=;]*;", line) else "")
@@ -12680,7 +12916,7 @@ def _sh_make_text(run: _ShRun, language: str, text: str) -> None:
 
 def _sh_tcl_text(run: _ShRun, language: str, text: str) -> None:
     for found in _sh_tcl_runs.finditer(text[:20_000]):
-        run.read(found.group(1).strip("`'"))
+        run.read(("rm -r " if found.group(1) else "") + found.group(2).strip("`'"))
 
 
 def _sh_strings(run: _ShRun, language: str, text: str) -> None:
@@ -12795,6 +13031,7 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
 
 
 def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
+    """The facts of one command, found out anew."""
     _, text, cwd, language, env = command
     if isinstance(text, list):
         words = [_sh_private.sub("?", _sh_text(word)) for word in text]
@@ -13237,8 +13474,8 @@ def _wordy(text: str, share: float = 0.7) -> bool:
     covered = 0
     for word in words:
         low = word.lower()
-        known = sum(low[place:place + 2] in _WORD_PAIRS for place in range(len(low) - 1))
-        if known >= (0.75 if len(low) > 7 else 0.5 if len(low) > 4 else 0.6) * (len(low) - 1):
+        frequent = sum(low[index:index + 2] in _WORD_PAIRS for index in range(len(low) - 1))
+        if frequent >= (0.75 if len(low) > 7 else 0.5 if len(low) > 4 else 0.6) * (len(low) - 1):
             covered += len(low)
     return covered >= share * size
 
@@ -13498,24 +13735,24 @@ def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterat
 
 def _value_from(text: str, at: int, reach: int, form: str, left: str = "") -> Iterator[_Value]:
     """The quoted or bare value at *at*."""
-    found = _secret_quoted.match(text, at, reach)
-    if found:
-        yield _value(found.span(2), "quoted")
+    match = _secret_quoted.match(text, at, reach)
+    if match:
+        yield _value(match.span(2), "quoted")
         return
-    found = _bare_value.match(text, at, reach)
-    if found:
-        yield _Value(at, _bare_end(text, at, found.end(), left), form)
+    match = _bare_value.match(text, at, reach)
+    if match:
+        yield _Value(at, _bare_end(text, at, match.end(), left), form)
 
 
-def _at(text: str, found: re.Match[str] | None, reach: int, form: str) -> Iterator[_Value]:
+def _at(text: str, match: re.Match[str] | None, reach: int, form: str) -> Iterator[_Value]:
     """The value behind what was *found*, or up to the next NUL."""
-    if found is None:
+    if match is None:
         return
     if form == "member":
-        stop = text.find("\0", found.end(), reach)
-        yield _Value(found.end(), stop if stop >= 0 else min(len(text), reach), "member")
+        stop = text.find("\0", match.end(), reach)
+        yield _Value(match.end(), stop if stop >= 0 else min(len(text), reach), "member")
     else:
-        yield from _value_from(text, found.end(), reach, form)
+        yield from _value_from(text, match.end(), reach, form)
 
 
 def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
@@ -13524,11 +13761,11 @@ def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
     at = left.rfind("<")
     if at > left.rfind(">"):                # the name is that of the tag, or of one of its attributes
         inside = _inside_tag.search(left)
-        found = _tag_value.match(text, end, end + 4400) if inside else None
+        match = _tag_value.match(text, end, end + 4400) if inside else None
     else:                                   # it is the whole text of a tag
-        found = _tag_next.match(text, end, end + 4400) if left.rstrip()[-1:] == ">" else None
-    if found:
-        yield _value(found.span(found.lastgroup or 0), "cell")
+        match = _tag_next.match(text, end, end + 4400) if left.rstrip()[-1:] == ">" else None
+    if match:
+        yield _value(match.span(match.lastgroup or 0), "cell")
 
 
 _bare_next = lazy_regex(r"&(?:#\w{1,6}|[a-z]{2,8});|[&;,][ \t]*(?:[\w.\-\[\]]+=|\Z)|[,;]\Z")
@@ -13541,9 +13778,9 @@ def _bare_end(text: str, start: int, end: int, left: str) -> int:
     """Where a value without quotes ends: before the next member of a query or list, and closing
     punctuation."""
     value = text[start:end]
-    found = _bare_next.search(value)
-    if found:
-        value = value[:found.start()]
+    match = _bare_next.search(value)
+    if match:
+        value = value[:match.start()]
     if left[-1:] in ("?", "&"):
         value = value.split("&")[0].split("#")[0]
     closed = _closed_early.match(value)
@@ -13587,9 +13824,9 @@ def _below(text: str, first: int, end: int) -> Iterator[_Value]:
     if stop < 0:
         return
     line = text[start:stop].rstrip()
-    found = _delimiter.search(line)
-    if found:
-        sign = ";" if found[0] == "," and line.count(";") > line.count(",") else found[0]
+    match = _delimiter.search(line)
+    if match:
+        sign = ";" if match[0] == "," and line.count(";") > line.count(",") else match[0]
         cells, index = line.split(sign), text.count(sign, start, first)
         labels = (cells[not cells[0].strip():len(cells) - (not cells[-1].strip())] if sign not in "\t,;"
                   else cells)
@@ -13616,13 +13853,13 @@ def _column(text: str, at: int, sign: str, index: int, size: int) -> Iterator[_V
         if not _rule_line.match(line):
             if line.count(sign) + 1 != size and not ('"' in line and sign in ",;"):
                 return
-            start, place = at, index
+            start, skipped = at, index
             if '"' in line and sign in ",;":
                 for cell in _row_cell.finditer(line):
-                    if not place and cell.lastindex:
+                    if not skipped and cell.lastindex:
                         yield _Value(at + cell.start(cell.lastindex), at + cell.end(cell.lastindex), "cell")
-                    place -= 1
-                    if place < 0 or cell.end() == len(line):
+                    skipped -= 1
+                    if skipped < 0 or cell.end() == len(line):
                         break
             else:
                 cells = line.split(sign)
@@ -13648,9 +13885,9 @@ def _aligned(text: str, at: int, column: int, head: str) -> Iterator[_Value]:
             if not _rule_line.match(line + " "):
                 return
         else:
-            found = _word_at.match(line, column)
-            if found:
-                yield _Value(at + column, at + found.end(), "loose")
+            match = _word_at.match(line, column)
+            if match:
+                yield _Value(at + column, at + match.end(), "loose")
         at = stop + 1
         if at >= len(text):
             return
@@ -13662,14 +13899,14 @@ def _tuples(text: str, at: int, index: int) -> Iterator[_Value]:
         opened = _tuple.match(text, at)
         if opened is None:
             return
-        at, place = opened.end(), index
+        at, skipped = opened.end(), index
         while True:
             cell = _row_cell.match(text, at, at + 8000)
-            if cell is None or cell.end() == at and place < 0:
+            if cell is None or cell.end() == at and skipped < 0:
                 return
-            if not place and cell.lastindex:
+            if not skipped and cell.lastindex:
                 yield _value(cell.span(cell.lastindex), "cell")
-            at, place = cell.end(), place - 1
+            at, skipped = cell.end(), skipped - 1
             if text[at:at + 1] in (")", "]", ""):
                 break
         at += 1
@@ -13733,7 +13970,7 @@ def _is_password(value: str, form: str) -> bool:
     if not plain:
         return False
     if "\\u" in plain:
-        plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), plain)
+        plain = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), plain)
     if plain.count(":") > 3 or plain[0] == ":":
         return False                    # a line of passwd
     if not 6 <= len(plain) <= 300 or len(set(plain)) < 5 or plain.lower() in _WEAK_WORDS:
@@ -13983,8 +14220,8 @@ def _given(value: str) -> bool:
 def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
     """(kind, start, end) of each password in a URL that is more than a stand-in. *low* is *text* in lower
     case."""
-    for found in _url_password.finditer(text):
-        user, password = found[1], found[2]
+    for match in _url_password.finditer(text):
+        user, password = match[1], match[2]
         if _port_first.match(password):     # of the first of several hosts
             continue
         if (password == user or password[0] in "<[{$%" or len(password) < 6 and
@@ -13992,9 +14229,9 @@ def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
             or not _given(password) or password.isalpha() and password.islower() and len(password) < 9 and
             _wordy(password)):
             continue
-        scheme = _url_scheme.search(low, max(0, found.start() - 24), found.start())
+        scheme = _url_scheme.search(low, max(0, match.start() - 24), match.start())
         known = scheme is not None and scheme[0].startswith(_DATABASES)
-        yield "database-url" if known else "url-password", *found.span(2)
+        yield "database-url" if known else "url-password", *match.span(2)
 
 
 _azure_word = lazy_regex("~(?<=Q~)")
@@ -14237,9 +14474,9 @@ class _Search:
                                 end) or self._inside(run[-_RUN_ENDS:], end - _RUN_ENDS, end)
         if run.strip("0123456789abcdef-"):
             for tried, match in enumerate(_shapes().inner.finditer(run)):
-                place = match.end()
-                last = self._try([shape for shape in _shapes().at(run[place:place + 3]) if not shape.back],
-                                 start + place, end)
+                begin = match.end()
+                last = self._try([shape for shape in _shapes().at(run[begin:begin + 3]) if not shape.back],
+                                 start + begin, end)
                 if last or tried > 8:
                     return last
         return 0
@@ -14266,8 +14503,8 @@ class _Search:
             if scheme:
                 self._scheme(scheme[1], left, end)
             else:
-                for place, word in words:
-                    self._judge(place, place + len(word), left, end)
+                for at, word in words:
+                    self._judge(at, at + len(word), left, end)
         return end
 
     def _words_before(self, left: int, more: int = 0) -> list[tuple[int, str]]:
@@ -14322,11 +14559,11 @@ class _Search:
                 self.hits.append(match.start())
                 if not len(self.hits) & 255:
                     self.budget.check()
-                what = actions[match.lastindex - 1]     # type: ignore[operator]
-                if what is True or what is False:
-                    self._judge(match.start(), match.start() + 1, columns=not what)
-                elif what not in forms:
-                    forms.append(what)
+                action = actions[match.lastindex - 1]     # type: ignore[operator]
+                if action is True or action is False:
+                    self._judge(match.start(), match.start() + 1, columns=not action)
+                elif action not in forms:
+                    forms.append(action)
         for kind, form in forms:
             for found in form.finditer(low):
                 value = self.text[found.start(1):found.end(1)]
@@ -14360,9 +14597,9 @@ class _Search:
         if not rank or rank == "token" and self.low[max(0, first - 5):first] in ("page ", "next "):
             return
         if rank == "phrase":
-            found = _seed_words.match(text, end, end + 500)
-            if found and _NEVER_OF_WALLETS.isdisjoint(found[1].split()):
-                self._add("seed-phrase", *found.span(1))
+            match = _seed_words.match(text, end, end + 500)
+            if match and _NEVER_OF_WALLETS.isdisjoint(match[1].split()):
+                self._add("seed-phrase", *match.span(1))
             return
         reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
         ended = text[end:end + 3].lstrip("\"'`* ")[:1] in ("", *",;|│┃║\t\r\n])")
@@ -14403,22 +14640,22 @@ class _Search:
         if _block_word.search(text):
             self.found += (("private-key-header", pieces) for pieces in _block_spans(text))
         if "://" in text and _hook_word.search(text):
-            for found in _webhook.finditer(text):
-                if _random(found[0].rsplit("/", 1)[1]):
-                    self._add(f"{found.lastgroup}-webhook", *found.span())
+            for match in _webhook.finditer(text):
+                if _random(match[0].rsplit("/", 1)[1]):
+                    self._add(f"{match.lastgroup}-webhook", *match.span())
         if "@" in text and "://" in text:
             for kind, start, end in _url_spans(text, low):
                 self._add(kind, start, end)
         if "~" in text and _azure_word.search(text):
-            for found in _azure_secret.finditer(text):
-                if _random(found[0]):
-                    self._add("azure-client-secret", *found.span())
+            for match in _azure_secret.finditer(text):
+                if _random(match[0]):
+                    self._add("azure-client-secret", *match.span())
         key = _jwk_word.search(text)
         while key:
             at = key.start()
-            for found in _jwk_private.finditer(text, max(0, at - _JWK_REACH), at + _JWK_REACH):
-                if "}" not in text[min(at, found.start()):max(at, found.start())]:
-                    self._add("private-jwk", *found.span(1))
+            for match in _jwk_private.finditer(text, max(0, at - _JWK_REACH), at + _JWK_REACH):
+                if "}" not in text[min(at, match.start()):max(at, match.start())]:
+                    self._add("private-jwk", *match.span(1))
             key = _jwk_word.search(text, at + _JWK_REACH)
 
 
@@ -14764,7 +15001,7 @@ def writes_marker(text: str, quotes: bool) -> bool:
     name counts.
     """
     return any(_name_rank(name.strip()) if quotes else not _about_markers.search(name)
-               for found in _marked_value.finditer(text) for name in (found["name"] or found["label"] or "",))
+               for match in _marked_value.finditer(text) for name in (match["name"] or match["label"] or "",))
 
 
 # -- values of variables -------------------------------------------------------
@@ -19999,6 +20236,7 @@ _NO_COMMANDS = _Commands()
 
 @lru_cache(1024)
 def reads_files(tool: str) -> bool:
+    """Is it a tool that does nothing but read?"""
     low = tool.lower()
     return (not low.isascii() or
             any([word in low for word in _READING])) and reading_tool.search(tool) is not None
@@ -20034,6 +20272,8 @@ class _Names(NamedTuple):
 
 @lru_cache(1024)
 def argument_names(tool: str, names: tuple[str, ...]) -> _Names:
+    """What the names of a tool's arguments say about them, kept since servers have few tools and each call
+    names them again."""
     uses = [(name, *_use_of(tool, name)) for name in names]
     hosts = [(name, _address_role(tool, name)) for name in names]
     return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text; (b)"))),
@@ -20079,12 +20319,14 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
 
 
 def _value_at(node: Any, path: Iterable[Any]) -> Any:
+    """What stands at *path*, which is known to be there."""
     for step in path:
         node = node[step]
     return node
 
 
 def _walk_names(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """(path, name) of every member below *node*, at any depth."""
     if type(node) is dict:
         for key, value in node.items():
             yield path + (key,), key
@@ -20453,10 +20695,10 @@ def shown_without_secrets(text: str) -> str:
     """*text*, which a policy or a command line may quote, for people: what looks like a secret is
     replaced."""
     try:
-        found = SecretScanner(BUILTIN_KINDS).scan([text[:100_000]], Budget(2.0))
+        findings = SecretScanner(BUILTIN_KINDS).scan([text[:100_000]], Budget(2.0))
     except BudgetSpent:
         return MARKER
-    return marked(text, [span[1:] for finding in found for span in finding.spans])
+    return marked(text, [span[1:] for finding in findings for span in finding.spans])
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -20818,7 +21060,7 @@ def _all_values(tests: Sequence[ValueTest]) -> ValueTest:
 def _holds_of_nothing(matcher: dict[str, Any]) -> bool:
     """Does the matcher hold for an argument that is not there? `not_under` does."""
     return ("not_under" in matcher or "all" in matcher and
-            all(_holds_of_nothing(one) for one in matcher["all"]))
+            all(_holds_of_nothing(inner) for inner in matcher["all"]))
 
 
 def _argument(key: str, test: ValueTest, absent_matches: bool, strict: bool) -> Test:
@@ -20965,13 +21207,13 @@ def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> 
     certain = _address_text(test, True)
 
     def matches(subject: Subject) -> Hit | None:
-        found = subject.addresses(skip)
+        addresses = subject.addresses(skip)
         if not strict:
-            for one in found:
-                if test(one.kinds, one.names):
-                    return Hit(one.path, "", one.view.replace("raw", ""))
+            for address in addresses:
+                if test(address.kinds, address.names):
+                    return Hit(address.path, "", address.view.replace("raw", ""))
             return None
-        places = {one.path: None for one in found}
+        places = {address.path: None for address in addresses}
         return HIT if places and all(certain(str(_value_at(subject.message.body, path)), subject)
                                      for path in places) else None
     return matches
@@ -20981,15 +21223,15 @@ def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
     """Does a call bring a secret along? *keys*: in the name of a member, which is how some tools take
     them."""
     def matches(subject: Subject) -> Hit | None:
-        found = [finding for finding in subject.leaks if not keys or
+        leaks = [finding for finding in subject.leaks if not keys or
                  subject.names[finding.spans[0][0]] is None]
         paths = paths_of(subject.message.body,
-                         [finding.spans[0][0] for finding in (found if skip else found[:1])])
+                         [finding.spans[0][0] for finding in (leaks if skip else leaks[:1])])
         if skip:
-            found = [finding for finding in found if skip.isdisjoint(paths[finding.spans[0][0]])]
-        if not found:
+            leaks = [finding for finding in leaks if skip.isdisjoint(paths[finding.spans[0][0]])]
+        if not leaks:
             return None
-        return Hit(paths[found[0].spans[0][0]], found[0].pattern, found[0].view, tuple(found))
+        return Hit(paths[leaks[0].spans[0][0]], leaks[0].pattern, leaks[0].view, tuple(leaks))
     return matches
 
 
@@ -21019,10 +21261,10 @@ def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], 
     """Does a call run, or may it run, a command of one of *categories* (None: of any)? *strict*: it runs
     nothing else besides."""
     def matches(subject: Subject) -> Hit | None:
-        found = subject.commands(skip).categories
-        if strict and categories is not None and not categories.issuperset(found):
+        runs = subject.commands(skip).categories
+        if strict and categories is not None and not categories.issuperset(runs):
             return None             # it does something else as well
-        return _first(found[category] for category in found if categories is None or category in categories)
+        return _first(runs[category] for category in runs if categories is None or category in categories)
     return matches
 
 
@@ -21033,23 +21275,23 @@ def _statements(reads: bool, skip: frozenset[str], strict: bool) -> Test:
     """*reads*: every SQL statement among the arguments surely only reads, and there is one; else: there is
     one that may act."""
     def matches(subject: Subject) -> Hit | None:
-        found = [value for value in subject.argument_values(skip) if not value.number and
+        statements = [value for value in subject.argument_values(skip) if not value.number and
                  not _STATEMENT_NAMES.isdisjoint(name_words(value.name)[-1:])]
-        for value in found:
+        for value in statements:
             for view in subject.readings(value.text) if not reads else (View("raw", value.text, ()),):
                 subject.budget.check()
                 if not pure_select(view.text):
                     return None if reads else Hit(value.path, "", view.name.replace("raw", ""))
-        return HIT if reads and found else None
+        return HIT if reads and statements else None
     return matches
 
 
 def _dangers_anywhere(kinds: frozenset[str], skip: frozenset[str]) -> Test:
     """Is a whole call dangerous in one of the ways in *kinds* (section 11)?"""
     def matches(subject: Subject) -> Hit | None:
-        for one in subject.dangers():
-            if one.kind in kinds and not skip.intersection(one.path):
-                return Hit(one.path, DANGERS[one.kind], "", (), one.why)
+        for danger in subject.dangers():
+            if danger.kind in kinds and not skip.intersection(danger.path):
+                return Hit(danger.path, DANGERS[danger.kind], "", (), danger.why)
         return None
     return matches
 
@@ -21061,8 +21303,8 @@ def _command_value(categories: frozenset[str] | None) -> ValueTest:
         for source in sources:
             if isinstance(source, list) and not all(isinstance(word, str) for word in source):
                 source = _leaf_texts(source)
-            found = subject.judge_command(source).categories
-            for category, reason in found.items():
+            runs = subject.judge_command(source).categories
+            for category, reason in runs.items():
                 if categories is None or category in categories:
                     return Hit(None, COMMAND_CATEGORIES[category], "command", (), reason)
         return None
@@ -21129,9 +21371,9 @@ def _asks(kinds: frozenset[str]) -> Test:
         if type(data) is dict and type(data.get("elicitations")) is list:
             asked += [("elicitation/create", one) for one in data["elicitations"]]
         for method, params in asked:
-            found = asked_for(method, params) & kinds
-            if found:
-                return Hit(None, ASKS[min(found)])
+            kinds_asked = asked_for(method, params) & kinds
+            if kinds_asked:
+                return Hit(None, ASKS[min(kinds_asked)])
         return None
     return matches
 
@@ -21353,7 +21595,7 @@ class Policy(NamedTuple):
     @property
     def fingerprint(self) -> str:
         """12 hex digits by which records name the content of the policies in force."""
-        others = [one.content for one in (self.apart, self.machine) if one is not None]
+        others = [policy.content for policy in (self.apart, self.machine) if policy is not None]
         return sha256("".join([self.content, *others]).encode())[:12] if others else self.content[:12]
 
     def rule_data(self, rule: Rule) -> dict[str, Any]:
@@ -21410,6 +21652,8 @@ class _Compiler:
         self._regexes: dict[tuple[str, bool], Regex] = {}
 
     def regex(self, source: str, place: str, ignore_case: bool = False) -> Regex:
+        """A regex of the policy, compiled once however often it occurs. Variables in it stand for their
+        text, not for a pattern."""
         key = (source, ignore_case)
         if key not in self._regexes:
             text = source if ignore_case else self.expanded(source, r"\^$.*+?()[]{}|/")
@@ -21421,6 +21665,9 @@ class _Compiler:
                 for index, rule in enumerate(self.layer.data.get(key, []))]
 
     def rule(self, rule: dict[str, Any], place: str, outbound: bool) -> Rule:
+        """One rule with its conditions as functions. An exception is compiled the other way: what a
+        refusing rule is lenient about its exception must be strict about, and an allowing rule's the
+        reverse."""
         strict = rule.get("action") == "allow"
         match = rule["match"]
         tests, needs = self.conditions(match, place + "/match", outbound, strict)
@@ -21440,6 +21687,7 @@ class _Compiler:
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool,
               exception: bool = False) -> Scope:
+        """Which messages a rule is about, by method, tool, server and direction."""
         def globs(key: str) -> tuple[Glob, ...] | None:
             if key not in match:
                 return None
@@ -21507,6 +21755,7 @@ class _Compiler:
 
     @staticmethod
     def outbound_need(match: dict[str, Any]) -> Need | None:
+        """What an answer must hold for a rule about answers to match; None when that cannot be said."""
         directions = _as_list(match.get("direction", []))
         if "definition" in directions:          # whether it is one is asked first
             return ("definitions", "") if len(directions) == 1 else None
@@ -21624,6 +21873,7 @@ class _Compiler:
     # -- conditions of outbound rules
 
     def outbound(self, match: dict[str, Any], place: str, strict: bool) -> list[Test]:
+        """The tests of a rule about what servers send."""
         tests: list[Test] = []
         if "definition" in (directions := _as_list(match.get("direction", []))):
             others = frozenset(directions) - {"definition"}
@@ -21668,6 +21918,7 @@ def _marked(names: frozenset[str]) -> Test:
 
 
 def _first(hits: Iterable[Hit | None]) -> Hit | None:
+    """The first hit among these, if there is one."""
     for hit in hits:
         if hit is not None:
             return hit
@@ -21693,6 +21944,7 @@ def _every(tests: Sequence[Test]) -> Test:
 
 
 def _exception(scope: Scope, excepted: Test) -> Test:
+    """The test of an `unless`, which holds only of messages that it is about."""
     def matches(subject: Subject) -> Hit | None:
         message = subject.message
         return excepted(subject) if scope.covers(*_covered(message)) else None
@@ -21752,6 +22004,8 @@ _FORMER_NAMES = {"ask-git-rewrite": "ask-git-discard", "log-git-rewrite": "ask-g
 
 
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
+    """Raise PolicyError for a name in `without` that no extended policy has: a rule that was renamed would
+    else quietly come back."""
     names = {rule["name"] for base in bases for key in ("rules", "outbound_rules")
              for rule in base.data.get(key, [])}
     for layer in layers:
@@ -21875,10 +22129,10 @@ class Shadows:
         spelled = f"{rule.get('action') == 'allow'}{rule['match']!r}"
         scope = self._scope(rule["match"])
         tools = scope.get("tool", [])
-        found = self._same.get(spelled)
-        if found is None:
+        earlier = self._same.get(spelled)
+        if earlier is None:
             near = self._wide + (self._by_tool.get(tools[0], []) if tools else [])
-            found = next((name for name, wide in near if self._covers(wide, scope)), None)
+            earlier = next((name for name, wide in near if self._covers(wide, scope)), None)
         if not {"unless", "limit", "mark"} & set(rule):
             self._same.setdefault(spelled, rule["name"])
             if self._SCOPE.issuperset(rule["match"]):
@@ -21889,7 +22143,7 @@ class Shadows:
                             near.append((rule["name"], scope))
                 elif len(self._wide) < self._MAX_WIDE:
                     self._wide.append((rule["name"], scope))
-        return found
+        return earlier
 
     def is_everything(self, rule: dict[str, Any]) -> bool:
         """Does *rule* match every call of a tool?"""
@@ -21898,6 +22152,8 @@ class Shadows:
                          {"method": ["tools/call"], "tool": ["*"], "server": ["*"]})
 
     def _covers(self, wide: dict[str, list[str]], narrow: dict[str, list[str]]) -> bool:
+        """Does *wide* match whatever *narrow* does? Unsure counts as no, and so does a policy that takes
+        too long to compare."""
         for key, globs in wide.items():
             texts = narrow.get(key, ())
             self._looks += len(globs) * len(texts)
@@ -21916,6 +22172,7 @@ class Shadows:
         return self._globs[glob].matches(text)
 
     def _scope(self, match: dict[str, Any]) -> dict[str, list[str]]:
+        """What a match says about method, tool, server and direction, the default method included."""
         scope = {key: _as_list(match[key]) for key in match if key in self._SCOPE}
         if not self._outbound and "method" not in match and ("tool" in match or "arguments" in match):
             scope["method"] = ["tools/call"]
@@ -21930,14 +22187,23 @@ class Shadows:
 # `strict` and `company-laptop` name the groups of `default` and some more. So whoever changes a rule changes
 # it for all policies, and `make rules` writes `default_rules.json` anew.
 #
+# What `default` refuses is what no honest session does: reading credentials, destroying data, running what
+# was just downloaded, sending secrets away. What honest sessions do now and then, and a hijacked one as well,
+# is asked about, or logged where asking would only be clicked away. `company-laptop` asks about more and
+# hands on less; `strict` turns the question round, and refuses whatever is not surely inside the project. The
+# recipes are `default` with a group for one kind of server.
+#
 # No rule here that allows rests on a reading that may miss something. A test holds them to the words that are
 # certain, such as `under` and exact names.
 #
 # The lists of files stand in SENSITIVE_RULES and STARTUP_RULES (section 8).
 
+# The methods whose params go to a server to be acted upon. Rules about arguments are about all of them, since
+# a prompt or a resource can name a file as well as a tool can.
 _CALLS = ["tools/call", "prompts/get", "resources/read", "resources/subscribe", "completion/complete",
           "tasks/update"]
 
+# (name of the rule, category of commands in section 9, what a refusal says).
 _COMMAND_RULES = (
     ("block-destructive-commands", "destructive", "Blocked: a command that destroys data"),
     ("block-pipe-to-shell", "pipe_to_shell", "Blocked: running what was just downloaded or decoded"),
@@ -22202,6 +22468,7 @@ def _spellings(name: str) -> tuple[str, ...]:
 
 
 def _file_matcher(rule: FileRule) -> dict[str, Any]:
+    """The matcher of a rule about files, as a policy file has it."""
     return {"path": rule.globs, **({"access": rule.access} if rule.access else {})}
 
 
@@ -22227,7 +22494,9 @@ def _group(name: str, groups: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 @lru_cache(None)
 def builtin_layer(name: str) -> PolicyLayer:
-    """A built-in policy as data; KeyError for a name that is not in BUILTIN_NAMES."""
+    """A built-in policy as data, the groups it names put together; KeyError for a name that is not in
+    BUILTIN_NAMES. In `_GROUPS_JSON` words in capitals stand for lists and regexes that several rules
+    share."""
     name = _ALIASES.get(name, name)
     _, settings, requests, responses = _BUILTIN[name]
     text = _GROUPS_JSON
@@ -22935,7 +23204,7 @@ MAX_ITEM_CHARS = 60         # of a line that is an item of a list
 def _lists_sorted(text: str) -> str:
     """A description with the items of its lists in one order."""
     if text.count(",") > 1:
-        text = _comma_list.sub(lambda found: _list_sorted(found.group()), text)
+        text = _comma_list.sub(lambda match: _list_sorted(match.group()), text)
     if text.count("\n") > 1:
         runs = [(short, [*lines]) for short, lines in groupby(text.split("\n"), _is_item)]
         text = "\n".join(line for short, lines in runs
@@ -23036,6 +23305,7 @@ def hints_of(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _has_place(schema: Any, place: tuple[str, ...]) -> bool:
+    """Is there anything at this place in a schema?"""
     for key in place[1:]:
         schema = schema.get(key) if type(schema) is dict else None
     return schema is not None
@@ -23268,6 +23538,7 @@ class Toolbox:
         return ": ".join(filter(None, change))
 
     def _unsteady(self) -> Sequence[str]:
+        """The tools that the user does not want compared."""
         kept = self._pins() if self._pins is not None else None
         names = kept.get("unsteady") if type(kept) is dict else None
         return names if type(names) is list else ()
@@ -23284,6 +23555,7 @@ class Toolbox:
         return len(self._hashes) >= MAX_TOOLS and name not in self._hashes or len(name) > MAX_NAME_CHARS
 
     def _note_annotations(self, name: str, tool: dict[str, Any], twice: bool) -> None:
+        """Note whether a tool says that it only reads; of two tools with one name that counts for neither."""
         annotations = tool.get("annotations")
         if type(annotations) is dict and annotations.get("readOnlyHint") is True:
             if not twice:
@@ -23292,6 +23564,8 @@ class Toolbox:
             self._read_only.discard(name)
 
     def _note_schema(self, name: str, schema: Any) -> None:
+        """Keep a tool's output schema, as far as the bounds allow; of one that is not kept nothing is
+        known."""
         self._schemas.pop(name, None)
         if type(schema) is dict:
             size = len(_compact(schema))
@@ -23313,6 +23587,8 @@ class Toolbox:
                 else "")
 
     def _confusable(self, name: str) -> Iterator[ToolNote]:
+        """Notes about a name that looks like one of another tool: a model, or a person, takes one for the
+        other."""
         for form in _forms_of(name):
             other = self._forms.get(form, name)
             if other != name:
@@ -23468,11 +23744,13 @@ class Toolbox:
     # -- what the user knows
 
     def _known(self, what: str) -> Any:
+        """A part of what the consent store knows of this server; None where there is none."""
         kept = self._pins() if self._pins is not None else None
         found = kept.get(what) if type(kept) is dict else None
         return found if type(found) is dict else None
 
     def _keep(self, pins: dict[str, Any], first: bool) -> list[Any]:
+        """What has to be kept of a list or of instructions, and told to people once."""
         effects: list[Any] = ([Pinned(self._identity, pins, first, self._host)] if self._pins is not None
                               else [])
         if first:
@@ -23563,16 +23841,16 @@ class Quoting:
         """The part of a call that decided, on one line and without secrets; "" where a secret did."""
         if not decision.path or decision.findings:
             return ""
-        found: Any = message.body
+        value: Any = message.body
         for step in decision.path:
-            if not (type(found) is dict and step in found or type(found) is list and type(step) is int and
-                    step < len(found)):
-                found = str(decision.path[-1])          # a member's name decided
+            if not (type(value) is dict and step in value or type(value) is list and type(step) is int and
+                    step < len(value)):
+                value = str(decision.path[-1])          # a member's name decided
                 break
-            found = found[step]
-        if type(found) is list and all(type(one) is str for one in found):
-            found = " ".join(found)
-        text = found if type(found) is str else json.dumps(found, ensure_ascii=False)
+            value = value[step]
+        if type(value) is list and all(type(one) is str for one in value):
+            value = " ".join(value)
+        text = value if type(value) is str else json.dumps(value, ensure_ascii=False)
         return printable(_cut_in_the_middle(self.text(text, 20_000), MAX_SUBJECT_CHARS - 30),
                          MAX_SUBJECT_CHARS)
 
@@ -23605,8 +23883,8 @@ class Quoting:
             else:
                 if decision.path:
                     reason = _cut_in_the_middle(_shown_json(found), MAX_SHOWN_CHARS)
-                    place = self.text(pointer(decision.path), MAX_SHOWN_CHARS)
-                    text = f"{place}: {reason}; all of them: {text}"
+                    where = self.text(pointer(decision.path), MAX_SHOWN_CHARS)
+                    text = f"{where}: {reason}; all of them: {text}"
         return printable(text, MAX_SHOWN_CHARS * 10)
 
     def about(self, decision: Decision, ref: str = "") -> dict[str, Any]:
@@ -23722,12 +24000,12 @@ def fitting(edits: Edits, message: Message, schema: Any) -> Edits | None:
         if asked is None:
             return None
         text, spans = texts[ordinal], edits[ordinal]
-        found = next((one for one in _candidates(text, spans, asked)
-                      if all(_satisfies(one, schema) for schema in asked)), None)
-        if found is None:
+        marker = next((candidate for candidate in _candidates(text, spans, asked)
+                      if all(_satisfies(candidate, schema) for schema in asked)), None)
+        if marker is None:
             return None
-        if found != replaced(text, spans):
-            fitted[ordinal] = [(0, len(text), found)]
+        if marker != replaced(text, spans):
+            fitted[ordinal] = [(0, len(text), marker)]
     return fitted
 
 
@@ -24040,8 +24318,8 @@ class Recorder:
         paths = paths_of(message.body, [finding.spans[0][0] for finding in findings[:100] if finding.spans])
         texts = judged_texts(message) if self._settings.log_redacted == "hash" else []
         for finding in findings[:100]:
-            place = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
-            entry = {"pattern": finding.pattern, "pointer": place}
+            where = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
+            entry = {"pattern": finding.pattern, "pointer": where}
             if finding.view not in ("", "raw"):
                 entry["view"] = finding.view
             if texts and finding.spans:
@@ -24134,9 +24412,9 @@ def glimpse(line: bytes | TooLong) -> tuple[bool, list[Any]]:
                 pass
         if read is not None:
             objects = [one for one in (read if type(read) is list else [read]) if type(one) is tuple]
-            idents = [found for one in objects for found in [[value for name, value in one if name == "id"]]]
-            return any(_is_answer(dict(one))
-                       for one in objects), [one[0] for one in idents if len(one) == 1 and is_id(one[0])]
+            idents = [[value for name, value in members if name == "id"] for members in objects]
+            return any(_is_answer(dict(members))
+                       for members in objects), [own[0] for own in idents if len(own) == 1 and is_id(own[0])]
         line = TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
     head, tail, _ = line
     ident = _id_at_head(head)
@@ -24183,9 +24461,9 @@ _tail_id = lazy_regex(rb',\s*"id"\s*:\s*("(?:[^"\\]|\\.){0,1000}"|-?[0-9]{1,30})
 
 def _id_at_tail(tail: bytes) -> Any:
     """The "id" that ends an object: `…,"id":7}` at the very end."""
-    found = _tail_id.search(tail[-4096:])
+    match = _tail_id.search(tail[-4096:])
     try:
-        return json.loads(found[1].decode()) if found else None
+        return json.loads(match[1].decode()) if match else None
     except ValueError:
         return None
 
@@ -24448,8 +24726,8 @@ class Questions:
         way, held = self.way(message), self._held.values()
         if way == "approve":
             return decision._replace(asked=way, lasting=False)
-        if way and (len(held) >= MAX_HELD or size + sum(one.size for one in held) > MAX_HELD_BYTES
-                    or any(one.message.body["id"] == message.body["id"] for one in held)):
+        if way and (len(held) >= MAX_HELD or size + sum(call.size for call in held) > MAX_HELD_BYTES
+                    or any(call.message.body["id"] == message.body["id"] for call in held)):
             return Decision("deny", decision.rule, "Blocked: too many calls wait for the user already",
                             lasting=False)
         return decision._replace(asked=way)
@@ -24493,10 +24771,10 @@ class Questions:
     def _question(self, message: Message, decision: Decision) -> str:
         """The question to a person, with nothing in it that hides or is a secret."""
         quoting = self._quoting
-        what = (f'call the tool "{quoting.name(message.tool)}"' if message.tool is not None
+        deed = (f'call the tool "{quoting.name(message.tool)}"' if message.tool is not None
                 else f"use {message.method}")
         return "\n".join((
-            f'May the model {what} of the server "{quoting.name(self._server_name or "unnamed")}"?',
+            f'May the model {deed} of the server "{quoting.name(self._server_name or "unnamed")}"?',
             f"Rule: {printable(decision.rule or 'default_action', 100)}",
             f"Reason: {quoting.reason(decision)}",
             f"Arguments (written by the model): {quoting.arguments(message, decision)}"))
@@ -24688,6 +24966,8 @@ class Lines:
 
     def _cut(self, data: bytes) -> list[bytes | TooLong]:
         # The usual chunk is whole lines, and nothing is left over from before: no buffer is needed.
+        """The lines that end in *data*; b"" is the end of the stream, and what is left then is a line,
+        too."""
         if data[-1:] == b"\n" and not self._size and len(data) <= self._limit:
             return [*data[:-1].split(b"\n")]
         if not data:
@@ -24704,6 +24984,7 @@ class Lines:
         return lines
 
     def _keep(self, part: bytes) -> None:
+        """Keep a part of a line whose end has not come; of one beyond the limit only its ends."""
         self._size += len(part)
         self._rest += part
         if self._size > self._limit:
@@ -24713,6 +24994,7 @@ class Lines:
                 self._rest = self._rest[-ENDS_BYTES:]
 
     def _finish(self, part: bytes) -> bytes | TooLong:
+        """The line that ends with *part*."""
         if not self._size and len(part) <= self._limit:
             return part
         self._keep(part)
@@ -24852,6 +25134,8 @@ class Correlation:
         return (Pending(method, None),)
 
     def _answered(self, peer: str, body: dict[str, Any]) -> tuple[Pending, ...]:
+        """The requests that this answer may be about: the one under its very id, and those whose ids some
+        reader takes for it."""
         side = _OTHER[peer]
         pending, over, ident = self._pending[side], self._over[side], body.get("id")
         exactly: tuple[Pending, ...] = pending.pop(ident) or ()
@@ -24918,6 +25202,7 @@ class Correlation:
             self._end_task(params)
 
     def _began(self, message: Message, params: dict[str, Any]) -> None:
+        """Note a request that goes on, so that its answer is known."""
         ident, method, tool = message.body["id"], message.method, message.tool
         waiting = Pending(method, tool)
         if "_meta" in params or method != "tools/call":
@@ -24974,6 +25259,7 @@ class Correlation:
         return waiting
 
     def _cancelled(self, peer: str, ident: Any) -> None:
+        """A request was cancelled; it waits no more, but its answer may still come, and is judged by it."""
         waiting = self._pending[peer].pop(ident) if is_id(ident) else None
         if waiting is not None:                     # its answer may still come
             self._over[peer].put(ident, waiting)
@@ -25206,6 +25492,7 @@ class Session:
     # -- one line
 
     def _line(self, peer: str, line: bytes, out: Outbox) -> None:
+        """Take one line of a peer all the way: decoded, read, told apart, judged, and sent or refused."""
         extra: dict[str, Any] = {}
         try:
             text = decode_line(line)
@@ -25274,6 +25561,7 @@ class Session:
 
     def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
                extra: dict[str, Any]) -> _Verdict:
+        """The verdict on one message, and what is sent for it."""
         if (peer == "server" and kind == "response" and self._questions and
             not self._correlation.awaits(body.get("id")) and self._questions.holds(body.get("id"))):
             stray = Message(peer, kind, body, text, None, None, self.server_name)
@@ -26908,6 +27196,7 @@ class Outlet:
         self._settle()
 
     def _settle(self) -> None:
+        """Write what is queued, in this thread as far as it goes without waiting, else in one of its own."""
         while self._due() and self._writing.acquire(blocking=False):
             self._write_what_fits()
             if self._queue:
@@ -26928,23 +27217,27 @@ class Outlet:
                 return
 
     def _let_go(self) -> None:
+        """Let others write; close the descriptor when all is written that had to be."""
         if self._closing and self.open and not self._queue:
             self.open = False
             self._shut(self.fd)
         self._writing.release()
 
     def _take(self) -> bytes:
+        """All that is queued, as one piece."""
         with self._guard:
             taken, self._queue = self._queue, []
         return b"".join(taken)
 
     def _write_queue(self) -> None:
+        """Write what is queued, however long it takes."""
         data = self._take()
         self._write(data)
         with self._guard:
             self._queued -= len(data)
 
     def _write_what_fits(self) -> None:
+        """Write as much as the pipe takes without waiting; the rest goes back to the head of the queue."""
         data = self._take()
         rest = memoryview(data)
         try:
@@ -26965,6 +27258,8 @@ class Outlet:
             self._queued -= len(data)
 
     def _write(self, data: bytes) -> None:
+        """Write all of *data*. A peer that has gone is noted, not raised: the session ends in its own
+        order."""
         rest = memoryview(data)
         while rest and self.open and not self.broken:
             try:
@@ -27203,6 +27498,8 @@ class _Relay:
             self._perform(effects, "")
 
     def _pass_signals(self, now: float) -> None:
+        """Hand signals that came to us on to the server. A second interrupt means that the person has lost
+        patience: then it is killed."""
         import signal
         while self._signals:
             signum = self._signals.pop(0)
@@ -27368,7 +27665,9 @@ def catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
 # written. TOML is read only as far as the tables of servers need it. YAML is not edited at all; the lines to
 # paste are printed.
 
-BACKUP_SUFFIX = ".mcpwall-backup"
+# A checkout decides what stands in the files of a project, so there are bounds for all that is read from
+# them.
+BACKUP_SUFFIX = ".mcpwall-backup"     # of backups that earlier versions left beside the file
 MAX_CONFIG_BYTES = MAX_SOURCE_CHARS
 _MAX_TOML_BYTES = 1024 * 1024
 _MAX_FILES_A_ROW = 100                # agent folders and profiles: more than anyone has
@@ -27556,7 +27855,7 @@ def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
     A file that several rows name (`.mcp.json`) comes once per server map, with all its clients.
     """
     import glob
-    found: dict[tuple[str, str], ConfigFile] = {}
+    configs: dict[tuple[str, str], ConfigFile] = {}
     for names, scope, keys, template in host_rows():
         if clients and not set(clients) & set(names):
             continue
@@ -27566,11 +27865,11 @@ def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
                     pattern = root + pattern
                 for path in sorted(glob.glob(os.path.join(glob.escape(cwd), pattern)))[:_MAX_FILES_A_ROW]:
                     key = os.path.realpath(path), keys
-                    file = found.get(key) or ConfigFile(
+                    file = configs.get(key) or ConfigFile(
                         (), scope, os.path.abspath(path), tuple(keys.split(".")), config_form(path),
                         project or None)
-                    found[key] = file._replace(clients=tuple(dict.fromkeys((*file.clients, *names))))
-    return list(found.values())
+                    configs[key] = file._replace(clients=tuple(dict.fromkeys((*file.clients, *names))))
+    return list(configs.values())
 
 
 def known_clients() -> list[str]:
@@ -27660,6 +27959,8 @@ def _config_children(value: Any, node: Node | None) -> list[tuple[Any, Any, Node
 
 
 def _config_server(file: ConfigFile, path: tuple[Any, ...], entry: Any, node: Any, line: int) -> Server:
+    """The entry at *path* as a Server. In a list the name is a member of the entry; in a map it is the
+    key."""
     step = path[-1]             # a name, or the place in a list
     name = str(entry.get("name", step) if isinstance(step, int) and isinstance(entry, dict) else step)
     argv, why_not = launch_argv(entry)
@@ -27707,10 +28008,10 @@ def launch_argv(entry: Any) -> tuple[list[str], str]:
     holder = entry[keys[0]] if keys else entry
     for kind in (entry.get("type"), entry.get("transport"), holder.get("type")):
         if isinstance(kind, str) and kind not in ("stdio", "local"):
-            return [], f"type {printable(kind, 40)}: no local server to stand before"
+            return [], f"a server of type {printable(kind, 40)}; only local ones can be wrapped"
     for key in ("url", "serverUrl", "httpUrl", "uri"):
         if entry.get(key) or holder.get(key):
-            return [], f"remote ({key}): no local server to stand before"
+            return [], f"a remote server ({key}); only local ones can be wrapped"
     program, arguments = holder.get(program_key), holder.get("args", [])
     if program is None:
         return [], "no command: built into the host or provided by an extension"
@@ -27865,6 +28166,8 @@ _Edits = list[tuple[int, int, str]]     # (start, end, what stands there then)
 
 
 def _wrap_edits(text: str, launch: _Launch, wall: Sequence[str], form: str) -> _Edits:
+    """The edits that put *wall* in front of what an entry starts. The wall's program takes the place of
+    the entry's, and that one, spelled as it was, moves into the arguments behind the wall's own."""
     newline = "\r\n" if "\r\n" in text else "\n"
     quoted = [_config_quote(word) for word in wall]
     if launch.program is None:                         # one list holds program and arguments
@@ -27907,6 +28210,8 @@ class _Launch(NamedTuple):
 
 
 def _find_launch(text: str, document: Node, path: Sequence[Any]) -> _Launch:
+    """Where the program and the arguments of the entry at *path* stand. Raises ConfigError for an entry
+    that cannot be wrapped, or whose members stand there twice."""
     node = document
     for step in path:
         node = _only_member(text, node, step).node if isinstance(step, str) else node.members[step]
@@ -28054,14 +28359,15 @@ class _TomlReader:
         return PolicyError(problem, line=line, column=column)
 
     def key(self, at: int) -> tuple[list[str], int]:
+        """(the parts of a dotted key, where it ends)."""
         parts = []
         while True:
-            found = _toml_key.match(self.text, at)
-            if not found:
+            match = _toml_key.match(self.text, at)
+            if not match:
                 raise self.fault("expected a key", at)
-            bare, basic, literal = found.groups()
+            bare, basic, literal = match.groups()
             parts.append(self.basic(basic[1:-1], at) if basic else bare or literal)
-            at = found.end()
+            at = match.end()
             if self.text[at:at + 1] != ".":
                 return parts, at
             at += 1
@@ -28078,23 +28384,27 @@ class _TomlReader:
         return str(_toml_escape.sub(replaced, body))
 
     def value(self, at: int, depth: int = 0) -> Node:
+        """The value at *at* with its place. Numbers, dates and the like are not understood: they become a
+        tuple of their spelling, which equals itself and no text."""
         first = self.text[at:at + 1]
         if first in ("[", "{"):
             if depth == 64:
                 raise self.fault("nested too deeply", at)
             return self.container(at, depth, first == "{")
-        found = _toml_text.match(self.text, at) if first in ('"', "'") else _toml_bare.match(self.text, at)
-        if not found:
+        match = _toml_text.match(self.text, at) if first in ('"', "'") else _toml_bare.match(self.text, at)
+        if not match:
             raise self.fault("this string has no end" if first in ('"', "'") else "expected a value", at)
-        raw = found.group()
+        raw = match.group()
         if first not in ('"', "'"):
-            return Node({"true": True, "false": False}.get(raw, (raw,)), at, found.end())
+            return Node({"true": True, "false": False}.get(raw, (raw,)), at, match.end())
         body = raw[1:-1]
         if raw[:3] in ('"""', "'''") and len(raw) >= 6:
             body = re.sub(r"\A\n", "", raw[3:-3].replace("\r\n", "\n"))
-        return Node(self.basic(body, at) if first == '"' else body, at, found.end())
+        return Node(self.basic(body, at) if first == '"' else body, at, match.end())
 
     def container(self, start: int, depth: int, is_table: bool) -> Node:
+        """The list or inline table that begins at *start*; comments and line ends may stand between its
+        items."""
         close, members, at = "}" if is_table else "]", [], _toml_space.match(self.text, start + 1).end()
         value: Any = {} if is_table else []
         while self.text[at:at + 1] != close:
@@ -28116,6 +28426,8 @@ class _TomlReader:
         return Node(value, start, at + 1, None if is_table else members)
 
     def put(self, table: dict[str, Any], parts: list[str], value: Any, at: int) -> None:
+        """Put *value* under a dotted key into *table*. Raises PolicyError for what is defined twice, as
+        TOML wants it."""
         for part in parts[:-1]:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
@@ -28125,6 +28437,7 @@ class _TomlReader:
         table.setdefault(parts[-1], value)
 
     def statements(self) -> None:
+        """Read the whole text: headers of tables and `key = value`, one a line."""
         at = _toml_space.match(self.text, 1 if self.text[:1] == "\ufeff" else 0).end()
         table: list[str] = []
         while at < len(self.text):
@@ -28145,6 +28458,7 @@ class _TomlReader:
             at = _toml_space.match(self.text, rest.end()).end()
 
     def header(self, table: list[str], start: int, double: bool) -> None:
+        """Begin a table. Only those of servers, `[WANTED.name]`, and what lies below them are kept."""
         if table[0] != self.wanted or len(table) < 2:
             return
         if len(table) == 2:
@@ -28154,6 +28468,7 @@ class _TomlReader:
         self.put(self.servers, table[1:], {}, start)
 
     def statement(self, table: list[str], start: int) -> int:
+        """Read one `key = value` of *table*; where it ends."""
         parts, equals = self.key(start)
         if self.text[equals:equals + 1] != "=":
             raise self.fault("expected `=` after the key", equals)
@@ -28312,11 +28627,11 @@ _MAX_HOOKS = 1000
 def hook_files(host: HookHost, home: str, environ: Mapping[str, str], platform: str) -> list[str]:
     """Where the user's hooks of *host* stand, there or not; of a glob, the files that are there."""
     import glob
-    found: list[str] = []
+    paths: list[str] = []
     for pattern in host_paths(host.file, home, "", environ, platform) if host.file else ():
-        found += sorted(glob.glob(pattern))[:_MAX_FILES_A_ROW] if "*" in host.file else \
+        paths += sorted(glob.glob(pattern))[:_MAX_FILES_A_ROW] if "*" in host.file else \
             [re.sub(r"\[([*?[])\]", r"\1", pattern)]
-    return [os.path.abspath(path) for path in found]
+    return [os.path.abspath(path) for path in paths]
 
 
 def hook_command(words: Sequence[str], shell: str) -> str:
@@ -28347,7 +28662,7 @@ def _hook_entries(host: HookHost, words: Sequence[str], platform: str) -> dict[s
         texts["COMMAND"] = hook_command(words, "bash")
     entries = {event: host.entry.replace("EVENT", _config_quote(event))
                for event in (*host.before, *host.after)}
-    return {event: re.sub(r"(?<=: )[A-Z]+(?=[,}])", lambda found: _config_quote(texts[found[0]]), entry)
+    return {event: re.sub(r"(?<=: )[A-Z]+(?=[,}])", lambda match: _config_quote(texts[match[0]]), entry)
             for event, entry in entries.items()}
 
 
@@ -28388,7 +28703,9 @@ def _command_of(entry: Any) -> str:
 
 
 def _member(node: Node, key: str) -> Member | None:
-    return next((one for one in node.members or () if isinstance(one, Member) and one.key == key), None)
+    """The member of that name; None when there is none."""
+    return next((member for member in node.members or ()
+                 if isinstance(member, Member) and member.key == key), None)
 
 
 def _our_hooks(text: str, ours: Iterable[str]) -> Iterator[tuple[str, list[tuple[Node, Any]], Node]]:
@@ -28405,12 +28722,12 @@ def _our_hooks(text: str, ours: Iterable[str]) -> Iterator[tuple[str, list[tuple
             inner = _member(item, "hooks")
             entries = (inner.node.members or [] if inner is not None and isinstance(inner.node.value, list)
                        else [item])
-            mine = [one for one in entries if _command_of(one.value) in ours or
-                    _our_hook.search(_command_of(one.value))]
+            mine = [hook for hook in entries if _command_of(hook.value) in ours or
+                    _our_hook.search(_command_of(hook.value))]
             if inner is None or len(mine) == len(entries) > 0:
                 yield from ((member.key, way, item) for _ in mine[:1])
             else:
-                yield from ((member.key, [*way, (item, inner), (inner.node, one)], one) for one in mine)
+                yield from ((member.key, [*way, (item, inner), (inner.node, hook)], hook) for hook in mine)
 
 
 def hook_commands(text: str, form: str = "json") -> list[tuple[str, str]]:
@@ -28419,12 +28736,13 @@ def hook_commands(text: str, form: str = "json") -> list[tuple[str, str]]:
         tables = text.split("[[hooks]]\n")[1:]
         found = [re.search(r'(?s)\Aevent = (".*?")\n.*?^command = ("(?:[^"\\]|\\.)*")$', table, re.M)
                  for table in tables]
-        pairs = [(json.loads(one[1]), json.loads(one[2])) for one in found if one]
+        pairs = [(json.loads(match[1]), json.loads(match[2])) for match in found if match]
         return [pair for pair in pairs if _our_hook.search(pair[1])]
     return [(event, _command_of(item.value)) for event, _, item in _our_hooks(text, ())]
 
 
 def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) -> str:
+    """*text* with an entry of ours for each event, in front of the entries that are there."""
     if text is None or not text.strip("\ufeff \t\r\n"):
         text = (text or "") + host.new + "\n" * (text is None)
     newline = "\r\n" if "\r\n" in text else "\n"
@@ -28448,6 +28766,7 @@ def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) ->
 
 
 def _without_hooks(text: str | None, host: HookHost, ours: Iterable[str]) -> str | None:
+    """*text* without any entry of ours; None when nothing else was in the file that we had made."""
     for _ in range(_MAX_HOOKS):         # one at a time: each changes where the others stand
         found = next(_our_hooks(text, ours), None) if text is not None else None
         if text is None or found is None:
@@ -28479,9 +28798,9 @@ def _without_entry(text: str, way: Sequence[tuple[Node, Any]]) -> str:
 def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
     """The same in TOML: at the end of the file, each a table of its own. `:` behind our name: there was no
     line end."""
-    found = re.search(r"(?m)^# mcpwall(:?)\n(?:\[\[hooks\]\]\n(?:\w+ = .*\n)+)+", text or "")
-    if text is not None and found and _our_hook.search(found[0]):
-        text = text[:found.start() - len(found[1])] + text[found.end():] or ("" if found[1] else None)
+    match = re.search(r"(?m)^# mcpwall(:?)\n(?:\[\[hooks\]\]\n(?:\w+ = .*\n)+)+", text or "")
+    if text is not None and match and _our_hook.search(match[0]):
+        text = text[:match.start() - len(match[1])] + text[match.end():] or ("" if match[1] else None)
     if not entries:
         return text
     bare = text or ""
@@ -28531,6 +28850,8 @@ class FileLock:
             self._fd = -1
 
 
+# How long a rename waits between its tries on Windows, in seconds: virus scanners and indexers let a file go
+# within half a second.
 REPLACE_PAUSES_S = (0.01, 0.04, 0.15, 0.5, 0.0)
 
 
@@ -28581,6 +28902,8 @@ def write_whole(path: str, data: bytes, mode: int = 0o600, owner: tuple[int, int
 
 
 def _sync_folder(folder: str, fs: Any) -> None:
+    """Have a rename in *folder* reach the disk. Where the system cannot do that, it may be lost when the
+    power fails, and no worse."""
     try:
         fd = fs.open(folder or ".", os.O_RDONLY)
     except OSError:     # Windows opens no folders
@@ -28648,8 +28971,8 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
 def is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
     """Is *path* where a Python at *prefix* may write only a copy for itself? A packaged one of Windows may,
     below AppData."""
-    return all(word in re.split(r"[/\\]", place.lower())
-               for word, place in (("windowsapps", prefix), ("appdata", path)))
+    return all(word in re.split(r"[/\\]", spelled.lower())
+               for word, spelled in (("windowsapps", prefix), ("appdata", path)))
 
 
 def is_own_backup(path: str, windows: bool = os.name == "nt") -> bool:
@@ -28810,11 +29133,11 @@ class PrivateFolder:
         try:
             self.check()
             with os.scandir(self.path) as entries:
-                found = [(entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in entries
+                stamped = [(entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in entries
                          if entry.name.startswith(kind + "-") and entry.name.endswith(".json")]
         except OSError:
             return []
-        return [name for _, name in sorted(found)]
+        return [name for _, name in sorted(stamped)]
 
 
 ANSWERS = (*_YES, "deny")
@@ -28885,16 +29208,16 @@ class Grants:
 
     def requests(self) -> list[str]:
         """The refs of all calls that may be allowed, the oldest first; of equal ones the last."""
-        found: dict[tuple[Any, ...], str] = {}
+        refs: dict[tuple[Any, ...], str] = {}
         for name in self._folder.names("ask"):
             request = self.request(name[4:-5])
             if request is None:
                 self._folder.remove(name)
             else:
                 key = self._key(request[1])
-                found.pop(key, None)
-                found[key] = name[4:-5]
-        return list(found.values())
+                refs.pop(key, None)
+                refs[key] = name[4:-5]
+        return list(refs.values())
 
     def give(self, about: Mapping[str, Any], shown: str, answer: str) -> None:
         """Note a person's *answer* about the call of a request or record, of which he saw what *shown* stands
@@ -28914,7 +29237,7 @@ class Grants:
     def given(self) -> list[dict[str, Any]]:
         """All grants that count now; others are removed, and what is left of those that somebody died
         with."""
-        found = []
+        grants = []
         for name in self._folder.names("taken"):
             try:
                 if self._counts(self._folder.load(name)):       # it may just be on its way
@@ -28926,12 +29249,12 @@ class Grants:
             try:
                 grant = self._folder.load(name)
                 if self._counts(grant) and name == self._name(*self._key(grant)):
-                    found.append(grant)
+                    grants.append(grant)
                     continue
             except (OSError, WallError):
                 pass
             self._folder.remove(name)
-        return found
+        return grants
 
     def revoke(self, ref: str) -> bool:
         """Take back what was allowed for the call with this ref; was there anything?"""
@@ -29044,10 +29367,10 @@ class ConsentStore:
         lock, and reads only files that are others than before."""
         self._carry_over()
         stamp = None
-        for place in (self.folder.place(_server_file(server)), self.folder.path):
+        for file in (self.folder.place(_server_file(server)), self.folder.path):
             try:
-                about = os.stat(place)
-                stamp = (place, about.st_ino, about.st_mtime_ns, about.st_size, about.st_mode, about.st_uid,
+                about = os.stat(file)
+                stamp = (file, about.st_ino, about.st_mtime_ns, about.st_size, about.st_mode, about.st_uid,
                          about.st_nlink)
                 break
             except OSError:
@@ -29062,12 +29385,12 @@ class ConsentStore:
     def servers(self) -> dict[str, dict[str, Any]]:
         """All servers by their identity: {"known", "changes", "unsteady", …}."""
         self._carry_over()
-        found = {}
+        entries = {}
         for name in self.folder.names("server"):
             entry = self._load(name)
             if entry is not None:
-                found[entry["server"]] = entry
-        return dict(sorted(found.items()))
+                entries[entry["server"]] = entry
+        return dict(sorted(entries.items()))
 
     def keep(self, server: str, pins: Mapping[str, Any], first: bool, host: str = "",
              command: str = "") -> None:
@@ -29242,6 +29565,8 @@ class ConsentStore:
             pass                    # nothing can be written here: what was agreed to cannot be used
 
     def _carry(self, kinds: Mapping[str, Any] | None) -> None:
+        """Write what an earlier version kept into files of today; None is what could not be read, and a
+        loss."""
         if kinds is None:
             self._lose()
             return
@@ -29250,12 +29575,12 @@ class ConsentStore:
             if type(entry.get("sha256")) is str:
                 self.folder.save(self._project(path),
                                  {"path": path, "sha256": entry["sha256"], "time": entry.get("time", now)})
-        found: dict[str, dict[str, Any]] = {}
+        entries: dict[str, dict[str, Any]] = {}
         for kind, section in (("servers", "known"), ("changes", "changes")):
             for server, pins in kinds.get(kind, {}).items():
-                entry = found.setdefault(server_name(server), {"known": {}, "changes": {}})
+                entry = entries.setdefault(server_name(server), {"known": {}, "changes": {}})
                 _join_pins(entry[section], _as_pinned_now(pins))
-        for name, entry in found.items():
+        for name, entry in entries.items():
             if not self.folder.names(_server_file(name).rpartition("-")[0]):
                 self.folder.save(_server_file(name), {"server": name, **entry, "unsteady": []})
 
@@ -29422,6 +29747,14 @@ def _consent_key(path: str) -> str:
 # `status` looks at the same inventory and says what is wrong with it. Problems have kinds; what a user knows
 # of and wants to keep is acknowledged by kind, except for errors.
 #
+# Masking errs on the side of masking. A value of `env` or `headers` is never shown, whatever it is; elsewhere
+# a value goes when its name, its shape or the option before it says that it may be a secret. A diff that
+# shows too little can be looked up in the file, one that shows too much is in a terminal's history for good.
+#
+# An entry that came with a checkout may only look wrapped: its wall may be a program of the checkout, or have
+# a policy of the checkout's own (`_foreign_wall`). Such an entry counts as open, and is wrapped like any
+# other.
+#
 # Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
 # do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
 
@@ -29461,6 +29794,8 @@ class Surroundings:
                 self.launcher.path] if self.launcher else own_command()
 
     def say(self, text: str = "", stream: Any = None) -> None:
+        """Print a line. What the stream's encoding cannot hold becomes `?`: a message must not fail for a
+        sign in it."""
         stream = stream or self.stdout
         encoding = getattr(stream, "encoding", None) or "utf-8"
         stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
@@ -29608,12 +29943,12 @@ def launcher_for(folder: str, module: str = __file__) -> Launcher:
 
 def _launched_file(text: str) -> str:
     """Which file a launcher's text starts; "" when it is none."""
-    found = re.search(r"(?m)^FILE = ('(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")$", text)
-    if found is None:
+    match = re.search(r"(?m)^FILE = ('(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")$", text)
+    if match is None:
         return ""
     import ast
     try:
-        return str(ast.literal_eval(found.group(1)))
+        return str(ast.literal_eval(match.group(1)))
     except (ValueError, SyntaxError):
         return ""
 
@@ -29633,7 +29968,9 @@ _Secrets = list[tuple[str, str, str, str]]      # (file, JSON Pointer, kind, tex
 
 
 class _Inventory(NamedTuple):
-    """What was found: files with their text, their servers and secrets, a line for each unreadable file."""
+    """What was found: {file: its text}, the servers in the order of files and entries, a line for each
+    file that cannot be read, and the plain-text secrets, longest first, so that a secret within another
+    is masked with it."""
     texts: dict[ConfigFile, str]
     servers: list[Server]
     problems: list[str]
@@ -29652,27 +29989,29 @@ def _take_inventory(io: Surroundings, clients: Sequence[str] = (), config: str |
         files = [ConfigFile(("file",), "file", path, keys, config_form(path))]
     else:
         files = find_configs(io.home, io.cwd, io.environ, io.platform, io.root)
-    found = _Inventory({}, [], [], [])
+    inventory = _Inventory({}, [], [], [])
     for file in files:
         if clients and not set(clients) & set(file.clients):
             continue
         try:
             text = decode_config(file.path, read_config(file.path))
-            found.servers.extend(list_servers(file, text))
-            found.texts[file] = text
+            inventory.servers.extend(list_servers(file, text))
+            inventory.texts[file] = text
         except WallError as fault:
             problem = str(fault)
-            found.problems.append(problem if problem.startswith(file.path) else f"{file.path}: {problem}")
-    if config is not None and found.problems:
-        raise UsageError(found.problems[0])
-    found.secrets.extend(_scan_for_secrets((s.file.path, s.path, s.entry) for s in found.servers))
-    return found
+            inventory.problems.append(problem if problem.startswith(file.path) else f"{file.path}: {problem}")
+    if config is not None and inventory.problems:
+        raise UsageError(inventory.problems[0])
+    inventory.secrets.extend(_scan_for_secrets((s.file.path, s.path, s.entry) for s in inventory.servers))
+    return inventory
 
 
 _WallPlan = Sequence["tuple[Server, Sequence[str] | None]"]     # the wall each server gets; None: no wall
 
 
 def _planned_text(text: str, path: str, plan: _WallPlan) -> str:
+    """A config file's *text* with the part of *plan* that is about the file at *path*. Raises ConfigError
+    or PolicyError, with the path."""
     try:
         walls = [(server.path, words) for server, words in plan if server.file.path == path]
         return set_walls(text, walls, config_form(path))
@@ -29682,30 +30021,30 @@ def _planned_text(text: str, path: str, plan: _WallPlan) -> str:
         raise ConfigError(f"{path}: {fault}") from None
 
 
-def _show_plan(io: Surroundings, found: _Inventory, plan: _WallPlan) -> dict[str, tuple[str, str]]:
+def _show_plan(io: Surroundings, inventory: _Inventory, plan: _WallPlan) -> dict[str, tuple[str, str]]:
     """Print the diff of every file the plan changes: {path: (old, new)}. Complains of those that cannot
     change."""
     changes: dict[str, tuple[str, str]] = {}
     for path in dict.fromkeys(server.file.path for server, _ in plan):
-        old = next(text for file, text in found.texts.items() if file.path == path)
+        old = next(text for file, text in inventory.texts.items() if file.path == path)
         try:
             new = _planned_text(old, path, plan)
         except WallError as fault:
             io.complain(str(fault))
-            found.problems.append(str(fault))
+            inventory.problems.append(str(fault))
             continue
         if new == old:
             continue
         changes[path] = old, new
         here = [(server, words) for server, words in plan if server.file.path == path]
         lines = [_shown_text(text,
-                             [s for s in found.servers if s.file.path == path]).expandtabs(4).split("\n")
+                             [s for s in inventory.servers if s.file.path == path]).expandtabs(4).split("\n")
                  for text in (old, new)]
         if max(map(len, lines[0])) > 400:               # all on one line: show the commands alone
             lines = [[json.dumps([s.name, *(s.wrapper.wall if s.wrapper else ()), *_shown_words(s.argv)])
                       for s, _ in here],
                      [json.dumps([s.name, *(words or ()), *_shown_words(s.argv)]) for s, words in here]]
-        _say_diff(io, lines[0], lines[1], path, found.secrets)
+        _say_diff(io, lines[0], lines[1], path, inventory.secrets)
         if any(words and server.file.scope == "project" for server, words in here):
             io.say(f"# {io.short(path)} may be shared with others; the command above is one of this machine")
     return changes
@@ -29722,7 +30061,7 @@ def _line_diff(old: list[str], new: list[str], path: str) -> Iterator[str]:
     lines = difflib.unified_diff(old[skipped:len(old) - cut], new[skipped:len(new) - cut], path, path,
                                  lineterm="")
     for line in lines:
-        yield re.sub(r"(?<=[-+])[0-9]+", lambda found: str(int(found.group()) + skipped), line) \
+        yield re.sub(r"(?<=[-+])[0-9]+", lambda match: str(int(match.group()) + skipped), line) \
             if line.startswith("@@") else line
 
 
@@ -29731,11 +30070,14 @@ def _say_diff(io: Surroundings, old: list[str], new: list[str], path: str,
     """Show what would change in a file, without what looks like a secret."""
     lines = list(_line_diff(old, new, path))
     found = [*secrets, *_scan_for_secrets([(path, (), lines)])]
-    for line in lines:
-        io.say(_masked(found, line, 1000))
+    shown = [_masked(found, line, 1000) for line in lines]
+    for line in shown:
+        io.say(line)
+    if any(MARKER in line for line in shown):
+        io.say(f"({MARKER} is only shown in place of a secret; the file keeps the secret)")
 
 
-def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[str, str]],
+def _carry_out(io: Surroundings, inventory: _Inventory, changes: Mapping[str, tuple[str, str]],
                plan: _WallPlan) -> bool:
     """Write the files; False when one could not be written. One failing file does not stop the others."""
     written = 0
@@ -29746,7 +30088,7 @@ def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[
             return new if text == old else _planned_text(text, path, plan)
 
         try:
-            change_config([file for file in found.texts if file.path == path], change, io.lock, io.fs)
+            change_config([file for file in inventory.texts if file.path == path], change, io.lock, io.fs)
             kept = backup_of(path, io.backups)
             was = f" (as it was: {io.short(kept)})" if os.path.lexists(kept) else ""
             io.say(f"wrote {io.short(path)}{was}")
@@ -29759,18 +30101,19 @@ def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[
 
 
 def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> _Secrets:
-    """Every plain-text secret in (file, path, value), longest first."""
-    scanner, budget, found = SecretScanner(BUILTIN_KINDS), Budget(10.0), []
+    """Every plain-text secret in (file, path, value), longest first. A scan that takes too long ends
+    early, with what it has found by then."""
+    scanner, budget, secrets = SecretScanner(BUILTIN_KINDS), Budget(10.0), []
     try:
         for file, path, value in values:
             texts, names = strings_of(value)
             for finding in scanner.scan(texts, budget, names):
                 for index, start, end in finding.spans:
-                    place = pointer(path + paths_of(value, (index,))[index])
-                    found.append((file, place, finding.pattern, texts[index][start:end]))
+                    at = pointer(path + paths_of(value, (index,))[index])
+                    secrets.append((file, at, finding.pattern, texts[index][start:end]))
     except BudgetSpent:
         pass
-    return sorted(found, key=lambda secret: -len(secret[3]))[:1000]
+    return sorted(secrets, key=lambda secret: -len(secret[3]))[:1000]
 
 
 # Where a config file gives variables and headers: what stands there is masked, whatever it is.
@@ -29798,22 +30141,22 @@ def _shown_text(text: str, servers: Sequence[Server] = ()) -> str:
     of what is named like a secret; of the *servers* in it, the arguments that are, or may hold, one."""
     text = text.lstrip("\ufeff").replace("\r", "").rstrip("\n")
     spans: list[tuple[int, int]] = []
-    for found in _given_values.finditer(text):
+    for match in _given_values.finditer(text):
         depth = 1
-        for token in _given_token.finditer(text, found.end()):
+        for token in _given_token.finditer(text, match.end()):
             first = token[0][0]
             depth += (first in "{[") - (first in "}]")
             if depth == 0:
                 break
             if first not in "{}[]#/" and token[1] is None and token[2] is None:
                 spans.append(token.span())
-    for found in _given_table.finditer(text):
-        for line in re.finditer(r"(?m)^[^=\n]*=[ \t]*(.+)$|^[ \t]*([^\s#].*)$", found[1]):
+    for match in _given_table.finditer(text):
+        for line in re.finditer(r"(?m)^[^=\n]*=[ \t]*(.+)$|^[ \t]*([^\s#].*)$", match[1]):
             start, end = line.span(1 if line[1] else 2)
-            spans.append((found.start(1) + start, found.start(1) + end))
-    spans += [found.span(found.lastindex or 0) for found in _given_alone.finditer(text)]
+            spans.append((match.start(1) + start, match.start(1) + end))
+    spans += [match.span(match.lastindex or 0) for match in _given_alone.finditer(text)]
     text = marked(text, spans, f'"{MARKER}"')
-    text = _secret_query.sub(lambda found: (found[1] or "") + MARKER_IN_URL, text)
+    text = _secret_query.sub(lambda match: (match[1] or "") + MARKER_IN_URL, text)
     for server in servers:
         for word, shown in zip(server.argv, _shown_words(server.argv)):
             if word != shown:
@@ -29837,9 +30180,9 @@ def _shown_words(argv: Sequence[str]) -> list[str]:
             shown.append(f"{name}={MARKER}")
             secret = False
         else:
-            word = _set_variable.sub(lambda found: found[1] + MARKER,
+            word = _set_variable.sub(lambda match: match[1] + MARKER,
                                      word) if re.match(r"\w+=", word) else word
-            word = _secret_url.sub(lambda found: (found[1] or "") + MARKER_IN_URL, word)
+            word = _secret_url.sub(lambda match: (match[1] or "") + MARKER_IN_URL, word)
             shown.append(shown_without_secrets(word) if len(word) > 7 else word)
     return shown
 
@@ -29853,10 +30196,11 @@ def _masked(secrets: _Secrets, text: str, limit: int) -> str:
 
 
 def _server_state(io: Surroundings, server: Server) -> str:
+    """Whether and how an entry is covered, in a few words for a table."""
     if server.wrapper is not None:
         own = {"config", "profile"} & set(server.wrapper.options)
         return "not by this wall" if _foreign_wall(io, server) else (
-            f"wrapped, policy {_policy_of(server.wrapper)}" if own else "wrapped, no policy of its own")
+            f"wrapped, policy {_policy_of(server.wrapper)}" if own else "wrapped")
     return f"not covered: {printable(server.why_not)}" if server.why_not else "not wrapped"
 
 
@@ -29889,22 +30233,23 @@ def _server_title(io: Surroundings, server: Server, limit: int = 80) -> str:
 
 
 def _where(io: Surroundings, server: Server) -> str:
+    """A server and the file that it stands in, for people."""
     return f"{_server_title(io, server)} in {io.short(server.file.path)}"
 
 
-def _print_table(io: Surroundings, found: _Inventory) -> None:
+def _print_table(io: Surroundings, inventory: _Inventory) -> None:
     """The servers, grouped by file, numbered; as wide as the terminal."""
-    states = [_server_state(io, server) for server in found.servers]
-    titles = [_server_title(io, server, 40) for server in found.servers]
+    states = [_server_state(io, server) for server in inventory.servers]
+    titles = [_server_title(io, server, 40) for server in inventory.servers]
     wide = max(map(len, titles), default=0)
     room = max(12, min(44, io.width - wide - 28)) if io.width else 44
     before = None
-    for number, (server, title, state) in enumerate(zip(found.servers, titles, states), 1):
+    for number, (server, title, state) in enumerate(zip(inventory.servers, titles, states), 1):
         if server.file.path != before:
             scope = "" if server.file.scope == "local" else f", {server.file.scope}"
             io.say(f"{io.short(server.file.path)} ({', '.join(server.file.clients)}{scope})")
             before = server.file.path
-        command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 500)
+        command = _masked(inventory.secrets, " ".join(_shown_words(server.argv)), 500)
         command = command if len(command) <= room else command[:room - 1] + "…"
         line = f"{number:>4}  {title.ljust(wide)}  {state}" + (f"  {command}" if command else "")
         io.say_fitted(line)
@@ -29917,6 +30262,7 @@ _Command = Callable[[Sequence[str], Surroundings], int]
 
 
 def _option(flags: str, metavar: str, about: str, **settings: Any) -> _Argument:
+    """An option of a sub-command that takes a value, or an operand; *settings* as argparse has them."""
     return flags, {"metavar": metavar, "help": about, **settings}
 
 
@@ -29926,6 +30272,7 @@ def _options(flags: str, metavar: str, about: str, **settings: Any) -> _Argument
 
 
 def _flag(name: str, about: str) -> _Argument:
+    """An option that takes no value."""
     return name, {"action": "store_true", "help": about}
 
 
@@ -30098,6 +30445,7 @@ class _Options:
 
 
 def _check_profile(name: str | None) -> None:
+    """Raise UsageError for a name that no built-in policy has."""
     if name is not None and name not in BUILTIN_NAMES:
         raise UsageError(f"--profile: {unknown_word(name, BUILTIN_NAMES, 'built-in policy')}")
 
@@ -30142,32 +30490,32 @@ def cmd_init(args: Any, io: Surroundings) -> int:
     """
     _check_profile(args.profile)
     wall = own_command() if args.plain and io.launcher else io.wall
-    found = _take_inventory(io, args.client)
-    named = [s for s in found.servers if s.name in args.servers]
-    unknown = [name for name in args.servers if name not in {s.name for s in found.servers}]
+    inventory = _take_inventory(io, args.client)
+    named = [s for s in inventory.servers if s.name in args.servers]
+    unknown = [name for name in args.servers if name not in {s.name for s in inventory.servers}]
     if unknown:
-        raise UsageError(unknown_word(unknown[0], {s.name for s in found.servers}, "server"))
+        raise UsageError(unknown_word(unknown[0], {s.name for s in inventory.servers}, "server"))
     listed = bool(args.all or args.servers or args.hooks)
     if not args.dry_run and not (args.yes and listed):
         io.need_terminal("init", "add --yes, and --all or names of servers")
-    for problem in found.problems:
+    for problem in inventory.problems:
         io.complain(problem)
-    _print_table(io, found)
-    if not found.servers:
+    _print_table(io, inventory)
+    if not inventory.servers:
         _say_searched(io, args.client)
-    open_ones = [s for s in named or found.servers if (s.wrapper is None or _foreign_wall(io, s)) and
+    open_ones = [s for s in named or inventory.servers if (s.wrapper is None or _foreign_wall(io, s)) and
                  not s.why_not and (args.all or args.servers or not args.hooks)]
     if open_ones and not listed and io.interactive:
-        open_ones = [s for s in _ask_which(io, found.servers) if s in open_ones]
+        open_ones = [s for s in _ask_which(io, inventory.servers) if s in open_ones]
     open_ones = _with_project(io, open_ones, args.project, args.profile)
     plan: _WallPlan = [(server, wall_words(server, wall)) for server in open_ones]
     for server in open_ones:
-        _say_left_out(io, found, server)
-    files = _show_plan(io, found, plan)
+        _say_left_out(io, inventory, server)
+    files = _show_plan(io, inventory, plan)
     if args.dry_run:
         io.say("Nothing was written (--dry-run).")
-        return _offer_hooks(io, args) or (1 if found.problems else 0)
-    done = not found.problems
+        return _offer_hooks(io, args) or (1 if inventory.problems else 0)
+    done = not inventory.problems
     if not files:
         io.say("Nothing to wrap.")
     else:
@@ -30175,8 +30523,8 @@ def cmd_init(args: Any, io: Surroundings) -> int:
         if not files:
             io.say("Nothing was written.")
             return 1
-        done = _carry_out(io, found, files, plan) and done
-    if files or listed or args.profile or any(server.wrapper for server in found.servers):
+        done = _carry_out(io, inventory, files, plan) and done
+    if files or listed or args.profile or any(server.wrapper for server in inventory.servers):
         done = _put_starter_policy(io, args.profile) and done
     return _offer_hooks(io, args) or (0 if done else 1)
 
@@ -30210,7 +30558,8 @@ def _ask_which(io: Surroundings, servers: Sequence[Server]) -> list[Server]:
 
 
 def _ask_files(io: Surroundings, files: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """Those of the shown files that shall be written: all, none, or asked about one by one."""
+    """Those of the shown files that shall be written: all, none, or those that the person names one by
+    one."""
     one = len(files) == 1
     answer = io.ask(f"Write {io.short(next(iter(files)))}? [y/N] " if one else
                     f"Write these {len(files)} files? [y/N, e: ask for each] ").strip().lower()
@@ -30239,7 +30588,8 @@ def _say_searched(io: Surroundings, clients: Sequence[str]) -> None:
 def _with_project(io: Surroundings, servers: Sequence[Server], given: str | None,
                   profile: str | None) -> list[Server]:
     """*servers* with the folder that their entries name as the project. A policy that allows only what is
-    inside it is asked about, where the host may start the server anywhere. Raises UsageError."""
+    inside it is asked about, where the host may start the server anywhere: PROJECT_DIR would be
+    whatever that place is. Raises UsageError."""
     if given is not None and not os.path.isdir(os.path.join(io.cwd, given)):
         raise UsageError(f"--project {printable(given)}: no such directory")
     folder = os.path.abspath(os.path.join(io.cwd, given)) if given else None
@@ -30289,7 +30639,9 @@ def _write_policy(io: Surroundings, path: str, old: bytes | None, text: str) -> 
 
 
 def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
-    """Write `~/.mcpwall/config.yml` unless there is a policy; over that one only with the user's word."""
+    """Write `~/.mcpwall/config.yml` unless there is a policy; over that one only with the user's word.
+    False when something stands in the way, such as a policy that does not load, for then no server
+    would start."""
     path = os.path.join(io.folder, "config.yml")
     try:
         existing = find_policy_file(io.folder, "config")
@@ -30336,9 +30688,9 @@ def cmd_wrap(args: Any, io: Surroundings) -> int:
     options = _policy_options(io, args)
     if args.hook:
         return _set_all_hooks(io, args, options, True)
-    found, servers = _named_servers(io, args)
+    inventory, servers = _named_servers(io, args)
     plan: list[tuple[Server, Sequence[str] | None]] = []
-    done = not found.problems
+    done = not inventory.problems
     if not args.project:
         servers = [server._replace(project=server.project or server.wrapper.options.get("project"))
                    if server.wrapper else server for server in servers]
@@ -30361,23 +30713,24 @@ def cmd_wrap(args: Any, io: Surroundings) -> int:
             done = False
         else:
             plan.append((server, words))
-            _say_left_out(io, found, server)
-    files = _show_plan(io, found, plan)
+            _say_left_out(io, inventory, server)
+    files = _show_plan(io, inventory, plan)
     if options and any(server.wrapper and not _foreign_wall(io, server) for server, _ in plan):
         _need_consent(io, args, "wrap", "give a walled entry another policy")
-    return _ended(io, args, found, files, plan, done)
+    return _ended(io, args, inventory, files, plan, done)
 
 
-def _ended(io: Surroundings, args: Any, found: _Inventory, files: Mapping[str, tuple[str, str]],
+def _ended(io: Surroundings, args: Any, inventory: _Inventory, files: Mapping[str, tuple[str, str]],
            plan: _WallPlan, done: bool) -> int:
     """Carry out a plan that was shown, unless it is a dry run; the exit status."""
-    return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
+    done = (args.dry_run or _carry_out(io, inventory, files, plan)) and done
+    return 0 if done and not inventory.problems else 1
 
 
-def _need_consent(io: Surroundings, args: Any, command: str, what: str) -> None:
+def _need_consent(io: Surroundings, args: Any, command: str, deed: str) -> None:
     """What loosens the wall is done at a terminal, or by a program that says `--yes`. Raises UsageError."""
     if not (args.yes or args.dry_run):
-        io.need_terminal(command, f"to {what} without one, add --yes")
+        io.need_terminal(command, f"to {deed} without one, add --yes")
 
 
 def _say_by_hand(io: Surroundings, server: Server, words: Sequence[str]) -> None:
@@ -30389,7 +30742,7 @@ def _say_by_hand(io: Surroundings, server: Server, words: Sequence[str]) -> None
         for line in lines_to_paste(shown, words):
             io.say("    " + printable(line, 4000))
         if (shown.argv, shown.entry) != (server.argv, server.entry):
-            io.say("    (what is [REDACTED] stays as it is in the file)")
+            io.say(f"    ({MARKER} is only shown in place of a secret; the file keeps the secret)")
 
 
 def _shown_entry(entry: Any) -> Any:
@@ -30413,22 +30766,22 @@ def _policy_options(io: Surroundings, args: Any) -> list[str]:
 
 
 def _kept_options(wrapper: Wrapper | None, given: Sequence[str]) -> list[str]:
-    """The options of a wall that is put there anew: *given* in place of its old ones, but what it hands on
-    stays."""
+    """The options of a wall that is put there anew: *given* in place of its old ones. The variables that
+    it hands on stay either way, or the server would lose its token by a change of policy."""
     kept = {name: value for name, value in (wrapper.options if wrapper else {}).items()
             if name not in ("server-name", "project") and (name == "env" or not given)}
     return [*given, *(word for name, value in kept.items()
                       for word in ("-c" if name == "config" else "--" + name, value))]
 
 
-def _say_left_out(io: Surroundings, found: _Inventory, server: Server) -> None:
+def _say_left_out(io: Surroundings, inventory: _Inventory, server: Server) -> None:
     """Name the variables of an entry that no `--env` is written for."""
     names = [repr(name) for name in entry_variables(server.entry) if not _plain_variable.fullmatch(name)]
     names += ["the variables of its envFile"] if isinstance(server.entry,
                                                             dict) and server.entry.get("envFile") else []
     if names:
         io.complain(f"{_where(io, server)}: not named in --env: "
-                    f"{_masked(found.secrets, ', '.join(names), 300)}; a policy that says `env: minimal` "
+                    f"{_masked(inventory.secrets, ', '.join(names), 300)}; a policy that says `env: minimal` "
                     "withholds them")
 
 
@@ -30436,15 +30789,15 @@ def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server
     """The servers a command line names; complains of unreadable files. Raises UsageError for none."""
     if args.key and not args.config:
         raise UsageError("--key says where the servers are in a file that --config names; add --config FILE")
-    found = _take_inventory(io, args.client, args.config, args.key)
-    for problem in found.problems:
+    inventory = _take_inventory(io, args.client, args.config, args.key)
+    for problem in inventory.problems:
         io.complain(problem)
-    servers = [s for s in found.servers if getattr(args, "all", False) or s.name == args.server]
+    servers = [s for s in inventory.servers if getattr(args, "all", False) or s.name == args.server]
     if not servers and args.server is not None:
-        names = {s.name for s in found.servers}
+        names = {s.name for s in inventory.servers}
         raise UsageError(unknown_word(args.server, names, "server") if names else
                          "no servers were found (mcpwall init says where it looks)")
-    return found, servers
+    return inventory, servers
 
 
 @sub_command(_option("server", "SERVER", "its name in the host's config", nargs="?"),
@@ -30464,21 +30817,21 @@ def cmd_unwrap(args: Any, io: Surroundings) -> int:
         return _set_all_hooks(io, args, (), False)
     if args.restore:
         return _restore_backup(io, os.path.join(io.cwd, args.restore), args.yes, args.dry_run)
-    found, servers = _named_servers(io, args)
+    inventory, servers = _named_servers(io, args)
     plan: _WallPlan = [(s, None) for s in servers if s.wrapper and not s.why_not]
-    done = not found.problems
+    done = not inventory.problems
     for server in servers:
         if server.wrapper and server.why_not:
             _say_by_hand(io, server, ())
             done = False
         elif not server.wrapper and not args.all:
             io.say(f"{_where(io, server)}: not wrapped")
-    files = _show_plan(io, found, plan)
+    files = _show_plan(io, inventory, plan)
     if args.all and not files:
         io.say("Nothing to unwrap.")
     if files:
         _need_consent(io, args, "unwrap", "take the wall away")
-    return _ended(io, args, found, files, plan, done)
+    return _ended(io, args, inventory, files, plan, done)
 
 
 # -- hooks of hosts -----------------------------------------------------------------
@@ -30499,6 +30852,7 @@ class _HookPlan(NamedTuple):
 
 
 def _hook_text(path: str) -> str | None:
+    """The text of a host's file; None when there is none. Raises ConfigError."""
     return decode_config(path, read_config(path)) if os.path.lexists(path) else None
 
 
@@ -30556,6 +30910,8 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
 
 
 def _hook_plan(io: Surroundings, host: HookHost, path: str, words: list[str], on: bool) -> _HookPlan:
+    """What would become of the hooks in one file of a host. Raises ConfigError, for Codex also when it has
+    hooks in its other file: it reads one of the two only."""
     text = _hook_text(path)
     beside = (_hook_text(os.path.join(os.path.dirname(path), "config.toml")) if on and host.name == "codex"
               else None)
@@ -30611,17 +30967,19 @@ def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | No
 def _servers_in(path: str, data: bytes) -> list[Server]:
     """The servers of a config file under whatever key they usually are; [] for one that cannot be read."""
     keys = {row.keys.rstrip("?") for row in host_rows()}
-    found: list[Server] = []
+    servers: list[Server] = []
     for key in keys:
         try:
-            found += list_servers(ConfigFile(("file",), "file", path, tuple(key.split(".")),
+            servers += list_servers(ConfigFile(("file",), "file", path, tuple(key.split(".")),
                                              config_form(path)), decode_config(path, data))
         except WallError:
             pass
-    return found
+    return servers
 
 
 def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> int:
+    """Bring back the backup of the config file *path*, once the person has seen the difference; the exit
+    status. A backup loosens like `unwrap` does, so it is asked about."""
     try:
         backup = read_backup(path, io.lock)
         current = read_config(path) if os.path.lexists(path) else None
@@ -30694,11 +31052,13 @@ def cmd_status(args: Any, io: Surroundings) -> int:
     mcpwall status --ack unpinned:git
     """
     options = _Options(args)
-    found = _take_inventory(io, args.client)
+    inventory = _take_inventory(io, args.client)
     if options.server_name:
-        if options.server_name not in {s.name for s in found.servers}:
-            raise UsageError(unknown_word(options.server_name, {s.name for s in found.servers}, "server"))
-        found = found._replace(servers=[s for s in found.servers if s.name == options.server_name])
+        names = {server.name for server in inventory.servers}
+        if options.server_name not in names:
+            raise UsageError(unknown_word(options.server_name, names, "server"))
+        inventory = inventory._replace(servers=[server for server in inventory.servers
+                                                if server.name == options.server_name])
     policy: Policy | None = None
     try:
         project = os.path.join(io.cwd, options.project or "")
@@ -30708,14 +31068,14 @@ def cmd_status(args: Any, io: Surroundings) -> int:
         if options.config:
             raise
     hooks = [row for row in _hook_state(io) if not args.client or row[0].name in args.client]
-    problems = [Problem(*row) for row in _needs_attention(io, found)]
+    problems = [Problem(*row) for row in _needs_attention(io, inventory)]
     problems += [Problem("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks
                  if problem]
-    notes = [*(one.problem for one in problems if one.rank == "note"), *_status_notes(io, found, policy)]
+    notes = [*(one.problem for one in problems if one.rank == "note"), *_status_notes(io, inventory, policy)]
     problems = [one for one in problems if one.rank != "note"]
-    known = _known_problems(io, problems, args.ack, args.unack)
-    attention = [one for one in problems if one.key not in known or one.rank == "error"]
-    status = _Status(found, policy, hooks, problems, attention, notes, _refused_today(io),
+    acknowledged = _known_problems(io, problems, args.ack, args.unack)
+    attention = [one for one in problems if one.key not in acknowledged or one.rank == "error"]
+    status = _Status(inventory, policy, hooks, problems, attention, notes, _refused_today(io),
                      len(io.consent.grants.requests()))
     (_status_as_json if args.json else _say_status)(io, status)
     return 1 if attention else 0
@@ -30751,22 +31111,22 @@ def _status_as_json(io: Surroundings, status: _Status) -> None:
         "fingerprint": policy and policy.fingerprint,
         "mode": policy.settings.mode if policy else None, "stopped": io.stops.names(), "today": status.today,
         "waiting": status.waiting, "servers": servers, "hooks": hooks,
-        "attention": [one for one in shown if not one["acknowledged"]],
-        "acknowledged": [one for one in shown if one["acknowledged"]], "notes": status.notes})
+        "attention": [row for row in shown if not row["acknowledged"]],
+        "acknowledged": [row for row in shown if row["acknowledged"]], "notes": status.notes})
 
 
 def _say_status(io: Surroundings, status: _Status) -> None:
     """Print it for people: what is in force, what is wrapped where, what needs attention."""
-    found, policy, today, waiting = status.found, status.policy, status.today, status.waiting
+    inventory, policy, today, waiting = status.found, status.policy, status.today, status.waiting
     if policy is not None:
         _say_layers(io, policy)
         io.say(f"Mode: {policy.settings.mode}. Policy hash: {policy.fingerprint}.")
     io.say(f"Today: {_counted_words(today) or 'nothing refused'} (mcpwall log)."
            + (f" {waiting} calls wait for your word (mcpwall approve)." if waiting else ""))
     _say_stopped(io)
-    if found.servers:
+    if inventory.servers:
         io.say()
-        _print_table(io, found)
+        _print_table(io, inventory)
     else:
         io.say("No servers were found (mcpwall init says where it looks).")
     if status.hooks:
@@ -30865,19 +31225,20 @@ def _refused_today(io: Surroundings) -> dict[str, int]:
     return {key: count for key, count in counts.items() if key in _OUTCOMES}
 
 
-def _status_notes(io: Surroundings, found: _Inventory, policy: Policy | None) -> Iterator[str]:
+def _status_notes(io: Surroundings, inventory: _Inventory, policy: Policy | None) -> Iterator[str]:
     """What is worth knowing, and nothing to be done about."""
     doubts = len(policy_doubts(policy)) if policy else 0
     if doubts:
         yield f"{doubts} doubts about the policy (mcpwall lint)"
-    homeless = [_server_title(io, server) for server in found.servers if server.wrapper and not server.project
-                and "project" not in server.wrapper.options and
+    homeless = [_server_title(io, server) for server in inventory.servers
+                if server.wrapper and not server.project and "project" not in server.wrapper.options and
                 _relies_on_project(io, server.wrapper.options)]
     if homeless:
         yield (f"{len(homeless)} entries start where their host does, and allow only what is inside the "
                "project: PROJECT_DIR may be empty there, and then nothing is (mcpwall wrap SERVER --project "
                f"DIR): {', '.join(homeless)}")
-    slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper) for server in found.servers)
+    slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper)
+               for server in inventory.servers)
     if slow:
         yield (f"{slow} of these start without Python's cache; wrapped again, they start about five times as "
                "fast")
@@ -30924,6 +31285,7 @@ def _known_problems(io: Surroundings, problems: Sequence[Problem], ack: Sequence
 
 
 def _policy_of(wrapper: Wrapper) -> str:
+    """Which policy an entry's wall has, for people."""
     options = wrapper.options
     if "config" in options:
         return printable(options["config"], 300)
@@ -30932,37 +31294,40 @@ def _policy_of(wrapper: Wrapper) -> str:
     return "yours (the project's over the user's)"
 
 
-def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str, ...]]:
+def _needs_attention(io: Surroundings, inventory: _Inventory) -> Iterator[tuple[str, ...]]:
     """(kind, place, problem) of everything that a person should look at."""
     if sys.version_info < (3, 9):
         yield "python", sys.executable, f"Python {sys.version.split()[0]} is too old; 3.9 or later is needed"
     yield from _policy_attention(io)
     if file_mode(io.folder) & 0o022:
         yield "permissions", io.folder, "others can write here, and so change your policy; run: chmod go-w"
-    for problem in found.problems:
-        place, _, problem = problem.partition(": ")
-        yield "config", place, problem
-    for file in found.texts:
+    for problem in inventory.problems:
+        where, _, problem = problem.partition(": ")
+        yield "config", where, problem
+    for file in inventory.texts:
         if file_mode(file.path) & 0o002:
             yield "permissions", file.path, "can be written by everybody; run: chmod o-w"
-    for server in found.servers:
-        yield from _server_attention(io, found, server)
-    for path, place, kind, _ in found.secrets:
-        yield "secret", path, f"{printable(place)}: a plain-text secret ({kind}); keep it out of the file"
+    for server in inventory.servers:
+        yield from _server_attention(io, inventory, server)
+    for path, where, kind, _ in inventory.secrets:
+        yield "secret", path, f"{printable(where)}: a plain-text secret ({kind}); keep it out of the file"
 
 
-def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> Iterator[tuple[str, str, str]]:
-    place = f"{server.file.path}:{server.line}" if server.line else server.file.path
+def _server_attention(io: Surroundings, inventory: _Inventory,
+                      server: Server) -> Iterator[tuple[str, str, str]]:
+    """(kind, place, problem) of what is wrong with one entry: no wall or a broken one, a command that is
+    not there, a policy that withholds what the entry sets, a package that is not pinned."""
+    where = f"{server.file.path}:{server.line}" if server.line else server.file.path
     name = _server_title(io, server)
     if server.wrapper:
         problem, foreign = _wall_problem(io, server.wrapper), _foreign_wall(io, server)
         if foreign:
-            yield "foreign", place, f"{name}: not by this wall: {foreign}; look at it, and wrap it again"
+            yield "foreign", where, f"{name}: not by this wall: {foreign}; look at it, and wrap it again"
         elif problem:
-            yield "wrapper", place, f"{name}: {problem}"
+            yield "wrapper", where, f"{name}: {problem}"
         command = server.argv[0]
         if not _is_command_there(io, command):
-            yield "command", place, f"{name}: its command {printable(command)} was not found"
+            yield "command", where, f"{name}: its command {printable(command)} was not found"
         options = server.wrapper.options
         try:
             variables = unnamed_variables(server)
@@ -30971,17 +31336,17 @@ def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> It
                                      options.get("project", io.cwd), io.home, io.consent.is_approved)
                 withheld = server_environment(dict.fromkeys(variables, ""), policy.settings.handed_on, ())[1]
                 if withheld:
-                    yield "environment", place, (f"{name}: its policy withholds what its entry sets: "
-                                                 f"{_masked(found.secrets, ', '.join(withheld), 200)}; wrap "
-                                                 "it again")
+                    yield "environment", where, (f"{name}: its policy withholds what its entry sets: "
+                                                 f"{_masked(inventory.secrets, ', '.join(withheld), 200)}; "
+                                                 "wrap it again")
         except WallError as fault:
-            yield "policy", place, f"{name}: {fault}"
+            yield "policy", where, f"{name}: {fault}"
     elif server.why_not:
-        yield "uncovered", place, f"{name}: not covered: {server.why_not}"
+        yield "uncovered", where, f"{name}: not covered: {server.why_not}"
     else:
-        yield "unwrapped", place, f"{name}: not wrapped; see: mcpwall wrap, mcpwall init"
+        yield "unwrapped", where, f"{name}: not wrapped; see: mcpwall wrap, mcpwall init"
     for kind, problem in package_problems(server.argv):
-        yield kind, place, f"{name}: {problem}"
+        yield kind, where, f"{name}: {problem}"
 
 
 def _wall_problem(io: Surroundings, wrapper: Wrapper) -> str | None:
@@ -31006,10 +31371,10 @@ def _wall_problem(io: Surroundings, wrapper: Wrapper) -> str | None:
     except ConfigError as fault:
         return str(fault)
     version = re.search(rb'^__version__ = "([^"\n]{1,40})"', head, re.MULTILINE)
-    known = version.group(1).decode("ascii", "replace") if version else "an unknown version"
-    if known == __version__:
+    its_version = version.group(1).decode("ascii", "replace") if version else "an unknown version"
+    if its_version == __version__:
         return None
-    return f"its wall {printable(program)} is {known}, this one {__version__}"
+    return f"its wall {printable(program)} is {its_version}, this one {__version__}"
 
 
 def _starts_slowly(io: Surroundings, wrapper: Wrapper) -> bool:
@@ -31028,6 +31393,8 @@ def _is_command_there(io: Surroundings, command: str) -> bool:
     return shutil.which(command, path=io.environ.get("PATH", os.defpath)) is not None
 
 
+# Programs that fetch a package and run it. A package without an exact version is whatever its owner, or a
+# thief of the owner's account, published last.
 _NPM_RUNNERS = ("npx", "bunx", "pnpm dlx", "yarn dlx", "bun x", "npm exec", "pnpx")
 _PYPI_RUNNERS = ("uvx", "uv tool run", "pipx run")
 _PACKAGE_OPTIONS = ("-p", "--package", "--from", "--spec")
@@ -31035,11 +31402,13 @@ _RUNNER_OPTIONS = ("--python", "--with", "--index-url", "--registry", "-c", "--c
 _pinned_npm = lazy_regex(r".[^@]*@v?[0-9]+\.[0-9]+\.[0-9]+[^@\s]*\Z|.*#[0-9a-f]{7,40}\Z|[./~$]|[a-z]:\\",
                          re.I)
 _pinned_pypi = lazy_regex(r"[^=@<>~!]+(==|@)[0-9][^*\s,]*\Z|.*@[0-9a-f]{7,40}\Z|[./~$]|[a-z]:\\", re.I)
+# mcp-remote before 0.1.16 runs what a server gives as its authorization endpoint (CVE-2025-6514).
 _bad_mcp_remote = lazy_regex(r"mcp-remote@v?0\.(0\.[0-9]+|1\.([0-9]|1[0-5]))(?![0-9])")
 
 
 def package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(kind, problem) of a package that is fetched anew at every start, or is known to be bad."""
+    """(kind, problem) of a package that is fetched anew at every start, or is known to be bad. Options of
+    the runner are passed over, with their values, to find the package's own name."""
     for word in argv:
         if _bad_mcp_remote.match(word):
             yield ("bridge",
@@ -31113,7 +31482,14 @@ def file_mode(path: str, windows: bool = os.name == "nt") -> int:
 # and what is shown was written by somebody who may be an attacker. So no sign of it can act on the terminal,
 # nothing is invisible, secrets are masked, and what may steer a model is pointed out first.
 #
-# An answer is for what was on the screen. When a call changes while the person reads, it is shown again.
+# An answer is for what was on the screen. When a call changes while the person reads, it is shown again; and
+# what waits is looked up anew after each answer, for walls go on while a person thinks.
+#
+# A definition that has changed is shown as a difference, in the words of its author: which arguments came or
+# went, which hints changed, which sentences. A whole new text would be skimmed, and the one sentence that
+# matters overlooked. What was typed before a question was shown is thrown away, so that nobody agrees by a
+# key pressed too early.
+#
 # `--yes` agrees only to what the command line names.
 
 @sub_command(_option("names", "NAME",
@@ -31213,6 +31589,8 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
 
 
 def _acknowledge(io: Surroundings, yes: bool) -> int:
+    """Take servers that are not known for new again, after something was lost. The person sees first which
+    are known."""
     if io.consent.problem is None:
         io.say("Nothing was lost.")
         return 0
@@ -31321,14 +31699,14 @@ def _changes(io: Surroundings, server: str) -> list[_Change]:
     waiting, known = entry["changes"], entry["known"]
     tools, old = waiting.get("tools", {}), known.get("tools", {})
     names = sorted(tools, key=lambda name: (name not in old, name))
-    found = [_Change("tool", name, tools[name], old.get(name)) for name in names]
-    found += (_Change("definition", name, pin, known.get("definitions", {}).get(name))
+    changes = [_Change("tool", name, tools[name], old.get(name)) for name in names]
+    changes += (_Change("definition", name, pin, known.get("definitions", {}).get(name))
               for name, pin in sorted(waiting.get("definitions", {}).items()))
     if "instructions" in waiting:
         about = known.get("instructions")
-        found.insert(0, _Change("instructions", "", waiting["instructions"],
+        changes.insert(0, _Change("instructions", "", waiting["instructions"],
                                 about if about and about["hash"] else None))
-    return found
+    return changes
 
 
 def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bool,
@@ -31383,10 +31761,11 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
 
 
 def _agreed_changes(io: Surroundings, changes: list[_Change], secrets: _Secrets, verb: str) -> list[_Change]:
-    """Those of *changes* that the person at the terminal agrees to."""
-    what, each = ("this", "") if len(changes) == 1 else (f"these {len(changes)}", "[e]ach by itself, ")
+    """Those of *changes* that the person at the terminal agrees to: all, none, or one after the other. The
+    differences are shown as often as he wants."""
+    which, each = ("this", "") if len(changes) == 1 else (f"these {len(changes)}", "[e]ach by itself, ")
     while True:
-        answer = _chosen(io, f"{verb} {what}? [y]es, {each}[d]ifferences in full, [n]o ",
+        answer = _chosen(io, f"{verb} {which}? [y]es, {each}[d]ifferences in full, [n]o ",
                          ("yes", "each", "differences", "no"))
         if answer == "each" and each:
             return [change for change in changes
@@ -31399,11 +31778,13 @@ def _agreed_changes(io: Surroundings, changes: list[_Change], secrets: _Secrets,
 
 
 def _title(change: _Change) -> str:
+    """What a change is about, for people: the name of a tool with nothing in it that hides."""
     return "the instructions" if change.kind == "instructions" else _harmless(change.name)[:200]
 
 
 def _summary(change: _Change, secrets: _Secrets) -> Iterator[str]:
-    """What has changed, in a line or two: of a new tool its first sentence, arguments and hints."""
+    """What has changed, in a line or two: of a new tool its first sentence, arguments and hints, of a
+    changed one the parts that differ. What may steer a model comes first."""
     def shown(text: str, limit: int) -> str:
         text = _harmless(_masked(secrets, text, limit * 20 + 1000))
         return text if len(text) <= limit else text[:limit - 1] + "…"
@@ -31479,9 +31860,9 @@ def _warnings(change: _Change, secrets: _Secrets) -> Iterator[str]:
 def _whole_change(change: _Change, secrets: _Secrets) -> Iterator[str]:
     """What has changed, as a diff of readable definitions."""
     verb = "have" if change.kind == "instructions" else "has"
-    what = ("is left out, for it steers the model" if change.kind == "definition" else f"{verb} changed"
+    state = ("is left out, for it steers the model" if change.kind == "definition" else f"{verb} changed"
             if change.old else "are new" if change.kind == "instructions" else "is new")
-    yield f"{_title(change)} {what} (seen {_day(change.pin)}):"
+    yield f"{_title(change)} {state} (seen {_day(change.pin)}):"
     yield from _warnings(change, secrets)
     old, new = ([] if pin is None else _definition_lines(pin, secrets) for pin in (change.old, change.pin))
     lines = ["+" + line for line in new] if change.old is None else list(_line_diff(old, new, ""))[2:]
@@ -31514,8 +31895,8 @@ def _too_long(pin: Mapping[str, Any]) -> str:
 
 
 def _definition_lines(pin: Mapping[str, Any], secrets: _Secrets) -> list[str]:
-    """A definition in lines that a person can read and compare: long texts by sentences, nothing hidden, no
-    secrets."""
+    """A definition in lines that a person can read and compare: one sentence a line, nothing hidden, no
+    secrets. A definition that was too long to be kept is told by its hash."""
     if _too_long(pin):
         return [_too_long(pin)]
     lines = []
@@ -31549,6 +31930,8 @@ def wrapped_lines(text: str, width: int = 100) -> list[str]:
 # -- a project's policy
 
 def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
+    """Show a project's policy with all that it extends, ask, and note that this very content is approved;
+    the exit status."""
     data, layers = project_content(path)
     layer = layers[0]
     load_policy(config=path, home=io.home)      # what would not load is not worth an approval
@@ -31558,10 +31941,10 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
     if io.consent.project(path) is not None:
         io.say("An earlier content of this file was approved; this is another one.")
     io.say(f"{io.short(path)} (SHA-256 {sha256(data)}):")
-    for one in layers:
-        if one is not layer:
-            io.say(f"  {io.short(one.file)}, which it extends:")
-        for line in _described_policy(one.data):
+    for extended in layers:
+        if extended is not layer:
+            io.say(f"  {io.short(extended.file)}, which it extends:")
+        for line in _described_policy(extended.data):
             io.say("  " + printable(line, 2000))
     io.say("If you approve it, its rules come before yours, and the first that matches decides.\n"
            "If you do not, only its denials count.")
@@ -31587,11 +31970,13 @@ def _described_policy(data: Mapping[str, Any]) -> Iterator[str]:
 # -- what is approved
 
 def _day(entry: Mapping[str, Any]) -> str:
+    """The day (UTC) of an entry, or `?`: the file may have been written by hand."""
     when = entry.get("time")
     return time.strftime("%Y-%m-%d", time.gmtime(when)) if type(when) is int and 0 <= when < 1 << 35 else "?"
 
 
 def _list_approved(io: Surroundings) -> int:
+    """Print what is approved and what waits, one line each, with the day it was agreed to or seen."""
     rows: list[tuple[str, str, str]] = []       # day, state, what
     for path, entry in sorted(io.consent.projects().items()):
         try:
@@ -31608,7 +31993,7 @@ def _list_approved(io: Surroundings) -> int:
         about = entry["known"].get("instructions")
         known += ([(about, f"{name}: its instructions")] if about and
                   about["hash"] not in ("", text_pin("")["hash"]) else [])
-        rows += [(_day(pin), "approved", what) for pin, what in known]
+        rows += [(_day(pin), "approved", subject) for pin, subject in known]
         rows += [("", "not compared", f"{name}/{_harmless(tool)[:200]}") for tool in entry["unsteady"]]
         rows += [] if known else [("", "nothing approved", name)]
     for server in servers:
@@ -31624,19 +32009,21 @@ def _list_approved(io: Surroundings) -> int:
                          f"{ref}: {_call_title(request[1])}"))
     rows += [(_day(grant), f"call, {grant['answer']}", f"{grant['ref']}: {_call_title(grant)}")
              for grant in io.consent.grants.given()]
-    for day, state, what in rows:
-        io.say(f"{day:<10}  {state:<28}  {what}")
+    for day, state, subject in rows:
+        io.say(f"{day:<10}  {state:<28}  {subject}")
     if not rows:
         io.say("No project policy is approved, no server is known, nothing waits.")
     return 1 if io.consent.problem else 0       # which was said
 
 
 def _call_title(about: Mapping[str, Any]) -> str:
+    """The server and tool of a call, for a table."""
     return _harmless(f"{about.get('server') or ''} {about.get('tool') or about.get('method') or ''}")[:200]
 
 
 def _revoke(io: Surroundings, name: str) -> int:
-    """Trust a policy file, a server, one tool or one call no more."""
+    """Trust a policy file, a server, one tool or one call no more. Names of tools may hold slashes, so
+    every cut of SERVER/TOOL is tried."""
     if io.consent.grants.revoke(name):
         io.say(f"{name}: not allowed any more")
         return 0
@@ -31651,7 +32038,7 @@ def _revoke(io: Surroundings, name: str) -> int:
                "it again")
     if _servers_named(io, name):
         return 0
-    for cut in [found.start() for found in re.finditer("/", name)]:
+    for cut in [match.start() for match in re.finditer("/", name)]:
         tool, done = name[cut + 1:], False
         for server in _servers_named(io, name[:cut]):
             entry = io.consent.servers()[server]
@@ -31689,10 +32076,10 @@ def _revoke(io: Surroundings, name: str) -> int:
 # belt. The relay stays in front of servers: it also sees their tool lists, resources and prompts, and nothing
 # gets round a pipe.
 
-MAX_EVENT_BYTES = 16 * 1024 * 1024
-HOOK_SECONDS = 1.8          # from the start of the process to the answer
+MAX_EVENT_BYTES = 16 * 1024 * 1024      # as much as a line of a client (settings.max_message_bytes) may have
+HOOK_SECONDS = 1.8          # from the start of the process to the answer: a person waits for it at each step
 _HOOK_SESSION_DAYS = 14     # what was kept of a session is removed then
-_HOOK_USES = 64             # calls of a session that are known to have been counted
+_HOOK_USES = 64             # calls of a session that are known to have been counted; more are never under way
 
 # -- reading an event -------------------------------------------------------------
 # Hosts spell one thing in many ways (tool_name, toolName), so names are compared in small letters without
@@ -31721,6 +32108,7 @@ text: AskUserQuestion ask_user
 
 
 def _plain_name(name: str) -> str:
+    """A name without what hosts spell differently: case, `_` and `-`."""
     return name.replace("_", "").replace("-", "").lower()
 
 
@@ -31774,7 +32162,7 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
     done = plain.startswith(("post", "after")) or not plain and result is not None
     roots: list[Any] = next((fields[key] for key in ("workspaceroots", "workspacepaths")
                              if type(fields.get(key)) is list), [])
-    root = next((place for place in roots if type(place) is str and place),
+    root = next((folder for folder in roots if type(folder) is str and folder),
                 environ.get(host.root or "\0", ""))
     event = HookEvent(host, name, "failed" if "failure" in plain else "after" if done else "before",
                       tool, arguments, result,
@@ -31798,7 +32186,7 @@ def _event_body(data: bytes, event: HookEvent) -> tuple[dict[str, Any], bool]:
     try:
         text = whole = _event_text(data)
         if "\\ud" in text or "\\uD" in text:
-            whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
+            whole = _half_character.sub(lambda match: match[0] if len(match[0]) != 6 else "\\ufffd", text)
         body = load_json(whole)
     except MessageError as fault:
         raise HookFault(f"the event cannot be read: {fault}", event) from None
@@ -31874,9 +32262,9 @@ def _host_of(host: HookHost, fields: Mapping[str, Any], name: str) -> HookHost:
     return hosts["copilot"] if "toolargs" in fields and "toolname" in fields else host
 
 
-def _event_folder(place: str) -> str:
+def _event_folder(folder: str) -> str:
     """A folder as the system spells it: Cursor writes `/d:/Proj` for `D:\\Proj`."""
-    return place[1:] if place[2:3] == ":" and re.match(r"/[A-Za-z]:(/|\Z)", place) else place
+    return folder[1:] if folder[2:3] == ":" and re.match(r"/[A-Za-z]:(/|\Z)", folder) else folder
 
 
 # -- the calls of an event ---------------------------------------------------------
@@ -31909,13 +32297,13 @@ web_search: query = query q pattern
 
 def _hook_arguments() -> dict[str, dict[str, str]]:
     """{what tools do: {plain name: our name}}."""
-    found: dict[str, dict[str, str]] = {}
+    names_of: dict[str, dict[str, str]] = {}
     for line in _HOOK_ARGUMENTS.strip().split("\n"):
         kind, _, rest = line.partition(": ")
         ours, _, names = rest.partition(" = ")
-        for one in ("search_text", "search_files") if kind == "search" else (kind,):
-            found.setdefault(one, {}).update(dict.fromkeys(map(_plain_name, names.split()), ours))
-    return found
+        for tools in ("search_text", "search_files") if kind == "search" else (kind,):
+            names_of.setdefault(tools, {}).update(dict.fromkeys(map(_plain_name, names.split()), ours))
+    return names_of
 
 
 _OUR_NAMES = _hook_arguments()
@@ -31992,6 +32380,8 @@ def _under(node: Any, ours: str, name: str = "") -> list[str]:
 
 
 def _shell_calls(event: HookEvent, made: dict[str, Any]) -> _Made:
+    """The call of a host's shell; and, where the command feeds a patch to a program, the calls that this
+    patch amounts to."""
     folder = made.get("cwd")
     folder = _seen_from(event.cwd, folder if type(folder) is str else "")
     if _plain_name(event.tool) == "powershell":
@@ -32004,10 +32394,10 @@ def _shell_calls(event: HookEvent, made: dict[str, Any]) -> _Made:
 
 def _file_calls(tool: str, given: dict[str, Any]) -> _Made:
     """One call for each file; a list of edits or operations may name several."""
-    own = {key: value for key, value in given.items()
+    shared = {key: value for key, value in given.items()
            if not (type(value) is list and _under(value, "path") and any(type(one) is dict for one in value))}
-    groups = [one for key, value in given.items() if key not in own for one in value if type(one) is dict]
-    for group in [own, *groups] if _under(own, "path") or not groups else groups:
+    groups = [one for key, value in given.items() if key not in shared for one in value if type(one) is dict]
+    for group in [shared, *groups] if _under(shared, "path") or not groups else groups:
         content, old = ("\n".join(_under(group, ours)) for ours in ("content", "old_string"))
         made = {key: value for key, value in group.items() if _plain_name(key) not in _OUR_NAMES["files"]}
         if tool == "write_file":
@@ -32021,6 +32411,8 @@ def _file_calls(tool: str, given: dict[str, Any]) -> _Made:
 
 
 def _patch_calls(event: HookEvent, text: str, folder: str) -> _Made:
+    """One call for each file that a patch writes, edits or deletes. Raises HookFault for a patch that
+    names none, or too many to judge."""
     files = patch_files(text)
     if not 0 < len(files) <= MAX_PATCH_FILES:
         raise HookFault(
@@ -32030,11 +32422,11 @@ def _patch_calls(event: HookEvent, text: str, folder: str) -> _Made:
         yield f"{kind}_file", {"path": _seen_from(folder, path), **content}
 
 
-def _seen_from(folder: str, place: str) -> str:
-    """*place*, seen from *folder*; "" stands for nothing known."""
-    if not folder or re.match(r"[/\\~]|[A-Za-z]:", place):
-        return place
-    return f"{folder.rstrip('/')}/{place}" if place else folder
+def _seen_from(folder: str, path: str) -> str:
+    """*path*, seen from *folder*; "" stands for nothing known."""
+    if not folder or re.match(r"[/\\~]|[A-Za-z]:", path):
+        return path
+    return f"{folder.rstrip('/')}/{path}" if path else folder
 
 
 def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
@@ -32045,9 +32437,9 @@ def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
         return event
     rest = event.tool[len(prefix):]
     for server in [event.server] if event.server else sorted(servers, key=len, reverse=True):
-        found = re.match(f"(?:{re.escape(server)}|{_server_word(server)})(?:__|[_/-])(?=.)", rest)
-        if found:
-            return event._replace(server=server, tool=rest[found.end():])
+        match = re.match(f"(?:{re.escape(server)}|{_server_word(server)})(?:__|[_/-])(?=.)", rest)
+        if match:
+            return event._replace(server=server, tool=rest[match.end():])
     if not prefix or event.server:
         return event
     server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/", "MCP:": "\0"}[prefix])
@@ -32249,6 +32641,8 @@ class Hook:
         return HookVerdict(self.event, decision.action, answer, (), records)
 
     def _judge(self, data: bytes, budget: Budget) -> HookVerdict:
+        """The verdict on an event, without the net under it that `judge` is. Raises WallError for what
+        cannot be read."""
         event = self.event = read_event(self.event.host, data, self._environ)
         if not event.phase:
             return HookVerdict(event, "", hook_answer(event, "allow"))
@@ -32263,8 +32657,8 @@ class Hook:
             return HookVerdict(event, "allow", hook_answer(event, "allow"), note=note)
         calls = event_calls(event)
         policy = self.policy = self._policy(project)
-        remembers = any(rule.mark or rule.limit for one in (policy, policy.apart) if one is not None
-                        for rule in (*one.rules, *one.outbound_rules))
+        remembers = any(rule.mark or rule.limit for part in filter(None, (policy, policy.apart))
+                        for rule in (*part.rules, *part.outbound_rules))
         memory = Memory(self._clock)
         if project:                     # the host may see a relative place from there as well
             memory.server = ServerFacts((project,))
@@ -32301,8 +32695,8 @@ class Hook:
     def _policy(self, project: str) -> Policy:
         """The policy in force. No list of tools comes by here, so settings about listed tools do not
         apply."""
-        place = self.event.cwd or project or self._home or "/"
-        policy = self._load(project or place, place)
+        folder = self.event.cwd or project or self._home or "/"
+        policy = self._load(project or folder, folder)
         return policy._replace(settings=policy.settings._replace(unlisted_tools="allow", read_only=False))
 
     def _record(self, policy: Policy, message: Message, decision: Decision,
@@ -32328,6 +32722,8 @@ class Hook:
 
     def _decided(self, policy: Policy, calls: Sequence[HookCall], memory: Memory, again: bool,
                  budget: Budget) -> HookVerdict:
+        """Decide the calls of an event. An event has one answer, so the strictest verdict on its calls
+        counts for all; each call has a record of its own."""
         wall, event = Wall(policy), self.event
         if event.phase != "before":
             return self._result(wall, calls, memory, again, budget)
@@ -32397,7 +32793,7 @@ class Hook:
              records: Sequence[Record], ref: str) -> None:
         """Keep calls that are refused for `mcpwall approve`."""
         quoting = Quoting(policy)
-        _, first, message = next(one for one in calls if one[1].action == "ask")
+        _, first, message = next(call for call in calls if call[1].action == "ask")
         shown = "; ".join(quoting.arguments(one, decision) for _, decision, one in calls
                           if decision.action == "ask")
         data = approval_request(ref, asked.name, asked.digest, message, self.event.spelled, first, shown,
@@ -32408,6 +32804,7 @@ class Hook:
         asked.grants.ask(ref, data)
 
     def _message(self, call: HookCall) -> Message:
+        """A call as the message that an MCP client would send."""
         params = {"name": call.tool, "arguments": call.arguments}
         body = {"jsonrpc": "2.0", "id": self.event.use or None, "method": "tools/call", "params": params}
         return Message("client", "request", body, _compact(body), "tools/call", call.tool, call.server,
@@ -32476,22 +32873,22 @@ def _is_media(text: str) -> bool:
     return len(body) > 256 and body.startswith(_MEDIA_HEADS) and is_base64(body)
 
 
-def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
-    """*value* with its texts changed, names of members aside."""
-    if type(value) is dict:
-        return {key: _with_texts(item, change) for key, item in value.items()}
-    if type(value) is list:
-        return [_with_texts(item, change) for item in value]
-    return change(value) if type(value) is str else value
+def _with_texts(node: Any, change: Callable[[str], str]) -> Any:
+    """*node* with its texts changed, names of members aside."""
+    if type(node) is dict:
+        return {key: _with_texts(item, change) for key, item in node.items()}
+    if type(node) is list:
+        return [_with_texts(item, change) for item in node]
+    return change(node) if type(node) is str else node
 
 
-def _with_media(value: Any, before: Any) -> Any:
-    """*value* with the media that stood in *before*, which is alike but for texts."""
-    if type(value) is dict:
-        return {key: _with_media(item, before[key]) for key, item in value.items()}
-    if type(value) is list:
-        return [_with_media(item, old) for item, old in zip(value, before)]
-    return before if type(value) is str and _is_media(before) else value
+def _with_media(node: Any, before: Any) -> Any:
+    """*node* with the media that stood in *before*, which is alike but for texts."""
+    if type(node) is dict:
+        return {key: _with_media(item, before[key]) for key, item in node.items()}
+    if type(node) is list:
+        return [_with_media(item, old) for item, old in zip(node, before)]
+    return before if type(node) is str and _is_media(before) else node
 
 
 # Hosts of hooks whose servers stand in HOST_FILES under other names.
@@ -32511,6 +32908,8 @@ class _HostServers:
         self._servers: list[Server] | None = None
 
     def _found(self) -> list[Server]:
+        """The entries of all config files of the host, read when they are first asked for: most events are
+        about no MCP tool."""
         if self._servers is None:
             self._servers, io = [], self._io()
             names = _HOST_CLIENTS.get(self._host, (self._host,))
@@ -32532,13 +32931,16 @@ class _HostServers:
         """Is the server of the call surely started through this wall?"""
         servers = self._found()
         if event.launch:
-            servers = [one for one in servers
-                       if " ".join([*(one.wrapper.wall if one.wrapper else ()), *one.argv]) == event.launch]
+            servers = [server for server in servers if event.launch == " ".join(
+                [*(server.wrapper.wall if server.wrapper else ()), *server.argv])]
         elif event.server:
-            servers = [one for one in servers if _server_word(one.name) in ("", _server_word(event.server))]
+            servers = [server for server in servers
+                       if _server_word(server.name) in ("", _server_word(event.server))]
         return bool(servers) and all(map(self._is_walled, servers))
 
     def _is_walled(self, server: Server) -> bool:
+        """Does this entry surely start our wall, and leave nothing of it to the checkout that it may have
+        come with?"""
         wall = server.wrapper
         if (wall is None or
             list(wall.wall[:wall.wall.index(wall.program) + 1]) not in (self._io().wall, own_command())):
@@ -32592,6 +32994,14 @@ def _read_event_bytes(end: float, fd: int = 0) -> bytes:
 # records, `verify` checks that none was changed or taken out, `explain` judges one of them again and tells of
 # every rule that was asked, and `allow` writes the narrowest rule that lets it pass.
 #
+# A log is read by people who were interrupted. So each line says what was refused and ends with a ref, and
+# the ref is all that the other verbs need. `--suspect` shows what looks like a false alarm: a shape of
+# call that comes again and again, that a person has allowed before, or that only a name told to be a secret.
+#
+# `allow` writes a rule that names server, tool, the argument that decided and the names of all others, and
+# only where the whole policy would then let the call pass. Where it cannot be so narrow it says why, and
+# leaves the rule to a person: a rule that is too wide opens more than the call that was meant.
+#
 # The log does not hold everything. Arguments of allowed calls are left out unless the policy says otherwise,
 # long texts are cut and secrets replaced. So a call that is read back from a record comes with a sentence
 # about what is missing, and nothing is concluded from what is missing.
@@ -32614,11 +33024,12 @@ class Logged(NamedTuple):
 
 
 def since_moment(text: str, now: float) -> str:
-    """The moment that `1h`, `30m`, `2d`, `1w` (before *now*), `2026-11-30` or `2026-11-30T14:00` (local time)
-    means, as records write it. Raises UsageError."""
-    found = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
-    if found:
-        return _utc(now - int(found[1]) * _SPANS_S[found[2]])
+    """The moment that `1h`, `30m`, `2d`, `1w` (before *now*, in seconds since 1970), `2026-11-30` or
+    `2026-11-30T14:00` (local time) means, as records write it. Such texts can be compared as texts.
+    Raises UsageError."""
+    match = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
+    if match:
+        return _utc(now - int(match[1]) * _SPANS_S[match[2]])
     for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"):
         try:
             return _utc(time.mktime(time.strptime(text, form)))
@@ -32629,6 +33040,7 @@ def since_moment(text: str, now: float) -> str:
 
 
 def _utc(seconds: float) -> str:
+    """A moment as records write it, in UTC and whole seconds."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(max(0.0, seconds)))
 
 
@@ -32700,16 +33112,17 @@ def logged_line(line: str, file: str, number: int) -> Logged:
 
 def about_record(record: Mapping[str, Any]) -> str:
     """What a record is about, in a few words: what decided, or what was found."""
-    found = record.get("findings")
-    if type(found) is list and found and type(found[0]) is dict:
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        place = found[0].get("pointer") or ""
-        return f"{found[0].get('pattern')}{more}" + (f" at {place}" if place else "")
+    findings = record.get("findings")
+    if type(findings) is list and findings and type(findings[0]) is dict:
+        more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
+        where = findings[0].get("pointer") or ""
+        return f"{findings[0].get('pattern')}{more}" + (f" at {where}" if where else "")
     return str(record.get("subject") or record.get("why") or record.get("message") or "")
 
 
 class _Filter:
-    """Which records a command line asks for."""
+    """Which records a command line asks for: of a time, a server, a tool, a rule or a session, and of
+    which kinds."""
 
     def __init__(self, args: Any, since: str) -> None:
         self._args, self._since = args, since
@@ -32721,6 +33134,8 @@ class _Filter:
                                                         for key, value in wanted)
 
     def takes(self, record: Mapping[str, Any]) -> bool:
+        """Is it also of a kind that is asked for? Without an option: all but calls that were simply
+        allowed."""
         args = self._args
         if not self.is_about(record):
             return False
@@ -32782,6 +33197,8 @@ def cmd_log(args: Any, io: Surroundings) -> int:
 
 
 def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json: bool) -> None:
+    """Print a record on one line, as wide as the terminal; where that is too narrow, what it is about is
+    cut in the middle."""
     if as_json:
         io.say(_compact(dict(record)))
         return
@@ -32789,20 +33206,21 @@ def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json
     word, code, _ = _WORDS.get(action, (action.upper(), 31, 2))
     word = f"({record['would']})".upper() if "would" in record else word
     tail = f"[{record['rule']}]" if record.get("rule") else ""
-    what = " ".join(str(one) for one in (record.get("server"), record.get("tool") or record.get("method"))
+    subject = " ".join(str(one) for one in (record.get("server"), record.get("tool") or record.get("method"))
                     if one)
     head = f"{_local(record, today)} {word:<7}"
     ref, about = str(record.get("ref") or "-"), about_record(record)
     if record.get("answer"):
         tail += f" answered {record['answer']}"
-    used = len(head) + len(ref) + len(what) + len(tail) + 5
+    used = len(head) + len(ref) + len(subject) + len(tail) + 5
     if io.width and len(about) > io.width - used:
         about = _cut_in_the_middle(printable(about, 1000), max(12, io.width - used - 30))
-    line = printable(f"{head} {ref}  {what}  {about}  {tail}".rstrip(), io.width or 3000)
+    line = printable(f"{head} {ref}  {subject}  {about}  {tail}".rstrip(), io.width or 3000)
     io.say(io.coloured(line, head, code))
 
 
 def _say_stopped(io: Surroundings) -> None:
+    """Say which servers are stopped, since an empty log is else easily taken for a quiet day."""
     for name in io.stops.names():
         io.say(f"Every call {'of every server' if name == '' else f'of {printable(name)}'} is refused now "
                "(mcpwall go).")
@@ -32823,7 +33241,7 @@ def _say_suspects(io: Surroundings, records: Sequence[dict[str, Any]], as_json: 
     allowed = {(record["session"], record.get("digest")) for record in records
                if record.get("answer") in _YES}
     allowed_shapes = {_shape(record)[1:] for record in records if record.get("answer") in _YES}
-    found: list[tuple[str, dict[str, Any], int]] = []
+    suspects: list[tuple[str, dict[str, Any], int]] = []
     for shape, same in shapes.items():
         why: list[str] = []
         if any((record["session"], record.get("digest")) in allowed
@@ -32836,17 +33254,18 @@ def _say_suspects(io: Surroundings, records: Sequence[dict[str, Any]], as_json: 
         if kinds:
             why.append(f"only a name tells ({', '.join(sorted(kinds))})")
         if why:
-            found.append(("; ".join(why), same[-1], len(same)))
-    found.sort(key=lambda one: (not one[0].startswith("you"), -one[2]))
+            suspects.append(("; ".join(why), same[-1], len(same)))
+    suspects.sort(key=lambda suspect: (not suspect[0].startswith("you"), -suspect[2]))
     today = time.strftime("%Y-%m-%d")
-    for reason, record, _ in found:
+    for reason, record, _ in suspects:
         _say_record(io, {**record, "suspect": reason} if as_json else record, today, as_json)
         if not as_json:
             io.say(f"    {reason}")
-    return [record for _, record, _ in found]
+    return [record for _, record, _ in suspects]
 
 
 def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Print how often each rule hit for each server, and which rules that refuse never did."""
     rows: dict[tuple[str, str], list[Any]] = {}
     for record in records:
         key = str(record.get("rule") or "(default)"), str(record.get("server") or "")
@@ -32872,7 +33291,7 @@ def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json
         table.append([str(count), rule, server, first[:16], last[:16], said])
     _say_table(io, table)
     if never:
-        _say_wrapped(io, "Never fired: " + ", ".join(never))
+        _say_wrapped(io, "Never matched: " + ", ".join(never))
 
 
 def _say_table(io: Surroundings, rows: Sequence[Sequence[str]]) -> None:
@@ -32885,6 +33304,7 @@ def _say_table(io: Surroundings, rows: Sequence[Sequence[str]]) -> None:
 
 
 def _say_wrapped(io: Surroundings, text: str, indent: str = "  ") -> None:
+    """Print a text wrapped at the end of the terminal, further lines indented."""
     import textwrap
     io.say(textwrap.fill(printable(text, 20_000), io.width or 100, subsequent_indent=indent,
                          break_on_hyphens=False))
@@ -32956,14 +33376,15 @@ def cmd_verify(args: Any, io: Surroundings) -> int:
     _say_line(io,
               "Keep these heads elsewhere: only they show whether a log was cut at its end or written "
               "anew.")
-    _say_table(io, [["session", "records", "head", "last"], *([session, str(count), digest, place]
-                                                              for session, (count, _, digest, place)
+    _say_table(io, [["session", "records", "head", "last"], *([session, str(count), digest, where]
+                                                              for session, (count, _, digest, where)
                                                               in heads.items())])
     return 1 if problems else 0
 
 
 def _break_of(head: Sequence[Any] | None, seq: Any, prev: Any) -> str:
-    """Where a chain breaks at a record, seen from the one before it; "" when it does not."""
+    """Where a chain breaks at a record, seen from the one before it; "" when it does not. A number that is
+    missing tells of records taken out, a hash that does not fit of one that was changed."""
     if type(seq) is not int:
         return "the record has no number"
     if head is None:
@@ -32981,17 +33402,18 @@ def _break_of(head: Sequence[Any] | None, seq: Any, prev: Any) -> str:
 
 def find_record(io: Surroundings, ref: str, files: Sequence[str]) -> dict[str, Any]:
     """The newest record with this ref. Raises UsageError."""
-    found = None
+    newest = None
     for entry in read_log(files or log_files(io, [])):
         if entry.record is not None and entry.record.get("ref") == ref:
-            found = entry.record
-    if found is None:
+            newest = entry.record
+    if newest is None:
         raise UsageError(f"no record in the log has the ref {printable(ref)}; see: mcpwall log --all")
-    return found
+    return newest
 
 
 def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
-    """The call of a record as far as the log tells it, and what it does not tell ("" when it is whole)."""
+    """The call of a record as far as the log tells it, and what it does not tell ("" when it is whole).
+    Where only the argument that decided was logged, the others are missing from the call."""
     if record.get("direction") != "inbound" or not record.get("method"):
         return None, "it is no call"
     params: dict[str, Any] = {}
@@ -33007,12 +33429,12 @@ def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
         return body, "the arguments of allowed calls are not logged (settings.log_args: full)"
     if not record.get("subject") or steps[:1] != ["params"]:
         return body, "the log does not hold what decided (settings.log_args: denied)"
-    place: dict[str, Any] = {"params": params}
+    holder: dict[str, Any] = {"params": params}
     for step in steps[:-1]:
-        place = place.setdefault(step, {})
-        if type(place) is not dict:
+        holder = holder.setdefault(step, {})
+        if type(holder) is not dict:
             return body, "the log does not hold what decided"
-    place[steps[-1]] = record["subject"]
+    holder[steps[-1]] = record["subject"]
     cut = " … " in record["subject"] and "characters" in record["subject"]
     return (body,
             "a long text in it is cut" if cut else "a secret in it is replaced" if MARKER in record["subject"]
@@ -33081,6 +33503,7 @@ def _explained(step: tuple[Policy, Any, str, Any, str]) -> tuple[str, str, str]:
 
 
 def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
+    """Print what a record tells of a refusal: what decided, where, why, in which reading."""
     said = f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}"
     _say_line(io, said)
     for key, word in (("subject", "What decided"),
@@ -33096,6 +33519,7 @@ def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
 
 
 def _say_layers(io: Surroundings, policy: Policy) -> None:
+    """Print of which files the policy in force is made, the strongest first."""
     _say_line(io, "Policy, the strongest first: " + ", ".join(
         dict.fromkeys(layer.file for layer in policy.layers if layer.name != "protection")))
     if policy.apart is not None:
@@ -33123,18 +33547,18 @@ def _walked(line: bytes, policy: Policy, server: str) -> _Walked:
     method = body.get("method") if kind != "response" else "tools/call"
     tool = params.get("name") if method == "tools/call" and kind != "response" else None
     message = Message(peer, kind, body, text, method, tool, server)
-    found: _Walked = []
-    for one in filter(None, (policy.machine, policy.apart, policy)):
-        for rule, outcome, hit in Wall(one).walk(Subject(message, one, Budget(10.0)), every=True):
-            found.append((one, rule, outcome, hit, _why(one, message, rule, outcome, hit)))
+    walked: _Walked = []
+    for policy_of in filter(None, (policy.machine, policy.apart, policy)):
+        for rule, outcome, hit in Wall(policy_of).walk(Subject(message, policy_of, Budget(10.0)), every=True):
+            walked.append((policy_of, rule, outcome, hit, _why(policy_of, message, rule, outcome, hit)))
             if outcome in (DECIDES, FAULT):
                 break
-        last = found[-1][1]
-        if found[-1][2] is FAULT or one is not policy and last is not None and last.action == "deny":
+        last = walked[-1][1]
+        if walked[-1][2] is FAULT or policy_of is not policy and last is not None and last.action == "deny":
             break
-        if one is not policy and (last is None or one is policy.apart or last.action in _PASSING):
-            found.pop()
-    return found
+        if policy_of is not policy and (last is None or policy_of is policy.apart or last.action in _PASSING):
+            walked.pop()
+    return walked
 
 
 def _why(policy: Policy, message: Message, rule: Rule | None, outcome: str, hit: Hit | None) -> str:
@@ -33175,6 +33599,7 @@ def _why(policy: Policy, message: Message, rule: Rule | None, outcome: str, hit:
 
 
 def _default_words(policy: Policy, message: Message) -> str:
+    """What becomes of a message that no rule decides about."""
     settings = policy.settings
     if message.peer == "server":
         return settings.outbound_default_action
@@ -33183,6 +33608,7 @@ def _default_words(policy: Policy, message: Message) -> str:
 
 
 def _words_of(value: Any) -> str:
+    """A condition of a policy as a person would write it."""
     return (value if type(value) is str else ", ".join(value) if type(value) is list and
             all(type(one) is str for one in value) else json.dumps(value, ensure_ascii=False))
 
@@ -33192,9 +33618,9 @@ def _near_misses(policy: Policy, walk: _Walked) -> Iterator[str]:
     hold."""
     if not walk or walk[-1][1] is not None or policy.settings.default_action == "allow":
         return
-    for one, rule, outcome, _, _ in walk:
+    for policy_of, rule, outcome, _, _ in walk:
         if rule is not None and rule.action == "allow" and outcome in (PASSED, EXCEPTED):
-            data = one.rule_data(rule)
+            data = policy_of.rule_data(rule)
             wanted = {key: value for key, value in data["match"].get("arguments", {}).items()}
             yield f"{rule.name} would allow it if {_words_of(wanted)} held" + (
                 f", unless {_words_of(data['unless'])}" if "unless" in data else "")
@@ -33222,8 +33648,9 @@ _NEVER_ALLOWED = {      # rule: why no rule is written for it, and what helps
 
 
 def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-    """The narrowest rules that may allow just the call of a record, the most telling first. Raises
-    UsageError, with what to do instead, for one that cannot be allowed narrowly."""
+    """The narrowest rules that may allow just the call of a record, the most telling first: a place stays
+    below its folder, any other text is matched letter by letter. Raises UsageError, with what to do
+    instead, for a call that cannot be allowed narrowly."""
     rule, ref = str(record.get("rule") or ""), record.get("ref")
     if record.get("direction") != "inbound" or record.get("method") != "tools/call" or not record.get("tool"):
         raise UsageError(f"{ref}: only calls of tools are allowed by a rule; write one by hand for "
@@ -33267,12 +33694,13 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
 
 def _regex_of(text: str) -> str:
     """A regex of policies for exactly *text*."""
-    return re.sub(r"[\\^$.*+?()\[\]{}|/-]", lambda found: "\\" + found.group(), text)
+    return re.sub(r"[\\^$.*+?()\[\]{}|/-]", lambda match: "\\" + match.group(), text)
 
 
 def spliced_rule(text: str, file: str, rule: Mapping[str, Any]) -> str:
-    """A policy's *text* with *rule* as its first; comments and everything else stay. Raises PolicyError where
-    that takes a person."""
+    """A policy's *text* with *rule* as its first; comments and everything else stay. The result is read
+    again and must be the old policy with this rule before the others. Raises PolicyError where that
+    takes a person."""
     before = parse_policy(text, file).data if text.strip() else {"version": 1}
     wanted = {**before, "rules": [dict(rule), *before.get("rules", [])]}
     if file.endswith(".json"):
@@ -33286,16 +33714,18 @@ def spliced_rule(text: str, file: str, rule: Mapping[str, Any]) -> str:
 
 
 def _yaml_with_rule(text: str, file: str, rule: Mapping[str, Any], has_rules: bool) -> str | None:
+    """The same for YAML: the rule as a block before the first one, indented like that. None where the list
+    is written in a way that cannot be added to by lines."""
     block = to_yaml([dict(rule)], 90).rstrip("\n").split("\n")
     lines = text.split("\n")
     ending = "\r" if lines and lines[0].endswith("\r") else ""
     where = yaml_lines(text, file)[1] if text.strip() else {}
     if has_rules:
         first = where["/rules/0"] - 1
-        found = re.match(r"( *)-(?: |\r?$)", lines[first])
-        if found is None:
+        match = re.match(r"( *)-(?: |\r?$)", lines[first])
+        if match is None:
             return None
-        lines[first:first] = [found[1] + line + ending for line in block]
+        lines[first:first] = [match[1] + line + ending for line in block]
     else:
         at = where.get("/rules")
         if at is not None and not re.match(r"rules: *\[\] *(#.*)?\r?$|rules: *(#.*)?\r?$", lines[at - 1]):
@@ -33312,6 +33742,8 @@ def _yaml_with_rule(text: str, file: str, rule: Mapping[str, Any], has_rules: bo
 
 
 def _json_with_rule(text: str, rule: Mapping[str, Any]) -> str | None:
+    """The same for JSON: the rule before the first one, or in a list of its own at the beginning of the
+    object."""
     node = parse_jsonc(text, comments=False)
     rules = next((member.node for member in node.members or () if member.key == "rules"), None)
     item = json.dumps(rule, ensure_ascii=False)
@@ -33349,6 +33781,8 @@ def cmd_allow(args: Any, io: Surroundings) -> int:
 
 
 def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, yes: bool) -> int:
+    """Write a rule that allows the call of a record; the exit status. The first candidate is taken with
+    which the call would really pass, judged by the whole policy."""
     other = _policy_elsewhere(io, record)
     if other:
         raise UsageError(f"{record['ref']}: {other}")
@@ -33451,11 +33885,11 @@ class Stops:
 
     def names(self) -> list[str]:
         """What is stopped, "" for everything."""
-        found = [""] if os.path.exists(self._every) else []
+        stopped = [""] if os.path.exists(self._every) else []
         for name in sorted(os.listdir(self._folder)) if os.path.isdir(self._folder) else ():
             text = _plain_text_at(os.path.join(self._folder, name))
-            found += [text] if text and name != "all" else []
-        return found
+            stopped += [text] if text and name != "all" else []
+        return stopped
 
     def stop(self, server: str) -> None:
         """Refuse every call of *server*. Raises OSError."""
@@ -33506,15 +33940,25 @@ def cmd_go(args: Any, io: Surroundings) -> int:
 # another policy, `learn` writes a policy from the log, and `report` makes a page of it. They ask the same
 # Wall as the relay does. None of them sends anything, and none writes but to the file that was asked for.
 #
+# An example runs in a session of its own, with no pins but those it makes itself, so that the order of
+# examples does not matter. `lint` goes on after a mistake, by emptying the place of it, and so tells of all
+# mistakes at once; the relay stops at the first.
+#
+# `learn` generalises as little as it can: an argument gets a condition only if one of our forms (a folder, a
+# small closed set of words) holds of every value seen, and names of arguments that were never seen are
+# refused. A call that the built-in rules would refuse comes in only argument by argument, exactly as it was.
+#
 # What the log does not tell cannot be replayed: a call whose arguments are cut, one that a person answered,
 # one that a limit or a stop refused. Such calls are counted by their reason, and never guessed.
 
+# Each mistake costs another load of the policy, and nobody mends more at a time.
 MAX_LINT_PROBLEMS = 100
 
 
 class _Example:
-    """One example, run in a session of its own: `problems` says what was not as expected, `rules` which rules
-    decided."""
+    """One example, run in a session of its own: `problems` says what was not as expected, `rules` which
+    rules decided. The session enforces even where the policy only monitors, or nothing could be
+    expected of it."""
 
     def __init__(self, policy: Policy, example: Mapping[str, Any]) -> None:
         settings = policy.settings._replace(mode="enforce", unlisted_tools="allow")
@@ -33560,6 +34004,7 @@ class _Example:
         return ("deny" if left_out else str(fields["action"])), fields["rule"], text
 
     def _step(self, step: Mapping[str, Any]) -> tuple[str, str | None, str]:
+        """(action, rule, what passed) of one step: a call with its answer, or a message as it is given."""
         self._ident += 1
         if "message" in step:
             body = {"jsonrpc": "2.0", **step["message"]}
@@ -33633,7 +34078,8 @@ def cmd_test(args: Any, io: Surroundings) -> int:
 
 
 def _policy_of_tests(layer: PolicyLayer, path: str, is_policy: bool, options: _Options) -> Policy:
-    """The policy that the examples of a file are about: itself, or what it (or the command line) names."""
+    """The policy that the examples of a file are about: the file itself, or what it (or the command line)
+    names. Examples beside a policy can so be run against another version of it."""
     if options.config or options.profile:
         return options.policy()
     named = layer.data.get("policy")
@@ -33654,16 +34100,17 @@ def _write_result(io: Surroundings, path: str, text: str, mode: int = 0o644) -> 
 
 
 def _write_junit(io: Surroundings, path: str, tested: Sequence[_Tested]) -> None:
+    """Write the results in the form that build servers read (JUnit XML). Raises UsageError."""
     from xml.sax.saxutils import escape, quoteattr
-    failed = sum(bool(one.problems) for one in tested)
+    failed = sum(bool(example.problems) for example in tested)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>',
              f'<testsuite name="mcpwall" tests="{len(tested)}" failures="{failed}">']
-    for one in tested:
-        name = quoteattr(printable(f"{one.line}: {one.name}", 300))
-        head = f"<testcase classname={quoteattr(printable(one.file, 500))} name={name}"
-        said = printable("; ".join(one.problems), 2000)
+    for example in tested:
+        name = quoteattr(printable(f"{example.line}: {example.name}", 300))
+        head = f"<testcase classname={quoteattr(printable(example.file, 500))} name={name}"
+        said = printable("; ".join(example.problems), 2000)
         lines.append(f"{head}><failure message={quoteattr(said)}>{escape(said)}</failure></testcase>"
-                     if one.problems else head + "/>")
+                     if example.problems else head + "/>")
     _write_result(io, path, "\n".join([*lines, "</testsuite>", ""]))
 
 
@@ -33671,7 +34118,8 @@ def _write_junit(io: Surroundings, path: str, tested: Sequence[_Tested]) -> None
 
 def policy_problems(text: str, file: str,
                     load: Callable[[PolicyLayer], Policy]) -> tuple[list[str], Policy | None]:
-    """Every mistake in a policy, and the policy without what is wrong in it (None when too much is)."""
+    """(every mistake in a policy, the policy without what is wrong in it). The second is None when too
+    much is. It loads the policy again and again, each time without the place of the last mistake."""
     problems: list[str] = []
     try:
         data = load_json(text) if file.endswith(".json") else parse_yaml(text, file)
@@ -33689,10 +34137,11 @@ def policy_problems(text: str, file: str,
     return problems, None
 
 
-def _without_place(data: Any, place: str) -> bool:
+def _without_place(data: Any, where: str) -> bool:
     """Empty what stands at a JSON Pointer so that what follows it keeps its place; False when nothing
-    does."""
-    steps = [step for step in pointer_steps(place) if step]
+    does. A rule is replaced by one that marks and decides nothing: were it taken out, the rules behind
+    it would move, and their mistakes be told with the wrong number."""
+    steps = [step for step in pointer_steps(where) if step]
     if not steps:
         return False
     rule = steps[0] in ("rules", "outbound_rules") and len(steps) > 1
@@ -33732,7 +34181,7 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
     if not files:
         io.say("There is no policy here; the built-in default is in force.")
         return 0
-    found: dict[str, list[list[str]]] = {}
+    results: dict[str, list[list[str]]] = {}
     context = default_path_context(project_dir=io.cwd, home=io.home)
     for path in files:
         text = read_policy_file(path, check_owner=False)[1]
@@ -33744,13 +34193,13 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
             and not os.path.exists(os.path.splitext(path)[0] + ".tests.yml")):
             doubts.append(f"{path}: the policy has no tests; `tests:` lists calls and what must become of "
                           "them (see: mcpwall test --help)")
-        found[path] = [problems, doubts]
-    bad = any(problems or args.strict and doubts for problems, doubts in found.values())
+        results[path] = [problems, doubts]
+    bad = any(problems or args.strict and doubts for problems, doubts in results.values())
     if args.json:
         io.say_json({path: {"problems": problems, "warnings": doubts}
-                     for path, (problems, doubts) in found.items()})
+                     for path, (problems, doubts) in results.items()})
         return int(bad)
-    for path, (problems, doubts) in found.items():
+    for path, (problems, doubts) in results.items():
         for problem in problems:
             _say_line(io, printable(shown_without_secrets(problem), 1000))
         for doubt in doubts:
@@ -33763,11 +34212,13 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
 # -- replay and learn -------------------------------------------------------------------
 
 def _arguments_of(message: Message) -> dict[str, Any]:
+    """The arguments of a logged call."""
     return (message.body.get("params") or {}).get("arguments", {})      # type: ignore[no-any-return]
 
 
 def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message, str]]:
-    """(record, the call, what is not known of it) of every call in the logs."""
+    """(record, the call, what is not known of it) of every call in the logs; "" when all is known.
+    Answers, and what a session did of itself, are passed over."""
     for record, *_ in read_log(log_files(io, words), bool(words)):
         if (record is None or record.get("direction") != "inbound"
             or record.get("method") in (None, "response") or "answers" in record or "hook" in record
@@ -33795,8 +34246,8 @@ class _Rejudged(NamedTuple):
 
 
 def _not_by_rules_alone(record: Mapping[str, Any], action: str, limited: Iterable[str]) -> str:
-    """Why what became of a call cannot be told again from the call alone; "" when it can. *limited*: rules
-    with a limit or a mark."""
+    """Why what became of a call cannot be told again from the call alone; "" when it can. *limited*: the
+    names of rules with a limit or a mark, whose verdicts depend on what came before."""
     if str(record.get("rule")) in limited:
         return "limits and marks depend on what came before"
     if (record.get("rule") is None and action in ("deny", "ask")
@@ -34005,8 +34456,8 @@ def _allows_all(rule: Mapping[str, Any], messages: Sequence[Message], context: P
 
 
 def _learned_matcher(values: Sequence[Any], project: str) -> dict[str, Any] | None:
-    """What all *values* of an argument have in common: a folder, or a small closed set of words. None:
-    nothing."""
+    """What all *values* of an argument have in common: a folder, or a small closed set of words; None for
+    nothing. A folder that is the root of the file system is none, for it would allow everything."""
     texts = [text for value in values for text in (value if type(value) is list else [value])]
     if not texts or not all(type(text) is str and text for text in texts):
         return None
@@ -34037,6 +34488,7 @@ vertical-align:top;overflow-wrap:anywhere}th{font-weight:600;white-space:nowrap}
 svg{display:block}svg text{fill:var(--dim);font-size:11px}.deny{fill:var(--deny)}.ask{fill:var(--ask)}.redact{fill:var(--redact)}
 b.deny{color:var(--deny)}b.ask{color:var(--ask)}b.redact{color:var(--redact)}@media print{body{padding:0;max-width:none}h2{break-after:avoid}}
 """    # noqa: E501
+# Of each table of a report. A browser shows so many at once, and the log has all of them.
 MAX_REPORT_ROWS = 500
 
 
@@ -34054,18 +34506,19 @@ def _report_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
             if body else '<p class="dim">None.</p>')
 
 
-def _report_counts(keys: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def _report_counts(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """(how often, *key), the most frequent first."""
     counts: dict[tuple[Any, ...], int] = {}
-    for key in keys:
+    for key in rows:
         _count(counts, key)
     return [(count, *key)
             for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))][:MAX_REPORT_ROWS]
 
 
 def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Sequence[str], made: str) -> str:
-    """One self-contained page about these records: no script, nothing from elsewhere, every text of a message
-    escaped."""
+    """One self-contained page (HTML) about these records: no script, nothing from elsewhere, every text of
+    a message escaped. What is in the log was written by servers and models, and a page that ran some of
+    it would be the attack."""
     from html import escape
     refused = [record for record in records if record["action"] == "deny"]
     asked = [record for record in records if record["action"] == "ask" or record.get("asked")]
@@ -34095,7 +34548,7 @@ def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Seq
          _report_counts(told(one, "would", "rule", "tool") for one in would)),
         ("Tools that were flagged or left out", ("server", "tool", "what", "why"),
          list(dict.fromkeys(tools))[:MAX_REPORT_ROWS]),
-        ("Servers that no wall covers", ("entry",), [(one,) for one in uncovered]),
+        ("Servers that no wall covers", ("entry",), [(entry,) for entry in uncovered]),
         ("Each of them", ("time (UTC)", "ref", "what", "server", "tool", "about", "rule"),
          [(str(one["ts"])[:19].replace("T", " "), one.get("ref"),
            f"would {one['would']}" if one.get("would") else one["action"],
@@ -34126,8 +34579,8 @@ def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
     for record in records:
         bar = bars.setdefault(str(record["ts"])[:cut], [0, 0, 0])
         action = _became(record)
-        for place, actions in enumerate((("deny",), ("ask",), ("redact", "strip"))):
-            bar[place] += action in actions
+        for index, actions in enumerate((("deny",), ("ask",), ("redact", "strip"))):
+            bar[index] += action in actions
     shown = sorted(bars.items())[-60:]
     most, width = max(1, *(sum(bar) for _, bar in shown)), min(100, 900 / len(shown))
     lines = [f'<div class="wide"><svg width="{40 + width * len(shown):.0f}" height="200" role="img" '
@@ -34177,6 +34630,13 @@ def cmd_report(args: Any, io: Surroundings) -> int:
 # A command line is a relay (`mcpwall [OPTION…] -- COMMAND`) or a verb. A verb is a function with its
 # arguments declared above it (section 29), and VERBS lists them all in the order of the help. Whatever goes
 # wrong ends in `main` as one line on stderr, which says what to write instead, and in an exit status.
+#
+# The relay's own options stand before `--`, and everything behind it is the server's. Nothing is guessed
+# there: a word before `--` that is no verb is a mistake, and the line that was probably meant is shown.
+#
+# A server is known to rules and to the consent store by a name and an identity (`server_identity`). Both come
+# from its command, and leave out what differs from day to day or machine to machine: versions, places,
+# tokens. So an update asks nobody again, and another program under the same name does.
 
 ABOUT = """\
 mcpwall: a firewall for AI tool calls. It runs between an AI host and an MCP server, and judges every message.
@@ -34197,7 +34657,7 @@ Examples:
   mcpwall --profile strict -- uvx mcp-server-git
   mcpwall check read_file path=~/.ssh/id_rsa
   mcpwall log --since 2d
-  mcpwall rules company-laptop --format yaml > ~/.mcpwall/config.yml
+  mcpwall init --profile company-laptop
 
 Exit status of `mcpwall -- COMMAND`: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be
 started; 70 for a fault in mcpwall. Of every verb: 0 done, allowed, or nothing found; 1 something was found, refused or
@@ -34267,6 +34727,8 @@ def _settle_streams() -> None:
 
 
 def dispatch(argv: list[str]) -> int:
+    """Carry out a command line: a verb, one of the options that only say something, or the relay; the exit
+    status. Raises UsageError."""
     at = argv.index("--") if "--" in argv else len(argv)
     verb_at = 0
     while verb_at < at and argv[verb_at].startswith("-"):       # options may stand before the verb
@@ -34315,6 +34777,7 @@ def _corrected(argv: Sequence[str], word: str) -> str:
 
 
 def _shell_word(word: str) -> str:
+    """A word as a shell of POSIX has to get it."""
     import shlex
     return shlex.quote(word)
 
@@ -34339,6 +34802,7 @@ def _fitted(line: str) -> str:
 
 
 def _say_version() -> int:
+    """Print the version."""
     print(f"mcpwall {__version__}")
     return 0
 
@@ -34354,13 +34818,15 @@ def _cmd_checksum() -> int:
 # -- the relay ------------------------------------------------------------------
 
 def _cmd_relay(options: _Options, command: list[str]) -> int:
+    """Stand in front of the server that *command* starts; its exit status. All that may fail for a mistake
+    of the user's is done before the server starts, so that no half of a wall is ever running."""
     if not command:
         raise UsageError("nothing after --; write the server's command there")
     if len(command) == 1 and re.search(r"\s", command[0]) and not os.path.exists(command[0]):
         raise UsageError(f"{printable(repr(command[0]))} is one word with blanks; write the command in "
                          f"several: mcpwall -- {printable(command[0], 300)}")
     if sys.stdin is not None and sys.stdin.isatty():
-        print("mcpwall: waiting for a host to speak MCP here; it is hosts that start this line (see: mcpwall "
+        print("mcpwall: waiting for a host to speak MCP here; hosts start this command (see: mcpwall "
               "init)", file=sys.stderr)
     gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
@@ -34496,9 +34962,9 @@ def shown_command(command: Sequence[str]) -> str:
     return printable(" ".join(words), 300)
 
 
-def _without_value(found: re.Match[str]) -> str:
+def _without_value(match: re.Match[str]) -> str:
     """`user:password@`, the query of a URL and the value of `NAME=value` left out."""
-    return f"{found[2]}=" if found[2] else f"://{found[1]}"
+    return f"{match[2]}=" if match[2] else f"://{match[1]}"
 
 
 # -- check ----------------------------------------------------------------------
@@ -34588,7 +35054,8 @@ def _check_lines(given: str | None) -> list[bytes]:
 
 
 def _is_loose_json(line: bytes) -> bool:
-    """Could somebody's JSON reader take this for one value?"""
+    """Could somebody's JSON reader take this for one value? Then it is judged, and refused if it is not
+    strict, rather than called no input."""
     try:
         json.loads(line.decode("utf-8", "surrogateescape"))
     except RecursionError:
@@ -34638,6 +35105,7 @@ class _Checks:
                 self.status = 1
 
     def show(self, as_json: bool, stream: Any = None) -> None:
+        """Print the verdicts so far, as JSON or as a sign and a line for each, and forget them."""
         stream = stream or sys.stdout
         if as_json:
             keys = ("direction", "method", "tool", "id", "action", "rule", "message", "why", "view",
@@ -34660,12 +35128,13 @@ class _Checks:
         return ""
 
     def _lines(self, fields: dict[str, Any], argument: str) -> Iterator[str]:
+        """A verdict in lines: what it is about, which rule decided and where that stands, and why."""
         sign, (word, _, _) = _SIGNS[fields["action"]], _WORDS[fields["action"]]
-        what = fields["method"] or "unreadable"
+        subject = fields["method"] or "unreadable"
         if fields["direction"] == "outbound":
-            what = "(response)" if what == "response" else f"(from the server) {what}"
+            subject = "(response)" if subject == "response" else f"(from the server) {subject}"
         more = [printable(text) for text in (fields["tool"], argument) if text]
-        yield "  ".join([f"{sign} {word:<6} {what}", *more])
+        yield "  ".join([f"{sign} {word:<6} {subject}", *more])
         if fields["rule"] is not None:
             yield f"  Rule: {printable(fields['rule'])}{self._origin(fields['rule'])}"
         elif fields["method"] is None or fields["message"] is not None:
@@ -34691,8 +35160,8 @@ def _with_signs_of(text: str, encoding: str | None) -> str:
 
 
 def _deciding_argument(item: Any, fields: Mapping[str, Any]) -> str:
-    """What a verdict shows of a call: the argument that decided, by its name where it is not the first; else
-    the first."""
+    """What a verdict shows of a call: the argument that decided, by its name where it is not the first;
+    else the first. Most calls have one argument, and its name tells nothing then."""
     steps = pointer_steps(str(fields.get("argument") or ""))
     value, first = item, _first_argument(item)
     try:
@@ -34949,6 +35418,10 @@ def cmd_demo(args: Any, io: Surroundings) -> int:
         project = os.path.join(home, "project")
         os.mkdir(project)
         this = [sys.executable, os.path.abspath(__file__)]
+        if "PYTHONHOME" not in os.environ:      # as a wrapped entry starts: compiled once for wall and server
+            cache = sys.pycache_prefix or os.path.join(home, "cache")
+            text = _LAUNCHER.format(file=this[1], cache=cache)
+            this[1:] = ["-I", "-S", "-c", text]
         child = subprocess.Popen([*this, *given, "--log-level", "error", "--server-name", "toy", "--", *this,
                                   "demo", "--server"],
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=project,
@@ -34976,7 +35449,8 @@ def cmd_demo(args: Any, io: Surroundings) -> int:
 
 
 def _demo_conversation(io: Surroundings, to_wall: Any, from_wall: Any) -> str:
-    """Show what becomes of each call; the ref of the first one that is refused."""
+    """Show what becomes of each call; the ref of the first one that is refused. Each is sent and waited
+    for by itself, so that what the wall says stands below it."""
     def ask(ident: int, method: str, params: dict[str, Any]) -> dict[str, Any]:
         to_wall.write(json.dumps({"jsonrpc": "2.0", "id": ident, "method": method, "params": params}).encode()
                       + b"\n")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import gc
 import json
 import os
 import queue
@@ -51,6 +52,8 @@ def work() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)       # what tests print goes the way of what unittest says
     sys.stdout = sys.stderr
+    import tests.support  # noqa: F401
+    gc.freeze()         # the module itself is no garbage
     for order in orders:
         began = os.times()
         ran = unittest.main(None, argv=["python3 -m unittest", *sys.argv[2:], *json.loads(order)], exit=False).result

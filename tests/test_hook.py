@@ -699,6 +699,7 @@ class Installed(InEmptyHome):
         self.home = os.path.join(self.home, "o'the \"home\" $HOME")
         os.makedirs(self.home)
         self.environ.update(HOME=self.home, USERPROFILE=self.home)
+        self.start_quickly()
 
     def setup(self, *words: str) -> str:
         done = self.run_here(*words)
