@@ -16800,7 +16800,8 @@ _STEER_CONTRARY = {
         r"\b(?:unless|if|until|whether|how|where|which|than) (?:you|they|we) $"), _inject_nothing),
     "hide": (lazy_regex(        # what others may do or did; who asks for no password
         r"\b(?:(?<!you )(?:is|are|be) (?:allowed|able|permitted) to|refuses? to|would"
-        r"|(?<!you )(?:can|may)(?! be)|could|used to|previously|no longer|right now it)\b[^.!?\n;:]{0,60}$"), lazy_regex(
+        r"|(?<!you )(?:can|may)(?! be)|could|used to|previously|no longer|right now it)\b"
+        r"[^.!?\n;:]{0,60}$"), lazy_regex(
             r"(?:no|not|do not|don['’]t|never)\b[^.;]{0,24};|(?:never|do not|don['’]t) ask(?:s|ing)?"
             r"(?: \w+){0,3}? for (?:(?:an?|any|the|your|their) )?"
             r"(?:\w+ )?(?:passwords?|tokens?|secrets?|pins?|cards?|credentials?)\b")),
