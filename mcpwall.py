@@ -7492,7 +7492,8 @@ _SH_OWN_FOLDER = (
 _SH_OWN_FILE = lazy_regex(_SH_OWN_FOLDER
                           + r"/|~/[^.].*\.(?:od[tsp]|docx?|xlsx?|pptx?|pdf|tex|rtf|pages|numbers|key|jpe?g|"
                           r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md|txt)\Z", re.I)
-_SH_OWN_PLACE = lazy_regex(_SH_OWN_FOLDER + r"/?\Z|~/[^/.]+/?\Z|~/?\Z|~/\*", re.I)
+_SH_OWN_PLACE = lazy_regex(_SH_OWN_FOLDER + r"(?:/|(?<!/Downloads)/[^/]*\*[^/]*)?\Z|"
+                           r"~/[^/.]+/?\Z|~/?\Z|~/\*", re.I)
 # Files that programs leave behind: harmless to delete in any folder but the system's.
 _SH_THROWN = lazy_regex(
     r"(?:[\w.-]+/)*[\w*?.-]*\.(?:o|obj|pyc|pyo|class|tmp|temp|log|swp|orig|rej|gcda|gcno|coverage|aux)\Z")
@@ -9235,16 +9236,31 @@ class _CodeCalls(_CodeValues):
             self.tell("sql", _code_hole.sub(lambda hole: hole.group(1) or "x", text))
         return call.some()
 
+    def betrays(self, call: _CodeCall) -> bool:
+        """Does a secret of the environment go to another service than the one that its name tells?"""
+        hosts = "".join([found[1] for arg in call.args[:2] for text in arg.texts[:4]
+                         for found in [re.match(r"\w+://([^/?#]+)", text)] if found]).lower()
+        given = [*[(arg, False) for arg in call.args],
+                 *[(value, name in _CODE_LENT) for name, value in call.fields.items()]]
+        for value, lent in given if hosts else ():
+            if len(given) < 200:
+                given += [(one, lent) for one in value.items or ()]
+                given += [(one, lent or name in _CODE_LENT) for name, one in (value.fields or {}).items()]
+            for name in re.findall(r"\$([A-Z_0-9]+)", " ".join(value.texts[:8])):
+                if _SH_SECRET_NAME.search(name) and _sh_elsewhere(_sh_read(["\0$" + name]), hosts, lent):
+                    return True
+        return False
+
     def fetches(self, call: _CodeCall) -> _CodeValue:
         """Code that gets something from the network; with a body, or with something of the environment, it
         sends."""
         if ("env" in call.origins or not _CODE_SENT.isdisjoint(call.fields) or len(call.args) > 1 and
-            call.last == "urlopen"):
+            call.last == "urlopen" or self.betrays(call)):
             return self.sends(call)
         return self.answered(call)
 
     def sends(self, call: _CodeCall) -> _CodeValue:
-        self.tell("send", sorted(call.origins), call.last)
+        self.tell("send", sorted(call.origins | {"env"} if self.betrays(call) else call.origins), call.last)
         return self.answered(call)
 
     def answered(self, call: _CodeCall) -> _CodeValue:
@@ -9600,6 +9616,7 @@ _code_file = lazy_regex(r"(?:~|\.{0,2})/\w|\.\w|\w[\w.-]*[./\\]\w|[A-Za-z]:\\|(?
 
 
 # What is known of the origin of a value, as a stream has it.
+_CODE_LENT = frozenset("headers auth Authorization authorization".split())      # say who one is
 _CODE_PRIVATE = {"env": "\0the environment", "vault": "\0a stored password\0"}
 
 
@@ -10838,7 +10855,7 @@ class _ShFiles(_ShState):
         for here, mapped in spots:
             plain = mapped.rstrip("/") or "/"
             if plain == "~" or plain == "/tmp" and not whole or _sh_top.match(plain):
-                return hard
+                return hard or whole
             if plain.startswith("~/Downloads/") and not recursive and not (forced and "*" in plain):
                 return False
             if plain.endswith("/.git") and hard or ".." in place and self.climbs(here):
@@ -11803,6 +11820,9 @@ class _ShRun(_ShScripts):
             return _EMPTY if call.name in (":", "true") else _NOTHING
         if call.row.shows:
             return _sh_read(["\0" + one for one in call.row.shows])
+        if "--files" in call.args:              # rg says names and no lines
+            return _Flow("\n".join([word.rstrip("/") + "/*" for word in call.words] or ["*"]),
+                         below=not call.words)
         if "lines" in traits:
             if _sh_seeks.search(" ".join(call.all("p"))):
                 wide = any([place in ("~", "/etc") or _sh_top.match(place)
@@ -12104,7 +12124,9 @@ def _do_find(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             for hit in hits:
                 if shape == "*" and _sh_program("".join(tests[k + 1:k + 2])) in ("rm", "unlink", "shred"):
                     run.delete(hit, "find deletes files outside the project")
-                run.simple([w.replace("{}", hit) for w in tests[k + 1:end]], flow)
+                what = tests[k + 1:end]
+                run.simple([w.replace("{}", hit) for w in what]
+                           + [hit] * (not finds and "{}" not in " ".join(what)), flow)
         elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(tests):
             run.written(tests[k + 1], _NOTHING, False)
     return _Flow("\n".join(hits))
@@ -12583,6 +12605,8 @@ def _do_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             _sh_has(r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", places)):
             run.delete(word, "moves away what is outside the project")
     if into:
+        if _sh_has("/dev/(?:zero|full|u?random)", words):
+            run.emptied(into)
         leaf = into + words[0].rpartition("/")[2] if words and into[-1:] in "/\\" else into
         if not template or ".env" not in leaf:
             run.written(leaf, content, False)
@@ -35371,7 +35395,8 @@ def cmd_demo(args: Any, io: Surroundings) -> int:
         os.mkdir(project)
         this = [sys.executable, os.path.abspath(__file__)]
         if "PYTHONHOME" not in os.environ:      # as a wrapped entry starts: compiled once for wall and server
-            text = _LAUNCHER.format(file=this[1], cache=os.path.join(home, "cache"))
+            cache = sys.pycache_prefix or os.path.join(home, "cache")
+            text = _LAUNCHER.format(file=this[1], cache=cache)
             this[1:] = ["-I", "-S", "-c", text]
         child = subprocess.Popen([*this, *given, "--log-level", "error", "--server-name", "toy", "--", *this,
                                   "demo", "--server"],
