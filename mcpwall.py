@@ -5875,12 +5875,13 @@ class ShellContext(NamedTuple):
 # message is refused.
 
 _SH_POSIX, _SH_POWER, _SH_CMD = "sh", "powershell", "cmd"       # the dialects
-# in a text: anything may stand here; between the two the name of the variable it is, if any
+# A hole in a text: anything may stand here. Between its two signs, which no text has otherwise, stands the
+# name of the variable that it is, if it is one.
 _SH_HOLE = "\ue0f0\ue0f1"
 _sh_holes = lazy_regex("\ue0f0(\\w*)\ue0f1")
 _SH_ENDS = " \t\r\n;&|<>()"     # end a word
 _sh_plain_run = lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+""")
-# words that mean themselves
+# Words without quotes, expansions and operators, which mean themselves.
 _sh_plain_words = lazy_regex(r"""(?:[^\s'"\\$`;&|<>(){}=\[#]+(?:[ \t]+|(?=[\n;&|)])|\Z))+""")
 # Commands of plain and plainly quoted words, in a list or pipe. A word begins in one way only, or matching
 # could take exponential time.
@@ -5907,7 +5908,7 @@ _sh_function = lazy_regex(r"[ \t]*\([ \t]*\)")
 _sh_assigned = lazy_regex(r"([A-Za-z_]\w*)(?:(\+?)=|(?=\[))")
 _sh_index_assigned = lazy_regex(r"(\+?)=")
 _sh_assignment = lazy_regex(r"([A-Za-z_]\w*)(?:\[[^\]\s]*\])?(\+?)=")
-# before an assignment (or nothing)
+# What may stand before an assignment; the empty word is the assignment by itself.
 _SH_DECLARES = frozenset(" declare typeset local readonly export".split(" "))
 _sh_coproc_name = lazy_regex(r"([A-Za-z_]\w*)[ \t]+(?=[{(]|(?:if|while|until|for|case|\[\[)\s)")
 _sh_time_options = lazy_regex(r"(?:-p[ \t]+)?(?:--[ \t]+)?")
@@ -6085,7 +6086,8 @@ class _ShReader(_Reader):
         joint, first, self.stopped = "", 0, ""
         while True:
             self.gap()
-            # not closed: no shell runs it, and what is in it is followed all the same
+            # What is not closed no shell runs as it stands. What is in it is followed all the same, for a
+            # wrapper may close it.
             if self.i >= self.n:
                 return found
             c, before = self.t[self.i], self.i
@@ -6099,7 +6101,7 @@ class _ShReader(_Reader):
                 return found
             if word in _SH_CLOSERS:
                 line = self.t.rfind("\n", 0, self.i) + 1
-                # no shell runs this line
+                # A shell refuses a line that begins with a closing sign, and goes on with the next.
                 if word in ");" and not self.depth and not self.t[line:self.i].strip():
                     self.i = (self.t.find("\n", self.i) + 1 or self.n + 1) - 1
                 else:
@@ -6720,7 +6722,8 @@ class _Flow(NamedTuple):
         return self._replace(text=text)
 
 
-# none; one nobody can tell; …
+# Flows that come again: none at all, one of which nobody can tell, an empty text, and what comes from the
+# network.
 _NOTHING, _SOME, _EMPTY, _REMOTE = _Flow(), _Flow(), _Flow(""), _Flow(None, True)
 
 
@@ -7207,12 +7210,13 @@ _SH_LEAVES_OUT = {"zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomi
                   "exa": "-I"}
 _SH_LEFT_OUT = frozenset("""--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern
     --ignore-glob --ignore-patterns""".split())
-# shared
+# Parts that several rows below share: the names of branches that others work on, and what means more than a
+# single named file.
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"
 _SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named file
 _SH_LOOSENS = (
     r"(?:-\S+ )*(?:approve|allow|go|unwrap|wrap|init) (?!(?:(?!-- )\S+ )*(?:--list|--help|-h|--dry-run) )")
-# whom pgrep, pidof or ps have found
+# A command that ends the wall itself, whose process pgrep, pidof or ps have found.
 _sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b).*\b(?:pgrep|pidof|ps|get-process|"
     r"tasklist)\b[^\n;]*m[^a-z ]?cp[^a-z ]{0,3}wal")
 _sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|save_config|wrap_server)\b")
@@ -7540,7 +7544,7 @@ _sh_system_file = lazy_regex(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|li
 _sh_top = lazy_regex(r"(?:/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*)\Z")
 _sh_unknown_front = lazy_regex("()\ue0f0(\\w*)\ue0f1(/?.*)", re.S)
 _sh_windows_front = lazy_regex("(?:\\$\\{?(\\w+)\\}?|\ue0f0(\\w*)\ue0f1)(/?.*)", re.S)
-# of a variable
+# What a variable is called that is likely to lead to something passing, such as a folder of build output.
 _sh_passing_name = lazy_regex(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file")
 _SH_HISTORY = lazy_regex(r".*(?:_history|\.histfile|ConsoleHost_history\.txt|\.lesshst)\Z")
 _SH_PRIVATE = lazy_regex(
@@ -7571,16 +7575,16 @@ _SH_SUBCOMMANDS = frozenset("""git kubectl oc docker podman nerdctl aws gcloud a
 _SH_FIND_NARROWS = frozenset("-empty -regex -iregex -mtime -mmin -size -newer".split())
 _SH_FIND_RUNS = frozenset("-exec -execdir -ok -okdir -x -X --exec --exec-batch".split())
 _SH_REMOVES_ALL = frozenset("rimraf shred srm wipe trash trash-put del-cli remove remove_directory".split())
-# the last word is the file it goes to
+# Programs of which the last word is the file that a download goes to.
 _SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin start-bitstransfer".split())
-# a file named like the end of the address
+# Programs that name the file of a download like the end of its address.
 _SH_NAMED_BY_URL = frozenset("wget wget2 aria2c axel lwp-download".split())
 _sh_sources = lazy_regex(r"\*\.(?:py|[jt]sx|ts|go|rs|java|kt|c|cc|[ch]pp|cs|rb|php|swift|vue|md|tex|ipynb)\Z")
 # Which of its databases a program works on: one for tests is made anew each time.
 _SH_STAGES = {"rails": "RAILS_ENV", "bin/rails": "RAILS_ENV", "rake": "RAILS_ENV", "mix": "MIX_ENV",
               "sequelize": "NODE_ENV", "sequelize-cli": "NODE_ENV", "knex": "NODE_ENV", "php": "APP_ENV",
               "artisan": "APP_ENV"}
-# what it is told of another one
+# Options and addresses that tell such a program of another database than the one for tests.
 _sh_other_base = lazy_regex(r"(?i)(?:.* )?(?:\S*(?:_URL|://|prod|:all\b)|-e |"
                             r"--(?:env|environment|url|database|connection|config)[= ](?!test(?:ing)? ))")
 _sh_test_base = lazy_regex(r"(?:[^\s?]*[/_-])?tests?(?:\d*|[_-]\w+|\.(?:db|sqlite3?))\Z")
@@ -7858,7 +7862,7 @@ def regex_heads(source: str) -> tuple[str, ...]:
             begin = sign.end()
         elif sign[0] == ")" and not depth:
             closed += 1
-            # all of it is one group
+            # The whole regex is one group, so its heads are those of what is inside.
             if closed == 1 and source[:3] == "(?:" and sign.end() == len(source):
                 return regex_heads(source[3:-1])
     heads: list[str] = []
@@ -8041,7 +8045,7 @@ SQL_DOING = _SQL_DYNAMIC | frozenset(
     "LANGUAGE SUPERUSER GRANT DROP TRUNCATE DELETE UPDATE PRAGMA FLUSHALL FLUSHDB SHUTDOWN".split() + [
         "PG_TERMINATE_BACKEND"])
 _sql_words = lazy_regex(r"[A-Z_]\w*")
-# to a string, or to parentheses
+# What stands before a string or before parentheses: a keyword there says what these hold.
 _sql_leading = lazy_regex(r"\b([A-Z_]\w*)\b\s*(?:=\s*)?(?:[A-Z]?['\"]|\()")
 
 
@@ -8636,7 +8640,8 @@ class _CodeText:
         elif word == ":":
             self.colon(frame, ends)
         elif word == "|" and family == "sigil" and (found := _code_params.match(self.text, self.at)):
-            # each { |NAME| …
+            # A block with parameters, `each { |NAME| … }`: the parameters take the items of what `each` is
+            # called on.
             below = self.stack[-2].atoms[-1:] if len(self.stack) > 1 else []
             over: Any = top if ends else below[0] if below else ""
             self.reader.bind(re.findall(r"\w+", found.group(1)),
@@ -8683,7 +8688,7 @@ class _CodeText:
             listed = values if values or not fields and opening != "{" else None
             return _CodeValue((), listed, "", _code_origins(*values, *fields.values()), fields)
         elif opening == "(" and self.family == "sigil" and below.atoms in (["for"], ["foreach"]):
-            # for my NAME (LIST)
+            # Perl's `for my NAME (LIST)`.
             reader.bind([callee.ref], [item for value in values for item in value.each()])
         elif opening != "(":
             return reader.picked(callee, values)
@@ -8833,7 +8838,8 @@ class _CodeValues:
     """Variables, and what values are made of."""
     family: str
     home: str
-    # characters that joined texts and texts within texts may still have
+    # How many characters texts may still have that are joined, or stand within texts: code can double a text
+    # in a loop.
     room: int
     old: dict[str, _CodeValue]                  # variables of the reading before
     vars: dict[str, _CodeValue]
@@ -8887,7 +8893,7 @@ class _CodeValues:
             value.ref in ("self", "this", "cls") and (self.vars.get(name) or self.old.get(name)))
         if known:
             return known
-        # of the password database
+        # The home folder, as the password database and the libraries above it name it.
         if name == "pw_dir" or name == "dir" and "getpw" in value.name or value.name == "plumbum.local.env":
             return _CodeValue((self.home,), None, "Path")
         if value.name.endswith(("process.env", "Bun.env")):
@@ -9501,7 +9507,7 @@ _CODE_CALLERS = frozenset(
     "call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
 _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset(
     "method body data".split())
-# rather variables
+# Words that are rather names of variables than of functions, so that what is put into them is a text.
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())
 _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
 # What Perl says shortly.
@@ -10460,7 +10466,7 @@ class _ShState:
     cwds: tuple[str, ...] = ("",)               # as seen from where the command started
     functions: Mapping[str, Any] = {}
     aliases: Mapping[str, str] = {}
-    # descriptors: the stream, or the file or script that it leads into
+    # By descriptor: the stream, or the file or script that it leads into.
     fds: Mapping[str, Any] = {}
     out = ""                                    # where `exec >FILE` sends all that is said
     dead = False                                # after `exit`
@@ -10489,7 +10495,8 @@ class _ShState:
     def __init__(self, ctx: ShellContext, dialect: str, cwd: str | tuple[str, ...] = "",
                  env: Iterable[tuple[str, str]] = ()) -> None:
         self.ctx, self.at, self.d = ctx, ctx.paths, dialect
-        # certain: this text is surely meant for a shell: doubts count
+        # `certain`: the text is surely meant for this shell, so what no such shell could read counts as a
+        # doubt.
         self.posix = self.certain = dialect is _SH_POSIX
         self.facts: dict[str, str] = {}
         self.paths: dict[str, int] = {}     # how often each is read, or goes elsewhere
@@ -11056,7 +11063,7 @@ class _ShWords(_ShFiles):
 
     def parameter(self, p: _ShParameter, quoted: bool) -> list[list[str]]:
         """What `$NAME` or `${…}` may become: for each possibility its texts (several of a list)."""
-        # the usual case
+        # Most expansions are a plain `$NAME`, and need nothing of what follows.
         if not p.operator and not p.prefix and p.key is None and p.name not in ("@", "*"):
             return [[self.unset(p.name)] if one is None else one for one in self.values_of(p.name)]
         star = p.key if p.key in ("@", "*") else p.name if p.name in ("@", "*") else ""
@@ -11666,7 +11673,7 @@ class _ShRun(_ShScripts):
         start = 0
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
             start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
-        # options before a sub-command go behind it
+        # Options before a sub-command are put behind it, so that one regex fits both orders.
         words = args[start:start + 300] + args[:min(start, 20)]
         subject = " ".join(words)
         if subject.count(" ") >= len(words) or len(subject) > 300 or "\ue0f0" in subject:
@@ -12988,7 +12995,7 @@ _sh_cmd_like = lazy_regex(
 
 
 _sh_hyphen = lazy_regex("[a-z]-[a-z]")
-# no programs there
+# Names of other shells' commands that are no programs in this one.
 _SH_ELSEWHERE = {_SH_POSIX: ("ri", "rd", "del", "erase", "remove-item"), _SH_CMD: ("ri", "remove-item")}
 _SH_OPERATORS = frozenset((";", "&&", "||", "|"))
 _SH_OTHER_WORDS = frozenset("""iex irm iwr gci ri del erase rd rmdir icacls foreach cmd powershell pwsh
@@ -13711,7 +13718,7 @@ def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterat
                 if opened == "(" or alone and value.end - value.start > 7:
                     yield value
     if ("<" in left or following == "<") and not (name[0] == "/" and left[-1:] == "<"):
-        yield from _in_tags(text, first, end, left)
+        yield from _in_tags(text, end, left)
     if _pair_left.search(left) or text[closed:closed + 4].strip(" :=\r")[:1] in ("{", "\n"):
         yield from _at(text, _pair.match(text, end, min(len(text), reach + 200)), reach + 200, "cell")
         if _pair_left.search(left):
@@ -13755,7 +13762,7 @@ def _at(text: str, match: re.Match[str] | None, reach: int, form: str) -> Iterat
         yield from _value_from(text, match.end(), reach, form)
 
 
-def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
+def _in_tags(text: str, end: int, left: str) -> Iterator[_Value]:
     """The value of a name that is a tag, an attribute of one, or the whole text of one, as in XML and
     HTML."""
     at = left.rfind("<")
@@ -13834,7 +13841,7 @@ def _below(text: str, first: int, end: int) -> Iterator[_Value]:
             _name_rank(_plain_cell(cells[index]))):
             yield from _column(text, stop + 1, sign, index, len(cells))
     elif "  " in line.strip() and all(map(_head_cell.match, re.split("  +", line.strip()))):
-        yield from _aligned(text, stop + 1, first - start, line)
+        yield from _aligned(text, stop + 1, first - start)
 
 
 def _plain_cell(cell: str) -> str:
@@ -13875,7 +13882,7 @@ def _column(text: str, at: int, sign: str, index: int, size: int) -> Iterator[_V
 _word_at = lazy_regex(r"\S+")
 
 
-def _aligned(text: str, at: int, column: int, head: str) -> Iterator[_Value]:
+def _aligned(text: str, at: int, column: int) -> Iterator[_Value]:
     """The words below a name in a table whose columns are aligned by blanks."""
     for _ in range(_MAX_ROWS):
         stop = text.find("\n", at, at + 2000)
@@ -15100,13 +15107,14 @@ INJECTION_KINDS = {
     "text made invisible: tag characters, reversed or zero-width runs, terminal escapes, markup",
     "harvest": "parameters of a tool that ask for the conversation, the system prompt or keys",
 }
-# findings told of one text for each kind: a deny needs one, a log not more than these
+# So many findings of each kind are told of one text. A refusal needs one, and nobody reads more of them in a
+# log.
 MAX_INJECTION_HITS = 4
 _STEER_NEAR = 400           # characters within which weak hits support each other
 _STEER_ENOUGH = 4           # what hits of different facets must weigh together
 _STEER_BLOCK = 4096         # characters in which the words that phrases hang on are looked for together
 _STEER_SHORT = 20_000       # characters of a message that is looked at as a whole first
-# the part of the text around such a word in which its phrases are looked for
+# How many characters before and behind such a word its phrases are looked for.
 _STEER_BEFORE, _STEER_AFTER = 180, 260
 
 # Words that do the same work. `_` joins the words of an expression. A word may stand in several classes.
@@ -16139,7 +16147,7 @@ class _Steer:
         rows = [line.split(None, 2) for line in _STEER_PHRASES.strip().split("\n")]
         self._learn_words(rows)
         self._give_letters()
-        # classes and words of which one is needed -> bit of that need
+        # By classes and words of which a phrase needs one: the bit that stands for that need.
         parts: dict[int, int] = {}
         self.phrases = []
         for kind, force, phrase in rows:
@@ -16218,7 +16226,7 @@ class _Steer:
         for need, bit in parts.items():
             for one in _bits(need):
                 meets[one] = meets.get(one, 0) | bit
-        # word as it stands bare in a text -> the needs that it meets
+        # By a word as it stands in a text: the needs that it meets, as bits.
         self.gate: dict[bytes, int] = {}
         self.classes: dict[bytes, int] = {}         # word -> its classes
         for word, bits in self.words.items():
@@ -16226,13 +16234,13 @@ class _Steer:
                     else min(re.split("[-'’]", word), key=_steer_rarity).translate(_steer_leet)).encode()
             self.classes[bare] = self.classes.get(bare, 0) | bits
         answering = [phrase for phrase in self.phrases if phrase.force[0] not in "=+"]
-        # word -> (needs, phrase) of those that hang on it
+        # By a rare word: (needs, phrase) of the phrases that hang on it, and so are looked for only near it.
         self.rare: dict[bytes, Sequence[tuple[int, SteeringPhrase]]] = {}
         hung: dict[int, list[SteeringPhrase]] = {}
         for one_phrase in answering:
             for bit in _bits(one_phrase.key):
                 hung.setdefault(bit, []).append(one_phrase)
-        # classes -> what they are good for
+        # By classes of words, as bits: what they are good for.
         told: dict[int, tuple[int, list[tuple[int, SteeringPhrase]]]] = {}
         for bare, bits in self.classes.items():
             if bits not in told:
@@ -16246,7 +16254,7 @@ class _Steer:
                 self.gate[bare] = met
             if hanging:
                 self.rare[bare] = hanging
-        # the same for forms, by a bare word of theirs
+        # The same for forms, such as paths, by a word that stands in them.
         self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}
         for name in ("PATH", "SETUP", "DANGER", "HOOK"):
             bit = self.bits[name]
@@ -16551,7 +16559,7 @@ def steering_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steer
                            for place in _steer_finds(block, string)]
                 for place in sorted(places):
                     begin, end = max(0, start + place - _STEER_BEFORE), start + place + _STEER_AFTER
-                    # places so near to each other are looked at together
+                    # Places this near to each other share their surroundings, so they are looked at together.
                     if zones and begin < zones[-1][0] + 80:
                         zones[-1][1] = end
                     else:
@@ -16725,7 +16733,8 @@ def steering_signs(text: str, defining: bool, budget: Budget) -> list[SteeringHi
     data = low[:80].lstrip()[:1] in ("{", "[")
     hits = [hit for found in (steering_phrases(low, defining, budget), _steer_marks(low)) for hit in found
             if hit.phrase.where(defining) and not _steer_excused(low, hit, data, defining)
-            # customers are not whom a model serves
+            # Customers are not those whom a model serves: to keep something from them is an ordinary rule of
+            # a shop.
             and not (defining and hit.phrase.kind == "concealment" and "customer" in low[hit.start:hit.end])]
     return sorted(set(hits), key=lambda hit: (*hit[:2], hit.phrase.row))
 
@@ -16751,7 +16760,8 @@ def steering_weighed(hits: Sequence[SteeringHit], defining: bool) -> list[Steeri
             best.pop("dest", None)
             if not defining and best.keys() == {"deed", "hide", "claim"} and best["claim"][0] < 2:
                 continue            # terms and notices: "in compliance with …", "export", "without notice"
-        # no common deed to somewhere alone, nor with an address alone; a definition keeps nothing from users
+        # A common deed that names only where, or only an address, is no order; and no definition has anything
+        # to keep from the user.
         total = sum(much for much, _ in best.values())
         if defining and best.get("hide", (0, hit))[0] >= 2 and best.get("deed", (0, hit))[1].start > 12:
             total += 1
@@ -16832,11 +16842,12 @@ _inject_labelled = lazy_regex(  # the rest of a row of examples
     r"[^\n|,\t]{0,60}[|,\t]\s{0,3}[\"']?(?:attacks?|inject\w*|prompt.inject\w*|jailbreak\w*|malicious|unsafe"
     r"|harmful|adversarial)"
     r"[\"']?\s{0,20}(?:[|,\t\n]|$)")
-# a terminal told to hide text, to write one colour on the same, or to fill the clipboard
+# Sequences by which a terminal hides text, writes one colour on the same, or fills the clipboard.
 _inject_conceals = lazy_regex(
     "\x1b\\[(?:[0-9]{0,8};){0,32}?(?:(?<![34]8;5;)8|30;40|37;47|97;107|40;30|47;37)(?=[;m])[0-9;]{0,99}m"
     "|\x1b\\]52;")
-# a line with a command that the terminal takes back, a link that shows another host
+# A line with a command that the terminal then takes back, so that a person sees another; a link that shows
+# another host than it leads to.
 _inject_overwrites = lazy_regex(
     "[^\n\x1b]{0,200}(?:curl|wget|\\|\\s{0,2}(?:ba)?sh\\b|rm -)[^\n\x1b]{0,200}\x1b\\[[0-9]?A\x1b\\[[02]?K"
     "|\x1b\\]8;[^;\x07\x1b]*;https?://(?:www\\.)?([\\w.-]+)(?![\\w.-])[^\x07\x1b]*(?:\x07|\x1b\\\\)"
@@ -16976,7 +16987,7 @@ def may_inject(text: str, viewed: bool | None = None) -> bool:
     steer = steering_tables()
     if any(head in low and regex.search(low) for head, regex, _ in steer.marks):
         return True
-    # all that a phrase may need is nearer to the word it hangs on
+    # Blocks overlap by this, since all that a phrase may need stands nearer to the word it hangs on.
     around = 2 * (_STEER_BEFORE + _STEER_AFTER)
     for start in range(0, len(low), _STEER_BLOCK):
         block = low[max(0, start - around):start + _STEER_BLOCK + around]
@@ -17456,7 +17467,7 @@ _RUN_WORDS = frozenset("""bash sh zsh fish shell exec execute run cmd command co
     php lua""".split())
 _LOOK_WORDS = frozenset("""explain describe search lookup help docs lint format highlight translate review
     complete summarize""".split())
-# as the first word: what a command means
+# As the first word of a text these ask what a command means; they do not run it.
 _EXPLAIN_WORDS = frozenset("explain describe translate summarize".split())
 _WRITE_WORDS = frozenset("write create save edit update add insert append put new upload".split())
 # … unless what is made there runs later by itself
@@ -18080,7 +18091,7 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
     acts = danger_acts()
     end = next((at for at, word in enumerate(call.words) if at and word in _DAN_LINKS), len(call.words))
     named = [word for word in call.words[:end] if word not in _DAN_BESIDE and word not in acts]
-    # a list of places, not a repository
+    # `helm repo` and `apt` speak of lists of places by that word, and not of a repository of code.
     named = [] if call.says("helm", "apt") and call.says("repo") else named
     last = named[-1] if named else ""
     for verb in verbs & acts.keys():
@@ -18611,7 +18622,7 @@ def _dan_command(text: str, named: bool, look: DangerLook, placed: bool = False)
         return None
     head, quoted = text[:first.start()], first[0] == "`"
     around = head + re.sub("`[^`]*`", "", text[first.start():]) if quoted else head
-    # options are no sentence
+    # A text that begins with an option is no sentence, however long its words are.
     prose = len(_dan_prose.findall(around)) > (2 if quoted else 4) and head.lstrip()[:1] != "-"
     if prose and not named:
         return None
@@ -18753,7 +18764,7 @@ _DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml ya
 _DAN_SOURCE = frozenset(
     """code source snippet script scripts lines cell python javascript js diff cells example""".split())
 _DAN_BROWSERS = frozenset("browser page puppeteer playwright evaluate".split())
-# kind | regexes, one of which is found in it; the rows of a kind are joined
+# Each row: the kind of code | regexes, of which one must be found in it. The rows of one kind are joined.
 DANGER_CODE = """
 python | __import__\\s*\\(|__builtins__|__globals__|__subclasses__\\s*\\(|__mro__|\\bos\\.(?:system|popen|exec[lv]\\w*)\\s*\\(
 python | \\bsubprocess\\.(?:Popen|run|call|check_output|getoutput)\\s*\\(
@@ -18775,7 +18786,8 @@ formula | \\A\\s*[=+@-][^\\n]{0,60}?\\b(?:cmd|msexcel|rundll32|powershell|mshta|
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\([^)]{0,200}&\\s*\\$?[A-Z]+\\d
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\(\\s*CONCAT
 """    # noqa: E501
-# opening, what would close it, characters between | what tells within it
+# Each row: how it opens, what would close it, how many characters may be between | what tells of an attack
+# within it.
 _DAN_OPENED = """
 {{ } 300 | __class__|__init__|\\bcycler\\.|\\bjoiner\\.|\\blipsum\\.|_self\\.env|config\\.items\\(|request\\.application
 {{ } 200 | \\|\\s?(?:filter|map)\\(\\s?['\\"](?:system|exec|passthru)|\\|\\s?(?:system|passthru|shell_exec|popen)\\s?\\}
@@ -21272,7 +21284,7 @@ def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], 
 _STATEMENT_NAMES = frozenset("sql query queries statement statements".split())
 
 
-def _statements(reads: bool, skip: frozenset[str], strict: bool) -> Test:
+def _statements(reads: bool, skip: frozenset[str]) -> Test:
     """*reads*: every SQL statement among the arguments surely only reads, and there is one; else: there is
     one that may act."""
     def matches(subject: Subject) -> Hit | None:
@@ -21851,7 +21863,7 @@ class _Compiler:
                 tests.append(_places_anywhere(_containment(_as_list(spec), word == "under", strict),
                                               _as_list(spec), word, quoted, access, strict))
             elif word == "sql":
-                tests.append(_statements(spec == "reads", skip, strict))
+                tests.append(_statements(spec == "reads", skip))
             elif word == "danger":
                 tests.append(_dangers_anywhere(frozenset(DANGERS if spec is True else _as_list(spec)), skip))
             elif word == "address":
@@ -32157,7 +32169,7 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
     name = said("hookeventname", "agentactionname", "hookname")
     host = _host_of(host, fields, name)
     plain = _plain_name(name)
-    tool, arguments, server = _used_tool(host, name, body, fields)
+    tool, arguments, server = _used_tool(name, body, fields)
     result = next((fields[key] for key in ("toolresponse", "tooloutput", "toolresult", "resultjson", "error",
                                            "output") if fields.get(key) is not None), None)
     done = plain.startswith(("post", "after")) or not plain and result is not None
@@ -32196,8 +32208,7 @@ def _event_body(data: bytes, event: HookEvent) -> tuple[dict[str, Any], bool]:
     return body, whole != text
 
 
-def _used_tool(host: HookHost, name: str, body: Mapping[str, Any],
-               fields: dict[str, Any]) -> tuple[str, Any, str | None]:
+def _used_tool(name: str, body: Mapping[str, Any], fields: dict[str, Any]) -> tuple[str, Any, str | None]:
     """(tool, arguments, server) of the event *name*, wherever the host has put them; the server is None for a
     tool of the host's own. *fields* are those of *body* by plain names; Windsurf's result joins them."""
     def inner(*names: str) -> dict[str, Any]:
