@@ -13568,7 +13568,7 @@ def _name_rank(name: str) -> str:
     """What a name promises of its value: "password", "secret", "token", "key", "phrase" or ""."""
     if not name.isascii():
         from unicodedata import normalize
-        if name.lower() in _FOREIGN:
+        if name.lower().endswith(tuple(_FOREIGN)):
             return "password"
         name = _view_marks.sub("",
                                normalize("NFD", name.replace("ł", "l").replace("ø", "o").replace("ı", "i")))
@@ -13624,10 +13624,11 @@ _bare_value = lazy_regex(r"""(?:[^\s"'`<>\0|│\\]|\\(?![nrt"'\\]))+""")
 _close = lazy_regex(
     r"""(?:\\*["'`]|\*\*|__|\]|\)(?=[ \t]*[:=])|[ \t]?</(?:b|strong|code|th|em|i|label|span|dt|p|u)>){0,4}""")
 _sign = lazy_regex(r"""(?xi) [ \t]{0,40} (?: \([^()\n"'=:\0]{1,30}\) [ \t]{0,4} )?
-    (?: (?<=[ \t]) (?:for|of|to|für|de) [ \t] [^\n:="'<>|\0]{1,40}? [ \t]{0,4} )?
+    (?: (?<=[ \t]) (?:for|of|to|für|vo[mn]
+      |del?|du|des|della?|d[oa]|para|pour|per|van|til|till|för|для|от|на) [ \t] [^\n:="'<>|\0]{1,40}? [ \t]{0,4} )?
     (?: : [ \t]* [a-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
     (?: => | := | [?+]= | =(?![=~>]) | :(?![:/=-]) | -> | ： | ＝
-      | (?P<loose> (?<=[ \t]) (?:is|was|lautet|est|es) (?:[ \t]{1,4}|(?=:)) :? ) )""")
+      | (?P<loose> (?<=[ \t]) (?:is|was|lautet|est|es|é|è|[—–]) (?:[ \t]{1,4}|(?=:)) :? ) )""")
 _open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[ \t]{0,40}|(?:\\[nrt])*)
     (?:!!?\w{1,20}[ \t]{1,4})? (?:\*\*|(?:<(?:b|code|kbd|strong|tt|span|em|dd|td)\b[^<>\n]{0,60}>\s{0,4}){1,2})?
     (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")    # noqa: E501
@@ -14290,7 +14291,8 @@ _NEVER_OF_WALLETS = frozenset("the and for your are was with from into where whi
 # Parts of names that are rare enough to be looked at wherever they are; not where prose goes on, nor where
 # nothing is given
 _GOES_ON = (
-    r"(?![a-z0-9_\-.]|[ \t]{1,3}(?!(?:for|is|was|of|to|est|es|lautet)[ \t:])[a-z]{1,20}[ \t\n.,;:!?)\0]"
+    r"(?![a-z0-9_\-.]|[ \t]{1,3}(?!(?:for|is|was|of|to|est|es|lautet|du|des|pour)[ \t:])[a-z]{1,20}"
+            r"[ \t\n.,;:!?)\0]"
             r"|[;!?](?:[\n ]|\Z)|\Z"
             r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))")
 _RARE_NAMES = "pass pwd psk secret".split()
