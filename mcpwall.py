@@ -8119,7 +8119,8 @@ run exec_command system popen popen2 popen3 exec execSync execFile execFileSync 
 run check_call getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell
 run create_subprocess_exec execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
 run spawnvp posix_spawn posix_spawnp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute
-run fabric.api.local sudo ProcessBuilder Command sh bat shell $ Process.Start statement
+run fabric.api.local sudo ProcessBuilder Command sh bat shell $ Process.Start statement execShellCmd execCmd execCmdEx
+run executeShell spawnShell doShellScript os.cmd rawSystem callCommand callProcess
 eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext
 eval =source runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads
 eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
@@ -8128,7 +8129,8 @@ delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_
 delete remove_entry_secure rm_tree Deno.remove Deno.removeSync
 delete rimraf rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively
 delete deleteDirectory os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove
-delete deleteSync trashItem FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
+delete deleteSync trashItem FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash deleteTree
+delete del_dir_r default.removeItem rmdirRecurse removeDirectoryRecursive removePathForcibly
 write write_text write_bytes writeFile writeFileSync appendFile appendFileSync outputFile outputFileSync file_put_contents
 write File.write IO.write createWriteStream FileWriter FileOutputStream PrintWriter writeTextFile writeString WriteAllText
 write AppendAllText Files.write
@@ -8160,7 +8162,7 @@ path os.path.join path.join File.join path.resolve Path PurePath PosixPath Pathn
 path posixpath.join ntpath.join java.io.File
 same str String expanduser path.expand abspath realpath fspath normpath list tuple sorted set Array array c qw vec of asList
 same to_a toFile toPath strip trim rstrip chomp encode decode bytes text toString to_s expand_path escapeshellarg absolute
-same resolve dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
+same unwrap expect resolve dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
 list iterdir listdir readdirSync readdir glob rglob walk scandir entries children list.files globSync Files.walk listFiles
 list Dir.entries eachFile iglob opendir Files.list"""    # noqa: E501 (a table: whole rows)
 
@@ -8198,11 +8200,12 @@ _code_loss = lazy_regex(
     r"bucket|stack|cluster|volume|snapshot|instance|namespace|persistent_?volume|collection|keyspace|"
     r"resource_?group|vm|disk|hosted_?zone|queue|file_?system)\w*|flush_?(?:all|db)|drop_?all|"
     r"indices\.delete|objects\.all\.delete|volumes\.prune|volumes\.(?:\w+\.)?remove|(?:db|\w*coll\w*|"
-    r"sequelize)\.(?:\w+\.)?drop)\Z|[A-Z]\w*\.(?:destroy|delete)_all\Z|.*\blist_?(?i:bucket|instance|"
+    r"sequelize)\.(?:(?!(?i:te?mp|test))\w+\.)?drop)\Z|[A-Z]\w*\.(?:destroy|delete)_all\Z|.*\blist_?(?i:bucket|instance|"
     r"database|table|cluster|volume|disk|project)\w*\.(?:delete|terminate|drop)\Z")
 _code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
 _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
-_code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
+_code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?::?r?!+|%s[xy][ \t]|%system[ \t]|"
+                         r"%(?=(?:rm|rmdir|mv|cp|cat)[ \t]))[ \t]*(.*)$")
 _code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|^[ \t]*(?:const|"
     r"let|var|def|class|func) [A-Za-z_{]")
 _code_long = lazy_regex(r"'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|`[^`\n]*\n[^`]*`")
@@ -9019,7 +9022,8 @@ class _CodeCalls(_CodeValues):
         return call.some()
 
     def deletes(self, call: _CodeCall) -> _CodeValue:
-        for item in [call.owner] if call.owner else call.args or [call.first]:
+        within = call.owner is not None and call.owner.texts == (".",) and call.args     # cwd().delete("x")
+        for item in [call.owner] if call.owner and not within else call.args or [call.first]:
             for text in [text for one in item.each() for text in one.texts if text and
                          text[0] not in ("-", _CODE_HOLE)]:
                 self.tell("delete", _code_shown(text))
@@ -9303,7 +9307,7 @@ _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     "path": _CodeCalls.paths, "same": _CodeCalls.passes, "list": _CodeCalls.lists}
 _CODE_CALLERS = frozenset(
     "call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
-_CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset(
+_CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file atPath".split()), frozenset(
     "method body data".split())
 # rather variables
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())
@@ -9311,6 +9315,72 @@ _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
 # What Perl says shortly.
 _CODE_PERL = ((r"\(\s*getpw(?:uid|nam)\b[^()\n]*(?:\([^()\n]*\))?\s*\)\s*\[7\]", "$ENV{HOME}"),
               (r"\bunlink\s+(?=for)", "unlink($_) "), (r"<([~/][^<>\s'\"]*\*[^<>\s'\"]*)>", r'glob("\1")'))
+# Languages without a reader of their own are known by what they write before a command, one word or `_` for
+# a blank: AppleScript and JXA; Haskell; OCaml; Lisp; Clojure; Erlang and Elixir; Rust, Go, C#; Basic and its
+# like. The literals behind such a word are the command, or its words.
+CODE_RUNNERS = """
+do_shell_script do_script doShellScript
+callCommand callProcess readProcess readCreateProcess spawnCommand rawSystem
+Sys.command Unix.system Unix.open_process_in
+shell-command shell-command-to-string async-shell-command call-process call-process-shell-command start-process run-program
+shell/sh
+os:cmd System.cmd System.shell :os.cmd
+Command::new exec.Command Process.Start Process.run
+.Run .Exec Shell WinExec ShellExecute
+"""    # noqa: E501 (a table: whole rows)
+_CODE_LITERAL = r"(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
+_code_literal = lazy_regex(_CODE_LITERAL)
+_code_others = lazy_regex(
+    r"\"(?:[^\"\\\n]|\\.)*\"|(?<![\w$-])(?:"
+    + "|".join(re.escape(word.replace("_", " ")) for word in CODE_RUNNERS.split())
+    + rf")(?![\w-])[\s(\[{{&@]{{0,8}}({_CODE_LITERAL}"
+    rf"(?:[\s,;&()\[\]{{}}]{{0,8}}(?:\.args?[(\[&\s]{{1,8}})?{_CODE_LITERAL}){{0,40}})")
+_code_postfix = lazy_regex(     # Scala
+    rf"(?:(?:Seq|List|Process)\(({_CODE_LITERAL}(?:,\s{{0,8}}{_CODE_LITERAL}){{0,40}})\)"
+    rf"|({_CODE_LITERAL}))\s?\.?!{{1,2}}(?![\w=!])")
+_code_lines = lazy_regex(       # TeX; AutoHotkey and Basic; a line of MATLAB or vim
+    r"\\(?:write18|ShellEscape)[ ]?\{([^{}]*)\}"
+    r"|(?m:^[ \t]*Run(?:Wait)?,[ ]?(.+)|^[ \t]*:?r?!([^=\s].*))")
+_code_lost = lazy_regex(        # AppleScript, Lisp
+    r"\bdelete\b[^\n\"]{0,40}\b(?:of|folder|item|alias|file)\b[^\n\"]{0,40}(\"[^\"\n]*\")"
+    r"|\((?:delete-(?:directory|file|tree)\S*|[\w:-]*delete-directory-tree)\s+(\"[^\"\n]*\")")
+_code_set = lazy_regex(r"\bset (\w+) to (\"[^\"\n]*\")")
+_code_apple_file = lazy_regex(r"\b(?:POSIX file|alias) \"([^\"]+)\"")
+_code_homes = lazy_regex(       # how they call the home
+    r"(?:System\.)?Environment\.GetFolderPath\([^()]*UserProfile\)|(?:System\.)?user_home!?\(\)"
+    r"|NSHomeDirectory\(\)|FileManager\.default\.homeDirectoryForCurrentUser(?:\.path)?"
+    r"|(?:\w+::)?home_dir\(\)|os\.UserHomeDir\(\)|homedir\(\)|\(getenv \"HOME\"\)"
+    r"|getHomeDirectory\b|getHomeDir\(\)|\(?path to home folder(?: as (?:text|string|alias))?\)?")
+
+
+# what takes its whole line as one text
+_CODE_LINE_SHELLS = ("cmd", "cmd.exe", "powershell", "powershell.exe", "pwsh")
+
+
+def _code_elsewhere(text: str, home: str) -> tuple[list[Act], str]:
+    """(what a text in a language without a reader here runs and names, the text with its home spelt out)."""
+    acts: list[Act] = []
+    if "ome" in text or "UserProfile" in text:
+        text = _code_homes.sub(lambda _: f'"{home}"', text)
+        text = re.sub(r"\b(\w+),\s?\w+\s?:=", r"\1 :=", text)
+    for found in (*_code_others.finditer(text), *_code_postfix.finditer(text)):
+        if found.lastindex is None:         # a literal that stands behind no such word
+            continue
+        words = [re.sub(r"\\([\"'\\])", r"\1", word[1:-1])
+                 for word in _code_literal.findall(found[1] or found[2])]
+        line = len(words) == 1 or words[0].lower() in _CODE_LINE_SHELLS
+        acts.append(Act("sh", " ".join(words), "") if line else Act("argv", words, ""))
+    for found in _code_lines.finditer(text):
+        acts.append(Act("sh", next(filter(None, found.groups())), ""))
+    if "POSIX file" in text or "alias" in text:
+        acts += [Act("read", name) for name in _code_apple_file.findall(text)]
+    named = dict(_code_set.findall(text)) if "delete" in text else {}
+    shown = text if not named else re.sub(r"(?<=[ (])\w+\b(?! to)",
+                                          lambda found: named.get(found[0], found[0]), text)
+    acts += [Act("delete", (found[1] or found[2])[1:-1]) for found in _code_lost.finditer(shown)]
+    return acts, re.sub(r"\b(\w+)[!?](?=\()", r"\1", text)
+
+
 _code_shells = lazy_regex(r"^(?:sh|plumbum(?:\.cmd|\.local)?)(?:\.|$)|\b(?:Command|bake|run|popen|get)\b")
 _code_home = lazy_regex(r"\$\{?HOME\b\}?|%USERPROFILE%")
 _code_mode = lazy_regex(r"[rwaxbt+<>|-]{1,4}\Z")
@@ -9330,6 +9400,9 @@ def code_acts(text: str, language: str, home: str, budget: Budget | None = None)
     if language in ("python", "code", "") and ("!" in text or "%" in text):
         acts += [Act("sh", found.group(1), "") for found in _code_magic.finditer(text)]
         text = _code_magic.sub("", text)
+    if language not in _CODE_FAMILY_OF:
+        others, text = _code_elsewhere(text, home)
+        acts += others
     families = [_CODE_FAMILY_OF.get(language, "hash")]
     if language not in _CODE_FAMILY_OF:
         families += ["slash"] * bool(re.search(r"[`#]|//|/\*|=>|->|\bfunction\b|\$\{|['\"]{3}", text))
@@ -9345,7 +9418,6 @@ def code_acts(text: str, language: str, home: str, budget: Budget | None = None)
         acts += [Act("say", "infrastructure", act.value) if act.kind == "loss" else act for act in reader.acts
                  if not scratch or act.kind not in ("sql", "loss")]
         acts += [Act("read", name) for name in reader.named]
-    acts += [Act("sh", found, "") for found in re.findall(r'\bdo shell script "((?:[^"\\]|\\.)*)"', text)]
     if _code_fork.search(text):
         acts.append(Act("say", "destructive", "fork bomb"))
     return acts
@@ -17235,6 +17307,9 @@ _CODE_LANGUAGES = {
         ("java", "java"),
         ("groovy", "groovy"),
         ("sh", "bash sh shell zsh"),
+        ("code", "applescript jxa osascript autohotkey ahk vbscript vba matlab octave julia mongo mongosh "
+                 "elisp emacs lisp clojure scala kotlin swift rust golang csharp haskell ocaml elixir erlang "
+                 "nim zig playwright puppeteer browser"),
     )
     for name in names.split()
 }
@@ -17337,7 +17412,8 @@ def _command_name(tool: str, key: str) -> tuple[str, bool | None]:
         return low, True
     if kind == "look":
         return low, False
-    if kind == "run" and low in _CODE_KEYS and not (low == "query" and words & _SQL_WORDS):
+    if (kind == "run" and low in _CODE_KEYS and not (low == "query" and words & _SQL_WORDS)
+            or "evaluate" in words and low in ("code", "expression")):
         return low, True
     later = not _LATER_WORDS.isdisjoint(name_words(tool))
     script = (kind == "run" or later or not words & _WRITE_WORDS) and (
@@ -17436,7 +17512,8 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
         named = "" if named == "sh" else named
     else:
         return "code"               # a command for a tool of that language may be either
-    first = isinstance(value, str) and may_begin_code(value) and code_first.match(value)
+    first = isinstance(value, str) and (may_begin_code(value) and code_first.match(value)
+                                        or value[:1] == ":" and "!" in value[:4])     # vim's
     return named or ("cmd" if words == {"cmd"} else "any" if first else "")
 
 
@@ -18517,6 +18594,7 @@ xml | (?:src|href|data)\\s*=\\s*['\\"]?file:/+(?:(?:etc|proc|root|sys|run)/|[^'\
 yaml | tag:yaml\\.org,2002:(?:python|js)/|!!?php/object
 xml | <!ENTITY\\s+(?:%\\s*)?[\\w.-]+\\s+(?:SYSTEM|PUBLIC\\s+[\\"'][^\\"']*[\\"'])\\s*[\\"']|<xi:include\\b[^>]{0,200}href
 xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}|\\bdocument\\(\\s*['\\"](?:file|https?|ftp):|href\\s*=\\s*['\\"]file:
+tex | \\\\(?:write\\s?18|ShellEscape)\\s?\\{|\\\\input\\s?\\|
 formula | \\A\\s*[=+@-][^\\n]{0,60}?\\b(?:cmd|msexcel|rundll32|powershell|mshta|dde)\\s*\\|\\s*'|\\A\\s*=\\s*DDE(?:AUTO)?\\s*\\(
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\([^)]{0,200}&\\s*\\$?[A-Z]+\\d
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\(\\s*CONCAT
@@ -18533,7 +18611,7 @@ _dan_code_sign = lazy_regex(
     r"__|\{\{|\$\{|file:/|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class"
     r"|[=+@-]\s*[A-Za-z]+\s*[|(]"
     r"|\A\s*[=+@-]|\?new|\bos\.|subprocess|eval|exec|#set|\{php|\{system|tag:yaml|ND_FUNC|child_process"
-    r"|getClass|getRuntime")
+    r"|getClass|getRuntime|\\write|\\ShellEscape|\\input")
 _dan_where = lazy_regex(r"\$where\b.{0,40}(?:sleep|while|function|return|constructor|process|;)")
 # What a script in a web page has no use for: programs, and cookies or storage together with a way out
 _dan_programs = lazy_regex(r"child_process|process\.(?:mainModule|binding|env)")
