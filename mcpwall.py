@@ -90,17 +90,17 @@ sys.pycache_prefix = None       # the standard library has its own
 exec(code, wall.__dict__)
 gc.enable()
 sys.exit(wall.main())
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 
 def _without_foreign_folders() -> None:
     """Have a script's modules come from the standard library, not from its folder, the working directory or
     PYTHONPATH."""
-    foreign = {os.path.abspath(place) for place in
+    foreign = {os.path.abspath(folder) for folder in
                [os.path.dirname(__file__),
                 "", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]}
     foreign.discard(os.path.dirname(os.__file__))
-    sys.path[:] = [place for place in sys.path if os.path.abspath(place) not in foreign]
+    sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) not in foreign]
 
 
 def _go_on_from_cache() -> None:
@@ -109,7 +109,8 @@ def _go_on_from_cache() -> None:
     Python compiles a script at each start, and never gives the 50 MB for it back. The relay itself needs 15.
     """
     folder = os.path.join(os.path.expanduser("~"), ".mcpwall")
-    # -I would not see that one
+    # Python's option -I, with which the launcher starts, would not see a PYTHONHOME, and a Python that needs
+    # one would find no standard library.
     if not os.path.isabs(folder) or not sys.executable or "PYTHONHOME" in os.environ:
         return
     cache = os.path.join(folder, "cache")
@@ -131,7 +132,7 @@ if __name__ == "__main__" and sys._getframe().f_back is None:       # run as a s
         _without_foreign_folders()
     except OSError:             # the working directory is gone, and nothing can be imported from it
         pass
-    # on Windows exec would end the process that the host waits for
+    # Not on Windows: there, exec starts a second process and ends the one that the host waits for.
     if "--" in sys.argv and os.name == "posix":
         _go_on_from_cache()
 
@@ -206,6 +207,17 @@ else:
 # 2. Errors, budgets, late regexes
 # Opens: a budget that never ends, or a fault that nobody sees, would let messages pass.
 # ---------------------------------------------------------------------------
+# Three things that every later section leans on. Each exception derives from WallError, carries its parts as
+# attributes and prints as one line; who raises it knows the fault, and `main` alone decides what a person
+# sees.
+#
+# A Budget is the time that one message may take. Regexes of policies, readings of text and walks through
+# trees ask it between steps, so that whatever a peer sends, its message is judged or refused in time. It
+# counts the processor time of the thread where the system can tell it, since on a busy machine the clock
+# alone would refuse honest calls.
+#
+# Built-in regexes are compiled when they are first used. There are hundreds of them, a session needs a few
+# dozen, and compiling them all would take longer than starting the server.
 
 class WallError(Exception):
     """What mcpwall raises on purpose; `str()` is one clear line. Only `main` turns it into text and an exit
@@ -265,7 +277,8 @@ class BudgetSpent(WallError):
     """Judging one message took longer than it may; the message is refused."""
 
 
-# not every system has it
+# The processor time of one thread. Not every system has such a clock; by the other, time spent waiting for a
+# processor counts as well, which only makes a budget shorter.
 _thread_time: Callable[[], float] = getattr(time, "thread_time", time.monotonic)
 
 
@@ -285,7 +298,7 @@ class Budget:
         """On a busy machine it may take *patience* times as long by the *clock*, as long as this thread has
         not worked for *seconds*."""
         self._clock, self._patience = clock, patience
-        # thread -> when its time was asked for last, and what it was
+        # By thread: when its processor time was asked for last, and what it was then.
         self._counted: dict[int, tuple[float, float]] = {}
         self.renew(seconds)
 
@@ -357,7 +370,8 @@ class lazy_regex:
     def __init__(self, pattern: str | bytes | Callable[[], str], flags: int = 0) -> None:
         self._pattern, self._flags = pattern, flags
 
-    # first look-up of search, match, sub …: compile, then cache the method
+    # Python asks this only for what is not there yet: the first look-up of search, match or sub compiles, and
+    # keeps the method as an attribute, so that later look-ups cost nothing.
     def __getattr__(self, name: str) -> Any:
         method = getattr(re.compile(self._pattern() if callable(self._pattern) else self._pattern,
                                     self._flags), name)
@@ -368,6 +382,17 @@ class lazy_regex:
 # 3. JSON, text, messages
 # Opens: says what a message is, and of which kind; everything else is refused.
 # ---------------------------------------------------------------------------
+# Here is decided what counts as a message. A peer that reads JSON otherwise than we do could be told
+# something that no rule has seen, so this reader takes only what all readers take in the same way: UTF-8, one
+# line, no name twice in an object, no NaN, no half of a surrogate pair, no name that differs from one of the
+# protocol only by case or blanks. Everything else is a MessageError, and the line goes nowhere.
+#
+# A message is a request, a notification or a response of JSON-RPC 2.0 (https://www.jsonrpc.org/specification)
+# in the form that the Model Context Protocol gives it; batches are taken apart by the Session. The strings of
+# a message have ordinals, in the order of the document, names of members included. Findings, views and edits
+# all speak of a string by its ordinal, and `paths_of` leads from there to a JSON Pointer.
+#
+# Left out on purpose: what methods mean, and which answer belongs to which request. Those are the Session's.
 
 MAX_DEPTH = 256             # nesting of objects and arrays in one message, the same on every Python
 # `{`, `[` and `,`: a message of tiny values makes a tree many times its own size
@@ -500,7 +525,7 @@ _half = lazy_regex(r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)
 def without_halves(text: str) -> tuple[str, int]:
     """A strict JSON text with `\\ufffd` in the place of each escaped half of a surrogate pair, and how many
     these are."""
-    # no strict JSON text holds a NUL
+    # NUL can stand for an escaped backslash meanwhile, since no strict JSON text holds one.
     masked, halves = _half.subn(r"\\ufffd", text.replace("\\\\", "\0\0"))
     return masked.replace("\0\0", "\\\\"), halves
 
@@ -618,7 +643,8 @@ def paths_of(value: Any, ordinals: Iterable[int]) -> dict[int, tuple[Any, ...]]:
             for ordinal in wanted[bisect_left(wanted, first):bisect_left(wanted, count)]:
                 member = (ordinal - first) // 2
                 index = bisect_right(ends, member)
-                # counted from its end
+                # `ends` says where each object's members end, so this index is negative and counts from
+                # there.
                 found[ordinal] = (*path, index, [*node[index]][member - ends[index]])
             return
         for step, child in node.items() if type(node) is dict else enumerate(node):
@@ -712,11 +738,13 @@ class Message(NamedTuple):
     method: str | None
     tool: str | None
     server: str
-    # (method, tool): further ways in which it may be taken
+    # Further ways, each (method, tool), in which a receiver may take the message: an answer whose id fits
+    # several requests is judged as the answer to each of them.
     others: tuple[tuple[str | None, str | None], ...] = ()
-    # another name of the tool, which rules may use as well: what a host calls its own
+    # What the host itself calls this tool of its own; rules may use that name, too.
     alias: str | None = None
-    # places of definitions in a list (-1: the instructions) that the user approved
+    # The places in a list of those definitions (-1: the instructions) that the user has approved. Rules do
+    # not object to them again.
     agreed: frozenset[int] = frozenset()
 
 
@@ -780,7 +808,7 @@ def message_kind(body: Any, peer: str) -> str:
     if ("result" in body) == ("error" in body):
         raise MessageError(
             'neither a request (no "method") nor a response (one of "result" and "error")', -32600)
-    # a server's error may be about nothing that it could read
+    # JSON-RPC lets a server answer with an error and no id, when it could not read what it got.
     if "id" not in body and (peer == "client" or "result" in body):
         raise MessageError('a response needs an "id"', -32600)
     if "error" in body and type(body["error"]) is not dict:
@@ -848,7 +876,7 @@ def check_result(method: str | None, result: Mapping[str, Any]) -> None:
             _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
     if type(result.get("task")) is dict:
         _refuse_shadows(result["task"], _RESULT_MEMBERS["tasks/get"], "result: task: ")
-    # of the call that the task is about
+    # A finished task carries the result of the call that it is about, and that is looked at like any other.
     if method == "tasks/get" and type(result.get("result")) is dict:
         check_result("tools/call", result["result"])
 
@@ -872,10 +900,10 @@ def _known_spelling(method: str) -> bool:
 _METHODS_FOLDED = frozenset(method.casefold() for method in _METHODS)
 
 
-def _refuse_shadows(members: Mapping[str, Any], protocol: frozenset[str], place: str) -> None:
+def _refuse_shadows(members: Mapping[str, Any], protocol: frozenset[str], where: str) -> None:
     """Raise MessageError for a name that some reader takes for a protocol member."""
     if _has_shadow(members, protocol):
-        raise MessageError(f"{place}a member is named like a protocol member in another spelling", -32600)
+        raise MessageError(f"{where}a member is named like a protocol member in another spelling", -32600)
 
 
 def _has_shadow(members: Mapping[str, Any], protocol: frozenset[str]) -> bool:
@@ -984,9 +1012,8 @@ def _after_blanks(text: str, at: int) -> int:
 #   plain      NFKC, invisible characters and terminal escapes dropped, look-alike letters folded to ASCII
 #   tags       plain, with the text hidden in tag characters and variation selectors made visible
 #   unescaped  plain (or tags) with %41, &#65; and \u0041 read
-# decoded    that with base64 and hex read where they hold text; what is wrapped is put together, whatever
-# stands before
-#              and behind its lines
+#   decoded    that with base64 and hex read where they hold text; what is wrapped is put together,
+#              whatever stands before and behind its lines
 #
 # The last two follow each other VIEW_LEVELS times. Every step is one linear pass. Beside the raw text there
 # are at most 1 + 2 * VIEW_LEVELS views (twice that where characters hide text), none longer than six times
@@ -996,9 +1023,11 @@ VIEW_LEVELS = 3             # encodings inside encodings that are followed
 _VIEW_TOKEN_MIN = 16        # characters of base64 or hex that are worth reading: 12 or 8 bytes
 _VIEW_TABLE_ROWS = 4096     # remembered readings of short pieces, per table
 
-# (pieces, readings): even ones are equal, odd ones a step has read
+# What a step makes of a text: (pieces, readings), two lists of one length. Pieces at even places were left
+# alone and are their own readings; those at odd places the step has read.
 _ViewPieces = tuple[list[str], list[str]]
-# of a text, a budget, and whether only the readings joined are asked for
+# A step takes a text, a budget (or None), and whether only the joined readings are wanted, which saves the
+# memory of the pieces.
 _ViewStep = Callable[..., _ViewPieces]
 _VIEW_AT_ONCE = 100_000     # pieces of which a text is then cut at a time
 
@@ -1083,7 +1112,8 @@ _VIEW_ODD = (
     "\u249c-\u24e9\ua730\ua731\ufb00-\ufb06\ufe50-\ufe6b"
     "\uff02-\uff05\uff07\uff0a\uff0b\uff0d-\uff19\uff1c-\uff1e\uff20-\uff5d")
 _VIEW_SAME = "".join([sign for sign in _VIEW_SAME_LETTERS if sign > "~" and sign not in "ıə"])
-# (those that are odd anyway are not repeated here)
+# Characters that are odd anyway are left out here, for the class of a regex that holds them twice is only
+# longer.
 _VIEW_ALIKE = "".join([sign for sign in _VIEW_SAME + _VIEW_ALIKE_LETTERS if not (
     sign <= "~" or sign in "ıə" or "\u0250" <= sign <= "\u02b8" or "\u1d00" <= sign <= "\u1dbf" or
     "\u13a0" <= sign <= "\u13f5"
@@ -1156,15 +1186,15 @@ def _view_letter_tables() -> list[dict[int, str]]:
     """[look-alikes anywhere, look-alikes in ASCII words]: code point → ASCII letter."""
     if not _view_letters:
         same = {ord(row[0]): row[1] for row in _VIEW_SAME_LETTERS.split()}
-        same.update({first + place: chr(65 + place) for first in (0x1F150, 0x1F170) for place in range(26)})
+        same.update({first + index: chr(65 + index) for first in (0x1F150, 0x1F170) for index in range(26)})
         _view_letters[:] = same, {**{ord(row[0]): row[1] for row in _VIEW_ALIKE_LETTERS.split()}, **same}
     return _view_letters
 
 
-def _view_fold_word(found: re.Match[str]) -> str:
+def _view_fold_word(match: re.Match[str]) -> str:
     """A word that mixes ASCII letters with look-alikes, or is long and all look-alikes, in ASCII; else as it
     is."""
-    word = found[0]
+    word = match[0]
     same, alike = _view_letter_tables()
     if word.encode("ascii", "ignore").strip(b"0123456789_"):
         return word.translate(alike)
@@ -1179,7 +1209,8 @@ def _view_fold_run(run: str) -> str:
     if not _view_more.search(run):
         text = normalize("NFKC", run)
         return text if text.isascii() or not _view_more.search(text) else _view_marks.sub("", text)
-    # these two are whole phrases
+    # NFKC makes whole Arabic phrases of these two, up to eighteen characters of one, which would break the
+    # bound on how much longer a view may be than the text.
     text = _view_invisible.sub("", run).replace("\ufdfa", " ").replace("\ufdfb", " ")
     text = normalize("NFKC", text)
     return text if text.isascii() else _view_marks.sub("", _view_word.sub(_view_fold_word, text))
@@ -1254,7 +1285,7 @@ _view_line_end = lazy_regex(r"[\n\0<\"']|\\+[nr]|\Z")
 _view_numbers = lazy_regex(r"[ \t]*[0-9A-Fa-f]*[0-9][0-9A-Fa-f]*")
 _view_blanks = lazy_regex(r"[ \t]+")
 _VIEW_HEX = "(?:[2-7][0-9A-Fa-f]|0[9AaDd]|[c-fC-F][0-9A-Fa-f](?:[89ABab][0-9A-Fa-f])+)"
-# of text: no text of that length has fewer characters
+# Two encoded characters are enough to begin with: eight characters of hex hold at least that many.
 _view_hex_start = lazy_regex(rf"(?:0x)?{_VIEW_HEX}{{2}}")
 _view_hex_step = lazy_regex(rf"(?:\A|/)(?:0x)?{_VIEW_HEX}{{2}}")
 _VIEW_PLAIN = bytes((*b"\t\n\r", *range(0x20, 0x80)))
@@ -1298,7 +1329,8 @@ def encoded_runs(text: str, runs: Iterable[tuple[int, int]]
         if token.isdigit() and _view_fraction.match(text, max(0, start - 2),
                                                     start) and text[end:end + 1] != ".":
             continue                # of a decimal number
-        # most words, paths and checksums end here: they have letters of one case, and are no hex of text
+        # Most words, paths and checksums go no further: their letters are of one case, which base64 of a text
+        # hardly ever is, and they are no hex of a text either.
         if start >= done and ((token == token.lower()) == (token == token.upper()) or
                               token[0] in HEX_STARTS and (
                 _view_hex_start.match(token) or "/" in token and _view_hex_step.search(token))):
@@ -1393,7 +1425,7 @@ def decode_token(token: str, cut: bool = False) -> str | None:
             data = b""
         if data and (not data.translate(None, _VIEW_PLAIN) or _view_hex_text.match(data)):
             return view_as_text(data)
-    # words, constants, numbers: text gives both cases
+    # Words, constants and numbers are not base64 of a text: that has letters of both cases.
     if token.islower() or token.isupper() or token.isdigit():
         return None
     if "-" in token or "_" in token:
@@ -1505,12 +1537,12 @@ class _ViewCut:
             return [(first[0], first[0])]
         last = self._span(end - 1)[1]
         spans, at = [], first[0]
-        place = self._index(start) + 1
-        while place < len(self._pieces) and self._starts[place] < last:
-            if self._pieces[place] and not self._readings[place]:       # left out here
-                spans.append((at, self._starts[place]))
-                at = self._starts[place + 1]
-            place += 1
+        index = self._index(start) + 1
+        while index < len(self._pieces) and self._starts[index] < last:
+            if self._pieces[index] and not self._readings[index]:       # left out here
+                spans.append((at, self._starts[index]))
+                at = self._starts[index + 1]
+            index += 1
         return [span for span in (*spans, (at, last)) if span[0] < span[1]]
 
     def _index(self, offset: int) -> int:
@@ -1530,7 +1562,7 @@ class _ViewCut:
         offset -= self._ends[index] - len(reading)
         if piece == reading:
             return start + offset, start + offset + 1
-        # closer, where the characters alone read the same
+        # The span is made narrower where the characters read the same one by one as together.
         if self.step is _view_fold and len(piece) > 1:
             if "".join(_view_fold_characters(piece)[1]) == reading:
                 first, last = _ViewCut(_view_fold_characters, piece)._span(offset)
@@ -1650,7 +1682,7 @@ def is_coded(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
         return True
     if not text.isascii() and _view_is_odd(text) or "\x1b" in text and _view_terminal.search(text):
         return True
-    if "&" in text and any(_view_read_entity(found[0]) != found[0] for found in _view_entity.finditer(text)):
+    if "&" in text and any(_view_read_entity(match[0]) != match[0] for match in _view_entity.finditer(text)):
         return True
     return (runs is None or bool(runs)) and next(encoded_runs(text, runs), None) is not None
 
@@ -1719,7 +1751,8 @@ def edit_json_strings(raw: str, edits: Mapping[int, Sequence[tuple[int, int, str
 
 
 def _edit_literal(literal: str, changes: Sequence[tuple[int, int, str]]) -> str:
-    # no character takes more than 12
+    # Only as much of the literal is mapped as the last change reaches: no character is spelled with more than
+    # 12 signs (an escaped surrogate pair).
     raw = _json_offsets(literal[:12 * (changes[-1][1] + 1)] if changes else "")
     kept: list[str] = []
     literals: dict[str, str] = {}
@@ -1869,15 +1902,15 @@ class _JsoncReader:
             if depth == MAX_DEPTH:
                 raise self.fault(f"nested deeper than {MAX_DEPTH} levels", at)
             return self.container(at, depth + 1, first == "{", ways)
-        found = _json_scalar.match(self.text, at)
-        if found is None:
+        match = _json_scalar.match(self.text, at)
+        if match is None:
             raise self.fault("expected a value", at)
-        word, number, fraction = found.group(0, 1, 2)
+        word, number, fraction = match.group(0, 1, 2)
         if number is None:
-            return Node(_JSON_WORDS[word], at, found.end())
+            return Node(_JSON_WORDS[word], at, match.end())
         if len(number) > MAX_INTEGER_DIGITS or (fraction and math.isinf(float(number))):
             raise self.fault("the number is too large", at)
-        return Node(float(number) if fraction else int(number), at, found.end())
+        return Node(float(number) if fraction else int(number), at, match.end())
 
     def string(self, at: int) -> tuple[str, int]:
         try:
@@ -2602,9 +2635,10 @@ MAX_REGEX_LENGTH = 20_000       # characters of one pattern
 MAX_REGEX_SIZE = 10_000         # characters it can demand in all, repeats written out
 MAX_REGEX_NESTING = 60          # groups within groups
 MAX_LITERALS = 16               # alternatives of a literal prefilter
-# backtracking steps `re` may need at worst between looks at the clock: about 2 ms
+# How many backtracking steps `re` may need at worst between two looks at the clock. So many take about 2 ms.
 RE_STEPS = 200_000
-# repeats that are the machine's, since windows of `re` would have to be too long
+# Repeats of more than this are left to our own machine, since windows for `re` would have to overlap by as
+# much.
 _LONG = 150
 MACHINE_BYTES = 8_000_000      # what the states of all machines may take, roughly; then they are made anew
 _MAX_PYTHON = 20_000            # characters of a translation: `re` takes up to 0.1 s to compile these
@@ -2626,6 +2660,8 @@ class _Cat(NamedTuple):     # all parts, one after another
 class _Alt(NamedTuple):     # one of the parts, earlier ones preferred
     parts: tuple[Any, ...]
 class _Rep(NamedTuple):
+    """A repeat of *body*, from *least* to *most* times (_NEVER: without an end); *lazy*: as few as will
+    do."""
     body: Any
     least: int
     most: int
@@ -2633,6 +2669,7 @@ class _Rep(NamedTuple):
 class _At(NamedTuple):      # an assertion about a place: ^ $ b B
     what: str
 class _Look(NamedTuple):
+    """A look *ahead* or behind, which *negate* turns round. *index* numbers those of one pattern."""
     ahead: bool
     negate: bool
     body: Any
@@ -2641,6 +2678,7 @@ _VOID = _Cat(())
 
 
 def _children(node: Any) -> tuple[Any, ...]:
+    """The nodes right below one."""
     kind = type(node)
     if kind is _Cat or kind is _Alt:
         return tuple(node.parts)
@@ -2662,6 +2700,7 @@ def _ranges_of(*spans: tuple[int, int]) -> _Ranges:
 
 
 def _ranges_not(ranges: _Ranges) -> _Ranges:
+    """All code points that are not in *ranges*, which are sorted and disjoint."""
     gaps, at = [], 0
     for first, last in ranges:
         if first > at:
@@ -2680,7 +2719,8 @@ _ANY = _Set(((0, _LAST),))
 _ESCAPED_SETS = {"d": _DIGIT, "D": _ranges_not(_DIGIT), "w": _WORD, "W": _ranges_not(_WORD),
                  "s": _SPACE, "S": _ranges_not(_SPACE)}
 _ESCAPED_CHARS = {"f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "0": "\0"}
-# non-ASCII characters that flag i takes for each other; filled late
+# Which characters outside ASCII the flag i takes for each other. It is filled when the first such pattern is
+# compiled: going through all of Unicode takes 100 ms.
 _other_cases: dict[int, list[int]] = {}
 
 
@@ -2734,6 +2774,8 @@ class _RegexParser:
         return PolicyError(f"regex {_shown(self.source)}: {problem}")
 
     def parse(self) -> Any:
+        """The tree of the whole pattern. Raises PolicyError, with what to write instead where another
+        dialect was meant."""
         source = self.source
         if len(source) > MAX_REGEX_LENGTH:
             raise self.fail(f"longer than {MAX_REGEX_LENGTH} characters; split it into several")
@@ -2748,6 +2790,7 @@ class _RegexParser:
         return node
 
     def alternatives(self, depth: int) -> Any:
+        """Branches parted by `|`, up to the end or a closing parenthesis."""
         branches = [self.sequence(depth)]
         while self.source[self.at:self.at + 1] == "|":
             self.at += 1
@@ -2760,6 +2803,7 @@ class _RegexParser:
         return _Alt(tuple(branches))
 
     def sequence(self, depth: int) -> Any:
+        """Atoms with their repeats, one behind the other; what stands for itself is taken in whole runs."""
         source, size, parts = self.source, len(self.source), []
         while self.at < size and source[self.at] not in "|)":
             start = self.at
@@ -2776,6 +2820,7 @@ class _RegexParser:
         return parts[0] if len(parts) == 1 else _Cat(tuple(parts))
 
     def literal(self, text: str) -> list[Any]:
+        """Characters that stand for themselves; under the flag i a set for each letter."""
         if not self.fold:
             return [_Lit(text)]
         return [_Set(_fold(((ord(char), ord(char)),))) if char.isalpha() or char > "\x7f" else _Lit(char)
@@ -2809,6 +2854,7 @@ class _RegexParser:
         return _Rep(atom, least, most, bool(lazy))
 
     def atom(self, depth: int) -> Any:
+        """What a repeat may stand behind: a character, a class, a group, or an anchor."""
         source, char = self.source, self.source[self.at]
         if char == "\\":
             if source[self.at + 1:self.at + 2] in ("b", "B"):
@@ -2828,6 +2874,7 @@ class _RegexParser:
         return _At(char) if char in "^$" else self.literal(char)[0]
 
     def group(self, depth: int) -> Any:
+        """A group of any kind that JavaScript has. Names are kept, since two groups must not share one."""
         source, start = self.source, self.at
         opened = _RE_GROUP.match(source, start)
         if opened is None or source[opened.end():opened.end() + 1] == "?":
@@ -2879,13 +2926,15 @@ class _RegexParser:
         raise self.fail(_escape_problem(char, source[start:start + 2] + after))
 
     def char_class(self) -> Any:
-        found = _RE_CLASS.match(self.source, self.at)
-        if found is None:
+        """A class such as `[a-z0-9]` as sorted ranges. Most patterns repeat a few classes, so those are
+        remembered."""
+        match = _RE_CLASS.match(self.source, self.at)
+        if match is None:
             raise self.fail(r"a [ that is never closed; write \[ for the character")
-        key = (found.group(), self.fold)
-        self.at = found.end()
-        if not found.group(2):
-            if not found.group(1):
+        key = (match.group(), self.fold)
+        self.at = match.end()
+        if not match.group(2):
+            if not match.group(1):
                 raise self.fail(r"[] matches nothing in JavaScript; write \] inside a class for the bracket")
             rest = self.source[self.at:]
             if "]" in rest and ("[" not in rest or rest.index("]") < rest.index("[")):
@@ -2894,10 +2943,10 @@ class _RegexParser:
             return _ANY
         ranges = _class_sets.get(key)
         if ranges is None:
-            ranges = self.class_ranges(found.end(1), found.end() - 1)
+            ranges = self.class_ranges(match.end(1), match.end() - 1)
             if self.fold:
                 ranges = _fold(ranges)
-            if found.group(1):
+            if match.group(1):
                 ranges = _ranges_not(ranges)
             if len(_class_sets) > 500:
                 _class_sets.clear()
@@ -2929,6 +2978,7 @@ class _RegexParser:
         return _ranges_of(*spans)
 
     def class_member(self) -> str | _Ranges:
+        """One member of a class: a character, or the ranges that an escape stands for (digits, blanks)."""
         source = self.source
         char = source[self.at]
         if char != "\\":
@@ -2950,6 +3000,7 @@ def _shown(text: str) -> str:
 
 
 def _group_problem(text: str) -> str:
+    """What to say of a `(?` that JavaScript does not know."""
     if re.match(r"\(\?[a-zA-Z-]+[:)]", text):
         return f"{text.split(')')[0]}: inline flags are not JavaScript; write both cases, such as [Rr][Mm]"
     if text.startswith(("(?P<", "(?P=")):
@@ -2959,6 +3010,7 @@ def _group_problem(text: str) -> str:
 
 
 def _escape_problem(char: str, text: str) -> str:
+    """What to say of an escape that JavaScript does not know, or that is refused here."""
     hints = {"": r"ends in a single backslash; write \\ for the character", "c": r"\c is refused; write \xHH",
              "p": "\\p needs JavaScript's flag u; write the ranges of characters",
              "x": r"\x wants two hexadecimal digits", "u": r"\u wants four hexadecimal digits"}
@@ -3031,6 +3083,7 @@ def _to_python(node: Any) -> str:
 
 
 def _set_to_python(ranges: _Ranges) -> str:
+    """A set as a class that Python's `re` reads; of a set and its opposite the shorter one."""
     if not ranges:
         return "(?!)"
     if ranges[0][0] == ranges[-1][1]:
@@ -3103,6 +3156,8 @@ def _literal_sets(node: Any) -> tuple[frozenset[str] | None, frozenset[str] | No
 
 
 def _literal_chain(parts: Iterable[Any]) -> tuple[frozenset[str] | None, frozenset[str] | None]:
+    """Literals that parts behind each other must hold: (all that the whole may be, when these are few; the
+    best set of which one occurs in any match)."""
     whole, best = True, None  # type: bool, frozenset[str] | None
     run = frozenset(("",))
     for part in parts:
@@ -3129,7 +3184,7 @@ def _trimmed(node: Any, left: bool) -> Any:
             return _VOID
         if node.least == 1:
             return _trimmed(node.body, left)
-        # (no end: see `ranked`)
+        # A repeat without an end stays one without: `ranked` needs to see that.
         return node._replace(most=_NEVER if left and node.least > _LONG else node.least)
     if kind is _Alt:
         parts = tuple([_trimmed(part, left) for part in node.parts])
@@ -3205,6 +3260,7 @@ class _Plan:
             self.step = self.window - int(reach)
 
     def machine(self, ahead: bool, ordered: bool, stops: bool, look: _Look | None = None) -> _Machine:
+        """The machine for one way to run through a text, made when it is first needed."""
         key = (ahead, ordered, stops, look and look.index)
         if key not in self._machines:
             roams = look is not None or not ordered and not (stops and self.anchored)
@@ -3319,8 +3375,10 @@ class _Machine:
         return then
 
     def repeat(self, node: Any, out: int) -> int:
+        """Build a repeat that leads on to *out*; where it begins."""
         least, guard, then, begun = node.least, self.ordered and _width(node.body)[0] == 0, out, len(self.ops)
-        # one more round; it has to take something, where the order of tries counts
+        # One more round of the repeat. Where the order of tries counts, a round has to take something, or it
+        # would be tried for ever.
         def optional(then: int) -> int:
             leave = self.add(_LEAVE, None, then) if guard else then
             body = self.build(node.body, leave)
@@ -3351,6 +3409,8 @@ class _Machine:
         self.ranks.update({at: (-chain.start, sign * at) for at in chain})
 
     def row(self, core: tuple[int, ...], prev: int, hit: bool) -> _Row:
+        """The state with these places (*core*), made when a text first leads to it. States of all machines
+        share one bounded memory."""
         global _state_bytes
         key = (self, core, prev, hit)
         row = _states.get(key)
@@ -3361,6 +3421,7 @@ class _Machine:
         return row
 
     def holds(self, test: Any, before: int, after: int, flags: tuple[int, ...]) -> bool:
+        """Does an anchor or a look hold between two characters of these kinds?"""
         if type(test) is _Look:
             return bool(flags[self.looks.index(test.index)]) != test.negate
         if test.what in "^$":
@@ -3430,6 +3491,7 @@ class _Machine:
         return following    # type: ignore[no-any-return]
 
     def after(self, row: _Row, place: int, kind: int, flags: tuple[int, ...]) -> _Row:
+        """The state behind *row*, once a character was read that is at *place* in the alphabet."""
         threads, hit = self.closure(row, kind, flags)
         if self.stops and (hit or row.hit):
             return self.row((), 0, True)
@@ -3621,6 +3683,8 @@ class _GlobParser:
         return PolicyError(f"glob {_shown(self.pattern)}: {problem}")
 
     def parse(self) -> list[list[Any]]:
+        """The alternatives of the whole glob, each a list of tokens. Raises PolicyError for what readers
+        of globs disagree about."""
         pattern = self.pattern
         if not pattern:
             raise self.fail("is empty; write * for any name")
@@ -3663,11 +3727,13 @@ class _GlobParser:
         return found
 
     def cross(self, left: list[list[Any]], right: list[list[Any]]) -> list[list[Any]]:
+        """Every token list of *left* followed by each of *right*, within a bound: braces multiply."""
         if len(left) * len(right) > MAX_GLOB_ALTERNATIVES:
             raise self.fail(f"more than {MAX_GLOB_ALTERNATIVES} alternatives; write a list of globs")
         return [one + other for one in left for other in right]
 
     def brace(self) -> list[list[Any]]:
+        """The alternatives of `{a,b}`, or of a range."""
         start, found = self.at, []  # type: int, list[list[Any]]
         self.depth += 1
         if self.depth > MAX_REGEX_NESTING:
@@ -3692,6 +3758,7 @@ class _GlobParser:
         return self.cross([[]], found)
 
     def one_of(self, negate: str, members: str) -> Any:
+        """The set that a class `[…]` stands for, in which a name's separators cannot be."""
         spans, chars = [], re.findall(r"(\\?)(.)", members, re.DOTALL)
         refused = "{}/," if self.depth else "{}/"
         if any(not escape and char in refused for escape, char in chars):
@@ -3713,6 +3780,7 @@ class _GlobParser:
 
 
 def _glob_segments(tokens: Sequence[Any], parser: _GlobParser) -> list[list[Any]]:
+    """The tokens between slashes. `**` counts as any number of segments only where it is one by itself."""
     segments: list[list[Any]] = [[]]
     for token in tokens:
         if token == "/":
@@ -3801,7 +3869,7 @@ def _glob_ends(segments: Sequence[list[Any]]) -> tuple[str, str]:
     """What a text must begin and end with (but for a slash) that this alternative matches."""
     text = "/".join(["".join([token if isinstance(token, str) else "\n" for token in segment])
                      for segment in segments])
-    # (the slash of `**/` may be none)
+    # The slash of `**/` stands for none when the stars do, so it is no part of what must be there.
     return text.partition("\n")[0], text.rpartition("\n")[2].lstrip("/")
 
 
@@ -3825,14 +3893,16 @@ def _is_of_numbers(literals: frozenset[str]) -> bool:
 # name is there. Known limits: 8.3 short names (`PROGRA~1`) and hard links are seen through only where the
 # operating system resolves them; between our look and the server's the disk may change.
 
-# no system opens a longer path; `/./././etc/shadow` is shortened first, as servers do
+# No system opens a longer path. It is counted after `/./` and the like are gone, because servers shorten
+# before they open.
 MAX_PATH_CHARS = 32_768
 _MAX_SPELLINGS = 32         # readings of one value; honest values have at most a dozen
 _MAX_PARTS = 16             # paths in one text (`a.py,b.py`)
 MAX_LOOKS = 4096            # paths whose place on the disk is remembered while messages are judged together
 _MAX_LINKS = 64             # symbolic links followed in one path; Linux gives up after 40
 _PATH_BRACES = 512          # alternatives that the braces of one glob may make
-# what a path resolves to when nobody can open it: matches no glob, is under nothing
+# What a path resolves to when nobody can open it. It matches no glob and lies under nothing, so no rule that
+# allows takes it for a place of its own.
 _NOWHERE = "/\0"
 
 
@@ -3871,7 +3941,7 @@ def default_path_context(project_dir: str | None = None, home: str | None = None
     otherwise)."""
     windows = platform == "win32"
     home = _path_slashes(home or os.path.expanduser("~"))
-    # no HOME (or a relative one) and no entry in the user data base
+    # There is no HOME (or a relative one) and no entry in the system's list of users.
     if not os.path.isabs(home):
         home = "/"
     try:
@@ -3984,6 +4054,8 @@ def _is_no_link(path: str) -> bool:
 
 
 def follow_links(path: str) -> str:
+    """Where *path* leads with every link on the way followed, whether it is there or not. Links that go in
+    a circle lead nowhere."""
     done: list[str] = []
     left, links, gone = path.split("/")[::-1], 0, 0     # gone: from this depth on nothing exists
     while left:
@@ -4030,7 +4102,7 @@ class DiskLooks:
         self._there: dict[str, bool] = {}
         self._gone: set[str] = set()            # of these it is known that nothing is there, not even a link
         self._edge = "/"                        # ends with a slash
-        # the edge, once it was looked at, and where that leads
+        # The edge as it was when it was last looked at, and where that leads.
         self._beyond = self._place = ""
 
     def forget(self) -> None:
@@ -4076,6 +4148,8 @@ class DiskLooks:
         return self.resolve(path) if real is None else real
 
     def _look(self, path: str) -> str:
+        """Resolve *path* with as few looks at the disk as will do: below a folder that is not there,
+        nothing needs a look."""
         beyond = self._edge                     # what follows may find another one
         if path.startswith(beyond) and len(beyond) > 1:
             edge = beyond[:-1]
@@ -4131,7 +4205,7 @@ _PATH_ALIAS = lazy_regex(
     r"|//(wsl\$|wsl\.localhost)/[^/]+(?=/|\Z)|//(?:[^/]+/([A-Za-z])\$|[?.]/([A-Za-z]):)(?=/"
     r"|\Z)|//[?.]/(UNC)/",
     re.IGNORECASE)
-# how they begin, or with `/x/`
+# What such paths begin with, beside `/x/`. Without one of these, the regex above is not asked.
 _PATH_ALIASED = ("//", "/proc/", "/private/", "/system/v", "/mnt/", "/cygdrive/")
 
 
@@ -4195,6 +4269,8 @@ def _path_spellings(value: str, ctx: PathContext, named: bool, word: bool) -> tu
 
 
 def _path_alternatives(text: str, ctx: PathContext, named: bool, word: bool) -> Iterator[str]:
+    """The spellings of paths that a text may hold: bare, without quotes and control characters, and each
+    of several that it lists."""
     bare = text.strip(_PATH_EDGES)
     if len(bare) > 1 and bare[0] + bare[-1] in ('""', "''", "``", "<>"):
         bare = bare[1:-1]
@@ -4280,6 +4356,8 @@ def _path_in_uri(rest: str) -> Iterator[str]:
 
 
 def _path_of_user(text: str, ctx: PathContext) -> Iterator[str]:
+    """What a path with a tilde stands for: this user's home, the working directory, or the home of
+    another."""
     user = _PATH_TILDE.match(text)
     if user is None:
         return
@@ -4431,12 +4509,15 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
                 if known or ctx.there(f"{base}/{text}"):
                     found.append(_path_reading(*_path_in(base, text), ctx, sure and whole is None))
     if len(spellings) == _MAX_SPELLINGS:
-        # more readings than anybody needs: surely under nothing
+        # A value with more readings than any honest one: one reading is added that lies under nothing, so
+        # that no rule that allows counts the rest as all there is.
         found.append(PathReading(_NOWHERE, (), True))
     return found
 
 
 def _path_reading(root: str, rest: str, ctx: PathContext, sure: bool) -> PathReading:
+    """A path below *root* as a reading; one with `..` is also kept unresolved, for what lies before the
+    dots may be a link."""
     lexical = _path_normal(root, rest)
     if root and not ctx.windows or root == "//":
         return PathReading(lexical, (), sure)   # a name of another system, or of the network: not looked up
@@ -4449,8 +4530,8 @@ _PATH_HEAD = lazy_regex(r"\s*([^/\\]{0,400})")
 def _is_said(text: str, ctx: PathContext) -> bool:
     """Does *text* begin with several words that are the name of nothing here? `a b/../x` leads elsewhere, and
     is not said; nor is `fi\\nle:///x`."""
-    found = _PATH_HEAD.match(text)
-    head, bare = found[1], found.end() == len(text)
+    match = _PATH_HEAD.match(text)
+    head, bare = match[1], match.end() == len(text)
     head = head.rstrip() if bare else head
     if _PATH_BLANKS.search(head) is None or "." in text and _PATH_CLIMB.search(text) is not None or \
             "%" in text and _PATH_CLIMB.search(text) is not None:
@@ -4609,12 +4690,14 @@ class SplitPath:
         self._starts: dict[str, list[int]] = {"": [0]}
 
     def starts(self, anchor: str) -> list[int]:
+        """At which components of the path an *anchor* of globs (home or project) ends; found once for
+        each."""
         found = self._starts.get(anchor)
         if found is None:
             path, ctx = self._path, self._context
-            place = ctx.project or ctx.cwd if anchor == "project" else ctx.home
-            place = (_path_same(place) if self.fold else place).rstrip("/")
-            ends = {len(place)} if path == place or path.startswith(place + "/") else set()
+            folder = ctx.project or ctx.cwd if anchor == "project" else ctx.home
+            folder = (_path_same(folder) if self.fold else folder).rstrip("/")
+            ends = {len(folder)} if path == folder or path.startswith(folder + "/") else set()
             home = _PATH_HOMES.match(path) if anchor == "~*" else None
             if home is not None:
                 ends.add(home.end())
@@ -4632,7 +4715,7 @@ class PathPattern:
         self.name, self.rank, self.source, self.negated, self.filed = name, rank, source, source[
             :1] == "!", False
         glob = source[self.negated:]
-        # a Windows path as people write it
+        # A Windows path, written with its backslashes; in globs they would escape.
         self.glob = glob.replace("\\", "/") if glob[1:3] == ":\\" else glob
         self._made: list[list[tuple[str, list[Any], str | None]] | None] = [None, None]
 
@@ -4653,6 +4736,7 @@ class PathPattern:
         return made
 
     def matches(self, path: SplitPath) -> bool:
+        """Does the path hit this pattern, by the case that its file system minds?"""
         return any((must is None or must in path.known)
                    and any(_path_matches(tests, path.parts, at) for at in path.starts(anchor))
                    for anchor, tests, must in self.made(path.fold))
@@ -4833,7 +4917,8 @@ class PathIndex:
     def __init__(self, globs: Mapping[str, Sequence[str]], any_case: bool = True) -> None:
         self._any_case = any_case
         self._words: dict[str, list[PathPattern]] = {}     # by a component that must be there
-        # by the first or last three characters of the last component; the text must occur in it
+        # By the first or last three characters that the last component must have; the text beside each
+        # pattern must occur in it as well.
         self._ends: dict[str, list[tuple[str, PathPattern]]] = {}
         self._others: list[PathPattern] = []
         # By something of theirs that is told at a glance (see `_path_marks`): they are filed under the above
@@ -4901,6 +4986,8 @@ class PathIndex:
                 *[pattern for part in dict.fromkeys(parts) for pattern in self._words.get(part, ())]]
 
     def _decide(self, candidates: list[PathPattern], canonical: str, ctx: PathContext) -> Mapping[str, str]:
+        """{name: the glob that hit} among *candidates*; of each name the last glob that matches counts, as
+        in a list of exceptions."""
         path = SplitPath(canonical, ctx, self._any_case or ctx.fold_case or canonical[1:2] == ":")
         last: dict[str, PathPattern] = {}
         for pattern in candidates:
@@ -4923,7 +5010,8 @@ class PathIndex:
             names = [part]
             if len(part) < 64 and _PATH_WILD.search(part) is not None:
                 known = 6 * len(_PATH_WILD.sub("", part)) // (4 if part[0] in "*?[" else 3)
-                # must be there
+                # What a name must hold to be what this wildcard stands for; nothing certain where it has sets
+                # or choices.
                 cut = "" if any([sign in part for sign in "[{\\"]) else max(_PATH_WILD.split(part), key=len)
                 if not self._vocabulary:
                     self._vocabulary = dict.fromkeys([word for pattern in self._all
@@ -5175,12 +5263,10 @@ block-ai-tool-config: access to the configuration of AI tools
   ~*/.{lmstudio,warp,kiro,junie,opencode,openai,anthropic,ollama,factory,augment,grok,amp}/** | !~*/.ollama/models/**
   **/etc/{claude-code,gemini-cli,codex}/** | !~*/.claude/{claude.md,commands/**,skills/**,agents/**,plugins/**}
 block-mcp-files (read): reading where MCP servers are configured, often with their keys
-  .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
-  **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
-  {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
+  @mcp
 block-mcpwall-files: access to mcpwall's own policy, approvals and logs
   **/.mcpwall/** | .mcpwall.{yml,yaml,json}
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 # What runs later by itself, in the same form: to read it is harmless, to write it is to run something.
 # Commands have the same in _SH_PERSIST; a test holds the two against each other.
@@ -5208,9 +5294,7 @@ ask-startup-of-tools (write): a change to what an editor, an AI host or the shel
   ~*/{bin,.local/bin,.cargo/bin,go/bin}/@commands
   ~*/{.npm-*/bin,.bun/bin,.deno/bin,.pyenv/shims,.asdf/shims}/@commands
   /usr/local/{bin,sbin}/@commands | /opt/{homebrew,local}/{bin,sbin}/@commands | /usr/local/{lib,libexec}/**
-  .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
-  **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
-  {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
+  @mcp
   **/.{vscode/tasks.json,claude/settings*.json,claude/hooks/**,cursor/hooks.json,cursor/hooks/**,gemini/settings.json}
   **/.{qwen/settings.json,codex/config.toml,codex/hooks.json,zed/settings.json,zed/tasks.json,windsurf/hooks.json}
   **/.{factory/hooks.json,kiro/hooks/**,kiro/agents/**,copilot/hooks/**,github/hooks/**,github/copilot/settings.json}
@@ -5220,7 +5304,7 @@ ask-startup-of-tools (write): a change to what an editor, an AI host or the shel
   **/{code*,cursor,windsurf,vscodium}/user/{,profiles/*/}{tasks.json,settings.json}
   **/{.agents,etc/cursor,etc/windsurf,library/application support/cursor,programdata/cursor,programdata/windsurf}/hooks.json
   **/.{factory/settings*.json,clinerules/hooks/**,grok/hooks/**} | **/documents/cline/hooks/** | /etc/github-copilot/**
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 
 class FileRule(NamedTuple):
@@ -5232,6 +5316,7 @@ class FileRule(NamedTuple):
 
 
 def _file_rules(text: str) -> list[FileRule]:
+    """The rules of a table such as _SENSITIVE: a head line for each, its globs below it."""
     rules: list[FileRule] = []
     for line in text.strip().split("\n"):
         if line[0] != " ":
@@ -5239,8 +5324,9 @@ def _file_rules(text: str) -> list[FileRule]:
             name, _, access = name.partition(" (")
             rules.append(FileRule(name, about, access.rstrip(")"), []))
         else:
-            rules[-1].globs.extend(line.strip().replace("@apps/",
-                                                        _APPS).replace("@commands", _COMMANDS).split(" | "))
+            for word, globs in (("@apps/", _APPS), ("@commands", _COMMANDS), ("@mcp", _MCP_FILES)):
+                line = line.replace(word, globs)
+            rules[-1].globs.extend(line.strip().split(" | "))
     return rules
 
 
@@ -5251,6 +5337,12 @@ _COMMANDS = "{%s}" % ",".join("""
     grep helm java kill kubectl less ls make mcpwall mkdir mv node npm npx nvim open openssl perl php pip
     pip3 pnpm ps psql python python3 rm rsync ruby rustc scp sed sh ssh sudo systemctl tar terraform tmux uv
     uvx vault vi vim wget yarn zsh""".split())
+# Where hosts keep the list of their MCP servers
+_MCP_FILES = (
+    ".mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,"
+    "copilot,github}/{,.}mcp.json | "
+    "**/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json | "
+    "{mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json")
 _APPS = "**/{.config,Application Support,AppData/Roaming,AppData/Local,AppData/LocalLow}/"
 SENSITIVE_RULES, STARTUP_RULES = _file_rules(_SENSITIVE), _file_rules(_STARTUP)
 SENSITIVE_FILES = {rule.name: rule.globs for rule in SENSITIVE_RULES}
@@ -5283,7 +5375,8 @@ def patch_files(text: str) -> list[PatchFile]:
     """
     found: dict[tuple[str, str], list[str]] = {}
     here: list[list[str]] = []          # the added lines of the files that the hunk at hand is about
-    # first characters of lines that are content; the line before, if it may name a file
+    # `quoting` has the first characters of lines that are content of the file at hand; `before` is the line
+    # before, if that may name a file.
     quoting, before = "", ""
 
     def begin(kind: str, name: str) -> None:
@@ -5293,7 +5386,8 @@ def patch_files(text: str) -> list[PatchFile]:
 
     for line in text.splitlines():
         above, before = before, line if line[:4] in ("--- ", "*** ") else ""
-        # unified, or in the older form with context
+        # The two lines that name a file: `---` and `+++` in unified diffs, `***` and `---` in the older form
+        # with context.
         if above and line[:4] == {"-": "+++ ", "*": "--- "}[above[0]]:
             removed = above[4:]
             here, quoting = [], ""
@@ -5319,7 +5413,7 @@ def _patch_path(name: str) -> str:
     """The file that a header names: without the time behind it, quotes, and the `a/` or `b/` of git."""
     name = name.split("\t")[0].strip()
     if len(name) > 1 and name[0] == name[-1] == '"':
-        octal = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8) & 255), name[1:-1])
+        octal = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8) & 255), name[1:-1])
         name = re.sub(r"\\(.)", r"\1", octal)
         if any("\x7f" < c < "\u0100" for c in name) and max(name) < "\u0100":
             name = name.encode("latin-1").decode("utf-8", "replace")
@@ -5357,7 +5451,7 @@ _ADR_NAMES = {name: kind for kind, names in {
         localtest.me .localtest.me lvh.me .lvh.me vcap.me .vcap.me lacolhost.com .lacolhost.com local.gd .local.gd
         localho.st .localho.st fuf.me .fuf.me lcl.host .lcl.host smackaho.st .smackaho.st traefik.me .traefik.me""",  # noqa: E501
     "private": """.internal .local .lan .home .home.arpa .corp .intranet .private .localnet .svc .cluster.local .consul
-        fritz.box .fritz.box .docker""",    # noqa: E501 (a table: whole rows)
+        fritz.box .fritz.box .docker""",    # noqa: E501
 }.items() for name in names.split()}
 # Domains whose names are answered with the address that is written in them
 _ADR_ECHOES = tuple("." + name for name in """nip.io sslip.io xip.io xip.name nip.direct 1u.ms rbndr.us
@@ -5368,9 +5462,9 @@ _PUBLIC = frozenset(("public",))
 _ADR_NETWORKS = """127.0.0.0/8 loopback, 0.0.0.0/8 loopback, 169.254.0.0/16 link_local, 10.0.0.0/8 private, 172.16.0.0/12 private,
 192.168.0.0/16 private, 100.64.0.0/10 private, 198.18.0.0/15 private, 192.0.0.0/24 private, 224.0.0.0/3 private"""  # noqa: E501
 
-# any number of slashes, backslashes too, before the host
+# Schemes of the web. Browsers and libraries take any number of slashes, and backslashes, before their host.
 _ADR_WEB = frozenset("http https ws wss ftp ftps".split())
-# another URL stands inside
+# Schemes in which another URL stands; that one is judged as well.
 _ADR_WRAPPERS = frozenset("view-source jar blob filesystem feed url php zip phar".split())
 _ADR_OTHERS = frozenset("""file javascript vbscript data view-source chrome chrome-extension
     chrome-untrusted edge brave opera devtools moz-extension about blob filesystem jar netdoc php phar
@@ -5496,8 +5590,8 @@ def address_names(host: str) -> tuple[frozenset[str], tuple[str, ...]]:
     elif not numbers:
         kinds |= _adr_of_name(name)
         if name.endswith(_ADR_ECHOES):
-            for found in _adr_inside.finditer(name):
-                numbers |= {int(found[5], 16)} if found[5] else _adr_v4(".".join(found.group(1, 2, 3, 4)))
+            for match in _adr_inside.finditer(name):
+                numbers |= {int(match[5], 16)} if match[5] else _adr_v4(".".join(match.group(1, 2, 3, 4)))
     for number in numbers:
         metadata, networks = _adr_tables()
         names.append(".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0)))
@@ -5636,8 +5730,8 @@ def _adr_urls(text: str) -> Iterator[str]:
 
 def certain_host(text: str) -> str | None:
     """The host of a web address that every library reads alike; None for any other text."""
-    found = _adr_certain.match(text)
-    return found[1] if found is not None and hosts_of(text, True) == ((found[1],), False) else None
+    match = _adr_certain.match(text)
+    return match[1] if match is not None and hosts_of(text, True) == ((match[1],), False) else None
 
 
 # -- in commands
@@ -5649,7 +5743,7 @@ _ADR_FETCH = frozenset("""curl wget http https xh httpie aria2c lwp-request lwp-
 # Programs that only show, look for or write down what they are given, or keep packets from it
 _ADR_TALK = frozenset("""echo printf grep egrep fgrep rg ag ack sed awk gawk jq yq cat tee less more iptables ip6tables nft ufw
     firewall-cmd ip route logger notify-send say man whatis touch mkdir ls find test [ [[ : # gh diff wc sort write-host
-    write-output select-string""".split())    # noqa: E501 (a table: whole rows)
+    write-output select-string""".split())    # noqa: E501
 _ADR_GIT_NET = frozenset("clone fetch pull push ls-remote remote submodule archive".split())
 # Options of curl with a text behind them that is sent, and no address
 _ADR_SENT = frozenset("""-d --data --data-raw --data-binary --data-ascii --data-urlencode --json -H --header
@@ -5691,7 +5785,7 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
         if word not in (";", "&", "|", "(", ")", "`", "\n", "$("):
             line.append(word)
             continue
-        bare = [_adr_unquote.sub(lambda found: found[1] or found[2] or found[3] or "", part) for part in line]
+        bare = [_adr_unquote.sub(lambda match: match[1] or match[2] or match[3] or "", part) for part in line]
         at = 0
         while at < len(bare) - 1 and (bare[at].lower() in _ADR_WRAP or bare[at][:1] == "-" or
                                       bare[at].isdigit() or re.match(r"\w+=", bare[at])):
@@ -5781,12 +5875,13 @@ class ShellContext(NamedTuple):
 # message is refused.
 
 _SH_POSIX, _SH_POWER, _SH_CMD = "sh", "powershell", "cmd"       # the dialects
-# in a text: anything may stand here; between the two the name of the variable it is, if any
+# A hole in a text: anything may stand here. Between its two signs, which no text has otherwise, stands the
+# name of the variable that it is, if it is one.
 _SH_HOLE = "\ue0f0\ue0f1"
 _sh_holes = lazy_regex("\ue0f0(\\w*)\ue0f1")
 _SH_ENDS = " \t\r\n;&|<>()"     # end a word
 _sh_plain_run = lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+""")
-# words that mean themselves
+# Words without quotes, expansions and operators, which mean themselves.
 _sh_plain_words = lazy_regex(r"""(?:[^\s'"\\$`;&|<>(){}=\[#]+(?:[ \t]+|(?=[\n;&|)])|\Z))+""")
 # Commands of plain and plainly quoted words, in a list or pipe. A word begins in one way only, or matching
 # could take exponential time.
@@ -5813,7 +5908,7 @@ _sh_function = lazy_regex(r"[ \t]*\([ \t]*\)")
 _sh_assigned = lazy_regex(r"([A-Za-z_]\w*)(?:(\+?)=|(?=\[))")
 _sh_index_assigned = lazy_regex(r"(\+?)=")
 _sh_assignment = lazy_regex(r"([A-Za-z_]\w*)(?:\[[^\]\s]*\])?(\+?)=")
-# before an assignment (or nothing)
+# What may stand before an assignment; the empty word is the assignment by itself.
 _SH_DECLARES = frozenset(" declare typeset local readonly export".split(" "))
 _sh_coproc_name = lazy_regex(r"([A-Za-z_]\w*)[ \t]+(?=[{(]|(?:if|while|until|for|case|\[\[)\s)")
 _sh_time_options = lazy_regex(r"(?:-p[ \t]+)?(?:--[ \t]+)?")
@@ -5903,6 +5998,8 @@ class _ShNotes:
         self.commands, self.characters, self.doubt = 0, 0, ""
 
     def spend(self, commands: int, characters: int) -> None:
+        """Count what was read. Raises BudgetSpent: texts that make texts (expansions, loops) could go on
+        for ever."""
         self.commands += commands
         self.characters += characters
         if self.commands > MAX_SHELL_STEPS or self.characters > 8 * MAX_SHELL_SOURCE:
@@ -5945,6 +6042,7 @@ class _ShReader(_Reader):
         return rest
 
     def deeper(self, step: int) -> None:
+        """Go *step* levels in or out. Raises BudgetSpent where commands nest deeper than anybody writes."""
         self.depth += step
         if self.depth > MAX_SHELL_NESTING:
             raise BudgetSpent("it holds commands nested too deeply to follow")
@@ -5954,6 +6052,7 @@ class _ShReader(_Reader):
         return _ShReader(text, self.depth + 1, self.notes)
 
     def nested(self, *stops: str) -> _Script:
+        """The script up to one of *stops*, one level further in."""
         self.deeper(1)
         inner = self.script(*stops)
         self.depth -= 1
@@ -5987,7 +6086,8 @@ class _ShReader(_Reader):
         joint, first, self.stopped = "", 0, ""
         while True:
             self.gap()
-            # not closed: no shell runs it, and what is in it is followed all the same
+            # What is not closed no shell runs as it stands. What is in it is followed all the same, for a
+            # wrapper may close it.
             if self.i >= self.n:
                 return found
             c, before = self.t[self.i], self.i
@@ -6001,7 +6101,7 @@ class _ShReader(_Reader):
                 return found
             if word in _SH_CLOSERS:
                 line = self.t.rfind("\n", 0, self.i) + 1
-                # no shell runs this line
+                # A shell refuses a line that begins with a closing sign, and goes on with the next.
                 if word in ");" and not self.depth and not self.t[line:self.i].strip():
                     self.i = (self.t.find("\n", self.i) + 1 or self.n + 1) - 1
                 else:
@@ -6053,6 +6153,7 @@ class _ShReader(_Reader):
                                    [("q", body)] if literal else self.inner(body).double("") or [("q", "")]))
 
     def pipeline(self) -> list[_ShNode]:
+        """Commands joined by pipes, in their order."""
         nodes: list[_ShNode] = []
         while True:
             node = self.command()
@@ -6149,6 +6250,8 @@ class _ShReader(_Reader):
         return node
 
     def case(self) -> _ShNode:
+        """A `case`, whose branches are all followed: which one runs depends on a word that may not be
+        known."""
         node = _ShNode("case")
         self.take(_sh_blanks)
         node.words = [self.word()]
@@ -6211,12 +6314,14 @@ class _ShReader(_Reader):
         return end if end >= 0 and self.t.startswith("))", end) else -1
 
     def sum_node(self, end: int) -> _ShNode:
+        """The node of `((…))`, whose text ends at *end*."""
         node = _ShNode("sum")
         node.words = [[("a", self.sum_parts(self.t[self.i + 1:end]))]]
         self.i = end + 2
         return node
 
     def sum_parts(self, text: str) -> _Parts:
+        """A sum as a word. It may hold expansions, and so commands; a text that is no sum makes a doubt."""
         if _sh_no_sum.search(text):
             self.doubt("a sum is none")
         return self.inner(text).double("")
@@ -6266,6 +6371,8 @@ class _ShReader(_Reader):
         return node
 
     def add_word(self, node: _ShNode) -> None:
+        """Read the next word of a command: behind `export` and its like an assignment, and of words with
+        braces all that they make."""
         before, first = self.i, node.words[0] if node.words else ""
         assigned = _sh_assigned.match(self.t,
                                       self.i) if type(first) is str and first in _SH_DECLARES else None
@@ -6458,6 +6565,8 @@ class _ShReader(_Reader):
         return inner
 
     def backtick(self, quoted: bool) -> _Script:
+        """The script between backticks, with the backslashes taken away that this older form of `$(…)`
+        needs."""
         end = self.i = self.i + 1
         while end < self.n and self.t[end] != "`":
             end += 2 if self.t[end] == "\\" else 1
@@ -6613,7 +6722,8 @@ class _Flow(NamedTuple):
         return self._replace(text=text)
 
 
-# none; one nobody can tell; …
+# Flows that come again: none at all, one of which nobody can tell, an empty text, and what comes from the
+# network.
 _NOTHING, _SOME, _EMPTY, _REMOTE = _Flow(), _Flow(), _Flow(""), _Flow(None, True)
 
 
@@ -6703,6 +6813,18 @@ def _sh_operands(args: Iterable[str]) -> list[str]:
 def _sh_after(args: list[str], *options: str) -> str | None:
     """The value behind the first of these options."""
     return next((value for option, value in zip(args, args[1:]) if option in options), None)
+
+
+def _sh_values(args: list[str], *options: str) -> list[str]:
+    """The values of all these options, behind them or in the same word."""
+    found = [value for option, value in zip(args, args[1:]) if option in options]
+    return found + [word[len(option):].lstrip("=") for word in args for option in options
+                    if word.startswith(option) and word != option]
+
+
+def _sh_is_test_base(base: str) -> bool:
+    """Is this, by its name, a database for tests of this machine?"""
+    return _sh_test_base.match(base) is not None and _SH_HERE.issuperset(hosts_of(base)[0])
 
 
 def _sh_has(pattern: str, words: Iterable[str]) -> bool:
@@ -6951,6 +7073,7 @@ psql | AaEeLlnqSstwWxXzb1 d:h:L:p:P:R:F:T:U:v: -o,--output:w -c,--command:sql -f
      | p* | in:sql
 mysql mariadb | AbBCEfGHiInNqrsStTvwXV D:h:P:u:S: --user: --host: --database: -e,--execute,--init-command:sql --pager:sh
      | p* | in:sql
+dropdb dropuser | eifwW h:p:U: --host: --port: --username: --maintenance-db: | p*
 sqlcmd clickhouse-client cqlsh snowsql trino usql bq/query dolt/sql | S:U:P:d:h:u:p: -i,-f,--file:script
      -Q,-q,-e,-c,--query,--execute:sql | p* | in:sql
 mongosh mongo | u:p: --eval:node -f,--file:script | f* | in:node
@@ -6972,6 +7095,7 @@ node nodejs bun tsx ts-node zx deno/run bun/run | chi C: -e,-p,-pe,-ep,--eval,--
      -r,--require,--import,--loader:script | ~script f* | t:code
 deno/eval | | node | t:code
 php | aCehilmnqsvwz c:d:z:S:t: -r,-B,-R,-E,--execute:php! -f,-F:script! | ~script f* | t:code
+go/build,test,vet,install,generate | -toolexec,-exec:sh | p*
 go/run java swift kotlin scala runghc crystal/run cargo/script dotnet/script | cp: -jar:script! | script f*
 lua luajit groovy julia elixir octave gnuplot r rscript matlab jshell | vi l:E:L:p: -e,--eval,-eval,-E:code! | ~script f*
      | t:code
@@ -7017,6 +7141,7 @@ dd | | | t:dd
 truncate fallocate | s:r:o:l: --size: --reference: | empty*
 tee tee-object | a=append -a,--append,-append=append -filepath,-literalpath:w -variable: | w* | same
 out-file | -append=append -filepath,-literalpath:w -encoding: -width: | w* | same
+new-item ni | -force=force -itemtype,-type:mark -value: -name: -path:n | n* | t:new_item
 set-content sc | -value:text -path,-literalpath:w -encoding: | w text
 add-content ac | -value:text -path,-literalpath:w -encoding: | w text | append
 sponge | a=append | w* | same
@@ -7040,7 +7165,7 @@ docker,podman,nerdctl/exec | dit u:w:e: --user: --workdir: --env: --env-file:k |
 docker,docker-compose/compose/run,exec docker-compose/run,exec | dTiP u:w:e:l:n:p: -v,--volume:vol --name: --user: --index:
      --workdir: --entrypoint:entry | p x | t:inside
 docker,podman,nerdctl,docker-compose,kubectl,oc/cp | | f*
-docker,podman,nerdctl,oras/login helm/registry/login gh,glab/auth/login | | p* | in:k
+docker,podman,nerdctl,oras/login helm/registry/login gh,glab/auth/login | u:p: --username: --password: --hostname: | p* | in:k
 docker,podman,nerdctl,docker-compose | c:H:l:f:p: --context: --host: --config: --file:k --project-name: | | data t:container
 kubectl,oc,k3s/exec,debug,rsh | itq n:c:s: --namespace: --container: --context: --cluster: --image: --kubeconfig:k | p x
      | t:inside
@@ -7078,19 +7203,20 @@ new-object | | | t:new_object
 set-alias sal new-alias nal | -value,-name:p | p* | t:state
 apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
      heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 # Options whose value is left alone, by program or for all: to leave something out is not to touch it. So is
 # what begins with `!`, a negated glob, or, for git, with `:!`.
 _SH_LEAVES_OUT = {"zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "eza": "-I",
                   "exa": "-I"}
 _SH_LEFT_OUT = frozenset("""--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern
     --ignore-glob --ignore-patterns""".split())
-# shared
+# Parts that several rows below share: the names of branches that others work on, and what means more than a
+# single named file.
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"
 _SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named file
 _SH_LOOSENS = (
     r"(?:-\S+ )*(?:approve|allow|go|unwrap|wrap|init) (?!(?:(?!-- )\S+ )*(?:--list|--help|-h|--dry-run) )")
-# whom pgrep, pidof or ps have found
+# A command that ends the wall itself, whose process pgrep, pidof or ps have found.
 _sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b).*\b(?:pgrep|pidof|ps|get-process|"
     r"tasklist)\b[^\n;]*m[^a-z ]?cp[^a-z ]{0,3}wal")
 _sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|save_config|wrap_server)\b")
@@ -7152,8 +7278,9 @@ secret :: aws :: (?:configure (?:export-credentials|get \S*(?:secret|token))|sec
      get-parameters? .*--with-decryption|sts (?:get-session-token|assume-role)) :: AWS_SECRET
 secret :: gcloud :: secrets versions access|auth (?:application-default )?print-access-token :: GOOGLE_TOKEN
 secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
-secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten))|get (?:\S+ )*?secrets?[/ ](?=.*(?:jsonpath|template|columns)\S*=
-    \S*\.data) :: KUBERNETES_KEY
+secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten))|extract |get (?=(?:\S+ )*?(?:\S*,)?secrets?[,/ ])(?=.*(?:
+    (?:jsonpath|template|columns)\S*=\S*\.data|(?:-o ?|--output[= ])=?(?:yaml|json) )) :: KUBERNETES_KEY
+secret :: docker podman nerdctl :: (?:container )?inspect .*(?:\.Env\b|\.Config\x00?\}\}) :: CONTAINER_SETTINGS
 secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
 secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
 secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read)  :: STORED_SECRET
@@ -7164,6 +7291,13 @@ pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote
 pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
     javascript:) :: runs remote content
 pipe_to_shell :: npx pnpx bunx :: (?:-\S+ )*(?:\S+@)?https?:// :: runs remote content
+pipe_to_shell :: pip pip3 pipx uv uvx poetry pdm npm pnpm yarn bun :: (?=(?:.* )?(?:install|add|i|--spec|--from|--with)[ =])(?:.* )?
+    (?!-[if] |--\S*(?:index|url|registry|links|proxy)\S* )\S+ (?:\S*@\x00?|--spec=|--from=)?(?:git\+)?https?://(?!(?:[\w.-]+@)?(?:[\w-]+\.)*
+    (?:github\.com|githubusercontent\.com|gitlab\.com|bitbucket\.org|codeberg\.org|pypi\.org|pythonhosted\.org|pytorch\.org|
+    python\.org|npmjs\.(?:org|com)|yarnpkg\.com|huggingface\.co|googleapis\.com|visualstudio\.com|dev\.azure\.com|apache\.org|
+    localhost|127\.0\.0\.1)[:/ ]) :: runs what a package of an unknown host says
+pipe_to_shell :: pip pip3 uv :: (?:.* )?(?:-i|--(?:extra-|default-)?index(?:-url)?)[= ]http://(?!localhost|127\.|10\.|192\.168\.|
+    172\.|\S*\.(?:local|internal|lan|corp)[:/]) :: installs from where anybody on the way can change it
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
 reverse_shell :: ngrok cloudflared tailscale code devtunnel :: (?:http|tcp|tls|start|tunnel|funnel|serve|host|access) (?!list|
     info|login|create|status) :: opens a tunnel into this machine
@@ -7274,14 +7408,15 @@ persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
 infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|plan (?=.*-destroy)(?=.*-out)|state rm|workspace
      delete|force-unlock)(?!.* -help) :: destroys infrastructure
 infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm
-     k3s-uninstall.sh vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
+     k3s-uninstall.sh vagrant multipass limactl colima :: (?:.* )?(?:delete|destroy|reset|(?<!box )remove|
     terminate|stack rm)  :: destroys a stack, a cluster or a machine and its data
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
     crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --(?:all|force.*\$\())|delete (?=.*(?:-[fk]|--filename|
     --kustomize)[ =])(?=.*prod)|delete (?:-n \S+ |-\S+ )*\$\(\)
      |delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod|\$\(\))|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
-infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
+infrastructure :: minikube kind k3d :: (?:.* )?delete (?=.*(?:--all|-a |--purge)) :: destroys every cluster of this machine
+infrastructure :: helm helm3 :: (?:uninstall|delete|del|un) (?!(?!.*prod).*(?:-n|--namespace)[= ]\S*(?:dev|test|review|preview|sandbox)) :: removes a release from the cluster
 infrastructure :: aws :: s3 sync (?!(?:--?\S+ )*(?:\./)?(?:[\w-]+/)*(?:dist|build|out|public|site|_site|www|static|target)/? )
     (?=.*--delete) :: destroys cloud storage
 infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive))|s3api delete-|ec2 (?:terminate-instances|delete-(?!tags)|
@@ -7295,11 +7430,11 @@ infrastructure :: bq :: (?:.* )?rm (?=.*-\w*[rfd]) :: destroys cloud data
 infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
 infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
-infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:(?:rm|remove) (?!(?:\S*[_-])?tests?(?:[_-]
+infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:(?:rm|remove) (?!(?:-f |--force )?(?:\S*[_-])?tests?(?:[_-]
     \S*)? $)|prune)|system reset|
-    machine (?:rm|reset)|rm (?=.*\$\()(?=(?:.* )?(?:-\w*[fv]|--force|--volumes))|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
+    machine (?:rm|reset)|(?:container )?rm (?=.*\$\()(?=(?:.* )?(?:-\w*[fv]|--force|--volumes))|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys
      containers or volumes and their data
-infrastructure :: dropdb dropuser droplet :: (?!.*--help|(?:.* )?(?:test|test_\w+|\w+_test) *$) :: drops a database
+infrastructure :: dropdb dropuser :: (?!.*--help) :: drops a database
 infrastructure :: gh glab :: (?:repo delete|release delete (?=.*\$\()|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
      deletes a repository
 infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso
@@ -7313,7 +7448,7 @@ infrastructure :: drizzle-kit mysqladmin :: (?:.* )?drop :: drops a database
 infrastructure :: rclone :: (?:.* )?(?:purge|delete|deletefile|rmdirs|cleanup|sync .*(?:empty|/dev/null)\S*)  :: deletes stored
      files
 infrastructure :: s3cmd mc :: (?:.* )?(?:rb |(?:del|rm) (?=.*(?:-r|--recursive|--force))) :: deletes stored files
-infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
+infrastructure :: curl wget http https xh :: (?!.*//?(?:localhost|127\.0\.0\.1):\d+/[\w-]*test[\w-]* )(?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
     elastic|opensearch|\S*es:|/namespaces|amazonaws|api\.(?:github|cloudflare|digitalocean|heroku)\.com/)) :: deletes indices
      or remote state
 persistence :: npm pnpm yarn :: (?:config )?set (?:script-shell|shell|editor|git|init-module)\b :: makes it run a program
@@ -7322,7 +7457,7 @@ persistence :: redis-cli valkey-cli :: (?i)(?:.* )?(?:config set (?:dir|dbfilena
 infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:(?:del|unlink) (?:.*\$\(|\$\(\))|eval .*['"](?:del|unlink|
     flush)) :: deletes every key it is given
 infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
-infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe)(?!.* --env[= ]testing) :: drops a database
+infrastructure :: php artisan :: (?:.*artisan )?(?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
 infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db|migrate \S+ zero)  :: empties a database
 infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
      istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
@@ -7343,7 +7478,7 @@ package_install :: python :: -m (?:pip|ensurepip|easy_install) (?:install|downlo
 network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh scp
      sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer bitsadmin
      test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|--help|
-    -V) ) :: talks to the network"""    # noqa: E501 (a table: whole rows)
+    -V) ) :: talks to the network"""    # noqa: E501
 _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 # Build output: harmless to delete below whatever folder the command starts in.
 _SH_OUTPUT = lazy_regex(
@@ -7357,7 +7492,8 @@ _SH_OWN_FOLDER = (
 _SH_OWN_FILE = lazy_regex(_SH_OWN_FOLDER
                           + r"/|~/[^.].*\.(?:od[tsp]|docx?|xlsx?|pptx?|pdf|tex|rtf|pages|numbers|key|jpe?g|"
                           r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md|txt)\Z", re.I)
-_SH_OWN_PLACE = lazy_regex(_SH_OWN_FOLDER + r"/?\Z|~/[^/.]+/?\Z|~/?\Z|~/\*", re.I)
+_SH_OWN_PLACE = lazy_regex(_SH_OWN_FOLDER + r"(?:/|(?<!/Downloads)/[^/]*\*[^/]*)?\Z|"
+                           r"~/[^/.]+/?\Z|~/?\Z|~/\*", re.I)
 # Files that programs leave behind: harmless to delete in any folder but the system's.
 _SH_THROWN = lazy_regex(
     r"(?:[\w.-]+/)*[\w*?.-]*\.(?:o|obj|pyc|pyo|class|tmp|temp|log|swp|orig|rej|gcda|gcno|coverage|aux)\Z")
@@ -7408,7 +7544,7 @@ _sh_system_file = lazy_regex(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|li
 _sh_top = lazy_regex(r"(?:/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*)\Z")
 _sh_unknown_front = lazy_regex("()\ue0f0(\\w*)\ue0f1(/?.*)", re.S)
 _sh_windows_front = lazy_regex("(?:\\$\\{?(\\w+)\\}?|\ue0f0(\\w*)\ue0f1)(/?.*)", re.S)
-# of a variable
+# What a variable is called that is likely to lead to something passing, such as a folder of build output.
 _sh_passing_name = lazy_regex(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file")
 _SH_HISTORY = lazy_regex(r".*(?:_history|\.histfile|ConsoleHost_history\.txt|\.lesshst)\Z")
 _SH_PRIVATE = lazy_regex(
@@ -7439,28 +7575,35 @@ _SH_SUBCOMMANDS = frozenset("""git kubectl oc docker podman nerdctl aws gcloud a
 _SH_FIND_NARROWS = frozenset("-empty -regex -iregex -mtime -mmin -size -newer".split())
 _SH_FIND_RUNS = frozenset("-exec -execdir -ok -okdir -x -X --exec --exec-batch".split())
 _SH_REMOVES_ALL = frozenset("rimraf shred srm wipe trash trash-put del-cli remove remove_directory".split())
-# the last word is the file it goes to
-_SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin".split())
-# a file named like the end of the address
+# Programs of which the last word is the file that a download goes to.
+_SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin start-bitstransfer".split())
+# Programs that name the file of a download like the end of its address.
 _SH_NAMED_BY_URL = frozenset("wget wget2 aria2c axel lwp-download".split())
 _sh_sources = lazy_regex(r"\*\.(?:py|[jt]sx|ts|go|rs|java|kt|c|cc|[ch]pp|cs|rb|php|swift|vue|md|tex|ipynb)\Z")
 # Which of its databases a program works on: one for tests is made anew each time.
 _SH_STAGES = {"rails": "RAILS_ENV", "bin/rails": "RAILS_ENV", "rake": "RAILS_ENV", "mix": "MIX_ENV",
               "sequelize": "NODE_ENV", "sequelize-cli": "NODE_ENV", "knex": "NODE_ENV", "php": "APP_ENV",
               "artisan": "APP_ENV"}
-# what it is told of another one
-_sh_other_base = lazy_regex(r"(?:.* )?(?:\S*(?:_URL|://|prod)|-e |"
-                            r"--(?:env|environment|url|database|connection|config)[= ](?!test ))")
+# Options and addresses that tell such a program of another database than the one for tests.
+_sh_other_base = lazy_regex(r"(?i)(?:.* )?(?:\S*(?:_URL|://|prod|:all\b)|-e |"
+                            r"--(?:env|environment|url|database|connection|config)[= ](?!test(?:ing)? ))")
 _sh_test_base = lazy_regex(r"(?:[^\s?]*[/_-])?tests?(?:\d*|[_-]\w+|\.(?:db|sqlite3?))\Z")
+_SH_HERE = frozenset(("", "localhost", "127.0.0.1", "::1"))
 _sh_seeks = lazy_regex(r"(?i)AKIA|private.{0,3}key|aws_secret|api.{0,3}key|passw|secret|token|credential")
+_sh_asks_names = lazy_regex(r"\.metadata|\.type|\.kind|length|\bkeys\b")       # of a cluster's secrets
 _sh_sql_word = lazy_regex(r"\s*(?:DROP (?:TABLE|DATABASE|SCHEMA)|TRUNCATE TABLE|DELETE FROM)\s")
 # Where people keep what they log in with: no key, no settings, no credentials of a program.
 _sh_token_file = lazy_regex(r"(?i)(?:(?:~|\.|[\w-]+)/(?:(?:\.config|[\w-][\w.-]*)/)*)?"
                             r"[\w-]*(?:token|password|passwd|pat)(?:\.txt)?\Z")
-_sh_leaves_base = lazy_regex(r"(?i)\\c|\b(?:use|databases?|roles?|user|owned|tablespace|system|program)\b|"
-                             r"\w\.\w|(?:^| )(?:-h\S|--host=)")
+# A token goes to nobody but a host that says it takes one.
+_sh_registry = lazy_regex(r"(?i)(?:^|[/.-])(?:registry|docker|containers?|harbor|nexus|artifactory|\w*cr|"
+                          r"quay|hub|pkg|git\w+|amazonaws|localhost)(?=[.:/-]|\Z)")
+_sh_leaves_base = lazy_regex(r"(?i)\\c|\b(?:use|databases?|roles?|user|owned|tablespace|system|program|"
+                             r"attach|flushall|getsiblingdb|connect|mongo)\b|\w\.\w|"
+                             r"--(?:login-path|defaults|service|uri)")
 # Settings of a project: a line more is no loss, nor is a file that people write for themselves.
 _sh_env_file = lazy_regex(r"(?:\./|[\w-]+/)*\.env(?:\.(?!prod)\w+)*\Z")
+_sh_shared = lazy_regex("/(?:var/)?tmp/|/dev/shm/")         # where everybody writes
 # Scripts that an archive brings along to be run once.
 _sh_script_name = lazy_regex(r"(?i)\.(?:sh|bash|ps1|bat|cmd)\Z|(?:^|[/\\])(?:install|setup(?!\.py\Z)|"
     r"bootstrap|run|start)[\w-]*(?:\.\w+)?\Z")
@@ -7471,6 +7614,7 @@ _sh_git_runs = lazy_regex(
     r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass|gitproxy)|alias\..+|diff\..*|pager\..+|"
     r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper|\S+\.(?:tool|cmd|"
     r"command|textconv|pager|editor))\Z")
+_sh_local_cloud = lazy_regex(r" --endpoint-url[= ]https?://(?:localhost|127\.0\.0\.1|localstack)(?::\d+)?/? ")
 _sh_metadata = lazy_regex(r"169\.254\.169\.254|metadata\.google|169\.254\.170\.2|100\.100\.100\.200")
 _sh_prints_remote = lazy_regex(r"gh (?:api|gist view)|(?:gsutil|rclone) .*\bcat |aws s3 cp .* -\Z")
 # With one of these a program does nothing; the others say what options and operands of some programs mean.
@@ -7489,11 +7633,12 @@ script BASH_ENV ENV PYTHONSTARTUP PS4
 sh PROMPT_COMMAND GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_SEQUENCE_EDITOR GIT_ASKPASS SSH_ASKPASS
 sh LESSOPEN LESSCLOSE GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUDO_ASKPASS RSYNC_RSH CVS_RSH SVN_SSH FCEDIT
 sh FZF_DEFAULT_COMMAND RUSTC_WRAPPER CARGO_BUILD_RUSTC_WRAPPER npm_config_script_shell
+lib LD_PRELOAD LD_AUDIT DYLD_INSERT_LIBRARIES
 -tar TAR_OPTIONS
 -node NODE_OPTIONS
 perl PERL5OPT PERL5DB
 -ruby RUBYOPT
--make MAKEFLAGS""".splitlines()) for name in names}    # noqa: E501 (a table: whole rows)
+-make MAKEFLAGS""".splitlines()) for name in names}    # noqa: E501
 # Options whose value is text in every program.
 _SH_TEXT_OPTIONS = frozenset("""--message --title --body --description --env-file --identity-file --format
     --query --jq --name -Message --template --label --search --notes""".split())
@@ -7717,7 +7862,7 @@ def regex_heads(source: str) -> tuple[str, ...]:
             begin = sign.end()
         elif sign[0] == ")" and not depth:
             closed += 1
-            # all of it is one group
+            # The whole regex is one group, so its heads are those of what is inside.
             if closed == 1 and source[:3] == "(?:" and sign.end() == len(source):
                 return regex_heads(source[3:-1])
     heads: list[str] = []
@@ -7733,6 +7878,7 @@ def regex_heads(source: str) -> tuple[str, ...]:
 
 @lru_cache(None)
 def _sh_row(row: str) -> _ShRow:
+    """A row of the table of programs: its options as in getopt, its operands, and what is true of it."""
     options, operands, traits = [part.strip() for part in (row + " |" * (2 - row.count("|"))).split("|")]
     found: dict[str, tuple[bool, str]] = {}
     for token in options.split():
@@ -7861,7 +8007,7 @@ SQL_TEXTS = {name: kind for kind, names in (
     ("read", """PG_READ_FILE PG_READ_BINARY_FILE PG_LS_DIR PG_STAT_FILE LO_IMPORT LOAD_FILE READFILE READ_TEXT READ_BLOB READ_CSV
         READ_CSV_AUTO READ_JSON READ_JSON_AUTO READ_JSON_OBJECTS READ_NDJSON READ_NDJSON_AUTO READ_PARQUET PARQUET_SCAN SNIFF_CSV
         READ_XLSX ST_READ SQLITE_SCAN CSVREAD FILE OPENROWSET BULK INFILE INPATH LOAD_EXTENSION LOAD FSDIR XP_DIRTREE XP_FILEEXIST
-        XP_SUBDIRS BFILENAME ATTACH DATABASE FROM JOIN"""),    # noqa: E501 (a table: whole rows)
+        XP_SUBDIRS BFILENAME ATTACH DATABASE FROM JOIN"""),    # noqa: E501
     ("write", "LO_EXPORT WRITEFILE OUTFILE DUMPFILE DISK TO INTO"), ("sh", "SYS_EXEC SYS_EVAL PROGRAM"),
     ("cmd", "XP_CMDSHELL"),
     ) for name in names.split()}
@@ -7899,7 +8045,7 @@ SQL_DOING = _SQL_DYNAMIC | frozenset(
     "LANGUAGE SUPERUSER GRANT DROP TRUNCATE DELETE UPDATE PRAGMA FLUSHALL FLUSHDB SHUTDOWN".split() + [
         "PG_TERMINATE_BACKEND"])
 _sql_words = lazy_regex(r"[A-Z_]\w*")
-# to a string, or to parentheses
+# What stands before a string or before parentheses: a keyword there says what these hold.
 _sql_leading = lazy_regex(r"\b([A-Z_]\w*)\b\s*(?:=\s*)?(?:[A-Z]?['\"]|\()")
 
 
@@ -7944,6 +8090,8 @@ class SqlText:
 
     def acts(self, depth: int) -> Iterator[Act]:
         # first word of the statement; where an EXPLAIN that runs nothing ends
+        """What the statements of one reading do. *depth* counts the statements within statements that
+        `EXECUTE` and its like run."""
         first, ends, lost = "", 0, ""
         names = {word for kind, word in self.t if kind == "w"}
         dynamic = not _SQL_DYNAMIC.isdisjoint(names) and depth < 3
@@ -7957,8 +8105,13 @@ class SqlText:
                 elif word == ")" and callers:
                     callers.pop()
             elif kind == "s":
+                caller = callers[-1] if callers else ""
                 what = (SQL_TEXTS.get(self.word(at - 1 - (before == "="))) or
-                        SQL_TEXTS.get(callers[-1] if callers else ""))
+                        SQL_TEXTS.get(caller))
+                if (before == "" and self.word(at - 1) in ("OUTFILE", "DUMPFILE") and
+                    not re.match(r"/tmp/|/var/lib/mysql-files/|[^/\\:]*\Z", word) or
+                    caller == "LOAD_EXTENSION" and _sh_shared.match(word)):
+                    yield Act("say", "privilege", "writes or loads a file of the database's machine")
                 if what in ("sh", "cmd"):
                     yield Act("say", "privilege", "runs a program on the database's machine")
                 if what:
@@ -8036,6 +8189,12 @@ class SqlText:
                 at = own["FROM"] + 1 if verb == "DELETE" and own.get("FROM", where) < where else at
                 return self.missed(self.after(at, "ONLY", "IGNORE", "LOW_PRIORITY"),
                                    f"{verb.lower()} every row of")
+        elif verb == "MERGE":
+            words = [word if kind == "w" else "" for kind, word in self.t[at:at + 300]]
+            if {"ON", "WHEN", "DELETE"} <= {*words}:
+                on, when = at + words.index("ON"), at + words.index("WHEN")
+                if self.always([one for one in self.t[on + 1:when]]):
+                    return self.missed(self.after(at, "INTO"), "delete every row of")
         elif verb == "PRAGMA" and "WRITABLE_SCHEMA" in (self.word(at), self.word(at + 2)):
             return "" if self.t[-1][1] in ("0", "OFF", "WRITABLE_SCHEMA") else "pragma writable_schema"
         elif verb in ("FLUSHALL", "FLUSHDB", "SHUTDOWN"):
@@ -8164,11 +8323,12 @@ same str String expanduser path.expand abspath realpath fspath normpath list tup
 same to_a toFile toPath strip trim rstrip chomp encode decode bytes text toString to_s expand_path escapeshellarg absolute
 same unwrap expect resolve dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
 list iterdir listdir readdirSync readdir glob rglob walk scandir entries children list.files globSync Files.walk listFiles
-list Dir.entries eachFile iglob opendir Files.list"""    # noqa: E501 (a table: whole rows)
+list Dir.entries eachFile iglob opendir Files.list"""    # noqa: E501
 
 
 @lru_cache(None)
 def _code_calls() -> dict[str, str]:
+    """{name of a function: its roles}, from the table."""
     found: dict[str, str] = {}
     for line in _CODE_CALLS.splitlines():
         role, *names = line.split()
@@ -8187,14 +8347,14 @@ _CODE_TEXTS: dict[str, Callable[..., str]] = {name: function for function, names
     ) for name in names.split()}
 _CODE_DECODES = {name: how for how, names in (
     ("base64", """b64decode urlsafe_b64decode standard_b64decode a2b_base64 atob base64_decode decode64 strict_decode64
-        decode_base64"""),    # noqa: E501 (a table: whole rows)
+        decode_base64"""),    # noqa: E501
     ("hex", "fromhex unhexlify hex2bin a2b_hex"), ("base32", "b32decode"),
     ("", "decompress a85decode b85decode gzinflate gzuncompress gunzipSync inflateSync from"))
                  for name in names.split()}
 _CODE_HOMES = frozenset("HOME USERPROFILE HOMEPATH user.home".split())
 _CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), ("/tmp/x_", """mkdtemp mkdtempSync mktmpdir tmpdir
     gettempdir tempdir TemporaryDirectory NamedTemporaryFile mkstemp createTempDirectory tempnam sys_get_temp_dir createTempFile
-    tempfile""")) for name in names.split()}    # noqa: E501 (a table: whole rows)
+    tempfile""")) for name in names.split()}    # noqa: E501
 _code_loss = lazy_regex(
     r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db(?=\w)|database|schema|table|"
     r"bucket|stack|cluster|volume|snapshot|instance|namespace|persistent_?volume|collection|keyspace|"
@@ -8324,6 +8484,7 @@ def _code_either(values: Sequence[_CodeValue]) -> _CodeValue:
 
 
 def _code_function(params: list[str]) -> _CodeValue:
+    """A function that the code defines, by the names of its parameters."""
     made = _CodeValue()
     made.params = params
     return made
@@ -8482,7 +8643,8 @@ class _CodeText:
         elif word == ":":
             self.colon(frame, ends)
         elif word == "|" and family == "sigil" and (found := _code_params.match(self.text, self.at)):
-            # each { |NAME| …
+            # A block with parameters, `each { |NAME| … }`: the parameters take the items of what `each` is
+            # called on.
             below = self.stack[-2].atoms[-1:] if len(self.stack) > 1 else []
             over: Any = top if ends else below[0] if below else ""
             self.reader.bind(re.findall(r"\w+", found.group(1)),
@@ -8492,6 +8654,7 @@ class _CodeText:
             atoms.append(word)
 
     def colon(self, frame: _CodeFrame, ends: bool) -> None:
+        """A colon: the middle of a choice, a type, or the end of a member's name."""
         atoms = frame.atoms
         if "?" in atoms or "for" in atoms and self.family == "slash":
             atoms.append(":")
@@ -8503,6 +8666,7 @@ class _CodeText:
             frame.key, frame.atoms = value.pieces()[0] if value.texts else value.ref, []
 
     def close(self) -> None:
+        """End the innermost bracket, and hand its value to what is around it."""
         frame = self.stack.pop()
         value = self.closed(frame, self.stack[-1])
         if value is not None:
@@ -8527,7 +8691,7 @@ class _CodeText:
             listed = values if values or not fields and opening != "{" else None
             return _CodeValue((), listed, "", _code_origins(*values, *fields.values()), fields)
         elif opening == "(" and self.family == "sigil" and below.atoms in (["for"], ["foreach"]):
-            # for my NAME (LIST)
+            # Perl's `for my NAME (LIST)`.
             reader.bind([callee.ref], [item for value in values for item in value.each()])
         elif opening != "(":
             return reader.picked(callee, values)
@@ -8677,7 +8841,8 @@ class _CodeValues:
     """Variables, and what values are made of."""
     family: str
     home: str
-    # characters that joined texts and texts within texts may still have
+    # How many characters texts may still have that are joined, or stand within texts: code can double a text
+    # in a loop.
     room: int
     old: dict[str, _CodeValue]                  # variables of the reading before
     vars: dict[str, _CodeValue]
@@ -8687,6 +8852,8 @@ class _CodeValues:
     named: dict[str, int]
 
     def variable(self, word: str) -> _CodeValue:
+        """The value of a variable; one that was never set here stands for its own name, and for the
+        environment where that is its name."""
         name = word.lstrip("$@%&\\") or "$"
         value = self.vars.get(name)
         if value is None:
@@ -8700,6 +8867,7 @@ class _CodeValues:
         return value
 
     def put(self, ref: str, value: _CodeValue) -> None:
+        """Set the variable *ref*, within a bound on how many are kept."""
         made = _CodeValue(value.texts, value.items, value.name, value.origins, value.fields, value.of)
         made.params, made.ref = value.params, ref
         if ref and len(self.vars) < 20_000:
@@ -8728,7 +8896,7 @@ class _CodeValues:
             value.ref in ("self", "this", "cls") and (self.vars.get(name) or self.old.get(name)))
         if known:
             return known
-        # of the password database
+        # The home folder, as the password database and the libraries above it name it.
         if name == "pw_dir" or name == "dir" and "getpw" in value.name or value.name == "plumbum.local.env":
             return _CodeValue((self.home,), None, "Path")
         if value.name.endswith(("process.env", "Bun.env")):
@@ -8942,6 +9110,7 @@ class _CodeCalls(_CodeValues):
         return _CodeValue((), list(of.fields.values())) if of.fields else None
 
     def imported(self, call: _CodeCall) -> _CodeValue | None:
+        """`require(…)`, `import(…)`: the module by its name; from an address it is downloaded code."""
         name = call.args[0].texts[0] if call.args and call.args[0].texts else ""
         if "://" in name:
             self.tell("say", "pipe_to_shell", "runs downloaded text")
@@ -8956,11 +9125,13 @@ class _CodeCalls(_CodeValues):
                            call.args[1].texts[0]) if len(call.args) > 1 and call.args[1].texts else None
 
     def environment(self, call: _CodeCall) -> _CodeValue | None:
+        """A look at a variable of the environment."""
         known = call.last in ("getenv", "getProperty") or call.of is not None and "env" in call.of.origins
         return self.picked(_CodeValue((), None, "", frozenset(("env",))), call.args[:1]) if (
             known and call.args and call.args[0].texts) else None
 
     def joined(self, call: _CodeCall) -> _CodeValue | None:
+        """Texts put together by join, concat, paste."""
         last, of = call.last, call.of
         given = [arg for arg in (of, *call.args) if arg is not None and (arg is not of or arg.known())]
         lists = [arg.items for arg in given if arg.items is not None]
@@ -8972,6 +9143,7 @@ class _CodeCalls(_CodeValues):
         return None
 
     def format(self, call: _CodeCall) -> _CodeValue | None:
+        """A text made by a template, of the object it is called on or the first argument."""
         if call.owner:
             return self.formatted(call.owner, call.args, call.fields)
         return self.formatted(call.args[0] if call.args else _CODE_UNKNOWN, call.args[1:], call.fields)
@@ -8989,6 +9161,7 @@ class _CodeCalls(_CodeValues):
                           call.origins)
 
     def characters(self, call: _CodeCall) -> _CodeValue | None:
+        """Texts made of character codes, which is how code hides a command."""
         if call.last == "map" and not (call.args and call.args[0].name == "chr"):
             return None
         codes = [item.texts[0] if len(item.texts) == 1 else "" for arg in call.args for item in arg.each()
@@ -8999,6 +9172,8 @@ class _CodeCalls(_CodeValues):
         return call.some("coded") if call.last == "chr" else None
 
     def decoded(self, call: _CodeCall) -> _CodeValue | None:
+        """A text decoded from base64, hex and the like, as far as it is seen here; it counts as coded
+        either way."""
         how: str | None = _CODE_DECODES[call.last]
         if call.last == "from":                         # Buffer.from(TEXT, "base64")
             how = next((text for arg in call.args[1:2] for text in arg.texts[:1]
@@ -9014,6 +9189,8 @@ class _CodeCalls(_CodeValues):
         return self.run([call.first, *call.args[1:]], call.fields, last, call.of)
 
     def evaluates(self, call: _CodeCall) -> _CodeValue:
+        """Code that runs a text as code: the text is read as such, and one that is not seen, or was
+        downloaded, is told of."""
         self.suspect(call.first, call.name, True)
         for text in call.first.texts[:4]:
             if "://" in text[:12] or "net" in self.files.get(text, _CODE_UNKNOWN).origins:
@@ -9022,6 +9199,7 @@ class _CodeCalls(_CodeValues):
         return call.some()
 
     def deletes(self, call: _CodeCall) -> _CodeValue:
+        """Code that deletes files or trees."""
         within = call.owner is not None and call.owner.texts == (".",) and call.args     # cwd().delete("x")
         for item in [call.owner] if call.owner and not within else call.args or [call.first]:
             for text in [text for one in item.each() for text in one.texts if text and
@@ -9034,6 +9212,7 @@ class _CodeCalls(_CodeValues):
         return self.written(call.subject, call.first if call.owner else second, "ppend" in call.last)
 
     def opens(self, call: _CodeCall) -> _CodeValue:
+        """Perl's and Ruby's `open`, which with a bar runs a program."""
         texts = [text for arg in call.args[1:] for text in arg.texts]
         bars = [text.strip("| ") for text in [*call.first.texts, *texts] if "|" in (text[:1], text[-1:])]
         if bars:                                        # a program's output or input
@@ -9042,6 +9221,8 @@ class _CodeCalls(_CodeValues):
         return self.reads(call)
 
     def reads(self, call: _CodeCall) -> _CodeValue:
+        """Code that opens a file, to read or to write: the value remembers which, for what is done with it
+        later."""
         texts = [text for arg in [*call.args[1:], *call.fields.values()] for text in arg.texts]
         mode = next((text for text in texts if _code_mode.match(text)), "")
         if not {"w", "a", "x", ">", "+"}.isdisjoint(mode):
@@ -9054,18 +9235,36 @@ class _CodeCalls(_CodeValues):
                           call.origins | held | ({"net"} if net else _CODE_NO_ORIGINS))
 
     def asks(self, call: _CodeCall) -> _CodeValue:
+        """Code that sends a statement to a database."""
         for text in [text for arg in call.args for text in arg.texts[:4]]:
             self.tell("sql", _code_hole.sub(lambda hole: hole.group(1) or "x", text))
         return call.some()
 
+    def betrays(self, call: _CodeCall) -> bool:
+        """Does a secret of the environment go to another service than the one that its name tells?"""
+        hosts = "".join([found[1] for arg in call.args[:2] for text in arg.texts[:4]
+                         for found in [re.match(r"\w+://([^/?#]+)", text)] if found]).lower()
+        given = [*[(arg, False) for arg in call.args],
+                 *[(value, name in _CODE_LENT) for name, value in call.fields.items()]]
+        for value, lent in given if hosts else ():
+            if len(given) < 200:
+                given += [(one, lent) for one in value.items or ()]
+                given += [(one, lent or name in _CODE_LENT) for name, one in (value.fields or {}).items()]
+            for name in re.findall(r"\$([A-Z_0-9]+)", " ".join(value.texts[:8])):
+                if _SH_SECRET_NAME.search(name) and _sh_elsewhere(_sh_read(["\0$" + name]), hosts, lent):
+                    return True
+        return False
+
     def fetches(self, call: _CodeCall) -> _CodeValue:
+        """Code that gets something from the network; with a body, or with something of the environment, it
+        sends."""
         if ("env" in call.origins or not _CODE_SENT.isdisjoint(call.fields) or len(call.args) > 1 and
-            call.last == "urlopen"):
+            call.last == "urlopen" or self.betrays(call)):
             return self.sends(call)
         return self.answered(call)
 
     def sends(self, call: _CodeCall) -> _CodeValue:
-        self.tell("send", sorted(call.origins), call.last)
+        self.tell("send", sorted(call.origins | {"env"} if self.betrays(call) else call.origins), call.last)
         return self.answered(call)
 
     def answered(self, call: _CodeCall) -> _CodeValue:
@@ -9073,6 +9272,7 @@ class _CodeCalls(_CodeValues):
         return _CodeValue((), None, call.name, call.origins - {"vault"} | {"net"})
 
     def says(self, call: _CodeCall) -> _CodeValue:
+        """Code that writes or prints: to a file that is known, the file has that content then."""
         self.quiet(*call.args, *call.fields.values())
         if call.name[:5] == "open " and call.last == "write":
             self.files[call.name[5:].partition("\0")[0]] = call.first
@@ -9086,6 +9286,7 @@ class _CodeCalls(_CodeValues):
         return call.some()
 
     def paths(self, call: _CodeCall) -> _CodeValue:
+        """A path put together of its parts."""
         value, *more = [call.owner, *call.args] if call.owner else call.args or [_CODE_UNKNOWN]
         for arg in more:
             value = self.join(value, arg, "/")
@@ -9099,6 +9300,7 @@ class _CodeCalls(_CodeValues):
         return _CodeValue(whole.texts, whole.items, whole.name or call.name, call.origins, whole.fields)
 
     def lists(self, call: _CodeCall) -> _CodeValue:
+        """The names in a folder, or below it."""
         globs = "glob" in call.last
         if globs and not call.owner:
             return _CodeValue((), _code_list(call.first.texts, "Path").items, "list", call.origins)
@@ -9309,12 +9511,15 @@ _CODE_CALLERS = frozenset(
     "call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
 _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file atPath".split()), frozenset(
     "method body data".split())
-# rather variables
+# Words that are rather names of variables than of functions, so that what is put into them is a text.
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())
 _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
 # What Perl says shortly.
-_CODE_PERL = ((r"\(\s*getpw(?:uid|nam)\b[^()\n]*(?:\([^()\n]*\))?\s*\)\s*\[7\]", "$ENV{HOME}"),
-              (r"\bunlink\s+(?=for)", "unlink($_) "), (r"<([~/][^<>\s'\"]*\*[^<>\s'\"]*)>", r'glob("\1")'))
+_CODE_PERL = (
+    (r"\bfind(?:depth)?\s*\(([\s\S]{0,2000}?),\s*([\"'$~/][^(),]*)\)", r"unlink(\2 . '/x'); find(\1, \2)"),
+    (r"\(\s*getpw(?:uid|nam)\b[^()\n]*(?:\([^()\n]*\))?\s*\)\s*\[7\]", "$ENV{HOME}"),
+    (r"\bunlink\s+(?=for)", "unlink($_) "), (r"<([~/][^<>\s'\"]*\*[^<>\s'\"]*)>", r'glob("\1")'),
+    (r"\bfor(?:each)?\s*(\(\s*glob[^{}]*\))\s*\{([^{}]*\bunlink\s*\(?\s*)\$_", r"foreach my $f \1 {\2$f"))
 # Languages without a reader of their own are known by what they write before a command, one word or `_` for
 # a blank: AppleScript and JXA; Haskell; OCaml; Lisp; Clojure; Erlang and Elixir; Rust, Go, C#; Basic and its
 # like. The literals behind such a word are the command, or its words.
@@ -9483,6 +9688,7 @@ _code_file = lazy_regex(r"(?:~|\.{0,2})/\w|\.\w|\w[\w.-]*[./\\]\w|[A-Za-z]:\\|(?
 
 
 # What is known of the origin of a value, as a stream has it.
+_CODE_LENT = frozenset("headers auth Authorization authorization".split())      # say who one is
 _CODE_PRIVATE = {"env": "\0the environment", "vault": "\0a stored password\0"}
 
 
@@ -9582,17 +9788,20 @@ class _WindowsReader(_Reader):
         return ""
 
     def node(self, kind: str, words: list[Any], *parts: _Script) -> _ShNode:
+        """A node of the script, counted."""
         self.notes.spend(1, 0)
         node = _ShNode(kind, *parts)
         node.words = words
         return node
 
     def deeper(self) -> None:
+        """Go a level in. Raises BudgetSpent where commands nest deeper than anybody writes."""
         self.depth += 1
         if self.depth > 2 * MAX_SHELL_NESTING:
             raise BudgetSpent("it holds commands nested too deeply to follow")
 
     def nested(self, closer: str) -> _Script:
+        """The script up to *closer*, one level further in."""
         self.deeper()
         found = self.script(closer)
         self.depth -= 1
@@ -9616,6 +9825,7 @@ class _WindowsReader(_Reader):
                 self.i += self.i == at
 
     def pipeline(self) -> list[_ShNode]:
+        """Commands joined by pipes; `&` behind them lets them run by themselves."""
         nodes: list[_ShNode] = []
         while True:
             node = self.command()
@@ -10328,7 +10538,7 @@ class _ShState:
     cwds: tuple[str, ...] = ("",)               # as seen from where the command started
     functions: Mapping[str, Any] = {}
     aliases: Mapping[str, str] = {}
-    # descriptors: the stream, or the file or script that it leads into
+    # By descriptor: the stream, or the file or script that it leads into.
     fds: Mapping[str, Any] = {}
     out = ""                                    # where `exec >FILE` sends all that is said
     dead = False                                # after `exit`
@@ -10357,7 +10567,8 @@ class _ShState:
     def __init__(self, ctx: ShellContext, dialect: str, cwd: str | tuple[str, ...] = "",
                  env: Iterable[tuple[str, str]] = ()) -> None:
         self.ctx, self.at, self.d = ctx, ctx.paths, dialect
-        # certain: this text is surely meant for a shell: doubts count
+        # `certain`: the text is surely meant for this shell, so what no such shell could read counts as a
+        # doubt.
         self.posix = self.certain = dialect is _SH_POSIX
         self.facts: dict[str, str] = {}
         self.paths: dict[str, int] = {}     # how often each is read, or goes elsewhere
@@ -10716,7 +10927,7 @@ class _ShFiles(_ShState):
         for here, mapped in spots:
             plain = mapped.rstrip("/") or "/"
             if plain == "~" or plain == "/tmp" and not whole or _sh_top.match(plain):
-                return hard
+                return hard or whole
             if plain.startswith("~/Downloads/") and not recursive and not (forced and "*" in plain):
                 return False
             if plain.endswith("/.git") and hard or ".." in place and self.climbs(here):
@@ -10730,7 +10941,7 @@ class _ShFiles(_ShState):
         if any(map(_SH_SYSTEM.match, outside)):
             return True
         loose = project is None and not cwd and "/" not in text.strip("/") and text[:1] not in "/~"
-        many = ("*" in text and not _SH_THROWN.match(text.rpartition("/")[2]) and
+        many = ((whole or "*" in text) and not _SH_THROWN.match(text.rpartition("/")[2]) and
                 any([mapped[:2] == "~/" for mapped in outside]))
         return bool(outside) and (hard or many) and not loose and not (cwd and _SH_THROWN.match(text))
 
@@ -10924,7 +11135,7 @@ class _ShWords(_ShFiles):
 
     def parameter(self, p: _ShParameter, quoted: bool) -> list[list[str]]:
         """What `$NAME` or `${…}` may become: for each possibility its texts (several of a list)."""
-        # the usual case
+        # Most expansions are a plain `$NAME`, and need nothing of what follows.
         if not p.operator and not p.prefix and p.key is None and p.name not in ("@", "*"):
             return [[self.unset(p.name)] if one is None else one for one in self.values_of(p.name)]
         star = p.key if p.key in ("@", "*") else p.name if p.name in ("@", "*") else ""
@@ -11520,7 +11731,7 @@ class _ShRun(_ShScripts):
     def another_name(self, name: str) -> str:
         """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
         rows, _, rules = _sh_tables
-        for known in (name.rstrip("0123456789."), name.split(".")[0]):
+        for known in (name.rstrip("0123456789."), name.split(".")[0], name.lstrip("=")):   # `=rm` of zsh
             if known in rows or known in rules:
                 return known
         if "?" in name or "*" in name or "[" in name:
@@ -11534,7 +11745,7 @@ class _ShRun(_ShScripts):
         start = 0
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
             start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
-        # options before a sub-command go behind it
+        # Options before a sub-command are put behind it, so that one regex fits both orders.
         words = args[start:start + 300] + args[:min(start, 20)]
         subject = " ".join(words)
         if subject.count(" ") >= len(words) or len(subject) > 300 or "\ue0f0" in subject:
@@ -11545,7 +11756,9 @@ class _ShRun(_ShScripts):
         secret = ""
         for category, pattern, reason in rules:
             if category not in self.facts and pattern.hits(subject, padded):
-                if reason == "drops a database" and self.for_tests(name, padded):
+                if reason == "drops a database" and self.for_tests(name, args, padded):
+                    continue
+                if name == "aws" and _sh_local_cloud.search(padded):
                     continue
                 if category == "secret":
                     secret = reason
@@ -11553,24 +11766,40 @@ class _ShRun(_ShScripts):
                     self.say(category, f"{name}: {reason}")
         return secret
 
-    def for_tests(self, program: str, words: str) -> bool:
+    def for_tests(self, program: str, args: list[str], words: str) -> bool:
         """Does a program that keeps a database for tests surely drop that one? What it is told of another
         stage or place counts for more."""
         stage = _SH_STAGES.get(program)
-        if stage is None or _sh_other_base.match(words) or any([name[-4:] == "_URL" for name in self.vars]):
+        if stage is None and program[:4] == "drop":
+            call = _ShCall(program, args, _sh_row(_sh_tables[0][program]))
+            call.sort()
+            return self.in_test_base(call, _NOTHING)
+        if stage is None or _sh_other_base.match(words) or self.told_elsewhere():
             return False
         told = [word.partition("=")[2] for word in words.split() if word.startswith(stage + "=")]
-        if stage in ("NODE_ENV", "APP_ENV") and re.search(" --env[= ]test ", words):
-            told.append("test")
-        return {*told, self.vars.get(stage, "test" if told else "")} == {"test"}
+        told += re.findall(" --env[= ](test(?:ing)?) ", words) if stage in ("NODE_ENV", "APP_ENV") else []
+        return {*told, self.vars.get(stage, "test" if told else "")} <= {"test", "testing"}
+
+    def told_elsewhere(self) -> bool:
+        """Does a variable name another database, or one of another machine?"""
+        return any([name.endswith(("_URL", "HOST", "HOSTADDR", "SERVICE", "_DATABASE")) and not (
+            isinstance(value, str) and (value in _SH_HERE or _sh_is_test_base(value)))
+            for name, value in self.vars.items()])
 
     def in_test_base(self, call: _ShCall, flow: _Flow) -> bool:
         """Do the statements that a client gets stay in one database for tests of this machine, which is made
-        anew each time?"""
-        base = _sh_after(call.args, "-d", "-D", "--dbname", "--database") or "".join(call.words[:1])
-        hosts = {_sh_after(call.args, "-h", "--host", "-H") or "localhost", *hosts_of(base)[0]}
-        told = " ".join([*map(str, call.args), flow.text or ""]).replace(base, "")
-        return (_sh_test_base.match(base) is not None and hosts <= {"localhost", "127.0.0.1", "::1"} and
+        anew each time? (Of redis: in one that is not the usual one.)"""
+        redis = call.name in ("redis-cli", "valkey-cli")
+        bases = (_sh_values(call.args, "-n") if redis else
+                 _sh_values(call.args, "-d", "-D", "--dbname", "--database") or call.words[:1])
+        hosts = {*_sh_values(call.args, "-h", "--host", "-H", *["-u"] * redis)}
+        told = " ".join([*map(str, call.args), flow.text or ""])
+        for word in (*bases, *hosts):
+            told = told.replace(word, "")
+        if call.name[:5] == "mongo":
+            told = told.replace(".", " ")
+        return (bool(bases) and hosts <= _SH_HERE and not self.told_elsewhere() and all(
+            [re.match(r"[1-9]\d*\Z", base) if redis else _sh_is_test_base(base) for base in bases]) and
                 _sh_leaves_base.search(told) is None)
 
     # -- a command by its row
@@ -11595,15 +11824,15 @@ class _ShRun(_ShScripts):
             written = _sh_flow(texts[0]).but(str(texts[0])) if texts else flow
             appended = "append" in call.marks or "append" in row.traits
             outs = [self.act(role, value, written if role == "w" else flow, appended) for role, value in acts]
-        for source in flow.sources if "k" in row.inputs else ():
-            # a registry's own token, and nobody else has got it
-            if self.paths.get(source) == 1 and _sh_token_file.match(source):
-                del self.paths[source]
+        hosts = [*call.words, *_sh_values(call.args, "--hostname")] if "k" in row.inputs else [""]
+        if "k" in row.inputs and all(map(_sh_registry.search, hosts)):
+            self.used(flow, _sh_token_file)
         for role in row.inputs if flow.text or flow.remote else ():
             if not call.all(role) and (flow.text or role != "sql"):
                 self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
-        lost = self.facts.get("infrastructure", "") if whole and "sql" in row.inputs else ""
-        if "destroys a database" in lost and self.in_test_base(call, flow):
+        lost = self.facts.get("infrastructure", "") if whole and ("sql" in row.inputs or
+                                                                   "node" in row.inputs) else ""
+        if "database" in lost and self.in_test_base(call, flow):
             del self.facts["infrastructure"]
         if row.method is not None:
             call.said = _sh_said(outs)
@@ -11618,6 +11847,12 @@ class _ShRun(_ShScripts):
         if self.links is not links and call.all("vol"):
             self.links = links
         return _sh_said(outs)
+
+    def used(self, flow: _Flow, files: Any) -> None:
+        """What one of these *files* says is used and not shown, if nothing else has got it."""
+        for source in flow.sources:
+            if self.paths.get(source) == 1 and files.match(source):
+                del self.paths[source]
 
     def inside(self, call: _ShCall, flow: _Flow) -> _Flow:
         """The command that stands among the words of another."""
@@ -11640,8 +11875,12 @@ class _ShRun(_ShScripts):
         if "inplace" in call.marks:             # a copy of the project's example, changed
             files = [word for word in files if self.kept(word) is None or not _sh_env_file.match(word)]
         out = self.operands(call.name, files, flow)
-        if call.name[1:] == "q" and any(["@base64d" in word for word in call.args]):
-            out = _sh_unveiled(out)
+        if call.name[1:] == "q" and out.sources:
+            asked = " ".join(call.args)
+            if "@base64d" in asked:
+                out = _sh_unveiled(out)
+            elif _sh_asks_names.search(asked) and not re.search(r"(?<!meta)data\b(?!\s*\|\s*keys)", asked):
+                out = out._replace(sources=tuple([source.rstrip("\0") for source in out.sources]))
         for word in call.all("n") if call.got else ():
             self.named(word)
             if call.name in ("mkdir", "md"):
@@ -11653,6 +11892,9 @@ class _ShRun(_ShScripts):
             return _EMPTY if call.name in (":", "true") else _NOTHING
         if call.row.shows:
             return _sh_read(["\0" + one for one in call.row.shows])
+        if "--files" in call.args:              # rg says names and no lines
+            return _Flow("\n".join([word.rstrip("/") + "/*" for word in call.words] or ["*"]),
+                         below=not call.words)
         if "lines" in traits:
             if _sh_seeks.search(" ".join(call.all("p"))):
                 wide = any([place in ("~", "/etc") or _sh_top.match(place)
@@ -11827,9 +12069,15 @@ class _ShRun(_ShScripts):
             self.read(known.text)
 
     def played(self, role: str, text: str) -> _Flow:
+        """Run what a trait of a program says of one of its words: a script, an option, a statement, or a
+        command line."""
         if role == "script":
             self.quoted(text)
             return self.run_operand(text, _NOTHING)
+        if role == "lib":
+            if any([_sh_shared.match(part) or self.kept(part) for part in re.split("[ :]", text)]):
+                self.say("privilege", "loads a library from where everybody writes", text)
+            return _NOTHING
         if role[:1] == "-":
             return self.read(f"{role[1:]} {text}")
         if role in _SH_TEXTS:
@@ -11843,6 +12091,7 @@ class _ShRun(_ShScripts):
 
 # ---- what single programs do, where their rows cannot say it: (run, the sorted words, input) -> output
 def _do_sudo(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """sudo, doas: the command behind it runs as root; a shell there is root's for as long as it likes."""
     rest = call.rest
     if "LD_PRELOAD" in run.vars:
         run.say("privilege", "loads a library into a program that runs as root")
@@ -11853,6 +12102,7 @@ def _do_sudo(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_su(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """su: becomes another user, whose commands nobody sees."""
     users = [word for word in call.words if word != "-"]
     if "--help" not in call.args and (not call.all("sh") or users[:1] in ([], ["root"])):
         run.say("privilege", "becomes another user")
@@ -11876,6 +12126,7 @@ def _sh_is_shell(run: _ShRun, words: list[str]) -> bool:
 
 
 def _do_enters(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """chroot, nsenter and their like."""
     if not call.starts or _sh_is_shell(run, call.rest):
         run.say("privilege", f"{call.name}: opens a shell in another root or namespace")
     return run.inside(call, flow)
@@ -11910,6 +12161,7 @@ def _do_xargs(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_parallel(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """xargs, GNU parallel: a command for each value, as far as the values are seen."""
     rest = call.rest
     at = next((at for at, word in enumerate(rest) if word[:3] == ":::"), len(rest))
     text, values = _sh_whole(rest[:at]), rest[at + 1:]
@@ -11944,7 +12196,9 @@ def _do_find(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             for hit in hits:
                 if shape == "*" and _sh_program("".join(tests[k + 1:k + 2])) in ("rm", "unlink", "shred"):
                     run.delete(hit, "find deletes files outside the project")
-                run.simple([w.replace("{}", hit) for w in tests[k + 1:end]], flow)
+                what = tests[k + 1:end]
+                run.simple([w.replace("{}", hit) for w in what]
+                           + [hit] * (not finds and "{}" not in " ".join(what)), flow)
         elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(tests):
             run.written(tests[k + 1], _NOTHING, False)
     return _Flow("\n".join(hits))
@@ -11952,6 +12206,7 @@ def _do_find(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 # -- interpreters, and files that say what to run
 def _do_shell(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """A shell that is called: its `-c` text, a script file, or what comes on standard input."""
     name, args = call.name, call.args
     given: list[str] = []                       # words for a script on standard input
     for i, word in enumerate(args):
@@ -11995,6 +12250,8 @@ def _sh_with_words(run: _ShRun, words: list[str], flow: _Flow) -> _Flow:
 
 
 def _do_power(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """PowerShell that is called, whose options may be cut short, as `-enc`, and whose command may be
+    base64 of UTF-16."""
     args = call.args
     for i, word in enumerate(args):
         option, rest = word.lower()[1:] if word[:1] in "-/" else "", args[i + 1:]
@@ -12016,6 +12273,7 @@ def _do_power(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_dos(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """cmd.exe that is called, with /c or /k."""
     for i, word in enumerate(call.args):
         if word[:2].lower() in ("/c", "/k", "/r"):
             return run.read(" ".join([word[2:]] * (len(word) > 2) + call.args[i + 1:]), flow, _SH_CMD)
@@ -12061,6 +12319,7 @@ def _do_evaluate(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_source(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """`.` and source: a file whose commands run in this very shell, and may set its variables."""
     for file in call.args[:1]:
         run.loaded = run.loaded or run.ctx.is_sensitive(file) or any(map(_SH_PRIVATE.match, run.places(file)))
         return run.run_operand(file, flow)
@@ -12083,6 +12342,7 @@ def _do_make(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_git(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """git, whose settings, helpers and remotes of the form ext:: run commands."""
     args, words, verb = call.args, call.words, call.verb
     for word in args:
         if word[:5] == "ext::":
@@ -12119,6 +12379,10 @@ def _do_environment(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             if args[0] == "-n" and isinstance(value, str):
                 value = (run.values_of(value)[0] or [_SH_HOLE])[0]
             run.set(found.group(1) if run.posix else found.group(1).lower(), value)
+        elif name == "export":
+            origin = _sh_flow(word)
+            run.used(origin, _sh_env_file)
+            run.loaded = run.loaded or bool(origin.sources)
     if name == "set" and run.posix:
         at = next((i for i, word in enumerate(args) if word[:1] not in "-+" or word in ("-", "--")),
                   len(args))
@@ -12158,6 +12422,7 @@ def _do_read_variable(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_change(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """cd, pushd, popd: where relative paths start from then."""
     name, spots = call.name, [w for w in call.args if (w[:1] != "-" or w == "-") and w.lower() != "/d"]
     if name == "popd" or name == "pushd" and not spots:
         run.cwds = run.vars.get("\0stack") or run.cwds
@@ -12205,12 +12470,14 @@ def _do_state(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 # -- text in, text out
 def _do_cat(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """cat and its like: the flow is what the files hold."""
     files = _sh_operands(call.args)
     return (flow if not files else run.content(files[0]) if len(call.args) == 1
             else run.operands(call.name, call.args, flow))
 
 
 def _do_echo(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """echo, printf: the flow is the text, with the escapes and formats that the shell at hand reads."""
     words, formats, echoes = list(call.args), call.name == "printf", call.name == "echo"
     escapes, into = formats and run.posix, ""
     while echoes and words and re.match(r"-[neE]+\Z", words[0]):
@@ -12292,6 +12559,7 @@ def _do_prints(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_listing(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """ls, dir, find in Windows: the flow is a list of names."""
     for word in call.args:
         run.named(word)
     spots = [w for w in _sh_operands(call.args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
@@ -12303,6 +12571,7 @@ def _do_listing(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 # -- files
 def _do_archive(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """tar, zip and their like: what goes into an archive is in the file from then on."""
     sources, into, args, tar = list(flow.sources), "", _sh_kept(call.name,
                                                                 call.args), call.name in ("tar", "bsdtar",
                                                                                           "gtar")
@@ -12332,6 +12601,7 @@ def _do_archive(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_split(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """split, csplit: the pieces hold what the whole has held."""
     words = call.words
     stem = "".join(call.all("stem")) or ("xx" if call.name == "csplit" else "".join(words[1:2]) or "x")
     run.files[run.keys(stem)[0] + "*"] = (flow if words[:1] in ([], ["-"])
@@ -12340,6 +12610,7 @@ def _do_split(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_remove(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """rm, del, rd, Remove-Item: what is deleted, and whether all below it."""
     name, args = call.name, call.args
     if run.elsewhere and name in _SH_ELSEWHERE.get(run.d, ()):
         return _NOTHING
@@ -12373,6 +12644,7 @@ def _do_remove(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_dd(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """dd: reads one file or device and writes another; what is overwritten with zeros or noise is emptied."""
     settings = dict([word.partition("=")[::2] for word in call.args])
     if "if" in settings:
         flow = run.content(settings["if"])
@@ -12405,6 +12677,8 @@ def _do_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
             _sh_has(r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", places)):
             run.delete(word, "moves away what is outside the project")
     if into:
+        if _sh_has("/dev/(?:zero|full|u?random)", words):
+            run.emptied(into)
         leaf = into + words[0].rpartition("/")[2] if words and into[-1:] in "/\\" else into
         if not template or ".env" not in leaf:
             run.written(leaf, content, False)
@@ -12497,6 +12771,7 @@ def _do_http(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_socket(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """nc, socat, websocat: the flow goes to the network, and what comes back is remote."""
     text = " ".join(call.args)
     for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)",
                            text) if call.name in ("socat", "websocat") else ():
@@ -12513,6 +12788,7 @@ def _sh_connected(run: _ShRun, flow: _Flow, way: str) -> _Flow:
 
 
 def _do_remote_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """scp, rsync, and the clouds' copies: files that leave, or come from elsewhere."""
     name, args = call.name, call.args
     if _sh_prints_remote.match(" ".join([name, *args])[:2000]):
         run.operands(name, args, flow)
@@ -12545,6 +12821,7 @@ def _do_remote_copy(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 
 
 def _do_lookup(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """dig, nslookup, ping: a name that is looked up is sent to whoever serves its domain."""
     for word in call.args:
         origin = _sh_flow(word)
         run.ship(origin, "a name look-up")
@@ -12587,12 +12864,21 @@ def _do_items(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
                                         if call.name == "join-path" else "\n".join(spots))
 
 
+def _do_new_item(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """New-Item: with -Force a file that is there is emptied."""
+    if "force" in call.marks and not _sh_has("(?i)dir|junc|sym|hard", call.all("mark")):
+        for word in call.all("n"):
+            run.emptied(word)
+    return run.operands(call.name, call.args, flow)
+
+
 def _do_new_object(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
     client = _sh_has(r"(?i)(?:system\.)?net\.(?:webclient|http\.httpclient)\Z", call.args)
     return _REMOTE if client else run.operands(call.name, call.args, flow)
 
 
 def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
+    """forfiles: a command line for each file."""
     given = {option.lower(): value for option, value in zip(call.args, call.args[1:])}
     shape = given.get("/m", "*")
     hit = given.get("/p", ".").rstrip("\\") + "\\" + (shape if shape.strip("*.") else "*")
@@ -12659,7 +12945,7 @@ _sh_sed_command = lazy_regex(r"(?:^|[;}{\n]|(?<=[\d$!/,]))\s*[\d$,]*!?\s*e(?:[ \
 _sh_sed_replaced = lazy_regex(
     r"s([^\w\s\\])(?:\\.|(?!\1)[^\\])*\1((?:\\.|(?!\1)[^\\])*)\1[gpiImM\d]*(?:e|[gpiImM\d;\s]*;\s*e\b)", re.S)
 _sh_awk_text = lazy_regex(r'"((?:[^"\\\n]|\\.)*)"')
-_sh_tcl_runs = lazy_regex(r"\b(?:spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n;\])]+)")
+_sh_tcl_runs = lazy_regex(r"\b(?:(file[ \t]+delete)|spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n;\])]+)")
 _sh_make_call = lazy_regex(r"\$\(shell[ \t]+([^\n)]+)|(?:^|\n)[\w.$()-]+[ \t]*!=[ \t]*([^\n]+)")
 _sh_runs_input = lazy_regex(
     r"(?:exec|eval|system|popen|spawn|call|run|Function)\b[^\n]{0,80}(?:stdin|STDIN|\$0|<>|gets)|"
@@ -12677,6 +12963,7 @@ def _sh_escaped_commands(run: _ShRun, language: str, text: str) -> None:
 
 
 def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
+    """Follow the commands that a sed script runs (`e`, and the flag e of `s`)."""
     for found in _sh_sed_command.finditer(text[:5000]):
         run.read(found.group(1))
     for found in _sh_sed_replaced.finditer(text[:5000]):
@@ -12684,6 +12971,7 @@ def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
 
 
 def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
+    """Follow the commands that an awk program runs by system() or a pipe, constant texts put together."""
     judge_code(run, "awk", text)
     if re.search(r"system\s*\(|\|", text):
         for name, value in re.findall(r'\b([A-Za-z_]\w*)[ \t]*=[ \t]*("(?:[^"\\\n]|\\.)*")',
@@ -12695,6 +12983,7 @@ def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
 
 
 def _sh_make_text(run: _ShRun, language: str, text: str) -> None:
+    """Follow the recipes of a makefile, and what its $(shell …) run."""
     for line in text[:50_000].split("\n"):
         recipe = (line[1:] if line[:1] == "\t" else line.partition(";")[2]
                   if re.match(r"[^\s#=]+[^=]*:[^=;]*;", line) else "")
@@ -12706,7 +12995,7 @@ def _sh_make_text(run: _ShRun, language: str, text: str) -> None:
 
 def _sh_tcl_text(run: _ShRun, language: str, text: str) -> None:
     for found in _sh_tcl_runs.finditer(text[:20_000]):
-        run.read(found.group(1).strip("`'"))
+        run.read(("rm -r " if found.group(1) else "") + found.group(2).strip("`'"))
 
 
 def _sh_strings(run: _ShRun, language: str, text: str) -> None:
@@ -12778,7 +13067,7 @@ _sh_cmd_like = lazy_regex(
 
 
 _sh_hyphen = lazy_regex("[a-z]-[a-z]")
-# no programs there
+# Names of other shells' commands that are no programs in this one.
 _SH_ELSEWHERE = {_SH_POSIX: ("ri", "rd", "del", "erase", "remove-item"), _SH_CMD: ("ri", "remove-item")}
 _SH_OPERATORS = frozenset((";", "&&", "||", "|"))
 _SH_OTHER_WORDS = frozenset("""iex irm iwr gci ri del erase rd rmdir icacls foreach cmd powershell pwsh
@@ -12821,6 +13110,7 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
 
 
 def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
+    """The facts of one command, found out anew."""
     _, text, cwd, language, env = command
     if isinstance(text, list):
         words = [_sh_private.sub("?", _sh_text(word)) for word in text]
@@ -12907,12 +13197,10 @@ _sh_private = lazy_regex("[\ue0f0\ue0f1]")
 # The strings of a message are searched as one text, joined by NUL, so that `{"password": "…"}` is a name
 # beside a value like any other. Three ways lead to a secret, each linear and each quick where there is none:
 #
-# tokens    a run of 16 token characters that starts like one of the kinds in _SECRET_TABLE and has its shape
-# tokens    a run of 16 token characters that starts like one of the kinds in _SECRET_TABLE and has its shape
-# contexts  a value that means something only through the name beside it (`password=`, `Bearer`, `AccountKey`)
-# contexts  a value that means something only through the name beside it (`password=`, `Bearer`, `AccountKey`)
-# blocks    what lies between private-key headers and footers, passwords in URLs, a few shapes without a fixed
-# start
+#   tokens    a run of 16 token characters that begins like a kind of _SECRET_TABLE, and has its shape
+#   contexts  a value that means something only by the name beside it (`password=`, `Bearer`, `AccountKey`)
+#   blocks    what lies between the header and footer of a private key, passwords in URLs, and a few shapes
+#             that have no fixed beginning
 #
 # Then the same in each canonical view, and over adjacent text blocks put together. Made-up values
 # (`<your-token>`, `${VAR}`, `changeme`, words) are no secrets; each match is judged by itself, so a decoy
@@ -13075,7 +13363,7 @@ bearer-token eg:Authorization:~Bearer~{a40} Authorization: Bearer, or another sc
 password eg:DB_PASSWORD={a16} value of a password, by its name;
 client-secret eg:CLIENT_SECRET={a40} client, signing or other secret, by its name;
 api-key eg:SERVICE_API_KEY={a40} API key or token, by its name;
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 _RUN = 16                   # every token has this many token characters in a row
 _RUN_BEGINS = 160           # of a run of base64, so much is searched for such runs
@@ -13137,10 +13425,10 @@ class _Shapes:
     """The shapes of all kinds of tokens, by what one can see of a run of token characters at a glance."""
 
     def __init__(self) -> None:
-        # the first three characters of the run: (kind, shape)
+        # By the first three characters of the run: (kind, shape), compiled when a run begins so.
         self.starts: dict[str, list[tuple[str, str]]] = {}
         self.leads: dict[str, list[_Shape]] = {}        # the three characters before it
-        # its length: (what all have in it or behind it, shapes)
+        # By the length of the run: (a literal that all of these shapes have in it or behind it, the shapes).
         self.lengths: dict[int, tuple[str, list[_Shape]]] = {}
         self.others: dict[str, list[_Shape]] = {}       # the character before it
         self._made: dict[str, list[_Shape]] = {}
@@ -13221,7 +13509,8 @@ _shapes = lru_cache(None)(_Shapes)      # made when the first message is searche
 # -- made-up values -----------------------------------------------------------
 
 _PLAIN_WORD = lazy_regex(r"[A-Z]?[a-z]{2,}|[A-Z]{3,}")
-# Pairs of letters that words are made of
+# Words of natural language are made of few pairs of letters: these are the frequent ones of English, the most
+# frequent first. A random text has one of them by chance only now and then.
 _WORD_PAIRS = frozenset(
     "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as ou io le ve co me de "
     "hi ri ro ic ne "
@@ -13255,15 +13544,17 @@ def _made_up(text: str) -> bool:
 
 
 def _wordy(text: str, share: float = 0.7) -> bool:
-    """Is at least that share of *text* made of words, as names in code and prose are?"""
+    """Is at least that *share* (0 to 1) of *text* made of words, as names in code and prose are? A piece
+    counts as a word when enough of its pairs of letters are frequent ones; short pieces, in which chance
+    plays a larger part, need fewer of them."""
     words, size = _PLAIN_WORD.findall(text), sum(map(str.isalnum, text))
     if sum(map(len, words)) < share * size:
         return False
     covered = 0
     for word in words:
         low = word.lower()
-        known = sum(low[place:place + 2] in _WORD_PAIRS for place in range(len(low) - 1))
-        if known >= (0.75 if len(low) > 7 else 0.5 if len(low) > 4 else 0.6) * (len(low) - 1):
+        frequent = sum(low[index:index + 2] in _WORD_PAIRS for index in range(len(low) - 1))
+        if frequent >= (0.75 if len(low) > 7 else 0.5 if len(low) > 4 else 0.6) * (len(low) - 1):
             covered += len(low)
     return covered >= share * size
 
@@ -13293,7 +13584,7 @@ token: sharedkey deploykey storagekey adminkey appkey applicationkey integration
 token: connectionkey functionskey clientkey clientkeydata subscriptionkey webhookkey hmackey aeskey jwtkey presharedkey
 token: licensekey securitykey authorization auth credential credentials bearer
 phrase: mnemonic mnemonicphrase seedphrase seedwords recoveryphrase recoverywords secretphrase walletphrase walletseed
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 # Labels of a field, digests and ciphertext are no secrets
 _OTHER_WORDS = frozenset("""
     type header field translation i18n placeholder label title hint error message regex pattern min max
@@ -13393,6 +13684,7 @@ _MAX_ROWS, _MAX_COLUMNS = 2000, 200     # of a table are looked at
 
 
 class _Value(NamedTuple):
+    """Where the value of a name may stand in the searched text, from *start* to *end*."""
     start: int
     end: int
     # "quoted", "bare", "member", "cell" (stands alone) or "loose" (much that is no value may stand so)
@@ -13410,10 +13702,10 @@ _sign = lazy_regex(r"""(?xi) [ \t]{0,40} (?: \([^()\n"'=:\0]{1,30}\) [ \t]{0,4} 
       | (?P<loose> (?<=[ \t]) (?:is|was|lautet|est|es) (?:[ \t]{1,4}|(?=:)) :? ) )""")
 _open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[ \t]{0,40}|(?:\\[nrt])*)
     (?:!!?\w{1,20}[ \t]{1,4})? (?:\*\*|(?:<(?:b|code|kbd|strong|tt|span|em|dd|td)\b[^<>\n]{0,60}>\s{0,4}){1,2})?
-    (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")    # noqa: E501 (a table: whole rows)
+    (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")    # noqa: E501
 _next_line = lazy_regex(r"""(?x) [ \t]{0,4} (?:[|>][-+0-9]{0,2}|<<[-~]?["']?\w{1,20}["']?)? [ \t]{0,4} (?:\r?\n){1,2}
     (?: [ \t]* (?: (?:[\w./-]{0,80}?[:-])? \d{1,7} (?:[:\-|→│]|\t) | [>\#*+|-](?=[ \t]) ) )? [ \t]* ["'`]?
-    (?P<value> [^\s\0"'`]{6,200} ) (?=["'`]?[ \t]*(?:[\r\n\0]|\Z))""")    # noqa: E501 (a table: whole rows)
+    (?P<value> [^\s\0"'`]{6,200} ) (?=["'`]?[ \t]*(?:[\r\n\0]|\Z))""")    # noqa: E501
 _no_line_value = lazy_regex(r"[:({\[,;]\Z|\A[\w.]+(?:\(|=)|\A[a-z][a-z_.-]{1,40}:[\w\"'-]")
 # Members of an object between a name and its value, and the name of that member
 _BETWEEN = r"""(?:\s{0,3}[,;]\s{0,60}|\s{0,3}\n\s{0,60})"""
@@ -13424,7 +13716,7 @@ _VALUE = r"""(?:\w{0,20}value|default|current|content|data|text|result|to|v)"""
 _TO_VALUE = rf"""(?: {_MEMBER} {_BETWEEN} ){{0,4}}? \\*["']? {_VALUE} \\*["']? \s{{0,3}}[:=]\s{{0,3}}"""
 _pair = lazy_regex(rf"""(?xi) \\*["']? (?: {_BETWEEN} {_TO_VALUE} | \s{{0,4}}[:=]?\s{{0,4}}\{{\s{{0,60}} {_TO_VALUE}
     | :[ ]?\r?\n[ ]{{1,20}} {_TO_VALUE}
-    | \0 (?:[^\0]{{1,40}}\0[^\0]{{0,80}}\0){{0,3}}? {_VALUE} \0 )""")    # noqa: E501 (a table: whole rows)
+    | \0 (?:[^\0]{{1,40}}\0[^\0]{{0,80}}\0){{0,3}}? {_VALUE} \0 )""")    # noqa: E501
 _pair_left = lazy_regex(
     r"""(?i)(?:name|key|\bk|\bid|field|property|variable|\bvar|header|param|parameter|setting|option"""
                         r"""|label|env)(?:\\*["']?\s{0,4}[:=]\s{0,4}\\*["']?|\s"|\0)\Z""")
@@ -13450,19 +13742,20 @@ _next_word = lazy_regex(
 _sets_left = lazy_regex(r"""(?xi) (?: (?:\A|[\n\0"'`;&|>$+(]) [\s\d:]*
       (?:ENV|ARG|export|env|setx?|set[ ]-g?x|setenv|fastcgi_param|uwsgi_param)
     | (?:\A|[\s\0"'`]) (?:config(?:ure)?|login|machine|user(?:name)?|account|enable|add|(?:secrets?|variable|env)[ ]set) )
-    \b[^\n\0]{0,100}[ \t]\Z""")    # noqa: E501 (a table: whole rows)
+    \b[^\n\0]{0,100}[ \t]\Z""")    # noqa: E501
 _BARE_PASS = lazy_regex("(?i)pass(?:value)?\\Z")        # `pass "x"`, `passValue("x")` are about passing
 _line_left = lazy_regex(r"(?:\A|[\n\0])[ \t#]*\Z")
 
 
 def _value(span: tuple[int, int], form: str) -> _Value:
+    """The span of a regex group as a _Value."""
     return _Value(span[0], span[1], form)
 
 
 def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterator[_Value]:
     """Where the value of the *name* at (first, end) may stand, up to *reach*; the surest place first."""
     left = text[max(0, first - 60):first]
-    # a piece of `arn:aws:secret:name`
+    # A word between colons is a part of a name, as in `arn:aws:secret:name`, and has no value.
     if left.endswith("::") or left.endswith(":") and text.startswith(":", end):
         return
     if text.startswith("\0", end):
@@ -13497,7 +13790,7 @@ def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterat
                 if opened == "(" or alone and value.end - value.start > 7:
                     yield value
     if ("<" in left or following == "<") and not (name[0] == "/" and left[-1:] == "<"):
-        yield from _in_tags(text, first, end, left)
+        yield from _in_tags(text, end, left)
     if _pair_left.search(left) or text[closed:closed + 4].strip(" :=\r")[:1] in ("{", "\n"):
         yield from _at(text, _pair.match(text, end, min(len(text), reach + 200)), reach + 200, "cell")
         if _pair_left.search(left):
@@ -13521,35 +13814,37 @@ def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterat
 
 def _value_from(text: str, at: int, reach: int, form: str, left: str = "") -> Iterator[_Value]:
     """The quoted or bare value at *at*."""
-    found = _secret_quoted.match(text, at, reach)
-    if found:
-        yield _value(found.span(2), "quoted")
+    match = _secret_quoted.match(text, at, reach)
+    if match:
+        yield _value(match.span(2), "quoted")
         return
-    found = _bare_value.match(text, at, reach)
-    if found:
-        yield _Value(at, _bare_end(text, at, found.end(), left), form)
+    match = _bare_value.match(text, at, reach)
+    if match:
+        yield _Value(at, _bare_end(text, at, match.end(), left), form)
 
 
-def _at(text: str, found: re.Match[str] | None, reach: int, form: str) -> Iterator[_Value]:
+def _at(text: str, match: re.Match[str] | None, reach: int, form: str) -> Iterator[_Value]:
     """The value behind what was *found*, or up to the next NUL."""
-    if found is None:
+    if match is None:
         return
     if form == "member":
-        stop = text.find("\0", found.end(), reach)
-        yield _Value(found.end(), stop if stop >= 0 else min(len(text), reach), "member")
+        stop = text.find("\0", match.end(), reach)
+        yield _Value(match.end(), stop if stop >= 0 else min(len(text), reach), "member")
     else:
-        yield from _value_from(text, found.end(), reach, form)
+        yield from _value_from(text, match.end(), reach, form)
 
 
-def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
+def _in_tags(text: str, end: int, left: str) -> Iterator[_Value]:
+    """The value of a name that is a tag, an attribute of one, or the whole text of one, as in XML and
+    HTML."""
     at = left.rfind("<")
     if at > left.rfind(">"):                # the name is that of the tag, or of one of its attributes
         inside = _inside_tag.search(left)
-        found = _tag_value.match(text, end, end + 4400) if inside else None
+        match = _tag_value.match(text, end, end + 4400) if inside else None
     else:                                   # it is the whole text of a tag
-        found = _tag_next.match(text, end, end + 4400) if left.rstrip()[-1:] == ">" else None
-    if found:
-        yield _value(found.span(found.lastgroup or 0), "cell")
+        match = _tag_next.match(text, end, end + 4400) if left.rstrip()[-1:] == ">" else None
+    if match:
+        yield _value(match.span(match.lastgroup or 0), "cell")
 
 
 _bare_next = lazy_regex(r"&(?:#\w{1,6}|[a-z]{2,8});|[&;,][ \t]*(?:[\w.\-\[\]]+=|\Z)|[,;]\Z")
@@ -13562,9 +13857,9 @@ def _bare_end(text: str, start: int, end: int, left: str) -> int:
     """Where a value without quotes ends: before the next member of a query or list, and closing
     punctuation."""
     value = text[start:end]
-    found = _bare_next.search(value)
-    if found:
-        value = value[:found.start()]
+    match = _bare_next.search(value)
+    if match:
+        value = value[:match.start()]
     if left[-1:] in ("?", "&"):
         value = value.split("&")[0].split("#")[0]
     closed = _closed_early.match(value)
@@ -13608,9 +13903,9 @@ def _below(text: str, first: int, end: int) -> Iterator[_Value]:
     if stop < 0:
         return
     line = text[start:stop].rstrip()
-    found = _delimiter.search(line)
-    if found:
-        sign = ";" if found[0] == "," and line.count(";") > line.count(",") else found[0]
+    match = _delimiter.search(line)
+    if match:
+        sign = ";" if match[0] == "," and line.count(";") > line.count(",") else match[0]
         cells, index = line.split(sign), text.count(sign, start, first)
         labels = (cells[not cells[0].strip():len(cells) - (not cells[-1].strip())] if sign not in "\t,;"
                   else cells)
@@ -13618,14 +13913,17 @@ def _below(text: str, first: int, end: int) -> Iterator[_Value]:
             _name_rank(_plain_cell(cells[index]))):
             yield from _column(text, stop + 1, sign, index, len(cells))
     elif "  " in line.strip() and all(map(_head_cell.match, re.split("  +", line.strip()))):
-        yield from _aligned(text, stop + 1, first - start, line)
+        yield from _aligned(text, stop + 1, first - start)
 
 
 def _plain_cell(cell: str) -> str:
+    """A cell of a table without blanks, quotes and the marks of emphasis around it."""
     return cell.strip().strip("`*_\"'").strip()
 
 
 def _column(text: str, at: int, sign: str, index: int, size: int) -> Iterator[_Value]:
+    """The cells of column *index* in the lines from *at* on, as long as they have as many cells (*size*) as
+    the head; *sign* parts them."""
     for _ in range(_MAX_ROWS):
         stop = text.find("\n", at, at + 8000)
         stop = stop if stop >= 0 else min(len(text), at + 8000)
@@ -13634,13 +13932,13 @@ def _column(text: str, at: int, sign: str, index: int, size: int) -> Iterator[_V
         if not _rule_line.match(line):
             if line.count(sign) + 1 != size and not ('"' in line and sign in ",;"):
                 return
-            start, place = at, index
+            start, skipped = at, index
             if '"' in line and sign in ",;":
                 for cell in _row_cell.finditer(line):
-                    if not place and cell.lastindex:
+                    if not skipped and cell.lastindex:
                         yield _Value(at + cell.start(cell.lastindex), at + cell.end(cell.lastindex), "cell")
-                    place -= 1
-                    if place < 0 or cell.end() == len(line):
+                    skipped -= 1
+                    if skipped < 0 or cell.end() == len(line):
                         break
             else:
                 cells = line.split(sign)
@@ -13656,7 +13954,7 @@ def _column(text: str, at: int, sign: str, index: int, size: int) -> Iterator[_V
 _word_at = lazy_regex(r"\S+")
 
 
-def _aligned(text: str, at: int, column: int, head: str) -> Iterator[_Value]:
+def _aligned(text: str, at: int, column: int) -> Iterator[_Value]:
     """The words below a name in a table whose columns are aligned by blanks."""
     for _ in range(_MAX_ROWS):
         stop = text.find("\n", at, at + 2000)
@@ -13666,9 +13964,9 @@ def _aligned(text: str, at: int, column: int, head: str) -> Iterator[_Value]:
             if not _rule_line.match(line + " "):
                 return
         else:
-            found = _word_at.match(line, column)
-            if found:
-                yield _Value(at + column, at + found.end(), "loose")
+            match = _word_at.match(line, column)
+            if match:
+                yield _Value(at + column, at + match.end(), "loose")
         at = stop + 1
         if at >= len(text):
             return
@@ -13680,14 +13978,14 @@ def _tuples(text: str, at: int, index: int) -> Iterator[_Value]:
         opened = _tuple.match(text, at)
         if opened is None:
             return
-        at, place = opened.end(), index
+        at, skipped = opened.end(), index
         while True:
             cell = _row_cell.match(text, at, at + 8000)
-            if cell is None or cell.end() == at and place < 0:
+            if cell is None or cell.end() == at and skipped < 0:
                 return
-            if not place and cell.lastindex:
+            if not skipped and cell.lastindex:
                 yield _value(cell.span(cell.lastindex), "cell")
-            at, place = cell.end(), place - 1
+            at, skipped = cell.end(), skipped - 1
             if text[at:at + 1] in (")", "]", ""):
                 break
         at += 1
@@ -13743,12 +14041,15 @@ _NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3
 
 
 def _is_password(value: str, form: str) -> bool:
-    """May *value* be a real password, given that its name says so?"""
+    """May *value* be a real password, given that its name says so? *form* is where it stood (see _Value).
+    People choose passwords, so nothing positive is asked of them: this takes out one after the other what
+    is no password, such as references to variables, expressions of code, versions, hashes, patterns, and
+    words without digits."""
     plain = value.strip()
     if not plain:
         return False
     if "\\u" in plain:
-        plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), plain)
+        plain = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), plain)
     if plain.count(":") > 3 or plain[0] == ":":
         return False                    # a line of passwd
     if not 6 <= len(plain) <= 300 or len(set(plain)) < 5 or plain.lower() in _WEAK_WORDS:
@@ -13810,7 +14111,9 @@ _UUID_VALUE = lazy_regex(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\
 
 
 def _is_token(value: str) -> bool:
-    """May *value* be a generated key, given that its name says so?"""
+    """May *value* be a generated key, given that its name says so? A generator leaves traces: enough length,
+    many different characters, an entropy of 2.9 bits per character at least (words of English are below
+    that), and no words in it."""
     if (not _TOKEN_VALUE.match(value) or value.isalpha() and (value.islower() or value.isupper()) or
         value.isdigit()):
         return False
@@ -13854,7 +14157,8 @@ def _user_password(value: str) -> bool:
 
 
 def _kind_of(name: str, rank: str, value: str, form: str) -> str:
-    """The kind of secret that *value* is under a *name* of this rank, or ""."""
+    """The kind of secret that *value* is under a *name* of this rank, or "". *form* is where it stood: what
+    stands loosely behind a name must look more like a secret than what stands between quotes."""
     low = name.lower()
     if value.startswith("Ag") and len(value) > 250 and _TOKEN_VALUE.match(value):
         return ""                   # a sealed secret
@@ -13993,8 +14297,10 @@ def _given(value: str) -> bool:
 
 
 def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
-    for found in _url_password.finditer(text):
-        user, password = found[1], found[2]
+    """(kind, start, end) of each password in a URL that is more than a stand-in. *low* is *text* in lower
+    case."""
+    for match in _url_password.finditer(text):
+        user, password = match[1], match[2]
         if _port_first.match(password):     # of the first of several hosts
             continue
         if (password == user or password[0] in "<[{$%" or len(password) < 6 and
@@ -14002,9 +14308,9 @@ def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
             or not _given(password) or password.isalpha() and password.islower() and len(password) < 9 and
             _wordy(password)):
             continue
-        scheme = _url_scheme.search(low, max(0, found.start() - 24), found.start())
+        scheme = _url_scheme.search(low, max(0, match.start() - 24), match.start())
         known = scheme is not None and scheme[0].startswith(_DATABASES)
-        yield "database-url" if known else "url-password", *found.span(2)
+        yield "database-url" if known else "url-password", *match.span(2)
 
 
 _azure_word = lazy_regex("~(?<=Q~)")
@@ -14047,7 +14353,7 @@ _jwk_private = lazy_regex(
 _JWK_REACH = 4000           # characters from `kty` to the other members of its key
 _seed_words = lazy_regex(r"""(?x) (?:[\s:=>*|"'`,(\[{\0\\]|is\b|[0-9]{1,2}[.)]){1,40}
     ( (?: [a-z]{3,8} (?:[\s,;"'\0.]|[0-9]{1,2}[.):]){1,12} ){11,23} [a-z]{3,8} ) (?![\w\u2019'])""")
-# none of those that wallets use
+# The lists of words of wallets (BIP 39) hold none of these, but any sentence does.
 _NEVER_OF_WALLETS = frozenset("the and for your are was with from into where which".split())
 
 
@@ -14082,7 +14388,8 @@ def _secret_words(abroad: bool) -> list[tuple[str, Any, list[Any]]]:
     heads: dict[str, list[tuple[str, str, Any]]] = {}
     for row in rows:
         heads.setdefault(row[0][0] if row[0][0] in _RARE_LETTERS else row[0][:3], []).append(row)
-    # soonest looked for
+    # Where a head has one word only, all of that word is looked for: `find` is done soonest with the longest
+    # literal.
     whole = {row[0][0] if len(row) == 1 < len(head) else head: row for head, row in heads.items()}
     return [(head, lazy_regex(re.escape(head) + "(?:%s)" % "|".join(
                 f"({re.escape(word[len(head):])}{rest})" for word, rest, _ in row)),
@@ -14111,7 +14418,9 @@ def _lower(text: str) -> str:
 
 
 def secret_runs(text: str, runs: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
-    """The long runs of `_RUN_CHARS` among those of base64."""
+    """(start, end) of the long runs of `_RUN_CHARS` within *runs*, which are those of base64 and may hold
+    slashes. A path of short steps has none; of a long run of base64 only the beginning is searched, since
+    base64 that stands before a run says that this is a part of it."""
     for start, end in runs:
         token = text[start:end]
         if "/" in token or "+" in token:
@@ -14140,7 +14449,7 @@ class _Search:
         self.head = self.rows_to = 0    # where the head of the last table begins, and its last row ends
         self.hits: list[int] = []       # where there are words of names and forms
         self._near: list[tuple[int, str]] | None = None     # where there are _NEAR_WORDS, and which
-        # how many of them begin before the value at hand; how often they were looked for
+        # `_before` counts those that begin before the value at hand, `_asked` how often they were looked for.
         self._before = self._asked = 0
         if tokens:
             self._tokens(secret_runs(text, all_token_runs(text) if runs is None else runs))
@@ -14155,7 +14464,8 @@ class _Search:
     def _tokens(self, runs: Iterable[tuple[int, int]]) -> None:
         """Tokens by their shape, and generated values by the name before them."""
         text, starts, lengths = self.text, _shapes().starts, _shapes().lengths
-        # ends of the last token, and of the last value that was judged by its name
+        # `covered` is the end of the last token, `valued` that of the last value judged by its name: nothing
+        # before them is looked at twice.
         covered = valued = count = 0
         for start, end in runs:
             count += 1
@@ -14218,6 +14528,8 @@ class _Search:
         return 0
 
     def _accept(self, shape: _Shape, start: int, end: int) -> bool:
+        """Add the match of a shape unless it is no real token: a placeholder, words, or chance within other
+        data."""
         text, kind = self.text, shape.kind
         if kind == "jwt-token":
             if not _jwt_header(text[start:end].partition(".")[0]) or _made_up(text[max(start, end - 60):end]):
@@ -14241,9 +14553,9 @@ class _Search:
                                 end) or self._inside(run[-_RUN_ENDS:], end - _RUN_ENDS, end)
         if run.strip("0123456789abcdef-"):
             for tried, match in enumerate(_shapes().inner.finditer(run)):
-                place = match.end()
-                last = self._try([shape for shape in _shapes().at(run[place:place + 3]) if not shape.back],
-                                 start + place, end)
+                begin = match.end()
+                last = self._try([shape for shape in _shapes().at(run[begin:begin + 3]) if not shape.back],
+                                 start + begin, end)
                 if last or tried > 8:
                     return last
         return 0
@@ -14270,8 +14582,8 @@ class _Search:
             if scheme:
                 self._scheme(scheme[1], left, end)
             else:
-                for place, word in words:
-                    self._judge(place, place + len(word), left, end)
+                for at, word in words:
+                    self._judge(at, at + len(word), left, end)
         return end
 
     def _words_before(self, left: int, more: int = 0) -> list[tuple[int, str]]:
@@ -14281,7 +14593,8 @@ class _Search:
         if places is None:
             places, begin, end = [], max(0, left - _NEAR - more), left
             self._asked += 1
-            # few are looked for where they may be, many everywhere at once
+            # The first values look for names just before themselves; from the fiftieth on it is cheaper to
+            # find all names of the text at once.
             if self._asked >= 50:
                 self._near, begin, end = places, 0, len(low)
             for word in _NEAR_WORDS:
@@ -14308,6 +14621,7 @@ class _Search:
         return found
 
     def _scheme(self, scheme: str, start: int, end: int) -> None:
+        """Judge the value (start, end) of an `Authorization` header, by the *scheme* before it."""
         value = self.text[start:end]
         if scheme == "basic":
             if _user_password(value):
@@ -14324,11 +14638,11 @@ class _Search:
                 self.hits.append(match.start())
                 if not len(self.hits) & 255:
                     self.budget.check()
-                what = actions[match.lastindex - 1]     # type: ignore[operator]
-                if what is True or what is False:
-                    self._judge(match.start(), match.start() + 1, columns=not what)
-                elif what not in forms:
-                    forms.append(what)
+                action = actions[match.lastindex - 1]     # type: ignore[operator]
+                if action is True or action is False:
+                    self._judge(match.start(), match.start() + 1, columns=not action)
+                elif action not in forms:
+                    forms.append(action)
         for kind, form in forms:
             for found in form.finditer(low):
                 value = self.text[found.start(1):found.end(1)]
@@ -14362,9 +14676,9 @@ class _Search:
         if not rank or rank == "token" and self.low[max(0, first - 5):first] in ("page ", "next "):
             return
         if rank == "phrase":
-            found = _seed_words.match(text, end, end + 500)
-            if found and _NEVER_OF_WALLETS.isdisjoint(found[1].split()):
-                self._add("seed-phrase", *found.span(1))
+            match = _seed_words.match(text, end, end + 500)
+            if match and _NEVER_OF_WALLETS.isdisjoint(match[1].split()):
+                self._add("seed-phrase", *match.span(1))
             return
         reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
         ended = text[end:end + 3].lstrip("\"'`* ")[:1] in ("", *",;|│┃║\t\r\n])")
@@ -14390,6 +14704,8 @@ class _Search:
                     self._add_once(kind, value)
 
     def _add_once(self, kind: str, value: _Value) -> None:
+        """Add a value unless one of the last findings holds it already: a token is found by its shape and by
+        its name."""
         if not any(start <= value.start and value.end <= end for _, pieces in self.found[-3:]
                    for start, end in pieces):
             self._add(kind, value.start, value.end)
@@ -14397,30 +14713,33 @@ class _Search:
     # -- blocks, URLs and the like
 
     def _forms(self) -> None:
+        """Find what has a form of its own: private keys, webhooks, passwords in URLs, client secrets, JSON
+        web keys. Each regex is run only where a rare sign of its form occurs."""
         text, low = self.text, self.low
         if _block_word.search(text):
             self.found += (("private-key-header", pieces) for pieces in _block_spans(text))
         if "://" in text and _hook_word.search(text):
-            for found in _webhook.finditer(text):
-                if _random(found[0].rsplit("/", 1)[1]):
-                    self._add(f"{found.lastgroup}-webhook", *found.span())
+            for match in _webhook.finditer(text):
+                if _random(match[0].rsplit("/", 1)[1]):
+                    self._add(f"{match.lastgroup}-webhook", *match.span())
         if "@" in text and "://" in text:
             for kind, start, end in _url_spans(text, low):
                 self._add(kind, start, end)
         if "~" in text and _azure_word.search(text):
-            for found in _azure_secret.finditer(text):
-                if _random(found[0]):
-                    self._add("azure-client-secret", *found.span())
+            for match in _azure_secret.finditer(text):
+                if _random(match[0]):
+                    self._add("azure-client-secret", *match.span())
         key = _jwk_word.search(text)
         while key:
             at = key.start()
-            for found in _jwk_private.finditer(text, max(0, at - _JWK_REACH), at + _JWK_REACH):
-                if "}" not in text[min(at, found.start()):max(at, found.start())]:
-                    self._add("private-jwk", *found.span(1))
+            for match in _jwk_private.finditer(text, max(0, at - _JWK_REACH), at + _JWK_REACH):
+                if "}" not in text[min(at, match.start()):max(at, match.start())]:
+                    self._add("private-jwk", *match.span(1))
             key = _jwk_word.search(text, at + _JWK_REACH)
 
 
 def _jwt_header(part: str) -> bool:
+    """Is *part* the base64 of the header of a JSON web token (RFC 7519)?"""
     try:
         header = json.loads(binascii.a2b_base64(part.replace("-", "+").replace("_", "/")
                                                 + "=" * (-len(part) % 4)))
@@ -14435,7 +14754,8 @@ def _jwt_header(part: str) -> bool:
 # a piece, and the pieces overlap. The only test before a view is made is whether there is one at all
 # (`needs_views`).
 
-# characters of a piece, and how many of them the next has in common with it
+# How many characters a piece has, and how many of them the next one repeats. A secret shorter than the
+# overlap is whole in one of the two.
 _PIECE, _OVERLAP = 1 << 15, 6000
 _REACH = 4000               # characters in which a gap is looked for to cut at
 _cut_at = lazy_regex(r"[\s\"'<>\0]")
@@ -14541,7 +14861,8 @@ class SecretScanner:
                 if member and start == base and kind in _NAMED_KINDS and (
                         names is None or names[index] is None or not index
                         or names[index - 1] is not None and texts[index - 1][:1] != "-"):
-                    # not the value of the name before it, but the next name, or the next of a list
+                    # What stands here is no value of the name before it, but the next name, or the next word
+                    # of a list.
                     continue
                 while end > start:      # a part in each of the strings
                     parts.append((index, start - base, min(end - base, len(texts[index]))))
@@ -14660,7 +14981,8 @@ class _ExactText:
     def __init__(self, text: str) -> None:
         self._spellings = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1],
                            text.replace(" ", "+")}
-        # in every spelling
+        # The longest run of letters and digits stands in every spelling, so a text without it need not be
+        # searched.
         self.literals = frozenset((max(re.findall("[A-Za-z0-9]*", text), key=len).lower(),))
 
     def finditer_spans(self, text: str, budget: Budget) -> list[tuple[int, int]]:
@@ -14723,6 +15045,20 @@ def opens_with(words: Sequence[str], value: str) -> bool:
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
 MARKER_IN_URL = "REDACTED-BY-MCPWALL"   # the same where blanks and brackets would end or break a URL
+
+
+def replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+    """*text* with *edits* made: (start, end, what stands there then), sorted, none over another."""
+    pieces, at = [], 0
+    for start, end, new in edits:
+        pieces += [text[at:start], new]
+        at = end
+    return "".join(pieces) + text[at:]
+
+
+def marked(text: str, spans: Iterable[tuple[int, int]], marker: str = MARKER) -> str:
+    """*text* with *marker* in place of these spans, in any order, overlaps merged."""
+    return replaced(text, [(*span, marker) for span in merge_spans(spans)])
 _MARKER = rf"(?:{re.escape(MARKER)}|{MARKER_IN_URL})"
 # Where it stands as a value: alone, behind a name and `=`, behind one that begins a line and `:`, as an item
 # of a list, in a URL or a tag, behind an option; and the name, where there is one
@@ -14744,7 +15080,7 @@ def writes_marker(text: str, quotes: bool) -> bool:
     name counts.
     """
     return any(_name_rank(name.strip()) if quotes else not _about_markers.search(name)
-               for found in _marked_value.finditer(text) for name in (found["name"] or found["label"] or "",))
+               for match in _marked_value.finditer(text) for name in (match["name"] or match["label"] or "",))
 
 
 # -- values of variables -------------------------------------------------------
@@ -14843,13 +15179,14 @@ INJECTION_KINDS = {
     "text made invisible: tag characters, reversed or zero-width runs, terminal escapes, markup",
     "harvest": "parameters of a tool that ask for the conversation, the system prompt or keys",
 }
-# findings told of one text for each kind: a deny needs one, a log not more than these
+# So many findings of each kind are told of one text. A refusal needs one, and nobody reads more of them in a
+# log.
 MAX_INJECTION_HITS = 4
 _STEER_NEAR = 400           # characters within which weak hits support each other
 _STEER_ENOUGH = 4           # what hits of different facets must weigh together
 _STEER_BLOCK = 4096         # characters in which the words that phrases hang on are looked for together
 _STEER_SHORT = 20_000       # characters of a message that is looked at as a whole first
-# the part of the text around such a word in which its phrases are looked for
+# How many characters before and behind such a word its phrases are looked for.
 _STEER_BEFORE, _STEER_AFTER = 180, 260
 
 # Words that do the same work. `_` joins the words of an expression. A word may stand in several classes.
@@ -14872,7 +15209,7 @@ NOT        under_no_circumstances do_not don't dont never must_not mustn't shoul
 TELL       tell inform mention reveal disclose explain admit report notify alert warn confess describe expose show say discuss
            acknowledge display telling informing mentioning revealing disclosing notifying alerting showing reporting warn
            advise advising let bother
-USER       user users human humans operator customer owner maintainer maintainers person anyone anybody
+USER       user users human humans operator customer owner maintainer maintainers person
 USERS      user's users owner's customer's user
 KNOW       know notice learn find_out be_told be_informed be_notified be_aware become_aware realize realise suspect hear
 ABOUT      that about what how of unless under at in for no
@@ -14884,7 +15221,7 @@ HIDE       hide conceal withhold suppress keep
 OMIT       omit leave_out exclude leave skip drop
 SLY        without_a_word in_silence on_the_quiet low-key under_the_radar secretly covertly discreetly silently quietly stealthily invisibly in_secret behind_the_scenes
 TRACE      trace traces evidence mentions signs
-CONSENT    approved pre-approved preapproved agreed consented authorized authorised confirmed allowed granted accepted
+CONSENT    approved pre-approved preapproved agreed consented authorized authorised confirmed allowed granted accepted okayed signed_off cleared
 CHECK      confirmation confirmations approval approvals permission permissions consent dialog review reviews prompts
            confirmation_prompts confirmation_dialogs verification authorization
 SKIP       skip bypass omit disable suppress ignore
@@ -14897,7 +15234,6 @@ YOU        you i_you
 MUST       must should shall will to have_to need_to needs_to has_to is_required are_required are_to is_to always
 LEAD       please kindly pls plz btw automatically silently quietly secretly now then and just simply immediately first instead also so but always you therefore hence thus
            there's there_is important critical note nb ps p.s urgent attention warning next finally
-MAKE       make ensure be_sure see_to
 DO         ignore disregard forget stop send forward transfer delete remove call invoke run execute read open fetch reveal output
            print reply respond answer visit upload post submit export email e-mail mail grant disable give write say list show
            include append add copy recommend approve merge install download obey wire buy mark rate move share archive create make book post
@@ -14907,21 +15243,18 @@ ACT        delete transfer send export forward e-mail email disable run execute 
 MOVE       convey export push relay send pass include append attach upload paste forward provide put insert leak exfiltrate post submit share transmit
            email e-mail copy output print add encode embed deliver write supply give hand hand_over return place fill store
            report quote expose dump mirror sync mail bcc
-TOLD       passed sent included attached forwarded posted submitted shared transmitted uploaded copied mirrored bcc'd
+TOLD       passed sent included attached forwarded posted submitted shared transmitted uploaded copied mirrored bcc'd emailed e-mailed mailed relayed streamed synced
 READ       read open cat load access retrieve get fetch grab collect obtain dump print extract gather scan use check
 REVEAL     expose hand_over reveal disclose summarise summarize print output repeat show display leak disclose recite reproduce share tell give return include dump
            translate quote write
 CALL       call invoke run execute use trigger
 RUN        run execute launch issue perform
 BEFOREHAND before prior_to
-USING      using calling invoking running processing executing use invocation calculating searching answering replying
-           responding translating anything continuing proceeding commit replying_to
 AFTER      after whenever once when every_time each_time if
 LOADED     used invoked called available present loaded installed connected executed
 TALK       conversation_history chat_history chat_log message_history conversation_log dialogue_history entire_conversation
            full_conversation whole_conversation complete_conversation whole_dialogue full_chat_history entire_chat_history
            conversation dialogue chat chat_context
-LAST       previous last recent preceding earlier
 SAID       messages message prompt prompts turns outputs results reply
 PROMPT     hidden_instructions secret_instructions initial_message your_instructions your_guidelines system_message system_prompt system_prompts system_instructions hidden_prompt initial_prompt developer_prompt
            original_instructions initial_instructions
@@ -14938,7 +15271,6 @@ AIM        recipient destination amount account payee iban beneficiary address n
 TOOL       tool tools function functions server servers
 OLD        deprecated broken insecure unsafe obsolete compromised untrusted buggy disabled vulnerable unreliable outdated
 ROUTE      route send direct redirect pass forward channel
-GO         go_through be_routed be_sent be_addressed be_directed be_copied be_forwarded be_mirrored be_posted be_bcc'd
 PRETEXT    compliance audit audits auditing regulatory gdpr policy telemetry legal retention governance diagnostics
            verification debugging authentication
            security_check security_reasons security_purposes security_verification certification
@@ -14993,7 +15325,6 @@ OWN        private confidential internal payroll salary salaries finance financi
 OUT        public publicly external issue gist pastebin webhook endpoint channel
 PUSH       otherwise or
 FAILS      fail fails invalid blocked broken lost not_work refused rejected expire incomplete suspended terminated
-LOUD       urgent urgently immediately right_now asap emergency at_once
 LAW        compliance gdpr hipaa audit auditing regulation regulatory policy iso soc2 security_reasons security_purposes safety_reasons
            traceability accountability disaster_recovery quality_assurance legal diagnostics telemetry calibrate identity
 MASTER     administrator admin developer developers owner operator creator creators management security_team it_department it_team supervisor
@@ -15004,12 +15335,12 @@ NOTHING    nothing_happened nothing_had_happened your_own_idea
 NEED       need needed necessary needs required reason point must
 BOTHER     bother trouble discuss discussed flag escalate mention tell inform notify ask alert consult report involve disturb mentioned told informed asked display show
            displayed shown know disclose disclosed
-CONFIG     payee settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
+CONFIG     bank_details bank_account account_number account_details password payee settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
            payout_address payout wallet recipient iban ci_check
-GUARD      read-only_mode firewall antimalware security_scan security_scans security_scanner secret_scanning restriction safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
+GUARD      integrity_check integrity_checks signature_check read-only_mode firewall antimalware security_scan security_scans security_scanner secret_scanning restriction safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
            safety_settings safety_checks confirmation_step approval_step permission_prompts approval_dialog safety_policy safety_guidelines
 LIFTED     redundant not_applicable inapplicable offline lifted removed disabled unlocked suspended void revoked deactivated waived cancelled unnecessary
-PRESS      additionally precondition prerequisite unless irrespective must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
+PRESS      requires additionally precondition prerequisite unless irrespective must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
 ORDER      unsubscribe process fill wire raise rate accept list overwrite star pretend emphasise emphasize portray complete insist peek hard-code hardcode do take
            give set enter record let make treat consider assume continue proceed start stop begin end switch turn go
            select choose pick remove modify replace change update edit rename move copy
@@ -15018,8 +15349,11 @@ ORDER      unsubscribe process fill wire raise rate accept list overwrite star p
            persuade ask request obtain collect gather harvest fetch load import connect log schedule cancel book wire
            disclose unlock lock close block unblock whitelist allow authorise authorize sign confirm swap round mirror
 YOURS      real actual true sole only hidden secret
+WORKER     helper helpers scribe scribes reviewer reviewers reader readers summarizer summariser summarizers crawler crawlers
+           parser parsers grader graders screener translator browser browsers contributor contributors developer developers tool tools
+           moderator moderators evaluator judge system systems service services visitor visitors
 SUBJECT    agent model bot the_bots the_chatbot chatbots the_ai ai_agents the_assistant the_model the_agent the_bot the_agents assistant assistants agents models bots
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 # kind | force | phrase, one a line. A phrase is made of words, CLASSES, alternatives with `|`, `?` behind
 # what may be missing; `~N` is up to N words of FILL (or PRIOR), `..N` up to N words of a clause or more in
 # one sentence, `//N` up to N of anything. COLON, STOP (any punctuation) and END (of a clause) are signs; PATH
@@ -15031,304 +15365,138 @@ _STEER_PHRASES = """
 override       order    *IGNORE ~5 PRIOR ~4 ORDERS|RULES !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
 override       order    *IGNORE ~5 PRIOR ~4 ORDERS|RULES if|that|which|in|from ~1 you_are|you_were|you_have|developer|system|user|this_conversation|this_session|now_on
 override       order    *DISOBEY ~5 PRIOR ~4 ORDERS !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
-override       said     *APART
 override       order    *IGNORE ~3 ALL ~3 ORDERS !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
-override       order    *IGNORE ~3 ALL ~3 ORDERS if|that|which|in|from|of ~1 you_are|you_were|you_have|developer|system|user|this_conversation|this_session
 override       order    *IGNORE ~4 ORDERS|RULES above|so_far|you_were_given|given_to_you|you_have_been_given|you_received|given_before
-override       order    *IGNORE ..3 everything|anything|all|whatever ..4 BEFORE
+override       order    *IGNORE ..5 everything|anything|all|whatever !when|if ..6 BEFORE
 override       order    *IGNORE ~2 above and|instead|directions
-override       order    *IGNORE ~2 what ..1 you|they|user ..2 BEFORE
+override       order    *IGNORE ~2 what ..3 you|they|user ..4 BEFORE
 override       order    *IGNORE ~2 USERS TASK|ORDERS
-override       said     these|this|following|below ..3 *overrides|override|supersedes|supersede|replaces ~5 PROMPT|ORDERS
-override       said     these|this ~1 ORDERS *overrides|override|supersede|supersedes|replace ~5 ones|prompt|instructions
-override       said     takes_precedence_over|has_precedence_over|has_higher_priority_than|have_priority_over ~3 *PROMPT|ORDERS
+override       said     these|this|following|below ..5 *overrides|override|supersedes|supersede|replaces ~5 PROMPT|ORDERS
 override       claim3   your|previous|prior|earlier ~2 RULES|ORDERS ..3 *void|revoked|rescinded|lifted|cancelled|suspended END
-override       said     safety|content|security ~1 filters|policies|guidelines|checks|restrictions are|is ..1 *off|disabled|lifted|suspended END|for|in
+override       said     safety|content|security ~1 filters|policies|guidelines|checks|restrictions are|is ..3 *off|disabled|lifted|suspended END|for|in
 override       claim3   disable|turn_off|deactivate ~2 *safety|content|security ~1 filters|policies|guidelines|checks|restrictions|features|mechanisms|protocols|measures
 override       said     *DISOBEY ~2 USERS TASK|ORDERS
 override       said     must|should|shall not obey|follow ~2 *PROMPT
-override       said     ORDERS|RULES ..1 you received|were_given ..2 are|is ..1 *void|revoked|rescinded|lifted|cancelled
-override       =said    this_description|this_tool|these_instructions ..2 takes|take|has|have precedence|priority
-concealment    order    NOT ..3 TELL ~6 *USER END
-concealment    order    NOT ..3 TELL ~6 *USER ABOUT THIS|you|what|these
-concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 this|that|these|any_of_it ~2 THING? END
+override       said     ORDERS|RULES ..3 you received|were_given ..4 are|is ..3 *void|revoked|rescinded|lifted|cancelled
+concealment    order    NOT ..5 TELL ~6 *USER END
+concealment    order    NOT ..5 TELL ~6 *USER ABOUT THIS|you|what|these
+concealment    order    NOT ..3 *mention|reveal|tell|disclose|report|discuss|describe ~1 this|that|these|any_of_it ~2 THING? END
 concealment    hide2    NOT ..1 *mention|reveal|disclose it|them END
-concealment    order    NOT ..1 mention|say|reveal|report to ~1 *USER that
-concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 THIS ~2 THING? in|to|when|anywhere|about ..2 ANSWER|USER
-concealment    order    NOT ..1 include|show|reference|display THIS ..3 *ANSWER
-concealment    order    NOT ..1 let|make ~2 *USER KNOW
-concealment    order    HIDE ~1 THIS|following ..4 from ~2 *USER
-concealment    +order   HIDE ..6 from|to ~2 USER
+concealment    order    NOT ..3 *mention|reveal|tell|disclose|report|discuss|describe ~1 THIS ~2 THING? in|to|when|anywhere|about ..4 ANSWER|USER
+concealment    order    NOT ..3 let|make ~2 *USER KNOW
+concealment    order    HIDE ~1 THIS|following ..6 from ~2 *USER
+concealment    +order   HIDE ..8 from|to ~2 USER
 concealment    hide3    keep ~1 THIS between *us|ourselves
 concealment    order    keep *quiet about
-concealment    said     keep ~2 *USER unaware|in_the_dark|out_of_this|out_of_it
-concealment    said     *USER ..1 must|should|shall|may not|never ..1 KNOW ABOUT|END
-concealment    said     *USER ..2 mustn't|shouldn't|cannot ..1 KNOW ABOUT|END
-concealment    said     *USER ..2 never|not finds_out|learns|notices|find_out
-concealment    said     *USER ..1 remain|remains|stay|stays|kept unaware|ignorant
-concealment    order    *OMIT ~1 THIS ..3 from|of|out_of|in ..2 ANSWER
-concealment    said     in your ANSWER *leave_out|omit
-concealment    said     *pretend ..2 nothing_happened
-concealment    said     without *leaving ..1 TRACE|trace
-concealment    said     *leave no TRACE
+concealment    said     *USER ..3 must|should|shall|may not|never ..3 KNOW ABOUT|END
+concealment    order    *OMIT ~1 THIS ..5 from|of|out_of|in ..4 ANSWER
 concealment    order    remove|erase|delete|strip|hide ALL *TRACE ~1 THIS|your|from
-concealment    said     so_that *nobody can|may|will ..1 TRACE|notice|know
-concealment    order    do THIS ..2 *SLY
-concealment    said     say|tell ..2 *USER that ..6 although|even_though|regardless
-concealment    =order   tell|say ..3 USER that ..6 whatever|regardless|always|all_tests_passed
-concealment    said     if ..1 *USER asks END say|claim|answer|pretend that
+concealment    order    do THIS ..4 *SLY
 concealment    claim3   *USER ..2 already|has|have ..2 CONSENT ..8 without|skip|no_need|do_not_ask|don't_ask
-concealment    said     no_need|need_not|needn't ..1 ask|check_with|confirm_with|check ..2 *USER
 concealment    claim2   *pre-approved|preapproved|approved_in_advance|pre-authorized|pre-authorised|preauthorized
 concealment    hide1!   SKIP ~3 CHECK
 role_spoof     said     NEW ~1 *ORDERS|task|goal|objective|mission STOP DO
-role_spoof     said     NEW *ORDERS from ~1 CHIEF STOP
 role_spoof     said     hidden|secret|private ~1 ORDERS|message|note for|to ~2 *AGENT
 role_spoof     said     you_are|you're now ~3 *EVIL
-role_spoof     said     you_are|you're *now|henceforth a|an|the|my ..2 ROLE|pirate|agent
-role_spoof     said     you_are|you're no *longer a|an|the ..2 ROLE
-role_spoof     said     you are now|in ..2 *SPECIAL MODE
-role_spoof     said     you are *no_longer bound|restricted|limited|subject|required ..3 RULES|ORDERS|GUARD|ask|follow|obey|confirm|refuse|comply
+role_spoof     said     you_are|you're *now|henceforth a|an|the|my ..4 ROLE|pirate|agent
+role_spoof     said     you_are|you're no *longer a|an|the ..4 ROLE
+role_spoof     said     you are now|in ..4 *SPECIAL MODE
 role_spoof     said     your|the *task|goal|mission|objective has_changed|was_changed|changed
-role_spoof     order    *enter|activate ~1 SPECIAL MODE
-role_spoof     said     *FROMNOW ..2 you|AGENT ..2 are|respond|act|will|must|obey|always ..4 EVIL|ROLE|obey|no_restrictions|only
+role_spoof     said     *FROMNOW ..4 you|AGENT ..4 are|respond|act|will|must|obey|always ..6 EVIL|ROLE|obey|no_restrictions|only
 role_spoof     said     FROMNOW|from_this_moment *obey|ignore|disregard
-role_spoof     said     *FROMNOW ..3 recommend|forward|approve|include|append|reply|respond|answer|speak|prefer
-role_spoof     order    *act|behave|respond|pretend|imagine|answer as_if|as_though|that|like? ~1 you_are|you_were|you_have|you're ..4 EVIL|admin|administrator|root|developer|allowed|superuser|no_rules|no_restrictions|no_limits
-role_spoof     order    begin|start|end ~2 *PROMPT END
-role_spoof     said     *SYSTEM COLON ..3 you must|will|have_to|are_now
-role_spoof     said     *SYSTEM NOTICE COLON ..3 IGNORE|DO
-role_spoof     said     SYSTEM NOTICE for ~1 *AGENT COLON
-role_spoof     said     NOTICE for ~1 *assistant|ai|llm ..2 STOP you|before|always|must|never
-role_spoof     said     *SYSTEM NOTICE? COLON ..10 CHECK ..2 disabled|unnecessary|not_needed|no_longer
-role_spoof     said     SYSTEM NOTICE? COLON ..6 *permissions|rights|privileges ..4 extended|elevated|granted|lifted
-role_spoof     said     *SYSTEM COLON IGNORE|EVIL|obey|execute|grant
-role_spoof     said     to|for|dear|note|any ..2 AGENT *reading|processing|parsing|seeing|viewing this
-role_spoof     said     as ~2 *AGENT you MUST ..3 DO|obey
+role_spoof     said     *FROMNOW ..5 recommend|forward|approve|include|append|reply|respond|answer|speak|prefer
+role_spoof     order    *act|behave|respond|pretend|imagine|answer as_if|as_though|that|like? ~1 you_are|you_were|you_have|you're ..6 EVIL|admin|administrator|root|developer|allowed|superuser|no_rules|no_restrictions|no_limits
+role_spoof     said     *SYSTEM COLON ..5 you must|will|have_to|are_now
+role_spoof     said     *SYSTEM NOTICE COLON ..5 IGNORE|DO
+role_spoof     said     to|for|dear|note|any ..4 AGENT *reading|processing|parsing|seeing|viewing this
 role_spoof     who2     note|message|instruction|directive|hint for|to ~2 *AGENT
-role_spoof     said     hey|dear|hello|hi|attention ~2 *AGENT ..12 USER has|already|asked|wants
-role_spoof     =said    whatever comes_next|the_user_says|the_user_asks prefer|use|call|follow|ignore|disregard|answer
-role_spoof     said     *USER ~1 changed|changes ..1 mind|request
-role_spoof     said     *USER asked|told me to tell you
 role_spoof     claim2   *USER wants you to
-role_spoof     who2     human|user COLON ..3 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
-role_spoof     =said    human COLON ..3 ACT
-role_spoof     said     *end of ~1 document|file|page|output|tool_output|tool|context|data|transcript|email ..1 //6 NEW ..1 task|message|instruction|instructions|user|command|order
-role_spoof     said     *AGENT must|shall|should|will|has_to ~2 OBEY ..3 ORDERS|RULES|orders|developer
-role_spoof     -order   *obey ~1 the|every|these|only ..2 RULES|ORDERS|messages
-role_spoof     +said    any request of ~1 USER
-tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will !not|never|refuse|decline|avoid ..3 READ|MOVE|REVEAL|obtain ..8 PATH|WEALTH|TALK|PROMPT
-tool_steering  said     AGENT COLON ..8 *PATH|DANGER
-tool_steering  said     AGENT STOP ..3 collect|find|gather|reveal|print|send ~4 *WEALTH
-tool_steering  order    READ ..6 *PATH ..8 and|then ..1 MOVE
-tool_steering  said     REVEAL|obtain ..2 HAVING of ..3 *PATH
-tool_steering  order    read|cat|dump|extract|grab ..3 *WEALTH ..3 and|then ..1 paste|send|post|include|quote|forward|upload|share|output|print
-tool_steering  said     thought|assistant COLON i ..5 send|e-mail|email|delete|transfer|forward|upload ..3 *WEALTH|TALK
-tool_steering  said     MOVE ..6 *PATH ..6 to|in|into|as|with|via ..4 URL|MAIL|ticket|comment|argument|parameter|field|sidenote|note|notes|query|answer|reply|context
-tool_steering  order    before ..8 READ ..4 *PATH
-tool_steering  order    also check|read|look_at ..3 *PATH
-tool_steering  =order   include|pass|attach|supply|send|put|forward|submit|upload ..3 the|entire|full|whole|complete|your TALK ..4 in|to|into|as|with|argument|parameter
+role_spoof     who2     human|user COLON ..5 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
+role_spoof     said     *end of ~1 document|file|page|output|tool_output|tool|context|data|transcript|email ..3 //6 NEW ..3 task|message|instruction|instructions|user|command|order
+role_spoof     said     *AGENT must|shall|should|will|has_to ~2 OBEY ..5 ORDERS|RULES|orders|developer
+tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will !not|never|refuse|decline|avoid ..5 READ|MOVE|REVEAL|obtain ..10 PATH|WEALTH|TALK|PROMPT
+tool_steering  said     AGENT COLON ..10 *PATH|DANGER
+tool_steering  order    READ ..8 *PATH ..10 and|then ..3 MOVE
+tool_steering  said     REVEAL|obtain ..4 HAVING of ..5 *PATH
+tool_steering  said     thought|assistant COLON i ..7 send|e-mail|email|delete|transfer|forward|upload ..5 *WEALTH|TALK
+tool_steering  said     MOVE ..8 *PATH ..8 to|in|into|as|with|via ..6 URL|MAIL|ticket|comment|argument|parameter|field|sidenote|note|notes|query|answer|reply|context
+tool_steering  order    before ..10 READ ..6 *PATH
+tool_steering  order    also check|read|look_at ..5 *PATH
+tool_steering  =order   include|pass|attach|supply|send|put|forward|submit|upload ..5 the|entire|full|whole|complete|your TALK ..6 in|to|into|as|with|argument|parameter
 tool_steering  order    REVEAL ~2 *PROMPT END
-tool_steering  order    REVEAL ~2 *above prompt|text|instructions|message
-tool_steering  +said    CALL this_tool|this_function first|before ..3 ALL ..1 request|requests|question|questions|message|messages|conversation|conversations|answer|response
-tool_steering  order    ROUTE ..3 ALL ..6 *through|via ~1 this_one|this_tool|this_server|this_proxy|proxy|NAME
-tool_steering  =said    ALL ..3 TOOL ..6 be_routed|go_through
+tool_steering  order    ROUTE ..5 ALL ..8 *through|via ~1 this_one|this_tool|this_server|this_proxy|proxy|NAME
 tool_steering  deed2    other|those|existing|built-in ..1 TOOL are|is|have_been ..1 *OLD
-tool_steering  =said    other|all|built-in|normal|native|standard ..3 TOOL ..2 are|is ..1 OLD
-tool_steering  =said    they|which are|is ..1 compromised|buggy|insecure|malicious|unsafe|hacked
-tool_steering  =said    NAME ..2 are|is ..1 OLD ..3 use|call|prefer NAME
-tool_steering  =order   ignore|never_use|never_call|avoid|refuse_to_use|do_not_use|don't_use ~1 ALL other ..2 TOOL
-tool_steering  =said    use this_tool|this_one|it whatever|regardless|no_matter
-tool_steering  +said    disregard ..1 what ..2 others
-tool_steering  said     AFTER|before ..6 reading|read|viewing|view|answer|begin|summarising ..4 run|execute ..6 *DANGER
-tool_steering  said     to view|to_view|to_render|to_display ..5 run|execute ..3 *DANGER
-tool_steering  =said    BEFOREHAND|AFTER|prior ..8 DANGER
-tool_steering  =said    requires|needs|require|need|run|execute ..5 DANGER
-tool_steering  =said    PRETEXT ..12 DANGER
-tool_steering  said     *SYSTEM|override|urgent|important ..4 you must now? CALL
-tool_steering  said     you must *now|immediately CALL ..3 NAME
-tool_steering  said     after *reading this ..3 run|execute|call|invoke|send|delete|open
-tool_steering  order    after|before ALL ..2 call|request|response|answer|message|turn ..4 *post|send|upload|forward|submit ..8 URL|MAIL
-tool_steering  =said    when|whenever|if|once ..6 NAME|tool ..2 LOADED ..10 CHANGE ..6 AIM
-tool_steering  =said    when|whenever|if|once|after ..4 TOOL|NAME ..2 LOADED|exists ..12 must|should|always|set|change|replace|has_to ..6 be_replaced|MAIL|AIM|be_addressed|be_sent
-tool_steering  =order   modify|change|alter|rewrite ~1 arguments|parameters|argument|parameter
-tool_steering  =said    AIM must|should|always ..1 be ..1 replaced|changed|set
-tool_steering  +said    must|should|always|has_to ..1 be_replaced|be_changed_to ..2 by|with
-tool_steering  said     *always ~1 CHANGE|add|bcc|cc ..4 MAIL
-tool_steering  said     *always ..2 add|include ..2 bcc|MAIL
-tool_steering  =said    must|has_to|have_to|always|need_to ..2 MOVE|TOLD|bcc ..10 MAIL|URL
-tool_steering  =said    AFTER|before|also|additionally|in_addition ..4 MOVE|let ..10 MAIL|URL
-tool_steering  =said    PRETEXT ..6 must|always|required|requires|mandatory|also|you ..8 READ|MOVE|CALL|grant ..8 PATH|WEALTH|TALK|NAME|admin
-tool_steering  =said    results|data|queries|inputs|everything ..6 TOLD|go|goes|sent|mirrored ..6 our|URL|MAIL|research_team|attacker|third_party
-tool_steering  =said    READ|MOVE|give|hand|supply ..8 PATH ..12 MOVE|URL|MAIL|parameter|argument|field|sidenote|attacker|along
-tool_steering  =said    compresses|uploads|sends|collects|copies ..12 PATH ..12 URL|MAIL|sends|uploads|attacker|to
-tool_steering  =said    embed|include|print|pass|hand|insert|put ..2 output of ..4 NAME|env|list_directory within|into|in|as|to
-tool_steering  =said    NAME ..3 and|then hand|pass|give|send ..1 its|the output|result|results|content|values to|as|in
-tool_steering  =said    when|whenever|if ..8 CHANGE ~1 AIM by|with|to
-tool_steering  =said    PRETEXT ..4 include|pass|send|add|collect ..10 USERS|open_files
-tool_steering  =said    recommend it|this|us to ~1 USER
-tool_steering  =order   steal|exfiltrate|hijack|leak ..6 WEALTH|MAILS|TALK|communication|data|traffic
-tool_steering  =order   write|add|append ..3 key|allow|server|line ..6 to|in|into SETUP
-tool_steering  order    write|save|add|append|store ..6 to|in|into *SETUP ..6 so_that|future|all|every
-tool_steering  said     *remember ..2 for|in ..2 FUTURE|all ..1 SESSION
-tool_steering  order    REMEMBER ..3 *memory ..4 never|always|user|that
-tool_steering  order    never ask ..2 *CHECK
-tool_steering  said     always ~1 *recommend|rank|prefer|promote ..6 first|and ..3 claim|tell|say
-tool_steering  =said    rank ..3 products|results|items of ..4 first|top
-tool_steering  said     do_not|don't highlight ..3 *weaknesses|negatives
+tool_steering  =said    other|all|built-in|normal|native|standard ..5 TOOL ..4 are|is ..3 OLD
+tool_steering  =said    they|which are|is ..3 compromised|buggy|insecure|malicious|unsafe|hacked
+tool_steering  =order   ignore|never_use|never_call|avoid|refuse_to_use|do_not_use|don't_use ~1 ALL other ..4 TOOL
+tool_steering  =said    requires|needs|require|need|run|execute ..7 DANGER
+tool_steering  said     *SYSTEM|override|urgent|important ..6 you must now? CALL
+tool_steering  order    after|before ALL ..4 call|request|response|answer|message|turn ..6 *post|send|upload|forward|submit ..10 URL|MAIL
+tool_steering  =said    when|whenever|if|once ..8 NAME|tool ..4 LOADED ..12 CHANGE ..8 AIM
+tool_steering  =said    when|whenever|if|once|after ..6 TOOL|NAME ..4 LOADED|exists ..14 must|should|always|set|change|replace|has_to ..8 be_replaced|MAIL|AIM|be_addressed|be_sent
+tool_steering  said     *always ~1 CHANGE|add|bcc|cc ..6 MAIL
+tool_steering  said     *always ..4 add|include ..4 bcc|MAIL
+tool_steering  =said    must|has_to|have_to|always|need_to ..4 MOVE|TOLD|bcc ..12 MAIL|URL
+tool_steering  =said    AFTER|before|also|additionally|in_addition ..6 MOVE|let ..12 MAIL|URL
+tool_steering  =said    PRETEXT ..8 must|always|required|requires|mandatory|also|you ..10 READ|MOVE|CALL|grant ..10 PATH|WEALTH|TALK|NAME|admin
+tool_steering  =said    READ|MOVE|give|hand|supply ..10 PATH ..14 MOVE|URL|MAIL|parameter|argument|field|sidenote|attacker|along
+tool_steering  =said    compresses|uploads|sends|collects|copies ..14 PATH ..14 URL|MAIL|sends|uploads|attacker|to
+tool_steering  =said    when|whenever|if ..10 CHANGE ~1 AIM by|with|to
+tool_steering  said     *remember ..4 for|in ..4 FUTURE|all ..3 SESSION
+tool_steering  order    never ask ..4 *CHECK
+tool_steering  said     do_not|don't highlight ..5 *weaknesses|negatives
 tool_steering  said     positive *review only
-tool_steering  order    ask|request ~1 *USER|USERS ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
-tool_steering  said     session|restore|continue|login ..3 ask|request ~1 *USER ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
-tool_steering  said     seed_phrase|recovery_phrase ..4 of ..2 *wallet
-tool_steering  said     provide|pass|enter|send ..6 code that ~1 *USER received
-tool_steering  said     *please call|use|invoke ..3 NAME|fetch|browser with ..3 URL ..3 to
-tool_steering  said     and|then do|follow what|as ..2 it|they *says|say|tells
-tool_steering  said     *decode ..8 and|then ..1 follow|execute|act_on|obey|comply
-tool_steering  =said    follow ..3 orders|instructions|commands in ..2 output|result|response
-tool_steering  =said    approve ..2 ALL ..4 without|pull|tool|regardless
-tool_steering  =said    delete|remove|clear ..3 log|logs|history ..6 so_that|trace|nobody
-tool_steering  =said    first action in ALL
-tool_steering  =said    include|attach|append|embed|pass|contain|add|copy ..4 LAST ..2 SAID ..4 of|and|in|verbatim|word
-tool_steering  =said    USERS private details
-tool_steering  =said    for ~1 AGENT only
-tool_steering  =said    assistant|ai|model|llm only END grab|read|send|list|collect|get|call|run
-tool_steering  =said    fails ..2 ask|request ~1 USER|USERS
-tool_steering  =said    you may approve|do any
-tool_steering  order    gather|collect ..4 *WEALTH ..12 URL|comment|search|open|post
-tool_steering  order    find ~1 ..2 *WEALTH ..6 and|then ..1 put|post|send|paste|comment
+tool_steering  order    ask|request ~1 *USER|USERS ..6 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
+tool_steering  said     session|restore|continue|login ..5 ask|request ~1 *USER ..6 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
+tool_steering  said     *please call|use|invoke ..5 NAME|fetch|browser with ..5 URL ..5 to
+tool_steering  said     and|then do|follow what|as ..4 it|they *says|say|tells
+tool_steering  said     *decode ..10 and|then ..3 follow|execute|act_on|obey|comply
+tool_steering  =said    fails ..4 ask|request ~1 USER|USERS
 tool_steering  said     privacy is no *concern
-tool_steering  said     *AGENT COLON ..1 do this first
-exfil_link     order    MOVE ..8 *WEALTH|TALK|USERS ..8 to|at|via ..1 URL|MAIL
-exfil_link     order    MOVE ~2 all|every|unread ..2 *MAILS ..4 to ..1 MAIL
-exfil_link     order    CALL ..3 NAME ..8 *WEALTH|TALK ..3 to ..1 MAIL|URL
-exfil_link     order    append|encode|attach|include|put|insert|embed ..6 *TALK|WEALTH|USERS ..6 to|in|into|as|on|at ..3 EXFIL|URL
-exfil_link     order    render|display|show|insert|embed|output|include|load ..2 image|link|url|picture with|containing|including|carrying ..4 *WEALTH|TALK
-exfil_link     said     fetch|open|visit|request|load|curl URL ..3 *followed_by|plus|filling
-exfil_link     order    fetch|open|visit|load|browse ..1 *HOOK
-concealment    order    DO|install ..9 without ..1 telling|informing|asking|notifying|alerting|warning ~1 *USER
-concealment    order    DO|always ..9 *secretly|covertly|discreetly END
-concealment    said     *USER ..3 need|needs ..1 be told|informed|notified|aware
-concealment    said     cover your *tracks
+exfil_link     order    MOVE ..10 *WEALTH|TALK|USERS ..10 to|at|via ..3 URL|MAIL
+exfil_link     order    MOVE ~2 all|every|unread ..4 *MAILS ..6 to ..3 MAIL
+exfil_link     order    append|encode|attach|include|put|insert|embed ..8 *TALK|WEALTH|USERS ..8 to|in|into|as|on|at ..5 EXFIL|URL
+exfil_link     order    render|display|show|insert|embed|output|include|load ..4 image|link|url|picture with|containing|including|carrying ..6 *WEALTH|TALK
+exfil_link     said     fetch|open|visit|request|load|curl URL ..5 *followed_by|plus|filling
+exfil_link     order    fetch|open|visit|load|browse ..3 *HOOK
+concealment    order    DO|install ..11 without ..3 telling|informing|asking|notifying|alerting|warning ~1 *USER
+concealment    order    DO|always ..11 *secretly|covertly|discreetly END
+concealment    said     *USER ..5 need|needs ..3 be told|informed|notified|aware
 concealment    said     so|so_that *nobody sees|notices|knows|finds
-concealment    order    refrain_from|avoid displaying|showing|mentioning|revealing ..4 to ~1 *USER
+concealment    order    refrain_from|avoid displaying|showing|mentioning|revealing ..6 to ~1 *USER
 concealment    said     no_need_to|no_need inform|tell|notify ~1 *USER
 role_spoof     order    *execute|obey every|all|the|each command|commands|instruction|instructions in|on this|the file|document|page|message|email|ticket|comment
 role_spoof     said     NEW ORDERS|task|directive for ~1 *AGENT COLON
 role_spoof     said     assistant|ai|agent|model|bot without ~1 *restrictions|rules|limits|filters|limitations
-role_spoof     said     i *instruct|authorize|authorise you to
-tool_steering  order    REVEAL ~2 *WEALTH ..4 your
-tool_steering  order    tell|give|send|show me ~1 ..1 *WEALTH|password
-tool_steering  =said    when|whenever|if|once ..4 LOADED ..6 CHANGE ~1 ..1 account|recipient|payee|iban|beneficiary|destination|address
-concealment    =order   do_not|don't|never ..1 tell|inform|reveal|notify|alert ~1 USER that|about|what|how|of
-override       order    stop|cease|scrap|abandon|ignore|disregard ~2 current|whole|entire|original|earlier ~1 *brief|task|job|assignment|question
-override       said     your sole|only|new|real|true ..1 *duty|goal|purpose|objective|mission|job is|now
-override       said     *outranks|outrank ~1 everything|all END|before|above|else|other|said
-override       order    *prioritise|prioritize this ..3 over ..3 USERS|system|your
-override       said     your RULES|ORDERS have_been|were|are_now *updated|replaced|rewritten
-override       said     your ~1 ..1 RULES|ORDERS ..2 no *longer apply|hold|count
-override       said     don't|do_not|needn't have_to|need_to *follow|obey|respect ~1 safety|system|your|content ..1 RULES|ORDERS|PROMPT
-override       order    *DISOBEY|do_not_carry_out|don't_carry_out|do_not_answer ~2 USERS TASK
-override       said     do *as i say
-concealment    said     *USER is not to ..1 KNOW|see|be|notice
-concealment    said     behind ~1 USERS *back
-concealment    said     *USER in_the_dark
-concealment    order    *mention|say|tell|report none|nothing of|about this|it|the|that ..4 to|in ..2 USER|ANSWER
-concealment    said     must|should|will ..1 stay|remain|be|is *invisible|hidden|unseen to|from ~1 ..1 USER|holder
-concealment    said     no *reason to inform|tell|notify|mention
-concealment    said     asked ..2 STOP *deny it|that|everything
-concealment    said     you may|can|should *skip asking for
+tool_steering  order    REVEAL ~2 *WEALTH ..6 your
+tool_steering  =said    when|whenever|if|once ..6 LOADED ..8 CHANGE ~1 ..3 account|recipient|payee|iban|beneficiary|destination|address
+concealment    =order   do_not|don't|never ..3 tell|inform|reveal|notify|alert ~1 USER that|about|what|how|of
+override       said     your ~1 ..3 RULES|ORDERS ..4 no *longer apply|hold|count
 concealment    claim2   no CHECK is|are *needed|required|necessary
 concealment    claim2   CHECK|consent has|have *been given|granted|obtained already?
 concealment    hide2    go_on|proceed|continue|carry_on without ~1 *prompt|asking|CHECK
-concealment    said     *auto-approve|autoapprove ~1 next|all|every|following
-concealment    order    NOT ..1 *disclose|mention|tell|say to ~1 USER that
-concealment    =said    if|should|when ~1 USER asks|questions|wonders|notices|complains ..5 tell|say|claim|answer
-concealment    =said    keep|leave ~1 this|it out_of your ANSWER|explanations|explanation
-role_spoof     said     *switch_to|enter|activate unrestricted|developer|god|jailbreak|dan MODE
+concealment    order    NOT ..3 *disclose|mention|tell|say to ~1 USER that
 role_spoof     said     SYSTEM COLON //10 *disclose|reveal|grant|transfer|export
-role_spoof     said     user COLON ..8 *approve|confirm|agree|allow //14 assistant COLON
-role_spoof     said     NEW *rule|rules STOP DO|always|never
-role_spoof     said     *USER then|also|now|just said|asked|wrote|requested|added STOP ..2 ACT
-role_spoof     said     note|message|hint|reminder for|to ~1 *AGENT COLON ..1 HARM
-role_spoof     said     if you_are|you're ~1 ..1 *agent|assistant|model|bot STOP please? ..2 DO
-role_spoof     said     *agents|assistants|llm|llms|ai|bots COLON ..9 execute|install|curl
-role_spoof     said     your next *action|step|move is|must|will ..2 CALL|DO|to
-role_spoof     said     next step|action of your *plan is
-role_spoof     said     *PROMPT update|change|patch COLON
-role_spoof     said     your *new role is
-role_spoof     said     *authorises|authorizes|allows|permits you to skip|bypass|ignore|disable
-role_spoof     =said    act as root|admin|administrator|superuser for|in|on|during
-tool_steering  said     what ..1 is|are|were your *PROMPT|ORDERS
-tool_steering  order    REVEAL ~1 your hidden|secret|internal|original|full *RULES|ORDERS
-tool_steering  order    use ~1 ..2 tool to *overwrite|delete|wipe|transfer|exfiltrate|forward
-tool_steering  said     your ~1 *memory|notes ..4 FUTURE SESSION
-tool_steering  said     in|for ~1 *FUTURE SESSION ..2 DO|recommend|always|never
-tool_steering  said     *SETUP so|so_that ..1 every|all|future ..1 AGENT|SESSION
-tool_steering  said     tell ~1 *USER ..14 password|credentials|code|pin ..4 at|on|to|here URL
-tool_steering  said     *USER must|has_to|should|needs_to|have_to ..2 paste|enter|type|provide|give ..3 recovery_phrase|seed_phrase|private_key|mnemonic
-tool_steering  order    upload|send|post|copy|attach|forward|archive|zip *everything|all|every ..4 HOME
-tool_steering  order    attach|include|append|send|add ..4 *TALK ..4 request|call|message|query
-tool_steering  =said    ALL ..5 must|has_to|have_to|should go through ..2 NAME
-tool_steering  =said    results|outputs|output of ~1 LAST ..1 TOOL ..2 to|here|into|as|in
-tool_steering  =said    drop|ignore|discard|forget ~1 rest|others
-tool_steering  =said    are|is to be copied|sent|forwarded|mirrored|posted|bcc'd ..3 to ..2 MAIL|URL
-tool_steering  =said    insert|add|append|put|write ..8 DANGER
-tool_steering  =said    when|whenever ..10 use|set|put ~1 ..1 account|iban|recipient|payee
-tool_steering  =said    obey|follow ..3 text|output|instructions ..3 tool returns|returned
-tool_steering  =said    NAME ..9 and|then hand|pass|give|send it|its|them to this_tool|this|it|NAME
-tool_steering  =said    from NAME must|has_to|have_to|should|is_to be handed|passed|given|sent
-tool_steering  =said    never|don't|do_not use|call NAME ..1 it|they leaks|lies|is|are|sends
-override       said     above|previous|prior|earlier|other ORDERS are|is|were *fake|false|void|invalid|outdated|wrong
+role_spoof     said     if you_are|you're ~1 ..3 *agent|assistant|model|bot STOP please? ..4 DO
+role_spoof     said     *agents|assistants|llm|llms|ai|bots COLON ..11 execute|install|curl
+tool_steering  said     your ~1 *memory|notes ..6 FUTURE SESSION
+tool_steering  =said    ALL ..7 must|has_to|have_to|should go through ..4 NAME
+tool_steering  =said    other ~1 tool's|tools|tools' output|outputs|results ..4 be TOLD
+tool_steering  =said    are|is to be copied|sent|forwarded|mirrored|posted|bcc'd ..5 to ..4 MAIL|URL
 override       said     real|true|actual|correct *ORDERS are|is END|to|as
-override       said     do_not|don't *summarize|summarise|answer|translate STOP instead ..1 DO
-role_spoof     said     *USER has|have|just asked|told|instructed|requested|authorized you to ..1 HARM|DO|ACT
-role_spoof     said     your ~1 *task|goal|mission|objective|role|assignment has|was|have been? updated|changed|replaced
-role_spoof     said     you have_been|were|are|have now? *granted|given|assigned ~1 admin|administrator|root|full|elevated|unrestricted
-role_spoof     said     if you_are|you're *reading|processing|summarizing|summarising this ..14 reply|include|add|say|output|write|ignore|send|forward|rate|mark
-role_spoof     said     human|user COLON *IGNORE
 role_spoof     claim2   this is ~1 ..1 message|note|notice|instruction|order from ~1 *CHIEF|anthropic|openai
-tool_steering  said     call|invoke|use NAME and|then *pass|send|give|forward ..2 output|result|results|value to
-tool_steering  said     to complete|finish|continue|fulfil|fulfill ~1 *request|task|query ..2 execute|call|send
-tool_steering  order    include|add|append ~1 ..1 *WEALTH in|to every|each|all|your ..1 ANSWER|message|request
-tool_steering  order    append|add|include|insert ..3 following|this|link ..4 to|in|into your *ANSWER
 concealment    =said    without notifying|telling|informing|asking|alerting|prompting|consulting|bothering ~1 USER
-concealment    =said    USER has|have ..2 granted|given|approved ..3 permission|consent|access|operations|everything
-tool_steering  =said    USERS ..1 message|prompt|question|request|input|words ..1 must|should|has_to be passed|sent|included|forwarded
-tool_steering  =said    message|prompt|question|conversation|input must|should|has_to be? passed|included|sent|forwarded ..3 verbatim
-tool_steering  =said    instead of ~2 one ..1 they|given|provided|user
-tool_steering  =said    other ..2 are|is insecure|unsafe|buggy|broken|compromised|deprecated ..3 must_not|should_not|never|do_not
-tool_steering  =said    orders|commands that|which you must|should|have_to follow|obey|execute
-tool_steering  =order   do_not|don't|never report ~1 vulnerabilities|issues|bugs|errors|problems
-tool_steering  =order   CHANGE ~1 PROMPT to include|say|contain|always
-tool_steering  =said    whenever|when|if|each_time|every_time ..3 NAME ..2 LOADED ..1 also|always|must
-tool_steering  =order   do_not|don't|never use ~2 ..1 TOOL of|from ~1 other|another
-override       order    *IGNORE ~2 PRIOR role|persona|identity|personality|character|purpose
-override       order    *IGNORE ~1 user|users|human|humans|owner|customer END
-concealment    order    make_sure|be_sure|ensure|make ..1 not to|do *mention|tell|reveal|disclose|inform
-concealment    -order   DO|HARM ..10 without ~1 *asking|confirmation|approval|permission END
-concealment    =said    not allowed|permitted to ..1 TELL ..2 USER
-role_spoof     said     *claude|copilot|gpt|chatgpt|gemini|assistant|ai STOP ..7 please ..1 HARM|run|call|forget|reply
-role_spoof     said     NEW ..1 *task|instructions|assignment|orders for ~1 you
-role_spoof     said     you will|must|shall now *act|become|behave|pretend|respond|play
-role_spoof     said     *treat ..7 as coming_from|from|if_from ~1 system|developer|admin|user
-role_spoof     who2     *AGENT ORDERS|guidelines|rules COLON ..2 DO|never|always|when
+tool_steering  =said    other ..4 are|is insecure|unsafe|buggy|broken|compromised|deprecated ..5 must_not|should_not|never|do_not
+concealment    -order   DO|HARM ..12 without ~1 *asking|confirmation|approval|permission END
+concealment    =said    NOT ..3 TELL ~1 anyone|anybody that|about|what
+role_spoof     said     *claude|copilot|gpt|chatgpt|gemini|assistant|ai STOP ..9 please ..3 HARM|run|call|forget|reply
+role_spoof     who2     *AGENT ORDERS|guidelines|rules COLON ..4 DO|never|always|when
 role_spoof     said     you have no *rules|restrictions|limits|limitations|guidelines
-tool_steering  order    REVEAL ~2 *contents|content of your context|memory|configuration|prompt|instructions
-tool_steering  order    search|find|look_for|collect ..10 and|then ..1 *upload|send|post|submit ..5 URL
-tool_steering  order    tell ~1 *USER that ..8 safe|official|legitimate|trustworthy|secure
-tool_steering  =said    AGENT must|shall|is_required_to|has_to ..1 MOVE|disclose|reveal ..8 NAME|PATH|WEALTH|TALK|PROMPT|results|output
-tool_steering  =order   include|pass|put|send|attach|supply|provide|copy|paste|embed ..3 USERS|entire|full|whole|current|last|all|previous ..3 TALK|SAID
-tool_steering  =said    overrides NAME COLON
-tool_steering  =said    if|when asked|asks about ..4 say|answer|tell|claim
-tool_steering  =said    all|every|each ..3 must|should|have_to ..1 first? be sent|passed|routed|submitted|forwarded ..3 this_tool|this_server|through|here
-tool_steering  =order   copy|send|pass|forward|submit|mirror ~1 every|each|all ..6 NAME|returns|reads|writes
-tool_steering  =said    in every|each call ..1 put|include|pass|send|add
-tool_steering  =said    along_with|together_with every|each call|request|message
-tool_steering  =order   get|take|fetch|grab|read ..5 clipboard|keychain|screenshots ..6 and|then ..1 MOVE
-tool_steering  =said    call NAME ..3 and ..1 MOVE ..2 it|them|result|output
+tool_steering  order    search|find|look_for|collect ..12 and|then ..3 *upload|send|post|submit ..7 URL
+tool_steering  =said    AGENT must|shall|is_required_to|has_to ..3 MOVE|disclose|reveal ..10 NAME|PATH|WEALTH|TALK|PROMPT|results|output
+tool_steering  =order   include|pass|put|send|attach|supply|provide|copy|paste|embed ..5 USERS|entire|full|whole|current|last|all|previous ..5 TALK|SAID
 override       claim3   new *task|assignment STOP ..1 abandon|forget|drop|stop|ignore|leave|cancel
 override       claim3   *IGNORE ~2 ..1 summary|report|question|image|picture|text|page|translation ..1 instead|and
-override       said     none of ~2 RULES|ORDERS ..5 *apply|applies|hold|count ..4 AGENT
 override       claim3   your ORDERS|RULES contain|contained|had|have ..1 *error|errors|mistake|mistakes
 override       claim3   *RULES|ORDERS ..1 you ..1 given|got|received|have|follow are|were|is outdated|obsolete|wrong|invalid|old
 override       claim3   overwrite|replace your *memory
@@ -15336,67 +15504,64 @@ override       claim3   assume|pretend|suppose|as_if|as_though ~1 that? ~1 *USER
 override       claim3   USERS real|actual|true|full|complete *request|intent|intention|question|wish
 override       claim2   *FROMNOW when|whenever|if|once
 override       claim2   let's|let_us *play ..1 game
-override       claim3   as_if|as_though ..4 *came|comes|come|coming|were|was from ~1 USER
+override       claim3   *came|comes|come|coming|written|typed|issued|said from|by the|your|our? USER !input|data|agent
 override       claim3   already|has|have|had already? *agreed|approved|consented ~1 to ~1 this|it|that during|before|earlier|in
 override       claim3   *refusals|refusal ..1 are|is|count|counts treated|errors|not
-role_spoof     who2     *BOT ..2 must|should|shall|has_to|have_to|are_to|is_to|are_required|is_required
-role_spoof     who2     *AI ..1 ..1 assistants|agents|reviewers|readers|browsers|tools|crawlers|helpers|models|bots STOP
+role_spoof     who2     *BOT ..1 assistants|agents|models|bots|WORKER STOP
 role_spoof     who2     review|reviewer|triage|support|sales|shopping|travel|payment|payments|planning|coding|deploy|screening|sorting *bot|agent|assistant|model|bots|agents STOP
-role_spoof     who3     dear|dearest|hey|hello ~1 *AGENT ..2 STOP
-role_spoof     who3     message|note|text|comment|section|paragraph|line is|are ~1 for|meant_for|intended_for|addressed_to ~2 ..2 *AGENT
+role_spoof     who3     dear|dearest|hey|hello ~1 *AGENT ..4 STOP
+role_spoof     who3     message|note|text|comment|section|paragraph|line|sentence|part is|are ~1 for|meant_for|intended_for|addressed_to ~2 ..4 *AGENT
+role_spoof     who3     meant|intended|reserved|destined|addressed for|to ~2 *BOT
+role_spoof     who2     before|after|when|once you ~1 give|show|answer|reply|respond|return|present|hand ..5 *USER
+role_spoof     -who2    after|until|unless|once|only_if the *AGENT SEES|sends|runs|calls|includes|deletes|executes
 role_spoof     who3     you STOP ~1 *assistant|agent|model|ai|llm
-role_spoof     who2     when|once|as|if|while you ..1 *process|summarise|summarize|parse|handle|ingest|index ~2 this|my|mail|email|message|text|ticket|page
+role_spoof     who2     when|once|as|if|while you ..3 *process|summarise|summarize|parse|handle|ingest|index ~2 this|my|mail|email|message|text|ticket|page
 role_spoof     who2     after|before|when|once *summarizing|summarising
 role_spoof     who2     begin|start|end|finish|close ~1 each|every|all ~1 *ANSWER|replies|answers|responses with|by
-role_spoof     who2     *human|user COLON ..2 please|now|good|great|thanks|next|ok|okay
-role_spoof     who2     what|everything|all you *know ..1 about ~1 USER
-role_spoof     said     prove|confirm|verify|check ..4 *human|robot ..14 terminal|powershell|run_dialog|shell|cmd
+role_spoof     who2     *human|user COLON ..4 please|now|good|great|thanks|next|ok|okay
+role_spoof     who2     what|everything|all you *know ..3 about ~1 USER
 tool_steering  deed2!   click|press|tap ..3 *allow|accept|install|grant|approve|submit
 tool_steering  deed2!   add|put|place ..6 *cart|basket
 tool_steering  deed2!   treat|consider|mark|regard ..8 as *trusted|safe|approved|verified|clean
 tool_steering  deed2!   approve|merge|close|accept|reject ..3 *pull_request|pr|change|changes|payment|invoice|request
 tool_steering  deed2    begin|start|end|with|add|include|put ..4 *image|link|url|pixel ..8 URL|carries|carrying|containing|contains
 tool_steering  deed3    what|everything|all you know about ~1 *USER
-tool_steering  order    CALL ..2 NAME with ~2 *SAYING|TALK
-tool_steering  said     CALL|read|open ..4 *PATH ..10 again|retry|content|contents
-tool_steering  order    REVEAL ..5 text|everything|words|characters|lines *above END|this|starting|verbatim
+tool_steering  order    CALL ..4 NAME with ~2 *SAYING|TALK
+tool_steering  said     CALL|read|open ..6 *PATH ..12 again|retry|content|contents
+tool_steering  order    REVEAL ..7 text|everything|words|characters|lines *above END|this|starting|verbatim
 tool_steering  deed2!   download ..6 and|then ..1 *open|run|execute|install|start
 concealment    hide2    do_not|don't|never|not ..1 flag|escalate|send|forward ..3 *human|manual review|reviewer|approval|check
+concealment    -hide2   NOT ..1 ask|consult|prompt|involve ~1 *USER
+concealment    hide2    do_not|don't|needn't ..1 need|have ..2 *check|verify|ask|confirm
 concealment    hide2    *hidden|invisible|concealed from|to|for ~1 USER|them
 concealment    hide2    *nobody|no_one ..1 has|needs|have|should ..1 be|to be? told|informed|asked|notified
 concealment    hide2    do_not|don't|never|not ..1 BOTHER|list|comment|look ..2 that|this|it|them|on ..3 *ANSWER|summary|reader|message|findings
 concealment    =said    tell|inform|alert no_one|nobody
-concealment    =said    USER ..2 wouldn't|won't|will_not|would_not|should_not ..1 KNOW END
-concealment    =said    USER ..2 needn't|need_not|doesn't_need|doesn't_have|don't_have|don't_need|not_need|isn't_required ..1 confirm|approve|agree|be_asked|be_told
-concealment    =said    don't|do_not|doesn't|not require|need ~1 USER to approve|confirm|agree|consent
+concealment    =said    USER ..4 wouldn't|won't|will_not|would_not|should_not ..3 KNOW END
+concealment    =said    USER ..4 needn't|need_not|doesn't_need|doesn't_have|don't_have|don't_need|not_need|isn't_required ..3 confirm|approve|agree|be_asked|be_told
 concealment    =said    stay|keep|remain silent|quiet|unseen|unnoticed
-concealment    =said    even_if|even_though|even_when|although|whatever ..2 USER|told ..1 say|says|said|no|denies|denied|objects|objected|refuses|refused|otherwise|declines|declined|likes|wants
-concealment    =said    USER denies|denied|rejects|rejected|refuses|refused|declines|declined ..5 retry|retried|again|anyway|execute|run|encoded
-override       =said    same ..1 authority|priority|rights|weight|force as ..2 USER|system|operator
-override       =said    precedence|priority over ..2 USER END
-override       =said    outrank|outranks|override|overrule ..2 system|USER|PROMPT
-override       =said    PROMPT ..3 superseded|replaced|overridden|void by
-override       =said    ORDERS|RULES|request|requests|limits by|of|from ~1 USER ..8 dropped|ignored|void|secondary|disregarded
-override       =order   IGNORE ~2 limits|RULES|ORDERS ..2 by|of|from ~1 USER|organisation|organization|company
-override       =said    USER ..1 allows|permits|approves|approved|pre-approved|allowed|permitted|trusts|waived|waives ~1 all|every|everything|any
-role_spoof     =said    meant|intended|written for you and|only|alone
+concealment    =said    even_if|even_though|even_when|although|whatever ..4 USER|told ..3 say|says|said|no|denies|denied|objects|objected|refuses|refused|otherwise|declines|declined|likes|wants
+concealment    =said    USER denies|denied|rejects|rejected|refuses|refused|declines|declined ..7 retry|retried|again|anyway|execute|run|encoded
+override       =said    same ..3 authority|priority|rights|weight|force as ..4 USER|system|operator
+override       =said    precedence|priority over ..4 USER END
+override       =said    outrank|outranks|override|overrule ..4 system|USER|PROMPT
+override       =said    ORDERS|RULES|request|requests|limits by|of|from ~1 USER ..10 dropped|ignored|void|secondary|disregarded
+override       =order   IGNORE ~2 limits|RULES|ORDERS ..4 by|of|from ~1 USER|organisation|organization|company
+override       =said    USER ..3 allows|permits|approves|approved|pre-approved|allowed|permitted|trusts|waived|waives ~1 all|every|everything|any
 role_spoof     =said    you_are|you're now operating|acting|working|running|in under|for|as|control|maintenance|debug|admin
-tool_steering  =said    accept|approve|confirm|click ~2 permission|security|all|every|any ..2 dialog|dialogs|prompt|prompts|warning|warnings
-tool_steering  =order   approve ..3 yourself
-tool_steering  =said    MUST|critical|important|that ..3 begin|start|be|prepend|prefix|precede ..4 DANGER
+tool_steering  =said    accept|approve|confirm|click ~2 permission|security|all|every|any ..4 dialog|dialogs|prompt|prompts|warning|warnings
+tool_steering  =order   approve ..5 yourself
+tool_steering  =said    MUST|critical|important|that ..5 begin|start|be|prepend|prefix|precede ..6 DANGER
 tool_steering  =order   pass|put|include|give|provide|send|attach|supply|copy ~2 PROMPT in|into|as|to|so|here|with
-tool_steering  =said    CALL ..2 with ~2 SAYING|TALK
-tool_steering  =said    USERS question|prompt|request|message and ~1 your ANSWER
-tool_steering  =order   MOVE|elicit|collect|attach|append|add ~1 USERS ~1 ..2 WEALTH|FUND
-tool_steering  =said    copy|take|get|fetch it|them from ..4 PATH
-tool_steering  =said    json|dump|lines|bytes|characters|content|contents|copy of ..3 PATH
-tool_steering  =said    followed_by|preceded_by|plus|with ..2 value|content|contents|output of ..5 WEALTH|FUND|PATH|variable|NAME
-tool_steering  =said    CALL ..2 with ..8 ssh_key|ssh_keys|private_key|private_keys|id_rsa
-tool_steering  =said    find|see|notice|spot ..3 password|pin|card_number|secret|token|code ..1 in ~1 TALK
-tool_steering  =said    when|whenever|if|once ..3 NAME ..2 LOADED ..6 AIM ..1 must|has_to|should|shall be
-tool_steering  =said    each|every|all|any ..3 MUST ..1 be mirrored|forwarded|copied|bcc'd|duplicated ..1 to
-tool_steering  =said    microphone|webcam|keystrokes|camera ..8 stream|send|upload|forward|transmit ..5 to|URL
-tool_steering  =said    elevate|promote|escalate|raise ..3 tool|server|privileges|permissions ..1 to
+tool_steering  =said    CALL ..4 with ~2 SAYING|TALK
+tool_steering  =order   MOVE|elicit|collect|attach|append|add ~1 USERS ~1 ..4 WEALTH|FUND
+tool_steering  =said    json|dump|lines|bytes|characters|content|contents|copy of ..5 PATH
+tool_steering  =said    followed_by|preceded_by|plus|with ..4 value|content|contents|output of ..7 WEALTH|FUND|PATH|variable|NAME
+tool_steering  =said    CALL ..4 with ..10 ssh_key|ssh_keys|private_key|private_keys|id_rsa
+tool_steering  =said    find|see|notice|spot ..5 password|pin|card_number|secret|token|code ..3 in ~1 TALK
+tool_steering  =said    when|whenever|if|once ..5 NAME ..4 LOADED ..8 AIM ..3 must|has_to|should|shall be
+tool_steering  =said    each|every|all|any ..5 MUST ..3 be mirrored|forwarded|copied|bcc'd|duplicated ..3 to
+tool_steering  =said    microphone|webcam|keystrokes|camera ..10 stream|send|upload|forward|transmit ..7 to|URL
 role_spoof     who2     your *agent|assistant|ai|model|bot must|should|has_to|needs_to|may|can
 role_spoof     who2     important|essential|required|only_if|until that? ~1 *AI|assistant|chatbot
 role_spoof     who2     requires|require|instructs|obliges|expects ~1 *AGENT to
@@ -15405,74 +15570,74 @@ role_spoof     said     begin|start|new ~1 operator|admin|developer|system|root 
 role_spoof     who2     *model|assistant|agent|bot COLON IGNORE|override
 role_spoof     =who2    the|an AGENT collects|sends|puts|adds|reads|accepts|copies|forwards|passes|attaches|takes|writes
 role_spoof     =who2    system|note COLON
-role_spoof     =who2    your ~1 ..1 ANSWER|report|reports
+role_spoof     =who2    your ~1 ..3 ANSWER|report|reports
 role_spoof     =said    from_now_on|from_this_point|from_this_moment|from_today_on
 concealment    =hide2   no need|needs|reason to ask
 concealment    =said    pretend that|to|you|it|they|nothing
-concealment    =said    USER ..2 shouldn't|mustn't|needn't|not|never ..1 be bothered|asked|disturbed|troubled|consulted
-tool_steering  =said    asking ~1 USER for ..3 WEALTH|FUND
-tool_steering  =said    WEALTH|FUND ..8 take|read|copy|extract|grab it|them from
+concealment    =said    USER ..4 shouldn't|mustn't|needn't|not|never ..3 be bothered|asked|disturbed|troubled|consulted
+tool_steering  =said    asking ~1 USER for ..5 WEALTH|FUND
+tool_steering  =said    WEALTH|FUND ..10 take|read|copy|extract|grab it|them from
 tool_steering  =said    session_cookie|session_cookies|ssh_key|ssh_keys of|from ~1 USERS|USER|browser
-tool_steering  =said    comply_with|obey|carry_out ~1 what|whatever|them ..3 command|commands|says|say|come|asks|ask
-tool_steering  =said    DEL ..4 mention|mentions|mentioning ~1 this_tool|it
+tool_steering  =said    comply_with|obey|carry_out ~1 what|whatever|them ..5 command|commands|says|say|come|asks|ask
+tool_steering  =said    DEL ..6 mention|mentions|mentioning ~1 this_tool|it
 tool_steering  =said    USER are|is placeholders|placeholder|ignored|wrong|outdated
-tool_steering  =said    all|every|everything ..2 USER has|have|wrote|typed|said|types ..1 written|typed|said|sent|so_far
 tool_steering  =said    messages|turns|text of|in|from this|the|your conversation|chat|dialogue verbatim|word
 tool_steering  =said    kill|stop|disable|terminate ~1 antivirus|firewall|endpoint_protection
 tool_steering  =said    enable|turn_on|activate ~1 auto-run|auto-approve|autoapprove|yolo
 tool_steering  =deed2   add ..6 trusted|allowed|approved servers|tools|hosts|list
 role_spoof     who3     *BOT who|that|which|currently is|are SEEING
-role_spoof     who2     if|when|should|whoever|whichever ..2 *AI|assistant|llm ..1 is|handles|reads|drafts|answers|writes|fetched
+role_spoof     who2     if|when|should|whoever|whichever ..4 *AI|assistant|llm ..3 is|handles|reads|drafts|answers|writes|fetched
 override       claim3   you_are|you're *authorised|authorized|allowed|permitted|cleared to ..1 disclose|reveal|skip|bypass|ignore|delete|share
 override       claim3   new *conversation|session|chat starts|begins ..1 here|now
-override       =said    USERS wishes|requests|orders|request ..1 come|comes|are|is second|secondary|last
-tool_steering  =said    look|search|check|grep in|into|through ..1 PATH
-tool_steering  =said    DEL ..3 PATH
-tool_steering  =said    goes|go to ..2 URL|MAIL ..1 as_well|too|also
-role_spoof     =said    you work|answer|act|speak for|to ..2 now
+tool_steering  =said    DEL ..5 PATH
+tool_steering  =said    goes|go to ..4 URL|MAIL ..3 as_well|too|also
+role_spoof     =said    you work|answer|act|speak for|to ..4 now
 concealment    =order   HIDE that you|it|this
-concealment    =said    sender|recipient|developers|team|USER ..1 won't|needn't|don't|can't|cannot see|hear|notice ..1 it|this|that|about
-tool_steering  =said    find|take|look|get it|them ..1 in|from ~1 earlier|previous|prior ..1 messages|conversation|mails
-tool_steering  =said    passwords|secrets|keys|tokens ..1 you ..1 saw|know|found|see
+concealment    =said    sender|recipient|developers|team|USER ..3 won't|needn't|don't|can't|cannot see|hear|notice ..3 it|this|that|about
+tool_steering  =said    find|take|look|get it|them ..3 in|from ~1 earlier|previous|prior ..3 messages|conversation|mails
+tool_steering  =said    passwords|secrets|keys|tokens ..3 you ..3 saw|know|found|see
 tool_steering  =said    other servers and ~2 TOOL
-role_spoof     who3     *BOT|assistant|agents|reviewer|reviewers|model who|that|which|whoever ..1 SEES
-role_spoof     who3     *BOT|assistant|agents|bots|bot|agent|reviewer|reader|model|models SEEING ..1 this|it|the|my|these|text|a
+role_spoof     who3     *BOT|assistant|agents|reviewer|reviewers|model who|that|which|whoever ..3 SEES
+role_spoof     who3     *BOT|assistant|agents|bots|bot|agent|reviewer|reader|model|models SEEING ..3 this|it|the|my|these|text|a
 role_spoof     who3     if|in_case|as|since|because ~1 you_are|you're|you ~3 *BOT !company|companies|startup|researcher|developer|vendor|lab|engineer
-role_spoof     who1     if|in_case|as|since you_are|you're ~2 *agent|assistant|bot|model
-role_spoof     who2     whichever|whatever|whoever|any ..2 *BOT|assistant|agent|model
-role_spoof     -who3    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly|consigne|favour|request ~2 ..1 *BOT ..1 STOP
-role_spoof     -who2    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..2 *AGENT|reviewer|reviewers STOP
-role_spoof     who2     to|for ~1 ..2 *AGENT|reviewers COLON
+role_spoof     who1     if|in_case|as|since you_are|you're ..2 *agent|assistant|bot|model
+role_spoof     who2     whichever|whatever|whoever|any ..4 *BOT|assistant|agent|model
+role_spoof     -who3    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly|consigne|favour|request ~2 ..3 *BOT ..3 STOP
+role_spoof     -who2    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..4 *AGENT|reviewer|reviewers STOP
+role_spoof     who2     to|for ~1 ..4 *AGENT|reviewers COLON
 role_spoof     -who2    *BOT STOP
-role_spoof     who2     *BOT helper|helpers|scribe|scribes|reviewer|reader|readers|colleague|friend|user STOP
-role_spoof     who3     as ~1 *BOT ..3 you
-role_spoof     who2     as ~1 *assistant|agent|model ..1 you
-role_spoof     who2     the *human|humans
-role_spoof     who3     *BOT|agent|assistant|model note|notice|hint|instruction|instructions|directive ..1 COLON
-role_spoof     who2     next *tool_call|call|action has_to|must|should
+role_spoof     who3     as ~1 *BOT ..5 you
+role_spoof     who2     as ~1 *assistant|agent|model ..3 you
+role_spoof     who2     the *human|humans !readable|loop|loops|resources
+role_spoof     who3     *BOT|agent|assistant|model note|notice|hint|instruction|instructions|directive ..3 COLON
+role_spoof     who2     next *tool_call|call|action|message|reply|answer|response|output has_to|must|should
+role_spoof     said     *end of ~1 tool_output|tool_result|tool_response|context|transcript|document //3 user|human|operator|system //6 ACT|DO
 override       claim3   forget|never_mind|skip ..2 about? ~1 *summary|question|translation|picture
+override       claim3   *stop|cease|quit translating|summarizing|summarising|answering|reading|browsing|reviewing STOP
+override       claim2   *top|highest|absolute|utmost priority
+concealment    claim2   got|have|obtained|received ~1 USERS *permission|approval|consent
 override       claim3   NEW *ORDERS have|has arrived|come|been|follow
 role_spoof     claim3   stop|cease being ..1 *AGENT
 role_spoof     claim3   it's|its|i_am|i'm ..2 your *MASTER
 concealment    claim2   *USER|person|customer ..4 consented|agreed|told_us|asked_us to
-role_spoof     who3     treat ..6 as|as_if|as_though ..2 *command|order|orders|commands|instruction|instructions of|from|by
-role_spoof     who3     you act|behave|function|serve|operate|are_acting as ..2 *ROLE|console|shell|interpreter
-role_spoof     who2     when|whenever|if you ..1 *answer|respond|summarise|summarize|describe|reply|are_asked|mention
+role_spoof     who3     treat ..8 as|as_if|as_though ..4 *command|order|orders|commands|instruction|instructions of|from|by
+role_spoof     who3     you act|behave|function|serve|operate|are_acting as ..4 *ROLE|console|shell|interpreter
+role_spoof     who2     when|whenever|if you ..3 *answer|respond|summarise|summarize|describe|reply|are_asked|mention
 role_spoof     who2     reply|answer|respond ~1 *only|exclusively with|by
-role_spoof     who2     in|for|during ..1 FUTURE|later *SESSION|conversation|chat|answers
+role_spoof     who2     in|for|during ..3 FUTURE|later *SESSION|conversation|chat|answers
 role_spoof     who1!    *agent|agents|assistant|assistants|model|models|bot|bots STOP
-role_spoof     who2     *BOT ..1 must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
+role_spoof     who2     *BOT ..3 must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
 role_spoof     who2!    *SUBJECT must|should|shall|has_to|have_to|needs_to|need_to|is_to|are_to|is_required|are_required|is_asked|are_asked|is_expected|are_expected
-role_spoof     who1     *assistant|agent|agents|assistants|model|bot|bots ..1 must|should|shall|has_to|have_to|needs_to|is_required|will
+role_spoof     who1     *assistant|agent|agents|assistants|model|bot|bots ..3 must|should|shall|has_to|have_to|needs_to|is_required|will
 role_spoof     who2!    *claude|copilot|gemini|chatgpt|gpt|github-copilot|assistant|ai|agent|bot please|pls|plz|after|when|whenever|once|now|also|kindly|if|before
 role_spoof     who2     pls|kindly|btw|ps *claude|copilot|gemini|chatgpt|assistant|agent
-role_spoof     who2     your ~1 ..1 *context_window|system_prompt|system_message|hidden_instructions|tool_call|next_tool|next_call|long-term
-role_spoof     who1     your ~1 ..1 *output|context|guidelines|task|prompt|mission|objective|next_message|system_prompt|system_message
+role_spoof     who2     your ~1 ..3 *context_window|system_prompt|system_message|hidden_instructions|tool_call|next_tool|next_call|long-term
+role_spoof     who1     your ~1 ..3 *output|context|guidelines|task|prompt|mission|objective|system_prompt|system_message
 role_spoof     who2     your ~1 *ANSWER must|should|shall|has_to|needs_to
 tool_steering  deed2!   recommend|mention|praise|promote ..1 *only
-role_spoof     who2     begin|start|end|finish|finishing|after|before|in ..2 your ~1 *ANSWER
-role_spoof     who1     your ~1 ..1 *memory|instructions|accuracy|recommendation
-role_spoof     who2     whatever|regardless|no_matter|anything|whoever|whenever ~1 ..2 *USER|they|asks ..1 ask|asks|says|say|wants|requests|mentions
+role_spoof     who2     begin|start|end|finish|finishing|after|before|in ..4 your ~1 *ANSWER
+role_spoof     who1     your ~1 ..3 *memory|instructions|accuracy|recommendation
+role_spoof     who2     whatever|regardless|no_matter|anything|whoever|whenever ~1 ..4 *USER|they|asks ..3 ask|asks|says|say|wants|requests|mentions
 role_spoof     who2     SYSTEM|agent|ai *override|notice|directive|note|message STOP
 role_spoof     who1     *human|user COLON
 tool_steering  =deed1!  MOVE|DEL|read|open|access|collect|gather|grab|extract|CHANGE|PAY|GIVE|REVEAL|ORDER
@@ -15486,6 +15651,7 @@ tool_steering  -deed2   MUST ..1 CALL|use|switch_to ..4 NAME
 tool_steering  deed2!   use|using|open ..1 browser|shell|terminal|email|mail|payment ..1 tool
 tool_steering  deed3    RUN|CALL|use|curl|do ..6 *DANGER
 tool_steering  deed3!   READ|RUN|MOVE|REVEAL|use|replace|cat ..8 *PATH
+tool_steering  -deed3   must|reads|opens|sends|includes|uploads|contain|fetches ..8 *PATH
 tool_steering  deed3!   MOVE|REVEAL|REMEMBER|list|quote|post|reply|respond|answer ..5 SAYING|PROMPT
 tool_steering  deed2!   RUN|MOVE|REVEAL|REMEMBER|present|list|hand|hand_over|supply|collect|gather|export|read|find|reply|auto-reply|respond|answer ..6 *WEALTH|FUND
 tool_steering  deed2    be|been given|passed|supplied|told|sent ..4 *WEALTH|FUND
@@ -15494,7 +15660,7 @@ tool_steering  deed2!   RUN ..4 *shell|terminal
 tool_steering  deed2!   show|give|send|tell me his|her|their ..2 *messages|mails|emails|password|location|history|files|photos
 tool_steering  deed2!   assign|give|award ..3 *points|marks|stars|score|grade|rating
 tool_steering  deed2    be|contain|include|append ..3 *image|link|url|pixel ..6 URL
-tool_steering  deed2!   tell|steer|nudge|advise|urge|convince|persuade|instruct|direct|ask ~1 *USER|them|him|her|visitor|reader|readers ..2 to|that
+tool_steering  deed2!   tell|steer|nudge|advise|urge|convince|persuade|instruct|direct|ask|warn|alert|assure|remind ~1 *USER|them|him|her|visitor|reader|readers ..2 to|that
 tool_steering  dest1    to|at|via|through|with|on ..4 URL|MAIL
 tool_steering  dest1    to|on our|another|external ..2 *account|server|cloud|host|channel|company|backend
 tool_steering  dest1    as|in|into ..3 *parameter|argument|field|param|header|query
@@ -15503,7 +15669,7 @@ tool_steering  deed2!   MOVE|REVEAL|READ|quote|list|look_up|share ..6 *OWN ..3 f
 tool_steering  deed2!   MOVE|share ..12 OUT
 tool_steering  deed2!   DEL|transfer ..6 *ASSET
 tool_steering  deed2!   GIVE|escalate ..8 *RIGHT
-tool_steering  deed2!   PAY ..8 *MONEY|at_once|recommended
+tool_steering  deed2!   PAY|issue ..8 *MONEY|at_once|recommended|refund
 tool_steering  deed2!   SAYS|answer ..8 *BIAS
 tool_steering  deed2!   never|do_not|don't|not|leave_out|hide|omit|conceal ..1 SAYS|list|highlight|warn|refuse|question|clause|that ..4 weaknesses|negatives|gaps|others|rivals|recall|brands|competitors|negative|clause|risks|flaws|nothing|account|new|warn
 tool_steering  deed2!   ask|request|obtain|tell ..3 *USER|USERS|them|visitor ..6 WEALTH|FUND|password|code|pin|card
@@ -15514,14 +15680,14 @@ tool_steering  deed2!   install|download|clone ..4 URL|package|extension|server|
 tool_steering  deed2    must|should|shall|and MOVE|DO|DEL ..6 URL|MAIL|FUND|PATH|SAYING|PROMPT
 concealment    hide2    no|not|isn't|don't|needn't|nor ..2 NEED|need_to ..2 to|be? ..1 *mention|tell|inform|notify|alert|consult|involve|disturb|mentioned|told|informed
 concealment    hide2    no|not|needn't|don't ..4 bother ..1 ..1 *USER|holder
-concealment    hide2    need_not|needn't|won't|not be *mentioned|told|informed|notified|displayed|shown
+concealment    hide2    need_not|needn't|won't|not|never be *mentioned|told|informed|notified|displayed|shown|reported|flagged|listed
 concealment    hide2    *SLY
 concealment    hide2    without ..1 *showing|telling|mentioning|displaying|revealing|asked
 concealment    hide2    no questions *asked
 concealment    hide2    *unnoticed|unseen|undetected
 concealment    hide2    in the *background|dark
 concealment    hide3    keep|leave|omit ..3 out_of|from ..1 *ANSWER
-concealment    hide2    don't|do_not|never|no tell|inform|notify ~1 *him|her|them|anyone|anybody
+concealment    hide2    don't|do_not|never|no tell|inform|notify|warn ~1 *him|her|them|anyone|anybody
 concealment    hide2    no_one|nobody has|needs|must|will *to_know|know|need
 concealment    hide2    as_if|as_though|like|as ..2 *NOTHING
 concealment    hide2    between *us|ourselves
@@ -15534,14 +15700,14 @@ concealment    hide2    *USER|USERS|human|person|humans|holder ..3 not|never|can
 concealment    claim2   *USER|owner|operator|they|i|customer has_already|have_already|had_already|already|has|have|had|earlier|previously ~1 CONSENT|told|granted|permission
 concealment    claim1   i *approve|confirm|consent|authorise|authorize|agree
 concealment    claim1   in *advance
-role_spoof     claim1   for|due_to|because_of|per|under|as|required_by|to|in ..2 *LAW
+role_spoof     claim1   for|due_to|because_of|per|under|as|required_by|in_line_with|to_comply_with|to_ensure ..2 *LAW
 role_spoof     claim1   *urgent|urgently|asap|emergency|at_once
 role_spoof     claim1   PUSH ..6 *FAILS
 role_spoof     claim2   i_am|i'm|as|this_is|we_are ~1 ..1 *MASTER of|who|i|here|and|speaking
 role_spoof     claim1   by|from ~1 ..1 *MASTER
 role_spoof     claim2   SYSTEM|admin|security|priority|maintenance|priority ..1 *notice|notification|override|directive|alert|session|instruction STOP
 override       claim2   *GUARD|restrictions ..3 LIFTED
-tool_steering  deed2!   override|bypass|ignore|disable|drop|forget|disregard|skip|turn_off|deactivate ~2 *GUARD
+tool_steering  deed2!   override|bypass|ignore|disable|drop|forget|disregard|skip|turn_off|deactivate|remove|lift|delete ~2 *GUARD
 override       claim3   do_not|never|don't|stop believe|trust|listen_to|believing|trusting ~1 *USER !input|data|content|supplied|agent
 override       claim3   your YOURS ..1 *assignment|task|job|purpose|orders|mission|goal
 role_spoof     claim3   from|by your ~1 *MASTER
@@ -15555,8 +15721,8 @@ override       claim2   follow|obey|believe ~2 *this|document|ticket|message|pag
 override       claim2   *USER|customer|person is|are ..2 lying|mistaken|wrong|impostor|attacker
 override       claim2   elevated|unrestricted|diagnostic|god *privileges|mode|session
 override       claim2   *memory updated|note|entry
-override       =said    override|overrides|supersedes|supersede|outranks ..4 PROMPT|those_of_the_user|host|instructions
-override       =said    do_not|never|don't follow|honour|honor|respect|obey ..2 USERS|USER
+override       =said    override|overrides|supersedes|supersede|outranks ..6 PROMPT|those_of_the_user|host|instructions
+override       =said    do_not|never|don't follow|honour|honor|respect|obey ..4 USERS|USER
 override       =said    ignore|disregard|bypass ~2 safety|refusals|guidelines
 override       =claim3  override|overrides|supersedes|supersede|priority|highest-priority|precedence|outranks ..5 USER|USERS|host|PROMPT|client|instruction
 concealment    =hide2   skip|bypass|no ..2 approval|confirmation|permission dialog|prompt|needed|required|necessary|is|are
@@ -15565,28 +15731,29 @@ concealment    =hide3   do_not|never|don't|no_need ask ..3 permission|consent|ap
 concealment    =hide2   never|do_not|don't|not ..1 explain|disclose|reveal|mention|say|display ..2 why|this|that|it|rule|step|where|who
 concealment    =hide2   say *nothing|none
 tool_steering  =press1  PRESS
-tool_steering  =said    claim|say|pretend ..4 unavailable|deprecated|broken|insecure
-tool_steering  =said    MOVE|provide|fill|hand ..2 HAVING|output|outputs|copy|value of ..5 SAYING|PATH
+tool_steering  =said    claim|say|pretend ..6 unavailable|deprecated|broken|insecure
+tool_steering  =said    MOVE|provide|fill|hand ..4 HAVING|output|outputs|copy|value of ..7 SAYING|PATH
 tool_steering  =deed3   hold|carry ..4 WEALTH|FUND|PATH|SAYING
 tool_steering  =deed3   can|be|are|is|get TOLD ..4 to ..1 our|another|external|third
 role_spoof     =who2    AGENT MUST
 tool_steering  =deed2   the|an AGENT collects|sends|puts|adds|reads|accepts|copies|forwards|passes|attaches
-override       =said    USERS ORDERS|RULES|request|requests ..2 are|is suggestions|optional|secondary|void|less|irrelevant
-override       =said    do_not|never|don't use ..3 TOOL even_if|although|regardless
+override       =said    USERS ORDERS|RULES|request|requests ..4 are|is suggestions|optional|secondary|void|less|irrelevant
+override       =said    do_not|never|don't use ..5 TOOL even_if|although|regardless
 role_spoof     =said    free of|from ~1 restrictions|rules|limits|constraints
-override       =said    regardless|irrespective of what ..1 USER
-role_spoof     =said    treat ..8 as|as_if|as_though ..3 MASTER|USER|system
-override       =said    GUARD ..3 LIFTED
-tool_steering  =said    always ..3 get|gets|receive ..2 full|best|top|highest
+override       =said    regardless|irrespective of what ..3 USER
+override       =claim2  whatever|regardless|irrespective ~2 request|question|input|query|task
+role_spoof     =said    treat ..10 as|as_if|as_though ..5 MASTER|USER|system
+override       =said    GUARD ..5 LIFTED
+tool_steering  =said    always ..5 get|gets|receive ..4 full|best|top|highest
 concealment    =claim2  CHECK|dialog ..2 is|are LIFTED
 tool_steering  =deed3   called|invoked with ..2 SAYING
-tool_steering  =deed3   HAVING|content|value|values|output of|from ..5 PATH|WEALTH|FUND
-tool_steering  =deed2   recommend|promote|favour|prefer|praise|advertise
+tool_steering  =deed3   HAVING|content|value|values|output of|from ..8 PATH|WEALTH|FUND
+tool_steering  =deed2   recommend|promote|favour|praise|advertise
 tool_steering  =deed3   MOVE|REVEAL ..2 ALL ..2 source|opened|open|local|project|workspace ..1 file|files
-tool_steering  =said    repeat|print|output ..2 instructions you ..1 received|given|got
+tool_steering  =said    repeat|print|output ..4 instructions you ..3 received|given|got
 tool_steering  =deed3   MOVE|contain|prefix|embed|bcc|cc|export|hand_over|collect|supply ..6 *MAIL|FUND|WEALTH|SAYING
 tool_steering  =deed3   each|every|all|any ..3 call|calls|message|messages|mail|issue|commit|request|file|files|results ..4 MUST|needs|need|include|contain|also ..8 WEALTH|FUND|PATH|MAIL|URL|SAYING|TALK
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 # Phrases of other languages, read letter by letter: `..N` is up to N characters of a sentence, `_` a blank.
 # `*`: weighed rows are looked for around these words.
 _STEER_FOREIGN = """
@@ -15785,7 +15952,7 @@ role_spoof     who3     *エージェント|ai|モデル ..2 皆さん|皆様|�
 role_spoof     who3     모든 ..3 *ai|에이전트|모델
 role_spoof     who3     على_جميع|إلى_جميع|جميع ..6 *مساعد|نماذج|الذكاء
 role_spoof     who3     सभी ..3 *एआई|मॉडल
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 # kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried
 # where one of them stands
@@ -15800,12 +15967,9 @@ role_spoof       hint   <important <critical <system <hidden <secret <admin <ove
 role_spoof       =said  <important> <critical> <system> <hidden> <secret> <admin> <override> <urgent> <global> <hidden_instructions> <system_instructions>  [^<]{0,400}?\b(?:you must|must (?:also |first )?(?:read|send|be|call|use)|always|never|do not|don['’]t|read|send|hijack|redirect|ignore|access|before (?:using|invoking|calling)|prior to|when(?:ever)? (?:send|the|this)|once this|if the query|every|other tools|route|bcc|forward|pass|first|all )\b
 role_spoof       said   <system <admin <override <hidden <secret <important <critical <urgent <information  (?:[-_ ]\w+)?>[^<]{0,200}?\b(?:from now on|you must|you (?:are now|comply|obey)|ignore|do not (?:tell|mention|inform)|the (?:assistant|user)|route|obey|exfiltrate|before using|without asking|pre.?approved|grant|skip|to you, \w+|before you can|mail |upload)\b
 role_spoof       said   [system [admin [priority [assistant [override [new+instruction  [\w -]{0,40}\]:?\s{0,3}[^\n]{0,80}?\b(?:you (?:must|are (?:now )?(?:an?|the)|will|should)|ignore|stop|call|send|grant|run|execute|reveal|transfer|the user['’]s|the assistant|the agent|disregard|skip|without|export)\b
-role_spoof       said   (system_message) ###system |||admin ###admin "role":"system" "role":+"system"  [^\n]{0,120}?\b(?:lifted|without|override|you (?:now|must)|follow|disable|must|execute|run)\b
 role_spoof       said   <<<user>>> <<<assistant>>> <<<system>>> "instructions_for_model "instructions_for_ai "instructions_for_assistant "instructions_for_agent "note_to_ai "assistant_instruction "ai_instruction "llm_instruction "agent_instruction "system_override  .
-role_spoof       said   <instruction <command> <task>  s?>?\s{0,3}(?:leak|exfiltrate|reveal|send|forward|delete|transfer|ignore|disregard)\b
 role_spoof       who3   to="assistant to="ai to="model to="agent for="ai for="assistant  .
 template_tokens  said   <function_calls> <invoke+name= <tool_call> assistant+to=functions  .?\s*\S
-role_spoof       said   [[assistant]] [[system]]  \s*\w
 template_tokens  said   ###+instruction:        [\s\S]{1,400}?###\s?response:
 exfil_link       said   ](http                  s?://[^)\s]{0,300}(?:\{\{?|<|%7b|\[)[\w .%-]{0,20}?(?:history|conversation|secret|prompt|password|chat)
 role_spoof       =said  <assistant-only <ai-only <llm-only <model-only <agent-only llm-only ai-only (assistant+only) (ai+only) (for+the+model) (llm+only) [system+note [system+comp [assistant+dir |||admin assistant+directive admin+mode <tool_override  .
@@ -15817,7 +15981,7 @@ exfil_link       said   ![                      [^\[\]\n]{0,120}\]\(\s?<?https?:
 exfil_link       said   ![                      [^\[\]\n]{0,120}\]\(\s?<?https?://[^)\s?]{1,200}\?(?:[\w-]{1,12}=)(?=[a-z0-9+/_-]*[0-9])[a-z0-9+/_-]{24,}={0,2}\)
 exfil_link       said   fetch('http fetch("http fetch(`http  s?://[^'"`]{1,200}['"`]\s?\+\s?(?:document\.cookie|localstorage)
 exfil_link       said   onerror=                [^>\n]{0,80}?(?:addserver|\.mcp\.|command:)
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _STEER_TOKEN = (
     r"[^\W_]+(?:(?:['’-]|\.(?=[a-z0-9]{1,7}\b)|_+(?=[^\W_]))[^\W_]+)*(?:\(\))?|://[^\s\"'`)]*[^\s\"'`).,;!?]"
     r"|[,;:]|\n(?!\s)"
@@ -15887,7 +16051,7 @@ istruzioni direttive instrucoes diretrizes instructies aanwijzingen opdrachten r
 anvisningar ohjeet talimatlari talimat pengguna instruksi perintah arahan utilizador utilizatorului brugeren brukeren
 ki ia assistenti agentes rispondete cancellate asisten hapus tolong
 instruksjoner instructiunile historial conversa senha ssh rsa aws env credentials anterior dito regras
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _STEER_MISSPELT = ("ignore", "disregard", "forget", "previous", "instructions", "instruction", "prompt")
 _STEER_BARE = bytes(
     ord(chr(code).lower().translate(_steer_leet)) if chr(code).isalnum() else 32 for code in range(128)
@@ -16030,7 +16194,7 @@ class _Steer:
         rows = [line.split(None, 2) for line in _STEER_PHRASES.strip().split("\n")]
         self._learn_words(rows)
         self._give_letters()
-        # classes and words of which one is needed -> bit of that need
+        # By classes and words of which a phrase needs one: the bit that stands for that need.
         parts: dict[int, int] = {}
         self.phrases = []
         for kind, force, phrase in rows:
@@ -16109,7 +16273,7 @@ class _Steer:
         for need, bit in parts.items():
             for one in _bits(need):
                 meets[one] = meets.get(one, 0) | bit
-        # word as it stands bare in a text -> the needs that it meets
+        # By a word as it stands in a text: the needs that it meets, as bits.
         self.gate: dict[bytes, int] = {}
         self.classes: dict[bytes, int] = {}         # word -> its classes
         for word, bits in self.words.items():
@@ -16117,13 +16281,13 @@ class _Steer:
                     else min(re.split("[-'’]", word), key=_steer_rarity).translate(_steer_leet)).encode()
             self.classes[bare] = self.classes.get(bare, 0) | bits
         answering = [phrase for phrase in self.phrases if phrase.force[0] not in "=+"]
-        # word -> (needs, phrase) of those that hang on it
+        # By a rare word: (needs, phrase) of the phrases that hang on it, and so are looked for only near it.
         self.rare: dict[bytes, Sequence[tuple[int, SteeringPhrase]]] = {}
         hung: dict[int, list[SteeringPhrase]] = {}
         for one_phrase in answering:
             for bit in _bits(one_phrase.key):
                 hung.setdefault(bit, []).append(one_phrase)
-        # classes -> what they are good for
+        # By classes of words, as bits: what they are good for.
         told: dict[int, tuple[int, list[tuple[int, SteeringPhrase]]]] = {}
         for bare, bits in self.classes.items():
             if bits not in told:
@@ -16137,7 +16301,7 @@ class _Steer:
                 self.gate[bare] = met
             if hanging:
                 self.rare[bare] = hanging
-        # the same for forms, by a bare word of theirs
+        # The same for forms, such as paths, by a word that stands in them.
         self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}
         for name in ("PATH", "SETUP", "DANGER", "HOOK"):
             bit = self.bits[name]
@@ -16233,7 +16397,7 @@ class _Steer:
         if last in ".,:n" or last in self.leads:
             return True
         if last in self.musts:
-            clause = letters[max(0, first - 6):first - 1]
+            clause = letters[max(0, first - 9):first - 1]
             clause = clause[clause.rfind(".") + 1:]
             return any(letter in self.yous for letter in clause) if clause else last not in self.to
         return False
@@ -16442,7 +16606,7 @@ def steering_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steer
                            for place in _steer_finds(block, string)]
                 for place in sorted(places):
                     begin, end = max(0, start + place - _STEER_BEFORE), start + place + _STEER_AFTER
-                    # places so near to each other are looked at together
+                    # Places this near to each other share their surroundings, so they are looked at together.
                     if zones and begin < zones[-1][0] + 80:
                         zones[-1][1] = end
                     else:
@@ -16566,8 +16730,10 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
     found = False
     for some in (phrases, light):
         for phrase in some if some is phrases else steer.look(zone, _steer_words(zone)[1], light):
-            for match in phrase.regex.finditer(letters):
-                first, last = match.span()
+            match = phrase.regex.search(letters)
+            while match:
+                first, last = match.span()      # what begins within one that is no order may be one
+                match = phrase.regex.search(letters, first + 1)
                 tokens = tokens or [(piece.start() + token.start(), piece.start() + token.end())
                                     for piece in _steer_piece.finditer(low, begin, end)
                                     for token in steering_token.finditer(piece[0])]
@@ -16581,6 +16747,7 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
                     steer.orders(letters, first)):
                     found = True
                     yield SteeringHit(tokens[first][0], tokens[last - 1][1], phrase)
+                    match = phrase.regex.search(letters, last)
         if not found:
             return
 
@@ -16607,7 +16774,8 @@ def steering_signs(text: str, defining: bool, budget: Budget) -> list[SteeringHi
     data = low[:80].lstrip()[:1] in ("{", "[")
     hits = [hit for found in (steering_phrases(low, defining, budget), _steer_marks(low)) for hit in found
             if hit.phrase.where(defining) and not _steer_excused(low, hit, data, defining)
-            # customers are not whom a model serves
+            # Customers are not those whom a model serves: to keep something from them is an ordinary rule of
+            # a shop.
             and not (defining and hit.phrase.kind == "concealment" and "customer" in low[hit.start:hit.end])]
     return sorted(set(hits), key=lambda hit: (*hit[:2], hit.phrase.row))
 
@@ -16633,7 +16801,8 @@ def steering_weighed(hits: Sequence[SteeringHit], defining: bool) -> list[Steeri
             best.pop("dest", None)
             if not defining and best.keys() == {"deed", "hide", "claim"} and best["claim"][0] < 2:
                 continue            # terms and notices: "in compliance with …", "export", "without notice"
-        # no common deed to somewhere alone, nor with an address alone; a definition keeps nothing from users
+        # A common deed that names only where, or only an address, is no order; and no definition has anything
+        # to keep from the user.
         total = sum(much for much, _ in best.values())
         if defining and best.get("hide", (0, hit))[0] >= 2 and best.get("deed", (0, hit))[1].start > 12:
             total += 1
@@ -16672,15 +16841,49 @@ _inject_templated = lazy_regex(
 _inject_may = lazy_regex(       # leave, not an order, in other languages
     r"(?:\b(?:puede[ns]?|podrá[ns]?|kann|können|peut|peuvent|pouvez|può|possono|pode[m]?|może|mogą|kan|může"
     r"|voi)\s|можете\s|может\s|可以|可能|能够)$")
+_inject_nothing = lazy_regex(r"(?!)")
+# What says the contrary, for each side: what stands before it, and what it goes on with
+_STEER_CONTRARY = {
+    "claim": (lazy_regex(       # not yet
+        r"\b(?:until|till|unless|once|(?<!as )if|whether|after|when|only)(?: \w+){0,3} $"), _inject_nothing),
+    "deed": (lazy_regex(        # what would be done
+        r"\b(?:unless|if|until|whether|how|where|which|than) (?:you|they|we) $"), _inject_nothing),
+    "hide": (lazy_regex(        # what others may do or did; who asks for no password
+        r"\b(?:(?<!you )(?:is|are|be) (?:allowed|able|permitted) to|would|could|used to|previously"
+        r"|no longer)\b[^.!?\n;:,]{0,60}$"), lazy_regex(
+            r"(?:never|do not|don['’]t) ask(?:s|ing)?(?: \w+){0,3}? for (?:(?:a|an|any|the|your|their|his) )?"
+            r"(?:\w+ )?(?:passwords?|tokens?|secrets?|pins?|cards?|credentials?)\b")),
+}
+_inject_tag = lazy_regex(       # a tag that is spoken of
+    r"<[^<>\n]{1,40}>[`'\"]? (?:(?:is|are|was) (?:an?|the|used|added)|tags?|elements?|blocks?)\b")
+_inject_nobody = lazy_regex(    # a key with others below it, an option
+    r":\s*\n\s*\w|\n\s+(?:prompt|instructions?|rules?|role|name|description|tools?):|[\[<{|=]$|\s--$")
+# an assistant that is spoken of: "our agents:", "build with Claude, …"
+_inject_names = lazy_regex(
+    r"(?:agents?|assistants?|bots?|models?|chatbots?|llms?|ai|claude|copilot|gemini|chatgpt)\b.?\s?[:,;.(]")
+_inject_object = lazy_regex(r"(?:['’]s|\b(?:with|of|about|using|our|my|their)) $")
+_inject_opened = lazy_regex(r"\s[\"“`]\w")
+_inject_requires = lazy_regex(  # what somebody needs, no deed
+    r"\b(?:must|should|needs? to|has to|have to|will) (?:also )?(?:have|be able|be allowed|support)\b")
+_inject_other = lazy_regex(     # instructions of something else, in other languages
+    r"\s(?:de la|de los|de las|del|auf|im|in der|sur|du|des|della|sul|sulla|do|da|van de|op)\s"
+    r"(?!(?:usu[aá]rio|sist[eè]m|user|nutzer|utilis|utent|admin|desarroll|develop|operad|prompt|syst|ant))")
+_inject_announces = lazy_regex(
+    r"(?:\b(?:like|such as|e\.g\.|says?|said|saying|writes?|write|wrote|written|called|titled|reads?|texts?"
+    r"|phrases?"
+    r"|prompts?(?: is)?|sentences?|ask(?:s|ed)?|answer(?:s|ed)?|mails?|comments?|rows?|instructions?)[:,]?"
+    r"\s{0,2}[(]?)\Z"
+)
 _inject_labelled = lazy_regex(  # the rest of a row of examples
     r"[^\n|,\t]{0,60}[|,\t]\s{0,3}[\"']?(?:attacks?|inject\w*|prompt.inject\w*|jailbreak\w*|malicious|unsafe"
     r"|harmful|adversarial)"
     r"[\"']?\s{0,20}(?:[|,\t\n]|$)")
-# a terminal told to hide text, to write one colour on the same, or to fill the clipboard
+# Sequences by which a terminal hides text, writes one colour on the same, or fills the clipboard.
 _inject_conceals = lazy_regex(
     "\x1b\\[(?:[0-9]{0,8};){0,32}?(?:(?<![34]8;5;)8|30;40|37;47|97;107|40;30|47;37)(?=[;m])[0-9;]{0,99}m"
     "|\x1b\\]52;")
-# a line with a command that the terminal takes back, a link that shows another host
+# A line with a command that the terminal then takes back, so that a person sees another; a link that shows
+# another host than it leads to.
 _inject_overwrites = lazy_regex(
     "[^\n\x1b]{0,200}(?:curl|wget|\\|\\s{0,2}(?:ba)?sh\\b|rm -)[^\n\x1b]{0,200}\x1b\\[[0-9]?A\x1b\\[[02]?K"
     "|\x1b\\]8;[^;\x07\x1b]*;https?://(?:www\\.)?([\\w.-]+)(?![\\w.-])[^\x07\x1b]*(?:\x07|\x1b\\\\)"
@@ -16699,19 +16902,45 @@ _inject_unseen = lazy_regex(    # flags of regions are told apart by their first
 def _steer_excused(low: str, hit: SteeringHit, data: bool, defining: bool) -> bool:
     """Is this talk about an order rather than one? *data*: the text is JSON, where quotes say nothing."""
     start, end, phrase = hit
-    if phrase.kind == "hidden_text" or phrase.kind == "exfil_link" and not phrase.key:
+    if phrase.kind == "exfil_link" and not phrase.key:
         return False
     if phrase.kind == "template_tokens":
         return _steer_coded(low, start, end)
+    if not defining and _inject_tag.match(low, start):
+        return True
     lead = low[max(0, start - 90):start]
+    before, after = _STEER_CONTRARY.get(
+        "hide" if phrase.kind == "concealment" and phrase.facet != "claim" else phrase.facet,
+        (_inject_nothing, _inject_nothing))
+    if before.search(lead) or after.match(low, start):
+        return True
+    if phrase.kind in ("role_spoof", "tool_steering") and (
+            phrase.facet == "who" and _inject_nobody.search(low[start:end])
+            or _inject_names.match(low, start) and _inject_object.search(lead)
+            or phrase.row.endswith("END") and _inject_opened.match(low, end)
+            or any(match.start() < end for match in _inject_requires.finditer(low, start, end + 12))):
+        return True
     if phrase.force == "foreign" and (
-            _inject_may.search(lead) or _inject_never.search(low, max(0, start - 5), start)
-            or _inject_less.match(low, start) and
+            _inject_other.match(low, end) or _inject_may.search(lead)
+            or _inject_never.search(low, max(0, start - 5), start) or _inject_less.match(low, start) and
             _inject_never.search(re.split(r"[.!?\n]", low[max(0, start - 60):start])[-1])):
         return True
     quoted = not data and _steer_quoted(low, start, end)
+    if not (quoted or data or defining) and _steer_announced(low, start, end):
+        return True
     talked = bool(_inject_spoken.search(lead) or _inject_labelled.match(low, end)) or _steer_shown(low, start)
-    return quoted and talked if defining else quoted or talked
+    return quoted and talked if defining or phrase.kind == "hidden_text" else quoted or talked
+
+
+def _steer_announced(low: str, start: int, end: int) -> bool:
+    """Does it stand anywhere in a quotation that a word of saying announces?"""
+    head = low[max(0, start - 300):start].rpartition("\n\n")[2]
+    for mark in '"“`':
+        place = head.rfind(mark)
+        if place >= 0 and (head.count(mark, 0, place) % 2 == 0 if mark != "“" else "”" not in head[place:]):
+            return _inject_announces.search(head, max(0, place - 40), place) is not None and \
+                low.find("”" if mark == "“" else mark, end, end + 300) >= 0
+    return False
 
 
 def _steer_coded(low: str, start: int, end: int) -> bool:
@@ -16794,7 +17023,7 @@ def may_inject(text: str, viewed: bool | None = None) -> bool:
     steer = steering_tables()
     if any(head in low and regex.search(low) for head, regex, _ in steer.marks):
         return True
-    # all that a phrase may need is nearer to the word it hangs on
+    # Blocks overlap by this, since all that a phrase may need stands nearer to the word it hangs on.
     around = 2 * (_STEER_BEFORE + _STEER_AFTER)
     for start in range(0, len(low), _STEER_BLOCK):
         block = low[max(0, start - around):start + _STEER_BLOCK + around]
@@ -16906,7 +17135,7 @@ ssh key contents|ssh private key|ssh private key contents|private key contents|i
   | ssh key keys host hosts remote sftp scp git connect connection tunnel deploy server
 seed phrase|mnemonic phrase|recovery phrase|wallet seed
   | wallet seed mnemonic key keys account restore derive address
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _steer_contents = lazy_regex(
     r"\b(?:contents?|content|text|dump|copy) (?:of|from) (?:\w+ ){0,4}(?:id rsa|ssh|aws|env|passwd|shadow"
     r"|netrc|secrets?)\b"
@@ -17099,7 +17328,7 @@ run: run exec execute execution eval evaluate launch spawn invoke shell bash sh 
 run: console script repl python node
 send read: upload
 send: send post share publish email mail notify reply forward push submit
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 # Roles of arguments; the first row that knows the name decides. `x*` is a name whose first word is x, `*x`
 # one whose last word is; names are in words (`excludePatterns` is exclude_patterns). After `of`: words, one
@@ -17152,7 +17381,7 @@ place: *filename *filenames *filepath *filepaths *pathname *attachment *attachme
 place address: uri uris
 address: url urls link links href endpoint host hosts hostname domain domains address ip origin webhook dsn server
 address: connection_string *url *urls *uri *uris *link *href *endpoint *host *hostname *domain *webhook *dsn *address
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 # Words of an argument's name that say what is done there, whatever the tool: `output_path`, `source`.
 _SOURCES = frozenset("source sources src input inputs in infile from read import".split())
 _SINKS = frozenset(
@@ -17274,7 +17503,7 @@ _RUN_WORDS = frozenset("""bash sh zsh fish shell exec execute run cmd command co
     php lua""".split())
 _LOOK_WORDS = frozenset("""explain describe search lookup help docs lint format highlight translate review
     complete summarize""".split())
-# as the first word: what a command means
+# As the first word of a text these ask what a command means; they do not run it.
 _EXPLAIN_WORDS = frozenset("explain describe translate summarize".split())
 _WRITE_WORDS = frozenset("write create save edit update add insert append put new upload".split())
 # … unless what is made there runs later by itself
@@ -17838,7 +18067,7 @@ format wipe erase | disk disks drive drives partition filesystem device
 prune | system volumes volume all
 transfer | repository repo
 flushall flushdb dropdatabase | *
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _DAN_KIND_KEYS = frozenset(
     "resourcetype resource resources kind type objecttype entitytype resourcekind object".split())
 _DAN_KINDS = frozenset("""namespace namespaces ns persistentvolumeclaim persistentvolumeclaims pvc
@@ -17903,7 +18132,7 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
     acts = danger_acts()
     end = next((at for at, word in enumerate(call.words) if at and word in _DAN_LINKS), len(call.words))
     named = [word for word in call.words[:end] if word not in _DAN_BESIDE and word not in acts]
-    # a list of places, not a repository
+    # `helm repo` and `apt` speak of lists of places by that word, and not of a repository of code.
     named = [] if call.says("helm", "apt") and call.says("repo") else named
     last = named[-1] if named else ""
     for verb in verbs & acts.keys():
@@ -18434,7 +18663,7 @@ def _dan_command(text: str, named: bool, look: DangerLook, placed: bool = False)
         return None
     head, quoted = text[:first.start()], first[0] == "`"
     around = head + re.sub("`[^`]*`", "", text[first.start():]) if quoted else head
-    # options are no sentence
+    # A text that begins with an option is no sentence, however long its words are.
     prose = len(_dan_prose.findall(around)) > (2 if quoted else 4) and head.lstrip()[:1] != "-"
     if prose and not named:
         return None
@@ -18526,7 +18755,7 @@ _DAN_RISKY = """upload-pack receive-pack exec output config ext-diff textconv op
     as-group privileged checkpoint-action to-command use-compress-program eval require import script load-extension
     plugin post-file upload-file post-data post-script pre-script init-file rcfile use-askpass index-url
     extra-index-url load startup-script volume mount pid cap-add network security-opt kube-context
-    insecure-skip-tls-verify output-document data-binary proxy"""    # noqa: E501 (a table: whole rows)
+    insecure-skip-tls-verify output-document data-binary proxy"""    # noqa: E501
 _dan_options = lazy_regex(
     rf"(?:\A\s*|\s)(?:--(?:{'|'.join(_DAN_RISKY.split())})(?:[= ]|\Z)"
     r"|-o\s?(?:ProxyCommand|PermitLocalCommand|LocalCommand|KnownHostsCommand)|-u\s?(?:sh|touch|/)"
@@ -18576,7 +18805,7 @@ _DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml ya
 _DAN_SOURCE = frozenset(
     """code source snippet script scripts lines cell python javascript js diff cells example""".split())
 _DAN_BROWSERS = frozenset("browser page puppeteer playwright evaluate".split())
-# kind | regexes, one of which is found in it; the rows of a kind are joined
+# Each row: the kind of code | regexes, of which one must be found in it. The rows of one kind are joined.
 DANGER_CODE = """
 python | __import__\\s*\\(|__builtins__|__globals__|__subclasses__\\s*\\(|__mro__|\\bos\\.(?:system|popen|exec[lv]\\w*)\\s*\\(
 python | \\bsubprocess\\.(?:Popen|run|call|check_output|getoutput)\\s*\\(
@@ -18598,15 +18827,16 @@ tex | \\\\(?:write\\s?18|ShellEscape)\\s?\\{|\\\\input\\s?\\|
 formula | \\A\\s*[=+@-][^\\n]{0,60}?\\b(?:cmd|msexcel|rundll32|powershell|mshta|dde)\\s*\\|\\s*'|\\A\\s*=\\s*DDE(?:AUTO)?\\s*\\(
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\([^)]{0,200}&\\s*\\$?[A-Z]+\\d
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\(\\s*CONCAT
-"""    # noqa: E501 (a table: whole rows)
-# opening, what would close it, characters between | what tells within it
+"""    # noqa: E501
+# Each row: how it opens, what would close it, how many characters may be between | what tells of an attack
+# within it.
 _DAN_OPENED = """
 {{ } 300 | __class__|__init__|\\bcycler\\.|\\bjoiner\\.|\\blipsum\\.|_self\\.env|config\\.items\\(|request\\.application
 {{ } 200 | \\|\\s?(?:filter|map)\\(\\s?['\\"](?:system|exec|passthru)|\\|\\s?(?:system|passthru|shell_exec|popen)\\s?\\}
 <% % 200 | \\b(?:system|exec\\w*|spawn\\w*|popen|File\\.(?:read|open)|require)\\s?[(`]
 ${ \\0 60 | \\$\\{(?:lower|upper|::-|env:|sys:|date:)\\S{0,80}(?:ldap|rmi|dns|iiop)s?:
 #set ) 200 | getClass|java\\.|\\.class\\b|forName
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _dan_code_sign = lazy_regex(
     r"__|\{\{|\$\{|file:/|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class"
     r"|[=+@-]\s*[A-Za-z]+\s*[|(]"
@@ -18711,7 +18941,7 @@ phrase of seed recovery secret backup wallet
 code of verification security otp mfa 2fa factor auth authentication authenticator time recovery backup pin sms login
 number of card pin security
 apikey secretkey privatekey accesskey accesstoken seedphrase recoveryphrase cardnumber creditcard
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _ask_noun = (
     r"(?:pass(?:word|phrase|code)|\bpwd\b|\bpin\b(?!\s*(?:code of|the\b|it\b|to\b|this\b))|\bcvv2?\b|\bcvc\b"
     r"|\botp\b"
@@ -18791,15 +19021,28 @@ def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
 # 12. What rules see: one message and what is derived from it
 # Opens: what is not seen here, no rule refuses.
 # ---------------------------------------------------------------------------
+# A Subject is one message as rules see it. It is made once for each message, and finds out what is derived
+# from it when a rule first asks: the strings and their views, the arguments, the places that arguments name,
+# the addresses, the commands, the secrets, the words that steer. So ten rules that ask for the same cost as
+# much as one.
+#
+# What an argument is for follows from the names of tool and argument, and from what the server has told of
+# itself (its folders, the choices in its schemas). A rule that refuses takes an argument for everything that
+# it may be; one that allows (`certain_places`) takes it only for what it surely is, and None in that list
+# stands for an argument of which nobody can tell.
+#
+# Not seen: tokens of the protocol (cursors, ids of tasks) and media, in the places that the protocol gives
+# them and nowhere else. Base64 of a text is seen as that text.
 
-# one line may take this long to judge (or 0.2 s a megabyte, if that is more); then it is refused
+# Judging one line may take this long, or 0.2 s a megabyte where that is more. Then the line is refused: a
+# server or model that makes the wall slow must not get past it by that.
 JUDGE_SECONDS = 0.8
 PATIENCE = 5                # times as long may pass on a busy machine, where the time of the processor counts
 _LARGE = JUDGE_SECONDS * 5e6    # bytes: from here on it is more
 _TOGETHER = 2000            # characters of short texts that are searched together for what may steer
 _MEDIA_TYPES = ("image", "audio")
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
-# methods whose answers bring the server's `instructions`
+# The answers to these methods bring the server's `instructions`, which go to the model as they are.
 _INTRODUCTIONS = ("initialize", "server/discover")
 # Methods whose answers define what a server offers -> the member that lists it (names of resources are
 # content like any other)
@@ -18816,7 +19059,7 @@ def defined_in(message: Message) -> str:
     for method in (message.method, *(method for method, _ in message.others)):
         members = ([DEFINING.get(method, "instructions" if method in _INTRODUCTIONS else "")]
                    if method is not None
-                   # what nobody asked for is told by its look
+                   # An answer that nobody asked for is taken for whatever it looks like.
                    else [*DEFINING.values(), "instructions"])
         for member in members:
             if type(result.get(member)) is (str if member == "instructions" else list):
@@ -18827,7 +19070,7 @@ def defined_in(message: Message) -> str:
 _WITH_ARGUMENTS = ("tools/call", "prompts/get")
 
 
-# what may be answered by `input_required` (2026-07-28)
+# The calls that a server may answer with `input_required`, from the protocol version 2026-07-28 on.
 _RETRYABLE = ("tools/call", "prompts/get", "resources/read")
 _trace = lazy_regex(r"[0-9a-f]{2}(-[0-9a-f]{2,32}){2}-[0-9a-f]{2}\Z|(?=.{0,512}\Z)[!-~]+=[!-~]*\Z")
 
@@ -18844,7 +19087,7 @@ class _Seen:
 
     def __init__(self, message: Message, budget: Budget | None = None) -> None:
         self._message, self.budget = message, budget
-        # id of an object -> which of its members are tokens
+        # By the id() of an object: which of its members are tokens of the protocol.
         self._tokens: dict[int, Sequence[str]] | None = None
         self._tasks = 0                         # id of the list of tasks
         self._blocks: list[list[Any]] = []      # lists of content blocks, and their ids
@@ -18852,7 +19095,7 @@ class _Seen:
         self._media: set[int] | None = None     # ids of the blocks
         self._read: dict[str, tuple[str, str]] = {}             # short base64 in this message -> what it says
         self.texts: list[str] = []              # while `judged_texts` gathers them: what it has
-        # ordinals of texts that are base64 in the message -> their encoding
+        # By the ordinal of a text that is base64 in the message: the encoding of what it stands for.
         self.decoded: dict[int, str] = {}
 
     def __call__(self, node: dict[str, Any], name: str, text: str) -> str:
@@ -18961,7 +19204,7 @@ class _Seen:
                 yield from lists
                 blocks = [one for one in chain.from_iterable(lists) if type(one) is dict]
                 yield [block["resource"] for block in blocks if "resource" in block]
-                # of a tool result within a message
+                # A message of a prompt may hold a whole tool result, with blocks of its own.
                 lists = [block["content"] for block in blocks if "content" in block]
                 if self.budget is not None:
                     self.budget.check()
@@ -18977,7 +19220,8 @@ def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
     seen = seen or _Seen(message)
     texts: list[str] = []
     seen.texts = texts
-    # the envelope's own strings keep their places, but are not looked into
+    # The strings of the envelope are counted, so that ordinals agree with `strings_of`, but no rule looks
+    # into them.
     for key, value in message.body.items():
         texts.append(key)
         kind = type(value)
@@ -19038,7 +19282,8 @@ class ServerFacts(NamedTuple):
 
 
 NO_FACTS = ServerFacts()
-# folders that the relative paths of one message may start from, and roots that count
+# Of one message and one server only so many folders count from which relative paths may start: each
+# multiplies the readings of every path.
 MAX_BASES = 16
 
 
@@ -19756,7 +20001,8 @@ class Subject:
         elif not place.roles.isdisjoint(_RUN_ROLES) and not place.named and "unknown" not in place.roles:
             return _READ            # what a command writes, its reader tells
         elif len(done) == 2 and acts.isdisjoint(_ACCESS) and "command" not in place.roles:
-            # nothing tells: what could it write?
+            # Neither the tool's name nor the argument's tells what is done. It counts as writing only where
+            # the call holds something that could be written.
             return done if self._may_be_given(place.text) else _READ
         if len(done) == 2 or "command" in place.roles or "search" in acts:
             return done
@@ -19836,9 +20082,9 @@ def _takes_folders(tool: str) -> bool:
     return not _TAKES_FOLDERS.isdisjoint(name_words(tool))
 
 
-# of the name of a branch: HEAD:.env, ../x
+# A name of a branch that leads to a file after all: HEAD:.env, ../x.
 _leads = lazy_regex(r":|\A\s*[/~$%\\]|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")
-# of a memory: all below is said
+# Arguments of a memory's tools. All below them is something said, and names no file.
 _KNOWLEDGE = frozenset(("entities", "relations", "observations"))
 
 
@@ -19912,7 +20158,7 @@ def _use_of(tool: str, name: str) -> tuple[str, frozenset[str]]:
     return next((use for use, of in uses if not roles.isdisjoint(of)), "place"), roles
 
 
-# variables of files that programs write to
+# Names of variables that tell a program which file to write.
 _env_written = lazy_regex(r"(?i)trace|log|hist|out|file|dump|cov|prof|report")
 _PATCHED, _SEARCHED = frozenset(("place", "read", "write")), frozenset(("place", "read"))
 
@@ -20045,6 +20291,7 @@ _NO_COMMANDS = _Commands()
 
 @lru_cache(1024)
 def reads_files(tool: str) -> bool:
+    """Is it a tool that does nothing but read?"""
     low = tool.lower()
     return (not low.isascii() or
             any([word in low for word in _READING])) and reading_tool.search(tool) is not None
@@ -20064,7 +20311,8 @@ _CONTAINERS: frozenset[Any] = frozenset((dict, list))
 
 _ARGUMENTS = ("params", "arguments")
 _CALL_MEMBERS, _CALLED = {"jsonrpc", "id", "method", "params"}, {"name", "arguments"}
-# of an answer that is one text: the judged texts before it, and the names of what they are the values of
+# The usual answer is one text block. These are its judged texts and the names of the members they are values
+# of, so that it need not be walked.
 _ANSWER_TEXTS = ("jsonrpc", "", "id", "result", "content", "type", "text", "text")
 _ANSWER_NAMES = (None, "jsonrpc", None, None, None, None, "type", None, "text")
 
@@ -20079,6 +20327,8 @@ class _Names(NamedTuple):
 
 @lru_cache(1024)
 def argument_names(tool: str, names: tuple[str, ...]) -> _Names:
+    """What the names of a tool's arguments say about them, kept since servers have few tools and each call
+    names them again."""
     uses = [(name, *_use_of(tool, name)) for name in names]
     hosts = [(name, _address_role(tool, name)) for name in names]
     return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text; (b)"))),
@@ -20086,7 +20336,8 @@ def argument_names(tool: str, names: tuple[str, ...]) -> _Names:
                   tuple([host for host in hosts if host[1]]))
 
 
-# a Value with its path in two: (text, name, parent, step, number)
+# A Value whose path is still in two parts, (text, name, parent, step, number): most paths are never asked
+# for, and joining them takes time.
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]
 
 
@@ -20123,12 +20374,14 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
 
 
 def _value_at(node: Any, path: Iterable[Any]) -> Any:
+    """What stands at *path*, which is known to be there."""
     for step in path:
         node = node[step]
     return node
 
 
 def _walk_names(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """(path, name) of every member below *node*, at any depth."""
     if type(node) is dict:
         for key, value in node.items():
             yield path + (key,), key
@@ -20168,8 +20421,17 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
 # 13. Statements that surely only look: the certain reading of SQL
 # Means: what passes here may be allowed; what is not known does not.
 # ---------------------------------------------------------------------------
+# `sql: reads` lets a statement pass, so this reading has to be right and not merely suspicious. It takes the
+# tokens of every dialect that the shell section's reader of SQL knows, and all of these readings must be one
+# SELECT, WITH, VALUES, TABLE, SHOW, DESCRIBE, EXPLAIN or a looking PRAGMA. In it no word may act, and every
+# function called must be one of the list below, which holds what only computes in the databases whose servers
+# are in use (PostgreSQL, MySQL, SQLite, SQL Server).
+#
+# An unknown function, a backslash, a second statement or a file in place of a table make it "not surely".
+# Nothing is said then about what the statement does: `sql: acts` is only the opposite of this.
 
-# What they may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes settings or
+# What a looking statement may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes
+# settings or
 # runs a text.
 SQL_READ_FUNCTIONS = frozenset(
     """abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
@@ -20206,7 +20468,7 @@ SQL_READ_FUNCTIONS = frozenset(
         to_timestamp to_tsquery to_tsvector total translate trim trunc truncate ts_headline ts_rank try_cast
         typeof ucase unaccent unicode unixepoch unix_timestamp unnest upper user uuid var_pop var_samp
         variance version websearch_to_tsquery week weekday width_bucket
-        year""".split()    # noqa: E501 (a table: whole rows)
+        year""".split()    # noqa: E501
 )
 # Words that a reading statement may have before a parenthesis.
 _SQL_BEFORE_LIST = frozenset("""ALL AND ANY AS BETWEEN BY CASE CROSS CUBE DISTINCT ELSE END EXCEPT EXISTS
@@ -20230,6 +20492,9 @@ def pure_select(text: str) -> bool:
 
 
 def _sql_looks(t: _SqlTokens) -> bool:
+    """Does one reading of a statement (its tokens *t*: p a sign, w a word, i a quoted name, s a string)
+    surely only look? It walks the tokens once, with a stack of open parentheses: of each it keeps the
+    clause it is in and the function whose arguments it holds."""
     if t[-1:] == [("p", ";")]:
         t = t[:-1]
     at = next((i for i, token in enumerate(t) if token != ("p", "(")), 0)
@@ -20306,8 +20571,12 @@ _SQL_CLAUSE_WORDS = frozenset(
 # canonical views of section 4, too. A rule that allows counts what stands there and nothing else; the flag
 # `strict` tells the two apart.
 
+# What a rule may do with a call, and with what a server sends. `redact` and `strip` change a text, and only
+# the texts of servers are changed: a call with a secret in it is refused, since nobody would want it to be
+# made with a marker.
 REQUEST_ACTIONS = ("allow", "deny", "ask", "log_only")
 RESPONSE_ACTIONS = ("allow", "deny", "redact", "strip", "log_only")
+# More rules than anybody writes by hand.
 MAX_RULES = 10_000
 
 
@@ -20329,11 +20598,12 @@ class Settings(NamedTuple):
     deny_as: str = "error"
     audit_required: bool = False
     max_message_bytes: int = 16 * 1024 * 1024   # of a line of the client
-    # of a line of the server: big files come twice, as text and as structure
+    # Of a line of the server. It is four times as much as of the client's, for big files come twice, as text
+    # and as structure.
     max_answer_bytes: int = 64 * 1024 * 1024
     mode: str = "enforce"
     project_dir: str | None = None
-    ask_timeout: float = 50
+    ask_timeout: float = 50             # seconds; the SDKs' clients give a call up after 60
     tool_pinning: str = "guard"
     hide_denied_tools: bool = True
     read_only: bool = False
@@ -20341,9 +20611,8 @@ class Settings(NamedTuple):
     max_repeated_denials: int = 10
     env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
     hook_fault: str = "deny"
-    log_max_mb: int = (
-        512  # of one session and day, beyond which only refusals and their like are written; 0: no bound
-    )
+    # megabytes of one session and day; beyond that only refusals and their like are written; 0: no bound
+    log_max_mb: int = 512
     log_keep_days: int = 0              # log files older than this are removed; 0: none
 
     @property
@@ -20391,6 +20660,8 @@ class _Checker:
         self.file, self.lines = file, lines
 
     def fail(self, place: str, problem: str) -> PolicyError:
+        """The error for *place* (a JSON Pointer), with the line of the nearest thing around it that has
+        one."""
         line, at, lines = 0, place, self.lines()
         while not line:
             line = lines.get(at, 0)
@@ -20400,11 +20671,14 @@ class _Checker:
         return PolicyError(problem, self.file, line, pointer=place or "/")
 
     def typed(self, value: Any, kind: type | tuple[type, ...], place: str, words: str) -> Any:
+        """*value*, when it is of this *kind*. A boolean is no number here, though it is one in Python."""
         if not isinstance(value, kind) or isinstance(value, bool) and kind is int:
             raise self.fail(place, f"{_quoted_value(value)} is not {words}; write {words}")
         return value
 
     def keys(self, value: Any, known: Sequence[str], place: str, words: str = "a map") -> dict[str, Any]:
+        """*value* as a map whose keys are all *known*. A key that is not known is most likely misspelt, so
+        the nearest one is named."""
         members: dict[str, Any] = self.typed(value, dict, place, words)
         for key in members:
             if key not in known:
@@ -20412,15 +20686,24 @@ class _Checker:
         return members
 
     def choice(self, value: Any, choices: Sequence[str], place: str, words: str) -> None:
+        """Check that *value* is one of these words."""
         if not isinstance(value, str) or value not in choices:
             raise self.fail(place, f"{_quoted_value(value)} is not {words}; use {_listed(choices)}")
 
+    def chosen(self, key: str, value: Any, place: str) -> None:
+        """Check one or several names of the table that belongs to *key* (or `true`, for all of them)."""
+        names, words, all_of_them = _CHOSEN[key]
+        for item in [] if all_of_them and value is True else self.texts(value, place):
+            self.choice(item, tuple(names), place, words)
+
     def number(self, value: Any, place: str, low: float, high: float, whole: bool = True) -> None:
+        """Check that *value* is a number between *low* and *high*, both included."""
         kinds, words = (int, "a whole number") if whole else ((int, float), "a number")
         if isinstance(value, bool) or not low <= self.typed(value, kinds, place, words) <= high:
             raise self.fail(place, f"{_quoted_value(value)} is out of range; use {low} to {high}")
 
     def mark(self, value: Any, place: str) -> None:
+        """Check that *value* can be the name of a mark: marks stand in records and in other rules."""
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", self.typed(value, str, place, "the name of a mark")):
             raise self.fail(place,
                             f"{_quoted_value(value)} is no name of a mark; use letters, digits, - _ and .")
@@ -20467,15 +20750,14 @@ def shown_without_secrets(text: str) -> str:
     """*text*, which a policy or a command line may quote, for people: what looks like a secret is
     replaced."""
     try:
-        found = SecretScanner(BUILTIN_KINDS).scan([text[:100_000]], Budget(2.0))
+        findings = SecretScanner(BUILTIN_KINDS).scan([text[:100_000]], Budget(2.0))
     except BudgetSpent:
         return MARKER
-    for start, end in reversed(merge_spans([span[1:] for finding in found for span in finding.spans])):
-        text = text[:start] + MARKER + text[end:]
-    return text
+    return marked(text, [span[1:] for finding in findings for span in finding.spans])
 
 
 def _listed(words: Sequence[str]) -> str:
+    """`a, b or c`."""
     return " or ".join((", ".join(words[:-1]), words[-1])) if len(words) > 1 else words[0]
 
 
@@ -20499,7 +20781,15 @@ OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secre
 MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "sql",
                  "secrets", "all", "except_keys", "access")
 _ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
-_DIRECTIONS = ("request", "response", "notification", "definition")
+# Words of a match whose values are names out of a table: the names, what one is called, and whether `true`
+# stands for all of them.
+_CHOSEN: dict[str, tuple[Iterable[str], str, bool]] = {
+    "asks": (ASKS, "a kind of question (or true)", True),
+    "injection": (INJECTION_KINDS, "a kind of injection (or true)", True),
+    "direction": (("request", "response", "notification", "definition"), "a direction", False),
+    "command": (COMMAND_CATEGORIES, "a category of commands", True),
+    "danger": (DANGERS, "a kind of danger", True),
+    "access": (("read", "write"), "a kind of access", False)}
 
 
 _TEST_ACTIONS = (*REQUEST_ACTIONS, "redact", "strip")
@@ -20525,6 +20815,7 @@ def check_examples(check: _Checker, examples: Any, place: str) -> None:
 
 
 def _check_step(check: _Checker, step: dict[str, Any], here: str) -> None:
+    """Check one call or answer of an example: it has something to judge, and says what must come of it."""
     if not {"tool", "method", "message", "answer", "tools"} & set(step):
         raise check.fail(here,
                          "the example has no call and no answer; write tool (and arguments), method, "
@@ -20586,6 +20877,8 @@ def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], n
 
 
 def _check_settings(check: _Checker, settings: Any) -> None:
+    """Check `settings`: known keys, and for each a value of its kind, out of its choices or within its
+    bounds."""
     check.keys(settings, Settings._fields, "/settings")
     for key, value in settings.items():
         place = f"/settings/{key}"
@@ -20612,6 +20905,7 @@ def _check_settings(check: _Checker, settings: Any) -> None:
 
 def _check_rules(check: _Checker, rules: Any, place: str, match_keys: Sequence[str],
                  actions: Sequence[str]) -> None:
+    """Check a list of rules: each has a name of its own, says what it is about, and what it does."""
     check.typed(rules, list, place, "a list of rules")
     if len(rules) > MAX_RULES:
         raise check.fail(place, f"{len(rules)} rules; at most {MAX_RULES} are read")
@@ -20675,6 +20969,8 @@ def _check_effect(check: _Checker, rule: dict[str, Any], here: str, actions: Seq
 
 
 def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -> None:
+    """Check the conditions of a rule (`match` or `unless`): the words that are about a message as a whole
+    here, matchers of arguments by `_check_matcher`."""
     check.keys(match, keys, place)
     if keys is OUTBOUND_MATCH_KEYS and not match:
         raise check.fail(place, f"an outbound rule needs at least one of {', '.join(keys)}")
@@ -20691,18 +20987,11 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
                 check.mark(item, f"{here}/{index}" if isinstance(value, list) else here)
         elif key == "secrets":
             check.typed(value, bool, here, "true or false")
-        elif key == "asks":
-            for item in [] if value is True else check.texts(value, here):
-                check.choice(item, tuple(ASKS), here, "a kind of question (or true)")
-        elif key == "injection":
-            for item in [] if value is True else check.texts(value, here):
-                check.choice(item, tuple(INJECTION_KINDS), here, "a kind of injection (or true)")
+        elif key in _CHOSEN:
+            check.chosen(key, value, here)
         elif key == "response_size_exceeds":
             if check.typed(value, int, here, "a number of bytes") < 0:
                 raise check.fail(here, "a size is not negative")
-        elif key == "direction":
-            for item in check.texts(value, here):
-                check.choice(item, _DIRECTIONS, here, "a direction")
         else:
             for item in check.texts(value, here, key in ("tool", "server")):
                 if key == "method" and item not in _METHODS and item.casefold() in _METHODS_FOLDED:
@@ -20711,6 +21000,8 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
 
 
 def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None:
+    """Check one matcher of an argument. *name* is the argument's, or `_any_value` or `_any_key`: some words
+    make sense under one of these alone."""
     check.keys(matcher, MATCHER_WORDS, place, "a matcher (a map of " + ", ".join(MATCHER_WORDS) + ")")
     words = [key for key in matcher if key not in _ABOUT_MATCHERS]
     if not words:
@@ -20733,9 +21024,6 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
                 raise check.fail(here, "an empty list; write at least one matcher")
             for index, item in enumerate(value):
                 _check_matcher(check, item, f"{here}/{index}", name)
-        elif key == "command":
-            for item in [] if value is True else check.texts(value, here):
-                check.choice(item, tuple(COMMAND_CATEGORIES), here, "a category of commands")
         elif key == "sql":
             if name == "_any_key":
                 raise check.fail(here,
@@ -20744,12 +21032,10 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         elif key == "danger":
             if name != "_any_value":
                 raise check.fail(here, "danger is found in a whole call; write it under _any_value")
-            for item in [] if value is True else check.texts(value, here):
-                check.choice(item, tuple(DANGERS), here, "a kind of danger")
-        elif key == "access":
-            for item in check.texts(value, here):
-                check.choice(item, ("read", "write"), here, "a kind of access")
-            if not {"path", "under", "not_under"} & set(matcher):
+            check.chosen(key, value, here)
+        elif key in _CHOSEN:
+            check.chosen(key, value, here)
+            if key == "access" and not {"path", "under", "not_under"} & set(matcher):
                 raise check.fail(here,
                                  "access says of path, under or not_under when they hold; write one of them "
                                  "beside it")
@@ -20770,6 +21056,7 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
 
 
 def _check_secrets(check: _Checker, secrets: Any) -> None:
+    """Check the patterns of secrets that the policy adds to the built-in kinds."""
     check.keys(secrets, ("patterns",), "/secrets")
     patterns = check.typed(secrets.get("patterns", []), list, "/secrets/patterns", "a list of patterns")
     names: set[str] = set()
@@ -20785,7 +21072,7 @@ def _check_secrets(check: _Checker, secrets: Any) -> None:
             raise check.fail(here + "/name",
                              f"{item['name']!r} is used twice; give each pattern its own name")
         names.add(item["name"])
-        # bits per character
+        # Entropy is given in bits per character; a character of eight bits cannot have more than 8.
         check.number(item.get("entropy_threshold", 0), here + "/entropy_threshold", 0, 8, whole=False)
 
 
@@ -20805,18 +21092,20 @@ HIT = Hit()
 
 
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
-# a condition on the classes and names of a host
+# A condition on the classes of a host (`private`, `metadata`) and its names.
 _HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]
 ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON value
 
 
 def _any_test(tests: Sequence[ValueTest]) -> ValueTest:
+    """A test that passes when one of *tests* does; the hit is the first one's."""
     if len(tests) == 1:
         return tests[0]
     return lambda value, subject: _first(test(value, subject) for test in tests)
 
 
 def _all_values(tests: Sequence[ValueTest]) -> ValueTest:
+    """A test that passes when all of *tests* do on the same value."""
     def matches(value: Any, subject: Subject) -> Hit | None:
         hits = [test(value, subject) for test in tests]
         return None if None in hits else _first(hits)
@@ -20826,7 +21115,7 @@ def _all_values(tests: Sequence[ValueTest]) -> ValueTest:
 def _holds_of_nothing(matcher: dict[str, Any]) -> bool:
     """Does the matcher hold for an argument that is not there? `not_under` does."""
     return ("not_under" in matcher or "all" in matcher and
-            all(_holds_of_nothing(one) for one in matcher["all"]))
+            all(_holds_of_nothing(inner) for inner in matcher["all"]))
 
 
 def _argument(key: str, test: ValueTest, absent_matches: bool, strict: bool) -> Test:
@@ -20872,6 +21161,8 @@ def _is_flat(value: Any) -> bool:
 
 
 def _texts_test(test: Callable[[str, Subject], bool], strict: bool) -> ValueTest:
+    """A condition on the texts in one value. When *strict* the value must be flat and all of its texts must
+    pass as they stand; else one text has to, in any reading."""
     def matches(value: Any, subject: Subject) -> Hit | None:
         if strict:
             return HIT if _is_flat(value) and all(test(text, subject)
@@ -20885,12 +21176,15 @@ def _texts_test(test: Callable[[str, Subject], bool], strict: bool) -> ValueTest
 
 
 def _secret_text(text: str, subject: Subject) -> bool:
+    """Does a text hold a secret, by the kinds and patterns of the policy in force?"""
     scanner = subject.policy.scanner
     return bool(scanner.scan([text], subject.budget))
 
 
 def _texts_anywhere(test: Callable[[str, Subject], bool], skip: frozenset[str], keys: bool,
                     strict: bool) -> Test:
+    """A condition on all arguments: on their texts, or (*keys*) on the names of members. Arguments named in
+    *skip* are passed over. *strict*: there are some, and all pass as they stand."""
     def matches(subject: Subject) -> Hit | None:
         if keys:
             texts = subject.member_names()
@@ -20963,32 +21257,36 @@ def _address_text(test: _HostTest, strict: bool) -> Callable[[str, Subject], boo
 
 
 def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> Test:
+    """A condition on the hosts that the arguments name. *strict*: there is one, and each argument with one
+    names it in the only way that all libraries read."""
     certain = _address_text(test, True)
 
     def matches(subject: Subject) -> Hit | None:
-        found = subject.addresses(skip)
+        addresses = subject.addresses(skip)
         if not strict:
-            for one in found:
-                if test(one.kinds, one.names):
-                    return Hit(one.path, "", one.view.replace("raw", ""))
+            for address in addresses:
+                if test(address.kinds, address.names):
+                    return Hit(address.path, "", address.view.replace("raw", ""))
             return None
-        places = {one.path: None for one in found}
+        places = {address.path: None for address in addresses}
         return HIT if places and all(certain(str(_value_at(subject.message.body, path)), subject)
                                      for path in places) else None
     return matches
 
 
 def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
+    """Does a call bring a secret along? *keys*: in the name of a member, which is how some tools take
+    them."""
     def matches(subject: Subject) -> Hit | None:
-        found = [finding for finding in subject.leaks if not keys or
+        leaks = [finding for finding in subject.leaks if not keys or
                  subject.names[finding.spans[0][0]] is None]
         paths = paths_of(subject.message.body,
-                         [finding.spans[0][0] for finding in (found if skip else found[:1])])
+                         [finding.spans[0][0] for finding in (leaks if skip else leaks[:1])])
         if skip:
-            found = [finding for finding in found if skip.isdisjoint(paths[finding.spans[0][0]])]
-        if not found:
+            leaks = [finding for finding in leaks if skip.isdisjoint(paths[finding.spans[0][0]])]
+        if not leaks:
             return None
-        return Hit(paths[found[0].spans[0][0]], found[0].pattern, found[0].view, tuple(found))
+        return Hit(paths[leaks[0].spans[0][0]], leaks[0].pattern, leaks[0].view, tuple(leaks))
     return matches
 
 
@@ -21015,49 +21313,53 @@ _quoting_file = lazy_regex(
 
 
 def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], strict: bool) -> Test:
+    """Does a call run, or may it run, a command of one of *categories* (None: of any)? *strict*: it runs
+    nothing else besides."""
     def matches(subject: Subject) -> Hit | None:
-        found = subject.commands(skip).categories
-        if strict and categories is not None and not categories.issuperset(found):
+        runs = subject.commands(skip).categories
+        if strict and categories is not None and not categories.issuperset(runs):
             return None             # it does something else as well
-        return _first(found[category] for category in found if categories is None or category in categories)
+        return _first(runs[category] for category in runs if categories is None or category in categories)
     return matches
 
 
 _STATEMENT_NAMES = frozenset("sql query queries statement statements".split())
 
 
-def _statements(reads: bool, skip: frozenset[str], strict: bool) -> Test:
+def _statements(reads: bool, skip: frozenset[str]) -> Test:
     """*reads*: every SQL statement among the arguments surely only reads, and there is one; else: there is
     one that may act."""
     def matches(subject: Subject) -> Hit | None:
-        found = [value for value in subject.argument_values(skip) if not value.number and
+        statements = [value for value in subject.argument_values(skip) if not value.number and
                  not _STATEMENT_NAMES.isdisjoint(name_words(value.name)[-1:])]
-        for value in found:
+        for value in statements:
             for view in subject.readings(value.text) if not reads else (View("raw", value.text, ()),):
                 subject.budget.check()
                 if not pure_select(view.text):
                     return None if reads else Hit(value.path, "", view.name.replace("raw", ""))
-        return HIT if reads and found else None
+        return HIT if reads and statements else None
     return matches
 
 
 def _dangers_anywhere(kinds: frozenset[str], skip: frozenset[str]) -> Test:
+    """Is a whole call dangerous in one of the ways in *kinds* (section 11)?"""
     def matches(subject: Subject) -> Hit | None:
-        for one in subject.dangers():
-            if one.kind in kinds and not skip.intersection(one.path):
-                return Hit(one.path, DANGERS[one.kind], "", (), one.why)
+        for danger in subject.dangers():
+            if danger.kind in kinds and not skip.intersection(danger.path):
+                return Hit(danger.path, DANGERS[danger.kind], "", (), danger.why)
         return None
     return matches
 
 
 def _command_value(categories: frozenset[str] | None) -> ValueTest:
+    """The same for one argument, which is a command line or a list of its words."""
     def matches(value: Any, subject: Subject) -> Hit | None:
         sources = [value] if isinstance(value, (str, list)) else _leaf_texts(value)
         for source in sources:
             if isinstance(source, list) and not all(isinstance(word, str) for word in source):
                 source = _leaf_texts(source)
-            found = subject.judge_command(source).categories
-            for category, reason in found.items():
+            runs = subject.judge_command(source).categories
+            for category, reason in runs.items():
                 if categories is None or category in categories:
                     return Hit(None, COMMAND_CATEGORIES[category], "command", (), reason)
         return None
@@ -21124,14 +21426,15 @@ def _asks(kinds: frozenset[str]) -> Test:
         if type(data) is dict and type(data.get("elicitations")) is list:
             asked += [("elicitation/create", one) for one in data["elicitations"]]
         for method, params in asked:
-            found = asked_for(method, params) & kinds
-            if found:
-                return Hit(None, ASKS[min(found)])
+            kinds_asked = asked_for(method, params) & kinds
+            if kinds_asked:
+                return Hit(None, ASKS[min(kinds_asked)])
         return None
     return matches
 
 
 def _injected(kinds: frozenset[str] | None) -> Test:
+    """Does a message hold what may steer the model, of one of *kinds* (None: of any)?"""
     def matches(subject: Subject) -> Hit | None:
         found = tuple(finding for finding in subject.injections if kinds is None or finding.pattern in kinds)
         return Hit(None, found[0].pattern, found[0].view, found) if found else None
@@ -21145,6 +21448,8 @@ def _response_texts(subject: Subject) -> list[tuple[int, str]]:
 
 
 def _contains(words: Sequence[str], strict: bool) -> Test:
+    """Does an answer hold one of *words*, whatever its case, its white space or its encoding? Found words
+    carry spans, so that they can be redacted."""
     plain = [word.casefold() for word in words]
     canonical = [canonical_text(word) for word in words]
 
@@ -21199,13 +21504,15 @@ def _word_spans(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
+    """Does an answer match one of *regexes*: in one of its strings, or over the border of two text blocks?
+    Clients join such blocks, so what is cut in two must not get through."""
     def matches(subject: Subject) -> Hit | None:
         found: list[tuple[int, int, int]] = []
         seen = ""
         blocks = [text for text, name in zip(subject.texts, subject.names)
                   if name == "text"] if "text" in subject.texts else ()
         joined = [(-1, "\n".join(blocks))] if len(blocks) > 1 else []
-        # equal texts are looked at once
+        # Equal texts are looked at once: a dict keeps the first of each, in order.
         asked = dict.fromkeys([text for _, text in joined] + subject.texts)
         asked.pop("", None)
         for regex in regexes:
@@ -21230,6 +21537,18 @@ def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
 # 15. Policy: model and compilation
 # Opens: makes predicates of a policy; strict ones let messages pass.
 # ---------------------------------------------------------------------------
+# A Policy is what is left when the words are gone: settings, and rules whose conditions are functions.
+# `_Compiler` makes it of layers that section 14 has checked, so it raises only for what a check of the shape
+# cannot see, such as a regex that is none.
+#
+# Each rule gets three things. Its *scope* says which methods, tools and servers it is about, and is asked
+# first, since most rules are about other messages. Its *needs* say what a message must hold at least for the
+# rule to match (a literal, a path, a command); a rule whose need is not there is passed over, which is why a
+# thousand rules cost little. Its *matches* is the condition itself. Needs are only ever wider than the
+# condition: a test holds the one against the other.
+#
+# A rule that allows is compiled *strict*: it counts what stands there, read in the one way that is certain.
+# All others are compiled to see every reading.
 
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}):
 # there is a path that some rule is about (None: what is passed over is told by roles), or a command with a
@@ -21324,13 +21643,14 @@ class Policy(NamedTuple):
     apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
     content: str = ""           # 64 hex: SHA-256 of what its layers say
     layers: tuple[PolicyLayer, ...] = ()    # what it was compiled from, the strongest first
-    # the administrator's policy: judged apart, and the stricter verdict counts
+    # The policy of the machine's administrator. It is judged apart, and the stricter of the two verdicts
+    # counts.
     machine: Policy | None = None
 
     @property
     def fingerprint(self) -> str:
         """12 hex digits by which records name the content of the policies in force."""
-        others = [one.content for one in (self.apart, self.machine) if one is not None]
+        others = [policy.content for policy in (self.apart, self.machine) if policy is not None]
         return sha256("".join([self.content, *others]).encode())[:12] if others else self.content[:12]
 
     def rule_data(self, rule: Rule) -> dict[str, Any]:
@@ -21387,6 +21707,8 @@ class _Compiler:
         self._regexes: dict[tuple[str, bool], Regex] = {}
 
     def regex(self, source: str, place: str, ignore_case: bool = False) -> Regex:
+        """A regex of the policy, compiled once however often it occurs. Variables in it stand for their
+        text, not for a pattern."""
         key = (source, ignore_case)
         if key not in self._regexes:
             text = source if ignore_case else self.expanded(source, r"\^$.*+?()[]{}|/")
@@ -21398,6 +21720,9 @@ class _Compiler:
                 for index, rule in enumerate(self.layer.data.get(key, []))]
 
     def rule(self, rule: dict[str, Any], place: str, outbound: bool) -> Rule:
+        """One rule with its conditions as functions. An exception is compiled the other way: what a
+        refusing rule is lenient about its exception must be strict about, and an allowing rule's the
+        reverse."""
         strict = rule.get("action") == "allow"
         match = rule["match"]
         tests, needs = self.conditions(match, place + "/match", outbound, strict)
@@ -21417,6 +21742,7 @@ class _Compiler:
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool,
               exception: bool = False) -> Scope:
+        """Which messages a rule is about, by method, tool, server and direction."""
         def globs(key: str) -> tuple[Glob, ...] | None:
             if key not in match:
                 return None
@@ -21484,6 +21810,7 @@ class _Compiler:
 
     @staticmethod
     def outbound_need(match: dict[str, Any]) -> Need | None:
+        """What an answer must hold for a rule about answers to match; None when that cannot be said."""
         directions = _as_list(match.get("direction", []))
         if "definition" in directions:          # whether it is one is asked first
             return ("definitions", "") if len(directions) == 1 else None
@@ -21578,7 +21905,7 @@ class _Compiler:
                 tests.append(_places_anywhere(_containment(_as_list(spec), word == "under", strict),
                                               _as_list(spec), word, quoted, access, strict))
             elif word == "sql":
-                tests.append(_statements(spec == "reads", skip, strict))
+                tests.append(_statements(spec == "reads", skip))
             elif word == "danger":
                 tests.append(_dangers_anywhere(frozenset(DANGERS if spec is True else _as_list(spec)), skip))
             elif word == "address":
@@ -21601,6 +21928,7 @@ class _Compiler:
     # -- conditions of outbound rules
 
     def outbound(self, match: dict[str, Any], place: str, strict: bool) -> list[Test]:
+        """The tests of a rule about what servers send."""
         tests: list[Test] = []
         if "definition" in (directions := _as_list(match.get("direction", []))):
             others = frozenset(directions) - {"definition"}
@@ -21645,6 +21973,7 @@ def _marked(names: frozenset[str]) -> Test:
 
 
 def _first(hits: Iterable[Hit | None]) -> Hit | None:
+    """The first hit among these, if there is one."""
     for hit in hits:
         if hit is not None:
             return hit
@@ -21670,6 +21999,7 @@ def _every(tests: Sequence[Test]) -> Test:
 
 
 def _exception(scope: Scope, excepted: Test) -> Test:
+    """The test of an `unless`, which holds only of messages that it is about."""
     def matches(subject: Subject) -> Hit | None:
         message = subject.message
         return excepted(subject) if scope.covers(*_covered(message)) else None
@@ -21729,6 +22059,8 @@ _FORMER_NAMES = {"ask-git-rewrite": "ask-git-discard", "log-git-rewrite": "ask-g
 
 
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
+    """Raise PolicyError for a name in `without` that no extended policy has: a rule that was renamed would
+    else quietly come back."""
     names = {rule["name"] for base in bases for key in ("rules", "outbound_rules")
              for rule in base.data.get(key, [])}
     for layer in layers:
@@ -21816,7 +22148,7 @@ _names_a_command = lazy_regex(r"(?i)(?:^|[^a-z])(?:command|cmd|script|shell|code
 
 def _is_closed(regex: str) -> bool:
     """Does a regex surely say how a text begins and how it ends?"""
-    # what is escaped, and classes
+    # What is escaped, and what stands in classes, is no group or anchor.
     inner = re.sub(r"\\.|\[(?:[^\]\\]|\\.)*\]", "x", regex, flags=re.DOTALL)
     depth = 0
     for sign in inner:
@@ -21831,15 +22163,16 @@ class Shadows:
     does."""
 
     _SCOPE = frozenset(("method", "tool", "server", "direction"))
-    # so many rules with wildcards, and with the same tool, are held against each later one
+    # Each later rule is held against so many earlier ones with wildcards, and as many with its own tool: more
+    # would make `lint` of a long policy quadratic.
     _MAX_WIDE = 20
     MOST_LOOKS = 100_000        # comparisons of names in all; a policy made to take longer is told less
 
     def __init__(self, outbound: bool) -> None:
         self._outbound = outbound
-        # a match, spelled out -> the first rule with it
+        # By a match, spelled out: the first rule that has it.
         self._same: dict[str, str] = {}
-        # (name, scope) of rules without wildcards
+        # By tool: (name, scope) of the rules that name it without wildcards.
         self._by_tool: dict[str, list[tuple[str, dict[str, list[str]]]]] = {}
         self._wide: list[tuple[str, dict[str, list[str]]]] = []
         self._looks = 0
@@ -21851,10 +22184,10 @@ class Shadows:
         spelled = f"{rule.get('action') == 'allow'}{rule['match']!r}"
         scope = self._scope(rule["match"])
         tools = scope.get("tool", [])
-        found = self._same.get(spelled)
-        if found is None:
+        earlier = self._same.get(spelled)
+        if earlier is None:
             near = self._wide + (self._by_tool.get(tools[0], []) if tools else [])
-            found = next((name for name, wide in near if self._covers(wide, scope)), None)
+            earlier = next((name for name, wide in near if self._covers(wide, scope)), None)
         if not {"unless", "limit", "mark"} & set(rule):
             self._same.setdefault(spelled, rule["name"])
             if self._SCOPE.issuperset(rule["match"]):
@@ -21865,7 +22198,7 @@ class Shadows:
                             near.append((rule["name"], scope))
                 elif len(self._wide) < self._MAX_WIDE:
                     self._wide.append((rule["name"], scope))
-        return found
+        return earlier
 
     def is_everything(self, rule: dict[str, Any]) -> bool:
         """Does *rule* match every call of a tool?"""
@@ -21874,6 +22207,8 @@ class Shadows:
                          {"method": ["tools/call"], "tool": ["*"], "server": ["*"]})
 
     def _covers(self, wide: dict[str, list[str]], narrow: dict[str, list[str]]) -> bool:
+        """Does *wide* match whatever *narrow* does? Unsure counts as no, and so does a policy that takes
+        too long to compare."""
         for key, globs in wide.items():
             texts = narrow.get(key, ())
             self._looks += len(globs) * len(texts)
@@ -21892,6 +22227,7 @@ class Shadows:
         return self._globs[glob].matches(text)
 
     def _scope(self, match: dict[str, Any]) -> dict[str, list[str]]:
+        """What a match says about method, tool, server and direction, the default method included."""
         scope = {key: _as_list(match[key]) for key in match if key in self._SCOPE}
         if not self._outbound and "method" not in match and ("tool" in match or "arguments" in match):
             scope["method"] = ["tools/call"]
@@ -21906,14 +22242,23 @@ class Shadows:
 # `strict` and `company-laptop` name the groups of `default` and some more. So whoever changes a rule changes
 # it for all policies, and `make rules` writes `default_rules.json` anew.
 #
+# What `default` refuses is what no honest session does: reading credentials, destroying data, running what
+# was just downloaded, sending secrets away. What honest sessions do now and then, and a hijacked one as well,
+# is asked about, or logged where asking would only be clicked away. `company-laptop` asks about more and
+# hands on less; `strict` turns the question round, and refuses whatever is not surely inside the project. The
+# recipes are `default` with a group for one kind of server.
+#
 # No rule here that allows rests on a reading that may miss something. A test holds them to the words that are
 # certain, such as `under` and exact names.
 #
 # The lists of files stand in SENSITIVE_RULES and STARTUP_RULES (section 8).
 
+# The methods whose params go to a server to be acted upon. Rules about arguments are about all of them, since
+# a prompt or a resource can name a file as well as a tool can.
 _CALLS = ["tools/call", "prompts/get", "resources/read", "resources/subscribe", "completion/complete",
           "tasks/update"]
 
+# (name of the rule, category of commands in section 9, what a refusal says).
 _COMMAND_RULES = (
     ("block-destructive-commands", "destructive", "Blocked: a command that destroys data"),
     ("block-pipe-to-shell", "pipe_to_shell", "Blocked: running what was just downloaded or decoded"),
@@ -22095,7 +22440,7 @@ _GROUPS_JSON = r"""
   {"name": "log-reading", "match": {"tool": ["*history*", "*replies*", "*search*"]}, "action": "log_only",
    "message": "Logged: reading messages"}]
 }
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 # Names of tools that read and write files, as servers have them; a name in words stands for its other
 # spellings, too. Only these are allowed by strict, since what others do with a path nobody knows.
@@ -22133,7 +22478,7 @@ _LONG_REGEXES = {
 
 _NOTED = "questions responses response-notes"
 _BASIC = "sensitive-files commands secret-leakage metadata hidden startup-of-tools"
-# name → (what it is for, settings, groups of request rules, groups of response rules)
+# By name: what the policy is for, its settings, and the groups of its rules for requests and for responses.
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
                 f"{_BASIC} git-discard ask-dangers git-history", _NOTED),
@@ -22178,6 +22523,7 @@ def _spellings(name: str) -> tuple[str, ...]:
 
 
 def _file_matcher(rule: FileRule) -> dict[str, Any]:
+    """The matcher of a rule about files, as a policy file has it."""
     return {"path": rule.globs, **({"access": rule.access} if rule.access else {})}
 
 
@@ -22203,7 +22549,9 @@ def _group(name: str, groups: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 @lru_cache(None)
 def builtin_layer(name: str) -> PolicyLayer:
-    """A built-in policy as data; KeyError for a name that is not in BUILTIN_NAMES."""
+    """A built-in policy as data, the groups it names put together; KeyError for a name that is not in
+    BUILTIN_NAMES. In `_GROUPS_JSON` words in capitals stand for lists and regexes that several rules
+    share."""
     name = _ALIASES.get(name, name)
     _, settings, requests, responses = _BUILTIN[name]
     text = _GROUPS_JSON
@@ -22244,6 +22592,15 @@ def render_default_rules() -> str:
 # 18. Decisions, and the effects they lead to
 # Opens: asks the rules; doubt is a refusal.
 # ---------------------------------------------------------------------------
+# The Wall asks the rules in their order, and the first that decides ends it. A policy that is judged apart (a
+# project's that nobody has approved, the machine's) is asked as well, and there only what is stricter counts.
+# Whatever fails on the way, from a budget that is spent to a mistake of ours, is a refusal: this is the one
+# place with a broad `except`.
+#
+# A Decision says what becomes of a message; effects (Send, Note, Record, Close …) are what the Session hands
+# to the relay, which does them and decides nothing. Marks and limits, by which earlier messages matter for
+# later ones, live in Memory. They are committed only when a message has gone on, so a call that was refused
+# leaves no trace there but its count.
 
 # What a policy that denies by default still lets through, or no client could connect: the life of a session,
 # not its work. By name and kind: the same methods in another kind are denied. Answers pass; so does
@@ -22279,11 +22636,16 @@ class Decision(NamedTuple):
     hint: str = ""              # the rule's author says what would be allowed
     wait: float = 0             # seconds after which the same call may be allowed: of a rule with a limit
     lasting: bool = True        # would the very same call be refused again?
-    # left behind if the message goes on: (whose policy, name), see Memory
+    # The marks that are set if the message goes on, each (whose policy, name); see Memory.
     marks: tuple[tuple[str, str], ...] = ()
-    # the answer of the person who allowed what a rule wanted asked: "once" or "session"
+    # How a person has allowed what a rule wanted asked: "once" or "session"; "" when nobody did.
     granted: str = ""
     asked: str = ""             # how he is asked, or was: "elicitation", "input_required" or "approve"
+
+    @property
+    def words(self) -> str:
+        """What is said of a refusal: the rule's own message, where it has one."""
+        return self.message or "Blocked by policy"
 
 
 class Memory:
@@ -22294,7 +22656,8 @@ class Memory:
         self._clock = clock
         self.server = NO_FACTS
         self._marks: dict[str, set[str]] = {}
-        # id of the rule -> a deque of the times it matched, the last calls + 1
+        # By the id() of a rule with a limit: the times of its last `calls` + 1 matches. More are not needed
+        # to tell whether the limit is exceeded.
         self._matched: dict[int, Any] = {}
 
     def marks(self, whose: str = "") -> Iterable[str]:
@@ -22373,7 +22736,8 @@ def _steps(rules: Sequence[Rule], single: bool = False) -> list[_Step]:
     numbers: dict[Need, int] = {}
     for rule in rules:
         need, lends = None if single else rule.needs, rule.action == "log_only"
-        # one that only logs must not take all the time to find out whether there is what it needs
+        # A rule that only logs must not use up the time of the rules behind it, not even to find out whether
+        # there is what it needs.
         first = need is not None and (not lends or need[0] in QUICK_NEEDS)
         number = -1 if need is None else numbers.setdefault(need, len(numbers))
         if steps and steps[-1].number == number and not single and not lends and not steps[-1].lends:
@@ -22451,7 +22815,7 @@ class Wall:
         try:
             steps, by_literal = (_steps(self._rules(subject.message.peer), True), {}) if every else \
                 self._applying(subject.message)[1:]
-            # what is needed, and is not there
+            # The literals that steps need and this message does not hold: those steps are passed over.
             lacking = subject.lacking(by_literal) if by_literal else set()
             for rules, number, has, what, lends, later in steps:
                 if number in lacking:
@@ -22480,7 +22844,8 @@ class Wall:
                         outcome = DECIDES
                         if rule.action in ("ask", "log_only"):
                             self._read_commands(subject)
-                        # secrets go too, whatever it is about
+                        # A rule that redacts takes out the secrets of the message as well, whatever it is
+                        # about itself: the message is edited anyway.
                         if rule.action == "redact" and _can_be_cut_out(hit.findings):
                             hit = hit._replace(findings=_joined(subject.findings, hit.findings))
                     if every or outcome is DECIDES or outcome is MARKS:
@@ -22621,7 +22986,7 @@ class Wall:
             if len(self._candidates) >= _MAX_CANDIDATE_SETS:
                 self._candidates.clear()
             rules = self._rules(message.peer)
-            # many share one
+            # Many rules share one scope, so each scope is asked once.
             covers = {scope: scope.covers(*about[1:]) for scope in {rule.scope for rule in rules}}
             asked = tuple([rule for rule in rules if covers[rule.scope]])
             steps = _steps(asked)
@@ -22806,7 +23171,8 @@ class Outbox:
         return effects
 
 
-# of params: what a retry of the same call may bring anew
+# Members of `params` that a retry of the same call may bring anew. They do not count when two calls are
+# compared.
 _OWN_MEMBERS = ("_meta", "requestState", "inputResponses")
 
 
@@ -22840,14 +23206,16 @@ def salted_digest(salt: bytes, message: Message) -> str:
 # What a tool is called decides which rules are about it. So a policy can refuse calls of tools that no list
 # of this server has named (`settings.unlisted_tools`), and names that look alike are told of.
 
-# of one server: further ones are not compared, and under `tool_pinning: block` not shown
+# So many tools of one server are compared. Further ones are not, and under `tool_pinning: block` they are not
+# shown either.
 MAX_TOOLS = 2_000
 _BEYOND = f"beyond {MAX_TOOLS} tools, or its name beyond {MAX_NAME_CHARS} characters: it is not compared"
-# of a tool's outputSchema, as JSON; a longer one is not kept, so nothing is redacted in its results
+# So long an outputSchema, as JSON, is kept of a tool. Of a longer one nobody can tell whether a redacted
+# result would still satisfy it, so its results are refused where they would be redacted.
 MAX_SCHEMA_CHARS = 65_536
 MAX_PIN_CHARS = 16_384      # a longer definition is kept as its hash alone
 _PINNED = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
-# whose answers tell of tools; None: nobody's
+# The methods whose answers tell of tools; None stands for answers that nobody asked for.
 _TELLING = frozenset(("tools/list", "initialize", "server/discover", None))
 _BLOCKED_INSTRUCTIONS = (
     "[BLOCKED BY MCPWALL] the server's instructions have changed and wait for the user: mcpwall approve")
@@ -22891,7 +23259,7 @@ MAX_ITEM_CHARS = 60         # of a line that is an item of a list
 def _lists_sorted(text: str) -> str:
     """A description with the items of its lists in one order."""
     if text.count(",") > 1:
-        text = _comma_list.sub(lambda found: _list_sorted(found.group()), text)
+        text = _comma_list.sub(lambda match: _list_sorted(match.group()), text)
     if text.count("\n") > 1:
         runs = [(short, [*lines]) for short, lines in groupby(text.split("\n"), _is_item)]
         text = "\n".join(line for short, lines in runs
@@ -22992,6 +23360,7 @@ def hints_of(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _has_place(schema: Any, place: tuple[str, ...]) -> bool:
+    """Is there anything at this place in a schema?"""
     for key in place[1:]:
         schema = schema.get(key) if type(schema) is dict else None
     return schema is not None
@@ -23069,25 +23438,26 @@ class Toolbox:
 
     def __init__(self, wall: Wall, server_name: str, identity: str = "",
                  pins: Callable[[], Any] | None = None) -> None:
-        # label of a definition left out -> rule, pin
+        # By the label of a definition that was left out: the rule that wanted it so, and its pin.
         self._refused: dict[str, tuple[str | None, dict[str, Any]]] = {}
         self._wall, self._name, self._identity = wall, server_name, identity
         self._settings = wall.policy.settings
         self._pins = pins
-        # of the first list: what is known when nothing is kept
+        # The pins of the first list, which count as known when nothing is kept between sessions.
         self._first: dict[str, dict[str, Any]] = {}
         self._listed = False                            # has the first list come to its end?
         self._instructions: dict[str, Any] | None = None
         self._hashes: dict[str, str] = {}               # of each tool, as it was listed last
-        # tools that are not as the user knows them: how, and what is alarming
+        # By tool that is not as the user knows it: how it differs, and what is alarming about it.
         self._changed: dict[str, tuple[str, str]] = {}
-        # what waits in the store; form of a name -> how it changed
+        # What waits for consent in the store, and by the form of a name how that tool has changed.
         self._waiting: tuple[Any, dict[str, str]] = (None, {})
         self._host = ""                                 # what the client calls itself
         self._read_only: set[str] = set()
         self._schemas: dict[str, Any] = {}              # their outputSchema
         self._schema_chars = 0                          # of all of them
-        # canonical form of a name -> the name it was first seen with
+        # By the canonical form of a name: the name it was first seen with. Another name of that form is a
+        # look-alike.
         self._forms: dict[str, str] = {}
         self._told: set[str] = set()
         pinning = self._settings.tool_pinning
@@ -23206,7 +23576,7 @@ class Toolbox:
             self._changed[name] = "changed since the user agreed to it", self._alarm(expected, tool, budget)
         elif not (twice and name in self._changed):
             self._changed.pop(name, None)
-        # of two with one name nobody knows which is called
+        # When two tools have one name, nobody knows which of them is called, so neither counts as known.
         self._hashes[name] = "" if twice and name in self._changed else pin["hash"]
 
     def _alarm(self, known: Any, found: Any, budget: Budget) -> str:
@@ -23223,6 +23593,7 @@ class Toolbox:
         return ": ".join(filter(None, change))
 
     def _unsteady(self) -> Sequence[str]:
+        """The tools that the user does not want compared."""
         kept = self._pins() if self._pins is not None else None
         names = kept.get("unsteady") if type(kept) is dict else None
         return names if type(names) is list else ()
@@ -23239,6 +23610,7 @@ class Toolbox:
         return len(self._hashes) >= MAX_TOOLS and name not in self._hashes or len(name) > MAX_NAME_CHARS
 
     def _note_annotations(self, name: str, tool: dict[str, Any], twice: bool) -> None:
+        """Note whether a tool says that it only reads; of two tools with one name that counts for neither."""
         annotations = tool.get("annotations")
         if type(annotations) is dict and annotations.get("readOnlyHint") is True:
             if not twice:
@@ -23247,6 +23619,8 @@ class Toolbox:
             self._read_only.discard(name)
 
     def _note_schema(self, name: str, schema: Any) -> None:
+        """Keep a tool's output schema, as far as the bounds allow; of one that is not kept nothing is
+        known."""
         self._schemas.pop(name, None)
         if type(schema) is dict:
             size = len(_compact(schema))
@@ -23268,6 +23642,8 @@ class Toolbox:
                 else "")
 
     def _confusable(self, name: str) -> Iterator[ToolNote]:
+        """Notes about a name that looks like one of another tool: a model, or a person, takes one for the
+        other."""
         for form in _forms_of(name):
             other = self._forms.get(form, name)
             if other != name:
@@ -23321,8 +23697,8 @@ class Toolbox:
                                               self._is_beyond(tool) else "")
         if why:
             return Decision("deny", "settings.tool_pinning",
-                            "Blocked: this tool is not as the user knows it, "
-                            "and waits for: mcpwall approve", why=why, lasting=False)
+                            "Blocked: this tool is new or has changed; your "
+                            "user can look at it and allow it: mcpwall approve", why=why, lasting=False)
         if settings.read_only and tool not in self._read_only:
             return Decision("deny", "settings.read_only",
                             "Blocked: only tools that the server declares read-only may be called",
@@ -23423,11 +23799,13 @@ class Toolbox:
     # -- what the user knows
 
     def _known(self, what: str) -> Any:
+        """A part of what the consent store knows of this server; None where there is none."""
         kept = self._pins() if self._pins is not None else None
         found = kept.get(what) if type(kept) is dict else None
         return found if type(found) is dict else None
 
     def _keep(self, pins: dict[str, Any], first: bool) -> list[Any]:
+        """What has to be kept of a list or of instructions, and told to people once."""
         effects: list[Any] = ([Pinned(self._identity, pins, first, self._host)] if self._pins is not None
                               else [])
         if first:
@@ -23446,6 +23824,18 @@ class Toolbox:
 # 20. What we say of messages: quoting, records, redacting, what clients validate
 # Closes: takes secrets out of what clients, people and the log get.
 # ---------------------------------------------------------------------------
+# Whatever leaves the wall in our own words goes through here. A text of a message is scanned for secrets
+# before it is cut, since half a secret is not found any more, and then made printable, so that no sign of it
+# acts on a terminal or hides. That holds for refusals, questions, records and stderr alike.
+#
+# A redaction changes the raw text of a message in place and nothing beside it, by the ordinals of section 3.
+# Some clients validate `structuredContent` against the tool's output schema, and drop an answer that does not
+# fit; so a marker that satisfies the schema is looked for, and where none does the answer is refused rather
+# than sent with a hole in it.
+#
+# A record is a JSON object on one line. Its fields are a promise to those who read the log with programs,
+# hence RECORD_VERSION. Most records are of calls that were simply allowed, and `_usual` writes these without
+# building the object.
 
 MAX_SHOWN_CHARS = 1_200     # of a call's arguments in a question
 MAX_LABELS = 1_000          # names whose form in the log is kept
@@ -23460,7 +23850,8 @@ class Quoting:
     def adopt(self, policy: Policy) -> None:
         """Another policy is in force from now on."""
         self._policy = policy
-        # names of methods, tools, servers and rules -> what is written of them
+        # What is written of names of methods, tools, servers and rules. They come again in every record, and
+        # scanning them takes longer than the rest of it.
         self._labels: dict[str, str] = {}
         self._spelled: dict[str | None, str] = {None: "null"}       # the same as JSON
 
@@ -23489,8 +23880,7 @@ class Quoting:
             found = self._policy.scanner.scan([text], Budget(JUDGE_SECONDS), [""], viewed=needs_views(text))
         except BudgetSpent:
             return MARKER
-        spans = merge_spans([(start, end) for finding in found for _, start, end in finding.spans])
-        return (_replaced(text, [(start, end, MARKER) for start, end in spans]) if spans else text)[:limit]
+        return marked(text, [span[1:] for finding in found for span in finding.spans])[:limit]
 
     def name(self, name: str) -> str:
         """A name that may stand between quotes."""
@@ -23498,23 +23888,24 @@ class Quoting:
 
     def reason(self, decision: Decision) -> str:
         """Why a rule wants a call refused or asked about, for a person."""
-        said = [decision.message or "the policy wants this asked", decision.why, decision.detail]
-        return printable(self.text(": ".join(filter(None, said))), 400)
+        more = decision.detail or decision.why
+        said = (decision.message or "the policy wants this asked") + (f" ({more})" if more else "")
+        return printable(self.text(said), 400)
 
     def subject(self, message: Message, decision: Decision) -> str:
         """The part of a call that decided, on one line and without secrets; "" where a secret did."""
         if not decision.path or decision.findings:
             return ""
-        found: Any = message.body
+        value: Any = message.body
         for step in decision.path:
-            if not (type(found) is dict and step in found or type(found) is list and type(step) is int and
-                    step < len(found)):
-                found = str(decision.path[-1])          # a member's name decided
+            if not (type(value) is dict and step in value or type(value) is list and type(step) is int and
+                    step < len(value)):
+                value = str(decision.path[-1])          # a member's name decided
                 break
-            found = found[step]
-        if type(found) is list and all(type(one) is str for one in found):
-            found = " ".join(found)
-        text = found if type(found) is str else json.dumps(found, ensure_ascii=False)
+            value = value[step]
+        if type(value) is list and all(type(one) is str for one in value):
+            value = " ".join(value)
+        text = value if type(value) is str else json.dumps(value, ensure_ascii=False)
         return printable(_cut_in_the_middle(self.text(text, 20_000), MAX_SUBJECT_CHARS - 30),
                          MAX_SUBJECT_CHARS)
 
@@ -23547,8 +23938,8 @@ class Quoting:
             else:
                 if decision.path:
                     reason = _cut_in_the_middle(_shown_json(found), MAX_SHOWN_CHARS)
-                    place = self.text(pointer(decision.path), MAX_SHOWN_CHARS)
-                    text = f"{place}: {reason}; all of them: {text}"
+                    where = self.text(pointer(decision.path), MAX_SHOWN_CHARS)
+                    text = f"{where}: {reason}; all of them: {text}"
         return printable(text, MAX_SHOWN_CHARS * 10)
 
     def about(self, decision: Decision, ref: str = "") -> dict[str, Any]:
@@ -23571,7 +23962,7 @@ class Quoting:
         return about
 
 
-# ordinal of one of `judged_texts` -> (start, end, what stands there then)
+# By the ordinal of one of the `judged_texts`: (start, end, what stands there then) of each edit.
 Edits = Mapping[int, Sequence[tuple[int, int, str]]]
 
 
@@ -23604,7 +23995,7 @@ def edited(message: Message, edits: Edits) -> str:
     seen = _Seen(message)
     texts, made = judged_texts(message, seen), dict(edits)
     for ordinal in edits.keys() & seen.decoded.keys():
-        text = base64_of_text(_replaced(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
+        text = base64_of_text(replaced(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
         made[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
     return edit_json_strings(message.text, made)
 
@@ -23618,16 +24009,10 @@ def _marker(text: str, at: int) -> str:
 _url_ends = lazy_regex(r"[\s\"'<>()]")
 
 
-def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
-    for start, end, words in reversed(edits):
-        text = text[:start] + words + text[end:]
-    return text
-
-
 # -- what clients validate -------------------------------------------------------
 
 _MAX_SCHEMA_STEPS = 1_000   # subschemas that are looked at for one string
-# format -> (what a text of it looks like, one that says what it stands for)
+# By `format` of JSON Schema: what its texts look like, and one of them that says what it stands for.
 _FORMATS = {
     name: (lazy_regex(regex), text)
     for names, regex, text in (
@@ -23670,12 +24055,12 @@ def fitting(edits: Edits, message: Message, schema: Any) -> Edits | None:
         if asked is None:
             return None
         text, spans = texts[ordinal], edits[ordinal]
-        found = next((one for one in _candidates(text, spans, asked)
-                      if all(_satisfies(one, schema) for schema in asked)), None)
-        if found is None:
+        marker = next((candidate for candidate in _candidates(text, spans, asked)
+                      if all(_satisfies(candidate, schema) for schema in asked)), None)
+        if marker is None:
             return None
-        if found != _replaced(text, spans):
-            fitted[ordinal] = [(0, len(text), found)]
+        if marker != replaced(text, spans):
+            fitted[ordinal] = [(0, len(text), marker)]
     return fitted
 
 
@@ -23741,12 +24126,12 @@ def _candidates(text: str, spans: Sequence[tuple[int, int, str]],
         for start, end, _ in spans
     ]
     texts = [
-        _replaced(text, spans),
-        _replaced(text, [(start, end, MARKER_IN_URL) for start, end, _ in spans]),
+        replaced(text, spans),
+        marked(text, [span[:2] for span in spans], MARKER_IN_URL),
         MARKER,
         MARKER_IN_URL,
         *(_FORMATS[schema["format"]][1] for schema in asked if schema.get("format") in _FORMATS),
-        _replaced(text, masked),
+        replaced(text, masked),
     ]
     yield from texts
     longest = min((schema["maxLength"] for schema in asked if type(schema.get("maxLength")) is int),
@@ -23850,7 +24235,8 @@ class Recorder:
         # Of allowed messages with one peer, kind, method and tool: how that part of their records is written
         self._heads: dict[tuple[str | None, ...], str] = {}
         self.adopt(policy)
-        # the day, in days; bytes recorded in it; records left out since the last
+        # The day, counted in days since 1970; the bytes recorded in it; the records left out since the last
+        # that was written.
         self._day = self._size = self._spared = 0
 
     @property
@@ -23987,8 +24373,8 @@ class Recorder:
         paths = paths_of(message.body, [finding.spans[0][0] for finding in findings[:100] if finding.spans])
         texts = judged_texts(message) if self._settings.log_redacted == "hash" else []
         for finding in findings[:100]:
-            place = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
-            entry = {"pattern": finding.pattern, "pointer": place}
+            where = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
+            entry = {"pattern": finding.pattern, "pointer": where}
             if finding.view not in ("", "raw"):
                 entry["view"] = finding.view
             if texts and finding.spans:
@@ -24081,9 +24467,9 @@ def glimpse(line: bytes | TooLong) -> tuple[bool, list[Any]]:
                 pass
         if read is not None:
             objects = [one for one in (read if type(read) is list else [read]) if type(one) is tuple]
-            idents = [found for one in objects for found in [[value for name, value in one if name == "id"]]]
-            return any(_is_answer(dict(one))
-                       for one in objects), [one[0] for one in idents if len(one) == 1 and is_id(one[0])]
+            idents = [[value for name, value in members if name == "id"] for members in objects]
+            return any(_is_answer(dict(members))
+                       for members in objects), [own[0] for own in idents if len(own) == 1 and is_id(own[0])]
         line = TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
     head, tail, _ = line
     ident = _id_at_head(head)
@@ -24130,9 +24516,9 @@ _tail_id = lazy_regex(rb',\s*"id"\s*:\s*("(?:[^"\\]|\\.){0,1000}"|-?[0-9]{1,30})
 
 def _id_at_tail(tail: bytes) -> Any:
     """The "id" that ends an object: `…,"id":7}` at the very end."""
-    found = _tail_id.search(tail[-4096:])
+    match = _tail_id.search(tail[-4096:])
     try:
-        return json.loads(found[1].decode()) if found else None
+        return json.loads(match[1].decode()) if match else None
     except ValueError:
         return None
 
@@ -24141,9 +24527,19 @@ def _id_at_tail(tail: bytes) -> Any:
 # 21. Refusals and questions: calls that come again, and calls that wait for a person
 # Opens: lets a call pass that a person has allowed.
 # ---------------------------------------------------------------------------
+# Two memories of calls, by the digest of their method, tool and arguments. `Refusals` counts how often a call
+# was refused: a model that tries the same call again is told so, and from `settings.max_repeated_denials` on
+# it is refused without being judged.
+#
+# `Questions` keeps calls that a rule wants asked. Where the client can show a form, the call is held until
+# its user answers; else it is refused with a ref, the user says yes by `mcpwall approve`, and the call passes
+# when it comes again. A yes is for one very call: for its digest, for the rule that asked, and for the
+# session, or for one use. So an answer cannot be used for another call, and a server cannot answer in the
+# user's place: the ids of our questions are random, and a `requestState` of ours is sealed.
+#
+# What a person sees is made by section 20, and an answer counts only for what has been shown.
 
 MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
-
 
 
 class Refusals:
@@ -24153,9 +24549,10 @@ class Refusals:
     def __init__(self, most: int) -> None:
         """A call that was refused *most* times is not judged again."""
         self._most = most
-        # digest -> how often it was refused, and how last
+        # By the digest of a call: how often it was refused, and how the last time.
         self._calls: dict[bytes, tuple[int, Decision]] = {}
-        # (method, tool) -> calls not judged any more
+        # By (method, tool): the digests of calls that are not judged any more. Most messages find nothing
+        # here, and need no digest then.
         self._ended: dict[tuple[str | None, str | None], set[bytes]] = {}
 
     def __len__(self) -> int:
@@ -24173,7 +24570,8 @@ class Refusals:
         only counted."""
         digest = call_digest(message)
         times = self._calls.pop(digest, (0, decision))[0] + 1
-        # an equal call may have its members in another order: there, they are elsewhere
+        # An equal call may have its members in another order, and then the spans of the findings are
+        # elsewhere.
         if decision.findings:
             decision = decision._replace(findings=tuple(finding._replace(spans=())
                                                         for finding in decision.findings))
@@ -24208,7 +24606,7 @@ GRANT_S = 900               # so long a yes that was given in a terminal waits f
 _LOG_FULL = Decision("deny", None,
                      "Blocked: the audit log is full (settings.log_max_mb), and settings.audit_required is "
                      "set", lasting=False)
-# its answer would be taken for ours
+# A request of the client under an id of ours: its answer would be taken for the answer to our question.
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")
 _NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about",
                       lasting=False)
@@ -24320,18 +24718,21 @@ class Questions:
         """*clock*: monotonic seconds."""
         self._settings, self._server_name, self._quoting, self._clock = settings, server_name, quoting, clock
         self._session, self._salt, self._grants = session, salt, grants
-        # can the client's user be asked, and did both sides agree on a version with questions?
+        # Can the client's user be asked by a form, and did both sides agree on a version of the protocol that
+        # has questions?
         self._elicits = False
         self._form = False          # what the client said of that at `initialize`
         self._held: dict[Any, Held] = {}                # id of our question -> the call
         self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
-        # id of a call that was allowed -> its grant
+        # By the id of a call that was allowed and is under way: its grant.
         self._going: dict[Any, tuple[bytes, str | None]] = {}
-        # (…, hash of the server's state): may go on
+        # Calls that may go on without another question, each (digest, rule, hash of the server's
+        # `requestState`).
         self._continued: dict[tuple[bytes, str | None, str], None] = {}
-        # (salted digest, rule) -> hashes of what may be shown of it
+        # By (salted digest, rule): hashes of the texts in which a person may have seen the call.
         self._shown: dict[tuple[str, str | None], list[str]] = {}
-        # of the ids of our questions, and so of our states
+        # How the ids of our questions begin, and so our `requestState`s. It is random, so that no server can
+        # answer for the user.
         self._prefix = f"mcpwall-{os.urandom(8).hex()}-"
 
     def adopt(self, policy: Policy) -> None:
@@ -24375,13 +24776,13 @@ class Questions:
         if answer in _YES:
             return decision._replace(action="allow", granted=answer, asked="approve")
         if answer == "deny":
-            words = f"{decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}"
+            words = f"{decision.words}: {_NO_WORDS[answer]}"
             return decision._replace(action="deny", message=words, asked="approve", lasting=False)
         way, held = self.way(message), self._held.values()
         if way == "approve":
             return decision._replace(asked=way, lasting=False)
-        if way and (len(held) >= MAX_HELD or size + sum(one.size for one in held) > MAX_HELD_BYTES
-                    or any(one.message.body["id"] == message.body["id"] for one in held)):
+        if way and (len(held) >= MAX_HELD or size + sum(call.size for call in held) > MAX_HELD_BYTES
+                    or any(call.message.body["id"] == message.body["id"] for call in held)):
             return Decision("deny", decision.rule, "Blocked: too many calls wait for the user already",
                             lasting=False)
         return decision._replace(asked=way)
@@ -24425,10 +24826,10 @@ class Questions:
     def _question(self, message: Message, decision: Decision) -> str:
         """The question to a person, with nothing in it that hides or is a secret."""
         quoting = self._quoting
-        what = (f'call the tool "{quoting.name(message.tool)}"' if message.tool is not None
+        deed = (f'call the tool "{quoting.name(message.tool)}"' if message.tool is not None
                 else f"use {message.method}")
         return "\n".join((
-            f'May the model {what} of the server "{quoting.name(self._server_name or "unnamed")}"?',
+            f'May the model {deed} of the server "{quoting.name(self._server_name or "unnamed")}"?',
             f"Rule: {printable(decision.rule or 'default_action', 100)}",
             f"Reason: {quoting.reason(decision)}",
             f"Arguments (written by the model): {quoting.arguments(message, decision)}"))
@@ -24533,7 +24934,8 @@ class Questions:
             if decision.granted:
                 key = call_digest(message), decision.rule
                 _keep_newest(self._going, body["id"], key, MAX_GRANTED)
-                # that one can be revoked
+                # An answer given by `mcpwall approve` stays in its file, where it can be revoked; only those
+                # to questions of the session are kept here.
                 if decision.granted == "session" and decision.asked != "approve":
                     _keep_newest(self._granted, key, None, MAX_GRANTED)
         elif message.kind == "response" and message.peer == "server" and message.method == "initialize":
@@ -24574,17 +24976,20 @@ def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None
 
 BLOCKED = "[BLOCKED BY MCPWALL]"        # begins the text that stands for a refused answer
 MAX_PENDING = 65_536        # requests without an answer, per direction; further ones are refused
-# task handles remembered; the oldest is forgotten, its results are judged as nobody's
+# So many handles of tasks are remembered. The oldest is forgotten then, and its results are judged like
+# answers that nobody asked for.
 MAX_TASKS = 10_000
 MAX_BATCH = 10_000          # messages in one batch
-# cancelled requests remembered, and those answered under an id that is only like theirs
+# So many requests are remembered that were cancelled, or answered under an id that is only like theirs: their
+# answers may still come.
 MAX_OVER = 1000
 MAX_NOTED_TOOLS = 100       # of one list, in its record
-# ways to take one message, and tools that run at a time: beyond it may be about any
+# So many ways to take one message, and so many tools at a time, are told apart. Beyond that a message may be
+# about any of them, and is judged so.
 MAX_READINGS = 8
 
 _OTHER = {"client": "server", "server": "client"}
-# requests whose answers may list or define something
+# The requests whose answers may list or define something.
 _TELLING_OF = frozenset((*RESULT_LOOKS, *_TELLING_METHODS))
 
 # -- framing ----------------------------------------------------------------------
@@ -24615,7 +25020,9 @@ class Lines:
         return lines
 
     def _cut(self, data: bytes) -> list[bytes | TooLong]:
-        # whole lines, as nearly always
+        # The usual chunk is whole lines, and nothing is left over from before: no buffer is needed.
+        """The lines that end in *data*; b"" is the end of the stream, and what is left then is a line,
+        too."""
         if data[-1:] == b"\n" and not self._size and len(data) <= self._limit:
             return [*data[:-1].split(b"\n")]
         if not data:
@@ -24632,6 +25039,7 @@ class Lines:
         return lines
 
     def _keep(self, part: bytes) -> None:
+        """Keep a part of a line whose end has not come; of one beyond the limit only its ends."""
         self._size += len(part)
         self._rest += part
         if self._size > self._limit:
@@ -24641,6 +25049,7 @@ class Lines:
                 self._rest = self._rest[-ENDS_BYTES:]
 
     def _finish(self, part: bytes) -> bytes | TooLong:
+        """The line that ends with *part*."""
         if not self._size and len(part) <= self._limit:
             return part
         self._keep(part)
@@ -24679,7 +25088,8 @@ class Ids:
     def __init__(self, most: int) -> None:
         self._most = most
         self._values: dict[Any, Any] = {}
-        # number -> the ids here that may be read as it, but for itself
+        # By number: the ids here that some reader takes for that number ("7", 7.0), but for the number
+        # itself.
         self._odd: dict[float, dict[Any, None]] = {}
 
     def __len__(self) -> int:
@@ -24779,6 +25189,8 @@ class Correlation:
         return (Pending(method, None),)
 
     def _answered(self, peer: str, body: dict[str, Any]) -> tuple[Pending, ...]:
+        """The requests that this answer may be about: the one under its very id, and those whose ids some
+        reader takes for it."""
         side = _OTHER[peer]
         pending, over, ident = self._pending[side], self._over[side], body.get("id")
         exactly: tuple[Pending, ...] = pending.pop(ident) or ()
@@ -24845,6 +25257,7 @@ class Correlation:
             self._end_task(params)
 
     def _began(self, message: Message, params: dict[str, Any]) -> None:
+        """Note a request that goes on, so that its answer is known."""
         ident, method, tool = message.body["id"], message.method, message.tool
         waiting = Pending(method, tool)
         if "_meta" in params or method != "tools/call":
@@ -24859,7 +25272,7 @@ class Correlation:
         if method == "tools/call":
             self._running[tool or ""] = self._running.get(tool or "", 0) + 1
         pending = self._pending[message.peer]
-        # of two under one id nobody knows which is answered
+        # When two requests wait under one id, nobody knows which is answered, so both are kept.
         before: tuple[Pending, ...] = pending.get(ident) or ()
         if before:
             for one in before[:-MAX_READINGS]:
@@ -24901,6 +25314,7 @@ class Correlation:
         return waiting
 
     def _cancelled(self, peer: str, ident: Any) -> None:
+        """A request was cancelled; it waits no more, but its answer may still come, and is judged by it."""
         waiting = self._pending[peer].pop(ident) if is_id(ident) else None
         if waiting is not None:                     # its answer may still come
             self._over[peer].put(ident, waiting)
@@ -25009,7 +25423,8 @@ class Session:
         self.server_name = server_name
         self.audit_required = settings.audit_required
         self._settings, self._clock, self._monotonic = settings, clock, monotonic
-        # of the line at hand, shared by the items of a batch
+        # The budget of the line at hand; the items of a batch share it, or a batch could take a hundred times
+        # as long as a call.
         self._budget = Budget(JUDGE_SECONDS, patience=PATIENCE)
         self._memory = Memory(monotonic)
         self._whereabouts = Whereabouts(self.wall.policy, self._memory, folders)
@@ -25132,6 +25547,7 @@ class Session:
     # -- one line
 
     def _line(self, peer: str, line: bytes, out: Outbox) -> None:
+        """Take one line of a peer all the way: decoded, read, told apart, judged, and sent or refused."""
         extra: dict[str, Any] = {}
         try:
             text = decode_line(line)
@@ -25140,14 +25556,16 @@ class Session:
             except HalfCharacter:
                 if peer == "client":
                     raise
-                # what is left of an emoji: the half goes, not the answer
+                # Servers that cut a text within an emoji leave half of it. The half is replaced, and the
+                # answer goes on.
                 text, extra["halves"] = without_halves(text)
                 line, body = text.encode(), load_json(text)
             batch = type(body) is list
             items = body if batch else [body]
             if batch and not 0 < len(items) <= MAX_BATCH:
                 raise MessageError(f"a batch of {len(items)}; write 1 to {MAX_BATCH}", -32600)
-            # one that cannot be judged refuses the whole batch
+            # A batch in which one item cannot be judged is refused as a whole: receivers differ in what they
+            # do with the rest.
             kinds = [message_kind(item, peer) for item in items]
         except MessageError as fault:
             self._unreadable(peer, line, fault, out)
@@ -25198,6 +25616,7 @@ class Session:
 
     def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
                extra: dict[str, Any]) -> _Verdict:
+        """The verdict on one message, and what is sent for it."""
         if (peer == "server" and kind == "response" and self._questions and
             not self._correlation.awaits(body.get("id")) and self._questions.holds(body.get("id"))):
             stray = Message(peer, kind, body, text, None, None, self.server_name)
@@ -25325,7 +25744,8 @@ class Session:
         """End questions: their calls go on, or are refused. *answers*: also calls that wait for somebody who
         is gone."""
         for held, answer in ended:
-            # the call was answered when the question was put, and nobody came back
+            # Here the question was put by answering the call, and nobody came back with a retry: there is
+            # nothing left to answer.
             if held.how == "input_required":
                 refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
                 self._record(out, self._recorder.record(held.message, refusal, held.size, {"answer": answer}))
@@ -25343,7 +25763,7 @@ class Session:
         if answer == "unable":
             decision = held.decision._replace(asked="approve", lasting=False)
         elif answer not in _YES:
-            words = f"{held.decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}"
+            words = f"{held.decision.words}: {_NO_WORDS[answer]}"
             decision = held.decision._replace(action="deny", message=words, lasting=answer == "deny")
             extra["answer"] = answer
         else:
@@ -25351,7 +25771,8 @@ class Session:
             if decision.action == "deny":
                 extra["answer"] = answer
             elif decision.action == "ask" and decision.rule != held.decision.rule:
-                # by now that is another question
+                # Judged again, the call meets another rule that wants it asked: that is another question, and
+                # it is put as well.
                 decision = self._questions.decided(held.message, decision, held.size)
             else:
                 decision = decision._replace(action="allow",
@@ -25391,7 +25812,7 @@ class Session:
         ref = self._recorder.ref if ref is None else ref
         as_error = (message.method != "tools/call" or message.peer != "client" or
                     self._settings.deny_as != "result")
-        text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
+        text = f"[mcpwall] {decision.words}"
         if decision.action == "ask":
             text += (approval_words(ref) if decision.asked == "approve"
                      else " (this needs approval, and nobody can be asked)")
@@ -25428,7 +25849,7 @@ class Session:
             if kept is not None:
                 return kept
         ref = self._recorder.ref
-        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
+        text = f"{BLOCKED} {decision.words}{_named(decision.rule, ref)}"
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": ident}
         if called:
             answer["result"] = {"content": [{"type": "text", "text": text}], "isError": True}
@@ -25447,7 +25868,7 @@ class Session:
             why = f"instructions: {decision.rule}: {decision.why or decision.message}"
             self._note(extra, "tools", [ToolNote("", "left out", why)])
             words = (f"{BLOCKED} "
-                     f"{decision.message or 'Blocked by policy'}{_named(decision.rule, self._recorder.ref)}")
+                     f"{decision.words}{_named(decision.rule, self._recorder.ref)}")
             text: str | None = _replace_instructions(message.text, words)
             self._leave_out("instructions", result["instructions"], decision, out)
         else:
@@ -25769,7 +26190,8 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
             data, found = project_content(there)
             if approved is not None and approved(there, data):
                 for layer in found:
-                    # what may loosen a rule must be the user's
+                    # A file that a project's policy extends may loosen a rule, so it must belong to the user
+                    # as well.
                     read_policy_file(layer.file, of_project=True)
                 layers += found
             else:
@@ -26388,7 +26810,8 @@ class Patience(NamedTuple):
     vanished: float = 1.0   # from the host's disappearance, when the server's input is closed, until SIGTERM
     drain: float = 1.0      # for the end of the server's output after its exit: a grandchild may hold it open
     reader: float = 10.0    # the same while output is judged, or delivered to a host that has stopped reading
-    # from the end of the host's input, for those whom a launcher has left behind to serve
+    # Seconds from the end of the host's input for servers that a launcher has left behind, and that go on
+    # serving.
     linger: float = 1.0
     group: float = 0.5      # from SIGTERM for what the server left of its process group until SIGKILL
     poll: float = 1.0       # between looks at things nobody wakes us for: host gone, time-outs
@@ -26431,7 +26854,8 @@ def server_environment(environ: Mapping[str, str], setting: str | Sequence[str],
     for name, value in environ.items():
         plain = cased(name)
         if any(glob.matches(plain) for glob in named) or (
-                # a function of bash
+                # Bash hands functions on in variables, whose values begin like this. They are code, and no
+                # server asks for them.
                 any(glob.matches(plain) for glob in few) and not value.startswith("()")):
             handed_on[name] = value
         else:
@@ -26620,7 +27044,8 @@ def start_windows(path: str, argv: list[str], environ: Mapping[str, str], kernel
         gone = child.poll() is not None
         if (signum == _SIGKILL or signum and gone) and job.end() or gone:
             return not gone
-        # stdin: a program that inherits a pipe which is being read hangs as it starts
+        # taskkill gets no stdin of ours: on Windows a program that inherits a pipe which is being read hangs
+        # as it starts.
         if signum == _SIGKILL:
             killer = [windows_program("taskkill.exe", environ), "/T", "/F", "/PID", str(child.pid)]
             try:
@@ -26699,6 +27124,17 @@ def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str
 # 26. Relay: two pumps, signals
 # Opens: carries bytes; writes only what the session says.
 # ---------------------------------------------------------------------------
+# The relay moves bytes between host, session and server, and does what the effects say. It knows nothing of
+# messages.
+#
+# One thread reads the host, one reads the server, and each end has an Outlet that writes to it. What is read
+# goes into the session under a lock, one chunk at a time, so the session needs no thought of threads. An
+# Outlet holds back only so much: a peer that does not read makes the other pump wait, and memory stays
+# bounded.
+#
+# The hard part is the end. Either peer may go first, signals come in between, and nobody may be left behind:
+# the server gets the end of its input, some time to finish, then SIGTERM and at last SIGKILL; its exit status
+# becomes ours. What cannot be recorded under `audit_required` is not sent.
 
 # -- what systems can or cannot do with a pipe
 
@@ -26815,6 +27251,7 @@ class Outlet:
         self._settle()
 
     def _settle(self) -> None:
+        """Write what is queued, in this thread as far as it goes without waiting, else in one of its own."""
         while self._due() and self._writing.acquire(blocking=False):
             self._write_what_fits()
             if self._queue:
@@ -26835,23 +27272,27 @@ class Outlet:
                 return
 
     def _let_go(self) -> None:
+        """Let others write; close the descriptor when all is written that had to be."""
         if self._closing and self.open and not self._queue:
             self.open = False
             self._shut(self.fd)
         self._writing.release()
 
     def _take(self) -> bytes:
+        """All that is queued, as one piece."""
         with self._guard:
             taken, self._queue = self._queue, []
         return b"".join(taken)
 
     def _write_queue(self) -> None:
+        """Write what is queued, however long it takes."""
         data = self._take()
         self._write(data)
         with self._guard:
             self._queued -= len(data)
 
     def _write_what_fits(self) -> None:
+        """Write as much as the pipe takes without waiting; the rest goes back to the head of the queue."""
         data = self._take()
         rest = memoryview(data)
         try:
@@ -26872,6 +27313,8 @@ class Outlet:
             self._queued -= len(data)
 
     def _write(self, data: bytes) -> None:
+        """Write all of *data*. A peer that has gone is noted, not raised: the session ends in its own
+        order."""
         rest = memoryview(data)
         while rest and self.open and not self.broken:
             try:
@@ -26913,7 +27356,7 @@ class _Relay:
         self._parent_gone = parent_watch(windows_kernel())
         self._terminate_at = self._kill_at = self._linger_until = math.inf
 
-    # in any thread
+    # Called in any thread.
 
     def take_signal(self, signum: int) -> None:
         """Called by the signal handler: leaves the signal to the main thread."""
@@ -26973,7 +27416,8 @@ class _Relay:
             if peer not in self._wide:
                 self._wide.add(peer)
                 _widen(fd, self._outlets[_OTHER[peer]].fd)
-        # an end is passed on though the other pump is judging
+        # The end of a stream is passed on even while the other pump is judging: nobody shall wait for that to
+        # end first.
         if not self._lock.acquire(timeout=-1 if data else 1.0):
             return False
         try:
@@ -27007,7 +27451,7 @@ class _Relay:
     def _perform(self, effects: list[Any], peer: str) -> None:
         """Carry out *effects*; *peer*'s pump calls, or the main thread (""), which must not wait."""
         forward: list[bytes] = []
-        # most effects are records
+        # Most effects are records, so they are handled together: one write to the log for all of them.
         decided = [effect.fields for effect in effects if type(effect) is Record
                    and not (effect.is_usual and self._reporter.skips_allowed)]
         others = [effect for effect in effects if type(effect) is not Record]
@@ -27052,7 +27496,7 @@ class _Relay:
                 self._unkept = True
                 self._reporter.say("warn", f"what this server says of its tools is not all kept: {fault}")
 
-    # in the main thread
+    # Called in the main thread.
 
     def supervise(self) -> int:
         """Wait for the server to end, see to it that it does when it should; its exit status."""
@@ -27109,6 +27553,8 @@ class _Relay:
             self._perform(effects, "")
 
     def _pass_signals(self, now: float) -> None:
+        """Hand signals that came to us on to the server. A second interrupt means that the person has lost
+        patience: then it is killed."""
         import signal
         while self._signals:
             signum = self._signals.pop(0)
@@ -27215,7 +27661,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     *watch*. Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of
     ours. Raises CommandError when the server cannot be started. A thread that waits for a host which is still
     there is left behind: a program ends best by `os._exit`.
-    """    # noqa: E501 (a table: whole rows)
+    """    # noqa: E501
     running: _Relay | None = None
     child: _Child | None = None
     early: list[int] = []               # signals before there is a server to pass them to
@@ -27274,7 +27720,9 @@ def catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
 # written. TOML is read only as far as the tables of servers need it. YAML is not edited at all; the lines to
 # paste are printed.
 
-BACKUP_SUFFIX = ".mcpwall-backup"
+# A checkout decides what stands in the files of a project, so there are bounds for all that is read from
+# them.
+BACKUP_SUFFIX = ".mcpwall-backup"     # of backups that earlier versions left beside the file
 MAX_CONFIG_BYTES = MAX_SOURCE_CHARS
 _MAX_TOML_BYTES = 1024 * 1024
 _MAX_FILES_A_ROW = 100                # agent folders and profiles: more than anyone has
@@ -27346,7 +27794,7 @@ mcporter | user | mcpServers | ~/.mcporter/mcporter.json
 trae | user | mcpServers | $APP/Trae/User/mcp.json
 boltai | user | mcpServers | ~/.boltai/mcp.json
 witsy | user | mcpServers | $APP/Witsy/settings.json
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 
 class HostFiles(NamedTuple):
@@ -27462,7 +27910,7 @@ def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
     A file that several rows name (`.mcp.json`) comes once per server map, with all its clients.
     """
     import glob
-    found: dict[tuple[str, str], ConfigFile] = {}
+    configs: dict[tuple[str, str], ConfigFile] = {}
     for names, scope, keys, template in host_rows():
         if clients and not set(clients) & set(names):
             continue
@@ -27472,11 +27920,11 @@ def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
                     pattern = root + pattern
                 for path in sorted(glob.glob(os.path.join(glob.escape(cwd), pattern)))[:_MAX_FILES_A_ROW]:
                     key = os.path.realpath(path), keys
-                    file = found.get(key) or ConfigFile(
+                    file = configs.get(key) or ConfigFile(
                         (), scope, os.path.abspath(path), tuple(keys.split(".")), config_form(path),
                         project or None)
-                    found[key] = file._replace(clients=tuple(dict.fromkeys((*file.clients, *names))))
-    return list(found.values())
+                    configs[key] = file._replace(clients=tuple(dict.fromkeys((*file.clients, *names))))
+    return list(configs.values())
 
 
 def known_clients() -> list[str]:
@@ -27566,6 +28014,8 @@ def _config_children(value: Any, node: Node | None) -> list[tuple[Any, Any, Node
 
 
 def _config_server(file: ConfigFile, path: tuple[Any, ...], entry: Any, node: Any, line: int) -> Server:
+    """The entry at *path* as a Server. In a list the name is a member of the entry; in a map it is the
+    key."""
     step = path[-1]             # a name, or the place in a list
     name = str(entry.get("name", step) if isinstance(step, int) and isinstance(entry, dict) else step)
     argv, why_not = launch_argv(entry)
@@ -27613,10 +28063,10 @@ def launch_argv(entry: Any) -> tuple[list[str], str]:
     holder = entry[keys[0]] if keys else entry
     for kind in (entry.get("type"), entry.get("transport"), holder.get("type")):
         if isinstance(kind, str) and kind not in ("stdio", "local"):
-            return [], f"type {printable(kind, 40)}: no local server to stand before"
+            return [], f"a server of type {printable(kind, 40)}; only local ones can be wrapped"
     for key in ("url", "serverUrl", "httpUrl", "uri"):
         if entry.get(key) or holder.get(key):
-            return [], f"remote ({key}): no local server to stand before"
+            return [], f"a remote server ({key}); only local ones can be wrapped"
     program, arguments = holder.get(program_key), holder.get("args", [])
     if program is None:
         return [], "no command: built into the host or provided by an extension"
@@ -27648,7 +28098,7 @@ def program_name(path: str) -> str:
 
 _wall_runner = lazy_regex(r"(?:python|pypy|py)[0-9.]*w?|env|uvx|uv|pipx|npx|bunx|cmd")
 _WALL_RUNNER_WORDS = ("run", "tool", "x", "/c", "/C")
-# a value each
+# These options take a value each, which is no program.
 _WALL_RUNNER_OPTIONS = ("-X", "-W", "-p", "--package", "--from", "--spec", "--python", "--with")
 
 
@@ -27759,11 +28209,7 @@ def _spliced(text: str, walls: _Walls, form: str, ways: Sequence[Sequence[Any]],
         elif wrapper is not None:
             edits += _unwrap_edits(text, launch, len(wrapper.wall))
             wanted.append(launch.argv[len(wrapper.wall):])
-    pieces, at = [], 0
-    for start, end, new in sorted(edits):
-        pieces += [text[at:start], new]
-        at = end
-    result = "".join(pieces) + text[at:]
+    result = replaced(text, sorted(edits))
     after = _config_document(result, ways, form)
     if _without_launches(before.value, paths) != _without_launches(after.value, paths) \
             or [_find_launch(result, after, path).argv for path in paths] != wanted:
@@ -27775,6 +28221,8 @@ _Edits = list[tuple[int, int, str]]     # (start, end, what stands there then)
 
 
 def _wrap_edits(text: str, launch: _Launch, wall: Sequence[str], form: str) -> _Edits:
+    """The edits that put *wall* in front of what an entry starts. The wall's program takes the place of
+    the entry's, and that one, spelled as it was, moves into the arguments behind the wall's own."""
     newline = "\r\n" if "\r\n" in text else "\n"
     quoted = [_config_quote(word) for word in wall]
     if launch.program is None:                         # one list holds program and arguments
@@ -27817,6 +28265,8 @@ class _Launch(NamedTuple):
 
 
 def _find_launch(text: str, document: Node, path: Sequence[Any]) -> _Launch:
+    """Where the program and the arguments of the entry at *path* stand. Raises ConfigError for an entry
+    that cannot be wrapped, or whose members stand there twice."""
     node = document
     for step in path:
         node = _only_member(text, node, step).node if isinstance(step, str) else node.members[step]
@@ -27964,14 +28414,15 @@ class _TomlReader:
         return PolicyError(problem, line=line, column=column)
 
     def key(self, at: int) -> tuple[list[str], int]:
+        """(the parts of a dotted key, where it ends)."""
         parts = []
         while True:
-            found = _toml_key.match(self.text, at)
-            if not found:
+            match = _toml_key.match(self.text, at)
+            if not match:
                 raise self.fault("expected a key", at)
-            bare, basic, literal = found.groups()
+            bare, basic, literal = match.groups()
             parts.append(self.basic(basic[1:-1], at) if basic else bare or literal)
-            at = found.end()
+            at = match.end()
             if self.text[at:at + 1] != ".":
                 return parts, at
             at += 1
@@ -27988,23 +28439,27 @@ class _TomlReader:
         return str(_toml_escape.sub(replaced, body))
 
     def value(self, at: int, depth: int = 0) -> Node:
+        """The value at *at* with its place. Numbers, dates and the like are not understood: they become a
+        tuple of their spelling, which equals itself and no text."""
         first = self.text[at:at + 1]
         if first in ("[", "{"):
             if depth == 64:
                 raise self.fault("nested too deeply", at)
             return self.container(at, depth, first == "{")
-        found = _toml_text.match(self.text, at) if first in ('"', "'") else _toml_bare.match(self.text, at)
-        if not found:
+        match = _toml_text.match(self.text, at) if first in ('"', "'") else _toml_bare.match(self.text, at)
+        if not match:
             raise self.fault("this string has no end" if first in ('"', "'") else "expected a value", at)
-        raw = found.group()
+        raw = match.group()
         if first not in ('"', "'"):
-            return Node({"true": True, "false": False}.get(raw, (raw,)), at, found.end())
+            return Node({"true": True, "false": False}.get(raw, (raw,)), at, match.end())
         body = raw[1:-1]
         if raw[:3] in ('"""', "'''") and len(raw) >= 6:
             body = re.sub(r"\A\n", "", raw[3:-3].replace("\r\n", "\n"))
-        return Node(self.basic(body, at) if first == '"' else body, at, found.end())
+        return Node(self.basic(body, at) if first == '"' else body, at, match.end())
 
     def container(self, start: int, depth: int, is_table: bool) -> Node:
+        """The list or inline table that begins at *start*; comments and line ends may stand between its
+        items."""
         close, members, at = "}" if is_table else "]", [], _toml_space.match(self.text, start + 1).end()
         value: Any = {} if is_table else []
         while self.text[at:at + 1] != close:
@@ -28026,6 +28481,8 @@ class _TomlReader:
         return Node(value, start, at + 1, None if is_table else members)
 
     def put(self, table: dict[str, Any], parts: list[str], value: Any, at: int) -> None:
+        """Put *value* under a dotted key into *table*. Raises PolicyError for what is defined twice, as
+        TOML wants it."""
         for part in parts[:-1]:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
@@ -28035,6 +28492,7 @@ class _TomlReader:
         table.setdefault(parts[-1], value)
 
     def statements(self) -> None:
+        """Read the whole text: headers of tables and `key = value`, one a line."""
         at = _toml_space.match(self.text, 1 if self.text[:1] == "\ufeff" else 0).end()
         table: list[str] = []
         while at < len(self.text):
@@ -28055,6 +28513,7 @@ class _TomlReader:
             at = _toml_space.match(self.text, rest.end()).end()
 
     def header(self, table: list[str], start: int, double: bool) -> None:
+        """Begin a table. Only those of servers, `[WANTED.name]`, and what lies below them are kept."""
         if table[0] != self.wanted or len(table) < 2:
             return
         if len(table) == 2:
@@ -28064,6 +28523,7 @@ class _TomlReader:
         self.put(self.servers, table[1:], {}, start)
 
     def statement(self, table: list[str], start: int) -> int:
+        """Read one `key = value` of *table*; where it ends."""
         parts, equals = self.key(start)
         if self.text[equals:equals + 1] != "=":
             raise self.fault("expected `=` after the key", equals)
@@ -28161,7 +28621,7 @@ kiro | exit2 | | powershell | ~/.kiro/agents/*.json
   {"matcher": "*", "command": COMMAND, "timeout_ms": 30000}
   stands in each agent's file: a new agent has none; a hook that fails lets the tool run
 antigravity | antigravity asks | | |
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 _HOOK_VERSIONED = ("cursor", "copilot")         # a new file says `"version": 1`, or it is dropped
 _HOOK_ALIASES = {"claude": "claude-code", "vscode": "copilot", "amazon-q": "kiro", "factory": "droid"}
 
@@ -28222,11 +28682,11 @@ _MAX_HOOKS = 1000
 def hook_files(host: HookHost, home: str, environ: Mapping[str, str], platform: str) -> list[str]:
     """Where the user's hooks of *host* stand, there or not; of a glob, the files that are there."""
     import glob
-    found: list[str] = []
+    paths: list[str] = []
     for pattern in host_paths(host.file, home, "", environ, platform) if host.file else ():
-        found += sorted(glob.glob(pattern))[:_MAX_FILES_A_ROW] if "*" in host.file else \
+        paths += sorted(glob.glob(pattern))[:_MAX_FILES_A_ROW] if "*" in host.file else \
             [re.sub(r"\[([*?[])\]", r"\1", pattern)]
-    return [os.path.abspath(path) for path in found]
+    return [os.path.abspath(path) for path in paths]
 
 
 def hook_command(words: Sequence[str], shell: str) -> str:
@@ -28257,7 +28717,7 @@ def _hook_entries(host: HookHost, words: Sequence[str], platform: str) -> dict[s
         texts["COMMAND"] = hook_command(words, "bash")
     entries = {event: host.entry.replace("EVENT", _config_quote(event))
                for event in (*host.before, *host.after)}
-    return {event: re.sub(r"(?<=: )[A-Z]+(?=[,}])", lambda found: _config_quote(texts[found[0]]), entry)
+    return {event: re.sub(r"(?<=: )[A-Z]+(?=[,}])", lambda match: _config_quote(texts[match[0]]), entry)
             for event, entry in entries.items()}
 
 
@@ -28298,7 +28758,9 @@ def _command_of(entry: Any) -> str:
 
 
 def _member(node: Node, key: str) -> Member | None:
-    return next((one for one in node.members or () if isinstance(one, Member) and one.key == key), None)
+    """The member of that name; None when there is none."""
+    return next((member for member in node.members or ()
+                 if isinstance(member, Member) and member.key == key), None)
 
 
 def _our_hooks(text: str, ours: Iterable[str]) -> Iterator[tuple[str, list[tuple[Node, Any]], Node]]:
@@ -28315,12 +28777,12 @@ def _our_hooks(text: str, ours: Iterable[str]) -> Iterator[tuple[str, list[tuple
             inner = _member(item, "hooks")
             entries = (inner.node.members or [] if inner is not None and isinstance(inner.node.value, list)
                        else [item])
-            mine = [one for one in entries if _command_of(one.value) in ours or
-                    _our_hook.search(_command_of(one.value))]
+            mine = [hook for hook in entries if _command_of(hook.value) in ours or
+                    _our_hook.search(_command_of(hook.value))]
             if inner is None or len(mine) == len(entries) > 0:
                 yield from ((member.key, way, item) for _ in mine[:1])
             else:
-                yield from ((member.key, [*way, (item, inner), (inner.node, one)], one) for one in mine)
+                yield from ((member.key, [*way, (item, inner), (inner.node, hook)], hook) for hook in mine)
 
 
 def hook_commands(text: str, form: str = "json") -> list[tuple[str, str]]:
@@ -28329,12 +28791,13 @@ def hook_commands(text: str, form: str = "json") -> list[tuple[str, str]]:
         tables = text.split("[[hooks]]\n")[1:]
         found = [re.search(r'(?s)\Aevent = (".*?")\n.*?^command = ("(?:[^"\\]|\\.)*")$', table, re.M)
                  for table in tables]
-        pairs = [(json.loads(one[1]), json.loads(one[2])) for one in found if one]
+        pairs = [(json.loads(match[1]), json.loads(match[2])) for match in found if match]
         return [pair for pair in pairs if _our_hook.search(pair[1])]
     return [(event, _command_of(item.value)) for event, _, item in _our_hooks(text, ())]
 
 
 def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) -> str:
+    """*text* with an entry of ours for each event, in front of the entries that are there."""
     if text is None or not text.strip("\ufeff \t\r\n"):
         text = (text or "") + host.new + "\n" * (text is None)
     newline = "\r\n" if "\r\n" in text else "\n"
@@ -28343,9 +28806,8 @@ def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) ->
         raise ConfigError("no JSON object")
     lists = {event: f"{_config_quote(event)}: [ {entry} ]" for event, entry in entries.items()}
     if "hooks" not in document.value:
-        return _edited(text,
-                       [_insert_items(text, document, [f'"hooks": {{ {", ".join(lists.values())} }}'],
-                                      newline)])
+        source = f'"hooks": {{ {", ".join(lists.values())} }}'
+        return replaced(text, [_insert_items(text, document, [source], newline)])
     hooks = _only_member(text, document, "hooks").node
     edits = []
     for event, entry in entries.items() if isinstance(hooks.value, dict) else ():
@@ -28355,16 +28817,11 @@ def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) ->
                       dict) or not all(isinstance(hooks.value.get(event, []), list) for event in entries):
         raise ConfigError("its hooks are not in a form that can be edited")
     missing = [source for event, source in lists.items() if event not in hooks.value]
-    return _edited(text, edits + [_insert_items(text, hooks, missing, newline)] * bool(missing))
-
-
-def _edited(text: str, edits: _Edits) -> str:
-    for start, end, new in sorted(edits, reverse=True):
-        text = text[:start] + new + text[end:]
-    return text
+    return replaced(text, sorted(edits + [_insert_items(text, hooks, missing, newline)] * bool(missing)))
 
 
 def _without_hooks(text: str | None, host: HookHost, ours: Iterable[str]) -> str | None:
+    """*text* without any entry of ours; None when nothing else was in the file that we had made."""
     for _ in range(_MAX_HOOKS):         # one at a time: each changes where the others stand
         found = next(_our_hooks(text, ours), None) if text is not None else None
         if text is None or found is None:
@@ -28383,22 +28840,22 @@ def _without_entry(text: str, way: Sequence[tuple[Node, Any]]) -> str:
         start, end = child[1], child.node.end if isinstance(child, Member) else child.end
         place = next(n for n, member in enumerate(container.members) if member is child)
         if place + 1 < len(container.members):
-            return _edited(text, [(start, container.members[place + 1][1], "")])
+            return replaced(text, [(start, container.members[place + 1][1], "")])
         if place:
             before = container.members[place - 1]
-            return _edited(text, [(before.node.end if isinstance(before, Member) else before.end, end, "")])
+            return replaced(text, [(before.node.end if isinstance(before, Member) else before.end, end, "")])
         if start == container.start + 1 or container is way[0][0]:      # the bracket was there
             break
     comma = re.compile(r"\s*,").match(text, end)
-    return _edited(text, [(start, comma.end() if comma else end, "")])
+    return replaced(text, [(start, comma.end() if comma else end, "")])
 
 
 def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
     """The same in TOML: at the end of the file, each a table of its own. `:` behind our name: there was no
     line end."""
-    found = re.search(r"(?m)^# mcpwall(:?)\n(?:\[\[hooks\]\]\n(?:\w+ = .*\n)+)+", text or "")
-    if text is not None and found and _our_hook.search(found[0]):
-        text = text[:found.start() - len(found[1])] + text[found.end():] or ("" if found[1] else None)
+    match = re.search(r"(?m)^# mcpwall(:?)\n(?:\[\[hooks\]\]\n(?:\w+ = .*\n)+)+", text or "")
+    if text is not None and match and _our_hook.search(match[0]):
+        text = text[:match.start() - len(match[1])] + text[match.end():] or ("" if match[1] else None)
     if not entries:
         return text
     bare = text or ""
@@ -28448,6 +28905,8 @@ class FileLock:
             self._fd = -1
 
 
+# How long a rename waits between its tries on Windows, in seconds: virus scanners and indexers let a file go
+# within half a second.
 REPLACE_PAUSES_S = (0.01, 0.04, 0.15, 0.5, 0.0)
 
 
@@ -28498,6 +28957,8 @@ def write_whole(path: str, data: bytes, mode: int = 0o600, owner: tuple[int, int
 
 
 def _sync_folder(folder: str, fs: Any) -> None:
+    """Have a rename in *folder* reach the disk. Where the system cannot do that, it may be lost when the
+    power fails, and no worse."""
     try:
         fd = fs.open(folder or ".", os.O_RDONLY)
     except OSError:     # Windows opens no folders
@@ -28565,8 +29026,8 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
 def is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
     """Is *path* where a Python at *prefix* may write only a copy for itself? A packaged one of Windows may,
     below AppData."""
-    return all(word in re.split(r"[/\\]", place.lower())
-               for word, place in (("windowsapps", prefix), ("appdata", path)))
+    return all(word in re.split(r"[/\\]", spelled.lower())
+               for word, spelled in (("windowsapps", prefix), ("appdata", path)))
 
 
 def is_own_backup(path: str, windows: bool = os.name == "nt") -> bool:
@@ -28578,13 +29039,17 @@ def is_own_backup(path: str, windows: bool = os.name == "nt") -> bool:
     return is_regular(status) and (windows or status.st_mode & 0o7777 == 0o600)
 
 
+def _backups_beside(lock: str) -> str:
+    return os.path.join(os.path.dirname(lock), "backups")
+
+
 def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock: str, fs: Any = os) -> bool:
     """Save `change(text)` of a config file; False when nothing changes. One mcpwall at a time holds *lock*.
 
     *maps* are the server maps of that one file. When a host writes meanwhile, *change* is applied to what it
     wrote. The backup of a file without any wall is the one that is kept. Raises ConfigError or PolicyError.
     """
-    path, backups = maps[0].path, os.path.join(os.path.dirname(lock), "backups")
+    path, backups = maps[0].path, _backups_beside(lock)
     with FileLock(lock, _LOCK_WAIT_S):
         for _ in range(5):
             old = read_config(path)
@@ -28604,9 +29069,10 @@ def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock
 
 def read_backup(path: str, lock: str) -> bytes:
     """The backup of a config file. Raises ConfigError where there is none."""
-    backup = backup_of(path, os.path.join(os.path.dirname(lock), "backups"))
+    backup = backup_of(path, _backups_beside(lock))
     if not is_own_backup(backup):
-        raise ConfigError(f"{path}: there is no backup of it; mcpwall makes one when it changes a file")
+        raise ConfigError(f"{path}: there is no backup of it; there is one only as long as the file "
+                          "is not as it was")
     return read_config(backup)
 
 
@@ -28615,7 +29081,7 @@ def restore_config(path: str, lock: str, fs: Any = os,
     """Bring back the backup of a config file, which may be gone; the backup is gone then. Raises
     ConfigChanged when file (None: gone) and backup are not what was *shown*."""
     with FileLock(lock, _LOCK_WAIT_S):
-        backups = os.path.join(os.path.dirname(lock), "backups")
+        backups = _backups_beside(lock)
         old, new = read_config(path) if os.path.lexists(path) else None, read_backup(path, lock)
         if shown not in (None, (old, new)):
             raise ConfigChanged(f"{path}: it or its backup changed since it was shown; nothing written")
@@ -28722,11 +29188,11 @@ class PrivateFolder:
         try:
             self.check()
             with os.scandir(self.path) as entries:
-                found = [(entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in entries
+                stamped = [(entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in entries
                          if entry.name.startswith(kind + "-") and entry.name.endswith(".json")]
         except OSError:
             return []
-        return [name for _, name in sorted(found)]
+        return [name for _, name in sorted(stamped)]
 
 
 ANSWERS = (*_YES, "deny")
@@ -28765,7 +29231,7 @@ class Grants:
                 return "", ""
             if grant["answer"] == "once":
                 taken = f"taken-{os.urandom(8).hex()}.json"
-                # where two come at once, one fails here
+                # Of two walls that come at once, one finds nothing to rename and fails here.
                 os.rename(self._folder.place(name), self._folder.place(taken))
                 again = self._folder.load(taken)
                 self._folder.remove(taken)
@@ -28797,16 +29263,16 @@ class Grants:
 
     def requests(self) -> list[str]:
         """The refs of all calls that may be allowed, the oldest first; of equal ones the last."""
-        found: dict[tuple[Any, ...], str] = {}
+        refs: dict[tuple[Any, ...], str] = {}
         for name in self._folder.names("ask"):
             request = self.request(name[4:-5])
             if request is None:
                 self._folder.remove(name)
             else:
                 key = self._key(request[1])
-                found.pop(key, None)
-                found[key] = name[4:-5]
-        return list(found.values())
+                refs.pop(key, None)
+                refs[key] = name[4:-5]
+        return list(refs.values())
 
     def give(self, about: Mapping[str, Any], shown: str, answer: str) -> None:
         """Note a person's *answer* about the call of a request or record, of which he saw what *shown* stands
@@ -28826,7 +29292,7 @@ class Grants:
     def given(self) -> list[dict[str, Any]]:
         """All grants that count now; others are removed, and what is left of those that somebody died
         with."""
-        found = []
+        grants = []
         for name in self._folder.names("taken"):
             try:
                 if self._counts(self._folder.load(name)):       # it may just be on its way
@@ -28838,12 +29304,12 @@ class Grants:
             try:
                 grant = self._folder.load(name)
                 if self._counts(grant) and name == self._name(*self._key(grant)):
-                    found.append(grant)
+                    grants.append(grant)
                     continue
             except (OSError, WallError):
                 pass
             self._folder.remove(name)
-        return found
+        return grants
 
     def revoke(self, ref: str) -> bool:
         """Take back what was allowed for the call with this ref; was there anything?"""
@@ -28868,15 +29334,18 @@ class Grants:
                 type(grant.get("rule", 0)) not in (str, type(None)) or grant.get("answer") not in ANSWERS:
             return False
         longest = _SESSION_S if grant["answer"] == "session" else GRANT_S
-        # clocks are set
+        # A grant from the future counts no longer than one of now: clocks are set back, and files are made by
+        # hand.
         return type(grant.get("until")) is int and 0 < grant["until"] - self._clock() < longest + 60
 
 
 MAX_SERVER_BYTES = 4 << 20              # of the file of one server, which chooses most of what is in it
 _MAX_SERVER_CHARS = 512 * 1024          # of one server's names, and of its texts, as they stand in the file
 _MAX_ALSO = 4                           # definitions that were approved before the last one and still count
-KEEP_WAIT_S = 2.0                      # so long a relay waits for other walls that write
-# all is a change
+_PIN_KINDS = ("tools", "definitions")   # pins by name; the instructions of a server are a single one
+KEEP_WAIT_S = 2.0                       # so long a relay waits for other walls that write
+# What is known of a server of which something was lost: three empty entries, against which all that it says
+# is a change.
 _NOTHING_KNOWN: dict[str, Any] = {"tools": {}, "definitions": {}, "instructions": {"hash": "", "text": ""}}
 
 
@@ -28953,10 +29422,10 @@ class ConsentStore:
         lock, and reads only files that are others than before."""
         self._carry_over()
         stamp = None
-        for place in (self.folder.place(_server_file(server)), self.folder.path):
+        for file in (self.folder.place(_server_file(server)), self.folder.path):
             try:
-                about = os.stat(place)
-                stamp = (place, about.st_ino, about.st_mtime_ns, about.st_size, about.st_mode, about.st_uid,
+                about = os.stat(file)
+                stamp = (file, about.st_ino, about.st_mtime_ns, about.st_size, about.st_mode, about.st_uid,
                          about.st_nlink)
                 break
             except OSError:
@@ -28971,12 +29440,12 @@ class ConsentStore:
     def servers(self) -> dict[str, dict[str, Any]]:
         """All servers by their identity: {"known", "changes", "unsteady", …}."""
         self._carry_over()
-        found = {}
+        entries = {}
         for name in self.folder.names("server"):
             entry = self._load(name)
             if entry is not None:
-                found[entry["server"]] = entry
-        return dict(sorted(found.items()))
+                entries[entry["server"]] = entry
+        return dict(sorted(entries.items()))
 
     def keep(self, server: str, pins: Mapping[str, Any], first: bool, host: str = "",
              command: str = "") -> None:
@@ -29010,7 +29479,7 @@ class ConsentStore:
             if tool is None:
                 entry.update(known=dict(_NOTHING_KNOWN), changes={}, unsteady=[])
             else:
-                for kind in ("tools", "definitions"):
+                for kind in _PIN_KINDS:
                     entry["known"].get(kind, {}).pop(tool, None)
                 entry["unsteady"] = [name for name in entry["unsteady"] if name != tool]
             return ""
@@ -29038,7 +29507,7 @@ class ConsentStore:
                 return f"no consent is read: {fault.strerror}"
         for name in self.folder.names("server"):
             self._load(name)
-        if os.path.lexists(self.folder.place("damaged.json")):
+        if self._has_lost:
             return (f"{self.folder.path}: something that you had agreed to was lost. Servers that are not "
                     "known there count as changed; if that is right, for you have no others: mcpwall "
                     "approve --ack")
@@ -29051,9 +29520,13 @@ class ConsentStore:
                 self.folder.remove(name)
         self.folder.remove("damaged.json")
 
+    @property
+    def _has_lost(self) -> bool:
+        return os.path.lexists(self.folder.place("damaged.json"))
+
     def _lose(self) -> None:
         """Leave a lasting mark."""
-        if not os.path.lexists(self.folder.place("damaged.json")):
+        if not self._has_lost:
             try:
                 self.folder.save("damaged.json", {"time": int(self._clock())})
             except WallError:
@@ -29081,25 +29554,26 @@ class ConsentStore:
     def _entry(self, server: str) -> tuple[dict[str, Any], bool]:
         """What is kept of *server*, to be changed; is it anything?"""
         entry: dict[str, Any] = {"server": server, "known": {}, "changes": {}, "unsteady": [], "lost": False}
+        lost = entry | {"known": dict(_NOTHING_KNOWN), "lost": True}, True
         name = _server_file(server)
         try:
             self.folder.check()
             try:
                 found = self._load(name)
             except FileNotFoundError:
-                # known by its name alone: this is the command, then
+                # Kept by an earlier version under the server's name alone. The first command of that name
+                # takes it over.
                 unbound = _server_file(server_name(server))
                 found = self._load(unbound)
                 if found is not None:
                     found = {**found, "server": server}
                     self.folder.save(name, found)
                     self.folder.remove(unbound)
-            return ((entry | found, True) if found is not None
-                    else (entry | {"known": dict(_NOTHING_KNOWN), "lost": True}, True))
+            return lost if found is None else (entry | found, True)
         except FileNotFoundError:
             pass
         except (OSError, WallError):
-            return entry | {"known": dict(_NOTHING_KNOWN), "lost": True}, True
+            return lost
         known: dict[str, Any] = {}
         relatives = 0
         for other in self.folder.names(name.rpartition("-")[0]):
@@ -29110,9 +29584,7 @@ class ConsentStore:
                 pass
         if relatives:
             return entry | {"known": {**_NOTHING_KNOWN, **known}, "relatives": relatives}, True
-        if os.path.lexists(self.folder.place("damaged.json")):
-            return entry | {"known": dict(_NOTHING_KNOWN), "lost": True}, True
-        return entry, False
+        return lost if self._has_lost else (entry, False)
 
     def _change(self, server: str, edit: Callable[[dict[str, Any], bool], str], wait_s: float = 10.0) -> None:
         """Apply *edit* to what is kept of *server*, one wall at a time. Raises ConfigError, in the end for
@@ -29148,6 +29620,8 @@ class ConsentStore:
             pass                    # nothing can be written here: what was agreed to cannot be used
 
     def _carry(self, kinds: Mapping[str, Any] | None) -> None:
+        """Write what an earlier version kept into files of today; None is what could not be read, and a
+        loss."""
         if kinds is None:
             self._lose()
             return
@@ -29156,12 +29630,12 @@ class ConsentStore:
             if type(entry.get("sha256")) is str:
                 self.folder.save(self._project(path),
                                  {"path": path, "sha256": entry["sha256"], "time": entry.get("time", now)})
-        found: dict[str, dict[str, Any]] = {}
+        entries: dict[str, dict[str, Any]] = {}
         for kind, section in (("servers", "known"), ("changes", "changes")):
             for server, pins in kinds.get(kind, {}).items():
-                entry = found.setdefault(server_name(server), {"known": {}, "changes": {}})
+                entry = entries.setdefault(server_name(server), {"known": {}, "changes": {}})
                 _join_pins(entry[section], _as_pinned_now(pins))
-        for name, entry in found.items():
+        for name, entry in entries.items():
             if not self.folder.names(_server_file(name).rpartition("-")[0]):
                 self.folder.save(_server_file(name), {"server": name, **entry, "unsteady": []})
 
@@ -29210,7 +29684,7 @@ def _are_pins(entry: Any) -> bool:
     PIN}`, each or none?"""
     if type(entry) is not dict:
         return False
-    kinds = [entry.get(kind, {}) for kind in ("tools", "definitions")]
+    kinds = [entry.get(kind, {}) for kind in _PIN_KINDS]
     return all(type(kind) is dict for kind in kinds) and all(
         type(pin) is dict and type(pin.get("hash")) is str and type(pin.get("text")) is str
         and (type(pin.get("also", [])) is list)
@@ -29226,7 +29700,7 @@ def _join_pins(known: dict[str, Any], more: Mapping[str, Any]) -> None:
         hashes = dict.fromkeys((*one.get("also", ()), other["hash"], *other.get("also", ())))
         return {**one, "also": [found for found in hashes if found]}
 
-    for kind in ("tools", "definitions"):
+    for kind in _PIN_KINDS:
         if kind in more:
             known[kind] = {**known.get(kind, {}), **{
                 name: joined(known.get(kind, {}).get(name), pin) for name, pin in more[kind].items()}}
@@ -29239,7 +29713,7 @@ def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float,
     """Put *pins* into *known* as far as the bounds allow; what they do not allow is said, else "". *origin*:
     these wait for consent, and come from there; without it they have it, and so have the last ones of
     before."""
-    kinds = {kind: dict(known.get(kind, {})) for kind in ("tools", "definitions")}
+    kinds = {kind: dict(known.get(kind, {})) for kind in _PIN_KINDS}
     names = sum(len(json.dumps(name)) + 200 for pinned in kinds.values() for name in pinned)
     texts = sum(len(json.dumps(pin["text"])) for pinned in kinds.values() for pin in pinned.values())
     lost = 0
@@ -29298,7 +29772,7 @@ def _drop_pins(waiting: dict[str, Any], known: Mapping[str, Any],
             return not pin_matches(found, pin["hash"])
         return found is None or any(pin.get(key, "") != text[:500] for key, text in origin.items())
 
-    for kind in ("tools", "definitions"):
+    for kind in _PIN_KINDS:
         left = {name: pin for name, pin in waiting.pop(kind, {}).items()
                 if stays(pin, known.get(kind, {}).get(name))}
         if left:
@@ -29327,6 +29801,14 @@ def _consent_key(path: str) -> str:
 #
 # `status` looks at the same inventory and says what is wrong with it. Problems have kinds; what a user knows
 # of and wants to keep is acknowledged by kind, except for errors.
+#
+# Masking errs on the side of masking. A value of `env` or `headers` is never shown, whatever it is; elsewhere
+# a value goes when its name, its shape or the option before it says that it may be a secret. A diff that
+# shows too little can be looked up in the file, one that shows too much is in a terminal's history for good.
+#
+# An entry that came with a checkout may only look wrapped: its wall may be a program of the checkout, or have
+# a policy of the checkout's own (`_foreign_wall`). Such an entry counts as open, and is wrapped like any
+# other.
 #
 # Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
 # do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
@@ -29367,6 +29849,8 @@ class Surroundings:
                 self.launcher.path] if self.launcher else own_command()
 
     def say(self, text: str = "", stream: Any = None) -> None:
+        """Print a line. What the stream's encoding cannot hold becomes `?`: a message must not fail for a
+        sign in it."""
         stream = stream or self.stdout
         encoding = getattr(stream, "encoding", None) or "utf-8"
         stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
@@ -29514,12 +29998,12 @@ def launcher_for(folder: str, module: str = __file__) -> Launcher:
 
 def _launched_file(text: str) -> str:
     """Which file a launcher's text starts; "" when it is none."""
-    found = re.search(r"(?m)^FILE = ('(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")$", text)
-    if found is None:
+    match = re.search(r"(?m)^FILE = ('(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")$", text)
+    if match is None:
         return ""
     import ast
     try:
-        return str(ast.literal_eval(found.group(1)))
+        return str(ast.literal_eval(match.group(1)))
     except (ValueError, SyntaxError):
         return ""
 
@@ -29539,7 +30023,9 @@ _Secrets = list[tuple[str, str, str, str]]      # (file, JSON Pointer, kind, tex
 
 
 class _Inventory(NamedTuple):
-    """What was found: files with their text, their servers and secrets, a line for each unreadable file."""
+    """What was found: {file: its text}, the servers in the order of files and entries, a line for each
+    file that cannot be read, and the plain-text secrets, longest first, so that a secret within another
+    is masked with it."""
     texts: dict[ConfigFile, str]
     servers: list[Server]
     problems: list[str]
@@ -29558,27 +30044,29 @@ def _take_inventory(io: Surroundings, clients: Sequence[str] = (), config: str |
         files = [ConfigFile(("file",), "file", path, keys, config_form(path))]
     else:
         files = find_configs(io.home, io.cwd, io.environ, io.platform, io.root)
-    found = _Inventory({}, [], [], [])
+    inventory = _Inventory({}, [], [], [])
     for file in files:
         if clients and not set(clients) & set(file.clients):
             continue
         try:
             text = decode_config(file.path, read_config(file.path))
-            found.servers.extend(list_servers(file, text))
-            found.texts[file] = text
+            inventory.servers.extend(list_servers(file, text))
+            inventory.texts[file] = text
         except WallError as fault:
             problem = str(fault)
-            found.problems.append(problem if problem.startswith(file.path) else f"{file.path}: {problem}")
-    if config is not None and found.problems:
-        raise UsageError(found.problems[0])
-    found.secrets.extend(_scan_for_secrets((s.file.path, s.path, s.entry) for s in found.servers))
-    return found
+            inventory.problems.append(problem if problem.startswith(file.path) else f"{file.path}: {problem}")
+    if config is not None and inventory.problems:
+        raise UsageError(inventory.problems[0])
+    inventory.secrets.extend(_scan_for_secrets((s.file.path, s.path, s.entry) for s in inventory.servers))
+    return inventory
 
 
 _WallPlan = Sequence["tuple[Server, Sequence[str] | None]"]     # the wall each server gets; None: no wall
 
 
 def _planned_text(text: str, path: str, plan: _WallPlan) -> str:
+    """A config file's *text* with the part of *plan* that is about the file at *path*. Raises ConfigError
+    or PolicyError, with the path."""
     try:
         walls = [(server.path, words) for server, words in plan if server.file.path == path]
         return set_walls(text, walls, config_form(path))
@@ -29588,30 +30076,30 @@ def _planned_text(text: str, path: str, plan: _WallPlan) -> str:
         raise ConfigError(f"{path}: {fault}") from None
 
 
-def _show_plan(io: Surroundings, found: _Inventory, plan: _WallPlan) -> dict[str, tuple[str, str]]:
+def _show_plan(io: Surroundings, inventory: _Inventory, plan: _WallPlan) -> dict[str, tuple[str, str]]:
     """Print the diff of every file the plan changes: {path: (old, new)}. Complains of those that cannot
     change."""
     changes: dict[str, tuple[str, str]] = {}
     for path in dict.fromkeys(server.file.path for server, _ in plan):
-        old = next(text for file, text in found.texts.items() if file.path == path)
+        old = next(text for file, text in inventory.texts.items() if file.path == path)
         try:
             new = _planned_text(old, path, plan)
         except WallError as fault:
             io.complain(str(fault))
-            found.problems.append(str(fault))
+            inventory.problems.append(str(fault))
             continue
         if new == old:
             continue
         changes[path] = old, new
         here = [(server, words) for server, words in plan if server.file.path == path]
         lines = [_shown_text(text,
-                             [s for s in found.servers if s.file.path == path]).expandtabs(4).split("\n")
+                             [s for s in inventory.servers if s.file.path == path]).expandtabs(4).split("\n")
                  for text in (old, new)]
         if max(map(len, lines[0])) > 400:               # all on one line: show the commands alone
             lines = [[json.dumps([s.name, *(s.wrapper.wall if s.wrapper else ()), *_shown_words(s.argv)])
                       for s, _ in here],
                      [json.dumps([s.name, *(words or ()), *_shown_words(s.argv)]) for s, words in here]]
-        _say_diff(io, lines[0], lines[1], path, found.secrets)
+        _say_diff(io, lines[0], lines[1], path, inventory.secrets)
         if any(words and server.file.scope == "project" for server, words in here):
             io.say(f"# {io.short(path)} may be shared with others; the command above is one of this machine")
     return changes
@@ -29628,7 +30116,7 @@ def _line_diff(old: list[str], new: list[str], path: str) -> Iterator[str]:
     lines = difflib.unified_diff(old[skipped:len(old) - cut], new[skipped:len(new) - cut], path, path,
                                  lineterm="")
     for line in lines:
-        yield re.sub(r"(?<=[-+])[0-9]+", lambda found: str(int(found.group()) + skipped), line) \
+        yield re.sub(r"(?<=[-+])[0-9]+", lambda match: str(int(match.group()) + skipped), line) \
             if line.startswith("@@") else line
 
 
@@ -29637,11 +30125,14 @@ def _say_diff(io: Surroundings, old: list[str], new: list[str], path: str,
     """Show what would change in a file, without what looks like a secret."""
     lines = list(_line_diff(old, new, path))
     found = [*secrets, *_scan_for_secrets([(path, (), lines)])]
-    for line in lines:
-        io.say(_masked(found, line, 1000))
+    shown = [_masked(found, line, 1000) for line in lines]
+    for line in shown:
+        io.say(line)
+    if any(MARKER in line for line in shown):
+        io.say(f"({MARKER} is only shown in place of a secret; the file keeps the secret)")
 
 
-def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[str, str]],
+def _carry_out(io: Surroundings, inventory: _Inventory, changes: Mapping[str, tuple[str, str]],
                plan: _WallPlan) -> bool:
     """Write the files; False when one could not be written. One failing file does not stop the others."""
     written = 0
@@ -29652,7 +30143,7 @@ def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[
             return new if text == old else _planned_text(text, path, plan)
 
         try:
-            change_config([file for file in found.texts if file.path == path], change, io.lock, io.fs)
+            change_config([file for file in inventory.texts if file.path == path], change, io.lock, io.fs)
             kept = backup_of(path, io.backups)
             was = f" (as it was: {io.short(kept)})" if os.path.lexists(kept) else ""
             io.say(f"wrote {io.short(path)}{was}")
@@ -29665,18 +30156,19 @@ def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[
 
 
 def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> _Secrets:
-    """Every plain-text secret in (file, path, value), longest first."""
-    scanner, budget, found = SecretScanner(BUILTIN_KINDS), Budget(10.0), []
+    """Every plain-text secret in (file, path, value), longest first. A scan that takes too long ends
+    early, with what it has found by then."""
+    scanner, budget, secrets = SecretScanner(BUILTIN_KINDS), Budget(10.0), []
     try:
         for file, path, value in values:
             texts, names = strings_of(value)
             for finding in scanner.scan(texts, budget, names):
                 for index, start, end in finding.spans:
-                    place = pointer(path + paths_of(value, (index,))[index])
-                    found.append((file, place, finding.pattern, texts[index][start:end]))
+                    at = pointer(path + paths_of(value, (index,))[index])
+                    secrets.append((file, at, finding.pattern, texts[index][start:end]))
     except BudgetSpent:
         pass
-    return sorted(found, key=lambda secret: -len(secret[3]))[:1000]
+    return sorted(secrets, key=lambda secret: -len(secret[3]))[:1000]
 
 
 # Where a config file gives variables and headers: what stands there is masked, whatever it is.
@@ -29704,23 +30196,22 @@ def _shown_text(text: str, servers: Sequence[Server] = ()) -> str:
     of what is named like a secret; of the *servers* in it, the arguments that are, or may hold, one."""
     text = text.lstrip("\ufeff").replace("\r", "").rstrip("\n")
     spans: list[tuple[int, int]] = []
-    for found in _given_values.finditer(text):
+    for match in _given_values.finditer(text):
         depth = 1
-        for token in _given_token.finditer(text, found.end()):
+        for token in _given_token.finditer(text, match.end()):
             first = token[0][0]
             depth += (first in "{[") - (first in "}]")
             if depth == 0:
                 break
             if first not in "{}[]#/" and token[1] is None and token[2] is None:
                 spans.append(token.span())
-    for found in _given_table.finditer(text):
-        for line in re.finditer(r"(?m)^[^=\n]*=[ \t]*(.+)$|^[ \t]*([^\s#].*)$", found[1]):
+    for match in _given_table.finditer(text):
+        for line in re.finditer(r"(?m)^[^=\n]*=[ \t]*(.+)$|^[ \t]*([^\s#].*)$", match[1]):
             start, end = line.span(1 if line[1] else 2)
-            spans.append((found.start(1) + start, found.start(1) + end))
-    spans += [found.span(found.lastindex or 0) for found in _given_alone.finditer(text)]
-    for start, end in reversed(merge_spans(spans)):
-        text = f'{text[:start]}"{MARKER}"{text[end:]}'
-    text = _secret_query.sub(lambda found: (found[1] or "") + MARKER_IN_URL, text)
+            spans.append((match.start(1) + start, match.start(1) + end))
+    spans += [match.span(match.lastindex or 0) for match in _given_alone.finditer(text)]
+    text = marked(text, spans, f'"{MARKER}"')
+    text = _secret_query.sub(lambda match: (match[1] or "") + MARKER_IN_URL, text)
     for server in servers:
         for word, shown in zip(server.argv, _shown_words(server.argv)):
             if word != shown:
@@ -29744,9 +30235,9 @@ def _shown_words(argv: Sequence[str]) -> list[str]:
             shown.append(f"{name}={MARKER}")
             secret = False
         else:
-            word = _set_variable.sub(lambda found: found[1] + MARKER,
+            word = _set_variable.sub(lambda match: match[1] + MARKER,
                                      word) if re.match(r"\w+=", word) else word
-            word = _secret_url.sub(lambda found: (found[1] or "") + MARKER_IN_URL, word)
+            word = _secret_url.sub(lambda match: (match[1] or "") + MARKER_IN_URL, word)
             shown.append(shown_without_secrets(word) if len(word) > 7 else word)
     return shown
 
@@ -29760,10 +30251,11 @@ def _masked(secrets: _Secrets, text: str, limit: int) -> str:
 
 
 def _server_state(io: Surroundings, server: Server) -> str:
+    """Whether and how an entry is covered, in a few words for a table."""
     if server.wrapper is not None:
         own = {"config", "profile"} & set(server.wrapper.options)
         return "not by this wall" if _foreign_wall(io, server) else (
-            f"wrapped, policy {_policy_of(server.wrapper)}" if own else "wrapped, no policy of its own")
+            f"wrapped, policy {_policy_of(server.wrapper)}" if own else "wrapped")
     return f"not covered: {printable(server.why_not)}" if server.why_not else "not wrapped"
 
 
@@ -29796,22 +30288,23 @@ def _server_title(io: Surroundings, server: Server, limit: int = 80) -> str:
 
 
 def _where(io: Surroundings, server: Server) -> str:
+    """A server and the file that it stands in, for people."""
     return f"{_server_title(io, server)} in {io.short(server.file.path)}"
 
 
-def _print_table(io: Surroundings, found: _Inventory) -> None:
+def _print_table(io: Surroundings, inventory: _Inventory) -> None:
     """The servers, grouped by file, numbered; as wide as the terminal."""
-    states = [_server_state(io, server) for server in found.servers]
-    titles = [_server_title(io, server, 40) for server in found.servers]
+    states = [_server_state(io, server) for server in inventory.servers]
+    titles = [_server_title(io, server, 40) for server in inventory.servers]
     wide = max(map(len, titles), default=0)
     room = max(12, min(44, io.width - wide - 28)) if io.width else 44
     before = None
-    for number, (server, title, state) in enumerate(zip(found.servers, titles, states), 1):
+    for number, (server, title, state) in enumerate(zip(inventory.servers, titles, states), 1):
         if server.file.path != before:
             scope = "" if server.file.scope == "local" else f", {server.file.scope}"
             io.say(f"{io.short(server.file.path)} ({', '.join(server.file.clients)}{scope})")
             before = server.file.path
-        command = _masked(found.secrets, " ".join(_shown_words(server.argv)), 500)
+        command = _masked(inventory.secrets, " ".join(_shown_words(server.argv)), 500)
         command = command if len(command) <= room else command[:room - 1] + "…"
         line = f"{number:>4}  {title.ljust(wide)}  {state}" + (f"  {command}" if command else "")
         io.say_fitted(line)
@@ -29824,6 +30317,7 @@ _Command = Callable[[Sequence[str], Surroundings], int]
 
 
 def _option(flags: str, metavar: str, about: str, **settings: Any) -> _Argument:
+    """An option of a sub-command that takes a value, or an operand; *settings* as argparse has them."""
     return flags, {"metavar": metavar, "help": about, **settings}
 
 
@@ -29833,6 +30327,7 @@ def _options(flags: str, metavar: str, about: str, **settings: Any) -> _Argument
 
 
 def _flag(name: str, about: str) -> _Argument:
+    """An option that takes no value."""
     return name, {"action": "store_true", "help": about}
 
 
@@ -29910,7 +30405,8 @@ def _take_options(argv: Sequence[str], options: Mapping[str, tuple[str, dict[str
                 raise UsageError(f"{flag} takes no value")
             values[name] = True
             continue
-        # a value that looks like an option is more likely the next one; `--option=-value` is certain
+        # A value that looks like an option is more likely the next option, and its value was forgotten;
+        # whoever means it writes `--option=-value`.
         if not equals and (not rest or is_option(rest[0])):
             raise UsageError(f"{flag} needs a value")
         given = [value if equals else rest.pop(0)]
@@ -29990,8 +30486,8 @@ class _Options:
         self.home = user_home()
         self.consent = ConsentStore(os.path.join(self.home, ".mcpwall")) if self.home is not None else None
 
-    def policy_of(self, project: str, cwd: str) -> Policy:
-        """The policy that these options name for another place. Raises PolicyError."""
+    def policy_of(self, project: str | None, cwd: str | None = None) -> Policy:
+        """The policy that these options name for another project, seen from *cwd*. Raises PolicyError."""
         _check_profile(self.profile)
         approved = self.consent.is_approved if self.consent is not None else None
         return load_policy(self.config, self.profile, project, self.home, approved, cwd, mode=self.mode)
@@ -30000,12 +30496,11 @@ class _Options:
         """The policy these options name. Raises PolicyError."""
         if self.project is not None and not os.path.isdir(self.project):
             raise UsageError(f"--project {self.project}: no such directory")
-        _check_profile(self.profile)
-        approved = self.consent.is_approved if self.consent is not None else None
-        return load_policy(self.config, self.profile, self.project, self.home, approved, mode=self.mode)
+        return self.policy_of(self.project)
 
 
 def _check_profile(name: str | None) -> None:
+    """Raise UsageError for a name that no built-in policy has."""
     if name is not None and name not in BUILTIN_NAMES:
         raise UsageError(f"--profile: {unknown_word(name, BUILTIN_NAMES, 'built-in policy')}")
 
@@ -30050,32 +30545,32 @@ def cmd_init(args: Any, io: Surroundings) -> int:
     """
     _check_profile(args.profile)
     wall = own_command() if args.plain and io.launcher else io.wall
-    found = _take_inventory(io, args.client)
-    named = [s for s in found.servers if s.name in args.servers]
-    unknown = [name for name in args.servers if name not in {s.name for s in found.servers}]
+    inventory = _take_inventory(io, args.client)
+    named = [s for s in inventory.servers if s.name in args.servers]
+    unknown = [name for name in args.servers if name not in {s.name for s in inventory.servers}]
     if unknown:
-        raise UsageError(unknown_word(unknown[0], {s.name for s in found.servers}, "server"))
+        raise UsageError(unknown_word(unknown[0], {s.name for s in inventory.servers}, "server"))
     listed = bool(args.all or args.servers or args.hooks)
     if not args.dry_run and not (args.yes and listed):
         io.need_terminal("init", "add --yes, and --all or names of servers")
-    for problem in found.problems:
+    for problem in inventory.problems:
         io.complain(problem)
-    _print_table(io, found)
-    if not found.servers:
+    _print_table(io, inventory)
+    if not inventory.servers:
         _say_searched(io, args.client)
-    open_ones = [s for s in named or found.servers if (s.wrapper is None or _foreign_wall(io, s)) and
+    open_ones = [s for s in named or inventory.servers if (s.wrapper is None or _foreign_wall(io, s)) and
                  not s.why_not and (args.all or args.servers or not args.hooks)]
     if open_ones and not listed and io.interactive:
-        open_ones = [s for s in _ask_which(io, found.servers) if s in open_ones]
+        open_ones = [s for s in _ask_which(io, inventory.servers) if s in open_ones]
     open_ones = _with_project(io, open_ones, args.project, args.profile)
     plan: _WallPlan = [(server, wall_words(server, wall)) for server in open_ones]
     for server in open_ones:
-        _say_left_out(io, found, server)
-    files = _show_plan(io, found, plan)
+        _say_left_out(io, inventory, server)
+    files = _show_plan(io, inventory, plan)
     if args.dry_run:
         io.say("Nothing was written (--dry-run).")
-        return _offer_hooks(io, args) or (1 if found.problems else 0)
-    done = not found.problems
+        return _offer_hooks(io, args) or (1 if inventory.problems else 0)
+    done = not inventory.problems
     if not files:
         io.say("Nothing to wrap.")
     else:
@@ -30083,8 +30578,8 @@ def cmd_init(args: Any, io: Surroundings) -> int:
         if not files:
             io.say("Nothing was written.")
             return 1
-        done = _carry_out(io, found, files, plan) and done
-    if files or listed or args.profile or any(server.wrapper for server in found.servers):
+        done = _carry_out(io, inventory, files, plan) and done
+    if files or listed or args.profile or any(server.wrapper for server in inventory.servers):
         done = _put_starter_policy(io, args.profile) and done
     return _offer_hooks(io, args) or (0 if done else 1)
 
@@ -30118,7 +30613,8 @@ def _ask_which(io: Surroundings, servers: Sequence[Server]) -> list[Server]:
 
 
 def _ask_files(io: Surroundings, files: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """Those of the shown files that shall be written: all, none, or asked about one by one."""
+    """Those of the shown files that shall be written: all, none, or those that the person names one by
+    one."""
     one = len(files) == 1
     answer = io.ask(f"Write {io.short(next(iter(files)))}? [y/N] " if one else
                     f"Write these {len(files)} files? [y/N, e: ask for each] ").strip().lower()
@@ -30147,7 +30643,8 @@ def _say_searched(io: Surroundings, clients: Sequence[str]) -> None:
 def _with_project(io: Surroundings, servers: Sequence[Server], given: str | None,
                   profile: str | None) -> list[Server]:
     """*servers* with the folder that their entries name as the project. A policy that allows only what is
-    inside it is asked about, where the host may start the server anywhere. Raises UsageError."""
+    inside it is asked about, where the host may start the server anywhere: PROJECT_DIR would be
+    whatever that place is. Raises UsageError."""
     if given is not None and not os.path.isdir(os.path.join(io.cwd, given)):
         raise UsageError(f"--project {printable(given)}: no such directory")
     folder = os.path.abspath(os.path.join(io.cwd, given)) if given else None
@@ -30197,7 +30694,9 @@ def _write_policy(io: Surroundings, path: str, old: bytes | None, text: str) -> 
 
 
 def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
-    """Write `~/.mcpwall/config.yml` unless there is a policy; over that one only with the user's word."""
+    """Write `~/.mcpwall/config.yml` unless there is a policy; over that one only with the user's word.
+    False when something stands in the way, such as a policy that does not load, for then no server
+    would start."""
     path = os.path.join(io.folder, "config.yml")
     try:
         existing = find_policy_file(io.folder, "config")
@@ -30244,9 +30743,9 @@ def cmd_wrap(args: Any, io: Surroundings) -> int:
     options = _policy_options(io, args)
     if args.hook:
         return _set_all_hooks(io, args, options, True)
-    found, servers = _named_servers(io, args)
+    inventory, servers = _named_servers(io, args)
     plan: list[tuple[Server, Sequence[str] | None]] = []
-    done = not found.problems
+    done = not inventory.problems
     if not args.project:
         servers = [server._replace(project=server.project or server.wrapper.options.get("project"))
                    if server.wrapper else server for server in servers]
@@ -30269,17 +30768,24 @@ def cmd_wrap(args: Any, io: Surroundings) -> int:
             done = False
         else:
             plan.append((server, words))
-            _say_left_out(io, found, server)
-    files = _show_plan(io, found, plan)
+            _say_left_out(io, inventory, server)
+    files = _show_plan(io, inventory, plan)
     if options and any(server.wrapper and not _foreign_wall(io, server) for server, _ in plan):
         _need_consent(io, args, "wrap", "give a walled entry another policy")
-    return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
+    return _ended(io, args, inventory, files, plan, done)
 
 
-def _need_consent(io: Surroundings, args: Any, command: str, what: str) -> None:
+def _ended(io: Surroundings, args: Any, inventory: _Inventory, files: Mapping[str, tuple[str, str]],
+           plan: _WallPlan, done: bool) -> int:
+    """Carry out a plan that was shown, unless it is a dry run; the exit status."""
+    done = (args.dry_run or _carry_out(io, inventory, files, plan)) and done
+    return 0 if done and not inventory.problems else 1
+
+
+def _need_consent(io: Surroundings, args: Any, command: str, deed: str) -> None:
     """What loosens the wall is done at a terminal, or by a program that says `--yes`. Raises UsageError."""
     if not (args.yes or args.dry_run):
-        io.need_terminal(command, f"to {what} without one, add --yes")
+        io.need_terminal(command, f"to {deed} without one, add --yes")
 
 
 def _say_by_hand(io: Surroundings, server: Server, words: Sequence[str]) -> None:
@@ -30291,7 +30797,7 @@ def _say_by_hand(io: Surroundings, server: Server, words: Sequence[str]) -> None
         for line in lines_to_paste(shown, words):
             io.say("    " + printable(line, 4000))
         if (shown.argv, shown.entry) != (server.argv, server.entry):
-            io.say("    (what is [REDACTED] stays as it is in the file)")
+            io.say(f"    ({MARKER} is only shown in place of a secret; the file keeps the secret)")
 
 
 def _shown_entry(entry: Any) -> Any:
@@ -30315,22 +30821,22 @@ def _policy_options(io: Surroundings, args: Any) -> list[str]:
 
 
 def _kept_options(wrapper: Wrapper | None, given: Sequence[str]) -> list[str]:
-    """The options of a wall that is put there anew: *given* in place of its old ones, but what it hands on
-    stays."""
+    """The options of a wall that is put there anew: *given* in place of its old ones. The variables that
+    it hands on stay either way, or the server would lose its token by a change of policy."""
     kept = {name: value for name, value in (wrapper.options if wrapper else {}).items()
             if name not in ("server-name", "project") and (name == "env" or not given)}
     return [*given, *(word for name, value in kept.items()
                       for word in ("-c" if name == "config" else "--" + name, value))]
 
 
-def _say_left_out(io: Surroundings, found: _Inventory, server: Server) -> None:
+def _say_left_out(io: Surroundings, inventory: _Inventory, server: Server) -> None:
     """Name the variables of an entry that no `--env` is written for."""
     names = [repr(name) for name in entry_variables(server.entry) if not _plain_variable.fullmatch(name)]
     names += ["the variables of its envFile"] if isinstance(server.entry,
                                                             dict) and server.entry.get("envFile") else []
     if names:
         io.complain(f"{_where(io, server)}: not named in --env: "
-                    f"{_masked(found.secrets, ', '.join(names), 300)}; a policy that says `env: minimal` "
+                    f"{_masked(inventory.secrets, ', '.join(names), 300)}; a policy that says `env: minimal` "
                     "withholds them")
 
 
@@ -30338,15 +30844,15 @@ def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server
     """The servers a command line names; complains of unreadable files. Raises UsageError for none."""
     if args.key and not args.config:
         raise UsageError("--key says where the servers are in a file that --config names; add --config FILE")
-    found = _take_inventory(io, args.client, args.config, args.key)
-    for problem in found.problems:
+    inventory = _take_inventory(io, args.client, args.config, args.key)
+    for problem in inventory.problems:
         io.complain(problem)
-    servers = [s for s in found.servers if getattr(args, "all", False) or s.name == args.server]
+    servers = [s for s in inventory.servers if getattr(args, "all", False) or s.name == args.server]
     if not servers and args.server is not None:
-        names = {s.name for s in found.servers}
+        names = {s.name for s in inventory.servers}
         raise UsageError(unknown_word(args.server, names, "server") if names else
                          "no servers were found (mcpwall init says where it looks)")
-    return found, servers
+    return inventory, servers
 
 
 @sub_command(_option("server", "SERVER", "its name in the host's config", nargs="?"),
@@ -30366,21 +30872,21 @@ def cmd_unwrap(args: Any, io: Surroundings) -> int:
         return _set_all_hooks(io, args, (), False)
     if args.restore:
         return _restore_backup(io, os.path.join(io.cwd, args.restore), args.yes, args.dry_run)
-    found, servers = _named_servers(io, args)
+    inventory, servers = _named_servers(io, args)
     plan: _WallPlan = [(s, None) for s in servers if s.wrapper and not s.why_not]
-    done = not found.problems
+    done = not inventory.problems
     for server in servers:
         if server.wrapper and server.why_not:
             _say_by_hand(io, server, ())
             done = False
         elif not server.wrapper and not args.all:
             io.say(f"{_where(io, server)}: not wrapped")
-    files = _show_plan(io, found, plan)
+    files = _show_plan(io, inventory, plan)
     if args.all and not files:
         io.say("Nothing to unwrap.")
     if files:
         _need_consent(io, args, "unwrap", "take the wall away")
-    return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
+    return _ended(io, args, inventory, files, plan, done)
 
 
 # -- hooks of hosts -----------------------------------------------------------------
@@ -30401,6 +30907,7 @@ class _HookPlan(NamedTuple):
 
 
 def _hook_text(path: str) -> str | None:
+    """The text of a host's file; None when there is none. Raises ConfigError."""
     return decode_config(path, read_config(path)) if os.path.lexists(path) else None
 
 
@@ -30410,7 +30917,7 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
     hosts = [hook_host(name, "--hook") for name in names]
     for host in hosts:
         if not host.file:
-            raise UsageError(f"--hook: nothing is known of how {host.name} is told about hooks")
+            raise UsageError(f"--hook: the file of {host.name}'s hooks is not known; write it yourself")
     if args.config and len(hosts) != 1:
         raise UsageError("--config names the file of one host")
     plans, done = [], True
@@ -30431,9 +30938,9 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
     for plan in plans:
         if plan not in changes and (on or "all" not in args.hook):
             io.say(f"{plan.host.name} in {io.short(plan.path)}: "
-                   f"{'already registered' if on else 'no hook of ours'}")
+                   f"{'already registered' if on else 'no hook of mcpwall'}")
     if not changes and not on and "all" in args.hook:
-        io.say("no hook of ours is registered")
+        io.say("no hook of mcpwall is registered")
     for plan in changes:
         old, new = ([] if text is None else _shown_text(text).split("\n") for text in (plan.old, plan.new))
         _say_diff(io, old, new, plan.path)
@@ -30458,6 +30965,8 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
 
 
 def _hook_plan(io: Surroundings, host: HookHost, path: str, words: list[str], on: bool) -> _HookPlan:
+    """What would become of the hooks in one file of a host. Raises ConfigError, for Codex also when it has
+    hooks in its other file: it reads one of the two only."""
     text = _hook_text(path)
     beside = (_hook_text(os.path.join(os.path.dirname(path), "config.toml")) if on and host.name == "codex"
               else None)
@@ -30513,17 +31022,19 @@ def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | No
 def _servers_in(path: str, data: bytes) -> list[Server]:
     """The servers of a config file under whatever key they usually are; [] for one that cannot be read."""
     keys = {row.keys.rstrip("?") for row in host_rows()}
-    found: list[Server] = []
+    servers: list[Server] = []
     for key in keys:
         try:
-            found += list_servers(ConfigFile(("file",), "file", path, tuple(key.split(".")),
+            servers += list_servers(ConfigFile(("file",), "file", path, tuple(key.split(".")),
                                              config_form(path)), decode_config(path, data))
         except WallError:
             pass
-    return found
+    return servers
 
 
 def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> int:
+    """Bring back the backup of the config file *path*, once the person has seen the difference; the exit
+    status. A backup loosens like `unwrap` does, so it is asked about."""
     try:
         backup = read_backup(path, io.lock)
         current = read_config(path) if os.path.lexists(path) else None
@@ -30596,11 +31107,13 @@ def cmd_status(args: Any, io: Surroundings) -> int:
     mcpwall status --ack unpinned:git
     """
     options = _Options(args)
-    found = _take_inventory(io, args.client)
+    inventory = _take_inventory(io, args.client)
     if options.server_name:
-        if options.server_name not in {s.name for s in found.servers}:
-            raise UsageError(unknown_word(options.server_name, {s.name for s in found.servers}, "server"))
-        found = found._replace(servers=[s for s in found.servers if s.name == options.server_name])
+        names = {server.name for server in inventory.servers}
+        if options.server_name not in names:
+            raise UsageError(unknown_word(options.server_name, names, "server"))
+        inventory = inventory._replace(servers=[server for server in inventory.servers
+                                                if server.name == options.server_name])
     policy: Policy | None = None
     try:
         project = os.path.join(io.cwd, options.project or "")
@@ -30610,14 +31123,14 @@ def cmd_status(args: Any, io: Surroundings) -> int:
         if options.config:
             raise
     hooks = [row for row in _hook_state(io) if not args.client or row[0].name in args.client]
-    problems = [Problem(*row) for row in _needs_attention(io, found)]
+    problems = [Problem(*row) for row in _needs_attention(io, inventory)]
     problems += [Problem("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks
                  if problem]
-    notes = [*(one.problem for one in problems if one.rank == "note"), *_status_notes(io, found, policy)]
+    notes = [*(one.problem for one in problems if one.rank == "note"), *_status_notes(io, inventory, policy)]
     problems = [one for one in problems if one.rank != "note"]
-    known = _known_problems(io, problems, args.ack, args.unack)
-    attention = [one for one in problems if one.key not in known or one.rank == "error"]
-    status = _Status(found, policy, hooks, problems, attention, notes, _refused_today(io),
+    acknowledged = _known_problems(io, problems, args.ack, args.unack)
+    attention = [one for one in problems if one.key not in acknowledged or one.rank == "error"]
+    status = _Status(inventory, policy, hooks, problems, attention, notes, _refused_today(io),
                      len(io.consent.grants.requests()))
     (_status_as_json if args.json else _say_status)(io, status)
     return 1 if attention else 0
@@ -30653,22 +31166,22 @@ def _status_as_json(io: Surroundings, status: _Status) -> None:
         "fingerprint": policy and policy.fingerprint,
         "mode": policy.settings.mode if policy else None, "stopped": io.stops.names(), "today": status.today,
         "waiting": status.waiting, "servers": servers, "hooks": hooks,
-        "attention": [one for one in shown if not one["acknowledged"]],
-        "acknowledged": [one for one in shown if one["acknowledged"]], "notes": status.notes})
+        "attention": [row for row in shown if not row["acknowledged"]],
+        "acknowledged": [row for row in shown if row["acknowledged"]], "notes": status.notes})
 
 
 def _say_status(io: Surroundings, status: _Status) -> None:
     """Print it for people: what is in force, what is wrapped where, what needs attention."""
-    found, policy, today, waiting = status.found, status.policy, status.today, status.waiting
+    inventory, policy, today, waiting = status.found, status.policy, status.today, status.waiting
     if policy is not None:
         _say_layers(io, policy)
         io.say(f"Mode: {policy.settings.mode}. Policy hash: {policy.fingerprint}.")
     io.say(f"Today: {_counted_words(today) or 'nothing refused'} (mcpwall log)."
            + (f" {waiting} calls wait for your word (mcpwall approve)." if waiting else ""))
     _say_stopped(io)
-    if found.servers:
+    if inventory.servers:
         io.say()
-        _print_table(io, found)
+        _print_table(io, inventory)
     else:
         io.say("No servers were found (mcpwall init says where it looks).")
     if status.hooks:
@@ -30733,6 +31246,11 @@ def _outcome(record: Mapping[str, Any]) -> str:
     return "would" if "would" in record else str(record["action"])
 
 
+def _became(record: Mapping[str, Any]) -> str:
+    """What became of a message, or would have under a policy that does not only monitor."""
+    return str(record.get("would") or record["action"])
+
+
 def _count(counts: dict[Any, int], key: Any) -> None:
     counts[key] = counts.get(key, 0) + 1
 
@@ -30762,19 +31280,20 @@ def _refused_today(io: Surroundings) -> dict[str, int]:
     return {key: count for key, count in counts.items() if key in _OUTCOMES}
 
 
-def _status_notes(io: Surroundings, found: _Inventory, policy: Policy | None) -> Iterator[str]:
+def _status_notes(io: Surroundings, inventory: _Inventory, policy: Policy | None) -> Iterator[str]:
     """What is worth knowing, and nothing to be done about."""
     doubts = len(policy_doubts(policy)) if policy else 0
     if doubts:
         yield f"{doubts} doubts about the policy (mcpwall lint)"
-    homeless = [_server_title(io, server) for server in found.servers if server.wrapper and not server.project
-                and "project" not in server.wrapper.options and
+    homeless = [_server_title(io, server) for server in inventory.servers
+                if server.wrapper and not server.project and "project" not in server.wrapper.options and
                 _relies_on_project(io, server.wrapper.options)]
     if homeless:
         yield (f"{len(homeless)} entries start where their host does, and allow only what is inside the "
                "project: PROJECT_DIR may be empty there, and then nothing is (mcpwall wrap SERVER --project "
                f"DIR): {', '.join(homeless)}")
-    slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper) for server in found.servers)
+    slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper)
+               for server in inventory.servers)
     if slow:
         yield (f"{slow} of these start without Python's cache; wrapped again, they start about five times as "
                "fast")
@@ -30821,6 +31340,7 @@ def _known_problems(io: Surroundings, problems: Sequence[Problem], ack: Sequence
 
 
 def _policy_of(wrapper: Wrapper) -> str:
+    """Which policy an entry's wall has, for people."""
     options = wrapper.options
     if "config" in options:
         return printable(options["config"], 300)
@@ -30829,37 +31349,40 @@ def _policy_of(wrapper: Wrapper) -> str:
     return "yours (the project's over the user's)"
 
 
-def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str, ...]]:
+def _needs_attention(io: Surroundings, inventory: _Inventory) -> Iterator[tuple[str, ...]]:
     """(kind, place, problem) of everything that a person should look at."""
     if sys.version_info < (3, 9):
         yield "python", sys.executable, f"Python {sys.version.split()[0]} is too old; 3.9 or later is needed"
     yield from _policy_attention(io)
     if file_mode(io.folder) & 0o022:
         yield "permissions", io.folder, "others can write here, and so change your policy; run: chmod go-w"
-    for problem in found.problems:
-        place, _, problem = problem.partition(": ")
-        yield "config", place, problem
-    for file in found.texts:
+    for problem in inventory.problems:
+        where, _, problem = problem.partition(": ")
+        yield "config", where, problem
+    for file in inventory.texts:
         if file_mode(file.path) & 0o002:
             yield "permissions", file.path, "can be written by everybody; run: chmod o-w"
-    for server in found.servers:
-        yield from _server_attention(io, found, server)
-    for path, place, kind, _ in found.secrets:
-        yield "secret", path, f"{printable(place)}: a plain-text secret ({kind}); keep it out of the file"
+    for server in inventory.servers:
+        yield from _server_attention(io, inventory, server)
+    for path, where, kind, _ in inventory.secrets:
+        yield "secret", path, f"{printable(where)}: a plain-text secret ({kind}); keep it out of the file"
 
 
-def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> Iterator[tuple[str, str, str]]:
-    place = f"{server.file.path}:{server.line}" if server.line else server.file.path
+def _server_attention(io: Surroundings, inventory: _Inventory,
+                      server: Server) -> Iterator[tuple[str, str, str]]:
+    """(kind, place, problem) of what is wrong with one entry: no wall or a broken one, a command that is
+    not there, a policy that withholds what the entry sets, a package that is not pinned."""
+    where = f"{server.file.path}:{server.line}" if server.line else server.file.path
     name = _server_title(io, server)
     if server.wrapper:
         problem, foreign = _wall_problem(io, server.wrapper), _foreign_wall(io, server)
         if foreign:
-            yield "foreign", place, f"{name}: not by this wall: {foreign}; look at it, and wrap it again"
+            yield "foreign", where, f"{name}: not by this wall: {foreign}; look at it, and wrap it again"
         elif problem:
-            yield "wrapper", place, f"{name}: {problem}"
+            yield "wrapper", where, f"{name}: {problem}"
         command = server.argv[0]
         if not _is_command_there(io, command):
-            yield "command", place, f"{name}: its command {printable(command)} was not found"
+            yield "command", where, f"{name}: its command {printable(command)} was not found"
         options = server.wrapper.options
         try:
             variables = unnamed_variables(server)
@@ -30868,17 +31391,17 @@ def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> It
                                      options.get("project", io.cwd), io.home, io.consent.is_approved)
                 withheld = server_environment(dict.fromkeys(variables, ""), policy.settings.handed_on, ())[1]
                 if withheld:
-                    yield "environment", place, (f"{name}: its policy withholds what its entry sets: "
-                                                 f"{_masked(found.secrets, ', '.join(withheld), 200)}; wrap "
-                                                 "it again")
+                    yield "environment", where, (f"{name}: its policy withholds what its entry sets: "
+                                                 f"{_masked(inventory.secrets, ', '.join(withheld), 200)}; "
+                                                 "wrap it again")
         except WallError as fault:
-            yield "policy", place, f"{name}: {fault}"
+            yield "policy", where, f"{name}: {fault}"
     elif server.why_not:
-        yield "uncovered", place, f"{name}: not covered: {server.why_not}"
+        yield "uncovered", where, f"{name}: not covered: {server.why_not}"
     else:
-        yield "unwrapped", place, f"{name}: not wrapped; see: mcpwall wrap, mcpwall init"
+        yield "unwrapped", where, f"{name}: not wrapped; see: mcpwall wrap, mcpwall init"
     for kind, problem in package_problems(server.argv):
-        yield kind, place, f"{name}: {problem}"
+        yield kind, where, f"{name}: {problem}"
 
 
 def _wall_problem(io: Surroundings, wrapper: Wrapper) -> str | None:
@@ -30903,10 +31426,10 @@ def _wall_problem(io: Surroundings, wrapper: Wrapper) -> str | None:
     except ConfigError as fault:
         return str(fault)
     version = re.search(rb'^__version__ = "([^"\n]{1,40})"', head, re.MULTILINE)
-    known = version.group(1).decode("ascii", "replace") if version else "an unknown version"
-    if known == __version__:
+    its_version = version.group(1).decode("ascii", "replace") if version else "an unknown version"
+    if its_version == __version__:
         return None
-    return f"its wall {printable(program)} is {known}, this one {__version__}"
+    return f"its wall {printable(program)} is {its_version}, this one {__version__}"
 
 
 def _starts_slowly(io: Surroundings, wrapper: Wrapper) -> bool:
@@ -30925,6 +31448,8 @@ def _is_command_there(io: Surroundings, command: str) -> bool:
     return shutil.which(command, path=io.environ.get("PATH", os.defpath)) is not None
 
 
+# Programs that fetch a package and run it. A package without an exact version is whatever its owner, or a
+# thief of the owner's account, published last.
 _NPM_RUNNERS = ("npx", "bunx", "pnpm dlx", "yarn dlx", "bun x", "npm exec", "pnpx")
 _PYPI_RUNNERS = ("uvx", "uv tool run", "pipx run")
 _PACKAGE_OPTIONS = ("-p", "--package", "--from", "--spec")
@@ -30932,11 +31457,13 @@ _RUNNER_OPTIONS = ("--python", "--with", "--index-url", "--registry", "-c", "--c
 _pinned_npm = lazy_regex(r".[^@]*@v?[0-9]+\.[0-9]+\.[0-9]+[^@\s]*\Z|.*#[0-9a-f]{7,40}\Z|[./~$]|[a-z]:\\",
                          re.I)
 _pinned_pypi = lazy_regex(r"[^=@<>~!]+(==|@)[0-9][^*\s,]*\Z|.*@[0-9a-f]{7,40}\Z|[./~$]|[a-z]:\\", re.I)
+# mcp-remote before 0.1.16 runs what a server gives as its authorization endpoint (CVE-2025-6514).
 _bad_mcp_remote = lazy_regex(r"mcp-remote@v?0\.(0\.[0-9]+|1\.([0-9]|1[0-5]))(?![0-9])")
 
 
 def package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(kind, problem) of a package that is fetched anew at every start, or is known to be bad."""
+    """(kind, problem) of a package that is fetched anew at every start, or is known to be bad. Options of
+    the runner are passed over, with their values, to find the package's own name."""
     for word in argv:
         if _bad_mcp_remote.match(word):
             yield ("bridge",
@@ -31010,7 +31537,14 @@ def file_mode(path: str, windows: bool = os.name == "nt") -> int:
 # and what is shown was written by somebody who may be an attacker. So no sign of it can act on the terminal,
 # nothing is invisible, secrets are masked, and what may steer a model is pointed out first.
 #
-# An answer is for what was on the screen. When a call changes while the person reads, it is shown again.
+# An answer is for what was on the screen. When a call changes while the person reads, it is shown again; and
+# what waits is looked up anew after each answer, for walls go on while a person thinks.
+#
+# A definition that has changed is shown as a difference, in the words of its author: which arguments came or
+# went, which hints changed, which sentences. A whole new text would be skimmed, and the one sentence that
+# matters overlooked. What was typed before a question was shown is thrown away, so that nobody agrees by a
+# key pressed too early.
+#
 # `--yes` agrees only to what the command line names.
 
 @sub_command(_option("names", "NAME",
@@ -31091,7 +31625,7 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
         io.say("Nothing waits.")
         return 0
     if yes or not io.interactive:
-        named = [printable(server_name(server)) for server in servers]
+        named = [_shown_server(server) for server in servers]
         names = [*calls, *dict.fromkeys(named), *([io.short(path)] if path else [])]
         raise UsageError("approve: " + ("--yes approves only what is named" if yes
                                         else "there is no terminal to ask at") +
@@ -31110,6 +31644,8 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
 
 
 def _acknowledge(io: Surroundings, yes: bool) -> int:
+    """Take servers that are not known for new again, after something was lost. The person sees first which
+    are known."""
     if io.consent.problem is None:
         io.say("Nothing was lost.")
         return 0
@@ -31190,6 +31726,10 @@ class _Change(NamedTuple):
     old: Mapping[str, Any] | None
 
 
+def _shown_server(server: str) -> str:
+    return printable(server_name(server))
+
+
 def _servers_named(io: Surroundings, name: str) -> list[str]:
     """The servers that are known by a name; there may be several, with different commands."""
     known = io.consent.servers()
@@ -31199,13 +31739,13 @@ def _servers_named(io: Surroundings, name: str) -> list[str]:
 def _server_words(io: Surroundings, server: str) -> str:
     """A server for people: its name, and where the last was seen of it that waits or is known."""
     entry = io.consent.servers().get(server, {})
-    seen = [pin for kind in ("tools", "definitions")
+    seen = [pin for kind in _PIN_KINDS
             for pin in entry.get("changes", {}).get(kind, {}).values()]
     seen += [entry["changes"]["instructions"]] if "instructions" in entry.get("changes", {}) else []
     last: dict[str, Any] = max(seen, key=lambda pin: pin.get("time", 0), default={})
     words = [f"in {printable(last['host'])}"] if last.get("host") else []
     words += [f"running {printable(last['command'], 300)}"] if last.get("command") else []
-    return printable(server_name(server)) + (f" (seen {_day(last)} {', '.join(words)})" if words else "")
+    return _shown_server(server) + (f" (seen {_day(last)} {', '.join(words)})" if words else "")
 
 
 def _changes(io: Surroundings, server: str) -> list[_Change]:
@@ -31214,14 +31754,14 @@ def _changes(io: Surroundings, server: str) -> list[_Change]:
     waiting, known = entry["changes"], entry["known"]
     tools, old = waiting.get("tools", {}), known.get("tools", {})
     names = sorted(tools, key=lambda name: (name not in old, name))
-    found = [_Change("tool", name, tools[name], old.get(name)) for name in names]
-    found += (_Change("definition", name, pin, known.get("definitions", {}).get(name))
+    changes = [_Change("tool", name, tools[name], old.get(name)) for name in names]
+    changes += (_Change("definition", name, pin, known.get("definitions", {}).get(name))
               for name, pin in sorted(waiting.get("definitions", {}).items()))
     if "instructions" in waiting:
         about = known.get("instructions")
-        found.insert(0, _Change("instructions", "", waiting["instructions"],
+        changes.insert(0, _Change("instructions", "", waiting["instructions"],
                                 about if about and about["hash"] else None))
-    return found
+    return changes
 
 
 def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bool,
@@ -31238,12 +31778,12 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
         for name in tools:
             if name not in by_name:
                 state = "already approved" if name in known else "no such tool waits"
-                io.say(f"{printable(server_name(server))}/{printable(name)}: {state}")
+                io.say(f"{_shown_server(server)}/{printable(name)}: {state}")
                 complete = complete and name in known
         changes = [change for name in dict.fromkeys(tools) for change in by_name.get(name, ())]
     if not changes:
         if not tools:
-            io.say(f"{printable(server_name(server))}: nothing of it waits")
+            io.say(f"{_shown_server(server)}: nothing of it waits")
         return 0 if complete else 1
     secrets = _scan_for_secrets(
         ("", (), _definition(pin)) for change in changes for pin in (change.pin, change.old)
@@ -31271,15 +31811,16 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
         io.complain(str(fault))
         return 1
     done = "not compared any more" if unsteady else "approved"
-    io.say(f"{printable(server_name(server))}: {len(agreed)} of {len(changes)} {done}.")
+    io.say(f"{_shown_server(server)}: {len(agreed)} of {len(changes)} {done}.")
     return 0 if complete and len(agreed) == len(changes) else 1
 
 
 def _agreed_changes(io: Surroundings, changes: list[_Change], secrets: _Secrets, verb: str) -> list[_Change]:
-    """Those of *changes* that the person at the terminal agrees to."""
-    what, each = ("this", "") if len(changes) == 1 else (f"these {len(changes)}", "[e]ach by itself, ")
+    """Those of *changes* that the person at the terminal agrees to: all, none, or one after the other. The
+    differences are shown as often as he wants."""
+    which, each = ("this", "") if len(changes) == 1 else (f"these {len(changes)}", "[e]ach by itself, ")
     while True:
-        answer = _chosen(io, f"{verb} {what}? [y]es, {each}[d]ifferences in full, [n]o ",
+        answer = _chosen(io, f"{verb} {which}? [y]es, {each}[d]ifferences in full, [n]o ",
                          ("yes", "each", "differences", "no"))
         if answer == "each" and each:
             return [change for change in changes
@@ -31292,11 +31833,13 @@ def _agreed_changes(io: Surroundings, changes: list[_Change], secrets: _Secrets,
 
 
 def _title(change: _Change) -> str:
+    """What a change is about, for people: the name of a tool with nothing in it that hides."""
     return "the instructions" if change.kind == "instructions" else _harmless(change.name)[:200]
 
 
 def _summary(change: _Change, secrets: _Secrets) -> Iterator[str]:
-    """What has changed, in a line or two: of a new tool its first sentence, arguments and hints."""
+    """What has changed, in a line or two: of a new tool its first sentence, arguments and hints, of a
+    changed one the parts that differ. What may steer a model comes first."""
     def shown(text: str, limit: int) -> str:
         text = _harmless(_masked(secrets, text, limit * 20 + 1000))
         return text if len(text) <= limit else text[:limit - 1] + "…"
@@ -31312,11 +31855,9 @@ def _summary(change: _Change, secrets: _Secrets) -> Iterator[str]:
         first = re.split(r"(?<=[.!?])\s|\n", str(new.get("description") or "").strip())[0]
         yield f"+ {_title(change)}: {shown(first, 100)}"
         words = [f"{key}: {json.dumps(value)}" for key, value in hints_of(new).items() if key in _HINTS]
-        arguments = ", ".join(_arguments(new))
+        arguments = _with_required(_arguments(new))
         yield ("    "
-               + shown("; ".join(filter(None,
-                                        [f"takes {arguments}" if arguments else "takes nothing", *words])),
-                       110))
+               + shown("; ".join([f"takes {arguments or 'no arguments'}", *words]), 110))
 
 
 def _arguments(tool: Mapping[str, Any]) -> list[str]:
@@ -31326,6 +31867,11 @@ def _arguments(tool: Mapping[str, Any]) -> list[str]:
     names, required = (schema.get(key) for key in ("properties", "required"))
     return [name + "*" * (type(required) is list and name in required)
             for name in (names if type(names) is dict else ())]
+
+
+def _with_required(names: Iterable[str]) -> str:
+    """Arguments for people, the star said in a word."""
+    return ", ".join(name[:-1] + " (required)" if name.endswith("*") else name for name in names)
 
 
 def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
@@ -31342,7 +31888,7 @@ def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
                 [name for name in after if name not in before and name + "*" in before]))
     for verb, found in changes:
         if found:
-            yield f"{verb} {', '.join(found)}"
+            yield f"{verb} {_with_required(found)}"
     if _sorted_json(old.get("inputSchema")) != _sorted_json(new.get("inputSchema")) and before == after:
         yield "other types, choices or texts of its arguments"
     yield from (f"{key} is {json.dumps(hints_of(new).get(key))} now, not {json.dumps(hints_of(old).get(key))}"
@@ -31353,9 +31899,13 @@ def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
 
 def _warnings(change: _Change, secrets: _Secrets) -> Iterator[str]:
     """What of a change a person must not overlook."""
+    found: dict[str, list[str]] = {}
     for kind, words in _steering(change.pin):
+        found.setdefault(kind, []).append(words)
+    for kind, parts in found.items():       # a word alone says little beside whole phrases
+        words = " … ".join(dict.fromkeys([one for one in parts if len(one) > 12] or parts))
         said = _harmless(_masked(secrets, words, len(words) + 1))
-        yield f"  ! it may steer the model: {kind}" + (f": {said[:200]}" if said else "")
+        yield f"  ! it may steer the model: {kind}" + (f": {said[:300]}" if said else "")
     why = [part for part in str(change.pin.get("why") or "").split("; ") if part and
            not part.startswith("it may steer")]
     if why:
@@ -31365,9 +31915,9 @@ def _warnings(change: _Change, secrets: _Secrets) -> Iterator[str]:
 def _whole_change(change: _Change, secrets: _Secrets) -> Iterator[str]:
     """What has changed, as a diff of readable definitions."""
     verb = "have" if change.kind == "instructions" else "has"
-    what = ("is left out, for it steers the model" if change.kind == "definition" else f"{verb} changed"
+    state = ("is left out, for it steers the model" if change.kind == "definition" else f"{verb} changed"
             if change.old else "are new" if change.kind == "instructions" else "is new")
-    yield f"{_title(change)} {what} (seen {_day(change.pin)}):"
+    yield f"{_title(change)} {state} (seen {_day(change.pin)}):"
     yield from _warnings(change, secrets)
     old, new = ([] if pin is None else _definition_lines(pin, secrets) for pin in (change.old, change.pin))
     lines = ["+" + line for line in new] if change.old is None else list(_line_diff(old, new, ""))[2:]
@@ -31400,8 +31950,8 @@ def _too_long(pin: Mapping[str, Any]) -> str:
 
 
 def _definition_lines(pin: Mapping[str, Any], secrets: _Secrets) -> list[str]:
-    """A definition in lines that a person can read and compare: long texts by sentences, nothing hidden, no
-    secrets."""
+    """A definition in lines that a person can read and compare: one sentence a line, nothing hidden, no
+    secrets. A definition that was too long to be kept is told by its hash."""
     if _too_long(pin):
         return [_too_long(pin)]
     lines = []
@@ -31435,6 +31985,8 @@ def wrapped_lines(text: str, width: int = 100) -> list[str]:
 # -- a project's policy
 
 def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
+    """Show a project's policy with all that it extends, ask, and note that this very content is approved;
+    the exit status."""
     data, layers = project_content(path)
     layer = layers[0]
     load_policy(config=path, home=io.home)      # what would not load is not worth an approval
@@ -31444,13 +31996,13 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
     if io.consent.project(path) is not None:
         io.say("An earlier content of this file was approved; this is another one.")
     io.say(f"{io.short(path)} (SHA-256 {sha256(data)}):")
-    for one in layers:
-        if one is not layer:
-            io.say(f"  {io.short(one.file)}, which it extends:")
-        for line in _described_policy(one.data):
+    for extended in layers:
+        if extended is not layer:
+            io.say(f"  {io.short(extended.file)}, which it extends:")
+        for line in _described_policy(extended.data):
             io.say("  " + printable(line, 2000))
-    io.say("Approved, it comes before your own policy: its first matching rule decides, whatever yours say.\n"
-           "Not approved, only its denials count.")
+    io.say("If you approve it, its rules come before yours, and the first that matches decides.\n"
+           "If you do not, only its denials count.")
     if not io.confirmed(yes, "Approve this content?", "approve", "read the file, then add --yes"):
         io.say("Not approved.")
         return 1
@@ -31473,11 +32025,13 @@ def _described_policy(data: Mapping[str, Any]) -> Iterator[str]:
 # -- what is approved
 
 def _day(entry: Mapping[str, Any]) -> str:
+    """The day (UTC) of an entry, or `?`: the file may have been written by hand."""
     when = entry.get("time")
     return time.strftime("%Y-%m-%d", time.gmtime(when)) if type(when) is int and 0 <= when < 1 << 35 else "?"
 
 
 def _list_approved(io: Surroundings) -> int:
+    """Print what is approved and what waits, one line each, with the day it was agreed to or seen."""
     rows: list[tuple[str, str, str]] = []       # day, state, what
     for path, entry in sorted(io.consent.projects().items()):
         try:
@@ -31488,19 +32042,19 @@ def _list_approved(io: Surroundings) -> int:
         rows.append((_day(entry), state, io.short(path)))
     servers = io.consent.servers()
     for server, entry in servers.items():
-        name = printable(server_name(server))
-        known = [(pin, f"{name}/{_harmless(tool)[:200]}") for kind in ("tools", "definitions")
+        name = _shown_server(server)
+        known = [(pin, f"{name}/{_harmless(tool)[:200]}") for kind in _PIN_KINDS
                  for tool, pin in sorted(entry["known"].get(kind, {}).items())]
         about = entry["known"].get("instructions")
         known += ([(about, f"{name}: its instructions")] if about and
                   about["hash"] not in ("", text_pin("")["hash"]) else [])
-        rows += [(_day(pin), "approved", what) for pin, what in known]
+        rows += [(_day(pin), "approved", subject) for pin, subject in known]
         rows += [("", "not compared", f"{name}/{_harmless(tool)[:200]}") for tool in entry["unsteady"]]
         rows += [] if known else [("", "nothing approved", name)]
     for server in servers:
-        origin = _server_words(io, server)[len(printable(server_name(server))):]
+        origin = _server_words(io, server)[len(_shown_server(server)):]
         rows += [(_day(change.pin), "waits: " + ("changed" if change.old else "new"),
-                  f"{printable(server_name(server))}{': ' if change.kind == 'instructions' else '/'}"
+                  f"{_shown_server(server)}{': ' if change.kind == 'instructions' else '/'}"
                   f"{_title(change)}{origin}")
                  for change in _changes(io, server)]
     for ref in io.consent.grants.requests():
@@ -31510,19 +32064,21 @@ def _list_approved(io: Surroundings) -> int:
                          f"{ref}: {_call_title(request[1])}"))
     rows += [(_day(grant), f"call, {grant['answer']}", f"{grant['ref']}: {_call_title(grant)}")
              for grant in io.consent.grants.given()]
-    for day, state, what in rows:
-        io.say(f"{day:<10}  {state:<28}  {what}")
+    for day, state, subject in rows:
+        io.say(f"{day:<10}  {state:<28}  {subject}")
     if not rows:
         io.say("No project policy is approved, no server is known, nothing waits.")
     return 1 if io.consent.problem else 0       # which was said
 
 
 def _call_title(about: Mapping[str, Any]) -> str:
+    """The server and tool of a call, for a table."""
     return _harmless(f"{about.get('server') or ''} {about.get('tool') or about.get('method') or ''}")[:200]
 
 
 def _revoke(io: Surroundings, name: str) -> int:
-    """Trust a policy file, a server, one tool or one call no more."""
+    """Trust a policy file, a server, one tool or one call no more. Names of tools may hold slashes, so
+    every cut of SERVER/TOOL is tried."""
     if io.consent.grants.revoke(name):
         io.say(f"{name}: not allowed any more")
         return 0
@@ -31537,7 +32093,7 @@ def _revoke(io: Surroundings, name: str) -> int:
                "it again")
     if _servers_named(io, name):
         return 0
-    for cut in [found.start() for found in re.finditer("/", name)]:
+    for cut in [match.start() for match in re.finditer("/", name)]:
         tool, done = name[cut + 1:], False
         for server in _servers_named(io, name[:cut]):
             entry = io.consent.servers()[server]
@@ -31575,10 +32131,10 @@ def _revoke(io: Surroundings, name: str) -> int:
 # belt. The relay stays in front of servers: it also sees their tool lists, resources and prompts, and nothing
 # gets round a pipe.
 
-MAX_EVENT_BYTES = 16 * 1024 * 1024
-HOOK_SECONDS = 1.8          # from the start of the process to the answer
+MAX_EVENT_BYTES = 16 * 1024 * 1024      # as much as a line of a client (settings.max_message_bytes) may have
+HOOK_SECONDS = 1.8          # from the start of the process to the answer: a person waits for it at each step
 _HOOK_SESSION_DAYS = 14     # what was kept of a session is removed then
-_HOOK_USES = 64             # calls of a session that are known to have been counted
+_HOOK_USES = 64             # calls of a session that are known to have been counted; more are never under way
 
 # -- reading an event -------------------------------------------------------------
 # Hosts spell one thing in many ways (tool_name, toolName), so names are compared in small letters without
@@ -31603,10 +32159,11 @@ fetch: WebFetch fetch_webpage read_url_content fetch_url
 web_search: WebSearch google_web_search search_web
 text: Agent Task spawn_agent TodoWrite TodoRead write_todos update_plan manage_todo_list ExitPlanMode EnterPlanMode
 text: AskUserQuestion ask_user
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 
 def _plain_name(name: str) -> str:
+    """A name without what hosts spell differently: case, `_` and `-`."""
     return name.replace("_", "").replace("-", "").lower()
 
 
@@ -31654,13 +32211,13 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
     name = said("hookeventname", "agentactionname", "hookname")
     host = _host_of(host, fields, name)
     plain = _plain_name(name)
-    tool, arguments, server = _used_tool(host, name, body, fields)
+    tool, arguments, server = _used_tool(name, body, fields)
     result = next((fields[key] for key in ("toolresponse", "tooloutput", "toolresult", "resultjson", "error",
                                            "output") if fields.get(key) is not None), None)
     done = plain.startswith(("post", "after")) or not plain and result is not None
     roots: list[Any] = next((fields[key] for key in ("workspaceroots", "workspacepaths")
                              if type(fields.get(key)) is list), [])
-    root = next((place for place in roots if type(place) is str and place),
+    root = next((folder for folder in roots if type(folder) is str and folder),
                 environ.get(host.root or "\0", ""))
     event = HookEvent(host, name, "failed" if "failure" in plain else "after" if done else "before",
                       tool, arguments, result,
@@ -31671,7 +32228,7 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
         return event._replace(phase="")
     if not tool:
         raise HookFault("the event names no tool", event)
-    # a host may cut a result within a character, and nothing is lost; of a call we must see all
+    # A host may cut a long result within a character, and nothing is lost by that. Of a call we must see all.
     if is_cut and event.phase == "before":
         raise HookFault("the event holds half a character", event)
     if fields.get("toolinputtruncated"):
@@ -31684,7 +32241,7 @@ def _event_body(data: bytes, event: HookEvent) -> tuple[dict[str, Any], bool]:
     try:
         text = whole = _event_text(data)
         if "\\ud" in text or "\\uD" in text:
-            whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
+            whole = _half_character.sub(lambda match: match[0] if len(match[0]) != 6 else "\\ufffd", text)
         body = load_json(whole)
     except MessageError as fault:
         raise HookFault(f"the event cannot be read: {fault}", event) from None
@@ -31693,8 +32250,7 @@ def _event_body(data: bytes, event: HookEvent) -> tuple[dict[str, Any], bool]:
     return body, whole != text
 
 
-def _used_tool(host: HookHost, name: str, body: Mapping[str, Any],
-               fields: dict[str, Any]) -> tuple[str, Any, str | None]:
+def _used_tool(name: str, body: Mapping[str, Any], fields: dict[str, Any]) -> tuple[str, Any, str | None]:
     """(tool, arguments, server) of the event *name*, wherever the host has put them; the server is None for a
     tool of the host's own. *fields* are those of *body* by plain names; Windsurf's result joins them."""
     def inner(*names: str) -> dict[str, Any]:
@@ -31760,9 +32316,9 @@ def _host_of(host: HookHost, fields: Mapping[str, Any], name: str) -> HookHost:
     return hosts["copilot"] if "toolargs" in fields and "toolname" in fields else host
 
 
-def _event_folder(place: str) -> str:
+def _event_folder(folder: str) -> str:
     """A folder as the system spells it: Cursor writes `/d:/Proj` for `D:\\Proj`."""
-    return place[1:] if place[2:3] == ":" and re.match(r"/[A-Za-z]:(/|\Z)", place) else place
+    return folder[1:] if folder[2:3] == ":" and re.match(r"/[A-Za-z]:(/|\Z)", folder) else folder
 
 
 # -- the calls of an event ---------------------------------------------------------
@@ -31790,18 +32346,18 @@ search_files: pattern = pattern query glob glob_pattern
 search: path = path file_path dir_path directory search_path search_directory target_directory directory_path
 fetch: url = url urls uri
 web_search: query = query q pattern
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 
 
 def _hook_arguments() -> dict[str, dict[str, str]]:
     """{what tools do: {plain name: our name}}."""
-    found: dict[str, dict[str, str]] = {}
+    names_of: dict[str, dict[str, str]] = {}
     for line in _HOOK_ARGUMENTS.strip().split("\n"):
         kind, _, rest = line.partition(": ")
         ours, _, names = rest.partition(" = ")
-        for one in ("search_text", "search_files") if kind == "search" else (kind,):
-            found.setdefault(one, {}).update(dict.fromkeys(map(_plain_name, names.split()), ours))
-    return found
+        for tools in ("search_text", "search_files") if kind == "search" else (kind,):
+            names_of.setdefault(tools, {}).update(dict.fromkeys(map(_plain_name, names.split()), ours))
+    return names_of
 
 
 _OUR_NAMES = _hook_arguments()
@@ -31878,6 +32434,8 @@ def _under(node: Any, ours: str, name: str = "") -> list[str]:
 
 
 def _shell_calls(event: HookEvent, made: dict[str, Any]) -> _Made:
+    """The call of a host's shell; and, where the command feeds a patch to a program, the calls that this
+    patch amounts to."""
     folder = made.get("cwd")
     folder = _seen_from(event.cwd, folder if type(folder) is str else "")
     if _plain_name(event.tool) == "powershell":
@@ -31890,10 +32448,10 @@ def _shell_calls(event: HookEvent, made: dict[str, Any]) -> _Made:
 
 def _file_calls(tool: str, given: dict[str, Any]) -> _Made:
     """One call for each file; a list of edits or operations may name several."""
-    own = {key: value for key, value in given.items()
+    shared = {key: value for key, value in given.items()
            if not (type(value) is list and _under(value, "path") and any(type(one) is dict for one in value))}
-    groups = [one for key, value in given.items() if key not in own for one in value if type(one) is dict]
-    for group in [own, *groups] if _under(own, "path") or not groups else groups:
+    groups = [one for key, value in given.items() if key not in shared for one in value if type(one) is dict]
+    for group in [shared, *groups] if _under(shared, "path") or not groups else groups:
         content, old = ("\n".join(_under(group, ours)) for ours in ("content", "old_string"))
         made = {key: value for key, value in group.items() if _plain_name(key) not in _OUR_NAMES["files"]}
         if tool == "write_file":
@@ -31907,6 +32465,8 @@ def _file_calls(tool: str, given: dict[str, Any]) -> _Made:
 
 
 def _patch_calls(event: HookEvent, text: str, folder: str) -> _Made:
+    """One call for each file that a patch writes, edits or deletes. Raises HookFault for a patch that
+    names none, or too many to judge."""
     files = patch_files(text)
     if not 0 < len(files) <= MAX_PATCH_FILES:
         raise HookFault(
@@ -31916,11 +32476,11 @@ def _patch_calls(event: HookEvent, text: str, folder: str) -> _Made:
         yield f"{kind}_file", {"path": _seen_from(folder, path), **content}
 
 
-def _seen_from(folder: str, place: str) -> str:
-    """*place*, seen from *folder*; "" stands for nothing known."""
-    if not folder or re.match(r"[/\\~]|[A-Za-z]:", place):
-        return place
-    return f"{folder.rstrip('/')}/{place}" if place else folder
+def _seen_from(folder: str, path: str) -> str:
+    """*path*, seen from *folder*; "" stands for nothing known."""
+    if not folder or re.match(r"[/\\~]|[A-Za-z]:", path):
+        return path
+    return f"{folder.rstrip('/')}/{path}" if path else folder
 
 
 def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
@@ -31931,9 +32491,9 @@ def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
         return event
     rest = event.tool[len(prefix):]
     for server in [event.server] if event.server else sorted(servers, key=len, reverse=True):
-        found = re.match(f"(?:{re.escape(server)}|{_server_word(server)})(?:__|[_/-])(?=.)", rest)
-        if found:
-            return event._replace(server=server, tool=rest[found.end():])
+        match = re.match(f"(?:{re.escape(server)}|{_server_word(server)})(?:__|[_/-])(?=.)", rest)
+        if match:
+            return event._replace(server=server, tool=rest[match.end():])
     if not prefix or event.server:
         return event
     server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/", "MCP:": "\0"}[prefix])
@@ -32128,12 +32688,15 @@ class Hook:
             records = (self._record(policy, message, decision),)
             ref = records[0].fields["ref"]
         except Exception:
-            # no policy: then nothing says that it may be asked, or where the log is
+            # There is no policy that loads. Then nothing says that a person may be asked, or where the log
+            # is, and a refusal is all that is left.
             pass
         answer = hook_answer(self.event, decision.action, _hook_reason(decision, ref))
         return HookVerdict(self.event, decision.action, answer, (), records)
 
     def _judge(self, data: bytes, budget: Budget) -> HookVerdict:
+        """The verdict on an event, without the net under it that `judge` is. Raises WallError for what
+        cannot be read."""
         event = self.event = read_event(self.event.host, data, self._environ)
         if not event.phase:
             return HookVerdict(event, "", hook_answer(event, "allow"))
@@ -32148,8 +32711,8 @@ class Hook:
             return HookVerdict(event, "allow", hook_answer(event, "allow"), note=note)
         calls = event_calls(event)
         policy = self.policy = self._policy(project)
-        remembers = any(rule.mark or rule.limit for one in (policy, policy.apart) if one is not None
-                        for rule in (*one.rules, *one.outbound_rules))
+        remembers = any(rule.mark or rule.limit for part in filter(None, (policy, policy.apart))
+                        for rule in (*part.rules, *part.outbound_rules))
         memory = Memory(self._clock)
         if project:                     # the host may see a relative place from there as well
             memory.server = ServerFacts((project,))
@@ -32186,8 +32749,8 @@ class Hook:
     def _policy(self, project: str) -> Policy:
         """The policy in force. No list of tools comes by here, so settings about listed tools do not
         apply."""
-        place = self.event.cwd or project or self._home or "/"
-        policy = self._load(project or place, place)
+        folder = self.event.cwd or project or self._home or "/"
+        policy = self._load(project or folder, folder)
         return policy._replace(settings=policy.settings._replace(unlisted_tools="allow", read_only=False))
 
     def _record(self, policy: Policy, message: Message, decision: Decision,
@@ -32213,6 +32776,8 @@ class Hook:
 
     def _decided(self, policy: Policy, calls: Sequence[HookCall], memory: Memory, again: bool,
                  budget: Budget) -> HookVerdict:
+        """Decide the calls of an event. An event has one answer, so the strictest verdict on its calls
+        counts for all; each call has a record of its own."""
         wall, event = Wall(policy), self.event
         if event.phase != "before":
             return self._result(wall, calls, memory, again, budget)
@@ -32274,7 +32839,7 @@ class Hook:
             return decision
         if asked.answer in _YES:
             return decision._replace(action="allow", granted=asked.answer, asked="approve")
-        words = f"{decision.message or 'Blocked by policy'}: {_NO_WORDS['deny']}"
+        words = f"{decision.words}: {_NO_WORDS['deny']}"
         return decision._replace(action="deny", message=words, asked="approve") if asked.answer else \
             decision._replace(asked="approve", lasting=False)
 
@@ -32282,7 +32847,7 @@ class Hook:
              records: Sequence[Record], ref: str) -> None:
         """Keep calls that are refused for `mcpwall approve`."""
         quoting = Quoting(policy)
-        _, first, message = next(one for one in calls if one[1].action == "ask")
+        _, first, message = next(call for call in calls if call[1].action == "ask")
         shown = "; ".join(quoting.arguments(one, decision) for _, decision, one in calls
                           if decision.action == "ask")
         data = approval_request(ref, asked.name, asked.digest, message, self.event.spelled, first, shown,
@@ -32293,6 +32858,7 @@ class Hook:
         asked.grants.ask(ref, data)
 
     def _message(self, call: HookCall) -> Message:
+        """A call as the message that an MCP client would send."""
         params = {"name": call.tool, "arguments": call.arguments}
         body = {"jsonrpc": "2.0", "id": self.event.use or None, "method": "tools/call", "params": params}
         return Message("client", "request", body, _compact(body), "tools/call", call.tool, call.server,
@@ -32326,10 +32892,11 @@ class Hook:
                           else strippings(message))
             changed = _with_media(json.loads(text)["result"]["structuredContent"], shown)
         elif action == "deny":
-            words = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
+            words = f"{BLOCKED} {decision.words}"
             changed = _with_texts(shown,
                                   lambda text: words if len(text) > 64 or re.search(r"\s", text) else text)
-            # it has one-word texts only
+            # The result had nothing but one-word texts, such as names of its parts, which were spared above.
+            # A refusal must not leave it as it is.
             changed = changed if changed != shown else _with_texts(shown, lambda _: words)
         verdict, reason = "allow", ""
         if changed is not None and changed != shown and event.phase == "after":
@@ -32344,7 +32911,7 @@ class Hook:
 def _hook_reason(decision: Decision, ref: str) -> str:
     """What the model, or the person at the host, reads of a decision; *ref*: of its record."""
     way = approval_words(ref) if decision.action == "ask" and decision.asked == "approve" else ""
-    text = f"[mcpwall] {decision.message or 'Blocked by policy'}{way}{_named(decision.rule, ref)}"
+    text = f"[mcpwall] {decision.words}{way}{_named(decision.rule, ref)}"
     return printable(text + (f"; instead: {decision.hint}" if decision.hint else ""), 2000)
 
 
@@ -32360,25 +32927,25 @@ def _is_media(text: str) -> bool:
     return len(body) > 256 and body.startswith(_MEDIA_HEADS) and is_base64(body)
 
 
-def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
-    """*value* with its texts changed, names of members aside."""
-    if type(value) is dict:
-        return {key: _with_texts(item, change) for key, item in value.items()}
-    if type(value) is list:
-        return [_with_texts(item, change) for item in value]
-    return change(value) if type(value) is str else value
+def _with_texts(node: Any, change: Callable[[str], str]) -> Any:
+    """*node* with its texts changed, names of members aside."""
+    if type(node) is dict:
+        return {key: _with_texts(item, change) for key, item in node.items()}
+    if type(node) is list:
+        return [_with_texts(item, change) for item in node]
+    return change(node) if type(node) is str else node
 
 
-def _with_media(value: Any, before: Any) -> Any:
-    """*value* with the media that stood in *before*, which is alike but for texts."""
-    if type(value) is dict:
-        return {key: _with_media(item, before[key]) for key, item in value.items()}
-    if type(value) is list:
-        return [_with_media(item, old) for item, old in zip(value, before)]
-    return before if type(value) is str and _is_media(before) else value
+def _with_media(node: Any, before: Any) -> Any:
+    """*node* with the media that stood in *before*, which is alike but for texts."""
+    if type(node) is dict:
+        return {key: _with_media(item, before[key]) for key, item in node.items()}
+    if type(node) is list:
+        return [_with_media(item, old) for item, old in zip(node, before)]
+    return before if type(node) is str and _is_media(before) else node
 
 
-# what HOST_FILES calls them
+# Hosts of hooks whose servers stand in HOST_FILES under other names.
 _HOST_CLIENTS = {"copilot": ("copilot", "vscode"), "kiro": ("kiro", "amazon-q")}
 
 
@@ -32395,6 +32962,8 @@ class _HostServers:
         self._servers: list[Server] | None = None
 
     def _found(self) -> list[Server]:
+        """The entries of all config files of the host, read when they are first asked for: most events are
+        about no MCP tool."""
         if self._servers is None:
             self._servers, io = [], self._io()
             names = _HOST_CLIENTS.get(self._host, (self._host,))
@@ -32403,7 +32972,8 @@ class _HostServers:
                 try:
                     self._servers += list_servers(file, decode_config(file.path, read_config(file.path)))
                 except WallError:
-                    # may hold any name
+                    # A file that cannot be read may hold a server of any name, and such a server is not known
+                    # to be walled.
                     self._servers.append(Server(file, (), "", (), None, "unreadable", 0, None, None))
         return self._servers
 
@@ -32415,13 +32985,16 @@ class _HostServers:
         """Is the server of the call surely started through this wall?"""
         servers = self._found()
         if event.launch:
-            servers = [one for one in servers
-                       if " ".join([*(one.wrapper.wall if one.wrapper else ()), *one.argv]) == event.launch]
+            servers = [server for server in servers if event.launch == " ".join(
+                [*(server.wrapper.wall if server.wrapper else ()), *server.argv])]
         elif event.server:
-            servers = [one for one in servers if _server_word(one.name) in ("", _server_word(event.server))]
+            servers = [server for server in servers
+                       if _server_word(server.name) in ("", _server_word(event.server))]
         return bool(servers) and all(map(self._is_walled, servers))
 
     def _is_walled(self, server: Server) -> bool:
+        """Does this entry surely start our wall, and leave nothing of it to the checkout that it may have
+        come with?"""
         wall = server.wrapper
         if (wall is None or
             list(wall.wall[:wall.wall.index(wall.program) + 1]) not in (self._io().wall, own_command())):
@@ -32475,6 +33048,14 @@ def _read_event_bytes(end: float, fd: int = 0) -> bytes:
 # records, `verify` checks that none was changed or taken out, `explain` judges one of them again and tells of
 # every rule that was asked, and `allow` writes the narrowest rule that lets it pass.
 #
+# A log is read by people who were interrupted. So each line says what was refused and ends with a ref, and
+# the ref is all that the other verbs need. `--suspect` shows what looks like a false alarm: a shape of
+# call that comes again and again, that a person has allowed before, or that only a name told to be a secret.
+#
+# `allow` writes a rule that names server, tool, the argument that decided and the names of all others, and
+# only where the whole policy would then let the call pass. Where it cannot be so narrow it says why, and
+# leaves the rule to a person: a rule that is too wide opens more than the call that was meant.
+#
 # The log does not hold everything. Arguments of allowed calls are left out unless the policy says otherwise,
 # long texts are cut and secrets replaced. So a call that is read back from a record comes with a sentence
 # about what is missing, and nothing is concluded from what is missing.
@@ -32497,11 +33078,12 @@ class Logged(NamedTuple):
 
 
 def since_moment(text: str, now: float) -> str:
-    """The moment that `1h`, `30m`, `2d`, `1w` (before *now*), `2026-11-30` or `2026-11-30T14:00` (local time)
-    means, as records write it. Raises UsageError."""
-    found = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
-    if found:
-        return _utc(now - int(found[1]) * _SPANS_S[found[2]])
+    """The moment that `1h`, `30m`, `2d`, `1w` (before *now*, in seconds since 1970), `2026-11-30` or
+    `2026-11-30T14:00` (local time) means, as records write it. Such texts can be compared as texts.
+    Raises UsageError."""
+    match = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
+    if match:
+        return _utc(now - int(match[1]) * _SPANS_S[match[2]])
     for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"):
         try:
             return _utc(time.mktime(time.strptime(text, form)))
@@ -32512,6 +33094,7 @@ def since_moment(text: str, now: float) -> str:
 
 
 def _utc(seconds: float) -> str:
+    """A moment as records write it, in UTC and whole seconds."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(max(0.0, seconds)))
 
 
@@ -32583,16 +33166,17 @@ def logged_line(line: str, file: str, number: int) -> Logged:
 
 def about_record(record: Mapping[str, Any]) -> str:
     """What a record is about, in a few words: what decided, or what was found."""
-    found = record.get("findings")
-    if type(found) is list and found and type(found[0]) is dict:
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        place = found[0].get("pointer") or ""
-        return f"{found[0].get('pattern')}{more}" + (f" at {place}" if place else "")
+    findings = record.get("findings")
+    if type(findings) is list and findings and type(findings[0]) is dict:
+        more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
+        where = findings[0].get("pointer") or ""
+        return f"{findings[0].get('pattern')}{more}" + (f" at {where}" if where else "")
     return str(record.get("subject") or record.get("why") or record.get("message") or "")
 
 
 class _Filter:
-    """Which records a command line asks for."""
+    """Which records a command line asks for: of a time, a server, a tool, a rule or a session, and of
+    which kinds."""
 
     def __init__(self, args: Any, since: str) -> None:
         self._args, self._since = args, since
@@ -32604,6 +33188,8 @@ class _Filter:
                                                         for key, value in wanted)
 
     def takes(self, record: Mapping[str, Any]) -> bool:
+        """Is it also of a kind that is asked for? Without an option: all but calls that were simply
+        allowed."""
         args = self._args
         if not self.is_about(record):
             return False
@@ -32665,6 +33251,8 @@ def cmd_log(args: Any, io: Surroundings) -> int:
 
 
 def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json: bool) -> None:
+    """Print a record on one line, as wide as the terminal; where that is too narrow, what it is about is
+    cut in the middle."""
     if as_json:
         io.say(_compact(dict(record)))
         return
@@ -32672,20 +33260,21 @@ def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json
     word, code, _ = _WORDS.get(action, (action.upper(), 31, 2))
     word = f"({record['would']})".upper() if "would" in record else word
     tail = f"[{record['rule']}]" if record.get("rule") else ""
-    what = " ".join(str(one) for one in (record.get("server"), record.get("tool") or record.get("method"))
+    subject = " ".join(str(one) for one in (record.get("server"), record.get("tool") or record.get("method"))
                     if one)
     head = f"{_local(record, today)} {word:<7}"
     ref, about = str(record.get("ref") or "-"), about_record(record)
     if record.get("answer"):
         tail += f" answered {record['answer']}"
-    used = len(head) + len(ref) + len(what) + len(tail) + 5
+    used = len(head) + len(ref) + len(subject) + len(tail) + 5
     if io.width and len(about) > io.width - used:
         about = _cut_in_the_middle(printable(about, 1000), max(12, io.width - used - 30))
-    line = printable(f"{head} {ref}  {what}  {about}  {tail}".rstrip(), io.width or 3000)
+    line = printable(f"{head} {ref}  {subject}  {about}  {tail}".rstrip(), io.width or 3000)
     io.say(io.coloured(line, head, code))
 
 
 def _say_stopped(io: Surroundings) -> None:
+    """Say which servers are stopped, since an empty log is else easily taken for a quiet day."""
     for name in io.stops.names():
         io.say(f"Every call {'of every server' if name == '' else f'of {printable(name)}'} is refused now "
                "(mcpwall go).")
@@ -32706,7 +33295,7 @@ def _say_suspects(io: Surroundings, records: Sequence[dict[str, Any]], as_json: 
     allowed = {(record["session"], record.get("digest")) for record in records
                if record.get("answer") in _YES}
     allowed_shapes = {_shape(record)[1:] for record in records if record.get("answer") in _YES}
-    found: list[tuple[str, dict[str, Any], int]] = []
+    suspects: list[tuple[str, dict[str, Any], int]] = []
     for shape, same in shapes.items():
         why: list[str] = []
         if any((record["session"], record.get("digest")) in allowed
@@ -32719,24 +33308,24 @@ def _say_suspects(io: Surroundings, records: Sequence[dict[str, Any]], as_json: 
         if kinds:
             why.append(f"only a name tells ({', '.join(sorted(kinds))})")
         if why:
-            found.append(("; ".join(why), same[-1], len(same)))
-    found.sort(key=lambda one: (not one[0].startswith("you"), -one[2]))
+            suspects.append(("; ".join(why), same[-1], len(same)))
+    suspects.sort(key=lambda suspect: (not suspect[0].startswith("you"), -suspect[2]))
     today = time.strftime("%Y-%m-%d")
-    for reason, record, _ in found:
+    for reason, record, _ in suspects:
         _say_record(io, {**record, "suspect": reason} if as_json else record, today, as_json)
         if not as_json:
             io.say(f"    {reason}")
-    return [record for _, record, _ in found]
+    return [record for _, record, _ in suspects]
 
 
 def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Print how often each rule hit for each server, and which rules that refuse never did."""
     rows: dict[tuple[str, str], list[Any]] = {}
     for record in records:
         key = str(record.get("rule") or "(default)"), str(record.get("server") or "")
         row = rows.setdefault(key, [0, record["ts"], record["ts"], {}])
         row[0], row[1], row[2] = row[0] + 1, min(row[1], record["ts"]), max(row[2], record["ts"])
-        action = str(record.get("would") or record["action"])
-        row[3][action] = row[3].get(action, 0) + 1
+        _count(row[3], _became(record))
     ordered = sorted(rows.items(), key=lambda item: -item[1][0])
     fired = {rule.replace("project:", "") for rule, _ in rows}
     try:
@@ -32756,7 +33345,7 @@ def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json
         table.append([str(count), rule, server, first[:16], last[:16], said])
     _say_table(io, table)
     if never:
-        _say_wrapped(io, "Never fired: " + ", ".join(never))
+        _say_wrapped(io, "Never matched: " + ", ".join(never))
 
 
 def _say_table(io: Surroundings, rows: Sequence[Sequence[str]]) -> None:
@@ -32769,6 +33358,7 @@ def _say_table(io: Surroundings, rows: Sequence[Sequence[str]]) -> None:
 
 
 def _say_wrapped(io: Surroundings, text: str, indent: str = "  ") -> None:
+    """Print a text wrapped at the end of the terminal, further lines indented."""
     import textwrap
     io.say(textwrap.fill(printable(text, 20_000), io.width or 100, subsequent_indent=indent,
                          break_on_hyphens=False))
@@ -32806,7 +33396,7 @@ def cmd_verify(args: Any, io: Surroundings) -> int:
     files = log_files(io, args.files)
     if not files:
         raise UsageError("there is no log to verify; name a file")
-    # session: number of records, seq, hash of the last line, where that stands
+    # By session: how many records it has, the last number, the hash of the last line, and where that stands.
     heads: dict[str, list[Any]] = {}
     problems: list[tuple[str, int, str]] = []
     loose = 0
@@ -32840,14 +33430,15 @@ def cmd_verify(args: Any, io: Surroundings) -> int:
     _say_line(io,
               "Keep these heads elsewhere: only they show whether a log was cut at its end or written "
               "anew.")
-    _say_table(io, [["session", "records", "head", "last"], *([session, str(count), digest, place]
-                                                              for session, (count, _, digest, place)
+    _say_table(io, [["session", "records", "head", "last"], *([session, str(count), digest, where]
+                                                              for session, (count, _, digest, where)
                                                               in heads.items())])
     return 1 if problems else 0
 
 
 def _break_of(head: Sequence[Any] | None, seq: Any, prev: Any) -> str:
-    """Where a chain breaks at a record, seen from the one before it; "" when it does not."""
+    """Where a chain breaks at a record, seen from the one before it; "" when it does not. A number that is
+    missing tells of records taken out, a hash that does not fit of one that was changed."""
     if type(seq) is not int:
         return "the record has no number"
     if head is None:
@@ -32865,17 +33456,18 @@ def _break_of(head: Sequence[Any] | None, seq: Any, prev: Any) -> str:
 
 def find_record(io: Surroundings, ref: str, files: Sequence[str]) -> dict[str, Any]:
     """The newest record with this ref. Raises UsageError."""
-    found = None
+    newest = None
     for entry in read_log(files or log_files(io, [])):
         if entry.record is not None and entry.record.get("ref") == ref:
-            found = entry.record
-    if found is None:
+            newest = entry.record
+    if newest is None:
         raise UsageError(f"no record in the log has the ref {printable(ref)}; see: mcpwall log --all")
-    return found
+    return newest
 
 
 def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
-    """The call of a record as far as the log tells it, and what it does not tell ("" when it is whole)."""
+    """The call of a record as far as the log tells it, and what it does not tell ("" when it is whole).
+    Where only the argument that decided was logged, the others are missing from the call."""
     if record.get("direction") != "inbound" or not record.get("method"):
         return None, "it is no call"
     params: dict[str, Any] = {}
@@ -32891,12 +33483,12 @@ def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
         return body, "the arguments of allowed calls are not logged (settings.log_args: full)"
     if not record.get("subject") or steps[:1] != ["params"]:
         return body, "the log does not hold what decided (settings.log_args: denied)"
-    place: dict[str, Any] = {"params": params}
+    holder: dict[str, Any] = {"params": params}
     for step in steps[:-1]:
-        place = place.setdefault(step, {})
-        if type(place) is not dict:
+        holder = holder.setdefault(step, {})
+        if type(holder) is not dict:
             return body, "the log does not hold what decided"
-    place[steps[-1]] = record["subject"]
+    holder[steps[-1]] = record["subject"]
     cut = " … " in record["subject"] and "characters" in record["subject"]
     return (body,
             "a long text in it is cut" if cut else "a secret in it is replaced" if MARKER in record["subject"]
@@ -32965,6 +33557,7 @@ def _explained(step: tuple[Policy, Any, str, Any, str]) -> tuple[str, str, str]:
 
 
 def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
+    """Print what a record tells of a refusal: what decided, where, why, in which reading."""
     said = f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}"
     _say_line(io, said)
     for key, word in (("subject", "What decided"),
@@ -32980,6 +33573,7 @@ def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
 
 
 def _say_layers(io: Surroundings, policy: Policy) -> None:
+    """Print of which files the policy in force is made, the strongest first."""
     _say_line(io, "Policy, the strongest first: " + ", ".join(
         dict.fromkeys(layer.file for layer in policy.layers if layer.name != "protection")))
     if policy.apart is not None:
@@ -33007,18 +33601,18 @@ def _walked(line: bytes, policy: Policy, server: str) -> _Walked:
     method = body.get("method") if kind != "response" else "tools/call"
     tool = params.get("name") if method == "tools/call" and kind != "response" else None
     message = Message(peer, kind, body, text, method, tool, server)
-    found: _Walked = []
-    for one in filter(None, (policy.machine, policy.apart, policy)):
-        for rule, outcome, hit in Wall(one).walk(Subject(message, one, Budget(10.0)), every=True):
-            found.append((one, rule, outcome, hit, _why(one, message, rule, outcome, hit)))
+    walked: _Walked = []
+    for policy_of in filter(None, (policy.machine, policy.apart, policy)):
+        for rule, outcome, hit in Wall(policy_of).walk(Subject(message, policy_of, Budget(10.0)), every=True):
+            walked.append((policy_of, rule, outcome, hit, _why(policy_of, message, rule, outcome, hit)))
             if outcome in (DECIDES, FAULT):
                 break
-        last = found[-1][1]
-        if found[-1][2] is FAULT or one is not policy and last is not None and last.action == "deny":
+        last = walked[-1][1]
+        if walked[-1][2] is FAULT or policy_of is not policy and last is not None and last.action == "deny":
             break
-        if one is not policy and (last is None or one is policy.apart or last.action in _PASSING):
-            found.pop()
-    return found
+        if policy_of is not policy and (last is None or policy_of is policy.apart or last.action in _PASSING):
+            walked.pop()
+    return walked
 
 
 def _why(policy: Policy, message: Message, rule: Rule | None, outcome: str, hit: Hit | None) -> str:
@@ -33059,6 +33653,7 @@ def _why(policy: Policy, message: Message, rule: Rule | None, outcome: str, hit:
 
 
 def _default_words(policy: Policy, message: Message) -> str:
+    """What becomes of a message that no rule decides about."""
     settings = policy.settings
     if message.peer == "server":
         return settings.outbound_default_action
@@ -33067,6 +33662,7 @@ def _default_words(policy: Policy, message: Message) -> str:
 
 
 def _words_of(value: Any) -> str:
+    """A condition of a policy as a person would write it."""
     return (value if type(value) is str else ", ".join(value) if type(value) is list and
             all(type(one) is str for one in value) else json.dumps(value, ensure_ascii=False))
 
@@ -33076,9 +33672,9 @@ def _near_misses(policy: Policy, walk: _Walked) -> Iterator[str]:
     hold."""
     if not walk or walk[-1][1] is not None or policy.settings.default_action == "allow":
         return
-    for one, rule, outcome, _, _ in walk:
+    for policy_of, rule, outcome, _, _ in walk:
         if rule is not None and rule.action == "allow" and outcome in (PASSED, EXCEPTED):
-            data = one.rule_data(rule)
+            data = policy_of.rule_data(rule)
             wanted = {key: value for key, value in data["match"].get("arguments", {}).items()}
             yield f"{rule.name} would allow it if {_words_of(wanted)} held" + (
                 f", unless {_words_of(data['unless'])}" if "unless" in data else "")
@@ -33106,8 +33702,9 @@ _NEVER_ALLOWED = {      # rule: why no rule is written for it, and what helps
 
 
 def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-    """The narrowest rules that may allow just the call of a record, the most telling first. Raises
-    UsageError, with what to do instead, for one that cannot be allowed narrowly."""
+    """The narrowest rules that may allow just the call of a record, the most telling first: a place stays
+    below its folder, any other text is matched letter by letter. Raises UsageError, with what to do
+    instead, for a call that cannot be allowed narrowly."""
     rule, ref = str(record.get("rule") or ""), record.get("ref")
     if record.get("direction") != "inbound" or record.get("method") != "tools/call" or not record.get("tool"):
         raise UsageError(f"{ref}: only calls of tools are allowed by a rule; write one by hand for "
@@ -33151,12 +33748,13 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
 
 def _regex_of(text: str) -> str:
     """A regex of policies for exactly *text*."""
-    return re.sub(r"[\\^$.*+?()\[\]{}|/-]", lambda found: "\\" + found.group(), text)
+    return re.sub(r"[\\^$.*+?()\[\]{}|/-]", lambda match: "\\" + match.group(), text)
 
 
 def spliced_rule(text: str, file: str, rule: Mapping[str, Any]) -> str:
-    """A policy's *text* with *rule* as its first; comments and everything else stay. Raises PolicyError where
-    that takes a person."""
+    """A policy's *text* with *rule* as its first; comments and everything else stay. The result is read
+    again and must be the old policy with this rule before the others. Raises PolicyError where that
+    takes a person."""
     before = parse_policy(text, file).data if text.strip() else {"version": 1}
     wanted = {**before, "rules": [dict(rule), *before.get("rules", [])]}
     if file.endswith(".json"):
@@ -33170,16 +33768,18 @@ def spliced_rule(text: str, file: str, rule: Mapping[str, Any]) -> str:
 
 
 def _yaml_with_rule(text: str, file: str, rule: Mapping[str, Any], has_rules: bool) -> str | None:
+    """The same for YAML: the rule as a block before the first one, indented like that. None where the list
+    is written in a way that cannot be added to by lines."""
     block = to_yaml([dict(rule)], 90).rstrip("\n").split("\n")
     lines = text.split("\n")
     ending = "\r" if lines and lines[0].endswith("\r") else ""
     where = yaml_lines(text, file)[1] if text.strip() else {}
     if has_rules:
         first = where["/rules/0"] - 1
-        found = re.match(r"( *)-(?: |\r?$)", lines[first])
-        if found is None:
+        match = re.match(r"( *)-(?: |\r?$)", lines[first])
+        if match is None:
             return None
-        lines[first:first] = [found[1] + line + ending for line in block]
+        lines[first:first] = [match[1] + line + ending for line in block]
     else:
         at = where.get("/rules")
         if at is not None and not re.match(r"rules: *\[\] *(#.*)?\r?$|rules: *(#.*)?\r?$", lines[at - 1]):
@@ -33196,6 +33796,8 @@ def _yaml_with_rule(text: str, file: str, rule: Mapping[str, Any], has_rules: bo
 
 
 def _json_with_rule(text: str, rule: Mapping[str, Any]) -> str | None:
+    """The same for JSON: the rule before the first one, or in a list of its own at the beginning of the
+    object."""
     node = parse_jsonc(text, comments=False)
     rules = next((member.node for member in node.members or () if member.key == "rules"), None)
     item = json.dumps(rule, ensure_ascii=False)
@@ -33224,8 +33826,8 @@ def cmd_allow(args: Any, io: Surroundings) -> int:
     record = find_record(io, args.ref, log_files(io, args.log) if args.log else [])
     if not args.dry_run and not args.yes:
         io.need_terminal("allow",
-                         "it loosens the policy, so a person confirms it (--dry-run shows the rule), or says "
-                         "--yes")
+                         "this allows more, so a person must agree; without one, add --yes (--dry-run "
+                         "shows the rule)")
     _say_refusal(io, record)
     if args.session:
         return _grant_session(io, record, args.yes)
@@ -33233,6 +33835,8 @@ def cmd_allow(args: Any, io: Surroundings) -> int:
 
 
 def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool, yes: bool) -> int:
+    """Write a rule that allows the call of a record; the exit status. The first candidate is taken with
+    which the call would really pass, judged by the whole policy."""
     other = _policy_elsewhere(io, record)
     if other:
         raise UsageError(f"{record['ref']}: {other}")
@@ -33335,11 +33939,11 @@ class Stops:
 
     def names(self) -> list[str]:
         """What is stopped, "" for everything."""
-        found = [""] if os.path.exists(self._every) else []
+        stopped = [""] if os.path.exists(self._every) else []
         for name in sorted(os.listdir(self._folder)) if os.path.isdir(self._folder) else ():
             text = _plain_text_at(os.path.join(self._folder, name))
-            found += [text] if text and name != "all" else []
-        return found
+            stopped += [text] if text and name != "all" else []
+        return stopped
 
     def stop(self, server: str) -> None:
         """Refuse every call of *server*. Raises OSError."""
@@ -33390,15 +33994,25 @@ def cmd_go(args: Any, io: Surroundings) -> int:
 # another policy, `learn` writes a policy from the log, and `report` makes a page of it. They ask the same
 # Wall as the relay does. None of them sends anything, and none writes but to the file that was asked for.
 #
+# An example runs in a session of its own, with no pins but those it makes itself, so that the order of
+# examples does not matter. `lint` goes on after a mistake, by emptying the place of it, and so tells of all
+# mistakes at once; the relay stops at the first.
+#
+# `learn` generalises as little as it can: an argument gets a condition only if one of our forms (a folder, a
+# small closed set of words) holds of every value seen, and names of arguments that were never seen are
+# refused. A call that the built-in rules would refuse comes in only argument by argument, exactly as it was.
+#
 # What the log does not tell cannot be replayed: a call whose arguments are cut, one that a person answered,
 # one that a limit or a stop refused. Such calls are counted by their reason, and never guessed.
 
+# Each mistake costs another load of the policy, and nobody mends more at a time.
 MAX_LINT_PROBLEMS = 100
 
 
 class _Example:
-    """One example, run in a session of its own: `problems` says what was not as expected, `rules` which rules
-    decided."""
+    """One example, run in a session of its own: `problems` says what was not as expected, `rules` which
+    rules decided. The session enforces even where the policy only monitors, or nothing could be
+    expected of it."""
 
     def __init__(self, policy: Policy, example: Mapping[str, Any]) -> None:
         settings = policy.settings._replace(mode="enforce", unlisted_tools="allow")
@@ -33444,6 +34058,7 @@ class _Example:
         return ("deny" if left_out else str(fields["action"])), fields["rule"], text
 
     def _step(self, step: Mapping[str, Any]) -> tuple[str, str | None, str]:
+        """(action, rule, what passed) of one step: a call with its answer, or a message as it is given."""
         self._ident += 1
         if "message" in step:
             body = {"jsonrpc": "2.0", **step["message"]}
@@ -33517,7 +34132,8 @@ def cmd_test(args: Any, io: Surroundings) -> int:
 
 
 def _policy_of_tests(layer: PolicyLayer, path: str, is_policy: bool, options: _Options) -> Policy:
-    """The policy that the examples of a file are about: itself, or what it (or the command line) names."""
+    """The policy that the examples of a file are about: the file itself, or what it (or the command line)
+    names. Examples beside a policy can so be run against another version of it."""
     if options.config or options.profile:
         return options.policy()
     named = layer.data.get("policy")
@@ -33538,16 +34154,17 @@ def _write_result(io: Surroundings, path: str, text: str, mode: int = 0o644) -> 
 
 
 def _write_junit(io: Surroundings, path: str, tested: Sequence[_Tested]) -> None:
+    """Write the results in the form that build servers read (JUnit XML). Raises UsageError."""
     from xml.sax.saxutils import escape, quoteattr
-    failed = sum(bool(one.problems) for one in tested)
+    failed = sum(bool(example.problems) for example in tested)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>',
              f'<testsuite name="mcpwall" tests="{len(tested)}" failures="{failed}">']
-    for one in tested:
-        name = quoteattr(printable(f"{one.line}: {one.name}", 300))
-        head = f"<testcase classname={quoteattr(printable(one.file, 500))} name={name}"
-        said = printable("; ".join(one.problems), 2000)
+    for example in tested:
+        name = quoteattr(printable(f"{example.line}: {example.name}", 300))
+        head = f"<testcase classname={quoteattr(printable(example.file, 500))} name={name}"
+        said = printable("; ".join(example.problems), 2000)
         lines.append(f"{head}><failure message={quoteattr(said)}>{escape(said)}</failure></testcase>"
-                     if one.problems else head + "/>")
+                     if example.problems else head + "/>")
     _write_result(io, path, "\n".join([*lines, "</testsuite>", ""]))
 
 
@@ -33555,7 +34172,8 @@ def _write_junit(io: Surroundings, path: str, tested: Sequence[_Tested]) -> None
 
 def policy_problems(text: str, file: str,
                     load: Callable[[PolicyLayer], Policy]) -> tuple[list[str], Policy | None]:
-    """Every mistake in a policy, and the policy without what is wrong in it (None when too much is)."""
+    """(every mistake in a policy, the policy without what is wrong in it). The second is None when too
+    much is. It loads the policy again and again, each time without the place of the last mistake."""
     problems: list[str] = []
     try:
         data = load_json(text) if file.endswith(".json") else parse_yaml(text, file)
@@ -33573,10 +34191,11 @@ def policy_problems(text: str, file: str,
     return problems, None
 
 
-def _without_place(data: Any, place: str) -> bool:
+def _without_place(data: Any, where: str) -> bool:
     """Empty what stands at a JSON Pointer so that what follows it keeps its place; False when nothing
-    does."""
-    steps = [step for step in pointer_steps(place) if step]
+    does. A rule is replaced by one that marks and decides nothing: were it taken out, the rules behind
+    it would move, and their mistakes be told with the wrong number."""
+    steps = [step for step in pointer_steps(where) if step]
     if not steps:
         return False
     rule = steps[0] in ("rules", "outbound_rules") and len(steps) > 1
@@ -33616,7 +34235,7 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
     if not files:
         io.say("There is no policy here; the built-in default is in force.")
         return 0
-    found: dict[str, list[list[str]]] = {}
+    results: dict[str, list[list[str]]] = {}
     context = default_path_context(project_dir=io.cwd, home=io.home)
     for path in files:
         text = read_policy_file(path, check_owner=False)[1]
@@ -33628,13 +34247,13 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
             and not os.path.exists(os.path.splitext(path)[0] + ".tests.yml")):
             doubts.append(f"{path}: the policy has no tests; `tests:` lists calls and what must become of "
                           "them (see: mcpwall test --help)")
-        found[path] = [problems, doubts]
-    bad = any(problems or args.strict and doubts for problems, doubts in found.values())
+        results[path] = [problems, doubts]
+    bad = any(problems or args.strict and doubts for problems, doubts in results.values())
     if args.json:
         io.say_json({path: {"problems": problems, "warnings": doubts}
-                     for path, (problems, doubts) in found.items()})
+                     for path, (problems, doubts) in results.items()})
         return int(bad)
-    for path, (problems, doubts) in found.items():
+    for path, (problems, doubts) in results.items():
         for problem in problems:
             _say_line(io, printable(shown_without_secrets(problem), 1000))
         for doubt in doubts:
@@ -33647,11 +34266,13 @@ def cmd_lint(args: Any, io: Surroundings) -> int:
 # -- replay and learn -------------------------------------------------------------------
 
 def _arguments_of(message: Message) -> dict[str, Any]:
+    """The arguments of a logged call."""
     return (message.body.get("params") or {}).get("arguments", {})      # type: ignore[no-any-return]
 
 
 def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message, str]]:
-    """(record, the call, what is not known of it) of every call in the logs."""
+    """(record, the call, what is not known of it) of every call in the logs; "" when all is known.
+    Answers, and what a session did of itself, are passed over."""
     for record, *_ in read_log(log_files(io, words), bool(words)):
         if (record is None or record.get("direction") != "inbound"
             or record.get("method") in (None, "response") or "answers" in record or "hook" in record
@@ -33679,8 +34300,8 @@ class _Rejudged(NamedTuple):
 
 
 def _not_by_rules_alone(record: Mapping[str, Any], action: str, limited: Iterable[str]) -> str:
-    """Why what became of a call cannot be told again from the call alone; "" when it can. *limited*: rules
-    with a limit or a mark."""
+    """Why what became of a call cannot be told again from the call alone; "" when it can. *limited*: the
+    names of rules with a limit or a mark, whose verdicts depend on what came before."""
     if str(record.get("rule")) in limited:
         return "limits and marks depend on what came before"
     if (record.get("rule") is None and action in ("deny", "ask")
@@ -33703,7 +34324,7 @@ def cmd_replay(args: Any, io: Surroundings) -> int:
     untold: dict[str, int] = {}
     same = 0
     for record, message, missing in _logged_calls(io, args.files):
-        old = str(record.get("would") or record["action"])
+        old = _became(record)
         missing = missing or _not_by_rules_alone(record, old, limited)
         if missing:
             _count(untold, missing)
@@ -33742,7 +34363,8 @@ MAX_LEARNED_WORDS = 12      # distinct words of one argument: so many are listed
              _option("--project", "DIR",
                      "the project: what ${PROJECT_DIR} means (default: the working directory)"))
 def cmd_learn(args: Any, io: Surroundings) -> int:
-    """Print a policy that allows only what the log shows was allowed. It writes no file.
+    """Print a policy that allows the tools and folders that the log shows, and refuses the rest. It writes no
+    file.
 
     mcpwall learn --server github > learned.yml
     """
@@ -33762,6 +34384,11 @@ def cmd_learn(args: Any, io: Surroundings) -> int:
             (usual if default.decide(message).action in _PASSING else others).append(message)
         if usual or not messages:
             rules.append(_learned_rule(server, tool, usual, project, io))
+            held = rules[-1]["match"].get("arguments", {})
+            free = sorted({key for message in usual for key, value in _arguments_of(message).items()
+                           if type(value) is str} - set(held))
+            if free:
+                notes.append(f"# {tool}: any text is allowed in {', '.join(free)}; add a regex to narrow it")
         # what the built-in rules refuse was allowed by the user's own policy, or by a person: an allow rule
         # comes before the built-in ones, so it must say exactly what was allowed
         exact = _exact_rule(server, tool, others, context) if others else None
@@ -33797,7 +34424,7 @@ def _allowed_calls(io: Surroundings, files: Sequence[str],
     calls: dict[_Tool, list[Message]] = {}
     untold: dict[_Tool, int] = {}
     for record, message, missing in _logged_calls(io, files):
-        passed = str(record.get("would") or record["action"]) in _PASSING or record.get("answer") in _YES
+        passed = _became(record) in _PASSING or record.get("answer") in _YES
         if message.tool is None or server and message.server != server or not passed:
             continue
         key = message.server, message.tool
@@ -33883,8 +34510,8 @@ def _allows_all(rule: Mapping[str, Any], messages: Sequence[Message], context: P
 
 
 def _learned_matcher(values: Sequence[Any], project: str) -> dict[str, Any] | None:
-    """What all *values* of an argument have in common: a folder, or a small closed set of words. None:
-    nothing."""
+    """What all *values* of an argument have in common: a folder, or a small closed set of words; None for
+    nothing. A folder that is the root of the file system is none, for it would allow everything."""
     texts = [text for value in values for text in (value if type(value) is list else [value])]
     if not texts or not all(type(text) is str and text for text in texts):
         return None
@@ -33914,7 +34541,8 @@ h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p.dim,td.di
 vertical-align:top;overflow-wrap:anywhere}th{font-weight:600;white-space:nowrap}td.number{width:1%;text-align:right;white-space:nowrap;overflow-wrap:normal}
 svg{display:block}svg text{fill:var(--dim);font-size:11px}.deny{fill:var(--deny)}.ask{fill:var(--ask)}.redact{fill:var(--redact)}
 b.deny{color:var(--deny)}b.ask{color:var(--ask)}b.redact{color:var(--redact)}@media print{body{padding:0;max-width:none}h2{break-after:avoid}}
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
+# Of each table of a report. A browser shows so many at once, and the log has all of them.
 MAX_REPORT_ROWS = 500
 
 
@@ -33932,18 +34560,19 @@ def _report_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
             if body else '<p class="dim">None.</p>')
 
 
-def _report_counts(keys: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def _report_counts(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """(how often, *key), the most frequent first."""
     counts: dict[tuple[Any, ...], int] = {}
-    for key in keys:
-        counts[key] = counts.get(key, 0) + 1
+    for key in rows:
+        _count(counts, key)
     return [(count, *key)
             for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))][:MAX_REPORT_ROWS]
 
 
 def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Sequence[str], made: str) -> str:
-    """One self-contained page about these records: no script, nothing from elsewhere, every text of a message
-    escaped."""
+    """One self-contained page (HTML) about these records: no script, nothing from elsewhere, every text of
+    a message escaped. What is in the log was written by servers and models, and a page that ran some of
+    it would be the attack."""
     from html import escape
     refused = [record for record in records if record["action"] == "deny"]
     asked = [record for record in records if record["action"] == "ask" or record.get("asked")]
@@ -33973,7 +34602,7 @@ def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Seq
          _report_counts(told(one, "would", "rule", "tool") for one in would)),
         ("Tools that were flagged or left out", ("server", "tool", "what", "why"),
          list(dict.fromkeys(tools))[:MAX_REPORT_ROWS]),
-        ("Servers that no wall covers", ("entry",), [(one,) for one in uncovered]),
+        ("Servers that no wall covers", ("entry",), [(entry,) for entry in uncovered]),
         ("Each of them", ("time (UTC)", "ref", "what", "server", "tool", "about", "rule"),
          [(str(one["ts"])[:19].replace("T", " "), one.get("ref"),
            f"would {one['would']}" if one.get("would") else one["action"],
@@ -34003,9 +34632,9 @@ def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
     bars: dict[str, list[int]] = {}
     for record in records:
         bar = bars.setdefault(str(record["ts"])[:cut], [0, 0, 0])
-        action = str(record.get("would") or record["action"])
-        for place, actions in enumerate((("deny",), ("ask",), ("redact", "strip"))):
-            bar[place] += action in actions
+        action = _became(record)
+        for index, actions in enumerate((("deny",), ("ask",), ("redact", "strip"))):
+            bar[index] += action in actions
     shown = sorted(bars.items())[-60:]
     most, width = max(1, *(sum(bar) for _, bar in shown)), min(100, 900 / len(shown))
     lines = [f'<div class="wide"><svg width="{40 + width * len(shown):.0f}" height="200" role="img" '
@@ -34055,6 +34684,13 @@ def cmd_report(args: Any, io: Surroundings) -> int:
 # A command line is a relay (`mcpwall [OPTION…] -- COMMAND`) or a verb. A verb is a function with its
 # arguments declared above it (section 29), and VERBS lists them all in the order of the help. Whatever goes
 # wrong ends in `main` as one line on stderr, which says what to write instead, and in an exit status.
+#
+# The relay's own options stand before `--`, and everything behind it is the server's. Nothing is guessed
+# there: a word before `--` that is no verb is a mistake, and the line that was probably meant is shown.
+#
+# A server is known to rules and to the consent store by a name and an identity (`server_identity`). Both come
+# from its command, and leave out what differs from day to day or machine to machine: versions, places,
+# tokens. So an update asks nobody again, and another program under the same name does.
 
 ABOUT = """\
 mcpwall: a firewall for AI tool calls. It runs between an AI host and an MCP server, and judges every message.
@@ -34075,12 +34711,12 @@ Examples:
   mcpwall --profile strict -- uvx mcp-server-git
   mcpwall check read_file path=~/.ssh/id_rsa
   mcpwall log --since 2d
-  mcpwall rules company-laptop --format yaml > ~/.mcpwall/config.yml
+  mcpwall init --profile company-laptop
 
 Exit status of `mcpwall -- COMMAND`: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be
 started; 70 for a fault in mcpwall. Of every verb: 0 done, allowed, or nothing found; 1 something was found, refused or
 not done; 2 a mistake in the command line, a file or the input.
-"""    # noqa: E501 (a table: whole rows)
+"""    # noqa: E501
 MAX_CHECK_BYTES = 10 * 1024 * 1024
 
 
@@ -34145,6 +34781,8 @@ def _settle_streams() -> None:
 
 
 def dispatch(argv: list[str]) -> int:
+    """Carry out a command line: a verb, one of the options that only say something, or the relay; the exit
+    status. Raises UsageError."""
     at = argv.index("--") if "--" in argv else len(argv)
     verb_at = 0
     while verb_at < at and argv[verb_at].startswith("-"):       # options may stand before the verb
@@ -34193,6 +34831,7 @@ def _corrected(argv: Sequence[str], word: str) -> str:
 
 
 def _shell_word(word: str) -> str:
+    """A word as a shell of POSIX has to get it."""
     import shlex
     return shlex.quote(word)
 
@@ -34217,6 +34856,7 @@ def _fitted(line: str) -> str:
 
 
 def _say_version() -> int:
+    """Print the version."""
     print(f"mcpwall {__version__}")
     return 0
 
@@ -34232,13 +34872,15 @@ def _cmd_checksum() -> int:
 # -- the relay ------------------------------------------------------------------
 
 def _cmd_relay(options: _Options, command: list[str]) -> int:
+    """Stand in front of the server that *command* starts; its exit status. All that may fail for a mistake
+    of the user's is done before the server starts, so that no half of a wall is ever running."""
     if not command:
         raise UsageError("nothing after --; write the server's command there")
     if len(command) == 1 and re.search(r"\s", command[0]) and not os.path.exists(command[0]):
         raise UsageError(f"{printable(repr(command[0]))} is one word with blanks; write the command in "
                          f"several: mcpwall -- {printable(command[0], 300)}")
     if sys.stdin is not None and sys.stdin.isatty():
-        print("mcpwall: waiting for a host to speak MCP here; it is hosts that start this line (see: mcpwall "
+        print("mcpwall: waiting for a host to speak MCP here; hosts start this command (see: mcpwall "
               "init)", file=sys.stderr)
     gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
@@ -34374,9 +35016,9 @@ def shown_command(command: Sequence[str]) -> str:
     return printable(" ".join(words), 300)
 
 
-def _without_value(found: re.Match[str]) -> str:
+def _without_value(match: re.Match[str]) -> str:
     """`user:password@`, the query of a URL and the value of `NAME=value` left out."""
-    return f"{found[2]}=" if found[2] else f"://{found[1]}"
+    return f"{match[2]}=" if match[2] else f"://{match[1]}"
 
 
 # -- check ----------------------------------------------------------------------
@@ -34466,13 +35108,14 @@ def _check_lines(given: str | None) -> list[bytes]:
 
 
 def _is_loose_json(line: bytes) -> bool:
-    """Could somebody's JSON reader take this for one value?"""
+    """Could somebody's JSON reader take this for one value? Then it is judged, and refused if it is not
+    strict, rather than called no input."""
     try:
         json.loads(line.decode("utf-8", "surrogateescape"))
     except RecursionError:
         return True
     except ValueError as fault:
-        # an integer of too many digits is JSON all the same
+        # Python reads no integer of more than 4,300 digits, but other readers do, so it is JSON all the same.
         return not isinstance(fault, json.JSONDecodeError)
     return True
 
@@ -34481,7 +35124,8 @@ class _Checks:
     """Judges messages as the relay would, and keeps the verdicts for showing."""
 
     def __init__(self, policy: Policy, server_name: str, tool: str | None) -> None:
-        # no server is known
+        # `check` knows no server and no list of tools, so settings about listed and pinned tools cannot
+        # apply.
         settings = policy.settings._replace(tool_pinning="off", unlisted_tools="allow", read_only=False)
         self._policy, self._server_name, self._tool = policy._replace(settings=settings), server_name, tool
         self._verdicts: list[tuple[dict[str, Any], str]] = []
@@ -34515,6 +35159,7 @@ class _Checks:
                 self.status = 1
 
     def show(self, as_json: bool, stream: Any = None) -> None:
+        """Print the verdicts so far, as JSON or as a sign and a line for each, and forget them."""
         stream = stream or sys.stdout
         if as_json:
             keys = ("direction", "method", "tool", "id", "action", "rule", "message", "why", "view",
@@ -34537,12 +35182,13 @@ class _Checks:
         return ""
 
     def _lines(self, fields: dict[str, Any], argument: str) -> Iterator[str]:
+        """A verdict in lines: what it is about, which rule decided and where that stands, and why."""
         sign, (word, _, _) = _SIGNS[fields["action"]], _WORDS[fields["action"]]
-        what = fields["method"] or "unreadable"
+        subject = fields["method"] or "unreadable"
         if fields["direction"] == "outbound":
-            what = "(response)" if what == "response" else f"(from the server) {what}"
+            subject = "(response)" if subject == "response" else f"(from the server) {subject}"
         more = [printable(text) for text in (fields["tool"], argument) if text]
-        yield "  ".join([f"{sign} {word:<6} {what}", *more])
+        yield "  ".join([f"{sign} {word:<6} {subject}", *more])
         if fields["rule"] is not None:
             yield f"  Rule: {printable(fields['rule'])}{self._origin(fields['rule'])}"
         elif fields["method"] is None or fields["message"] is not None:
@@ -34568,8 +35214,8 @@ def _with_signs_of(text: str, encoding: str | None) -> str:
 
 
 def _deciding_argument(item: Any, fields: Mapping[str, Any]) -> str:
-    """What a verdict shows of a call: the argument that decided, by its name where it is not the first; else
-    the first."""
+    """What a verdict shows of a call: the argument that decided, by its name where it is not the first;
+    else the first. Most calls have one argument, and its name tells nothing then."""
     steps = pointer_steps(str(fields.get("argument") or ""))
     value, first = item, _first_argument(item)
     try:
@@ -34743,8 +35389,7 @@ def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
     since, hits = _utc(time.time() - 30 * 86400), dict[str, int]()
     for record, *_ in read_log(log_files(io, [], since)) if io.home else ():
         if record is not None and record["ts"] >= since and record.get("rule"):
-            name = str(record["rule"]).replace("project:", "")
-            hits[name] = hits.get(name, 0) + 1
+            _count(hits, str(record["rule"]).replace("project:", ""))
     rows = [(key, number, rule, one.origin(rule))
             for one in filter(None, (policy.machine, policy.apart, policy))
             for key, rules in (("calls", one.rules), ("answers", one.outbound_rules))
@@ -34768,7 +35413,7 @@ def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
 # -- demo -------------------------------------------------------------------------
 
 _DEMO_STEPS = (
-    # what the client wants, tool, arguments
+    # Each step: what the model wants, the tool, its arguments.
     ("read a source file", "read_file", {"path": "src/app.py"}),
     ("read an SSH key", "read_file", {"path": "~/.ssh/id_rsa"}),
     ("run a command", "run_command", {"command": "rm -rf / --no-preserve-root"}),
@@ -34827,6 +35472,10 @@ def cmd_demo(args: Any, io: Surroundings) -> int:
         project = os.path.join(home, "project")
         os.mkdir(project)
         this = [sys.executable, os.path.abspath(__file__)]
+        if "PYTHONHOME" not in os.environ:      # as a wrapped entry starts: compiled once for wall and server
+            cache = sys.pycache_prefix or os.path.join(home, "cache")
+            text = _LAUNCHER.format(file=this[1], cache=cache)
+            this[1:] = ["-I", "-S", "-c", text]
         child = subprocess.Popen([*this, *given, "--log-level", "error", "--server-name", "toy", "--", *this,
                                   "demo", "--server"],
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=project,
@@ -34854,7 +35503,8 @@ def cmd_demo(args: Any, io: Surroundings) -> int:
 
 
 def _demo_conversation(io: Surroundings, to_wall: Any, from_wall: Any) -> str:
-    """Show what becomes of each call; the ref of the first one that is refused."""
+    """Show what becomes of each call; the ref of the first one that is refused. Each is sent and waited
+    for by itself, so that what the wall says stands below it."""
     def ask(ident: int, method: str, params: dict[str, Any]) -> dict[str, Any]:
         to_wall.write(json.dumps({"jsonrpc": "2.0", "id": ident, "method": method, "params": params}).encode()
                       + b"\n")
@@ -34889,7 +35539,8 @@ VERBS: dict[str, Callable[[Sequence[str], Surroundings], int]] = {
     "verify": cmd_verify,
     "lint": cmd_lint, "test": cmd_test, "replay": cmd_replay, "learn": cmd_learn, "report": cmd_report,
     "check": cmd_check, "rules": cmd_rules, "hook": cmd_hook, "demo": cmd_demo}
-# verbs that do without a home directory
+# Verbs that do without a home directory: those that only judge, and those that hosts and pipelines run as
+# users without one.
 _HOMELESS = ("check", "rules", "hook", "demo", "explain", "lint", "test", "replay")
 
 __all__ = [

@@ -731,7 +731,7 @@ def growth(wall: Any, quick: bool, largest: int = 0) -> list[str]:
         for n in points:
             if largest and n > largest:
                 break
-            took = cost(wall, session(n), peer, functools.partial(line, n), 0.1 if quick else 0.4)
+            took = cost(wall, session(n), peer, functools.partial(line, n), 0.01 if largest else 0.1 if quick else 0.4)
             factor = (took / before[1]) ** (1 / math.log10(n / before[0])) if before[0] else math.nan
             cells.append(f"{n:,}: " + ("refused" if math.isnan(took) else f"{number(took)} ms")
                          + ("" if math.isnan(factor) else f" (×{factor:.1f})"))

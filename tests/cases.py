@@ -30,7 +30,7 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
-from tests.support import SCRIPT, TOP, WALL, mcpwall  # noqa: E402
+from tests.support import SCRIPT, TOP, WALL, mcpwall, run_main  # noqa: E402
 
 FOLDER = os.path.join(ROOT, "tests", "data", "cases")
 GAP = "~|" + "~"
@@ -238,14 +238,17 @@ class Runner:
 
     def policy(self, case: dict) -> tuple[bool, object]:
         file = self.write(os.path.join(self.home, "policy.yml"), case["policy"])
-        done = subprocess.run([*WALL, "-c", file, "check", *case["check"]], capture_output=True, text=True, env=environment())
-        return done.returncode == 2 or bool(done.stderr.strip()), (done.returncode, (done.stdout + done.stderr).strip()[:160])
+        done = run_main(("-c", file, "check", *case["check"]))
+        return done.returncode == 2 or bool(done.stderr.strip()), (done.returncode, (done.stdout + done.stderr).decode().strip()[:160])
 
     def command(self, case: dict) -> tuple[bool, object]:
-        planted = any(name.endswith(".py") for name in case.get("files", {}))       # what a script imports is asked there
-        done = subprocess.run([*(SCRIPT if planted else WALL), *case["words"]], input=case.get("stdin", ""), capture_output=True,
-                              text=True, timeout=60, env={**(os.environ if planted else environment()), **case.get("env", {})})
-        text = done.stdout + done.stderr
+        words, text = case["words"], case.get("stdin", "")
+        if any(name.endswith(".py") for name in case.get("files", {})):         # what a script imports is asked there
+            done = subprocess.run([*SCRIPT, *words], input=text.encode(), capture_output=True, timeout=60,
+                                  env={**os.environ, **case.get("env", {})})
+        else:
+            done = run_main(tuple(words), text, case.get("env"))
+        text = (done.stdout + done.stderr).decode()
         return case.get("want", done.returncode) == done.returncode and absent(case.get("hidden", []), text), (done.returncode, text)
 
 

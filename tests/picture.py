@@ -5,15 +5,18 @@ import os
 import re
 import subprocess
 import sys
+from typing import Sequence
 from xml.sax.saxutils import escape
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 COLOURS = (("refused:", "#ff8a80"), ("DENY", "#ff8a80"), ("[REDACTED BY MCPWALL]", "#6cc6ee"), ("REDACT", "#6cc6ee"), ("answered:", "#9ad29a"))
 
 
-def shown() -> list[str]:
-    """The lines of the demo, up to what comes next; a made-up time and ref in place of this run's."""
-    text = subprocess.run([sys.executable, os.path.join(ROOT, "mcpwall.py"), "demo"], stdout=subprocess.PIPE, check=True).stdout.decode()
+def shown(start: Sequence[str] = (sys.executable, os.path.join(ROOT, "mcpwall.py"))) -> list[str]:
+    """The lines of the demo, up to what comes next; a made-up time, ref and hash in place of this run's."""
+    environ = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    text = subprocess.run([*start, "demo"], stdout=subprocess.PIPE, check=True, env=environ).stdout.decode().replace("\r\n", "\n")
+    text = re.sub(r"(?<=Policy hash then: )[0-9a-f]+", "0f1e2d7488bc", text)
     refs = dict.fromkeys(re.findall(r"\b([a-z0-9]{6})-\d+\b", text))
     for ref in refs:
         text = text.replace(ref, "k7f3qa")

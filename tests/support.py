@@ -157,6 +157,15 @@ def text_result(*texts: str) -> dict:
     return {"content": [{"type": "text", "text": text} for text in texts]}
 
 
+def run_main(words: tuple[str, ...], text: str = "", environ: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+    """What the command line does with *words*, and *text* on stdin, in this process and its working directory."""
+    stdin = io.TextIOWrapper(io.BytesIO(text.encode("utf-8", "surrogateescape")), "utf-8")
+    stdout, stderr = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with mock.patch.dict(os.environ, environ or {}), mock.patch.multiple(sys, stdin=stdin, stdout=stdout, stderr=stderr):
+        status = mcpwall.main(words)
+    return subprocess.CompletedProcess(words, status, stdout.buffer.getvalue(), stderr.buffer.getvalue())
+
+
 class InEmptyHome(unittest.TestCase):
     """A test with a HOME and a working directory of its own."""
 
@@ -186,13 +195,9 @@ class InEmptyHome(unittest.TestCase):
 
     def run_here(self, *words: str, text: str = "") -> subprocess.CompletedProcess:
         """What the command line does with *words* and *text* on stdin, in this process: a new one takes a while to start."""
-        stdin = io.TextIOWrapper(io.BytesIO(text.encode("utf-8", "surrogateescape")), "utf-8")
-        stdout, stderr = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
         before = os.getcwd()
         os.chdir(self.project)
         try:
-            with mock.patch.dict(os.environ, self.environ), mock.patch.multiple(sys, stdin=stdin, stdout=stdout, stderr=stderr):
-                status = mcpwall.main(words)
+            return run_main(words, text, self.environ)
         finally:
             os.chdir(before)
-        return subprocess.CompletedProcess(words, status, stdout.buffer.getvalue(), stderr.buffer.getvalue())

@@ -767,7 +767,7 @@ class Servers(Verb):
         self.store.keep("files", pins(tool("big", "x", inputSchema=schema), tool("huge", "y" * 20_000)), False)
         self.assertEqual(self.approve("files", answers="\n"), 1)
         self.assertLess(self.out.count("\n"), 9)
-        self.assertIn("+ big: x\n    takes nothing", self.out)
+        self.assertIn("+ big: x\n    takes no arguments", self.out)
         self.assertIn("+ huge: (too long to be kept; SHA-256", self.out)
         self.assertEqual(self.approve("files", "big", answers="\n"), 1)
         self.assertNotIn("huge", self.out)
@@ -782,14 +782,14 @@ class Servers(Verb):
         self.store.keep("files", pins(*new), False)
         self.approve("files", answers="n\n")
         self.assertLess(self.out.count("\n"), 24)
-        self.assertIn('+ new0: Lists a folder.\n    takes path*, depth; readOnlyHint: true\n'.replace("path*, depth", "depth, path*"), self.out)
+        self.assertIn('+ new0: Lists a folder.\n    takes depth, path (required); readOnlyHint: true\n', self.out)
 
     def test_what_changed_is_said_in_a_line(self) -> None:
         self.store.accept("files", pins(tool("read", inputSchema={"type": "object", "properties": {"a": {}, "b": {}}, "required": ["b"]})))
         schema = {"type": "object", "properties": {"a": {}, "c": {}}, "required": ["a", "c"]}
         self.store.keep("files", pins(tool("read", inputSchema=schema, annotations={"readOnlyHint": True})), False)
         self.approve("files", answers="n\n")
-        self.assertIn("~ read: now takes c*; no longer takes b; now requires a; readOnlyHint is true now, not null\n", self.out)
+        self.assertIn("~ read: now takes c (required); no longer takes b; now requires a; readOnlyHint is true now, not null\n", self.out)
 
     def test_an_unsteady_tool(self) -> None:
         self.store.keep("files", pins(tool("read", "12:00")), False)

@@ -2,22 +2,32 @@
 from __future__ import annotations
 
 import os
+import re
 import unittest
 
 from tests import cases
 
 
 class Cases(unittest.TestCase):
-    def test_each_case_has_the_outcome_that_it_names(self) -> None:
-        runner = cases.Runner()
-        self.addCleanup(runner.close)
-        for file in cases.case_files():
-            for case in cases.load(file):
-                with self.subTest(f"{os.path.basename(file)}: {case['id']}"):
-                    fine, now = runner.run(case)
-                    self.assertTrue(fine, now)
+    """Has a test for each file of cases, so that they are shared out; all that a process runs share a home and the compiled policies."""
 
-    def test_every_case_has_a_name_of_its_own_in_its_file(self) -> None:
-        for file in cases.case_files():
-            names = [case["id"] for case in cases.load(file)]
-            self.assertEqual(len(names), len(set(names)), file)
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.runner = cases.Runner()
+        cls.addClassCleanup(cls.runner.close)
+
+    def check(self, file: str) -> None:
+        """Has each case of *file* a name of its own and the outcome that it names?"""
+        taken = set()
+        for case in cases.load(file):
+            with self.subTest(f"{os.path.basename(file)}: {case['id']}"):
+                fine, now = self.runner.run(case)
+                self.assertTrue(fine, now)
+                self.assertNotIn(case["id"], taken)
+                taken.add(case["id"])
+        self.assertTrue(taken, "no case")
+
+
+for _file in cases.case_files():
+    _name = re.sub(r"\W", "_", os.path.basename(_file)[:-5])
+    setattr(Cases, f"test_{_name}", lambda self, file=_file: self.check(file))

@@ -699,6 +699,7 @@ class Installed(InEmptyHome):
         self.home = os.path.join(self.home, "o'the \"home\" $HOME")
         os.makedirs(self.home)
         self.environ.update(HOME=self.home, USERPROFILE=self.home)
+        self.start_quickly()
 
     def setup(self, *words: str) -> str:
         done = self.run_here(*words)
@@ -739,7 +740,7 @@ class Installed(InEmptyHome):
         self.assertEqual(left, [agents])
         with open(agents) as stream:
             self.assertEqual(stream.read(), '{\n  "name": "mine"\n}\n')
-        self.assertIn("no hook of ours", self.setup("unwrap", "--yes", "--hook", "all"))
+        self.assertIn("no hook of mcpwall", self.setup("unwrap", "--yes", "--hook", "all"))
 
     def test_init(self) -> None:
         os.makedirs(os.path.join(self.home, ".codex"))

@@ -118,7 +118,7 @@ class Log(Verbs):
         self.assertIn("block-wallets", summary["never_fired"])
         self.assertNotIn("block-ssh-keys", summary["never_fired"])
         self.run_("log", "--summary")
-        self.assertIn("Never fired: ", self.out)
+        self.assertIn("Never matched: ", self.out)
 
     def test_suspects_say_why(self) -> None:
         for number in range(6):

@@ -10,7 +10,8 @@ import subprocess
 import unittest
 from unittest import mock
 
-from tests.support import WALL, InEmptyHome, line, mcpwall, request
+from tests import picture
+from tests.support import TOP, WALL, InEmptyHome, line, mcpwall, request
 
 ROOT = os.path.dirname(os.path.abspath(mcpwall.__file__))
 README = os.path.join(ROOT, "README.md")
@@ -95,8 +96,22 @@ class Readme(InEmptyHome):
                 finally:
                     os.chdir(before)
                 shown = re.sub(r"(?m)^\d\d:\d\d:\d\d", "14:03:59", said.getvalue().replace(session, "k7f3qa"))
+                shown = re.sub(r"refused \d+ min ago", "refused 1 min ago", shown)
                 pattern = "".join(r"(?:.*\n)*?" if row.strip() == "…" else re.escape(row) for row in expected.splitlines(True))
                 self.assertRegex(shown, rf"\A{pattern}\Z", f"{command}\n{shown}")
+
+        logs = os.path.join(self.home, ".mcpwall", "logs")
+        table = self.text.partition("\n## Audit log\n")[2].partition("\n## ")[0]
+        for name in os.listdir(logs):
+            with open(os.path.join(logs, name), encoding="utf-8") as stream:
+                fields = {field for row in stream for field in json.loads(row)}
+            for field in fields:
+                self.assertRegex(table, rf"(?m)^\|[^|]*`{field}`", field)
+
+    def test_every_rule_of_default_is_told_of(self) -> None:
+        policy = mcpwall.builtin_policy("default")
+        told = re.findall(r"`((?:block|ask|log|flag|keep|redact)-[\w-]+)`", self.text.partition("These are the rules of `default`")[2].partition("\n## ")[0])
+        self.assertEqual(sorted(told), sorted(rule.name for rule in (*policy.rules, *policy.outbound_rules)))
 
     def test_what_is_shown_of_a_refusal_is_what_comes(self) -> None:
         answers, said = self.talk([("read_file", {"path": "~/.ssh/id_rsa"})])
@@ -226,6 +241,31 @@ class Readme(InEmptyHome):
             shown = "working directory" if value is None else "`true`" if value is True else "`false`" if value is False else f"`{value}`"
             self.assertRegex(self.text, rf"(?m)^\| `{key}` \| {re.escape(shown)} \|")
 
+    def test_the_policy_language_is_that_of_its_checks(self) -> None:
+        """Whatever a mistake is told to use instead stands in the row of that key."""
+        def told(policy: dict) -> list[str]:
+            try:
+                mcpwall.parse_policy(json.dumps({"version": 1, **policy}), "policy.json")
+            except mcpwall.PolicyError as fault:
+                found = re.search(r"; (?:use|write) ([\w, ]+)$", str(fault))
+                return re.split(r", | or ", found[1]) if found and "a " not in found[1] else []
+            return []
+
+        def rule(match: dict) -> dict:
+            return {"rules": [{"name": "x", "match": {"arguments": {"_any_value": match}}, "action": "deny"}]}
+
+        wanted = {key: told({"settings": {key: "nope"}}) for key in mcpwall.Settings._fields}
+        wanted.update({word: told(rule({word: "no pe", **({"path": "x"} if word == "access" else {})}))
+                       for word in ("command", "danger", "address", "sql", "access")})
+        for key in ("injection", "asks", "direction"):
+            wanted[key] = told({"outbound_rules": [{"name": "x", "match": {key: "no pe"}, "action": "deny"}]})
+        self.assertGreater(sum(map(len, wanted.values())), 75, wanted)
+        for key, values in wanted.items():
+            row = re.search(rf"(?m)^\| `{key}` \|.*", self.text)
+            self.assertIsNotNone(row, key)
+            for value in values:
+                self.assertIn(f"`{value}`", row[0] + ("`true` `false`" if value in ("true", "false") else ""), key)
+
     def test_limits_are_as_described(self) -> None:
         table = self.text.partition("\n### Limits\n")[2].partition("\n#")[0]
         for name in ("DEPTH", "CONTAINER_MARKS", "INTEGER_DIGITS", "NAME_CHARS", "BATCH", "PENDING", "HELD", "REFUSED", "GRANTED", "LIMITS_CALLS",
@@ -255,7 +295,38 @@ class Readme(InEmptyHome):
         for text in re.findall(r"```yaml\n(.*?)```", self.text, re.DOTALL):
             mcpwall.compile_policy([mcpwall.parse_policy(text, "readme.yml")], mcpwall.default_path_context(), "readme")
 
+    def test_the_changelog_is_grouped_and_says_things_once(self) -> None:
+        with open(os.path.join(ROOT, "CHANGELOG.md"), encoding="utf-8") as stream:
+            part = re.split(r"(?m)^## ", stream.read())[1]
+        self.assertEqual(re.findall(r"(?m)^### (.*)", part), ["Added", "Changed", "Fixed", "Security"])
+        spans = re.findall(r"`([^`]{16,})`", re.sub(r"\s+", " ", part))
+        self.assertEqual(sorted({span for span in spans if spans.count(span) > 1 and not span.startswith(("mcpwall ", "block-"))}), [])
+
+    def test_what_to_add_where_is_there(self) -> None:
+        part = self.text.partition("### How to contribute")[2]
+        with open(os.path.join(ROOT, "mcpwall.py"), encoding="utf-8") as stream:
+            source = stream.read()
+        for name in re.findall(r"(?m)^\| [^|]* \| `([A-Z_]+)`:", part):
+            self.assertRegex(source, rf"(?m)^{name} = ")
+        self.assertIn("\nstdbuf | e:i:o: ", source)
+        self.assertIn("\ncursor | user | mcpServers | ~/.cursor/mcp.json\n", source)
+        for path in (*re.findall(r"`(tests/[\w/.]+)`", part), *(f"tests/{name}.py" for name in re.findall(r"tests\.(\w+)", part))):
+            self.assertTrue(os.path.exists(os.path.join(ROOT, path)), path)
+        with open(os.path.join(ROOT, "Makefile"), encoding="utf-8") as stream:
+            targets = re.findall(r"(?m)^([a-z]+):", stream.read())
+        for target in re.findall(r"(?m)(?:^|`)make ([a-z]+)", self.text):
+            self.assertIn(target, targets)
+
+    @unittest.skipIf(os.name == "nt", "it shows paths of a POSIX system")
+    def test_the_picture_is_that_of_the_demo(self) -> None:
+        with mock.patch.dict(os.environ, {"PYTHONPATH": TOP, "COLUMNS": "80"}):
+            drawn = picture.picture(picture.shown(WALL))
+        with open(os.path.join(ROOT, ".github", "demo.svg"), encoding="utf-8") as stream:
+            self.assertEqual(stream.read(), drawn, "draw it again: python3 tests/picture.py")
+
     def test_public_names_are_named(self) -> None:
+        named = set(re.findall(r"`(\w+)`", self.text.partition("The public names are in")[2].partition("\n\n")[0]))
+        self.assertEqual(named, set(mcpwall.__all__))
         for name in mcpwall.__all__:
             self.assertTrue(hasattr(mcpwall, name), name)
             self.assertTrue(getattr(mcpwall, name).__doc__ if name.isidentifier() and not name.isupper() else True, name)

@@ -24,15 +24,19 @@ SERVER = [sys.executable, "-I", "-S", os.path.join(HERE, "data", "relay_server.p
 RELAY = [sys.executable, "-S", os.path.join(HERE, "data", "relay_wall.py")]
 POSIX = os.name == "posix"
 LONG = 20.0     # seconds after which a test that waits has failed
-PLACES = tempfile.mkdtemp(prefix="mcpwall-test-")
+PLACES = []     # the folder of this run
+
+
+def setUpModule():
+    PLACES.append(tempfile.mkdtemp(prefix="mcpwall-test-"))
 
 
 def tearDownModule():
-    shutil.rmtree(PLACES, True)
+    shutil.rmtree(PLACES.pop(), True)
 
 
 def folder():
-    return tempfile.mkdtemp(dir=PLACES)
+    return tempfile.mkdtemp(dir=PLACES[-1])
 
 
 def environment(**more):
@@ -520,7 +524,7 @@ class Ends(unittest.TestCase):
 
 class LogTrouble(unittest.TestCase):
     def test_going_on_without_a_log(self):
-        with tempfile.NamedTemporaryFile(dir=PLACES) as file, Host("good", options={"log": file.name}) as host:
+        with tempfile.NamedTemporaryFile(dir=PLACES[-1]) as file, Host("good", options={"log": file.name}) as host:
             host.ask(1)
             host.ask(2)
             self.assertEqual(end(host)[0], 0)
@@ -528,7 +532,7 @@ class LogTrouble(unittest.TestCase):
             self.assertIn("going on without it", host.stderr())
 
     def test_refusing_without_a_log(self):
-        with tempfile.NamedTemporaryFile(dir=PLACES) as file, \
+        with tempfile.NamedTemporaryFile(dir=PLACES[-1]) as file, \
                 Host("good", options={"log": file.name, "required": True}) as host:
             host.send(request(1))
             self.assertIn("error", host.line())
@@ -874,7 +878,7 @@ class Embedded(unittest.TestCase):
 
     @unittest.skipUnless(POSIX, "process ids")
     def test_in_a_thread(self):
-        fd, os.environ["PIDS"] = tempfile.mkstemp(dir=PLACES)
+        fd, os.environ["PIDS"] = tempfile.mkstemp(dir=PLACES[-1])
         os.close(fd)
         stdin, host_out = os.pipe()
         host_in, stdout = os.pipe()
@@ -914,7 +918,7 @@ class OnWindows(unittest.TestCase):
     """What is done otherwise there, with the means of this system."""
 
     def start(self, *habit, kernel=None):
-        fd, pids = tempfile.mkstemp(dir=PLACES)
+        fd, pids = tempfile.mkstemp(dir=PLACES[-1])
         os.close(fd)
         child = mcpwall.start_windows(SERVER[0], [*SERVER, *(habit or ("good", "5"))], {**os.environ, "PIDS": pids}, kernel)
         self.addCleanup(os.close, child.stdout)
@@ -1018,7 +1022,7 @@ class OnWindows(unittest.TestCase):
         kernel.WaitForSingleObject = lambda *_: 0 if gone else 258
         stdin, host_out = os.pipe()
         host_in, stdout = os.pipe()
-        fd, pids = tempfile.mkstemp(dir=PLACES)
+        fd, pids = tempfile.mkstemp(dir=PLACES[-1])
         os.close(fd)
         session, reporter, status = mcpwall.Session(mcpwall.Wall(mcpwall.builtin_policy("default"))), mcpwall.Reporter(None), []
 

@@ -102,7 +102,7 @@ class Init(Desk):
         self.assertEqual(self.wrapped(os.path.join(self.project, ".mcp.json")), ["p"])
         self.assertIn(f'"--project", "{self.project}"', read(os.path.join(self.project, ".mcp.json")))
         self.assertEqual(read(os.path.join(self.home, ".config", "goose", "config.yaml")), GOOSE)
-        for words in ("far", "not covered: remote (url)", "lines to paste", "claude-code, copilot",
+        for words in ("far", "not covered: a remote server (url)", "lines to paste", "claude-code, copilot",
                       '-    "db": {"command": "pg-mcp"}', "may be shared"):
             self.assertIn(words, self.out)
         before = read(self.cursor)
@@ -235,6 +235,7 @@ class Init(Desk):
             self.assertEqual(self.run_("init", "--all", "--dry-run"), 0)
             self.assertNotIn(TOKEN[:12], self.out)
             self.assertIn(mcpwall.MARKER[:9], self.out)
+            self.assertIn("the file keeps the secret", self.out)
             self.assertTrue(all(c == "\n" or c.isprintable() for c in self.out))
 
     def test_values_of_variables_and_named_secrets_are_masked_wherever_they_stand(self) -> None:
@@ -567,7 +568,7 @@ class Status(Desk):
         write(self.cursor, '{"mcpServers": {"db": {"command": "pg-mcp"}}}')
         self.assertEqual(self.run_("wrap", "db"), 0)
         self.assertEqual(self.run_("status"), 0)
-        self.assertIn("wrapped, no policy of its own", self.out)
+        self.assertIn("  1  db  wrapped  pg-mcp", self.out)
 
     def test_servers(self) -> None:
         write(self.cursor, CURSOR)

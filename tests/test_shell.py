@@ -294,7 +294,7 @@ class Hostile(unittest.TestCase):
     def test_repeated_marks(self):
         for unit in self.UNITS:
             for language in ("", "powershell", "cmd", "code"):
-                spent = self.try_one((unit * 2000)[:2000], language)       # what doubles with each mark does not end at ten times less
+                spent = self.try_one((unit * 1000)[:1000], language)       # what doubles with each mark does not end at five times less
                 self.assertLess(spent, ENDS_S, (unit, language))
 
     def test_a_megabyte_is_refused_at_once(self):

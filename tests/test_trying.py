@@ -166,6 +166,8 @@ class Replaying(Verbs):
     def test_a_learned_policy_allows_all_that_was_allowed_and_little_else(self) -> None:
         records = self.logged(400)
         self.assertEqual(self.run_("learn"), 0, self.err)
+        self.assertIn("# run_command: any text is allowed in command; add a regex to narrow it\n", self.out)
+        self.assertNotIn("# read_file: any text", self.out)
         path = self.write("learned.yml", self.out)
         learned = mcpwall.load_policy(config=path)
         self.assertEqual(learned.settings.default_action, "deny")

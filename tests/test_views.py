@@ -269,8 +269,9 @@ class QuickCalls(unittest.TestCase):
         for name in ("secrets", "injection"):
             with open(os.path.join(os.path.dirname(__file__), "data", name + ".json"), encoding="utf-8") as stream:
                 samples += [text.replace("~|" + "~", "") for text in strings_of(json.load(stream))[0] if len(text) < 1500]
+        samples = list(dict.fromkeys(samples))
         hits = plain = 0
-        for turn in range(len(samples) + rounds(500)):
+        for turn in range(len(samples) + rounds(1500)):
             text = samples[turn] if turn < len(samples) else self.text(rng, samples)
             value: object = text if rng.random() < 0.7 else [text, {"x": self.text(rng, samples), "text": text}]
             arguments = {rng.choice(("path", "text", "a", "name", "data", "password", "q")): value, "api_key": self.text(rng, samples)}

@@ -5,7 +5,6 @@ It writes its process id, and those of its children, to the file named by PIDS.
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -129,6 +128,7 @@ def stopped():
 
 def parent(child_habit, status="0"):
     """Starts a child that shares its descriptors, and ends when its input does (at once with `gone`)."""
+    import subprocess           # which takes as long as all else here
     subprocess.Popen([sys.executable, "-I", "-S", __file__, child_habit], stdin=subprocess.DEVNULL)
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
