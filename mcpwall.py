@@ -7288,10 +7288,10 @@ pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscrip
     javascript:) :: runs remote content
 pipe_to_shell :: npx pnpx bunx :: (?:-\S+ )*(?:\S+@)?https?:// :: runs remote content
 pipe_to_shell :: pip pip3 pipx uv uvx poetry pdm npm pnpm yarn bun :: (?=(?:.* )?(?:install|add|i|--spec|--from|--with)[ =])(?:.* )?
-    (?!-[if] |--\S*(?:index|url|registry|links|proxy)\S* )\S+ (?:\S*@\x00?|--spec=|--from=)?(?:git\+)?https?://(?!(?:[\w.-]+@)?(?:[\w-]+\.)*
+    (?!-[if] |--\S*(?:index|url|registry|links|proxy)\S* )\S+ (?:\S*@\x00?|--spec=|--from=)?(?:git\+)?https?://(?!(?:[\w.-]+@)?(?:[\w-]+\.)*?
     (?:github\.com|githubusercontent\.com|gitlab\.com|bitbucket\.org|codeberg\.org|pypi\.org|pythonhosted\.org|pytorch\.org|
     python\.org|npmjs\.(?:org|com)|yarnpkg\.com|huggingface\.co|googleapis\.com|visualstudio\.com|dev\.azure\.com|apache\.org|
-    localhost|127\.0\.0\.1)[:/ ]) :: runs what a package of an unknown host says
+    localhost|127\.0\.0\.1|git[\w-]*\.[\w.-]+)[:/ ]) :: runs what a package of an unknown host says
 pipe_to_shell :: pip pip3 uv :: (?:.* )?(?:-i|--(?:extra-|default-)?index(?:-url)?)[= ]http://(?!localhost|127\.|10\.|192\.168\.|
     172\.|\S*\.(?:local|internal|lan|corp)[:/]) :: installs from where anybody on the way can change it
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
@@ -7568,6 +7568,7 @@ _SH_VALUED_GLOBAL = frozenset("""-n -C -c -H -s -u --profile --region --output -
     --kube-context --config""".split())
 _SH_SUBCOMMANDS = frozenset("""git kubectl oc docker podman nerdctl aws gcloud az gsutil helm terraform tofu
     terragrunt gh npm pnpm yarn pip cargo apt apt-get brew systemctl redis-cli nomad vault""".split())
+_SH_PACKAGERS = frozenset("npm pnpm yarn bun".split())
 _SH_FIND_NARROWS = frozenset("-empty -regex -iregex -mtime -mmin -size -newer".split())
 _SH_FIND_RUNS = frozenset("-exec -execdir -ok -okdir -x -X --exec --exec-batch".split())
 _SH_REMOVES_ALL = frozenset("rimraf shred srm wipe trash trash-put del-cli remove remove_directory".split())
@@ -10612,6 +10613,14 @@ class _ShFiles(_ShState):
         if (not word or len(word) > 4096 or word[:1] in "-!" or word[:8] == "/dev/fd/" or word == _SH_HOLE or
             "\n" in word or ("://" in word and word[:5] != "file:")):
             return
+        if "{" in word and "," in word:         # that the program expands, as the shell would have done
+            for one in _sh_braces([("u", word)])[:MAX_SHELL_WORDS]:
+                plain = one if isinstance(one, str) else "".join([part[1] for part in one])
+                if plain == word:
+                    break
+                self.path(plain, sources)
+            else:
+                return
         for place in self.reported(word):
             known: list[str] = []               # what its wildcards may mean
             if len(self.paths) < MAX_SHELL_PATHS:
@@ -11916,6 +11925,8 @@ class _ShRun(_ShScripts):
                 option, mark, value = word.partition("=")
                 if mark and option not in _SH_TEXT_OPTIONS:
                     self.path(value, sources)
+            elif word[:1] == "@" and name in _SH_PACKAGERS:
+                pass                            # a package's name
             elif name not in _SH_SUBCOMMANDS or name == "git" or any([c in word for c in "/.~\\\ue0f0*"]):
                 value = word.partition("=")[2] if word[:1] not in ("/", ".", "~") else ""
                 self.path(value.lstrip("@") or word.lstrip("@"), sources)
@@ -12810,7 +12821,9 @@ def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 _sh_harmless = lazy_regex(
     r"\s*(?:#(?!!).*|eval ['\"]?\$\((?:\S*/bin/)?(?:zoxide|direnv|starship|pyenv|rbenv|nodenv|jenv|goenv|"
     r"mise|fnm|brew|atuin|thefuck|opam)(?: [\w-]+){1,4}\)['\"]?|(?:source|\.) <\(\w+ completion \w+\)|"
-    r"alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|(?:export )?(?!LD_|DYLD_|"
+    r"alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
+    r"(?:\[\[? -[a-z] [^;&|`()]*\]\]? && )?(?:export )?"
+    r"(?!LD_|DYLD_|"
     r"BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
 
 
