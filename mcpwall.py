@@ -1149,13 +1149,13 @@ _view_begin = _view_beginning()
 # changes.
 _view_begin_more = _view_beginning(
     "\u1100-\u11ff\u00a0\u00b2\u00b3\u00b9\u2002-\u200a\u2026\u202f\u205f\u2122\u3000\uff00-\uffef")
-# A word with all that is attached to it, in parts of 100 characters: normalising long runs can take quadratic
-# time
+# A word with all that is attached to it. It is taken in parts of 100 characters, since normalising a long run
+# of marks can take quadratic time.
 _view_attached = lazy_regex(r"[\w<=>\x80-\U0010ffff]*")
 _view_word = lazy_regex(r"\w+")
 _VIEW_ASCII = bytes(range(128))
-# UTF-8 but for lead bytes of blocks with odd characters. Left: accented Latin, Hebrew … Indic, kana,
-# ideographs, Hangul
+# The bytes of UTF-8 but for those that lead into blocks with odd characters. What is left are accented Latin,
+# Hebrew to the scripts of India, kana, ideographs and Hangul.
 _VIEW_CALM = bytes((*range(0xC0), *range(0xC3, 0xC9), 0xD6, 0xD7, *range(0xDA, 0xE1), *range(0xE3, 0xEA),
                     *range(0xEB, 0xEE)))
 
@@ -5865,11 +5865,12 @@ class ShellContext(NamedTuple):
 # One pass of recursive descent over the text, as bash itself reads it: what is quoted is decided where it
 # stands, and a substitution is a script within a word. A word that means itself is a plain `str`, any other a
 # list of parts:
-# u text unquoted · q text quoted · $ _ShParameter, quoted? · s substitution: script, quoted? · a arithmetic:
-# parts
-# p process substitution: script, direction · l array in parentheses: (index parts or None, word) of each
-# element
-#   (the readers of PowerShell and cmd.exe:) v variable: name, operation, quoted? · ( expression · { block
+#   u  text, unquoted                         q  text, quoted
+#   $  a _ShParameter, quoted?                s  a substitution: script, quoted?
+#   a  arithmetic: parts                      p  a process substitution: script, direction
+#   l  an array in parentheses: (index parts or None, word) of each element
+# and those of the readers of PowerShell and cmd.exe:
+#   v  a variable: name, operation, quoted?   (  an expression        {  a block
 # What a shell would refuse, or another one reads otherwise, is a *doubt*: noted with a reason, never taken
 # back, and the text is read on as well as can be. Too deep or too long is no doubt: BudgetSpent, and the
 # message is refused.
@@ -6935,20 +6936,18 @@ def glob_may_hit(word: str, known: str) -> bool:
 # command is then read from both places. Operands have a role each; `*` repeats it, `+` joins all that is
 # left, `?` is a word that may be missing.
 #   x a command starts here · e NAME=VALUE · cd the folder it works in · script a file that is run
-# sh python node perl ruby php awk sed sql make tcl osascript code esc: text in that language (esc: `!command`
-# in a line)
-# f perhaps a file · r read · w written · d deleted · n only its name matters · k key or settings, used and
-# not shown
-# p text that nobody looks at · u address · s text sent · S file sent · @ text or @FILE sent · vol a mount ·
-# ssh, git, exec
-# settings of these programs · text what is written to w · empty a file that is emptied · pipe one that is
-# made Behind the last bar, what goes in and comes out: in:ROLE of its standard input · away:WAY by which
-# input and s, S leave the
-# machine · none: nothing that matters · same: what goes in · lines: some of it · remote: what the network
-# says · below: names
-# of files here · made: what its words say · shows:WHAT (private) · append: w grows · root: the command inside
-# runs as root
-#   data: its words are no commands · t:NAME: what no row can say, by the function _do_NAME (9g)
+#   sh python node perl ruby php awk sed sql make tcl osascript code: text in that language
+#   esc: text of which a line that begins with `!` is a command
+#   f perhaps a file · r read · w written · d deleted · n only its name matters
+#   k key or settings, used and not shown · p text that nobody looks at · vol a mount
+#   u address · s text sent · S file sent · @ text or @FILE sent · ssh, git, exec: settings of these programs
+#   text what is written to w · empty a file that is emptied · pipe one that is made
+# Behind the last bar stands what goes in and comes out:
+#   in:ROLE of its standard input · away:WAY by which input and s, S leave the machine
+#   none: nothing that matters · same: what goes in · lines: some of it · remote: what the network says
+#   below: names of files here · made: what its words say · shows:WHAT (private) · append: w grows
+#   root: the command inside runs as root · data: its words are no commands
+#   t:NAME: what no row can say, by the function _do_NAME (9g)
 # Left out on purpose: options that change nothing we follow, and programs whose words are but files: those
 # need no row.
 _SH_PROGRAMS = """
@@ -7908,17 +7907,13 @@ def _sh_row(row: str) -> _ShRow:
 # it: they differ in comments (nested or not, `--` with a blank or without, `#`, `/*! … */`), in quotes (`"…"`
 # a name or a string, `[…]`, `$tag$`) and in what a backslash does. So comments and strings are neither words
 # nor hiding places. Two readings rest on it:
-# refusing   `sql_acts` says what a text does in any of the readings. A word acts only where a statement may
-# start: `drop` in a
-# name, a string or a comment is none. `SqlText` knows the clauses of each statement, so it tells a condition
-# that
-# always holds from one that chooses, tables that this text has made, and names that nobody will miss. Strings
-# count
-# by the word or function before them (`SQL_TEXTS`: files, programs); with a word that runs text, all are
-# read.
-# certain    `pure_select`, for rules that allow, stands in a section of its own below: one statement that
-# looks in *every*
-#              reading and calls nothing but SQL_READ_FUNCTIONS.
+#   refusing   `sql_acts` says what a text does in any of the readings. A word acts only where a statement
+#              may start: `drop` in a name, a string or a comment is none. `SqlText` knows the clauses of each
+#              statement, so it tells a condition that always holds from one that chooses, tables that this
+#              text has made, and names that nobody will miss. Strings count by the word or function before
+#              them (`SQL_TEXTS`: files, programs); with a word that runs text, all of them are read.
+#   certain    `pure_select`, for rules that allow, stands in a section of its own below: one statement that
+#              looks in *every* reading and calls nothing but SQL_READ_FUNCTIONS.
 # Left out on purpose: types, joins, what a view, a trigger or an operator of the user's own does, schema
 # changes that lose a column, and `MERGE`, whose condition stands in two places.
 
@@ -8253,17 +8248,17 @@ _sql_every = lazy_regex(
 # Python, JavaScript, TypeScript, Ruby, PHP, Perl, Lua, R, Java, Groovy and their like are read by one
 # evaluator, which follows only what the argument of a call *says*: literals, joins, formats, lists,
 # variables, loops, homes, paths, base64. Its parts:
-# _CODE_CALLS   the table: last names of what is called, whatever it was imported as -> roles (run, eval,
-# delete, send …)
+#   _CODE_CALLS   the table: last names of what is called, whatever it was imported as -> roles (run, eval,
+#                 delete, send …)
 #   _CodeValue    what is known of a value: texts it may be, items, fields, a name, where it comes from
-# _CodeText     cuts one text into tokens (families of languages differ in comments, quotes and sigils) and
-# reduces them from
-#                 the innermost brackets outwards, every branch once
-# _CodeValues   variables, which hold whatever is assigned or passed to them anywhere, and what values are
-# made of
+#   _CodeText     cuts one text into tokens (families of languages differ in comments, quotes and sigils) and
+#                 reduces them from the innermost brackets outwards, every branch once
+#   _CodeValues   variables, which hold whatever is assigned or passed to them anywhere, and what values are
+#                 made of
 #   _CodeCalls    what a call computes (_CODE_VALUES) and does (_CODE_ACTS): a method for each role
-# CodeReader    reads a text, again when a name got a value behind its use, and collects its acts;
-# `follow_acts` follows them What cannot be computed is a hole with a name and an origin: a hole that is
+#   CodeReader    reads a text, again when a name got a value behind its use, and collects its acts;
+#                 `follow_acts` follows them
+# What cannot be computed is a hole with a name and an origin: a hole that is
 # deleted or run is nobody's loss, or `rmtree(tmp)` could not be said; run with an origin (fetched, decoded)
 # it is refused. Code of an unknown language is read in several families. Left out on purpose: arithmetic,
 # conditions, scopes, classes (a method is known by its name), and what files on disk hold.
