@@ -15129,7 +15129,7 @@ TASK       request requests question task query goal brief job assignment wishes
 BEFORE     said told instructed above asked taught written given
 NOT        under_no_circumstances do_not don't dont never must_not mustn't should_not shouldn't shall_not may_not need_not needn't ought_not avoid
            refrain_from no_need_to not_to without
-TELL       tell inform mention reveal disclose explain admit report notify alert warn confess describe expose show say discuss
+TELL       bring_up bring tell inform mention reveal disclose explain admit report notify alert warn confess describe expose show say discuss
            acknowledge display telling informing mentioning revealing disclosing notifying alerting showing reporting warn
            advise advising let bother
 USER       user users human humans operator customer owner maintainer maintainers person
@@ -15217,7 +15217,8 @@ BOT        ai ais bots crawlers scrapers llm llms chatbot chatbots chatgpt gpt c
            automated_grader automated_graders machine_reader machine_readers automated_reader automated_readers automated_processing ai_reviewer ai_reviewers ai_browser
            ai_browsers agentic_browser agentic_browsers browser_agent virtual_assistant digital_assistant ai-agent ai-agents ai-instruction ai-instructions
            ai-note ai-assistant llm-note llm-instruction foundation_model automated_agent automated_agents autonomous_agent screening_model
-           automated_system ai_system ai_systems
+           automated_system automated_systems ai_system ai_systems llm-based ai-based ai-powered llm-powered ai-driven llm-driven
+           gpt-based
 SEES       reads read processes process handles handle summarises summarise summarizes summarize sees see parses parse screens screen
            visits visit opens open reviews review indexes index translates translate answers analyses analyzes evaluates ingests
            encounters receives views scans loads
@@ -15228,18 +15229,18 @@ ASSET      tests table tables orders project branch repo backup backups database
            snapshots alerts mailbox everything
 GIVE       grant give add invite promote escalate elevate assign share
 RIGHT      admin administrator owner collaborator maintainer permission permissions rights privileges access superuser root edit_rights
-PAY        pay buy transfer wire refund purchase donate order book subscribe move
-MONEY      in_full order usd eur gbp btc eth dollars euros invoice invoices iban payment payments bitcoin money funds balance subscription
+PAY        sell purchase charge rebook pay buy transfer wire refund purchase donate order book subscribe move
+MONEY      shares stock units stored_card card_on_file in_full order usd eur gbp btc eth dollars euros invoice invoices iban payment payments bitcoin money funds balance subscription
            gift_card gift_cards card credit_card wallet
 SAYS       claim state rate rank recommend conclude say tell respond answer reply mark present describe praise endorse declare assure
            report write mention advise suggest promote prefer favour favor score give
 BIAS       10 100 points marks yes best_employee nothing best first top highest positive exceptional excellent outstanding safe expired infected stars 10/10
            no_risk recommended approved passed accept hire trusted instead neutral authoritative five_points full_marks in_favour in_favor won
-FUND       one-time_code one-time_codes verification_code verification_codes browser_history browsing_history date_of_birth maiden_name mailbox
+FUND       phone_pin pin_code last_sms reset_link one-time_code one-time_codes verification_code verification_codes browser_history browsing_history date_of_birth maiden_name mailbox
            secret_word ssn ssns cvv cvc wallet_seed insurance_number card_number bank_details location_data email_and_phone vault_export api_token session_cookie session_cookies cookies cookie their_authorization_header your_authorization_header bearer_token oauth_token
            auth_token social_security_number credit_card_number credit_card_details 2fa_code passphrase master_password admin_password
            password_reset phone_numbers home_address password_store github_token aws_secret_access_key openai_api_key
-SAYING     tool_results tool_outputs full_prompt chain_of_thought tool_definitions chat_transcript chat_logs conversation_history chat_history chat_log message_history conversation_log entire_conversation
+SAYING     conversation_of chat_of previous_customer tool_results tool_outputs full_prompt chain_of_thought tool_definitions chat_transcript chat_logs conversation_history chat_history chat_log message_history conversation_log entire_conversation
            complete_dialogue full_dialogue all_previous_messages all_earlier_messages full_conversation whole_conversation complete_conversation this_conversation your_conversation conversation_text
            user's_last_message user's_question last_question user's_messages full_transcript
            previous_conversation last_message context_window user's_last_question conversation_so_far previous_messages tool_schema
@@ -15260,7 +15261,7 @@ BOTHER     bother trouble discuss discussed flag escalate mention tell inform no
            displayed shown know disclose disclosed
 CONFIG     bank_details bank_account account_number account_details password payee settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
            payout_address payout wallet recipient iban ci_check
-GUARD      integrity_check integrity_checks signature_check read-only_mode firewall antimalware security_scan security_scans security_scanner secret_scanning restriction safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
+GUARD      warnings integrity_check integrity_checks signature_check read-only_mode firewall antimalware security_scan security_scans security_scanner secret_scanning restriction safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
            safety_settings safety_checks confirmation_step approval_step permission_prompts approval_dialog safety_policy safety_guidelines
 LIFTED     redundant not_applicable inapplicable offline lifted removed disabled unlocked suspended void revoked deactivated waived cancelled unnecessary
 PRESS      requires additionally precondition prerequisite unless irrespective must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
@@ -15274,7 +15275,8 @@ ORDER      unsubscribe process fill wire raise rate accept list overwrite star p
 YOURS      real actual true sole only hidden secret
 WORKER     helper helpers scribe scribes reviewer reviewers reader readers summarizer summariser summarizers crawler crawlers
            parser parsers grader graders screener translator browser browsers contributor contributors developer developers tool tools
-           moderator moderators evaluator judge system systems service services visitor visitors
+           moderator moderators evaluator judge system systems service services visitor visitors installer installers client
+           clients script scripts program programs pipeline pipelines process processes app apps
 SUBJECT    agent model bot the_bots the_chatbot chatbots the_ai ai_agents the_assistant the_model the_agent the_bot the_agents assistant assistants agents models bots
 """    # noqa: E501
 # kind | force | phrase, one a line. A phrase is made of words, CLASSES, alternatives with `|`, `?` behind
@@ -15381,7 +15383,7 @@ exfil_link     order    MOVE ~2 all|every|unread ..4 *MAILS ..6 to ..3 MAIL
 exfil_link     order    append|encode|attach|include|put|insert|embed ..8 *TALK|WEALTH|USERS ..8 to|in|into|as|on|at ..5 EXFIL|URL
 exfil_link     order    render|display|show|insert|embed|output|include|load ..4 image|link|url|picture with|containing|including|carrying ..6 *WEALTH|TALK
 exfil_link     said     fetch|open|visit|request|load|curl URL ..5 *followed_by|plus|filling
-exfil_link     order    fetch|open|visit|load|browse ..3 *HOOK
+exfil_link     order    fetch|open|visit|load|browse|go_to|follow|click ..3 *HOOK
 concealment    order    DO|install ..11 without ..3 telling|informing|asking|notifying|alerting|warning ~1 *USER
 concealment    order    DO|always ..11 *secretly|covertly|discreetly END
 concealment    said     *USER ..5 need|needs ..3 be told|informed|notified|aware
@@ -15529,6 +15531,10 @@ role_spoof     -who3    note|notice|message|attention|reminder|hint|instruction|
 role_spoof     -who2    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..4 *AGENT|reviewer|reviewers STOP
 role_spoof     who2     to|for ~1 ..4 *AGENT|reviewers COLON
 role_spoof     -who2    *BOT STOP
+role_spoof     -who3    *BOT CALLED please|kindly|now|first|then|and? !add|include|write|copy|output MOVE|DEL|PAY|GIVE|REVEAL
+role_spoof     who3     person|human|one|people|user|man|woman ~1 you *serve|assist|represent
+role_spoof     who2     your *human|principal !readable|resources
+role_spoof     who2     for|to ~1 *BOT !companies|users|vendors|providers
 role_spoof     who3     as ~1 *BOT ..5 you
 role_spoof     who2     as ~1 *assistant|agent|model ..3 you
 role_spoof     who2     the *human|humans !readable|loop|loops|resources
@@ -15538,6 +15544,9 @@ role_spoof     said     *end of ~1 tool_output|tool_result|tool_response|context
 override       claim3   forget|never_mind|skip ..2 about? ~1 *summary|question|translation|picture
 override       claim3   *stop|cease|quit translating|summarizing|summarising|answering|reading|browsing|reviewing STOP
 override       claim2   *top|highest|absolute|utmost priority
+override       claim2   *waived|lifted|dropped|suspended ~1 CHECK
+override       claim2   rule|policy|restriction|limit ..1 *lifted|waived|suspended|dropped
+override       claim2   your ~1 *reward|objective|score|rating ..4 changed|updated|reset|depends
 concealment    claim2   got|have|obtained|received ~1 USERS *permission|approval|consent
 override       claim3   NEW *ORDERS have|has arrived|come|been|follow
 role_spoof     claim3   stop|cease being ..1 *AGENT
@@ -15580,6 +15589,9 @@ tool_steering  deed2!   RUN|MOVE|REVEAL|REMEMBER|present|list|hand|hand_over|sup
 tool_steering  deed2    be|been given|passed|supplied|told|sent ..4 *WEALTH|FUND
 tool_steering  deed2    value|values|HAVING|copy of ..4 *WEALTH|FUND
 tool_steering  deed2!   RUN ..4 *shell|terminal
+tool_steering  deed2!   issue|run|execute|CALL ..1 *grant|drop|truncate
+tool_steering  deed3    pipe|feed|pass it|this|them|that|output to|into|through *sh|bash|shell|python|zsh
+tool_steering  deed2    by DOING ..4 output|result|contents|content|value of
 tool_steering  deed2!   show|give|send|tell me his|her|their ..2 *messages|mails|emails|password|location|history|files|photos
 tool_steering  deed2!   assign|give|award ..3 *points|marks|stars|score|grade|rating
 tool_steering  deed2    be|contain|include|append ..3 *image|link|url|pixel ..6 URL
@@ -15608,7 +15620,9 @@ concealment    hide2    *SLY
 concealment    hide2    without ..1 *showing|telling|mentioning|displaying|revealing|asked
 concealment    hide2    no questions *asked
 concealment    hide2    *unnoticed|unseen|undetected
-concealment    hide2    in the *background|dark
+concealment    hide2    act|behave|continue|carry_on *normal|normally|as_usual|as_before
+concealment    hide2    keep ~1 to *yourself
+concealment    hide2    no time to *ask|check|confirm|verify|lose
 concealment    hide3    keep|leave|omit ..3 out_of|from ..1 *ANSWER
 concealment    hide2    don't|do_not|never|no tell|inform|notify|warn ~1 *him|her|them|anyone|anybody
 concealment    hide2    no_one|nobody has|needs|must|will *to_know|know|need
@@ -15626,7 +15640,7 @@ concealment    claim1   in *advance
 role_spoof     claim1   for|due_to|because_of|per|under|as|required_by|in_line_with|to_comply_with|to_ensure ..2 *LAW
 role_spoof     claim1   *urgent|urgently|asap|emergency|at_once
 role_spoof     claim1   PUSH ..6 *FAILS
-role_spoof     claim2   i_am|i'm|as|this_is|we_are ~1 ..1 *MASTER of|who|i|here|and|speaking
+role_spoof     claim2   i_am|i'm|as|this_is|we_are ~1 ..1 *MASTER of|who|i|here|speaking
 role_spoof     claim1   by|from ~1 ..1 *MASTER
 role_spoof     claim2   SYSTEM|admin|security|priority|maintenance|priority ..1 *notice|notification|override|directive|alert|session|instruction STOP
 override       claim2   *GUARD|restrictions ..3 LIFTED
@@ -15654,7 +15668,7 @@ concealment    =hide3   do_not|never|don't|no_need ask ..3 permission|consent|ap
 concealment    =hide2   never|do_not|don't|not ..1 explain|disclose|reveal|mention|say|display ..2 why|this|that|it|rule|step|where|who
 concealment    =hide2   say *nothing|none
 tool_steering  =press1  PRESS
-tool_steering  =said    claim|say|pretend ..6 unavailable|deprecated|broken|insecure
+tool_steering  =said    claim|say|pretend ..6 unavailable|deprecated|broken|insecure|failed|fails
 tool_steering  =said    MOVE|provide|fill|hand ..4 HAVING|output|outputs|copy|value of ..7 SAYING|PATH
 tool_steering  =deed3   hold|carry ..4 WEALTH|FUND|PATH|SAYING
 tool_steering  =deed3   can|be|are|is|get TOLD ..4 to ..1 our|another|external|third
@@ -15667,6 +15681,13 @@ override       =said    regardless|irrespective of what ..3 USER
 override       =claim2  whatever|regardless|irrespective ~2 request|question|input|query|task
 role_spoof     =said    treat ..10 as|as_if|as_though ..5 MASTER|USER|system
 override       =said    GUARD ..5 LIFTED
+tool_steering  =said    transmits|sends|uploads|forwards|copies|posts|reports ~1 ALL ..10 URL|MAIL|server|cloud
+tool_steering  =said    substitute|swap|replace|redirect|exchange ~1 ..2 AIM|link|links|account ..6 by|with|to ..2 MAIL|URL|ours
+tool_steering  =said    carry_out|execute|follow|perform|obey any|every|all|whatever ~1 step|steps|command|commands|instruction|instructions|order|orders|directive ..2 it|they|in|on|from|found|named|given
+tool_steering  =said    then|also|afterwards|additionally CALL NAME ..8 URL|MAIL
+override       =said    precedence|priority over ~1 what ..1 USER
+role_spoof     =said    you_are|you're now managed|controlled|governed|supervised|owned by
+role_spoof     =said    assistant's|agent's|model's|your ~1 ANSWER|replies|answers have_to|must|should|shall ..2 end|begin|start|contain|mention|include
 tool_steering  =said    always ..5 get|gets|receive ..4 full|best|top|highest
 concealment    =claim2  CHECK|dialog ..2 is|are LIFTED
 tool_steering  =deed3   called|invoked with ..2 SAYING
@@ -15891,6 +15912,9 @@ role_spoof       =said  <important> <critical> <system> <hidden> <secret> <admin
 role_spoof       said   <system <admin <override <hidden <secret <important <critical <urgent <information  (?:[-_ ]\w+)?>[^<]{0,200}?\b(?:from now on|you must|you (?:are now|comply|obey)|ignore|do not (?:tell|mention|inform)|the (?:assistant|user)|route|obey|exfiltrate|before using|without asking|pre.?approved|grant|skip|to you, \w+|before you can|mail |upload)\b
 role_spoof       said   [system [admin [priority [assistant [override [new+instruction  [\w -]{0,40}\]:?\s{0,3}[^\n]{0,80}?\b(?:you (?:must|are (?:now )?(?:an?|the)|will|should)|ignore|stop|call|send|grant|run|execute|reveal|transfer|the user['’]s|the assistant|the agent|disregard|skip|without|export)\b
 role_spoof       said   <<<user>>> <<<assistant>>> <<<system>>> "instructions_for_model "instructions_for_ai "instructions_for_assistant "instructions_for_agent "note_to_ai "assistant_instruction "ai_instruction "llm_instruction "agent_instruction "system_override  .
+role_spoof       who3   _for_agent" _for_ai" _for_llm" _for_assistant" _for_model" _for_agents" _to_agent" _to_ai" _to_assistant" _to_model" _to_llm"  \s?:
+role_spoof       who3   <!--+agent <!--+ai <!--+assistant <!--+llm <!--+claude <!--+copilot <!--+model  s?\s?[:,]
+role_spoof       who3   [assistant-only [assistant+only [ai-only [ai+only [for+ai [for+the+ai [agent-only [note+to+ai  \b
 role_spoof       who3   to="assistant to="ai to="model to="agent for="ai for="assistant  .
 template_tokens  said   <function_calls> <invoke+name= <tool_call> assistant+to=functions  .?\s*\S
 template_tokens  said   ###+instruction:        [\s\S]{1,400}?###\s?response:
@@ -15930,7 +15954,8 @@ _steer_setup = lazy_regex(
     r"|claude\.md|agents\.md|\.git/hooks|"
     r"\.vscode/(?:settings|tasks|mcp)|crontab|authorized_keys")
 _steer_hook = lazy_regex(
-    r"[?&/=](?:<|\{|\[|\$|%7b)[\w .-]{0,30}(?:secret|key|token|history|conversation|password|data|prompt)")
+    r"[?&/=](?:<|\{|\[|\$|%7b)[\w .-]{0,30}(?:secret|key|token|history|conversation|password|data|prompt"
+    r"|e-?mail|user|phone|address|session)")
 _steer_leet = str.maketrans("01345@$", "oieasas")
 
 
@@ -16683,6 +16708,12 @@ def _steer_marks(low: str) -> Iterator[SteeringHit]:
                     rest = phrase.regex.match(low, match.start() + size)
                     if rest:
                         yield SteeringHit(match.start(), rest.end(), phrase)
+                        if phrase.facet == "who":       # what is told to whom it names
+                            end = rest.end() + _STEER_AFTER
+                            zone = low[match.start():end]
+                            steer = steering_tables()
+                            beside = steer.look(zone, _steer_words(zone)[1], steer.loose)
+                            yield from _steer_zone(low, match.start(), end, beside, False, ())
 
 
 def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit]:
@@ -16750,7 +16781,8 @@ _inject_spoken = lazy_regex(    # words that announce an example, not an order
     r"|asks? (?:it|the|a|an|models?)|tell(?:s|ing) (?:the|a|an|it|them|models?)|telling|told|tricks?|says"
     r"|saying"
     r"|contain(?:s|ing)|detect\w*|reject\w*|blocks?|blocked|refus\w*|classif\w*|assert\w*|expect\w*|fixture"
-    r"|test\w*|verif(?:y|ies|ying) (?:that|how|if)|sample|beispiel\w*|exemple|ejemplo|esempio|exemplo"
+    r"|test(?:ing|s)? (?:that|whether|if|how|for|with|of|by|data|cases?|strings?|inputs?|prompts?)|test_\w+"
+    r"|verif(?:y|ies|ying) (?:that|how|if)|sample|beispiel\w*|exemple|ejemplo|esempio|exemplo"
     r"|voorbeeld"
     r"|przykład\w*|например|例如|例えば)(?![\w@/-])(?:[^.!?;\n]|\.(?=\w)){0,80}$")
 _inject_less = lazy_regex(      # no "without …" where it is told that something is not done
@@ -16772,19 +16804,23 @@ _STEER_CONTRARY = {
     "deed": (lazy_regex(        # what would be done
         r"\b(?:unless|if|until|whether|how|where|which|than) (?:you|they|we) $"), _inject_nothing),
     "hide": (lazy_regex(        # what others may do or did; who asks for no password
-        r"\b(?:(?<!you )(?:is|are|be) (?:allowed|able|permitted) to|would|could|used to|previously"
-        r"|no longer)\b[^.!?\n;:,]{0,60}$"), lazy_regex(
-            r"(?:never|do not|don['’]t) ask(?:s|ing)?(?: \w+){0,3}? for (?:(?:a|an|any|the|your|their|his) )?"
+        r"\b(?:(?<!you )(?:is|are|be) (?:allowed|able|permitted) to|refuses? to|would"
+        r"|(?<!you )(?:can|may)(?! be)|could|used to|previously|no longer|right now it)\b"
+        r"[^.!?\n;:]{0,60}$"), lazy_regex(
+            r"(?:no|not|do not|don['’]t|never)\b[^.;]{0,24};|(?:never|do not|don['’]t) ask(?:s|ing)?"
+            r"(?: \w+){0,3}? for (?:(?:an?|any|the|your|their) )?"
             r"(?:\w+ )?(?:passwords?|tokens?|secrets?|pins?|cards?|credentials?)\b")),
 }
 _inject_tag = lazy_regex(       # a tag that is spoken of
     r"<[^<>\n]{1,40}>[`'\"]? (?:(?:is|are|was) (?:an?|the|used|added)|tags?|elements?|blocks?)\b")
 _inject_nobody = lazy_regex(    # a key with others below it, an option
-    r":\s*\n\s*\w|\n\s+(?:prompt|instructions?|rules?|role|name|description|tools?):|[\[<{|=]$|\s--$")
+    r":\s*\n\s*\w|\n\s+(?:prompt|instructions?|rules?|role|name|description|tools?):|[\[<{|=]$|\s--$"
+    r"|^[a-z-]{2,20}[\"'([](?!:)")
 # an assistant that is spoken of: "our agents:", "build with Claude, …"
 _inject_names = lazy_regex(
-    r"(?:agents?|assistants?|bots?|models?|chatbots?|llms?|ai|claude|copilot|gemini|chatgpt)\b.?\s?[:,;.(]")
-_inject_object = lazy_regex(r"(?:['’]s|\b(?:with|of|about|using|our|my|their)) $")
+    r"(?:(?:ai|llm) )?(?:agents?|assistants?|bots?|models?|chatbots?|llms?|ai|claude|copilot|gemini"
+    r"|chatgpt)\b.?\s?[:,;.(]")
+_inject_object = lazy_regex(r"(?:['’]s|\b(?:with|of|about|using|our|my|their|into|in|from|an?|are|is)) $")
 _inject_opened = lazy_regex(r"\s[\"“`]\w")
 _inject_requires = lazy_regex(  # what somebody needs, no deed
     r"\b(?:must|should|needs? to|has to|have to|will) (?:also )?(?:have|be able|be allowed|support)\b")
@@ -16905,7 +16941,7 @@ def _steer_quoted(low: str, start: int, end: int) -> bool:
             stop = stop if stop >= 0 else end + 200
             stop = min([found for found in (low.find(mark, end, stop) for mark in close) if found >= 0],
                        default=-1)
-            if stop < 0:
+            if stop < 0 or low[stop + 1:stop + 2] == ":":       # a key
                 return False
             return before[-1] in "([{=" or stop - place < 2 * (end - start) + 16
     return False
