@@ -1149,13 +1149,13 @@ _view_begin = _view_beginning()
 # changes.
 _view_begin_more = _view_beginning(
     "\u1100-\u11ff\u00a0\u00b2\u00b3\u00b9\u2002-\u200a\u2026\u202f\u205f\u2122\u3000\uff00-\uffef")
-# A word with all that is attached to it, in parts of 100 characters: normalising long runs can take quadratic
-# time
+# A word with all that is attached to it. It is taken in parts of 100 characters, since normalising a long run
+# of marks can take quadratic time.
 _view_attached = lazy_regex(r"[\w<=>\x80-\U0010ffff]*")
 _view_word = lazy_regex(r"\w+")
 _VIEW_ASCII = bytes(range(128))
-# UTF-8 but for lead bytes of blocks with odd characters. Left: accented Latin, Hebrew … Indic, kana,
-# ideographs, Hangul
+# The bytes of UTF-8 but for those that lead into blocks with odd characters. What is left are accented Latin,
+# Hebrew to the scripts of India, kana, ideographs and Hangul.
 _VIEW_CALM = bytes((*range(0xC0), *range(0xC3, 0xC9), 0xD6, 0xD7, *range(0xDA, 0xE1), *range(0xE3, 0xEA),
                     *range(0xEB, 0xEE)))
 
@@ -5865,22 +5865,24 @@ class ShellContext(NamedTuple):
 # One pass of recursive descent over the text, as bash itself reads it: what is quoted is decided where it
 # stands, and a substitution is a script within a word. A word that means itself is a plain `str`, any other a
 # list of parts:
-# u text unquoted · q text quoted · $ _ShParameter, quoted? · s substitution: script, quoted? · a arithmetic:
-# parts
-# p process substitution: script, direction · l array in parentheses: (index parts or None, word) of each
-# element
-#   (the readers of PowerShell and cmd.exe:) v variable: name, operation, quoted? · ( expression · { block
+#   u  text, unquoted                         q  text, quoted
+#   $  a _ShParameter, quoted?                s  a substitution: script, quoted?
+#   a  arithmetic: parts                      p  a process substitution: script, direction
+#   l  an array in parentheses: (index parts or None, word) of each element
+# and those of the readers of PowerShell and cmd.exe:
+#   v  a variable: name, operation, quoted?   (  an expression        {  a block
 # What a shell would refuse, or another one reads otherwise, is a *doubt*: noted with a reason, never taken
 # back, and the text is read on as well as can be. Too deep or too long is no doubt: BudgetSpent, and the
 # message is refused.
 
 _SH_POSIX, _SH_POWER, _SH_CMD = "sh", "powershell", "cmd"       # the dialects
-# in a text: anything may stand here; between the two the name of the variable it is, if any
+# A hole in a text: anything may stand here. Between its two signs, which no text has otherwise, stands the
+# name of the variable that it is, if it is one.
 _SH_HOLE = "\ue0f0\ue0f1"
 _sh_holes = lazy_regex("\ue0f0(\\w*)\ue0f1")
 _SH_ENDS = " \t\r\n;&|<>()"     # end a word
 _sh_plain_run = lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+""")
-# words that mean themselves
+# Words without quotes, expansions and operators, which mean themselves.
 _sh_plain_words = lazy_regex(r"""(?:[^\s'"\\$`;&|<>(){}=\[#]+(?:[ \t]+|(?=[\n;&|)])|\Z))+""")
 # Commands of plain and plainly quoted words, in a list or pipe. A word begins in one way only, or matching
 # could take exponential time.
@@ -5907,7 +5909,7 @@ _sh_function = lazy_regex(r"[ \t]*\([ \t]*\)")
 _sh_assigned = lazy_regex(r"([A-Za-z_]\w*)(?:(\+?)=|(?=\[))")
 _sh_index_assigned = lazy_regex(r"(\+?)=")
 _sh_assignment = lazy_regex(r"([A-Za-z_]\w*)(?:\[[^\]\s]*\])?(\+?)=")
-# before an assignment (or nothing)
+# What may stand before an assignment; the empty word is the assignment by itself.
 _SH_DECLARES = frozenset(" declare typeset local readonly export".split(" "))
 _sh_coproc_name = lazy_regex(r"([A-Za-z_]\w*)[ \t]+(?=[{(]|(?:if|while|until|for|case|\[\[)\s)")
 _sh_time_options = lazy_regex(r"(?:-p[ \t]+)?(?:--[ \t]+)?")
@@ -6085,7 +6087,8 @@ class _ShReader(_Reader):
         joint, first, self.stopped = "", 0, ""
         while True:
             self.gap()
-            # not closed: no shell runs it, and what is in it is followed all the same
+            # What is not closed no shell runs as it stands. What is in it is followed all the same, for a
+            # wrapper may close it.
             if self.i >= self.n:
                 return found
             c, before = self.t[self.i], self.i
@@ -6099,7 +6102,7 @@ class _ShReader(_Reader):
                 return found
             if word in _SH_CLOSERS:
                 line = self.t.rfind("\n", 0, self.i) + 1
-                # no shell runs this line
+                # A shell refuses a line that begins with a closing sign, and goes on with the next.
                 if word in ");" and not self.depth and not self.t[line:self.i].strip():
                     self.i = (self.t.find("\n", self.i) + 1 or self.n + 1) - 1
                 else:
@@ -6720,7 +6723,8 @@ class _Flow(NamedTuple):
         return self._replace(text=text)
 
 
-# none; one nobody can tell; …
+# Flows that come again: none at all, one of which nobody can tell, an empty text, and what comes from the
+# network.
 _NOTHING, _SOME, _EMPTY, _REMOTE = _Flow(), _Flow(), _Flow(""), _Flow(None, True)
 
 
@@ -6932,20 +6936,18 @@ def glob_may_hit(word: str, known: str) -> bool:
 # command is then read from both places. Operands have a role each; `*` repeats it, `+` joins all that is
 # left, `?` is a word that may be missing.
 #   x a command starts here · e NAME=VALUE · cd the folder it works in · script a file that is run
-# sh python node perl ruby php awk sed sql make tcl osascript code esc: text in that language (esc: `!command`
-# in a line)
-# f perhaps a file · r read · w written · d deleted · n only its name matters · k key or settings, used and
-# not shown
-# p text that nobody looks at · u address · s text sent · S file sent · @ text or @FILE sent · vol a mount ·
-# ssh, git, exec
-# settings of these programs · text what is written to w · empty a file that is emptied · pipe one that is
-# made Behind the last bar, what goes in and comes out: in:ROLE of its standard input · away:WAY by which
-# input and s, S leave the
-# machine · none: nothing that matters · same: what goes in · lines: some of it · remote: what the network
-# says · below: names
-# of files here · made: what its words say · shows:WHAT (private) · append: w grows · root: the command inside
-# runs as root
-#   data: its words are no commands · t:NAME: what no row can say, by the function _do_NAME (9g)
+#   sh python node perl ruby php awk sed sql make tcl osascript code: text in that language
+#   esc: text of which a line that begins with `!` is a command
+#   f perhaps a file · r read · w written · d deleted · n only its name matters
+#   k key or settings, used and not shown · p text that nobody looks at · vol a mount
+#   u address · s text sent · S file sent · @ text or @FILE sent · ssh, git, exec: settings of these programs
+#   text what is written to w · empty a file that is emptied · pipe one that is made
+# Behind the last bar stands what goes in and comes out:
+#   in:ROLE of its standard input · away:WAY by which input and s, S leave the machine
+#   none: nothing that matters · same: what goes in · lines: some of it · remote: what the network says
+#   below: names of files here · made: what its words say · shows:WHAT (private) · append: w grows
+#   root: the command inside runs as root · data: its words are no commands
+#   t:NAME: what no row can say, by the function _do_NAME (9g)
 # Left out on purpose: options that change nothing we follow, and programs whose words are but files: those
 # need no row.
 _SH_PROGRAMS = """
@@ -7207,12 +7209,13 @@ _SH_LEAVES_OUT = {"zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomi
                   "exa": "-I"}
 _SH_LEFT_OUT = frozenset("""--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern
     --ignore-glob --ignore-patterns""".split())
-# shared
+# Parts that several rows below share: the names of branches that others work on, and what means more than a
+# single named file.
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"
 _SH_TREE = r"(?:[./]+|:/\S*|:\(\S*|\S*/|\S*[*]\S*)"   # more than a single named file
 _SH_LOOSENS = (
     r"(?:-\S+ )*(?:approve|allow|go|unwrap|wrap|init) (?!(?:(?!-- )\S+ )*(?:--list|--help|-h|--dry-run) )")
-# whom pgrep, pidof or ps have found
+# A command that ends the wall itself, whose process pgrep, pidof or ps have found.
 _sh_kills = lazy_regex(r"(?is)\A(?=.*\b(?:kill|stop-process|taskkill)\b).*\b(?:pgrep|pidof|ps|get-process|"
     r"tasklist)\b[^\n;]*m[^a-z ]?cp[^a-z ]{0,3}wal")
 _sh_main = lazy_regex(r"(?s)\bmcpwall\b.*\b(?:main|cmd_\w+|ConsentStore|Grants|save_config|wrap_server)\b")
@@ -7540,7 +7543,7 @@ _sh_system_file = lazy_regex(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|li
 _sh_top = lazy_regex(r"(?:/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*)\Z")
 _sh_unknown_front = lazy_regex("()\ue0f0(\\w*)\ue0f1(/?.*)", re.S)
 _sh_windows_front = lazy_regex("(?:\\$\\{?(\\w+)\\}?|\ue0f0(\\w*)\ue0f1)(/?.*)", re.S)
-# of a variable
+# What a variable is called that is likely to lead to something passing, such as a folder of build output.
 _sh_passing_name = lazy_regex(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file")
 _SH_HISTORY = lazy_regex(r".*(?:_history|\.histfile|ConsoleHost_history\.txt|\.lesshst)\Z")
 _SH_PRIVATE = lazy_regex(
@@ -7572,16 +7575,16 @@ _SH_PACKAGERS = frozenset("npm pnpm yarn bun".split())
 _SH_FIND_NARROWS = frozenset("-empty -regex -iregex -mtime -mmin -size -newer".split())
 _SH_FIND_RUNS = frozenset("-exec -execdir -ok -okdir -x -X --exec --exec-batch".split())
 _SH_REMOVES_ALL = frozenset("rimraf shred srm wipe trash trash-put del-cli remove remove_directory".split())
-# the last word is the file it goes to
+# Programs of which the last word is the file that a download goes to.
 _SH_NAMED_LAST = frozenset("lwp-download axel certutil bitsadmin start-bitstransfer".split())
-# a file named like the end of the address
+# Programs that name the file of a download like the end of its address.
 _SH_NAMED_BY_URL = frozenset("wget wget2 aria2c axel lwp-download".split())
 _sh_sources = lazy_regex(r"\*\.(?:py|[jt]sx|ts|go|rs|java|kt|c|cc|[ch]pp|cs|rb|php|swift|vue|md|tex|ipynb)\Z")
 # Which of its databases a program works on: one for tests is made anew each time.
 _SH_STAGES = {"rails": "RAILS_ENV", "bin/rails": "RAILS_ENV", "rake": "RAILS_ENV", "mix": "MIX_ENV",
               "sequelize": "NODE_ENV", "sequelize-cli": "NODE_ENV", "knex": "NODE_ENV", "php": "APP_ENV",
               "artisan": "APP_ENV"}
-# what it is told of another one
+# Options and addresses that tell such a program of another database than the one for tests.
 _sh_other_base = lazy_regex(r"(?i)(?:.* )?(?:\S*(?:_URL|://|prod|:all\b)|-e |"
                             r"--(?:env|environment|url|database|connection|config)[= ](?!test(?:ing)? ))")
 _sh_test_base = lazy_regex(r"(?:[^\s?]*[/_-])?tests?(?:\d*|[_-]\w+|\.(?:db|sqlite3?))\Z")
@@ -7859,7 +7862,7 @@ def regex_heads(source: str) -> tuple[str, ...]:
             begin = sign.end()
         elif sign[0] == ")" and not depth:
             closed += 1
-            # all of it is one group
+            # The whole regex is one group, so its heads are those of what is inside.
             if closed == 1 and source[:3] == "(?:" and sign.end() == len(source):
                 return regex_heads(source[3:-1])
     heads: list[str] = []
@@ -7905,17 +7908,13 @@ def _sh_row(row: str) -> _ShRow:
 # it: they differ in comments (nested or not, `--` with a blank or without, `#`, `/*! … */`), in quotes (`"…"`
 # a name or a string, `[…]`, `$tag$`) and in what a backslash does. So comments and strings are neither words
 # nor hiding places. Two readings rest on it:
-# refusing   `sql_acts` says what a text does in any of the readings. A word acts only where a statement may
-# start: `drop` in a
-# name, a string or a comment is none. `SqlText` knows the clauses of each statement, so it tells a condition
-# that
-# always holds from one that chooses, tables that this text has made, and names that nobody will miss. Strings
-# count
-# by the word or function before them (`SQL_TEXTS`: files, programs); with a word that runs text, all are
-# read.
-# certain    `pure_select`, for rules that allow, stands in a section of its own below: one statement that
-# looks in *every*
-#              reading and calls nothing but SQL_READ_FUNCTIONS.
+#   refusing   `sql_acts` says what a text does in any of the readings. A word acts only where a statement
+#              may start: `drop` in a name, a string or a comment is none. `SqlText` knows the clauses of each
+#              statement, so it tells a condition that always holds from one that chooses, tables that this
+#              text has made, and names that nobody will miss. Strings count by the word or function before
+#              them (`SQL_TEXTS`: files, programs); with a word that runs text, all of them are read.
+#   certain    `pure_select`, for rules that allow, stands in a section of its own below: one statement that
+#              looks in *every* reading and calls nothing but SQL_READ_FUNCTIONS.
 # Left out on purpose: types, joins, what a view, a trigger or an operator of the user's own does, schema
 # changes that lose a column, and `MERGE`, whose condition stands in two places.
 
@@ -8042,7 +8041,7 @@ SQL_DOING = _SQL_DYNAMIC | frozenset(
     "LANGUAGE SUPERUSER GRANT DROP TRUNCATE DELETE UPDATE PRAGMA FLUSHALL FLUSHDB SHUTDOWN".split() + [
         "PG_TERMINATE_BACKEND"])
 _sql_words = lazy_regex(r"[A-Z_]\w*")
-# to a string, or to parentheses
+# What stands before a string or before parentheses: a keyword there says what these hold.
 _sql_leading = lazy_regex(r"\b([A-Z_]\w*)\b\s*(?:=\s*)?(?:[A-Z]?['\"]|\()")
 
 
@@ -8250,17 +8249,17 @@ _sql_every = lazy_regex(
 # Python, JavaScript, TypeScript, Ruby, PHP, Perl, Lua, R, Java, Groovy and their like are read by one
 # evaluator, which follows only what the argument of a call *says*: literals, joins, formats, lists,
 # variables, loops, homes, paths, base64. Its parts:
-# _CODE_CALLS   the table: last names of what is called, whatever it was imported as -> roles (run, eval,
-# delete, send …)
+#   _CODE_CALLS   the table: last names of what is called, whatever it was imported as -> roles (run, eval,
+#                 delete, send …)
 #   _CodeValue    what is known of a value: texts it may be, items, fields, a name, where it comes from
-# _CodeText     cuts one text into tokens (families of languages differ in comments, quotes and sigils) and
-# reduces them from
-#                 the innermost brackets outwards, every branch once
-# _CodeValues   variables, which hold whatever is assigned or passed to them anywhere, and what values are
-# made of
+#   _CodeText     cuts one text into tokens (families of languages differ in comments, quotes and sigils) and
+#                 reduces them from the innermost brackets outwards, every branch once
+#   _CodeValues   variables, which hold whatever is assigned or passed to them anywhere, and what values are
+#                 made of
 #   _CodeCalls    what a call computes (_CODE_VALUES) and does (_CODE_ACTS): a method for each role
-# CodeReader    reads a text, again when a name got a value behind its use, and collects its acts;
-# `follow_acts` follows them What cannot be computed is a hole with a name and an origin: a hole that is
+#   CodeReader    reads a text, again when a name got a value behind its use, and collects its acts;
+#                 `follow_acts` follows them
+# What cannot be computed is a hole with a name and an origin: a hole that is
 # deleted or run is nobody's loss, or `rmtree(tmp)` could not be said; run with an origin (fetched, decoded)
 # it is refused. Code of an unknown language is read in several families. Left out on purpose: arithmetic,
 # conditions, scopes, classes (a method is known by its name), and what files on disk hold.
@@ -8637,7 +8636,8 @@ class _CodeText:
         elif word == ":":
             self.colon(frame, ends)
         elif word == "|" and family == "sigil" and (found := _code_params.match(self.text, self.at)):
-            # each { |NAME| …
+            # A block with parameters, `each { |NAME| … }`: the parameters take the items of what `each` is
+            # called on.
             below = self.stack[-2].atoms[-1:] if len(self.stack) > 1 else []
             over: Any = top if ends else below[0] if below else ""
             self.reader.bind(re.findall(r"\w+", found.group(1)),
@@ -8684,7 +8684,7 @@ class _CodeText:
             listed = values if values or not fields and opening != "{" else None
             return _CodeValue((), listed, "", _code_origins(*values, *fields.values()), fields)
         elif opening == "(" and self.family == "sigil" and below.atoms in (["for"], ["foreach"]):
-            # for my NAME (LIST)
+            # Perl's `for my NAME (LIST)`.
             reader.bind([callee.ref], [item for value in values for item in value.each()])
         elif opening != "(":
             return reader.picked(callee, values)
@@ -8834,7 +8834,8 @@ class _CodeValues:
     """Variables, and what values are made of."""
     family: str
     home: str
-    # characters that joined texts and texts within texts may still have
+    # How many characters texts may still have that are joined, or stand within texts: code can double a text
+    # in a loop.
     room: int
     old: dict[str, _CodeValue]                  # variables of the reading before
     vars: dict[str, _CodeValue]
@@ -8888,7 +8889,7 @@ class _CodeValues:
             value.ref in ("self", "this", "cls") and (self.vars.get(name) or self.old.get(name)))
         if known:
             return known
-        # of the password database
+        # The home folder, as the password database and the libraries above it name it.
         if name == "pw_dir" or name == "dir" and "getpw" in value.name or value.name == "plumbum.local.env":
             return _CodeValue((self.home,), None, "Path")
         if value.name.endswith(("process.env", "Bun.env")):
@@ -9502,7 +9503,7 @@ _CODE_CALLERS = frozenset(
     "call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
 _CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset(
     "method body data".split())
-# rather variables
+# Words that are rather names of variables than of functions, so that what is put into them is a text.
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())
 _CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
 # What Perl says shortly.
@@ -10461,7 +10462,7 @@ class _ShState:
     cwds: tuple[str, ...] = ("",)               # as seen from where the command started
     functions: Mapping[str, Any] = {}
     aliases: Mapping[str, str] = {}
-    # descriptors: the stream, or the file or script that it leads into
+    # By descriptor: the stream, or the file or script that it leads into.
     fds: Mapping[str, Any] = {}
     out = ""                                    # where `exec >FILE` sends all that is said
     dead = False                                # after `exit`
@@ -10490,7 +10491,8 @@ class _ShState:
     def __init__(self, ctx: ShellContext, dialect: str, cwd: str | tuple[str, ...] = "",
                  env: Iterable[tuple[str, str]] = ()) -> None:
         self.ctx, self.at, self.d = ctx, ctx.paths, dialect
-        # certain: this text is surely meant for a shell: doubts count
+        # `certain`: the text is surely meant for this shell, so what no such shell could read counts as a
+        # doubt.
         self.posix = self.certain = dialect is _SH_POSIX
         self.facts: dict[str, str] = {}
         self.paths: dict[str, int] = {}     # how often each is read, or goes elsewhere
@@ -11065,7 +11067,7 @@ class _ShWords(_ShFiles):
 
     def parameter(self, p: _ShParameter, quoted: bool) -> list[list[str]]:
         """What `$NAME` or `${…}` may become: for each possibility its texts (several of a list)."""
-        # the usual case
+        # Most expansions are a plain `$NAME`, and need nothing of what follows.
         if not p.operator and not p.prefix and p.key is None and p.name not in ("@", "*"):
             return [[self.unset(p.name)] if one is None else one for one in self.values_of(p.name)]
         star = p.key if p.key in ("@", "*") else p.name if p.name in ("@", "*") else ""
@@ -11675,7 +11677,7 @@ class _ShRun(_ShScripts):
         start = 0
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
             start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
-        # options before a sub-command go behind it
+        # Options before a sub-command are put behind it, so that one regex fits both orders.
         words = args[start:start + 300] + args[:min(start, 20)]
         subject = " ".join(words)
         if subject.count(" ") >= len(words) or len(subject) > 300 or "\ue0f0" in subject:
@@ -13001,7 +13003,7 @@ _sh_cmd_like = lazy_regex(
 
 
 _sh_hyphen = lazy_regex("[a-z]-[a-z]")
-# no programs there
+# Names of other shells' commands that are no programs in this one.
 _SH_ELSEWHERE = {_SH_POSIX: ("ri", "rd", "del", "erase", "remove-item"), _SH_CMD: ("ri", "remove-item")}
 _SH_OPERATORS = frozenset((";", "&&", "||", "|"))
 _SH_OTHER_WORDS = frozenset("""iex irm iwr gci ri del erase rd rmdir icacls foreach cmd powershell pwsh
@@ -13724,7 +13726,7 @@ def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterat
                 if opened == "(" or alone and value.end - value.start > 7:
                     yield value
     if ("<" in left or following == "<") and not (name[0] == "/" and left[-1:] == "<"):
-        yield from _in_tags(text, first, end, left)
+        yield from _in_tags(text, end, left)
     if _pair_left.search(left) or text[closed:closed + 4].strip(" :=\r")[:1] in ("{", "\n"):
         yield from _at(text, _pair.match(text, end, min(len(text), reach + 200)), reach + 200, "cell")
         if _pair_left.search(left):
@@ -13768,7 +13770,7 @@ def _at(text: str, match: re.Match[str] | None, reach: int, form: str) -> Iterat
         yield from _value_from(text, match.end(), reach, form)
 
 
-def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
+def _in_tags(text: str, end: int, left: str) -> Iterator[_Value]:
     """The value of a name that is a tag, an attribute of one, or the whole text of one, as in XML and
     HTML."""
     at = left.rfind("<")
@@ -13847,7 +13849,7 @@ def _below(text: str, first: int, end: int) -> Iterator[_Value]:
             _name_rank(_plain_cell(cells[index]))):
             yield from _column(text, stop + 1, sign, index, len(cells))
     elif "  " in line.strip() and all(map(_head_cell.match, re.split("  +", line.strip()))):
-        yield from _aligned(text, stop + 1, first - start, line)
+        yield from _aligned(text, stop + 1, first - start)
 
 
 def _plain_cell(cell: str) -> str:
@@ -13888,7 +13890,7 @@ def _column(text: str, at: int, sign: str, index: int, size: int) -> Iterator[_V
 _word_at = lazy_regex(r"\S+")
 
 
-def _aligned(text: str, at: int, column: int, head: str) -> Iterator[_Value]:
+def _aligned(text: str, at: int, column: int) -> Iterator[_Value]:
     """The words below a name in a table whose columns are aligned by blanks."""
     for _ in range(_MAX_ROWS):
         stop = text.find("\n", at, at + 2000)
@@ -15113,13 +15115,14 @@ INJECTION_KINDS = {
     "text made invisible: tag characters, reversed or zero-width runs, terminal escapes, markup",
     "harvest": "parameters of a tool that ask for the conversation, the system prompt or keys",
 }
-# findings told of one text for each kind: a deny needs one, a log not more than these
+# So many findings of each kind are told of one text. A refusal needs one, and nobody reads more of them in a
+# log.
 MAX_INJECTION_HITS = 4
 _STEER_NEAR = 400           # characters within which weak hits support each other
 _STEER_ENOUGH = 4           # what hits of different facets must weigh together
 _STEER_BLOCK = 4096         # characters in which the words that phrases hang on are looked for together
 _STEER_SHORT = 20_000       # characters of a message that is looked at as a whole first
-# the part of the text around such a word in which its phrases are looked for
+# How many characters before and behind such a word its phrases are looked for.
 _STEER_BEFORE, _STEER_AFTER = 180, 260
 
 # Words that do the same work. `_` joins the words of an expression. A word may stand in several classes.
@@ -15139,7 +15142,7 @@ TASK       request requests question task query goal brief job assignment wishes
 BEFORE     said told instructed above asked taught written given
 NOT        under_no_circumstances do_not don't dont never must_not mustn't should_not shouldn't shall_not may_not need_not needn't ought_not avoid
            refrain_from no_need_to not_to without
-TELL       tell inform mention reveal disclose explain admit report notify alert warn confess describe expose show say discuss
+TELL       bring_up bring tell inform mention reveal disclose explain admit report notify alert warn confess describe expose show say discuss
            acknowledge display telling informing mentioning revealing disclosing notifying alerting showing reporting warn
            advise advising let bother
 USER       user users human humans operator customer owner maintainer maintainers person
@@ -15227,7 +15230,8 @@ BOT        ai ais bots crawlers scrapers llm llms chatbot chatbots chatgpt gpt c
            automated_grader automated_graders machine_reader machine_readers automated_reader automated_readers automated_processing ai_reviewer ai_reviewers ai_browser
            ai_browsers agentic_browser agentic_browsers browser_agent virtual_assistant digital_assistant ai-agent ai-agents ai-instruction ai-instructions
            ai-note ai-assistant llm-note llm-instruction foundation_model automated_agent automated_agents autonomous_agent screening_model
-           automated_system ai_system ai_systems
+           automated_system automated_systems ai_system ai_systems llm-based ai-based ai-powered llm-powered ai-driven llm-driven
+           gpt-based
 SEES       reads read processes process handles handle summarises summarise summarizes summarize sees see parses parse screens screen
            visits visit opens open reviews review indexes index translates translate answers analyses analyzes evaluates ingests
            encounters receives views scans loads
@@ -15238,18 +15242,18 @@ ASSET      tests table tables orders project branch repo backup backups database
            snapshots alerts mailbox everything
 GIVE       grant give add invite promote escalate elevate assign share
 RIGHT      admin administrator owner collaborator maintainer permission permissions rights privileges access superuser root edit_rights
-PAY        pay buy transfer wire refund purchase donate order book subscribe move
-MONEY      in_full order usd eur gbp btc eth dollars euros invoice invoices iban payment payments bitcoin money funds balance subscription
+PAY        sell purchase charge rebook pay buy transfer wire refund purchase donate order book subscribe move
+MONEY      shares stock units stored_card card_on_file in_full order usd eur gbp btc eth dollars euros invoice invoices iban payment payments bitcoin money funds balance subscription
            gift_card gift_cards card credit_card wallet
 SAYS       claim state rate rank recommend conclude say tell respond answer reply mark present describe praise endorse declare assure
            report write mention advise suggest promote prefer favour favor score give
 BIAS       10 100 points marks yes best_employee nothing best first top highest positive exceptional excellent outstanding safe expired infected stars 10/10
            no_risk recommended approved passed accept hire trusted instead neutral authoritative five_points full_marks in_favour in_favor won
-FUND       one-time_code one-time_codes verification_code verification_codes browser_history browsing_history date_of_birth maiden_name mailbox
+FUND       phone_pin pin_code last_sms reset_link one-time_code one-time_codes verification_code verification_codes browser_history browsing_history date_of_birth maiden_name mailbox
            secret_word ssn ssns cvv cvc wallet_seed insurance_number card_number bank_details location_data email_and_phone vault_export api_token session_cookie session_cookies cookies cookie their_authorization_header your_authorization_header bearer_token oauth_token
            auth_token social_security_number credit_card_number credit_card_details 2fa_code passphrase master_password admin_password
            password_reset phone_numbers home_address password_store github_token aws_secret_access_key openai_api_key
-SAYING     tool_results tool_outputs full_prompt chain_of_thought tool_definitions chat_transcript chat_logs conversation_history chat_history chat_log message_history conversation_log entire_conversation
+SAYING     conversation_of chat_of previous_customer tool_results tool_outputs full_prompt chain_of_thought tool_definitions chat_transcript chat_logs conversation_history chat_history chat_log message_history conversation_log entire_conversation
            complete_dialogue full_dialogue all_previous_messages all_earlier_messages full_conversation whole_conversation complete_conversation this_conversation your_conversation conversation_text
            user's_last_message user's_question last_question user's_messages full_transcript
            previous_conversation last_message context_window user's_last_question conversation_so_far previous_messages tool_schema
@@ -15270,7 +15274,7 @@ BOTHER     bother trouble discuss discussed flag escalate mention tell inform no
            displayed shown know disclose disclosed
 CONFIG     bank_details bank_account account_number account_details password payee settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
            payout_address payout wallet recipient iban ci_check
-GUARD      integrity_check integrity_checks signature_check read-only_mode firewall antimalware security_scan security_scans security_scanner secret_scanning restriction safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
+GUARD      warnings integrity_check integrity_checks signature_check read-only_mode firewall antimalware security_scan security_scans security_scanner secret_scanning restriction safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
            safety_settings safety_checks confirmation_step approval_step permission_prompts approval_dialog safety_policy safety_guidelines
 LIFTED     redundant not_applicable inapplicable offline lifted removed disabled unlocked suspended void revoked deactivated waived cancelled unnecessary
 PRESS      requires additionally precondition prerequisite unless irrespective must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
@@ -15284,7 +15288,8 @@ ORDER      unsubscribe process fill wire raise rate accept list overwrite star p
 YOURS      real actual true sole only hidden secret
 WORKER     helper helpers scribe scribes reviewer reviewers reader readers summarizer summariser summarizers crawler crawlers
            parser parsers grader graders screener translator browser browsers contributor contributors developer developers tool tools
-           moderator moderators evaluator judge system systems service services visitor visitors
+           moderator moderators evaluator judge system systems service services visitor visitors installer installers client
+           clients script scripts program programs pipeline pipelines process processes app apps
 SUBJECT    agent model bot the_bots the_chatbot chatbots the_ai ai_agents the_assistant the_model the_agent the_bot the_agents assistant assistants agents models bots
 """    # noqa: E501
 # kind | force | phrase, one a line. A phrase is made of words, CLASSES, alternatives with `|`, `?` behind
@@ -15391,7 +15396,7 @@ exfil_link     order    MOVE ~2 all|every|unread ..4 *MAILS ..6 to ..3 MAIL
 exfil_link     order    append|encode|attach|include|put|insert|embed ..8 *TALK|WEALTH|USERS ..8 to|in|into|as|on|at ..5 EXFIL|URL
 exfil_link     order    render|display|show|insert|embed|output|include|load ..4 image|link|url|picture with|containing|including|carrying ..6 *WEALTH|TALK
 exfil_link     said     fetch|open|visit|request|load|curl URL ..5 *followed_by|plus|filling
-exfil_link     order    fetch|open|visit|load|browse ..3 *HOOK
+exfil_link     order    fetch|open|visit|load|browse|go_to|follow|click ..3 *HOOK
 concealment    order    DO|install ..11 without ..3 telling|informing|asking|notifying|alerting|warning ~1 *USER
 concealment    order    DO|always ..11 *secretly|covertly|discreetly END
 concealment    said     *USER ..5 need|needs ..3 be told|informed|notified|aware
@@ -15539,6 +15544,10 @@ role_spoof     -who3    note|notice|message|attention|reminder|hint|instruction|
 role_spoof     -who2    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..4 *AGENT|reviewer|reviewers STOP
 role_spoof     who2     to|for ~1 ..4 *AGENT|reviewers COLON
 role_spoof     -who2    *BOT STOP
+role_spoof     -who3    *BOT CALLED please|kindly|now|first|then|and? !add|include|write|copy|output MOVE|DEL|PAY|GIVE|REVEAL
+role_spoof     who3     person|human|one|people|user|man|woman ~1 you *serve|assist|represent
+role_spoof     who2     your *human|principal !readable|resources
+role_spoof     who2     for|to ~1 *BOT !companies|users|vendors|providers
 role_spoof     who3     as ~1 *BOT ..5 you
 role_spoof     who2     as ~1 *assistant|agent|model ..3 you
 role_spoof     who2     the *human|humans !readable|loop|loops|resources
@@ -15548,6 +15557,9 @@ role_spoof     said     *end of ~1 tool_output|tool_result|tool_response|context
 override       claim3   forget|never_mind|skip ..2 about? ~1 *summary|question|translation|picture
 override       claim3   *stop|cease|quit translating|summarizing|summarising|answering|reading|browsing|reviewing STOP
 override       claim2   *top|highest|absolute|utmost priority
+override       claim2   *waived|lifted|dropped|suspended ~1 CHECK
+override       claim2   rule|policy|restriction|limit ..1 *lifted|waived|suspended|dropped
+override       claim2   your ~1 *reward|objective|score|rating ..4 changed|updated|reset|depends
 concealment    claim2   got|have|obtained|received ~1 USERS *permission|approval|consent
 override       claim3   NEW *ORDERS have|has arrived|come|been|follow
 role_spoof     claim3   stop|cease being ..1 *AGENT
@@ -15590,6 +15602,9 @@ tool_steering  deed2!   RUN|MOVE|REVEAL|REMEMBER|present|list|hand|hand_over|sup
 tool_steering  deed2    be|been given|passed|supplied|told|sent ..4 *WEALTH|FUND
 tool_steering  deed2    value|values|HAVING|copy of ..4 *WEALTH|FUND
 tool_steering  deed2!   RUN ..4 *shell|terminal
+tool_steering  deed2!   issue|run|execute|CALL ..1 *grant|drop|truncate
+tool_steering  deed3    pipe|feed|pass it|this|them|that|output to|into|through *sh|bash|shell|python|zsh
+tool_steering  deed2    by DOING ..4 output|result|contents|content|value of
 tool_steering  deed2!   show|give|send|tell me his|her|their ..2 *messages|mails|emails|password|location|history|files|photos
 tool_steering  deed2!   assign|give|award ..3 *points|marks|stars|score|grade|rating
 tool_steering  deed2    be|contain|include|append ..3 *image|link|url|pixel ..6 URL
@@ -15618,7 +15633,9 @@ concealment    hide2    *SLY
 concealment    hide2    without ..1 *showing|telling|mentioning|displaying|revealing|asked
 concealment    hide2    no questions *asked
 concealment    hide2    *unnoticed|unseen|undetected
-concealment    hide2    in the *background|dark
+concealment    hide2    act|behave|continue|carry_on *normal|normally|as_usual|as_before
+concealment    hide2    keep ~1 to *yourself
+concealment    hide2    no time to *ask|check|confirm|verify|lose
 concealment    hide3    keep|leave|omit ..3 out_of|from ..1 *ANSWER
 concealment    hide2    don't|do_not|never|no tell|inform|notify|warn ~1 *him|her|them|anyone|anybody
 concealment    hide2    no_one|nobody has|needs|must|will *to_know|know|need
@@ -15636,7 +15653,7 @@ concealment    claim1   in *advance
 role_spoof     claim1   for|due_to|because_of|per|under|as|required_by|in_line_with|to_comply_with|to_ensure ..2 *LAW
 role_spoof     claim1   *urgent|urgently|asap|emergency|at_once
 role_spoof     claim1   PUSH ..6 *FAILS
-role_spoof     claim2   i_am|i'm|as|this_is|we_are ~1 ..1 *MASTER of|who|i|here|and|speaking
+role_spoof     claim2   i_am|i'm|as|this_is|we_are ~1 ..1 *MASTER of|who|i|here|speaking
 role_spoof     claim1   by|from ~1 ..1 *MASTER
 role_spoof     claim2   SYSTEM|admin|security|priority|maintenance|priority ..1 *notice|notification|override|directive|alert|session|instruction STOP
 override       claim2   *GUARD|restrictions ..3 LIFTED
@@ -15664,7 +15681,7 @@ concealment    =hide3   do_not|never|don't|no_need ask ..3 permission|consent|ap
 concealment    =hide2   never|do_not|don't|not ..1 explain|disclose|reveal|mention|say|display ..2 why|this|that|it|rule|step|where|who
 concealment    =hide2   say *nothing|none
 tool_steering  =press1  PRESS
-tool_steering  =said    claim|say|pretend ..6 unavailable|deprecated|broken|insecure
+tool_steering  =said    claim|say|pretend ..6 unavailable|deprecated|broken|insecure|failed|fails
 tool_steering  =said    MOVE|provide|fill|hand ..4 HAVING|output|outputs|copy|value of ..7 SAYING|PATH
 tool_steering  =deed3   hold|carry ..4 WEALTH|FUND|PATH|SAYING
 tool_steering  =deed3   can|be|are|is|get TOLD ..4 to ..1 our|another|external|third
@@ -15677,6 +15694,13 @@ override       =said    regardless|irrespective of what ..3 USER
 override       =claim2  whatever|regardless|irrespective ~2 request|question|input|query|task
 role_spoof     =said    treat ..10 as|as_if|as_though ..5 MASTER|USER|system
 override       =said    GUARD ..5 LIFTED
+tool_steering  =said    transmits|sends|uploads|forwards|copies|posts|reports ~1 ALL ..10 URL|MAIL|server|cloud
+tool_steering  =said    substitute|swap|replace|redirect|exchange ~1 ..2 AIM|link|links|account ..6 by|with|to ..2 MAIL|URL|ours
+tool_steering  =said    carry_out|execute|follow|perform|obey any|every|all|whatever ~1 step|steps|command|commands|instruction|instructions|order|orders|directive ..2 it|they|in|on|from|found|named|given
+tool_steering  =said    then|also|afterwards|additionally CALL NAME ..8 URL|MAIL
+override       =said    precedence|priority over ~1 what ..1 USER
+role_spoof     =said    you_are|you're now managed|controlled|governed|supervised|owned by
+role_spoof     =said    assistant's|agent's|model's|your ~1 ANSWER|replies|answers have_to|must|should|shall ..2 end|begin|start|contain|mention|include
 tool_steering  =said    always ..5 get|gets|receive ..4 full|best|top|highest
 concealment    =claim2  CHECK|dialog ..2 is|are LIFTED
 tool_steering  =deed3   called|invoked with ..2 SAYING
@@ -15901,6 +15925,9 @@ role_spoof       =said  <important> <critical> <system> <hidden> <secret> <admin
 role_spoof       said   <system <admin <override <hidden <secret <important <critical <urgent <information  (?:[-_ ]\w+)?>[^<]{0,200}?\b(?:from now on|you must|you (?:are now|comply|obey)|ignore|do not (?:tell|mention|inform)|the (?:assistant|user)|route|obey|exfiltrate|before using|without asking|pre.?approved|grant|skip|to you, \w+|before you can|mail |upload)\b
 role_spoof       said   [system [admin [priority [assistant [override [new+instruction  [\w -]{0,40}\]:?\s{0,3}[^\n]{0,80}?\b(?:you (?:must|are (?:now )?(?:an?|the)|will|should)|ignore|stop|call|send|grant|run|execute|reveal|transfer|the user['’]s|the assistant|the agent|disregard|skip|without|export)\b
 role_spoof       said   <<<user>>> <<<assistant>>> <<<system>>> "instructions_for_model "instructions_for_ai "instructions_for_assistant "instructions_for_agent "note_to_ai "assistant_instruction "ai_instruction "llm_instruction "agent_instruction "system_override  .
+role_spoof       who3   _for_agent" _for_ai" _for_llm" _for_assistant" _for_model" _for_agents" _to_agent" _to_ai" _to_assistant" _to_model" _to_llm"  \s?:
+role_spoof       who3   <!--+agent <!--+ai <!--+assistant <!--+llm <!--+claude <!--+copilot <!--+model  s?\s?[:,]
+role_spoof       who3   [assistant-only [assistant+only [ai-only [ai+only [for+ai [for+the+ai [agent-only [note+to+ai  \b
 role_spoof       who3   to="assistant to="ai to="model to="agent for="ai for="assistant  .
 template_tokens  said   <function_calls> <invoke+name= <tool_call> assistant+to=functions  .?\s*\S
 template_tokens  said   ###+instruction:        [\s\S]{1,400}?###\s?response:
@@ -15940,7 +15967,8 @@ _steer_setup = lazy_regex(
     r"|claude\.md|agents\.md|\.git/hooks|"
     r"\.vscode/(?:settings|tasks|mcp)|crontab|authorized_keys")
 _steer_hook = lazy_regex(
-    r"[?&/=](?:<|\{|\[|\$|%7b)[\w .-]{0,30}(?:secret|key|token|history|conversation|password|data|prompt)")
+    r"[?&/=](?:<|\{|\[|\$|%7b)[\w .-]{0,30}(?:secret|key|token|history|conversation|password|data|prompt"
+    r"|e-?mail|user|phone|address|session)")
 _steer_leet = str.maketrans("01345@$", "oieasas")
 
 
@@ -16127,7 +16155,7 @@ class _Steer:
         rows = [line.split(None, 2) for line in _STEER_PHRASES.strip().split("\n")]
         self._learn_words(rows)
         self._give_letters()
-        # classes and words of which one is needed -> bit of that need
+        # By classes and words of which a phrase needs one: the bit that stands for that need.
         parts: dict[int, int] = {}
         self.phrases = []
         for kind, force, phrase in rows:
@@ -16206,7 +16234,7 @@ class _Steer:
         for need, bit in parts.items():
             for one in _bits(need):
                 meets[one] = meets.get(one, 0) | bit
-        # word as it stands bare in a text -> the needs that it meets
+        # By a word as it stands in a text: the needs that it meets, as bits.
         self.gate: dict[bytes, int] = {}
         self.classes: dict[bytes, int] = {}         # word -> its classes
         for word, bits in self.words.items():
@@ -16214,13 +16242,13 @@ class _Steer:
                     else min(re.split("[-'’]", word), key=_steer_rarity).translate(_steer_leet)).encode()
             self.classes[bare] = self.classes.get(bare, 0) | bits
         answering = [phrase for phrase in self.phrases if phrase.force[0] not in "=+"]
-        # word -> (needs, phrase) of those that hang on it
+        # By a rare word: (needs, phrase) of the phrases that hang on it, and so are looked for only near it.
         self.rare: dict[bytes, Sequence[tuple[int, SteeringPhrase]]] = {}
         hung: dict[int, list[SteeringPhrase]] = {}
         for one_phrase in answering:
             for bit in _bits(one_phrase.key):
                 hung.setdefault(bit, []).append(one_phrase)
-        # classes -> what they are good for
+        # By classes of words, as bits: what they are good for.
         told: dict[int, tuple[int, list[tuple[int, SteeringPhrase]]]] = {}
         for bare, bits in self.classes.items():
             if bits not in told:
@@ -16234,7 +16262,7 @@ class _Steer:
                 self.gate[bare] = met
             if hanging:
                 self.rare[bare] = hanging
-        # the same for forms, by a bare word of theirs
+        # The same for forms, such as paths, by a word that stands in them.
         self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}
         for name in ("PATH", "SETUP", "DANGER", "HOOK"):
             bit = self.bits[name]
@@ -16539,7 +16567,7 @@ def steering_phrases(low: str, defining: bool, budget: Budget) -> Iterator[Steer
                            for place in _steer_finds(block, string)]
                 for place in sorted(places):
                     begin, end = max(0, start + place - _STEER_BEFORE), start + place + _STEER_AFTER
-                    # places so near to each other are looked at together
+                    # Places this near to each other share their surroundings, so they are looked at together.
                     if zones and begin < zones[-1][0] + 80:
                         zones[-1][1] = end
                     else:
@@ -16693,6 +16721,12 @@ def _steer_marks(low: str) -> Iterator[SteeringHit]:
                     rest = phrase.regex.match(low, match.start() + size)
                     if rest:
                         yield SteeringHit(match.start(), rest.end(), phrase)
+                        if phrase.facet == "who":       # what is told to whom it names
+                            end = rest.end() + _STEER_AFTER
+                            zone = low[match.start():end]
+                            steer = steering_tables()
+                            beside = steer.look(zone, _steer_words(zone)[1], steer.loose)
+                            yield from _steer_zone(low, match.start(), end, beside, False, ())
 
 
 def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit]:
@@ -16707,7 +16741,8 @@ def steering_signs(text: str, defining: bool, budget: Budget) -> list[SteeringHi
     data = low[:80].lstrip()[:1] in ("{", "[")
     hits = [hit for found in (steering_phrases(low, defining, budget), _steer_marks(low)) for hit in found
             if hit.phrase.where(defining) and not _steer_excused(low, hit, data, defining)
-            # customers are not whom a model serves
+            # Customers are not those whom a model serves: to keep something from them is an ordinary rule of
+            # a shop.
             and not (defining and hit.phrase.kind == "concealment" and "customer" in low[hit.start:hit.end])]
     return sorted(set(hits), key=lambda hit: (*hit[:2], hit.phrase.row))
 
@@ -16733,7 +16768,8 @@ def steering_weighed(hits: Sequence[SteeringHit], defining: bool) -> list[Steeri
             best.pop("dest", None)
             if not defining and best.keys() == {"deed", "hide", "claim"} and best["claim"][0] < 2:
                 continue            # terms and notices: "in compliance with …", "export", "without notice"
-        # no common deed to somewhere alone, nor with an address alone; a definition keeps nothing from users
+        # A common deed that names only where, or only an address, is no order; and no definition has anything
+        # to keep from the user.
         total = sum(much for much, _ in best.values())
         if defining and best.get("hide", (0, hit))[0] >= 2 and best.get("deed", (0, hit))[1].start > 12:
             total += 1
@@ -16758,7 +16794,8 @@ _inject_spoken = lazy_regex(    # words that announce an example, not an order
     r"|asks? (?:it|the|a|an|models?)|tell(?:s|ing) (?:the|a|an|it|them|models?)|telling|told|tricks?|says"
     r"|saying"
     r"|contain(?:s|ing)|detect\w*|reject\w*|blocks?|blocked|refus\w*|classif\w*|assert\w*|expect\w*|fixture"
-    r"|test\w*|verif(?:y|ies|ying) (?:that|how|if)|sample|beispiel\w*|exemple|ejemplo|esempio|exemplo"
+    r"|test(?:ing|s)? (?:that|whether|if|how|for|with|of|by|data|cases?|strings?|inputs?|prompts?)|test_\w+"
+    r"|verif(?:y|ies|ying) (?:that|how|if)|sample|beispiel\w*|exemple|ejemplo|esempio|exemplo"
     r"|voorbeeld"
     r"|przykład\w*|например|例如|例えば)(?![\w@/-])(?:[^.!?;\n]|\.(?=\w)){0,80}$")
 _inject_less = lazy_regex(      # no "without …" where it is told that something is not done
@@ -16780,19 +16817,23 @@ _STEER_CONTRARY = {
     "deed": (lazy_regex(        # what would be done
         r"\b(?:unless|if|until|whether|how|where|which|than) (?:you|they|we) $"), _inject_nothing),
     "hide": (lazy_regex(        # what others may do or did; who asks for no password
-        r"\b(?:(?<!you )(?:is|are|be) (?:allowed|able|permitted) to|would|could|used to|previously"
-        r"|no longer)\b[^.!?\n;:,]{0,60}$"), lazy_regex(
-            r"(?:never|do not|don['’]t) ask(?:s|ing)?(?: \w+){0,3}? for (?:(?:a|an|any|the|your|their|his) )?"
+        r"\b(?:(?<!you )(?:is|are|be) (?:allowed|able|permitted) to|refuses? to|would"
+        r"|(?<!you )(?:can|may)(?! be)|could|used to|previously|no longer|right now it)\b"
+        r"[^.!?\n;:]{0,60}$"), lazy_regex(
+            r"(?:no|not|do not|don['’]t|never)\b[^.;]{0,24};|(?:never|do not|don['’]t) ask(?:s|ing)?"
+            r"(?: \w+){0,3}? for (?:(?:an?|any|the|your|their) )?"
             r"(?:\w+ )?(?:passwords?|tokens?|secrets?|pins?|cards?|credentials?)\b")),
 }
 _inject_tag = lazy_regex(       # a tag that is spoken of
     r"<[^<>\n]{1,40}>[`'\"]? (?:(?:is|are|was) (?:an?|the|used|added)|tags?|elements?|blocks?)\b")
 _inject_nobody = lazy_regex(    # a key with others below it, an option
-    r":\s*\n\s*\w|\n\s+(?:prompt|instructions?|rules?|role|name|description|tools?):|[\[<{|=]$|\s--$")
+    r":\s*\n\s*\w|\n\s+(?:prompt|instructions?|rules?|role|name|description|tools?):|[\[<{|=]$|\s--$"
+    r"|^[a-z-]{2,20}[\"'([](?!:)")
 # an assistant that is spoken of: "our agents:", "build with Claude, …"
 _inject_names = lazy_regex(
-    r"(?:agents?|assistants?|bots?|models?|chatbots?|llms?|ai|claude|copilot|gemini|chatgpt)\b.?\s?[:,;.(]")
-_inject_object = lazy_regex(r"(?:['’]s|\b(?:with|of|about|using|our|my|their)) $")
+    r"(?:(?:ai|llm) )?(?:agents?|assistants?|bots?|models?|chatbots?|llms?|ai|claude|copilot|gemini"
+    r"|chatgpt)\b.?\s?[:,;.(]")
+_inject_object = lazy_regex(r"(?:['’]s|\b(?:with|of|about|using|our|my|their|into|in|from|an?|are|is)) $")
 _inject_opened = lazy_regex(r"\s[\"“`]\w")
 _inject_requires = lazy_regex(  # what somebody needs, no deed
     r"\b(?:must|should|needs? to|has to|have to|will) (?:also )?(?:have|be able|be allowed|support)\b")
@@ -16809,11 +16850,12 @@ _inject_labelled = lazy_regex(  # the rest of a row of examples
     r"[^\n|,\t]{0,60}[|,\t]\s{0,3}[\"']?(?:attacks?|inject\w*|prompt.inject\w*|jailbreak\w*|malicious|unsafe"
     r"|harmful|adversarial)"
     r"[\"']?\s{0,20}(?:[|,\t\n]|$)")
-# a terminal told to hide text, to write one colour on the same, or to fill the clipboard
+# Sequences by which a terminal hides text, writes one colour on the same, or fills the clipboard.
 _inject_conceals = lazy_regex(
     "\x1b\\[(?:[0-9]{0,8};){0,32}?(?:(?<![34]8;5;)8|30;40|37;47|97;107|40;30|47;37)(?=[;m])[0-9;]{0,99}m"
     "|\x1b\\]52;")
-# a line with a command that the terminal takes back, a link that shows another host
+# A line with a command that the terminal then takes back, so that a person sees another; a link that shows
+# another host than it leads to.
 _inject_overwrites = lazy_regex(
     "[^\n\x1b]{0,200}(?:curl|wget|\\|\\s{0,2}(?:ba)?sh\\b|rm -)[^\n\x1b]{0,200}\x1b\\[[0-9]?A\x1b\\[[02]?K"
     "|\x1b\\]8;[^;\x07\x1b]*;https?://(?:www\\.)?([\\w.-]+)(?![\\w.-])[^\x07\x1b]*(?:\x07|\x1b\\\\)"
@@ -16912,7 +16954,7 @@ def _steer_quoted(low: str, start: int, end: int) -> bool:
             stop = stop if stop >= 0 else end + 200
             stop = min([found for found in (low.find(mark, end, stop) for mark in close) if found >= 0],
                        default=-1)
-            if stop < 0:
+            if stop < 0 or low[stop + 1:stop + 2] == ":":       # a key
                 return False
             return before[-1] in "([{=" or stop - place < 2 * (end - start) + 16
     return False
@@ -16953,7 +16995,7 @@ def may_inject(text: str, viewed: bool | None = None) -> bool:
     steer = steering_tables()
     if any(head in low and regex.search(low) for head, regex, _ in steer.marks):
         return True
-    # all that a phrase may need is nearer to the word it hangs on
+    # Blocks overlap by this, since all that a phrase may need stands nearer to the word it hangs on.
     around = 2 * (_STEER_BEFORE + _STEER_AFTER)
     for start in range(0, len(low), _STEER_BLOCK):
         block = low[max(0, start - around):start + _STEER_BLOCK + around]
@@ -17433,7 +17475,7 @@ _RUN_WORDS = frozenset("""bash sh zsh fish shell exec execute run cmd command co
     php lua""".split())
 _LOOK_WORDS = frozenset("""explain describe search lookup help docs lint format highlight translate review
     complete summarize""".split())
-# as the first word: what a command means
+# As the first word of a text these ask what a command means; they do not run it.
 _EXPLAIN_WORDS = frozenset("explain describe translate summarize".split())
 _WRITE_WORDS = frozenset("write create save edit update add insert append put new upload".split())
 # … unless what is made there runs later by itself
@@ -18057,7 +18099,7 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
     acts = danger_acts()
     end = next((at for at, word in enumerate(call.words) if at and word in _DAN_LINKS), len(call.words))
     named = [word for word in call.words[:end] if word not in _DAN_BESIDE and word not in acts]
-    # a list of places, not a repository
+    # `helm repo` and `apt` speak of lists of places by that word, and not of a repository of code.
     named = [] if call.says("helm", "apt") and call.says("repo") else named
     last = named[-1] if named else ""
     for verb in verbs & acts.keys():
@@ -18588,7 +18630,7 @@ def _dan_command(text: str, named: bool, look: DangerLook, placed: bool = False)
         return None
     head, quoted = text[:first.start()], first[0] == "`"
     around = head + re.sub("`[^`]*`", "", text[first.start():]) if quoted else head
-    # options are no sentence
+    # A text that begins with an option is no sentence, however long its words are.
     prose = len(_dan_prose.findall(around)) > (2 if quoted else 4) and head.lstrip()[:1] != "-"
     if prose and not named:
         return None
@@ -18730,7 +18772,7 @@ _DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml ya
 _DAN_SOURCE = frozenset(
     """code source snippet script scripts lines cell python javascript js diff cells example""".split())
 _DAN_BROWSERS = frozenset("browser page puppeteer playwright evaluate".split())
-# kind | regexes, one of which is found in it; the rows of a kind are joined
+# Each row: the kind of code | regexes, of which one must be found in it. The rows of one kind are joined.
 DANGER_CODE = """
 python | __import__\\s*\\(|__builtins__|__globals__|__subclasses__\\s*\\(|__mro__|\\bos\\.(?:system|popen|exec[lv]\\w*)\\s*\\(
 python | \\bsubprocess\\.(?:Popen|run|call|check_output|getoutput)\\s*\\(
@@ -18752,7 +18794,8 @@ formula | \\A\\s*[=+@-][^\\n]{0,60}?\\b(?:cmd|msexcel|rundll32|powershell|mshta|
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\([^)]{0,200}&\\s*\\$?[A-Z]+\\d
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\(\\s*CONCAT
 """    # noqa: E501
-# opening, what would close it, characters between | what tells within it
+# Each row: how it opens, what would close it, how many characters may be between | what tells of an attack
+# within it.
 _DAN_OPENED = """
 {{ } 300 | __class__|__init__|\\bcycler\\.|\\bjoiner\\.|\\blipsum\\.|_self\\.env|config\\.items\\(|request\\.application
 {{ } 200 | \\|\\s?(?:filter|map)\\(\\s?['\\"](?:system|exec|passthru)|\\|\\s?(?:system|passthru|shell_exec|popen)\\s?\\}
@@ -21249,7 +21292,7 @@ def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], 
 _STATEMENT_NAMES = frozenset("sql query queries statement statements".split())
 
 
-def _statements(reads: bool, skip: frozenset[str], strict: bool) -> Test:
+def _statements(reads: bool, skip: frozenset[str]) -> Test:
     """*reads*: every SQL statement among the arguments surely only reads, and there is one; else: there is
     one that may act."""
     def matches(subject: Subject) -> Hit | None:
@@ -21828,7 +21871,7 @@ class _Compiler:
                 tests.append(_places_anywhere(_containment(_as_list(spec), word == "under", strict),
                                               _as_list(spec), word, quoted, access, strict))
             elif word == "sql":
-                tests.append(_statements(spec == "reads", skip, strict))
+                tests.append(_statements(spec == "reads", skip))
             elif word == "danger":
                 tests.append(_dangers_anywhere(frozenset(DANGERS if spec is True else _as_list(spec)), skip))
             elif word == "address":
@@ -32134,7 +32177,7 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
     name = said("hookeventname", "agentactionname", "hookname")
     host = _host_of(host, fields, name)
     plain = _plain_name(name)
-    tool, arguments, server = _used_tool(host, name, body, fields)
+    tool, arguments, server = _used_tool(name, body, fields)
     result = next((fields[key] for key in ("toolresponse", "tooloutput", "toolresult", "resultjson", "error",
                                            "output") if fields.get(key) is not None), None)
     done = plain.startswith(("post", "after")) or not plain and result is not None
@@ -32173,8 +32216,7 @@ def _event_body(data: bytes, event: HookEvent) -> tuple[dict[str, Any], bool]:
     return body, whole != text
 
 
-def _used_tool(host: HookHost, name: str, body: Mapping[str, Any],
-               fields: dict[str, Any]) -> tuple[str, Any, str | None]:
+def _used_tool(name: str, body: Mapping[str, Any], fields: dict[str, Any]) -> tuple[str, Any, str | None]:
     """(tool, arguments, server) of the event *name*, wherever the host has put them; the server is None for a
     tool of the host's own. *fields* are those of *body* by plain names; Windsurf's result joins them."""
     def inner(*names: str) -> dict[str, Any]:
@@ -35397,7 +35439,8 @@ def cmd_demo(args: Any, io: Surroundings) -> int:
         os.mkdir(project)
         this = [sys.executable, os.path.abspath(__file__)]
         if "PYTHONHOME" not in os.environ:      # as a wrapped entry starts: compiled once for wall and server
-            text = _LAUNCHER.format(file=this[1], cache=os.path.join(home, "cache"))
+            cache = sys.pycache_prefix or os.path.join(home, "cache")
+            text = _LAUNCHER.format(file=this[1], cache=cache)
             this[1:] = ["-I", "-S", "-c", text]
         child = subprocess.Popen([*this, *given, "--log-level", "error", "--server-name", "toy", "--", *this,
                                   "demo", "--server"],
