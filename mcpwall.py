@@ -1149,13 +1149,13 @@ _view_begin = _view_beginning()
 # changes.
 _view_begin_more = _view_beginning(
     "\u1100-\u11ff\u00a0\u00b2\u00b3\u00b9\u2002-\u200a\u2026\u202f\u205f\u2122\u3000\uff00-\uffef")
-# A word with all that is attached to it, in parts of 100 characters: normalising long runs can take quadratic
-# time
+# A word with all that is attached to it. It is taken in parts of 100 characters, since normalising a long run
+# of marks can take quadratic time.
 _view_attached = lazy_regex(r"[\w<=>\x80-\U0010ffff]*")
 _view_word = lazy_regex(r"\w+")
 _VIEW_ASCII = bytes(range(128))
-# UTF-8 but for lead bytes of blocks with odd characters. Left: accented Latin, Hebrew … Indic, kana,
-# ideographs, Hangul
+# The bytes of UTF-8 but for those that lead into blocks with odd characters. What is left are accented Latin,
+# Hebrew to the scripts of India, kana, ideographs and Hangul.
 _VIEW_CALM = bytes((*range(0xC0), *range(0xC3, 0xC9), 0xD6, 0xD7, *range(0xDA, 0xE1), *range(0xE3, 0xEA),
                     *range(0xEB, 0xEE)))
 
@@ -5865,11 +5865,12 @@ class ShellContext(NamedTuple):
 # One pass of recursive descent over the text, as bash itself reads it: what is quoted is decided where it
 # stands, and a substitution is a script within a word. A word that means itself is a plain `str`, any other a
 # list of parts:
-# u text unquoted · q text quoted · $ _ShParameter, quoted? · s substitution: script, quoted? · a arithmetic:
-# parts
-# p process substitution: script, direction · l array in parentheses: (index parts or None, word) of each
-# element
-#   (the readers of PowerShell and cmd.exe:) v variable: name, operation, quoted? · ( expression · { block
+#   u  text, unquoted                         q  text, quoted
+#   $  a _ShParameter, quoted?                s  a substitution: script, quoted?
+#   a  arithmetic: parts                      p  a process substitution: script, direction
+#   l  an array in parentheses: (index parts or None, word) of each element
+# and those of the readers of PowerShell and cmd.exe:
+#   v  a variable: name, operation, quoted?   (  an expression        {  a block
 # What a shell would refuse, or another one reads otherwise, is a *doubt*: noted with a reason, never taken
 # back, and the text is read on as well as can be. Too deep or too long is no doubt: BudgetSpent, and the
 # message is refused.
@@ -6935,20 +6936,18 @@ def glob_may_hit(word: str, known: str) -> bool:
 # command is then read from both places. Operands have a role each; `*` repeats it, `+` joins all that is
 # left, `?` is a word that may be missing.
 #   x a command starts here · e NAME=VALUE · cd the folder it works in · script a file that is run
-# sh python node perl ruby php awk sed sql make tcl osascript code esc: text in that language (esc: `!command`
-# in a line)
-# f perhaps a file · r read · w written · d deleted · n only its name matters · k key or settings, used and
-# not shown
-# p text that nobody looks at · u address · s text sent · S file sent · @ text or @FILE sent · vol a mount ·
-# ssh, git, exec
-# settings of these programs · text what is written to w · empty a file that is emptied · pipe one that is
-# made Behind the last bar, what goes in and comes out: in:ROLE of its standard input · away:WAY by which
-# input and s, S leave the
-# machine · none: nothing that matters · same: what goes in · lines: some of it · remote: what the network
-# says · below: names
-# of files here · made: what its words say · shows:WHAT (private) · append: w grows · root: the command inside
-# runs as root
-#   data: its words are no commands · t:NAME: what no row can say, by the function _do_NAME (9g)
+#   sh python node perl ruby php awk sed sql make tcl osascript code: text in that language
+#   esc: text of which a line that begins with `!` is a command
+#   f perhaps a file · r read · w written · d deleted · n only its name matters
+#   k key or settings, used and not shown · p text that nobody looks at · vol a mount
+#   u address · s text sent · S file sent · @ text or @FILE sent · ssh, git, exec: settings of these programs
+#   text what is written to w · empty a file that is emptied · pipe one that is made
+# Behind the last bar stands what goes in and comes out:
+#   in:ROLE of its standard input · away:WAY by which input and s, S leave the machine
+#   none: nothing that matters · same: what goes in · lines: some of it · remote: what the network says
+#   below: names of files here · made: what its words say · shows:WHAT (private) · append: w grows
+#   root: the command inside runs as root · data: its words are no commands
+#   t:NAME: what no row can say, by the function _do_NAME (9g)
 # Left out on purpose: options that change nothing we follow, and programs whose words are but files: those
 # need no row.
 _SH_PROGRAMS = """
@@ -7292,10 +7291,10 @@ pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscrip
     javascript:) :: runs remote content
 pipe_to_shell :: npx pnpx bunx :: (?:-\S+ )*(?:\S+@)?https?:// :: runs remote content
 pipe_to_shell :: pip pip3 pipx uv uvx poetry pdm npm pnpm yarn bun :: (?=(?:.* )?(?:install|add|i|--spec|--from|--with)[ =])(?:.* )?
-    (?!-[if] |--\S*(?:index|url|registry|links|proxy)\S* )\S+ (?:\S*@\x00?|--spec=|--from=)?(?:git\+)?https?://(?!(?:[\w.-]+@)?(?:[\w-]+\.)*
+    (?!-[if] |--\S*(?:index|url|registry|links|proxy)\S* )\S+ (?:\S*@\x00?|--spec=|--from=)?(?:git\+)?https?://(?!(?:[\w.-]+@)?(?:[\w-]+\.)*?
     (?:github\.com|githubusercontent\.com|gitlab\.com|bitbucket\.org|codeberg\.org|pypi\.org|pythonhosted\.org|pytorch\.org|
     python\.org|npmjs\.(?:org|com)|yarnpkg\.com|huggingface\.co|googleapis\.com|visualstudio\.com|dev\.azure\.com|apache\.org|
-    localhost|127\.0\.0\.1)[:/ ]) :: runs what a package of an unknown host says
+    localhost|127\.0\.0\.1|git[\w-]*\.[\w.-]+)[:/ ]) :: runs what a package of an unknown host says
 pipe_to_shell :: pip pip3 uv :: (?:.* )?(?:-i|--(?:extra-|default-)?index(?:-url)?)[= ]http://(?!localhost|127\.|10\.|192\.168\.|
     172\.|\S*\.(?:local|internal|lan|corp)[:/]) :: installs from where anybody on the way can change it
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
@@ -7572,6 +7571,7 @@ _SH_VALUED_GLOBAL = frozenset("""-n -C -c -H -s -u --profile --region --output -
     --kube-context --config""".split())
 _SH_SUBCOMMANDS = frozenset("""git kubectl oc docker podman nerdctl aws gcloud az gsutil helm terraform tofu
     terragrunt gh npm pnpm yarn pip cargo apt apt-get brew systemctl redis-cli nomad vault""".split())
+_SH_PACKAGERS = frozenset("npm pnpm yarn bun".split())
 _SH_FIND_NARROWS = frozenset("-empty -regex -iregex -mtime -mmin -size -newer".split())
 _SH_FIND_RUNS = frozenset("-exec -execdir -ok -okdir -x -X --exec --exec-batch".split())
 _SH_REMOVES_ALL = frozenset("rimraf shred srm wipe trash trash-put del-cli remove remove_directory".split())
@@ -7908,17 +7908,13 @@ def _sh_row(row: str) -> _ShRow:
 # it: they differ in comments (nested or not, `--` with a blank or without, `#`, `/*! … */`), in quotes (`"…"`
 # a name or a string, `[…]`, `$tag$`) and in what a backslash does. So comments and strings are neither words
 # nor hiding places. Two readings rest on it:
-# refusing   `sql_acts` says what a text does in any of the readings. A word acts only where a statement may
-# start: `drop` in a
-# name, a string or a comment is none. `SqlText` knows the clauses of each statement, so it tells a condition
-# that
-# always holds from one that chooses, tables that this text has made, and names that nobody will miss. Strings
-# count
-# by the word or function before them (`SQL_TEXTS`: files, programs); with a word that runs text, all are
-# read.
-# certain    `pure_select`, for rules that allow, stands in a section of its own below: one statement that
-# looks in *every*
-#              reading and calls nothing but SQL_READ_FUNCTIONS.
+#   refusing   `sql_acts` says what a text does in any of the readings. A word acts only where a statement
+#              may start: `drop` in a name, a string or a comment is none. `SqlText` knows the clauses of each
+#              statement, so it tells a condition that always holds from one that chooses, tables that this
+#              text has made, and names that nobody will miss. Strings count by the word or function before
+#              them (`SQL_TEXTS`: files, programs); with a word that runs text, all of them are read.
+#   certain    `pure_select`, for rules that allow, stands in a section of its own below: one statement that
+#              looks in *every* reading and calls nothing but SQL_READ_FUNCTIONS.
 # Left out on purpose: types, joins, what a view, a trigger or an operator of the user's own does, schema
 # changes that lose a column, and `MERGE`, whose condition stands in two places.
 
@@ -8253,17 +8249,17 @@ _sql_every = lazy_regex(
 # Python, JavaScript, TypeScript, Ruby, PHP, Perl, Lua, R, Java, Groovy and their like are read by one
 # evaluator, which follows only what the argument of a call *says*: literals, joins, formats, lists,
 # variables, loops, homes, paths, base64. Its parts:
-# _CODE_CALLS   the table: last names of what is called, whatever it was imported as -> roles (run, eval,
-# delete, send …)
+#   _CODE_CALLS   the table: last names of what is called, whatever it was imported as -> roles (run, eval,
+#                 delete, send …)
 #   _CodeValue    what is known of a value: texts it may be, items, fields, a name, where it comes from
-# _CodeText     cuts one text into tokens (families of languages differ in comments, quotes and sigils) and
-# reduces them from
-#                 the innermost brackets outwards, every branch once
-# _CodeValues   variables, which hold whatever is assigned or passed to them anywhere, and what values are
-# made of
+#   _CodeText     cuts one text into tokens (families of languages differ in comments, quotes and sigils) and
+#                 reduces them from the innermost brackets outwards, every branch once
+#   _CodeValues   variables, which hold whatever is assigned or passed to them anywhere, and what values are
+#                 made of
 #   _CodeCalls    what a call computes (_CODE_VALUES) and does (_CODE_ACTS): a method for each role
-# CodeReader    reads a text, again when a name got a value behind its use, and collects its acts;
-# `follow_acts` follows them What cannot be computed is a hole with a name and an origin: a hole that is
+#   CodeReader    reads a text, again when a name got a value behind its use, and collects its acts;
+#                 `follow_acts` follows them
+# What cannot be computed is a hole with a name and an origin: a hole that is
 # deleted or run is nobody's loss, or `rmtree(tmp)` could not be said; run with an origin (fetched, decoded)
 # it is refused. Code of an unknown language is read in several families. Left out on purpose: arithmetic,
 # conditions, scopes, classes (a method is known by its name), and what files on disk hold.
@@ -10691,6 +10687,14 @@ class _ShFiles(_ShState):
         if (not word or len(word) > 4096 or word[:1] in "-!" or word[:8] == "/dev/fd/" or word == _SH_HOLE or
             "\n" in word or ("://" in word and word[:5] != "file:")):
             return
+        if "{" in word and "," in word:         # that the program expands, as the shell would have done
+            for one in _sh_braces([("u", word)])[:MAX_SHELL_WORDS]:
+                plain = one if isinstance(one, str) else "".join([part[1] for part in one])
+                if plain == word:
+                    break
+                self.path(plain, sources)
+            else:
+                return
         for place in self.reported(word):
             known: list[str] = []               # what its wildcards may mean
             if len(self.paths) < MAX_SHELL_PATHS:
@@ -11995,6 +11999,8 @@ class _ShRun(_ShScripts):
                 option, mark, value = word.partition("=")
                 if mark and option not in _SH_TEXT_OPTIONS:
                     self.path(value, sources)
+            elif word[:1] == "@" and name in _SH_PACKAGERS:
+                pass                            # a package's name
             elif name not in _SH_SUBCOMMANDS or name == "git" or any([c in word for c in "/.~\\\ue0f0*"]):
                 value = word.partition("=")[2] if word[:1] not in ("/", ".", "~") else ""
                 self.path(value.lstrip("@") or word.lstrip("@"), sources)
@@ -12889,7 +12895,9 @@ def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 _sh_harmless = lazy_regex(
     r"\s*(?:#(?!!).*|eval ['\"]?\$\((?:\S*/bin/)?(?:zoxide|direnv|starship|pyenv|rbenv|nodenv|jenv|goenv|"
     r"mise|fnm|brew|atuin|thefuck|opam)(?: [\w-]+){1,4}\)['\"]?|(?:source|\.) <\(\w+ completion \w+\)|"
-    r"alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|(?:export )?(?!LD_|DYLD_|"
+    r"alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
+    r"(?:\[\[? -[a-z] [^;&|`()]*\]\]? && )?(?:export )?"
+    r"(?!LD_|DYLD_|"
     r"BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
 
 
@@ -15206,7 +15214,7 @@ TASK       request requests question task query goal brief job assignment wishes
 BEFORE     said told instructed above asked taught written given
 NOT        under_no_circumstances do_not don't dont never must_not mustn't should_not shouldn't shall_not may_not need_not needn't ought_not avoid
            refrain_from no_need_to not_to without
-TELL       tell inform mention reveal disclose explain admit report notify alert warn confess describe expose show say discuss
+TELL       bring_up bring tell inform mention reveal disclose explain admit report notify alert warn confess describe expose show say discuss
            acknowledge display telling informing mentioning revealing disclosing notifying alerting showing reporting warn
            advise advising let bother
 USER       user users human humans operator customer owner maintainer maintainers person
@@ -15294,7 +15302,8 @@ BOT        ai ais bots crawlers scrapers llm llms chatbot chatbots chatgpt gpt c
            automated_grader automated_graders machine_reader machine_readers automated_reader automated_readers automated_processing ai_reviewer ai_reviewers ai_browser
            ai_browsers agentic_browser agentic_browsers browser_agent virtual_assistant digital_assistant ai-agent ai-agents ai-instruction ai-instructions
            ai-note ai-assistant llm-note llm-instruction foundation_model automated_agent automated_agents autonomous_agent screening_model
-           automated_system ai_system ai_systems
+           automated_system automated_systems ai_system ai_systems llm-based ai-based ai-powered llm-powered ai-driven llm-driven
+           gpt-based
 SEES       reads read processes process handles handle summarises summarise summarizes summarize sees see parses parse screens screen
            visits visit opens open reviews review indexes index translates translate answers analyses analyzes evaluates ingests
            encounters receives views scans loads
@@ -15305,18 +15314,18 @@ ASSET      tests table tables orders project branch repo backup backups database
            snapshots alerts mailbox everything
 GIVE       grant give add invite promote escalate elevate assign share
 RIGHT      admin administrator owner collaborator maintainer permission permissions rights privileges access superuser root edit_rights
-PAY        pay buy transfer wire refund purchase donate order book subscribe move
-MONEY      in_full order usd eur gbp btc eth dollars euros invoice invoices iban payment payments bitcoin money funds balance subscription
+PAY        sell purchase charge rebook pay buy transfer wire refund purchase donate order book subscribe move
+MONEY      shares stock units stored_card card_on_file in_full order usd eur gbp btc eth dollars euros invoice invoices iban payment payments bitcoin money funds balance subscription
            gift_card gift_cards card credit_card wallet
 SAYS       claim state rate rank recommend conclude say tell respond answer reply mark present describe praise endorse declare assure
            report write mention advise suggest promote prefer favour favor score give
 BIAS       10 100 points marks yes best_employee nothing best first top highest positive exceptional excellent outstanding safe expired infected stars 10/10
            no_risk recommended approved passed accept hire trusted instead neutral authoritative five_points full_marks in_favour in_favor won
-FUND       one-time_code one-time_codes verification_code verification_codes browser_history browsing_history date_of_birth maiden_name mailbox
+FUND       phone_pin pin_code last_sms reset_link one-time_code one-time_codes verification_code verification_codes browser_history browsing_history date_of_birth maiden_name mailbox
            secret_word ssn ssns cvv cvc wallet_seed insurance_number card_number bank_details location_data email_and_phone vault_export api_token session_cookie session_cookies cookies cookie their_authorization_header your_authorization_header bearer_token oauth_token
            auth_token social_security_number credit_card_number credit_card_details 2fa_code passphrase master_password admin_password
            password_reset phone_numbers home_address password_store github_token aws_secret_access_key openai_api_key
-SAYING     tool_results tool_outputs full_prompt chain_of_thought tool_definitions chat_transcript chat_logs conversation_history chat_history chat_log message_history conversation_log entire_conversation
+SAYING     conversation_of chat_of previous_customer tool_results tool_outputs full_prompt chain_of_thought tool_definitions chat_transcript chat_logs conversation_history chat_history chat_log message_history conversation_log entire_conversation
            complete_dialogue full_dialogue all_previous_messages all_earlier_messages full_conversation whole_conversation complete_conversation this_conversation your_conversation conversation_text
            user's_last_message user's_question last_question user's_messages full_transcript
            previous_conversation last_message context_window user's_last_question conversation_so_far previous_messages tool_schema
@@ -15337,7 +15346,7 @@ BOTHER     bother trouble discuss discussed flag escalate mention tell inform no
            displayed shown know disclose disclosed
 CONFIG     bank_details bank_account account_number account_details password payee settings config configuration setting preferences profile bashrc .bashrc .eslintrc crontab autoapprove allowlist whitelist
            payout_address payout wallet recipient iban ci_check
-GUARD      integrity_check integrity_checks signature_check read-only_mode firewall antimalware security_scan security_scans security_scanner secret_scanning restriction safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
+GUARD      warnings integrity_check integrity_checks signature_check read-only_mode firewall antimalware security_scan security_scans security_scanner secret_scanning restriction safety safety_training safety_rules spending_limit two-factor antivirus branch_protection content_filter safety_filter guardrails safeguards protections refusals
            safety_settings safety_checks confirmation_step approval_step permission_prompts approval_dialog safety_policy safety_guidelines
 LIFTED     redundant not_applicable inapplicable offline lifted removed disabled unlocked suspended void revoked deactivated waived cancelled unnecessary
 PRESS      requires additionally precondition prerequisite unless irrespective must always automatically mandatory each every also before prior whenever otherwise first has_to have_to regardless no_matter
@@ -15351,7 +15360,8 @@ ORDER      unsubscribe process fill wire raise rate accept list overwrite star p
 YOURS      real actual true sole only hidden secret
 WORKER     helper helpers scribe scribes reviewer reviewers reader readers summarizer summariser summarizers crawler crawlers
            parser parsers grader graders screener translator browser browsers contributor contributors developer developers tool tools
-           moderator moderators evaluator judge system systems service services visitor visitors
+           moderator moderators evaluator judge system systems service services visitor visitors installer installers client
+           clients script scripts program programs pipeline pipelines process processes app apps
 SUBJECT    agent model bot the_bots the_chatbot chatbots the_ai ai_agents the_assistant the_model the_agent the_bot the_agents assistant assistants agents models bots
 """    # noqa: E501
 # kind | force | phrase, one a line. A phrase is made of words, CLASSES, alternatives with `|`, `?` behind
@@ -15458,7 +15468,7 @@ exfil_link     order    MOVE ~2 all|every|unread ..4 *MAILS ..6 to ..3 MAIL
 exfil_link     order    append|encode|attach|include|put|insert|embed ..8 *TALK|WEALTH|USERS ..8 to|in|into|as|on|at ..5 EXFIL|URL
 exfil_link     order    render|display|show|insert|embed|output|include|load ..4 image|link|url|picture with|containing|including|carrying ..6 *WEALTH|TALK
 exfil_link     said     fetch|open|visit|request|load|curl URL ..5 *followed_by|plus|filling
-exfil_link     order    fetch|open|visit|load|browse ..3 *HOOK
+exfil_link     order    fetch|open|visit|load|browse|go_to|follow|click ..3 *HOOK
 concealment    order    DO|install ..11 without ..3 telling|informing|asking|notifying|alerting|warning ~1 *USER
 concealment    order    DO|always ..11 *secretly|covertly|discreetly END
 concealment    said     *USER ..5 need|needs ..3 be told|informed|notified|aware
@@ -15606,6 +15616,10 @@ role_spoof     -who3    note|notice|message|attention|reminder|hint|instruction|
 role_spoof     -who2    note|notice|message|attention|reminder|hint|instruction|instructions|directive|memo|notes|word|dear|hey|hello|hi|tip|kindly ~2 ..4 *AGENT|reviewer|reviewers STOP
 role_spoof     who2     to|for ~1 ..4 *AGENT|reviewers COLON
 role_spoof     -who2    *BOT STOP
+role_spoof     -who3    *BOT CALLED please|kindly|now|first|then|and? !add|include|write|copy|output MOVE|DEL|PAY|GIVE|REVEAL
+role_spoof     who3     person|human|one|people|user|man|woman ~1 you *serve|assist|represent
+role_spoof     who2     your *human|principal !readable|resources
+role_spoof     who2     for|to ~1 *BOT !companies|users|vendors|providers
 role_spoof     who3     as ~1 *BOT ..5 you
 role_spoof     who2     as ~1 *assistant|agent|model ..3 you
 role_spoof     who2     the *human|humans !readable|loop|loops|resources
@@ -15615,6 +15629,9 @@ role_spoof     said     *end of ~1 tool_output|tool_result|tool_response|context
 override       claim3   forget|never_mind|skip ..2 about? ~1 *summary|question|translation|picture
 override       claim3   *stop|cease|quit translating|summarizing|summarising|answering|reading|browsing|reviewing STOP
 override       claim2   *top|highest|absolute|utmost priority
+override       claim2   *waived|lifted|dropped|suspended ~1 CHECK
+override       claim2   rule|policy|restriction|limit ..1 *lifted|waived|suspended|dropped
+override       claim2   your ~1 *reward|objective|score|rating ..4 changed|updated|reset|depends
 concealment    claim2   got|have|obtained|received ~1 USERS *permission|approval|consent
 override       claim3   NEW *ORDERS have|has arrived|come|been|follow
 role_spoof     claim3   stop|cease being ..1 *AGENT
@@ -15657,6 +15674,9 @@ tool_steering  deed2!   RUN|MOVE|REVEAL|REMEMBER|present|list|hand|hand_over|sup
 tool_steering  deed2    be|been given|passed|supplied|told|sent ..4 *WEALTH|FUND
 tool_steering  deed2    value|values|HAVING|copy of ..4 *WEALTH|FUND
 tool_steering  deed2!   RUN ..4 *shell|terminal
+tool_steering  deed2!   issue|run|execute|CALL ..1 *grant|drop|truncate
+tool_steering  deed3    pipe|feed|pass it|this|them|that|output to|into|through *sh|bash|shell|python|zsh
+tool_steering  deed2    by DOING ..4 output|result|contents|content|value of
 tool_steering  deed2!   show|give|send|tell me his|her|their ..2 *messages|mails|emails|password|location|history|files|photos
 tool_steering  deed2!   assign|give|award ..3 *points|marks|stars|score|grade|rating
 tool_steering  deed2    be|contain|include|append ..3 *image|link|url|pixel ..6 URL
@@ -15685,7 +15705,9 @@ concealment    hide2    *SLY
 concealment    hide2    without ..1 *showing|telling|mentioning|displaying|revealing|asked
 concealment    hide2    no questions *asked
 concealment    hide2    *unnoticed|unseen|undetected
-concealment    hide2    in the *background|dark
+concealment    hide2    act|behave|continue|carry_on *normal|normally|as_usual|as_before
+concealment    hide2    keep ~1 to *yourself
+concealment    hide2    no time to *ask|check|confirm|verify|lose
 concealment    hide3    keep|leave|omit ..3 out_of|from ..1 *ANSWER
 concealment    hide2    don't|do_not|never|no tell|inform|notify|warn ~1 *him|her|them|anyone|anybody
 concealment    hide2    no_one|nobody has|needs|must|will *to_know|know|need
@@ -15703,7 +15725,7 @@ concealment    claim1   in *advance
 role_spoof     claim1   for|due_to|because_of|per|under|as|required_by|in_line_with|to_comply_with|to_ensure ..2 *LAW
 role_spoof     claim1   *urgent|urgently|asap|emergency|at_once
 role_spoof     claim1   PUSH ..6 *FAILS
-role_spoof     claim2   i_am|i'm|as|this_is|we_are ~1 ..1 *MASTER of|who|i|here|and|speaking
+role_spoof     claim2   i_am|i'm|as|this_is|we_are ~1 ..1 *MASTER of|who|i|here|speaking
 role_spoof     claim1   by|from ~1 ..1 *MASTER
 role_spoof     claim2   SYSTEM|admin|security|priority|maintenance|priority ..1 *notice|notification|override|directive|alert|session|instruction STOP
 override       claim2   *GUARD|restrictions ..3 LIFTED
@@ -15731,7 +15753,7 @@ concealment    =hide3   do_not|never|don't|no_need ask ..3 permission|consent|ap
 concealment    =hide2   never|do_not|don't|not ..1 explain|disclose|reveal|mention|say|display ..2 why|this|that|it|rule|step|where|who
 concealment    =hide2   say *nothing|none
 tool_steering  =press1  PRESS
-tool_steering  =said    claim|say|pretend ..6 unavailable|deprecated|broken|insecure
+tool_steering  =said    claim|say|pretend ..6 unavailable|deprecated|broken|insecure|failed|fails
 tool_steering  =said    MOVE|provide|fill|hand ..4 HAVING|output|outputs|copy|value of ..7 SAYING|PATH
 tool_steering  =deed3   hold|carry ..4 WEALTH|FUND|PATH|SAYING
 tool_steering  =deed3   can|be|are|is|get TOLD ..4 to ..1 our|another|external|third
@@ -15744,6 +15766,13 @@ override       =said    regardless|irrespective of what ..3 USER
 override       =claim2  whatever|regardless|irrespective ~2 request|question|input|query|task
 role_spoof     =said    treat ..10 as|as_if|as_though ..5 MASTER|USER|system
 override       =said    GUARD ..5 LIFTED
+tool_steering  =said    transmits|sends|uploads|forwards|copies|posts|reports ~1 ALL ..10 URL|MAIL|server|cloud
+tool_steering  =said    substitute|swap|replace|redirect|exchange ~1 ..2 AIM|link|links|account ..6 by|with|to ..2 MAIL|URL|ours
+tool_steering  =said    carry_out|execute|follow|perform|obey any|every|all|whatever ~1 step|steps|command|commands|instruction|instructions|order|orders|directive ..2 it|they|in|on|from|found|named|given
+tool_steering  =said    then|also|afterwards|additionally CALL NAME ..8 URL|MAIL
+override       =said    precedence|priority over ~1 what ..1 USER
+role_spoof     =said    you_are|you're now managed|controlled|governed|supervised|owned by
+role_spoof     =said    assistant's|agent's|model's|your ~1 ANSWER|replies|answers have_to|must|should|shall ..2 end|begin|start|contain|mention|include
 tool_steering  =said    always ..5 get|gets|receive ..4 full|best|top|highest
 concealment    =claim2  CHECK|dialog ..2 is|are LIFTED
 tool_steering  =deed3   called|invoked with ..2 SAYING
@@ -15968,6 +15997,9 @@ role_spoof       =said  <important> <critical> <system> <hidden> <secret> <admin
 role_spoof       said   <system <admin <override <hidden <secret <important <critical <urgent <information  (?:[-_ ]\w+)?>[^<]{0,200}?\b(?:from now on|you must|you (?:are now|comply|obey)|ignore|do not (?:tell|mention|inform)|the (?:assistant|user)|route|obey|exfiltrate|before using|without asking|pre.?approved|grant|skip|to you, \w+|before you can|mail |upload)\b
 role_spoof       said   [system [admin [priority [assistant [override [new+instruction  [\w -]{0,40}\]:?\s{0,3}[^\n]{0,80}?\b(?:you (?:must|are (?:now )?(?:an?|the)|will|should)|ignore|stop|call|send|grant|run|execute|reveal|transfer|the user['’]s|the assistant|the agent|disregard|skip|without|export)\b
 role_spoof       said   <<<user>>> <<<assistant>>> <<<system>>> "instructions_for_model "instructions_for_ai "instructions_for_assistant "instructions_for_agent "note_to_ai "assistant_instruction "ai_instruction "llm_instruction "agent_instruction "system_override  .
+role_spoof       who3   _for_agent" _for_ai" _for_llm" _for_assistant" _for_model" _for_agents" _to_agent" _to_ai" _to_assistant" _to_model" _to_llm"  \s?:
+role_spoof       who3   <!--+agent <!--+ai <!--+assistant <!--+llm <!--+claude <!--+copilot <!--+model  s?\s?[:,]
+role_spoof       who3   [assistant-only [assistant+only [ai-only [ai+only [for+ai [for+the+ai [agent-only [note+to+ai  \b
 role_spoof       who3   to="assistant to="ai to="model to="agent for="ai for="assistant  .
 template_tokens  said   <function_calls> <invoke+name= <tool_call> assistant+to=functions  .?\s*\S
 template_tokens  said   ###+instruction:        [\s\S]{1,400}?###\s?response:
@@ -16007,7 +16039,8 @@ _steer_setup = lazy_regex(
     r"|claude\.md|agents\.md|\.git/hooks|"
     r"\.vscode/(?:settings|tasks|mcp)|crontab|authorized_keys")
 _steer_hook = lazy_regex(
-    r"[?&/=](?:<|\{|\[|\$|%7b)[\w .-]{0,30}(?:secret|key|token|history|conversation|password|data|prompt)")
+    r"[?&/=](?:<|\{|\[|\$|%7b)[\w .-]{0,30}(?:secret|key|token|history|conversation|password|data|prompt"
+    r"|e-?mail|user|phone|address|session)")
 _steer_leet = str.maketrans("01345@$", "oieasas")
 
 
@@ -16760,6 +16793,12 @@ def _steer_marks(low: str) -> Iterator[SteeringHit]:
                     rest = phrase.regex.match(low, match.start() + size)
                     if rest:
                         yield SteeringHit(match.start(), rest.end(), phrase)
+                        if phrase.facet == "who":       # what is told to whom it names
+                            end = rest.end() + _STEER_AFTER
+                            zone = low[match.start():end]
+                            steer = steering_tables()
+                            beside = steer.look(zone, _steer_words(zone)[1], steer.loose)
+                            yield from _steer_zone(low, match.start(), end, beside, False, ())
 
 
 def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit]:
@@ -16827,7 +16866,8 @@ _inject_spoken = lazy_regex(    # words that announce an example, not an order
     r"|asks? (?:it|the|a|an|models?)|tell(?:s|ing) (?:the|a|an|it|them|models?)|telling|told|tricks?|says"
     r"|saying"
     r"|contain(?:s|ing)|detect\w*|reject\w*|blocks?|blocked|refus\w*|classif\w*|assert\w*|expect\w*|fixture"
-    r"|test\w*|verif(?:y|ies|ying) (?:that|how|if)|sample|beispiel\w*|exemple|ejemplo|esempio|exemplo"
+    r"|test(?:ing|s)? (?:that|whether|if|how|for|with|of|by|data|cases?|strings?|inputs?|prompts?)|test_\w+"
+    r"|verif(?:y|ies|ying) (?:that|how|if)|sample|beispiel\w*|exemple|ejemplo|esempio|exemplo"
     r"|voorbeeld"
     r"|przykład\w*|например|例如|例えば)(?![\w@/-])(?:[^.!?;\n]|\.(?=\w)){0,80}$")
 _inject_less = lazy_regex(      # no "without …" where it is told that something is not done
@@ -16849,19 +16889,23 @@ _STEER_CONTRARY = {
     "deed": (lazy_regex(        # what would be done
         r"\b(?:unless|if|until|whether|how|where|which|than) (?:you|they|we) $"), _inject_nothing),
     "hide": (lazy_regex(        # what others may do or did; who asks for no password
-        r"\b(?:(?<!you )(?:is|are|be) (?:allowed|able|permitted) to|would|could|used to|previously"
-        r"|no longer)\b[^.!?\n;:,]{0,60}$"), lazy_regex(
-            r"(?:never|do not|don['’]t) ask(?:s|ing)?(?: \w+){0,3}? for (?:(?:a|an|any|the|your|their|his) )?"
+        r"\b(?:(?<!you )(?:is|are|be) (?:allowed|able|permitted) to|refuses? to|would"
+        r"|(?<!you )(?:can|may)(?! be)|could|used to|previously|no longer|right now it)\b"
+        r"[^.!?\n;:]{0,60}$"), lazy_regex(
+            r"(?:no|not|do not|don['’]t|never)\b[^.;]{0,24};|(?:never|do not|don['’]t) ask(?:s|ing)?"
+            r"(?: \w+){0,3}? for (?:(?:an?|any|the|your|their) )?"
             r"(?:\w+ )?(?:passwords?|tokens?|secrets?|pins?|cards?|credentials?)\b")),
 }
 _inject_tag = lazy_regex(       # a tag that is spoken of
     r"<[^<>\n]{1,40}>[`'\"]? (?:(?:is|are|was) (?:an?|the|used|added)|tags?|elements?|blocks?)\b")
 _inject_nobody = lazy_regex(    # a key with others below it, an option
-    r":\s*\n\s*\w|\n\s+(?:prompt|instructions?|rules?|role|name|description|tools?):|[\[<{|=]$|\s--$")
+    r":\s*\n\s*\w|\n\s+(?:prompt|instructions?|rules?|role|name|description|tools?):|[\[<{|=]$|\s--$"
+    r"|^[a-z-]{2,20}[\"'([](?!:)")
 # an assistant that is spoken of: "our agents:", "build with Claude, …"
 _inject_names = lazy_regex(
-    r"(?:agents?|assistants?|bots?|models?|chatbots?|llms?|ai|claude|copilot|gemini|chatgpt)\b.?\s?[:,;.(]")
-_inject_object = lazy_regex(r"(?:['’]s|\b(?:with|of|about|using|our|my|their)) $")
+    r"(?:(?:ai|llm) )?(?:agents?|assistants?|bots?|models?|chatbots?|llms?|ai|claude|copilot|gemini"
+    r"|chatgpt)\b.?\s?[:,;.(]")
+_inject_object = lazy_regex(r"(?:['’]s|\b(?:with|of|about|using|our|my|their|into|in|from|an?|are|is)) $")
 _inject_opened = lazy_regex(r"\s[\"“`]\w")
 _inject_requires = lazy_regex(  # what somebody needs, no deed
     r"\b(?:must|should|needs? to|has to|have to|will) (?:also )?(?:have|be able|be allowed|support)\b")
@@ -16982,7 +17026,7 @@ def _steer_quoted(low: str, start: int, end: int) -> bool:
             stop = stop if stop >= 0 else end + 200
             stop = min([found for found in (low.find(mark, end, stop) for mark in close) if found >= 0],
                        default=-1)
-            if stop < 0:
+            if stop < 0 or low[stop + 1:stop + 2] == ":":       # a key
                 return False
             return before[-1] in "([{=" or stop - place < 2 * (end - start) + 16
     return False
