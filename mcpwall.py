@@ -13704,8 +13704,8 @@ _bare_value = lazy_regex(r"""(?:[^\s"'`<>\0|│\\]|\\(?![nrt"'\\]))+""")
 _close = lazy_regex(
     r"""(?:\\*["'`]|\*\*|__|\]|\)(?=[ \t]*[:=])|[ \t]?</(?:b|strong|code|th|em|i|label|span|dt|p|u)>){0,4}""")
 _sign = lazy_regex(r"""(?xi) [ \t]{0,40} (?: \([^()\n"'=:\0]{1,30}\) [ \t]{0,4} )?
-    (?: (?<=[ \t]) (?:for|of|to|für|vo[mn]
-      |del?|du|des|della?|d[oa]|para|pour|per|van|til|till|för|для|от|на) [ \t] [^\n:="'<>|\0]{1,40}? [ \t]{0,4} )?
+    (?: (?<=[ \t]) (?:for|of|to|für|vo[mn]|del?|du|des|della?|d[oa]|para|pour|per|van|till?|för|для|от|на)
+      [ \t] [^\n:="'<>|\0]{1,40}? [ \t]{0,4} )?
     (?: : [ \t]* [a-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
     (?: => | := | [?+]= | =(?![=~>]) | :(?![:/=-]) | -> | ： | ＝
       | (?P<loose> (?<=[ \t]) (?:is|was|lautet|est|es|é|è|[—–]) (?:[ \t]{1,4}|(?=:)) :? ) )""")
