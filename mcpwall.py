@@ -8258,10 +8258,10 @@ _sql_every = lazy_regex(
 #   _CodeCalls    what a call computes (_CODE_VALUES) and does (_CODE_ACTS): a method for each role
 #   CodeReader    reads a text, again when a name got a value behind its use, and collects its acts;
 #                 `follow_acts` follows them
-# What cannot be computed is a hole with a name and an origin: a hole that is
-# deleted or run is nobody's loss, or `rmtree(tmp)` could not be said; run with an origin (fetched, decoded)
-# it is refused. Code of an unknown language is read in several families. Left out on purpose: arithmetic,
-# conditions, scopes, classes (a method is known by its name), and what files on disk hold.
+# What cannot be computed is a hole with a name and an origin: a hole that is deleted or run is nobody's loss,
+# or `rmtree(tmp)` could not be said; run with an origin (fetched, decoded) it is refused. Code of an unknown
+# language is read in several families. Left out on purpose: arithmetic, conditions, scopes, classes (a method
+# is known by its name), and what files on disk hold.
 
 def _code_dirname(path: str) -> str:
     return path.rpartition("/")[0] or ("/" if path[:1] == "/" else ".")
@@ -20384,8 +20384,7 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
 # Nothing is said then about what the statement does: `sql: acts` is only the opposite of this.
 
 # What a looking statement may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes
-# settings or
-# runs a text.
+# settings or runs a text.
 SQL_READ_FUNCTIONS = frozenset(
     """abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
         avg bit_and bit_length bit_or bool_and bool_or btrim cardinality cast ceil ceiling changes char
