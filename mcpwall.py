@@ -7291,10 +7291,10 @@ pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscrip
     javascript:) :: runs remote content
 pipe_to_shell :: npx pnpx bunx :: (?:-\S+ )*(?:\S+@)?https?:// :: runs remote content
 pipe_to_shell :: pip pip3 pipx uv uvx poetry pdm npm pnpm yarn bun :: (?=(?:.* )?(?:install|add|i|--spec|--from|--with)[ =])(?:.* )?
-    (?!-[if] |--\S*(?:index|url|registry|links|proxy)\S* )\S+ (?:\S*@\x00?|--spec=|--from=)?(?:git\+)?https?://(?!(?:[\w.-]+@)?(?:[\w-]+\.)*
+    (?!-[if] |--\S*(?:index|url|registry|links|proxy)\S* )\S+ (?:\S*@\x00?|--spec=|--from=)?(?:git\+)?https?://(?!(?:[\w.-]+@)?(?:[\w-]+\.)*?
     (?:github\.com|githubusercontent\.com|gitlab\.com|bitbucket\.org|codeberg\.org|pypi\.org|pythonhosted\.org|pytorch\.org|
     python\.org|npmjs\.(?:org|com)|yarnpkg\.com|huggingface\.co|googleapis\.com|visualstudio\.com|dev\.azure\.com|apache\.org|
-    localhost|127\.0\.0\.1)[:/ ]) :: runs what a package of an unknown host says
+    localhost|127\.0\.0\.1|git[\w-]*\.[\w.-]+)[:/ ]) :: runs what a package of an unknown host says
 pipe_to_shell :: pip pip3 uv :: (?:.* )?(?:-i|--(?:extra-|default-)?index(?:-url)?)[= ]http://(?!localhost|127\.|10\.|192\.168\.|
     172\.|\S*\.(?:local|internal|lan|corp)[:/]) :: installs from where anybody on the way can change it
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
@@ -7571,6 +7571,7 @@ _SH_VALUED_GLOBAL = frozenset("""-n -C -c -H -s -u --profile --region --output -
     --kube-context --config""".split())
 _SH_SUBCOMMANDS = frozenset("""git kubectl oc docker podman nerdctl aws gcloud az gsutil helm terraform tofu
     terragrunt gh npm pnpm yarn pip cargo apt apt-get brew systemctl redis-cli nomad vault""".split())
+_SH_PACKAGERS = frozenset("npm pnpm yarn bun".split())
 _SH_FIND_NARROWS = frozenset("-empty -regex -iregex -mtime -mmin -size -newer".split())
 _SH_FIND_RUNS = frozenset("-exec -execdir -ok -okdir -x -X --exec --exec-batch".split())
 _SH_REMOVES_ALL = frozenset("rimraf shred srm wipe trash trash-put del-cli remove remove_directory".split())
@@ -8273,7 +8274,8 @@ run exec_command system popen popen2 popen3 exec execSync execFile execFileSync 
 run check_call getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell
 run create_subprocess_exec execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
 run spawnvp posix_spawn posix_spawnp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute
-run fabric.api.local sudo ProcessBuilder Command sh bat shell $ Process.Start statement
+run fabric.api.local sudo ProcessBuilder Command sh bat shell $ Process.Start statement execShellCmd execCmd execCmdEx
+run executeShell spawnShell doShellScript os.cmd rawSystem callCommand callProcess
 eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext
 eval =source runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads
 eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
@@ -8282,7 +8284,8 @@ delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_
 delete remove_entry_secure rm_tree Deno.remove Deno.removeSync
 delete rimraf rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively
 delete deleteDirectory os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove
-delete deleteSync trashItem FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
+delete deleteSync trashItem FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash deleteTree
+delete del_dir_r default.removeItem rmdirRecurse removeDirectoryRecursive removePathForcibly
 write write_text write_bytes writeFile writeFileSync appendFile appendFileSync outputFile outputFileSync file_put_contents
 write File.write IO.write createWriteStream FileWriter FileOutputStream PrintWriter writeTextFile writeString WriteAllText
 write AppendAllText Files.write
@@ -8314,7 +8317,7 @@ path os.path.join path.join File.join path.resolve Path PurePath PosixPath Pathn
 path posixpath.join ntpath.join java.io.File
 same str String expanduser path.expand abspath realpath fspath normpath list tuple sorted set Array array c qw vec of asList
 same to_a toFile toPath strip trim rstrip chomp encode decode bytes text toString to_s expand_path escapeshellarg absolute
-same resolve dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
+same unwrap expect resolve dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
 list iterdir listdir readdirSync readdir glob rglob walk scandir entries children list.files globSync Files.walk listFiles
 list Dir.entries eachFile iglob opendir Files.list"""    # noqa: E501
 
@@ -8353,11 +8356,12 @@ _code_loss = lazy_regex(
     r"bucket|stack|cluster|volume|snapshot|instance|namespace|persistent_?volume|collection|keyspace|"
     r"resource_?group|vm|disk|hosted_?zone|queue|file_?system)\w*|flush_?(?:all|db)|drop_?all|"
     r"indices\.delete|objects\.all\.delete|volumes\.prune|volumes\.(?:\w+\.)?remove|(?:db|\w*coll\w*|"
-    r"sequelize)\.(?:\w+\.)?drop)\Z|[A-Z]\w*\.(?:destroy|delete)_all\Z|.*\blist_?(?i:bucket|instance|"
+    r"sequelize)\.(?:(?!(?i:te?mp|test))\w+\.)?drop)\Z|[A-Z]\w*\.(?:destroy|delete)_all\Z|.*\blist_?(?i:bucket|instance|"
     r"database|table|cluster|volume|disk|project)\w*\.(?:delete|terminate|drop)\Z")
 _code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
 _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
-_code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
+_code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?::?r?!+|%s[xy][ \t]|%system[ \t]|"
+                         r"%(?=(?:rm|rmdir|mv|cp|cat)[ \t]))[ \t]*(.*)$")
 _code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|^[ \t]*(?:const|"
     r"let|var|def|class|func) [A-Za-z_{]")
 _code_long = lazy_regex(r"'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|`[^`\n]*\n[^`]*`")
@@ -9192,7 +9196,8 @@ class _CodeCalls(_CodeValues):
 
     def deletes(self, call: _CodeCall) -> _CodeValue:
         """Code that deletes files or trees."""
-        for item in [call.owner] if call.owner else call.args or [call.first]:
+        within = call.owner is not None and call.owner.texts == (".",) and call.args     # cwd().delete("x")
+        for item in [call.owner] if call.owner and not within else call.args or [call.first]:
             for text in [text for one in item.each() for text in one.texts if text and
                          text[0] not in ("-", _CODE_HOLE)]:
                 self.tell("delete", _code_shown(text))
@@ -9500,7 +9505,7 @@ _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     "path": _CodeCalls.paths, "same": _CodeCalls.passes, "list": _CodeCalls.lists}
 _CODE_CALLERS = frozenset(
     "call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
-_CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset(
+_CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file atPath".split()), frozenset(
     "method body data".split())
 # Words that are rather names of variables than of functions, so that what is put into them is a text.
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())
@@ -9511,6 +9516,72 @@ _CODE_PERL = (
     (r"\(\s*getpw(?:uid|nam)\b[^()\n]*(?:\([^()\n]*\))?\s*\)\s*\[7\]", "$ENV{HOME}"),
     (r"\bunlink\s+(?=for)", "unlink($_) "), (r"<([~/][^<>\s'\"]*\*[^<>\s'\"]*)>", r'glob("\1")'),
     (r"\bfor(?:each)?\s*(\(\s*glob[^{}]*\))\s*\{([^{}]*\bunlink\s*\(?\s*)\$_", r"foreach my $f \1 {\2$f"))
+# Languages without a reader of their own are known by what they write before a command, one word or `_` for
+# a blank: AppleScript and JXA; Haskell; OCaml; Lisp; Clojure; Erlang and Elixir; Rust, Go, C#; Basic and its
+# like. The literals behind such a word are the command, or its words.
+CODE_RUNNERS = """
+do_shell_script do_script doShellScript
+callCommand callProcess readProcess readCreateProcess spawnCommand rawSystem
+Sys.command Unix.system Unix.open_process_in
+shell-command shell-command-to-string async-shell-command call-process call-process-shell-command start-process run-program
+shell/sh
+os:cmd System.cmd System.shell :os.cmd
+Command::new exec.Command Process.Start Process.run
+.Run .Exec Shell WinExec ShellExecute
+"""    # noqa: E501 (a table: whole rows)
+_CODE_LITERAL = r"(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
+_code_literal = lazy_regex(_CODE_LITERAL)
+_code_others = lazy_regex(
+    r"\"(?:[^\"\\\n]|\\.)*\"|(?<![\w$-])(?:"
+    + "|".join(re.escape(word.replace("_", " ")) for word in CODE_RUNNERS.split())
+    + rf")(?![\w-])[\s(\[{{&@]{{0,8}}({_CODE_LITERAL}"
+    rf"(?:[\s,;&()\[\]{{}}]{{0,8}}(?:\.args?[(\[&\s]{{1,8}})?{_CODE_LITERAL}){{0,40}})")
+_code_postfix = lazy_regex(     # Scala
+    rf"(?:(?:Seq|List|Process)\(({_CODE_LITERAL}(?:,\s{{0,8}}{_CODE_LITERAL}){{0,40}})\)"
+    rf"|({_CODE_LITERAL}))\s?\.?!{{1,2}}(?![\w=!])")
+_code_lines = lazy_regex(       # TeX; AutoHotkey and Basic; a line of MATLAB or vim
+    r"\\(?:write18|ShellEscape)[ ]?\{([^{}]*)\}"
+    r"|(?m:^[ \t]*Run(?:Wait)?,[ ]?(.+)|^[ \t]*:?r?!([^=\s].*))")
+_code_lost = lazy_regex(        # AppleScript, Lisp
+    r"\bdelete\b[^\n\"]{0,40}\b(?:of|folder|item|alias|file)\b[^\n\"]{0,40}(\"[^\"\n]*\")"
+    r"|\((?:delete-(?:directory|file|tree)\S*|[\w:-]*delete-directory-tree)\s+(\"[^\"\n]*\")")
+_code_set = lazy_regex(r"\bset (\w+) to (\"[^\"\n]*\")")
+_code_apple_file = lazy_regex(r"\b(?:POSIX file|alias) \"([^\"]+)\"")
+_code_homes = lazy_regex(       # how they call the home
+    r"(?:System\.)?Environment\.GetFolderPath\([^()]*UserProfile\)|(?:System\.)?user_home!?\(\)"
+    r"|NSHomeDirectory\(\)|FileManager\.default\.homeDirectoryForCurrentUser(?:\.path)?"
+    r"|(?:\w+::)?home_dir\(\)|os\.UserHomeDir\(\)|homedir\(\)|\(getenv \"HOME\"\)"
+    r"|getHomeDirectory\b|getHomeDir\(\)|\(?path to home folder(?: as (?:text|string|alias))?\)?")
+
+
+# what takes its whole line as one text
+_CODE_LINE_SHELLS = ("cmd", "cmd.exe", "powershell", "powershell.exe", "pwsh")
+
+
+def _code_elsewhere(text: str, home: str) -> tuple[list[Act], str]:
+    """(what a text in a language without a reader here runs and names, the text with its home spelt out)."""
+    acts: list[Act] = []
+    if "ome" in text or "UserProfile" in text:
+        text = _code_homes.sub(lambda _: f'"{home}"', text)
+        text = re.sub(r"\b(\w+),\s?\w+\s?:=", r"\1 :=", text)
+    for found in (*_code_others.finditer(text), *_code_postfix.finditer(text)):
+        if found.lastindex is None:         # a literal that stands behind no such word
+            continue
+        words = [re.sub(r"\\([\"'\\])", r"\1", word[1:-1])
+                 for word in _code_literal.findall(found[1] or found[2])]
+        line = len(words) == 1 or words[0].lower() in _CODE_LINE_SHELLS
+        acts.append(Act("sh", " ".join(words), "") if line else Act("argv", words, ""))
+    for found in _code_lines.finditer(text):
+        acts.append(Act("sh", next(filter(None, found.groups())), ""))
+    if "POSIX file" in text or "alias" in text:
+        acts += [Act("read", name) for name in _code_apple_file.findall(text)]
+    named = dict(_code_set.findall(text)) if "delete" in text else {}
+    shown = text if not named else re.sub(r"(?<=[ (])\w+\b(?! to)",
+                                          lambda found: named.get(found[0], found[0]), text)
+    acts += [Act("delete", (found[1] or found[2])[1:-1]) for found in _code_lost.finditer(shown)]
+    return acts, re.sub(r"\b(\w+)[!?](?=\()", r"\1", text)
+
+
 _code_shells = lazy_regex(r"^(?:sh|plumbum(?:\.cmd|\.local)?)(?:\.|$)|\b(?:Command|bake|run|popen|get)\b")
 _code_home = lazy_regex(r"\$\{?HOME\b\}?|%USERPROFILE%")
 _code_mode = lazy_regex(r"[rwaxbt+<>|-]{1,4}\Z")
@@ -9530,6 +9601,9 @@ def code_acts(text: str, language: str, home: str, budget: Budget | None = None)
     if language in ("python", "code", "") and ("!" in text or "%" in text):
         acts += [Act("sh", found.group(1), "") for found in _code_magic.finditer(text)]
         text = _code_magic.sub("", text)
+    if language not in _CODE_FAMILY_OF:
+        others, text = _code_elsewhere(text, home)
+        acts += others
     families = [_CODE_FAMILY_OF.get(language, "hash")]
     if language not in _CODE_FAMILY_OF:
         families += ["slash"] * bool(re.search(r"[`#]|//|/\*|=>|->|\bfunction\b|\$\{|['\"]{3}", text))
@@ -9545,7 +9619,6 @@ def code_acts(text: str, language: str, home: str, budget: Budget | None = None)
         acts += [Act("say", "infrastructure", act.value) if act.kind == "loss" else act for act in reader.acts
                  if not scratch or act.kind not in ("sql", "loss")]
         acts += [Act("read", name) for name in reader.named]
-    acts += [Act("sh", found, "") for found in re.findall(r'\bdo shell script "((?:[^"\\]|\\.)*)"', text)]
     if _code_fork.search(text):
         acts.append(Act("say", "destructive", "fork bomb"))
     return acts
@@ -10614,6 +10687,14 @@ class _ShFiles(_ShState):
         if (not word or len(word) > 4096 or word[:1] in "-!" or word[:8] == "/dev/fd/" or word == _SH_HOLE or
             "\n" in word or ("://" in word and word[:5] != "file:")):
             return
+        if "{" in word and "," in word:         # that the program expands, as the shell would have done
+            for one in _sh_braces([("u", word)])[:MAX_SHELL_WORDS]:
+                plain = one if isinstance(one, str) else "".join([part[1] for part in one])
+                if plain == word:
+                    break
+                self.path(plain, sources)
+            else:
+                return
         for place in self.reported(word):
             known: list[str] = []               # what its wildcards may mean
             if len(self.paths) < MAX_SHELL_PATHS:
@@ -11918,6 +11999,8 @@ class _ShRun(_ShScripts):
                 option, mark, value = word.partition("=")
                 if mark and option not in _SH_TEXT_OPTIONS:
                     self.path(value, sources)
+            elif word[:1] == "@" and name in _SH_PACKAGERS:
+                pass                            # a package's name
             elif name not in _SH_SUBCOMMANDS or name == "git" or any([c in word for c in "/.~\\\ue0f0*"]):
                 value = word.partition("=")[2] if word[:1] not in ("/", ".", "~") else ""
                 self.path(value.lstrip("@") or word.lstrip("@"), sources)
@@ -12812,7 +12895,9 @@ def _do_forfiles(run: _ShRun, call: _ShCall, flow: _Flow) -> _Flow:
 _sh_harmless = lazy_regex(
     r"\s*(?:#(?!!).*|eval ['\"]?\$\((?:\S*/bin/)?(?:zoxide|direnv|starship|pyenv|rbenv|nodenv|jenv|goenv|"
     r"mise|fnm|brew|atuin|thefuck|opam)(?: [\w-]+){1,4}\)['\"]?|(?:source|\.) <\(\w+ completion \w+\)|"
-    r"alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|(?:export )?(?!LD_|DYLD_|"
+    r"alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
+    r"(?:\[\[? -[a-z] [^;&|`()]*\]\]? && )?(?:export )?"
+    r"(?!LD_|DYLD_|"
     r"BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
 
 
@@ -13563,7 +13648,7 @@ def _name_rank(name: str) -> str:
     """What a name promises of its value: "password", "secret", "token", "key", "phrase" or ""."""
     if not name.isascii():
         from unicodedata import normalize
-        if name.lower() in _FOREIGN:
+        if name.lower().endswith(tuple(_FOREIGN)):
             return "password"
         name = _view_marks.sub("",
                                normalize("NFD", name.replace("ł", "l").replace("ø", "o").replace("ı", "i")))
@@ -13619,10 +13704,11 @@ _bare_value = lazy_regex(r"""(?:[^\s"'`<>\0|│\\]|\\(?![nrt"'\\]))+""")
 _close = lazy_regex(
     r"""(?:\\*["'`]|\*\*|__|\]|\)(?=[ \t]*[:=])|[ \t]?</(?:b|strong|code|th|em|i|label|span|dt|p|u)>){0,4}""")
 _sign = lazy_regex(r"""(?xi) [ \t]{0,40} (?: \([^()\n"'=:\0]{1,30}\) [ \t]{0,4} )?
-    (?: (?<=[ \t]) (?:for|of|to|für|de) [ \t] [^\n:="'<>|\0]{1,40}? [ \t]{0,4} )?
+    (?: (?<=[ \t]) (?:for|of|to|für|vo[mn]
+      |del?|du|des|della?|d[oa]|para|pour|per|van|til|till|för|для|от|на) [ \t] [^\n:="'<>|\0]{1,40}? [ \t]{0,4} )?
     (?: : [ \t]* [a-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
     (?: => | := | [?+]= | =(?![=~>]) | :(?![:/=-]) | -> | ： | ＝
-      | (?P<loose> (?<=[ \t]) (?:is|was|lautet|est|es) (?:[ \t]{1,4}|(?=:)) :? ) )""")
+      | (?P<loose> (?<=[ \t]) (?:is|was|lautet|est|es|é|è|[—–]) (?:[ \t]{1,4}|(?=:)) :? ) )""")
 _open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[ \t]{0,40}|(?:\\[nrt])*)
     (?:!!?\w{1,20}[ \t]{1,4})? (?:\*\*|(?:<(?:b|code|kbd|strong|tt|span|em|dd|td)\b[^<>\n]{0,60}>\s{0,4}){1,2})?
     (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")    # noqa: E501
@@ -14285,7 +14371,8 @@ _NEVER_OF_WALLETS = frozenset("the and for your are was with from into where whi
 # Parts of names that are rare enough to be looked at wherever they are; not where prose goes on, nor where
 # nothing is given
 _GOES_ON = (
-    r"(?![a-z0-9_\-.]|[ \t]{1,3}(?!(?:for|is|was|of|to|est|es|lautet)[ \t:])[a-z]{1,20}[ \t\n.,;:!?)\0]"
+    r"(?![a-z0-9_\-.]|[ \t]{1,3}(?!(?:for|is|was|of|to|est|es|lautet|du|des|pour)[ \t:])[a-z]{1,20}"
+            r"[ \t\n.,;:!?)\0]"
             r"|[;!?](?:[\n ]|\Z)|\Z"
             r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))")
 _RARE_NAMES = "pass pwd psk secret".split()
@@ -17495,6 +17582,9 @@ _CODE_LANGUAGES = {
         ("java", "java"),
         ("groovy", "groovy"),
         ("sh", "bash sh shell zsh"),
+        ("code", "applescript jxa osascript autohotkey ahk vbscript vba matlab octave julia mongo mongosh "
+                 "elisp emacs lisp clojure scala kotlin swift rust golang csharp haskell ocaml elixir erlang "
+                 "nim zig playwright puppeteer browser"),
     )
     for name in names.split()
 }
@@ -17597,7 +17687,8 @@ def _command_name(tool: str, key: str) -> tuple[str, bool | None]:
         return low, True
     if kind == "look":
         return low, False
-    if kind == "run" and low in _CODE_KEYS and not (low == "query" and words & _SQL_WORDS):
+    if (kind == "run" and low in _CODE_KEYS and not (low == "query" and words & _SQL_WORDS)
+            or "evaluate" in words and low in ("code", "expression")):
         return low, True
     later = not _LATER_WORDS.isdisjoint(name_words(tool))
     script = (kind == "run" or later or not words & _WRITE_WORDS) and (
@@ -17696,7 +17787,8 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
         named = "" if named == "sh" else named
     else:
         return "code"               # a command for a tool of that language may be either
-    first = isinstance(value, str) and may_begin_code(value) and code_first.match(value)
+    first = isinstance(value, str) and (may_begin_code(value) and code_first.match(value)
+                                        or value[:1] == ":" and "!" in value[:4])     # vim's
     return named or ("cmd" if words == {"cmd"} else "any" if first else "")
 
 
@@ -18777,6 +18869,7 @@ xml | (?:src|href|data)\\s*=\\s*['\\"]?file:/+(?:(?:etc|proc|root|sys|run)/|[^'\
 yaml | tag:yaml\\.org,2002:(?:python|js)/|!!?php/object
 xml | <!ENTITY\\s+(?:%\\s*)?[\\w.-]+\\s+(?:SYSTEM|PUBLIC\\s+[\\"'][^\\"']*[\\"'])\\s*[\\"']|<xi:include\\b[^>]{0,200}href
 xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}|\\bdocument\\(\\s*['\\"](?:file|https?|ftp):|href\\s*=\\s*['\\"]file:
+tex | \\\\(?:write\\s?18|ShellEscape)\\s?\\{|\\\\input\\s?\\|
 formula | \\A\\s*[=+@-][^\\n]{0,60}?\\b(?:cmd|msexcel|rundll32|powershell|mshta|dde)\\s*\\|\\s*'|\\A\\s*=\\s*DDE(?:AUTO)?\\s*\\(
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\([^)]{0,200}&\\s*\\$?[A-Z]+\\d
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\(\\s*CONCAT
@@ -18794,7 +18887,7 @@ _dan_code_sign = lazy_regex(
     r"__|\{\{|\$\{|file:/|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class"
     r"|[=+@-]\s*[A-Za-z]+\s*[|(]"
     r"|\A\s*[=+@-]|\?new|\bos\.|subprocess|eval|exec|#set|\{php|\{system|tag:yaml|ND_FUNC|child_process"
-    r"|getClass|getRuntime")
+    r"|getClass|getRuntime|\\write|\\ShellEscape|\\input")
 _dan_where = lazy_regex(r"\$where\b.{0,40}(?:sleep|while|function|return|constructor|process|;)")
 # What a script in a web page has no use for: programs, and cookies or storage together with a way out
 _dan_programs = lazy_regex(r"child_process|process\.(?:mainModule|binding|env)")
