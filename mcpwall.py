@@ -15299,7 +15299,7 @@ FUTURE     future later further subsequent next
 SESSION    session sessions conversation conversations chats chat interaction interactions
 REMEMBER   remember store save memorize memorise record
 EXFIL      query url link image address parameter querystring
-BOT        ai ais bots crawlers scrapers llm llms chatbot chatbots chatgpt gpt claude copilot gemini language_model language_models large_language_model ai_agent ai_agents
+BOT        co-pilot ai ais bots crawlers scrapers llm llms chatbot chatbots chatgpt gpt claude copilot gemini language_model language_models large_language_model ai_agent ai_agents
            ai_assistant ai_assistants ai_model ai_models coding_agent coding_agents coding_assistant github-copilot
            automated_grader automated_graders machine_reader machine_readers automated_reader automated_readers automated_processing ai_reviewer ai_reviewers ai_browser
            ai_browsers agentic_browser agentic_browsers browser_agent virtual_assistant digital_assistant ai-agent ai-agents ai-instruction ai-instructions
@@ -15340,7 +15340,7 @@ LAW        compliance gdpr hipaa audit auditing regulation regulatory policy iso
            traceability accountability disaster_recovery quality_assurance legal diagnostics telemetry calibrate identity
 MASTER     administrator admin developer developers owner operator creator creators management security_team it_department it_team supervisor
            boss ceo support_team vendor provider platform
-DOING      collecting reading passing appending sending adding including forwarding fetching uploading posting attaching calling
+DOING      printing dumping showing revealing quoting emailing mailing listing echoing transferring submitting granting collecting reading passing appending sending adding including forwarding fetching uploading posting attaching calling
            exporting copying pasting running executing putting inserting opening deleting writing sharing
 NOTHING    nothing_happened nothing_had_happened your_own_idea
 NEED       need needed necessary needs required reason point must
@@ -15582,7 +15582,7 @@ role_spoof     said     begin|start|new ~1 operator|admin|developer|system|root 
 role_spoof     who2     *model|assistant|agent|bot COLON IGNORE|override
 role_spoof     =who2    the|an AGENT collects|sends|puts|adds|reads|accepts|copies|forwards|passes|attaches|takes|writes
 role_spoof     =who2    system|note COLON
-role_spoof     =who2    your ~1 ..3 ANSWER|report|reports
+role_spoof     =who1    your ~1 ..3 ANSWER|report|reports
 role_spoof     =said    from_now_on|from_this_point|from_this_moment|from_today_on
 concealment    =hide2   no need|needs|reason to ask
 concealment    =said    pretend that|to|you|it|they|nothing
@@ -15621,6 +15621,7 @@ role_spoof     -who2    *BOT STOP
 role_spoof     -who3    *BOT CALLED please|kindly|now|first|then|and? !add|include|write|copy|output MOVE|DEL|PAY|GIVE|REVEAL
 role_spoof     who3     person|human|one|people|user|man|woman ~1 you *serve|assist|represent
 role_spoof     who2     your *human|principal !readable|resources
+role_spoof     who2     for|to ~1 *AGENT that|which|who
 role_spoof     who2     for|to ~1 *BOT !companies|users|vendors|providers
 role_spoof     who3     as ~1 *BOT ..5 you
 role_spoof     who2     as ~1 *assistant|agent|model ..3 you
@@ -15654,7 +15655,7 @@ role_spoof     who2     your ~1 ..3 *context_window|system_prompt|system_message
 role_spoof     who1     your ~1 ..3 *output|context|guidelines|task|prompt|mission|objective|system_prompt|system_message
 role_spoof     who2     your ~1 *ANSWER must|should|shall|has_to|needs_to
 tool_steering  deed2!   recommend|mention|praise|promote ..1 *only
-role_spoof     who2     begin|start|end|finish|finishing|after|before|in ..4 your ~1 *ANSWER
+role_spoof     -who2    begin|start|end|finish|finishing|after|before|in ..4 your ~1 *ANSWER
 role_spoof     who1     your ~1 ..3 *memory|instructions|accuracy|recommendation
 role_spoof     who2     whatever|regardless|no_matter|anything|whoever|whenever ~1 ..4 *USER|they|asks ..3 ask|asks|says|say|wants|requests|mentions
 role_spoof     who2     SYSTEM|agent|ai *override|notice|directive|note|message STOP
@@ -15736,7 +15737,7 @@ override       claim3   do_not|never|don't|stop believe|trust|listen_to|believin
 override       claim3   your YOURS ..1 *assignment|task|job|purpose|orders|mission|goal
 role_spoof     claim3   from|by your ~1 *MASTER
 role_spoof     claim3   your *MASTER wants|says|said|asks|asked|instructs|left|told|orders
-override       claim2   before|above ~1 ..2 was|is ..1 *test|draft|example|joke
+override       claim2   before|above ~1 ..2 was|is ..1 *test|draft|example|joke|rehearsal|drill|simulation
 override       claim3   never *refuse|warn|decline STOP
 override       claim3   do_not|don't|no|stop|instead ..1 *summarise|summarize|translate|answer ..8 instead|but|rather
 override       claim1   NEW|changed|updated|final|real ~1 *task|policy|rules|role|mission|instructions|guidelines|goal|version|behaviour|behavior ..1 is|are|COLON|has
@@ -15755,7 +15756,7 @@ concealment    =hide3   do_not|never|don't|no_need ask ..3 permission|consent|ap
 concealment    =hide2   never|do_not|don't|not ..1 explain|disclose|reveal|mention|say|display ..2 why|this|that|it|rule|step|where|who
 concealment    =hide2   say *nothing|none
 tool_steering  =press1  PRESS
-tool_steering  =said    claim|say|pretend ..6 unavailable|deprecated|broken|insecure|failed|fails
+tool_steering  =said    claim|say|pretend ..6 unavailable|deprecated|broken|insecure|failed|fails|offline
 tool_steering  =said    MOVE|provide|fill|hand ..4 HAVING|output|outputs|copy|value of ..7 SAYING|PATH
 tool_steering  =deed3   hold|carry ..4 WEALTH|FUND|PATH|SAYING
 tool_steering  =deed3   can|be|are|is|get TOLD ..4 to ..1 our|another|external|third
@@ -15773,6 +15774,8 @@ tool_steering  =said    substitute|swap|replace|redirect|exchange ~1 ..2 AIM|lin
 tool_steering  =said    carry_out|execute|follow|perform|obey any|every|all|whatever ~1 step|steps|command|commands|instruction|instructions|order|orders|directive ..2 it|they|in|on|from|found|named|given
 tool_steering  =said    then|also|afterwards|additionally CALL NAME ..8 URL|MAIL
 override       =said    precedence|priority over ~1 what ..1 USER
+override       =said    against|despite|over ~1 wishes|will|objections of ~1 USER
+role_spoof     =said    authority|control|command over ~1 AGENT
 role_spoof     =said    you_are|you're now managed|controlled|governed|supervised|owned by
 role_spoof     =said    assistant's|agent's|model's|your ~1 ANSWER|replies|answers have_to|must|should|shall ..2 end|begin|start|contain|mention|include
 tool_steering  =said    always ..5 get|gets|receive ..4 full|best|top|highest
@@ -16002,7 +16005,7 @@ role_spoof       said   <<<user>>> <<<assistant>>> <<<system>>> "instructions_fo
 role_spoof       who3   _for_agent" _for_ai" _for_llm" _for_assistant" _for_model" _for_agents" _to_agent" _to_ai" _to_assistant" _to_model" _to_llm"  \s?:
 role_spoof       who3   <!--+agent <!--+ai <!--+assistant <!--+llm <!--+claude <!--+copilot <!--+model  s?\s?[:,]
 role_spoof       who3   [assistant-only [assistant+only [ai-only [ai+only [for+ai [for+the+ai [agent-only [note+to+ai  \b
-role_spoof       who3   to="assistant to="ai to="model to="agent for="ai for="assistant  .
+role_spoof       who3   audience="llm audience="ai audience="assistant audience="model audience="agent "assistant_hint "agent_hint "ai_hint "llm_hint "assistant_note "agent_note "ai_note "llm_note to="assistant to="ai to="model to="agent for="ai for="assistant  .
 template_tokens  said   <function_calls> <invoke+name= <tool_call> assistant+to=functions  .?\s*\S
 template_tokens  said   ###+instruction:        [\s\S]{1,400}?###\s?response:
 exfil_link       said   ](http                  s?://[^)\s]{0,300}(?:\{\{?|<|%7b|\[)[\w .%-]{0,20}?(?:history|conversation|secret|prompt|password|chat)
@@ -16901,13 +16904,14 @@ _STEER_CONTRARY = {
 _inject_tag = lazy_regex(       # a tag that is spoken of
     r"<[^<>\n]{1,40}>[`'\"]? (?:(?:is|are|was) (?:an?|the|used|added)|tags?|elements?|blocks?)\b")
 _inject_nobody = lazy_regex(    # a key with others below it, an option
-    r":\s*\n\s*\w|\n\s+(?:prompt|instructions?|rules?|role|name|description|tools?):|[\[<{|=]$|\s--$"
+    r":\s*\n\s*\w|\n\s+(?:prompt|instructions?|rules?|role|name|description|tools?):|[\[<{|=]$|\s--$|\b(?:mr|ms|mrs|dr|herr|frau)\b"
     r"|^[a-z-]{2,20}[\"'([](?!:)")
 # an assistant that is spoken of: "our agents:", "build with Claude, …"
 _inject_names = lazy_regex(
     r"(?:(?:ai|llm) )?(?:agents?|assistants?|bots?|models?|chatbots?|llms?|ai|claude|copilot|gemini"
     r"|chatgpt)\b.?\s?[:,;.(]")
 _inject_object = lazy_regex(r"(?:['’]s|\b(?:with|of|about|using|our|my|their|into|in|from|an?|are|is)) $")
+_inject_title = lazy_regex(r"[\"”“`'] (?:is|was|are|[–—-]) ")
 _inject_opened = lazy_regex(r"\s[\"“`]\w")
 _inject_requires = lazy_regex(  # what somebody needs, no deed
     r"\b(?:must|should|needs? to|has to|have to|will) (?:also )?(?:have|be able|be allowed|support)\b")
@@ -17022,6 +17026,8 @@ def _steer_quoted(low: str, start: int, end: int) -> bool:
         if close and (place == line or low[place] > "\u201b" or not low[place - 1].isalnum() or
                       low[place - 1] in "rbf" and not low[max(line, place - 2)].isalnum()):
             before = low[max(0, place - 60):place].strip(" \t>*-#")
+            if not before and _inject_title.match(low, end):
+                return True         # what the sentence is about
             if not before or low[place - 1] in ",;\t":      # or a field of CSV
                 return False        # nothing before it: the whole text is in quotes
             stop = low.find("\n\n", end, end + 200)
