@@ -8259,10 +8259,10 @@ _sql_every = lazy_regex(
 #   _CodeCalls    what a call computes (_CODE_VALUES) and does (_CODE_ACTS): a method for each role
 #   CodeReader    reads a text, again when a name got a value behind its use, and collects its acts;
 #                 `follow_acts` follows them
-# What cannot be computed is a hole with a name and an origin: a hole that is
-# deleted or run is nobody's loss, or `rmtree(tmp)` could not be said; run with an origin (fetched, decoded)
-# it is refused. Code of an unknown language is read in several families. Left out on purpose: arithmetic,
-# conditions, scopes, classes (a method is known by its name), and what files on disk hold.
+# What cannot be computed is a hole with a name and an origin: a hole that is deleted or run is nobody's loss,
+# or `rmtree(tmp)` could not be said; run with an origin (fetched, decoded) it is refused. Code of an unknown
+# language is read in several families. Left out on purpose: arithmetic, conditions, scopes, classes (a method
+# is known by its name), and what files on disk hold.
 
 def _code_dirname(path: str) -> str:
     return path.rpartition("/")[0] or ("/" if path[:1] == "/" else ".")
@@ -8274,7 +8274,8 @@ run exec_command system popen popen2 popen3 exec execSync execFile execFileSync 
 run check_call getoutput getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell
 run create_subprocess_exec execa execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve
 run spawnvp posix_spawn posix_spawnp startfile execaSync execaCommand command capture2 capture2e capture3 pipeline system2 execute
-run fabric.api.local sudo ProcessBuilder Command sh bat shell $ Process.Start statement
+run fabric.api.local sudo ProcessBuilder Command sh bat shell $ Process.Start statement execShellCmd execCmd execCmdEx
+run executeShell spawnShell doShellScript os.cmd rawSystem callCommand callProcess
 eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext
 eval =source runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads
 eval dill.loads setTimeout =include =include_once =require_once importScripts builtins.eval builtins.exec run_path
@@ -8283,7 +8284,8 @@ delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_
 delete remove_entry_secure rm_tree Deno.remove Deno.removeSync
 delete rimraf rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively
 delete deleteDirectory os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove
-delete deleteSync trashItem FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
+delete deleteSync trashItem FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash deleteTree
+delete del_dir_r default.removeItem rmdirRecurse removeDirectoryRecursive removePathForcibly
 write write_text write_bytes writeFile writeFileSync appendFile appendFileSync outputFile outputFileSync file_put_contents
 write File.write IO.write createWriteStream FileWriter FileOutputStream PrintWriter writeTextFile writeString WriteAllText
 write AppendAllText Files.write
@@ -8315,7 +8317,7 @@ path os.path.join path.join File.join path.resolve Path PurePath PosixPath Pathn
 path posixpath.join ntpath.join java.io.File
 same str String expanduser path.expand abspath realpath fspath normpath list tuple sorted set Array array c qw vec of asList
 same to_a toFile toPath strip trim rstrip chomp encode decode bytes text toString to_s expand_path escapeshellarg absolute
-same resolve dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
+same unwrap expect resolve dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
 list iterdir listdir readdirSync readdir glob rglob walk scandir entries children list.files globSync Files.walk listFiles
 list Dir.entries eachFile iglob opendir Files.list"""    # noqa: E501
 
@@ -8354,11 +8356,12 @@ _code_loss = lazy_regex(
     r"bucket|stack|cluster|volume|snapshot|instance|namespace|persistent_?volume|collection|keyspace|"
     r"resource_?group|vm|disk|hosted_?zone|queue|file_?system)\w*|flush_?(?:all|db)|drop_?all|"
     r"indices\.delete|objects\.all\.delete|volumes\.prune|volumes\.(?:\w+\.)?remove|(?:db|\w*coll\w*|"
-    r"sequelize)\.(?:\w+\.)?drop)\Z|[A-Z]\w*\.(?:destroy|delete)_all\Z|.*\blist_?(?i:bucket|instance|"
+    r"sequelize)\.(?:(?!(?i:te?mp|test))\w+\.)?drop)\Z|[A-Z]\w*\.(?:destroy|delete)_all\Z|.*\blist_?(?i:bucket|instance|"
     r"database|table|cluster|volume|disk|project)\w*\.(?:delete|terminate|drop)\Z")
 _code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
 _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
-_code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
+_code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?::?r?!+|%s[xy][ \t]|%system[ \t]|"
+                         r"%(?=(?:rm|rmdir|mv|cp|cat)[ \t]))[ \t]*(.*)$")
 _code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|^[ \t]*(?:const|"
     r"let|var|def|class|func) [A-Za-z_{]")
 _code_long = lazy_regex(r"'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|`[^`\n]*\n[^`]*`")
@@ -9193,7 +9196,8 @@ class _CodeCalls(_CodeValues):
 
     def deletes(self, call: _CodeCall) -> _CodeValue:
         """Code that deletes files or trees."""
-        for item in [call.owner] if call.owner else call.args or [call.first]:
+        within = call.owner is not None and call.owner.texts == (".",) and call.args     # cwd().delete("x")
+        for item in [call.owner] if call.owner and not within else call.args or [call.first]:
             for text in [text for one in item.each() for text in one.texts if text and
                          text[0] not in ("-", _CODE_HOLE)]:
                 self.tell("delete", _code_shown(text))
@@ -9501,7 +9505,7 @@ _CODE_ACTS: dict[str, Callable[[_CodeCalls, _CodeCall], _CodeValue]] = {
     "path": _CodeCalls.paths, "same": _CodeCalls.passes, "list": _CodeCalls.lists}
 _CODE_CALLERS = frozenset(
     "call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
-_CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset(
+_CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file atPath".split()), frozenset(
     "method body data".split())
 # Words that are rather names of variables than of functions, so that what is put into them is a text.
 _CODE_NOUNS = frozenset("command call run execute sh shell bat statement pipeline source load".split())
@@ -9512,6 +9516,72 @@ _CODE_PERL = (
     (r"\(\s*getpw(?:uid|nam)\b[^()\n]*(?:\([^()\n]*\))?\s*\)\s*\[7\]", "$ENV{HOME}"),
     (r"\bunlink\s+(?=for)", "unlink($_) "), (r"<([~/][^<>\s'\"]*\*[^<>\s'\"]*)>", r'glob("\1")'),
     (r"\bfor(?:each)?\s*(\(\s*glob[^{}]*\))\s*\{([^{}]*\bunlink\s*\(?\s*)\$_", r"foreach my $f \1 {\2$f"))
+# Languages without a reader of their own are known by what they write before a command, one word or `_` for
+# a blank: AppleScript and JXA; Haskell; OCaml; Lisp; Clojure; Erlang and Elixir; Rust, Go, C#; Basic and its
+# like. The literals behind such a word are the command, or its words.
+CODE_RUNNERS = """
+do_shell_script do_script doShellScript
+callCommand callProcess readProcess readCreateProcess spawnCommand rawSystem
+Sys.command Unix.system Unix.open_process_in
+shell-command shell-command-to-string async-shell-command call-process call-process-shell-command start-process run-program
+shell/sh
+os:cmd System.cmd System.shell :os.cmd
+Command::new exec.Command Process.Start Process.run
+.Run .Exec Shell WinExec ShellExecute
+"""    # noqa: E501 (a table: whole rows)
+_CODE_LITERAL = r"(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
+_code_literal = lazy_regex(_CODE_LITERAL)
+_code_others = lazy_regex(
+    r"\"(?:[^\"\\\n]|\\.)*\"|(?<![\w$-])(?:"
+    + "|".join(re.escape(word.replace("_", " ")) for word in CODE_RUNNERS.split())
+    + rf")(?![\w-])[\s(\[{{&@]{{0,8}}({_CODE_LITERAL}"
+    rf"(?:[\s,;&()\[\]{{}}]{{0,8}}(?:\.args?[(\[&\s]{{1,8}})?{_CODE_LITERAL}){{0,40}})")
+_code_postfix = lazy_regex(     # Scala
+    rf"(?:(?:Seq|List|Process)\(({_CODE_LITERAL}(?:,\s{{0,8}}{_CODE_LITERAL}){{0,40}})\)"
+    rf"|({_CODE_LITERAL}))\s?\.?!{{1,2}}(?![\w=!])")
+_code_lines = lazy_regex(       # TeX; AutoHotkey and Basic; a line of MATLAB or vim
+    r"\\(?:write18|ShellEscape)[ ]?\{([^{}]*)\}"
+    r"|(?m:^[ \t]*Run(?:Wait)?,[ ]?(.+)|^[ \t]*:?r?!([^=\s].*))")
+_code_lost = lazy_regex(        # AppleScript, Lisp
+    r"\bdelete\b[^\n\"]{0,40}\b(?:of|folder|item|alias|file)\b[^\n\"]{0,40}(\"[^\"\n]*\")"
+    r"|\((?:delete-(?:directory|file|tree)\S*|[\w:-]*delete-directory-tree)\s+(\"[^\"\n]*\")")
+_code_set = lazy_regex(r"\bset (\w+) to (\"[^\"\n]*\")")
+_code_apple_file = lazy_regex(r"\b(?:POSIX file|alias) \"([^\"]+)\"")
+_code_homes = lazy_regex(       # how they call the home
+    r"(?:System\.)?Environment\.GetFolderPath\([^()]*UserProfile\)|(?:System\.)?user_home!?\(\)"
+    r"|NSHomeDirectory\(\)|FileManager\.default\.homeDirectoryForCurrentUser(?:\.path)?"
+    r"|(?:\w+::)?home_dir\(\)|os\.UserHomeDir\(\)|homedir\(\)|\(getenv \"HOME\"\)"
+    r"|getHomeDirectory\b|getHomeDir\(\)|\(?path to home folder(?: as (?:text|string|alias))?\)?")
+
+
+# what takes its whole line as one text
+_CODE_LINE_SHELLS = ("cmd", "cmd.exe", "powershell", "powershell.exe", "pwsh")
+
+
+def _code_elsewhere(text: str, home: str) -> tuple[list[Act], str]:
+    """(what a text in a language without a reader here runs and names, the text with its home spelt out)."""
+    acts: list[Act] = []
+    if "ome" in text or "UserProfile" in text:
+        text = _code_homes.sub(lambda _: f'"{home}"', text)
+        text = re.sub(r"\b(\w+),\s?\w+\s?:=", r"\1 :=", text)
+    for found in (*_code_others.finditer(text), *_code_postfix.finditer(text)):
+        if found.lastindex is None:         # a literal that stands behind no such word
+            continue
+        words = [re.sub(r"\\([\"'\\])", r"\1", word[1:-1])
+                 for word in _code_literal.findall(found[1] or found[2])]
+        line = len(words) == 1 or words[0].lower() in _CODE_LINE_SHELLS
+        acts.append(Act("sh", " ".join(words), "") if line else Act("argv", words, ""))
+    for found in _code_lines.finditer(text):
+        acts.append(Act("sh", next(filter(None, found.groups())), ""))
+    if "POSIX file" in text or "alias" in text:
+        acts += [Act("read", name) for name in _code_apple_file.findall(text)]
+    named = dict(_code_set.findall(text)) if "delete" in text else {}
+    shown = text if not named else re.sub(r"(?<=[ (])\w+\b(?! to)",
+                                          lambda found: named.get(found[0], found[0]), text)
+    acts += [Act("delete", (found[1] or found[2])[1:-1]) for found in _code_lost.finditer(shown)]
+    return acts, re.sub(r"\b(\w+)[!?](?=\()", r"\1", text)
+
+
 _code_shells = lazy_regex(r"^(?:sh|plumbum(?:\.cmd|\.local)?)(?:\.|$)|\b(?:Command|bake|run|popen|get)\b")
 _code_home = lazy_regex(r"\$\{?HOME\b\}?|%USERPROFILE%")
 _code_mode = lazy_regex(r"[rwaxbt+<>|-]{1,4}\Z")
@@ -9531,6 +9601,9 @@ def code_acts(text: str, language: str, home: str, budget: Budget | None = None)
     if language in ("python", "code", "") and ("!" in text or "%" in text):
         acts += [Act("sh", found.group(1), "") for found in _code_magic.finditer(text)]
         text = _code_magic.sub("", text)
+    if language not in _CODE_FAMILY_OF:
+        others, text = _code_elsewhere(text, home)
+        acts += others
     families = [_CODE_FAMILY_OF.get(language, "hash")]
     if language not in _CODE_FAMILY_OF:
         families += ["slash"] * bool(re.search(r"[`#]|//|/\*|=>|->|\bfunction\b|\$\{|['\"]{3}", text))
@@ -9546,7 +9619,6 @@ def code_acts(text: str, language: str, home: str, budget: Budget | None = None)
         acts += [Act("say", "infrastructure", act.value) if act.kind == "loss" else act for act in reader.acts
                  if not scratch or act.kind not in ("sql", "loss")]
         acts += [Act("read", name) for name in reader.named]
-    acts += [Act("sh", found, "") for found in re.findall(r'\bdo shell script "((?:[^"\\]|\\.)*)"', text)]
     if _code_fork.search(text):
         acts.append(Act("say", "destructive", "fork bomb"))
     return acts
@@ -13576,7 +13648,7 @@ def _name_rank(name: str) -> str:
     """What a name promises of its value: "password", "secret", "token", "key", "phrase" or ""."""
     if not name.isascii():
         from unicodedata import normalize
-        if name.lower() in _FOREIGN:
+        if name.lower().endswith(tuple(_FOREIGN)):
             return "password"
         name = _view_marks.sub("",
                                normalize("NFD", name.replace("ł", "l").replace("ø", "o").replace("ı", "i")))
@@ -13632,10 +13704,11 @@ _bare_value = lazy_regex(r"""(?:[^\s"'`<>\0|│\\]|\\(?![nrt"'\\]))+""")
 _close = lazy_regex(
     r"""(?:\\*["'`]|\*\*|__|\]|\)(?=[ \t]*[:=])|[ \t]?</(?:b|strong|code|th|em|i|label|span|dt|p|u)>){0,4}""")
 _sign = lazy_regex(r"""(?xi) [ \t]{0,40} (?: \([^()\n"'=:\0]{1,30}\) [ \t]{0,4} )?
-    (?: (?<=[ \t]) (?:for|of|to|für|de) [ \t] [^\n:="'<>|\0]{1,40}? [ \t]{0,4} )?
+    (?: (?<=[ \t]) (?:for|of|to|für|vo[mn]|del?|du|des|della?|d[oa]|para|pour|per|van|till?|för|для|от|на)
+      [ \t] [^\n:="'<>|\0]{1,40}? [ \t]{0,4} )?
     (?: : [ \t]* [a-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
     (?: => | := | [?+]= | =(?![=~>]) | :(?![:/=-]) | -> | ： | ＝
-      | (?P<loose> (?<=[ \t]) (?:is|was|lautet|est|es) (?:[ \t]{1,4}|(?=:)) :? ) )""")
+      | (?P<loose> (?<=[ \t]) (?:is|was|lautet|est|es|é|è|[—–]) (?:[ \t]{1,4}|(?=:)) :? ) )""")
 _open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[ \t]{0,40}|(?:\\[nrt])*)
     (?:!!?\w{1,20}[ \t]{1,4})? (?:\*\*|(?:<(?:b|code|kbd|strong|tt|span|em|dd|td)\b[^<>\n]{0,60}>\s{0,4}){1,2})?
     (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")    # noqa: E501
@@ -14298,7 +14371,8 @@ _NEVER_OF_WALLETS = frozenset("the and for your are was with from into where whi
 # Parts of names that are rare enough to be looked at wherever they are; not where prose goes on, nor where
 # nothing is given
 _GOES_ON = (
-    r"(?![a-z0-9_\-.]|[ \t]{1,3}(?!(?:for|is|was|of|to|est|es|lautet)[ \t:])[a-z]{1,20}[ \t\n.,;:!?)\0]"
+    r"(?![a-z0-9_\-.]|[ \t]{1,3}(?!(?:for|is|was|of|to|est|es|lautet|du|des|pour)[ \t:])[a-z]{1,20}"
+            r"[ \t\n.,;:!?)\0]"
             r"|[;!?](?:[\n ]|\Z)|\Z"
             r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))")
 _RARE_NAMES = "pass pwd psk secret".split()
@@ -17508,6 +17582,9 @@ _CODE_LANGUAGES = {
         ("java", "java"),
         ("groovy", "groovy"),
         ("sh", "bash sh shell zsh"),
+        ("code", "applescript jxa osascript autohotkey ahk vbscript vba matlab octave julia mongo mongosh "
+                 "elisp emacs lisp clojure scala kotlin swift rust golang csharp haskell ocaml elixir erlang "
+                 "nim zig playwright puppeteer browser"),
     )
     for name in names.split()
 }
@@ -17610,7 +17687,8 @@ def _command_name(tool: str, key: str) -> tuple[str, bool | None]:
         return low, True
     if kind == "look":
         return low, False
-    if kind == "run" and low in _CODE_KEYS and not (low == "query" and words & _SQL_WORDS):
+    if (kind == "run" and low in _CODE_KEYS and not (low == "query" and words & _SQL_WORDS)
+            or "evaluate" in words and low in ("code", "expression")):
         return low, True
     later = not _LATER_WORDS.isdisjoint(name_words(tool))
     script = (kind == "run" or later or not words & _WRITE_WORDS) and (
@@ -17709,7 +17787,8 @@ def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: A
         named = "" if named == "sh" else named
     else:
         return "code"               # a command for a tool of that language may be either
-    first = isinstance(value, str) and may_begin_code(value) and code_first.match(value)
+    first = isinstance(value, str) and (may_begin_code(value) and code_first.match(value)
+                                        or value[:1] == ":" and "!" in value[:4])     # vim's
     return named or ("cmd" if words == {"cmd"} else "any" if first else "")
 
 
@@ -18790,6 +18869,7 @@ xml | (?:src|href|data)\\s*=\\s*['\\"]?file:/+(?:(?:etc|proc|root|sys|run)/|[^'\
 yaml | tag:yaml\\.org,2002:(?:python|js)/|!!?php/object
 xml | <!ENTITY\\s+(?:%\\s*)?[\\w.-]+\\s+(?:SYSTEM|PUBLIC\\s+[\\"'][^\\"']*[\\"'])\\s*[\\"']|<xi:include\\b[^>]{0,200}href
 xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}|\\bdocument\\(\\s*['\\"](?:file|https?|ftp):|href\\s*=\\s*['\\"]file:
+tex | \\\\(?:write\\s?18|ShellEscape)\\s?\\{|\\\\input\\s?\\|
 formula | \\A\\s*[=+@-][^\\n]{0,60}?\\b(?:cmd|msexcel|rundll32|powershell|mshta|dde)\\s*\\|\\s*'|\\A\\s*=\\s*DDE(?:AUTO)?\\s*\\(
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\([^)]{0,200}&\\s*\\$?[A-Z]+\\d
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\(\\s*CONCAT
@@ -18807,7 +18887,7 @@ _dan_code_sign = lazy_regex(
     r"__|\{\{|\$\{|file:/|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class"
     r"|[=+@-]\s*[A-Za-z]+\s*[|(]"
     r"|\A\s*[=+@-]|\?new|\bos\.|subprocess|eval|exec|#set|\{php|\{system|tag:yaml|ND_FUNC|child_process"
-    r"|getClass|getRuntime")
+    r"|getClass|getRuntime|\\write|\\ShellEscape|\\input")
 _dan_where = lazy_regex(r"\$where\b.{0,40}(?:sleep|while|function|return|constructor|process|;)")
 # What a script in a web page has no use for: programs, and cookies or storage together with a way out
 _dan_programs = lazy_regex(r"child_process|process\.(?:mainModule|binding|env)")
@@ -20397,8 +20477,7 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
 # Nothing is said then about what the statement does: `sql: acts` is only the opposite of this.
 
 # What a looking statement may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes
-# settings or
-# runs a text.
+# settings or runs a text.
 SQL_READ_FUNCTIONS = frozenset(
     """abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
         avg bit_and bit_length bit_or bool_and bool_or btrim cardinality cast ceil ceiling changes char
@@ -30073,7 +30152,7 @@ def _show_plan(io: Surroundings, inventory: _Inventory, plan: _WallPlan) -> dict
 
 def _line_diff(old: list[str], new: list[str], path: str) -> Iterator[str]:
     """A unified diff; the lines before the first and behind the last change are not compared over and
-    over."""
+    over, for a host's file may hold megabytes of history in which one line differs."""
     import difflib
     shorter = min(len(old), len(new))
     head = next((i for i in range(shorter) if old[i] != new[i]), shorter)
@@ -30100,7 +30179,8 @@ def _say_diff(io: Surroundings, old: list[str], new: list[str], path: str,
 
 def _carry_out(io: Surroundings, inventory: _Inventory, changes: Mapping[str, tuple[str, str]],
                plan: _WallPlan) -> bool:
-    """Write the files; False when one could not be written. One failing file does not stop the others."""
+    """Write the files; False when one could not be written. One failing file does not stop the others, and
+    each was read again just before: if a host wrote it meanwhile, the plan is applied to what it wrote."""
     written = 0
     if io.launcher and any(words and io.launcher.path in words for _, words in plan):
         io.launcher.put()
@@ -30158,8 +30238,9 @@ _set_variable = lazy_regex(r"(?i)([A-Z_][A-Z0-9_]*=|\w*(?:token|secret|passw|pwd
 
 
 def _shown_text(text: str, servers: Sequence[Server] = ()) -> str:
-    """A config file's *text*, line for line, without what may be secret: values of variables and headers, and
-    of what is named like a secret; of the *servers* in it, the arguments that are, or may hold, one."""
+    """A config file's *text*, line for line, without what may be secret: values of variables and headers,
+    and of what is named like a secret; of the *servers* in it, the arguments that are, or may hold,
+    one. It works on the text rather than the values, so that what is shown has the user's own lines."""
     text = text.lstrip("\ufeff").replace("\r", "").rstrip("\n")
     spans: list[tuple[int, int]] = []
     for match in _given_values.finditer(text):
@@ -30259,7 +30340,8 @@ def _where(io: Surroundings, server: Server) -> str:
 
 
 def _print_table(io: Surroundings, inventory: _Inventory) -> None:
-    """The servers, grouped by file, numbered; as wide as the terminal."""
+    """The servers, grouped by file, numbered as `init` asks for them; as wide as the terminal, the command
+    cut where it ends."""
     states = [_server_state(io, server) for server in inventory.servers]
     titles = [_server_title(io, server, 40) for server in inventory.servers]
     wide = max(map(len, titles), default=0)
@@ -30755,7 +30837,8 @@ def _need_consent(io: Surroundings, args: Any, command: str, deed: str) -> None:
 
 
 def _say_by_hand(io: Surroundings, server: Server, words: Sequence[str]) -> None:
-    """Why mcpwall does not edit an entry, and what a person can write there: with *words* in front."""
+    """Why mcpwall does not edit an entry, and what a person can write there: with *words* in front.
+    Secrets in the entry are masked in these lines, and stay as they are in the file."""
     io.say(
         f"{_where(io, server)}: {'' if server.wrapper else 'not covered: '}{printable(server.why_not, 300)}")
     shown = server._replace(argv=tuple(_shown_words(server.argv)), entry=_shown_entry(server.entry))
@@ -31227,7 +31310,8 @@ def _counted_words(counts: Mapping[str, int]) -> str:
 
 
 def _refused_today(io: Surroundings) -> dict[str, int]:
-    """How many records of each kind but allowed calls there are of today."""
+    """How many records of each kind but allowed calls there are of today (local time). Most lines are of
+    allowed calls, and are told by their text without being parsed."""
     since, counts = since_moment(time.strftime("%Y-%m-%d"), time.time()), dict[str, int]()
     try:
         files = log_files(io, [], since)
@@ -31266,7 +31350,8 @@ def _status_notes(io: Surroundings, inventory: _Inventory, policy: Policy | None
 
 
 def _relies_on_project(io: Surroundings, options: Mapping[str, str]) -> bool:
-    """Does the policy of an entry with these options speak of the project's folder?"""
+    """Does the policy of an entry with these options speak of the project's folder? A policy that does not
+    load says nothing here; it is a problem of its own."""
     try:
         policy = load_policy(options.get("config"), options.get("profile"), io.home, io.home, None)
         return any("${PROJECT_DIR}" in json.dumps(layer.data.get("rules", ())) for layer in policy.layers)
@@ -31276,7 +31361,8 @@ def _relies_on_project(io: Surroundings, options: Mapping[str, str]) -> bool:
 
 def _known_problems(io: Surroundings, problems: Sequence[Problem], ack: Sequence[str],
                     unack: Sequence[str]) -> set[str]:
-    """The keys of all problems that the user has acknowledged, after these words. Raises UsageError."""
+    """The keys of all problems that the user has acknowledged, after these words. Errors cannot be
+    acknowledged: a broken wall that one gets used to protects nobody. Raises UsageError."""
     path = os.path.join(io.folder, "acknowledged.json")
     known: set[str] = set()
     try:
@@ -31316,7 +31402,8 @@ def _policy_of(wrapper: Wrapper) -> str:
 
 
 def _needs_attention(io: Surroundings, inventory: _Inventory) -> Iterator[tuple[str, ...]]:
-    """(kind, place, problem) of everything that a person should look at."""
+    """(kind, place, problem) of everything that a person should look at: the machine first, then files,
+    then the servers in them, and last the secrets that stand in files."""
     if sys.version_info < (3, 9):
         yield "python", sys.executable, f"Python {sys.version.split()[0]} is too old; 3.9 or later is needed"
     yield from _policy_attention(io)
@@ -31399,13 +31486,15 @@ def _wall_problem(io: Surroundings, wrapper: Wrapper) -> str | None:
 
 
 def _starts_slowly(io: Surroundings, wrapper: Wrapper) -> bool:
-    """Does an entry start this very file as a script, which Python compiles at each start?"""
+    """Does an entry start this very file as a script? Python compiles a script at each start, and never
+    gives the memory for that back."""
     return io.launcher is not None and wrapper.program.endswith(".py") and \
         os.path.realpath(wrapper.program) == os.path.realpath(io.launcher.file)
 
 
 def _is_command_there(io: Surroundings, command: str) -> bool:
-    """Can the command be started? What only the host can tell (variables, relative paths) counts as there."""
+    """Can the command be started? What only the host can tell (variables, relative paths) counts as there:
+    a warning that is wrong is soon not read any more."""
     import shutil
     if "$" in command or "%" in command or command.startswith("~"):
         return True
@@ -31703,7 +31792,8 @@ def _servers_named(io: Surroundings, name: str) -> list[str]:
 
 
 def _server_words(io: Surroundings, server: str) -> str:
-    """A server for people: its name, and where the last was seen of it that waits or is known."""
+    """A server for people: its name, and in which host and by which command that was last seen of it which
+    waits or is known. Two servers of one name are told apart by that."""
     entry = io.consent.servers().get(server, {})
     seen = [pin for kind in _PIN_KINDS
             for pin in entry.get("changes", {}).get(kind, {}).values()]
@@ -31841,7 +31931,8 @@ def _with_required(names: Iterable[str]) -> str:
 
 
 def _differences(old: Any, new: Mapping[str, Any]) -> Iterator[str]:
-    """In which parts a definition differs."""
+    """In which parts a definition differs from the one that was agreed to: arguments first, since they
+    decide what a model sends."""
     if type(old) is not dict:
         yield "all of it"
         return
@@ -33247,13 +33338,15 @@ def _say_stopped(io: Surroundings) -> None:
 
 
 def _shape(record: Mapping[str, Any]) -> tuple[str, ...]:
-    """What records of the same kind of call have in common."""
+    """What records of the same kind of call have in common. Numbers and hashes are left out, or no two
+    calls would be alike."""
     about = re.sub(r"[0-9a-f]{6,}|[0-9]+", "#", about_record(record))
     return (str(record.get("rule")), str(record.get("server")), str(record.get("tool")), about[:80])
 
 
 def _say_suspects(io: Surroundings, records: Sequence[dict[str, Any]], as_json: bool) -> list[dict[str, Any]]:
-    """Show refusals that look like false alarms, the likeliest first; those records."""
+    """Show refusals that look like false alarms, the likeliest first; those records. Refusals are grouped
+    by their shape: rule, server, tool, and what they are about with its numbers left out."""
     refused = [record for record in records if record["action"] == "deny" or "would" in record]
     shapes: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for record in refused:
@@ -33331,7 +33424,8 @@ def _say_wrapped(io: Surroundings, text: str, indent: str = "  ") -> None:
 
 
 def _follow(io: Surroundings, args: Any, chosen: _Filter, files: Sequence[str]) -> int:
-    """Show what is appended from now on, also to the files of further days, until somebody interrupts."""
+    """Show what is appended from now on, also to the files of further days, until somebody interrupts. A
+    line without its end waits for it: a wall may be writing it."""
     ends = {file: os.path.getsize(file) for file in files}
     rest: dict[str, str] = {}
     try:
@@ -33552,8 +33646,8 @@ _Walked = list[tuple[Policy, Any, str, Any, str]]       # (policy, Rule or None,
 
 
 def _walked(line: bytes, policy: Policy, server: str) -> _Walked:
-    """(policy, rule, outcome, hit, why) of every rule up to the one that decides, of a policy that is judged
-    apart first. Raises UsageError for what is no message."""
+    """(policy, rule, outcome, hit, why) of every rule up to the one that decides; of a policy that is
+    judged apart first, for its refusal ends the walk. Raises UsageError for what is no message."""
     peer = "client"
     try:
         text = decode_line(line)
@@ -33635,7 +33729,7 @@ def _words_of(value: Any) -> str:
 
 def _near_misses(policy: Policy, walk: _Walked) -> Iterator[str]:
     """Under a default that refuses: the allow rules about this tool, and which of their conditions do not
-    hold."""
+    hold. That is the question of whoever wrote such a policy."""
     if not walk or walk[-1][1] is not None or policy.settings.default_action == "allow":
         return
     for policy_of, rule, outcome, _, _ in walk:
@@ -34044,7 +34138,7 @@ class _Example:
 
 
 class _Tested(NamedTuple):
-    """One example and what came of it."""
+    """One example and what came of it; *line* is where it begins in its file, 0 when that is not known."""
     file: str
     line: int
     name: str
@@ -34111,7 +34205,8 @@ def _policy_of_tests(layer: PolicyLayer, path: str, is_policy: bool, options: _O
 
 
 def _write_result(io: Surroundings, path: str, text: str, mode: int = 0o644) -> None:
-    """Write what a verb was asked to make. Raises UsageError."""
+    """Write what a verb was asked to make, whole or not at all. Raises UsageError where the place cannot
+    be written."""
     try:
         write_whole(path, text.encode("utf-8", "replace"), mode, fs=io.fs)
     except OSError as fault:
@@ -34120,7 +34215,8 @@ def _write_result(io: Surroundings, path: str, text: str, mode: int = 0o644) -> 
 
 
 def _write_junit(io: Surroundings, path: str, tested: Sequence[_Tested]) -> None:
-    """Write the results in the form that build servers read (JUnit XML). Raises UsageError."""
+    """Write the results in the form that build servers read (JUnit XML): a case for each example, named by
+    its line. Raises UsageError."""
     from xml.sax.saxutils import escape, quoteattr
     failed = sum(bool(example.problems) for example in tested)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>',
@@ -34321,6 +34417,7 @@ def cmd_replay(args: Any, io: Surroundings) -> int:
     return int(bool(changes))
 
 
+# A list longer than this is no closed set any more, but a sample of an open one.
 MAX_LEARNED_WORDS = 12      # distinct words of one argument: so many are listed, more are free text
 
 
@@ -34386,7 +34483,8 @@ _Tool = tuple[str, str]     # (server, tool)
 
 def _allowed_calls(io: Surroundings, files: Sequence[str],
                    server: str | None) -> tuple[dict[_Tool, list[Message]], dict[_Tool, int]]:
-    """({(server, tool): the calls that passed}, {(server, tool): how many the log does not tell whole})."""
+    """({(server, tool): the calls that passed}, {(server, tool): how many the log does not tell whole}). A
+    call that a monitor let pass although the policy would have refused it did not pass."""
     calls: dict[_Tool, list[Message]] = {}
     untold: dict[_Tool, int] = {}
     for record, message, missing in _logged_calls(io, files):
@@ -34404,8 +34502,8 @@ def _allowed_calls(io: Surroundings, files: Sequence[str],
 
 def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: str,
                   io: Surroundings) -> dict[str, Any]:
-    """The narrowest allow rule of our forms that covers these calls of a tool; conditions that do not hold of
-    them all go."""
+    """The narrowest allow rule of our forms that covers these calls of a tool. Conditions that do not hold
+    of them all go, one after the other, until the rest allows every call."""
     match: dict[str, Any] = {"tool": tool}
     if server:
         match = {"server": server, **match}
@@ -34442,7 +34540,8 @@ def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: 
 def _exact_rule(server: str, tool: str, messages: Sequence[Message],
                 context: PathContext) -> dict[str, Any] | None:
     """A rule before the built-in ones for just these calls, argument by argument; None where none of our
-    forms says so."""
+    forms says so. It is tried out over the default policy, since it has to hold against the very rules
+    that would refuse these calls."""
     given = [_arguments_of(message) for message in messages]
     keys = sorted(set().union(*given))
     values = {key: [arguments[key] for arguments in given if key in arguments] for key in keys}
@@ -34468,7 +34567,8 @@ def _exact_rule(server: str, tool: str, messages: Sequence[Message],
 
 def _allows_all(rule: Mapping[str, Any], messages: Sequence[Message], context: PathContext,
                 **more: Any) -> bool:
-    """Would this rule alone (over *more* of a policy) allow every one of these calls?"""
+    """Would this rule alone (over *more* of a policy) allow every one of these calls? Forms are guessed
+    from values, so each rule that is learned is put to this test before it is printed."""
     layer = check_policy({"version": 1, "settings": {"default_action": "deny"}, "rules": [dict(rule)],
                           **more}, "learned", dict)
     wall = Wall(compile_policy([layer], context, "learned"))
@@ -34513,7 +34613,7 @@ MAX_REPORT_ROWS = 500
 
 
 def _report_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Rows of texts and counts, all escaped."""
+    """Rows of texts and counts as a table of HTML, all escaped; counts stand to the right."""
     from html import escape
 
     def cell(value: Any) -> str:
@@ -34588,7 +34688,8 @@ def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Seq
 
 
 def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
-    """Bars of what was refused, asked about and redacted: by hour for up to two days, else by day."""
+    """Bars of what was refused, asked about and redacted: by hour for up to two days, else by day, the
+    last sixty of them. It is drawn as SVG, since the page must do without scripts."""
     from html import escape
     stamps = sorted(str(record["ts"]) for record in records)
     if not stamps:
@@ -34737,7 +34838,8 @@ def _drop_output() -> bool:
 
 
 def _settle_streams() -> None:
-    """Make output that cannot be shown no reason to fail: closed streams, consoles that know no ✓."""
+    """Make output that cannot be shown no reason to fail: streams that a host has closed, consoles that
+    know no ✓."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -34781,7 +34883,8 @@ def dispatch(argv: list[str]) -> int:
 
 
 def _corrected(argv: Sequence[str], word: str) -> str:
-    """What to say of a first word that is no verb, with the line that was probably meant."""
+    """What to say of a first word that is no verb, with the line that was probably meant. The usual
+    mistakes are a server's command without `--`, and one that a host has put into quotes."""
     import shutil
     if word == "help":
         return "write: mcpwall --help"
@@ -34894,7 +34997,7 @@ _RUNNERS = frozenset("npx npm pnpm yarn bunx bun uvx uv pipx node deno python py
 
 def server_name_of(command: Sequence[str]) -> str:
     """A name for a server that was given none, from its command: `npx -y @scope/server-filesystem ~/p` is
-    `filesystem`."""
+    `filesystem`. Rules and records use it, so it leaves out runners, options, scopes and versions."""
     for word in command:
         base = stem = word.replace("\\", "/").rstrip("/").rpartition("/")[2]
         if "@" in base or "." in base:
@@ -34969,7 +35072,8 @@ def normal_command(command: Sequence[str]) -> list[str]:
 
 
 def shown_command(command: Sequence[str]) -> str:
-    """A command for people, without secrets."""
+    """A command for people, without secrets: the values of options that may hold one, and what stands in
+    URLs and assignments."""
     words, rest = [], list(command)
     while rest:
         word = rest.pop(0)
@@ -35022,7 +35126,8 @@ def cmd_check(args: Any, io: Surroundings) -> int:
 
 
 def _call_line(words: list[str]) -> bytes:
-    """`TOOL key=value key:=JSON …` as a `tools/call` line."""
+    """`TOOL key=value key:=JSON …` as a `tools/call` line; `:=` takes numbers, lists and objects, as in
+    HTTPie. Raises UsageError."""
     arguments: dict[str, Any] = {}
     if re.search(r"[=\s]", words[0]) or not words[0]:
         raise UsageError(f"{printable(repr(words[0]))} is no tool's name; write TOOL key=value")
@@ -35087,7 +35192,8 @@ def _is_loose_json(line: bytes) -> bool:
 
 
 class _Checks:
-    """Judges messages as the relay would, and keeps the verdicts for showing."""
+    """Judges messages as the relay would, and keeps the verdicts for showing. Each line gets a session of
+    its own, so no line depends on the one before."""
 
     def __init__(self, policy: Policy, server_name: str, tool: str | None) -> None:
         # `check` knows no server and no list of tools, so settings about listed and pinned tools cannot
@@ -35171,7 +35277,8 @@ class _Checks:
 
 
 def _with_signs_of(text: str, encoding: str | None) -> str:
-    """A verdict with a first character that *encoding* knows: pipes and old consoles of Windows know no ✓."""
+    """A verdict with a first character that *encoding* knows: pipes and old consoles of Windows know no ✓,
+    and a verdict must not be lost for that."""
     try:
         text[:1].encode(encoding or "utf-8")
         return text
@@ -35193,7 +35300,8 @@ def _deciding_argument(item: Any, fields: Mapping[str, Any]) -> str:
 
 
 def _first_argument(item: Any) -> str:
-    """The first argument of a call (or the URI, …), for the first line of a verdict."""
+    """The first argument of a call (or the URI of a resource, …), for the first line of a verdict: by that
+    a person knows which call is meant."""
     params = item.get("params") if isinstance(item, dict) else None
     if not isinstance(params, dict):
         return ""
@@ -35351,7 +35459,8 @@ def cmd_rules(args: Any, io: Surroundings) -> int:
 
 
 def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
-    """The rules in force, as `iptables -L -v` lists them."""
+    """The rules in force, in the order in which they are asked, and how often each hit in 30 days, as
+    `iptables -L -v` lists them."""
     since, hits = _utc(time.time() - 30 * 86400), dict[str, int]()
     for record, *_ in read_log(log_files(io, [], since)) if io.home else ():
         if record is not None and record["ts"] >= since and record.get("rule"):
@@ -35401,7 +35510,7 @@ def _demo_answers() -> dict[str, str]:
 
 
 def _demo_server() -> int:
-    """The toy MCP server of `mcpwall demo`: knows three tools and does nothing."""
+    """The toy MCP server of `mcpwall demo`: it knows three tools and does nothing, whatever it is told."""
     tools = [{"name": name, "description": about, "inputSchema": {"type": "object"}} for name, about in (
         ("read_file", "Read a file"), ("run_command", "Run a command"), ("fetch", "Fetch a web page"))]
     answers = _demo_answers()

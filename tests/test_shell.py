@@ -38,6 +38,15 @@ def judged(case, context=CONTEXT):
     return categories, paths
 
 
+class Elsewhere(unittest.TestCase):
+    def test_each_word_that_runs_a_command_in_another_language_has_a_sample(self):
+        for word in mcpwall.CODE_RUNNERS.split():
+            for command, said in (("rm -rf ~/Documents", {"destructive"}), ("ls ~/Documents", set())):
+                with self.subTest(word, command=command):
+                    code = Command((), f'{word.replace("_", " ")} "{command}"', "", "code")
+                    self.assertEqual(REFUSED & set(judge_command(code, CONTEXT).categories), said)
+
+
 class Cases(unittest.TestCase):
     """Every labelled command: tests/data/commands.json, which any implementation could run."""
 
