@@ -7290,11 +7290,11 @@ pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote
 pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
     javascript:) :: runs remote content
 pipe_to_shell :: npx pnpx bunx :: (?:-\S+ )*(?:\S+@)?https?:// :: runs remote content
-pipe_to_shell :: pip pip3 pipx uv uvx poetry pdm npm pnpm yarn bun :: (?=(?:.* )?(?:install|add|i|--spec|--from|--with)[ =])(?:.* )?
+pipe_to_shell :: pip pip3 pipx uv uvx poetry pdm npm pnpm yarn bun :: (?! ?source )(?=(?:.* )?(?:install|add|i|--spec|--from|--with)[ =])(?:.* )?
     (?!-[if] |--\S*(?:index|url|registry|links|proxy)\S* )\S+ (?:\S*@\x00?|--spec=|--from=)?(?:git\+)?https?://(?!(?:[\w.-]+@)?(?:[\w-]+\.)*?
     (?:github\.com|githubusercontent\.com|gitlab\.com|bitbucket\.org|codeberg\.org|pypi\.org|pythonhosted\.org|pytorch\.org|
     python\.org|npmjs\.(?:org|com)|yarnpkg\.com|huggingface\.co|googleapis\.com|visualstudio\.com|dev\.azure\.com|apache\.org|
-    localhost|127\.0\.0\.1|git[\w-]*\.[\w.-]+)[:/ ]) :: runs what a package of an unknown host says
+    pkg\.pr\.new|localhost|127\.0\.0\.1|git[\w-]*\.[\w.-]+)[:/ ]) :: runs what a package of an unknown host says
 pipe_to_shell :: pip pip3 uv :: (?:.* )?(?:-i|--(?:extra-|default-)?index(?:-url)?)[= ]http://(?!localhost|127\.|10\.|192\.168\.|
     172\.|\S*\.(?:local|internal|lan|corp)[:/]) :: installs from where anybody on the way can change it
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
