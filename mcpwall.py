@@ -7415,7 +7415,7 @@ infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:
      |delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod|\$\(\))|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
     --all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: minikube kind k3d :: (?:.* )?delete (?=.*(?:--all|-a |--purge)) :: destroys every cluster of this machine
-infrastructure :: helm helm3 :: (?:uninstall|delete|del|un) (?!(?!.*prod).*(?:-n|--namespace)[= ]\S*(?:dev|test|review|preview|sandbox)) :: removes a release from the cluster
+infrastructure :: helm helm3 :: (?:uninstall|delete|del|un) (?!(?!.*prod|.*(?:-n|--namespace)[= ].* (?:-n|--namespace)[= ])(?:.* )?(?:-n|--namespace)[= ](?:\S+-)?(?:dev|test|review|preview|sandbox)(?:[-\d]\S*)? ) :: removes a release from the cluster
 infrastructure :: aws :: s3 sync (?!(?:--?\S+ )*(?:\./)?(?:[\w-]+/)*(?:dist|build|out|public|site|_site|www|static|target)/? )
     (?=.*--delete) :: destroys cloud storage
 infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive))|s3api delete-|ec2 (?:terminate-instances|delete-(?!tags)|
@@ -7447,7 +7447,7 @@ infrastructure :: drizzle-kit mysqladmin :: (?:.* )?drop :: drops a database
 infrastructure :: rclone :: (?:.* )?(?:purge|delete|deletefile|rmdirs|cleanup|sync .*(?:empty|/dev/null)\S*)  :: deletes stored
      files
 infrastructure :: s3cmd mc :: (?:.* )?(?:rb |(?:del|rm) (?=.*(?:-r|--recursive|--force))) :: deletes stored files
-infrastructure :: curl wget http https xh :: (?!.*//?(?:localhost|127\.0\.0\.1):\d+/[\w-]*test[\w-]* )(?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
+infrastructure :: curl wget http https xh :: (?! ?(?:(?:-[sSkifv]+|(?:-X ?|--request[= ])?DELETE) )*(?:https?://)?(?:localhost|127\.0\.0\.1):\d+/[\w-]*test[\w-]* *$)(?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
     elastic|opensearch|\S*es:|/namespaces|amazonaws|api\.(?:github|cloudflare|digitalocean|heroku)\.com/)) :: deletes indices
      or remote state
 persistence :: npm pnpm yarn :: (?:config )?set (?:script-shell|shell|editor|git|init-module)\b :: makes it run a program
@@ -7590,7 +7590,9 @@ _sh_other_base = lazy_regex(r"(?i)(?:.* )?(?:\S*(?:_URL|://|prod|:all\b)|-e |"
 _sh_test_base = lazy_regex(r"(?:[^\s?]*[/_-])?tests?(?:\d*|[_-]\w+|\.(?:db|sqlite3?))\Z")
 _SH_HERE = frozenset(("", "localhost", "127.0.0.1", "::1"))
 _sh_seeks = lazy_regex(r"(?i)AKIA|private.{0,3}key|aws_secret|api.{0,3}key|passw|secret|token|credential")
-_sh_asks_names = lazy_regex(r"\.metadata|\.type|\.kind|length|\bkeys\b")       # of a cluster's secrets
+_sh_asks_names = lazy_regex(    # of a cluster's secrets, and nothing else: "-r", ".items[].metadata.name"
+    r"(?:-\w+ )*(?:\.(?:items(?:\[\])?)?(?:\s*\|\s*)?)?(?:\.?metadata(?:\.\w+)*|\.?type|\.?kind"
+    r"|(?:\.?data\s*\|\s*)?(?:keys|length))(?:\s*\|\s*(?:length|keys|sort))*\Z")
 _sh_sql_word = lazy_regex(r"\s*(?:DROP (?:TABLE|DATABASE|SCHEMA)|TRUNCATE TABLE|DELETE FROM)\s")
 # Where people keep what they log in with: no key, no settings, no credentials of a program.
 _sh_token_file = lazy_regex(r"(?i)(?:(?:~|\.|[\w-]+)/(?:(?:\.config|[\w-][\w.-]*)/)*)?"
@@ -11762,7 +11764,7 @@ class _ShRun(_ShScripts):
             if category not in self.facts and pattern.hits(subject, padded):
                 if reason == "drops a database" and self.for_tests(name, args, padded):
                     continue
-                if name == "aws" and _sh_local_cloud.search(padded):
+                if name == "aws" and padded.count("--endpoint-url") == 1 and _sh_local_cloud.search(padded):
                     continue
                 if category == "secret":
                     secret = reason
@@ -11883,7 +11885,7 @@ class _ShRun(_ShScripts):
             asked = " ".join(call.args)
             if "@base64d" in asked:
                 out = _sh_unveiled(out)
-            elif _sh_asks_names.search(asked) and not re.search(r"(?<!meta)data\b(?!\s*\|\s*keys)", asked):
+            elif _sh_asks_names.match(asked):
                 out = out._replace(sources=tuple([source.rstrip("\0") for source in out.sources]))
         for word in call.all("n") if call.got else ():
             self.named(word)
