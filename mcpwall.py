@@ -7637,6 +7637,7 @@ sh LESSOPEN LESSCLOSE GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUD
 sh FZF_DEFAULT_COMMAND RUSTC_WRAPPER CARGO_BUILD_RUSTC_WRAPPER npm_config_script_shell
 lib LD_PRELOAD LD_AUDIT DYLD_INSERT_LIBRARIES
 -tar TAR_OPTIONS
+-go_vet GOFLAGS
 -node NODE_OPTIONS
 perl PERL5OPT PERL5DB
 -ruby RUBYOPT
@@ -11318,7 +11319,8 @@ class _ShWords(_ShFiles):
         options."""
         self.vars[name] = value if not isinstance(value, str) or len(value) <= MAX_SHELL_VALUE else _sh_from(
             _SH_HOLE, _sh_flow(value))
-        if self.posix and (name in _SH_RUNS_VARIABLES or name[:17] == "GIT_CONFIG_VALUE_"):
+        if self.posix and (name in _SH_RUNS_VARIABLES or name[:17] == "GIT_CONFIG_VALUE_"
+                           or name[:13] == "CARGO_TARGET_" and name[-7:] == "_RUNNER"):
             for one in _sh_each(value):
                 if isinstance(one, str) and one:
                     self.apart(self.played, _SH_RUNS_VARIABLES.get(name, "sh"), one)
@@ -12087,7 +12089,7 @@ class _ShRun(_ShScripts):
                 self.say("privilege", "loads a library from where everybody writes", text)
             return _NOTHING
         if role[:1] == "-":
-            return self.read(f"{role[1:]} {text}")
+            return self.read(f"{role[1:].replace('_', ' ')} {text}")
         if role in _SH_TEXTS:
             return self.act(role, text, _NOTHING)
         return self.run_text(_sh_from(text.lstrip("!|"), _sh_flow(text)), _NOTHING)
