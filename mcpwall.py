@@ -17954,6 +17954,9 @@ def _dan_walk(node: Any, name: str, path: tuple[Any, ...], leaves: list[_DanLeaf
     step: Any
     for step, value in node.items() if type(node) is dict else enumerate(node):
         here = step if type(node) is dict else name
+        if step == "value":         # of a variable whose name stands beside it
+            here = next((node[key] for key in ("name", "key", "variable")
+                         if type(node.get(key)) is str and node[key] in _DAN_SETTING), here)
         leaves.append(_DanLeaf(path + (step,), here, _dan_fold(here[:200]), value))
         if len(leaves) % 1000 == 0:
             budget.check()
@@ -18011,7 +18014,7 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
         if role == "named":
             return True
         if kind is str:
-            if _dan_may_tell(tool, role, value) or \
+            if value in _DAN_SETTING or _dan_may_tell(tool, role, value) or \
                     _dan_in_statement(key[-200:]) and _dan_statement.match(value[:1000]) is not None:
                 return True
             if (role[-4:] == "verb" and " " not in value.strip() and
@@ -18073,7 +18076,7 @@ def _dan_member(tool: str, name: str) -> str:
     """What the name of a member asks for: "named" (a look, whatever it holds), "verb", "runverb" or "kind"
     (one at its words); else its role."""
     key = _dan_fold(name)
-    if key in _DAN_NAMES or name == "$where" or name in _DAN_ENV or name in _DAN_PRELOADS:
+    if key in _DAN_NAMES or name == "$where" or name in _DAN_SETTING:
         return "named"
     role = _dan_role(tool, name)
     return role.replace("excused",
@@ -18618,6 +18621,7 @@ _DAN_ENV = frozenset("""GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_
     PROMPT_COMMAND LESSOPEN PYTHONSTARTUP PERL5OPT RUBYOPT""".split())
 # … and those whose libraries they load
 _DAN_PRELOADS = frozenset("LD_PRELOAD LD_AUDIT LD_LIBRARY_PATH DYLD_INSERT_LIBRARIES".split())
+_DAN_SETTING = _DAN_ENV | _DAN_PRELOADS
 _dan_passed_on = lazy_regex(r"(?:\A|[:\s])/(?:private/)?(?:var/)?(?:tmp|dev/shm)/")
 _DAN_STRONG = frozenset("whoami reboot shutdown poweroff halt uname ifconfig ipconfig printenv".split())
 _DAN_ALWAYS = frozenset("""curl wget nc ncat netcat bash sh zsh python python3 perl ruby php chmod rm base64
