@@ -16794,20 +16794,40 @@ def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase
             return
 
 
-def _steer_marks(low: str) -> Iterator[SteeringHit]:
-    for head, regex, marks in steering_tables().marks:
+def _steer_marks(low: str, budget: Budget) -> Iterator[SteeringHit]:
+    """The marks in *low*, and what stands behind those that name whom it is told."""
+    steer = steering_tables()
+    zones: list[list[int]] = []
+    for head, regex, marks in steer.marks:
         if head in low:
             for match in regex.finditer(low):
+                budget.check()
                 for phrase, size in marks[match[0]]:
                     rest = phrase.regex.match(low, match.start() + size)
                     if rest:
                         yield SteeringHit(match.start(), rest.end(), phrase)
-                        if phrase.facet == "who":       # what is told to whom it names
-                            end = rest.end() + _STEER_AFTER
-                            zone = low[match.start():end]
-                            steer = steering_tables()
-                            beside = steer.look(zone, _steer_words(zone)[1], steer.loose)
-                            yield from _steer_zone(low, match.start(), end, beside, False, ())
+                        if phrase.facet == "who":
+                            zones.append([match.start(), rest.end() + _STEER_AFTER])
+    for begin, end in _steer_together(sorted(zones)):
+        budget.check()
+        zone = low[begin:end]
+        beside = steer.look(zone, _steer_words(zone)[1], steer.loose)
+        yield from _steer_zone(low, begin, end, beside, False, ())
+
+
+def _steer_together(zones: Iterable[Sequence[int]]) -> Iterator[tuple[int, int]]:
+    """Parts of a text, given in order, with those that overlap as one, as long as that is no longer than a
+    block."""
+    begin = end = 0
+    for first, last in zones:
+        if first < end and last - begin < _STEER_BLOCK:
+            end = max(end, last)
+        else:
+            if end:
+                yield begin, end
+            begin, end = first, last
+    if end:
+        yield begin, end
 
 
 def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit]:
@@ -16820,8 +16840,8 @@ def steering_signs(text: str, defining: bool, budget: Budget) -> list[SteeringHi
     """The phrases and marks in *text* that say anything here and are no talk about orders, in text order."""
     low = _steer_lower(text)
     data = low[:80].lstrip()[:1] in ("{", "[")
-    hits = [hit for found in (steering_phrases(low, defining, budget), _steer_marks(low)) for hit in found
-            if hit.phrase.where(defining) and not _steer_excused(low, hit, data, defining)
+    hits = [hit for found in (steering_phrases(low, defining, budget), _steer_marks(low, budget))
+            for hit in found if hit.phrase.where(defining) and not _steer_excused(low, hit, data, defining)
             # Customers are not those whom a model serves: to keep something from them is an ordinary rule of
             # a shop.
             and not (defining and hit.phrase.kind == "concealment" and "customer" in low[hit.start:hit.end])]
