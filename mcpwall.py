@@ -15626,7 +15626,7 @@ role_spoof     -who3    *BOT CALLED please|kindly|now|first|then|and? !add|inclu
 role_spoof     who3     person|human|one|people|user|man|woman ~1 you *serve|assist|represent
 role_spoof     who2     your *human|principal !readable|resources
 role_spoof     who2     for|to ~1 *AGENT that|which|who
-role_spoof     who2     for|to ~1 *BOT !companies|users|vendors|providers
+role_spoof     -who2   for|to ~1 *BOT !companies|users|vendors|providers
 role_spoof     who3     as ~1 *BOT ..5 you
 role_spoof     who2     as ~1 *assistant|agent|model ..3 you
 role_spoof     who2     the *human|humans !readable|loop|loops|resources
