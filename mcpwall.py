@@ -8813,6 +8813,8 @@ class _CodeText:
             elif value.at >= 0 and atom.at >= 0:
                 value = reader.join(value, atom)
             elif self.commands([value, atom]):
+                if reader.budget is not None:   # each of these looks at all that is left
+                    reader.budget.check()
                 args: list[list[Any]] = [[]]
                 for other in atoms[k:]:
                     args += [[]] if other == "," else []
@@ -9542,18 +9544,17 @@ _code_others = lazy_regex(
 _code_postfix = lazy_regex(     # Scala
     rf"(?:(?:Seq|List|Process)\(({_CODE_LITERAL}(?:,\s{{0,8}}{_CODE_LITERAL}){{0,40}})\)"
     rf"|({_CODE_LITERAL}))\s?\.?!{{1,2}}(?![\w=!])")
-_code_lines = lazy_regex(       # TeX; AutoHotkey and Basic; a line of MATLAB or vim
-    r"\\(?:write18|ShellEscape)[ ]?\{([^{}]*)\}"
-    r"|(?m:^[ \t]*Run(?:Wait)?,[ ]?(.+)|^[ \t]*:?r?!([^=\s].*))")
+_code_lines = lazy_regex(       # TeX; AutoHotkey
+    r"\\(?:write18|ShellEscape)[ ]?\{([^{}]*)\}|(?m:^[ \t]*Run(?:Wait)?,[ ]?(.+))")
 _code_lost = lazy_regex(        # AppleScript, Lisp
     r"\bdelete\b[^\n\"]{0,40}\b(?:of|folder|item|alias|file)\b[^\n\"]{0,40}(\"[^\"\n]*\")"
-    r"|\((?:delete-(?:directory|file|tree)\S*|[\w:-]*delete-directory-tree)\s+(\"[^\"\n]*\")")
+    r"|\((?:delete-(?:directory|file|tree)[\w-]{0,20}|[\w:-]{0,40}delete-directory-tree)\s{1,8}(\"[^\"\n]*\")")
 _code_set = lazy_regex(r"\bset (\w+) to (\"[^\"\n]*\")")
 _code_apple_file = lazy_regex(r"\b(?:POSIX file|alias) \"([^\"]+)\"")
 _code_homes = lazy_regex(       # how they call the home
     r"(?:System\.)?Environment\.GetFolderPath\([^()]*UserProfile\)|(?:System\.)?user_home!?\(\)"
     r"|NSHomeDirectory\(\)|FileManager\.default\.homeDirectoryForCurrentUser(?:\.path)?"
-    r"|(?:\w+::)?home_dir\(\)|os\.UserHomeDir\(\)|homedir\(\)|\(getenv \"HOME\"\)"
+    r"|(?:\b\w{1,40}::)?home_dir\(\)|os\.UserHomeDir\(\)|homedir\(\)|\(getenv \"HOME\"\)"
     r"|getHomeDirectory\b|getHomeDir\(\)|\(?path to home folder(?: as (?:text|string|alias))?\)?")
 
 
@@ -9566,7 +9567,7 @@ def _code_elsewhere(text: str, home: str) -> tuple[list[Act], str]:
     acts: list[Act] = []
     if "ome" in text or "UserProfile" in text:
         text = _code_homes.sub(lambda _: f'"{home}"', text)
-        text = re.sub(r"\b(\w+),\s?\w+\s?:=", r"\1 :=", text)
+        text = re.sub(r"\b(\w{1,80}),\s?\w{1,80}\s?:=", r"\1 :=", text)
     for found in (*_code_others.finditer(text), *_code_postfix.finditer(text)):
         if found.lastindex is None:         # a literal that stands behind no such word
             continue
@@ -9575,14 +9576,14 @@ def _code_elsewhere(text: str, home: str) -> tuple[list[Act], str]:
         line = len(words) == 1 or words[0].lower() in _CODE_LINE_SHELLS
         acts.append(Act("sh", " ".join(words), "") if line else Act("argv", words, ""))
     for found in _code_lines.finditer(text):
-        acts.append(Act("sh", next(filter(None, found.groups())), ""))
+        acts.append(Act("sh", found[1] or found[2] or "", ""))
     if "POSIX file" in text or "alias" in text:
         acts += [Act("read", name) for name in _code_apple_file.findall(text)]
     named = dict(_code_set.findall(text)) if "delete" in text else {}
     shown = text if not named else re.sub(r"(?<=[ (])\w+\b(?! to)",
                                           lambda found: named.get(found[0], found[0]), text)
     acts += [Act("delete", (found[1] or found[2])[1:-1]) for found in _code_lost.finditer(shown)]
-    return acts, re.sub(r"\b(\w+)[!?](?=\()", r"\1", text)
+    return acts, re.sub(r"(?<=\.)(\w{1,80})!(?=\()", r"\1", text)       # Elixir's names that raise
 
 
 _code_shells = lazy_regex(r"^(?:sh|plumbum(?:\.cmd|\.local)?)(?:\.|$)|\b(?:Command|bake|run|popen|get)\b")
@@ -10691,12 +10692,10 @@ class _ShFiles(_ShState):
             "\n" in word or ("://" in word and word[:5] != "file:")):
             return
         if "{" in word and "," in word:         # that the program expands, as the shell would have done
-            for one in _sh_braces([("u", word)])[:MAX_SHELL_WORDS]:
-                plain = one if isinstance(one, str) else "".join([part[1] for part in one])
-                if plain == word:
-                    break
-                self.path(plain, sources)
-            else:
+            words = _sh_braces([("u", word)])
+            if all([isinstance(plain, str) and plain != word for plain in words]):      # not too many
+                for plain in words:
+                    self.path(plain, sources)
                 return
         for place in self.reported(word):
             known: list[str] = []               # what its wildcards may mean
@@ -13626,7 +13625,7 @@ _NAME_ENDINGS = frozenset(
 # Passwords in other languages: whole words, as written there or without the marks on their letters
 _LABELS = frozenset(
     "contrasena senha motdepasse parola haslo heslo losenord salasana jelszo sifre clave".split())
-_FOREIGN = "пароль 密码 密碼 パスワード 비밀번호".split()
+_FOREIGN = tuple("пароль 密码 密碼 パスワード 비밀번호".split())
 
 
 _name_word = lazy_regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -13652,7 +13651,7 @@ def _name_rank(name: str) -> str:
     """What a name promises of its value: "password", "secret", "token", "key", "phrase" or ""."""
     if not name.isascii():
         from unicodedata import normalize
-        if name.lower().endswith(tuple(_FOREIGN)):
+        if name.lower().endswith(_FOREIGN):
             return "password"
         name = _view_marks.sub("",
                                normalize("NFD", name.replace("ł", "l").replace("ø", "o").replace("ı", "i")))

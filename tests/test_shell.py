@@ -47,6 +47,20 @@ class Elsewhere(unittest.TestCase):
                     self.assertEqual(REFUSED & set(judge_command(code, CONTEXT).categories), said)
 
 
+    def test_hostile_code_takes_linear_time_or_the_budget_is_spent(self):
+        for text in ("home " + "a" * 300000, "(" + "a" * 300000 + " home", "(delete-file" * 60000, 'delete set a to "' * 40000):
+            began = time.thread_time()
+            with self.subTest(text[:20]):
+                try:
+                    mcpwall.code_acts(text, "code", "/home/u", Budget(1.5))
+                except (BudgetSpent, RecursionError):
+                    pass
+                self.assertLess(time.thread_time() - began, ENDS_S)
+
+    def test_a_word_whose_braces_are_too_many_is_still_a_file(self):
+        self.assertIn("/home/u/.ssh/id_rsa", " ".join(judge_command("cat '" + "{a,b}" * 9 + "/../../../../home/u/.ssh/id_rsa'", CONTEXT).paths))
+
+
 class Cases(unittest.TestCase):
     """Every labelled command: tests/data/commands.json, which any implementation could run."""
 
